@@ -1,0 +1,1 @@
+"""The command line: flags in, tables or JSON out; no thinking."""

@@ -1,0 +1,84 @@
+"""What is done to a cluster, and what came of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.recommendation import Change, Reason
+
+
+class Mode(StrEnum):
+    """How far gpuwise may go; the workload's word beats the namespace's, which beats the global one."""
+
+    OFF = "off"
+    RECOMMEND = "recommend"
+    APPROVE = "approve"
+    ENFORCE = "enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An order to the enactor.
+
+    Attributes:
+        id: "a-" and 10 hex digits; what `gpuwise undo` takes.
+        recommendation_id: what it carries out.
+        workload: the target; an object of the same name with another uid is not it.
+        change: what to do.
+        actor: who ordered it: "policy" or a person's name.
+    """
+
+    id: str
+    recommendation_id: str
+    workload: WorkloadRef
+    change: Change
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """Written to the ledger before the effect: enough to finish, undo or explain it after a crash.
+
+    Attributes:
+        command: the order.
+        at_s: when.
+        resource_version: what the target was when it was read; the write carries it as a precondition.
+        pre_image: the fields that the change touches, as they were; written once.
+        post_image: the same fields as they will be.
+    """
+
+    command: Command
+    at_s: int
+    resource_version: str
+    pre_image: dict[str, Any]
+    post_image: dict[str, Any]
+
+
+class OutcomeStatus(StrEnum):
+    """What came of a command."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not-applied"
+    FAILED = "failed"
+    UNDONE = "undone"
+    WOULD_APPLY = "would-apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a command.
+
+    Attributes:
+        command_id: which.
+        at_s: when.
+        status: what.
+        reason: code when it did not apply, else None.
+        detail: for a person.
+    """
+
+    command_id: str
+    at_s: int
+    status: OutcomeStatus
+    reason: Reason | None
+    detail: str

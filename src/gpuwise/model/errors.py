@@ -1,0 +1,63 @@
+"""The error tree: everything a user can cause, each with one line that says what is wrong and how to mend it.
+
+GpuwiseError
+├── InputError           a file, flag or key that cannot be read as meant
+├── SourceError          Prometheus or a recording did not give whole, trustworthy data
+├── ClusterError         the Kubernetes API refused or could not be reached
+│   ├── Conflict         409: the object changed since it was read
+│   ├── Gone             404 or 410: the object, or the version asked for, is no more
+│   ├── Forbidden        401 or 403: the identity may not do this
+│   └── Throttled        429: a disruption budget, or too many requests
+├── DeviceError          NVML refused or is not there
+└── LedgerError          the ledger is corrupt, tampered with or locked
+"""
+
+
+class GpuwiseError(Exception):
+    """What is wrong and the mend, in one line for a person.
+
+    Args:
+        problem: what is wrong, naming the file, field, flag or address.
+        mend: what the reader can do about it.
+    """
+
+    def __init__(self, problem: str, *, mend: str) -> None:
+        super().__init__(f"{problem}; {mend}")
+        self.problem = problem
+        self.mend = mend
+
+
+class InputError(GpuwiseError):
+    """A file, flag or configuration key that cannot be read as meant."""
+
+
+class SourceError(GpuwiseError):
+    """A source of usage did not give whole, trustworthy data."""
+
+
+class ClusterError(GpuwiseError):
+    """The Kubernetes API refused or could not be reached."""
+
+
+class Conflict(ClusterError):
+    """The object changed since it was read (409)."""
+
+
+class Gone(ClusterError):
+    """The object, or the version asked for, is no more (404, 410)."""
+
+
+class Forbidden(ClusterError):
+    """The identity may not do this (401, 403)."""
+
+
+class Throttled(ClusterError):
+    """A disruption budget or the server's rate limit says later (429)."""
+
+
+class DeviceError(GpuwiseError):
+    """NVML refused or is not there."""
+
+
+class LedgerError(GpuwiseError):
+    """The ledger is corrupt, tampered with or locked."""

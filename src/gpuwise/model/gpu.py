@@ -1,0 +1,106 @@
+"""GPU types: what a product string means, how large the card is, and how it can be sliced.
+
+MIG names and sizes: NVIDIA's MIG User Guide, "Supported MIG Profiles". Board power: NVIDIA's data sheets.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+GIB = 2**30
+COMPUTE_SLICES = 7
+
+
+@dataclass(frozen=True, slots=True)
+class MigProfile:
+    """One shape that a MIG-capable GPU can be cut into.
+
+    Attributes:
+        name: NVIDIA's name, as in the resource `nvidia.com/mig-1g.10gb`.
+        compute_slices: of the card's compute slices (7; on A30, 4).
+        memory_bytes: framebuffer of the instance.
+    """
+
+    name: str
+    compute_slices: int
+    memory_bytes: int
+
+    @property
+    def resource(self) -> str:
+        """The extended resource that the NVIDIA device plugin (strategy "mixed") offers for it."""
+        return f"nvidia.com/mig-{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuType:
+    """One GPU product as people name it.
+
+    Attributes:
+        name: canonical short name, the key of price files: "A100-80GB".
+        memory_bytes: framebuffer.
+        board_watts: default power limit of the board.
+        idle_ratio: share of board_watts under which a card with an open context does no work; small boards idle
+            at a larger share (L4 and T4 hold 25-35 W of 70 with a context open).
+        mig_profiles: smallest first; empty where MIG is not to be had.
+    """
+
+    name: str
+    memory_bytes: int
+    board_watts: float
+    idle_ratio: float
+    mig_profiles: tuple[MigProfile, ...] = field(default=())
+
+    @property
+    def compute_slices(self) -> int:
+        """How many compute slices the whole card has."""
+        return max((profile.compute_slices for profile in self.mig_profiles), default=COMPUTE_SLICES)
+
+    def mig_profile(self, name: str) -> MigProfile | None:
+        """The profile of that name, or None if this card has none such."""
+        return next((profile for profile in self.mig_profiles if profile.name == name), None)
+
+
+def _profiles(*shapes: tuple[int, int]) -> tuple[MigProfile, ...]:
+    return tuple(MigProfile(f"{slices}g.{gb}gb", slices, gb * GIB) for slices, gb in shapes)
+
+
+GPU_TYPES: tuple[GpuType, ...] = (
+    GpuType("T4", 15 * GIB, 70, 0.5),
+    GpuType("L4", 23 * GIB, 72, 0.5),
+    GpuType("A10G", 23 * GIB, 300, 0.3),
+    GpuType("L40S", 45 * GIB, 350, 0.3),
+    GpuType("V100-16GB", 16 * GIB, 300, 0.25),
+    GpuType("V100-32GB", 32 * GIB, 300, 0.25),
+    GpuType("A30", 24 * GIB, 165, 0.3, _profiles((1, 6), (2, 12), (4, 24))),
+    GpuType("A100-40GB", 40 * GIB, 400, 0.25, _profiles((1, 5), (2, 10), (3, 20), (4, 20), (7, 40))),
+    GpuType("A100-80GB", 80 * GIB, 400, 0.25, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
+    GpuType("H100-80GB", 80 * GIB, 700, 0.25, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
+    GpuType("H200-141GB", 141 * GIB, 700, 0.25, _profiles((1, 18), (2, 35), (3, 71), (4, 71), (7, 141))),
+    GpuType("B200-180GB", 180 * GIB, 1000, 0.25, _profiles((1, 23), (2, 45), (3, 90), (4, 90), (7, 180))),
+)
+
+_BY_NAME = {gpu.name: gpu for gpu in GPU_TYPES}
+_PRODUCT = re.compile(r"\b(T4|L40S|L4|A10G|V100|A30|A100|H100|H200|B200)\b")
+_MEMORY = re.compile(r"(\d+)\s*G[Bi]", re.IGNORECASE)
+
+
+def gpu_type(product: str) -> GpuType | None:
+    """Find the GPU type that a product string means, or None if it names none that is known.
+
+    Args:
+        product: GPU feature discovery's `nvidia.com/gpu.product` ("NVIDIA-A100-SXM4-80GB"), NVML's name
+            ("NVIDIA A100-SXM4-80GB") or a canonical name ("A100-80GB").
+    """
+    words = product.replace("-", " ").replace("_", " ")
+    model = _PRODUCT.search(words)
+    if model is None:
+        return None
+    candidates = [gpu for gpu in GPU_TYPES if gpu.name.split("-")[0] == model[1]]
+    size = _MEMORY.search(words)
+    if len(candidates) > 1 and size is not None:
+        return next((gpu for gpu in candidates if gpu.name.endswith(f"-{size[1]}GB")), None)
+    return candidates[0] if len(candidates) == 1 else None
+
+
+def named(name: str) -> GpuType | None:
+    """The GPU type of that canonical name, or None."""
+    return _BY_NAME.get(name)

@@ -1,0 +1,135 @@
+"""The ports of the loop: what it needs of the outside, as protocols that adapters in the rooms fulfil."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from gpuwise.model.command import Command, Intent, Outcome
+from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.usage import UsageSeries, Window
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Object = dict[str, Any]
+"""A Kubernetes object as the API sends it."""
+
+
+class UsageSource(Protocol):
+    """Where usage is read. It is picklable: scoring workers read their own share."""
+
+    def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series per workload, in the order asked for; a workload with no samples yields one without devices.
+
+        Raises:
+            SourceError: unreachable, refused, partial, or not what it should be; never an empty answer instead.
+        """
+        ...
+
+
+class InventorySource(Protocol):
+    """Where the fleet is read."""
+
+    def snapshot(self, now_s: int) -> Inventory:
+        """List everything, or fail as a whole.
+
+        Raises:
+            ClusterError: one of the lists failed; an error never becomes an empty list.
+        """
+        ...
+
+
+class Executor(Protocol):
+    """Where pure work runs: in this process, or on Ray."""
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Apply a picklable function to each item; results come in the items' order, the same on every executor."""
+        ...
+
+
+class Enactor(Protocol):
+    """The only writer to a cluster."""
+
+    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
+        """Carry out each command once, or say why not; every effect has its intent in the ledger before it."""
+        ...
+
+    def undo(self, command_id: str, now_s: int) -> Outcome:
+        """Restore exactly what a command changed, or refuse with the difference if a person changed it since."""
+        ...
+
+
+class Ledger(Protocol):
+    """What gpuwise remembers: append-only, hash-chained."""
+
+    def record_run(self, now_s: int, recommendations: Iterable[Recommendation], holds: Iterable[Hold]) -> None:
+        """Remember what one run found."""
+        ...
+
+    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
+        """Spend one unit of the disruption budget and write the intent, in one transaction; False if it is spent.
+
+        Args:
+            intent: what is about to be done; its command id must be new.
+            limit: intents allowed in any `per_s` seconds.
+            per_s: length of the sliding window, seconds.
+        """
+        ...
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Remember what came of it."""
+        ...
+
+    def intent(self, command_id: str) -> Intent | None:
+        """The intent of that command, or None."""
+        ...
+
+    def intents(self, *, since_s: int = 0) -> list[Intent]:
+        """Intents at or after an instant, oldest first."""
+        ...
+
+    def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
+        """Outcomes at or after an instant, oldest first."""
+        ...
+
+
+class ClusterReader(Protocol):
+    """The Kubernetes API, reading only."""
+
+    def list(self, path: str, *, label_selector: str = "", field_selector: str = "") -> list[Object]:
+        """All objects under a collection path such as "/apis/apps/v1/deployments", page by page.
+
+        Raises:
+            ClusterError: any page failed.
+        """
+        ...
+
+    def get(self, path: str) -> Object:
+        """One object by its path.
+
+        Raises:
+            Gone: there is none.
+            ClusterError: anything else.
+        """
+        ...
+
+
+class ClusterWriter(ClusterReader, Protocol):
+    """The Kubernetes API, writing too; given to the enactor alone."""
+
+    def patch(
+        self, path: str, body: Mapping[str, Any] | list[Object], *, content_type: str, dry_run: bool = False
+    ) -> Object:
+        """Patch one object; preconditions travel in metadata.uid and metadata.resourceVersion.
+
+        Args:
+            path: of the object or its subresource.
+            body: merge or strategic-merge patch, or a list of RFC 6902 operations.
+            content_type: "application/merge-patch+json", "application/strategic-merge-patch+json" or "application/json-patch+json".
+            dry_run: let the server check it and keep nothing.
+
+        Raises:
+            Conflict: a precondition does not hold.
+            ClusterError: anything else.
+        """
+        ...

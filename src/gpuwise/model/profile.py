@@ -1,0 +1,160 @@
+"""What scoring makes of a UsageSeries: distributions, idle intervals, coverage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import Window
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLayout:
+    """Log-linear buckets: 64 per octave, so a value is told within 1/128 = 0.78 % of itself.
+
+    Attributes:
+        lowest: values below it, 0 included, share bucket 0 and read as 0.0.
+        highest: values above it fall into the last bucket.
+    """
+
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A decayed histogram, as weights per bucket.
+
+    Attributes:
+        layout: the buckets.
+        weights: total weight per bucket, float64 of shape (buckets,).
+        midpoints: the value each bucket stands for, float64 of shape (buckets,).
+    """
+
+    layout: BucketLayout
+    weights: NDArray[np.float64]
+    midpoints: NDArray[np.float64]
+
+    def quantile(self, q: float) -> float | None:
+        """The least bucket value with at least q of the weight at or below it; None if nothing was seen.
+
+        Args:
+            q: 0 to 1.
+        """
+        total = float(self.weights.sum())
+        if total <= 0.0:
+            return None
+        # Weights are sums of powers of two apart by rounding: the tolerance keeps q = 1 inside the array.
+        reached = np.cumsum(self.weights) >= q * total * (1.0 - 1e-12)
+        occupied = reached & (self.weights > 0.0)
+        return float(self.midpoints[int(np.argmax(occupied))])
+
+    @property
+    def mean(self) -> float | None:
+        """Weighted mean; None if nothing was seen."""
+        total = float(self.weights.sum())
+        return float(self.weights @ self.midpoints) / total if total > 0.0 else None
+
+    @property
+    def peak(self) -> float | None:
+        """The largest bucket value seen, however little it weighs; None if nothing was seen."""
+        seen = np.flatnonzero(self.weights > 0.0)
+        return float(self.midpoints[seen[-1]]) if seen.size else None
+
+
+class Verdict(StrEnum):
+    """What one signal says about idleness."""
+
+    IDLE = "idle"
+    BUSY = "busy"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class SignalVerdict:
+    """One signal's word, with the numbers behind it.
+
+    Attributes:
+        signal: which.
+        highest: largest value in the trailing look-back, None if nothing was sampled.
+        threshold: at or above this the signal vetoes idleness.
+        coverage: share of the trailing look-back that was sampled.
+        verdict: busy vetoes; unknown neither vetoes nor agrees.
+    """
+
+    signal: Signal
+    highest: float | None
+    threshold: float
+    coverage: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class IdleInterval:
+    """A span in which every signal at hand was below its threshold, unbroken.
+
+    Attributes:
+        start_s: first idle second.
+        end_s: first second after it.
+        gpus: whole-GPU equivalents held through it.
+    """
+
+    start_s: int
+    end_s: int
+    gpus: float
+
+
+@dataclass(frozen=True, slots=True)
+class IdleEvidence:
+    """How idle a workload was, and who says so.
+
+    Attributes:
+        intervals: per workload, when all its devices were idle at once and for long enough to count.
+        idle_gpu_s: GPU-seconds paid for on devices that were idle, device by device.
+        since_s: start of the interval that reaches the end of the window, None when the workload is not idle now.
+        verdicts: every signal over the time since `since_s` (or the last look-back), with its value and veto.
+        agreeing_sensors: how many independent sensors said idle all through the current interval.
+    """
+
+    intervals: tuple[IdleInterval, ...]
+    idle_gpu_s: float
+    since_s: int | None
+    verdicts: tuple[SignalVerdict, ...]
+    agreeing_sensors: int
+
+
+@dataclass(frozen=True, slots=True)
+class UsageProfile:
+    """Everything the recommenders know of a workload's usage.
+
+    Attributes:
+        workload: whose.
+        window: over which.
+        allocated_gpu_s: GPU-seconds held, in whole-GPU equivalents.
+        allocated_gpu_s_by_type: allocated GPU-seconds by canonical GPU type ("unknown" where no type is known).
+        coverage: share of allocated device-steps with a sample, by signal; a signal never seen is absent.
+        distributions: per signal over all devices, decayed; memory is per device.
+        daily_peaks: largest memory per day and device in bytes, newest last.
+        devices: devices held at the end of the window.
+        busy_devices: the most devices that were busy in the same step, None if activity was never seen.
+        idle: idleness.
+        requests: total requests seen in the window, None if nothing reports them.
+        observed_s: seconds from first to last sample.
+    """
+
+    workload: WorkloadRef
+    window: Window
+    allocated_gpu_s: float
+    allocated_gpu_s_by_type: Mapping[str, float]
+    coverage: Mapping[Signal, float]
+    distributions: Mapping[Signal, Distribution]
+    daily_peaks: tuple[float, ...]
+    devices: int
+    busy_devices: int | None
+    idle: IdleEvidence
+    requests: float | None
+    observed_s: int

@@ -1,0 +1,129 @@
+"""Usage as it was measured: Reading at the node, UsageSeries per workload over a window."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.signal import Signal
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of time cut into steps: sample i speaks for [start_s + i step_s, start_s + (i + 1) step_s).
+
+    Attributes:
+        start_s: first second, epoch seconds.
+        end_s: first second after it.
+        step_s: length of a step; end_s - start_s is a multiple of it.
+    """
+
+    start_s: int
+    end_s: int
+    step_s: int
+
+    def __post_init__(self) -> None:
+        if self.step_s <= 0 or self.end_s <= self.start_s or (self.end_s - self.start_s) % self.step_s:
+            raise ValueError(f"window {self.start_s}..{self.end_s} is no positive multiple of {self.step_s} s")
+
+    @property
+    def steps(self) -> int:
+        """How many samples a whole series has."""
+        return (self.end_s - self.start_s) // self.step_s
+
+    @property
+    def seconds(self) -> int:
+        """Length of the window."""
+        return self.end_s - self.start_s
+
+    @classmethod
+    def ending(cls, now_s: int, *, length_s: int, step_s: int) -> "Window":
+        """The last whole steps before `now_s`, aligned to multiples of `step_s` so that runs see the same grid."""
+        end_s = now_s - now_s % step_s
+        return cls(end_s - length_s // step_s * step_s, end_s, step_s)
+
+
+@dataclass(frozen=True, slots=True)
+class MigInstance:
+    """Which MIG instance of a GPU a reading speaks of."""
+
+    gpu_instance_id: int
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodRef:
+    """The container that a device is allocated to."""
+
+    namespace: str
+    pod: str
+    container: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the exporter read of one device, or one MIG instance, at one instant; None where NVML cannot tell.
+
+    Attributes:
+        at_s: when it was sampled, epoch seconds with fraction.
+        device_uuid: NVML's UUID of the GPU or of the MIG device.
+        index: NVML index of the physical GPU.
+        product: NVML's product name.
+        mig: set for a MIG instance.
+        pods: containers that hold it; more than one where it is time-sliced.
+        processes: number of compute processes, None if not to be had.
+        signals: measured values by signal; a signal that is not supported is absent.
+        memory_total_bytes: framebuffer, None if not to be had.
+        energy_joules: counter since driver load, None if not to be had.
+    """
+
+    at_s: float
+    device_uuid: str
+    index: int
+    product: str
+    mig: MigInstance | None
+    pods: tuple[PodRef, ...]
+    processes: int | None
+    signals: Mapping[Signal, float]
+    memory_total_bytes: float | None
+    energy_joules: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSeries:
+    """What one pod did on one device: an array per signal on the window's grid, NaN where nothing was sampled.
+
+    Attributes:
+        pod: name of the pod.
+        device_uuid: NVML's UUID.
+        gpu_fraction: share of a whole card that this allocation is paid for: 1.0, 1/7 for a 1g slice, 1/n when shared by n.
+        gpu_type: canonical name of the card, None if unknown.
+        samples: by signal, float64 of shape (window.steps,).
+    """
+
+    pod: str
+    device_uuid: str
+    gpu_fraction: float
+    gpu_type: str | None
+    samples: Mapping[Signal, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageSeries:
+    """Everything measured of one workload over one window.
+
+    Attributes:
+        workload: whose.
+        window: the grid all arrays are on.
+        devices: one entry per pod and device.
+        requests_per_second: requests that reached the workload, shape (window.steps,), or None if nothing reports them.
+    """
+
+    workload: WorkloadRef
+    window: Window
+    devices: tuple[DeviceSeries, ...]
+    requests_per_second: NDArray[np.float64] | None = None

@@ -1,0 +1,4 @@
+"""Where usage, inventory and prices are read, and where gpuwise remembers.
+
+Forbidden here: deciding anything, and writing to a cluster.
+"""
