@@ -110,7 +110,7 @@ class Workload:
         pods: those alive now.
         created_s: metadata.creationTimestamp.
         managed_by: other controllers that own its scale, as "HorizontalPodAutoscaler/name"; empty when none does.
-        disruptions_allowed: the least that a PodDisruptionBudget over its pods allows now; None when no budget covers it.
+        disruptions_allowed: the least that a PodDisruptionBudget over its pods allows now; None when none covers it.
     """
 
     ref: WorkloadRef

@@ -125,7 +125,7 @@ class ClusterWriter(ClusterReader, Protocol):
         Args:
             path: of the object or its subresource.
             body: merge or strategic-merge patch, or a list of RFC 6902 operations.
-            content_type: "application/merge-patch+json", "application/strategic-merge-patch+json" or "application/json-patch+json".
+            content_type: "application/" and one of "merge-patch+json", "strategic-merge-patch+json", "json-patch+json".
             dry_run: let the server check it and keep nothing.
 
         Raises:

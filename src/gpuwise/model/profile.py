@@ -128,6 +128,21 @@ class IdleEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class DayUse:
+    """One UTC day of a workload; the days of a profile sum to its totals.
+
+    Attributes:
+        start_s: midnight.
+        allocated_gpu_s: GPU-seconds held.
+        idle_gpu_s: of these, on devices that were idle.
+    """
+
+    start_s: int
+    allocated_gpu_s: float
+    idle_gpu_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class UsageProfile:
     """Everything the recommenders know of a workload's usage.
 
@@ -142,6 +157,7 @@ class UsageProfile:
         devices: devices held at the end of the window.
         busy_devices: the most devices that were busy in the same step, None if activity was never seen.
         idle: idleness.
+        days: allocated and idle time by UTC day, oldest first.
         requests: total requests seen in the window, None if nothing reports them.
         observed_s: seconds from first to last sample.
     """
@@ -156,5 +172,6 @@ class UsageProfile:
     devices: int
     busy_devices: int | None
     idle: IdleEvidence
+    days: tuple[DayUse, ...]
     requests: float | None
     observed_s: int

@@ -10,7 +10,8 @@ from gpuwise.model.recommendation import Hold, Recommendation
 class Bill:
     """GPU time and money of one window, in three classes that sum to the capacity.
 
-    A price that is not known leaves its GPU-seconds in the time columns and out of the dollars; `unpriced_gpu_s` says how many.
+    A price that is not known leaves its GPU-seconds in the time columns and out of the dollars; `unpriced_gpu_s` says
+    how many.
 
     Attributes:
         capacity_gpu_s: whole GPUs times seconds.
@@ -79,7 +80,7 @@ class WorkloadCost:
 
 
 @dataclass(frozen=True, slots=True)
-class DayUse:
+class FleetDay:
     """One day of the fleet, in GPU-hours, for the chart."""
 
     start_s: int
@@ -147,7 +148,7 @@ class WeeklyReport:
     generated_s: int
     cluster: str
     bill: Bill
-    days: tuple[DayUse, ...]
+    days: tuple[FleetDay, ...]
     teams: tuple[TeamCost, ...]
     workloads: tuple[WorkloadCost, ...]
     recommendations: tuple[Recommendation, ...]

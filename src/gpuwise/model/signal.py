@@ -44,7 +44,8 @@ class SignalSpec:
     sensor: Sensor
 
 
-# Highest: DCGM and NVML mark "unknown" by huge numbers (4294967295, 9223372036854775794: DCGM#199, gpu-monitoring-tools#92).
+# Highest: DCGM and NVML mark "unknown" by huge numbers (4294967295 in DCGM#199, 9223372036854775794 in
+# gpu-monitoring-tools#92).
 # 1 TiB and 10 kW lie above any board sold by 2026 and below every sentinel.
 SIGNALS: dict[Signal, SignalSpec] = {
     Signal.SM_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.PROFILING),

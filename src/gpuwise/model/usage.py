@@ -100,7 +100,7 @@ class DeviceSeries:
     Attributes:
         pod: name of the pod.
         device_uuid: NVML's UUID.
-        gpu_fraction: share of a whole card that this allocation is paid for: 1.0, 1/7 for a 1g slice, 1/n when shared by n.
+        gpu_fraction: share of a whole card that this allocation pays for: 1.0, 1/7 for a 1g slice, 1/n shared by n.
         gpu_type: canonical name of the card, None if unknown.
         samples: by signal, float64 of shape (window.steps,).
     """

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 def add(values: NDArray[np.float64], weights: NDArray[np.float64], buckets: NDArray[np.float64], base: int) -> None:
     """Add each value's weight to its bucket, in the values' order.
 
-    The 11 exponent bits and the upper 6 mantissa bits of a float64 are a log-linear bucket number: 64 buckets per octave.
-    NaN and negative values are passed over.
+    The 11 exponent bits and the upper 6 mantissa bits of a float64 are a log-linear bucket number, 64 buckets per
+    octave. NaN and negative values are passed over.
 
     Args:
         values: float64, shape (n,).
