@@ -1,0 +1,22 @@
+"""Paths to the public traces, and fixtures that every room's tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # ray.init would otherwise leave a token in the home folder
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def traces() -> Path:
+    """The folder of public traces."""
+    named = os.environ.get("GPUWISE_TRACES")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(
+            f"no public traces in {folder}: set GPUWISE_TRACES (README.md, 'Public traces', says where each is had)"
+        )
+    return folder

@@ -1,0 +1,135 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.series import BUSY_VALUES, STEP_S, device, usage
+
+from gpuwise.model.profile import Verdict
+from gpuwise.model.signal import Signal
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
+
+SETTINGS = ScoreSettings()
+STEPS = 60
+
+
+def idle_of(*devices, requests=None):
+    return profile(usage(*devices, requests=requests), SETTINGS).idle
+
+
+def verdicts(evidence):
+    return {v.signal: v.verdict for v in evidence.verdicts}
+
+
+def without(one, *signals):
+    return replace(one, samples={s: c for s, c in one.samples.items() if s not in signals})
+
+
+def test_an_idle_device_is_idle_since_the_start_and_independent_sensors_agree():
+    found = idle_of(device(STEPS))
+    assert found.since_s == 0
+    assert found.idle_gpu_s == STEPS * STEP_S
+    assert found.agreeing_sensors == 3  # profiling, driver, power
+
+
+def test_idle_counts_from_the_last_busy_step():
+    found = idle_of(device(STEPS, busy=[10, 20]))
+    assert found.since_s == 21 * STEP_S
+    assert [(i.start_s // STEP_S, i.end_s // STEP_S) for i in found.intervals] == [(0, 10), (11, 20), (21, 60)]
+
+
+def test_pauses_shorter_than_a_quarter_of_an_hour_are_not_idle():
+    busy = [step for step in range(STEPS) if step % 3 == 0]  # two idle steps of 5 min between
+    assert idle_of(device(STEPS, busy=busy)).idle_gpu_s == 0.0
+
+
+def test_a_workload_is_idle_only_when_all_its_devices_are():
+    found = idle_of(device(STEPS), device(STEPS, uuid="GPU-1", busy=range(STEPS)))
+    assert found.since_s is None
+    assert found.idle_gpu_s == STEPS * STEP_S  # but the idle device's time is waste
+
+
+def test_a_slice_wastes_its_share_of_the_card():
+    found = idle_of(without(device(STEPS, fraction=1 / 7), Signal.POWER, Signal.GPU_UTIL))
+    assert found.idle_gpu_s == pytest.approx(STEPS * STEP_S / 7)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("signal", [Signal.SM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER])
+def test_i1_a_step_without_a_value_is_not_idle(signal, bad):
+    one = device(STEPS)
+    one.samples[signal][-1] = bad
+    assert idle_of(one).since_s is None
+
+
+def test_i1_memory_and_power_alone_never_make_idle():
+    one = without(device(STEPS), Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
+    assert idle_of(one).intervals == ()
+
+
+def test_i2_one_signal_alone_agrees_with_nobody():
+    one = without(device(STEPS), Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.POWER)
+    assert idle_of(one).agreeing_sensors == 1
+
+
+def test_incident_dcgm_exporter_662_profiling_reads_zero_at_full_load():
+    one = device(STEPS, busy=range(STEPS))
+    for signal in (Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY):
+        one.samples[signal][:] = 0.0
+    found = idle_of(one)
+    assert found.since_s is None
+    assert verdicts(found)[Signal.POWER] is Verdict.BUSY
+
+
+def test_incident_dcgm_exporter_216_gpu_util_reads_zero_while_power_is_high():
+    one = without(device(STEPS, busy=range(STEPS)), Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY)
+    one.samples[Signal.GPU_UTIL][:] = 0.0
+    assert idle_of(one).since_s is None
+
+
+def test_requests_veto_whatever_the_card_says():
+    requests = np.zeros(STEPS)
+    requests[-1] = 0.001
+    found = idle_of(device(STEPS), requests=requests)
+    assert found.since_s is None
+    assert verdicts(found)[Signal.REQUESTS] is Verdict.BUSY
+
+
+def test_unknown_requests_are_not_no_requests():
+    requests = np.zeros(STEPS)
+    requests[-1] = np.nan
+    assert idle_of(device(STEPS), requests=requests).since_s is None
+
+
+def test_power_of_an_unknown_card_does_not_agree():
+    found = idle_of(device(STEPS, gpu_type=None))
+    assert Signal.POWER not in verdicts(found)
+    assert found.agreeing_sensors == 2
+
+
+steps = st.lists(st.integers(0, STEPS - 1), max_size=12)
+signals = st.sampled_from([Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER])
+
+
+def boldness(evidence):
+    """What a plan could be built on: none of these may grow when activity is added or samples are removed."""
+    since = np.inf if evidence.since_s is None else evidence.since_s
+    return (-since, evidence.idle_gpu_s, sum(i.end_s - i.start_s for i in evidence.intervals))
+
+
+@given(steps, steps, signals)
+def test_i3_adding_activity_never_makes_it_idler(before, more, signal):
+    one = device(STEPS, busy=before)
+    added = device(STEPS, busy=before)
+    added.samples[signal][more] = BUSY_VALUES[signal]
+    assert all(a <= b for a, b in zip(boldness(idle_of(added)), boldness(idle_of(one)), strict=True))
+
+
+@given(steps, steps, signals)
+def test_i3_removing_samples_never_makes_it_idler(before, holes, signal):
+    one = device(STEPS, busy=before)
+    cut = device(STEPS, busy=before)
+    cut.samples[signal][holes] = np.nan
+    assert all(a <= b for a, b in zip(boldness(idle_of(cut)), boldness(idle_of(one)), strict=True))

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
+
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries, Window
+from gpuwise.score.profile import day_starts, profile
+from gpuwise.score.settings import ScoreSettings
+
+SETTINGS = ScoreSettings()
+
+
+def test_no_devices_is_no_use_and_no_idleness():
+    found = profile(UsageSeries(WORKLOAD, window(10), ()), SETTINGS)
+    assert (found.allocated_gpu_s, found.observed_s, found.busy_devices, found.requests) == (0.0, 0, None, None)
+    assert found.idle.since_s is None
+    assert found.coverage == {}
+
+
+def test_a_device_without_any_sample_is_not_allocated():
+    empty = DeviceSeries("chat-0", "GPU-0", 1.0, "A100-80GB", {Signal.SM_ACTIVITY: np.full(10, np.nan)})
+    assert profile(usage(empty), SETTINGS).allocated_gpu_s == 0.0
+
+
+def test_a_hole_is_allocated_but_not_covered():
+    one = device(10)
+    for column in one.samples.values():
+        column[4:6] = np.nan
+    found = profile(usage(one), SETTINGS)
+    assert found.allocated_gpu_s == 10 * STEP_S
+    assert found.coverage[Signal.SM_ACTIVITY] == pytest.approx(0.8)
+
+
+def test_a_pod_is_allocated_from_its_first_sample_to_its_last():
+    one = device(10)
+    for column in one.samples.values():
+        column[:3] = np.nan
+        column[8:] = np.nan
+    found = profile(usage(one), SETTINGS)
+    assert found.allocated_gpu_s == 5 * STEP_S
+    assert found.devices == 0  # it is gone by the end
+
+
+def test_busy_devices_is_the_most_of_one_pod_at_once():
+    pod = [device(6, uuid=f"GPU-{i}", busy=[i % 2]) for i in range(4)]
+    other = device(6, pod="chat-1", uuid="GPU-9", busy=[0])
+    assert profile(usage(*pod, other), SETTINGS).busy_devices == 2
+
+
+def test_i3_a_hole_counts_as_a_busy_device():
+    one, two = device(6, busy=[0]), device(6, uuid="GPU-1", busy=[3])
+    two.samples[Signal.SM_ACTIVITY][0] = np.nan
+    assert profile(usage(one, two), SETTINGS).busy_devices == 2
+
+
+def test_memory_peaks_are_per_day_and_device():
+    one = device(2 * DAY_STEPS, busy=[5])
+    assert [peak / 2**30 for peak in profile(usage(one), SETTINGS).daily_peaks] == [60.0, 20.0]
+
+
+def test_requests_are_rates_times_time():
+    found = profile(usage(device(10), requests=np.full(10, 0.5)), SETTINGS)
+    assert found.requests == 0.5 * 10 * STEP_S
+
+
+@given(st.integers(0, 3 * DAY_S // STEP_S), st.integers(1, 3 * DAY_STEPS))
+def test_days_cut_the_window_without_overlap_or_gap(start_step, length):
+    days = day_starts(Window(start_step * STEP_S, (start_step + length) * STEP_S, STEP_S))
+    covered = [step for _, span in days for step in range(span.start, span.stop)]
+    assert covered == list(range(length))
+    for start_s, span in days:
+        assert all(start_s <= (start_step + i) * STEP_S < start_s + DAY_S for i in (span.start, span.stop - 1))
+
+
+@given(st.lists(st.integers(0, 3 * DAY_STEPS - 1), max_size=9))
+def test_the_days_sum_to_the_totals(busy):
+    found = profile(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS)
+    assert sum(day.allocated_gpu_s for day in found.days) == pytest.approx(found.allocated_gpu_s)
+    assert sum(day.idle_gpu_s for day in found.days) == pytest.approx(found.idle.idle_gpu_s)
