@@ -12,6 +12,8 @@ GpuwiseError
 └── LedgerError          the ledger is corrupt, tampered with or locked
 """
 
+from collections.abc import Callable
+
 
 class GpuwiseError(Exception):
     """What is wrong and the mend, in one line for a person.
@@ -25,6 +27,14 @@ class GpuwiseError(Exception):
         super().__init__(f"{problem}; {mend}")
         self.problem = problem
         self.mend = mend
+
+    def __reduce__(self) -> tuple[Callable[..., "GpuwiseError"], tuple[type["GpuwiseError"], str, str]]:
+        """Errors travel between processes; the keyword has to come along."""
+        return _rebuilt, (type(self), self.problem, self.mend)
+
+
+def _rebuilt(kind: type[GpuwiseError], problem: str, mend: str) -> GpuwiseError:
+    return kind(problem, mend=mend)
 
 
 class InputError(GpuwiseError):

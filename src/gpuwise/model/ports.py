@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
-from gpuwise.model.command import Command, Intent, Outcome
+from gpuwise.model.command import Command, Directive, Intent, Outcome
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
@@ -86,6 +86,22 @@ class Ledger(Protocol):
 
     def intents(self, *, since_s: int = 0) -> list[Intent]:
         """Intents at or after an instant, oldest first."""
+        ...
+
+    def record_directive(self, directive: Directive) -> None:
+        """Remember a person's word."""
+        ...
+
+    def directives(self) -> list[Directive]:
+        """All of them, oldest first."""
+        ...
+
+    def recommendations(self) -> list[Recommendation]:
+        """What the latest run recommended; empty if there was none."""
+        ...
+
+    def holds(self) -> list[Hold]:
+        """What the latest run held back; empty if there was none."""
         ...
 
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:

@@ -1,0 +1,144 @@
+"""What a recommender is given about one workload, and the sums they all need."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpuwise.model.codec import to_json
+from gpuwise.model.gpu import GpuType, named
+from gpuwise.model.inventory import CapacityType, Inventory, Workload
+from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.protection import team_of
+from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, Reason, Recommendation, Saving
+from gpuwise.model.usage import DAY_S
+from gpuwise.recommend.settings import RecommendSettings
+
+HOURS_PER_MONTH = 730.0
+# 14 days of data are full confidence: AWS Compute Optimizer's and KRR's default look-back.
+CONFIDENT_DAYS = 14.0
+FINGERPRINT_VERSION = 1
+"""Part of every id: raised only when the same change must be told apart from an older release's (I20)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One workload as a recommender sees it.
+
+    Attributes:
+        workload: from the inventory.
+        profile: from scoring.
+        inventory: the fleet around it.
+        prices: what hours cost.
+        settings: thresholds.
+        now_s: when it is judged.
+    """
+
+    workload: Workload
+    profile: UsageProfile
+    inventory: Inventory
+    prices: PriceBook
+    settings: RecommendSettings
+    now_s: int
+
+    @property
+    def gpu_type(self) -> GpuType | None:
+        """The one type of card the workload holds, None if it is unknown or mixed."""
+        types = set(self.profile.allocated_gpu_s_by_type)
+        return named(types.pop()) if len(types) == 1 else None
+
+    @property
+    def capacity_types(self) -> set[CapacityType | None]:
+        """How the nodes under its pods are paid for."""
+        nodes = (self.inventory.nodes.get(pod.node) for pod in self.workload.pods if pod.node)
+        return {node.capacity_type for node in nodes if node}
+
+    @property
+    def gpus_now(self) -> float:
+        """Whole-GPU equivalents held on average over the time it was seen."""
+        seconds = self.profile.observed_s
+        return self.profile.allocated_gpu_s / seconds if seconds else 0.0
+
+    def usd_per_gpu_h(self, capacity_type: CapacityType | None = None) -> float | None:
+        """Price of one of its GPUs per hour; None if it is not known or its nodes are paid for in several ways.
+
+        Args:
+            capacity_type: price it so, instead of as its nodes are.
+        """
+        if self.gpu_type is None:
+            return None
+        if capacity_type is None:
+            kinds = self.capacity_types
+            if len(kinds) > 1:
+                return None
+            capacity_type = kinds.pop() if kinds else None
+        return self.prices.price(self.gpu_type.name, capacity_type)
+
+    @property
+    def team(self) -> str | None:
+        """Who owns it."""
+        namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
+        return team_of(self.workload.labels, namespace.labels if namespace else {})
+
+    def confidence(self, coverage: float) -> float:
+        """Length of the data against two weeks, times its coverage."""
+        return min(1.0, self.profile.observed_s / (CONFIDENT_DAYS * DAY_S)) * coverage
+
+    def hold(self, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Hold:
+        """A refusal about this workload."""
+        return Hold(self.workload.ref, stage, reason, detail, tuple(evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The part of a recommendation that its method decides; the rest follows from the case.
+
+    Attributes:
+        finding: what is wrong.
+        reasons: codes.
+        change: what to do.
+        saving: what it is worth.
+        risk: 0 to 4.
+        coverage: least share of samples among the signals used.
+        evidence: the numbers.
+        restart_needed: pods are replaced.
+        effort: for the owners.
+    """
+
+    finding: Finding
+    reasons: tuple[Reason, ...]
+    change: Change
+    saving: Saving
+    risk: int
+    coverage: float
+    evidence: tuple[Evidence, ...]
+    restart_needed: bool = True
+
+
+def identity(case: Case, change: Change) -> str:
+    """The id of a change to an object: the same on every run and in every release of one fingerprint version."""
+    text = f"{FINGERPRINT_VERSION}|{case.workload.ref.uid}|{to_json(change)}"
+    return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def recommendation(case: Case, proposal: Proposal) -> Recommendation:
+    """Complete a proposal into a recommendation."""
+    return Recommendation(
+        id=identity(case, proposal.change),
+        workload=case.workload.ref,
+        owner=case.team,
+        finding=proposal.finding,
+        reasons=proposal.reasons,
+        change=proposal.change,
+        saving=proposal.saving,
+        risk=proposal.risk,
+        confidence=case.confidence(proposal.coverage),
+        coverage=proposal.coverage,
+        evidence=proposal.evidence,
+        restart_needed=proposal.restart_needed,
+        rollback_possible=True,
+        effort="Medium" if proposal.restart_needed else "Low",
+        created_s=case.now_s,
+        expires_s=case.now_s + case.settings.lifetime_days * DAY_S,
+        etag=hashlib.sha256(to_json(proposal).encode()).hexdigest()[:12],
+    )

@@ -1,0 +1,106 @@
+"""Stop what nobody uses."""
+
+from gpuwise.model.command import STOPPABLE
+from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
+from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.signal import SIGNALS, Signal
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.settings import HOUR_S
+
+STAGE = "idle"
+
+
+def idle_shutdown(case: Case) -> Recommendation | Hold:
+    """Scale to zero a workload that every signal calls idle for long enough, or say why not."""
+    refusal = _refusal(case)
+    if refusal is not None:
+        return refusal
+    price = case.usd_per_gpu_h()
+    evidence = _evidence(case)
+    if price is None:
+        return case.hold(
+            STAGE, Reason.NO_PRICE, "idle, but no price is known for its GPUs: give one with --prices", evidence
+        )
+    return recommendation(
+        case,
+        Proposal(
+            finding=Finding.IDLE,
+            reasons=_reasons(case.profile.requests),
+            change=ScaleTo(0),
+            saving=_saving(case, price),
+            risk=_risk(case),
+            coverage=min(v.coverage for v in case.profile.idle.verdicts if v.verdict is Verdict.IDLE),
+            evidence=evidence,
+        ),
+    )
+
+
+def _refusal(case: Case) -> Hold | None:
+    idle, workload = case.profile.idle, case.workload
+    needed_h = case.settings.idle_after_h[workload.workload_class]
+    idle_h = 0.0 if idle.since_s is None else (case.profile.window.end_s - idle.since_s) / HOUR_S
+    if workload.ref.kind not in STOPPABLE:
+        return case.hold(
+            STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise does not stop a {workload.ref.kind}", _evidence(case)
+        )
+    if workload.replicas == 0 or not workload.pods:
+        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if not idle.verdicts:
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "no activity was ever sampled")
+    if idle.since_s is None:
+        return _not_idle_now(case, idle)
+    if idle.agreeing_sensors < case.settings.agreeing_sensors:
+        needed = case.settings.agreeing_sensors
+        detail = (
+            f"idle for {idle_h:.0f} h by {idle.agreeing_sensors} of the {needed} independent sensors that must agree"
+        )
+        return case.hold(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
+    if idle_h < needed_h:
+        detail = f"idle for {idle_h:.1f} h; a {workload.workload_class.value} is left alone for {needed_h} h"
+        return case.hold(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
+    return None
+
+
+def _not_idle_now(case: Case, idle: IdleEvidence) -> Hold:
+    busy = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.BUSY]
+    if not busy:
+        return case.hold(
+            STAGE, Reason.INSUFFICIENT_DATA, "samples are missing up to now, so it counts as busy", _evidence(case)
+        )
+    quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
+    if quiet:
+        detail = f"{', '.join(busy)} saw use that {', '.join(quiet)} did not"
+        return case.hold(STAGE, Reason.SIGNALS_DISAGREE, detail, _evidence(case))
+    return case.hold(STAGE, Reason.BUSY, f"in use by {', '.join(busy)}", _evidence(case))
+
+
+def _reasons(requests: float | None) -> tuple[Reason, ...]:
+    return (Reason.NO_ACTIVITY,) if requests is None else (Reason.NO_ACTIVITY, Reason.NO_REQUESTS)
+
+
+def _saving(case: Case, usd_per_gpu_h: float) -> Saving:
+    """All it holds while it stays stopped; at the low end, only as much of the time as it was idle before."""
+    gpu_h = case.gpus_now * HOURS_PER_MONTH
+    idle_share = min(1.0, case.profile.idle.idle_gpu_s / case.profile.allocated_gpu_s)
+    usd = gpu_h * usd_per_gpu_h
+    return Saving(usd, usd * idle_share, usd, gpu_h)
+
+
+def _risk(case: Case) -> int:
+    """0 never used in the window; 1 used before; 3 a Job, whose unsaved work is lost."""
+    if case.workload.ref.kind == "Job":
+        return 3
+    never_used = case.profile.idle.since_s == case.profile.window.start_s
+    return 0 if never_used else 1
+
+
+def _evidence(case: Case) -> tuple[Evidence, ...]:
+    return tuple(_number(verdict) for verdict in case.profile.idle.verdicts)
+
+
+def _number(verdict: SignalVerdict) -> Evidence:
+    unit = SIGNALS[verdict.signal].unit
+    words = {Verdict.IDLE: "idle", Verdict.BUSY: "in use: vetoes", Verdict.UNKNOWN: "too few samples to say"}
+    text = f"{verdict.signal.value}: {words[verdict.verdict]} ({verdict.coverage:.0%} sampled)"
+    limit = None if verdict.signal is Signal.REQUESTS else verdict.threshold
+    return Evidence(text, verdict.signal, "max", verdict.highest, limit, unit)

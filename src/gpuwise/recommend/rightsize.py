@@ -1,0 +1,128 @@
+"""Give a replica as many GPUs as it ever used at once, or the MIG slice that it fits."""
+
+from gpuwise.model.gpu import GpuType, MigProfile
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Resize, Saving
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.settings import HOUR_S
+
+STAGE = "right-size"
+
+
+def right_size(case: Case) -> Recommendation | Hold:
+    """Fewer GPUs per replica, or a MIG slice in place of a whole card, or why not."""
+    request = case.workload.request
+    observed_h = case.profile.observed_s / HOUR_S
+    if request is None or not case.workload.pods:
+        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if request.resource != GPU_RESOURCE:
+        return case.hold(STAGE, Reason.WELL_SIZED, f"it has {request.resource} already")
+    if observed_h < case.settings.min_observed_h:
+        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h are needed"
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    return _fewer(case, request) if request.count > 1 else _slice(case, request)
+
+
+def _fewer(case: Case, request: GpuRequest) -> Recommendation | Hold:
+    busy, coverage = case.profile.busy_devices, _coverage(case.profile, Signal.SM_ACTIVITY, Signal.GPU_UTIL)
+    if busy is None or coverage is None or coverage < case.settings.min_coverage:
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "too few activity samples to know how many GPUs it uses")
+    if busy == 0:
+        return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size")
+    proposed = _power_of_two(busy)
+    evidence = Evidence(
+        f"at most {busy} of its {request.count} GPUs were in use in the same step",
+        None,
+        "max",
+        busy,
+        request.count,
+        "GPUs",
+    )
+    if proposed >= request.count:
+        return case.hold(STAGE, Reason.WELL_SIZED, evidence.text, (evidence,))
+    change = Resize(request, GpuRequest(GPU_RESOURCE, proposed))
+    # 2: what used to run beside each other may now have to take turns.
+    return _sized(
+        case, change, Reason.DEVICES_NEVER_BUSY_TOGETHER, 2, coverage, (evidence,), 1 - proposed / request.count
+    )
+
+
+def _power_of_two(count: int) -> int:
+    """Collectives and NVLink domains come in powers of two; the next one up is the headroom."""
+    return 1 << (count - 1).bit_length()
+
+
+def _slice(case: Case, request: GpuRequest) -> Recommendation | Hold:
+    gpu = case.gpu_type
+    if gpu is None:
+        return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
+    if not gpu.mig_profiles:
+        return case.hold(STAGE, Reason.WELL_SIZED, f"one {gpu.name} is the least there is of it")
+    coverage = _coverage(case.profile, Signal.SM_ACTIVITY)
+    memory_coverage = _coverage(case.profile, Signal.MEMORY_USED)
+    if coverage is None or memory_coverage is None or min(coverage, memory_coverage) < case.settings.min_coverage:
+        detail = "a slice is chosen by SM activity and memory; GPU utilisation only says that some kernel ran"
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    return _fitted(case, request, gpu, min(coverage, memory_coverage))
+
+
+def _fitted(case: Case, request: GpuRequest, gpu: GpuType, coverage: float) -> Recommendation | Hold:
+    settings = case.settings
+    activity = (
+        case.profile.distributions[Signal.SM_ACTIVITY].quantile(settings.activity_quantile) or 0.0
+    ) * settings.headroom
+    memory = max(case.profile.daily_peaks) * settings.headroom
+    evidence = (
+        Evidence(
+            f"SM activity p{settings.activity_quantile * 100:.0f} with {settings.headroom - 1:.0%} headroom",
+            Signal.SM_ACTIVITY, "quantile", activity, None, "ratio",
+        ),
+        Evidence("peak memory with headroom", Signal.MEMORY_USED, "max", memory, None, "bytes"),
+    )  # fmt: skip
+    fitting = next((p for p in gpu.mig_profiles if _fits(p, gpu, activity, memory)), None)
+    if activity == 0.0:
+        return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size", evidence)
+    if fitting is None or fitting.compute_slices == gpu.compute_slices:
+        return case.hold(STAGE, Reason.WELL_SIZED, f"no slice of a {gpu.name} holds its activity and memory", evidence)
+    if not _offered(case, gpu, fitting):
+        detail = f"{fitting.name} would do, but no {gpu.name} node offers it"
+        return case.hold(STAGE, Reason.NO_MIG_CAPACITY, detail, evidence)
+    change = Resize(request, GpuRequest(fitting.resource, 1))
+    share = 1 - fitting.compute_slices / gpu.compute_slices
+    # 1: compute and memory are the slice's own, with headroom over the measured peak; bursts run slower.
+    return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)
+
+
+def _fits(profile: MigProfile, gpu: GpuType, activity: float, memory_bytes: float) -> bool:
+    return profile.compute_slices / gpu.compute_slices >= activity and profile.memory_bytes >= memory_bytes
+
+
+def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:
+    return any(node.gpu_type == gpu and node.mig.get(profile.name, 0) > 0 for node in case.inventory.nodes.values())
+
+
+def _coverage(profile: UsageProfile, *alternatives: Signal) -> float | None:
+    """Coverage of the best sampled of some signals, None if none was ever sampled."""
+    return max((profile.coverage[s] for s in alternatives if s in profile.coverage), default=None)
+
+
+def _sized(
+    case: Case,
+    change: Resize,
+    reason: Reason,
+    risk: int,
+    coverage: float,
+    evidence: tuple[Evidence, ...],
+    saved_share: float,
+) -> Recommendation | Hold:
+    price = case.usd_per_gpu_h()
+    if price is None:
+        return case.hold(STAGE, Reason.NO_PRICE, "too large, but no price is known for its GPUs", evidence)
+    gpu_h = case.gpus_now * saved_share * HOURS_PER_MONTH
+    # Low end: freed slices and cards pay only once somebody else, or a smaller node, takes them; half is booked.
+    saving = Saving(gpu_h * price, gpu_h * price / 2, gpu_h * price, gpu_h)
+    proposal = Proposal(Finding.GPU_OVERPROVISIONED, (reason,), change, saving, risk, coverage, evidence)
+    return recommendation(case, proposal)

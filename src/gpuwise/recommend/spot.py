@@ -1,0 +1,68 @@
+"""Move interruptible work from full-price machines to spot."""
+
+from gpuwise.model.inventory import CapacityType, Pod, WorkloadClass
+from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.recommendation import Evidence, Finding, Hold, MoveToSpot, Reason, Recommendation, Saving
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+
+STAGE = "spot"
+
+# Share of the work that reclaims may cost: Spot Advisor's worst band is "> 20 %" a month.
+_LOST_WORK = 0.2
+
+
+def spot_move(case: Case) -> Recommendation | Hold:
+    """Prefer spot nodes for work that a reclaim does not hurt, with fallback to on-demand, or say why not."""
+    workload = case.workload
+    if not workload.pods:
+        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if not case.capacity_types <= {CapacityType.ON_DEMAND, None}:
+        return case.hold(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot or paid for in advance")
+    reason = _interruptible(case)
+    if reason is None:
+        detail = f'neither annotated {CHECKPOINTED}: "true" nor an endpoint with two ready replicas'
+        return case.hold(STAGE, Reason.NOT_INTERRUPTIBLE, detail)
+    gpu, now, then = case.gpu_type, case.usd_per_gpu_h(), case.usd_per_gpu_h(CapacityType.SPOT)
+    if gpu is None or now is None or then is None or then >= now:
+        return case.hold(STAGE, Reason.NO_PRICE, "no spot price below the present one is known for its GPUs")
+    if not any(n.gpu_type == gpu and n.capacity_type is CapacityType.SPOT for n in case.inventory.nodes.values()):
+        return case.hold(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}")
+    activity = max(case.profile.coverage.get(Signal.SM_ACTIVITY, 0.0), case.profile.coverage.get(Signal.GPU_UTIL, 0.0))
+    if activity < case.settings.min_coverage:
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, f"only {activity:.0%} of its activity was sampled")
+    return recommendation(case, _proposal(case, reason, now, then, activity))
+
+
+def _interruptible(case: Case) -> Reason | None:
+    """Checkpointed, or replicas enough that one may go (I22); an annotation that is not "true" is none."""
+    if case.workload.annotations.get(CHECKPOINTED) == "true":
+        return Reason.CHECKPOINTED
+    endpoint = case.workload.workload_class is WorkloadClass.ENDPOINT
+    return Reason.MULTI_REPLICA if endpoint and sum(_ready(pod) for pod in case.workload.pods) >= 2 else None
+
+
+def _ready(pod: Pod) -> bool:
+    return pod.ready and pod.phase == "Running"
+
+
+def _proposal(case: Case, reason: Reason, now: float, then: float, coverage: float) -> Proposal:
+    gpu_h = case.gpus_now * HOURS_PER_MONTH
+    evidence = (
+        Evidence("price per GPU-hour now", None, "list price", now, None, "USD/h"),
+        Evidence("spot price per GPU-hour", None, "list price", then, None, "USD/h"),
+    )
+    return Proposal(
+        finding=Finding.ON_DEMAND_INTERRUPTIBLE,
+        reasons=(reason,),
+        change=MoveToSpot(),
+        saving=Saving(
+            usd_month=gpu_h * (now - then),
+            low_usd_month=max(0.0, gpu_h * (now - then * (1 + _LOST_WORK))),
+            high_usd_month=gpu_h * (now - then),
+            gpu_h_month=0.0,
+        ),
+        risk=1 if reason is Reason.CHECKPOINTED else 2,
+        coverage=min(1.0, coverage),
+        evidence=evidence,
+    )

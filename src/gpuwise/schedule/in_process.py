@@ -1,0 +1,15 @@
+"""The executor of small fleets: this process."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class InProcess:
+    """The `Executor` port, one item after another."""
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """See the port."""
+        return (function(item) for item in items)

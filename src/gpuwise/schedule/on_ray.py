@@ -1,0 +1,115 @@
+"""Ray: pure work fanned out over workers, and one actor that enacts. The only file that imports ray."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from gpuwise.model.command import Command, Outcome
+from gpuwise.model.errors import GpuwiseError, SourceError
+from gpuwise.model.ports import Enactor
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# A worker that dies takes nothing with it: tasks are pure, so they are simply run again.
+_RETRIES = 3
+ENACTOR_NAME = "gpuwise-enactor"
+
+
+class RayExecutor:
+    """The `Executor` port on Ray: a local one that this starts, or a cluster that it joins.
+
+    Args:
+        address: of a cluster ("ray://host:10001" or "host:6379"), None for a local one.
+        workers: CPUs of the local one, None for all there are.
+
+    Raises:
+        SourceError: the cluster cannot be joined.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        # Without it whoever reaches the port runs code as us (CVE-2023-48022); ray leaves it off by default.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+        try:
+            ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **local)
+        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise SourceError(
+                f"cannot join Ray at {address or 'local'}: {reason}", mend="check --ray-address"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        ray.shutdown()
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """See the port; what `function` closes over travels once, through shared memory."""
+        shared = ray.put(function)
+        task = ray.remote(max_retries=_RETRIES)(_call)
+        return (_result(reference) for reference in [task.remote(shared, item) for item in items])
+
+
+def _call(function: Callable[[Item], Result], item: Item) -> Result:
+    return function(item)
+
+
+def _result(reference: Any) -> Any:
+    """What a task returned, or the error it raised as if it had been raised here."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, GpuwiseError):
+            raise type(cause)(cause.problem, mend=cause.mend) from error
+        raise
+    except RayError as error:
+        raise SourceError(
+            f"a Ray worker failed: {str(error).splitlines()[0]}", mend="run again, or --executor local"
+        ) from error
+
+
+class _Actor:
+    """Lives in its own process: it alone builds, and so holds, the enactor and its credentials."""
+
+    def __init__(self, build: Callable[[], Enactor]) -> None:
+        self._enactor = build()
+
+    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
+        return self._enactor.enact(commands, now_s)
+
+    def undo(self, command_id: str, now_s: int) -> Outcome:
+        return self._enactor.undo(command_id, now_s)
+
+
+class RayEnactor:
+    """The `Enactor` port as one named actor that carries out one call at a time.
+
+    Args:
+        build: makes the enactor inside the actor's process.
+    """
+
+    def __init__(self, build: Callable[[], Enactor]) -> None:
+        # max_restarts=0: an actor that died mid-effect is not restarted blindly; recovery reads the ledger first (I8).
+        options = ray.remote(max_concurrency=1, max_restarts=0, num_cpus=0)
+        self._actor = options(_Actor).options(name=ENACTOR_NAME).remote(build)
+
+    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
+        """See the port."""
+        outcomes: list[Outcome] = _result(self._actor.enact.remote(commands, now_s))
+        return outcomes
+
+    def undo(self, command_id: str, now_s: int) -> Outcome:
+        """See the port."""
+        outcome: Outcome = _result(self._actor.undo.remote(command_id, now_s))
+        return outcome

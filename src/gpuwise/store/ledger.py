@@ -1,0 +1,206 @@
+"""The ledger: one append-only SQLite table, each row chained to the one before by its hash (I25).
+
+Everything gpuwise remembers is an event: a run, an intent, an outcome, a person's directive. Views are derived by
+reading; nothing is stored twice and nothing is changed. SQLite's own triggers refuse updates and deletes, and the chain
+shows what was done to the file behind them.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pydantic import ValidationError
+
+from gpuwise.model.codec import from_json, to_json
+from gpuwise.model.command import Directive, Intent, Outcome
+from gpuwise.model.errors import LedgerError
+from gpuwise.model.recommendation import Hold, Recommendation
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY,
+    at_s INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_intent ON events (subject) WHERE kind = 'intent';
+CREATE INDEX IF NOT EXISTS by_kind ON events (kind, at_s);
+CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+_GENESIS = "0" * 64
+_MEND = "nothing was changed: move the file aside and keep it, or give another with --ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    recommendations: tuple[Recommendation, ...]
+    holds: tuple[Hold, ...]
+
+
+class SqliteLedger:
+    """The `Ledger` port over one file; safe to open from several processes.
+
+    Args:
+        path: the file; made, with its folder, if it is not there.
+
+    Raises:
+        LedgerError: it is no ledger, is corrupt, or its chain of hashes is broken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(
+                f"cannot open ledger {path}: {error}", mend="check the path and its permissions"
+            ) from error
+        try:
+            with self._guarded():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.executescript(_SCHEMA)
+            self.verify()
+        except LedgerError:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def verify(self) -> None:
+        """Recompute the chain.
+
+        Raises:
+            LedgerError: a row was changed, removed or put in from outside.
+        """
+        last = _GENESIS
+        with self._guarded():
+            for expected, row in enumerate(self._db.execute("SELECT * FROM events ORDER BY seq"), start=1):
+                seq, at_s, kind, subject, body, digest = row
+                last = _link(last, at_s, kind, subject, body)
+                if seq != expected or digest != last:
+                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", mend=_MEND)
+
+    def record_run(self, now_s: int, recommendations: Iterable[Recommendation], holds: Iterable[Hold]) -> None:
+        """See the port."""
+        with self._transaction():
+            self._append(now_s, "run", str(now_s), to_json(_Run(tuple(recommendations), tuple(holds))))
+
+    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
+        """See the port."""
+        with self._transaction():
+            since_s = intent.at_s - per_s
+            query = "SELECT count(*) FROM events WHERE kind = 'intent' AND at_s > ?"
+            (spent,) = self._db.execute(query, (since_s,)).fetchone()
+            if spent >= limit:
+                return False
+            self._append(intent.at_s, "intent", intent.command.id, to_json(intent))
+            return True
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """See the port."""
+        with self._transaction():
+            self._append(outcome.at_s, "outcome", outcome.command_id, to_json(outcome))
+
+    def record_directive(self, directive: Directive) -> None:
+        """See the port."""
+        with self._transaction():
+            self._append(directive.at_s, "directive", directive.subject, to_json(directive))
+
+    def intent(self, command_id: str) -> Intent | None:
+        """See the port."""
+        found = list(self._read(Intent, "kind = 'intent' AND subject = ?", command_id))
+        return found[0] if found else None
+
+    def intents(self, *, since_s: int = 0) -> list[Intent]:
+        """See the port."""
+        return list(self._read(Intent, "kind = 'intent' AND at_s >= ?", since_s))
+
+    def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
+        """See the port."""
+        return list(self._read(Outcome, "kind = 'outcome' AND at_s >= ?", since_s))
+
+    def directives(self) -> list[Directive]:
+        """See the port."""
+        return list(self._read(Directive, "kind = 'directive'"))
+
+    def recommendations(self) -> list[Recommendation]:
+        """See the port."""
+        return list(self._latest_run().recommendations)
+
+    def holds(self) -> list[Hold]:
+        """See the port."""
+        return list(self._latest_run().holds)
+
+    def _latest_run(self) -> _Run:
+        latest = "seq = (SELECT max(seq) FROM events WHERE kind = 'run')"
+        return next(self._read(_Run, latest), _Run((), ()))
+
+    def _read(self, noun: type[T], where: str, *values: str | int) -> Iterator[T]:
+        with self._guarded():
+            rows = self._db.execute(f"SELECT seq, body FROM events WHERE {where} ORDER BY seq", values).fetchall()  # noqa: S608 - `where` is one of the constants above
+        for seq, body in rows:
+            try:
+                yield from_json(noun, body)
+            except ValidationError as error:
+                problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
+                raise LedgerError(problem, mend=_MEND) from error
+
+    def _append(self, at_s: int, kind: str, subject: str, body: str) -> None:
+        row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        seq, last = row or (0, _GENESIS)
+        digest = _link(last, at_s, kind, subject, body)
+        values = (seq + 1, at_s, kind, subject, body, digest)
+        self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._guarded():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise LedgerError(
+                f"ledger {self.path} refused a row: {error}", mend="this command was recorded before"
+            ) from error
+        except sqlite3.OperationalError as error:
+            raise LedgerError(f"ledger {self.path}: {error}", mend="another process may hold it; try again") from error
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"ledger {self.path} is corrupt: {error}", mend=_MEND) from error
+
+
+def _link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
+    return hashlib.sha256(json.dumps([last, at_s, kind, subject, body]).encode()).hexdigest()

@@ -1,0 +1,247 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fleet import NOW_S, inventory, pod, workload
+from tests.series import WORKLOAD
+
+from gpuwise.decide.decide import approve, decide
+from gpuwise.decide.history import History
+from gpuwise.decide.settings import DecideSettings
+from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
+from gpuwise.model.inventory import Namespace, WorkloadRef
+from gpuwise.model.recommendation import (
+    Finding,
+    GpuRequest,
+    Hold,
+    MoveToSpot,
+    Reason,
+    Recommendation,
+    Resize,
+    Saving,
+    ScaleTo,
+)
+
+ENFORCE = DecideSettings(mode=Mode.ENFORCE)
+
+
+def recommendation(ref=WORKLOAD, usd=100.0, **changes) -> Recommendation:
+    made = Recommendation(
+        id=f"r-{ref.uid}",
+        workload=ref,
+        owner="search",
+        finding=Finding.IDLE,
+        reasons=(Reason.NO_ACTIVITY,),
+        change=ScaleTo(0),
+        saving=Saving(usd, usd, usd, 1.0),
+        risk=0,
+        confidence=1.0,
+        coverage=1.0,
+        evidence=(),
+        restart_needed=True,
+        rollback_possible=True,
+        effort="Low",
+        created_s=NOW_S - 60,
+        expires_s=NOW_S + 86_400,
+        etag="e1",
+    )
+    return replace(made, **changes)
+
+
+def refs(count):
+    return [WorkloadRef("research", "Deployment", f"chat-{i}", f"uid-{i}") for i in range(count)]
+
+
+def intent(ref=WORKLOAD, at_s=NOW_S - 60, number=0) -> Intent:
+    order = Command(f"a-{number}", "r-x", ref, ScaleTo(0), "policy")
+    return Intent(order, at_s, "1", {"replicas": 1}, {"replicas": 0})
+
+
+def outcome(number, status, at_s=NOW_S - 50) -> Outcome:
+    return Outcome(f"a-{number}", at_s, status, None, "")
+
+
+def held(item=None, subject=None, settings=ENFORCE, history=None, **fleet) -> Reason | None:
+    """Why it was held, or None if it became a command."""
+    subject = subject or workload()
+    found = decide([item or recommendation()], inventory(subject, **fleet), history or History(), settings, now_s=NOW_S)
+    return found.holds[0].reason if found.holds else None
+
+
+def test_enforce_makes_a_command_for_the_very_object():
+    found = decide([recommendation()], inventory(workload()), History(), ENFORCE, now_s=NOW_S)
+    assert [c.workload for c in found.commands] == [WORKLOAD]
+    assert found.holds == ()
+
+
+MODES = [
+    # workload, namespace, policy, reason
+    (None, None, Mode.RECOMMEND, Reason.RECOMMEND_ONLY),
+    (None, None, Mode.OFF, Reason.MODE_OFF),
+    (None, "enforce", Mode.RECOMMEND, None),
+    (None, "approve", Mode.ENFORCE, Reason.NEEDS_APPROVAL),
+    ("recommend", "enforce", Mode.ENFORCE, Reason.RECOMMEND_ONLY),
+    ("enforce", "off", Mode.OFF, None),
+    ("Enforce", None, Mode.ENFORCE, Reason.UNREADABLE_POLICY),
+    ("true", None, Mode.ENFORCE, Reason.UNREADABLE_POLICY),
+    (None, "enfroce", Mode.ENFORCE, Reason.UNREADABLE_POLICY),
+    ("", None, Mode.ENFORCE, Reason.UNREADABLE_POLICY),
+]
+
+
+@pytest.mark.parametrize(("own", "spaces", "policy", "expected"), MODES)
+def test_the_workloads_mode_beats_the_namespaces_beats_the_policys(own, spaces, policy, expected):
+    subject = workload(annotations={} if own is None else {"gpuwise.dev/mode": own})
+    namespace = Namespace("research", {} if spaces is None else {"gpuwise.dev/mode": spaces}, {})
+    assert held(subject=subject, namespaces=[namespace], settings=DecideSettings(mode=policy)) is expected
+
+
+def test_label_and_annotation_that_disagree_mean_the_more_careful_one():
+    subject = workload(annotations={"gpuwise.dev/mode": "enforce"}, labels={"gpuwise.dev/mode": "recommend"})
+    assert held(subject=subject) is Reason.RECOMMEND_ONLY
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("gpuwise.dev/do-not-disrupt", "true", Reason.PROTECTED),
+        ("gpuwise.dev/do-not-disrupt", "True", Reason.UNREADABLE_POLICY),
+        ("gpuwise.dev/do-not-disrupt", "", Reason.UNREADABLE_POLICY),
+        ("karpenter.sh/do-not-disrupt", "true", Reason.PROTECTED),
+        ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false", Reason.PROTECTED),
+        ("cluster-autoscaler.kubernetes.io/safe-to-evict", "no", Reason.UNREADABLE_POLICY),
+        ("cluster-autoscaler.kubernetes.io/safe-to-evict", "true", None),
+    ],
+)
+@pytest.mark.parametrize("place", ["workload", "pod", "namespace"])
+def test_i11_protections_hold_wherever_they_stand_and_typos_protect(key, value, expected, place):
+    note = {key: value}
+    subject = workload(
+        annotations=note if place == "workload" else {}, pods=(pod(annotations=note if place == "pod" else {}),)
+    )
+    namespace = Namespace("research", {}, note if place == "namespace" else {})
+    assert held(subject=subject, namespaces=[namespace]) is expected
+
+
+@pytest.mark.parametrize("name", ["kube-system", "gpu-operator", "gpuwise"])
+def test_i18_system_namespaces_are_never_touched(name):
+    ref = replace(WORKLOAD, namespace=name)
+    subject = workload(ref, annotations={"gpuwise.dev/mode": "enforce"})
+    assert held(recommendation(ref), subject) is Reason.PROTECTED_NAMESPACE
+
+
+def test_i23_what_another_controller_owns_is_left_to_it():
+    assert held(subject=workload(managed_by=("HorizontalPodAutoscaler/chat",))) is Reason.MANAGED_BY_OTHER
+
+
+def test_a_disruption_budget_of_zero_holds():
+    assert held(subject=workload(disruptions_allowed=0)) is Reason.BLOCKED_BY_PDB
+    assert held(subject=workload(disruptions_allowed=1)) is None
+    assert held(subject=workload(disruptions_allowed=None)) is None
+
+
+def test_i9_a_recreated_target_is_gone():
+    assert held(subject=workload(replace(WORKLOAD, uid="uid-2"))) is Reason.TARGET_GONE
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"risk": 2}, Reason.RISK_TOO_HIGH),
+        ({"confidence": 0.4}, Reason.LOW_CONFIDENCE),
+        ({"expires_s": NOW_S}, Reason.STALE_INVENTORY),
+    ],
+)
+def test_automation_takes_only_what_is_sure_safe_and_fresh(changes, expected):
+    assert held(recommendation(**changes)) is expected
+
+
+def test_i4_an_old_inventory_is_no_ground():
+    assert held(taken_s=NOW_S - 301) is Reason.STALE_INVENTORY
+
+
+def test_a_job_is_not_resized():
+    ref = replace(WORKLOAD, kind="Job")
+    change = Resize(GpuRequest("nvidia.com/gpu", 2), GpuRequest("nvidia.com/gpu", 1))
+    assert held(recommendation(ref, change=change), workload(ref)) is Reason.KIND_NOT_SUPPORTED
+    assert held(recommendation(ref, change=MoveToSpot()), workload(ref)) is Reason.KIND_NOT_SUPPORTED
+    assert held(recommendation(ref), workload(ref)) is None
+
+
+def test_a_target_changed_today_rests():
+    assert held(history=History([intent(at_s=NOW_S - 3_600)])) is Reason.COOLING_DOWN
+    assert held(history=History([intent(at_s=NOW_S - 86_400)])) is None
+
+
+def test_i15_two_failures_open_the_breaker():
+    old = NOW_S - 3 * 86_400
+    intents = [intent(at_s=old, number=n) for n in range(2)]
+    failed = [outcome(n, OutcomeStatus.FAILED, old) for n in range(2)]
+    healed = [*failed[:1], outcome(1, OutcomeStatus.APPLIED, old)]
+    assert held(history=History(intents, failed)) is Reason.BREAKER_OPEN
+    assert held(history=History(intents, healed)) is None
+
+
+def test_a_pause_holds_everything_until_resume():
+    words = [Directive("pause", "*", "ana", 1, "incident"), Directive("resume", "*", "ana", 2, "")]
+    assert held(history=History(directives=words[:1])) is Reason.PAUSED
+    assert held(history=History(directives=words)) is None
+
+
+def test_a_dismissed_recommendation_stays_dismissed():
+    word = Directive("dismiss", recommendation().id, "ana", 1, "needed for the launch")
+    assert held(history=History(directives=[word])) is Reason.DISMISSED
+
+
+def many(count, settings, history=None):
+    subjects = [workload(ref) for ref in refs(count)]
+    items = [recommendation(ref, usd=float(i)) for i, ref in enumerate(refs(count))]
+    fleet = inventory(*subjects, *(workload(replace(WORKLOAD, uid=f"other-{i}")) for i in range(count)))
+    return decide(items, fleet, history or History(), settings, now_s=NOW_S)
+
+
+@given(st.integers(0, 5), st.lists(st.integers(0, 7_200), max_size=8))
+def test_i5_the_window_never_holds_more_than_the_budget(limit, ages):
+    old = replace(WORKLOAD, uid="uid-past")
+    past = History(sorted((intent(old, NOW_S - a, n) for n, a in enumerate(ages)), key=lambda i: i.at_s))
+    found = many(5, replace(ENFORCE, budget=Budget(limit, 3_600)), past)
+    spent = sum(1 for age in ages if age < 3_600)
+    assert len(found.commands) == min(5, max(0, limit - spent))
+    assert len(found.commands) + len(found.holds) == 5
+
+
+def test_the_budget_goes_to_the_dearest_first():
+    found = many(5, replace(ENFORCE, budget=Budget(2, 3_600)))
+    assert [c.workload.uid for c in found.commands] == ["uid-4", "uid-3"]
+    assert {h.reason for h in found.holds} == {Reason.BUDGET_EXHAUSTED}
+
+
+def test_i16_the_brake_stops_a_run_that_wants_to_change_half_the_fleet():
+    found = many(8, replace(ENFORCE, brake_share=0.4, budget=Budget(100, 3_600)))
+    assert found.commands == ()
+    assert {h.reason for h in found.holds} == {Reason.BRAKE_ENGAGED}
+
+
+def apply(item=None, subject=None, settings=None, history=None):
+    fleet = inventory(subject or workload())
+    return approve(
+        item or recommendation(), fleet, history or History(), settings or DecideSettings(), actor="ana", now_s=NOW_S
+    )
+
+
+def test_a_persons_apply_is_the_consent_that_recommend_mode_waits_for():
+    found = apply(recommendation(risk=3, confidence=0.1))
+    assert isinstance(found, Command)
+    assert found.actor == "ana"
+
+
+def test_a_persons_apply_does_not_open_the_safety_gates():
+    for subject, history in [
+        (workload(annotations={"gpuwise.dev/do-not-disrupt": "true"}), None),
+        (workload(managed_by=("ScaledObject/chat",)), None),
+        (workload(disruptions_allowed=0), None),
+        (workload(annotations={"gpuwise.dev/mode": "off"}), None),
+        (workload(), History(directives=[Directive("pause", "*", "bo", 1, "")])),
+    ]:
+        assert isinstance(apply(subject=subject, history=history), Hold)
