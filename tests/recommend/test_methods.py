@@ -193,9 +193,10 @@ def test_a_recreated_namesake_gets_another_id():
 
 
 busy_steps = st.lists(st.integers(0, WEEK - 1), max_size=6)
+voters = st.sampled_from([Signal.SM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.DRAM_ACTIVITY])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(busy_steps, st.sampled_from(["all", Signal.SM_ACTIVITY, Signal.POWER, Signal.MEMORY_USED]), busy_steps)
 def test_the_savings_of_a_plan_never_exceed_the_bill(busy, signal, holes):
     one = device(WEEK, busy=busy)
@@ -206,10 +207,8 @@ def test_the_savings_of_a_plan_never_exceed_the_bill(busy, signal, holes):
     assert all(r.saving.low_usd_month <= r.saving.usd_month <= r.saving.high_usd_month for r in chosen)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    busy_steps, busy_steps, st.sampled_from([Signal.SM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.DRAM_ACTIVITY])
-)
+@settings(max_examples=40)
+@given(busy_steps, busy_steps, voters)
 def test_i3_activity_or_holes_never_add_a_shutdown(busy, more, signal):
     before, active, holed = (device(WEEK, busy=busy) for _ in range(3))
     active.samples[signal][more] = BUSY_VALUES[signal]

@@ -1,0 +1,244 @@
+"""The configuration: flag over environment over file over default, one frozen dataclass a room.
+
+Every key has one dotted name, `policy.mode`; in a file it is nested YAML, in the environment `GPUWISE_POLICY_MODE`.
+"""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from gpuwise.decide.settings import DecideSettings
+from gpuwise.model.errors import InputError
+from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.settings import ScoreSettings
+
+ENVIRONMENT_PREFIX = "GPUWISE_"
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusConfig:
+    """Where usage is read."""
+
+    url: str | None = None
+    """Base URL, as http://prometheus.monitoring:9090; None reads the recording instead."""
+
+    bearer_token_file: Path | None = None
+    """File that holds the token; the token itself never stands in a configuration."""
+
+    timeout_s: float = 30.0
+    """Of one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesConfig:
+    """Which cluster."""
+
+    kubeconfig: Path | None = None
+    """None takes KUBECONFIG, ~/.kube/config or the pod's service account, in this order."""
+
+    context: str | None = None
+    """Of the kubeconfig; None takes its current one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveConfig:
+    """How far back, how fine."""
+
+    look_back_h: int = 336
+    """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends."""
+
+    step_s: int = 300
+    """A step holds the highest sample in it, so no burst and no single missed scrape is lost."""
+
+    shard_workloads: int = 8
+    """Workloads that one scoring task reads and scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """Where scoring runs."""
+
+    executor: Literal["local", "ray"] = "local"
+    """In this process, or on Ray."""
+
+    ray_address: str | None = None
+    """Of a Ray cluster to join; None starts a local one."""
+
+    workers: int | None = None
+    """CPUs of a local Ray; None takes all."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnactConfig:
+    """How effects are written."""
+
+    dry_run: bool = False
+    """Send no mutating request, yet show the plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceConfig:
+    """The page and the API."""
+
+    listen: str = "127.0.0.1:8080"
+    """Beyond loopback a token is demanded."""
+
+    token_file: Path | None = None
+    """File that holds the token that readers must bring."""
+
+    interval_s: int = 3_600
+    """Seconds between runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerConfig:
+    """What is remembered, where."""
+
+    path: Path = Path("~/.local/state/gpuwise/ledger.db")
+    """One SQLite file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything gpuwise may be told."""
+
+    cluster_name: str = "cluster"
+    """Stands in reports."""
+
+    recording: Path | None = None
+    """Folder of a recording; with it neither Prometheus nor (if it holds inventory.json) a cluster is asked."""
+
+    prices: Path | None = None
+    """CSV of prices; None takes the list prices that ship with gpuwise."""
+
+    prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
+    kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
+    observe: ObserveConfig = field(default_factory=ObserveConfig)
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    recommend: RecommendSettings = field(default_factory=RecommendSettings)
+    policy: DecideSettings = field(default_factory=DecideSettings)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    enact: EnactConfig = field(default_factory=EnactConfig)
+    service: ServiceConfig = field(default_factory=ServiceConfig)
+    ledger: LedgerConfig = field(default_factory=LedgerConfig)
+
+
+def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
+    """Compose the configuration.
+
+    Args:
+        file: YAML, or None.
+        environment: the process's; names outside our keys are not ours to judge.
+        flags: by dotted key; a None was not given.
+
+    Raises:
+        InputError: naming the file, variable or flag, the key and the mend.
+    """
+    tree: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for key, value in _of_file(file).items():
+        _plant(tree, origins, key, value, str(file))
+    for key in keys():
+        name = variable(key)
+        if name in environment:
+            _plant(tree, origins, key, environment[name], f"environment variable {name}")
+    for key, value in flags.items():
+        if value is not None:
+            _plant(tree, origins, key, value, "the command line")
+    return _typed(tree, origins)
+
+
+def keys(settings: type = Config, prefix: str = "") -> Iterator[str]:
+    """Every dotted key there is."""
+    for name, kind in _fields(settings).items():
+        if dataclasses.is_dataclass(kind):
+            yield from keys(typing.cast(type, kind), f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def variable(key: str) -> str:
+    """The environment variable of a dotted key."""
+    return ENVIRONMENT_PREFIX + key.upper().replace(".", "_")
+
+
+def _fields(settings: type) -> dict[str, Any]:
+    return typing.get_type_hints(settings)
+
+
+def _of_file(file: Path | None) -> dict[str, Any]:
+    if file is None:
+        return {}
+    try:
+        tree = yaml.safe_load(file.read_text())
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {error.strerror}", mend="check --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = " ".join(str(error).split())
+        raise InputError(f"{file} is no YAML: {where}", mend="mend the line it names") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise InputError(f"{file} holds no mapping", mend="write `key: value` lines; see docs/configuration.md")
+    return dict(_flat(tree, str(file)))
+
+
+def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    known = _fields(settings)
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if name not in known:
+            raise InputError(f"{file}: unknown key {key}", mend=_nearest(key))
+        if dataclasses.is_dataclass(known[name]) and isinstance(value, dict):
+            yield from _flat(value, file, typing.cast(type, known[name]), f"{key}.")
+        elif dataclasses.is_dataclass(known[name]):
+            inner = ", ".join(_fields(typing.cast(type, known[name])))
+            raise InputError(f"{file}: {key} is a section", mend=f"give its keys: {inner}")
+        else:
+            yield key, value
+
+
+def _nearest(key: str) -> str:
+    close = difflib.get_close_matches(key, list(keys()), n=1)
+    return f"did you mean {close[0]}?" if close else "`gpuwise config print` lists every key"
+
+
+def _plant(tree: dict[str, Any], origins: dict[str, str], key: str, value: Any, origin: str) -> None:
+    *path, last = key.split(".")
+    for name in path:
+        tree = tree.setdefault(name, {})
+    tree[last] = value
+    origins[key] = origin
+
+
+def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
+    try:
+        return TypeAdapter(Config).validate_python(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = next(
+            (k for k in origins if ".".join(map(str, first["loc"])).startswith(k)), ".".join(map(str, first["loc"]))
+        )
+        problem = f"{origins.get(key, 'the configuration')}: {key} is {first['input']!r}: {first['msg'].lower()}"
+        raise InputError(problem, mend=f"give it {_wanted(key)}") from error
+
+
+def _wanted(key: str) -> str:
+    kind: Any = Config
+    for name in key.split("."):
+        kind = _fields(kind)[name]
+    if typing.get_origin(kind) is types.UnionType:
+        kind = next(part for part in typing.get_args(kind) if part is not type(None))
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(typing.get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, str) and hasattr(kind, "__members__"):
+        return " or ".join(kind)
+    return f"a value of type {getattr(kind, '__name__', str(kind))}"

@@ -1,0 +1,223 @@
+"""The loop: the table of contents of the product."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from gpuwise.decide.decide import Decision, approve, decide
+from gpuwise.decide.history import History
+from gpuwise.decide.settings import DecideSettings
+from gpuwise.finops.report import compile_report
+from gpuwise.model.command import Command, Outcome
+from gpuwise.model.inventory import Inventory, Workload, WorkloadRef
+from gpuwise.model.ports import Enactor, Executor, InventorySource, Ledger, UsageSource
+from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.report import Action, WeeklyReport
+from gpuwise.model.usage import Window
+from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
+
+HOUR_S = 3_600
+Progress = Callable[[str, int, int], None]
+"""Told (step, done, total) as the loop goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """What the steps of the loop are told."""
+
+    look_back_h: int
+    step_s: int
+    shard_workloads: int
+    score: ScoreSettings = field(default_factory=ScoreSettings)
+    recommend: RecommendSettings = field(default_factory=RecommendSettings)
+    policy: DecideSettings = field(default_factory=DecideSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was seen and what it means, before anything is decided.
+
+    Attributes:
+        window: what was looked at.
+        inventory: the fleet.
+        profiles: usage by workload.
+        recommendations: dearest first.
+        holds: what the recommenders held back.
+    """
+
+    window: Window
+    inventory: Inventory
+    profiles: Mapping[WorkloadRef, UsageProfile]
+    recommendations: tuple[Recommendation, ...]
+    holds: tuple[Hold, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One turn of the loop.
+
+    Attributes:
+        survey: what was seen.
+        decision: what was to be done, and what not.
+        outcomes: what came of it.
+    """
+
+    survey: Survey
+    decision: Decision
+    outcomes: tuple[Outcome, ...]
+
+
+def _quiet(_step: str, _done: int, _total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The loop over its ports.
+
+    Attributes:
+        inventory: where the fleet is read.
+        usage: where its usage is read.
+        prices: what hours cost.
+        executor: where scoring runs.
+        ledger: what is remembered.
+        settings: what the steps are told.
+        enactor: the only writer to the cluster; None where nothing may be written, as with a recording.
+        progress: told how far it is.
+    """
+
+    inventory: InventorySource
+    usage: UsageSource
+    prices: PriceBook
+    executor: Executor
+    ledger: Ledger
+    settings: LoopSettings
+    enactor: Enactor | None = None
+    progress: Progress = _quiet
+
+    def run_once(self, now_s: int) -> Run:
+        """Observe, score, recommend, decide, enact, record.
+
+        Args:
+            now_s: the instant it is judged at, epoch seconds.
+        """
+        fleet = self.observe(now_s)
+        profiles = self.score(fleet, self.window(now_s))
+        survey = self.recommend(fleet, profiles, now_s)
+        decision = self.decide(survey, now_s)
+        outcomes = self.enact(decision.commands, now_s)
+        self.record(survey, decision, now_s)
+        return Run(survey, decision, outcomes)
+
+    def survey(self, now_s: int) -> Survey:
+        """The first half of the loop: look, judge, and touch nothing."""
+        fleet = self.observe(now_s)
+        return self.recommend(fleet, self.score(fleet, self.window(now_s)), now_s)
+
+    def window(self, now_s: int) -> Window:
+        """The look-back that ends now."""
+        return Window.ending(now_s, length_s=self.settings.look_back_h * HOUR_S, step_s=self.settings.step_s)
+
+    def observe(self, now_s: int) -> Inventory:
+        """Look at the fleet; usage is read where it is scored."""
+        self.progress("observe", 0, 1)
+        fleet = self.inventory.snapshot(now_s)
+        self.progress("observe", 1, 1)
+        return fleet
+
+    def score(self, fleet: Inventory, window: Window) -> dict[WorkloadRef, UsageProfile]:
+        """Read and score every workload, shard by shard, on the executor."""
+        size = self.settings.shard_workloads
+        shards = [fleet.workloads[i : i + size] for i in range(0, len(fleet.workloads), size)]
+        work = partial(score_shard, self.usage, fleet, window, self.settings.score)
+        profiles: dict[WorkloadRef, UsageProfile] = {}
+        for done, scored in enumerate(self.executor.map(work, shards), start=1):
+            profiles.update((one.workload, one) for one in scored)
+            self.progress("score", done, len(shards))
+        return profiles
+
+    def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
+        """Find what to do about each workload, or why nothing."""
+        found, holds = recommend(fleet, profiles, self.prices, self.settings.recommend, now_s=now_s)
+        self.progress("recommend", 1, 1)
+        return Survey(self.window(now_s), fleet, profiles, tuple(found), tuple(holds))
+
+    def decide(self, survey: Survey, now_s: int) -> Decision:
+        """Let policy, protections and the budget have their word."""
+        return decide(survey.recommendations, survey.inventory, self._history(), self.settings.policy, now_s=now_s)
+
+    def enact(self, commands: Sequence[Command], now_s: int) -> tuple[Outcome, ...]:
+        """Carry out what was decided."""
+        if not commands or self.enactor is None:
+            return ()
+        outcomes = tuple(self.enactor.enact(commands, now_s))
+        self.progress("enact", len(outcomes), len(commands))
+        return outcomes
+
+    def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
+        """Remember what was found and held; intents and outcomes were recorded around each effect."""
+        self.ledger.record_run(now_s, survey.recommendations, (*survey.holds, *decision.holds))
+
+    def apply(self, recommendation: Recommendation, *, actor: str, now_s: int) -> Outcome | Hold:
+        """Carry out one recommendation because a person says so.
+
+        Args:
+            recommendation: what.
+            actor: who.
+            now_s: when, epoch seconds.
+        """
+        policy, history = self.settings.policy, self._history()
+        word = approve(recommendation, self.observe(now_s), history, policy, actor=actor, now_s=now_s)
+        return word if isinstance(word, Hold) else self.enact([word], now_s)[0]
+
+    def report(self, window: Window, *, week: str, cluster: str, now_s: int) -> WeeklyReport:
+        """One week: its usage scored anew, and what the ledger says was found and done.
+
+        Args:
+            window: the week.
+            week: its ISO name, "2026-W20".
+            cluster: name of the fleet.
+            now_s: when it is made, epoch seconds.
+        """
+        fleet = self.observe(now_s)
+        return compile_report(
+            inventory=fleet,
+            profiles=self.score(fleet, window),
+            prices=self.prices,
+            recommendations=self.ledger.recommendations(),
+            holds=self.ledger.holds(),
+            actions=self._actions(window),
+            window=window,
+            week=week,
+            cluster=cluster,
+            now_s=now_s,
+        )
+
+    def _history(self) -> History:
+        return History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
+
+    def _actions(self, window: Window) -> list[Action]:
+        last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}
+        known = {item.id: item for item in self.ledger.recommendations()}
+        intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
+        return [Action(i, last.get(i.command.id), known.get(i.command.recommendation_id)) for i in intents]
+
+
+def score_shard(
+    source: UsageSource, inventory: Inventory, window: Window, settings: ScoreSettings, workloads: Sequence[Workload]
+) -> list[UsageProfile]:
+    """Read and score some workloads; what a worker does.
+
+    Args:
+        source: where usage is read.
+        inventory: the fleet.
+        window: what to look at.
+        settings: of scoring.
+        workloads: which.
+    """
+    return [profile(series, settings) for series in source.read(workloads, inventory, window)]
