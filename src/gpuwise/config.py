@@ -160,7 +160,7 @@ def keys(settings: type = Config, prefix: str = "") -> Iterator[str]:
     """Every dotted key there is."""
     for name, kind in _fields(settings).items():
         if dataclasses.is_dataclass(kind):
-            yield from keys(typing.cast(type, kind), f"{prefix}{name}.")
+            yield from keys(typing.cast("type", kind), f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}"
 
@@ -198,9 +198,9 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
         if name not in known:
             raise InputError(f"{file}: unknown key {key}", mend=_nearest(key))
         if dataclasses.is_dataclass(known[name]) and isinstance(value, dict):
-            yield from _flat(value, file, typing.cast(type, known[name]), f"{key}.")
+            yield from _flat(value, file, typing.cast("type", known[name]), f"{key}.")
         elif dataclasses.is_dataclass(known[name]):
-            inner = ", ".join(_fields(typing.cast(type, known[name])))
+            inner = ", ".join(_fields(typing.cast("type", known[name])))
             raise InputError(f"{file}: {key} is a section", mend=f"give its keys: {inner}")
         else:
             yield key, value

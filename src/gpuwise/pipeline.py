@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from gpuwise.decide.decide import Decision, approve, decide
+from gpuwise.decide.decide import Decision, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops.report import compile_report
@@ -30,6 +30,7 @@ Progress = Callable[[str, int, int], None]
 class LoopSettings:
     """What the steps of the loop are told."""
 
+    cluster_name: str
     look_back_h: int
     step_s: int
     shard_workloads: int
@@ -149,7 +150,8 @@ class Pipeline:
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
         """Let policy, protections and the budget have their word."""
-        return decide(survey.recommendations, survey.inventory, self._history(), self.settings.policy, now_s=now_s)
+        history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
+        return decide(survey.recommendations, survey.inventory, history, self.settings.policy, now_s=now_s)
 
     def enact(self, commands: Sequence[Command], now_s: int) -> tuple[Outcome, ...]:
         """Carry out what was decided."""
@@ -163,43 +165,32 @@ class Pipeline:
         """Remember what was found and held; intents and outcomes were recorded around each effect."""
         self.ledger.record_run(now_s, survey.recommendations, (*survey.holds, *decision.holds))
 
-    def apply(self, recommendation: Recommendation, *, actor: str, now_s: int) -> Outcome | Hold:
-        """Carry out one recommendation because a person says so.
-
-        Args:
-            recommendation: what.
-            actor: who.
-            now_s: when, epoch seconds.
-        """
-        policy, history = self.settings.policy, self._history()
-        word = approve(recommendation, self.observe(now_s), history, policy, actor=actor, now_s=now_s)
-        return word if isinstance(word, Hold) else self.enact([word], now_s)[0]
-
-    def report(self, window: Window, *, week: str, cluster: str, now_s: int) -> WeeklyReport:
+    def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
         """One week: its usage scored anew, and what the ledger says was found and done.
 
         Args:
             window: the week.
             week: its ISO name, "2026-W20".
-            cluster: name of the fleet.
             now_s: when it is made, epoch seconds.
         """
         fleet = self.observe(now_s)
+        found, holds = tuple(self.ledger.recommendations()), tuple(self.ledger.holds())
+        return self.summary(Survey(window, fleet, self.score(fleet, window), found, holds), week=week, now_s=now_s)
+
+    def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
+        """What a survey comes to in money, with what was done in its window."""
         return compile_report(
-            inventory=fleet,
-            profiles=self.score(fleet, window),
+            inventory=survey.inventory,
+            profiles=survey.profiles,
             prices=self.prices,
-            recommendations=self.ledger.recommendations(),
-            holds=self.ledger.holds(),
-            actions=self._actions(window),
-            window=window,
+            recommendations=survey.recommendations,
+            holds=survey.holds,
+            actions=self._actions(survey.window),
+            window=survey.window,
             week=week,
-            cluster=cluster,
+            cluster=self.settings.cluster_name,
             now_s=now_s,
         )
-
-    def _history(self) -> History:
-        return History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
 
     def _actions(self, window: Window) -> list[Action]:
         last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}

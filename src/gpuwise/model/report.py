@@ -119,13 +119,13 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class WeeklyReport:
-    """One week of the fleet.
+    """One week of the fleet, or another window of it.
 
     Attributes:
         schema: version of this JSON form.
-        week: ISO week, "2026-W20".
-        start_s: Monday 00:00 UTC.
-        end_s: the next Monday.
+        week: ISO week, "2026-W20"; None when it covers another window, as a scan does.
+        start_s: first second, of a week Monday 00:00 UTC.
+        end_s: first second after it.
         generated_s: when it was made.
         cluster: name of the fleet.
         bill: the week's GPU time and money.
@@ -142,7 +142,7 @@ class WeeklyReport:
     """
 
     schema: str
-    week: str
+    week: str | None
     start_s: int
     end_s: int
     generated_s: int

@@ -1,0 +1,153 @@
+"""Commands that change the cluster or what gpuwise is allowed: run, apply, undo, dismiss, pause, resume."""
+
+import getpass
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import Literal
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from gpuwise.by_hand import find, tell
+from gpuwise.cli import format as written
+from gpuwise.cli.console import err, out, progress
+from gpuwise.cli.options import acting, connection
+from gpuwise.config import Config
+from gpuwise.model.command import Directive, Outcome, OutcomeStatus
+from gpuwise.model.errors import InputError
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.pipeline import Run
+from gpuwise.store.ledger import SqliteLedger
+from gpuwise.wiring import by_hand, loop
+
+sure = click.option("--yes", is_flag=True, help="Do not ask; required off a terminal.")
+why = click.option("--reason", default="", help="Why, for whoever asks later.")
+
+
+@click.command()
+@acting
+@click.option("--once", is_flag=True, help="One turn of the loop instead of one every --interval.")
+@click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between turns.")
+@click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant; with --once.")
+def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
+    """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
+    with progress() as shown, loop(config, shown, writing=True) as pipeline:
+        while True:
+            _told(pipeline.run_once(now_s or int(time.time())))
+            if once:
+                return
+            threading.Event().wait(interval_s)
+
+
+def _told(turn: Run) -> None:
+    survey, decision = turn.survey, turn.decision
+    done = {outcome.command_id: outcome for outcome in turn.outcomes}
+    shown = Table(title=f"Done ({len(turn.outcomes)})", title_justify="left")
+    for name in ("Workload", "Do", "USD/month", "Outcome", "Undo"):
+        shown.add_column(name, overflow="fold")
+    saving = {item.id: written.usd(item.saving.usd_month) for item in survey.recommendations}
+    for command in decision.commands:
+        outcome = done[command.id]
+        undo = f"gpuwise undo {command.id}" if outcome.status is OutcomeStatus.APPLIED else outcome.detail
+        cells = (str(command.workload), written.change(command.change), saving[command.recommendation_id])
+        shown.add_row(*map(Text, (*cells, outcome.status.value, undo)))
+    out.print(shown)
+    _held(decision.holds)
+
+
+def _held(holds: Sequence[Hold]) -> None:
+    counts: dict[str, int] = {}
+    for hold in holds:
+        counts[hold.reason.value] = counts.get(hold.reason.value, 0) + 1
+    words = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda row: -row[1]))
+    out.print(Text(f"Held by policy: {words or 'nothing'}.", style="dim"))
+
+
+@click.command()
+@connection
+@click.argument("recommendation_id", metavar="ID")
+@sure
+def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: FBT001
+    """Carry out one recommendation; safety gates hold for people, too."""
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        item = find(ledger, recommendation_id)
+    _warn(item)
+    _ask(yes=yes)
+    with by_hand(config, getpass.getuser()) as person:
+        result = person.apply(recommendation_id, now_s=int(time.time()))
+    if isinstance(result, Hold):
+        raise InputError(f"held: {result.reason.value}: {result.detail}", mend="nothing was changed")
+    _outcome(result, f"undo it with: gpuwise undo {result.command_id}")
+
+
+def _warn(item: Recommendation) -> None:
+    err.print(Text.assemble((str(item.workload), "bold"), f": {written.change(item.change)}"))
+    err.print(Text(f"One workload is touched; its pods {'are replaced' if item.restart_needed else 'go on'}."))
+    err.print(Text(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it can be undone."))
+
+
+@click.command()
+@connection
+@click.argument("command_id", metavar="ID")
+@sure
+def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
+    """Restore exactly what a command (a-...) changed, unless somebody changed it since."""
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        intent = ledger.intent(command_id)
+    if intent is None:
+        raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
+    err.print(Text(f"{intent.command.workload}: back to {intent.pre_image}"))
+    _ask(yes=yes)
+    with by_hand(config, getpass.getuser()) as person:
+        result = person.undo(command_id, now_s=int(time.time()))
+    _outcome(result, "it is as it was")
+
+
+def _ask(*, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("this changes the cluster and there is no terminal to ask on", mend="give --yes")
+    click.confirm("Do it?", abort=True, err=True)
+
+
+def _outcome(result: Outcome, then: str) -> None:
+    if result.status not in (OutcomeStatus.APPLIED, OutcomeStatus.UNDONE):
+        reason = result.reason.value if result.reason else result.status.value
+        raise InputError(f"{reason}: {result.detail}", mend="nothing was changed")
+    out.print(Text(f"{result.status.value}: {result.detail}; {then}"))
+
+
+@click.command()
+@connection
+@click.argument("recommendation_id", metavar="ID")
+@why
+def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
+    """Never do this; it stays in reports as dismissed."""
+    _say(config, "dismiss", recommendation_id, reason)
+
+
+@click.command()
+@connection
+@why
+def pause(config: Config, reason: str) -> None:
+    """Stop all effects from the next decision on, people's included, until resume."""
+    _say(config, "pause", "*", reason)
+
+
+@click.command()
+@connection
+@why
+def resume(config: Config, reason: str) -> None:
+    """End a pause."""
+    _say(config, "resume", "*", reason)
+
+
+def _say(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
+    directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason)
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        tell(ledger, directive)
+    out.print(Text(f"{kind}: recorded in {config.ledger.path}"))

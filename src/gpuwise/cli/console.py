@@ -1,0 +1,28 @@
+"""Two streams: data on stdout, progress and words on stderr; colour only on a terminal."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar per step on a terminal, a line per finished step elsewhere."""
+    columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    bars: dict[str, TaskID] = {}
+    with Progress(*columns, console=err, disable=not err.is_terminal) as shown:
+
+        def tell(step: str, done: int, total: int) -> None:
+            if step not in bars:
+                bars[step] = shown.add_task(step, total=total)
+            shown.update(bars[step], completed=done, total=total)
+            if done == total and not err.is_terminal:
+                sys.stderr.write(f"{step}: {done} of {total}\n")
+
+        yield tell

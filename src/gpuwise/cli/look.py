@@ -1,0 +1,174 @@
+"""Commands that look and touch nothing: scan, plan, explain."""
+
+import time
+from dataclasses import replace
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from gpuwise.cli import format as written
+from gpuwise.cli import show
+from gpuwise.cli.console import err, out, progress
+from gpuwise.cli.options import acting, connection, scoring
+from gpuwise.config import Config
+from gpuwise.decide.decide import Decision
+from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Ledger
+from gpuwise.model.recommendation import Evidence, Hold, Recommendation
+from gpuwise.model.report import WeeklyReport
+from gpuwise.pipeline import Survey
+from gpuwise.store.ledger import SqliteLedger
+from gpuwise.wiring import loop
+
+now = click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant instead of now.")
+output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS), default="table", show_default=True)
+detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
+
+
+@click.command()
+@scoring
+@now
+@output
+@click.option("-n", "--namespace", "namespaces", multiple=True, help="Show these namespaces only; all are scored.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces, as without -n.")
+@detailed
+@click.pass_context
+def scan(
+    context: click.Context,
+    config: Config,
+    now_s: int | None,
+    form: str,
+    namespaces: tuple[str, ...],
+    all_namespaces: bool,  # noqa: FBT001 - click passes flags by keyword
+    detailed_exitcode: bool,  # noqa: FBT001
+) -> None:
+    """Find idle GPUs, what they cost, and what to do about them. Reads only."""
+    at_s = now_s or int(time.time())
+    with progress() as tell, loop(config, tell, writing=False) as pipeline:
+        survey = pipeline.survey(at_s)
+        pipeline.record(survey, Decision((), ()), at_s)
+        report = pipeline.summary(survey, now_s=at_s)
+    show.document(_only(report, () if all_namespaces else namespaces), form)
+    _warn_unmeasured(survey)
+    if detailed_exitcode and report.recommendations:
+        context.exit(2)
+
+
+def _only(report: WeeklyReport, namespaces: tuple[str, ...]) -> WeeklyReport:
+    if not namespaces:
+        return report
+    return replace(
+        report,
+        workloads=tuple(c for c in report.workloads if c.workload.split("/")[0] in namespaces),
+        recommendations=tuple(r for r in report.recommendations if r.workload.namespace in namespaces),
+        holds=tuple(h for h in report.holds if h.workload.namespace in namespaces),
+    )
+
+
+def _warn_unmeasured(survey: Survey) -> None:
+    blind = [str(ref) for ref, profile in survey.profiles.items() if not profile.coverage]
+    if blind:
+        shown = ", ".join(blind[:3]) + (" and others" if len(blind) > 3 else "")
+        err.print(Text(f"No samples at all for {len(blind)} of {len(survey.profiles)} workloads: {shown}.", "yellow"))
+
+
+@click.command()
+@acting
+@now
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@detailed
+@click.pass_context
+def plan(
+    context: click.Context,
+    config: Config,
+    now_s: int | None,
+    form: str,
+    detailed_exitcode: bool,  # noqa: FBT001
+) -> None:
+    """Show what `gpuwise run` would do, and what holds the rest. Reads only."""
+    at_s = now_s or int(time.time())
+    with progress() as tell, loop(config, tell, writing=False) as pipeline:
+        survey = pipeline.survey(at_s)
+        decision = pipeline.decide(survey, at_s)
+        pipeline.record(survey, decision, at_s)
+    if form == "json":
+        show.print_raw(to_json(decision, indent=2))
+    else:
+        by_id = {item.id: item for item in survey.recommendations}
+        _planned(decision, by_id)
+    if detailed_exitcode and decision.commands:
+        context.exit(2)
+
+
+def _planned(decision: Decision, by_id: dict[str, Recommendation]) -> None:
+    shown = Table(title=f"Would be done ({len(decision.commands)})", title_justify="left")
+    for name in ("Recommendation", "Workload", "Do", "USD/month"):
+        shown.add_column(name, overflow="fold")
+    for command in decision.commands:
+        saving = written.usd(by_id[command.recommendation_id].saving.usd_month)
+        cells = (command.recommendation_id, str(command.workload), written.change(command.change), saving)
+        shown.add_row(*map(Text, cells))
+    out.print(shown)
+    out.print(_held(decision.holds))
+
+
+def _held(holds: tuple[Hold, ...]) -> Table:
+    shown = Table(title=f"Held ({len(holds)})", title_justify="left")
+    for name in ("Workload", "Reason", "Why, or the next command"):
+        shown.add_column(name, overflow="fold")
+    for hold in holds:
+        shown.add_row(*map(Text, (str(hold.workload), hold.reason.value, hold.detail)))
+    return shown
+
+
+@click.command()
+@connection
+@click.argument("subject", metavar="ID|WORKLOAD")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def explain(config: Config, subject: str, form: str) -> None:
+    """Explain a recommendation (r-...) or why nothing is done about a workload (namespace/Kind/name)."""
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        found, holds = _about(ledger, subject)
+    if not found and not holds:
+        raise InputError(
+            f"the latest run says nothing about {subject}", mend="run `gpuwise scan`; its table has the IDs"
+        )
+    if form == "json":
+        show.print_raw(to_json({"recommendations": to_plain(tuple(found)), "holds": to_plain(tuple(holds))}, indent=2))
+        return
+    for item in found:
+        _recommended(item)
+    for hold in holds:
+        out.print(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
+        _numbers(hold.evidence)
+
+
+def _about(ledger: Ledger, subject: str) -> tuple[list[Recommendation], list[Hold]]:
+    found = [item for item in ledger.recommendations() if subject in (item.id, str(item.workload))]
+    named = {subject, *(str(item.workload) for item in found)}
+    return found, [hold for hold in ledger.holds() if str(hold.workload) in named or hold.recommendation_id == subject]
+
+
+def _recommended(item: Recommendation) -> None:
+    saving = item.saving
+    low, high = written.usd(saving.low_usd_month), written.usd(saving.high_usd_month)
+    out.print(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
+    out.print(Text(f"Finding    {item.finding.value} ({', '.join(item.reasons)}), owner {item.owner or 'nobody'}"))
+    out.print(Text(f"Worth      {written.usd(saving.usd_month)} a month, between {low} and {high}"))
+    out.print(Text(f"           {saving.gpu_h_month:,.0f} GPU-hours a month at the price of the nodes it runs on"))
+    out.print(
+        Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}; {item.coverage:.0%} of samples present")
+    )
+    out.print(Text(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}"))
+    _numbers(item.evidence)
+    out.print(Text(f"Do it      gpuwise apply {item.id}"))
+    out.print(Text(f"Or not     gpuwise dismiss {item.id} --reason '...'"))
+
+
+def _numbers(evidence: tuple[Evidence, ...]) -> None:
+    for number in evidence:
+        value = "nothing sampled" if number.value is None else f"{number.value:,.4g} {number.unit}"
+        limit = "" if number.threshold is None else f", held against {number.threshold:,.4g}"
+        out.print(Text(f"  {number.text}: {number.statistic} {value}{limit}"))

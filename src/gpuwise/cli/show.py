@@ -1,0 +1,117 @@
+"""Documents as tables, JSON, YAML, CSV or HTML."""
+
+import csv
+import sys
+from collections.abc import Callable, Sequence
+
+import yaml
+from rich.table import Table
+from rich.text import Text
+
+from gpuwise.cli import format as written
+from gpuwise.cli.console import out
+from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.report import WeeklyReport
+from gpuwise.report import render_html
+
+FORMATS = ("table", "json", "yaml", "csv", "html")
+_TOP = 15
+
+
+def document(report: WeeklyReport, form: str) -> None:
+    """Write a report to stdout in the form asked for."""
+    views: dict[str, Callable[[WeeklyReport], None]] = {
+        "table": table,
+        "json": lambda r: print_raw(to_json(r, indent=2)),
+        "yaml": lambda r: print_raw(yaml.safe_dump(to_plain(r), sort_keys=False, allow_unicode=True)),
+        "csv": _csv,
+        "html": lambda r: print_raw(render_html(r)),
+    }
+    views[form](report)
+
+
+def print_raw(text: str) -> None:
+    """To stdout as it is."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def table(report: WeeklyReport) -> None:
+    """For people on a terminal."""
+    out.print(_headline(report))
+    if report.recommendations:
+        out.print(recommendations(report.recommendations))
+    idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
+    if idle:
+        out.print(_workloads(report))
+    out.print(_held(report.holds))
+
+
+def _headline(report: WeeklyReport) -> Text:
+    bill = report.bill
+    wasted = bill.idle_usd + bill.unallocated_usd
+    share = wasted / bill.capacity_usd if bill.capacity_usd else 0.0
+    text = Text()
+    text.append(
+        f"{report.cluster}, {written.instant(report.start_s)} to {written.instant(report.end_s)}\n", style="dim"
+    )
+    text.append(f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%})", style="bold")
+    text.append(f": {written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
+    text.append(f"{written.usd(bill.unallocated_usd)} on GPUs that nobody held.\n")
+    text.append(
+        f"{len(report.recommendations)} recommendations are worth {written.usd(report.predicted_usd_month)} a month."
+    )
+    return text
+
+
+def recommendations(items: Sequence[Recommendation]) -> Table:
+    """The dearest ones."""
+    shown = Table(title=_title("Recommendations", len(items)), title_justify="left")
+    for name in ("ID", "Workload", "Owner", "Finding", "Do", "USD/month", "Risk"):
+        shown.add_column(name, justify="right" if name in ("USD/month", "Risk") else "left", overflow="fold")
+    for item in items[:_TOP]:
+        owner = item.owner or "nobody"
+        cells = (item.id, str(item.workload), owner, item.finding.value, written.change(item.change))
+        shown.add_row(*map(Text, cells), Text(written.usd(item.saving.usd_month)), Text(f"{item.risk}/4"))
+    return shown
+
+
+def _workloads(report: WeeklyReport) -> Table:
+    idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
+    shown = Table(title=_title("Allocated but idle", len(idle)), title_justify="left")
+    for name in ("Workload", "Team", "GPU", "GPU-h held", "GPU-h idle", "USD idle"):
+        shown.add_column(name, justify="right" if name[-2:] in ("ld", "le") else "left", overflow="fold")
+    for cost in idle[:_TOP]:
+        cells = (cost.workload, cost.team or "nobody", cost.gpu_type or "mixed or unknown")
+        numbers = (written.hours(cost.allocated_gpu_h), written.hours(cost.idle_gpu_h), written.usd(cost.idle_usd))
+        shown.add_row(*map(Text, cells), *map(Text, numbers))
+    return shown
+
+
+def _title(name: str, count: int) -> str:
+    return f"{name} ({count})" if count <= _TOP else f"{name} (the {_TOP} dearest of {count})"
+
+
+def _held(holds: Sequence[Hold]) -> Text:
+    counts: dict[str, int] = {}
+    for hold in holds:
+        counts[hold.reason.value] = counts.get(hold.reason.value, 0) + 1
+    ordered = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
+    words = ", ".join(f"{reason} {count}" for reason, count in ordered)
+    return Text(f"Held back: {words or 'nothing'}.", style="dim")
+
+
+def _csv(report: WeeklyReport) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("workload", "team", "gpu_type", "allocated_gpu_h", "idle_gpu_h", "cost_usd", "idle_usd"))
+    for cost in report.workloads:
+        row = (
+            cost.workload,
+            cost.team,
+            cost.gpu_type,
+            cost.allocated_gpu_h,
+            cost.idle_gpu_h,
+            cost.cost_usd,
+            cost.idle_usd,
+        )
+        writer.writerow(["" if value is None else value for value in row])

@@ -1,0 +1,144 @@
+"""The one place that constructs adapters and puts them into the ports of the loop."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from gpuwise.by_hand import ByHand
+from gpuwise.config import Config, ScheduleConfig
+from gpuwise.enact.enactor import EnactSettings, KubernetesEnactor
+from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Enactor, Executor, InventorySource, UsageSource
+from gpuwise.pipeline import LoopSettings, Pipeline, Progress
+from gpuwise.store.ledger import SqliteLedger
+from gpuwise.store.prices import read_prices
+
+INVENTORY_FILE = "inventory.json"
+
+
+@contextmanager
+def loop(config: Config, progress: Progress, *, writing: bool) -> Iterator[Pipeline]:
+    """Build the loop, and take it down again.
+
+    Args:
+        config: what it is told.
+        progress: who is told how far it is.
+        writing: whether it may change the cluster; without it there is no enactor at all.
+
+    Raises:
+        InputError: the configuration names no source of usage, or asks to write to a recording.
+        GpuwiseError: an adapter cannot be opened.
+    """
+    with ExitStack() as stack:
+        source = usage(config)
+        prices = read_prices(config.prices)
+        yield Pipeline(
+            inventory=inventory(config, stack),
+            usage=source,
+            prices=prices,
+            executor=executor(config, stack),
+            ledger=ledger(config, stack),
+            settings=_settings(config),
+            enactor=enactor(config, stack) if writing else None,
+            progress=progress,
+        )
+
+
+@contextmanager
+def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
+    """Build what a person needs to act: no source of usage and no scoring are involved, so undo works without them."""
+    with ExitStack() as stack:
+        local = replace(config, schedule=ScheduleConfig())
+        yield ByHand(actor, inventory(config, stack), ledger(config, stack), enactor(local, stack), config.policy)
+
+
+def ledger(config: Config, stack: ExitStack) -> SqliteLedger:
+    """What is remembered."""
+    return stack.enter_context(SqliteLedger(config.ledger.path.expanduser()))
+
+
+def usage(config: Config) -> UsageSource:
+    """Where usage is read: the recording if one is named, else Prometheus."""
+    if config.recording is not None:
+        from gpuwise.store.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
+
+        return RecordedUsage(config.recording)
+    if config.prometheus.url is None:
+        raise InputError("no source of usage is named", mend="give --prometheus URL or --recording FOLDER")
+    from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
+
+    token = _secret(config.prometheus.bearer_token_file, "prometheus.bearer_token_file")
+    return PrometheusUsage(PrometheusSettings(config.prometheus.url, token, config.prometheus.timeout_s))
+
+
+def inventory(config: Config, stack: ExitStack) -> InventorySource:
+    """Where the fleet is read: the recording's own inventory unless a kubeconfig is named, else the cluster."""
+    from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects  # noqa: PLC0415
+
+    if config.recording is not None and config.kubernetes.kubeconfig is None:
+        return KubernetesInventory(RecordedObjects(config.recording / INVENTORY_FILE))
+    return KubernetesInventory(stack.enter_context(_cluster(config)))
+
+
+def executor(config: Config, stack: ExitStack) -> Executor:
+    """Where scoring runs."""
+    if config.schedule.executor == "local":
+        from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
+
+        return InProcess()
+    from gpuwise.schedule.on_ray import RayExecutor  # noqa: PLC0415 - ray takes 1 s
+
+    return stack.enter_context(RayExecutor(config.schedule.ray_address, config.schedule.workers))
+
+
+def enactor(config: Config, stack: ExitStack) -> Enactor:
+    """The only writer: in this process, or as one actor where Ray runs."""
+    if config.recording is not None and config.kubernetes.kubeconfig is None:
+        raise InputError(
+            "a recording cannot be changed", mend="name a cluster with --kubeconfig, or use `gpuwise plan`"
+        )
+    if config.schedule.executor == "ray":
+        from gpuwise.schedule.on_ray import RayEnactor  # noqa: PLC0415
+
+        return RayEnactor(partial(_own_enactor, config))
+    return KubernetesEnactor(stack.enter_context(_cluster(config)), ledger(config, stack), _enact_settings(config))
+
+
+def _own_enactor(config: Config) -> Enactor:
+    """Built inside the enacting actor, which holds cluster and ledger until it ends."""
+    remembered = SqliteLedger(config.ledger.path.expanduser())
+    return KubernetesEnactor(_cluster(config), remembered, _enact_settings(config))
+
+
+def _cluster(config: Config) -> "KubernetesCluster":
+    from gpuwise.cluster import KubernetesCluster  # noqa: PLC0415 - the client takes 1 s
+
+    return KubernetesCluster.connect(kubeconfig=config.kubernetes.kubeconfig, context=config.kubernetes.context)
+
+
+def _settings(config: Config) -> LoopSettings:
+    return LoopSettings(
+        cluster_name=config.cluster_name,
+        look_back_h=config.observe.look_back_h,
+        step_s=config.observe.step_s,
+        shard_workloads=config.observe.shard_workloads,
+        score=config.score,
+        recommend=config.recommend,
+        policy=config.policy,
+    )
+
+
+def _enact_settings(config: Config) -> EnactSettings:
+    budget = config.policy.budget
+    return EnactSettings(dry_run=config.enact.dry_run, budget_limit=budget.disruptions, budget_per_s=budget.per_s)
+
+
+def _secret(path: Path | None, key: str) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read the token in {path}: {error}", mend=f"check {key}") from error
