@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gpuwise.config import Config, load
+from gpuwise.config import load
 from gpuwise.model.command import Mode
 
 FILE = click.Path(path_type=Path)
