@@ -1,8 +1,8 @@
 """Recordings: usage kept as Parquet or CSV in a directory, written pod by pod and read workload by workload.
 
-Layout: `inventory.json` (a Kubernetes List) and `usage/<namespace>/<pod>.parquet`, or `.csv`, `.csv.gz`. The path is the
-index: a reader opens the files of the pods it is asked for and no other. Rows of one device are contiguous and in
-order of time as this writer leaves them, but a reader takes any order. Columns:
+Layout: `inventory.json` (a Kubernetes List) and `usage/<namespace>/<pod>.parquet`, or `.csv`, `.csv.gz`. The path is
+the index: a reader opens the files of the pods it is asked for and no other. Rows of one device are contiguous and
+in order of time as this writer leaves them, but a reader takes any order. Columns:
 
 | column | type | meaning |
 |---|---|---|
@@ -72,7 +72,9 @@ class RecordingWriter:
         self._usage = directory / "usage"
         self._directory = directory
         if self._usage.exists() and any(self._usage.iterdir()):
-            raise InputError(f"{directory} already holds a recording", mend="name a new directory, or remove the old one")
+            raise InputError(
+                f"{directory} already holds a recording", mend="name a new directory, or remove the old one"
+            )
         self._usage.mkdir(parents=True, exist_ok=True)
 
     def append(self, pod: RecordedPod) -> None:
@@ -289,7 +291,9 @@ def _read_table(path: Path) -> pa.Table:
         return pa.table({name: table.column(name).cast(_TYPES[name]) for name in table.column_names if name in _TYPES})
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise SourceError(f"{path} cannot be read as a recording: {reason}", mend="restore it or record again") from error
+        raise SourceError(
+            f"{path} cannot be read as a recording: {reason}", mend="restore it or record again"
+        ) from error
 
 
 def _require(path: Path, names: Sequence[str]) -> None:
