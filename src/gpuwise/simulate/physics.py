@@ -56,7 +56,7 @@ def _jitter(util: Track, rng: np.random.Generator) -> Track:
 
 def _memory(share: Track, slot: Slot) -> Track:
     size = slot.gpu.memory_bytes * _memory_share(slot)
-    return (np.rint(share * (size / _MIB)) * _MIB).astype(np.float32)
+    return np.asarray(np.rint(share * (size / _MIB)) * _MIB, dtype=np.float32)
 
 
 def _memory_share(slot: Slot) -> float:
@@ -73,4 +73,4 @@ def _power(util: Track, sm: Track, gpu: GpuType, rng: np.random.Generator) -> Tr
     # A kernel that only waits (sm 0) keeps clocks up and little else.
     drawn = idle + (top - idle) * (0.03 * util + 0.22 * util * (sm > 0) + 0.75 * sm)
     noise = rng.integers(-1, 2, util.size, dtype=np.int8)
-    return np.rint(drawn + noise).astype(np.float32)
+    return np.asarray(np.rint(drawn + noise), dtype=np.float32)
