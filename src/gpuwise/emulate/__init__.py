@@ -2,3 +2,7 @@
 
 Forbidden here: anything of gpuwise's own; it knows Kubernetes only.
 """
+
+from gpuwise.emulate.server import ADMIN_TOKEN, READER_TOKEN, KubernetesEmulator
+
+__all__ = ["ADMIN_TOKEN", "READER_TOKEN", "KubernetesEmulator"]

@@ -127,3 +127,20 @@ class UsageSeries:
     window: Window
     devices: tuple[DeviceSeries, ...]
     requests_per_second: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedPod:
+    """What was measured of one pod over the part of its life that a recording covers; the unit recordings are kept in.
+
+    Attributes:
+        namespace: of the pod.
+        window: the pod's own grid, which all arrays are on.
+        devices: one entry per device.
+        requests_per_second: requests that reached this pod, shape (window.steps,), or None if nothing reports them.
+    """
+
+    namespace: str
+    window: Window
+    devices: tuple[DeviceSeries, ...]
+    requests_per_second: NDArray[np.float64] | None = None

@@ -2,3 +2,8 @@
 
 Forbidden here: unseeded randomness, and anything that only the tests of one recommender need.
 """
+
+from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
+from gpuwise.simulate.settings import FleetSettings
+
+__all__ = ["FleetSettings", "SimulatedFleet", "simulate_fleet"]

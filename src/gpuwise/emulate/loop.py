@@ -1,0 +1,89 @@
+"""The loop that plays controllers, scheduler and kubelet: it wakes on each write and works until nothing is left."""
+
+import threading
+from types import TracebackType
+
+from gpuwise.emulate.budgets import run_budgets
+from gpuwise.emulate.deployments import run_deployments
+from gpuwise.emulate.garbage import run_garbage_collector
+from gpuwise.emulate.jobs import run_jobs
+from gpuwise.emulate.notebooks import run_notebooks
+from gpuwise.emulate.replicasets import run_replicasets
+from gpuwise.emulate.scheduler import run_kubelet, run_scheduler
+from gpuwise.emulate.statefulsets import run_statefulsets
+from gpuwise.emulate.store import ObjectStore
+
+# Owners before what they own, so that one pass carries a change from the top to the pods.
+STEPS = (
+    run_garbage_collector,
+    run_notebooks,
+    run_deployments,
+    run_replicasets,
+    run_statefulsets,
+    run_jobs,
+    run_kubelet,
+    run_scheduler,
+    run_budgets,
+)
+
+
+class ControlLoop:
+    """Runs in a thread of its own between `with` and its end.
+
+    Args:
+        store: what it watches and writes.
+    """
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self._changed = threading.Condition(store.lock)
+        self._settled = 0
+        self._stopping = False
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="emulated-controllers", daemon=True)
+
+    def __enter__(self) -> "ControlLoop":
+        self._store.subscribe(self._wake)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+        self._store.unsubscribe(self._wake)
+
+    def settle(self, timeout_s: float) -> None:
+        """Wait until nothing is left to do.
+
+        Raises:
+            TimeoutError: something still was after `timeout_s` seconds.
+        """
+        with self._changed:
+            done = self._changed.wait_for(lambda: self._failure or self._settled == self._store.version, timeout_s)
+        if self._failure is not None:
+            raise RuntimeError("an emulated controller failed") from self._failure
+        if not done:
+            raise TimeoutError(f"the emulated controllers still had work after {timeout_s} s")
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._stopping and self._failure is None:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stopping or self._settled != self._store.version)
+                self._pass()
+
+    def _pass(self) -> None:
+        """One round of every step; it is the last one if it wrote nothing."""
+        before = self._store.version
+        try:
+            for step in STEPS:
+                step(self._store)
+        except Exception as error:  # noqa: BLE001  # told by settle(): a thread has nobody to raise to
+            self._failure = error
+        if self._store.version == before:
+            self._settled = before
+        self._changed.notify_all()

@@ -1,0 +1,50 @@
+"""The bill: capacity in three classes, in GPU time and in dollars, over the week and by day."""
+
+from collections import defaultdict
+
+from gpuwise.finops.ledger import Held, Week, ledger
+from gpuwise.model.report import Bill, FleetDay
+
+HOUR_S = 3600.0
+
+
+def bill(week: Week) -> Bill:
+    """GPU time and money of the week; the three classes sum to the capacity exactly, in time and in dollars."""
+    used = idle = unallocated = used_usd = idle_usd = unallocated_usd = unpriced = 0.0
+    for (_, pool), held in ledger(week).items():
+        used, idle, unallocated = used + held.used, idle + held.idle, unallocated + held.unallocated
+        price = week.price(pool)
+        if price is None:
+            unpriced += held.capacity
+            continue
+        used_usd += held.used * price / HOUR_S
+        idle_usd += held.idle * price / HOUR_S
+        unallocated_usd += held.unallocated * price / HOUR_S
+    return Bill(
+        capacity_gpu_s=used + idle + unallocated,
+        used_gpu_s=used,
+        idle_gpu_s=idle,
+        unallocated_gpu_s=unallocated,
+        capacity_usd=used_usd + idle_usd + unallocated_usd,
+        used_usd=used_usd,
+        idle_usd=idle_usd,
+        unallocated_usd=unallocated_usd,
+        unpriced_gpu_s=unpriced,
+    )
+
+
+def fleet_days(week: Week) -> tuple[FleetDay, ...]:
+    """The same per measured day, in GPU-hours; the days sum to the bill."""
+    days: defaultdict[int, list[Held]] = defaultdict(list)
+    for (day_s, _), held in ledger(week).items():
+        days[day_s].append(held)
+    return tuple(_day(day_s, held) for day_s, held in sorted(days.items()))
+
+
+def _day(day_s: int, held: list[Held]) -> FleetDay:
+    return FleetDay(
+        start_s=day_s,
+        used_gpu_h=sum(part.used for part in held) / HOUR_S,
+        idle_gpu_h=sum(part.idle for part in held) / HOUR_S,
+        unallocated_gpu_h=sum(part.unallocated for part in held) / HOUR_S,
+    )

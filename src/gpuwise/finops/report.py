@@ -1,0 +1,122 @@
+"""The weekly report, put together from the week, what is recommended and what was done."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gpuwise.finops.bill import bill, fleet_days
+from gpuwise.finops.ledger import Week
+from gpuwise.finops.shares import cost_by_team, cost_by_workload
+from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.report import Action, DataQuality, WeeklyReport, WorkloadCost
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DAY_S
+
+SCHEMA = "gpuwise.dev/weekly-report/v1"
+_WEEK_S = 7 * DAY_S
+_MONDAY_S = 4 * DAY_S  # 1970-01-05, the first Monday of the epoch
+
+# Below this share of sampled time a reader should not take idle figures for the whole truth.
+_THIN_COVERAGE = 0.9
+
+
+def compile_report(
+    week: Week,
+    *,
+    recommendations: Sequence[Recommendation],
+    holds: Sequence[Hold],
+    actions: Sequence[Action],
+    cluster: str,
+) -> WeeklyReport:
+    """Put the weekly report together.
+
+    Args:
+        week: inventory, profiles, prices and the week's bounds.
+        recommendations: those open now.
+        holds: what was held back, and why.
+        actions: what was done in the week.
+        cluster: name of the fleet.
+    """
+    workloads = cost_by_workload(week)
+    return WeeklyReport(
+        schema=SCHEMA,
+        week=iso_week(week.start_s),
+        start_s=week.start_s,
+        end_s=week.end_s,
+        generated_s=week.now_s,
+        cluster=cluster,
+        bill=bill(week),
+        days=fleet_days(week),
+        teams=cost_by_team(week, recommendations),
+        workloads=workloads,
+        recommendations=tuple(sorted(recommendations, key=lambda one: (-one.saving.usd_month, one.id))),
+        holds=tuple(holds),
+        actions=tuple(actions),
+        predicted_usd_month=sum(recommendation.saving.usd_month for recommendation in recommendations),
+        realised_usd_month=realised_usd_month(actions),
+        quality=_quality(week, workloads),
+        price_source=week.prices.source,
+    )
+
+
+def realised_usd_month(actions: Iterable[Action]) -> float:
+    """Worth of what was applied and not undone, each command once; one whose recommendation is not known counts 0."""
+    standing: dict[str, float] = {}
+    undone: set[str] = set()
+    for action in actions:
+        if action.outcome is None:
+            continue
+        if action.outcome.status is OutcomeStatus.UNDONE:
+            undone.add(action.outcome.command_id)
+        elif action.outcome.status is OutcomeStatus.APPLIED and action.recommendation is not None:
+            standing[action.outcome.command_id] = action.recommendation.saving.usd_month
+    return sum(usd for command_id, usd in standing.items() if command_id not in undone)
+
+
+def week_bounds(now_s: int) -> tuple[int, int]:
+    """The ISO week that holds the last whole second before `now_s`: Monday 00:00 UTC and the next one."""
+    start_s = (now_s - 1 - _MONDAY_S) // _WEEK_S * _WEEK_S + _MONDAY_S
+    return start_s, start_s + _WEEK_S
+
+
+def iso_week(start_s: int) -> str:
+    """Name of the ISO week that begins with this Monday: "2026-W20"; it belongs to the year of its Thursday."""
+    thursday = np.datetime64(start_s // DAY_S + 3, "D")
+    year = thursday.astype("datetime64[Y]")
+    number = int((thursday - year.astype("datetime64[D]")).astype(int)) // 7 + 1
+    return f"{year}-W{number:02d}"
+
+
+def _quality(week: Week, workloads: Sequence[WorkloadCost]) -> DataQuality:
+    profiles = [week.profiles[one.ref] for one in week.inventory.workloads if one.ref in week.profiles]
+    coverage = _coverage(profiles)
+    unpriced = sum(cost.cost_usd is None for cost in workloads)
+    return DataQuality(
+        workloads=len(week.inventory.workloads),
+        measured=sum(any(share > 0.0 for share in profile.coverage.values()) for profile in profiles),
+        coverage=coverage,
+        unpriced=unpriced,
+        notes=tuple(_notes(week, coverage)),
+    )
+
+
+def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
+    """Share of allocated time with an activity sample, from whichever of the two sensors saw more."""
+    allocated = covered = 0.0
+    for profile in profiles:
+        best = max(profile.coverage.get(Signal.SM_ACTIVITY, 0.0), profile.coverage.get(Signal.GPU_UTIL, 0.0))
+        allocated += profile.allocated_gpu_s
+        covered += profile.allocated_gpu_s * best
+    return covered / allocated if allocated > 0.0 else None
+
+
+def _notes(week: Week, coverage: float | None) -> Iterable[str]:
+    start_s, end_s = week.measured
+    if end_s - start_s < week.end_s - week.start_s:
+        yield f"Only {(end_s - start_s) / DAY_S:.1f} of the week's 7 days were measured; the sums are of these."
+    if coverage is not None and coverage < _THIN_COVERAGE:
+        yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
+    if any(node.capacity_type is None for node in week.inventory.nodes.values()):
+        yield "Nodes that no label calls spot or reserved are priced as on-demand."

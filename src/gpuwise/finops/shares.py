@@ -1,0 +1,75 @@
+"""Whose money it is: cost per workload and per team."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from gpuwise.finops.bill import HOUR_S
+from gpuwise.finops.ledger import UNKNOWN_TYPE, Week, days_of, pool_shares
+from gpuwise.model.inventory import Workload
+from gpuwise.model.protection import team_of
+from gpuwise.model.recommendation import Recommendation
+from gpuwise.model.report import TeamCost, WorkloadCost
+
+
+def cost_by_workload(week: Week) -> tuple[WorkloadCost, ...]:
+    """What each workload held and left idle in the week, dearest idle first; those that held nothing are left out."""
+    costs = [cost for workload in week.inventory.workloads if (cost := _cost(week, workload)) is not None]
+    return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload)))
+
+
+def cost_by_team(week: Week, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
+    """The same by team, dearest first; dollars that are not known are left out of a team's sums."""
+    members: defaultdict[str | None, list[WorkloadCost]] = defaultdict(list)
+    for cost in cost_by_workload(week):
+        members[cost.team].append(cost)
+    savings: defaultdict[str | None, float] = defaultdict(float)
+    for recommendation in recommendations:
+        savings[recommendation.owner] += recommendation.saving.usd_month
+    teams = [_team(team, members[team], savings[team]) for team in members.keys() | savings.keys()]
+    return tuple(sorted(teams, key=lambda cost: (-cost.cost_usd, -cost.saving_usd_month, cost.team or "")))
+
+
+def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> TeamCost:
+    return TeamCost(
+        team=team,
+        workloads=len(members),
+        allocated_gpu_h=sum(cost.allocated_gpu_h for cost in members),
+        idle_gpu_h=sum(cost.idle_gpu_h for cost in members),
+        cost_usd=sum(cost.cost_usd or 0.0 for cost in members),
+        idle_usd=sum(cost.idle_usd or 0.0 for cost in members),
+        saving_usd_month=saving,
+    )
+
+
+def _cost(week: Week, workload: Workload) -> WorkloadCost | None:
+    days = list(days_of(week, workload.ref))
+    allocated_s, idle_s = sum(day[1] for day in days), sum(day[2] for day in days)
+    if allocated_s <= 0.0:
+        return None
+    price = _price(week, workload)
+    namespace = week.inventory.namespaces.get(workload.ref.namespace)
+    return WorkloadCost(
+        workload=str(workload.ref),
+        team=team_of(workload.labels, namespace.labels if namespace is not None else {}),
+        gpu_type=_gpu_type(week, workload),
+        allocated_gpu_h=allocated_s / HOUR_S,
+        idle_gpu_h=idle_s / HOUR_S,
+        cost_usd=None if price is None else allocated_s / HOUR_S * price,
+        idle_usd=None if price is None else idle_s / HOUR_S * price,
+    )
+
+
+def _price(week: Week, workload: Workload) -> float | None:
+    """Dollars per GPU and hour over the pools it lies on; None as soon as one of them has no price."""
+    total = 0.0
+    for pool, share in pool_shares(week, workload).items():
+        price = week.price(pool)
+        if price is None:
+            return None
+        total += share * price
+    return total
+
+
+def _gpu_type(week: Week, workload: Workload) -> str | None:
+    types = set(week.profiles[workload.ref].allocated_gpu_s_by_type)
+    return types.pop() if len(types) == 1 and UNKNOWN_TYPE not in types else None

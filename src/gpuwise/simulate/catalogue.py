@@ -1,0 +1,217 @@
+"""What runs in the simulated fleet: archetypes of workloads, how many of each, and what marks single ones carry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gpuwise.model.inventory import CapacityType, WorkloadClass
+from gpuwise.model.labels import (
+    DO_NOT_DISRUPT,
+    GPU_RESOURCE,
+    KARPENTER_DO_NOT_DISRUPT,
+    MIG_RESOURCE_PREFIX,
+    SAFE_TO_EVICT,
+)
+
+_ONE_SEVENTH = MIG_RESOURCE_PREFIX + "1g.10gb"
+_THREE_SEVENTHS = MIG_RESOURCE_PREFIX + "3g.40gb"
+
+
+class Behaviour(StrEnum):
+    """How a workload spends its time; `activity.py` has a function for each."""
+
+    STEADY = "steady"
+    INPUT_BOUND = "input-bound"
+    PARTIAL = "partial"
+    STALLED = "stalled"
+    SERVING = "serving"
+    UNCALLED = "uncalled"
+    SPARSE = "sparse"
+    CRUNCHING = "crunching"
+    OFFICE = "office"
+    FORGOTTEN = "forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class Archetype:
+    """A kind of workload of which the fleet has several.
+
+    Attributes:
+        names: one workload each, in the full fleet.
+        behaviour: how they spend their time.
+        workload_class: what they are for.
+        kind: Kubernetes kind.
+        gpu: canonical GPU type.
+        pods: per workload.
+        gpus: devices per pod.
+        namespaces: taken in turn.
+        resource: what a pod asks for.
+        capacity: which nodes they prefer; where none has room they take any.
+        memory: span of the share of device memory in use once loaded.
+        level: span of the busy level, as GPU utilisation.
+        checkpointed: the workload says that it may be interrupted.
+        finished: the Job ended during the recording.
+    """
+
+    names: tuple[str, ...]
+    behaviour: Behaviour
+    workload_class: WorkloadClass
+    kind: str
+    gpu: str
+    pods: int
+    gpus: int
+    namespaces: tuple[str, ...]
+    resource: str = GPU_RESOURCE
+    capacity: CapacityType = CapacityType.ON_DEMAND
+    memory: tuple[float, float] = (0.55, 0.92)
+    level: tuple[float, float] = (0.5, 0.95)
+    checkpointed: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What a single workload carries besides: protections and other controllers that own its scale."""
+
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    autoscaled: bool = False
+    disruption_budget: int | None = None
+    gitops: bool = False
+
+
+NAMESPACES: Mapping[str, Mapping[str, str]] = {
+    "search": {"team": "search", "gpuwise.dev/mode": "enforce"},
+    "vision": {"team": "vision", "gpuwise.dev/mode": "enforce"},
+    "sandbox": {"gpuwise.dev/mode": "enforce"},
+    "recsys": {"team": "recsys", "gpuwise.dev/mode": "approve"},
+    "nlp": {"team": "nlp"},
+    "speech": {"team": "speech"},
+    "ads": {"team": "ads"},
+    "science": {"team": "science"},
+    "robotics": {"team": "robotics"},
+    "notebooks": {},
+}
+"""Labels of each namespace; two have no owner, three let gpuwise act."""
+
+NOTEBOOK_TEAMS = ("search", "vision", "nlp", "science", "ads", "robotics", None)
+"""Owners of workloads in a namespace without a team, in turn; None has no owner at all."""
+
+MARKS: Mapping[str, Marks] = {
+    "caption-demo": Marks({DO_NOT_DISRUPT: "true"}),
+    "ocr-legacy": Marks({SAFE_TO_EVICT: "false"}),
+    "notebook-amara": Marks({KARPENTER_DO_NOT_DISRUPT: "true"}),
+    "summarise-v1": Marks({DO_NOT_DISRUPT: "yes"}),  # a typo: neither "true" nor "false"
+    "query-embedder": Marks(autoscaled=True, disruption_budget=1),
+    "chat-13b": Marks(autoscaled=True),
+    "rerank-v1": Marks(disruption_budget=0),
+    "translate-beta": Marks(gitops=True),
+    "speaker-id": Marks(gitops=True, disruption_budget=1),
+    "ad-creative-gen": Marks(gitops=True),
+}
+
+_TRAINING = WorkloadClass.TRAINING
+_ENDPOINT = WorkloadClass.ENDPOINT
+_BATCH = WorkloadClass.BATCH
+_NOTEBOOK = WorkloadClass.NOTEBOOK
+_SPOT = CapacityType.SPOT
+_RESERVED = CapacityType.RESERVED
+
+# Shares of one replica of a served model that reserves its cache (vLLM's gpu_memory_utilization, 0.9) and of one that
+# does not: resident memory is no sign of need.
+_RESERVED_CACHE = (0.86, 0.92)
+_SMALL_MODEL = (0.05, 0.11)
+
+CATALOGUE: tuple[Archetype, ...] = (
+    # Training: big and steady first, so that it finds whole nodes.
+    Archetype(("pretrain-70b",), Behaviour.STEADY, _TRAINING, "Job", "H100-80GB", 4, 8, ("nlp",),
+              capacity=_RESERVED, checkpointed=True),
+    Archetype(("pretrain-moe",), Behaviour.STEADY, _TRAINING, "Job", "H100-80GB", 2, 8, ("nlp",),
+              capacity=_RESERVED, checkpointed=True),
+    Archetype(("world-model", "video-diffusion"), Behaviour.STEADY, _TRAINING, "Job", "H100-80GB", 1, 8,
+              ("robotics", "vision"), checkpointed=True),
+    Archetype(("detector-large", "asr-conformer", "protein-fold"), Behaviour.STEADY, _TRAINING, "Job", "A100-80GB",
+              1, 8, ("vision", "speech", "science"), checkpointed=True),
+    Archetype(("weather-nowcast",), Behaviour.STEADY, _TRAINING, "Job", "A100-80GB", 1, 8, ("science",),
+              capacity=_SPOT, checkpointed=True),
+    Archetype(("ctr-deep",), Behaviour.STALLED, _TRAINING, "Job", "A100-80GB", 1, 8, ("ads",)),
+    Archetype(("sft-8b", "two-tower"), Behaviour.STEADY, _TRAINING, "StatefulSet", "A100-80GB", 1, 4,
+              ("nlp", "recsys"), checkpointed=True),
+    Archetype(("lidar-seg", "graph-ranker"), Behaviour.INPUT_BOUND, _TRAINING, "StatefulSet", "A100-80GB", 1, 4,
+              ("robotics", "search")),
+    Archetype(("policy-distill",), Behaviour.PARTIAL, _TRAINING, "StatefulSet", "H100-80GB", 1, 8, ("robotics",),
+              level=(0.9, 0.98)),
+    Archetype(("vision-probe", "tts-finetune"), Behaviour.PARTIAL, _TRAINING, "StatefulSet", "A100-80GB", 1, 4,
+              ("vision", "speech"), level=(0.85, 0.97)),
+    Archetype(("segment-small", "keyword-spot", "defect-cnn", "emotion-net"), Behaviour.STEADY, _TRAINING,
+              "StatefulSet", "L4", 1, 2, ("vision", "speech", "vision", "ads"), checkpointed=True),
+    Archetype(("intent-bert", "spam-filter", "geo-encode", "route-learn"), Behaviour.INPUT_BOUND, _TRAINING,
+              "StatefulSet", "T4", 1, 2, ("search", "ads", "search", "robotics")),
+    # Forgotten: busy once.
+    Archetype(("rlhf-sweep",), Behaviour.FORGOTTEN, _TRAINING, "StatefulSet", "H100-80GB", 1, 8, ("sandbox",)),
+    Archetype(("hparam-search",), Behaviour.FORGOTTEN, _TRAINING, "StatefulSet", "A100-80GB", 1, 4, ("vision",)),
+    Archetype(("eval-harness", "demo-day"), Behaviour.FORGOTTEN, _ENDPOINT, "Deployment", "L4", 1, 2,
+              ("search", "sandbox")),
+    # Batch.
+    Archetype(("reindex-images", "backfill-embeddings"), Behaviour.CRUNCHING, _BATCH, "Job", "T4", 1, 4,
+              ("search", "recsys")),
+    Archetype(("transcode-captions",), Behaviour.CRUNCHING, _BATCH, "Job", "L4", 2, 4, ("speech",)),
+    Archetype(("synth-data",), Behaviour.CRUNCHING, _BATCH, "Job", "A100-80GB", 1, 2, ("nlp",), capacity=_SPOT),
+    Archetype(("label-refresh", "nightly-eval", "dedup-corpus", "clip-export"), Behaviour.CRUNCHING, _BATCH, "Job",
+              "T4", 1, 2, ("vision", "nlp", "nlp", "vision"), finished=True),
+    Archetype(("audio-align", "render-batch", "map-tiles", "ocr-archive"), Behaviour.CRUNCHING, _BATCH, "Job", "L4",
+              1, 2, ("speech", "vision", "robotics", "search"), finished=True),
+    Archetype(("distil-teacher", "score-candidates", "md-ensemble"), Behaviour.CRUNCHING, _BATCH, "Job", "A100-80GB",
+              1, 2, ("nlp", "recsys", "science"), finished=True),
+    # Endpoints with traffic.
+    Archetype(("chat-70b", "code-assist"), Behaviour.SERVING, _ENDPOINT, "Deployment", "H100-80GB", 3, 1,
+              ("nlp", "nlp"), memory=_RESERVED_CACHE, level=(0.75, 0.97)),
+    Archetype(("chat-13b", "image-gen"), Behaviour.SERVING, _ENDPOINT, "Deployment", "A100-80GB", 3, 1,
+              ("nlp", "vision"), memory=_RESERVED_CACHE, level=(0.5, 0.9)),
+    Archetype(("query-embedder", "product-rank", "ad-creative-gen", "asr-stream", "face-blur", "doc-qa", "safety-cls"),
+              Behaviour.SERVING, _ENDPOINT, "Deployment", "L4", 2, 1,
+              ("search", "recsys", "ads", "speech", "vision", "nlp", "nlp"), memory=(0.3, 0.9), level=(0.12, 0.9)),
+    Archetype(("autocomplete", "similar-items", "speaker-id", "thumbnailer", "lang-detect", "fraud-score", "plate-read",
+               "bin-picker"),
+              Behaviour.SERVING, _ENDPOINT, "Deployment", "T4", 2, 1,
+              ("search", "recsys", "speech", "vision", "nlp", "ads", "robotics", "robotics"),
+              memory=(0.2, 0.8), level=(0.06, 0.6)),
+    Archetype(("sentiment", "colour-match", "entity-link", "pose-lite"), Behaviour.SERVING, _ENDPOINT, "Deployment",
+              "A100-80GB", 1, 1, ("ads", "vision", "search", "robotics"), memory=_SMALL_MODEL, level=(0.04, 0.12)),
+    Archetype(("moderate-text", "moderate-image", "spell-fix", "tag-suggest", "voice-wake"), Behaviour.SERVING,
+              _ENDPOINT, "Deployment", "A100-80GB", 1, 1, ("nlp", "vision", "search", "recsys", "speech"),
+              resource=_ONE_SEVENTH, memory=(0.4, 0.9), level=(0.15, 0.8)),
+    Archetype(("style-transfer", "depth-map"), Behaviour.SERVING, _ENDPOINT, "Deployment", "H100-80GB", 1, 1,
+              ("vision", "robotics"), resource=_THREE_SEVENTHS, memory=(0.4, 0.9), level=(0.2, 0.7)),
+    # Endpoints that hardly anybody, or nobody, calls.
+    Archetype(("legal-search", "recipe-bot", "alt-text", "room-plan"), Behaviour.SPARSE, _ENDPOINT, "Deployment", "L4",
+              1, 1, ("search", "nlp", "vision", "robotics"), memory=_RESERVED_CACHE, level=(0.3, 0.9)),
+    Archetype(("badge-check", "invoice-parse", "meme-cls"), Behaviour.SPARSE, _ENDPOINT, "Deployment", "T4", 1, 1,
+              ("vision", "ads", "ads"), memory=(0.2, 0.5), level=(0.2, 0.7)),
+    Archetype(("rerank-v1", "caption-demo", "summarise-v1"), Behaviour.UNCALLED, _ENDPOINT, "Deployment", "A100-80GB",
+              2, 1, ("search", "vision", "nlp"), memory=_RESERVED_CACHE),
+    Archetype(("chat-7b-old", "agent-pilot"), Behaviour.UNCALLED, _ENDPOINT, "Deployment", "H100-80GB", 1, 1,
+              ("search", "sandbox"), memory=_RESERVED_CACHE),
+    Archetype(("translate-beta", "image-gen-v2", "faq-bot", "tryon-demo"), Behaviour.UNCALLED, _ENDPOINT, "Deployment",
+              "L4", 2, 1, ("search", "vision", "nlp", "recsys"), memory=_RESERVED_CACHE),
+    Archetype(("ocr-legacy", "intent-v0", "cat-finder", "tts-old"), Behaviour.UNCALLED, _ENDPOINT, "Deployment", "T4",
+              1, 1, ("search", "search", "sandbox", "speech"), memory=(0.2, 0.8)),
+    # Notebooks.
+    Archetype(("notebook-lena", "notebook-tomas", "notebook-yuki", "notebook-priya"), Behaviour.OFFICE, _NOTEBOOK,
+              "StatefulSet", "A100-80GB", 1, 1, ("notebooks",), level=(0.2, 0.95)),
+    Archetype(("notebook-ines", "notebook-omar", "notebook-jan", "notebook-mei"), Behaviour.OFFICE, _NOTEBOOK,
+              "StatefulSet", "L4", 1, 1, ("notebooks",), level=(0.1, 0.9)),
+    Archetype(("notebook-sofia", "notebook-ravi", "notebook-kofi", "notebook-anna", "notebook-leo",
+               "notebook-mika"), Behaviour.OFFICE,
+              _NOTEBOOK, "StatefulSet", "T4", 1, 1, ("notebooks",), level=(0.1, 0.9)),
+    Archetype(("notebook-amara", "notebook-dan", "notebook-elif"), Behaviour.FORGOTTEN, _NOTEBOOK, "StatefulSet",
+              "A100-80GB", 1, 1, ("notebooks",)),
+    Archetype(("notebook-hugo",), Behaviour.FORGOTTEN, _NOTEBOOK, "StatefulSet", "H100-80GB", 1, 1, ("notebooks",)),
+    Archetype(("notebook-nils", "notebook-zoe"), Behaviour.FORGOTTEN, _NOTEBOOK, "StatefulSet", "T4", 1, 1,
+              ("notebooks",)),
+    Archetype(("notebook-carla", "notebook-wen"), Behaviour.OFFICE, _NOTEBOOK, "StatefulSet", "A100-80GB", 1, 1,
+              ("notebooks",), resource=_ONE_SEVENTH),
+    Archetype(("notebook-igor", "notebook-ada"), Behaviour.FORGOTTEN, _NOTEBOOK, "StatefulSet", "A100-80GB", 1, 1,
+              ("notebooks",), resource=_ONE_SEVENTH),
+    # Asks for more GPUs than any node has, and waits for ever.
+    Archetype(("mega-batch",), Behaviour.CRUNCHING, _BATCH, "Job", "H100-80GB", 1, 16, ("sandbox",)),
+)  # fmt: skip

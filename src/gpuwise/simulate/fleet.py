@@ -1,0 +1,137 @@
+"""The simulated fleet: its Kubernetes objects, and the usage of its pods, both from one seed."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.signal import SIGNALS, Sensor
+from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.simulate.activity import Activity, Clock, activity
+from gpuwise.simulate.objects import kubernetes_objects
+from gpuwise.simulate.physics import sensors
+from gpuwise.simulate.placement import Machine, Slot, machines
+from gpuwise.simulate.plan import PodPlan, WorkloadPlan, plan_workloads
+from gpuwise.simulate.settings import FleetSettings
+
+Progress = Callable[[int, int], None]
+
+_WITHOUT_PROFILING = "face-blur"
+"""The workload on whose node profiling is switched off: only the driver's signals, power and memory are read."""
+
+_OUTAGES = 4
+"""Exporters that were down for some hours, each on one node."""
+_OUTAGE_H = (3.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedFleet:
+    """A fleet of which nothing is computed until it is asked for; workload by workload, so that it can be shared out.
+
+    Attributes:
+        window: what is recorded.
+        machines: its nodes.
+        workloads: what runs on them.
+        outages: nodes whose exporter was down, with the first step and the first after the last.
+        progress: told of workloads done and in all.
+    """
+
+    window: Window
+    machines: tuple[Machine, ...]
+    workloads: tuple[WorkloadPlan, ...]
+    outages: dict[str, tuple[int, int]]
+    progress: Progress | None = None
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Nodes, namespaces, workloads, pods and what protects them, as the Kubernetes API sends them."""
+        return kubernetes_objects(self.machines, self.workloads, self.window)
+
+    def series(self) -> Iterator[RecordedPod]:
+        """What was measured of every pod that ran in the window."""
+        for done, workload in enumerate(self.workloads, start=1):
+            yield from self.record(workload)
+            if self.progress is not None:
+                self.progress(done, len(self.workloads))
+
+    def record(self, workload: WorkloadPlan) -> Iterator[RecordedPod]:
+        """What was measured of one workload's pods; depends on the seed and the workload alone."""
+        ran = [pod for pod in workload.pods if pod.slots]
+        if not ran:
+            return
+        doing = activity(workload.archetype, self._clock(ran[0]), np.random.default_rng((*workload.seed, 1)))
+        for index, pod in enumerate(ran):
+            span = self._span(pod)
+            if span is not None:
+                yield self._record_pod(workload, pod, index, doing, span)
+
+    def _record_pod(
+        self, workload: WorkloadPlan, pod: PodPlan, index: int, doing: Activity, span: slice
+    ) -> RecordedPod:
+        rng = np.random.default_rng((*workload.seed, 2, index))
+        part = Activity(doing.util[span], doing.sm[span], doing.memory[span], None, doing.devices)
+        devices = []
+        for position, slot in enumerate(pod.slots):
+            works = doing.devices is None or position < doing.devices
+            samples = sensors(part, slot, works=works, rng=rng)
+            if workload.name == _WITHOUT_PROFILING:
+                samples = {
+                    name: array for name, array in samples.items() if SIGNALS[name].sensor is not Sensor.PROFILING
+                }
+            self._blank(slot, span, samples.values())
+            devices.append(DeviceSeries(pod.name, slot.uuid, slot.fraction, slot.gpu.name, samples))
+        step_s = self.window.step_s
+        window = Window(self.window.start_s + span.start * step_s, self.window.start_s + span.stop * step_s, step_s)
+        return RecordedPod(workload.namespace, window, tuple(devices), self._requests(workload, doing, span))
+
+    def _requests(self, workload: WorkloadPlan, doing: Activity, span: slice) -> NDArray[np.float64] | None:
+        if doing.requests_per_second is None:
+            return None
+        # Replicas share the load alike.
+        return np.round(doing.requests_per_second[span].astype(np.float64) / workload.archetype.pods, 2)
+
+    def _blank(self, slot: Slot, span: slice, arrays: Any) -> None:
+        first, last = self.outages.get(slot.node, (0, 0))
+        for array in arrays:
+            array[max(first - span.start, 0) : max(last - span.start, 0)] = np.nan
+
+    def _clock(self, pod: PodPlan) -> Clock:
+        offset = next(machine.utc_offset_h for machine in self.machines if machine.name == pod.slots[0].node)
+        return Clock.over(self.window, offset)
+
+    def _span(self, pod: PodPlan) -> slice | None:
+        """The whole steps of the window in which the pod lived."""
+        window = self.window
+        first = max(0, -(-(pod.started_s - window.start_s) // window.step_s))
+        ended_s = window.end_s if pod.ended_s is None else pod.ended_s
+        last = min(window.steps, (ended_s - window.start_s) // window.step_s)
+        return slice(first, last) if first < last else None
+
+
+def simulate_fleet(
+    seed: int, now_s: int, settings: FleetSettings | None = None, progress: Progress | None = None
+) -> SimulatedFleet:
+    """A fleet whose recording ends at `now_s`; the same seed, instant and size give the same fleet, bit for bit.
+
+    Args:
+        seed: of everything random.
+        now_s: epoch seconds.
+        settings: its size; None is the full fleet of 40 nodes and 28 days.
+        progress: called with workloads done and workloads in all, while `series()` runs.
+    """
+    settings = settings or FleetSettings()
+    window = settings.window(now_s)
+    nodes = machines(settings.nodes, seed)
+    workloads = plan_workloads(nodes, window, seed)
+    return SimulatedFleet(window, nodes, workloads, _outages(nodes, window, seed), progress)
+
+
+def _outages(nodes: tuple[Machine, ...], window: Window, seed: int) -> dict[str, tuple[int, int]]:
+    rng = np.random.default_rng((seed, len(nodes)))
+    down = {}
+    for index in rng.choice(len(nodes), min(_OUTAGES, len(nodes)), replace=False):
+        first = int(rng.integers(0, window.steps))
+        down[nodes[index].name] = (first, first + int(rng.uniform(*_OUTAGE_H) * 3600 / window.step_s))
+    return down

@@ -1,0 +1,178 @@
+"""Who runs where and when: the catalogue laid out on machines and over time."""
+
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.usage import DAY_S, Window
+from gpuwise.simulate.catalogue import CATALOGUE, MARKS, NAMESPACES, NOTEBOOK_TEAMS, Archetype, Behaviour, Marks
+from gpuwise.simulate.placement import Machine, Occupancy, Slot
+from gpuwise.simulate.settings import FULL_NODES
+
+_SAFE = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes draws random names from it (apimachinery, util/rand)
+_ROLLED_SHARE = 0.25
+"""Of the endpoints, how many were rolled out anew during the recording: their pods changed names."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlan:
+    """One pod's life.
+
+    Attributes:
+        name: its name.
+        uid: its uid.
+        template: hash of the ReplicaSet it belongs to, empty for other kinds.
+        slots: what it holds, empty while pending.
+        started_s: when it started; creation time while pending.
+        ended_s: when it ended, None while it lives.
+    """
+
+    name: str
+    uid: str
+    template: str
+    slots: tuple[Slot, ...]
+    started_s: int
+    ended_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPlan:
+    """One workload's life.
+
+    Attributes:
+        archetype: what it is like.
+        name: its name.
+        namespace: where.
+        uid: its uid.
+        team: label of its own, None where the namespace's says or nobody is named.
+        marks: protections and other controllers.
+        created_s: metadata.creationTimestamp.
+        ended_s: when the Job completed, None otherwise.
+        pods: past and present.
+        seed: of everything random about its usage.
+    """
+
+    archetype: Archetype
+    name: str
+    namespace: str
+    uid: str
+    team: str | None
+    marks: Marks
+    created_s: int
+    ended_s: int | None
+    pods: tuple[PodPlan, ...]
+    seed: tuple[int, int]
+
+    @property
+    def live(self) -> tuple[PodPlan, ...]:
+        """Pods that Kubernetes still has."""
+        return tuple(pod for pod in self.pods if pod.ended_s is None)
+
+
+def plan_workloads(machines: Sequence[Machine], window: Window, seed: int) -> tuple[WorkloadPlan, ...]:
+    """Lay the catalogue out on these machines; a fleet smaller than the full one runs a share of each archetype."""
+    occupancy = Occupancy(machines)
+    share = min(1.0, len(machines) / FULL_NODES)
+    planned = []
+    for archetype in CATALOGUE:
+        for index in range(max(1, round(len(archetype.names) * share))):
+            plan = _workload(archetype, index, occupancy, window, seed)
+            # A finished Job that never found room never ran; there is nothing to tell of it.
+            if plan.pods or not archetype.finished:
+                planned.append(plan)
+    return tuple(planned)
+
+
+def _workload(archetype: Archetype, index: int, occupancy: Occupancy, window: Window, seed: int) -> WorkloadPlan:
+    name = archetype.names[index]
+    namespace = archetype.namespaces[index % len(archetype.namespaces)]
+    key = zlib.crc32(f"{namespace}/{name}".encode())
+    rng = np.random.default_rng((seed, key, 0))
+    created_s, ended_s = _life(archetype, window, rng)
+    pods = tuple(_pods(archetype, name, (created_s, ended_s), occupancy, window, rng))
+    if archetype.finished and not all(pod.slots for pod in pods):
+        pods = ()
+    return WorkloadPlan(
+        archetype=archetype,
+        name=name,
+        namespace=namespace,
+        uid=_uid(rng),
+        team=_team(namespace, index),
+        marks=MARKS.get(name, Marks()),
+        created_s=created_s,
+        ended_s=ended_s,
+        pods=pods,
+        seed=(seed, key),
+    )
+
+
+def _team(namespace: str, index: int) -> str | None:
+    if "team" in NAMESPACES[namespace] or namespace == "sandbox":
+        return None
+    return NOTEBOOK_TEAMS[index % len(NOTEBOOK_TEAMS)]
+
+
+def _life(archetype: Archetype, window: Window, rng: np.random.Generator) -> tuple[int, int | None]:
+    """Creation and completion: finished Jobs lie inside the window, the rest mostly began before it."""
+    if archetype.finished:
+        start = window.start_s + int(rng.uniform(0.02, 0.55) * window.seconds)
+        return start, start + int(rng.uniform(0.06, 0.4) * window.seconds)
+    if archetype.behaviour is Behaviour.FORGOTTEN or rng.random() < 0.7:
+        return window.start_s - int(rng.uniform(1, 60) * DAY_S), None
+    return window.start_s + int(rng.uniform(0.0, 0.4) * window.seconds), None
+
+
+def _pods(
+    archetype: Archetype,
+    name: str,
+    life: tuple[int, int | None],
+    occupancy: Occupancy,
+    window: Window,
+    rng: np.random.Generator,
+) -> Iterator[PodPlan]:
+    created_s, ended_s = life
+    rolled = archetype.kind == "Deployment" and rng.random() < _ROLLED_SHARE
+    rolled_s = window.start_s + int(rng.uniform(0.2, 0.7) * window.seconds) if rolled else None
+    templates = [_random(rng, 10) for _ in range(2)] if archetype.kind == "Deployment" else ["", ""]
+    for index in range(archetype.pods):
+        slots = occupancy.place(
+            gpu=archetype.gpu,
+            resource=archetype.resource,
+            count=archetype.gpus,
+            capacity=archetype.capacity,
+            span=(created_s, ended_s or window.end_s),
+        )
+        if rolled_s is not None and slots and created_s < rolled_s:
+            yield PodPlan(_pod_name(archetype, name, index, templates[1], rng), _uid(rng), templates[1], slots,
+                          created_s, rolled_s)  # fmt: skip
+            started_s = rolled_s
+        else:
+            started_s = created_s
+        yield PodPlan(_pod_name(archetype, name, index, templates[0], rng), _uid(rng), templates[0], slots or (),
+                      started_s, ended_s)  # fmt: skip
+
+
+def _pod_name(archetype: Archetype, name: str, index: int, template: str, rng: np.random.Generator) -> str:
+    if archetype.kind == "StatefulSet":
+        return f"{name}-{index}"
+    if archetype.kind == "Job":
+        middle = f"-{index}" if archetype.pods > 1 else ""
+        return f"{name}{middle}-{_random(rng, 5)}"
+    return f"{name}-{template}-{_random(rng, 5)}"
+
+
+def _random(rng: np.random.Generator, length: int) -> str:
+    return "".join(_SAFE[index] for index in rng.integers(0, len(_SAFE), length))
+
+
+def _uid(rng: np.random.Generator) -> str:
+    return str(uuid.UUID(bytes=rng.bytes(16), version=4))
+
+
+def is_served(plan: WorkloadPlan) -> bool:
+    """Whether requests reach it, so that something counts them."""
+    return plan.archetype.workload_class is WorkloadClass.ENDPOINT
