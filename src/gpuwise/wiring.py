@@ -69,7 +69,7 @@ def usage(config: Config) -> UsageSource:
         raise InputError("no source of usage is named", mend="give --prometheus URL or --recording FOLDER")
     from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    token = _secret(config.prometheus.bearer_token_file, "prometheus.bearer_token_file")
+    token = secret(config.prometheus.bearer_token_file, "prometheus.bearer_token_file")
     return PrometheusUsage(PrometheusSettings(config.prometheus.url, token, config.prometheus.timeout_s))
 
 
@@ -135,7 +135,8 @@ def _enact_settings(config: Config) -> EnactSettings:
     return EnactSettings(dry_run=config.enact.dry_run, budget_limit=budget.disruptions, budget_per_s=budget.per_s)
 
 
-def _secret(path: Path | None, key: str) -> str | None:
+def secret(path: Path | None, key: str) -> str | None:
+    """What a file of one secret holds, None if no file is named."""
     if path is None:
         return None
     try:

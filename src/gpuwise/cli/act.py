@@ -36,13 +36,14 @@ def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
     with progress() as shown, loop(config, shown, writing=True) as pipeline:
         while True:
-            _told(pipeline.run_once(now_s or int(time.time())))
+            told(pipeline.run_once(now_s or int(time.time())))
             if once:
                 return
             threading.Event().wait(interval_s)
 
 
-def _told(turn: Run) -> None:
+def told(turn: Run) -> None:
+    """Show what one turn of the loop did, with the command that undoes it."""
     survey, decision = turn.survey, turn.decision
     done = {outcome.command_id: outcome for outcome in turn.outcomes}
     shown = Table(title=f"Done ({len(turn.outcomes)})", title_justify="left")

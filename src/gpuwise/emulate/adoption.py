@@ -33,9 +33,9 @@ def _agree(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
         return
     newest = max(mine, key=lambda one: (revision(one), str(one["metadata"]["creationTimestamp"])))
     labels = (wanted["metadata"].get("labels") or {}) | {
-        HASH_LABEL: labels_of(newest["spec"]["template"] | {"metadata": newest["spec"]["template"].get("metadata") or {}}).get(
-            HASH_LABEL, digest(wanted)
-        )
+        HASH_LABEL: labels_of(
+            newest["spec"]["template"] | {"metadata": newest["spec"]["template"].get("metadata") or {}}
+        ).get(HASH_LABEL, digest(wanted))
     }
     template = wanted | {"metadata": wanted["metadata"] | {"labels": labels}}
     key = newest["metadata"]["namespace"], newest["metadata"]["name"]

@@ -86,9 +86,7 @@ class Api:
             evict(self.store, pod, body.get("deleteOptions"), dry_run=write.dry_run)
             return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         _same_kind(target.resource, body)
-        return self.store.create(
-            target.resource, target.namespace, body, manager=write.manager, dry_run=write.dry_run
-        )
+        return self.store.create(target.resource, target.namespace, body, manager=write.manager, dry_run=write.dry_run)
 
     def update(self, target: Target, write: Write) -> Object:
         """Replace an object, its status or its scale."""
@@ -154,7 +152,9 @@ class Api:
 def _same_kind(resource: Resource, body: Object) -> None:
     kind, version = body.get("kind", resource.kind), body.get("apiVersion", resource.api_version)
     if (kind, version) != (resource.kind, resource.api_version):
-        raise ApiFailure(400, f"{version} {kind} in the body is not the {resource.api_version} {resource.kind} of the path")
+        raise ApiFailure(
+            400, f"{version} {kind} in the body is not the {resource.api_version} {resource.kind} of the path"
+        )
 
 
 def _list(resource: Resource, page: Page, *, count: bool) -> Object:

@@ -144,4 +144,3 @@ def _dry_run(request: HttpRequest) -> bool:
 def _manager(request: HttpRequest) -> str:
     agent = request.headers.get("user-agent", "unknown").partition("/")[0]
     return request.query_params.get("fieldManager") or agent
-

@@ -141,7 +141,14 @@ def _start(store: ObjectStore, pod: Object, node: str) -> None:
     now = store.now()
     status = {"phase": "Running", "startTime": now, "conditions": list(_conditions(now))}
     status["containerStatuses"] = [
-        {"name": one["name"], "image": one.get("image", ""), "imageID": "", "ready": True, "started": True, "restartCount": 0}
+        {
+            "name": one["name"],
+            "image": one.get("image", ""),
+            "imageID": "",
+            "ready": True,
+            "started": True,
+            "restartCount": 0,
+        }
         | {"state": {"running": {"startedAt": now}}}
         for one in containers(pod["spec"])
     ]

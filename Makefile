@@ -1,0 +1,46 @@
+# Two targets matter to a stranger: `make demo` and `make test`. Each sets up what it needs, in .venv and build/.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+WORKERS ?= auto
+ARGS ?=
+
+.PHONY: help setup demo test check lint format clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+setup: .venv/ready ## everything that the other targets need, in .venv
+
+.venv/ready: pyproject.toml .ci/constraints.txt native/histogram.pyx
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
+	  { echo "gpuwise needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension and found no compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt uv
+	VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --constraint .ci/constraints.txt --group dev --editable .
+	@touch $@
+
+demo: setup ## simulate a fleet, find its waste, mend it on an emulated cluster, report the week (SERVE=1 leaves the page running)
+	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
+
+test: setup ## the whole suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip
+	.ci/system-packages
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+
+lint: setup ## format, ruff, strict typing, import contracts; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## all that CI runs
+
+format: setup ## put the code into its one form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove .venv and everything built
+	rm -rf .venv build dist src/*.egg-info native/*.c .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src -name '*.so' -delete

@@ -1,0 +1,87 @@
+"""The whole loop on a simulated fleet: no GPU, no cluster, no account."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.text import Text
+
+from gpuwise.cli import act, show
+from gpuwise.cli.console import err, out, progress
+from gpuwise.cli.options import FILE
+from gpuwise.cli.weekly import WEEK_S, week_of
+from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
+from gpuwise.emulate.server import KubernetesEmulator
+from gpuwise.model.report import WeeklyReport
+from gpuwise.model.usage import Window
+from gpuwise.pipeline import Pipeline
+from gpuwise.report import write_report
+from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
+from gpuwise.simulate.settings import FleetSettings
+from gpuwise.store.recording import RecordingWriter
+from gpuwise.wiring import loop
+
+SEED = 20_260_516
+
+
+@click.command()
+@click.option("--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="Made anew.")
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="ray", show_default=True)
+@click.option("--serve", is_flag=True, help="Leave the page running afterwards.")
+@click.option("--listen", default="127.0.0.1:8080", show_default=True, help="For --serve.")
+def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # noqa: FBT001 - click
+    """Simulate a fleet of 320 GPUs, find its waste, mend what is safe on an emulated cluster, and report the week."""
+    now_s = week_of("last", int(time.time()))[1] + WEEK_S
+    shutil.rmtree(output_dir, ignore_errors=True)
+    with progress() as tell:
+        fleet = simulate_fleet(SEED, now_s, FleetSettings(), lambda done, total: tell("simulate", done, total))
+        _record(fleet, output_dir / "recording")
+        report = _turn(fleet, output_dir, executor, now_s, tell)
+    paths = write_report(report, output_dir)
+    err.print(Text(f"The same, as a user would: gpuwise scan --recording {output_dir}/recording --now {now_s}"))
+    out.print(Text(str(paths.html)), soft_wrap=True)
+    if serve:
+        from gpuwise.cli.serve import address, listen_on  # noqa: PLC0415
+
+        host, port = address(listen)
+        listen_on(host, port, lambda: report, None)
+
+
+def _record(fleet: SimulatedFleet, folder: Path) -> None:
+    writer = RecordingWriter(folder)
+    writer.write_objects(fleet.objects)
+    for pod in fleet.series():
+        writer.append(pod)
+
+
+def _turn(
+    fleet: SimulatedFleet, folder: Path, executor: str, now_s: int, tell: Callable[[str, int, int], None]
+) -> WeeklyReport:
+    """One turn of the loop against the emulated cluster, then the report of the week that ends now."""
+    with KubernetesEmulator(fleet.objects, clock=lambda: float(now_s)) as cluster:
+        config = _config(fleet, folder, executor, cluster.write_kubeconfig(folder / "kubeconfig"))
+        with loop(config, tell, writing=True) as pipeline:
+            turn = pipeline.run_once(now_s)
+            show.table(pipeline.summary(turn.survey, now_s=now_s))
+            act.told(turn)
+            return _week(pipeline, fleet, now_s)
+
+
+def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport:
+    name, start_s = week_of("last", now_s)
+    return pipeline.report(Window(start_s, start_s + WEEK_S, fleet.window.step_s), week=name, now_s=now_s)
+
+
+def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path) -> Config:
+    window = fleet.window
+    base = Config(cluster_name="demo", recording=folder / "recording")
+    return replace(
+        base,
+        ledger=LedgerConfig(folder / "ledger.db"),
+        kubernetes=KubernetesConfig(kubeconfig),
+        observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
+        schedule=ScheduleConfig("ray" if executor == "ray" else "local"),
+    )

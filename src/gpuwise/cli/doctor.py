@@ -1,0 +1,63 @@
+"""Is everything in reach that the other commands need?"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import islice
+
+import click
+from rich.text import Text
+
+from gpuwise import wiring
+from gpuwise.cli.console import out
+from gpuwise.cli.options import scoring
+from gpuwise.config import Config
+from gpuwise.model.errors import GpuwiseError
+from gpuwise.store.prices import read_prices
+
+
+@click.command()
+@scoring
+@click.pass_context
+def doctor(context: click.Context, config: Config) -> None:
+    """Check prices, ledger, source of usage and cluster; say what to mend. Reads only."""
+    checks: tuple[tuple[str, Callable[[Config], str]], ...] = (
+        ("prices", _prices),
+        ("ledger", _ledger),
+        ("usage", _usage),
+        ("inventory", _inventory),
+    )
+    failed = sum(not _passed(name, check, config) for name, check in checks)
+    if failed:
+        context.exit(1)
+
+
+def _passed(name: str, check: Callable[[Config], str], config: Config) -> bool:
+    try:
+        out.print(Text.assemble(("ok      ", "green"), f"{name}: {check(config)}"), soft_wrap=True)
+    except GpuwiseError as error:
+        out.print(Text.assemble(("failed  ", "red"), f"{name}: {error}"), soft_wrap=True)
+        return False
+    return True
+
+
+def _prices(config: Config) -> str:
+    book = read_prices(config.prices)
+    return f"{len(book.usd_per_gpu_h)} prices from {book.source}"
+
+
+def _ledger(config: Config) -> str:
+    with ExitStack() as stack:
+        intents = wiring.ledger(config, stack).intents()
+    return f"{config.ledger.path} is whole; {len(intents)} actions so far"
+
+
+def _usage(config: Config) -> str:
+    return wiring.usage(config).check()
+
+
+def _inventory(config: Config) -> str:
+    with ExitStack() as stack:
+        fleet = wiring.inventory(config, stack).snapshot(0)
+    gpus = sum(node.gpu_count for node in fleet.nodes.values())
+    few = ", ".join(islice((str(workload.ref) for workload in fleet.workloads), 3))
+    return f"{len(fleet.nodes)} nodes, {gpus} GPUs, {len(fleet.workloads)} GPU workloads ({few} ...)"

@@ -1,0 +1,114 @@
+"""Commands that stay: the service with its page, and the node exporter."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import uvicorn
+from rich.text import Text
+
+from gpuwise.cli.console import err
+from gpuwise.cli.options import FILE, acting
+from gpuwise.config import Config
+from gpuwise.model.errors import GpuwiseError, InputError
+from gpuwise.model.report import WeeklyReport
+from gpuwise.pipeline import Pipeline
+from gpuwise.service.app import create_app, guarded
+from gpuwise.service.metrics import FleetCollector
+from gpuwise.wiring import loop, secret
+
+_RETRY_S = 30.0
+
+
+@click.command()
+@acting
+@click.option("--listen", help="Host and port; beyond loopback a token is demanded.  [default: 127.0.0.1:8080]")
+@click.option("--token-file", type=FILE, help="File that holds the token that readers must bring.")
+def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
+    """Serve the page, the API and gpuwise's own metrics; run the loop every service.interval_s. Writes as policy allows."""
+    host, port = address(listen or config.service.listen)
+    token = secret(token_file or config.service.token_file, "service.token_file")
+    guarded(host, token)
+    latest = Latest()
+    stop = threading.Event()
+    with loop(config, _no_progress, writing=True) as pipeline:
+        thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), daemon=True)
+        thread.start()
+        try:
+            listen_on(host, port, latest.get, token)
+        finally:
+            stop.set()
+            thread.join()
+
+
+class Latest:
+    """The newest report, replaced as a whole; readers see the old one or the new one."""
+
+    def __init__(self, report: WeeklyReport | None = None) -> None:
+        self._report = report
+
+    def get(self) -> WeeklyReport | None:
+        """The report, None before the first run has ended."""
+        return self._report
+
+    def follow(self, pipeline: Pipeline, interval_s: int, stop: threading.Event) -> None:
+        """Run the loop until stopped; a failed run keeps the last report, whose age is exported, and is tried again."""
+        while not stop.is_set():
+            now_s = int(time.time())
+            try:
+                self._report = pipeline.summary(pipeline.run_once(now_s).survey, now_s=now_s)
+                pause_s = float(interval_s)
+            except GpuwiseError as error:
+                err.print(Text(f"run failed: {error}"), soft_wrap=True)
+                pause_s = min(_RETRY_S, interval_s)
+            stop.wait(pause_s)
+
+
+def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], token: str | None) -> None:
+    """Serve until interrupted."""
+    app = create_app(latest, token=token, collectors=[FleetCollector(latest)])
+    err.print(Text(f"http://{host}:{port}/"))
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _no_progress(_step: str, _done: int, _total: int) -> None:
+    pass
+
+
+def address(text: str) -> tuple[str, int]:
+    """Host and port of "host:port"; an empty host means all interfaces."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65_535:
+        raise InputError(f"--listen is {text!r}", mend="write host:port, as 127.0.0.1:8080 or :9400")
+    return host or "0.0.0.0", int(port)  # noqa: S104 - an empty host means all, as everywhere
+
+
+@click.command()
+@click.option("--listen", default=":9400", show_default=True, help="Host and port.")
+@click.option("--interval", "interval_s", type=float, default=10.0, show_default=True, help="Seconds between samples.")
+@click.option("--nvml-library", type=FILE, help="Load NVML from this file instead of the driver's place.")
+@click.option("--pod-resources-socket", type=FILE, help="The kubelet's socket, to tell which pod has which GPU.")
+@click.option("--node", envvar="NODE_NAME", help="Node name for labels.  [default: the host's]")
+def exporter(
+    listen: str, interval_s: float, nvml_library: Path | None, pod_resources_socket: Path | None, node: str | None
+) -> None:
+    """Serve this node's GPU metrics to Prometheus."""
+    import socket  # noqa: PLC0415
+
+    from gpuwise.collect.server import ExporterSettings, run_exporter  # noqa: PLC0415 - grpc and pynvml, on nodes only
+
+    host, port = address(listen)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    settings = ExporterSettings(
+        listen=f"{host}:{port}",
+        interval_s=interval_s,
+        nvml_library=nvml_library,
+        pod_resources_socket=pod_resources_socket,
+        node=node or socket.gethostname(),
+    )
+    run_exporter(settings, stop)
