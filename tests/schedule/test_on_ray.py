@@ -1,0 +1,126 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+from gpuwise.model.errors import GpuwiseError, SourceError
+from gpuwise.pipeline import score_shard
+from gpuwise.schedule.in_process import InProcess
+from gpuwise.score.settings import ScoreSettings
+from gpuwise.simulate.fleet import simulate_fleet
+from gpuwise.simulate.settings import FleetSettings
+from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
+from gpuwise.store.recording import RecordedUsage, RecordingWriter
+
+pytestmark = pytest.mark.xdist_group("ray")  # one Ray a machine: two start-ups at once thrash two cores
+
+NOW_S = 1_780_272_000
+
+
+@pytest.fixture(scope="module")
+def on_ray():
+    from gpuwise.schedule.on_ray import RayExecutor
+
+    with RayExecutor(workers=2) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fleet")
+    fleet = simulate_fleet(5, NOW_S, FleetSettings(nodes=6, days=2))
+    writer = RecordingWriter(folder)
+    writer.write_objects(fleet.objects)
+    for pod in fleet.series():
+        writer.append(pod)
+    return folder, fleet.window
+
+
+def fingerprint(profile) -> bytes:
+    """Every bit of a profile."""
+    arrays = b"".join(d.weights.tobytes() for _, d in sorted(profile.distributions.items()))
+    return arrays + pickle.dumps((profile.idle, profile.coverage, profile.days, profile.daily_peaks, profile.busy_devices))
+
+
+def test_scoring_on_ray_equals_scoring_without_it_bit_for_bit(on_ray, recording):
+    from functools import partial
+
+    folder, window = recording
+    fleet = KubernetesInventory(RecordedObjects(folder / "inventory.json")).snapshot(NOW_S)
+    work = partial(score_shard, RecordedUsage(folder), fleet, window, ScoreSettings())
+    shards = [fleet.workloads[i : i + 3] for i in range(0, len(fleet.workloads), 3)]
+    here, there = (
+        [profile for shard in executor.map(work, shards) for profile in shard] for executor in (InProcess(), on_ray)
+    )
+    assert len(here) == len(fleet.workloads) > 10
+    assert [p.workload for p in here] == [p.workload for p in there]
+    assert [fingerprint(p) for p in here] == [fingerprint(p) for p in there]
+
+
+def test_results_come_in_the_items_order(on_ray):
+    assert list(on_ray.map(np.sqrt, [float(n) for n in range(40)])) == [float(np.sqrt(n)) for n in range(40)]
+
+
+def die_once(marker):
+    if not os.path.exists(marker):  # noqa: PTH110 - the worker has no pathlib import of ours
+        open(marker, "w").close()  # noqa: PTH123, SIM115
+        os._exit(1)
+    return "done"
+
+
+def test_a_worker_that_dies_is_replaced(on_ray, tmp_path):
+    assert list(on_ray.map(die_once, [str(tmp_path / "died")])) == ["done"]
+    assert (tmp_path / "died").exists()
+
+
+def refuse(_item):
+    raise SourceError("Prometheus said no", mend="ask again")
+
+
+def test_an_error_in_a_worker_is_the_same_error_here(on_ray):
+    with pytest.raises(SourceError, match="Prometheus said no; ask again"):
+        list(on_ray.map(refuse, [1]))
+
+
+def test_errors_survive_a_pickle():
+    error = pickle.loads(pickle.dumps(SourceError("what", mend="how")))
+    assert (type(error), error.problem, error.mend) == (SourceError, "what", "how")
+    assert isinstance(error, GpuwiseError)
+
+
+class Counting:
+    """An enactor that tells which process it lives in."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def enact(self, commands, now_s):
+        self.calls += 1
+        return [os.getpid(), self.calls]
+
+    def undo(self, command_id, now_s):
+        return command_id
+
+
+def test_one_actor_in_its_own_process_enacts(on_ray):
+    from gpuwise.schedule.on_ray import RayEnactor
+
+    enactor = RayEnactor(Counting)
+    first, second = enactor.enact([], NOW_S), enactor.enact([], NOW_S)
+    assert first[0] == second[0] != os.getpid()
+    assert (first[1], second[1]) == (1, 2)
+    assert enactor.undo("a-1", NOW_S) == "a-1"
+    with pytest.raises(ValueError, match="already taken"):
+        RayEnactor(Counting)
+
+
+def test_what_cannot_be_joined_is_one_line_with_a_mend():
+    import subprocess
+    import sys
+
+    code = "from gpuwise.schedule.on_ray import RayExecutor; RayExecutor('127.0.0.1:1')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "SourceError: cannot join Ray at 127.0.0.1:1" in found.stderr
+    assert "check --ray-address" in found.stderr
+
+
