@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from gpuwise.model.errors import ClusterError, Conflict, Forbidden, Gone, InputError, Throttled
 from gpuwise.model.ports import Object
@@ -53,7 +53,7 @@ class KubernetesCluster:
         """
         return cls(_client(kubeconfig, context), request_timeout_s=request_timeout_s)
 
-    def __enter__(self) -> "KubernetesCluster":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -133,7 +133,13 @@ class KubernetesCluster:
                 return
 
     def _request(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, *, body: Any = None, content_type: str = ""
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Any = None,
+        content_type: str = "",
     ) -> Object:
         until = time.monotonic() + WAIT_BUDGET_S
         while True:
@@ -185,7 +191,8 @@ class _Expired(ClusterError):
 
 
 def _refusal(asked: str, code: int, status: Object) -> ClusterError:
-    said = f"the Kubernetes API refused {asked} with {code}: {status.get('message') or status.get('reason') or 'no reason'}"
+    why = status.get("message") or status.get("reason") or "no reason"
+    said = f"the Kubernetes API refused {asked} with {code}: {why}"
     # A real server says 422 where a patch names another uid, and 409 for every other precondition (kubernetes#127625).
     causes = (status.get("details") or {}).get("causes") or []
     other_uid = code == 422 and any(cause.get("field") == "metadata.uid" for cause in causes)
@@ -228,7 +235,9 @@ def _client(kubeconfig: Path | None, context: str | None) -> Any:
     settings = client.Configuration()
     _load(config, settings, kubeconfig, context)
     # A connection that the server closed while idle is tried again, for reads alone; a write is never sent twice.
-    settings.retries = Retry(total=1, connect=1, read=1, redirect=0, status=0, other=0, allowed_methods={"GET"}, respect_retry_after_header=False)
+    settings.retries = Retry(
+        total=1, redirect=0, status=0, other=0, allowed_methods={"GET"}, respect_retry_after_header=False
+    )
     found = client.ApiClient(settings)
     found.user_agent = "gpuwise"
     return found

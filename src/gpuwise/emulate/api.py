@@ -85,10 +85,10 @@ class Api:
             pod = self.store.get(target.resource, target.namespace, target.name)
             evict(self.store, pod, body.get("deleteOptions"), dry_run=write.dry_run)
             return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+        if target.name:
+            raise ApiFailure(405, "the server does not allow this method on the requested resource")
         _same_kind(target.resource, body)
-        return self.store.create(
-            target.resource, target.namespace, body, manager=write.manager, dry_run=write.dry_run
-        )
+        return self.store.create(target.resource, target.namespace, body, manager=write.manager, dry_run=write.dry_run)
 
     def update(self, target: Target, write: Write) -> Object:
         """Replace an object, its status or its scale."""
@@ -154,7 +154,9 @@ class Api:
 def _same_kind(resource: Resource, body: Object) -> None:
     kind, version = body.get("kind", resource.kind), body.get("apiVersion", resource.api_version)
     if (kind, version) != (resource.kind, resource.api_version):
-        raise ApiFailure(400, f"{version} {kind} in the body is not the {resource.api_version} {resource.kind} of the path")
+        raise ApiFailure(
+            400, f"{version} {kind} in the body is not the {resource.api_version} {resource.kind} of the path"
+        )
 
 
 def _list(resource: Resource, page: Page, *, count: bool) -> Object:

@@ -30,5 +30,7 @@ def with_scale(resource: Resource, item: Object, scale: Object) -> Object:
     replicas = (scale.get("spec") or {}).get("replicas", 0)
     if not isinstance(replicas, int):
         raise ApiFailure(400, f"cannot read spec.replicas {replicas!r} of a Scale of {resource.label}")
-    wanted = {field: value for field, value in (scale.get("metadata") or {}).items() if field in ("uid", "resourceVersion")}
+    wanted = {
+        field: value for field, value in (scale.get("metadata") or {}).items() if field in ("uid", "resourceVersion")
+    }
     return item | {"metadata": item["metadata"] | wanted, "spec": item["spec"] | {"replicas": replicas}}

@@ -118,7 +118,7 @@ def _tolerates(toleration: Object, taint: Object) -> bool:
         return False
     if toleration.get("operator", "Equal") == "Exists":
         return toleration.get("key") in (None, "", taint["key"])
-    return toleration.get("key") == taint["key"] and toleration.get("value", "") == taint.get("value", "")
+    return (toleration.get("key"), toleration.get("value", "")) == (taint["key"], taint.get("value", ""))
 
 
 def _score(node: Object, pod: Object, free: dict[str, Amounts]) -> tuple[int, int, Fraction, str]:
@@ -141,7 +141,14 @@ def _start(store: ObjectStore, pod: Object, node: str) -> None:
     now = store.now()
     status = {"phase": "Running", "startTime": now, "conditions": list(_conditions(now))}
     status["containerStatuses"] = [
-        {"name": one["name"], "image": one.get("image", ""), "imageID": "", "ready": True, "started": True, "restartCount": 0}
+        {
+            "name": one["name"],
+            "image": one.get("image", ""),
+            "imageID": "",
+            "ready": True,
+            "started": True,
+            "restartCount": 0,
+        }
         | {"state": {"running": {"startedAt": now}}}
         for one in containers(pod["spec"])
     ]

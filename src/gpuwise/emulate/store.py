@@ -42,7 +42,7 @@ class ObjectStore:
 
     @property
     def version(self) -> int:
-        """resourceVersion of the last write."""
+        """The resourceVersion of the last write."""
         return self._version
 
     def now(self) -> str:
@@ -96,7 +96,9 @@ class ObjectStore:
                 self._put(resource, None, born)
             self._found_namespaces()
 
-    def create(self, resource: Resource, namespace: str, item: Object, *, manager: str, dry_run: bool = False) -> Object:
+    def create(
+        self, resource: Resource, namespace: str, item: Object, *, manager: str, dry_run: bool = False
+    ) -> Object:
         """Create one object.
 
         Raises:
@@ -148,7 +150,10 @@ class ObjectStore:
             old = self.get(resource, namespace, name)
             wanted = change(old)
             metadata = dict(wanted.get("metadata") or {})
-            if metadata.get("resourceVersion", old["metadata"]["resourceVersion"]) != old["metadata"]["resourceVersion"]:
+            if (
+                metadata.get("resourceVersion", old["metadata"]["resourceVersion"])
+                != old["metadata"]["resourceVersion"]
+            ):
                 raise stale(resource, name)
             new = self._half(resource, old, wanted | {"metadata": metadata}, subresource)
             if subresource != "status":
@@ -216,7 +221,9 @@ class ObjectStore:
 
     def _home(self, namespace: str, metadata: Object) -> str:
         if metadata.get("namespace", namespace) != namespace:
-            raise ApiFailure(400, "the namespace of the provided object does not match the namespace sent on the request")
+            raise ApiFailure(
+                400, "the namespace of the provided object does not match the namespace sent on the request"
+            )
         self.get(NAMESPACES, "", namespace)
         return namespace
 

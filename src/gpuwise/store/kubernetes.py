@@ -9,28 +9,12 @@ from typing import Any
 from gpuwise.model.errors import Gone
 from gpuwise.model.inventory import Inventory, Namespace
 from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 from gpuwise.store.kubernetes_nodes import node_of
+from gpuwise.store.kubernetes_recording import RecordedObjects
 from gpuwise.store.kubernetes_workloads import workloads_of
 
-COLLECTIONS = {
-    "Node": "/api/v1/nodes",
-    "Pod": "/api/v1/pods",
-    "Namespace": "/api/v1/namespaces",
-    "Deployment": "/apis/apps/v1/deployments",
-    "StatefulSet": "/apis/apps/v1/statefulsets",
-    "ReplicaSet": "/apis/apps/v1/replicasets",
-    "Job": "/apis/batch/v1/jobs",
-    "PodDisruptionBudget": "/apis/policy/v1/poddisruptionbudgets",
-    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/horizontalpodautoscalers",
-}
-"""Kinds that every cluster serves, by their collection."""
-
-OPTIONAL_COLLECTIONS = {
-    "ScaledObject": "/apis/keda.sh/v1alpha1/scaledobjects",
-    "Notebook": "/apis/kubeflow.org/v1/notebooks",
-    "InferenceService": "/apis/serving.kserve.io/v1beta1/inferenceservices",
-}
-"""Kinds that are there only where their operator is installed."""
+__all__ = ["KubernetesInventory", "RecordedObjects", "inventory_of"]
 
 
 class KubernetesInventory:

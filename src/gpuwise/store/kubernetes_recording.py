@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuwise.model.errors import Gone, InputError
 from gpuwise.model.ports import Object
-from gpuwise.store.kubernetes import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 _HOW = "write one with `kubectl get nodes,namespaces,pods,deployments,statefulsets,replicasets,jobs,pdb,hpa -A -o json`"
 _KINDS = {path: kind for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items()}
