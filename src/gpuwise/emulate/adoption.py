@@ -32,11 +32,9 @@ def _agree(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
     if not mine or any(bare_template(one) == wanted for one in mine):
         return
     newest = max(mine, key=lambda one: (revision(one), str(one["metadata"]["creationTimestamp"])))
-    labels = (wanted["metadata"].get("labels") or {}) | {
-        HASH_LABEL: labels_of(
-            newest["spec"]["template"] | {"metadata": newest["spec"]["template"].get("metadata") or {}}
-        ).get(HASH_LABEL, digest(wanted))
-    }
+    kept = newest["spec"]["template"].get("metadata") or {}
+    mark = {HASH_LABEL: (kept.get("labels") or {}).get(HASH_LABEL, digest(wanted))}
+    labels = (wanted["metadata"].get("labels") or {}) | mark
     template = wanted | {"metadata": wanted["metadata"] | {"labels": labels}}
     key = newest["metadata"]["namespace"], newest["metadata"]["name"]
     store.update(REPLICASETS, *key, lambda item: item | {"spec": item["spec"] | {"template": template}})

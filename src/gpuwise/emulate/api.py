@@ -85,6 +85,8 @@ class Api:
             pod = self.store.get(target.resource, target.namespace, target.name)
             evict(self.store, pod, body.get("deleteOptions"), dry_run=write.dry_run)
             return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+        if target.name:
+            raise ApiFailure(405, "the server does not allow this method on the requested resource")
         _same_kind(target.resource, body)
         return self.store.create(target.resource, target.namespace, body, manager=write.manager, dry_run=write.dry_run)
 

@@ -35,7 +35,7 @@ _POD_SPEC: dict[str, Any] = {
     "dnsPolicy": "ClusterFirst",
     "schedulerName": "default-scheduler",
 }
-# Without these a pod is thrown out after 300 s on a node that is not ready (admission plug-in DefaultTolerationSeconds).
+# A pod leaves a node that is not ready after 300 s (admission plug-in DefaultTolerationSeconds).
 _POD_TOLERATIONS: tuple[dict[str, Any], ...] = tuple(
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
     for key in ("not-ready", "unreachable")
@@ -78,7 +78,7 @@ def _strategy(strategy: Object) -> Object:
 
 def _job_spec(spec: Object, metadata: Object) -> Object:
     """A Job that names no selector gets one by its uid, and its template the label."""
-    filled = {"completions": 1} | spec if spec["parallelism"] == 1 else dict(spec)
+    filled: Object = {"completions": 1} | spec if spec["parallelism"] == 1 else dict(spec)
     if not filled.get("selector") and "uid" in metadata:
         mark = {"batch.kubernetes.io/controller-uid": metadata["uid"], "batch.kubernetes.io/job-name": metadata["name"]}
         template = filled.get("template") or {}

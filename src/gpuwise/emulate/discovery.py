@@ -20,22 +20,22 @@ _VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "updat
 
 def discover(path: str) -> Object | None:
     """The answer to a discovery path, None if it is none."""
-    parts = path.strip("/").split("/")
-    match parts:
+    answer: Object | None = None
+    match path.strip("/").split("/"):
         case ["version"]:
-            return dict(VERSION)
+            answer = dict(VERSION)
         case ["api"]:
-            return {"kind": "APIVersions", "versions": ["v1"]}
+            answer = {"kind": "APIVersions", "versions": ["v1"]}
         case ["apis"]:
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in _groups()]}
+            answer = {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(name) for name in _groups()]}
         case ["apis", name] if name in _groups():
-            return {"kind": "APIGroup", "apiVersion": "v1"} | _group(name)
+            answer = {"kind": "APIGroup", "apiVersion": "v1"} | _group(name)
         case ["api", version]:
-            return _resources(version, [row for row in RESOURCES if not row.group and row.version == version])
+            answer = _resources(version, [row for row in RESOURCES if not row.group and row.version == version])
         case ["apis", name, version]:
             rows = [row for row in RESOURCES if (row.group, row.version) == (name, version)]
-            return _resources(f"{name}/{version}", rows)
-    return None
+            answer = _resources(f"{name}/{version}", rows)
+    return answer
 
 
 def _groups() -> list[str]:

@@ -10,7 +10,7 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gpuwise.emulate.access import Request, User, authenticate, authorize
+from gpuwise.emulate.access import WRITES, Request, User, authenticate, authorize
 from gpuwise.emulate.api import Api, Write
 from gpuwise.emulate.discovery import discover
 from gpuwise.emulate.faults import Faults
@@ -75,23 +75,21 @@ class HttpApi:
         return response
 
     async def _serve(self, request: HttpRequest, verb: str, target: Target) -> Response:
-        query = request.query_params
         if verb == "watch":
             return self._watch(request, target)
-        if verb == "list":
-            return JSONResponse(self._api.list(target, query))
-        if verb == "get":
-            return JSONResponse(self._api.get(target))
-        body = await _body(request)
-        if verb in ("delete", "deletecollection"):
+        if verb in WRITES:
+            return await self._write(request, verb, target)
+        return JSONResponse(self._api.list(target, request.query_params) if verb == "list" else self._api.get(target))
+
+    async def _write(self, request: HttpRequest, verb: str, target: Target) -> Response:
+        body, dry_run = await _body(request), _dry_run(request)
+        if verb == "delete":
+            return JSONResponse(self._api.delete(target, _options(body, request), dry_run=dry_run))
+        if verb == "deletecollection":
             options = _options(body, request)
-            if verb == "delete":
-                return JSONResponse(self._api.delete(target, options, dry_run=_dry_run(request)))
-            return JSONResponse(self._api.delete_all(target, query, options, dry_run=_dry_run(request)))
-        write = Write(body, request.headers.get("content-type", ""), _manager(request), _dry_run(request))
+            return JSONResponse(self._api.delete_all(target, request.query_params, options, dry_run=dry_run))
+        write = Write(body, request.headers.get("content-type", ""), _manager(request), dry_run)
         if verb == "create":
-            if target.name and target.subresource != "eviction":
-                raise ApiFailure(405, "the server does not allow this method on the requested resource")
             return JSONResponse(self._api.create(target, write), 201)
         return JSONResponse(self._api.update(target, write) if verb == "update" else self._api.patch(target, write))
 
@@ -137,8 +135,7 @@ def _options(body: Any, request: HttpRequest) -> Object:
 
 
 def _dry_run(request: HttpRequest) -> bool:
-    asked = request.query_params.get("dryRun")
-    return asked == "All"
+    return request.query_params.get("dryRun") == "All"
 
 
 def _manager(request: HttpRequest) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 from types import TracebackType
+from typing import Self
 
 from gpuwise.emulate.budgets import run_budgets
 from gpuwise.emulate.deployments import run_deployments
@@ -42,7 +43,7 @@ class ControlLoop:
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="emulated-controllers", daemon=True)
 
-    def __enter__(self) -> "ControlLoop":
+    def __enter__(self) -> Self:
         self._store.subscribe(self._wake)
         self._thread.start()
         return self

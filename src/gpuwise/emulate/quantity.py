@@ -27,7 +27,7 @@ _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,2})|([numkM
 
 
 @lru_cache(maxsize=4096)
-def quantity(text: str | int | float) -> Fraction:
+def quantity(text: str | float) -> Fraction:
     """The number that a quantity means.
 
     Raises:

@@ -113,6 +113,7 @@ def field_predicate(selector: str, resource: Resource) -> Predicate:
 def _field_test(path: tuple[str, str], default: str, value: str, *, equal: bool) -> Predicate:
     def test(item: Object) -> bool:
         part: dict[str, Any] = item.get(path[0]) or {}
-        return (part.get(path[1], default) == value) == equal
+        same: bool = part.get(path[1], default) == value
+        return same == equal
 
     return test

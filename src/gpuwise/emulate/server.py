@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import uvicorn
 import yaml
@@ -47,7 +48,7 @@ class KubernetesEmulator:
         self._socket: socket.socket | None = None
         self.url = ""
 
-    def __enter__(self) -> "KubernetesEmulator":
+    def __enter__(self) -> Self:
         # The protocol is named, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms for an ACK.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))

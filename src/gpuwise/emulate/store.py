@@ -42,7 +42,7 @@ class ObjectStore:
 
     @property
     def version(self) -> int:
-        """resourceVersion of the last write."""
+        """The resourceVersion of the last write."""
         return self._version
 
     def now(self) -> str:

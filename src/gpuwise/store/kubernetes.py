@@ -1,0 +1,66 @@
+"""The fleet as the Kubernetes API, or a recording of it, has it.
+
+All lists succeed, or there is no inventory: a list that failed is not an empty one (safety stories 12 and 15).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpuwise.model.errors import Gone
+from gpuwise.model.inventory import Inventory, Namespace
+from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.store.kubernetes_nodes import node_of
+from gpuwise.store.kubernetes_recording import RecordedObjects
+from gpuwise.store.kubernetes_workloads import workloads_of
+
+__all__ = ["KubernetesInventory", "RecordedObjects", "inventory_of"]
+
+
+class KubernetesInventory:
+    """Lists the fleet.
+
+    Args:
+        reader: the cluster, or a recording of one.
+    """
+
+    def __init__(self, reader: ClusterReader) -> None:
+        self._reader = reader
+
+    def snapshot(self, now_s: int) -> Inventory:
+        """List everything, or fail as a whole.
+
+        Args:
+            now_s: epoch seconds, which the inventory is dated with.
+
+        Raises:
+            ClusterError: one of the lists failed.
+        """
+        objects = {kind: self._reader.list(path) for kind, path in COLLECTIONS.items()}
+        for kind, path in OPTIONAL_COLLECTIONS.items():
+            try:
+                objects[kind] = self._reader.list(path)
+            except Gone:  # 404 for the whole collection: the kind is not installed
+                objects[kind] = []
+        return inventory_of(objects, taken_s=now_s)
+
+
+def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Inventory:
+    """Make sense of listed objects.
+
+    Args:
+        objects: by kind; a kind that is absent is taken as not installed.
+        taken_s: when every list had succeeded, epoch seconds.
+    """
+    nodes = {item["metadata"]["name"]: item for item in objects.get("Node", [])}
+    gpu_nodes = {name: node_of(item) for name, item in nodes.items()}
+    return Inventory(
+        taken_s=taken_s,
+        nodes={name: node for name, node in gpu_nodes.items() if node is not None},
+        workloads=workloads_of(objects),
+        namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
+    )
+
+
+def _namespace(metadata: Mapping[str, Any]) -> Namespace:
+    return Namespace(metadata["name"], metadata.get("labels") or {}, metadata.get("annotations") or {})

@@ -1,0 +1,58 @@
+"""Pods and pod templates: the GPUs they ask for, and who owns them."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from gpuwise.model.inventory import GpuRequest, Pod
+from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.ports import Object
+
+
+def pod_of(item: Object) -> Pod:
+    """A Pod as gpuwise sees it."""
+    metadata, status = item["metadata"], item.get("status") or {}
+    conditions = status.get("conditions") or []
+    started = status.get("startTime")
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        node=(item.get("spec") or {}).get("nodeName"),
+        phase=status.get("phase", "Unknown"),
+        ready=any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions),
+        started_s=epoch_s(started) if started else None,
+        annotations=metadata.get("annotations") or {},
+    )
+
+
+def gpu_request(spec: Object | None) -> GpuRequest | None:
+    """GPUs that a pod spec asks for, None if none; where it asks for several kinds, the one it wants most of."""
+    counts: dict[str, int] = {}
+    for container in (spec or {}).get("containers") or []:
+        for name, count in _gpus(container):
+            counts[name] = counts.get(name, 0) + count
+    for container in (spec or {}).get("initContainers") or []:
+        # Init containers run before the others and give their devices back: the larger of the two is held.
+        for name, count in _gpus(container):
+            counts[name] = max(counts.get(name, 0), count)
+    if not counts:
+        return None
+    name = max(counts, key=lambda resource: (resource == GPU_RESOURCE, counts[resource], resource))
+    return GpuRequest(name, counts[name])
+
+
+def _gpus(container: Object) -> Iterator[tuple[str, int]]:
+    resources = container.get("resources") or {}
+    for name, count in ((resources.get("requests") or {}) | (resources.get("limits") or {})).items():
+        if (name.startswith((GPU_RESOURCE, MIG_RESOURCE_PREFIX))) and int(count):
+            yield name, int(count)
+
+
+def epoch_s(text: str) -> int:
+    """Epoch seconds of a time as the API writes it."""
+    return int(datetime.fromisoformat(text).timestamp())
+
+
+def controller_of(item: Object) -> Object | None:
+    """The controlling owner reference; the first one where none says that it controls."""
+    references: Iterable[Object] = item["metadata"].get("ownerReferences") or ()
+    return next((one for one in references if one.get("controller")), next(iter(references), None))
