@@ -9,7 +9,8 @@ from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.simulate.fleet import simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
+from gpuwise.store.kubernetes import KubernetesInventory
+from gpuwise.store.recorded_objects import RecordedObjects
 from gpuwise.store.recording import RecordedUsage, RecordingWriter
 
 pytestmark = pytest.mark.xdist_group("ray")  # one Ray a machine: two start-ups at once thrash two cores

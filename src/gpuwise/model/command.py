@@ -30,15 +30,13 @@ ENACTABLE: dict[str, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many disruptions gpuwise may cause in any window of time; unspecified is never unlimited.
-
-    Attributes:
-        disruptions: intents allowed.
-        per_s: in any span of so many seconds.
-    """
+    """How many disruptions gpuwise may cause in any window of time; unspecified is never unlimited."""
 
     disruptions: int = 10
+    """Intents allowed."""
+
     per_s: int = 3_600
+    """In any span of so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
