@@ -36,7 +36,8 @@ def holders(
             query = _query(metric, label, way, some)
             for series in client.range(query, start_s=window.start_s + step_s, end_s=window.end_s, step_s=step_s):
                 key = DeviceKey(series.labels.get(label, ""), first(series.labels, INSTANCE_LABELS) or "")
-                counts[key] = max(1, round(float(np.median(series.values))))
+                seen = series.values[np.isfinite(series.values) & (series.values >= 1.0)]
+                counts[key] = round(float(np.median(seen))) if seen.size else 1
     return counts
 
 

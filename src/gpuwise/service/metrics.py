@@ -1,0 +1,138 @@
+"""The latest report in Prometheus' words, so that its numbers can be drawn and alerted on."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from gpuwise import __version__
+from gpuwise.model.report import WeeklyReport
+
+UNCLAIMED = "(none)"
+"""Value of the label `team` for what no label claims; an empty one would be no label at all."""
+
+_Samples = Mapping[tuple[str, ...], float]
+_Metric = tuple[str, str, tuple[str, ...], Callable[[WeeklyReport], _Samples]]
+
+
+def _gpu_seconds(report: WeeklyReport) -> _Samples:
+    bill = report.bill
+    return {("used",): bill.used_gpu_s, ("idle",): bill.idle_gpu_s, ("unallocated",): bill.unallocated_gpu_s}
+
+
+def _dollars(report: WeeklyReport) -> _Samples:
+    bill = report.bill
+    return {("used",): bill.used_usd, ("idle",): bill.idle_usd, ("unallocated",): bill.unallocated_usd}
+
+
+def _savings(report: WeeklyReport) -> _Samples:
+    return _summed(((one.finding,), one.saving.usd_month) for one in report.recommendations)
+
+
+def _summed(amounts: Iterable[tuple[tuple[str, ...], float]]) -> _Samples:
+    total: dict[tuple[str, ...], float] = {}
+    for key, amount in amounts:
+        total[key] = total.get(key, 0.0) + amount
+    return total
+
+
+def _counted(keys: Iterable[tuple[str, ...]]) -> _Samples:
+    return {key: float(count) for key, count in Counter(keys).items()}
+
+
+def _coverage(report: WeeklyReport) -> _Samples:
+    return {} if report.quality.coverage is None else {(): report.quality.coverage}
+
+
+# Name, help, labels, samples by label values. Amounts are of the report's week unless the name says per month.
+_METRICS: tuple[_Metric, ...] = (
+    ("gpuwise_fleet_gpu_seconds", "GPU time of the week, by what became of it.", ("class",), _gpu_seconds),
+    ("gpuwise_fleet_cost_usd", "Price of the week, by what became of it.", ("class",), _dollars),
+    (
+        "gpuwise_team_cost_usd",
+        "Price of the GPUs that a team held in the week.",
+        ("team",),
+        lambda report: _summed(((team.team or UNCLAIMED,), team.cost_usd) for team in report.teams),
+    ),
+    (
+        "gpuwise_team_idle_cost_usd",
+        "Price of the GPUs that a team held idle in the week.",
+        ("team",),
+        lambda report: _summed(((team.team or UNCLAIMED,), team.idle_usd) for team in report.teams),
+    ),
+    (
+        "gpuwise_recommendations",
+        "Open recommendations.",
+        ("finding",),
+        lambda report: _counted((one.finding,) for one in report.recommendations),
+    ),
+    (
+        "gpuwise_recommended_saving_usd_per_month",
+        "What the open recommendations are worth.",
+        ("finding",),
+        _savings,
+    ),
+    (
+        "gpuwise_realised_saving_usd_per_month",
+        "What was applied in the week and not undone is worth.",
+        (),
+        lambda report: {(): report.realised_usd_month},
+    ),
+    (
+        "gpuwise_holds",
+        "What was held back, by the step and the reason: why nothing happened.",
+        ("stage", "reason"),
+        lambda report: _counted((hold.stage, hold.reason) for hold in report.holds),
+    ),
+    (
+        "gpuwise_actions",
+        "What was done in the week, by what came of it.",
+        ("status",),
+        lambda report: _counted(
+            (action.outcome.status if action.outcome else "in-flight",) for action in report.actions
+        ),
+    ),
+    (
+        "gpuwise_data_coverage_ratio",
+        "Share of the allocated device time that has an activity sample.",
+        (),
+        _coverage,
+    ),
+    (
+        "gpuwise_report_timestamp_seconds",
+        "When the report was made, epoch.",
+        (),
+        lambda report: {(): float(report.generated_s)},
+    ),
+)
+
+
+class FleetCollector(Collector):
+    """The fleet's metrics, made anew from the latest report at each scrape; without a report there is no series.
+
+    Args:
+        latest: the latest report, None before the first.
+    """
+
+    def __init__(self, latest: Callable[[], WeeklyReport | None]) -> None:
+        self._latest = latest
+
+    def describe(self) -> Iterator[Metric]:
+        """The families without samples."""
+        yield from _families(None)
+
+    def collect(self) -> Iterator[Metric]:
+        """The families with the latest report's numbers."""
+        yield from _families(self._latest())
+
+
+def _families(report: WeeklyReport | None) -> Iterator[Metric]:
+    for name, text, labels, samples in _METRICS:
+        family = GaugeMetricFamily(name, text, labels=labels)
+        for values, number in ({} if report is None else samples(report)).items():
+            family.add_metric(values, number)
+        yield family
+    build = InfoMetricFamily("gpuwise_build", "Version of gpuwise.")
+    build.add_metric([], {"version": __version__})
+    yield build

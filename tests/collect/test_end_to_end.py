@@ -1,0 +1,99 @@
+"""Fake NVML and kubelet -> our exporter -> a real Prometheus scraping it -> usage as the loop reads it."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpuwise.collect.server import run_exporter
+from gpuwise.collect.settings import ExporterSettings
+from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import PodRef, UsageSeries, Window
+from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
+from prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
+
+from .conftest import H100, SLICED, Scenario, kubelet
+
+pytestmark = NEEDS_PROMETHEUS
+
+TRAINER = PodRef("research", "trainer-0", "main")
+SERVER = PodRef("research", "server-0", "main")
+# The second card, in MIG mode, on the same node.
+BOTH = H100 + SLICED.replace("gpu 0", "gpu 1").replace("mig 0", "mig 1")
+
+
+def workload(ref: PodRef) -> Workload:
+    return Workload(
+        ref=WorkloadRef(ref.namespace, "Deployment", ref.pod, ref.pod),
+        workload_class=WorkloadClass.ENDPOINT,
+        replicas=1,
+        request=GpuRequest("nvidia.com/gpu", 1),
+        labels={},
+        annotations={},
+        pods=(Pod(ref.pod, ref.pod, "node-a", "Running", ready=True, started_s=None),),
+        created_s=0,
+    )
+
+
+@pytest.mark.parametrize("honor_labels", ["true", "false"])
+def test_what_the_gpu_does_is_what_the_loop_reads(
+    fake_nvml: Path, scenario: Scenario, tmp_path: Path, start_prometheus: StartPrometheus, honor_labels: str
+):
+    scenario.play(BOTH)
+    port, socket, stop = free_port(), tmp_path / "kubelet.sock", threading.Event()
+    exporter = ExporterSettings(
+        node="node-a",
+        listen=f"127.0.0.1:{port}",
+        interval_s=0.2,
+        nvml_library=fake_nvml,
+        pod_resources_socket=socket,
+    )
+    thread = threading.Thread(target=run_exporter, args=(exporter, stop))
+    config = (
+        "scrape_configs: [{job_name: gpuwise, scrape_interval: 1s, "
+        f"honor_labels: {honor_labels}, static_configs: [{{targets: ['127.0.0.1:{port}'], "
+        "labels: {namespace: gpuwise, pod: exporter-x, container: exporter}}]}]"
+    )
+    workloads = [workload(TRAINER), workload(SERVER)]
+    with kubelet(socket, {TRAINER: ("GPU-aaaa",), SERVER: ("MIG-1111",)}):
+        thread.start()
+        try:
+            source = PrometheusUsage(PrometheusSettings(start_prometheus(config=config)))
+
+            def read() -> list[UsageSeries]:
+                window = Window.ending(int(time.time()) + 2, length_s=20, step_s=2)
+                return list(source.read(workloads, Inventory(0, {}, (), {}), window))
+
+            def peak(signal: Signal) -> float:
+                return max(
+                    (
+                        np.nanmax(device.samples[signal], initial=-1.0)
+                        for device in read()[0].devices
+                        if signal in device.samples
+                    ),
+                    default=-1.0,
+                )
+
+            poll(lambda: peak(Signal.SM_ACTIVITY) == 0.415, deadline_s=30, what="the first profile being read back")
+            (card,), (instance,) = (usage.devices for usage in read())
+            scenario.play(BOTH.replace("gpu 0 util 37", "gpu 0 util 93"))
+            poll(lambda: peak(Signal.GPU_UTIL) == 0.93, deadline_s=30, what="the change being read back")
+        finally:
+            stop.set()
+            thread.join(timeout=20)
+    assert (card.device_uuid, card.gpu_type, card.gpu_fraction) == ("GPU-aaaa", "H100-80GB", 1.0)
+    assert {signal: np.nanmax(samples) for signal, samples in card.samples.items()} == {
+        Signal.SM_ACTIVITY: 0.415,
+        Signal.TENSOR_ACTIVITY: 0.1225,
+        Signal.DRAM_ACTIVITY: 0.3,
+        Signal.GPU_UTIL: 0.37,
+        Signal.MEMORY_USED: 8 * 2**30,
+        Signal.POWER: 312.5,
+    }
+    assert (instance.device_uuid, instance.gpu_type) == ("MIG-1111", "A100-80GB")
+    assert instance.gpu_fraction == pytest.approx(1 / 7)
+    assert instance.samples.keys() == {Signal.SM_ACTIVITY, Signal.MEMORY_USED}
+    assert np.nanmax(instance.samples[Signal.SM_ACTIVITY]) == 0.88

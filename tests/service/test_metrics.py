@@ -1,0 +1,133 @@
+import subprocess
+from dataclasses import replace
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.recommendation import Finding, Hold, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.report import Action, Bill, DataQuality, TeamCost, WeeklyReport
+from gpuwise.service.metrics import UNCLAIMED, FleetCollector
+from prometheus_server import NEEDS_PROMETHEUS
+
+REF = WorkloadRef("research", "Deployment", "notebook", "uid-1")
+
+
+def recommendation(finding: Finding, usd_month: float) -> Recommendation:
+    return Recommendation(
+        id="r-0123456789",
+        workload=REF,
+        owner="research",
+        finding=finding,
+        reasons=(Reason.NO_ACTIVITY,),
+        change=ScaleTo(0),
+        saving=Saving(usd_month, usd_month, usd_month, 730),
+        risk=1,
+        confidence=0.9,
+        coverage=0.95,
+        evidence=(),
+        restart_needed=True,
+        rollback_possible=True,
+        effort="Low",
+        created_s=0,
+        expires_s=1,
+        etag="e",
+    )
+
+
+def action(status: OutcomeStatus | None) -> Action:
+    command = Command("a-0123456789", "r-0123456789", REF, ScaleTo(0), "policy")
+    outcome = None if status is None else Outcome(command.id, 1, status, None, "")
+    return Action(Intent(command, 0, "7", {}, {}), outcome, None)
+
+
+REPORT = WeeklyReport(
+    schema="1",
+    week="2026-W20",
+    start_s=1_778_457_600,
+    end_s=1_779_062_400,
+    generated_s=1_779_070_000,
+    cluster="prod",
+    bill=Bill(1000.0, 600.0, 300.0, 100.0, 10.0, 6.0, 3.0, 1.0, 0.0),
+    days=(),
+    teams=(TeamCost("research", 2, 100, 80, 500.0, 400.0, 90.0), TeamCost(None, 1, 1, 0, 5.0, 0.0, 0.0)),
+    workloads=(),
+    recommendations=(
+        recommendation(Finding.IDLE, 70.0),
+        recommendation(Finding.IDLE, 30.0),
+        recommendation(Finding.GPU_OVERPROVISIONED, 5.0),
+    ),
+    holds=(
+        Hold(REF, "idle", Reason.BUSY, ""),
+        Hold(REF, "decide", Reason.PAUSED, ""),
+        Hold(REF, "idle", Reason.BUSY, ""),
+    ),
+    actions=(action(OutcomeStatus.APPLIED), action(None)),
+    predicted_usd_month=105.0,
+    realised_usd_month=42.0,
+    quality=DataQuality(3, 2, 0.875, 0, ()),
+    price_source="test",
+)
+
+
+def value(report: WeeklyReport | None, name: str, **labels: str) -> float | None:
+    registry = CollectorRegistry()
+    registry.register(FleetCollector(lambda: report))
+    return registry.get_sample_value(name, labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "expected"),
+    [
+        ("gpuwise_fleet_gpu_seconds", {"class": "idle"}, 300.0),
+        ("gpuwise_fleet_gpu_seconds", {"class": "unallocated"}, 100.0),
+        ("gpuwise_fleet_cost_usd", {"class": "used"}, 6.0),
+        ("gpuwise_team_cost_usd", {"team": "research"}, 500.0),
+        ("gpuwise_team_cost_usd", {"team": UNCLAIMED}, 5.0),
+        ("gpuwise_team_idle_cost_usd", {"team": "research"}, 400.0),
+        ("gpuwise_recommendations", {"finding": "Idle"}, 2.0),
+        ("gpuwise_recommended_saving_usd_per_month", {"finding": "Idle"}, 100.0),
+        ("gpuwise_recommended_saving_usd_per_month", {"finding": "GPUOverprovisioned"}, 5.0),
+        ("gpuwise_realised_saving_usd_per_month", {}, 42.0),
+        ("gpuwise_holds", {"stage": "idle", "reason": "Busy"}, 2.0),
+        ("gpuwise_holds", {"stage": "decide", "reason": "Paused"}, 1.0),
+        ("gpuwise_actions", {"status": "applied"}, 1.0),
+        ("gpuwise_actions", {"status": "in-flight"}, 1.0),
+        ("gpuwise_data_coverage_ratio", {}, 0.875),
+        ("gpuwise_report_timestamp_seconds", {}, 1_779_070_000.0),
+    ],
+)
+def test_each_number_of_the_report_is_told(name: str, labels: dict[str, str], expected: float):
+    assert value(REPORT, name, **labels) == expected
+
+
+def test_the_classes_sum_to_the_capacity():
+    classes = ("used", "idle", "unallocated")
+    seconds = [value(REPORT, "gpuwise_fleet_gpu_seconds", **{"class": name}) for name in classes]
+    assert sum(filter(None, seconds)) == REPORT.bill.capacity_gpu_s
+
+
+def test_without_a_report_there_is_no_series_but_the_build():
+    registry = CollectorRegistry()
+    registry.register(FleetCollector(lambda: None))
+    names = {sample.name for family in registry.collect() for sample in family.samples}
+    assert names == {"gpuwise_build_info"}
+
+
+def test_unknown_coverage_is_no_series():
+    unknown = replace(REPORT, quality=replace(REPORT.quality, coverage=None))
+    assert value(unknown, "gpuwise_data_coverage_ratio") is None
+
+
+def test_nothing_saved_is_zero_not_absent():
+    assert value(replace(REPORT, realised_usd_month=0.0), "gpuwise_realised_saving_usd_per_month") == 0.0
+
+
+@NEEDS_PROMETHEUS
+def test_promtool_finds_nothing_to_say():
+    registry = CollectorRegistry()
+    registry.register(FleetCollector(lambda: REPORT))
+    text = generate_latest(registry)
+    linted = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+    assert (linted.returncode, linted.stdout + linted.stderr) == (0, b"")
