@@ -109,7 +109,7 @@ def pool_shares(week: Week, workload: Workload) -> dict[Pool, float]:
     profile = week.profiles.get(workload.ref)
     if profile is None or profile.allocated_gpu_s <= 0.0:
         return {}
-    shares: Counter[Pool] = Counter()
+    shares: defaultdict[Pool, float] = defaultdict(float)
     total = sum(profile.allocated_gpu_s_by_type.values())
     for name, seconds in profile.allocated_gpu_s_by_type.items():
         gpu_type = None if name == UNKNOWN_TYPE else name
@@ -121,8 +121,8 @@ def pool_shares(week: Week, workload: Workload) -> dict[Pool, float]:
 def _capacity_shares(
     inventory: Inventory, workload: Workload, gpu_type: str | None
 ) -> dict[CapacityType | None, float]:
-    nodes = [inventory.nodes[pod.node] for pod in workload.pods if pod.node in inventory.nodes]
-    counts = Counter(node.capacity_type for node in nodes if _type_of(node) == gpu_type)
+    nodes = [inventory.nodes.get(pod.node) for pod in workload.pods if pod.node is not None]
+    counts = Counter(node.capacity_type for node in nodes if node is not None and _type_of(node) == gpu_type)
     if not counts:
         for node in inventory.nodes.values():
             if _type_of(node) == gpu_type:

@@ -1,0 +1,69 @@
+"""Charts as SVG: rectangles only, stretched to their box, so that all text is the page's own and keeps its size."""
+
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup
+
+from gpuwise.model.report import FleetDay
+from gpuwise.report.wording import day, gpu_hours
+
+_GAP = 0.18
+"""Share of a column that is left free between two bars."""
+
+
+def split_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
+    """One horizontal bar cut in proportion.
+
+    Args:
+        parts: CSS class and size of each part; sizes of 0 draw nothing.
+        title: what the picture says, for those who do not see it.
+    """
+    total = sum(size for _, size in parts)
+    shapes, left = [], 0.0
+    for name, size in parts:
+        width = 100.0 * size / total if total > 0 else 0.0
+        if width > 0:
+            shapes.append(_rect(name, left, 0, width, 10))
+        left += width
+    return _svg("split", "0 0 100 10", shapes, title)
+
+
+def day_columns(days: Sequence[FleetDay], title: str) -> Markup:
+    """One stacked column a day: used at the foot, then idle, then unallocated."""
+    top = max((one.used_gpu_h + one.idle_gpu_h + one.unallocated_gpu_h for one in days), default=0.0)
+    shapes = [Markup('<line class="grid" x1="0" x2="100" y1="{0}" y2="{0}"/>').format(y) for y in (0.25, 50, 99.75)]
+    for index, one in enumerate(days):
+        left, width = (index + _GAP / 2) * 100 / len(days), (1 - _GAP) * 100 / len(days)
+        height = 0.0
+        for name, hours in (
+            ("used", one.used_gpu_h), ("idle", one.idle_gpu_h), ("unallocated", one.unallocated_gpu_h)
+        ):  # fmt: skip
+            size = 100 * hours / top if top > 0 else 0.0
+            height += size
+            if size > 0:
+                label = f"{day(one.start_s)}: {gpu_hours(hours)} {name}"
+                shapes.append(_rect(name, left, 100 - height, width, size, label))
+    return _svg("columns", "0 0 100 100", shapes, title)
+
+
+def share_bar(idle: float, held: float, most: float, title: str) -> Markup:
+    """A thin bar for a table row: what was held, against the largest of its column, with the idle part in front."""
+    scale = 100.0 / most if most > 0 else 0.0
+    shapes = [_rect("used", 0, 0, held * scale, 8)] if held > 0 else []
+    if idle > 0:
+        shapes.append(_rect("idle", 0, 0, idle * scale, 8))
+    return _svg("thin", "0 0 100 8", shapes, title)
+
+
+def _rect(name: str, x: float, y: float, width: float, height: float, label: str = "") -> Markup:
+    inner = Markup("<title>{}</title>").format(label) if label else ""
+    return Markup('<rect class="{}" x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}">{}</rect>').format(
+        name, x, y, width, height, inner
+    )
+
+
+def _svg(name: str, box: str, shapes: Iterable[Markup], title: str) -> Markup:
+    return Markup(
+        '<svg class="chart {}" viewBox="{}" preserveAspectRatio="none" role="img" aria-label="{}">'
+        "<desc>{}</desc>{}</svg>"
+    ).format(name, box, title, title, Markup("").join(shapes))

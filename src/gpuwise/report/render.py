@@ -1,0 +1,160 @@
+"""The views: HTML, Markdown and JSON of one WeeklyReport, and the page shown before there is one."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gpuwise.model.codec import to_json
+from gpuwise.model.report import WeeklyReport
+from gpuwise.report import charts, wording
+
+_TOP_ACTIONS = 5
+_TOP_WORKLOADS = 10
+
+# CommonMark's ASCII punctuation: a backslash before any of these makes it plain text.
+_MARKDOWN = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
+_PLAIN = frozenset("$%.,:;/-()'+=?@!\"")
+"""Punctuation that is harmless inside a line of ours and unreadable when escaped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where the three views were written."""
+
+    html: Path
+    markdown: Path
+    json: Path
+
+
+class _Markdown(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
+def render_html(report: WeeklyReport, *, nav: Sequence[tuple[str, str]] = ()) -> str:
+    """One self-contained page without script.
+
+    Args:
+        report: what to show.
+        nav: text and address of links above the page; none in a file.
+    """
+    return _HTML.get_template("weekly.html").render(_context(report), nav=nav, css=stylesheet())
+
+
+def render_waiting(*, nav: Sequence[tuple[str, str]] = ()) -> str:
+    """The page before the first run."""
+    return _HTML.get_template("waiting.html").render(nav=nav, css=stylesheet())
+
+
+def render_markdown(report: WeeklyReport) -> str:
+    """The same for chat and pull requests."""
+    text = _MARKDOWN_ENV.get_template("weekly.md").render(_context(report))
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def render_json(report: WeeklyReport) -> str:
+    """The report itself; `model.codec` reads it back."""
+    return to_json(report, indent=2) + "\n"
+
+
+def write_report(report: WeeklyReport, directory: Path) -> Paths:
+    """Write the three views side by side, named for the week.
+
+    Args:
+        report: what to write.
+        directory: made if it is not there.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = f"gpuwise-{report.week}"
+    paths = Paths(*(directory / f"{stem}.{suffix}" for suffix in ("html", "md", "json")))
+    paths.html.write_text(render_html(report), encoding="utf-8")
+    paths.markdown.write_text(render_markdown(report), encoding="utf-8")
+    paths.json.write_text(render_json(report), encoding="utf-8")
+    return paths
+
+
+def stylesheet() -> str:
+    """The page's style, as it stands between its style tags; a content security policy needs its hash."""
+    source, _, _ = _LOADER.get_source(_HTML, "weekly.css")
+    return source
+
+
+def _context(report: WeeklyReport) -> dict[str, Any]:
+    return {
+        "report": report,
+        "bill": report.bill,
+        "headline": wording.headline(report),
+        "top": report.recommendations[:_TOP_ACTIONS],
+        "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
+        "blocked": wording.blocked(report.holds),
+        "nothing_to_do": wording.nothing_to_do(report.holds),
+    }
+
+
+def _command(*words: str) -> str:
+    """A command line for copying; ids are quoted like any other untrusted word."""
+    return shlex.join(("gpuwise", *words))
+
+
+def _escape_markdown(value: Any) -> str:
+    if isinstance(value, _Markdown):
+        return value
+    line = " ".join(str(value).split())
+    text = _MARKDOWN.sub(lambda found: found[1] if found[1] in _PLAIN else "\\" + found[1], line)
+    # GitHub makes links of bare addresses.
+    return text.replace("://", ":\\/\\/").replace("www.", "www\\.")
+
+
+def _code_span(value: Any) -> _Markdown:
+    """Code in a line or a table cell: backticks inside are fenced by more of them, pipes escaped for the table."""
+    line = " ".join(str(value).split())
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") else ""
+    return _Markdown(f"{fence}{pad}{line}{pad}{fence}".replace("|", "\\|"))
+
+
+_LOADER = PackageLoader("gpuwise.report", "templates")
+_FILTERS = {
+    "usd": wording.usd,
+    "gpu_hours": wording.gpu_hours,
+    "percent": wording.percent,
+    "when": wording.when,
+    "day": wording.day,
+    "moment": wording.moment,
+    "risk": wording.risk,
+    "finding": wording.finding,
+    "change": wording.change,
+    "evidence": wording.evidence,
+    "status": wording.status,
+}
+_GLOBALS = {
+    "share": wording.share,
+    "split_bar": charts.split_bar,
+    "day_columns": charts.day_columns,
+    "share_bar": charts.share_bar,
+    "command": _command,
+}
+
+
+def _environment(*, html: bool) -> Environment:
+    made = Environment(
+        loader=_LOADER,
+        autoescape=html,  # noqa: S701  Markdown has its own escape, laid on every value by finalize
+        finalize=None if html else _escape_markdown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= _FILTERS | {"code": _code_span}
+    made.globals |= _GLOBALS
+    return made
+
+
+_HTML = _environment(html=True)
+_MARKDOWN_ENV = _environment(html=False)

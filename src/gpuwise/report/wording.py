@@ -1,0 +1,191 @@
+"""Numbers and nouns as words for a person: None reads "unknown", 0 reads as 0, each unit stands beside its number."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, MoveToSpot, Reason, Resize
+from gpuwise.model.report import WeeklyReport
+
+UNKNOWN = "unknown"
+_NBSP = "\u00a0"
+_RISKS = ("no", "low", "medium", "high", "very high")
+
+_FINDINGS = {
+    Finding.IDLE: "idle",
+    Finding.GPU_OVERPROVISIONED: "holds more than it uses",
+    Finding.ON_DEMAND_INTERRUPTIBLE: "could run on spot",
+}
+
+_NOTHING_TO_DO = frozenset(
+    {
+        Reason.BUSY,
+        Reason.WELL_SIZED,
+        Reason.ALREADY_SPOT,
+        Reason.ALREADY_STOPPED,
+        Reason.NOT_INTERRUPTIBLE,
+        Reason.BETTER_ALTERNATIVE,
+    }
+)
+"""Reasons that say a workload is as it should be; the other holds stand between a reader and a saving."""
+
+
+def _missing(value: float | None) -> bool:
+    return value is None or not math.isfinite(value)
+
+
+def usd(value: float | None) -> str:
+    """Dollars: cents below 100, whole dollars above."""
+    if value is None or _missing(value):
+        return UNKNOWN
+    sign = "-" if value < 0 else ""
+    size = abs(value)
+    return f"{sign}${size:,.0f}" if size >= 100 or size == round(size) else f"{sign}${size:,.2f}"
+
+
+def gpu_hours(value: float | None) -> str:
+    """GPU-hours: a decimal below 10."""
+    if value is None or _missing(value):
+        return UNKNOWN
+    number = f"{value:,.1f}" if 0 < abs(value) < 10 else f"{value:,.0f}"
+    return f"{number}{_NBSP}GPU-h"
+
+
+def percent(value: float | None) -> str:
+    """A ratio in percent; what is above 0 and rounds to 0 reads "<1 %"."""
+    if value is None or _missing(value):
+        return UNKNOWN
+    if 0 < value < 0.005:
+        return f"<1{_NBSP}%"
+    return f"{value * 100:.0f}{_NBSP}%"
+
+
+def share(part: float, whole: float) -> float | None:
+    """Part over whole; None where the whole is 0."""
+    return part / whole if whole > 0 else None
+
+
+def when(seconds: int | None) -> str:
+    """An instant in UTC, to the minute."""
+    return UNKNOWN if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def moment(seconds: int) -> str:
+    """An instant of a week that is known, in UTC: "Mon 11 May 14:05"."""
+    return f"{day(seconds)} {datetime.fromtimestamp(seconds, UTC):%H:%M}"
+
+
+def day(seconds: int) -> str:
+    """A day in UTC: "Mon 11 May"."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return f"{at:%a} {at.day} {at:%b}"
+
+
+def risk(level: int) -> str:
+    """Performance risk in words."""
+    return f"{_RISKS[level]} risk" if 0 <= level < len(_RISKS) else f"risk {level}"
+
+
+def finding(value: Finding) -> str:
+    """What is wrong, in a few words."""
+    return _FINDINGS[value]
+
+
+def change(value: Change) -> str:
+    """What is to be done, in a few words."""
+    if isinstance(value, MoveToSpot):
+        return "prefer spot nodes"
+    if isinstance(value, Resize):
+        return f"{_request(value.current)} to {_request(value.proposed)}"
+    return f"scale to {value.replicas}"
+
+
+def _request(request: GpuRequest) -> str:
+    name = request.resource.rpartition("/")[2]
+    if name == "gpu":
+        return f"{request.count} GPU{'s' if request.count != 1 else ''}"
+    return f"{request.count} x {name}"
+
+
+def evidence(value: Evidence) -> str:
+    """One piece of evidence with its number and what it was held against."""
+    if value.value is None and value.threshold is None:
+        return value.text
+    limit = "" if value.threshold is None else f", limit {_quantity(value.threshold, value.unit)}"
+    return f"{value.text} ({value.statistic} {_quantity(value.value, value.unit)}{limit})"
+
+
+def _quantity(value: float | None, unit: str) -> str:
+    if value is None or _missing(value):
+        return UNKNOWN
+    if unit == "ratio":
+        return percent(value)
+    if unit == "bytes":
+        return f"{value / 2**30:.1f}{_NBSP}GiB"
+    if unit in {"s", "seconds"}:
+        return duration(value)
+    return f"{value:,.4g}{_NBSP}{unit}".rstrip()
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest fitting unit."""
+    for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.3g}{_NBSP}{name}"
+    return f"{seconds:.0f}{_NBSP}s"
+
+
+def headline(report: WeeklyReport) -> str:
+    """The subject line: it carries the number."""
+    bill = report.bill
+    if bill.idle_gpu_s <= 0:
+        return f"No GPU time stood idle in {report.week}"
+    of_bill = share(bill.idle_usd, bill.capacity_usd)
+    if of_bill is None:
+        of_time = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s))
+        return f"{gpu_hours(bill.idle_gpu_s / 3600)} stood idle in {report.week}: {of_time} of the capacity"
+    return f"{usd(bill.idle_usd)} of GPU time stood idle in {report.week}: {percent(of_bill)} of the bill"
+
+
+def status(value: OutcomeStatus | None) -> str:
+    """What came of an action, in a word or two."""
+    return "in progress" if value is None else value.value.replace("-", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class HoldGroup:
+    """Holds of one reason.
+
+    Attributes:
+        reason: the code.
+        count: how many workloads.
+        examples: up to three of them, with the particular of each.
+    """
+
+    reason: str
+    count: int
+    examples: tuple[Hold, ...]
+
+
+def blocked(holds: Iterable[Hold]) -> list[HoldGroup]:
+    """Holds that stand between the reader and a saving, the most frequent reason first."""
+    return _grouped(hold for hold in holds if hold.reason not in _NOTHING_TO_DO)
+
+
+def nothing_to_do(holds: Iterable[Hold]) -> list[HoldGroup]:
+    """Holds that say a workload is as it should be."""
+    return _grouped(hold for hold in holds if hold.reason in _NOTHING_TO_DO)
+
+
+def _grouped(holds: Iterable[Hold]) -> list[HoldGroup]:
+    chosen = {(hold.reason, hold.workload): hold for hold in reversed(list(holds))}
+    counts = Counter(reason for reason, _ in chosen)
+    kept = sorted(chosen.values(), key=lambda hold: str(hold.workload))
+    return [
+        HoldGroup(reason.value, count, tuple(hold for hold in kept if hold.reason is reason)[:3])
+        for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    ]

@@ -1,0 +1,126 @@
+"""The page, the JSON API and the metrics over HTTP; reading only, there is no write to authorise."""
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+
+from gpuwise.model.codec import to_plain
+from gpuwise.model.errors import GpuwiseError
+from gpuwise.model.report import WeeklyReport
+from gpuwise.report import render_html, render_waiting, stylesheet
+from gpuwise.service.auth import admits
+
+_NAV = (
+    ("Report", "/"),
+    ("JSON", "/api/v1/report"),
+    ("Recommendations", "/api/v1/recommendations"),
+    ("Holds", "/api/v1/holds"),
+    ("Metrics", "/metrics"),
+)
+_PUBLIC = frozenset({"/healthz", "/readyz"})
+"""Probes carry no credentials, and these answer nothing worth hiding."""
+
+
+class NotYet(GpuwiseError):
+    """No run has finished since the service started."""
+
+
+def create_app(
+    latest: Callable[[], WeeklyReport | None], *, token: str | None, collectors: Sequence[Collector] = ()
+) -> FastAPI:
+    """Build the service.
+
+    Args:
+        latest: gives the newest report, None before the first run.
+        token: what readers must show; None lets everyone in, see `auth.token_for`.
+        collectors: what `/metrics` exposes.
+    """
+    # FastAPI's own documentation pages load script from a CDN.
+    app = FastAPI(title="gpuwise", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
+    registry = CollectorRegistry()
+    for collector in collectors:
+        registry.register(collector)
+    _guard(app, token)
+    _pages(app, latest)
+    _api(app, latest)
+    _operations(app, latest, registry)
+    return app
+
+
+def _guard(app: FastAPI, token: str | None) -> None:
+    style = base64.b64encode(hashlib.sha256(stylesheet().encode()).digest()).decode()
+    headers = {
+        "Content-Security-Policy": f"default-src 'none'; style-src 'sha256-{style}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+
+    @app.middleware("http")
+    async def guard(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+        allowed = token is None or request.url.path in _PUBLIC or admits(token, request.headers.get("Authorization"))
+        response = await call_next(request) if allowed else _unauthorized()
+        response.headers.update(headers)
+        return response
+
+    @app.exception_handler(NotYet)
+    async def not_yet(_: Request, error: NotYet) -> JSONResponse:
+        return JSONResponse({"problem": error.problem, "mend": error.mend}, status_code=503)
+
+
+def _unauthorized() -> Response:
+    body = {"problem": "this needs the token", "mend": "send it as Bearer, or as the password of any user"}
+    return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": 'Basic realm="gpuwise"'})
+
+
+def _pages(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> str:
+        report = latest()
+        return render_waiting(nav=_NAV) if report is None else render_html(report, nav=_NAV)
+
+
+def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
+    def newest() -> WeeklyReport:
+        report = latest()
+        if report is None:
+            raise NotYet("no run has finished yet", mend="wait for the first run, or run `gpuwise scan`")
+        return report
+
+    @app.get("/api/v1/report")
+    def report() -> Any:
+        """The newest weekly report."""
+        return JSONResponse(to_plain(newest()))
+
+    @app.get("/api/v1/recommendations")
+    def recommendations() -> Any:
+        """Open recommendations, dearest first."""
+        return JSONResponse([to_plain(one) for one in newest().recommendations])
+
+    @app.get("/api/v1/holds")
+    def holds() -> Any:
+        """What was held back, and why."""
+        return JSONResponse([to_plain(one) for one in newest().holds])
+
+
+def _operations(app: FastAPI, latest: Callable[[], WeeklyReport | None], registry: CollectorRegistry) -> None:
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
+    def healthz() -> str:
+        return "ok\n"
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> PlainTextResponse:
+        ready = latest() is not None
+        return PlainTextResponse("ok\n" if ready else "no report yet\n", status_code=200 if ready else 503)
