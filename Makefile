@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test check lint format clean
+.PHONY: help setup demo test check lint format bench clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -40,6 +40,9 @@ check: lint test ## all that CI runs
 format: setup ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: setup ## timings, as ratios to a peer in the same run
+	$(BIN)/python benchmarks/histogram.py
 
 clean: ## remove .venv and everything built
 	rm -rf .venv build dist src/*.egg-info native/*.c .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

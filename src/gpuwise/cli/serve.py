@@ -16,7 +16,8 @@ from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError, InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Pipeline
-from gpuwise.service.app import create_app, guarded
+from gpuwise.service.app import create_app
+from gpuwise.service.auth import token_for
 from gpuwise.service.metrics import FleetCollector
 from gpuwise.wiring import loop, secret
 
@@ -28,10 +29,9 @@ _RETRY_S = 30.0
 @click.option("--listen", help="Host and port; beyond loopback a token is demanded.  [default: 127.0.0.1:8080]")
 @click.option("--token-file", type=FILE, help="File that holds the token that readers must bring.")
 def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
-    """Serve the page, the API and gpuwise's own metrics; run the loop every service.interval_s. Writes as policy allows."""
+    """Serve the page, the API and gpuwise's own metrics, and run the loop every service.interval_s as policy allows."""
     host, port = address(listen or config.service.listen)
-    token = secret(token_file or config.service.token_file, "service.token_file")
-    guarded(host, token)
+    token = token_for(host, secret(token_file or config.service.token_file, "service.token_file"))
     latest = Latest()
     stop = threading.Event()
     with loop(config, _no_progress, writing=True) as pipeline:
@@ -90,7 +90,7 @@ def address(text: str) -> tuple[str, int]:
 @click.option("--listen", default=":9400", show_default=True, help="Host and port.")
 @click.option("--interval", "interval_s", type=float, default=10.0, show_default=True, help="Seconds between samples.")
 @click.option("--nvml-library", type=FILE, help="Load NVML from this file instead of the driver's place.")
-@click.option("--pod-resources-socket", type=FILE, help="The kubelet's socket, to tell which pod has which GPU.")
+@click.option("--pod-resources-socket", type=FILE, help="Where the kubelet tells which pod has which GPU.")
 @click.option("--node", envvar="NODE_NAME", help="Node name for labels.  [default: the host's]")
 def exporter(
     listen: str, interval_s: float, nvml_library: Path | None, pod_resources_socket: Path | None, node: str | None
@@ -98,7 +98,8 @@ def exporter(
     """Serve this node's GPU metrics to Prometheus."""
     import socket  # noqa: PLC0415
 
-    from gpuwise.collect.server import ExporterSettings, run_exporter  # noqa: PLC0415 - grpc and pynvml, on nodes only
+    from gpuwise.collect.server import run_exporter  # noqa: PLC0415 - grpc and pynvml, on nodes only
+    from gpuwise.collect.settings import POD_RESOURCES_SOCKET, ExporterSettings  # noqa: PLC0415
 
     host, port = address(listen)
     stop = threading.Event()
@@ -108,7 +109,7 @@ def exporter(
         listen=f"{host}:{port}",
         interval_s=interval_s,
         nvml_library=nvml_library,
-        pod_resources_socket=pod_resources_socket,
+        pod_resources_socket=pod_resources_socket or POD_RESOURCES_SOCKET,
         node=node or socket.gethostname(),
     )
     run_exporter(settings, stop)

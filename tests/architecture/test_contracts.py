@@ -1,0 +1,63 @@
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+
+from tests.conftest import REPOSITORY
+
+PURE = ("model", "score", "recommend", "decide", "finops")
+
+
+def layers() -> list[str]:
+    """The rooms of the import contract, top layer first."""
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    contract = next(c for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    return [room.strip() for layer in contract["layers"] for room in layer.split("|")]
+
+
+def test_the_architecture_page_lists_the_rooms_of_the_import_contract():
+    page = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
+    assert listed == layers()
+
+
+def test_the_architecture_page_is_one_page():
+    assert len((REPOSITORY / "ARCHITECTURE.md").read_text().splitlines()) <= 80
+
+
+def test_every_package_and_module_is_in_the_contract():
+    source = REPOSITORY / "src" / "gpuwise"
+    present = {p.name for p in source.iterdir() if (p / "__init__.py").exists()} | {p.stem for p in source.glob("*.py")}
+    assert present - {"__init__"} == set(layers())
+
+
+def test_the_import_contracts_hold():
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"]
+    found = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout
+    assert "0 broken" in found.stdout
+
+
+def test_every_room_opens_with_a_charter():
+    for room in layers():
+        source = REPOSITORY / "src" / "gpuwise" / room / "__init__.py"
+        if source.exists():
+            text = source.read_text()
+            assert text.startswith('"""'), room
+            assert "orbidden" in text or "Pure" in text or room in ("cli", "service"), room
+
+
+def test_generated_documents_are_current():
+    spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.stale() == []
+
+
+def test_importing_the_command_line_loads_no_heavy_library():
+    code = (
+        "import gpuwise.cli.main, sys; print(*(m for m in ('ray','kubernetes','pyarrow','grpc') if m in sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
