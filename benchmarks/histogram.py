@@ -1,6 +1,6 @@
 """Histogram insert: the compiled kernel beside its twin, np.histogram and np.sum (the memory bound), in one run.
 
-Prints nanoseconds a value and ratios to the kernel; the median of some rounds, taken in turns so that drift hits all alike.
+Prints nanoseconds a value and ratios to the kernel: the median of some rounds, taken in turns so that drift hits all.
 """
 
 import statistics

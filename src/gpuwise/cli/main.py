@@ -33,10 +33,10 @@ COMMANDS = {
 class _Commands(click.Group):
     """Imports a command's module when the command is called: ray, kubernetes and pyarrow take seconds together."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         found: Any = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
