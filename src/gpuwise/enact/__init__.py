@@ -2,3 +2,8 @@
 
 Forbidden here: choosing what to do.
 """
+
+from gpuwise.enact.enactor import KubernetesEnactor
+from gpuwise.enact.settings import EnactSettings
+
+__all__ = ["EnactSettings", "KubernetesEnactor"]

@@ -1,0 +1,106 @@
+"""What forbids an effect at the moment of the effect: everything that planning looked at is looked at again (I10).
+
+Karpenter evicted pods that had said do-not-disrupt since it planned (karpenter#1167).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gpuwise.enact.refusal import Refusal
+from gpuwise.model.command import Command, Mode
+from gpuwise.model.errors import Gone
+from gpuwise.model.labels import MODE
+from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners
+from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
+from gpuwise.model.recommendation import Reason
+
+POLICY = "policy"
+"""The actor of a command that no person ordered."""
+
+
+def obstacle(cluster: ClusterReader, command: Command, item: Object, *, own_namespace: str | None) -> Refusal | None:
+    """The first thing that forbids a command now, None if nothing does.
+
+    Args:
+        cluster: read only.
+        command: the order.
+        item: its target as it was just read.
+        own_namespace: where gpuwise runs, None outside a cluster.
+
+    Raises:
+        ClusterError: something could not be read, so nothing can be ruled out.
+    """
+    return next(_obstacles(cluster, command, item, own_namespace), None)
+
+
+def _obstacles(cluster: ClusterReader, command: Command, item: Object, own_namespace: str | None) -> Iterator[Refusal]:
+    name = command.workload.namespace
+    if name in SYSTEM_NAMESPACES or name == own_namespace:
+        yield Refusal(Reason.PROTECTED_NAMESPACE, f"gpuwise never touches the namespace {name}")
+    namespace = cluster.get(f"/api/v1/namespaces/{name}")
+    pods = cluster.list(f"/api/v1/namespaces/{name}/pods", label_selector=pod_selector(command.workload.kind, item))
+    yield from _protections(namespace, item, pods)
+    yield from _modes(command, namespace, item)
+    yield from _owners(cluster, command, item)
+    yield from _budgets(cluster, name, pods)
+
+
+def _protections(namespace: Object, item: Object, pods: list[Object]) -> Iterator[Refusal]:
+    for what, holder in [("namespace", namespace), ("workload", item), *(("pod", pod) for pod in pods)]:
+        found = protection(holder["metadata"].get("annotations") or {})
+        if found is not None:
+            yield Refusal(found[0], f"the {what} {holder['metadata']['name']} says so: {found[1]}")
+
+
+def _modes(command: Command, namespace: Object, item: Object) -> Iterator[Refusal]:
+    """The workload's word beats the namespace's; label and annotation of one object both count."""
+    said = _mode_values(item) or _mode_values(namespace)
+    unknown = sorted(said - set(Mode))
+    if unknown:
+        yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}: taken as protected")
+    if Mode.OFF in said:
+        yield Refusal(Reason.MODE_OFF, f"{MODE} is off")
+    if command.actor == POLICY and Mode.RECOMMEND in said:
+        yield Refusal(Reason.RECOMMEND_ONLY, f"{MODE} is recommend")
+    if command.actor == POLICY and Mode.APPROVE in said:
+        yield Refusal(Reason.NEEDS_APPROVAL, f"{MODE} is approve")
+
+
+def _mode_values(item: Object) -> set[str]:
+    places = (item["metadata"].get("labels") or {}, item["metadata"].get("annotations") or {})
+    return {place[MODE] for place in places if MODE in place}
+
+
+def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[Refusal]:
+    workload = command.workload
+    hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{workload.namespace}/horizontalpodautoscalers")
+    try:
+        scaled = cluster.list(f"/apis/keda.sh/v1alpha1/namespaces/{workload.namespace}/scaledobjects")
+    except Gone:  # 404 for the whole collection: KEDA is not installed
+        scaled = []
+    owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
+    if workload.kind != "Job":
+        references = item["metadata"].get("ownerReferences") or []
+        owners += tuple(f"{one['kind']}/{one['name']}" for one in references if one.get("controller"))
+    if owners:
+        yield Refusal(Reason.MANAGED_BY_OTHER, f"{', '.join(owners)} would put it back: change it there")
+
+
+def _budgets(cluster: ClusterReader, namespace: str, pods: list[Object]) -> Iterator[Refusal]:
+    budgets = cluster.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")
+    if disruptions_allowed(budgets, (pod["metadata"].get("labels") or {} for pod in pods)) == 0:
+        yield Refusal(Reason.BLOCKED_BY_PDB, "a PodDisruptionBudget over its pods allows 0 disruptions now")
+
+
+def pod_selector(kind: str, item: Object) -> str:
+    """The label selector that finds a workload's pods, as a query."""
+    if kind == "Notebook":
+        return f"notebook-name={item['metadata']['name']}"
+    selector: dict[str, Any] = item["spec"]["selector"]
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for one in selector.get("matchExpressions") or []:
+        key, values = one["key"], ",".join(one.get("values") or [])
+        forms = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        parts.append(forms.get(one["operator"], f"!{key}"))
+    return ",".join(parts)

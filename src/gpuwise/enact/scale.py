@@ -1,0 +1,62 @@
+"""ScaleTo: fewer replicas, down to none.
+
+The object itself is patched rather than its scale subresource: replicas, our mark and both preconditions then travel in
+one write, and the scale subresource carries no annotations.
+"""
+
+from datetime import UTC, datetime
+
+from gpuwise.enact.images import pointer
+from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.model.ports import Object
+from gpuwise.model.recommendation import Reason, ScaleTo
+
+REPLICAS = pointer("spec", "replicas")
+SUSPEND = pointer("spec", "suspend")
+STOPPED = pointer("metadata", "annotations", "kubeflow-resource-stopped")
+
+
+def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> Wanted | Refusal:
+    """Which fields bring a workload down to so many replicas.
+
+    Args:
+        kind: of the object.
+        item: as it is now.
+        change: the wanted number.
+        now_s: epoch seconds.
+    """
+    if kind in ("Deployment", "StatefulSet"):
+        return _replicas(item, change.replicas)
+    if change.replicas:
+        return Refusal(Reason.KIND_NOT_SUPPORTED, f"a {kind} can be stopped, not scaled to {change.replicas}")
+    if kind == "Job":
+        return _suspend(item)
+    if kind == "Notebook":
+        return _stop(item, now_s)
+    return Refusal(Reason.KIND_NOT_SUPPORTED, f"gpuwise does not scale a {kind}")
+
+
+def _replicas(item: Object, wanted: int) -> Wanted | Refusal:
+    # Absent means 1: the API's default. A shrink never increases (GoKubeDownscaler#456 raised 0 to 1).
+    have = item["spec"].get("replicas", 1)
+    if have == 0:
+        return Refusal(Reason.ALREADY_STOPPED, "it has 0 replicas already")
+    if have <= wanted:
+        detail = f"it has {have} replicas now and the plan is {wanted}: a shrink never increases"
+        return Refusal(Reason.CHANGED_SINCE_PLANNED, detail)
+    return Wanted({REPLICAS: wanted})
+
+
+def _suspend(item: Object) -> Wanted | Refusal:
+    conditions = (item.get("status") or {}).get("conditions") or []
+    if any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions):
+        return Refusal(Reason.ALREADY_STOPPED, "the Job has finished")
+    if item["spec"].get("suspend"):
+        return Refusal(Reason.ALREADY_STOPPED, "the Job is suspended already")
+    return Wanted({SUSPEND: True})
+
+
+def _stop(item: Object, now_s: int) -> Wanted | Refusal:
+    if "kubeflow-resource-stopped" in (item["metadata"].get("annotations") or {}):
+        return Refusal(Reason.ALREADY_STOPPED, "the notebook is stopped already")
+    return Wanted({STOPPED: datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})

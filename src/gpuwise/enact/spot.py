@@ -1,0 +1,71 @@
+"""MoveToSpot: prefer spot nodes and bear their taints; on-demand stays the fallback (I22)."""
+
+from typing import Any
+
+from gpuwise.enact.images import pointer
+from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.model.ports import Object
+from gpuwise.model.recommendation import Reason
+
+# How each cloud labels its spot nodes, and taints them where it does (GKE, AKS; by convention Karpenter and EKS):
+# model/labels.py CAPACITY_TYPE_LABELS, with the value that means spot.
+SPOT_LABELS = {
+    "karpenter.sh/capacity-type": "spot",
+    "eks.amazonaws.com/capacityType": "SPOT",
+    "cloud.google.com/gke-spot": "true",
+    "kubernetes.azure.com/scalesetpriority": "spot",
+}
+_SPEC = ("spec", "template", "spec")
+_AFFINITY = ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
+_HIGHEST_WEIGHT = 100
+
+
+def plan_spot(kind: str, item: Object) -> Wanted | Refusal:
+    """Which fields let a workload's pods go to spot nodes first; what it already prefers and bears is kept.
+
+    Args:
+        kind: of the object.
+        item: as it is now.
+    """
+    if kind not in ("Deployment", "StatefulSet"):
+        return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
+    spec = item["spec"]["template"]["spec"]
+    pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
+    if any(value != SPOT_LABELS[key] for key, value in pinned.items()):
+        return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector asks for other nodes: {pinned}")
+    preferred = _preferred(spec)
+    terms = preferred + [term for term in map(_term, SPOT_LABELS) if term not in preferred]
+    tolerations = spec.get("tolerations") or []
+    borne = tolerations + [one for one in map(_toleration, SPOT_LABELS) if one not in tolerations]
+    if terms == preferred and borne == tolerations:
+        return Refusal(Reason.ALREADY_SPOT, "it prefers spot nodes already")
+    at, value = _nested(spec, terms)
+    return Wanted({at: value, pointer(*_SPEC, "tolerations"): borne})
+
+
+def _preferred(spec: Object) -> list[Object]:
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return list(affinity.get(_AFFINITY[-1]) or [])
+
+
+def _term(key: str) -> Object:
+    expression = {"key": key, "operator": "In", "values": [SPOT_LABELS[key]]}
+    return {"weight": _HIGHEST_WEIGHT, "preference": {"matchExpressions": [expression]}}
+
+
+def _toleration(key: str) -> Object:
+    return {"key": key, "operator": "Equal", "value": SPOT_LABELS[key], "effect": "NoSchedule"}
+
+
+def _nested(spec: Object, terms: list[Object]) -> tuple[str, Any]:
+    """The topmost field of the affinity that is absent, with the terms in it: undo then takes exactly that away."""
+    value: Any = terms
+    for depth in range(1, len(_AFFINITY)):
+        parent: Any = spec
+        for part in _AFFINITY[:depth]:
+            parent = parent.get(part) if isinstance(parent, dict) else None
+        if parent is None:
+            for part in reversed(_AFFINITY[depth:]):
+                value = {part: value}
+            return pointer(*_SPEC, *_AFFINITY[:depth]), value
+    return pointer(*_SPEC, *_AFFINITY), value

@@ -1,0 +1,34 @@
+"""Waiting for a target's controller to take note of a write."""
+
+import time
+
+from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.target import read_target
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.ports import ClusterReader, Object
+
+_POLL_S = 0.1
+
+
+def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) -> Object | Refusal:
+    """Read the target once its controller has seen its newest spec, or when the time is over.
+
+    Args:
+        cluster: read only.
+        workload: which.
+        timeout_s: the longest wait; a kind without observedGeneration is read at once.
+
+    Raises:
+        ClusterError: it could not be read.
+    """
+    until = time.monotonic() + timeout_s
+    while True:
+        item = read_target(cluster, workload)
+        if isinstance(item, Refusal) or _observed(item) or time.monotonic() >= until:
+            return item
+        time.sleep(_POLL_S)
+
+
+def _observed(item: Object) -> bool:
+    observed = (item.get("status") or {}).get("observedGeneration")
+    return observed is None or observed >= item["metadata"].get("generation", 0)
