@@ -28,7 +28,11 @@ def ref(namespace: str, kind: str, name: str) -> WorkloadRef:
 
 
 def recommended(number: int, workload: WorkloadRef, owner: str | None, change: Change, usd: float) -> Recommendation:
-    finding = {"ScaleTo": Finding.IDLE, "Resize": Finding.GPU_OVERPROVISIONED, "MoveToSpot": Finding.ON_DEMAND_INTERRUPTIBLE}
+    finding = {
+        "ScaleTo": Finding.IDLE,
+        "Resize": Finding.GPU_OVERPROVISIONED,
+        "MoveToSpot": Finding.ON_DEMAND_INTERRUPTIBLE,
+    }
     return Recommendation(
         id=f"r-{number:010x}",
         workload=workload,
@@ -62,6 +66,14 @@ def action(number: int, workload: WorkloadRef, status: OutcomeStatus | None, usd
     return Action(intent, outcome, recommended(number, workload, "search", change, usd))
 
 
+def held(namespace: str, name: str, reason: Reason, detail: str) -> Hold:
+    return Hold(ref(namespace, "Deployment", name), "decide", reason, detail)
+
+
+def team(name: str | None, workloads: int, cost: float, idle: float, saving: float) -> TeamCost:
+    return TeamCost(name, workloads, cost / 3, idle / 3, cost, idle, saving)
+
+
 def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
     first = ref("sandbox", "StatefulSet", hostile)
     recommendations = (
@@ -75,15 +87,24 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         recommended(6, ref("vision", "Deployment", "image-gen-v2"), "vision", ScaleTo(0), 89.5),
     )  # fmt: skip
     holds = (
-        Hold(ref("vision", "Deployment", "caption-demo"), "decide", Reason.PROTECTED, "gpuwise.dev/do-not-disrupt is 'true'"),
-        Hold(ref("nlp", "Deployment", "summarise-v1"), "decide", Reason.UNREADABLE_POLICY, "gpuwise.dev/do-not-disrupt is 'yes'"),
-        Hold(ref("nlp", "Deployment", "faq-bot"), "decide", Reason.RECOMMEND_ONLY, "namespace nlp lets gpuwise recommend only"),
-        Hold(ref("ads", "Deployment", "meme-cls"), "decide", Reason.RECOMMEND_ONLY, "namespace ads lets gpuwise recommend only"),
-        *(Hold(ref("nlp", "Job", f"job-{index}"), "idle", Reason.BUSY, "busy") for index in range(40)),
-    )  # fmt: skip
-    days = tuple(FleetDay(MONDAY + index * DAY, 4700 + 90 * (index % 3), 1500 + 60 * index, 1300 - 90 * (index % 3)) for index in range(6))  # fmt: skip
-    team = [("nlp", 9, 61230.2, 1250.0, 0.0), ("vision", 17, 22930.0, 6040.1, 20981.9), (None, 9, 14870.5, 13210.9, 40179.2),
-            ("robotics", 8, 13420.0, 9100.0, 35156.8), ("search", 14, 7620.4, 3110.0, 5022.4), ("ads", 7, 4804.0, 1303.0, 2146.7)]  # fmt: skip
+        held("vision", "caption-demo", Reason.PROTECTED, "gpuwise.dev/do-not-disrupt is 'true'"),
+        held("nlp", "summarise-v1", Reason.UNREADABLE_POLICY, "gpuwise.dev/do-not-disrupt is 'yes'"),
+        held("nlp", "faq-bot", Reason.RECOMMEND_ONLY, "namespace nlp lets gpuwise recommend only"),
+        held("ads", "meme-cls", Reason.RECOMMEND_ONLY, "namespace ads lets gpuwise recommend only"),
+        *(held("nlp", f"job-{index}", Reason.BUSY, "busy") for index in range(40)),
+    )
+    days = tuple(
+        FleetDay(MONDAY + index * DAY, 4700 + 90 * (index % 3), 1500 + 60 * index, 1300 - 90 * (index % 3))
+        for index in range(6)
+    )
+    teams = (
+        team("nlp", 9, 61230.2, 1250.0, 0.0),
+        team("vision", 17, 22930.0, 6040.1, 20981.9),
+        team(None, 9, 14870.5, 13210.9, 40179.2),
+        team("robotics", 8, 13420.0, 9100.0, 35156.8),
+        team("search", 14, 7620.4, 3110.0, 5022.4),
+        team("ads", 7, 4804.0, 1303.0, 2146.7),
+    )
     return WeeklyReport(
         schema="gpuwise.dev/weekly-report/v1",
         week="2026-W47",
@@ -93,10 +114,10 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         cluster="demo",
         bill=Bill(166e6, 101e6, 37e6, 28e6, 168400.0, 112200.0, 37015.0, 19185.0, 0.0),
         days=days,
-        teams=tuple(TeamCost(name, count, cost / 3, idle / 3, cost, idle, saving) for name, count, cost, idle, saving in team),
+        teams=teams,
         workloads=(
             WorkloadCost(str(first), None, "H100-80GB", 1152.0, 1152.0, 7925.8, 7925.8),
-            WorkloadCost("robotics/StatefulSet/policy-distill", "robotics", "H100-80GB", 1152.0, 1008.0, 7925.8, 6935.0),
+            WorkloadCost("robotics/Job/policy-distill", "robotics", "H100-80GB", 1152.0, 1008.0, 7925.8, 6935.0),
             WorkloadCost("search/Deployment/odd-card", "search", None, 288.0, 288.0, None, None),
         ),
         recommendations=recommendations,
@@ -108,9 +129,9 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         ),
         predicted_usd_month=sum(one.saving.usd_month for one in recommendations),
         realised_usd_month=1204.0,
-        quality=DataQuality(118, 117, 0.974, 1, ("Only 6.0 of the week's 7 days were measured; the sums are of these.",)),
-        price_source="list prices shipped with gpuwise (AWS us-east-1, as of 2026-07-20; spot and reserved are estimates)",
-    )  # fmt: skip
+        quality=DataQuality(118, 117, 0.974, 1, ("Only 6.0 of the week's 7 days were measured.",)),
+        price_source="list prices shipped with gpuwise (AWS us-east-1, as of 2026-07-20)",
+    )
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
-from gpuwise.model.codec import to_plain
+from gpuwise.model.codec import to_json
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.report import render_html, render_waiting, stylesheet
@@ -96,19 +96,23 @@ def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
         return report
 
     @app.get("/api/v1/report")
-    def report() -> Any:
+    def report() -> Response:
         """The newest weekly report."""
-        return JSONResponse(to_plain(newest()))
+        return _json(newest())
 
     @app.get("/api/v1/recommendations")
-    def recommendations() -> Any:
+    def recommendations() -> Response:
         """Open recommendations, dearest first."""
-        return JSONResponse([to_plain(one) for one in newest().recommendations])
+        return _json(newest().recommendations)
 
     @app.get("/api/v1/holds")
-    def holds() -> Any:
+    def holds() -> Response:
         """What was held back, and why."""
-        return JSONResponse([to_plain(one) for one in newest().holds])
+        return _json(newest().holds)
+
+
+def _json(noun: Any) -> Response:
+    return Response(to_json(noun), media_type="application/json")
 
 
 def _operations(app: FastAPI, latest: Callable[[], WeeklyReport | None], registry: CollectorRegistry) -> None:
