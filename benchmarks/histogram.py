@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
 from gpuwise.model.signal import Signal
 from gpuwise.score import _histogram_c, _histogram_py
 from gpuwise.score.histogram import LAYOUTS, midpoints

@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
@@ -239,6 +240,6 @@ def _wanted(key: str) -> str:
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
     if typing.get_origin(kind) is Literal:
         return " or ".join(typing.get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, str) and hasattr(kind, "__members__"):
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
         return " or ".join(kind)
     return f"a value of type {getattr(kind, '__name__', str(kind))}"

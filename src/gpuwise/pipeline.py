@@ -7,7 +7,7 @@ from functools import partial
 from gpuwise.decide.decide import Decision, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops.report import compile_report
+from gpuwise.finops import Week, compile_report
 from gpuwise.model.command import Command, Outcome
 from gpuwise.model.inventory import Inventory, Workload, WorkloadRef
 from gpuwise.model.ports import Enactor, Executor, InventorySource, Ledger, UsageSource
@@ -149,7 +149,9 @@ class Pipeline:
         return Survey(self.window(now_s), fleet, profiles, tuple(found), tuple(holds))
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
-        """Let policy, protections and the budget have their word."""
+        """Let policy, protections and the budget have their word, once what a crash left open is settled (I8)."""
+        if self.enactor is not None:
+            self.enactor.recover(now_s)
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         return decide(survey.recommendations, survey.inventory, history, self.settings.policy, now_s=now_s)
 
@@ -179,17 +181,15 @@ class Pipeline:
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
         """What a survey comes to in money, with what was done in its window."""
+        window = survey.window
+        seen = Week(survey.inventory, survey.profiles, self.prices, window.start_s, window.end_s, now_s)
         return compile_report(
-            inventory=survey.inventory,
-            profiles=survey.profiles,
-            prices=self.prices,
+            seen,
+            name=week,
             recommendations=survey.recommendations,
             holds=survey.holds,
-            actions=self._actions(survey.window),
-            window=survey.window,
-            week=week,
+            actions=self._actions(window),
             cluster=self.settings.cluster_name,
-            now_s=now_s,
         )
 
     def _actions(self, window: Window) -> list[Action]:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from gpuwise.by_hand import ByHand
 from gpuwise.config import Config, ScheduleConfig
-from gpuwise.enact.enactor import EnactSettings, KubernetesEnactor
+from gpuwise.cluster import KubernetesCluster
+from gpuwise.enact.enactor import KubernetesEnactor
+from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Enactor, Executor, InventorySource, UsageSource
 from gpuwise.pipeline import LoopSettings, Pipeline, Progress
+from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.store.prices import read_prices
 
@@ -70,13 +73,13 @@ def usage(config: Config) -> UsageSource:
     from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
     token = secret(config.prometheus.bearer_token_file, "prometheus.bearer_token_file")
-    return PrometheusUsage(PrometheusSettings(config.prometheus.url, token, config.prometheus.timeout_s))
+    return PrometheusUsage(
+        PrometheusSettings(config.prometheus.url, bearer_token=token, timeout_s=config.prometheus.timeout_s)
+    )
 
 
 def inventory(config: Config, stack: ExitStack) -> InventorySource:
     """Where the fleet is read: the recording's own inventory unless a kubeconfig is named, else the cluster."""
-    from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects  # noqa: PLC0415
-
     if config.recording is not None and config.kubernetes.kubeconfig is None:
         return KubernetesInventory(RecordedObjects(config.recording / INVENTORY_FILE))
     return KubernetesInventory(stack.enter_context(_cluster(config)))
@@ -112,9 +115,7 @@ def _own_enactor(config: Config) -> Enactor:
     return KubernetesEnactor(_cluster(config), remembered, _enact_settings(config))
 
 
-def _cluster(config: Config) -> "KubernetesCluster":
-    from gpuwise.cluster import KubernetesCluster  # noqa: PLC0415 - the client takes 1 s
-
+def _cluster(config: Config) -> KubernetesCluster:
     return KubernetesCluster.connect(kubeconfig=config.kubernetes.kubeconfig, context=config.kubernetes.context)
 
 

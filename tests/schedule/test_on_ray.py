@@ -3,14 +3,14 @@ import pickle
 
 import numpy as np
 import pytest
+
 from gpuwise.model.errors import GpuwiseError, SourceError
 from gpuwise.pipeline import score_shard
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.simulate.fleet import simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.kubernetes import KubernetesInventory
-from gpuwise.store.recorded_objects import RecordedObjects
+from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.recording import RecordedUsage, RecordingWriter
 
 pytestmark = pytest.mark.xdist_group("ray")  # one Ray a machine: two start-ups at once thrash two cores
@@ -64,7 +64,7 @@ def test_results_come_in_the_items_order(on_ray):
 
 def die_once(marker):
     if not os.path.exists(marker):  # noqa: PTH110 - the worker has no pathlib import of ours
-        open(marker, "w").close()  # noqa: PTH123, SIM115
+        open(marker, "w").close()  # noqa: PTH123
         os._exit(1)
     return "done"
 

@@ -5,7 +5,7 @@ Pure: no clock, environment, network, file, log or unseeded randomness.
 
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.ledger import Week
-from gpuwise.finops.report import compile_report, iso_week, realised_usd_month, week_bounds
+from gpuwise.finops.report import compile_report, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 
 __all__ = [
@@ -15,7 +15,5 @@ __all__ = [
     "cost_by_team",
     "cost_by_workload",
     "fleet_days",
-    "iso_week",
     "realised_usd_month",
-    "week_bounds",
 ]

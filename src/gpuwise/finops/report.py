@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.ledger import Week
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
@@ -15,8 +13,6 @@ from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 
 SCHEMA = "gpuwise.dev/weekly-report/v1"
-_WEEK_S = 7 * DAY_S
-_MONDAY_S = 4 * DAY_S  # 1970-01-05, the first Monday of the epoch
 
 # Below this share of sampled time a reader should not take idle figures for the whole truth.
 _THIN_COVERAGE = 0.9
@@ -25,6 +21,7 @@ _THIN_COVERAGE = 0.9
 def compile_report(
     week: Week,
     *,
+    name: str | None,
     recommendations: Sequence[Recommendation],
     holds: Sequence[Hold],
     actions: Sequence[Action],
@@ -34,6 +31,7 @@ def compile_report(
 
     Args:
         week: inventory, profiles, prices and the week's bounds.
+        name: of the ISO week, "2026-W20"; None for another window.
         recommendations: those open now.
         holds: what was held back, and why.
         actions: what was done in the week.
@@ -42,7 +40,7 @@ def compile_report(
     workloads = cost_by_workload(week)
     return WeeklyReport(
         schema=SCHEMA,
-        week=iso_week(week.start_s),
+        week=name,
         start_s=week.start_s,
         end_s=week.end_s,
         generated_s=week.now_s,
@@ -75,20 +73,6 @@ def realised_usd_month(actions: Iterable[Action]) -> float:
     return sum(usd for command_id, usd in standing.items() if command_id not in undone)
 
 
-def week_bounds(now_s: int) -> tuple[int, int]:
-    """The ISO week that holds the last whole second before `now_s`: Monday 00:00 UTC and the next one."""
-    start_s = (now_s - 1 - _MONDAY_S) // _WEEK_S * _WEEK_S + _MONDAY_S
-    return start_s, start_s + _WEEK_S
-
-
-def iso_week(start_s: int) -> str:
-    """Name of the ISO week that begins with this Monday: "2026-W20"; it belongs to the year of its Thursday."""
-    thursday = np.datetime64(start_s // DAY_S + 3, "D")
-    year = thursday.astype("datetime64[Y]")
-    number = int((thursday - year.astype("datetime64[D]")).astype(int)) // 7 + 1
-    return f"{year}-W{number:02d}"
-
-
 def _quality(week: Week, workloads: Sequence[WorkloadCost]) -> DataQuality:
     profiles = [week.profiles[one.ref] for one in week.inventory.workloads if one.ref in week.profiles]
     coverage = _coverage(profiles)
@@ -115,7 +99,7 @@ def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
 def _notes(week: Week, coverage: float | None) -> Iterable[str]:
     start_s, end_s = week.measured
     if end_s - start_s < week.end_s - week.start_s:
-        yield f"Only {(end_s - start_s) / DAY_S:.1f} of the week's 7 days were measured; the sums are of these."
+        yield f"Only {(end_s - start_s) / DAY_S:.1f} of {(week.end_s - week.start_s) / DAY_S:.0f} days were measured; the sums are of these."
     if coverage is not None and coverage < _THIN_COVERAGE:
         yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
     if any(node.capacity_type is None for node in week.inventory.nodes.values()):

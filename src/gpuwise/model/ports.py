@@ -26,6 +26,14 @@ class UsageSource(Protocol):
         """
         ...
 
+    def check(self) -> str:
+        """Say in a sentence what can be read here now.
+
+        Raises:
+            SourceError: nothing can, and why.
+        """
+        ...
+
 
 class InventorySource(Protocol):
     """Where the fleet is read."""
@@ -56,6 +64,10 @@ class Enactor(Protocol):
 
     def undo(self, command_id: str, now_s: int) -> Outcome:
         """Restore exactly what a command changed, or refuse with the difference if a person changed it since."""
+        ...
+
+    def recover(self, now_s: int) -> list[Outcome]:
+        """Settle what a crash left open: intents without an outcome get one, by what the target looks like (I8)."""
         ...
 
 

@@ -91,6 +91,9 @@ class _Actor:
     def undo(self, command_id: str, now_s: int) -> Outcome:
         return self._enactor.undo(command_id, now_s)
 
+    def recover(self, now_s: int) -> list[Outcome]:
+        return self._enactor.recover(now_s)
+
 
 class RayEnactor:
     """The `Enactor` port as one named actor that carries out one call at a time.
@@ -113,3 +116,8 @@ class RayEnactor:
         """See the port."""
         outcome: Outcome = _result(self._actor.undo.remote(command_id, now_s))
         return outcome
+
+    def recover(self, now_s: int) -> list[Outcome]:
+        """See the port."""
+        outcomes: list[Outcome] = _result(self._actor.recover.remote(now_s))
+        return outcomes
