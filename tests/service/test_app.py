@@ -86,6 +86,13 @@ def test_before_the_first_run_the_service_lives_but_is_not_ready():
             assert answer.json()["mend"]
 
 
+def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(report):
+    with served(lambda: report) as address, httpx.Client(base_url=address) as client:
+        described = client.get("/api/v1/openapi.json").json()
+        assert set(described["paths"]) == {"/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"}
+        assert client.get("/docs").status_code == 404
+
+
 def test_metrics_expose_the_given_collectors_and_no_others(report):
     with served(lambda: report) as address:
         text = httpx.get(f"{address}/metrics").text
