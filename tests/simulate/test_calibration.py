@@ -12,7 +12,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.simulate import simulate_fleet
 
 NOW = 1_795_219_200
-BOUND = 0.10
+BOUND = 0.06
 CLUSTERS = ("seren", "kalos", "philly", "pai")
 LEVELS = np.arange(101)
 

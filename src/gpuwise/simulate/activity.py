@@ -114,7 +114,7 @@ def _input_bound(clock: Clock, level: float, memory: float, rng: np.random.Gener
 
 
 def _partial(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """Training that asked for a node and computes on a quarter of it."""
+    """Training that asked for several devices per pod and computes on one."""
     whole = _input_bound(clock, level, memory, rng)
     return Activity(whole.util, whole.sm, whole.memory, devices=1)
 

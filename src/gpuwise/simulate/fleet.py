@@ -1,6 +1,6 @@
 """The simulated fleet: its Kubernetes objects, and the usage of its pods, both from one seed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +92,7 @@ class SimulatedFleet:
         # Replicas share the load alike.
         return np.round(doing.requests_per_second[span].astype(np.float64) / workload.archetype.pods, 2)
 
-    def _blank(self, slot: Slot, span: slice, arrays: Any) -> None:
+    def _blank(self, slot: Slot, span: slice, arrays: Iterable[NDArray[np.float64]]) -> None:
         first, last = self.outages.get(slot.node, (0, 0))
         for array in arrays:
             array[max(first - span.start, 0) : max(last - span.start, 0)] = np.nan

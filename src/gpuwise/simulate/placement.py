@@ -159,7 +159,7 @@ class Occupancy:
         """
         fitting = [machine for machine in self.machines if machine.gpu.name == gpu]
         # Spot and reserved nodes come last for work that did not ask for them.
-        order = {capacity: 0, CapacityType.ON_DEMAND: 1, CapacityType.RESERVED: 2, CapacityType.SPOT: 3} | {capacity: 0}
+        order = {CapacityType.ON_DEMAND: 1, CapacityType.RESERVED: 2, CapacityType.SPOT: 3} | {capacity: 0}
         for machine in sorted(fitting, key=lambda machine: order[machine.capacity_type]):
             free = [slot for slot in machine.slots if slot.resource == resource and self._free(slot, span)]
             if len(free) >= count:

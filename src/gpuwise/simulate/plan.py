@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.simulate.catalogue import CATALOGUE, MARKS, NAMESPACES, NOTEBOOK_TEAMS, Archetype, Behaviour, Marks
 from gpuwise.simulate.placement import Machine, Occupancy, Slot
@@ -171,8 +170,3 @@ def _random(rng: np.random.Generator, length: int) -> str:
 
 def _uid(rng: np.random.Generator) -> str:
     return str(uuid.UUID(bytes=rng.bytes(16), version=4))
-
-
-def is_served(plan: WorkloadPlan) -> bool:
-    """Whether requests reach it, so that something counts them."""
-    return plan.archetype.workload_class is WorkloadClass.ENDPOINT

@@ -1,0 +1,267 @@
+"""The week's money: conservation, bounds, and three spellings for zero, missing and nothing."""
+
+import datetime as dt
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuwise.finops import (
+    Week,
+    bill,
+    compile_report,
+    cost_by_team,
+    cost_by_workload,
+    fleet_days,
+    iso_week,
+    realised_usd_month,
+    week_bounds,
+)
+from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import CapacityType, Inventory, Namespace, Node, Pod, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import DayUse, IdleEvidence, UsageProfile
+from gpuwise.model.recommendation import Finding, Recommendation, Saving, ScaleTo
+from gpuwise.model.report import Action
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DAY_S, Window
+
+MONDAY = 1_794_787_200  # 2026-11-16
+NEXT = MONDAY + 7 * DAY_S
+PRICES = PriceBook(
+    {
+        ("H100-80GB", CapacityType.ON_DEMAND): 6.88,
+        ("H100-80GB", CapacityType.SPOT): 3.30,
+        ("T4", CapacityType.ON_DEMAND): 0.978,
+    },
+    "test prices",
+)
+
+
+def node(name: str, gpu: str | None, capacity: CapacityType | None = CapacityType.ON_DEMAND, gpus: int = 8) -> Node:
+    return Node(name, named(gpu) if gpu else None, gpu or "Riddle 3000", gpus, {}, capacity, None)
+
+
+def workload(name: str, nodes: tuple[str, ...], *, team: str | None = None, namespace: str = "apps") -> Workload:
+    pods = tuple(Pod(f"{name}-{index}", f"u{index}", at, "Running", True, 0) for index, at in enumerate(nodes))
+    labels = {"team": team} if team else {}
+    ref = WorkloadRef(namespace, "Deployment", name, f"uid-{name}")
+    return Workload(ref, WorkloadClass.ENDPOINT, len(pods), None, labels, {}, pods, 0)
+
+
+def profile(ref: WorkloadRef, days: list[tuple[float, float]], gpu: str = "H100-80GB", coverage: float = 1.0):
+    uses = tuple(DayUse(MONDAY + index * DAY_S, held * 3600, idle * 3600) for index, (held, idle) in enumerate(days))
+    held = sum(use.allocated_gpu_s for use in uses)
+    idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
+    return UsageProfile(
+        ref, Window(MONDAY, NEXT, 60), held, {gpu: held} if held else {}, {Signal.SM_ACTIVITY: coverage}, {}, (), 1,
+        None, idle, uses, None, 7 * DAY_S,
+    )  # fmt: skip
+
+
+def week(nodes: list[Node], pairs: list[tuple[Workload, UsageProfile]], *, now_s: int = NEXT, prices=PRICES) -> Week:
+    inventory = Inventory(
+        now_s,
+        {one.name: one for one in nodes},
+        tuple(one for one, _ in pairs),
+        {"apps": Namespace("apps", {"team": "platform"}, {})},
+    )
+    return Week(inventory, {one.ref: usage for one, usage in pairs}, prices, MONDAY, NEXT, now_s)
+
+
+def recommendation(number: int, ref: WorkloadRef, usd: float, owner: str | None = None) -> Recommendation:
+    return Recommendation(
+        f"r-{number}", ref, owner, Finding.IDLE, (), ScaleTo(0), Saving(usd, usd, usd, 1.0), 0, 1.0, 1.0, (), False,
+        True, "Low", MONDAY, NEXT, "e",
+    )  # fmt: skip
+
+
+def action(number: int, status: OutcomeStatus | None, usd: float | None) -> Action:
+    ref = WorkloadRef("apps", "Deployment", f"w{number}", "u")
+    intent = Intent(Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy"), MONDAY, "1", {}, {})
+    outcome = None if status is None else Outcome(f"a-{number}", MONDAY, status, None, "")
+    return Action(intent, outcome, None if usd is None else recommendation(number, ref, usd))
+
+
+day_use = st.floats(0, 192).flatmap(lambda held: st.tuples(st.just(held), st.floats(0, held)))
+
+
+@st.composite
+def weeks(draw) -> Week:
+    nodes = [
+        node("h0", "H100-80GB"),
+        node("h1", "H100-80GB", CapacityType.SPOT),
+        node("t0", "T4", None),
+        node("x0", None),
+    ][: draw(st.integers(1, 4))]
+    pairs = []
+    for index in range(draw(st.integers(0, 5))):
+        at = tuple(draw(st.lists(st.sampled_from(["h0", "h1", "t0", "x0", "gone"]), max_size=3)))
+        one = workload(f"w{index}", at, team=draw(st.sampled_from([None, "a", "b"])))
+        days = draw(st.lists(day_use, max_size=7))
+        pairs.append((one, profile(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])))))
+    return week(nodes, pairs, now_s=draw(st.integers(MONDAY, NEXT + DAY_S)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(weeks())
+def test_three_classes_sum_to_the_capacity_exactly(one):
+    total = bill(one)
+    assert total.used_gpu_s + total.idle_gpu_s + total.unallocated_gpu_s == total.capacity_gpu_s
+    assert total.used_usd + total.idle_usd + total.unallocated_usd == total.capacity_usd
+    for value in (total.used_gpu_s, total.idle_gpu_s, total.unallocated_gpu_s, total.unpriced_gpu_s):
+        assert value >= -1e-6
+
+
+@settings(max_examples=150, deadline=None)
+@given(weeks())
+def test_days_workloads_and_teams_sum_to_the_bill(one):
+    total, days = bill(one), fleet_days(one)
+    for name in ("used", "idle", "unallocated"):
+        hours = sum(getattr(day, f"{name}_gpu_h") for day in days)
+        assert math.isclose(hours * 3600, getattr(total, f"{name}_gpu_s"), rel_tol=1e-9, abs_tol=1e-3)
+    costs, teams = cost_by_workload(one), cost_by_team(one, [])
+    assert math.isclose(sum(cost.idle_gpu_h for cost in costs) * 3600, total.idle_gpu_s, rel_tol=1e-9, abs_tol=1e-3)
+    for field in ("allocated_gpu_h", "idle_gpu_h", "cost_usd", "idle_usd"):
+        per_team = sum(getattr(team, field) for team in teams)
+        per_workload = sum(getattr(cost, field) or 0.0 for cost in costs)
+        assert math.isclose(per_team, per_workload, rel_tol=1e-9, abs_tol=1e-6)
+    assert sum(team.workloads for team in teams) == len(costs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(weeks())
+def test_priced_and_unpriced_time_is_all_the_time(one):
+    total = bill(one)
+    free = PriceBook(dict.fromkeys(PRICES.usd_per_gpu_h, 1.0), "one dollar")
+    dollars = bill(Week(one.inventory, one.profiles, free, one.start_s, one.end_s, one.now_s))
+    assert math.isclose(
+        dollars.capacity_usd * 3600 + dollars.unpriced_gpu_s, total.capacity_gpu_s, rel_tol=1e-9, abs_tol=1e-3
+    )
+
+
+def test_capacity_is_the_nodes_gpus_over_the_week():
+    total = bill(week([node("h0", "H100-80GB"), node("t0", "T4", gpus=4)], []))
+    assert total.capacity_gpu_s == total.unallocated_gpu_s == 12 * 7 * DAY_S
+    assert total.capacity_usd == pytest.approx(7 * 24 * (8 * 6.88 + 4 * 0.978))
+
+
+def test_idle_time_costs_what_its_node_costs():
+    spot = workload("cheap", ("h1",))
+    mixed = workload("mixed", ("h0", "h1", "h1"))
+    nodes = [node("h0", "H100-80GB"), node("h1", "H100-80GB", CapacityType.SPOT)]
+    costs = {
+        cost.workload: cost
+        for cost in cost_by_workload(
+            week(nodes, [(spot, profile(spot.ref, [(24, 12)])), (mixed, profile(mixed.ref, [(24, 24)]))])
+        )
+    }
+    assert costs[str(spot.ref)].idle_usd == pytest.approx(12 * 3.30)
+    assert costs[str(mixed.ref)].cost_usd == pytest.approx(24 * (6.88 + 2 * 3.30) / 3)
+    assert costs[str(mixed.ref)].gpu_type == "H100-80GB"
+
+
+def test_more_idle_time_only_moves_money_from_used_to_idle():
+    one = workload("w", ("h0",))
+    less, more = (bill(week([node("h0", "H100-80GB")], [(one, profile(one.ref, [(24, idle)]))])) for idle in (3, 9))
+    assert more.idle_usd > less.idle_usd
+    assert more.capacity_usd == pytest.approx(less.capacity_usd)
+    assert more.unallocated_usd == less.unallocated_usd
+
+
+def test_a_price_that_is_not_known_is_never_zero_dollars():
+    one = workload("w", ("x0",))
+    lone = week([node("x0", None)], [(one, profile(one.ref, [(24, 24)], "unknown"))])
+    [cost] = cost_by_workload(lone)
+    assert (cost.cost_usd, cost.idle_usd, cost.gpu_type) == (None, None, None)
+    assert cost.idle_gpu_h == 24
+    total = bill(lone)
+    assert total.unpriced_gpu_s == total.capacity_gpu_s == 8 * 7 * DAY_S
+    report = compile_report(lone, recommendations=[], holds=[], actions=[], cluster="c")
+    assert report.quality.unpriced == 1
+
+
+def test_what_was_held_on_a_node_since_gone_still_counts():
+    one = workload("w", ())
+    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)]))]))
+    assert total.unallocated_gpu_s == 6 * DAY_S
+    assert total.used_gpu_s == 48 * 3600
+    assert total.capacity_gpu_s == 6 * DAY_S + 48 * 3600
+
+
+def test_a_week_still_running_is_counted_up_to_now_and_says_so():
+    half = week([node("h0", "H100-80GB")], [], now_s=MONDAY + 3 * DAY_S + DAY_S // 2)
+    assert bill(half).capacity_gpu_s == 8 * 3.5 * DAY_S
+    assert len(fleet_days(half)) == 4
+    report = compile_report(half, recommendations=[], holds=[], actions=[], cluster="c")
+    assert "Only 3.5 of the week's 7 days" in report.quality.notes[0]
+    assert report.quality.coverage is None
+
+
+def test_days_outside_the_week_are_not_counted():
+    one = workload("w", ("h0",))
+    usage = profile(one.ref, [(24, 24)] * 7)
+    shifted = Week(
+        week([node("h0", "H100-80GB")], [(one, usage)]).inventory, {one.ref: usage}, PRICES,
+        MONDAY - 5 * DAY_S, MONDAY + 2 * DAY_S, NEXT,
+    )  # fmt: skip
+    assert bill(shifted).idle_gpu_s == 2 * 24 * 3600
+
+
+def test_the_workloads_label_names_the_team_before_its_namespace_does():
+    mine, theirs, nobody = (
+        workload("m", ("h0",), team="vision"),
+        workload("t", ("h0",)),
+        workload("n", ("h0",), namespace="x"),
+    )
+    pairs = [(one, profile(one.ref, [(1, 0)])) for one in (mine, theirs, nobody)]
+    teams = cost_by_team(week([node("h0", "H100-80GB")], pairs), [recommendation(1, mine.ref, 7.0, "vision")])
+    assert {team.team for team in teams} == {"vision", "platform", None}
+    assert {team.team: team.saving_usd_month for team in teams}["vision"] == 7.0
+
+
+def test_realised_counts_what_was_applied_and_stands_each_once():
+    actions = [
+        action(1, OutcomeStatus.APPLIED, 100.0),
+        action(1, OutcomeStatus.APPLIED, 100.0),
+        action(2, OutcomeStatus.APPLIED, 50.0),
+        action(2, OutcomeStatus.UNDONE, 50.0),
+        action(3, OutcomeStatus.FAILED, 30.0),
+        action(4, OutcomeStatus.WOULD_APPLY, 20.0),
+        action(5, None, 10.0),
+        action(6, OutcomeStatus.APPLIED, None),
+    ]
+    assert realised_usd_month(actions) == 100.0
+    assert realised_usd_month(actions[::-1]) == 100.0
+    assert realised_usd_month([]) == 0.0
+
+
+def test_the_report_puts_the_dearest_first_and_adds_up_what_is_predicted():
+    one = workload("w", ("h0",), team="a")
+    made = [recommendation(index, one.ref, usd, "a") for index, usd in enumerate((5.0, 50.0, 20.0))]
+    report = compile_report(
+        week([node("h0", "H100-80GB")], [(one, profile(one.ref, [(24, 12)] * 7, coverage=0.8))]),
+        recommendations=made,
+        holds=[],
+        actions=[],
+        cluster="c",
+    )
+    assert [one.saving.usd_month for one in report.recommendations] == [50.0, 20.0, 5.0]
+    assert report.predicted_usd_month == 75.0
+    assert report.week == "2026-W47"
+    assert report.quality.coverage == pytest.approx(0.8)
+    assert "sampled 80%" in report.quality.notes[0]
+
+
+@given(st.integers(0, 4_000_000_000))
+def test_weeks_are_iso_weeks(now_s):
+    start_s, end_s = week_bounds(now_s)
+    assert start_s < now_s <= end_s
+    assert end_s - start_s == 7 * DAY_S
+    monday = dt.datetime.fromtimestamp(0, dt.UTC) + dt.timedelta(seconds=start_s)
+    assert monday.weekday() == 0
+    assert (monday.hour, monday.minute) == (0, 0)
+    year, number, _ = monday.isocalendar()
+    assert iso_week(start_s) == f"{year}-W{number:02d}"

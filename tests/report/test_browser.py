@@ -1,0 +1,54 @@
+"""The page in a real browser: nothing sticks out, nothing is loaded, nothing complains."""
+
+from pathlib import Path
+
+import pytest
+
+from gpuwise.report import write_report
+
+CHROMIUM = Path("/usr/bin/chromium")
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")
+
+
+@pytest.fixture
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+def test_the_file_fits_wide_and_narrow_screens_in_light_and_dark(browser, report, hostile_report, tmp_path):
+    for name, one in (("plain", report), ("hostile", hostile_report)):
+        path = write_report(one, tmp_path / name).html
+        backgrounds = set()
+        for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
+            page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
+            said, asked = [], []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto(path.as_uri())
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            backgrounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            assert said == []
+            assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+            page.close()
+        assert len(backgrounds) == 2
+
+
+def test_the_headline_and_the_first_action_stand_on_the_first_screen(browser, report, tmp_path):
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(write_report(report, tmp_path).html.as_uri())
+    assert page.locator("h1").bounding_box()["y"] < 100
+    first = page.locator(".cards li").first.bounding_box()
+    assert first["y"] + first["height"] < 800
+
+
+def test_a_click_on_a_command_selects_the_whole_of_it(browser, report, tmp_path):
+    page = browser.new_page()
+    page.goto(write_report(report, tmp_path).html.as_uri())
+    page.locator(".cards .copy").first.click()
+    assert page.evaluate("getSelection().toString()").strip() == f"gpuwise apply {report.recommendations[0].id}"

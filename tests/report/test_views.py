@@ -1,0 +1,157 @@
+"""The three views: whole, escaped, and honest about what is not known."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from gpuwise.model.codec import from_json
+from gpuwise.model.report import Bill, DataQuality, WeeklyReport
+from gpuwise.report import headline, render_html, render_json, render_markdown, render_waiting, write_report
+
+EMPTY_BILL = Bill(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+
+
+class Page(HTMLParser):
+    """What a browser would make of it: the tags, their attributes, and the text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def empty(report: WeeklyReport) -> WeeklyReport:
+    return dataclasses.replace(
+        report, bill=EMPTY_BILL, days=(), teams=(), workloads=(), recommendations=(), holds=(), actions=(),
+        predicted_usd_month=0.0, realised_usd_month=0.0, quality=DataQuality(0, 0, None, 0, ()),
+    )  # fmt: skip
+
+
+def test_the_headline_carries_the_number_and_titles_the_page(report):
+    assert headline(report) == "$37,015 of GPU time stood idle in 2026-W47: 22\u00a0% of the bill"
+    assert headline(report) in render_html(report)
+    assert render_markdown(report).startswith("# $37,015 of GPU time stood idle")
+
+
+def test_the_headline_without_prices_speaks_of_hours(report):
+    unpriced = dataclasses.replace(report, bill=Bill(36e6, 18e6, 9e6, 9e6, 0.0, 0.0, 0.0, 0.0, 36e6))
+    assert headline(unpriced) == "2,500\u00a0GPU-h stood idle in 2026-W47: 25\u00a0% of the capacity"
+    assert "unknown" in render_html(unpriced)
+    assert headline(empty(report)) == "No GPU time stood idle in 2026-W47"
+
+
+def test_the_page_is_one_file_without_script(report):
+    page = Page(render_html(report))
+    tags = {tag for tag, _ in page.tags}
+    assert not tags & {"script", "iframe", "object", "embed", "form"}
+    addresses = [value for _, attrs in page.tags for key, value in attrs.items() if key in {"href", "src"}]
+    assert all(address.startswith("data:") for address in addresses)
+    assert not [key for _, attrs in page.tags for key in attrs if key.startswith("on") or key == "style"]
+    assert "url(" not in render_html(report)
+
+
+def test_pictures_say_what_they_show_to_those_who_do_not_see_them(report):
+    charts = [attrs for tag, attrs in Page(render_html(report)).tags if tag == "svg"]
+    assert len(charts) == 2 + len(report.teams) + len(report.workloads)
+    assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in charts)
+
+
+def test_every_top_action_has_owner_risk_and_a_command(report):
+    text, markdown = Page(render_html(report)).text, render_markdown(report)
+    for one in report.recommendations[:5]:
+        for view in (text, markdown):
+            assert f"gpuwise apply {one.id}" in view
+            assert one.workload.name in view
+    assert report.recommendations[5].id not in text
+    assert "1 more" in text
+    assert "medium risk" in text
+    assert "no owner" in text
+
+
+def test_what_was_applied_can_be_undone_and_what_was_not_cannot(report):
+    for view in (Page(render_html(report)).text, render_markdown(report)):
+        assert "gpuwise undo a-000000000b" in view
+        assert view.count("gpuwise undo") == 1
+        assert view.count("nothing to undo") == 2
+
+
+def test_holds_are_grouped_by_reason_and_healthy_ones_only_counted(report):
+    markdown = render_markdown(report)
+    assert "| RecommendOnly | 2 |" in markdown
+    assert "| UnreadablePolicy | 1 |" in markdown
+    assert "Busy 40" in markdown
+    assert "| Busy |" not in markdown
+
+
+def test_unknown_is_a_word_and_zero_a_number(report):
+    text = Page(render_html(report)).text
+    assert "odd-card" in text
+    assert "unknown" in text
+    free = dataclasses.replace(report, realised_usd_month=0.0)
+    assert "**$0** a month" in render_markdown(free)
+
+
+def test_hostile_names_stay_text_in_html(hostile_report):
+    page = Page(render_html(hostile_report))
+    assert "<script>alert(1)</script>" in page.text
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert not [attrs for tag, attrs in page.tags if tag == "a"]
+
+
+def test_hostile_names_stay_in_their_cell_in_markdown(hostile_report):
+    markdown = render_markdown(hostile_report)
+    assert "<script>" not in markdown
+    assert "[x](http" not in markdown
+    assert "://" not in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("|")]
+    cells = {}
+    for line in rows:
+        width = len(re.findall(r"(?<!\\)\|", line)) - 1
+        cells.setdefault(width, []).append(line)
+    assert set(cells) == {3, 4, 5, 6}
+    assert not [line for line in markdown.splitlines() if line.startswith("# boo")]
+
+
+def test_a_hostile_id_is_quoted_for_the_shell(report):
+    one = dataclasses.replace(report.recommendations[0], id="r-1; rm -rf ~")
+    text = Page(render_html(dataclasses.replace(report, recommendations=(one,)))).text
+    assert "gpuwise apply 'r-1; rm -rf ~'" in text
+
+
+def test_json_reads_back_as_the_same_report(report):
+    assert from_json(WeeklyReport, render_json(report)) == report
+
+
+@pytest.mark.parametrize("render", [render_html, render_markdown, render_json])
+def test_an_empty_week_still_makes_a_report(report, render):
+    assert "2026-W47" in render(empty(report))
+
+
+def test_an_empty_week_says_so(report):
+    text = Page(render_html(empty(report))).text
+    for sentence in ("Nothing to recommend", "Nothing was changed", "Nothing was held back", "No day of this week"):
+        assert sentence in text
+
+
+def test_three_files_are_written_side_by_side(report, tmp_path):
+    paths = write_report(report, tmp_path / "new" / "folder")
+    assert paths.html.name == "gpuwise-2026-W47.html"
+    assert paths.html.read_text() == render_html(report)
+    assert paths.markdown.read_text() == render_markdown(report)
+    assert paths.json.read_text() == render_json(report)
+
+
+def test_the_page_before_the_first_run_says_what_to_do():
+    text = Page(render_waiting()).text
+    assert "No run yet" in text
+    assert "gpuwise doctor" in text

@@ -1,0 +1,66 @@
+"""Numbers as words."""
+
+import math
+
+import pytest
+
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.recommendation import Evidence, MoveToSpot, Resize, ScaleTo
+from gpuwise.model.signal import Signal
+from gpuwise.report import wording
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "unknown"), (math.nan, "unknown"), (math.inf, "unknown"), (0.0, "$0"), (12.3, "$12.30"), (5.0, "$5"),
+     (99.999, "$100.00"), (1234.6, "$1,235"), (-3.5, "-$3.50"), (1e6, "$1,000,000")],
+)  # fmt: skip
+def test_dollars(value, said):
+    assert wording.usd(value) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(None, "unknown"), (0.0, "0 %"), (0.004, "<1 %"), (0.006, "1 %"), (0.314, "31 %"), (1.0, "100 %")],
+)
+def test_percent(value, said):
+    assert wording.percent(value) == said.replace(" ", "\u00a0")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(None, "unknown"), (0.0, "0 GPU-h"), (0.25, "0.2 GPU-h"), (12345.6, "12,346 GPU-h")]
+)
+def test_gpu_hours(value, said):
+    assert wording.gpu_hours(value) == said.replace(" GPU", "\u00a0GPU")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (ScaleTo(0), "scale to 0"),
+        (MoveToSpot(), "prefer spot nodes"),
+        (Resize(GpuRequest("nvidia.com/gpu", 8), GpuRequest("nvidia.com/gpu", 1)), "8 GPUs to 1 GPU"),
+        (Resize(GpuRequest("nvidia.com/gpu", 1), GpuRequest("nvidia.com/mig-1g.10gb", 1)), "1 GPU to 1 x mig-1g.10gb"),
+    ],
+)
+def test_changes(change, said):
+    assert wording.change(change) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [(0.021, "ratio", "2 %"), (131.0, "watts", "131 watts"), (8 * 2.0**30, "bytes", "8.0 GiB"),
+     (None, "watts", "unknown"), (7200.0, "s", "2 h"), (1_641_600.0, "seconds", "19 d")],
+)  # fmt: skip
+def test_evidence_says_its_number_and_its_limit(value, unit, said):
+    text = wording.evidence(Evidence("power stayed low", Signal.POWER, "max", value, 1.0, unit))
+    assert text.startswith(f"power stayed low (max {said}, limit ".replace(said, said.replace(" ", "\u00a0")))
+
+
+def test_risk_outside_the_scale_is_told_as_it_is():
+    assert [wording.risk(level) for level in (0, 4, 9)] == ["no risk", "very high risk", "risk 9"]
+
+
+def test_a_share_of_nothing_is_unknown_and_not_zero():
+    assert wording.share(0.0, 0.0) is None
+    assert wording.share(0.0, 5.0) == 0.0

@@ -1,0 +1,189 @@
+"""The service over real HTTP and in a real browser."""
+
+import dataclasses
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from prometheus_client.core import GaugeMetricFamily
+
+from gpuwise.finops import Week, compile_report
+from gpuwise.model.codec import from_json
+from gpuwise.model.errors import InputError
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef
+from gpuwise.model.price import PriceBook
+from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.report import WeeklyReport
+from gpuwise.service.app import create_app
+from gpuwise.service.auth import admits, token_for
+
+MONDAY = 1_794_787_200
+CHROMIUM = Path("/usr/bin/chromium")
+TOKEN = "a-long-token"
+
+
+@pytest.fixture
+def report() -> WeeklyReport:
+    nodes = {"h0": Node("h0", named("H100-80GB"), "H100", 8, {}, CapacityType.ON_DEMAND, None)}
+    prices = PriceBook({("H100-80GB", CapacityType.ON_DEMAND): 6.88}, "test prices")
+    now_s = MONDAY + 7 * 86_400
+    week = Week(Inventory(now_s, nodes, (), {}), {}, prices, MONDAY, now_s, now_s)
+    hold = Hold(WorkloadRef("apps", "Deployment", "<b>web</b>", "u"), "idle", Reason.INSUFFICIENT_DATA, "too young")
+    return compile_report(week, recommendations=[], holds=[hold], actions=[], cluster="test")
+
+
+class OneGauge:
+    """A collector with one series."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield GaugeMetricFamily("gpuwise_idle_dollars", "Idle money.", value=12.5)
+
+
+@contextmanager
+def served(latest, *, token: str | None = None) -> Iterator[str]:
+    """A real server on a free port of loopback."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        app = create_app(latest, token=token, collectors=[OneGauge()])
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
+        listener.listen()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_the_page_and_the_api_show_the_newest_report(report):
+    newest = [report]
+    with served(lambda: newest[0]) as address, httpx.Client(base_url=address) as client:
+        assert "No GPU time stood idle in 2026-W47" in client.get("/").text
+        assert from_json(WeeklyReport, client.get("/api/v1/report").content) == report
+        assert client.get("/api/v1/recommendations").json() == []
+        assert client.get("/api/v1/holds").json()[0]["reason"] == "InsufficientData"
+        newest[0] = dataclasses.replace(report, cluster="second")
+        assert client.get("/api/v1/report").json()["cluster"] == "second"
+        assert "&lt;b&gt;web&lt;/b&gt;" in client.get("/").text
+
+
+def test_before_the_first_run_the_service_lives_but_is_not_ready():
+    with served(lambda: None) as address, httpx.Client(base_url=address) as client:
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        assert "No run yet" in client.get("/").text
+        for path in ("/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"):
+            answer = client.get(path)
+            assert answer.status_code == 503
+            assert answer.json()["mend"]
+
+
+def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(report):
+    with served(lambda: report) as address, httpx.Client(base_url=address) as client:
+        described = client.get("/api/v1/openapi.json").json()
+        assert set(described["paths"]) == {"/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"}
+        assert client.get("/docs").status_code == 404
+
+
+def test_metrics_expose_the_given_collectors_and_no_others(report):
+    with served(lambda: report) as address:
+        text = httpx.get(f"{address}/metrics").text
+    assert "gpuwise_idle_dollars 12.5" in text
+    assert "python_info" not in text
+
+
+def test_without_the_token_only_the_probes_answer(report):
+    with served(lambda: report, token=TOKEN) as address, httpx.Client(base_url=address) as client:
+        for path in ("/", "/api/v1/report", "/api/v1/holds", "/api/v1/openapi.json", "/metrics", "/nowhere"):
+            answer = client.get(path)
+            assert answer.status_code == 401, path
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+            assert "2026-W47" not in answer.text
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 200
+        assert client.get("/", auth=("anyone", TOKEN)).status_code == 200
+        assert client.get("/", auth=(TOKEN, "anyone")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "header",
+    [None, "", "Bearer", "Bearer ", "Bearer a-long-toke", "Basic !!!", "Basic //8=", "Token a-long-token", TOKEN],
+)
+def test_what_is_not_the_token_is_not_admitted(header):
+    assert not admits(TOKEN, header)
+
+
+def test_a_token_with_a_colon_is_one_token():
+    import base64
+
+    assert admits("a:b", "Basic " + base64.b64encode(b"me:a:b").decode())
+    assert admits("a:b", "bearer a:b")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "[::1]", "localhost"])
+def test_loopback_needs_no_token(host):
+    assert token_for(host, None) is None
+    assert token_for(host, "") is None
+    assert token_for(host, "t") == "t"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "gpuwise.example", ""])
+def test_beyond_loopback_a_token_is_demanded(host):
+    with pytest.raises(InputError, match="token"):
+        token_for(host, None)
+    assert token_for(host, "t") == "t"
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_every_answer_carries_the_security_headers(report, token):
+    with served(lambda: report, token=token) as address, httpx.Client(base_url=address) as client:
+        for path in ("/", "/api/v1/report", "/nowhere", "/healthz"):
+            headers = client.get(path).headers
+            assert "default-src 'none'" in headers["Content-Security-Policy"]
+            assert "script" not in headers["Content-Security-Policy"]
+            assert "unsafe" not in headers["Content-Security-Policy"]
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["X-Frame-Options"] == "DENY"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_nothing_can_be_written(report, method):
+    with served(lambda: report) as address, httpx.Client(base_url=address) as client:
+        for path in ("/", "/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"):
+            assert client.request(method, path).status_code == 405
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")
+def test_a_browser_shows_the_page_with_its_style_and_without_complaint(report):
+    from playwright.sync_api import sync_playwright
+
+    newest = [None]
+    with served(lambda: newest[0], token=TOKEN) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+        for shown in (None, report):
+            newest[0] = shown
+            for width in (1280, 390):
+                context = browser.new_context(
+                    viewport={"width": width, "height": 844}, http_credentials={"username": "me", "password": TOKEN}
+                )
+                page = context.new_page()
+                said = []
+                page.on("console", lambda message, said=said: said.append(message.text))
+                page.on("pageerror", lambda error, said=said: said.append(str(error)))
+                page.goto(address)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+                # The style is let in by its hash; without it the page would be in the browser's serif.
+                assert "system-ui" in page.evaluate("getComputedStyle(document.body).fontFamily")
+                assert page.locator("nav a").count() == 5
+                assert [text for text in said if "401" not in text] == []
+                context.close()
+        browser.close()
