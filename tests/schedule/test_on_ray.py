@@ -120,7 +120,7 @@ def test_what_cannot_be_joined_is_one_line_with_a_mend():
     import sys
 
     code = "from gpuwise.schedule.on_ray import RayExecutor; RayExecutor('127.0.0.1:1')"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert "SourceError: cannot join Ray at 127.0.0.1:1" in found.stderr
     assert "check --ray-address" in found.stderr
 

@@ -29,7 +29,7 @@ SEED = 20_260_516
 
 @click.command()
 @click.option("--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="Made anew.")
-@click.option("--executor", type=click.Choice(["local", "ray"]), default="ray", show_default=True)
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--serve", is_flag=True, help="Leave the page running afterwards.")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="For --serve.")
 def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # noqa: FBT001 - click

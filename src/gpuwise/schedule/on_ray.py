@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,6 +19,7 @@ Result = TypeVar("Result")
 
 # A worker that dies takes nothing with it: tasks are pure, so they are simply run again.
 _RETRIES = 3
+_REACH_S = 5.0
 ENACTOR_NAME = "gpuwise-enactor"
 
 
@@ -36,9 +38,16 @@ class RayExecutor:
         # Without it whoever reaches the port runs code as us (CVE-2023-48022); ray leaves it off by default.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False} if address is None else {}
+        local: dict[str, Any] = {"num_cpus": workers, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        if address is not None:
+            _reach(address)
         try:
-            ray.init(address=address or "local", logging_level=logging.ERROR, log_to_driver=False, **local)
+            ray.init(
+                address=address or "local",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **(local if address is None else {}),
+            )
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise SourceError(
@@ -58,6 +67,15 @@ class RayExecutor:
         shared = ray.put(function)
         task = ray.remote(max_retries=_RETRIES)(_call)
         return (_result(reference) for reference in [task.remote(shared, item) for item in items])
+
+
+def _reach(address: str) -> None:
+    """Fail at once where nobody listens: ray itself goes on trying for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_REACH_S).close()
+    except (OSError, ValueError) as error:
+        raise SourceError(f"cannot join Ray at {address}: {error}", mend="check --ray-address") from error
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result:
