@@ -50,6 +50,7 @@ def _rows(families: Iterator[Metric]) -> Iterator[str]:
     yield "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     for family in families:
         suffix = {CounterMetricFamily: "_total", InfoMetricFamily: "_info"}.get(type(family), "")
+        # Its only record of a family's labels; all of its families have it, though its base class does not say so.
         labels = tuple(family._labelnames)  # type: ignore[attr-defined]  # noqa: SLF001
         shown = "device labels" if labels == DEVICE_LABELS else _quoted(labels)
         yield f"| `{family.name}{suffix}` | {family.type} | {shown} | {family.documentation} |\n"

@@ -156,6 +156,16 @@ def test_no_driver_ends_the_exporter_with_a_device_error(fake_nvml: Path, monkey
         run_exporter(ExporterSettings(node="n", nvml_library=fake_nvml), threading.Event())
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sampler_that_breaks_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
+    scenario.path.write_bytes(b"gpu 0 uuid GPU-\xff\xfe")
+    settings = ExporterSettings(
+        node="n", listen="127.0.0.1:0", interval_s=0.05, nvml_library=fake_nvml, pod_resources_socket=None
+    )
+    with pytest.raises(DeviceError, match="sampling ended by itself"):
+        run_exporter(settings, threading.Event())
+
+
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:9400"])
 def test_an_address_that_cannot_be_had_is_an_input_error(open_nvml: OpenNvml, listen: str):
     sampler = Sampler(open_nvml(H100), None, interval_s=10)

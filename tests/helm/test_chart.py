@@ -189,7 +189,7 @@ def test_rules_and_dashboard_travel_unchanged(find: Find):
 
 @contextlib.contextmanager
 def api_server() -> Iterator[str]:
-    """As much of an API server as helm 3 wants to see before it prints notes of a chart without objects: its version."""
+    """As much of an API server as helm 3 wants to see before it prints the notes of a chart without objects."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -154,11 +154,13 @@ class PrometheusClient:
     def _send(self, method: str, path: str, parameters: dict[str, str]) -> httpx.Response:
         """One request; refused connections, 429 and 5xx are tried again."""
         url = f"{self._settings.url.rstrip('/')}/api/v1/{path}"
-        where = {"params": parameters} if method == "GET" else {"data": parameters}
+        in_url = method == "GET"
         for attempt in range(RETRIES + 1):
             last = attempt == RETRIES
             try:
-                response = self._http.request(method, url, **where)  # type: ignore[arg-type]  # one of two keywords
+                response = self._http.request(
+                    method, url, params=parameters if in_url else None, data=None if in_url else parameters
+                )
             except httpx.HTTPError as error:
                 if last or not isinstance(error, httpx.ConnectError):
                     raise SourceError(
