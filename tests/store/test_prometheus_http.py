@@ -287,7 +287,7 @@ broken = st.fixed_dictionaries(
 well_formed = st.lists(st.tuples(st.integers(0, 4).map(at), garbage).map(list)).map(lambda some: matrix(*some))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(trees | broken | well_formed)
 def test_i1_garbage_is_unknown_or_an_error_never_idle(body):
     with contextlib.suppress(SourceError):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwise.model.signal import SIGNALS
@@ -19,6 +19,7 @@ metrics = st.sampled_from(METRICS)
 rates = st.lists(st.just(float("nan")) | st.floats(0, 1e6), min_size=4, max_size=4).map(np.array)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.integers(0, WINDOW.steps - 1), st.floats(0, 1)))
 def test_each_sample_lands_in_its_own_step(samples: dict[int, float]):
     at_s = np.array([WINDOW.start_s + (i + 1) * WINDOW.step_s - 0.001 for i in samples], dtype=float)
@@ -26,6 +27,7 @@ def test_each_sample_lands_in_its_own_step(samples: dict[int, float]):
     assert {i: value for i, value in enumerate(grid) if not np.isnan(value)} == samples
 
 
+@settings(deadline=None)
 @given(metrics, grids)
 def test_i1_what_comes_out_is_believable_or_unknown(metric: MetricName, raw: np.ndarray):
     values = in_base_units(raw, metric)
@@ -34,6 +36,7 @@ def test_i1_what_comes_out_is_believable_or_unknown(metric: MetricName, raw: np.
     assert np.isnan(values[np.isnan(raw) | (raw < 0.0)]).all()
 
 
+@settings(deadline=None)
 @given(metrics, grids, st.floats(0.0, 100.0))
 def test_i3_one_more_sample_makes_no_other_one_look_less_active(metric: MetricName, raw: np.ndarray, more: float):
     if metric.perhaps_percent:
@@ -43,6 +46,7 @@ def test_i3_one_more_sample_makes_no_other_one_look_less_active(metric: MetricNa
     assert np.all(np.isnan(after) | np.isnan(before) | (after >= before))
 
 
+@settings(deadline=None)
 @given(st.lists(rates, min_size=1, max_size=4))
 def test_a_partial_sum_is_activity_or_unknown_never_silence(parts: list[np.ndarray]):
     sums = total(parts)
@@ -51,6 +55,7 @@ def test_a_partial_sum_is_activity_or_unknown_never_silence(parts: list[np.ndarr
     np.testing.assert_allclose(sums[~missing], np.stack(parts).sum(axis=0)[~missing])
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
 def test_a_literal_is_closed_whatever_the_name(names: list[str]):
     for literal in (any_of(names), *map(quoted, names)):
