@@ -1,6 +1,7 @@
 """A real Prometheus for tests: back-filled with OpenMetrics text, or scraping; on a random port, in its own folder.
 
-A conftest takes the fixture by `from prometheus_server import start_prometheus`.
+The first `prometheus` and `promtool` on PATH are taken; 2.42 and 3.5 were tried. A conftest takes the fixture by
+`from tests.prometheus_server import start_prometheus`.
 """
 
 import contextlib

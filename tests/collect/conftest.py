@@ -14,7 +14,7 @@ import pytest
 from gpuwise.collect.nvml import Nvml
 from gpuwise.collect.pod_resources import MESSAGES
 from gpuwise.model.usage import PodRef
-from prometheus_server import start_prometheus
+from tests.prometheus_server import start_prometheus
 
 __all__ = ["start_prometheus"]
 

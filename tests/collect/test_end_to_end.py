@@ -13,7 +13,7 @@ from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, Worklo
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import PodRef, UsageSeries, Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
-from prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
+from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
 
 from .conftest import H100, SLICED, Scenario, kubelet
 

@@ -8,7 +8,7 @@ from gpuwise.collect.sampler import STALE_INTERVALS, Sampler
 from gpuwise.model.errors import SourceError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import PodRef
-from prometheus_server import poll
+from tests.prometheus_server import poll
 
 from .conftest import H100, Scenario
 

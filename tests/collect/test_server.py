@@ -15,7 +15,7 @@ from gpuwise.collect.server import run_exporter, serving
 from gpuwise.collect.settings import ExporterSettings
 from gpuwise.model.errors import DeviceError, InputError
 from gpuwise.model.usage import PodRef
-from prometheus_server import NEEDS_PROMETHEUS, free_port, poll
+from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll
 
 from .conftest import H100, SLICED, Scenario, kubelet
 
@@ -154,6 +154,16 @@ def test_no_driver_ends_the_exporter_with_a_device_error(fake_nvml: Path, monkey
     monkeypatch.delenv("GPUWISE_FAKE_NVML", raising=False)
     with pytest.raises(DeviceError, match="install the NVIDIA driver"):
         run_exporter(ExporterSettings(node="n", nvml_library=fake_nvml), threading.Event())
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_sampler_that_breaks_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
+    scenario.path.write_bytes(b"gpu 0 uuid GPU-\xff\xfe")
+    settings = ExporterSettings(
+        node="n", listen="127.0.0.1:0", interval_s=0.05, nvml_library=fake_nvml, pod_resources_socket=None
+    )
+    with pytest.raises(DeviceError, match="sampling ended by itself"):
+        run_exporter(settings, threading.Event())
 
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:9400"])

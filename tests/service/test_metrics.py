@@ -9,7 +9,7 @@ from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import Finding, Hold, Reason, Recommendation, Saving, ScaleTo
 from gpuwise.model.report import Action, Bill, DataQuality, TeamCost, WeeklyReport
 from gpuwise.service.metrics import UNCLAIMED, FleetCollector
-from prometheus_server import NEEDS_PROMETHEUS
+from tests.prometheus_server import NEEDS_PROMETHEUS
 
 REF = WorkloadRef("research", "Deployment", "notebook", "uid-1")
 

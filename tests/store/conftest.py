@@ -2,7 +2,7 @@
 
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef
-from prometheus_server import start_prometheus
+from tests.prometheus_server import start_prometheus
 
 __all__ = ["start_prometheus"]
 

@@ -11,7 +11,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
 from gpuwise.store.prometheus_names import Family
-from prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
+from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
 
 from .conftest import inventory, pod, workload
 
@@ -269,7 +269,7 @@ def test_check_says_whose_metrics_there_are(start_prometheus: StartPrometheus, t
     )
     url = start_prometheus(config=f"rule_files: ['{rules}']")
     source = PrometheusUsage(PrometheusSettings(url))
-    from prometheus_server import poll
+    from tests.prometheus_server import poll
 
     def found() -> bool:
         try:

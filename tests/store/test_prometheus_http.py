@@ -16,7 +16,7 @@ from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.usage import Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
 from gpuwise.store.prometheus_http import RETRIES
-from prometheus_server import free_port
+from tests.prometheus_server import free_port
 
 from .conftest import inventory, workload
 
@@ -87,6 +87,9 @@ def test_the_stub_itself_speaks_prometheus():
         (json.dumps(WHOLE).encode()[:-9], "no whole answer"),
         (b"<html>please log in</html>", "no whole answer"),
         (b"", "no whole answer"),
+        (b"[" * 100_000, "no whole answer"),
+        (b"9" * 5000, "no whole answer"),
+        (matrix([10**400, "0"]), "matrix entry"),
         ([], "no whole answer"),
     ],
 )
@@ -192,9 +195,49 @@ def guarded(token: str) -> Iterator[str]:
 def test_the_token_opens_and_a_wrong_one_is_named():
     with guarded("right") as url:
         assert read(PrometheusUsage(PrometheusSettings(url, bearer_token="right"))).devices == ()
+        assert read(PrometheusUsage(PrometheusSettings(url, bearer_token="right\n"))).devices == ()
         for token in ("wrong", None):
             with pytest.raises(SourceError, match=r"401 Unauthorized.*check --prometheus-token-file"):
                 read(PrometheusUsage(PrometheusSettings(url, bearer_token=token)))
+
+
+@pytest.mark.parametrize("token", ["", " ", "sec\nret", "sécret", "sec\x00ret"])
+def test_a_token_that_cannot_be_sent_is_an_input_error_that_does_not_show_it(token):
+    with pytest.raises(InputError, match="check --prometheus-token-file") as caught:
+        read(PrometheusUsage(PrometheusSettings("http://prometheus", bearer_token=token)))
+    assert "ret" not in str(caught.value)
+
+
+def test_certificates_that_cannot_be_read_are_an_input_error(tmp_path):
+    for path in (tmp_path / "none.pem", tmp_path):
+        with pytest.raises(InputError, match="holds no certificates"):
+            read(PrometheusUsage(PrometheusSettings("https://prometheus", ca_file=path)))
+
+
+def vector(count: object) -> dict[str, object]:
+    entry = {"metric": {"__name__": "DCGM_FI_DEV_GPU_UTIL"}, "value": [1, count]}
+    return {"status": "success", "data": {"resultType": "vector", "result": [entry]}}
+
+
+def test_check_counts_series():
+    assert source(answering(vector("7"))).check().series == {"DCGM_FI_DEV_GPU_UTIL": 7}
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (vector("0"), "has no GPU metrics"),
+        (vector("NaN"), "has no GPU metrics"),
+        (vector("+Inf"), "has no GPU metrics"),
+        (vector(7), "vector entry"),
+        (vector("many"), "vector entry"),
+        (vector("7") | {"warnings": ["store a is down"]}, "answered in part"),
+        (WHOLE, "no vector"),
+    ],
+)
+def test_check_takes_nothing_for_granted(body, says):
+    with pytest.raises(SourceError, match=says):
+        source(answering(body)).check()
 
 
 def test_a_pod_name_is_data_never_a_pattern():
@@ -244,7 +287,7 @@ broken = st.fixed_dictionaries(
 well_formed = st.lists(st.tuples(st.integers(0, 4).map(at), garbage).map(list)).map(lambda some: matrix(*some))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(trees | broken | well_formed)
 def test_i1_garbage_is_unknown_or_an_error_never_idle(body):
     with contextlib.suppress(SourceError):

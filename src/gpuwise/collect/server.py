@@ -15,7 +15,7 @@ from gpuwise.collect.nvml import Nvml
 from gpuwise.collect.pod_resources import PodResources
 from gpuwise.collect.sampler import Sampler
 from gpuwise.collect.settings import ExporterSettings
-from gpuwise.model.errors import InputError
+from gpuwise.model.errors import DeviceError, InputError
 
 _log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
@@ -31,7 +31,7 @@ def run_exporter(settings: ExporterSettings, stop: threading.Event) -> None:
         stop: set by a signal handler.
 
     Raises:
-        DeviceError: there is no NVIDIA driver here.
+        DeviceError: there is no NVIDIA driver here, or sampling broke.
         InputError: the address cannot be listened on.
     """
     devices = Nvml(settings.nvml_library)
@@ -41,11 +41,14 @@ def run_exporter(settings: ExporterSettings, stop: threading.Event) -> None:
     with serving(sampler, node=settings.node, listen=settings.listen) as port:
         _log.info("serving /metrics on port %d", port)
         sampling.start()
-        stop.wait()
+        while sampling.is_alive() and not stop.wait(settings.interval_s):
+            pass
     sampling.join(timeout=settings.interval_s)
     # A sweep wedged in the driver must keep neither the process nor NVML's lock: the daemon thread dies with us.
     if not sampling.is_alive():
         devices.close()
+    if not stop.is_set():
+        raise DeviceError("sampling ended by itself", mend="see the traceback above; the exporter is to be restarted")
 
 
 @contextmanager

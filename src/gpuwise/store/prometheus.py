@@ -1,5 +1,6 @@
 """Usage as Prometheus has it: whichever exporter measured it, on one grid, in base units."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +88,7 @@ class PrometheusUsage:
         """
         with self._client() as client:
             found = client.instant(f"count by (__name__) ({_matching(_GPU_NAMES)})")
-        series = {labels.get("__name__", ""): int(count) for labels, count in found}
+        series = {labels.get("__name__", ""): int(count) for labels, count in found if 1 <= count < math.inf}
         families = frozenset(metric.family for metric in METRICS if series.get(metric.name))
         if not families:
             raise SourceError(

@@ -83,15 +83,17 @@ class PrometheusClient:
         transport: what carries the requests instead of the network, for tests.
 
     Raises:
-        InputError: the URL is none, or the certificates cannot be read.
+        InputError: the URL is none, the token cannot be sent, or the certificates cannot be read.
     """
 
     def __init__(self, settings: PrometheusSettings, *, transport: Transport | None = None) -> None:
         self._settings = settings
         self._shown = settings.shown_url
-        headers = {} if settings.bearer_token is None else {"Authorization": f"Bearer {settings.bearer_token}"}
         self._http = httpx.Client(
-            headers=headers, timeout=settings.timeout_s, verify=_trust(settings.ca_file), transport=transport
+            headers=_authorization(settings.bearer_token),
+            timeout=settings.timeout_s,
+            verify=_trust(settings.ca_file),
+            transport=transport,
         )
 
     def __enter__(self) -> Self:
@@ -138,7 +140,7 @@ class PrometheusClient:
         response = self._send(method, path, parameters)
         try:
             body = json.loads(response.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             self._refused_or_malformed(response, str(error), error)
         if response.status_code != httpx.codes.OK:
             self._refused_or_malformed(response, _error_text(body))
@@ -154,11 +156,13 @@ class PrometheusClient:
     def _send(self, method: str, path: str, parameters: dict[str, str]) -> httpx.Response:
         """One request; refused connections, 429 and 5xx are tried again."""
         url = f"{self._settings.url.rstrip('/')}/api/v1/{path}"
-        where = {"params": parameters} if method == "GET" else {"data": parameters}
+        in_url = method == "GET"
         for attempt in range(RETRIES + 1):
             last = attempt == RETRIES
             try:
-                response = self._http.request(method, url, **where)  # type: ignore[arg-type]  # one of two keywords
+                response = self._http.request(
+                    method, url, params=parameters if in_url else None, data=None if in_url else parameters
+                )
             except httpx.HTTPError as error:
                 if last or not isinstance(error, httpx.ConnectError):
                     raise SourceError(
@@ -204,7 +208,7 @@ class PrometheusClient:
             at_s = np.array([_time(at) for at, _ in pairs], dtype=np.float64)
             values = np.array([_number(value) for _, value in pairs], dtype=np.float64)
             return Series(_labels(entry), at_s, values)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             self._malformed(f"a matrix entry: {error}", error)
 
 
@@ -231,6 +235,16 @@ def _number(value: Any) -> float:
 def _error_text(body: Any) -> str:
     text = body.get("error") if isinstance(body, dict) else None
     return str(text or "no reason given")[:300]
+
+
+def _authorization(token: str | None) -> dict[str, str]:
+    """The header that shows the token; a file's last newline is no part of it."""
+    if token is None:
+        return {}
+    bare = token.strip()
+    if not bare or not bare.isascii() or not bare.isprintable():
+        raise InputError("the Prometheus token is empty or no plain text", mend="check --prometheus-token-file")
+    return {"Authorization": f"Bearer {bare}"}
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext | bool:
