@@ -7,7 +7,7 @@ from functools import partial
 from gpuwise.decide.decide import Decision, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Week, compile_report
+from gpuwise.finops import Period, compile_report
 from gpuwise.model.command import Command, Outcome
 from gpuwise.model.inventory import Inventory, Workload, WorkloadRef
 from gpuwise.model.ports import Enactor, Executor, InventorySource, Ledger, UsageSource
@@ -182,7 +182,7 @@ class Pipeline:
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
         """What a survey comes to in money, with what was done in its window."""
         window = survey.window
-        seen = Week(survey.inventory, survey.profiles, self.prices, window.start_s, window.end_s, now_s)
+        seen = Period(survey.inventory, survey.profiles, self.prices, window.start_s, window.end_s, now_s)
         return compile_report(
             seen,
             name=week,

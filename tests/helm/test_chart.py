@@ -84,7 +84,7 @@ def test_by_default_nothing_can_be_written(helm: Helm):
 
 
 def test_gpuwise_reads_the_configuration_that_the_chart_writes(rendered: Objects, tmp_path: Path):
-    (config,) = of_kind(rendered, "ConfigMap", named="prod-gpuwise")
+    (config,) = of_kind(rendered, "ConfigMap", "prod-gpuwise")
     file = tmp_path / "gpuwise.yaml"
     file.write_text(config["data"]["gpuwise.yaml"])
     found = load(file, {}, {})

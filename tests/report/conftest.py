@@ -116,9 +116,9 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         days=days,
         teams=teams,
         workloads=(
-            WorkloadCost(str(first), None, "H100-80GB", 1152.0, 1152.0, 7925.8, 7925.8),
-            WorkloadCost("robotics/Job/policy-distill", "robotics", "H100-80GB", 1152.0, 1008.0, 7925.8, 6935.0),
-            WorkloadCost("search/Deployment/odd-card", "search", None, 288.0, 288.0, None, None),
+            WorkloadCost(str(first), None, "H100-80GB", 1152.0, 1152.0, 0.0, 7925.8, 7925.8),
+            WorkloadCost("robotics/Job/policy-distill", "robotics", "H100-80GB", 1152.0, 1008.0, 0.04, 7925.8, 6935.0),
+            WorkloadCost("search/Deployment/odd-card", "search", None, 288.0, 288.0, None, None, None),
         ),
         recommendations=recommendations,
         holds=holds,

@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from prometheus_client.core import GaugeMetricFamily
 
-from gpuwise.finops import Week, compile_report
+from gpuwise.finops import Period, compile_report
 from gpuwise.model.codec import from_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import named
@@ -33,9 +33,9 @@ def report() -> WeeklyReport:
     nodes = {"h0": Node("h0", named("H100-80GB"), "H100", 8, {}, CapacityType.ON_DEMAND, None)}
     prices = PriceBook({("H100-80GB", CapacityType.ON_DEMAND): 6.88}, "test prices")
     now_s = MONDAY + 7 * 86_400
-    week = Week(Inventory(now_s, nodes, (), {}), {}, prices, MONDAY, now_s, now_s)
+    period = Period(Inventory(now_s, nodes, (), {}), {}, prices, MONDAY, now_s, now_s)
     hold = Hold(WorkloadRef("apps", "Deployment", "<b>web</b>", "u"), "idle", Reason.INSUFFICIENT_DATA, "too young")
-    return compile_report(week, recommendations=[], holds=[hold], actions=[], cluster="test")
+    return compile_report(period, name="2026-W47", recommendations=[], holds=[hold], actions=[], cluster="test")
 
 
 class OneGauge:

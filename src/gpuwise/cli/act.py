@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuwise.by_hand import find, tell
-from gpuwise.cli import format as written
 from gpuwise.cli.console import err, out, progress
 from gpuwise.cli.options import acting, connection
 from gpuwise.config import Config
@@ -20,6 +19,7 @@ from gpuwise.model.command import Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Run
+from gpuwise.report import wording as written
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import by_hand, loop
 

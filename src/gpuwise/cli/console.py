@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Off a terminal rich would squeeze tables into 80 columns; a log or a pager has more.
+_WIDTH_OFF_TERMINAL = 140
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL)
+err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH_OFF_TERMINAL)
 
 
 @contextmanager

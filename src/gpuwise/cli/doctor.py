@@ -52,7 +52,7 @@ def _ledger(config: Config) -> str:
 
 
 def _usage(config: Config) -> str:
-    return wiring.usage(config).check()
+    return wiring.usage(config).describe()
 
 
 def _inventory(config: Config) -> str:

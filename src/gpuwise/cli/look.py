@@ -7,7 +7,6 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from gpuwise.cli import format as written
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress
 from gpuwise.cli.options import acting, connection, scoring
@@ -19,6 +18,7 @@ from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Evidence, Hold, Recommendation
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Survey
+from gpuwise.report import wording as written
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import loop
 

@@ -1,6 +1,7 @@
 """Documents as tables, JSON, YAML, CSV or HTML."""
 
 import csv
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 
@@ -8,12 +9,12 @@ import yaml
 from rich.table import Table
 from rich.text import Text
 
-from gpuwise.cli import format as written
 from gpuwise.cli.console import out
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.recommendation import Hold, Recommendation
-from gpuwise.model.report import WeeklyReport
+from gpuwise.model.report import WeeklyReport, WorkloadCost
 from gpuwise.report import render_html
+from gpuwise.report import wording as written
 
 FORMATS = ("table", "json", "yaml", "csv", "html")
 _TOP = 15
@@ -53,7 +54,7 @@ def _headline(report: WeeklyReport) -> Text:
     share = wasted / bill.capacity_usd if bill.capacity_usd else 0.0
     text = Text()
     text.append(
-        f"{report.cluster}, {written.instant(report.start_s)} to {written.instant(report.end_s)}\n", style="dim"
+        f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim"
     )
     text.append(f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%})", style="bold")
     text.append(f": {written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
@@ -67,8 +68,11 @@ def _headline(report: WeeklyReport) -> Text:
 def recommendations(items: Sequence[Recommendation]) -> Table:
     """The dearest ones."""
     shown = Table(title=_title("Recommendations", len(items)), title_justify="left")
-    for name in ("ID", "Workload", "Owner", "Finding", "Do", "USD/month", "Risk"):
-        shown.add_column(name, justify="right" if name in ("USD/month", "Risk") else "left", overflow="fold")
+    shown.add_column("ID", no_wrap=True)
+    for name in ("Workload", "Owner", "Finding", "Do"):
+        shown.add_column(name, overflow="fold")
+    for name in ("USD/month", "Risk"):
+        shown.add_column(name, justify="right")
     for item in items[:_TOP]:
         owner = item.owner or "nobody"
         cells = (item.id, str(item.workload), owner, item.finding.value, written.change(item.change))
@@ -79,11 +83,14 @@ def recommendations(items: Sequence[Recommendation]) -> Table:
 def _workloads(report: WeeklyReport) -> Table:
     idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
     shown = Table(title=_title("Allocated but idle", len(idle)), title_justify="left")
-    for name in ("Workload", "Team", "GPU", "GPU-h held", "GPU-h idle", "USD idle"):
-        shown.add_column(name, justify="right" if name[-2:] in ("ld", "le") else "left", overflow="fold")
+    for name in ("Workload", "Team", "GPU"):
+        shown.add_column(name, overflow="fold")
+    for name in ("Held", "Idle", "Activity", "Cost of idle"):
+        shown.add_column(name, justify="right")
     for cost in idle[:_TOP]:
         cells = (cost.workload, cost.team or "nobody", cost.gpu_type or "mixed or unknown")
-        numbers = (written.hours(cost.allocated_gpu_h), written.hours(cost.idle_gpu_h), written.usd(cost.idle_usd))
+        used = written.gpu_hours(cost.allocated_gpu_h), written.gpu_hours(cost.idle_gpu_h)
+        numbers = (*used, written.percent(cost.activity_ratio), written.usd(cost.idle_usd))
         shown.add_row(*map(Text, cells), *map(Text, numbers))
     return shown
 
@@ -102,16 +109,7 @@ def _held(holds: Sequence[Hold]) -> Text:
 
 
 def _csv(report: WeeklyReport) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(("workload", "team", "gpu_type", "allocated_gpu_h", "idle_gpu_h", "cost_usd", "idle_usd"))
-    for cost in report.workloads:
-        row = (
-            cost.workload,
-            cost.team,
-            cost.gpu_type,
-            cost.allocated_gpu_h,
-            cost.idle_gpu_h,
-            cost.cost_usd,
-            cost.idle_usd,
-        )
-        writer.writerow(["" if value is None else value for value in row])
+    names = [field.name for field in dataclasses.fields(WorkloadCost)]
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(to_plain(cost) for cost in report.workloads)

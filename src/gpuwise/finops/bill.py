@@ -1,19 +1,19 @@
-"""The bill: capacity in three classes, in GPU time and in dollars, over the week and by day."""
+"""The bill: capacity in three classes, in GPU time and in dollars, over the period and by day."""
 
 from collections import defaultdict
 
-from gpuwise.finops.ledger import Held, Week, ledger
+from gpuwise.finops.accounts import Held, Period, accounts
 from gpuwise.model.report import Bill, FleetDay
 
 HOUR_S = 3600.0
 
 
-def bill(week: Week) -> Bill:
-    """GPU time and money of the week; the three classes sum to the capacity exactly, in time and in dollars."""
+def bill(period: Period) -> Bill:
+    """GPU time and money of the period; the three classes sum to the capacity exactly, in time and in dollars."""
     used = idle = unallocated = used_usd = idle_usd = unallocated_usd = unpriced = 0.0
-    for (_, pool), held in ledger(week).items():
+    for (_, pool), held in accounts(period).items():
         used, idle, unallocated = used + held.used, idle + held.idle, unallocated + held.unallocated
-        price = week.price(pool)
+        price = period.price(pool)
         if price is None:
             unpriced += held.capacity
             continue
@@ -33,10 +33,10 @@ def bill(week: Week) -> Bill:
     )
 
 
-def fleet_days(week: Week) -> tuple[FleetDay, ...]:
+def fleet_days(period: Period) -> tuple[FleetDay, ...]:
     """The same per measured day, in GPU-hours; the days sum to the bill."""
     days: defaultdict[int, list[Held]] = defaultdict(list)
-    for (day_s, _), held in ledger(week).items():
+    for (day_s, _), held in accounts(period).items():
         days[day_s].append(held)
     return tuple(_day(day_s, held) for day_s, held in sorted(days.items()))
 

@@ -1,9 +1,9 @@
-"""The weekly report, put together from the week, what is recommended and what was done."""
+"""The weekly report, put together from its period, what is recommended and what was done."""
 
 from collections.abc import Iterable, Sequence
 
 from gpuwise.finops.bill import bill, fleet_days
-from gpuwise.finops.ledger import Week
+from gpuwise.finops.accounts import Period
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.profile import UsageProfile
@@ -19,7 +19,7 @@ _THIN_COVERAGE = 0.9
 
 
 def compile_report(
-    week: Week,
+    period: Period,
     *,
     name: str | None,
     recommendations: Sequence[Recommendation],
@@ -30,32 +30,32 @@ def compile_report(
     """Put the weekly report together.
 
     Args:
-        week: inventory, profiles, prices and the week's bounds.
+        period: inventory, profiles, prices and the period's bounds.
         name: of the ISO week, "2026-W20"; None for another window.
         recommendations: those open now.
         holds: what was held back, and why.
-        actions: what was done in the week.
+        actions: what was done in the period.
         cluster: name of the fleet.
     """
-    workloads = cost_by_workload(week)
+    workloads = cost_by_workload(period)
     return WeeklyReport(
         schema=SCHEMA,
         week=name,
-        start_s=week.start_s,
-        end_s=week.end_s,
-        generated_s=week.now_s,
+        start_s=period.start_s,
+        end_s=period.end_s,
+        generated_s=period.now_s,
         cluster=cluster,
-        bill=bill(week),
-        days=fleet_days(week),
-        teams=cost_by_team(week, recommendations),
+        bill=bill(period),
+        days=fleet_days(period),
+        teams=cost_by_team(period, recommendations),
         workloads=workloads,
         recommendations=tuple(sorted(recommendations, key=lambda one: (-one.saving.usd_month, one.id))),
         holds=tuple(holds),
         actions=tuple(actions),
         predicted_usd_month=sum(recommendation.saving.usd_month for recommendation in recommendations),
         realised_usd_month=realised_usd_month(actions),
-        quality=_quality(week, workloads),
-        price_source=week.prices.source,
+        quality=_quality(period, workloads),
+        price_source=period.prices.source,
     )
 
 
@@ -73,16 +73,16 @@ def realised_usd_month(actions: Iterable[Action]) -> float:
     return sum(usd for command_id, usd in standing.items() if command_id not in undone)
 
 
-def _quality(week: Week, workloads: Sequence[WorkloadCost]) -> DataQuality:
-    profiles = [week.profiles[one.ref] for one in week.inventory.workloads if one.ref in week.profiles]
+def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
+    profiles = [period.profiles[one.ref] for one in period.inventory.workloads if one.ref in period.profiles]
     coverage = _coverage(profiles)
     unpriced = sum(cost.cost_usd is None for cost in workloads)
     return DataQuality(
-        workloads=len(week.inventory.workloads),
+        workloads=len(period.inventory.workloads),
         measured=sum(any(share > 0.0 for share in profile.coverage.values()) for profile in profiles),
         coverage=coverage,
         unpriced=unpriced,
-        notes=tuple(_notes(week, coverage)),
+        notes=tuple(_notes(period, coverage)),
     )
 
 
@@ -96,11 +96,12 @@ def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
     return covered / allocated if allocated > 0.0 else None
 
 
-def _notes(week: Week, coverage: float | None) -> Iterable[str]:
-    start_s, end_s = week.measured
-    if end_s - start_s < week.end_s - week.start_s:
-        yield f"Only {(end_s - start_s) / DAY_S:.1f} of {(week.end_s - week.start_s) / DAY_S:.0f} days were measured; the sums are of these."
+def _notes(period: Period, coverage: float | None) -> Iterable[str]:
+    start_s, end_s = period.measured
+    if end_s - start_s < period.end_s - period.start_s:
+        measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S
+        yield f"Only {measured:.1f} of {whole:.0f} days were measured; the sums are of these."
     if coverage is not None and coverage < _THIN_COVERAGE:
         yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
-    if any(node.capacity_type is None for node in week.inventory.nodes.values()):
+    if any(node.capacity_type is None for node in period.inventory.nodes.values()):
         yield "Nodes that no label calls spot or reserved are priced as on-demand."

@@ -4,23 +4,25 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from gpuwise.finops.bill import HOUR_S
-from gpuwise.finops.ledger import UNKNOWN_TYPE, Week, days_of, pool_shares
+from gpuwise.finops.accounts import UNKNOWN_TYPE, Period, days_of, pool_shares
 from gpuwise.model.inventory import Workload
+from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import TeamCost, WorkloadCost
+from gpuwise.model.signal import Signal
 
 
-def cost_by_workload(week: Week) -> tuple[WorkloadCost, ...]:
-    """What each workload held and left idle in the week, dearest idle first; those that held nothing are left out."""
-    costs = [cost for workload in week.inventory.workloads if (cost := _cost(week, workload)) is not None]
+def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
+    """What each workload held and left idle in the period, dearest idle first; those that held nothing are left out."""
+    costs = [cost for workload in period.inventory.workloads if (cost := _cost(period, workload)) is not None]
     return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload)))
 
 
-def cost_by_team(week: Week, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
+def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
     """The same by team, dearest first; dollars that are not known are left out of a team's sums."""
     members: defaultdict[str | None, list[WorkloadCost]] = defaultdict(list)
-    for cost in cost_by_workload(week):
+    for cost in cost_by_workload(period):
         members[cost.team].append(cost)
     savings: defaultdict[str | None, float] = defaultdict(float)
     for recommendation in recommendations:
@@ -41,35 +43,41 @@ def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> T
     )
 
 
-def _cost(week: Week, workload: Workload) -> WorkloadCost | None:
-    days = list(days_of(week, workload.ref))
+def _cost(period: Period, workload: Workload) -> WorkloadCost | None:
+    days = list(days_of(period, workload.ref))
     allocated_s, idle_s = sum(day[1] for day in days), sum(day[2] for day in days)
     if allocated_s <= 0.0:
         return None
-    price = _price(week, workload)
-    namespace = week.inventory.namespaces.get(workload.ref.namespace)
+    price = _price(period, workload)
+    namespace = period.inventory.namespaces.get(workload.ref.namespace)
     return WorkloadCost(
         workload=str(workload.ref),
         team=team_of(workload.labels, namespace.labels if namespace is not None else {}),
-        gpu_type=_gpu_type(week, workload),
+        gpu_type=_gpu_type(period, workload),
         allocated_gpu_h=allocated_s / HOUR_S,
         idle_gpu_h=idle_s / HOUR_S,
+        activity_ratio=_activity(period.profiles[workload.ref]),
         cost_usd=None if price is None else allocated_s / HOUR_S * price,
         idle_usd=None if price is None else idle_s / HOUR_S * price,
     )
 
 
-def _price(week: Week, workload: Workload) -> float | None:
+def _activity(profile: UsageProfile) -> float | None:
+    means = (profile.distributions[s].mean for s in (Signal.SM_ACTIVITY, Signal.GPU_UTIL) if s in profile.distributions)
+    return next((mean for mean in means if mean is not None), None)
+
+
+def _price(period: Period, workload: Workload) -> float | None:
     """Dollars per GPU and hour over the pools it lies on; None as soon as one of them has no price."""
     total = 0.0
-    for pool, share in pool_shares(week, workload).items():
-        price = week.price(pool)
+    for pool, share in pool_shares(period, workload).items():
+        price = period.price(pool)
         if price is None:
             return None
         total += share * price
     return total
 
 
-def _gpu_type(week: Week, workload: Workload) -> str | None:
-    types = set(week.profiles[workload.ref].allocated_gpu_s_by_type)
+def _gpu_type(period: Period, workload: Workload) -> str | None:
+    types = set(period.profiles[workload.ref].allocated_gpu_s_by_type)
     return types.pop() if len(types) == 1 and UNKNOWN_TYPE not in types else None

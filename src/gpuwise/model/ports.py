@@ -26,7 +26,7 @@ class UsageSource(Protocol):
         """
         ...
 
-    def check(self) -> str:
+    def describe(self) -> str:
         """Say in a sentence what can be read here now.
 
         Raises:

@@ -66,6 +66,7 @@ class WorkloadCost:
         gpu_type: canonical name of its cards, None if unknown or mixed.
         allocated_gpu_h: GPU-hours held.
         idle_gpu_h: of these, idle.
+        activity_ratio: mean SM activity, or GPU utilisation where only that is known; None if neither was sampled.
         cost_usd: price of what it held.
         idle_usd: price of the idle part.
     """
@@ -75,6 +76,7 @@ class WorkloadCost:
     gpu_type: str | None
     allocated_gpu_h: float
     idle_gpu_h: float
+    activity_ratio: float | None
     cost_usd: float | None
     idle_usd: float | None
 

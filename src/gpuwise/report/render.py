@@ -64,14 +64,14 @@ def render_json(report: WeeklyReport) -> str:
 
 
 def write_report(report: WeeklyReport, directory: Path) -> Paths:
-    """Write the three views side by side, named for the week.
+    """Write the three views side by side, named for the week if it is one.
 
     Args:
         report: what to write.
         directory: made if it is not there.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    stem = f"gpuwise-{report.week}"
+    stem = f"gpuwise-{report.week or 'report'}"
     paths = Paths(*(directory / f"{stem}.{suffix}" for suffix in ("html", "md", "json")))
     paths.html.write_text(render_html(report), encoding="utf-8")
     paths.markdown.write_text(render_markdown(report), encoding="utf-8")

@@ -139,16 +139,21 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f}{_NBSP}s"
 
 
+def period(report: WeeklyReport) -> str:
+    """The week's name, or the days of another window."""
+    return report.week or f"{day(report.start_s)} to {day(report.end_s - 1)}"
+
+
 def headline(report: WeeklyReport) -> str:
     """The subject line: it carries the number."""
     bill = report.bill
     if bill.idle_gpu_s <= 0:
-        return f"No GPU time stood idle in {report.week}"
+        return f"No GPU time stood idle in {period(report)}"
     of_bill = share(bill.idle_usd, bill.capacity_usd)
     if of_bill is None:
         of_time = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s))
-        return f"{gpu_hours(bill.idle_gpu_s / 3600)} stood idle in {report.week}: {of_time} of the capacity"
-    return f"{usd(bill.idle_usd)} of GPU time stood idle in {report.week}: {percent(of_bill)} of the bill"
+        return f"{gpu_hours(bill.idle_gpu_s / 3600)} stood idle in {period(report)}: {of_time} of the capacity"
+    return f"{usd(bill.idle_usd)} of GPU time stood idle in {period(report)}: {percent(of_bill)} of the bill"
 
 
 def status(value: OutcomeStatus | None) -> str:

@@ -97,6 +97,15 @@ class PrometheusUsage:
             )
         return SourceCheck(series, families)
 
+    def describe(self) -> str:
+        """Say in a sentence what can be read here now.
+
+        Raises:
+            SourceError: unreachable, refused, or without any GPU metric.
+        """
+        found = self.check()
+        return f"{sum(found.series.values())} GPU series from {', '.join(sorted(found.families))}"
+
     def _client(self) -> PrometheusClient:
         return PrometheusClient(self.settings, transport=self.transport)
 
@@ -108,6 +117,11 @@ class PrometheusUsage:
                 start_s=window.start_s,
                 end_s=window.end_s,
             )
+            if not present & _GPU_NAMES:
+                raise SourceError(
+                    f"Prometheus at {self.settings.shown_url} has no GPU metrics in the {window.seconds / 3600:.0f} h looked at",
+                    mend="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
+                )
             devices = gather(client, [metric for metric in METRICS if metric.name in present], pods, window)
             return _Answers(
                 devices,

@@ -166,11 +166,7 @@ class RecordedUsage:
         Raises:
             SourceError: the directory is none, or a file in it is corrupt or lacks a column.
         """
-        if not (self.directory / "usage").is_dir():
-            raise SourceError(
-                f"{self.directory} holds no recording: there is no directory 'usage' in it",
-                mend="make one with `gpuwise simulate`, or name the directory above 'usage'",
-            )
+        self._folder()
         files = {space: self._files(space) for space in {workload.ref.namespace for workload in workloads}}
         owners = {(other.ref.namespace, pod.name): other.ref for other in inventory.workloads for pod in other.pods}
         for workload in workloads:
@@ -183,6 +179,24 @@ class RecordedUsage:
                 if pod in live or (past.fullmatch(pod) and (space, pod) not in owners)
             ]
             yield _workload_series(workload, [_read_pod(path, window) for path in paths], window)
+
+    def describe(self) -> str:
+        """Say in a sentence what can be read here.
+
+        Raises:
+            SourceError: there is no recording.
+        """
+        files = sum(1 for path in self._folder().rglob("*") if path.name.endswith(_SUFFIXES))
+        return f"usage of {files} pods in {self.directory}"
+
+    def _folder(self) -> Path:
+        folder = self.directory / "usage"
+        if not folder.is_dir():
+            raise SourceError(
+                f"{self.directory} holds no recording: there is no directory 'usage' in it",
+                mend="make one with `gpuwise demo`, or name the directory above 'usage'",
+            )
+        return folder
 
     def _files(self, namespace: str) -> dict[str, Path]:
         folder = self.directory / "usage" / _checked(namespace)

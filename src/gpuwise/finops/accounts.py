@@ -29,15 +29,15 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class Week:
+class Period:
     """What money is counted from.
 
     Attributes:
         inventory: the fleet.
         profiles: usage by workload; a workload without one held nothing that is known.
         prices: what a GPU hour costs.
-        start_s: Monday 00:00 UTC.
-        end_s: the next Monday.
+        start_s: first second; of a week Monday 00:00 UTC.
+        end_s: first second after it.
         now_s: when the report is made; what lies after it has not happened.
     """
 
@@ -50,7 +50,7 @@ class Week:
 
     @property
     def measured(self) -> tuple[int, int]:
-        """The part of the week that profiles speak of; empty (start twice) where they speak of none of it."""
+        """The part of the period that profiles speak of; empty (start twice) where they speak of none of it."""
         windows = [profile.window for profile in self.profiles.values()]
         start_s = max(self.start_s, min((window.start_s for window in windows), default=self.start_s))
         end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
@@ -81,19 +81,19 @@ class Held:
         return self.used + self.idle + self.unallocated
 
 
-Ledger = Mapping[tuple[int, Pool], Held]
+Accounts = Mapping[tuple[int, Pool], Held]
 
 
-def ledger(week: Week) -> Ledger:
+def accounts(period: Period) -> Accounts:
     """GPU-seconds of each measured day and pool."""
     allocated: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     idle: defaultdict[tuple[int, Pool], float] = defaultdict(float)
-    for workload in week.inventory.workloads:
-        for pool, share in pool_shares(week, workload).items():
-            for day_s, held_s, idle_s in days_of(week, workload.ref):
+    for workload in period.inventory.workloads:
+        for pool, share in pool_shares(period, workload).items():
+            for day_s, held_s, idle_s in days_of(period, workload.ref):
                 allocated[day_s, pool] += held_s * share
                 idle[day_s, pool] += idle_s * share
-    capacity = {(day_s, pool): gpus * seconds for day_s, seconds in _days(week) for pool, gpus in _sizes(week).items()}
+    capacity = {(day_s, pool): gpus * seconds for day_s, seconds in _days(period) for pool, gpus in _sizes(period).items()}
     return {
         key: Held(
             used=allocated[key] - idle[key],
@@ -104,16 +104,16 @@ def ledger(week: Week) -> Ledger:
     }
 
 
-def pool_shares(week: Week, workload: Workload) -> dict[Pool, float]:
+def pool_shares(period: Period, workload: Workload) -> dict[Pool, float]:
     """How a workload's GPU-seconds lie on pools; the shares sum to 1, or there are none where it held nothing."""
-    profile = week.profiles.get(workload.ref)
+    profile = period.profiles.get(workload.ref)
     if profile is None or profile.allocated_gpu_s <= 0.0:
         return {}
     shares: defaultdict[Pool, float] = defaultdict(float)
     total = sum(profile.allocated_gpu_s_by_type.values())
     for name, seconds in profile.allocated_gpu_s_by_type.items():
         gpu_type = None if name == UNKNOWN_TYPE else name
-        for capacity_type, share in _capacity_shares(week.inventory, workload, gpu_type).items():
+        for capacity_type, share in _capacity_shares(period.inventory, workload, gpu_type).items():
             shares[Pool(gpu_type, capacity_type)] += share * seconds / total
     return dict(shares)
 
@@ -136,24 +136,24 @@ def _type_of(node: Node) -> str | None:
     return node.gpu_type.name if node.gpu_type is not None else None
 
 
-def days_of(week: Week, workload: WorkloadRef) -> Iterator[tuple[int, float, float]]:
+def days_of(period: Period, workload: WorkloadRef) -> Iterator[tuple[int, float, float]]:
     """Midnight, GPU-seconds held and of these idle, for each measured day of one workload."""
-    profile = week.profiles.get(workload)
-    start_s, end_s = week.measured
+    profile = period.profiles.get(workload)
+    start_s, end_s = period.measured
     for day in profile.days if profile is not None else ():
         if day.start_s + DAY_S > start_s and day.start_s < end_s:
             yield day.start_s, day.allocated_gpu_s, day.idle_gpu_s
 
 
-def _days(week: Week) -> Iterator[tuple[int, int]]:
+def _days(period: Period) -> Iterator[tuple[int, int]]:
     """Midnight and measured seconds of each day."""
-    start_s, end_s = week.measured
+    start_s, end_s = period.measured
     for day_s in range(start_s - start_s % DAY_S, end_s, DAY_S):
         yield day_s, min(day_s + DAY_S, end_s) - max(day_s, start_s)
 
 
-def _sizes(week: Week) -> Counter[Pool]:
+def _sizes(period: Period) -> Counter[Pool]:
     sizes: Counter[Pool] = Counter()
-    for node in week.inventory.nodes.values():
+    for node in period.inventory.nodes.values():
         sizes[Pool(_type_of(node), node.capacity_type)] += node.gpu_count
     return sizes
