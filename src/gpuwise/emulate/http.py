@@ -45,6 +45,12 @@ class HttpApi:
         with self._lock:
             return tuple(self._log)
 
+    def forget(self) -> None:
+        """Empty the log, and take back the failures that were ordered."""
+        self.faults.forget()
+        with self._lock:
+            self._log.clear()
+
     def application(self) -> Starlette:
         """The ASGI application."""
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]

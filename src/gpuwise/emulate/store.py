@@ -93,8 +93,16 @@ class ObjectStore:
                 metadata = {"namespace": "default"} | item["metadata"]
                 born = self._born(resource, item | {"metadata": metadata})
                 validate.check(resource, born)
-                self._put(resource, None, born)
+                key = _key(born)
+                self._put(resource, self._objects.get(resource, {}).get(key), born)
             self._found_namespaces()
+
+    def clear(self) -> None:
+        """Take everything away; the version goes on, so watchers see it all go."""
+        with self.lock:
+            for resource, kept in self._objects.items():
+                for item in list(kept.values()):
+                    self._put(resource, item, None)
 
     def create(
         self, resource: Resource, namespace: str, item: Object, *, manager: str, dry_run: bool = False
