@@ -69,7 +69,7 @@ class TestList:
 
 class TestErrors:
     def test_gone(self, cluster):
-        with pytest.raises(Gone, match='deployments.apps "nobody" not found'):
+        with pytest.raises(Gone, match=r'deployments.apps "nobody" not found'):
             cluster.get("/apis/apps/v1/namespaces/default/deployments/nobody")
 
     @pytest.mark.parametrize("metadata", [{"uid": "other"}, {"resourceVersion": "1"}])
@@ -79,7 +79,7 @@ class TestErrors:
         assert cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
 
     def test_refused_as_invalid(self, cluster):
-        with pytest.raises(ClusterError, match="spec.replicas: Invalid value: -1"):
+        with pytest.raises(ClusterError, match=r"spec.replicas: Invalid value: -1"):
             cluster.patch(DEPLOYMENT, {"spec": {"replicas": -1}}, content_type=MERGE)
 
     @pytest.mark.parametrize(("token", "code"), [(READER_TOKEN, 403), ("nobody", 401)])
@@ -171,13 +171,13 @@ class TestUnreachable:
 
 class TestKubeconfig:
     def test_missing(self, tmp_path):
-        with pytest.raises(InputError, match="there is no kubeconfig .*/nothing"):
+        with pytest.raises(InputError, match=r"there is no kubeconfig .*/nothing"):
             KubernetesCluster.connect(kubeconfig=tmp_path / "nothing", context=None)
 
     @pytest.mark.parametrize("text", ["", "[]", "a: b", "a: [", "\0", "clusters: 3\ncontexts: []\ncurrent-context: x"])
     def test_malformed(self, tmp_path, text):
         (tmp_path / "bad").write_text(text)
-        with pytest.raises(InputError, match="kubeconfig .*/bad"):
+        with pytest.raises(InputError, match=r"kubeconfig .*/bad"):
             KubernetesCluster.connect(kubeconfig=tmp_path / "bad", context=None)
 
     def test_an_unknown_context(self, kubeconfig):
