@@ -92,11 +92,8 @@ class TestOfACluster:
         asleep, _, train, ada, alone, cache = found.workloads
         assert (asleep.replicas, asleep.pods, asleep.request) == (0, (), GpuRequest("nvidia.com/gpu", 1))
         assert (train.workload_class, train.replicas) == (WorkloadClass.TRAINING, 1)
-        assert (ada.workload_class, ada.replicas, [one.name for one in ada.pods]) == (
-            WorkloadClass.NOTEBOOK,
-            1,
-            ["ada-0"],
-        )
+        assert (ada.workload_class, ada.replicas) == (WorkloadClass.NOTEBOOK, 1)
+        assert [one.name for one in ada.pods] == ["ada-0"]
         assert (alone.replicas, alone.request) == (None, GpuRequest("nvidia.com/mig-1g.10gb", 1))
         assert (cache.request, cache.disruptions_allowed) == (GpuRequest("nvidia.com/gpu", 2), None)
 
@@ -154,11 +151,8 @@ class TestOwners:
         top = made(deployment("llm"))
         one = owned({"kind": "ReplicaSet", "metadata": {"name": "llm-1", "namespace": "default"}, "spec": {}}, top)
         found = only(top, one, owned(pod("llm-1-a"), one))
-        assert (found.ref.kind, found.ref.uid, [one.name for one in found.pods]) == (
-            "Deployment",
-            "Deployment-llm",
-            ["llm-1-a"],
-        )
+        assert (found.ref.kind, found.ref.uid) == ("Deployment", "Deployment-llm")
+        assert [one.name for one in found.pods] == ["llm-1-a"]
 
     def test_an_owner_that_is_not_listed_is_known_by_its_reference(self):
         cluster = {"kind": "RayCluster", "metadata": {"name": "ray", "uid": "ray-1"}}
@@ -230,8 +224,8 @@ class TestWhatIsSaid:
         ("metadata", "expected"),
         [
             (
-                {"annotations": {"argocd.argoproj.io/tracking-id": "app:apps/Deployment"}},
-                ("ArgoCD/app:apps/Deployment",),
+                {"annotations": {"argocd.argoproj.io/tracking-id": "app:Deployment"}},
+                ("ArgoCD/app:Deployment",),
             ),
             ({"labels": {"argocd.argoproj.io/instance": "app"}}, ("ArgoCD/app",)),
             ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, ("Flux/apps",)),
@@ -250,10 +244,8 @@ class TestWhatIsSaid:
         assert only(llm, scaled | {"spec": other}).managed_by == ()
 
     def test_an_autoscaler_of_another_namespace(self):
-        assert (
-            only(made(deployment("llm")), autoscaler("h", kind="Deployment", target="llm", namespace="b")).managed_by
-            == ()
-        )
+        other = autoscaler("h", kind="Deployment", target="llm", namespace="b")
+        assert only(made(deployment("llm")), other).managed_by == ()
 
     @pytest.mark.parametrize(
         ("budgets", "expected"),
@@ -307,6 +299,7 @@ class TestRecordings:
             ('{"items": 3}', "is no Kubernetes List"),
             ('{"items": [{"kind": "Node"}]}', r"items\[0\]"),
             ('{"items": []}', "holds no Node"),
+            ('{"items": [{"kind": "Job", "metadata": {"name": "j", "uid": "u"}}]}', r"items\[0\].*creationTimestamp"),
             ('{"items": [{"kind": "Pod", "metadata": {"name": "p"}}]}', "holds no Node"),
         ],
     )
