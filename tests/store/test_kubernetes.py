@@ -297,17 +297,19 @@ class TestRecordings:
             ("{", "is no JSON"),
             ("[]", "is no Kubernetes List"),
             ('{"items": 3}', "is no Kubernetes List"),
-            ('{"items": [{"kind": "Node"}]}', r"items\[0\]"),
+            ('{"items": [{"kind": "Node"}]}', "items[0]"),
             ('{"items": []}', "holds no Node"),
-            ('{"items": [{"kind": "Job", "metadata": {"name": "j", "uid": "u"}}]}', r"items\[0\].*creationTimestamp"),
-            ('{"items": [{"kind": "Pod", "metadata": {"name": "p"}}]}', "holds no Node"),
+            ('{"items": [{"kind": "Job", "metadata": {"name": "j", "uid": "u"}}]}', "metadata.creationTimestamp"),
+            ('{"items": [{"kind": "Namespace", "metadata": {"name": "n"}}]}', "holds no Node"),
         ],
     )
     def test_what_is_none_says_so_and_names_the_file(self, tmp_path, text, said):
         path = tmp_path / "inventory.json"
         path.write_text(text)
-        with pytest.raises(InputError, match=f"inventory.json.*{said}|{said}.*inventory.json"):
+        with pytest.raises(InputError) as error:
             RecordedObjects(path)
+        assert said in str(error.value)
+        assert "inventory.json" in error.value.problem
 
     def test_a_missing_file(self, tmp_path):
         with pytest.raises(InputError, match=r"cannot read .*inventory.json: No such file"):
