@@ -108,6 +108,7 @@ class HttpApi:
             matches=self._api.matcher(target, query),
             version=None if version in ("", "0") else _number(version),
             timeout_s=float(query.get("timeoutSeconds") or _LONGEST_WATCH_S),
+            initial=query.get("sendInitialEvents") == "true",
             bookmarks=query.get("allowWatchBookmarks") == "true",
             closing=self._closing,
         )
@@ -124,6 +125,9 @@ async def _body(request: HttpRequest) -> Any:
     raw = await request.body()
     if not raw:
         return None
+    # client-go tries protobuf first and JSON after a 415.
+    if "json" not in request.headers.get("content-type", "json"):
+        raise ApiFailure(415, "the body of the request was in an unknown format: this server reads JSON")
     try:
         return json.loads(raw)
     except ValueError as error:
