@@ -457,6 +457,16 @@ class TestWatch:
         assert 0.5 < time.monotonic() - start < 10
 
     @pytest.mark.emulator_only
+    def test_the_end_of_what_was_there_is_marked(self, core, namespace):
+        """As client-go's watch-list asks since 1.35; servers before 1.32 answer 422."""
+        core.create_namespaced_config_map(namespace, configmap("one"))
+        options = {"send_initial_events": True, "resource_version_match": "NotOlderThan", "allow_watch_bookmarks": True}
+        stream = watch.Watch().stream(core.list_namespaced_config_map, namespace, timeout_seconds=1, **options)
+        events = [(event["type"], event["raw_object"]["metadata"].get("annotations", {})) for event in stream]
+        assert events[0][0] == "ADDED"
+        assert ("BOOKMARK", {"k8s.io/initial-events-end": "true"}) in events
+
+    @pytest.mark.emulator_only
     def test_a_version_too_old_is_410(self, core, namespace, emulator):
         start = core.list_namespaced_config_map(namespace).metadata.resource_version
         core.create_namespaced_config_map(namespace, configmap("one"))

@@ -16,7 +16,7 @@ class Resource:
         plural: the path segment.
         kind: the object's kind.
         namespaced: lives in a namespace.
-        subresources: of status, scale, eviction and binding.
+        subresources: of status, scale and eviction.
         builtin: compiled into a real API server; custom resources take no strategic-merge patch and keep apiVersion and
             kind on the items of a list.
         short: what people type for it.
@@ -46,7 +46,7 @@ NONE: frozenset[str] = frozenset()
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, short="ns")
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False, short="no")
-PODS = Resource("", "v1", "pods", "Pod", subresources=frozenset({"status", "eviction", "binding"}), short="po")
+PODS = Resource("", "v1", "pods", "Pod", subresources=frozenset({"status", "eviction"}), short="po")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", subresources=SCALE, short="deploy")
 STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet", subresources=SCALE, short="sts")
 REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet", subresources=SCALE, short="rs")
