@@ -57,7 +57,8 @@ def _resources(version: str, rows: list[Resource]) -> Object | None:
 
 
 def _entry(row: Resource, part: str) -> Object:
-    return {
+    names = {"shortNames": [row.short]} if row.short and not part else {}
+    return names | {
         "name": row.plural + part,
         "singularName": "" if part else row.kind.lower(),
         "namespaced": row.namespaced,

@@ -42,6 +42,11 @@ class Faults:
         with self._lock:
             self._orders.append(fault)
 
+    def forget(self) -> None:
+        """Take all of them back."""
+        with self._lock:
+            self._orders.clear()
+
     def take(self, verb: str, path: str, *, done: bool) -> None:
         """Fail if this request's turn has come.
 

@@ -45,6 +45,12 @@ class HttpApi:
         with self._lock:
             return tuple(self._log)
 
+    def forget(self) -> None:
+        """Empty the log, and take back the failures that were ordered."""
+        self.faults.forget()
+        with self._lock:
+            self._log.clear()
+
     def application(self) -> Starlette:
         """The ASGI application."""
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -102,6 +108,7 @@ class HttpApi:
             matches=self._api.matcher(target, query),
             version=None if version in ("", "0") else _number(version),
             timeout_s=float(query.get("timeoutSeconds") or _LONGEST_WATCH_S),
+            initial=query.get("sendInitialEvents") == "true",
             bookmarks=query.get("allowWatchBookmarks") == "true",
             closing=self._closing,
         )
@@ -118,6 +125,9 @@ async def _body(request: HttpRequest) -> Any:
     raw = await request.body()
     if not raw:
         return None
+    # client-go tries protobuf first and JSON after a 415.
+    if "json" not in request.headers.get("content-type", "json"):
+        raise ApiFailure(415, "the body of the request was in an unknown format: this server reads JSON")
     try:
         return json.loads(raw)
     except ValueError as error:

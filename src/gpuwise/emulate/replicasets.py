@@ -18,7 +18,7 @@ def run_replicasets(store: ObjectStore) -> None:
         for _ in range(missing):
             pod = make_pod(store, REPLICASETS, one, name=f"{one['metadata']['name']}-", labels={})
             active.append(store.create(PODS, pod["metadata"]["namespace"], pod, manager=CONTROLLERS))
-        for pod in sorted(active, key=_first_to_go)[: max(0, -missing)]:
+        for pod in sorted(active, key=_first_to_go)[:-missing] if missing < 0 else []:
             store.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
             active.remove(pod)
         _report(store, one, active)

@@ -16,9 +16,10 @@ class Resource:
         plural: the path segment.
         kind: the object's kind.
         namespaced: lives in a namespace.
-        subresources: of status, scale, eviction and binding.
+        subresources: of status, scale and eviction.
         builtin: compiled into a real API server; custom resources take no strategic-merge patch and keep apiVersion and
             kind on the items of a list.
+        short: what people type for it.
     """
 
     group: str
@@ -28,6 +29,7 @@ class Resource:
     namespaced: bool = True
     subresources: frozenset[str] = STATUS
     builtin: bool = True
+    short: str = ""
 
     @property
     def api_version(self) -> str:
@@ -42,27 +44,27 @@ class Resource:
 
 NONE: frozenset[str] = frozenset()
 
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
-NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
-PODS = Resource("", "v1", "pods", "Pod", subresources=frozenset({"status", "eviction", "binding"}))
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", subresources=SCALE)
-STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet", subresources=SCALE)
-REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet", subresources=SCALE)
-DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet")
+NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, short="ns")
+NODES = Resource("", "v1", "nodes", "Node", namespaced=False, short="no")
+PODS = Resource("", "v1", "pods", "Pod", subresources=frozenset({"status", "eviction"}), short="po")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", subresources=SCALE, short="deploy")
+STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet", subresources=SCALE, short="sts")
+REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet", subresources=SCALE, short="rs")
+DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet", short="ds")
 JOBS = Resource("batch", "v1", "jobs", "Job")
-CRONJOBS = Resource("batch", "v1", "cronjobs", "CronJob")
-PDBS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
-HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+CRONJOBS = Resource("batch", "v1", "cronjobs", "CronJob", short="cj")
+PDBS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short="pdb")
+HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short="hpa")
 NOTEBOOKS = Resource("kubeflow.org", "v1", "notebooks", "Notebook", builtin=False)
 
 RESOURCES: tuple[Resource, ...] = (
     NAMESPACES,
     NODES,
     PODS,
-    Resource("", "v1", "configmaps", "ConfigMap", subresources=NONE),
-    Resource("", "v1", "events", "Event", subresources=NONE),
-    Resource("", "v1", "services", "Service"),
-    Resource("", "v1", "serviceaccounts", "ServiceAccount", subresources=NONE),
+    Resource("", "v1", "configmaps", "ConfigMap", subresources=NONE, short="cm"),
+    Resource("", "v1", "events", "Event", subresources=NONE, short="ev"),
+    Resource("", "v1", "services", "Service", short="svc"),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount", subresources=NONE, short="sa"),
     DEPLOYMENTS,
     STATEFULSETS,
     REPLICASETS,

@@ -96,6 +96,19 @@ class KubernetesEmulator:
         """
         self._loop.settle(timeout_s)
 
+    def load(self, *objects: Object) -> None:
+        """Put objects as they are, with their status: what is not asked for over HTTP."""
+        self._store.load(objects)
+
+    def reset(self, objects: Iterable[Object] = ()) -> None:
+        """Begin again with another past and an empty log of requests; the version goes on."""
+        with self._store.lock:
+            self._store.clear()
+            self._store.load(objects)
+            adopt_loaded(self._store)
+        self.settle()
+        self._http.forget()
+
     def compact(self) -> None:
         """Forget history and half-read lists: older watches and continue tokens get 410 from now on."""
         with self._store.lock:

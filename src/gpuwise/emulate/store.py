@@ -8,15 +8,22 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from gpuwise.emulate import validate
 from gpuwise.emulate.defaults import with_defaults
 from gpuwise.emulate.history import Event, History
 from gpuwise.emulate.immutable import check_update
+from gpuwise.emulate.lifecycle import (
+    carried_over,
+    check_preconditions,
+    half,
+    name_suffix,
+    namespace_named,
+    orphans,
+)
 from gpuwise.emulate.managed import with_manager
-from gpuwise.emulate.resources import BY_KIND, JOBS, NAMESPACES, PODS, Resource
-from gpuwise.emulate.status import ApiFailure, Object, already_exists, conflict, not_found, stale
+from gpuwise.emulate.resources import BY_KIND, NAMESPACES, PODS, Resource
+from gpuwise.emulate.status import ApiFailure, Object, already_exists, not_found, stale
 
 Key = tuple[str, str]
 Change = Callable[[Object], Object]
@@ -37,7 +44,7 @@ class ObjectStore:
         self._clock = clock
         self._objects: dict[Resource, dict[Key, Object]] = {}
         self._version = 1
-        self._suffix = itertools.count(1)
+        self._names = itertools.count(1)
         self._listeners: list[Callable[[], None]] = []
 
     @property
@@ -93,8 +100,16 @@ class ObjectStore:
                 metadata = {"namespace": "default"} | item["metadata"]
                 born = self._born(resource, item | {"metadata": metadata})
                 validate.check(resource, born)
-                self._put(resource, None, born)
+                key = _key(born)
+                self._put(resource, self._objects.get(resource, {}).get(key), born)
             self._found_namespaces()
+
+    def clear(self) -> None:
+        """Take everything away; the version goes on, so watchers see it all go."""
+        with self.lock:
+            for resource, kept in self._objects.items():
+                for item in list(kept.values()):
+                    self._put(resource, item, None)
 
     def create(
         self, resource: Resource, namespace: str, item: Object, *, manager: str, dry_run: bool = False
@@ -155,11 +170,11 @@ class ObjectStore:
                 != old["metadata"]["resourceVersion"]
             ):
                 raise stale(resource, name)
-            new = self._half(resource, old, wanted | {"metadata": metadata}, subresource)
+            new = half(resource, old, wanted | {"metadata": metadata}, subresource)
             if subresource != "status":
                 check_update(resource, old, new)
                 validate.check(resource, new)
-            new = self._next(resource, old, with_defaults(resource, new))
+            new = carried_over(resource, old, with_defaults(resource, new))
             if new == old:
                 return old
             new = with_manager(new, manager=manager, subresource=subresource, now=self.now())
@@ -176,10 +191,10 @@ class ObjectStore:
         options = options or {}
         with self.lock:
             old = self.get(resource, namespace, name)
-            self._preconditions(resource, old, options.get("preconditions") or {})
+            check_preconditions(resource, old, options.get("preconditions") or {})
             if dry_run:
                 return old
-            if self._orphans(resource, options):
+            if orphans(resource, options):
                 self._release(old["metadata"]["uid"])
             graceful = resource is PODS and (old.get("spec") or {}).get("nodeName")
             waits = graceful and options.get("gracePeriodSeconds") != 0
@@ -204,13 +219,8 @@ class ObjectStore:
             self._put(PODS, pod, pod | {"spec": pod["spec"] | {"nodeName": node}, "status": status})
 
     def suffix(self) -> str:
-        """Five characters that no other name in this store ends with, in the alphabet of generated names."""
-        # Alphabet: k8s.io/apimachinery/pkg/util/rand, without vowels and look-alikes; 5 digits of base 27.
-        alphabet, number, text = "bcdfghjklmnpqrstvwxz2456789", next(self._suffix) * 7_654_321, ""
-        for _ in range(5):
-            number, digit = divmod(number, len(alphabet))
-            text += alphabet[digit]
-        return text
+        """Five characters that no other name in this store ends with."""
+        return name_suffix(next(self._names))
 
     def _found_namespaces(self) -> None:
         """Every object that was loaded has its namespace; default and kube-system are in every cluster."""
@@ -234,45 +244,6 @@ class ObjectStore:
         if not resource.namespaced:
             metadata.pop("namespace", None)
         return with_defaults(resource, item | {"metadata": metadata})
-
-    def _half(self, resource: Resource, old: Object, wanted: Object, subresource: str) -> Object:
-        if subresource == "status":
-            return old | {"status": wanted.get("status", {})}
-        new = wanted | {"apiVersion": old["apiVersion"], "kind": old["kind"]}
-        if "status" in resource.subresources:
-            new.pop("status", None)
-            if "status" in old:
-                new["status"] = old["status"]
-        return new
-
-    def _next(self, resource: Resource, old: Object, new: Object) -> Object:
-        kept = {
-            field: old["metadata"][field]
-            for field in ("uid", "namespace", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp")
-            if field in old["metadata"]
-        }
-        metadata = new["metadata"] | kept
-        if "managedFields" in old["metadata"]:
-            metadata["managedFields"] = old["metadata"]["managedFields"]
-        if resource is not PODS:
-            metadata["generation"] = kept.get("generation", 0) + (old.get("spec") != new.get("spec"))
-        if "spec" not in new:
-            metadata.pop("generation", None)
-        return new | {"metadata": metadata}
-
-    def _preconditions(self, resource: Resource, old: Object, wanted: dict[str, Any]) -> None:
-        for field in ("uid", "resourceVersion"):
-            have = old["metadata"][field]
-            if wanted.get(field, have) != have:
-                why = f"Precondition failed: {field} in precondition: {wanted[field]}, in object meta: {have}"
-                raise conflict(resource, old["metadata"]["name"], why)
-
-    def _orphans(self, resource: Resource, options: Object) -> bool:
-        # batch/v1 Jobs orphan their pods unless told otherwise: jobStrategy.DefaultGarbageCollectionPolicy.
-        policy = options.get("propagationPolicy")
-        if options.get("orphanDependents") is True or policy == "Orphan":
-            return True
-        return resource is JOBS and policy is None and options.get("orphanDependents") is None
 
     def _release(self, uid: str) -> None:
         for resource, kept in self._objects.items():
@@ -309,11 +280,6 @@ class ObjectStore:
             answer = new if new is not None else old
             assert answer is not None
             return answer
-
-
-def namespace_named(name: str) -> Object:
-    """A bare Namespace."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": ["kubernetes"]}}
 
 
 def _key(item: Object) -> Key:

@@ -21,6 +21,7 @@ class Watch:
         matches: which of its objects.
         version: from where on, None to start with what is there.
         timeout_s: when the server ends it.
+        initial: say when all that was there has been told.
         bookmarks: say at the end how far it came.
         closing: the server is going away.
     """
@@ -30,6 +31,7 @@ class Watch:
     matches: Callable[[Object], bool]
     version: int | None
     timeout_s: float
+    initial: bool
     bookmarks: bool
     closing: Callable[[], bool]
 
@@ -51,6 +53,8 @@ class Watch:
         version, present = self._start()
         for item in present:
             yield _line("ADDED", item)
+        if self.initial:
+            yield _line("BOOKMARK", self._bookmark(version, {"k8s.io/initial-events-end": "true"}))
         while not self.closing():
             wake.clear()
             try:
@@ -69,19 +73,19 @@ class Watch:
             except TimeoutError:
                 break
         if self.bookmarks:
-            yield _line("BOOKMARK", self._bookmark(version))
+            yield _line("BOOKMARK", self._bookmark(version, {}))
 
     def _start(self) -> tuple[int, list[Object]]:
-        if self.version is not None:
+        if self.version is not None and not self.initial:
             return self.version, []
         with self.store.lock:
             return self.store.version, [item for item in self.store.all(self.resource) if self.matches(item)]
 
-    def _bookmark(self, version: int) -> Object:
+    def _bookmark(self, version: int, annotations: Object) -> Object:
         return {
             "kind": self.resource.kind,
             "apiVersion": self.resource.api_version,
-            "metadata": {"resourceVersion": str(version)},
+            "metadata": {"resourceVersion": str(version), "annotations": annotations},
         }
 
 

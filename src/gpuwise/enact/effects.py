@@ -46,6 +46,6 @@ def plan_effect(item: Object, command: Command, now_s: int) -> Effect | Refusal:
             wanted = plan_spot(kind, item)
     if isinstance(wanted, Refusal):
         return wanted
-    touched = dict.fromkeys(wanted.touched) | {MARK: None}
-    post = image_of(item, {at: None for at in wanted.touched if at not in wanted.removed}) | wanted.values
-    return Effect(image_of(item, touched), post | {MARK: command.id})
+    pre = image_of(item, dict.fromkeys([*wanted.touched, MARK]))
+    kept = {at: value for at, value in pre.items() if at not in wanted.removed}
+    return Effect(pre, kept | dict(wanted.values) | {MARK: command.id})

@@ -118,9 +118,7 @@ class KubernetesEnactor:
         if not self._ledger.record_intent(intent, limit=limit, per_s=per_s):
             detail = f"{limit} actions in {per_s} s are all that is allowed"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        outcome = self._write(intent, prepared.item, now_s)
-        self._ledger.record_outcome(outcome)
-        return outcome
+        return self._remember(self._write(intent, prepared.item, now_s))
 
     def _write(self, intent: Intent, item: Object, now_s: int) -> Outcome:
         command = intent.command
@@ -164,11 +162,9 @@ class KubernetesEnactor:
 
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
-            outcome = self._look(intent, now_s)
+            return self._remember(self._look(intent, now_s))
         except ClusterError:  # it stays open: the next start asks again
             return None
-        self._ledger.record_outcome(outcome)
-        return outcome
 
     def _look(self, intent: Intent, now_s: int) -> Outcome:
         """Tell from the target alone whether an intent took effect: our mark was written with it, in one patch."""
@@ -212,7 +208,8 @@ class KubernetesEnactor:
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _remember(self, outcome: Outcome) -> Outcome:
-        self._ledger.record_outcome(outcome)
+        if not self._settings.dry_run:
+            self._ledger.record_outcome(outcome)
         return outcome
 
     def _patch(self, intent: Intent, item: Object, old: dict[str, object], new: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from gpuwise.model.errors import Gone, InputError
 from gpuwise.model.ports import Object
 from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.store.kubernetes_workloads import TOPS
 
 _HOW = "write one with `kubectl get nodes,namespaces,pods,deployments,statefulsets,replicasets,jobs,pdb,hpa -A -o json`"
 _KINDS = {path: kind for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items()}
@@ -70,9 +71,17 @@ def _read(path: Path) -> Objects:
     if not isinstance(items, list):
         raise InputError(f"{path} is no Kubernetes List", mend=_HOW)
     for at, item in enumerate(items):
-        if not isinstance(item, dict) or "kind" not in item or "name" not in (item.get("metadata") or {}):
-            raise InputError(f"items[{at}] of {path} is no Kubernetes object", mend=_HOW)
+        _check(item, f"items[{at}] of {path}")
     # A fleet without a node is a recording that was cut short, not an empty fleet (safety story 15).
     if not any(item["kind"] == "Node" for item in items):
         raise InputError(f"{path} holds no Node", mend=_HOW)
     return items
+
+
+def _check(item: Any, where: str) -> None:
+    metadata = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(metadata, dict) or "kind" not in item or "name" not in metadata:
+        raise InputError(f"{where} is no Kubernetes object", mend=_HOW)
+    for field in ("uid", "creationTimestamp"):
+        if item["kind"] in (*TOPS, "Pod") and field not in metadata:
+            raise InputError(f"{where} has no metadata.{field}", mend=_HOW)

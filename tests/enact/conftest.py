@@ -1,0 +1,122 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+
+from gpuwise.cluster import KubernetesCluster
+from gpuwise.emulate import KubernetesEmulator
+from gpuwise.emulate.objects import node
+from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.model.command import Command
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.recommendation import ScaleTo
+
+# A busy machine is no failed law: the default deadline of 200 ms an example is off.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
+NOW_S = 1_795_000_000
+PATHS = {
+    "Deployment": "/apis/apps/v1/namespaces/{}/deployments/{}",
+    "StatefulSet": "/apis/apps/v1/namespaces/{}/statefulsets/{}",
+    "Job": "/apis/batch/v1/namespaces/{}/jobs/{}",
+    "Notebook": "/apis/kubeflow.org/v1/namespaces/{}/notebooks/{}",
+    "Pod": "/api/v1/namespaces/{}/pods/{}",
+}
+
+
+class MemoryLedger:
+    """The Ledger port in memory: a sliding budget, an intent once."""
+
+    def __init__(self):
+        self.written_intents = []
+        self.written_outcomes = []
+
+    def record_run(self, now_s, recommendations, holds):
+        raise AssertionError("the enactor records no runs")
+
+    def record_intent(self, intent, *, limit, per_s):
+        assert self.intent(intent.command.id) is None, "an intent is written once"
+        if sum(earlier.at_s > intent.at_s - per_s for earlier in self.written_intents) >= limit:
+            return False
+        self.written_intents.append(intent)
+        return True
+
+    def record_outcome(self, outcome):
+        self.written_outcomes.append(outcome)
+
+    def intent(self, command_id):
+        return next((one for one in self.written_intents if one.command.id == command_id), None)
+
+    def intents(self, *, since_s=0):
+        return [one for one in self.written_intents if one.at_s >= since_s]
+
+    def outcomes(self, *, since_s=0):
+        return [one for one in self.written_outcomes if one.at_s >= since_s]
+
+
+class Stage:
+    """An emulated cluster with one enactor, and short words for what tests do to them."""
+
+    def __init__(self, api, cluster):
+        self.api = api
+        self.cluster = cluster
+        self.ledger = MemoryLedger()
+        self.settings = EnactSettings()
+        self._ids = itertools.count()
+
+    def add(self, *objects):
+        self.api.load(*objects)
+        self.api.settle()
+
+    def enactor(self, **settings):
+        return KubernetesEnactor(self.cluster, self.ledger, replace(self.settings, **settings))
+
+    def get(self, kind, name, namespace="default"):
+        return self.cluster.get(PATHS[kind].format(namespace, name))
+
+    def patch(self, kind, name, body, namespace="default"):
+        path = PATHS[kind].format(namespace, name)
+        self.cluster.patch(path, body, content_type="application/merge-patch+json")
+        self.api.settle()
+
+    def pods(self, app, namespace="default"):
+        self.api.settle()
+        return self.cluster.list(f"/api/v1/namespaces/{namespace}/pods", label_selector=f"app={app}")
+
+    def command(self, kind, name, change=None, *, namespace="default", actor="policy", uid=None):
+        uid = uid or self.get(kind, name, namespace)["metadata"]["uid"]
+        number = f"{next(self._ids):010x}"
+        ref = WorkloadRef(namespace, kind, name, uid)
+        return Command(f"a-{number}", f"r-{number}", ref, change or ScaleTo(0), actor)
+
+    def enact(self, *commands, now_s=NOW_S, **settings):
+        outcomes = self.enactor(**settings).enact(commands, now_s)
+        self.api.settle()
+        return outcomes[0] if len(commands) == 1 else outcomes
+
+    def undo(self, command, now_s=NOW_S + 60, **settings):
+        outcome = self.enactor(**settings).undo(command.id, now_s)
+        self.api.settle()
+        return outcome
+
+    @property
+    def mutations(self):
+        return [one for one in self.api.requests if one.verb not in ("get", "list", "watch") and not one.dry_run]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with KubernetesEmulator([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)]) as api:
+        kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+            yield api, cluster
+
+
+@pytest.fixture
+def stage(running):
+    """A clean cluster for each test: the server is kept, what was in the namespaces goes."""
+    api, cluster = running
+    api.reset([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)])
+    return Stage(api, cluster)

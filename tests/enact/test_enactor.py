@@ -1,0 +1,547 @@
+"""The enactor against the emulated API: each safety story that it answers is a test of its name."""
+
+import pytest
+
+from gpuwise.cluster import KubernetesCluster
+from gpuwise.emulate import READER_TOKEN
+from gpuwise.emulate.objects import autoscaler, budget, deployment, job, notebook, pod, pod_spec, statefulset
+from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.errors import ClusterError, InputError
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
+from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
+
+NOW_S = 1_795_000_000
+WHOLE = GpuRequest("nvidia.com/gpu", 1)
+SLICE = GpuRequest("nvidia.com/mig-1g.10gb", 1)
+
+
+def refused(outcome):
+    return outcome.status, outcome.reason
+
+
+NOT_APPLIED = OutcomeStatus.NOT_APPLIED
+
+
+class TestScaleToZero:
+    @pytest.mark.parametrize("make", [deployment, statefulset])
+    def test_pods_go_and_come_back(self, stage, make):
+        stage.add(make("llm", replicas=3))
+        kind = make("x")["kind"]
+        assert len(stage.pods("llm")) == 3
+        command = stage.command(kind, "llm")
+
+        outcome = stage.enact(command)
+
+        assert outcome.status is OutcomeStatus.APPLIED
+        assert "/spec/replicas: 3 -> 0" in outcome.detail
+        assert stage.pods("llm") == []
+        assert stage.get(kind, "llm")["metadata"]["annotations"][ACTION_ID] == command.id
+
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert len(stage.pods("llm")) == 3
+        assert ACTION_ID not in stage.get(kind, "llm")["metadata"].get("annotations", {})
+
+    def test_a_job_is_suspended_and_resumed(self, stage):
+        stage.add(job("train", parallelism=2))
+        assert len(stage.get("Job", "train")["status"]) > 0
+        command = stage.command("Job", "train")
+        assert stage.enact(command).status is OutcomeStatus.APPLIED
+        assert "active" not in stage.get("Job", "train")["status"]
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert stage.get("Job", "train")["status"]["active"] == 2
+
+    def test_a_notebook_is_stopped_by_kubeflows_own_mark(self, stage):
+        stage.add(notebook("ada"))
+        assert stage.get("Pod", "ada-0")["status"]["phase"] == "Running"
+        command = stage.command("Notebook", "ada")
+        assert stage.enact(command).status is OutcomeStatus.APPLIED
+        stopped = stage.get("Notebook", "ada")["metadata"]["annotations"]["kubeflow-resource-stopped"]
+        assert stopped == "2026-11-18T11:06:40Z"
+        assert stage.get("StatefulSet", "ada")["spec"]["replicas"] == 0
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert stage.get("Pod", "ada-0")["status"]["phase"] == "Running"
+
+    @pytest.mark.parametrize(("have", "wanted"), [(2, 2), (2, 5)])
+    def test_incident_gokubedownscaler_456_a_shrink_never_increases(self, stage, have, wanted):
+        stage.add(deployment("llm", replicas=have))
+        outcome = stage.enact(stage.command("Deployment", "llm", ScaleTo(wanted)))
+        assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
+        assert stage.mutations == []
+
+    def test_what_is_stopped_is_left_alone(self, stage):
+        stage.add(deployment("llm", replicas=0))
+        outcome = stage.enact(stage.command("Deployment", "llm", ScaleTo(0)))
+        assert refused(outcome) == (NOT_APPLIED, Reason.ALREADY_STOPPED)
+
+    def test_a_bare_pod_is_not_scaled(self, stage):
+        stage.add(pod("alone"))
+        outcome = stage.enact(stage.command("Pod", "alone"))
+        assert refused(outcome) == (NOT_APPLIED, Reason.KIND_NOT_SUPPORTED)
+
+
+class TestProtectionsAtEffectTime:
+    """I10: the command was made before; the protection came after."""
+
+    @pytest.mark.parametrize(
+        ("annotation", "value", "reason"),
+        [
+            (DO_NOT_DISRUPT, "true", Reason.PROTECTED),
+            (KARPENTER_DO_NOT_DISRUPT, "true", Reason.PROTECTED),
+            (SAFE_TO_EVICT, "false", Reason.PROTECTED),
+            (DO_NOT_DISRUPT, "True", Reason.UNREADABLE_POLICY),
+            (DO_NOT_DISRUPT, "yes", Reason.UNREADABLE_POLICY),
+            (MODE, "off", Reason.MODE_OFF),
+            (MODE, "recommend", Reason.RECOMMEND_ONLY),
+            (MODE, "approve", Reason.NEEDS_APPROVAL),
+            (MODE, "Enforce", Reason.UNREADABLE_POLICY),
+        ],
+    )
+    def test_incident_karpenter_1167_on_the_workload(self, stage, annotation, value, reason):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.patch("Deployment", "llm", {"metadata": {"annotations": {annotation: value}}})
+        self.nothing_is_done(stage, command, reason)
+
+    def test_incident_karpenter_1167_on_one_pod(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        name = stage.pods("llm")[1]["metadata"]["name"]
+        stage.patch("Pod", name, {"metadata": {"annotations": {KARPENTER_DO_NOT_DISRUPT: "true"}}})
+        self.nothing_is_done(stage, command, Reason.PROTECTED)
+
+    def test_on_the_namespace(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        body = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
+        stage.cluster.patch("/api/v1/namespaces/default", body, content_type="application/merge-patch+json")
+        self.nothing_is_done(stage, command, Reason.PROTECTED)
+
+    def test_the_workloads_mode_beats_the_namespaces(self, stage):
+        stage.add(deployment("llm", replicas=2, labels={MODE: "enforce"}))
+        body = {"metadata": {"labels": {MODE: "off"}}}
+        stage.cluster.patch("/api/v1/namespaces/default", body, content_type="application/merge-patch+json")
+        assert stage.enact(stage.command("Deployment", "llm")).status is OutcomeStatus.APPLIED
+
+    def test_what_a_person_orders_needs_no_approval(self, stage):
+        stage.add(deployment("llm", replicas=2, labels={MODE: "approve"}))
+        assert stage.enact(stage.command("Deployment", "llm", actor="ada")).status is OutcomeStatus.APPLIED
+
+    @pytest.mark.parametrize("namespace", ["kube-system", "gpuwise", "tools"])
+    def test_incident_cluster_turndown_22_system_namespaces_and_itself(self, stage, namespace):
+        labels = {MODE: "enforce"}
+        stage.add(deployment("llm", namespace=namespace, labels=labels))
+        outcome = stage.enact(stage.command("Deployment", "llm", namespace=namespace), own_namespace="tools")
+        assert refused(outcome) == (NOT_APPLIED, Reason.PROTECTED_NAMESPACE)
+        assert stage.mutations == []
+
+    def test_incident_py_kube_downscaler_110_an_autoscaler_appeared(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.add(autoscaler("llm-hpa", kind="Deployment", target="llm"))
+        self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+
+    def test_keda_appeared(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        reference = {"scaleTargetRef": {"name": "llm"}}
+        metadata = {"name": "so", "namespace": "default"}
+        stage.add({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": reference})
+        self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+
+    def test_gitops_appeared(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        labels = {"kustomize.toolkit.fluxcd.io/name": "apps"}
+        stage.patch("Deployment", "llm", {"metadata": {"labels": labels}})
+        self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+
+    def test_a_disruption_budget_appeared(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.add(budget("all", app="llm", minAvailable="100%"))
+        self.nothing_is_done(stage, command, Reason.BLOCKED_BY_PDB)
+
+    def test_a_budget_with_room_is_no_obstacle(self, stage):
+        stage.add(deployment("llm", replicas=2), budget("some", app="llm", maxUnavailable=1))
+        assert stage.enact(stage.command("Deployment", "llm")).status is OutcomeStatus.APPLIED
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/namespaces/default$", "/pods$", "/horizontalpodautoscalers$", "/scaledobjects$", "/poddisruptionbudgets$"],
+    )
+    def test_incident_autoscaler_7419_what_cannot_be_read_cannot_be_ruled_out(self, stage, path):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.api.fail(500, path=path)
+        self.nothing_is_done(stage, command, Reason.REFUSED_BY_CLUSTER)
+
+    def nothing_is_done(self, stage, command, reason):
+        before, written = stage.get("Deployment", "llm"), len(stage.mutations)
+        outcome = stage.enact(command)
+        assert refused(outcome) == (NOT_APPLIED, reason)
+        assert stage.get("Deployment", "llm") == before
+        assert len(stage.mutations) == written
+        assert stage.ledger.intents() == []
+        assert stage.ledger.outcomes() == []
+
+
+class TestTheVeryObject:
+    def test_incident_keda_5490_a_recreated_target_is_not_touched(self, stage):
+        """I9: same name, another uid."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.add(deployment("llm", replicas=2, uid="11111111-2222-3333-4444-555555555555"))
+        outcome = stage.enact(command)
+        assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
+
+    def test_a_target_that_is_gone(self, stage):
+        stage.add(deployment("llm"))
+        command = stage.command("Deployment", "other", uid="u")
+        assert refused(stage.enact(command)) == (NOT_APPLIED, Reason.TARGET_GONE)
+
+    def test_incident_autoscaler_5790_a_write_between_read_and_effect_wins(self, stage):
+        """I9: the patch carries the version that was read, so whoever wrote in between is not overwritten."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+
+        class Meddler:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                stage.patch("Deployment", "llm", {"spec": {"replicas": 4}})
+                return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
+
+        [outcome] = KubernetesEnactor(Meddler(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+        assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 4
+        assert [one.status for one in stage.ledger.outcomes()] == [NOT_APPLIED]
+
+    def test_each_effect_carries_uid_and_version(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        seen = []
+
+        class Listener:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                seen.append({one["path"]: one.get("value") for one in body})
+                return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
+
+        before = stage.get("Deployment", "llm")["metadata"]
+        command = stage.command("Deployment", "llm")
+        KubernetesEnactor(Listener(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+        assert seen[0]["/metadata/uid"] == before["uid"]
+        assert seen[0]["/metadata/resourceVersion"] == before["resourceVersion"]
+
+
+class TestBudget:
+    def test_incident_nvcf_975_the_budget_is_spent_in_the_ledger(self, stage):
+        stage.add(*(deployment(f"d{number}") for number in range(4)))
+        commands = [stage.command("Deployment", f"d{number}") for number in range(4)]
+        outcomes = stage.enact(*commands, budget_limit=2)
+        assert [one.status for one in outcomes[:2]] == [OutcomeStatus.APPLIED] * 2
+        assert [refused(one) for one in outcomes[2:]] == [(NOT_APPLIED, Reason.BUDGET_EXHAUSTED)] * 2
+        assert len(stage.mutations) == 2
+
+        # Another enactor over the same ledger, as after a failover, has no more to spend until the window has passed.
+        again = stage.command("Deployment", "d2")
+        assert refused(stage.enact(again, now_s=NOW_S + 60, budget_limit=2)) == (NOT_APPLIED, Reason.BUDGET_EXHAUSTED)
+        assert stage.enact(again, now_s=NOW_S + 3600, budget_limit=2).status is OutcomeStatus.APPLIED
+
+    def test_incident_karpenter_provider_aws_7026_no_budget_is_none(self, stage):
+        stage.add(deployment("llm"))
+        outcome = stage.enact(stage.command("Deployment", "llm"), budget_limit=0)
+        assert refused(outcome) == (NOT_APPLIED, Reason.BUDGET_EXHAUSTED)
+        assert stage.mutations == []
+
+
+class TestFailures:
+    def test_a_reader_may_not_write_and_the_next_still_has_its_turn(self, stage, tmp_path):
+        stage.add(deployment("one"), deployment("two"))
+        commands = [stage.command("Deployment", name) for name in ("one", "two")]
+        kubeconfig = stage.api.write_kubeconfig(tmp_path / "reader", token=READER_TOKEN)
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as reader:
+            outcomes = KubernetesEnactor(reader, stage.ledger, EnactSettings()).enact(commands, NOW_S)
+        assert [refused(one) for one in outcomes] == [(OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)] * 2
+        assert "forbidden" in outcomes[0].detail
+        assert stage.ledger.outcomes() == outcomes
+
+    def test_an_answer_that_is_lost_is_not_an_effect_that_is_lost(self, stage):
+        """I8, without a crash: the write took place, the server's answer did not arrive."""
+        stage.add(deployment("llm", replicas=2))
+        stage.api.fail(503, verb="patch", done=True)
+        outcome = stage.enact(stage.command("Deployment", "llm"))
+        assert outcome.status is OutcomeStatus.APPLIED
+        assert stage.pods("llm") == []
+
+    def test_a_server_error_before_the_effect_is_a_failure(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        stage.api.fail(500, verb="patch")
+        outcome = stage.enact(stage.command("Deployment", "llm"))
+        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
+
+    def test_incident_autoscaler_2633_an_effect_that_is_put_back_at_once(self, stage):
+        """I15: verified by reading back; a webhook, or an operator, has put the old value back."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+
+        class Fighter:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
+                stage.patch("Deployment", "llm", {"spec": {"replicas": 2}})
+
+        [outcome] = KubernetesEnactor(Fighter(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.NO_EFFECT)
+        assert "/spec/replicas is 2, expected 0" in outcome.detail
+
+
+class TestDryRun:
+    @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
+    def test_nothing_is_written_and_the_plan_is_the_same(self, stage, change):
+        """I19: verbs are only get, list, watch; the detail is what enforce would do."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm", change)
+        planned = stage.enact(command, dry_run=True)
+        assert planned.status is OutcomeStatus.WOULD_APPLY
+        assert {one.verb for one in stage.api.requests} <= {"get", "list", "watch"}
+        assert stage.ledger.intents() == []
+        assert stage.ledger.outcomes() == []
+        assert stage.enact(command).detail == planned.detail
+
+    def test_undo_too(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        written = len(stage.mutations)
+        assert stage.undo(command, dry_run=True).status is OutcomeStatus.WOULD_APPLY
+        assert len(stage.mutations) == written
+        assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.APPLIED]
+
+
+class TestCrash:
+    """I8: an intent without outcome is resolved by what the target says."""
+
+    class Death(BaseException):
+        pass
+
+    def crash(self, stage, command, *, effect):
+        outer = self
+
+        class Dying:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                if effect:
+                    stage.cluster.patch(path, body, content_type=content_type)
+                raise outer.Death
+
+        with pytest.raises(self.Death):
+            KubernetesEnactor(Dying(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+
+    @pytest.mark.parametrize(("effect", "status"), [(True, OutcomeStatus.APPLIED), (False, OutcomeStatus.NOT_APPLIED)])
+    @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
+    def test_neither_lost_nor_doubled(self, stage, change, effect, status):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm", change)
+        self.crash(stage, command, effect=effect)
+        assert stage.ledger.outcomes() == []
+
+        [outcome] = stage.enactor().recover(NOW_S + 10)
+
+        assert outcome.status is status
+        assert stage.ledger.outcomes() == [outcome]
+        assert stage.enactor().recover(NOW_S + 20) == []
+        written = len(stage.mutations)
+        assert stage.enact(command, now_s=NOW_S + 30) == outcome
+        assert len(stage.mutations) == written == int(effect)
+        if effect:
+            assert stage.undo(command).status is OutcomeStatus.UNDONE
+
+    def test_the_same_command_again_without_recovery_first(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        self.crash(stage, command, effect=True)
+        assert stage.enact(command, now_s=NOW_S + 10).status is OutcomeStatus.APPLIED
+        assert len(stage.mutations) == 1
+
+    def test_a_target_that_cannot_be_read_stays_open(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        self.crash(stage, stage.command("Deployment", "llm"), effect=True)
+        stage.api.fail(500, verb="get")
+        assert stage.enactor().recover(NOW_S + 10) == []
+        assert [one.status for one in stage.enactor().recover(NOW_S + 20)] == [OutcomeStatus.APPLIED]
+
+    def test_a_target_that_somebody_changed_meanwhile(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        self.crash(stage, stage.command("Deployment", "llm"), effect=True)
+        stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
+        [outcome] = stage.enactor().recover(NOW_S + 10)
+        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
+
+    def test_a_target_that_was_recreated(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        self.crash(stage, stage.command("Deployment", "llm"), effect=False)
+        stage.add(deployment("llm", replicas=2, uid="11111111-2222-3333-4444-555555555555"))
+        [outcome] = stage.enactor().recover(NOW_S + 10)
+        assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
+
+    def test_an_undo_that_crashed_before_it_was_remembered(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        stage.ledger.written_outcomes.pop()
+        written = len(stage.mutations)
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert len(stage.mutations) == written
+
+
+class TestUndo:
+    def test_refused_with_the_difference_when_a_person_changed_it(self, stage):
+        """I12."""
+        stage.add(deployment("llm", replicas=3))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
+        outcome = stage.undo(command)
+        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
+        assert "/spec/replicas is 1, expected 0" in outcome.detail
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 1
+        assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.APPLIED]
+
+    def test_what_others_changed_elsewhere_is_kept(self, stage):
+        stage.add(deployment("llm", replicas=3))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        stage.patch("Deployment", "llm", {"metadata": {"labels": {"team": "ml"}}, "spec": {"paused": True}})
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        item = stage.get("Deployment", "llm")
+        assert item["metadata"]["labels"] == {"team": "ml"}
+        assert (item["spec"]["paused"], item["spec"]["replicas"]) == (True, 3)
+
+    def test_twice_says_so_and_writes_once(self, stage):
+        stage.add(deployment("llm", replicas=3))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        first = stage.undo(command)
+        written = len(stage.mutations)
+        second = stage.undo(command, now_s=NOW_S + 3600)
+        assert second.status is OutcomeStatus.UNDONE
+        assert second.detail.startswith(f"already undone at {first.at_s}")
+        assert len(stage.mutations) == written
+
+    def test_incident_kube_downscaler_44_a_repeated_run_keeps_the_first_pre_image(self, stage):
+        """The second command of a row restores to the first, the first to the start; none overwrites the other's."""
+        stage.add(deployment("llm", replicas=4))
+        first = stage.command("Deployment", "llm", ScaleTo(2))
+        second = stage.command("Deployment", "llm", ScaleTo(0))
+        stage.enact(first)
+        stage.enact(second)
+        assert refused(stage.undo(first)) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
+        assert stage.undo(second).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
+        assert stage.undo(first).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 4
+
+    def test_a_recreated_target_is_not_restored(self, stage):
+        stage.add(deployment("llm", replicas=3))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        stage.add(deployment("llm", replicas=0, uid="11111111-2222-3333-4444-555555555555"))
+        assert refused(stage.undo(command)) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
+
+    def test_of_something_that_never_was(self, stage):
+        with pytest.raises(InputError, match="no action a-nothing"):
+            stage.enactor().undo("a-nothing", NOW_S)
+
+    def test_of_something_that_never_took_effect(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.api.fail(500, verb="patch")
+        stage.enact(command)
+        assert refused(stage.undo(command)) == (NOT_APPLIED, Reason.NO_EFFECT)
+
+    def test_the_api_away(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+
+        class Away:
+            def get(self, path):
+                raise ClusterError("cannot reach it", mend="check")
+
+        outcome = KubernetesEnactor(Away(), stage.ledger, EnactSettings()).undo(command.id, NOW_S)
+        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
+
+
+class TestResize:
+    def test_to_a_mig_slice_and_back(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        before = stage.get("Deployment", "llm")["spec"]
+        command = stage.command("Deployment", "llm", Resize(WHOLE, SLICE))
+        assert stage.enact(command).status is OutcomeStatus.APPLIED
+        limits = [one["spec"]["containers"][0]["resources"]["limits"] for one in stage.pods("llm")]
+        assert limits == [{SLICE.resource: "1"}] * 2
+        assert {one["status"]["phase"] for one in stage.pods("llm")} == {"Running"}
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "llm")["spec"] == before
+
+    def test_another_number_of_a_statefulsets_gpus(self, stage):
+        stage.add(statefulset("llm", replicas=2, spec=pod_spec(gpus=4)))
+        change = Resize(GpuRequest("nvidia.com/gpu", 4), GpuRequest("nvidia.com/gpu", 1))
+        assert stage.enact(stage.command("StatefulSet", "llm", change)).status is OutcomeStatus.APPLIED
+        limits = [one["spec"]["containers"][0]["resources"]["limits"] for one in stage.pods("llm")]
+        assert limits == [{"nvidia.com/gpu": "1"}] * 2
+
+    def test_a_template_that_changed_since(self, stage):
+        stage.add(deployment("llm", spec=pod_spec(gpus=2)))
+        outcome = stage.enact(stage.command("Deployment", "llm", Resize(WHOLE, SLICE)))
+        assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
+
+    def test_a_job_keeps_its_template(self, stage):
+        stage.add(job("train"))
+        outcome = stage.enact(stage.command("Job", "train", Resize(WHOLE, SLICE)))
+        assert refused(outcome) == (NOT_APPLIED, Reason.KIND_NOT_SUPPORTED)
+
+    def test_a_container_that_was_moved_is_not_restored_blindly(self, stage):
+        stage.add(deployment("llm"))
+        command = stage.command("Deployment", "llm", Resize(WHOLE, SLICE))
+        stage.enact(command)
+        item = stage.get("Deployment", "llm")["spec"]["template"]["spec"]["containers"]
+        containers = [{"name": "proxy", "image": "p"}, *item]
+        stage.patch("Deployment", "llm", {"spec": {"template": {"spec": {"containers": containers}}}})
+        assert refused(stage.undo(command)) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
+
+
+class TestMoveToSpot:
+    def test_pods_prefer_spot_nodes_and_come_back(self, stage):
+        from gpuwise.emulate.objects import node
+
+        taint = {"key": "cloud.google.com/gke-spot", "value": "true", "effect": "NoSchedule"}
+        stage.add(node("spot", labels={"cloud.google.com/gke-spot": "true"}, taints=[taint]))
+        stage.add(deployment("llm", replicas=2))
+        before = stage.get("Deployment", "llm")["spec"]
+        assert "spot" not in {one["spec"]["nodeName"] for one in stage.pods("llm")}
+        command = stage.command("Deployment", "llm", MoveToSpot())
+        assert stage.enact(command).status is OutcomeStatus.APPLIED
+        assert {one["spec"]["nodeName"] for one in stage.pods("llm")} == {"spot"}
+        again = stage.command("Deployment", "llm", MoveToSpot())
+        assert refused(stage.enact(again)) == (NOT_APPLIED, Reason.ALREADY_SPOT)
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "llm")["spec"] == before
+
+    def test_what_is_pinned_to_on_demand_stays(self, stage):
+        spec = pod_spec(nodeSelector={"karpenter.sh/capacity-type": "on-demand"})
+        stage.add(deployment("llm", spec=spec))
+        outcome = stage.enact(stage.command("Deployment", "llm", MoveToSpot()))
+        assert refused(outcome) == (NOT_APPLIED, Reason.NOT_INTERRUPTIBLE)

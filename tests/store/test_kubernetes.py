@@ -1,0 +1,327 @@
+"""The inventory, of the emulated cluster and of hand-made objects."""
+
+import json
+
+import pytest
+
+from gpuwise.cluster import KubernetesCluster
+from gpuwise.emulate import KubernetesEmulator
+from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, notebook, pod, pod_spec, statefulset
+from gpuwise.model.errors import ClusterError, Gone, InputError
+from gpuwise.model.inventory import CapacityType, GpuRequest, WorkloadClass
+from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects, inventory_of
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+
+NOW_S = 1_795_000_000
+LABELS = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "topology.kubernetes.io/region": "eu-1"}
+
+
+def made(item, **metadata):
+    """As it comes from the API: with uid and times."""
+    name = item["metadata"]["name"]
+    given = {"uid": f"{item['kind']}-{name}", "creationTimestamp": "2026-01-01T00:00:00Z"} | metadata
+    return item | {"metadata": given | item["metadata"] | metadata}
+
+
+def owned(item, owner, *, kind=None):
+    reference = {"kind": kind or owner["kind"], "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    return made(item, ownerReferences=[reference | {"controller": True}])
+
+
+def inventory(*items):
+    objects = {}
+    for item in items:
+        objects.setdefault(item["kind"], []).append(item)
+    return inventory_of(objects, taken_s=NOW_S)
+
+
+def only(*items):
+    [workload] = inventory(*items).workloads
+    return workload
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    with KubernetesEmulator() as api:
+        kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+            yield api, cluster
+
+
+@pytest.fixture
+def fleet(running):
+    api, cluster = running
+    api.reset(
+        [
+            node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
+            node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
+            node("cpu-0", gpus=0),
+            deployment("llm", replicas=2, labels={"team": "nlp"}),
+            deployment("web", spec=pod_spec(gpus=0)),
+            deployment("asleep", replicas=0),
+            statefulset("cache", spec=pod_spec(gpus=2)),
+            job("train", labels={"gpuwise.dev/class": "training"}),
+            notebook("ada"),
+            pod("alone", spec=pod_spec(resource="nvidia.com/mig-1g.10gb")),
+            budget("llm", app="llm", minAvailable=1),
+            autoscaler("hpa", kind="Deployment", target="llm"),
+        ]
+    )
+    return api, cluster
+
+
+class TestOfACluster:
+    def test_every_workload_that_asks_for_gpus(self, fleet):
+        _, cluster = fleet
+        found = KubernetesInventory(cluster).snapshot(NOW_S)
+        assert found.taken_s == NOW_S
+        assert [str(one.ref) for one in found.workloads] == [
+            "default/Deployment/asleep",
+            "default/Deployment/llm",
+            "default/Job/train",
+            "default/Notebook/ada",
+            "default/Pod/alone",
+            "default/StatefulSet/cache",
+        ]
+        llm = found.workloads[1]
+        assert (llm.replicas, llm.request, llm.labels) == (2, GpuRequest("nvidia.com/gpu", 1), {"team": "nlp"})
+        assert {(one.node, one.phase, one.ready) for one in llm.pods} == {("gpu-0", "Running", True)}
+        assert len(llm.pods) == 2
+        assert all(one.started_s for one in llm.pods)
+        assert (llm.managed_by, llm.disruptions_allowed) == (("HorizontalPodAutoscaler/hpa",), 1)
+        asleep, _, train, ada, alone, cache = found.workloads
+        assert (asleep.replicas, asleep.pods, asleep.request) == (0, (), GpuRequest("nvidia.com/gpu", 1))
+        assert (train.workload_class, train.replicas) == (WorkloadClass.TRAINING, 1)
+        assert (ada.workload_class, ada.replicas) == (WorkloadClass.NOTEBOOK, 1)
+        assert [one.name for one in ada.pods] == ["ada-0"]
+        assert (alone.replicas, alone.request) == (None, GpuRequest("nvidia.com/mig-1g.10gb", 1))
+        assert (cache.request, cache.disruptions_allowed) == (GpuRequest("nvidia.com/gpu", 2), None)
+
+    def test_nodes_with_gpus(self, fleet):
+        _, cluster = fleet
+        nodes = KubernetesInventory(cluster).snapshot(NOW_S).nodes
+        assert set(nodes) == {"gpu-0", "gpu-1"}
+        whole, cut = nodes["gpu-0"], nodes["gpu-1"]
+        assert (whole.gpu_count, whole.capacity_type, whole.region) == (8, CapacityType.SPOT, "eu-1")
+        assert whole.gpu_type.name == "A100-80GB"
+        assert (cut.gpu_count, cut.mig, cut.capacity_type) == (1, {"1g.10gb": 7}, None)
+
+    @pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
+    @pytest.mark.parametrize("code", [403, 429, 500])
+    def test_incident_autoscaler_7419_one_list_that_fails_fails_the_snapshot(self, fleet, path, code):
+        """I4, per list."""
+        api, cluster = fleet
+        api.fail(code, verb="list", path=f"^{path}$")
+        with pytest.raises(ClusterError):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
+    @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
+    def test_a_kind_that_is_not_installed_is_skipped(self, fleet, path):
+        api, cluster = fleet
+        api.fail(404, verb="list", path=f"^{path}$")
+        assert len(KubernetesInventory(cluster).snapshot(NOW_S).workloads) >= 5
+
+    @pytest.mark.parametrize("path", COLLECTIONS.values())
+    def test_a_kind_that_every_cluster_has_is_not(self, fleet, path):
+        api, cluster = fleet
+        api.fail(404, verb="list", path=f"^{path}$")
+        with pytest.raises(Gone):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
+    @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
+    def test_a_list_that_expires_is_not_a_kind_that_is_missing(self, fleet, path):
+        api, cluster = fleet
+        api.fail(410, verb="list", path=f"^{path}$", times=2)
+        with pytest.raises(ClusterError, match="expired"):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
+    def test_a_recording_reads_the_same(self, fleet, tmp_path):
+        _, cluster = fleet
+        items = []
+        for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items():
+            items += [item | {"kind": kind} for item in cluster.list(path)]
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
+        live = KubernetesInventory(cluster).snapshot(NOW_S)
+        assert KubernetesInventory(RecordedObjects(path)).snapshot(NOW_S) == live
+
+
+class TestOwners:
+    def test_a_pod_is_its_deployments(self):
+        top = made(deployment("llm"))
+        one = owned({"kind": "ReplicaSet", "metadata": {"name": "llm-1", "namespace": "default"}, "spec": {}}, top)
+        found = only(top, one, owned(pod("llm-1-a"), one))
+        assert (found.ref.kind, found.ref.uid) == ("Deployment", "Deployment-llm")
+        assert [one.name for one in found.pods] == ["llm-1-a"]
+
+    def test_an_owner_that_is_not_listed_is_known_by_its_reference(self):
+        cluster = {"kind": "RayCluster", "metadata": {"name": "ray", "uid": "ray-1"}}
+        head = owned(pod("ray-head", spec=pod_spec(gpus=0)), cluster)
+        found = only(head, owned(pod("ray-0"), cluster), owned(pod("ray-1"), cluster))
+        assert (str(found.ref), found.ref.uid, found.replicas) == ("default/RayCluster/ray", "ray-1", None)
+        assert [one.name for one in found.pods] == ["ray-0", "ray-1"]
+
+    def test_an_operator_above_a_deployment_is_the_workload(self):
+        top = made(deployment("llm", replicas=0))
+        found = only(owned(top, {"kind": "LlmService", "metadata": {"name": "svc", "uid": "svc-1"}}))
+        assert (found.ref.kind, found.request) == ("LlmService", GpuRequest("nvidia.com/gpu", 1))
+
+    def test_a_cronjobs_job_stays_a_job(self):
+        cron = {"kind": "CronJob", "metadata": {"name": "nightly", "uid": "c"}}
+        one = owned(job("nightly-1"), cron)
+        found = only(one, owned(pod("nightly-1-a"), one))
+        assert (found.ref.kind, found.workload_class) == ("Job", WorkloadClass.BATCH)
+
+    def test_a_finished_job_keeps_the_names_of_its_pods(self):
+        """They cost money earlier in the window."""
+        status = {"conditions": [{"type": "Complete", "status": "True"}]}
+        one = made(job("train", parallelism=2)) | {"status": status}
+        pods = [owned(pod(f"train-{n}"), one) | {"status": {"phase": "Succeeded"}} for n in range(2)]
+        found = only(one, *pods)
+        assert (found.replicas, [one.phase for one in found.pods]) == (0, ["Succeeded", "Succeeded"])
+
+    def test_an_inference_service_asks_through_its_predictor(self):
+        limits = {"resources": {"limits": {"nvidia.com/gpu": "2"}}}
+        spec = {"predictor": {"model": {"name": "m"} | limits}}
+        item = {"kind": "InferenceService", "metadata": {"name": "svc", "namespace": "default"}, "spec": spec}
+        assert only(made(item)).request == GpuRequest("nvidia.com/gpu", 2)
+
+    def test_what_asks_for_no_gpus_is_no_workload_of_ours(self):
+        assert inventory(made(deployment("web", spec=pod_spec(gpus=0)))).workloads == ()
+
+    def test_zero_gpus_are_none(self):
+        spec = {"containers": [{"name": "m", "resources": {"limits": {"nvidia.com/gpu": "0"}}}]}
+        assert inventory(made(pod("p", spec=spec))).workloads == ()
+
+    def test_containers_add_up_and_init_containers_do_not(self):
+        spec = pod_spec(gpus=2)
+        spec["containers"] = spec["containers"] * 2
+        spec["initContainers"] = pod_spec(gpus=3)["containers"]
+        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 4)
+
+    def test_the_same_name_with_another_uid_is_another_workload(self):
+        first = inventory(made(deployment("llm"))).workloads[0]
+        assert inventory(made(deployment("llm"), uid="new")).workload(first.ref) is None
+
+
+class TestWhatIsSaid:
+    @pytest.mark.parametrize(
+        ("label", "kind", "expected"),
+        [
+            ("batch", deployment, WorkloadClass.BATCH),
+            ("Batch!", deployment, WorkloadClass.ENDPOINT),
+            (None, deployment, WorkloadClass.ENDPOINT),
+            (None, job, WorkloadClass.BATCH),
+            (None, notebook, WorkloadClass.NOTEBOOK),
+            ("training", statefulset, WorkloadClass.TRAINING),
+        ],
+    )
+    def test_the_class(self, label, kind, expected):
+        labels = {"gpuwise.dev/class": label} if label else {}
+        assert only(made(kind("x", labels=labels))).workload_class is expected
+
+    @pytest.mark.parametrize(
+        ("metadata", "expected"),
+        [
+            (
+                {"annotations": {"argocd.argoproj.io/tracking-id": "app:Deployment"}},
+                ("ArgoCD/app:Deployment",),
+            ),
+            ({"labels": {"argocd.argoproj.io/instance": "app"}}, ("ArgoCD/app",)),
+            ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, ("Flux/apps",)),
+            ({"labels": {"helm.toolkit.fluxcd.io/name": "llm"}}, ("Flux/llm",)),
+            ({"labels": {"app.kubernetes.io/managed-by": "Helm"}}, ()),
+        ],
+    )
+    def test_gitops(self, metadata, expected):
+        assert only(made(deployment("llm", **metadata))).managed_by == expected
+
+    def test_keda(self):
+        scaled = {"kind": "ScaledObject", "metadata": {"name": "so", "namespace": "default"}}
+        llm = made(deployment("llm"))
+        assert only(llm, scaled | {"spec": {"scaleTargetRef": {"name": "llm"}}}).managed_by == ("ScaledObject/so",)
+        other = {"scaleTargetRef": {"name": "llm", "kind": "StatefulSet"}}
+        assert only(llm, scaled | {"spec": other}).managed_by == ()
+
+    def test_an_autoscaler_of_another_namespace(self):
+        other = autoscaler("h", kind="Deployment", target="llm", namespace="b")
+        assert only(made(deployment("llm")), other).managed_by == ()
+
+    @pytest.mark.parametrize(
+        ("budgets", "expected"),
+        [
+            ([], None),
+            ([({"matchLabels": {"a": "1"}}, 3), ({"matchLabels": {}}, 2)], 2),
+            ([({"matchLabels": {"a": "2"}}, 0)], None),
+            ([({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, 0)], 0),
+            ([({"matchExpressions": [{"key": "a", "operator": "Sometimes"}]}, 0)], 0),
+            ([({}, None)], 0),
+            ([(None, 0)], None),
+        ],
+    )
+    def test_disruption_budgets(self, budgets, expected):
+        items = []
+        for number, (selector, allowed) in enumerate(budgets):
+            item = budget(f"b{number}", app="x")
+            item["spec"] = {} if selector is None else {"selector": selector}
+            items.append(item | {"status": {} if allowed is None else {"disruptionsAllowed": allowed}})
+        assert only(made(pod("p", labels={"a": "1"})), *items).disruptions_allowed == expected
+
+    @pytest.mark.parametrize(
+        ("key", "value", "expected"),
+        [
+            ("karpenter.sh/capacity-type", "spot", CapacityType.SPOT),
+            ("karpenter.sh/capacity-type", "on-demand", CapacityType.ON_DEMAND),
+            ("karpenter.sh/capacity-type", "reserved", CapacityType.RESERVED),
+            ("eks.amazonaws.com/capacityType", "SPOT", CapacityType.SPOT),
+            ("eks.amazonaws.com/capacityType", "ON_DEMAND", CapacityType.ON_DEMAND),
+            ("cloud.google.com/gke-spot", "true", CapacityType.SPOT),
+            ("kubernetes.azure.com/scalesetpriority", "spot", CapacityType.SPOT),
+            ("kubernetes.azure.com/scalesetpriority", "regular", CapacityType.ON_DEMAND),
+            ("karpenter.sh/capacity-type", "odd", None),
+            ("other", "spot", None),
+        ],
+    )
+    def test_capacity_types(self, key, value, expected):
+        assert inventory(made(node("n", labels={key: value}))).nodes["n"].capacity_type is expected
+
+    def test_an_unknown_product_is_kept_as_it_stands(self):
+        found = inventory(made(node("n", labels={"nvidia.com/gpu.product": "Odd-9000"}))).nodes["n"]
+        assert (found.gpu_type, found.gpu_product) == (None, "Odd-9000")
+
+
+class TestRecordings:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("{", "is no JSON"),
+            ("[]", "is no Kubernetes List"),
+            ('{"items": 3}', "is no Kubernetes List"),
+            ('{"items": [{"kind": "Node"}]}', "items[0]"),
+            ('{"items": []}', "holds no Node"),
+            ('{"items": [{"kind": "Job", "metadata": {"name": "j", "uid": "u"}}]}', "metadata.creationTimestamp"),
+            ('{"items": [{"kind": "Namespace", "metadata": {"name": "n"}}]}', "holds no Node"),
+        ],
+    )
+    def test_what_is_none_says_so_and_names_the_file(self, tmp_path, text, said):
+        path = tmp_path / "inventory.json"
+        path.write_text(text)
+        with pytest.raises(InputError) as error:
+            RecordedObjects(path)
+        assert said in str(error.value)
+        assert "inventory.json" in error.value.problem
+
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(InputError, match=r"cannot read .*inventory.json: No such file"):
+            RecordedObjects(tmp_path / "inventory.json")
+
+    def test_one_object_by_its_path(self, tmp_path):
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"items": [made(node("n")), made(deployment("llm"))]}))
+        recorded = RecordedObjects(path)
+        assert recorded.get("/api/v1/nodes/n")["metadata"]["name"] == "n"
+        assert recorded.get("/apis/apps/v1/namespaces/default/deployments/llm")["kind"] == "Deployment"
+        with pytest.raises(Gone):
+            recorded.get("/apis/apps/v1/namespaces/other/deployments/llm")
+        with pytest.raises(Gone):
+            recorded.list("/api/v1/secrets")
