@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from gpuwise.by_hand import ByHand
-from gpuwise.config import Config, ScheduleConfig
 from gpuwise.cluster import KubernetesCluster
+from gpuwise.config import Config, ScheduleConfig
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from tests.prometheus_server import start_prometheus
 
 from gpuwise.collect.nvml import Nvml
 from gpuwise.collect.pod_resources import MESSAGES
 from gpuwise.model.usage import PodRef
-from tests.prometheus_server import start_prometheus
 
 __all__ = ["start_prometheus"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
 
 from gpuwise.collect.server import run_exporter
 from gpuwise.collect.settings import ExporterSettings
@@ -13,7 +14,6 @@ from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, Worklo
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import PodRef, UsageSeries, Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
-from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
 
 from .conftest import H100, SLICED, Scenario, kubelet
 

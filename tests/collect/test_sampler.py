@@ -2,13 +2,13 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from tests.prometheus_server import poll
 
 from gpuwise.collect.nvml import Nvml
 from gpuwise.collect.sampler import STALE_INTERVALS, Sampler
 from gpuwise.model.errors import SourceError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import PodRef
-from tests.prometheus_server import poll
 
 from .conftest import H100, Scenario
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll
 
 from gpuwise.collect.nvml import Nvml
 from gpuwise.collect.sampler import STALE_INTERVALS, Sampler
@@ -15,7 +16,6 @@ from gpuwise.collect.server import run_exporter, serving
 from gpuwise.collect.settings import ExporterSettings
 from gpuwise.model.errors import DeviceError, InputError
 from gpuwise.model.usage import PodRef
-from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll
 
 from .conftest import H100, SLICED, Scenario, kubelet
 

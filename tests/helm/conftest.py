@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.prometheus_server import start_prometheus
 
 __all__ = ["start_prometheus"]

@@ -12,6 +12,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+
 from gpuwise.config import load
 from gpuwise.model.command import Mode
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus
 
 from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings
-from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus
 
 from .conftest import CHART, ROOT
 

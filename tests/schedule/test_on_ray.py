@@ -40,7 +40,9 @@ def recording(tmp_path_factory):
 def fingerprint(profile) -> bytes:
     """Every bit of a profile."""
     arrays = b"".join(d.weights.tobytes() for _, d in sorted(profile.distributions.items()))
-    return arrays + pickle.dumps((profile.idle, profile.coverage, profile.days, profile.daily_peaks, profile.busy_devices))
+    return arrays + pickle.dumps(
+        (profile.idle, profile.coverage, profile.days, profile.daily_peaks, profile.busy_devices)
+    )
 
 
 def test_scoring_on_ray_equals_scoring_without_it_bit_for_bit(on_ray, recording):
@@ -123,5 +125,3 @@ def test_what_cannot_be_joined_is_one_line_with_a_mend():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert "SourceError: cannot join Ray at 127.0.0.1:1" in found.stderr
     assert "check --ray-address" in found.stderr
-
-

@@ -3,13 +3,13 @@ from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from tests.prometheus_server import NEEDS_PROMETHEUS
 
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import Finding, Hold, Reason, Recommendation, Saving, ScaleTo
 from gpuwise.model.report import Action, Bill, DataQuality, TeamCost, WeeklyReport
 from gpuwise.service.metrics import UNCLAIMED, FleetCollector
-from tests.prometheus_server import NEEDS_PROMETHEUS
 
 REF = WorkloadRef("research", "Deployment", "notebook", "uid-1")
 

@@ -1,8 +1,9 @@
 """Workloads to read the usage of."""
 
+from tests.prometheus_server import start_prometheus
+
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef
-from tests.prometheus_server import start_prometheus
 
 __all__ = ["start_prometheus"]
 

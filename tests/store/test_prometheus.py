@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
 from gpuwise.store.prometheus_names import Family
-from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
 
 from .conftest import inventory, pod, workload
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.prometheus_server import free_port
 
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.usage import Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
 from gpuwise.store.prometheus_http import RETRIES
-from tests.prometheus_server import free_port
 
 from .conftest import inventory, workload
 

@@ -53,9 +53,7 @@ def _headline(report: WeeklyReport) -> Text:
     wasted = bill.idle_usd + bill.unallocated_usd
     share = wasted / bill.capacity_usd if bill.capacity_usd else 0.0
     text = Text()
-    text.append(
-        f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim"
-    )
+    text.append(f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim")
     text.append(f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%})", style="bold")
     text.append(f": {written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
     text.append(f"{written.usd(bill.unallocated_usd)} on GPUs that nobody held.\n")

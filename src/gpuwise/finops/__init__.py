@@ -3,8 +3,8 @@
 Pure: no clock, environment, network, file, log or unseeded randomness.
 """
 
-from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.accounts import Period
+from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.report import compile_report, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 

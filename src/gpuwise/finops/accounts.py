@@ -93,7 +93,9 @@ def accounts(period: Period) -> Accounts:
             for day_s, held_s, idle_s in days_of(period, workload.ref):
                 allocated[day_s, pool] += held_s * share
                 idle[day_s, pool] += idle_s * share
-    capacity = {(day_s, pool): gpus * seconds for day_s, seconds in _days(period) for pool, gpus in _sizes(period).items()}
+    capacity = {
+        (day_s, pool): gpus * seconds for day_s, seconds in _days(period) for pool, gpus in _sizes(period).items()
+    }
     return {
         key: Held(
             used=allocated[key] - idle[key],

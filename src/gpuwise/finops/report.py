@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.accounts import Period
+from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.profile import UsageProfile

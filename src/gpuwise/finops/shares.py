@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from gpuwise.finops.bill import HOUR_S
 from gpuwise.finops.accounts import UNKNOWN_TYPE, Period, days_of, pool_shares
+from gpuwise.finops.bill import HOUR_S
 from gpuwise.model.inventory import Workload
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of

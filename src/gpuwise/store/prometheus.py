@@ -91,10 +91,7 @@ class PrometheusUsage:
         series = {labels.get("__name__", ""): int(count) for labels, count in found if 1 <= count < math.inf}
         families = frozenset(metric.family for metric in METRICS if series.get(metric.name))
         if not families:
-            raise SourceError(
-                f"Prometheus at {self.settings.shown_url} has no GPU metrics",
-                mend="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
-            )
+            raise self._empty("now")
         return SourceCheck(series, families)
 
     def describe(self) -> str:
@@ -105,6 +102,12 @@ class PrometheusUsage:
         """
         found = self.check()
         return f"{sum(found.series.values())} GPU series from {', '.join(sorted(found.families))}"
+
+    def _empty(self, when: str) -> SourceError:
+        return SourceError(
+            f"Prometheus at {self.settings.shown_url} has no GPU metrics {when}",
+            mend="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
+        )
 
     def _client(self) -> PrometheusClient:
         return PrometheusClient(self.settings, transport=self.transport)
@@ -117,11 +120,8 @@ class PrometheusUsage:
                 start_s=window.start_s,
                 end_s=window.end_s,
             )
-            if not present & _GPU_NAMES:
-                raise SourceError(
-                    f"Prometheus at {self.settings.shown_url} has no GPU metrics in the {window.seconds / 3600:.0f} h looked at",
-                    mend="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
-                )
+            if _GPU_NAMES.isdisjoint(present):
+                raise self._empty(f"in the {window.seconds / 3600:.0f} h looked at")
             devices = gather(client, [metric for metric in METRICS if metric.name in present], pods, window)
             return _Answers(
                 devices,
