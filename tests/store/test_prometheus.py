@@ -282,8 +282,14 @@ def test_check_says_whose_metrics_there_are(start_prometheus: StartPrometheus, t
 
 
 def test_check_of_a_prometheus_without_gpu_metrics_is_an_error(start_prometheus: StartPrometheus):
-    with pytest.raises(SourceError, match="has no GPU metrics; run the gpuwise exporter or dcgm-exporter"):
+    with pytest.raises(SourceError, match="has no GPU metrics now; run the gpuwise exporter or dcgm-exporter"):
         PrometheusUsage(PrometheusSettings(start_prometheus())).check()
+
+
+def test_i1_a_prometheus_without_any_metric_is_an_error_not_an_idle_fleet(start_prometheus: StartPrometheus):
+    one = workload("trainer-0")
+    with pytest.raises(SourceError, match="has no GPU metrics in the 0.2 h looked at"):
+        list(PrometheusUsage(PrometheusSettings(start_prometheus())).read([one], inventory(one), WINDOW))
 
 
 def test_it_travels_to_a_worker(start_prometheus: StartPrometheus):

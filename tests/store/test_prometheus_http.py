@@ -194,8 +194,9 @@ def guarded(token: str) -> Iterator[str]:
 
 def test_the_token_opens_and_a_wrong_one_is_named():
     with guarded("right") as url:
-        assert read(PrometheusUsage(PrometheusSettings(url, bearer_token="right"))).devices == ()
-        assert read(PrometheusUsage(PrometheusSettings(url, bearer_token="right\n"))).devices == ()
+        for token in ("right", "right\n"):
+            with pytest.raises(SourceError, match="has no GPU metrics"):  # it was let in, and there is nothing
+                read(PrometheusUsage(PrometheusSettings(url, bearer_token=token)))
         for token in ("wrong", None):
             with pytest.raises(SourceError, match=r"401 Unauthorized.*check --prometheus-token-file"):
                 read(PrometheusUsage(PrometheusSettings(url, bearer_token=token)))

@@ -58,49 +58,6 @@ class Directive:
     detail: str
 
 
-STOPPABLE = frozenset({"Deployment", "StatefulSet", "Job", "Notebook"})
-"""Kinds that can be stopped and started again with nothing lost that the kind itself keeps."""
-
-ENACTABLE: dict[str, frozenset[str]] = {
-    "ScaleTo": STOPPABLE,
-    "Resize": frozenset({"Deployment", "StatefulSet"}),
-    "MoveToSpot": frozenset({"Deployment", "StatefulSet"}),
-}
-"""Kinds that each change can be written to; a running Job's template is immutable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How many disruptions gpuwise may cause in any window of time; unspecified is never unlimited.
-
-    Attributes:
-        disruptions: intents allowed.
-        per_s: in any span of so many seconds.
-    """
-
-    disruptions: int = 10
-    per_s: int = 3_600
-
-
-@dataclass(frozen=True, slots=True)
-class Directive:
-    """A person's word that decisions respect.
-
-    Attributes:
-        kind: "dismiss" a recommendation, "pause" everything, "resume".
-        subject: recommendation id for dismiss, else "*".
-        actor: who.
-        at_s: when.
-        detail: why, in their words.
-    """
-
-    kind: Literal["dismiss", "pause", "resume"]
-    subject: str
-    actor: str
-    at_s: int
-    detail: str
-
-
 @dataclass(frozen=True, slots=True)
 class Command:
     """An order to the enactor.

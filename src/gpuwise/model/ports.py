@@ -116,22 +116,6 @@ class Ledger(Protocol):
         """What the latest run held back; empty if there was none."""
         ...
 
-    def record_directive(self, directive: Directive) -> None:
-        """Remember a person's word."""
-        ...
-
-    def directives(self) -> list[Directive]:
-        """All of them, oldest first."""
-        ...
-
-    def recommendations(self) -> list[Recommendation]:
-        """What the latest run recommended; empty if there was none."""
-        ...
-
-    def holds(self) -> list[Hold]:
-        """What the latest run held back; empty if there was none."""
-        ...
-
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
         """Outcomes at or after an instant, oldest first."""
         ...

@@ -120,8 +120,8 @@ class PrometheusUsage:
                 start_s=window.start_s,
                 end_s=window.end_s,
             )
-            if _GPU_NAMES.isdisjoint(present):
-                raise self._empty(f"in the {window.seconds / 3600:.0f} h looked at")
+            if not present:
+                raise self._empty(f"in the {window.seconds / 3600:.1f} h looked at")
             devices = gather(client, [metric for metric in METRICS if metric.name in present], pods, window)
             return _Answers(
                 devices,
