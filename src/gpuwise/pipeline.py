@@ -8,7 +8,7 @@ from gpuwise.decide.decide import Decision, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
-from gpuwise.model.command import Command, Outcome
+from gpuwise.model.command import Command, Outcome, OutcomeStatus
 from gpuwise.model.inventory import Inventory, Workload, WorkloadRef
 from gpuwise.model.ports import Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
@@ -176,7 +176,7 @@ class Pipeline:
             now_s: when it is made, epoch seconds.
         """
         fleet = self.observe(now_s)
-        found, holds = tuple(self.ledger.recommendations()), tuple(self.ledger.holds())
+        found, holds = tuple(self._open()), tuple(self.ledger.holds())
         return self.summary(Survey(window, fleet, self.score(fleet, window), found, holds), week=week, now_s=now_s)
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
@@ -191,6 +191,13 @@ class Pipeline:
             actions=self._actions(window),
             cluster=self.settings.cluster_name,
         )
+
+    def _open(self) -> list[Recommendation]:
+        """What the latest run recommended and nobody has carried out since."""
+        last = {outcome.command_id: outcome.status for outcome in self.ledger.outcomes()}
+        applied = {command_id for command_id, status in last.items() if status is OutcomeStatus.APPLIED}
+        done = {i.command.recommendation_id for i in self.ledger.intents() if i.command.id in applied}
+        return [item for item in self.ledger.recommendations() if item.id not in done]
 
     def _actions(self, window: Window) -> list[Action]:
         last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}

@@ -26,6 +26,9 @@ from gpuwise.wiring import loop
 
 SEED = 20_260_516
 
+# The loop turns on Sunday at 23:00, so that what it does belongs to the week that is reported at midnight.
+_BEFORE_MIDNIGHT_S = 3_600
+
 
 @click.command()
 @click.option("--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="Made anew.")
@@ -64,8 +67,9 @@ def _turn(
     with KubernetesEmulator(fleet.objects, clock=lambda: float(now_s)) as cluster:
         config = _config(fleet, folder, executor, cluster.write_kubeconfig(folder / "kubeconfig"))
         with loop(config, tell, writing=True) as pipeline:
-            turn = pipeline.run_once(now_s)
-            show.table(pipeline.summary(turn.survey, now_s=now_s))
+            acting_s = now_s - _BEFORE_MIDNIGHT_S
+            turn = pipeline.run_once(acting_s)
+            show.table(pipeline.summary(turn.survey, now_s=acting_s))
             act.told(turn)
             return _week(pipeline, fleet, now_s)
 

@@ -56,7 +56,7 @@ def _refusal(case: Case) -> Hold | None:
         )
         return case.hold(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
     if idle_h < needed_h:
-        detail = f"idle for {idle_h:.1f} h; a {workload.workload_class.value} is left alone for {needed_h} h"
+        detail = f"idle for {idle_h:.1f} h; {workload.workload_class.value} work is left alone for {needed_h} h"
         return case.hold(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
     return None
 

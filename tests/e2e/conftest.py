@@ -1,0 +1,59 @@
+"""The command line as a user has it: a process, its two streams, its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from gpuwise.emulate.objects import node
+from tests.prometheus_server import start_prometheus
+
+__all__ = ["start_prometheus"]
+
+GPUWISE = Path(sys.executable).with_name("gpuwise")
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self):
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def gpuwise(tmp_path):
+    """Run `gpuwise ...` with a ledger of its own and no configuration from outside."""
+
+    def run(*arguments, env=None, timeout_s=120) -> Done:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("GPUWISE_") and k != "KUBECONFIG"}
+        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db"), "RAY_AUTH_MODE": "disabled"}
+        done = subprocess.run(
+            [GPUWISE, *map(str, arguments)],
+            env=inherited | own | (env or {}),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout_s,
+            stdin=subprocess.DEVNULL,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+def gpu_node(name, product="NVIDIA-A100-SXM4-80GB", capacity="on-demand", **more):
+    labels = {"nvidia.com/gpu.product": product, "nvidia.com/gpu.count": "8", "karpenter.sh/capacity-type": capacity}
+    return node(name, labels=labels, **more)
+
+
+def of_namespace(name, **labels):
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
