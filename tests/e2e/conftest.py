@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.prometheus_server import start_prometheus
 
 from gpuwise.emulate.objects import node
-from tests.prometheus_server import start_prometheus
 
 __all__ = ["start_prometheus"]
 

@@ -5,11 +5,11 @@ import gzip
 from itertools import groupby
 
 import pytest
+from tests.e2e.conftest import gpu_node, of_namespace
+from tests.prometheus_server import NEEDS_PROMETHEUS
 
 from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
-from tests.e2e.conftest import gpu_node, of_namespace
-from tests.prometheus_server import NEEDS_PROMETHEUS
 
 pytestmark = NEEDS_PROMETHEUS
 
@@ -24,7 +24,11 @@ def rows(traces):
     """(pod, seconds since the start, duty in percent or None, memory in MiB or None), by pod and time."""
     with gzip.open(traces / "genai_gentd26" / "pod_gpu_57s.csv.gz", "rt") as file:
         table = [
-            (int(row["pod"]), int(row["t_s"]), *(float(row[k]) if row[k] else None for k in ("gpu_duty_pct", "gpu_mem_mib")))
+            (
+                int(row["pod"]),
+                int(row["t_s"]),
+                *(float(row[k]) if row[k] else None for k in ("gpu_duty_pct", "gpu_mem_mib")),
+            )
             for row in csv.DictReader(file)
         ]
     return sorted(table, key=lambda row: row[:2])
@@ -37,13 +41,15 @@ def prometheus(rows, start_prometheus):
         lines.append(f"# TYPE {name} gauge")
         for row in rows:
             if row[column] is not None:
-                labels = f'gpu="0",UUID="GPU-{row[0]}",modelName="NVIDIA A100-SXM4-80GB",namespace="sd",pod="sd-{row[0]}-0"'
+                labels = (
+                    f'gpu="0",UUID="GPU-{row[0]}",modelName="NVIDIA A100-SXM4-80GB",namespace="sd",pod="sd-{row[0]}-0"'
+                )
                 lines.append(f"{name}{{{labels}}} {row[column]} {START_S + row[1]}")
     return start_prometheus(series="\n".join(lines) + "\n")
 
 
 def independent(rows):
-    """Idle GPU-hours by pod, counted with nothing of gpuwise's: whole steps below 2 % in runs of 15 minutes and more."""
+    """Idle GPU-hours by pod, counted with nothing of gpuwise's: whole steps below 2 %, in runs of 15 min and more."""
     idle_h = {}
     for pod, group in groupby(rows, key=lambda row: row[0]):
         idle = {t // STEP_S for _, t, duty, _ in group if duty is not None and duty < 2.0}

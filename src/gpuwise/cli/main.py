@@ -52,11 +52,10 @@ def gpuwise() -> None:
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 1."""
     try:
-        gpuwise(standalone_mode=False)
+        code = gpuwise(standalone_mode=False)  # click hands the code of context.exit back instead of exiting
+        sys.exit(code if isinstance(code, int) else 0)
     except GpuwiseError as error:
         _fail(str(error))
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail("stopped; nothing more was done")
     except click.ClickException as error:

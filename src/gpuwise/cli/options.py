@@ -35,7 +35,7 @@ _SCORING: dict[str, Callable[..., Any]] = {
 }
 _POLICY: dict[str, Callable[..., Any]] = {
     "policy.mode": click.option(
-        "--mode", type=click.Choice(list(Mode)), help="For workloads that say nothing themselves."
+        "--mode", type=click.Choice([mode.value for mode in Mode]), help="For workloads that say nothing themselves."
     ),
     "enact.dry_run": click.option("--dry-run", is_flag=True, default=None, help="Send no mutating request."),
 }

@@ -9,6 +9,9 @@ from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore
 
 HASH_LABEL = "pod-template-hash"
+ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""Of generated names: no vowels, so no words (apimachinery's util/rand)."""
+
 REVISION_LABEL = "controller-revision-hash"
 
 
@@ -72,8 +75,9 @@ def containers(spec: Object) -> Iterator[Object]:
 
 
 def digest(value: object) -> str:
-    """Ten hex digits that tell two templates apart."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:10]
+    """Ten characters that tell two templates apart, in the alphabet that Kubernetes names things with."""
+    found = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:10]
+    return "".join(ALPHABET[byte % len(ALPHABET)] for byte in found)
 
 
 def make_pod(store: ObjectStore, resource: Resource, owner: Object, *, name: str, labels: dict[str, str]) -> Object:

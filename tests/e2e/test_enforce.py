@@ -1,0 +1,227 @@
+"""`gpuwise run --mode enforce` on the Kubernetes API: one intent, one outcome, undone; dry runs write nothing."""
+
+import json
+import os
+import sqlite3
+
+import numpy as np
+import pytest
+from tests.e2e.conftest import gpu_node, of_namespace
+from tests.series import BUSY_VALUES, IDLE_VALUES
+
+from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
+from gpuwise.emulate.objects import autoscaler, deployment
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.store.recording import RecordingWriter
+
+STEP_S = 300
+DAYS = 8
+NOW_S = 1_780_272_000
+WINDOW = Window(NOW_S - DAYS * 86_400, NOW_S, STEP_S)
+READS = {"get", "list", "watch"}
+
+pytestmark = pytest.mark.skipif(
+    "GPUWISE_TEST_KUBECONFIG" in os.environ,
+    reason="needs GPU nodes that only the emulator has: unset GPUWISE_TEST_KUBECONFIG",
+)
+
+
+@pytest.fixture
+def cluster():
+    objects = [
+        gpu_node("node-0"),
+        of_namespace("prod"),
+        deployment("forgotten", namespace="prod", replicas=2),
+        deployment("busy", namespace="prod"),
+        deployment("owned", namespace="prod"),
+        autoscaler("owned", kind="Deployment", target="owned", namespace="prod"),
+        deployment("precious", namespace="prod", annotations={"gpuwise.dev/do-not-disrupt": "true"}),
+    ]
+    with KubernetesEmulator(objects, clock=lambda: float(WINDOW.start_s)) as emulated:
+        emulated.settle()
+        yield emulated
+
+
+def get(cluster, name):
+    import urllib.request
+
+    from gpuwise.emulate import ADMIN_TOKEN
+
+    url = f"{cluster.url}/apis/apps/v1/namespaces/prod/deployments/{name}"
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def pods(cluster):
+    import urllib.request
+
+    from gpuwise.emulate import ADMIN_TOKEN
+
+    request = urllib.request.Request(
+        f"{cluster.url}/api/v1/namespaces/prod/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return [item["metadata"]["name"] for item in json.load(answer)["items"]]
+
+
+@pytest.fixture
+def options(cluster, tmp_path):
+    """A recording in which all but `busy` lie idle, and the cluster that holds them."""
+    writer = RecordingWriter(tmp_path / "recording")
+    for number, name in enumerate(pods(cluster)):
+        values = BUSY_VALUES if name.startswith("busy") else IDLE_VALUES
+        samples = {
+            signal: np.full(WINDOW.steps, value) for signal, value in values.items() if isinstance(signal, Signal)
+        }
+        writer.append(
+            RecordedPod("prod", WINDOW, (DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", samples),), None)
+        )
+    kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
+    return (
+        "--recording",
+        tmp_path / "recording",
+        "--kubeconfig",
+        kubeconfig,
+        "--now",
+        NOW_S,
+        "--look-back-h",
+        DAYS * 24,
+    )
+
+
+def events(tmp_path):
+    with sqlite3.connect(tmp_path / "ledger.db") as db:
+        rows = db.execute(
+            "SELECT kind, subject, body FROM events WHERE kind IN ('intent', 'outcome') ORDER BY seq"
+        ).fetchall()
+    db.close()
+    return [(kind, subject, json.loads(body)) for kind, subject, body in rows]
+
+
+def spec(found):
+    """What undo must restore: everything but what the server itself counts up."""
+    metadata = {
+        k: v for k, v in found["metadata"].items() if k not in ("resourceVersion", "generation", "managedFields")
+    }
+    return {"metadata": metadata, "spec": found["spec"]}
+
+
+def writes(cluster):
+    return [request for request in cluster.requests if request.verb not in READS]
+
+
+def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, options, gpuwise, tmp_path):
+    before = {name: get(cluster, name) for name in ("forgotten", "busy", "owned", "precious")}
+    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert done.code == 0, done.err
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 0
+    assert {name: get(cluster, name) for name in before if name != "forgotten"} == {
+        name: found for name, found in before.items() if name != "forgotten"
+    }
+    (intent, command_id, planned), (outcome, of, came) = events(tmp_path)
+    assert (intent, outcome, of) == ("intent", "outcome", command_id)
+    assert planned["command"]["workload"]["name"] == "forgotten"
+    assert came["status"] == "applied"
+    assert f"gpuwise undo {command_id}" in done.out
+    assert "ManagedByOther" in done.out
+    assert "Protected" in done.out
+    cluster.settle()
+    assert not [name for name in pods(cluster) if name.startswith("forgotten")]
+
+    undone = gpuwise("undo", command_id, "--yes", "--kubeconfig", options[3])
+    assert undone.code == 0, undone.err
+    assert spec(get(cluster, "forgotten")) == spec(before["forgotten"])
+    cluster.settle()
+    assert len([name for name in pods(cluster) if name.startswith("forgotten")]) == 2
+    assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome", "outcome"]
+
+
+def test_a_second_run_lets_it_rest(cluster, options, gpuwise, tmp_path):
+    gpuwise("run", "--once", "--mode", "enforce", *options)
+    (_, command_id, _), _ = events(tmp_path)
+    gpuwise("undo", command_id, "--yes", "--kubeconfig", options[3])
+    again = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert "CoolingDown" in again.out
+    assert [kind for kind, _, _ in events(tmp_path)].count("intent") == 1
+
+
+def test_i19_a_dry_run_sends_no_mutating_request_and_shows_the_plan(cluster, options, gpuwise, tmp_path):
+    done = gpuwise("run", "--once", "--mode", "enforce", "--dry-run", *options)
+    assert done.code == 0, done.err
+    assert "prod/Deployment/forgotten" in done.out
+    assert "would-apply" in done.out
+    assert writes(cluster) == []
+    assert events(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", [("scan",), ("plan", "--mode", "enforce")])
+def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path, command):
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
+    done = gpuwise(*command, *options, "--detailed-exitcode")
+    assert done.code == 2, done.err
+    assert "prod/Deployment/forgotten" in done.out
+    assert writes(cluster) == []
+
+
+def test_a_reader_who_enforces_is_told_and_nothing_is_lost(cluster, options, gpuwise, tmp_path):
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
+    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert done.code == 0, done.err
+    assert "failed" in done.out
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 2
+    assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome"]
+
+
+def test_recommend_is_the_default_and_apply_is_a_persons_word(cluster, options, gpuwise, tmp_path):
+    done = gpuwise("run", "--once", *options)
+    assert "RecommendOnly" in done.out
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 2
+    found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
+    (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
+    told = gpuwise("explain", item["id"])
+    assert "power_watts: idle" in told.out
+    refused = gpuwise("apply", item["id"], "--kubeconfig", options[3])
+    assert (refused.code, "give --yes" in refused.err) == (1, True)
+    expired = gpuwise("apply", item["id"], "--yes", "--kubeconfig", options[3])
+    assert "StaleInventory" in expired.err  # it was judged in 2026-05, and today is later
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 2
+
+
+def test_pause_and_dismiss_hold(cluster, options, gpuwise):
+    found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
+    (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
+    assert gpuwise("dismiss", item["id"], "--reason", "launch on Monday").code == 0
+    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert "Dismissed" in done.out
+    assert gpuwise("pause", "--reason", "incident").code == 0
+    assert "Paused" in gpuwise("run", "--once", "--mode", "enforce", *options).out
+    assert gpuwise("resume").code == 0
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 2
+
+
+@pytest.mark.xdist_group("ray")
+def test_ray_finds_and_does_the_same(cluster, options, gpuwise, tmp_path):
+    here = gpuwise("scan", *options, "-o", "json").data
+    there = gpuwise("scan", *options, "-o", "json", "--executor", "ray").data
+    assert here == there
+    done = gpuwise("run", "--once", "--mode", "enforce", "--executor", "ray", *options)
+    assert done.code == 0, done.err
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 0
+    assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome"]
+
+
+def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwise, tmp_path):
+    gpuwise("run", "--once", "--mode", "enforce", *options)
+    report = gpuwise("report", "--week", "2026-W22", *options[:-2], "-o", "json").data
+    assert (report["week"], report["end_s"] - report["start_s"]) == ("2026-W22", 7 * 86_400)
+    held = {row["workload"]: row for row in report["workloads"]}
+    assert held["prod/Deployment/busy"]["idle_gpu_h"] == 0.0
+    assert held["prod/Deployment/forgotten"]["idle_gpu_h"] == pytest.approx(2 * 7 * 24)
+    bill = report["bill"]
+    parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["unallocated_gpu_s"]
+    assert parts == bill["capacity_gpu_s"] == 8 * 7 * 86_400
+    written = gpuwise("report", "--week", "2026-W22", *options[:-2], "--output-dir", tmp_path / "out")
+    assert written.out.strip().endswith("gpuwise-2026-W22.html")
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".html", ".json", ".md"]
