@@ -34,6 +34,8 @@ def loop(config: Config, progress: Progress, *, writing: bool) -> Iterator[Pipel
         InputError: the configuration names no source of usage, or asks to write to a recording.
         GpuwiseError: an adapter cannot be opened.
     """
+    if writing and not changeable(config):
+        raise _unchangeable()
     with ExitStack() as stack:
         source = usage(config)
         prices = read_prices(config.prices)
@@ -52,9 +54,20 @@ def loop(config: Config, progress: Progress, *, writing: bool) -> Iterator[Pipel
 @contextmanager
 def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
     """Build what a person needs to act: no source of usage and no scoring are involved, so undo works without them."""
+    if not changeable(config):
+        raise _unchangeable()
     with ExitStack() as stack:
         local = replace(config, schedule=ScheduleConfig())
         yield ByHand(actor, inventory(config, stack), ledger(config, stack), enactor(local, stack), config.policy)
+
+
+def changeable(config: Config) -> bool:
+    """Whether there is a cluster behind the inventory; a recording's own inventory is the past."""
+    return config.recording is None or config.kubernetes.kubeconfig is not None
+
+
+def _unchangeable() -> InputError:
+    return InputError("a recording cannot be changed", mend="name a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
 def ledger(config: Config, stack: ExitStack) -> SqliteLedger:
@@ -80,7 +93,7 @@ def usage(config: Config) -> UsageSource:
 
 def inventory(config: Config, stack: ExitStack) -> InventorySource:
     """Where the fleet is read: the recording's own inventory unless a kubeconfig is named, else the cluster."""
-    if config.recording is not None and config.kubernetes.kubeconfig is None:
+    if config.recording is not None and not changeable(config):
         return KubernetesInventory(RecordedObjects(config.recording / INVENTORY_FILE))
     return KubernetesInventory(stack.enter_context(_cluster(config)))
 
@@ -98,10 +111,6 @@ def executor(config: Config, stack: ExitStack) -> Executor:
 
 def enactor(config: Config, stack: ExitStack) -> Enactor:
     """The only writer: in this process, or as one actor where Ray runs."""
-    if config.recording is not None and config.kubernetes.kubeconfig is None:
-        raise InputError(
-            "a recording cannot be changed", mend="name a cluster with --kubeconfig, or use `gpuwise plan`"
-        )
     if config.schedule.executor == "ray":
         from gpuwise.schedule.on_ray import RayEnactor  # noqa: PLC0415
 

@@ -288,7 +288,7 @@ def test_check_of_a_prometheus_without_gpu_metrics_is_an_error(start_prometheus:
 
 def test_i1_a_prometheus_without_any_metric_is_an_error_not_an_idle_fleet(start_prometheus: StartPrometheus):
     one = workload("trainer-0")
-    with pytest.raises(SourceError, match="has no GPU metrics in the 0.2 h looked at"):
+    with pytest.raises(SourceError, match=r"has no GPU metrics in the 0\.2 h looked at"):
         list(PrometheusUsage(PrometheusSettings(start_prometheus())).read([one], inventory(one), WINDOW))
 
 

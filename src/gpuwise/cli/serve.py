@@ -19,7 +19,7 @@ from gpuwise.pipeline import Pipeline
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import token_for
 from gpuwise.service.metrics import FleetCollector
-from gpuwise.wiring import loop, secret
+from gpuwise.wiring import changeable, loop, secret
 
 _RETRY_S = 30.0
 
@@ -34,7 +34,7 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
     token = token_for(host, secret(token_file or config.service.token_file, "service.token_file"))
     latest = Latest()
     stop = threading.Event()
-    with loop(config, _no_progress, writing=True) as pipeline:
+    with loop(config, _no_progress, writing=changeable(config)) as pipeline:
         thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), daemon=True)
         thread.start()
         try:

@@ -1,0 +1,94 @@
+"""`gpuwise demo`, and its report in a real browser."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    import os
+    import subprocess
+
+    from tests.e2e.conftest import GPUWISE
+
+    folder = tmp_path_factory.mktemp("demo")
+    command = [GPUWISE, "demo", "--output-dir", folder / "out"]
+    env = os.environ | {"HOME": str(folder)}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done, folder / "out"
+
+
+def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
+    done, folder = demo
+    path = Path(done.stdout.strip().splitlines()[-1])
+    assert path.parent == folder
+    assert path.suffix == ".html"
+    assert path.exists()
+    assert re.search(r"\$[\d,]+ of \$[\d,]+ bought nothing \(\d+%\)", done.stdout)
+    assert "Recommendations (the 15 dearest of" in done.stdout
+    for step in ("simulate:", "observe:", "score:"):
+        assert step in done.stderr
+
+
+def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
+    done, folder = demo
+    (file,) = folder.glob("*.json")
+    report = json.loads(file.read_text())
+    outcomes = [action["outcome"]["status"] for action in report["actions"]]
+    assert outcomes == ["applied"] * 10  # the budget of one hour
+    changes = {action["intent"]["command"]["change"]["kind"] for action in report["actions"]}
+    assert changes == {"ScaleTo", "Resize", "MoveToSpot"}
+    assert report["realised_usd_month"] > 0
+    done_ids = {action["intent"]["command"]["recommendation_id"] for action in report["actions"]}
+    assert done_ids.isdisjoint(item["id"] for item in report["recommendations"])
+    reasons = {hold["reason"] for hold in report["holds"]}
+    assert reasons >= {
+        "BudgetExhausted",
+        "Protected",
+        "ManagedByOther",
+        "NeedsApproval",
+        "UnreadablePolicy",
+        "RecommendOnly",
+    }
+
+
+def test_the_bill_adds_up_and_savings_do_not_exceed_it(demo):
+    _, folder = demo
+    (file,) = folder.glob("*.json")
+    report = json.loads(file.read_text())
+    bill = report["bill"]
+    assert bill["capacity_gpu_s"] == pytest.approx(320 * 7 * 86_400)
+    assert bill["used_usd"] + bill["idle_usd"] + bill["unallocated_usd"] == pytest.approx(bill["capacity_usd"])
+    month = 730 / (7 * 24)
+    assert report["predicted_usd_month"] + report["realised_usd_month"] <= bill["capacity_usd"] * month
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_the_report_without_errors_or_sideways_scrolling(demo, width):
+    from playwright.sync_api import sync_playwright
+
+    _, folder = demo
+    (page_file,) = folder.glob("*.html")
+    said = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
+        )
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("requestfailed", lambda request: said.append(request.url))
+        page.goto(page_file.as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert "of GPU time stood idle in" in page.inner_text("h1")
+        assert page.locator("svg").count() >= 2
+        browser.close()
+    assert said == []

@@ -1,0 +1,66 @@
+"""Fake NVML -> `gpuwise exporter` -> a real Prometheus -> `gpuwise scan`: the utilisation that is played comes out."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from tests.collect.conftest import H100, fake_nvml, kubelet, scenario
+from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
+from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll
+
+from gpuwise.emulate import KubernetesEmulator
+from gpuwise.emulate.objects import statefulset
+from gpuwise.model.usage import PodRef
+
+__all__ = ["fake_nvml", "scenario"]
+
+pytestmark = NEEDS_PROMETHEUS
+
+TRAINER = PodRef("research", "trainer-0", "main")
+
+
+@pytest.fixture
+def exporter(fake_nvml, scenario, tmp_path):
+    """The exporter as a process of its own; yields its port."""
+    scenario.play(H100)
+    port, socket = free_port(), tmp_path / "kubelet.sock"
+    arguments = ("--listen", f"127.0.0.1:{port}", "--interval", "0.2", "--node", "gpu-0")
+    files = ("--nvml-library", fake_nvml, "--pod-resources-socket", socket)
+    with (
+        kubelet(socket, {TRAINER: ("GPU-aaaa",)}),
+        subprocess.Popen([GPUWISE, "exporter", *arguments, *files], env=os.environ.copy()) as process,
+    ):
+        yield port
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20) == 0
+
+
+def test_the_utilisation_that_the_fake_plays_is_what_scan_shows(exporter, start_prometheus, gpuwise, tmp_path):
+    prometheus = start_prometheus(
+        config="scrape_configs: [{job_name: gpuwise, scrape_interval: 1s, honor_labels: true, "
+        f"static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]}}]"
+    )
+    fleet = [
+        gpu_node("gpu-0", product="NVIDIA-H100-80GB-HBM3"),
+        of_namespace("research", team="vision"),
+        statefulset("trainer", namespace="research"),
+    ]
+    with KubernetesEmulator(fleet) as cluster:
+        cluster.settle()
+        kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
+        found = {}
+
+        def seen():
+            arguments = ("--prometheus", prometheus, "--kubeconfig", kubeconfig, "--step", 2, "--look-back-h", 1)
+            done = gpuwise("scan", *arguments, "--now", int(time.time()), "-o", "json")
+            if done.code == 0:
+                found.update({row["workload"]: row for row in done.data["workloads"]})
+            return found
+
+        poll(seen, deadline_s=60, what="the exporter's samples being scraped and scanned")
+    row = found["research/StatefulSet/trainer"]
+    assert row["activity_ratio"] == pytest.approx(0.415, rel=1 / 128)  # GPM says 41.5 %
+    assert (row["gpu_type"], row["team"], row["idle_gpu_h"]) == ("H100-80GB", "vision", 0.0)
+    assert row["allocated_gpu_h"] > 0
