@@ -31,13 +31,21 @@ def window(steps: int) -> Window:
 
 
 def device(
-    steps: int, *, busy=(), pod="chat-0", uuid="GPU-0", gpu_type="A100-80GB", fraction=1.0, signals=tuple(IDLE_VALUES)
+    steps: int,
+    *,
+    busy=(),
+    pod="chat-0",
+    uuid="GPU-0",
+    gpu_type="A100-80GB",
+    fraction=1.0,
+    node="node-0",
+    signals=tuple(IDLE_VALUES),
 ):
     """A device that is idle but in the steps that `busy` selects."""
     active = np.zeros(steps, dtype=bool)
     active[np.asarray(busy, dtype=np.int64)] = True
     samples = {s: np.where(active, BUSY_VALUES[s], IDLE_VALUES[s]).astype(np.float64) for s in signals}
-    return DeviceSeries(pod, uuid, fraction, gpu_type, samples)
+    return DeviceSeries(pod, uuid, fraction, gpu_type, node, samples)
 
 
 def usage(*devices: DeviceSeries, requests=None, workload=WORKLOAD) -> UsageSeries:

@@ -38,7 +38,7 @@ def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
 
 
 def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
-    done, folder = demo
+    _, folder = demo
     (file,) = folder.glob("*.json")
     report = json.loads(file.read_text())
     outcomes = [action["outcome"]["status"] for action in report["actions"]]

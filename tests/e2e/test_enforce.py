@@ -76,7 +76,9 @@ def options(cluster, tmp_path):
             signal: np.full(WINDOW.steps, value) for signal, value in values.items() if isinstance(signal, Signal)
         }
         writer.append(
-            RecordedPod("prod", WINDOW, (DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", samples),), None)
+            RecordedPod(
+                "prod", WINDOW, (DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples),), None
+            )
         )
     kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
     return (

@@ -48,8 +48,21 @@ def workload(name: str, nodes: tuple[str, ...], *, team: str | None = None, name
     return Workload(ref, WorkloadClass.ENDPOINT, len(pods), None, labels, {}, pods, 0)
 
 
-def profile(ref: WorkloadRef, days: list[tuple[float, float]], gpu: str = "H100-80GB", coverage: float = 1.0):
-    uses = tuple(DayUse(MONDAY + index * DAY_S, held * 3600, idle * 3600) for index, (held, idle) in enumerate(days))
+def profile(
+    ref: WorkloadRef,
+    days: list[tuple[float, float]],
+    gpu: str = "H100-80GB",
+    coverage: float = 1.0,
+    nodes: tuple[str, ...] = ("h0",),
+):
+    """Hours held and idle by day, in equal parts on each node."""
+    card = None if gpu == "unknown" else gpu
+    uses = tuple(
+        DayUse(MONDAY + index * DAY_S, on, card, held * 3600 / len(nodes), idle * 3600 / len(nodes))
+        for index, (held, idle) in enumerate(days)
+        for on in nodes
+        if held
+    )
     held = sum(use.allocated_gpu_s for use in uses)
     idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
     return UsageProfile(
@@ -98,7 +111,9 @@ def weeks(draw) -> Period:
         at = tuple(draw(st.lists(st.sampled_from(["h0", "h1", "t0", "x0", "gone"]), max_size=3)))
         one = workload(f"w{index}", at, team=draw(st.sampled_from([None, "a", "b"])))
         days = draw(st.lists(day_use, max_size=7))
-        pairs.append((one, profile(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])))))
+        pairs.append(
+            (one, profile(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])), nodes=at or ("gone",)))
+        )
     return week(nodes, pairs, now_s=draw(st.integers(MONDAY, NEXT + DAY_S)))
 
 
@@ -152,7 +167,13 @@ def test_idle_time_costs_what_its_node_costs():
     costs = {
         cost.workload: cost
         for cost in cost_by_workload(
-            week(nodes, [(spot, profile(spot.ref, [(24, 12)])), (mixed, profile(mixed.ref, [(24, 24)]))])
+            week(
+                nodes,
+                [
+                    (spot, profile(spot.ref, [(24, 12)], nodes=("h1",))),
+                    (mixed, profile(mixed.ref, [(24, 24)], nodes=("h0", "h1", "h1"))),
+                ],
+            )
         )
     }
     assert costs[str(spot.ref)].idle_usd == pytest.approx(12 * 3.30)
@@ -170,7 +191,7 @@ def test_more_idle_time_only_moves_money_from_used_to_idle():
 
 def test_a_price_that_is_not_known_is_never_zero_dollars():
     one = workload("w", ("x0",))
-    lone = week([node("x0", None)], [(one, profile(one.ref, [(24, 24)], "unknown"))])
+    lone = week([node("x0", None)], [(one, profile(one.ref, [(24, 24)], "unknown", nodes=("x0",)))])
     [cost] = cost_by_workload(lone)
     assert (cost.cost_usd, cost.idle_usd, cost.gpu_type) == (None, None, None)
     assert cost.idle_gpu_h == 24

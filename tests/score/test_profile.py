@@ -20,7 +20,7 @@ def test_no_devices_is_no_use_and_no_idleness():
 
 
 def test_a_device_without_any_sample_is_not_allocated():
-    empty = DeviceSeries("chat-0", "GPU-0", 1.0, "A100-80GB", {Signal.SM_ACTIVITY: np.full(10, np.nan)})
+    empty = DeviceSeries("chat-0", "GPU-0", 1.0, "A100-80GB", None, {Signal.SM_ACTIVITY: np.full(10, np.nan)})
     assert profile(usage(empty), SETTINGS).allocated_gpu_s == 0.0
 
 
@@ -79,3 +79,14 @@ def test_the_days_sum_to_the_totals(busy):
     found = profile(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS)
     assert sum(day.allocated_gpu_s for day in found.days) == pytest.approx(found.allocated_gpu_s)
     assert sum(day.idle_gpu_s for day in found.days) == pytest.approx(found.idle.idle_gpu_s)
+
+
+def test_days_tell_where_and_on_what_the_time_was_spent():
+    here, there = (
+        device(DAY_STEPS),
+        device(DAY_STEPS, uuid="GPU-1", node="node-1", gpu_type="T4", busy=range(DAY_STEPS)),
+    )
+    rows = {(day.node, day.gpu_type): day for day in profile(usage(here, there), SETTINGS).days}
+    assert rows.keys() == {("node-0", "A100-80GB"), ("node-1", "T4")}
+    assert rows["node-0", "A100-80GB"].idle_gpu_s == DAY_S
+    assert (rows["node-1", "T4"].allocated_gpu_s, rows["node-1", "T4"].idle_gpu_s) == (DAY_S, 0.0)

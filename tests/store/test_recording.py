@@ -31,7 +31,7 @@ def inventory(*workloads: Workload) -> Inventory:
 
 
 def device(pod: str, values, *, uuid: str = "GPU-0", signal: Signal = Signal.SM_ACTIVITY) -> DeviceSeries:
-    return DeviceSeries(pod, uuid, 1.0, "L4", {signal: np.asarray(values, dtype=np.float64)})
+    return DeviceSeries(pod, uuid, 1.0, "L4", "node-0", {signal: np.asarray(values, dtype=np.float64)})
 
 
 def record(directory: Path, *pods: RecordedPod) -> RecordedUsage:

@@ -1,23 +1,20 @@
 """GPU-seconds by day and pool: the one table that every sum of the report is taken from.
 
-A pool is what one price buys: a GPU type and a capacity type. A workload's GPU-seconds are laid on the pools of its GPU
-type in the shares of its live pods' nodes; a workload with none alive (a finished Job) on all pools of that type in
-proportion to their size, since nothing says where it ran. Capacity is the inventory's nodes over the measured part of
-each day; where pods held more than that (a node since gone), the capacity is what they held, so unallocated is never
-below 0 and the three classes sum to the capacity.
+A pool is what one price buys: a GPU type and a capacity type. GPU-seconds lie in the pool of the node that they were
+spent on, whatever has moved since; those of a node that the inventory lacks lie in a pool of no known capacity type,
+which is priced as on-demand. Capacity is the inventory's nodes over the measured part of each day; where pods held more
+than that (a node since gone), the capacity is what they held: unallocated is never below 0 and the three classes sum to
+the capacity.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload, WorkloadRef
+from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import UsageProfile
+from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.usage import DAY_S
-
-UNKNOWN_TYPE = "unknown"
-"""The score room's key for cards of no known type in `UsageProfile.allocated_gpu_s_by_type`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +86,10 @@ def accounts(period: Period) -> Accounts:
     allocated: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     idle: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     for workload in period.inventory.workloads:
-        for pool, share in pool_shares(period, workload).items():
-            for day_s, held_s, idle_s in days_of(period, workload.ref):
-                allocated[day_s, pool] += held_s * share
-                idle[day_s, pool] += idle_s * share
+        for day in days_of(period, workload.ref):
+            key = day.start_s, pool_of(period.inventory, day)
+            allocated[key] += day.allocated_gpu_s
+            idle[key] += day.idle_gpu_s
     capacity = {
         (day_s, pool): gpus * seconds for day_s, seconds in _days(period) for pool, gpus in _sizes(period).items()
     }
@@ -106,45 +103,23 @@ def accounts(period: Period) -> Accounts:
     }
 
 
-def pool_shares(period: Period, workload: Workload) -> dict[Pool, float]:
-    """How a workload's GPU-seconds lie on pools; the shares sum to 1, or there are none where it held nothing."""
-    profile = period.profiles.get(workload.ref)
-    if profile is None or profile.allocated_gpu_s <= 0.0:
-        return {}
-    shares: defaultdict[Pool, float] = defaultdict(float)
-    total = sum(profile.allocated_gpu_s_by_type.values())
-    for name, seconds in profile.allocated_gpu_s_by_type.items():
-        gpu_type = None if name == UNKNOWN_TYPE else name
-        for capacity_type, share in _capacity_shares(period.inventory, workload, gpu_type).items():
-            shares[Pool(gpu_type, capacity_type)] += share * seconds / total
-    return dict(shares)
-
-
-def _capacity_shares(
-    inventory: Inventory, workload: Workload, gpu_type: str | None
-) -> dict[CapacityType | None, float]:
-    nodes = [inventory.nodes.get(pod.node) for pod in workload.pods if pod.node is not None]
-    counts = Counter(node.capacity_type for node in nodes if node is not None and _type_of(node) == gpu_type)
-    if not counts:
-        for node in inventory.nodes.values():
-            if _type_of(node) == gpu_type:
-                counts[node.capacity_type] += node.gpu_count
-    if not counts:
-        return {None: 1.0}
-    return {capacity_type: count / counts.total() for capacity_type, count in counts.items()}
+def pool_of(inventory: Inventory, day: DayUse) -> Pool:
+    """The pool that a day's GPU-seconds were spent in."""
+    node = inventory.nodes.get(day.node) if day.node is not None else None
+    return Pool(day.gpu_type, node.capacity_type if node is not None else None)
 
 
 def _type_of(node: Node) -> str | None:
     return node.gpu_type.name if node.gpu_type is not None else None
 
 
-def days_of(period: Period, workload: WorkloadRef) -> Iterator[tuple[int, float, float]]:
-    """Midnight, GPU-seconds held and of these idle, for each measured day of one workload."""
+def days_of(period: Period, workload: WorkloadRef) -> Iterator[DayUse]:
+    """What a workload held on each measured day."""
     profile = period.profiles.get(workload)
     start_s, end_s = period.measured
     for day in profile.days if profile is not None else ():
         if day.start_s + DAY_S > start_s and day.start_s < end_s:
-            yield day.start_s, day.allocated_gpu_s, day.idle_gpu_s
+            yield day
 
 
 def _days(period: Period) -> Iterator[tuple[int, int]]:

@@ -1,12 +1,12 @@
 """Whose money it is: cost per workload and per team."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from gpuwise.finops.accounts import UNKNOWN_TYPE, Period, days_of, pool_shares
+from gpuwise.finops.accounts import Period, days_of, pool_of
 from gpuwise.finops.bill import HOUR_S
 from gpuwise.model.inventory import Workload
-from gpuwise.model.profile import UsageProfile
+from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.protection import team_of
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import TeamCost, WorkloadCost
@@ -45,39 +45,33 @@ def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> T
 
 def _cost(period: Period, workload: Workload) -> WorkloadCost | None:
     days = list(days_of(period, workload.ref))
-    allocated_s, idle_s = sum(day[1] for day in days), sum(day[2] for day in days)
-    if allocated_s <= 0.0:
+    if not days:
         return None
-    price = _price(period, workload)
+    types = {day.gpu_type for day in days}
     namespace = period.inventory.namespaces.get(workload.ref.namespace)
     return WorkloadCost(
         workload=str(workload.ref),
         team=team_of(workload.labels, namespace.labels if namespace is not None else {}),
-        gpu_type=_gpu_type(period, workload),
-        allocated_gpu_h=allocated_s / HOUR_S,
-        idle_gpu_h=idle_s / HOUR_S,
+        gpu_type=types.pop() if len(types) == 1 else None,
+        allocated_gpu_h=sum(day.allocated_gpu_s for day in days) / HOUR_S,
+        idle_gpu_h=sum(day.idle_gpu_s for day in days) / HOUR_S,
         activity_ratio=_activity(period.profiles[workload.ref]),
-        cost_usd=None if price is None else allocated_s / HOUR_S * price,
-        idle_usd=None if price is None else idle_s / HOUR_S * price,
+        cost_usd=_usd(period, ((day, day.allocated_gpu_s) for day in days)),
+        idle_usd=_usd(period, ((day, day.idle_gpu_s) for day in days)),
     )
+
+
+def _usd(period: Period, spent: Iterable[tuple[DayUse, float]]) -> float | None:
+    """Price of GPU-seconds where they were spent; None as soon as one of the pools has no price."""
+    total = 0.0
+    for day, gpu_s in spent:
+        price = period.price(pool_of(period.inventory, day))
+        if price is None:
+            return None
+        total += gpu_s / HOUR_S * price
+    return total
 
 
 def _activity(profile: UsageProfile) -> float | None:
     means = (profile.distributions[s].mean for s in (Signal.SM_ACTIVITY, Signal.GPU_UTIL) if s in profile.distributions)
     return next((mean for mean in means if mean is not None), None)
-
-
-def _price(period: Period, workload: Workload) -> float | None:
-    """Dollars per GPU and hour over the pools it lies on; None as soon as one of them has no price."""
-    total = 0.0
-    for pool, share in pool_shares(period, workload).items():
-        price = period.price(pool)
-        if price is None:
-            return None
-        total += share * price
-    return total
-
-
-def _gpu_type(period: Period, workload: Workload) -> str | None:
-    types = set(period.profiles[workload.ref].allocated_gpu_s_by_type)
-    return types.pop() if len(types) == 1 and UNKNOWN_TYPE not in types else None

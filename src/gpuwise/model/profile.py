@@ -129,15 +129,19 @@ class IdleEvidence:
 
 @dataclass(frozen=True, slots=True)
 class DayUse:
-    """One UTC day of a workload; the days of a profile sum to its totals.
+    """What a workload held of one GPU type on one node in one UTC day; a profile's days sum to its totals.
 
     Attributes:
         start_s: midnight.
+        node: where, None if unknown.
+        gpu_type: canonical name of the card, None if unknown.
         allocated_gpu_s: GPU-seconds held.
         idle_gpu_s: of these, on devices that were idle.
     """
 
     start_s: int
+    node: str | None
+    gpu_type: str | None
     allocated_gpu_s: float
     idle_gpu_s: float
 
@@ -157,7 +161,7 @@ class UsageProfile:
         devices: devices held at the end of the window.
         busy_devices: the most devices that were busy in the same step, None if activity was never seen.
         idle: idleness.
-        days: allocated and idle time by UTC day, oldest first.
+        days: allocated and idle time by UTC day, node and GPU type, oldest first.
         requests: total requests seen in the window, None if nothing reports them.
         observed_s: seconds from first to last sample.
     """

@@ -102,6 +102,7 @@ class DeviceSeries:
         device_uuid: NVML's UUID.
         gpu_fraction: share of a whole card that this allocation pays for: 1.0, 1/7 for a 1g slice, 1/n shared by n.
         gpu_type: canonical name of the card, None if unknown.
+        node: where the card is, None if unknown; what it costs depends on how that node is paid for.
         samples: by signal, float64 of shape (window.steps,).
     """
 
@@ -109,6 +110,7 @@ class DeviceSeries:
     device_uuid: str
     gpu_fraction: float
     gpu_type: str | None
+    node: str | None
     samples: Mapping[Signal, NDArray[np.float64]]
 
 

@@ -118,11 +118,19 @@ def _days(
     least = max(1, -(-settings.min_idle_s // window.step_s))
     waste = [keep_long(mask, at_least=least) for mask in idle]
 
-    def gpu_s(masks: Sequence[Mask], span: slice) -> float:
-        shares = (float(m[span].sum()) * d.gpu_fraction for d, m in zip(series.devices, masks, strict=True))
+    places = sorted({(d.node, d.gpu_type) for d in series.devices}, key=str)
+    members = {place: [i for i, d in enumerate(series.devices) if (d.node, d.gpu_type) == place] for place in places}
+
+    def gpu_s(masks: Sequence[Mask], place: tuple[str | None, str | None], span: slice) -> float:
+        shares = (float(masks[i][span].sum()) * series.devices[i].gpu_fraction for i in members[place])
         return sum(shares) * window.step_s
 
-    return tuple(DayUse(start_s, gpu_s(held, span), gpu_s(waste, span)) for start_s, span in day_starts(window))
+    rows = (
+        DayUse(start_s, *place, gpu_s(held, place, span), gpu_s(waste, place, span))
+        for start_s, span in day_starts(window)
+        for place in places
+    )
+    return tuple(row for row in rows if row.allocated_gpu_s > 0.0)
 
 
 def _requests(series: UsageSeries) -> float | None:

@@ -81,7 +81,7 @@ class SimulatedFleet:
                     name: array for name, array in samples.items() if SIGNALS[name].sensor is not Sensor.PROFILING
                 }
             self._blank(slot, span, samples.values())
-            devices.append(DeviceSeries(pod.name, slot.uuid, slot.fraction, slot.gpu.name, samples))
+            devices.append(DeviceSeries(pod.name, slot.uuid, slot.fraction, slot.gpu.name, slot.node, samples))
         step_s = self.window.step_s
         window = Window(self.window.start_s + span.start * step_s, self.window.start_s + span.stop * step_s, step_s)
         return RecordedPod(workload.namespace, window, tuple(devices), self._requests(workload, doing, span))

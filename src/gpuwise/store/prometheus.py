@@ -153,6 +153,7 @@ def _device_series(pod: Pod, key: DeviceKey, device: Device, shared_by: int, inv
         device_uuid=key.name,
         gpu_fraction=fraction / shared_by,
         gpu_type=card.name if card else None,
+        node=pod.node,
         samples=device.samples(),
     )
 

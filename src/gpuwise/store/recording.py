@@ -11,6 +11,7 @@ in order of time as this writer leaves them, but a reader takes any order. Colum
 | device_uuid | string | NVML's UUID of the GPU or MIG device |
 | gpu_type | string or null | canonical name of the card |
 | gpu_fraction | float64 | share of a whole card that is paid for |
+| node | string or null | where the card is; without it, where its pod runs now |
 | one per `Signal` value | float32 | the measurement; null, NaN or no such column = not sampled |
 
 `requests_per_second` speaks of the pod and may stand on any of its devices' rows.
@@ -34,7 +35,7 @@ from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, UsageSeries, Window
 
-_KEYS = ("t_s", "device_uuid", "gpu_type", "gpu_fraction")
+_KEYS = ("t_s", "device_uuid", "gpu_type", "gpu_fraction", "node")
 _REQUIRED = ("t_s", "namespace", "pod", "device_uuid", "gpu_type", "gpu_fraction")
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")  # RFC 1123: nothing that could climb out of the directory
@@ -55,6 +56,7 @@ _TYPES = {
     "device_uuid": pa.string(),
     "gpu_type": pa.string(),
     "gpu_fraction": pa.float64(),
+    "node": pa.string(),
 } | {signal.value: pa.float32() for signal in Signal}
 
 
@@ -133,7 +135,7 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
     return pa.table(
         {"t_s": times}
         | {name: _repeat(label, rows.size) for name, label in zip(_REQUIRED[1:5], labels, strict=True)}
-        | {"gpu_fraction": np.full(rows.size, device.gpu_fraction)}
+        | {"gpu_fraction": np.full(rows.size, device.gpu_fraction), "node": _repeat(device.node, rows.size)}
         | {signal.value: column(signal) for signal in Signal}
     )
 
@@ -171,14 +173,14 @@ class RecordedUsage:
         owners = {(other.ref.namespace, pod.name): other.ref for other in inventory.workloads for pod in other.pods}
         for workload in workloads:
             space = workload.ref.namespace
-            live = {pod.name for pod in workload.pods}
+            live = {pod.name: pod.node for pod in workload.pods}
             past = re.compile(re.escape(workload.ref.name) + _POD_SUFFIX.get(workload.ref.kind, r"-.+"))
-            paths = [
-                path
+            pods = [
+                _read_pod(path, window, live.get(pod))
                 for pod, path in files[space].items()
                 if pod in live or (past.fullmatch(pod) and (space, pod) not in owners)
             ]
-            yield _workload_series(workload, [_read_pod(path, window) for path in paths], window)
+            yield _workload_series(workload, pods, window)
 
     def describe(self) -> str:
         """Say in a sentence what can be read here.
@@ -231,7 +233,7 @@ def _total_requests(pods: Sequence[_PodUsage], window: Window) -> NDArray[np.flo
     return np.where(anyone, total, np.nan)
 
 
-def _read_pod(path: Path, window: Window) -> _PodUsage:
+def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
     table = _read_table(path)
     times = table.column("t_s").to_numpy()
     steps = (times - window.start_s) // window.step_s
@@ -250,7 +252,8 @@ def _read_pod(path: Path, window: Window) -> _PodUsage:
         first = int(rows[0])
         fraction = float(table.column("gpu_fraction")[first].as_py())
         gpu = table.column("gpu_type")[first].as_py()
-        devices.append(DeviceSeries(_pod_name(path), uuid, fraction, gpu or None, samples))
+        node = table.column("node")[first].as_py() if "node" in table.column_names else None
+        devices.append(DeviceSeries(_pod_name(path), uuid, fraction, gpu or None, node or live_on, samples))
     alive = np.zeros(window.steps, dtype=bool)
     if inside.any():
         alive[int(steps[inside].min()) : int(steps[inside].max()) + 1] = True
