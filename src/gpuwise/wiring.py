@@ -19,6 +19,8 @@ from gpuwise.store.ledger import SqliteLedger
 from gpuwise.store.prices import read_prices
 
 INVENTORY_FILE = "inventory.json"
+# Where the kubelet tells a pod its namespace; absent outside a cluster.
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @contextmanager
@@ -141,8 +143,12 @@ def _settings(config: Config) -> LoopSettings:
 
 
 def _enact_settings(config: Config) -> EnactSettings:
-    budget = config.policy.budget
-    return EnactSettings(dry_run=config.enact.dry_run, budget_limit=budget.disruptions, budget_per_s=budget.per_s)
+    return EnactSettings(
+        dry_run=config.enact.dry_run,
+        budget_limit=config.policy.budget.disruptions,
+        budget_per_s=config.policy.budget.per_s,
+        own_namespace=_NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else None,
+    )
 
 
 def secret(path: Path | None, key: str) -> str | None:

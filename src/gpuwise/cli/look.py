@@ -163,7 +163,10 @@ def _recommended(item: Recommendation) -> None:
     )
     out.print(Text(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}"))
     _numbers(item.evidence)
-    out.print(Text(f"Do it      gpuwise apply {item.id}"))
+    if written.next_step(item) == "apply":
+        out.print(Text(f"Do it      gpuwise apply {item.id}"))
+    else:
+        out.print(Text(f"Do it      change the manifest: gpuwise does not write this to a {item.workload.kind}"))
     out.print(Text(f"Or not     gpuwise dismiss {item.id} --reason '...'"))
 
 

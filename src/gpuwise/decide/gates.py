@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gpuwise.decide.history import History
 from gpuwise.decide.mode import mode_of
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.model.command import ENACTABLE, Mode
+from gpuwise.model.command import Mode, enactable
 from gpuwise.model.inventory import Inventory, Namespace, Workload
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.recommendation import Reason, Recommendation
@@ -89,9 +89,9 @@ def owned(q: Question) -> Refusal | None:
 
 def writable(q: Question) -> Refusal | None:
     """The kind cannot be changed in this way."""
-    kind, change = q.workload.ref.kind, q.recommendation.change.kind
-    if kind not in ENACTABLE[change]:
-        return Reason.KIND_NOT_SUPPORTED, f"{change} is not written to a {kind}: change its manifest"
+    change, ref = q.recommendation.change, q.workload.ref
+    if not enactable(change, ref):
+        return Reason.KIND_NOT_SUPPORTED, f"{change.kind} is not written to a {ref.kind}: change its manifest"
     return None
 
 

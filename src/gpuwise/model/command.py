@@ -28,6 +28,11 @@ ENACTABLE: dict[str, frozenset[str]] = {
 """Kinds that each change can be written to; a running Job's template is immutable."""
 
 
+def enactable(change: Change, workload: WorkloadRef) -> bool:
+    """Whether gpuwise can write this change to this kind of object, and so take it back again."""
+    return workload.kind in ENACTABLE[change.kind]
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How many disruptions gpuwise may cause in any window of time; unspecified is never unlimited."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuwise.model.codec import to_json
+from gpuwise.model.command import enactable
 from gpuwise.model.gpu import GpuType, named
 from gpuwise.model.inventory import CapacityType, Inventory, Workload
 from gpuwise.model.price import PriceBook
@@ -136,7 +137,7 @@ def recommendation(case: Case, proposal: Proposal) -> Recommendation:
         coverage=proposal.coverage,
         evidence=proposal.evidence,
         restart_needed=proposal.restart_needed,
-        rollback_possible=True,
+        rollback_possible=enactable(proposal.change, case.workload.ref),
         effort="Medium" if proposal.restart_needed else "Low",
         created_s=case.now_s,
         expires_s=case.now_s + case.settings.lifetime_days * DAY_S,

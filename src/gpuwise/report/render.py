@@ -130,6 +130,7 @@ _FILTERS = {
     "moment": wording.moment,
     "risk": wording.risk,
     "finding": wording.finding,
+    "next_step": wording.next_step,
     "change": wording.change,
     "evidence": wording.evidence,
     "status": wording.status,

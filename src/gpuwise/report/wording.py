@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.command import OutcomeStatus, enactable
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, MoveToSpot, Reason, Resize
+from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, MoveToSpot, Reason, Recommendation, Resize
 from gpuwise.model.report import WeeklyReport
 
 UNKNOWN = "unknown"
@@ -109,6 +109,11 @@ def _request(request: GpuRequest) -> str:
     if name == "gpu":
         return f"{request.count} GPU{'s' if request.count != 1 else ''}"
     return f"{request.count} x {name}"
+
+
+def next_step(item: Recommendation) -> str:
+    """The command that comes next: apply, or explain where only its owners can change it, in their manifest."""
+    return "apply" if enactable(item.change, item.workload) else "explain"
 
 
 def evidence(value: Evidence) -> str:
