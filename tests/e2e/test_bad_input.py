@@ -1,12 +1,8 @@
 """Bad input: one line that names the mend, exit code 1, nothing lost."""
 
-import json
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
 from tests.e2e.conftest import gpu_node
+from tests.http_server import answering, empty_prometheus
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
 from gpuwise.emulate import KubernetesEmulator
@@ -30,33 +26,6 @@ def one_line(done, *words):
         assert word in lines[0]
 
 
-@contextmanager
-def guarded(token):
-    """Something before a Prometheus that asks for a token."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            right = self.headers.get("Authorization") == f"Bearer {token}"
-            self.send_response(200 if right else 401)
-            self.end_headers()
-            self.wfile.write(json.dumps({"status": "success", "data": []}).encode() if right else b"who are you")
-
-        do_POST = do_GET  # noqa: N815 - http.server's name
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_an_unreachable_prometheus(gpuwise, kubeconfig):
     done = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
     one_line(done, "http://127.0.0.1:9", "check --prometheus")
@@ -71,7 +40,7 @@ def test_an_empty_prometheus(gpuwise, kubeconfig, start_prometheus):
 def test_a_wrong_token(gpuwise, kubeconfig, tmp_path):
     token = tmp_path / "token"
     token.write_text("s3cret-but-wrong\n")
-    with guarded("right") as url:
+    with answering(empty_prometheus("right")) as url:
         done = gpuwise("scan", "--prometheus", url, "--prometheus-token-file", token, "--kubeconfig", kubeconfig)
     one_line(done, "401", "check --prometheus-token-file")
     assert "s3cret" not in done.err

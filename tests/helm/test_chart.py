@@ -3,15 +3,14 @@ import contextlib
 import itertools
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from tests.http_server import answering
 
 from gpuwise.config import load
 from gpuwise.model.command import Mode
@@ -214,28 +213,8 @@ def test_rules_and_dashboard_travel_unchanged(find: Find):
 @contextlib.contextmanager
 def api_server() -> Iterator[str]:
     """As much of an API server as helm 3 wants to see before it prints the notes of a chart without objects."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = b'{"major":"1","minor":"33","gitVersion":"v1.33.0"}'
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with answering(lambda _: (200, b'{"major":"1","minor":"33","gitVersion":"v1.33.0"}')) as url:
+        yield url
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,15 @@
 
 import contextlib
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 
 import httpx
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.http_server import answering as answering_to
+from tests.http_server import empty_prometheus
 from tests.prometheus_server import free_port
 
 from gpuwise.model.errors import InputError, SourceError
@@ -153,7 +153,7 @@ def test_nobody_listening_names_the_address():
     url = f"http://user:hush@127.0.0.1:{free_port()}"
     usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0))
     with pytest.raises(
-        SourceError, match=r"at http://127\.0\.0\.1:\d+ cannot be reached.*check --prometheus-url"
+        SourceError, match=r"at http://127\.0\.0\.1:\d+ cannot be reached.*check --prometheus"
     ) as caught:
         read(usage)
     assert "hush" not in str(caught.value)
@@ -161,39 +161,12 @@ def test_nobody_listening_names_the_address():
 
 @pytest.mark.parametrize("url", ["prometheus:9090", "", "ftp://x", "http://", "http://[::1", "http://x:port"])
 def test_a_url_that_is_none_is_an_input_error(url):
-    with pytest.raises(InputError, match="give --prometheus-url"):
+    with pytest.raises(InputError, match="give --prometheus"):
         read(PrometheusUsage(PrometheusSettings(url)))
 
 
-@contextlib.contextmanager
-def guarded(token: str) -> Iterator[str]:
-    """A server that lets in who shows the token, and answers with no names."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            known = self.headers.get("Authorization") == f"Bearer {token}"
-            body = b'{"status":"success","data":[]}' if known else b"Unauthorized"
-            self.send_response(200 if known else 401)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def test_the_token_opens_and_a_wrong_one_is_named():
-    with guarded("right") as url:
+    with answering_to(empty_prometheus("right")) as url:
         for token in ("right", "right\n"):
             with pytest.raises(SourceError, match="has no GPU metrics"):  # it was let in, and there is nothing
                 read(PrometheusUsage(PrometheusSettings(url, bearer_token=token)))

@@ -49,7 +49,7 @@ class PrometheusSettings:
         Raises:
             InputError: it is no http URL.
         """
-        mend = "give --prometheus-url as http://host:port"
+        mend = "give --prometheus as http://host:port"
         try:
             parts = urlsplit(self.url)
             _ = parts.port
@@ -167,7 +167,7 @@ class PrometheusClient:
                 if last or not isinstance(error, httpx.ConnectError):
                     raise SourceError(
                         f"Prometheus at {self._shown} cannot be reached: {str(error) or type(error).__name__}",
-                        mend="check --prometheus-url, and that it answers from here",
+                        mend="check --prometheus, and that it answers from here",
                     ) from error
             else:
                 if last or response.status_code not in _RETRIED_STATUS:
@@ -183,7 +183,7 @@ class PrometheusClient:
             case 401 | 403:
                 mend = "check --prometheus-token-file"
             case 404 | 301 | 302 | 307 | 308:
-                mend = "give the base of its API as --prometheus-url, without /api/v1, and no login page before it"
+                mend = "give the base of its API as --prometheus, without /api/v1, and no login page before it"
             case 400 | 422:
                 mend = "if it speaks of too many samples, shorten the window or raise its --query.max-samples"
             case _:
@@ -193,7 +193,7 @@ class PrometheusClient:
     def _malformed(self, detail: str, cause: Exception | None = None) -> NoReturn:
         raise SourceError(
             f"Prometheus at {self._shown} sent no whole answer: {detail}",
-            mend="check that --prometheus-url is Prometheus itself and not a page before it",
+            mend="check that --prometheus is Prometheus itself and not a page before it",
         ) from cause
 
     def _result(self, data: Any, kind: str) -> list[Any]:
