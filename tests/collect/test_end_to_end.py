@@ -10,6 +10,7 @@ from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port
 
 from gpuwise.collect.server import run_exporter
 from gpuwise.collect.settings import ExporterSettings
+from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import PodRef, UsageSeries, Window
@@ -77,7 +78,13 @@ def test_what_the_gpu_does_is_what_the_loop_reads(
                     default=-1.0,
                 )
 
-            poll(lambda: peak(Signal.SM_ACTIVITY) == 0.415, deadline_s=30, what="the first profile being read back")
+            def first_seen() -> bool:
+                try:
+                    return peak(Signal.SM_ACTIVITY) == 0.415
+                except SourceError:  # nothing was scraped yet
+                    return False
+
+            poll(first_seen, deadline_s=30, what="the first profile being read back")
             (card,), (instance,) = (usage.devices for usage in read())
             scenario.play(BOTH.replace("gpu 0 util 37", "gpu 0 util 93"))
             poll(lambda: peak(Signal.GPU_UTIL) == 0.93, deadline_s=30, what="the change being read back")
