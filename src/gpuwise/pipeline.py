@@ -73,8 +73,8 @@ class Run:
     outcomes: tuple[Outcome, ...]
 
 
-def _quiet(_step: str, _done: int, _total: int) -> None:
-    pass
+def quiet(_step: str, _done: int, _total: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Pipeline:
     ledger: Ledger
     settings: LoopSettings
     enactor: Enactor | None = None
-    progress: Progress = _quiet
+    progress: Progress = quiet
 
     def run_once(self, now_s: int) -> Run:
         """Observe, score, recommend, decide, enact, record.

@@ -13,7 +13,7 @@ from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Enactor, Executor, InventorySource, UsageSource
-from gpuwise.pipeline import LoopSettings, Pipeline, Progress
+from gpuwise.pipeline import LoopSettings, Pipeline, Progress, quiet
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.store.prices import read_prices
@@ -24,7 +24,7 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 
 @contextmanager
-def loop(config: Config, progress: Progress, *, writing: bool) -> Iterator[Pipeline]:
+def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterator[Pipeline]:
     """Build the loop, and take it down again.
 
     Args:

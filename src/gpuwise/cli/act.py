@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import click
@@ -34,9 +35,11 @@ why = click.option("--reason", default="", help="Why, for whoever asks later.")
 @click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant; with --once.")
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
-    with progress() as shown, loop(config, shown, writing=True) as pipeline:
+    with loop(config, writing=True) as pipeline:
         while True:
-            told(pipeline.run_once(now_s or int(time.time())))
+            with progress() as shown:
+                turn = replace(pipeline, progress=shown).run_once(now_s or int(time.time()))
+            told(turn)
             if once:
                 return
             threading.Event().wait(interval_s)

@@ -2,7 +2,6 @@
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,7 +41,11 @@ def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # 
     with progress() as tell:
         fleet = simulate_fleet(SEED, now_s, FleetSettings(), lambda done, total: tell("simulate", done, total))
         _record(fleet, output_dir / "recording")
-        report = _turn(fleet, output_dir, executor, now_s, tell)
+    with KubernetesEmulator(fleet.objects, clock=lambda: float(now_s)) as cluster:
+        config = _config(fleet, output_dir, executor, cluster.write_kubeconfig(output_dir / "kubeconfig"))
+        with loop(config, writing=True) as pipeline:
+            _turn(pipeline, now_s - _BEFORE_MIDNIGHT_S)
+            report = _week(pipeline, fleet, now_s)
     paths = write_report(report, output_dir)
     err.print(Text(f"The same, as a user would: gpuwise scan --recording {output_dir}/recording --now {now_s}"))
     out.print(Text(str(paths.html)), soft_wrap=True)
@@ -60,23 +63,19 @@ def _record(fleet: SimulatedFleet, folder: Path) -> None:
         writer.append(pod)
 
 
-def _turn(
-    fleet: SimulatedFleet, folder: Path, executor: str, now_s: int, tell: Callable[[str, int, int], None]
-) -> WeeklyReport:
-    """One turn of the loop against the emulated cluster, then the report of the week that ends now."""
-    with KubernetesEmulator(fleet.objects, clock=lambda: float(now_s)) as cluster:
-        config = _config(fleet, folder, executor, cluster.write_kubeconfig(folder / "kubeconfig"))
-        with loop(config, tell, writing=True) as pipeline:
-            acting_s = now_s - _BEFORE_MIDNIGHT_S
-            turn = pipeline.run_once(acting_s)
-            show.table(pipeline.summary(turn.survey, now_s=acting_s))
-            act.told(turn)
-            return _week(pipeline, fleet, now_s)
+def _turn(pipeline: Pipeline, now_s: int) -> None:
+    """One turn of the loop against the emulated cluster, and what it found and did."""
+    with progress() as tell:
+        turn = replace(pipeline, progress=tell).run_once(now_s)
+    show.table(pipeline.summary(turn.survey, now_s=now_s))
+    act.told(turn)
 
 
 def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport:
     name, start_s = week_of("last", now_s)
-    return pipeline.report(Window(start_s, start_s + WEEK_S, fleet.window.step_s), week=name, now_s=now_s)
+    window = Window(start_s, start_s + WEEK_S, fleet.window.step_s)
+    with progress() as tell:
+        return replace(pipeline, progress=tell).report(window, week=name, now_s=now_s)
 
 
 def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path) -> Config:

@@ -34,7 +34,7 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
     token = token_for(host, secret(token_file or config.service.token_file, "service.token_file"))
     latest = Latest()
     stop = threading.Event()
-    with loop(config, _no_progress, writing=changeable(config)) as pipeline:
+    with loop(config, writing=changeable(config)) as pipeline:
         thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), daemon=True)
         thread.start()
         try:
@@ -72,10 +72,6 @@ def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], t
     app = create_app(latest, token=token, collectors=[FleetCollector(latest)])
     err.print(Text(f"http://{host}:{port}/"))
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
-
-
-def _no_progress(_step: str, _done: int, _total: int) -> None:
-    pass
 
 
 def address(text: str) -> tuple[str, int]:
