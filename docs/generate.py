@@ -1,8 +1,9 @@
-"""Writes docs/configuration.md and docs/reasons.md from the source; with --check it only compares."""
+"""Writes docs/configuration.md, docs/reasons.md and docs/safety.md from the source; with --check it only compares."""
 
 import ast
 import dataclasses
 import inspect
+import re
 import sys
 import typing
 from pathlib import Path
@@ -75,7 +76,67 @@ def reasons() -> str:
     return REASONS + "\n".join(f"| `{reason.value}` | {docs[reason.name]} |" for reason in Reason) + "\n"
 
 
-DOCUMENTS = {"configuration.md": configuration, "reasons.md": reasons}
+SAFETY = """\
+# Safety: what is promised, and the tests that hold it
+
+This software changes production clusters. Each promise below is a test that a stranger can run by its name
+(`.venv/bin/python -m pytest -k NAME`). A promise without a test is not kept yet, and the table says so.
+
+| | Promise | Tests |
+|---|---|---|
+"""
+
+INCIDENTS = """
+## Failures of others, as regression tests
+
+| Public report | Test |
+|---|---|
+"""
+
+PROMISES = (
+    "What is missing, NaN, stale, out of range, partial or unsupported never counts as idle.",
+    "Stopping needs covered data and two independent sensors that agree.",
+    "More activity, or less data, never makes a plan bolder.",
+    "Nothing is done on a look at the fleet that is old or not whole.",
+    "No window of time holds more disruptions than the budget, across restarts and processes.",
+    "At most one leader's writes take effect.",
+    "A leader stops writing before its lease runs out.",
+    "A crash between intent and effect is settled at the next start, neither lost nor doubled.",
+    "Every effect names the object's uid and version; a recreated namesake is not touched.",
+    "Protections that appear between plan and effect hold.",
+    "A protection or policy that cannot be read protects.",
+    "Undo restores exactly, or refuses with the difference.",
+    "An effect whose check fails, or cannot be made, is reverted in bounded time.",
+    "No target swings to and fro.",
+    "Attempts that fail in a row open the target's breaker.",
+    "Wanting to change too much at once stops the run.",
+    "What was scaled to zero wakes without gpuwise.",
+    "The control plane and gpuwise itself are never targets.",
+    "A dry run sends no mutating request and shows the same plan.",
+    "An upgrade alone changes nothing.",
+    "A MIG layout changes only on a GPU that is verified empty.",
+    "Only work that bears it goes to spot.",
+    "What another controller owns is never written to.",
+    "Once faults stop, the state converges.",
+    "The ledger is append-only and chained; tampering shows.",
+    "A pause holds from the next decision on.",
+)
+
+
+def safety() -> str:
+    """docs/safety.md."""
+    text = "".join(path.read_text() for path in sorted((HERE.parent / "tests").rglob("test_*.py")))
+    names = sorted(set(re.findall(r"def (test_\w+)", text)))
+    lines = []
+    for number, promise in enumerate(PROMISES, start=1):
+        held = [f"`{name}`" for name in names if name.startswith(f"test_i{number}_")]
+        lines.append(f"| I{number} | {promise} | {', '.join(held) or 'not yet'} |")
+    found = [re.match(r"test_incident_(\w+?)_(\d+)_(\w+)", name) for name in names]
+    reports = [f"| {m[1].replace('_', '-')}#{m[2]} | `{m[0]}` |" for m in found if m]
+    return SAFETY + "\n".join(lines) + "\n" + INCIDENTS + "\n".join(reports) + "\n"
+
+
+DOCUMENTS = {"configuration.md": configuration, "reasons.md": reasons, "safety.md": safety}
 
 
 def stale() -> list[str]:

@@ -183,7 +183,7 @@ def test_i15_two_failures_open_the_breaker():
     assert held(history=History(intents, healed)) is None
 
 
-def test_a_pause_holds_everything_until_resume():
+def test_i26_a_pause_holds_everything_until_resume():
     words = [Directive("pause", "*", "ana", 1, "incident"), Directive("resume", "*", "ana", 2, "")]
     assert held(history=History(directives=words[:1])) is Reason.PAUSED
     assert held(history=History(directives=words)) is None

@@ -111,7 +111,7 @@ class TestProtectionsAtEffectTime:
         stage.patch("Pod", name, {"metadata": {"annotations": {KARPENTER_DO_NOT_DISRUPT: "true"}}})
         self.nothing_is_done(stage, command, Reason.PROTECTED)
 
-    def test_on_the_namespace(self, stage):
+    def test_i10_a_protection_on_the_namespace_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         body = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
@@ -142,7 +142,7 @@ class TestProtectionsAtEffectTime:
         stage.add(autoscaler("llm-hpa", kind="Deployment", target="llm"))
         self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
-    def test_keda_appeared(self, stage):
+    def test_i23_keda_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         reference = {"scaleTargetRef": {"name": "llm"}}
@@ -150,14 +150,14 @@ class TestProtectionsAtEffectTime:
         stage.add({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": reference})
         self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
-    def test_gitops_appeared(self, stage):
+    def test_i23_gitops_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         labels = {"kustomize.toolkit.fluxcd.io/name": "apps"}
         stage.patch("Deployment", "llm", {"metadata": {"labels": labels}})
         self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
-    def test_a_disruption_budget_appeared(self, stage):
+    def test_i10_a_disruption_budget_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.add(budget("all", app="llm", minAvailable="100%"))
@@ -220,7 +220,7 @@ class TestTheVeryObject:
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 4
         assert [one.status for one in stage.ledger.outcomes()] == [NOT_APPLIED]
 
-    def test_each_effect_carries_uid_and_version(self, stage):
+    def test_i9_each_effect_carries_uid_and_version(self, stage):
         stage.add(deployment("llm", replicas=2))
         seen = []
 
@@ -306,7 +306,7 @@ class TestFailures:
 
 class TestDryRun:
     @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
-    def test_nothing_is_written_and_the_plan_is_the_same(self, stage, change):
+    def test_i19_a_dry_run_writes_nothing_and_the_plan_is_the_same(self, stage, change):
         """I19: verbs are only get, list, watch; the detail is what enforce would do."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm", change)
@@ -350,7 +350,7 @@ class TestCrash:
 
     @pytest.mark.parametrize(("effect", "status"), [(True, OutcomeStatus.APPLIED), (False, OutcomeStatus.NOT_APPLIED)])
     @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
-    def test_neither_lost_nor_doubled(self, stage, change, effect, status):
+    def test_i8_a_crash_between_intent_and_effect_is_neither_lost_nor_doubled(self, stage, change, effect, status):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm", change)
         self.crash(stage, command, effect=effect)
@@ -407,7 +407,7 @@ class TestCrash:
 
 
 class TestUndo:
-    def test_refused_with_the_difference_when_a_person_changed_it(self, stage):
+    def test_i12_undo_is_refused_with_the_difference_when_a_person_changed_it(self, stage):
         """I12."""
         stage.add(deployment("llm", replicas=3))
         command = stage.command("Deployment", "llm")
@@ -429,7 +429,7 @@ class TestUndo:
         assert item["metadata"]["labels"] == {"team": "ml"}
         assert (item["spec"]["paused"], item["spec"]["replicas"]) == (True, 3)
 
-    def test_twice_says_so_and_writes_once(self, stage):
+    def test_i12_undo_twice_says_so_and_writes_once(self, stage):
         stage.add(deployment("llm", replicas=3))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
