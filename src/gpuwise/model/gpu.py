@@ -74,6 +74,7 @@ GPU_TYPES: tuple[GpuType, ...] = (
     GpuType("A100-40GB", 40 * GIB, 400, 0.25, _profiles((1, 5), (2, 10), (3, 20), (4, 20), (7, 40))),
     GpuType("A100-80GB", 80 * GIB, 400, 0.25, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
     GpuType("H100-80GB", 80 * GIB, 700, 0.25, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
+    GpuType("H100-94GB", 94 * GIB, 400, 0.25, _profiles((1, 12), (2, 24), (3, 47), (4, 47), (7, 94))),
     GpuType("H200-141GB", 141 * GIB, 700, 0.25, _profiles((1, 18), (2, 35), (3, 71), (4, 71), (7, 141))),
     GpuType("B200-180GB", 180 * GIB, 1000, 0.25, _profiles((1, 23), (2, 45), (3, 90), (4, 90), (7, 180))),
 )
@@ -96,8 +97,10 @@ def gpu_type(product: str) -> GpuType | None:
         return None
     candidates = [gpu for gpu in GPU_TYPES if gpu.name.split("-")[0] == model[1]]
     size = _MEMORY.search(words)
-    if len(candidates) > 1 and size is not None:
-        return next((gpu for gpu in candidates if gpu.name.endswith(f"-{size[1]}GB")), None)
+    if size is not None:
+        return next((gpu for gpu in candidates if gpu.name in (model[1], f"{model[1]}-{size[1]}GB")), None)
+    if model[1] == "H100":  # the one product that is told by its form: NVL has 94 GB, SXM5 and PCIe have 80
+        return named("H100-94GB" if "NVL" in words else "H100-80GB")
     return candidates[0] if len(candidates) == 1 else None
 
 
