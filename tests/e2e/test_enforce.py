@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 
 import numpy as np
 import pytest
@@ -11,7 +12,6 @@ from tests.series import BUSY_VALUES, IDLE_VALUES
 
 from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
 from gpuwise.emulate.objects import autoscaler, deployment
-from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.store.recording import RecordingWriter
 
@@ -66,31 +66,31 @@ def pods(cluster):
         return [item["metadata"]["name"] for item in json.load(answer)["items"]]
 
 
-@pytest.fixture
-def options(cluster, tmp_path):
-    """A recording in which all but `busy` lie idle, and the cluster that holds them."""
-    writer = RecordingWriter(tmp_path / "recording")
+def record(cluster, folder, window):
+    """A recording in which all but `busy` lie idle, and the cluster that holds them, as options."""
+    writer = RecordingWriter(folder / "recording")
     for number, name in enumerate(pods(cluster)):
         values = BUSY_VALUES if name.startswith("busy") else IDLE_VALUES
-        samples = {
-            signal: np.full(WINDOW.steps, value) for signal, value in values.items() if isinstance(signal, Signal)
-        }
-        writer.append(
-            RecordedPod(
-                "prod", WINDOW, (DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples),), None
-            )
-        )
-    kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
-    return (
-        "--recording",
-        tmp_path / "recording",
-        "--kubeconfig",
-        kubeconfig,
-        "--now",
-        NOW_S,
-        "--look-back-h",
-        DAYS * 24,
-    )
+        samples = {signal: np.full(window.steps, value) for signal, value in values.items()}
+        card = DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples)
+        writer.append(RecordedPod("prod", window, (card,), None))
+    kubeconfig = ("--kubeconfig", cluster.write_kubeconfig(folder / "kubeconfig"))
+    return kubeconfig, ("--recording", folder / "recording", *kubeconfig, "--look-back-h", DAYS * 24)
+
+
+@pytest.fixture
+def recorded(cluster, tmp_path):
+    return record(cluster, tmp_path, WINDOW)
+
+
+@pytest.fixture
+def kubeconfig(recorded):
+    return recorded[0]
+
+
+@pytest.fixture
+def options(recorded):
+    return (*recorded[1], "--now", NOW_S)
 
 
 def events(tmp_path):
@@ -114,7 +114,7 @@ def writes(cluster):
     return [request for request in cluster.requests if request.verb not in READS]
 
 
-def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, options, gpuwise, tmp_path):
+def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, options, gpuwise, tmp_path, kubeconfig):
     before = {name: get(cluster, name) for name in ("forgotten", "busy", "owned", "precious")}
     done = gpuwise("run", "--once", "--mode", "enforce", *options)
     assert done.code == 0, done.err
@@ -132,7 +132,7 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     cluster.settle()
     assert not [name for name in pods(cluster) if name.startswith("forgotten")]
 
-    undone = gpuwise("undo", command_id, "--yes", "--kubeconfig", options[3])
+    undone = gpuwise("undo", command_id, "--yes", *kubeconfig)
     assert undone.code == 0, undone.err
     assert spec(get(cluster, "forgotten")) == spec(before["forgotten"])
     cluster.settle()
@@ -140,10 +140,10 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome", "outcome"]
 
 
-def test_a_second_run_lets_it_rest(cluster, options, gpuwise, tmp_path):
+def test_a_second_run_lets_it_rest(cluster, options, gpuwise, tmp_path, kubeconfig):
     gpuwise("run", "--once", "--mode", "enforce", *options)
     (_, command_id, _), _ = events(tmp_path)
-    gpuwise("undo", command_id, "--yes", "--kubeconfig", options[3])
+    gpuwise("undo", command_id, "--yes", *kubeconfig)
     again = gpuwise("run", "--once", "--mode", "enforce", *options)
     assert "CoolingDown" in again.out
     assert [kind for kind, _, _ in events(tmp_path)].count("intent") == 1
@@ -176,7 +176,7 @@ def test_a_reader_who_enforces_is_told_and_nothing_is_lost(cluster, options, gpu
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome"]
 
 
-def test_recommend_is_the_default_and_apply_is_a_persons_word(cluster, options, gpuwise, tmp_path):
+def test_recommend_is_the_default_and_apply_is_a_persons_word(cluster, options, gpuwise, tmp_path, kubeconfig):
     done = gpuwise("run", "--once", *options)
     assert "RecommendOnly" in done.out
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
@@ -184,9 +184,9 @@ def test_recommend_is_the_default_and_apply_is_a_persons_word(cluster, options, 
     (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
     told = gpuwise("explain", item["id"])
     assert "power_watts: idle" in told.out
-    refused = gpuwise("apply", item["id"], "--kubeconfig", options[3])
+    refused = gpuwise("apply", item["id"], *kubeconfig)
     assert (refused.code, "give --yes" in refused.err) == (1, True)
-    expired = gpuwise("apply", item["id"], "--yes", "--kubeconfig", options[3])
+    expired = gpuwise("apply", item["id"], "--yes", *kubeconfig)
     assert "StaleInventory" in expired.err  # it was judged in 2026-05, and today is later
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
@@ -216,7 +216,7 @@ def test_ray_finds_and_does_the_same(cluster, options, gpuwise, tmp_path):
 
 def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwise, tmp_path):
     gpuwise("run", "--once", "--mode", "enforce", *options)
-    report = gpuwise("report", "--week", "2026-W22", *options[:-2], "-o", "json").data
+    report = gpuwise("report", "--week", "2026-W22", *options[:-4], "--now", NOW_S, "-o", "json").data
     assert (report["week"], report["end_s"] - report["start_s"]) == ("2026-W22", 7 * 86_400)
     held = {row["workload"]: row for row in report["workloads"]}
     assert held["prod/Deployment/busy"]["idle_gpu_h"] == 0.0
@@ -224,6 +224,22 @@ def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwis
     bill = report["bill"]
     parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["unallocated_gpu_s"]
     assert parts == bill["capacity_gpu_s"] == 8 * 7 * 86_400
-    written = gpuwise("report", "--week", "2026-W22", *options[:-2], "--output-dir", tmp_path / "out")
+    written = gpuwise("report", "--week", "2026-W22", *options[:-4], "--now", NOW_S, "--output-dir", tmp_path / "out")
     assert written.out.strip().endswith("gpuwise-2026-W22.html")
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".html", ".json", ".md"]
+
+
+def test_a_persons_apply_is_carried_out_and_undone(cluster, gpuwise, tmp_path):
+    now_s = int(time.time())
+    kubeconfig, options = record(cluster, tmp_path, Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S))
+    found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
+    (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
+    done = gpuwise("apply", item["id"], "--yes", *kubeconfig)
+    assert done.code == 0, done.err
+    assert "scale to 0" in done.err  # what is about to happen is said before it does
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 0
+    (_, command_id, planned), _ = events(tmp_path)
+    assert planned["command"]["actor"] != "policy"
+    assert f"gpuwise undo {command_id}" in done.out
+    assert gpuwise("undo", command_id, "--yes", *kubeconfig).code == 0
+    assert get(cluster, "forgotten")["spec"]["replicas"] == 2

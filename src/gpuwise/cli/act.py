@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuwise.by_hand import find, tell
-from gpuwise.cli.console import err, out, progress
+from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.options import acting, connection
 from gpuwise.config import Config
 from gpuwise.model.command import Directive, Outcome, OutcomeStatus
@@ -88,9 +88,10 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
 
 
 def _warn(item: Recommendation) -> None:
-    err.print(Text.assemble((str(item.workload), "bold"), f": {written.change(item.change)}"))
-    err.print(Text(f"One workload is touched; its pods {'are replaced' if item.restart_needed else 'go on'}."))
-    err.print(Text(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it can be undone."))
+    pods, undo = "stop or restart" if item.restart_needed else "go on", "can" if item.rollback_possible else "cannot"
+    say(Text.assemble((str(item.workload), "bold"), f": {written.change(item.change)}"), to=err)
+    say(f"One workload is touched; its pods {pods}.", to=err)
+    say(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it {undo} be undone.", to=err)
 
 
 @click.command()
@@ -103,7 +104,7 @@ def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
         intent = ledger.intent(command_id)
     if intent is None:
         raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
-    err.print(Text(f"{intent.command.workload}: back to {intent.pre_image}"))
+    say(f"{intent.command.workload}: back to {intent.pre_image}", to=err)
     _ask(yes=yes)
     with by_hand(config, getpass.getuser()) as person:
         result = person.undo(command_id, now_s=int(time.time()))
@@ -122,7 +123,7 @@ def _outcome(result: Outcome, then: str) -> None:
     if result.status not in (OutcomeStatus.APPLIED, OutcomeStatus.UNDONE):
         reason = result.reason.value if result.reason else result.status.value
         raise InputError(f"{reason}: {result.detail}", mend="nothing was changed")
-    out.print(Text(f"{result.status.value}: {result.detail}; {then}"))
+    say(f"{result.status.value}: {result.detail}; {then}")
 
 
 @click.command()
@@ -131,7 +132,7 @@ def _outcome(result: Outcome, then: str) -> None:
 @why
 def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
     """Never do this; it stays in reports as dismissed."""
-    _say(config, "dismiss", recommendation_id, reason)
+    _tell(config, "dismiss", recommendation_id, reason)
 
 
 @click.command()
@@ -139,7 +140,7 @@ def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
 @why
 def pause(config: Config, reason: str) -> None:
     """Stop all effects from the next decision on, people's included, until resume."""
-    _say(config, "pause", "*", reason)
+    _tell(config, "pause", "*", reason)
 
 
 @click.command()
@@ -147,11 +148,11 @@ def pause(config: Config, reason: str) -> None:
 @why
 def resume(config: Config, reason: str) -> None:
     """End a pause."""
-    _say(config, "resume", "*", reason)
+    _tell(config, "resume", "*", reason)
 
 
-def _say(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
+def _tell(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
     directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         tell(ledger, directive)
-    out.print(Text(f"{kind}: recorded in {config.ledger.path}"))
+    say(f"{kind}: recorded in {config.ledger.path}")

@@ -6,12 +6,18 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 # Off a terminal rich would squeeze tables into 80 columns; a log or a pager has more.
 _WIDTH_OFF_TERMINAL = 140
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH_OFF_TERMINAL)
+
+
+def say(line: str | Text, *, to: Console = out) -> None:
+    """Print one line as one line, however long: commands in it are there to be copied."""
+    to.print(line if isinstance(line, Text) else Text(line), soft_wrap=True)
 
 
 @contextmanager

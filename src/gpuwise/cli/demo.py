@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from gpuwise.cli import act, show
-from gpuwise.cli.console import err, out, progress
+from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.options import FILE
 from gpuwise.cli.weekly import WEEK_S, week_of
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
@@ -47,8 +46,8 @@ def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # 
             _turn(pipeline, now_s - _BEFORE_MIDNIGHT_S)
             report = _week(pipeline, fleet, now_s)
     paths = write_report(report, output_dir)
-    err.print(Text(f"The same, as a user would: gpuwise scan --recording {output_dir}/recording --now {now_s}"))
-    out.print(Text(str(paths.html)), soft_wrap=True)
+    say(f"The same, as a user would: gpuwise scan --recording {output_dir}/recording --now {now_s}", to=err)
+    say(str(paths.html))
     if serve:
         from gpuwise.cli.serve import address, listen_on  # noqa: PLC0415
 

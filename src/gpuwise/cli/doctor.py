@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from gpuwise import wiring
-from gpuwise.cli.console import out
+from gpuwise.cli.console import say
 from gpuwise.cli.options import scoring
 from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError
@@ -33,9 +33,9 @@ def doctor(context: click.Context, config: Config) -> None:
 
 def _passed(name: str, check: Callable[[Config], str], config: Config) -> bool:
     try:
-        out.print(Text.assemble(("ok      ", "green"), f"{name}: {check(config)}"), soft_wrap=True)
+        say(Text.assemble(("ok      ", "green"), f"{name}: {check(config)}"))
     except GpuwiseError as error:
-        out.print(Text.assemble(("failed  ", "red"), f"{name}: {error}"), soft_wrap=True)
+        say(Text.assemble(("failed  ", "red"), f"{name}: {error}"))
         return False
     return True
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuwise.cli import show
-from gpuwise.cli.console import err, out, progress
+from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.options import acting, connection, scoring
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
@@ -141,7 +141,7 @@ def explain(config: Config, subject: str, form: str) -> None:
     for item in found:
         _recommended(item)
     for hold in holds:
-        out.print(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
+        say(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
         _numbers(hold.evidence)
 
 
@@ -154,24 +154,22 @@ def _about(ledger: Ledger, subject: str) -> tuple[list[Recommendation], list[Hol
 def _recommended(item: Recommendation) -> None:
     saving = item.saving
     low, high = written.usd(saving.low_usd_month), written.usd(saving.high_usd_month)
-    out.print(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
-    out.print(Text(f"Finding    {item.finding.value} ({', '.join(item.reasons)}), owner {item.owner or 'nobody'}"))
-    out.print(Text(f"Worth      {written.usd(saving.usd_month)} a month, between {low} and {high}"))
-    out.print(Text(f"           {saving.gpu_h_month:,.0f} GPU-hours a month at the price of the nodes it runs on"))
-    out.print(
-        Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}; {item.coverage:.0%} of samples present")
-    )
-    out.print(Text(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}"))
+    say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
+    say(f"Finding    {item.finding.value} ({', '.join(item.reasons)}), owner {item.owner or 'nobody'}")
+    say(f"Worth      {written.usd(saving.usd_month)} a month, between {low} and {high}")
+    say(f"           {saving.gpu_h_month:,.0f} GPU-hours a month at the price of the nodes it runs on")
+    say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}; {item.coverage:.0%} of samples present"))
+    say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
     _numbers(item.evidence)
     if written.next_step(item) == "apply":
-        out.print(Text(f"Do it      gpuwise apply {item.id}"))
+        say(f"Do it      gpuwise apply {item.id}")
     else:
-        out.print(Text(f"Do it      change the manifest: gpuwise does not write this to a {item.workload.kind}"))
-    out.print(Text(f"Or not     gpuwise dismiss {item.id} --reason '...'"))
+        say(f"Do it      change the manifest: gpuwise does not write this to a {item.workload.kind}")
+    say(f"Or not     gpuwise dismiss {item.id} --reason '...'")
 
 
 def _numbers(evidence: tuple[Evidence, ...]) -> None:
     for number in evidence:
         value = "nothing sampled" if number.value is None else f"{number.value:,.4g} {number.unit}"
         limit = "" if number.threshold is None else f", held against {number.threshold:,.4g}"
-        out.print(Text(f"  {number.text}: {number.statistic} {value}{limit}"))
+        say(f"  {number.text}: {number.statistic} {value}{limit}")

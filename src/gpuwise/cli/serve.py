@@ -8,9 +8,8 @@ from pathlib import Path
 
 import click
 import uvicorn
-from rich.text import Text
 
-from gpuwise.cli.console import err
+from gpuwise.cli.console import err, say
 from gpuwise.cli.options import FILE, acting
 from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError, InputError
@@ -62,7 +61,7 @@ class Latest:
                 self._report = pipeline.summary(pipeline.run_once(now_s).survey, now_s=now_s)
                 pause_s = float(interval_s)
             except GpuwiseError as error:
-                err.print(Text(f"run failed: {error}"), soft_wrap=True)
+                say(f"run failed: {error}", to=err)
                 pause_s = min(_RETRY_S, interval_s)
             stop.wait(pause_s)
 
@@ -70,7 +69,7 @@ class Latest:
 def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], token: str | None) -> None:
     """Serve until interrupted."""
     app = create_app(latest, token=token, collectors=[FleetCollector(latest)])
-    err.print(Text(f"http://{host}:{port}/"))
+    say(f"http://{host}:{port}/", to=err)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 
 

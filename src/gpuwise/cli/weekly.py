@@ -6,10 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import click
-from rich.text import Text
 
 from gpuwise.cli import show
-from gpuwise.cli.console import out, progress
+from gpuwise.cli.console import progress, say
 from gpuwise.cli.options import FILE, scoring
 from gpuwise.config import Config
 from gpuwise.model.errors import InputError
@@ -37,7 +36,7 @@ def report(config: Config, week: str, now_s: int | None, output_dir: Path | None
     with progress() as tell, loop(config, tell, writing=False) as pipeline:
         found = pipeline.report(window, week=name, now_s=at_s)
     if output_dir is not None:
-        out.print(Text(str(write_report(found, output_dir).html)), soft_wrap=True)
+        say(str(write_report(found, output_dir).html))
     elif form == "markdown":
         show.print_raw(render_markdown(found))
     elif form == "json":
