@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gpuwise.by_hand import find, tell
-from gpuwise.cli.console import err, out, progress, say
+from gpuwise.cli.console import err, out, progress, say, stopping
 from gpuwise.cli.options import acting, connection
 from gpuwise.config import Config
 from gpuwise.model.command import Directive, Outcome, OutcomeStatus
@@ -36,13 +36,13 @@ why = click.option("--reason", default="", help="Why, for whoever asks later.")
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
     with loop(config, writing=True) as pipeline:
+        stop = threading.Event() if once else stopping()
         while True:
             with progress() as shown:
                 turn = replace(pipeline, progress=shown).run_once(now_s or int(time.time()))
             told(turn)
-            if once:
+            if once or stop.wait(interval_s):
                 return
-            threading.Event().wait(interval_s)
 
 
 def told(turn: Run) -> None:

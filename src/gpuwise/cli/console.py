@@ -1,6 +1,8 @@
 """Two streams: data on stdout, progress and words on stderr; colour only on a terminal."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -18,6 +20,14 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 def say(line: str | Text, *, to: Console = out) -> None:
     """Print one line as one line, however long: commands in it are there to be copied."""
     to.print(line if isinstance(line, Text) else Text(line), soft_wrap=True)
+
+
+def stopping() -> threading.Event:
+    """An event that SIGTERM and SIGINT set from now on, so that what is under way is finished before the end."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 @contextmanager

@@ -1,15 +1,15 @@
 """Commands that stay: the service with its page, and the node exporter."""
 
-import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 import uvicorn
 
-from gpuwise.cli.console import err, say
+from gpuwise.cli.console import err, say, stopping
 from gpuwise.cli.options import FILE, acting
 from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError, InputError
@@ -67,10 +67,29 @@ class Latest:
 
 
 def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], token: str | None) -> None:
-    """Serve until interrupted."""
+    """Serve until SIGTERM or SIGINT, then let requests end.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
     app = create_app(latest, token=token, collectors=[FleetCollector(latest)])
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False))
+    stop = stopping()
+
+    def run() -> None:
+        # On its own thread uvicorn leaves the signals alone; on the main one it would end the process mid-effect.
+        with suppress(SystemExit):  # how it says that it cannot bind
+            server.run()
+        stop.set()
+
+    thread = threading.Thread(target=run, name="http")
+    thread.start()
     say(f"http://{host}:{port}/", to=err)
-    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+    stop.wait()
+    server.should_exit = True
+    thread.join()
+    if not server.started:
+        raise InputError(f"cannot listen on {host}:{port}", mend="is another process there? give another --listen")
 
 
 def address(text: str) -> tuple[str, int]:
@@ -97,9 +116,7 @@ def exporter(
     from gpuwise.collect.settings import POD_RESOURCES_SOCKET, ExporterSettings  # noqa: PLC0415
 
     host, port = address(listen)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stopping()
     settings = ExporterSettings(
         listen=f"{host}:{port}",
         interval_s=interval_s,
