@@ -14,6 +14,7 @@ from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Enactor, Executor, InventorySource, UsageSource
 from gpuwise.pipeline import LoopSettings, Pipeline, Progress, quiet
+from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.store.prices import read_prices
@@ -106,9 +107,7 @@ def executor(config: Config, stack: ExitStack) -> Executor:
         from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
 
         return InProcess()
-    from gpuwise.schedule.on_ray import RayExecutor  # noqa: PLC0415 - ray takes 1 s
-
-    return stack.enter_context(RayExecutor(config.schedule.ray_address, config.schedule.workers))
+    return stack.enter_context(ray_session.start(config.schedule.ray_address, config.schedule.workers))
 
 
 def enactor(config: Config, stack: ExitStack) -> Enactor:

@@ -34,8 +34,9 @@ def gpuwise(tmp_path):
     """Run `gpuwise ...` with a ledger of its own and no configuration from outside."""
 
     def run(*arguments, env=None, timeout_s=120) -> Done:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("GPUWISE_") and k != "KUBECONFIG"}
-        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db"), "RAY_AUTH_MODE": "disabled"}
+        ours = ("GPUWISE_", "RAY_", "KUBECONFIG")
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}
         done = subprocess.run(
             [GPUWISE, *map(str, arguments)],
             env=inherited | own | (env or {}),
