@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.decide import gates
+from gpuwise.decide.gates import Situation
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Command
-from gpuwise.model.inventory import Inventory
+from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 
 STAGE = "decide"
@@ -39,7 +40,7 @@ def decide(
         settings: the policy.
         now_s: when, epoch seconds.
     """
-    passed, holds = _gate(recommendations, inventory, history, settings, now_s=now_s)
+    passed, holds = _gate(recommendations, Situation(inventory, history, settings, now_s))
     most = max(settings.brake_floor, int(settings.brake_share * len(inventory.workloads)))
     if len(passed) > most:
         detail = f"{len(passed)} changes at once among {len(inventory.workloads)} workloads, {most} are believed"
@@ -69,7 +70,9 @@ def approve(
         actor: who.
         now_s: when, epoch seconds.
     """
-    refusal = _refusal(recommendation, inventory, history, settings, now_s=now_s, checks=(*gates.SAFETY, gates.off))
+    situation = Situation(inventory, history, settings, now_s)
+    target = inventory.by_ref.get(recommendation.workload)
+    refusal = _refusal(recommendation, target, situation, (*gates.SAFETY, gates.off))
     if refusal is not None:
         return _hold(recommendation, *refusal)
     return command(recommendation, actor=actor, now_s=now_s)
@@ -81,18 +84,11 @@ def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Comman
     return Command(f"a-{digest[:10]}", recommendation.id, recommendation.workload, recommendation.change, actor)
 
 
-def _gate(
-    recommendations: Iterable[Recommendation],
-    inventory: Inventory,
-    history: History,
-    settings: DecideSettings,
-    *,
-    now_s: int,
-) -> tuple[list[Recommendation], list[Hold]]:
+def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Hold]]:
+    targets = situation.inventory.by_ref
     passed, holds = [], []
-    for item in sorted(recommendations, key=lambda r: (-r.saving.usd_month, r.id)):
-        checks = (*gates.SAFETY, *gates.CONSENT)
-        refusal = _refusal(item, inventory, history, settings, now_s=now_s, checks=checks)
+    for item in sorted(items, key=lambda r: (-r.saving.usd_month, r.id)):
+        refusal = _refusal(item, targets.get(item.workload), situation, (*gates.SAFETY, *gates.CONSENT))
         if refusal is None:
             passed.append(item)
         else:
@@ -101,18 +97,11 @@ def _gate(
 
 
 def _refusal(
-    item: Recommendation,
-    inventory: Inventory,
-    history: History,
-    settings: DecideSettings,
-    *,
-    now_s: int,
-    checks: Iterable[gates.Gate],
+    item: Recommendation, target: Workload | None, situation: Situation, checks: Iterable[gates.Gate]
 ) -> gates.Refusal | None:
-    workload = inventory.workload(item.workload)
-    if workload is None:
+    if target is None:
         return Reason.TARGET_GONE, "the inventory has no such object any more"
-    question = gates.Question(item, workload, inventory, history, settings, now_s)
+    question = gates.Question(item, target, situation)
     return next((refusal for check in checks if (refusal := check(question)) is not None), None)
 
 

@@ -15,29 +15,55 @@ Refusal = tuple[Reason, str]
 
 
 @dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything but the recommendation that a decision depends on.
+
+    Attributes:
+        inventory: the fleet as it is now.
+        history: what was done and said before.
+        settings: the policy.
+        now_s: when, epoch seconds.
+    """
+
+    inventory: Inventory
+    history: History
+    settings: DecideSettings
+    now_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     """May this be done to that, now?
 
     Attributes:
         recommendation: what.
         workload: to which, as the inventory has it.
-        inventory: the fleet.
-        history: what was done and said before.
-        settings: the policy.
-        now_s: when.
+        situation: now.
     """
 
     recommendation: Recommendation
     workload: Workload
-    inventory: Inventory
-    history: History
-    settings: DecideSettings
-    now_s: int
+    situation: Situation
+
+    @property
+    def settings(self) -> DecideSettings:
+        """The policy."""
+        return self.situation.settings
+
+    @property
+    def history(self) -> History:
+        """What was done and said before."""
+        return self.situation.history
+
+    @property
+    def now_s(self) -> int:
+        """When, epoch seconds."""
+        return self.situation.now_s
 
     @property
     def namespace(self) -> Namespace | None:
         """The target's namespace, None if the inventory lacks it."""
-        return self.inventory.namespaces.get(self.workload.ref.namespace)
+        return self.situation.inventory.namespaces.get(self.workload.ref.namespace)
 
 
 def paused(q: Question) -> Refusal | None:
@@ -50,7 +76,7 @@ def paused(q: Question) -> Refusal | None:
 
 def stale(q: Question) -> Refusal | None:
     """The look at the fleet, or the recommendation, is too old."""
-    age_s = q.now_s - q.inventory.taken_s
+    age_s = q.now_s - q.situation.inventory.taken_s
     if age_s > q.settings.max_inventory_age_s:
         return Reason.STALE_INVENTORY, f"the inventory is {age_s} s old"
     if q.now_s >= q.recommendation.expires_s:

@@ -150,6 +150,7 @@ class Inventory:
     workloads: tuple[Workload, ...]
     namespaces: Mapping[str, Namespace]
 
-    def workload(self, ref: WorkloadRef) -> Workload | None:
-        """The workload with that very uid, or None if it is no more."""
-        return next((workload for workload in self.workloads if workload.ref == ref), None)
+    @property
+    def by_ref(self) -> dict[WorkloadRef, Workload]:
+        """The workloads by reference; a recreated namesake has another uid, and so is another one."""
+        return {workload.ref: workload for workload in self.workloads}
