@@ -201,7 +201,7 @@ class TestOwners:
 
     def test_the_same_name_with_another_uid_is_another_workload(self):
         first = inventory(made(deployment("llm"))).workloads[0]
-        assert inventory(made(deployment("llm"), uid="new")).workload(first.ref) is None
+        assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref
 
 
 class TestWhatIsSaid:
