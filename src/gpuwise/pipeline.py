@@ -201,9 +201,8 @@ class Pipeline:
 
     def _actions(self, window: Window) -> list[Action]:
         last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}
-        known = {item.id: item for item in self.ledger.recommendations()}
         intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
-        return [Action(i, last.get(i.command.id), known.get(i.command.recommendation_id)) for i in intents]
+        return [Action(i, last.get(i.command.id), i.command.because) for i in intents]
 
 
 def score_shard(

@@ -228,6 +228,11 @@ def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwis
     bill = report["bill"]
     parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["unallocated_gpu_s"]
     assert parts == bill["capacity_gpu_s"] == 8 * 7 * 86_400
+    assert report["realised_usd_month"] == 0  # what was done, was done at the week's very end: in the next one
+
+    gpuwise("run", "--once", "--mode", "enforce", *options)  # it finds nothing to stop any more
+    following = gpuwise("report", "--week", "2026-W23", *options[:-4], "--now", NOW_S + 3_600, "-o", "json").data
+    assert following["realised_usd_month"] == pytest.approx(2 * 730 * 3.4309)
     written = gpuwise("report", "--week", "2026-W22", *options[:-4], "--now", NOW_S, "--output-dir", tmp_path / "out")
     assert written.out.strip().endswith("gpuwise-2026-W22.html")
     assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".html", ".json", ".md"]

@@ -103,6 +103,27 @@ def test_i25_tampering_behind_its_back_is_seen(tmp_path, name):
         SqliteLedger(path)
 
 
+@pytest.mark.parametrize("statement", ["UPDATE findings SET body = '{}'", "DELETE FROM findings"])
+def test_i25_findings_behind_the_chain_are_seen_to_be_changed(tmp_path, statement):
+    path = tmp_path / "ledger.db"
+    with SqliteLedger(path) as ledger:
+        ledger.record_run(1, [], [Hold(REF, "decide", Reason.PAUSED, "")])
+        spend(ledger, 0)
+    db = sqlite3.connect(path)
+    db.executescript(statement)
+    db.close()
+    with pytest.raises(LedgerError, match="tampered with at the findings of row 1"):
+        SqliteLedger(path)
+
+
+def test_a_run_replaces_the_findings_of_the_one_before(ledger):
+    for reason in (Reason.PAUSED, Reason.BUSY):
+        ledger.record_run(1, [], [Hold(REF, "decide", reason, "")])
+    assert [hold.reason for hold in ledger.holds()] == [Reason.BUSY]
+    assert ledger._db.execute("SELECT count(*) FROM findings").fetchone() == (1,)
+    ledger.verify()
+
+
 def test_a_corrupt_file_is_named_and_left_as_it_was(tmp_path):
     path = tmp_path / "ledger.db"
     path.write_bytes(b"not a database at all" * 100)

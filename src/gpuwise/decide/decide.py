@@ -81,7 +81,14 @@ def approve(
 def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Command:
     """The order that carries out a recommendation; its id is the same however often this instant is replayed."""
     digest = hashlib.sha256(f"{recommendation.id}|{recommendation.etag}|{now_s}".encode()).hexdigest()
-    return Command(f"a-{digest[:10]}", recommendation.id, recommendation.workload, recommendation.change, actor)
+    return Command(
+        id=f"a-{digest[:10]}",
+        recommendation_id=recommendation.id,
+        workload=recommendation.workload,
+        change=recommendation.change,
+        actor=actor,
+        because=recommendation,
+    )
 
 
 def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Hold]]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Change, Reason
+from gpuwise.model.recommendation import Change, Reason, Recommendation
 
 
 class Mode(StrEnum):
@@ -73,6 +73,7 @@ class Command:
         workload: the target; an object of the same name with another uid is not it.
         change: what to do.
         actor: who ordered it: "policy" or a person's name.
+        because: the recommendation as it was then, the evidence of the effect; later runs no longer make it.
     """
 
     id: str
@@ -80,6 +81,7 @@ class Command:
     workload: WorkloadRef
     change: Change
     actor: str
+    because: Recommendation | None = None
 
 
 @dataclass(frozen=True, slots=True)

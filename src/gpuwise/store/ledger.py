@@ -1,8 +1,9 @@
 """The ledger: one append-only SQLite table, each row chained to the one before by its hash (I25).
 
-Everything gpuwise remembers is an event: a run, an intent, an outcome, a person's directive. Views are derived by
-reading; nothing is stored twice and nothing is changed. SQLite's own triggers refuse updates and deletes, and the chain
-shows what was done to the file behind them.
+Everything gpuwise remembers is an event: a run, an intent with its evidence, an outcome, a person's directive. Views
+are derived by reading; nothing is changed. SQLite's own triggers refuse updates and deletes, and the chain shows what
+was done to the file behind them. Of a run the chain holds the digest of what it found; the findings themselves stand
+beside it and are replaced by the next run's, for a fleet's holds of every hour would fill the disk.
 """
 
 import hashlib
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS events (
     body TEXT NOT NULL,
     hash TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS findings (run INTEGER PRIMARY KEY, body TEXT NOT NULL);
 CREATE UNIQUE INDEX IF NOT EXISTS one_intent ON events (subject) WHERE kind = 'intent';
 CREATE INDEX IF NOT EXISTS by_kind ON events (kind, at_s);
 CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON events
@@ -45,7 +47,7 @@ _MEND = "nothing was changed: move the file aside and keep it, or give another w
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class _Findings:
     recommendations: tuple[Recommendation, ...]
     holds: tuple[Hold, ...]
 
@@ -104,11 +106,18 @@ class SqliteLedger:
                 last = _link(last, at_s, kind, subject, body)
                 if seq != expected or digest != last:
                     raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", mend=_MEND)
+            latest = "SELECT e.seq, e.body, f.body FROM events e LEFT JOIN findings f ON f.run = e.seq"
+            run = self._db.execute(f"{latest} WHERE e.kind = 'run' ORDER BY e.seq DESC LIMIT 1").fetchone()
+        if run is not None and (run[2] is None or _digest(run[2]) != run[1]):
+            raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", mend=_MEND)
 
     def record_run(self, now_s: int, recommendations: Iterable[Recommendation], holds: Iterable[Hold]) -> None:
         """See the port."""
+        body = to_json(_Findings(tuple(recommendations), tuple(holds)))
         with self._transaction():
-            self._append(now_s, "run", str(now_s), to_json(_Run(tuple(recommendations), tuple(holds))))
+            run = self._append(now_s, "run", str(now_s), _digest(body))
+            self._db.execute("DELETE FROM findings")
+            self._db.execute("INSERT INTO findings VALUES (?, ?)", (run, body))
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
         """See the port."""
@@ -150,32 +159,38 @@ class SqliteLedger:
 
     def recommendations(self) -> list[Recommendation]:
         """See the port."""
-        return list(self._latest_run().recommendations)
+        return list(self._findings().recommendations)
 
     def holds(self) -> list[Hold]:
         """See the port."""
-        return list(self._latest_run().holds)
+        return list(self._findings().holds)
 
-    def _latest_run(self) -> _Run:
-        latest = "seq = (SELECT max(seq) FROM events WHERE kind = 'run')"
-        return next(self._read(_Run, latest), _Run((), ()))
+    def _findings(self) -> _Findings:
+        with self._guarded():
+            row = self._db.execute("SELECT run, body FROM findings").fetchone()
+        return _Findings((), ()) if row is None else self._noun(_Findings, *row)
 
     def _read(self, noun: type[T], where: str, *values: str | int) -> Iterator[T]:
         with self._guarded():
             rows = self._db.execute(f"SELECT seq, body FROM events WHERE {where} ORDER BY seq", values).fetchall()  # noqa: S608 - `where` is one of the constants above
         for seq, body in rows:
-            try:
-                yield from_json(noun, body)
-            except ValidationError as error:
-                problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
-                raise LedgerError(problem, mend=_MEND) from error
+            yield self._noun(noun, seq, body)
 
-    def _append(self, at_s: int, kind: str, subject: str, body: str) -> None:
+    def _noun(self, noun: type[T], seq: int, body: str) -> T:
+        try:
+            return from_json(noun, body)
+        except ValidationError as error:
+            problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
+            raise LedgerError(problem, mend=_MEND) from error
+
+    def _append(self, at_s: int, kind: str, subject: str, body: str) -> int:
+        """Add a row to the chain; its number."""
         row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         seq, last = row or (0, _GENESIS)
         digest = _link(last, at_s, kind, subject, body)
         values = (seq + 1, at_s, kind, subject, body, digest)
         self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+        return int(seq + 1)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -200,6 +215,10 @@ class SqliteLedger:
             raise LedgerError(f"ledger {self.path}: {error}", mend="another process may hold it; try again") from error
         except sqlite3.DatabaseError as error:
             raise LedgerError(f"ledger {self.path} is corrupt: {error}", mend=_MEND) from error
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
