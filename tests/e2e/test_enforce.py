@@ -36,7 +36,7 @@ def cluster():
         gpu_node("node-0"),
         of_namespace("prod"),
         deployment("forgotten", namespace="prod", replicas=2),
-        deployment("busy", namespace="prod"),
+        deployment("busy", namespace="prod", labels={"tier": "gold"}),
         deployment("owned", namespace="prod"),
         autoscaler("owned", kind="Deployment", target="owned", namespace="prod"),
         deployment("precious", namespace="prod", annotations={"gpuwise.dev/do-not-disrupt": "true"}),
@@ -280,3 +280,19 @@ def listens(port):
     except OSError:
         return False
     return True
+
+
+def test_scan_shows_what_is_selected_and_nothing_else(options, gpuwise):
+    def shown(*selection):
+        return [row["workload"] for row in gpuwise("scan", *options, *selection, "-o", "json").data["workloads"]]
+
+    everything = shown()
+    assert len(everything) == 4
+    assert shown("-n", "prod") == shown("-A") == everything
+    assert shown("-n", "elsewhere") == []
+    assert shown("-l", "app=none") == []
+    assert shown("-l", "tier=gold") == ["prod/Deployment/busy"]
+    refused = gpuwise("scan", *options, "-l", "app")
+    assert (refused.code, "key=value" in refused.err) == (1, True)
+    quiet = gpuwise("scan", *options, "-q", "--no-color")
+    assert (quiet.code, quiet.err) == (0, "")

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 # Off a terminal rich would squeeze tables into 80 columns; a log or a pager has more.
 _WIDTH_OFF_TERMINAL = 140
+_QUIET = "gpuwise.quiet"
 
 out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL)
 err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH_OFF_TERMINAL)
@@ -20,6 +22,13 @@ err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() el
 def say(line: str | Text, *, to: Console = out) -> None:
     """Print one line as one line, however long: commands in it are there to be copied."""
     to.print(line if isinstance(line, Text) else Text(line), soft_wrap=True)
+
+
+def behave(*, quiet: bool, no_color: bool) -> None:
+    """Settle for the command that is running whether progress is shown, and in which colours."""
+    click.get_current_context().meta[_QUIET] = quiet
+    if no_color:
+        out.no_color = err.no_color = True
 
 
 def stopping() -> threading.Event:
@@ -32,7 +41,10 @@ def stopping() -> threading.Event:
 
 @contextmanager
 def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar per step on a terminal, a line per finished step elsewhere."""
+    """A bar per step on a terminal, a line per finished step elsewhere; nothing with --quiet."""
+    if click.get_current_context().meta.get(_QUIET):
+        yield lambda _step, _done, _total: None
+        return
     columns = (TextColumn("{task.description:<10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     bars: dict[str, TaskID] = {}
     with Progress(*columns, console=err, disable=not err.is_terminal) as shown:

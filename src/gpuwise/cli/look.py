@@ -14,6 +14,7 @@ from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Evidence, Hold, Recommendation
 from gpuwise.model.report import WeeklyReport
@@ -32,6 +33,7 @@ detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 w
 @now
 @output
 @click.option("-n", "--namespace", "namespaces", multiple=True, help="Show these namespaces only; all are scored.")
+@click.option("-l", "--selector", help="Show workloads with these labels only, as team=search,tier=prod.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces, as without -n.")
 @detailed
 @click.pass_context
@@ -41,6 +43,7 @@ def scan(
     now_s: int | None,
     form: str,
     namespaces: tuple[str, ...],
+    selector: str | None,
     all_namespaces: bool,  # noqa: FBT001 - click passes flags by keyword
     detailed_exitcode: bool,  # noqa: FBT001
 ) -> None:
@@ -50,20 +53,36 @@ def scan(
         survey = pipeline.survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
         report = pipeline.summary(survey, now_s=at_s)
-    show.document(_only(report, () if all_namespaces else namespaces), form)
+    if selector or (namespaces and not all_namespaces):
+        report = _only(report, _chosen(survey, () if all_namespaces else namespaces, _labels(selector)))
+    show.document(report, form)
     _warn_unmeasured(survey)
     if detailed_exitcode and report.recommendations:
         context.exit(2)
 
 
-def _only(report: WeeklyReport, namespaces: tuple[str, ...]) -> WeeklyReport:
-    if not namespaces:
-        return report
+def _labels(selector: str | None) -> dict[str, str]:
+    pairs = [pair.partition("=") for pair in selector.split(",")] if selector else []
+    if any(not (key and equals and value) for key, equals, value in pairs):
+        raise InputError(f"--selector is {selector!r}", mend="write key=value pairs with commas between")
+    return {key: value for key, _, value in pairs}
+
+
+def _chosen(survey: Survey, namespaces: tuple[str, ...], labels: dict[str, str]) -> set[WorkloadRef]:
+    return {
+        workload.ref
+        for workload in survey.inventory.workloads
+        if (not namespaces or workload.ref.namespace in namespaces) and labels.items() <= workload.labels.items()
+    }
+
+
+def _only(report: WeeklyReport, chosen: set[WorkloadRef]) -> WeeklyReport:
+    names = {str(ref) for ref in chosen}
     return replace(
         report,
-        workloads=tuple(c for c in report.workloads if c.workload.split("/")[0] in namespaces),
-        recommendations=tuple(r for r in report.recommendations if r.workload.namespace in namespaces),
-        holds=tuple(h for h in report.holds if h.workload.namespace in namespaces),
+        workloads=tuple(cost for cost in report.workloads if cost.workload in names),
+        recommendations=tuple(item for item in report.recommendations if item.workload in chosen),
+        holds=tuple(hold for hold in report.holds if hold.workload in chosen),
     )
 
 

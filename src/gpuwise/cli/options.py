@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from gpuwise.cli import console
 from gpuwise.config import load
 from gpuwise.model.command import Mode
 
@@ -40,6 +41,11 @@ _POLICY: dict[str, Callable[..., Any]] = {
     "enact.dry_run": click.option("--dry-run", is_flag=True, default=None, help="Send no mutating request."),
 }
 
+_STREAMS = (
+    click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+    click.option("--no-color", is_flag=True, help="No colour; NO_COLOR in the environment says the same."),
+)
+
 
 def connection(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of where to read; it receives `config`."""
@@ -60,13 +66,14 @@ def _configured(command: Callable[..., Any], options: dict[str, Callable[..., An
     parameters = {key: _parameter(option) for key, option in options.items()}
 
     @functools.wraps(command)
-    def with_config(*args: Any, config_file: Path | None, **values: Any) -> Any:
+    def with_config(*args: Any, config_file: Path | None, quiet: bool, no_color: bool, **values: Any) -> Any:
+        console.behave(quiet=quiet, no_color=no_color)
         flags = {key: values.pop(name) for key, name in parameters.items()}
         if flags.get("schedule.ray_address"):
             flags["schedule.executor"] = "ray"
         return command(*args, config=load(_file(config_file), os.environ, flags), **values)
 
-    for option in reversed(options.values()):
+    for option in reversed((*options.values(), *_STREAMS)):
         with_config = option(with_config)
     return click.option("--config", "config_file", type=FILE, help="YAML file; GPUWISE_CONFIG names one, too.")(
         with_config
