@@ -31,6 +31,7 @@ def test_every_command_says_what_it_is_for(name):
     command = gpuwise.get_command(CONTEXT, name)
     assert command.name == name
     assert command.help.endswith(".")
+    assert command.help.startswith(COMMANDS[name][1])
 
 
 def test_every_flag_that_a_message_names_exists():

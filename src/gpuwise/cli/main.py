@@ -12,22 +12,23 @@ from gpuwise.cli.console import err
 from gpuwise.model.errors import GpuwiseError
 
 COMMANDS = {
-    "scan": "gpuwise.cli.look",
-    "plan": "gpuwise.cli.look",
-    "explain": "gpuwise.cli.look",
-    "run": "gpuwise.cli.act",
-    "apply": "gpuwise.cli.act",
-    "undo": "gpuwise.cli.act",
-    "dismiss": "gpuwise.cli.act",
-    "pause": "gpuwise.cli.act",
-    "resume": "gpuwise.cli.act",
-    "report": "gpuwise.cli.weekly",
-    "serve": "gpuwise.cli.serve",
-    "exporter": "gpuwise.cli.serve",
-    "doctor": "gpuwise.cli.doctor",
-    "config": "gpuwise.cli.settings",
-    "demo": "gpuwise.cli.demo",
+    "scan": ("gpuwise.cli.look", "Find idle GPUs, what they cost, and what to do about them."),
+    "plan": ("gpuwise.cli.look", "Show what `gpuwise run` would do, and what holds the rest."),
+    "explain": ("gpuwise.cli.look", "Explain a recommendation (r-...) or why nothing is done about a workload"),
+    "run": ("gpuwise.cli.act", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
+    "apply": ("gpuwise.cli.act", "Carry out one recommendation; safety gates hold for people, too."),
+    "undo": ("gpuwise.cli.act", "Restore exactly what a command (a-...) changed, unless somebody changed it since."),
+    "dismiss": ("gpuwise.cli.act", "Never do this; it stays in reports as dismissed."),
+    "pause": ("gpuwise.cli.act", "Stop all effects from the next decision on, people's included, until resume."),
+    "resume": ("gpuwise.cli.act", "End a pause."),
+    "report": ("gpuwise.cli.weekly", "Report one week: the bill, who wasted what, what to do, what was done."),
+    "serve": ("gpuwise.cli.serve", "Serve the page, the API and gpuwise's own metrics"),
+    "exporter": ("gpuwise.cli.serve", "Serve this node's GPU metrics to Prometheus."),
+    "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage and cluster; say what to mend."),
+    "config": ("gpuwise.cli.settings", "Show the configuration."),
+    "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),
 }
+"""Each command's module and what the list of commands says of it, the beginning of its own help."""
 
 
 class _Commands(click.Group):
@@ -39,8 +40,13 @@ class _Commands(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: Any = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        module, _ = COMMANDS[cmd_name]
+        found: Any = getattr(importlib.import_module(module), cmd_name)
         return found if isinstance(found, click.Command) else None
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
