@@ -37,6 +37,16 @@ def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
         assert step in done.stderr
 
 
+def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
+    precious = tmp_path / "mine" / "recording" / "thesis.txt"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("years of work")
+    done = gpuwise("demo", "--output-dir", tmp_path / "mine")
+    assert (done.code, done.out) == (1, "")
+    assert "is not empty, and no demo made it; name another --output-dir" in done.err
+    assert precious.read_text() == "years of work"
+
+
 def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
     _, folder = demo
     (file,) = folder.glob("*.json")

@@ -13,6 +13,7 @@ from gpuwise.cli.options import FILE
 from gpuwise.cli.weekly import WEEK_S, week_of
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
+from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline
@@ -24,19 +25,23 @@ from gpuwise.wiring import loop
 
 SEED = 20_260_516
 
+_MARK = ".gpuwise-demo"
+
 # The loop turns on Sunday at 23:00, so that what it does belongs to the week that is reported at midnight.
 _BEFORE_MIDNIGHT_S = 3_600
 
 
 @click.command()
-@click.option("--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="Made anew.")
+@click.option(
+    "--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="New, or an earlier demo's."
+)
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--serve", is_flag=True, help="Leave the page running afterwards.")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="For --serve.")
 def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # noqa: FBT001 - click
     """Simulate a fleet of 320 GPUs, find its waste, mend what is safe on an emulated cluster, and report the week."""
     now_s = week_of("last", int(time.time()))[1] + WEEK_S
-    shutil.rmtree(output_dir, ignore_errors=True)
+    _cleared(output_dir)
     with progress() as tell:
         fleet = simulate_fleet(SEED, now_s, FleetSettings(), lambda done, total: tell("simulate", done, total))
         _record(fleet, output_dir / "recording")
@@ -53,6 +58,20 @@ def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # 
 
         host, port = address(listen)
         listen_on(host, port, lambda: report, None)
+
+
+def _cleared(folder: Path) -> None:
+    """Make the folder, or take away what an earlier demo left in it; a folder that no demo made is not touched."""
+    mark = folder / _MARK
+    if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
+        raise InputError(f"{folder} is not empty, and no demo made it", mend="name another --output-dir")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is no folder", mend="name another --output-dir")
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+    shutil.rmtree(folder / "recording", ignore_errors=True)
+    for path in (*folder.glob("ledger.db*"), *folder.glob("gpuwise-*-W*.*"), folder / "kubeconfig"):
+        path.unlink(missing_ok=True)
 
 
 def _record(fleet: SimulatedFleet, folder: Path) -> None:
