@@ -10,22 +10,13 @@ import urllib.request
 import pytest
 from tests.e2e.conftest import GPUWISE
 from tests.prometheus_server import free_port, poll
-
-from gpuwise.simulate.fleet import simulate_fleet
-from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.recording import RecordingWriter
-
-NOW_S = 1_780_272_000
+from tests.recordings import record_fleet
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
-    fleet = simulate_fleet(5, NOW_S, FleetSettings(nodes=4, days=1))
-    writer = RecordingWriter(folder)
-    writer.write_objects(fleet.objects)
-    for pod in fleet.series():
-        writer.append(pod)
+    record_fleet(folder, nodes=4, days=1)
     return folder
 
 

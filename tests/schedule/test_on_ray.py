@@ -3,19 +3,16 @@ import pickle
 
 import numpy as np
 import pytest
+from tests.recordings import NOW_S, record_fleet
 
 from gpuwise.model.errors import GpuwiseError, SourceError
 from gpuwise.pipeline import score_shard
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.simulate.fleet import simulate_fleet
-from gpuwise.simulate.settings import FleetSettings
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
-from gpuwise.store.recording import RecordedUsage, RecordingWriter
+from gpuwise.store.recording import RecordedUsage
 
 pytestmark = pytest.mark.xdist_group("ray")  # one Ray a machine: two start-ups at once thrash two cores
-
-NOW_S = 1_780_272_000
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +26,7 @@ def on_ray():
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fleet")
-    fleet = simulate_fleet(5, NOW_S, FleetSettings(nodes=6, days=2))
-    writer = RecordingWriter(folder)
-    writer.write_objects(fleet.objects)
-    for pod in fleet.series():
-        writer.append(pod)
-    return folder, fleet.window
+    return folder, record_fleet(folder, nodes=6, days=2)
 
 
 def fingerprint(profile) -> bytes:

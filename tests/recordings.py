@@ -1,0 +1,20 @@
+"""A small simulated fleet as a recording on disk, for tests that need one and do not care what is in it."""
+
+from pathlib import Path
+
+from gpuwise.model.usage import Window
+from gpuwise.simulate.fleet import simulate_fleet
+from gpuwise.simulate.settings import FleetSettings
+from gpuwise.store.recording import RecordingWriter
+
+NOW_S = 1_780_272_000
+
+
+def record_fleet(folder: Path, *, nodes: int, days: int) -> Window:
+    """Write usage and inventory of a fleet whose recording ends at NOW_S; what is recorded."""
+    fleet = simulate_fleet(5, NOW_S, FleetSettings(nodes=nodes, days=days))
+    writer = RecordingWriter(folder)
+    writer.write_objects(fleet.objects)
+    for pod in fleet.series():
+        writer.append(pod)
+    return fleet.window
