@@ -1,0 +1,56 @@
+"""The commands of the README's "Point it at your cluster", in its order, against a real Prometheus."""
+
+import re
+import shlex
+import time
+
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import gpu_node, of_namespace
+from tests.prometheus_server import NEEDS_PROMETHEUS
+
+from gpuwise.emulate import KubernetesEmulator
+from gpuwise.emulate.objects import statefulset
+
+pytestmark = NEEDS_PROMETHEUS
+
+STEP_S = 300
+LABELS = 'gpu="0",UUID="GPU-0",modelName="NVIDIA A100-SXM4-80GB",namespace="sandbox",pod="forgotten-0"'
+IDLE = {"DCGM_FI_DEV_GPU_UTIL": 0, "DCGM_FI_DEV_POWER_USAGE": 61, "DCGM_FI_DEV_FB_USED": 20_000}
+
+
+def commands():
+    text = (REPOSITORY / "README.md").read_text().split("## Point it at your cluster")[1].split("\n## ")[0]
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gpuwise ")]
+
+
+def idle_for_ten_days(now_s):
+    times = range(now_s - 10 * 86_400, now_s + STEP_S, STEP_S)
+    return "".join(
+        f"# TYPE {name} gauge\n" + "".join(f"{name}{{{LABELS}}} {value} {at}\n" for at in times)
+        for name, value in IDLE.items()
+    )
+
+
+def test_each_command_does_what_the_readme_says(start_prometheus, gpuwise, tmp_path):
+    prometheus = start_prometheus(series=idle_for_ten_days(int(time.time())))
+    fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
+    told, ids = {}, {}
+    with KubernetesEmulator(fleet) as cluster:
+        cluster.settle()
+        env = {"GPUWISE_PROMETHEUS_URL": prometheus, "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "config"))}
+        for words in commands():
+            asked = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in words]
+            done = gpuwise(*asked, *(["--yes"] if words[0] in ("apply", "undo") else []), env=env)
+            assert done.code == 0, (words, done.err)
+            told[words[0]] = done.out
+            ids |= {found[:2]: found for found in re.findall(r"\b[ra]-[0-9a-f]{10}\b", done.out)}
+            if words[0] == "plan":
+                assert {request.verb for request in cluster.requests} <= {"get", "list", "watch"}
+    assert list(told) == ["doctor", "scan", "explain", "plan", "apply", "undo", "run", "report", "pause"]
+    assert "3 GPU series from dcgm" in told["doctor"]
+    assert "sandbox/StatefulSet/forgotten" in told["scan"]
+    assert "power_watts: idle" in told["explain"]
+    assert "scale to 0" in told["plan"]
+    assert "applied" in told["apply"]
+    assert "undone" in told["undo"]
