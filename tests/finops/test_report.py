@@ -58,7 +58,14 @@ def profile(
     """Hours held and idle by day, in equal parts on each node."""
     card = None if gpu == "unknown" else gpu
     uses = tuple(
-        DayUse(MONDAY + index * DAY_S, on, card, held * 3600 / len(nodes), idle * 3600 / len(nodes))
+        DayUse(
+            MONDAY + index * DAY_S,
+            on,
+            card,
+            held * 3600 / len(nodes),
+            idle * 3600 / len(nodes),
+            (held - idle) * 3600 / len(nodes),
+        )
         for index, (held, idle) in enumerate(days)
         for on in nodes
         if held

@@ -73,6 +73,11 @@ class Node:
     region: str | None
 
 
+def node_ref(node: Node) -> WorkloadRef:
+    """What stands in a profile for the devices of a node that no pod holds."""
+    return WorkloadRef("", "Node", node.name, node.name)
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """One pod that holds GPUs, or waits for them.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, Outcome
-from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.inventory import Inventory, Node, Workload
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
@@ -23,6 +23,17 @@ class UsageSource(Protocol):
 
         Raises:
             SourceError: unreachable, refused, partial, or not what it should be; never an empty answer instead.
+        """
+        ...
+
+    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series per node, in the order asked for, of its devices at the times when no pod held them.
+
+        The workload of such a series is `node_ref(node)`, its devices' pod is "". Work on these devices is use outside
+        Kubernetes. A device-level row beside the rows of pods that share the device is not one of these.
+
+        Raises:
+            SourceError: as `read`.
         """
         ...
 

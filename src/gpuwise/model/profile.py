@@ -137,6 +137,7 @@ class DayUse:
         gpu_type: canonical name of the card, None if unknown.
         allocated_gpu_s: GPU-seconds held.
         idle_gpu_s: of these, on devices that were idle.
+        active_gpu_s: of these, on devices that a signal positively shows at work; what is neither is not known.
     """
 
     start_s: int
@@ -144,6 +145,7 @@ class DayUse:
     gpu_type: str | None
     allocated_gpu_s: float
     idle_gpu_s: float
+    active_gpu_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from gpuwise.model.signal import Signal
 
 DAY_S = 86_400
 
+Samples = NDArray[np.float64] | NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -95,15 +97,17 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSeries:
-    """What one pod did on one device: an array per signal on the window's grid, NaN where nothing was sampled.
+    """What one pod did on one device: an array per signal on the window's grid.
+
+    A value that is NaN, negative or beyond `SignalSpec.highest` was not sampled; scoring passes it over.
 
     Attributes:
-        pod: name of the pod.
+        pod: name of the pod; empty for a device that no pod holds.
         device_uuid: NVML's UUID.
         gpu_fraction: share of a whole card that this allocation pays for: 1.0, 1/7 for a 1g slice, 1/n shared by n.
         gpu_type: canonical name of the card, None if unknown.
         node: where the card is, None if unknown; what it costs depends on how that node is paid for.
-        samples: by signal, float64 of shape (window.steps,).
+        samples: by signal, float64 or float32 of shape (window.steps,).
     """
 
     pod: str
@@ -111,7 +115,7 @@ class DeviceSeries:
     gpu_fraction: float
     gpu_type: str | None
     node: str | None
-    samples: Mapping[Signal, NDArray[np.float64]]
+    samples: Mapping[Signal, Samples]
 
 
 @dataclass(frozen=True, slots=True)

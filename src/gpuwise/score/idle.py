@@ -52,6 +52,19 @@ def idle_steps(device: DeviceSeries, steps: int, settings: ScoreSettings) -> Mas
     return idle
 
 
+def active_steps(device: DeviceSeries, steps: int, settings: ScoreSettings) -> Mask:
+    """Steps in which an activity signal positively shows the device at work.
+
+    Returns:
+        bool, shape (steps,).
+    """
+    active = np.zeros(steps, dtype=bool)
+    for signal in ACTIVITY:
+        if signal in device.samples:
+            active |= device.samples[signal] >= settings.activity_idle_below
+    return active
+
+
 def runs(mask: Mask, *, at_least: int) -> list[tuple[int, int]]:
     """Maximal runs of True of a least length, as half-open index pairs.
 

@@ -10,7 +10,7 @@ from gpuwise.model.profile import DayUse, Distribution, UsageProfile
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries, Window
 from gpuwise.score import histogram
-from gpuwise.score.idle import ACTIVITY, Mask, evidence, idle_steps, keep_long
+from gpuwise.score.idle import ACTIVITY, Mask, active_steps, evidence, idle_steps, keep_long
 from gpuwise.score.settings import ScoreSettings
 
 
@@ -117,6 +117,7 @@ def _days(
     window = series.window
     least = max(1, -(-settings.min_idle_s // window.step_s))
     waste = [keep_long(mask, at_least=least) for mask in idle]
+    active = [active_steps(device, window.steps, settings) for device in series.devices]
 
     places = sorted({(d.node, d.gpu_type) for d in series.devices}, key=str)
     members = {place: [i for i, d in enumerate(series.devices) if (d.node, d.gpu_type) == place] for place in places}
@@ -126,7 +127,7 @@ def _days(
         return sum(shares) * window.step_s
 
     rows = (
-        DayUse(start_s, *place, gpu_s(held, place, span), gpu_s(waste, place, span))
+        DayUse(start_s, *place, gpu_s(held, place, span), gpu_s(waste, place, span), gpu_s(active, place, span))
         for start_s, span in day_starts(window)
         for place in places
     )
