@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Inventory, Namespace, Node, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import DayUse, IdleEvidence, UsageProfile
+from gpuwise.model.profile import Bottleneck, DayUse, IdleEvidence, Limit, Rhythm, UsageProfile
 from gpuwise.model.recommendation import Finding, Recommendation, Saving, ScaleTo
 from gpuwise.model.report import Action
 from gpuwise.model.signal import Signal
@@ -74,7 +75,7 @@ def profile(
     idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
     return UsageProfile(
         ref, Window(MONDAY, NEXT, 60), held, {gpu: held} if held else {}, {Signal.SM_ACTIVITY: coverage}, {}, (), 1,
-        None, idle, uses, None, 7 * DAY_S,
+        None, idle, uses, None, 7 * DAY_S, Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}),
     )  # fmt: skip
 
 
