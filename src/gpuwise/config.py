@@ -54,13 +54,16 @@ class ObserveConfig:
     """How far back, how fine."""
 
     look_back_h: int = 336
-    """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends."""
+    """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends. It reaches back to a UTC midnight."""
 
     step_s: int = 300
-    """A step holds the highest sample in it, so no burst and no single missed scrape is lost."""
+    """A step holds the highest sample in it, so no burst and no single missed scrape is lost. It divides an hour."""
 
     shard_workloads: int = 8
     """Workloads that one scoring task reads and scores."""
+
+    incremental: bool = True
+    """Keep scored hours beside the ledger (hours.db), so that a run reads what is new; not with a recording."""
 
 
 @dataclass(frozen=True, slots=True)

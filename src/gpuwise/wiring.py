@@ -1,5 +1,6 @@
 """The one place that constructs adapters and puts them into the ports of the loop."""
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -12,8 +13,8 @@ from gpuwise.config import Config, ScheduleConfig
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
-from gpuwise.model.ports import Enactor, Executor, InventorySource, UsageSource
-from gpuwise.pipeline import LoopSettings, Pipeline, Progress, quiet
+from gpuwise.model.ports import Checkpoints, Enactor, Executor, InventorySource, UsageSource
+from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, quiet
 from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
@@ -49,6 +50,7 @@ def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterat
             executor=executor(config, stack),
             ledger=ledger(config, stack),
             settings=_settings(config),
+            checkpoints=checkpoints(config, stack),
             enactor=enactor(config, stack) if writing else None,
             progress=progress,
         )
@@ -94,6 +96,17 @@ def usage(config: Config) -> UsageSource:
     )
 
 
+def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
+    """Where hours are kept between runs, beside the ledger; a recording is read whole."""
+    if config.recording is not None or not config.observe.incremental:
+        return None
+    from gpuwise.store.checkpoints import SqliteCheckpoints  # noqa: PLC0415
+
+    # Hours counted with other thresholds, or read from elsewhere, are other hours.
+    source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below])
+    return stack.enter_context(SqliteCheckpoints(config.ledger.path.expanduser().with_name("hours.db"), source))
+
+
 def inventory(config: Config, stack: ExitStack) -> InventorySource:
     """Where the fleet is read: the recording's own inventory unless a kubeconfig is named, else the cluster."""
     if config.recording is not None and not changeable(config):
@@ -130,6 +143,11 @@ def _cluster(config: Config) -> KubernetesCluster:
 
 
 def _settings(config: Config) -> LoopSettings:
+    if config.observe.step_s <= 0 or HOUR_S % config.observe.step_s:
+        raise InputError(
+            f"observe.step_s is {config.observe.step_s}, and an hour is no multiple of that",
+            mend="give it a divisor of 3600, such as 60, 300 or 900",
+        )
     return LoopSettings(
         cluster_name=config.cluster_name,
         look_back_h=config.observe.look_back_h,

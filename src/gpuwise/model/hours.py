@@ -24,7 +24,7 @@ Rows = NDArray[np.void]
 
 
 @cache
-def device_rows(per_hour: int) -> np.dtype[np.void]:
+def device_rows(per_hour: int, signals: tuple[str, ...] = DEVICE_SIGNALS) -> np.dtype[np.void]:
     """The columns of a device's row.
 
     - sampled, idle, active: a bit a step: any signal sampled; every signal of this hour sampled and below its
@@ -35,16 +35,17 @@ def device_rows(per_hour: int) -> np.dtype[np.void]:
 
     Args:
         per_hour: steps in an hour.
+        signals: the columns of what is kept by signal.
     """
-    bits, signals = -(-per_hour // 8), len(DEVICE_SIGNALS)
+    bits, wide = -(-per_hour // 8), len(signals)
     return np.dtype(
         [
             *((name, np.uint8, (bits,)) for name in ("sampled", "idle", "active")),
             ("voters", np.uint8),
-            ("peak", np.float64, (signals,)),
-            ("seen", np.uint16, (signals,)),
-            ("busy_sum", np.float64, (signals,)),
-            ("busy_seen", np.uint16, (signals,)),
+            ("peak", np.float64, (wide,)),
+            ("seen", np.uint16, (wide,)),
+            ("busy_sum", np.float64, (wide,)),
+            ("busy_seen", np.uint16, (wide,)),
         ]
     )
 

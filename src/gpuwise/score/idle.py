@@ -20,7 +20,15 @@ Mask = NDArray[np.bool_]
 
 ACTIVITY = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
 # Memory held is no sign of use: endpoints keep their weights and KV cache loaded for weeks.
-VOTER_BITS: dict[Signal, int] = {signal: 1 << bit for bit, signal in enumerate((*ACTIVITY, Signal.POWER))}
+VOTER_BITS: dict[Signal, int] = {
+    Signal.SM_ACTIVITY: 1,
+    Signal.TENSOR_ACTIVITY: 2,
+    Signal.DRAM_ACTIVITY: 4,
+    Signal.GPU_UTIL: 8,
+    Signal.POWER: 16,
+}
+"""Who has a say on idleness; checkpoints keep these bits, so a number is never given anew."""
+
 _ACTIVITY_BITS = sum(VOTER_BITS[signal] for signal in ACTIVITY)
 # Any request at all is use; the least positive float states "more than none" as a threshold.
 _ANY_REQUEST = float(np.nextafter(0.0, 1.0))
