@@ -44,7 +44,7 @@ def bottleneck(devices: Sequence[HeldDevice], settings: ScoreSettings) -> Bottle
         rows = device.rows.rows
         sums += rows["busy_sum"].sum(axis=0)
         busy_seen += rows["busy_seen"].sum(axis=0, dtype=np.int64)
-        seen += rows["seen"].sum(axis=0, dtype=np.int64)
+        seen += device.seen
     held = sum(device.end - device.start for device in devices)
     means = {
         signal: float(total / n) for signal, total, n in zip(DEVICE_SIGNALS, sums, busy_seen, strict=True) if n > 0

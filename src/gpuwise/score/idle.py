@@ -72,8 +72,12 @@ class Runs:
 
     def within(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
         """Steps that lie between each bound and the next, shape (bounds - 1,)."""
-        before: NDArray[np.int64] = np.clip(bounds[:, None] - self.starts, 0, self.ends - self.starts).sum(axis=1)
-        between: NDArray[np.int64] = np.diff(before)
+        lengths = self.ends - self.starts
+        index = np.searchsorted(self.starts, bounds)
+        started = np.concatenate(([0], np.cumsum(lengths)))[index]
+        # The run that a bound lies in has not ended there yet.
+        last_end = np.concatenate(([bounds.min(initial=0)], self.ends))[index]
+        between: NDArray[np.int64] = np.diff(started - np.maximum(0, last_end - bounds))
         return between
 
 
@@ -88,6 +92,8 @@ class HeldDevice:
         end: first step after it.
         idle: steps that were idle by every signal the device ever reported, shape (steps,).
         voters: bits of these signals.
+        active: steps of each row at which an activity signal showed work, shape (hours,).
+        seen: samples by signal, shape (signals,).
     """
 
     holding: Holding
@@ -96,6 +102,8 @@ class HeldDevice:
     end: int
     idle: Mask
     voters: int
+    active: NDArray[np.int64]
+    seen: NDArray[np.int64]
 
     @property
     def reports_activity(self) -> bool:
@@ -128,7 +136,25 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     idle[at : at + table.shape[0] * per_hour] = unpacked(table["idle"] * whole[:, None], per_hour)
     first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
     end = at + (table.shape[0] - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
-    return HeldDevice(holding, rows, at + int(np.argmax(first)), end, idle, voters)
+    return HeldDevice(
+        holding=holding,
+        rows=rows,
+        start=at + int(np.argmax(first)),
+        end=end,
+        idle=idle,
+        voters=voters,
+        active=_counted(table["active"]),
+        seen=table["seen"].sum(axis=0, dtype=np.int64),
+    )
+
+
+def _counted(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many bits of each row are set, shape (rows,)."""
+    whole = np.ascontiguousarray(bits)
+    if bits.shape[1] in (1, 2, 4, 8):  # a row is one number: at 60 s and at 300 s it is
+        whole = whole.view(f"u{bits.shape[1]}")
+    counted: NDArray[np.int64] = np.bitwise_count(whole).sum(axis=1, dtype=np.int64)
+    return counted
 
 
 def unpacked(bits: NDArray[np.uint8], per_hour: int) -> Mask:

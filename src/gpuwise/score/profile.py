@@ -163,9 +163,10 @@ class _Sheet:
         )
 
     def _active_by_day(self, device: HeldDevice, days: int) -> NDArray[np.float64]:
-        by_hour = np.bitwise_count(device.rows.rows["active"]).sum(axis=1, dtype=np.int64)
         hours = np.arange(device.rows.first_hour, device.rows.end_hour)
-        return np.bincount(hours // DAY_H - self.base_s // DAY_S, weights=by_hour, minlength=days).astype(np.float64)
+        return np.bincount(hours // DAY_H - self.base_s // DAY_S, weights=device.active, minlength=days).astype(
+            np.float64
+        )
 
 
 def _by_type(days: Sequence[DayUse]) -> Mapping[str, float]:
@@ -181,7 +182,7 @@ def _coverage(devices: Sequence[HeldDevice]) -> dict[Signal, float]:
     expected = sum(device.end - device.start for device in devices)
     seen = np.zeros(len(DEVICE_SIGNALS), dtype=np.int64)
     for device in devices:
-        seen += device.rows.rows["seen"].sum(axis=0, dtype=np.int64)
+        seen += device.seen
     return {signal: int(n) / expected for signal, n in zip(DEVICE_SIGNALS, seen, strict=True) if n}
 
 

@@ -39,8 +39,7 @@ def rhythm(
     busy_gpus = np.zeros(idle_share.shape[0])
     for device in devices:
         at = device.rows.first_hour - hours.first_hour
-        steps = np.bitwise_count(device.rows.rows["active"]).sum(axis=1, dtype=np.int64)
-        busy_gpus[at : at + steps.shape[0]] += steps * (device.holding.gpu_fraction / hours.per_hour)
+        busy_gpus[at : at + device.active.shape[0]] += device.active * (device.holding.gpu_fraction / hours.per_hour)
     used = busy_gpus > 0.0
     if hours.requests is not None:
         at = hours.requests.first_hour - hours.first_hour
