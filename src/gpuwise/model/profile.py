@@ -166,6 +166,7 @@ class UsageProfile:
         days: allocated and idle time by UTC day, node and GPU type, oldest first.
         requests: total requests seen in the window, None if nothing reports them.
         observed_s: seconds from first to last sample.
+        dropped_samples: values that no card can have, over all devices.
     """
 
     workload: WorkloadRef
@@ -181,3 +182,4 @@ class UsageProfile:
     days: tuple[DayUse, ...]
     requests: float | None
     observed_s: int
+    dropped_samples: int = 0
