@@ -15,7 +15,7 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.store.prometheus_devices import Device, DeviceKey, Devices, Mask, PodKey, add_row, span_of
-from gpuwise.store.prometheus_names import NAMES_PODS, NODE_LABELS, Family, MetricName, first
+from gpuwise.store.prometheus_names import NODE_LABELS, Family, MetricName, first
 from gpuwise.store.prometheus_selections import by_node, by_uuid
 from gpuwise.store.prometheus_series import SeriesReader
 
@@ -39,9 +39,10 @@ class Tenant:
 def add_card_facts(
     reader: SeriesReader, metrics: Sequence[MetricName], pods: Mapping[PodKey, Devices], window: Window
 ) -> None:
-    """Give devices that pods hold what other exporters say of the same cards, while they held them.
+    """Give pods' devices of whose work nothing is known what is said of their cards, for the time they held them.
 
-    A card's memory is left out: it is not what one pod of several needs.
+    Under MIG dcgm-exporter's default metrics tell no work, and some HAMi set-ups tell the last kernel only. A card's
+    memory is left out: it is not what one pod of several needs.
 
     Args:
         reader: where.
@@ -52,26 +53,24 @@ def add_card_facts(
     Raises:
         SourceError: an answer is not whole.
     """
-    families = {metric.name: metric.family for metric in metrics}
-    facts = {metric.name: metric for metric in metrics if metric.signal is not Signal.MEMORY_USED}
-    by_smi = {name for name, metric in facts.items() if metric.family is Family.SMI}
-    by_others = {name for name, metric in facts.items() if metric.family in NAMES_PODS}
-    every = {key for devices in pods.values() for key in devices}
-    silent = {
-        key
+    facts = {
+        metric.name: metric
+        for metric in metrics
+        if metric.signal is not Signal.MEMORY_USED and metric.family is not Family.HAMI
+    }
+    silent = [
+        (key, device)
         for devices in pods.values()
         for key, device in devices.items()
-        if all(families[name] is Family.HAMI for name in device.raw)
-    }
-    selections = by_uuid(by_smi, sorted({key.uuid for key in every}))
-    selections += by_uuid(by_others, sorted({key.uuid for key in silent}))
+        if not device.tells_activity(metrics)
+    ]
+    selections = by_uuid(facts, sorted({key.uuid for key, _ in silent}))
     cards: Devices = {}
     for series in reader.series(selections, window):
         add_row(cards, facts[series.labels["__name__"]], series, series.values)
-    for devices in pods.values():
-        for key, device in devices.items():
-            if key in cards:
-                _join(device, cards[key], facts, span_of(device.sampled()))
+    for key, device in silent:
+        if key in cards:
+            _join(device, cards[key], facts, span_of(device.sampled()))
 
 
 def _join(device: Device, card: Device, facts: Mapping[str, MetricName], alive: Mask) -> None:

@@ -23,6 +23,8 @@ from gpuwise.store.prometheus_units import to_base_units
 Grid = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+_ACTIVITY = frozenset({Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL})
+
 PodKey = tuple[str, str]
 """(namespace, name) of a pod."""
 
@@ -76,6 +78,13 @@ class Device:
     def sampled(self) -> Mask:
         """Steps in which any row has a sample."""
         return np.asarray(np.any([~np.isnan(values) for values in self.raw.values()], axis=0))
+
+    def tells_activity(self, metrics: Iterable[MetricName]) -> bool:
+        """Whether any row tells how much the device worked, over and above whether a kernel ran."""
+        return any(
+            metric.name in self.raw and metric.signal in _ACTIVITY and not self._is_false_zero(metric)
+            for metric in metrics
+        )
 
     def samples(self, metrics: Sequence[MetricName], window: Window) -> tuple[dict[Signal, Grid], int]:
         """Each signal in base units, and how many steps had a value that was dropped.

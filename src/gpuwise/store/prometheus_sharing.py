@@ -61,5 +61,8 @@ def _counted(device: Device, families: Mapping[str, Family]) -> str:
 
 def _query(metric: str, label: str, way: PodLabels, uuids: list[str]) -> str:
     from_ = f'{metric}{{{label}=~{any_of(uuids)},{way.pod}!=""}}'
+    if way == PodLabels("namespace", "pod"):
+        # A row without a pod gets its target's: the exporter's own pod, which `up` has at the same address, holds none.
+        from_ += f" unless on (instance,{way.namespace},{way.pod}) up"
     device = ",".join((label, *INSTANCE_LABELS))
     return f"count by ({device}) (count by ({device},{way.namespace},{way.pod}) ({from_}))"
