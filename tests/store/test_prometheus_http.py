@@ -225,17 +225,15 @@ def test_a_pod_name_is_data_never_a_pattern():
 
     one = workload('a.b|"c\\', namespace='n"} or vector(0)')
     list(source(answer).read([one], inventory(one), WINDOW))
-    assert r'namespace="n\"} or vector(0)",pod=~"a\\.b\\|\"c\\\\"' in queries[0]
+    assert r'namespace="n\"} or vector(0)",exported_pod=~"a\\.b\\|\"c\\\\|trainer-[' in queries[0]
 
 
-def test_a_workload_without_pods_asks_nothing():
+def test_no_workloads_ask_nothing():
     def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError("asked")
 
-    one = workload()
-    (series,) = source(answer).read([one], inventory(one), WINDOW)
-    assert series.devices == ()
-    assert series.requests_per_second is None
+    assert list(source(answer).read([], inventory(), WINDOW)) == []
+    assert list(source(answer).read_nodes([], inventory(), WINDOW)) == []
 
 
 def no_number(value: object) -> bool:

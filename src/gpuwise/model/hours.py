@@ -30,6 +30,7 @@ def device_rows(per_hour: int, signals: tuple[str, ...] = DEVICE_SIGNALS) -> np.
     - sampled, idle, active: a bit a step: any signal sampled; every signal of this hour sampled and below its
       threshold; any activity signal at or above it.
     - voters: a bit for each signal that was sampled at all and has a say on idleness.
+    - dropped: values that were none; a source tells their number as a whole, so they stand in its first row.
     - peak, seen: largest sample and number of samples, by signal.
     - busy_sum, busy_seen: sum and number of the samples at active steps, by signal.
 
@@ -42,6 +43,7 @@ def device_rows(per_hour: int, signals: tuple[str, ...] = DEVICE_SIGNALS) -> np.
         [
             *((name, np.uint8, (bits,)) for name in ("sampled", "idle", "active")),
             ("voters", np.uint8),
+            ("dropped", np.uint32),
             ("peak", np.float64, (wide,)),
             ("seen", np.uint16, (wide,)),
             ("busy_sum", np.float64, (wide,)),

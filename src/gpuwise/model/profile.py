@@ -230,6 +230,7 @@ class UsageProfile:
         rhythm: use by the hour of the week.
         next_use: forecast of the next use, None where it was never seen to rest or never seen at all.
         bottleneck: what limits it.
+        dropped_samples: values that no card can have, over all devices.
     """
 
     workload: WorkloadRef
@@ -248,3 +249,4 @@ class UsageProfile:
     rhythm: Rhythm
     next_use: NextUse | None
     bottleneck: Bottleneck
+    dropped_samples: int

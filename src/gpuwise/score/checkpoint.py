@@ -115,7 +115,7 @@ def by_name(rows: Rows, signals: tuple[str, ...]) -> Rows:
     per_hour = rows.dtype["sampled"].shape[0] * 8
     now = np.zeros(rows.shape, dtype=device_rows(per_hour))
     now["peak"] = np.nan
-    for name in ("sampled", "idle", "active", "voters"):
+    for name in ("sampled", "idle", "active", "voters", "dropped"):
         now[name] = rows[name]
     for before, signal in enumerate(signals):
         after = DEVICE_SIGNALS.index(Signal(signal))

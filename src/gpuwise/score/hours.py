@@ -111,6 +111,7 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     for device in series.devices:
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
         if rows is not None:
+            rows.rows["dropped"][0] = device.dropped_samples
             holding = Holding(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
             devices[holding] = rows
     return UsageHours(

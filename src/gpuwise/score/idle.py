@@ -18,7 +18,13 @@ from gpuwise.score.settings import ScoreSettings
 
 Mask = NDArray[np.bool_]
 
-ACTIVITY = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
+ACTIVITY = (
+    Signal.SM_ACTIVITY,
+    Signal.TENSOR_ACTIVITY,
+    Signal.DRAM_ACTIVITY,
+    Signal.GPU_UTIL,
+    Signal.KERNEL_ACTIVITY,
+)
 # Memory held is no sign of use: endpoints keep their weights and KV cache loaded for weeks.
 VOTER_BITS: dict[Signal, int] = {
     Signal.SM_ACTIVITY: 1,
@@ -26,6 +32,7 @@ VOTER_BITS: dict[Signal, int] = {
     Signal.DRAM_ACTIVITY: 4,
     Signal.GPU_UTIL: 8,
     Signal.POWER: 16,
+    Signal.KERNEL_ACTIVITY: 32,
 }
 """Who has a say on idleness; checkpoints keep these bits, so a number is never given anew."""
 

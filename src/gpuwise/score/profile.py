@@ -80,6 +80,7 @@ def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsagePr
         rhythm=beat,
         next_use=next_use(beat, window.end_s),
         bottleneck=bottleneck(devices, settings),
+        dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
     )
 
 

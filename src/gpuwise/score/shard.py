@@ -135,7 +135,11 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
         workload=series.workload,
         window=Window(start_s, end_s, window.step_s),
         devices=tuple(
-            replace(device, samples={signal: column[steps] for signal, column in device.samples.items()})
+            replace(
+                device,
+                samples={signal: column[steps] for signal, column in device.samples.items()},
+                dropped_samples=device.dropped_samples if start_s == window.start_s else 0,
+            )
             for device in series.devices
         ),
         requests_per_second=None if requests is None else requests[steps],

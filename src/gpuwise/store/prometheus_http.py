@@ -136,6 +136,18 @@ class PrometheusClient:
             self._malformed(f"values of {label}")
         return values
 
+    def help_texts(self, metric: str) -> list[str]:
+        """The HELP texts of a metric by the targets that are scraped now; empty where none has it.
+
+        Raises:
+            SourceError: anything but a whole answer, or a server that keeps no metadata.
+        """
+        data = self._ask("GET", "metadata", {"metric": metric})
+        entries = data.get(metric, []) if isinstance(data, dict) else None
+        if not isinstance(entries, list):
+            self._malformed(f"metadata of {metric}")
+        return [str(entry["help"]) for entry in entries if isinstance(entry, dict) and entry.get("help")]
+
     def _ask(self, method: str, path: str, parameters: dict[str, str]) -> Any:
         response = self._send(method, path, parameters)
         try:

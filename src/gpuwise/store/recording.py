@@ -15,12 +15,15 @@ in order of time as this writer leaves them, but a reader takes any order. Colum
 | one per `Signal` value | float32 | the measurement; null, NaN or no such column = not sampled |
 
 `requests_per_second` speaks of the pod and may stand on any of its devices' rows.
+
+`usage/_nodes/<node>.parquet`, which a recording need not have, holds the devices of a node at the times when no pod
+held them, in the same columns; namespace and pod are empty. "_nodes" is no name that a namespace can have.
 """
 
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,24 +35,16 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import InputError, SourceError
-from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Samples, UsageSeries, Window
+from gpuwise.store.pod_names import own_names
 
 _KEYS = ("t_s", "device_uuid", "gpu_type", "gpu_fraction", "node")
 _REQUIRED = ("t_s", "namespace", "pod", "device_uuid", "gpu_type", "gpu_fraction")
 _SIGNALS = tuple(signal.value for signal in Signal)
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")  # RFC 1123: nothing that could climb out of the directory
-
-# Kubernetes appends these to the owner's name: rand.String(5), and for a ReplicaSet a hash in the same alphabet.
-_RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
-_POD_SUFFIX = {
-    "Deployment": rf"-{_RANDOM}{{4,10}}-{_RANDOM}{{5}}",
-    "StatefulSet": r"-\d+",
-    "Job": rf"(-\d+)?-{_RANDOM}{{5}}",
-    "Pod": "",
-}
 
 _TYPES = {
     "t_s": pa.int64(),
@@ -177,13 +172,30 @@ class RecordedUsage:
         for workload in workloads:
             space = workload.ref.namespace
             live = {pod.name: pod.node for pod in workload.pods}
-            past = re.compile(re.escape(workload.ref.name) + _POD_SUFFIX.get(workload.ref.kind, r"-.+"))
+            past = re.compile(own_names(workload.ref) or re.escape(workload.ref.name) + "-.+")
             pods = [
                 _read_pod(path, window, live.get(pod))
                 for pod, path in files[space].items()
                 if pod in live or (past.fullmatch(pod) and (space, pod) not in owners)
             ]
             yield _workload_series(workload, pods, window)
+
+    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - a recording has sorted it out
+        """Yield one series per node, in order, of its devices at the times when no pod held them, as recorded.
+
+        Args:
+            nodes: which; one without a file has a series without devices.
+            inventory: not needed here.
+            window: the grid of the answer.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        folder = self._folder() / "_nodes"
+        for node in nodes:
+            paths = [path for suffix in _SUFFIXES if (path := folder / f"{_checked(node.name)}{suffix}").is_file()]
+            found = [device for path in paths for device in _read_pod(path, window, node.name).devices]
+            yield UsageSeries(node_ref(node), window, tuple(replace(device, pod="") for device in found))
 
     def describe(self) -> str:
         """Say in a sentence what can be read here.
