@@ -1,10 +1,11 @@
 """The specification of native/chunks.pyx, in Python.
 
-A chunk is Prometheus' XOR encoding (tsdb/docs/format/chunks.md; tsdb/chunkenc/xor.go): times as deltas of deltas, values
-as XORs with the one before, after Facebook's Gorilla (Pelkonen et al., VLDB 2015, section 4.1).
+A chunk is Prometheus' XOR encoding (tsdb/docs/format/chunks.md; tsdb/chunkenc/xor.go): times as deltas of deltas and
+values as XORs with the one before, after Facebook's Gorilla (Pelkonen et al., VLDB 2015, section 4.1).
 """
 
 import struct
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,17 @@ _WORD = 2**64 - 1
 _DELTA_BITS = (0, 14, 17, 20, 64)
 
 
-class _DamagedError(Exception):
+class _Damaged(Exception):
     """A sample ends beyond its chunk, or says what no encoder writes."""
 
 
 def reduce_chunks(
-    data: bytes, ends: "NDArray[np.int64]", values: NDArray[np.float64], start: int, step: int, lowest: bool, /
+    data: bytes,
+    ends: "array[int]",
+    values: NDArray[np.float64],
+    start: int,
+    step: int,
+    lowest: bool,  # noqa: FBT001 - the kernel's
 ) -> int:
     """Keep the highest (or lowest) of each step's samples; NaN, and with it staleness markers, is no sample.
 
@@ -37,8 +43,8 @@ def reduce_chunks(
         lowest: keep the lowest, not the highest.
 
     Returns:
-        How many samples the chunks have; or -1 - i if chunk i is damaged: its samples before the damage are in `values`,
-        those of later chunks are not.
+        How many samples the chunks have; or -1 - i if chunk i is damaged: `values` then has its samples before the
+        damage, and none of later chunks.
 
     Raises:
         ValueError: the caller broke the contract.
@@ -51,7 +57,7 @@ def reduce_chunks(
             raise ValueError("ends do not ascend, or leave no padding")
         try:
             total += _reduce(bytes(data[begin:end]), values, start, step, lowest)
-        except _DamagedError:
+        except _Damaged:
             return -1 - i
         begin = end
     return total
@@ -100,7 +106,7 @@ class _Samples:
         """The next bits as an unsigned number."""
         first, past = self.bit >> 3, self.bit + count
         if past > 8 * len(self.chunk):
-            raise _DamagedError
+            raise _Damaged
         last = (past + 7) >> 3
         word = int.from_bytes(self.chunk[first:last], "big") >> (8 * last - past)
         self.bit = past
@@ -114,7 +120,7 @@ class _Samples:
             value |= (byte & 127) << shift
             if byte < 128:
                 return value & _WORD
-        raise _DamagedError
+        raise _Damaged
 
     def _delta_of_delta(self) -> int:
         ones = 0
@@ -133,5 +139,5 @@ class _Samples:
             self.significant = self.bits(6) or 64
             self.trailing = 64 - leading - self.significant
             if self.trailing < 0:
-                raise _DamagedError
+                raise _Damaged
         self.raw ^= self.bits(self.significant) << self.trailing
