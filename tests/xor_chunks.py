@@ -4,6 +4,7 @@ import struct
 from collections.abc import Sequence
 
 _WORD = 2**64 - 1
+_FLOAT, _BITS = struct.Struct("d"), struct.Struct("Q")
 # The deltas of deltas that fit, with prefix, bits of the prefix and bits of the number.
 _TIME_CODES = ((-8191, 8192, 0b10, 2, 14), (-65535, 65536, 0b110, 3, 17), (-524287, 524288, 0b1110, 4, 20))
 
@@ -16,21 +17,22 @@ def encode(samples: Sequence[tuple[int, float]]) -> bytes:
         nonlocal out, count
         out, count = (out << bits) | (value & ((1 << bits) - 1)), count + bits
 
-    window = (-1, -1)
+    window, delta, last_at, last_raw = (-1, -1), 0, 0, 0
     for i, (at, value) in enumerate(samples):
-        raw = _raw(value)
+        (raw,) = _BITS.unpack(_FLOAT.pack(value))
         if i == 0:
             for byte in uvarint((at << 1) ^ (at >> 63)):
                 put(byte, 8)
             put(raw, 64)
         else:
-            delta = at - samples[i - 1][0]
+            last_delta, delta = delta, at - last_at
             if i == 1:
                 for byte in uvarint(delta & _WORD):
                     put(byte, 8)
             else:
-                put(*_time_code(delta - (samples[i - 1][0] - samples[i - 2][0])))
-            window = _put_change(put, raw ^ _raw(samples[i - 1][1]), window)
+                put(*_time_code(delta - last_delta))
+            window = _put_change(put, raw ^ last_raw, window)
+        last_at, last_raw = at, raw
     padding = -count % 8
     return len(samples).to_bytes(2, "big") + (out << padding).to_bytes((count + padding) // 8, "big")
 
@@ -42,10 +44,6 @@ def uvarint(value: int) -> bytes:
         out.append(value & 127 | 128)
         value >>= 7
     return bytes([*out, value])
-
-
-def _raw(value: float) -> int:
-    return int.from_bytes(struct.pack(">d", value), "big")
 
 
 def _time_code(change: int) -> tuple[int, int]:

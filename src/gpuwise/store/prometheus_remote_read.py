@@ -64,10 +64,11 @@ def _labels(part: Any, selection: Selection) -> dict[str, str]:
 
 
 def _reduce(part: Any, values: NDArray[np.float64], selection: Selection, window: Window) -> None:
-    kinds = {chunk.type for chunk in part.chunks}
-    if kinds - {XOR}:
-        raise Malformed(f"chunks that are no XOR chunks, but of types {sorted(kinds)}: native histograms")
-    data = [chunk.data for chunk in part.chunks]
+    data = []
+    for chunk in part.chunks:
+        if chunk.type != XOR:
+            raise Malformed(f"a chunk of type {chunk.type} instead of floats: a native histogram is no GPU metric")
+        data.append(chunk.data)
     found = reduce_chunks(
         b"".join((*data, bytes(PADDING))),
         array("q", accumulate(map(len, data))),
