@@ -1,7 +1,10 @@
 """The chunk kernel and its twin agree to the last bit on every chunk, whole or damaged, and no bytes crash either."""
 
+import ctypes
 import math
+import mmap
 from array import array
+from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
@@ -92,6 +95,28 @@ def test_they_agree_on_anything(parts, lowest):
 def test_a_truncated_chunk_is_damaged_never_shorter(part, missing):
     if len(part) > missing:
         assert same([part[:-missing]])[0] == -1
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[memoryview]:
+    """A page of memory before one that ends the process if it is read."""
+    pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    protect = ctypes.CDLL(None, use_errno=True).mprotect
+    assert protect(ctypes.c_void_p(start + mmap.PAGESIZE), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+    yield memoryview(pages)[: mmap.PAGESIZE]
+    assert protect(ctypes.c_void_p(start + mmap.PAGESIZE), ctypes.c_size_t(mmap.PAGESIZE), mmap.PROT_READ) == 0
+
+
+@given(st.binary(max_size=300) | chunks().filter(lambda part: len(part) < 2000), st.integers(0, 40))
+def test_no_byte_behind_the_padding_is_read(guarded, part, missing):
+    part = part[: max(0, len(part) - missing)]
+    data = part + b"\xff" * _chunks_py.PADDING
+    guarded[-len(data) :] = data
+    found = _chunks_c.reduce_chunks(
+        guarded[-len(data) :], array("q", [len(part)]), np.full(STEPS, np.nan), START, STEP, False
+    )
+    assert found == run(_chunks_py.reduce_chunks, [part])[0]
 
 
 def test_the_damaged_chunk_is_named_and_those_before_it_are_kept():
