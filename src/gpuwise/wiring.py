@@ -90,9 +90,24 @@ def usage(config: Config) -> UsageSource:
         raise InputError("no source of usage is named", mend="give --prometheus URL or --recording FOLDER")
     from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    token = secret(config.prometheus.bearer_token_file, "prometheus.bearer_token_file")
+    told = config.prometheus
+    hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in told.header_files.items()}
     return PrometheusUsage(
-        PrometheusSettings(config.prometheus.url, bearer_token=token, timeout_s=config.prometheus.timeout_s)
+        PrometheusSettings(
+            config.prometheus.url,
+            bearer_token=secret(told.bearer_token_file, "prometheus.bearer_token_file"),
+            username=told.username,
+            password=secret(told.password_file, "prometheus.password_file"),
+            headers=told.headers | hidden,
+            ca_file=told.ca_file,
+            client_cert_file=told.client_cert_file,
+            client_key_file=told.client_key_file,
+            read=told.read,
+            timeout_s=told.timeout_s,
+            retry_burst=told.retry_burst,
+            retry_ratio=told.retry_ratio,
+            longest_wait_s=told.longest_wait_s,
+        )
     )
 
 
@@ -175,4 +190,4 @@ def secret(path: Path | None, key: str) -> str | None:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the token in {path}: {error}", mend=f"check {key}") from error
+        raise InputError(f"cannot read the secret in {path}: {error}", mend=f"check {key}") from error

@@ -27,7 +27,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def source(answer: Answer) -> PrometheusUsage:
-    settings = PrometheusSettings("http://prometheus", backoff_s=0.0)
+    settings = PrometheusSettings("http://prometheus", backoff_s=0.0, read="query-range")
     return PrometheusUsage(settings, transport=httpx.MockTransport(answer))
 
 
@@ -151,7 +151,7 @@ def test_a_timeout_is_an_error_and_is_not_repeated():
 
 def test_nobody_listening_names_the_address():
     url = f"http://user:hush@127.0.0.1:{free_port()}"
-    usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0))
+    usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0, read="query-range"))
     with pytest.raises(
         SourceError, match=r"at http://127\.0\.0\.1:\d+ cannot be reached.*check --prometheus"
     ) as caught:

@@ -18,7 +18,7 @@ from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings, 
 from gpuwise.store.prometheus_names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
 from gpuwise.store.prometheus_nodes import unheld
 from gpuwise.store.prometheus_pods import POD_OWNER, PodRows, gather, of_workloads
-from gpuwise.store.prometheus_ranges import RangeQueries
+from gpuwise.store.prometheus_reader import PrometheusSeries
 from gpuwise.store.prometheus_requests import REQUEST_METRICS, of_workload
 from gpuwise.store.prometheus_series import SeriesReader
 from gpuwise.store.prometheus_sharing import holders
@@ -29,7 +29,7 @@ __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, POD_OWNER})
 _COMPUTE_SLICES = re.compile(r"^(\d+)g\.")
-_READER: Callable[[PrometheusClient], SeriesReader] = RangeQueries
+_READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
 
 @dataclass(frozen=True, slots=True)
