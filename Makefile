@@ -41,8 +41,9 @@ format: setup ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## timings, as ratios to a peer in the same run
-	$(BIN)/python benchmarks/histogram.py
+bench: setup ## timings as ratios to peers in the same run (ONLY=sketch one of them, RESULTS=1 also benchmarks/RESULTS.md)
+	VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --constraint .ci/constraints.txt --group bench
+	$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(RESULTS),--results)
 
 clean: ## remove .venv and everything built
 	rm -rf .venv build dist src/*.egg-info native/*.c .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

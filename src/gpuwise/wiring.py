@@ -1,6 +1,7 @@
 """The one place that constructs adapters and puts them into the ports of the loop."""
 
 import json
+import typing
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -19,6 +20,9 @@ from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.store.prices import read_prices
+
+if typing.TYPE_CHECKING:
+    from gpuwise.store.past import Past
 
 INVENTORY_FILE = "inventory.json"
 # Where the kubelet tells a pod its namespace; absent outside a cluster.
@@ -53,6 +57,20 @@ def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterat
             checkpoints=checkpoints(config, stack),
             enactor=enactor(config, stack) if writing else None,
             progress=progress,
+        )
+
+
+@contextmanager
+def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
+    """Build the loop over a past: it can write nowhere, and its ledger is forgotten with it."""
+    with ExitStack() as stack:
+        yield Pipeline(
+            inventory=past.inventory,
+            usage=past.usage,
+            prices=read_prices(config.prices),
+            executor=executor(config, stack),
+            ledger=stack.enter_context(SqliteLedger(Path(":memory:"))),
+            settings=_settings(config),
         )
 
 

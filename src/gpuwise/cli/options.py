@@ -62,6 +62,11 @@ def scoring(command: Callable[..., Any]) -> Callable[..., Any]:
     return _configured(command, _CONNECTION | _SCORING)
 
 
+def replaying(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of scoring what it is handed: no cluster, no Prometheus, no ledger."""
+    return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "prices")} | _SCORING)
+
+
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:
     """As `scoring`, with the options of policy."""
     return _configured(command, _CONNECTION | _SCORING | _POLICY)

@@ -33,7 +33,8 @@ def controller_objects(plan: WorkloadPlan) -> list[Object]:
     return [_workload(plan), *_replica_sets(plan), *_pods(plan)]
 
 
-def _labels(plan: WorkloadPlan) -> dict[str, str]:
+def labels_of(plan: WorkloadPlan) -> dict[str, str]:
+    """Labels of the workload's own object."""
     labels = {"app.kubernetes.io/name": plan.name}
     if _PLAIN_CLASS.get(plan.archetype.kind) is not plan.archetype.workload_class:
         labels[WORKLOAD_CLASS] = plan.archetype.workload_class.value
@@ -44,7 +45,8 @@ def _labels(plan: WorkloadPlan) -> dict[str, str]:
     return labels
 
 
-def _annotations(plan: WorkloadPlan) -> dict[str, str]:
+def annotations_of(plan: WorkloadPlan) -> dict[str, str]:
+    """Annotations of the workload's own object."""
     annotations = dict(plan.marks.annotations)
     if plan.archetype.checkpointed:
         annotations[CHECKPOINTED] = "true"
@@ -61,8 +63,8 @@ def _meta(plan: WorkloadPlan) -> Object:
         "uid": plan.uid,
         "generation": 1,
         "creationTimestamp": stamp(plan.created_s),
-        "labels": _labels(plan),
-        "annotations": _annotations(plan),
+        "labels": labels_of(plan),
+        "annotations": annotations_of(plan),
     }
     if plan.marks.gitops:
         meta["managedFields"] = [
@@ -123,7 +125,7 @@ def selector(plan: WorkloadPlan) -> dict[str, str]:
 
 
 def _pod_labels(plan: WorkloadPlan) -> dict[str, str]:
-    labels = {**_labels(plan), **selector(plan)}
+    labels = {**labels_of(plan), **selector(plan)}
     if plan.archetype.kind == "Job":
         labels |= {"batch.kubernetes.io/controller-uid": plan.uid, "batch.kubernetes.io/job-name": plan.name}
     return labels

@@ -13,10 +13,22 @@ from gpuwise.simulate.settings import GPUS_PER_NODE
 _NODE_AGE_S = 120 * DAY_S
 
 
-def kubernetes_objects(machines: Sequence[Machine], workloads: Sequence[WorkloadPlan], window: Window) -> list[Object]:
-    """All objects of the fleet as they stand at the window's end."""
+def kubernetes_objects(
+    machines: Sequence[Machine],
+    workloads: Sequence[WorkloadPlan],
+    window: Window,
+    namespaces: Mapping[str, Mapping[str, str]] = NAMESPACES,
+) -> list[Object]:
+    """All objects of the fleet as they stand at the window's end.
+
+    Args:
+        machines: its nodes.
+        workloads: what runs on them.
+        window: what is recorded.
+        namespaces: labels by name.
+    """
     objects = [_node(machine, window) for machine in machines]
-    objects += [_namespace(name, labels, window) for name, labels in NAMESPACES.items()]
+    objects += [_namespace(name, labels, window) for name, labels in namespaces.items()]
     for plan in workloads:
         objects += [*controller_objects(plan), *_guards(plan)]
     return objects

@@ -116,10 +116,18 @@ def _machine(pool: Pool, index: int, size: int, seed: int) -> Machine:
     if gpu is None:
         raise KeyError(pool.gpu)
     layout = pool.mig_layout if cut else ()
-    return Machine(name, pool, gpu, capacity_type, region, offset, tuple(_slots(name, gpu, layout, seed)))
+    return Machine(name, pool, gpu, capacity_type, region, offset, tuple(slots_of(name, gpu, layout, seed)))
 
 
-def _slots(node: str, gpu: GpuType, layout: Sequence[Sequence[str]], seed: int) -> Iterator[Slot]:
+def slots_of(node: str, gpu: GpuType, layout: Sequence[Sequence[str]], seed: int) -> Iterator[Slot]:
+    """What a machine's device plugin hands out.
+
+    Args:
+        node: the machine's name.
+        gpu: type of its cards.
+        layout: for each card that is cut, the names of its instances; the last cards are the cut ones.
+        seed: of the fleet.
+    """
     for index in range(GPUS_PER_NODE):
         # The last GPUs are the cut ones.
         cut = index - (GPUS_PER_NODE - len(layout))

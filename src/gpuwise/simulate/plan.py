@@ -136,7 +136,7 @@ def _pods(
     created_s, ended_s = life
     rolled = archetype.kind == "Deployment" and rng.random() < _ROLLED_SHARE
     rolled_s = window.start_s + int(rng.uniform(0.2, 0.7) * window.seconds) if rolled else None
-    templates = [_random(rng, 10) for _ in range(2)] if archetype.kind == "Deployment" else ["", ""]
+    templates = [random_name(rng, 10) for _ in range(2)] if archetype.kind == "Deployment" else ["", ""]
     for index in range(archetype.pods):
         slots = occupancy.place(
             gpu=archetype.gpu,
@@ -160,11 +160,12 @@ def _pod_name(archetype: Archetype, name: str, index: int, template: str, rng: n
         return f"{name}-{index}"
     if archetype.kind == "Job":
         middle = f"-{index}" if archetype.pods > 1 else ""
-        return f"{name}{middle}-{_random(rng, 5)}"
-    return f"{name}-{template}-{_random(rng, 5)}"
+        return f"{name}{middle}-{random_name(rng, 5)}"
+    return f"{name}-{template}-{random_name(rng, 5)}"
 
 
-def _random(rng: np.random.Generator, length: int) -> str:
+def random_name(rng: np.random.Generator, length: int) -> str:
+    """A name, or the end of one, as Kubernetes draws it."""
     return "".join(_SAFE[index] for index in rng.integers(0, len(_SAFE), length))
 
 

@@ -1,0 +1,195 @@
+"""Replaying a recording or a public trace."""
+
+import csv
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from gpuwise.cli import show
+from gpuwise.cli.console import out, progress
+from gpuwise.cli.options import FILE, replaying
+from gpuwise.config import Config
+from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.errors import InputError
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.replay import Replay, Sighting
+from gpuwise.replay import replay as replayed
+from gpuwise.report import wording as written
+from gpuwise.store.bare_pods import KINDS
+from gpuwise.store.past import open_past
+from gpuwise.wiring import looking_back
+
+SCHEMA = "gpuwise.dev/replay/v1"
+
+_TOP = 15
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_HOUR_S = 3_600
+_COLUMNS = (
+    *("first_seen_s", "last_seen_s", "times", "workload", "finding", "hold", "stage"),
+    *("saving_usd_month", "detail"),
+)
+
+
+@click.command()
+@replaying
+@click.argument("source", type=FILE)
+@click.option(
+    "--column",
+    "columns",
+    multiple=True,
+    metavar="NAME=COLUMN[:UNIT]",
+    help="Where a file has a column of the schema, as gpu_util_ratio=duty:percent; may be given several times.",
+)
+@click.option("--gpu-type", help="Canonical type of the cards, as A100-80GB, where the file names none.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default="Pod",
+    show_default=True,
+    help="What each pod is taken as where no inventory is recorded; a bare Pod is never stopped.",
+)
+@click.option("--every", default="24h", show_default=True, help="Time between two looks, as 30m, 6h or 7d.")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def replay(
+    config: Config, source: Path, columns: tuple[str, ...], gpu_type: str | None, kind: str, every: str, form: str
+) -> None:
+    """Replay a recording or a trace: what gpuwise would have said, and when. Writes nothing.
+
+    SOURCE is the folder of a recording, or one CSV, CSV.gz or Parquet file of a trace (docs/recording.md).
+    """
+    every_s = _seconds(every)
+    past = open_past(source, mappings=columns, gpu_type=gpu_type, kind=kind, step_s=config.observe.step_s)
+    with progress() as tell, looking_back(config, past) as pipeline:
+        found = replayed(pipeline, past.everything, past.window, every_s=every_s, progress=tell)
+    {"table": _table, "json": lambda f: show.print_raw(to_json(_plain(f), indent=2)), "csv": _csv}[form](found)
+
+
+def _seconds(text: str) -> int:
+    match = re.fullmatch(r"([1-9]\d*)([smhd])", text)
+    if match is None:
+        raise InputError(f"--every is {text!r}", mend="write a number and s, m, h or d, as 24h")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def _plain(found: Replay) -> dict[str, Any]:
+    whole = found.whole
+    return {
+        "schema": SCHEMA,
+        "start_s": whole.start_s,
+        "end_s": whole.end_s,
+        "every_s": found.every_s,
+        "allocated_gpu_h": _allocated_h(found),
+        "idle_gpu_h": _idle_h(found),
+        "idle_usd": None if whole.quality.unpriced else whole.bill.idle_usd,
+        "price_source": whole.price_source,
+        "workloads": [to_plain(cost) for cost in whole.workloads],
+        "findings": [_row(sighting) for sighting in found.sightings],
+    }
+
+
+def _allocated_h(found: Replay) -> float:
+    return sum(cost.allocated_gpu_h for cost in found.whole.workloads)
+
+
+def _idle_h(found: Replay) -> float:
+    return sum(cost.idle_gpu_h for cost in found.whole.workloads)
+
+
+def _row(sighting: Sighting) -> dict[str, Any]:
+    seen = {"first_seen_s": sighting.first_s, "last_seen_s": sighting.last_s, "times": sighting.times}
+    said = sighting.said
+    if isinstance(said, Recommendation):
+        told = {"finding": said.finding.value, "hold": None, "stage": None}
+        worth, detail = said.saving.usd_month, written.change(said.change)
+    else:
+        told = {"finding": None, "hold": said.reason.value, "stage": said.stage}
+        worth, detail = None, said.detail
+    return seen | {"workload": str(said.workload)} | told | {"saving_usd_month": worth, "detail": detail}
+
+
+def _csv(found: Replay) -> None:
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_row(sighting) for sighting in found.sightings)
+
+
+def _table(found: Replay) -> None:
+    if found.recommended:
+        out.print(_recommended(found))
+    out.print(_held(found))
+    for label, words in _summary(found):
+        out.print(Text.assemble((f"{label:<12}", "bold"), words), soft_wrap=True)
+
+
+def _recommended(found: Replay) -> Table:
+    count = len(found.recommended)
+    title = f"Would have been recommended ({count if count <= _TOP else f'the {_TOP} dearest of {count}'})"
+    shown = Table(title=title, title_justify="left")
+    for name in ("First seen", "Workload", "Finding", "Do"):
+        shown.add_column(name, overflow="fold")
+    shown.add_column("USD/month", justify="right")
+    for sighting in found.recommended[:_TOP]:
+        said = sighting.said
+        assert isinstance(said, Recommendation)
+        cells = (_when(found, sighting.first_s), str(said.workload), said.finding.value, written.change(said.change))
+        shown.add_row(*map(Text, cells), Text(written.usd(said.saving.usd_month)))
+    return shown
+
+
+def _held(found: Replay) -> Table:
+    """One row a reason: which step held, how many workloads, since when."""
+    groups: dict[tuple[str, str], list[Sighting]] = {}
+    for sighting in found.sightings:
+        if isinstance(sighting.said, Hold):
+            groups.setdefault((sighting.said.stage, sighting.said.reason.value), []).append(sighting)
+    shown = Table(title="Would have been held", title_justify="left")
+    for name in ("First seen", "Step", "Reason", "Workloads", "As in"):
+        shown.add_column(name, overflow="fold")
+    for (stage, reason), held in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+        first = held[0]
+        assert isinstance(first.said, Hold)
+        example = f"{first.said.workload}: {first.said.detail}"
+        shown.add_row(*map(Text, (_when(found, first.first_s), stage, reason, str(len(held)), example)))
+    return shown
+
+
+def _when(found: Replay, at_s: int) -> str:
+    hours = (at_s - found.whole.start_s) / _HOUR_S
+    return f"{written.when(at_s)} (+{hours:,.0f} h)"
+
+
+def _summary(found: Replay) -> list[tuple[str, str]]:
+    whole = found.whole
+    allocated_h, idle_h = _allocated_h(found), _idle_h(found)
+    length = written.duration(whole.end_s - whole.start_s)
+    unpriced = f", {whole.quality.unpriced} workloads without a price left out" if whole.quality.unpriced else ""
+    idle_share = written.percent(written.share(idle_h, allocated_h))
+    return [
+        ("Allocated", f"{written.gpu_hours(allocated_h)} by {len(whole.workloads)} workloads in {length}"),
+        ("Idle", f"{written.gpu_hours(idle_h)} ({idle_share}), {written.usd(whole.bill.idle_usd)}{unpriced}"),
+        ("Recommended", _advice(found)),
+        ("First", _first(found)),
+    ]
+
+
+def _advice(found: Replay) -> str:
+    if not found.recommended:
+        return "nothing; the table says what held it"
+    said = [one.said for one in found.recommended if isinstance(one.said, Recommendation)]
+    # Two recommendations for one workload exclude each other: the dearer one counts.
+    best: dict[str, float] = {}
+    for item in said:
+        best[str(item.workload)] = max(best.get(str(item.workload), 0.0), item.saving.usd_month)
+    return f"{len(said)} changes to {len(best)} workloads, up to {written.usd(sum(best.values()))} a month"
+
+
+def _first(found: Replay) -> str:
+    first = min(found.recommended, key=lambda one: one.first_s, default=None)
+    if first is None or not isinstance(first.said, Recommendation):
+        return "never"
+    return f"{_when(found, first.first_s)}: {first.said.workload}, {written.change(first.said.change)}"

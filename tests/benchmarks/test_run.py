@@ -1,0 +1,75 @@
+"""The runner of the benchmarks: what it does with figures, goals, remarks and failures."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from benchmarks.measure import at_least, at_most
+from benchmarks.outcome import Outcome
+from benchmarks.results import write_results
+from benchmarks.run import benchmarks
+from tests.conftest import REPOSITORY
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_every_benchmark_says_what_it_measures_against_what(name):
+    text = (REPOSITORY / "benchmarks" / f"{name}.py").read_text()
+    assert "against" in text.split('"""')[1]
+
+
+def test_a_goal_is_met_at_its_limit_and_never_by_what_was_not_measured():
+    assert at_most(2.0).met(2.0)
+    assert at_least(1.6).met(1.6)
+    assert not at_most(2.0).met(2.01)
+    assert not at_least(1.6).met(1.59)
+    assert not at_most(2.0).met(float("nan"))
+    assert Outcome("x", "", figures={"a": 1.0}, goals={"a": at_most(2), "b": at_least(1)}).missed == ["b"]
+
+
+def test_a_trial_run_judges_nothing():
+    outcome = Outcome("x", "", figures={"a": 3.0}, goals={"a": at_most(2)})
+    assert outcome.verdict("a", 1.0) == "missed"
+    assert outcome.verdict("a", 0.01) == ""
+
+
+def test_results_name_machine_commit_remarks_and_failures(tmp_path):
+    good = Outcome("sketch", "About a.\n\nMore.", {"a": 1.5}, {"a": at_most(2)}, ["peer x is missing"])
+    bad = Outcome("ray_cores", "About b.", failure="ended with code 1; its own words are above")
+    write_results(tmp_path / "RESULTS.md", [good, bad], 1.0)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "- machine: " in text
+    assert "- commit: " in text
+    assert "| a | 1.5 | <= 2 | met |" in text
+    assert "- peer x is missing" in text
+    assert "**Failed:** it ended with code 1" in text
+
+
+def test_a_trial_of_the_sketch_writes_one_flat_object(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.run", "--only", "sketch", "--scale", "0.001", "--into", tmp_path]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert found["bench_scale"] == 0.001
+    assert found["sketch_error"] <= 0.01
+    assert {"sketch_insert_ns", "sketch_over_sum", "sketch_merge_us"} <= found.keys()
+    assert all(isinstance(value, float) for value in found.values())
+    assert "a trial, no result" in done.stdout
+    # What `make test` does not install is reported, not hidden.
+    assert all(f"peer {name}" in done.stderr for name in ("ddsketch", "kll", "req", "fastdigest", "pytdigest"))
+
+
+def test_a_benchmark_that_fails_does_not_stop_the_others_and_is_named(tmp_path):
+    (tmp_path / "benchmarks").mkdir()
+    for path in (REPOSITORY / "benchmarks").glob("*.py"):
+        if path.stem in ("measure", "outcome", "results", "run"):
+            (tmp_path / "benchmarks" / path.name).write_text(path.read_text())
+    (tmp_path / "benchmarks" / "bad.py").write_text('"""Bad."""\n\n\ndef figures():\n    raise ValueError("no luck")\n')
+    (tmp_path / "benchmarks" / "fine.py").write_text('"""Fine."""\n\n\ndef figures():\n    return {"x": 1}\n')
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.run"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert "no luck" in done.stderr
+    assert "failed: bad" in done.stderr
+    assert json.loads((tmp_path / "build" / "bench.json").read_text()) == {"bench_scale": 1.0, "x": 1.0}
