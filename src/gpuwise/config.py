@@ -61,7 +61,7 @@ class PrometheusConfig:
     """As `headers`, for secrets: each value is the file that holds the header's."""
 
     ca_file: Path | None = None
-    """Certificates to trust instead of the system's, PEM."""
+    """Certificates to trust instead of the public ones (or of those that SSL_CERT_FILE names), PEM."""
 
     client_cert_file: Path | None = None
     """Certificate to show where the server demands one (mutual TLS), PEM."""

@@ -65,6 +65,7 @@ def write(url: str, labels: dict[str, str], samples: list[tuple[int, float]]) ->
     values = b"".join(field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + uvarint(at)) for at, value in samples)
     request = urllib.request.Request(f"{url}/api/v1/write", _snappy(field(1, pairs + values)))
     request.add_header("Content-Encoding", "snappy")
+    request.add_header("Content-Type", "application/x-protobuf")
     request.add_header("X-Prometheus-Remote-Write-Version", "0.1.0")
     with urllib.request.urlopen(request, timeout=10) as answer:
         assert answer.status == 204

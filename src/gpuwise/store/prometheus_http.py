@@ -238,8 +238,8 @@ def _tls(settings: PrometheusSettings) -> ssl.SSLContext:
     ca, cert, key = settings.ca_file, settings.client_cert_file, settings.client_key_file
     if key and not cert:
         raise InputError("prometheus.client_key_file has no certificate", mend="give prometheus.client_cert_file, too")
-    if not (ca or cert or settings.url.startswith("https:")):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's certificates take 70 ms to load
+    if not (ca or cert or settings.shown_url.startswith("https:")):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the public certificates take 70 ms to load
     try:
         context = ssl.create_default_context(cafile=str(ca)) if ca else httpx.create_ssl_context()
     except OSError as error:

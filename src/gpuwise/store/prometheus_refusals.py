@@ -13,6 +13,7 @@ _MAY_BE_TOO_MUCH = frozenset({400, 422, 503, 504})
 # 404: Thanos Query. 405, 501: gateways. VictoriaMetrics: 400 "unsupported path requested". Prometheus, asked for a form
 # of response that it does not know: 400 "server does not support any of the requested response types".
 _NOT_OFFERED = frozenset({404, 405, 501})
+_NOT_OFFERED_WORDS = re.compile(r"unsupported path|does not support")
 _SHOWN_CHARACTERS = 300
 
 
@@ -36,7 +37,7 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
     """
     text = _text(content)
     problem = f"Prometheus at {shown} refused: {status} {reason}: {text}"
-    if path == "read" and (status in _NOT_OFFERED or (status == 400 and "support" in text)):
+    if path == "read" and (status in _NOT_OFFERED or (status == 400 and _NOT_OFFERED_WORDS.search(text))):
         return not_offered(shown, f"{status} {reason}: {text}")
     if status in _MAY_BE_TOO_MUCH and _TOO_MUCH.search(f"{reason} {text}"):
         return TooMuchAsked(problem, mend="shorten the window, or raise its --query.max-samples and --query.timeout")

@@ -25,7 +25,7 @@ class PrometheusSettings:
         username: for basic authentication, None for none.
         password: for basic authentication.
         headers: sent with each request, as X-Scope-OrgID for Mimir.
-        ca_file: certificates to trust instead of the system's, None for the system's.
+        ca_file: certificates to trust instead of the public ones (certifi's, or those that SSL_CERT_FILE names); PEM.
         client_cert_file: certificate to show, for mutual TLS; PEM.
         client_key_file: its key, None if the certificate's file holds it.
         read: by which of its APIs series are read; "auto" takes remote read where the server offers it.
