@@ -13,6 +13,8 @@ from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.inventory import Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
 from gpuwise.store.recording import RecordedUsage, RecordingWriter
 
 NOW = 1_795_219_200
@@ -182,9 +184,9 @@ def test_a_sentinel_is_no_sample(tmp_path, sentinel):
     row = f"{WINDOW.start_s},team,web-1,GPU-0,L4,1.0,{sentinel},\n"
     good = f"{WINDOW.start_s + 60},team,web-1,GPU-0,L4,1.0,0.5,\n"
     path.write_text(HEADER + row + good)
-    values = read_one(RecordedUsage(tmp_path)).devices[0].samples[Signal.SM_ACTIVITY]
-    assert np.isnan(values[0])
-    assert values[1] == 0.5
+    found = profile(read_one(RecordedUsage(tmp_path)), ScoreSettings())
+    assert found.coverage[Signal.SM_ACTIVITY] == 0.5
+    assert found.distributions[Signal.SM_ACTIVITY].weights.sum() == 1.0
 
 
 def test_a_directory_that_is_no_recording_is_refused(tmp_path):

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
@@ -22,12 +22,12 @@ class Shard:
     Attributes:
         workloads: to score.
         nodes: to score for use outside Kubernetes.
-        kept: checkpoints of days, oldest first, by workload; empty where nothing was kept.
+        kept: checkpoints of days, oldest first, by workload; None where nothing is kept between runs.
     """
 
     workloads: tuple[Workload, ...]
     nodes: tuple[Node, ...] = ()
-    kept: Mapping[WorkloadRef, Sequence[bytes]] = field(default_factory=dict)
+    kept: Mapping[WorkloadRef, Sequence[bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +79,17 @@ def _score(
     saved: dict[WorkloadRef, UsageHours | None] = {}
     by_start: dict[int, list[WorkloadRef]] = defaultdict(list)
     for ref in refs:
-        saved[ref] = _restored(shard.kept.get(ref, ()), window)
+        saved[ref] = _restored(shard.kept.get(ref, ()), window) if shard.kept else None
         known = saved[ref]
         by_start[window.start_s if known is None else known.end_hour * HOUR_S].append(ref)
     scored = {}
     for start_s, together in by_start.items():
         fresh = Window(start_s, window.end_s, window.step_s)
         for ref, series in zip(together, read(together, fresh), strict=True):
-            scored[ref] = _scored(saved.pop(ref), series, window, settings)
+            if shard.kept is None:
+                scored[ref] = Scored(judge(hours_of(series, settings), window, settings), {})
+            else:
+                scored[ref] = _scored(saved.pop(ref), series, window, settings)
     return scored
 
 

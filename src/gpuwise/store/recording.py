@@ -261,7 +261,7 @@ class _Part:
 
 def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
     table, parts = _read_table(path)
-    times = table.column("t_s").to_numpy()
+    times = _whole(table.column("t_s"), np.dtype(np.int64))
     columns = {signal: table.column(signal.value) for signal in Signal if signal.value in table.column_names}
     measured: dict[str, tuple[_Part, dict[Signal, Samples]]] = {}
     alive = np.zeros(window.steps, dtype=bool)
@@ -276,7 +276,7 @@ def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
             if grid is not None:
                 known[signal] = np.fmax(known[signal], grid) if signal in known else grid
     reported = [samples.pop(Signal.REQUESTS) for _, samples in measured.values() if Signal.REQUESTS in samples]
-    requests = np.fmax.reduce(reported).astype(np.float64) if reported else None
+    requests = _requests(reported) if reported else None
     steps = np.flatnonzero(alive)
     if steps.size:
         alive[steps[0] : steps[-1] + 1] = True
@@ -285,6 +285,12 @@ def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
         for uuid, (part, samples) in measured.items()
     )
     return _PodUsage(devices, requests, alive)
+
+
+def _requests(reported: Sequence[Samples]) -> NDArray[np.float64]:
+    """Requests of a pod, which may stand on any of its devices' rows; what is no rate is unknown."""
+    known = [np.where((r >= 0.0) & (r <= SIGNALS[Signal.REQUESTS].highest), r, np.nan) for r in reported]
+    return np.fmax.reduce(known).astype(np.float64)
 
 
 def _pod_name(path: Path) -> str:
@@ -296,8 +302,16 @@ def _values(column: pa.ChunkedArray, rows: slice) -> NDArray[np.float32] | None:
     chosen = column.slice(rows.start, rows.stop - rows.start)
     if chosen.null_count == len(chosen):
         return None
+    if chosen.null_count == 0:
+        return _whole(chosen, np.dtype(np.float32))
     values: NDArray[np.float32] = chosen.to_numpy().astype(np.float32, copy=False)
     return values
+
+
+def _whole(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A column without nulls as it lies in memory; Arrow's own way imports pandas where that is installed."""
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return np.frombuffer(array.buffers()[1], dtype=dtype)[array.offset : array.offset + len(array)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +324,7 @@ class _Inside:
         last: largest step.
         even: whether the rows are one a step, in order.
         chosen: those within the window, a slice of even rows, else indices in order of time.
-        steps: the step of each chosen row.
+        steps: the step of each chosen row; empty for even rows.
     """
 
     window: Window
@@ -323,12 +337,13 @@ class _Inside:
     @classmethod
     def of(cls, times: NDArray[np.int64], window: Window) -> "_Inside | None":
         """None where no row falls within the window."""
-        steps = (times - window.start_s) // window.step_s
-        if bool((np.diff(steps) == 1).all()):
-            start, end = max(0, -int(steps[0])), min(len(steps), window.steps - int(steps[0]))
+        if (np.diff(times) == window.step_s).all():  # as our writer leaves them at the same step; saves a division each
+            first = int(times[0] - window.start_s) // window.step_s
+            start, end = max(0, -first), min(len(times), window.steps - first)
             if start >= end:
                 return None
-            return cls(window, int(steps[start]), int(steps[end - 1]), True, slice(start, end), steps[start:end])
+            return cls(window, first + start, first + end - 1, True, slice(start, end), np.empty(0, dtype=np.int64))
+        steps = (times - window.start_s) // window.step_s
         rows = np.flatnonzero((steps >= 0) & (steps < window.steps))
         if not rows.size:
             return None
@@ -339,22 +354,17 @@ class _Inside:
         """Values on the window's steps, by the maximum per step; None where there are none."""
         if values is None:
             return None
-        chosen = _believable(values[self.chosen], SIGNALS[signal].highest)
+        chosen = values[self.chosen]
         if self.even and chosen.shape[0] == self.window.steps:
             return chosen
         grid = np.full(self.window.steps, np.nan, dtype=np.float32)
         if self.even:
             grid[self.first : self.last + 1] = chosen
             return grid
-        np.fmax.at(grid, self.steps, chosen)
+        # A sentinel (dcgm-exporter#418 read 4294967295 as utilisation) is no sample, and so not the largest one.
+        believable = (chosen >= 0.0) & (chosen <= SIGNALS[signal].highest)
+        np.fmax.at(grid, self.steps[believable], chosen[believable])
         return grid
-
-
-def _believable(values: NDArray[np.float32], highest: float) -> NDArray[np.float32]:
-    """Without what is no measurement: a sentinel (dcgm-exporter#418 read 4294967295 as utilisation), a negative."""
-    if values.min() >= 0.0 and values.max() <= highest:  # False for NaN
-        return values
-    return np.where((values >= 0.0) & (values <= highest), values, np.float32(np.nan))
 
 
 def _read_table(path: Path) -> tuple[pa.Table, list[_Part]]:
@@ -362,11 +372,12 @@ def _read_table(path: Path) -> tuple[pa.Table, list[_Part]]:
     try:
         if path.suffix == ".parquet":
             with pq.ParquetFile(path, read_dictionary=list(_KEYS[1:])) as file:
-                _require(path, file.schema_arrow.names)
+                names = file.schema_arrow.names
+                _require(path, names)
                 parts = _parts_by_statistics(file.metadata)
-                wanted = [name for name in (*_KEYS, *_SIGNALS) if name in file.schema_arrow.names]
-                keys = () if parts is None else _KEYS[1:]
-                table = file.read(columns=[name for name in wanted if name not in keys], use_threads=False)
+                keys = _KEYS if parts is None else _KEYS[:1]
+                wanted = [name for name in (*keys, *_SIGNALS) if name in names]
+                table = file.read(columns=wanted, use_threads=False)
         else:
             parts = None
             options = pa_csv.ConvertOptions(column_types=_TYPES, null_values=["", "NaN", "nan", "null"])
@@ -376,12 +387,21 @@ def _read_table(path: Path) -> tuple[pa.Table, list[_Part]]:
             table = _by_device(table)
             parts = list(_parts(table))
         names = [name for name in ("t_s", *_SIGNALS) if name in table.column_names]
-        return pa.table({name: table.column(name).cast(_TYPES[name]) for name in names}), parts
+        return table.select(names) if _as_written(table, names) else _cast(table, names), parts
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
             f"{path} cannot be read as a recording: {reason}", mend="restore it or record again"
         ) from error
+
+
+def _as_written(table: pa.Table, names: Sequence[str]) -> bool:
+    return all(table.schema.field(name).type == _TYPES[name] for name in names)
+
+
+def _cast(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table in our types; of what our writer leaves nothing is to be cast, which saves the import of a compiler."""
+    return pa.table({name: table.column(name).cast(_TYPES[name]) for name in names})
 
 
 def _parts_by_statistics(metadata: pq.FileMetaData) -> list[_Part] | None:
