@@ -68,7 +68,7 @@ class PodOwners:
     """Tells whose a pod is.
 
     Args:
-        workloads: all that there are; a pod alive is its owner's, whatever its name.
+        workloads: all that there are, some perhaps twice; a pod alive is its owner's, whatever its name.
     """
 
     def __init__(self, workloads: Iterable[Workload]) -> None:
@@ -106,8 +106,8 @@ class PodOwners:
 
     def _by_name(self, namespace: str, pod: str) -> WorkloadRef | None:
         near = (one for one in self._names[namespace] if pod.startswith(one[0]))
-        fitting = [ref for _, names, ref in near if names.fullmatch(pod)]
-        return fitting[0] if len(fitting) == 1 else None
+        fitting = {ref for _, names, ref in near if names.fullmatch(pod)}
+        return fitting.pop() if len(fitting) == 1 else None
 
 
 def _link(ref: WorkloadRef) -> Owner:
