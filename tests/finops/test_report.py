@@ -339,3 +339,17 @@ def test_the_report_puts_the_dearest_first_and_adds_up_what_is_predicted():
     assert report.week == "2026-W47"
     assert report.quality.coverage == pytest.approx(0.8)
     assert "sampled 80%" in report.quality.notes[0]
+
+
+def test_the_notes_tell_dropped_values_and_an_old_inventory():
+    one = workload("w", ("h0",))
+    usage = dataclasses.replace(profile(one.ref, [(24, 0)] * 7), dropped_samples=1200)
+    seen = week([node("h0", "H100-80GB")], [(one, usage)])
+    old = dataclasses.replace(seen, inventory=dataclasses.replace(seen.inventory, taken_s=NEXT - 2 * 3600))
+    fresh, stale = (
+        compile_report(period, name=None, recommendations=[], holds=[], actions=[], cluster="c").quality.notes
+        for period in (seen, old)
+    )
+    assert any(note.startswith("1,200 impossible values") for note in fresh)
+    assert not any("older than this report" in note for note in fresh)
+    assert any("2.0 h older than this report" in note for note in stale)

@@ -14,6 +14,7 @@ from tests.http_server import answering
 
 from gpuwise.config import load
 from gpuwise.model.command import Mode
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 from .conftest import CHART, CI_VALUES, Helm, of_kind
 
@@ -116,6 +117,14 @@ def test_the_cluster_wide_role_only_reads(rendered: Objects):
     for role in of_kind(rendered, "ClusterRole"):
         for rule in role["rules"]:
             assert set(rule["verbs"]) == {"get", "list", "watch"}
+
+
+@pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
+def test_every_collection_of_the_inventory_may_be_listed(rendered: Objects, path: str):
+    """A 403 on one list is no inventory at all."""
+    group, resource = path.split("/")[2] if path.startswith("/apis/") else "", path.rpartition("/")[2]
+    (role,) = of_kind(rendered, "ClusterRole")
+    assert any(group in rule["apiGroups"] and resource in rule["resources"] for rule in role["rules"])
 
 
 def test_writes_are_given_by_namespace_to_the_service_alone(rendered: Objects):

@@ -7,12 +7,19 @@ import pytest
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, notebook, pod, pod_spec, statefulset
+from gpuwise.model.command import enactable
 from gpuwise.model.errors import ClusterError, Gone, InputError
 from gpuwise.model.inventory import CapacityType, GpuRequest, WorkloadClass
+from gpuwise.model.recommendation import MoveToSpot, Resize, ScaleTo
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects, inventory_of
 from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 NOW_S = 1_795_000_000
+CHANGES = (
+    ScaleTo(0),
+    Resize(GpuRequest("nvidia.com/gpu", 2), GpuRequest("nvidia.com/gpu", 1)),
+    MoveToSpot(),
+)
 LABELS = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "topology.kubernetes.io/region": "eu-1"}
 
 
@@ -204,6 +211,103 @@ class TestOwners:
         assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref
 
 
+def by_an_operator(kind, name, spec, **metadata):
+    return made({"kind": kind, "metadata": {"name": name, "namespace": "default"} | metadata, "spec": spec})
+
+
+def template(gpus):
+    return {"spec": pod_spec(gpus=gpus)}
+
+
+RAY = {
+    "headGroupSpec": {"template": template(0)},
+    "workerGroupSpecs": [
+        {"groupName": "gpu", "replicas": 3, "numOfHosts": 2, "template": template(4)},
+        {"groupName": "cpu", "replicas": 9, "template": template(0)},
+    ],
+}
+TRAIN = {"Master": {"replicas": 1, "template": template(8)}, "Worker": {"replicas": 3, "template": template(8)}}
+GROUP = {"size": 4, "leaderTemplate": template(0), "workerTemplate": template(2)}
+ENDED = {"conditions": [{"type": "Succeeded", "status": "True"}]}
+
+
+class TestOperators:
+    @pytest.mark.parametrize(
+        ("kind", "spec", "status", "expected"),
+        [
+            ("RayCluster", RAY, {}, (6, 4, WorkloadClass.ENDPOINT)),
+            ("RayCluster", RAY | {"suspend": True}, {}, (0, 4, WorkloadClass.ENDPOINT)),
+            ("RayService", {"rayClusterConfig": RAY}, {}, (6, 4, WorkloadClass.ENDPOINT)),
+            ("RayJob", {"rayClusterSpec": RAY}, {}, (6, 4, WorkloadClass.BATCH)),
+            ("RayJob", {"rayClusterSpec": RAY, "suspend": True}, {}, (0, 4, WorkloadClass.BATCH)),
+            ("RayJob", {"rayClusterSpec": RAY}, {"jobDeploymentStatus": "Complete"}, (0, 4, WorkloadClass.BATCH)),
+            ("LeaderWorkerSet", {"replicas": 2, "leaderWorkerTemplate": GROUP}, {}, (6, 2, WorkloadClass.ENDPOINT)),
+            (
+                "LeaderWorkerSet",
+                {"leaderWorkerTemplate": {"size": 2, "workerTemplate": template(8)}},
+                {},
+                (2, 8, WorkloadClass.ENDPOINT),
+            ),
+            ("PyTorchJob", {"pytorchReplicaSpecs": TRAIN}, {}, (4, 8, WorkloadClass.TRAINING)),
+            ("PyTorchJob", {"pytorchReplicaSpecs": TRAIN}, ENDED, (0, 8, WorkloadClass.TRAINING)),
+            (
+                "PyTorchJob",
+                {"pytorchReplicaSpecs": TRAIN, "runPolicy": {"suspend": True}},
+                {},
+                (0, 8, WorkloadClass.TRAINING),
+            ),
+            ("Rollout", {"replicas": 3, "template": template(1)}, {}, (3, 1, WorkloadClass.ENDPOINT)),
+        ],
+    )
+    def test_how_many_pods_ask_for_how_many_gpus(self, kind, spec, status, expected):
+        found = only(by_an_operator(kind, "x", spec) | {"status": status})
+        assert (found.ref.kind, found.ref.uid) == (kind, f"{kind}-x")
+        assert (found.replicas, found.request.count, found.workload_class) == expected
+        assert not any(enactable(change, found.ref) for change in CHANGES)
+
+    def test_the_top_of_the_chain_is_the_workload(self):
+        service = by_an_operator("RayService", "chat", {"rayClusterConfig": RAY})
+        cluster = owned(by_an_operator("RayCluster", "chat-raycluster-x2z4q", RAY), service)
+        found = only(service, cluster, owned(pod("chat-raycluster-x2z4q-gpu-worker-b5b5b"), cluster))
+        assert (found.ref.kind, len(found.pods)) == ("RayService", 1)
+        assert ("RayCluster", "chat-raycluster-x2z4q") in found.chain
+
+    def test_a_leader_worker_sets_pods_come_through_stateful_sets(self):
+        top = by_an_operator("LeaderWorkerSet", "llm", {"leaderWorkerTemplate": GROUP})
+        leaders = owned(statefulset("llm", spec=pod_spec(gpus=0)), top)
+        leader = owned(pod("llm-0", spec=pod_spec(gpus=0)), leaders)
+        workers = owned(statefulset("llm-0"), leader)
+        assert [str(one.ref) for one in inventory(top, leaders, leader, workers).workloads][-1] == (
+            "default/LeaderWorkerSet/llm"
+        )
+
+    def test_knative_stands_between_an_inference_service_and_its_pods(self):
+        limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+        service = by_an_operator("InferenceService", "sum", {"predictor": {"triton": limits, "minReplicas": 1}})
+        labels = {"serving.kserve.io/inferenceservice": "sum"}
+        revision = {"kind": "Revision", "metadata": {"name": "sum-predictor-00001", "uid": "rev-1"}}
+        runs = owned(deployment("sum-predictor-00001-deployment", labels=labels), revision)
+        found = only(service, runs)
+        assert (found.ref.kind, found.request, found.replicas) == (
+            "InferenceService",
+            GpuRequest("nvidia.com/gpu", 1),
+            None,
+        )
+
+    def test_a_rollout_that_borrows_a_template(self):
+        lender = made(deployment("llm", replicas=0))
+        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
+        top = by_an_operator("Rollout", "llm", {"replicas": 2, "workloadRef": reference})
+        asleep, runs = inventory(lender, top).workloads
+        assert (asleep.ref.kind, asleep.replicas, asleep.managed_by) == ("Deployment", 0, ("Rollout/llm",))
+        assert (runs.ref.kind, runs.replicas, runs.request) == ("Rollout", 2, GpuRequest("nvidia.com/gpu", 1))
+
+    def test_a_scaled_job_makes_the_next_one(self):
+        one = owned(job("batch-x2z4q"), {"kind": "ScaledJob", "metadata": {"name": "batch", "uid": "s"}})
+        found = only(one)
+        assert (found.ref.kind, found.managed_by) == ("Job", ("ScaledJob/batch",))
+
+
 class TestWhatIsSaid:
     @pytest.mark.parametrize(
         ("label", "kind", "expected"),
@@ -225,12 +329,25 @@ class TestWhatIsSaid:
         [
             (
                 {"annotations": {"argocd.argoproj.io/tracking-id": "app:Deployment"}},
-                ("ArgoCD/app:Deployment",),
+                ("ArgoCD/app",),
             ),
             ({"labels": {"argocd.argoproj.io/instance": "app"}}, ("ArgoCD/app",)),
             ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, ("Flux/apps",)),
             ({"labels": {"helm.toolkit.fluxcd.io/name": "llm"}}, ("Flux/llm",)),
             ({"labels": {"app.kubernetes.io/managed-by": "Helm"}}, ()),
+            (
+                {"annotations": {"argocd.argoproj.io/tracking-id": "ml_llm:apps/Deployment:default/llm"}},
+                ("ArgoCD/ml_llm",),
+            ),
+            ({"managedFields": [{"manager": "argocd-controller"}]}, ("ArgoCD/argocd-controller",)),
+            ({"managedFields": [{"manager": "kubectl-client-side-apply"}]}, ()),
+            (
+                {
+                    "labels": {"helm.toolkit.fluxcd.io/name": "llm"},
+                    "managedFields": [{"manager": "helm-controller"}],
+                },
+                ("Flux/llm",),
+            ),
         ],
     )
     def test_gitops(self, metadata, expected):
@@ -284,6 +401,38 @@ class TestWhatIsSaid:
     )
     def test_capacity_types(self, key, value, expected):
         assert inventory(made(node("n", labels={key: value}))).nodes["n"].capacity_type is expected
+
+    @pytest.mark.parametrize(
+        ("labels", "offered", "expected"),
+        [
+            ({"nvidia.com/gpu.product": "NVIDIA-L4-SHARED", "nvidia.com/gpu.replicas": "4"}, 8, ("L4", 2, {})),
+            ({"nvidia.com/gpu.product": "NVIDIA-L4-SHARED", "nvidia.com/gpu.count": "2"}, 8, ("L4", 2, {})),
+            (
+                {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", "nvidia.com/gpu.count": "14"},
+                14,
+                ("A100-80GB", 2, {"1g.10gb": 14}),
+            ),
+            (
+                {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.20gb"},
+                8,
+                ("A100-80GB", 2, {"1g.20gb": 8}),
+            ),
+            ({"nvidia.com/gpu.product": "NVIDIA-A100-PCIE", "nvidia.com/gpu.memory": "40960"}, 1, ("A100-40GB", 1, {})),
+            ({"nvidia.com/gpu.product": "Tesla-V100-SXM2-32GB"}, 1, ("V100-32GB", 1, {})),
+            ({"cloud.google.com/gke-accelerator": "nvidia-tesla-a100"}, 1, ("A100-40GB", 1, {})),
+            ({"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}, 8, ("H100-80GB", 8, {})),
+            ({"karpenter.k8s.aws/instance-gpu-name": "l40s"}, 1, ("L40S", 1, {})),
+            ({"karpenter.k8s.aws/instance-gpu-name": "a100"}, 8, (None, 8, {})),
+        ],
+    )
+    def test_cards_are_counted_and_named_whatever_is_made_of_them(self, labels, offered, expected):
+        found = inventory(made(node("n", gpus=offered, labels=labels))).nodes["n"]
+        assert (found.gpu_type.name if found.gpu_type else None, found.gpu_count, found.mig) == expected
+
+    def test_the_zone(self):
+        labels = {"topology.kubernetes.io/region": "eu-1", "topology.kubernetes.io/zone": "eu-1b"}
+        found = inventory(made(node("n", labels=labels))).nodes["n"]
+        assert (found.region, found.zone) == ("eu-1", "eu-1b")
 
     def test_an_unknown_product_is_kept_as_it_stands(self):
         found = inventory(made(node("n", labels={"nvidia.com/gpu.product": "Odd-9000"}))).nodes["n"]

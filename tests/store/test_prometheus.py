@@ -2,12 +2,14 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
 
 from gpuwise.model.errors import SourceError
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
@@ -259,6 +261,75 @@ def test_a_pod_that_says_nothing_of_its_requests_makes_their_sum_unknown(start_p
     usage, nothing = source.read([serving, silent], inventory(serving, silent), WINDOW)
     np.testing.assert_allclose(usage.requests_per_second, [0, 1, NAN, NAN, *[0] * 6])
     assert nothing.requests_per_second is None
+
+
+PAST = "trainer-7c9d8b5f4-x2z4q"
+
+
+def together(*series: str) -> str:
+    """Several series of one metric without their TYPE lines, which would stand twice."""
+    return "".join(one.partition("\n")[2] for one in series)
+
+
+def util(pod_name: str, values: list[float], **labels: str) -> str:
+    return openmetrics("DCGM_FI_DEV_GPU_UTIL", DCGM | {"pod": pod_name} | labels, per_step(values))
+
+
+def test_a_rollout_begins_no_new_life(start_prometheus: StartPrometheus):
+    """A pod since gone whose name only this Deployment makes is its own; a live pod of another is not."""
+    series = together(
+        util("trainer-0", [NAN] * 5 + [10] * 5),
+        util(PAST, [90] * 5, UUID="GPU-b"),
+        util("trainer-api-7c9d8b5f4-x2z4q", [90] * 5, UUID="GPU-c"),
+        util("trainer-55555-55555", [90] * 5, UUID="GPU-d"),
+    )
+    mine, theirs = workload("trainer-0"), workload("trainer-55555-55555", name="odd")
+    source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
+    first, second = source.read([mine, theirs], inventory(mine, theirs), WINDOW)
+    assert [(one.pod, one.device_uuid) for one in first.devices] == [("trainer-0", "GPU-a"), (PAST, "GPU-b")]
+    np.testing.assert_allclose(first.devices[1].samples[Signal.GPU_UTIL], [0.9] * 5 + [NAN] * 5)
+    assert [one.pod for one in second.devices] == ["trainer-55555-55555"]
+    assert {one.node for one in first.devices} == {"node-a"}
+
+
+def test_pods_of_a_namesake_that_was_deleted_are_not_the_new_ones(start_prometheus: StartPrometheus):
+    series = together(util(PAST, [90] * 5), util("trainer-6c9d8b5f4-x2z4q", [NAN] * 6 + [10] * 2, UUID="GPU-b"))
+    one = replace(workload(), created_s=START_S + 330)
+    source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
+    (usage,) = source.read([one], inventory(one), WINDOW)
+    assert [device.device_uuid for device in usage.devices] == ["GPU-b"]
+
+
+def test_kube_state_metrics_says_whose_a_pod_was(start_prometheus: StartPrometheus):
+    def said(pod_name: str, kind: str, name: str) -> str:
+        labels = {"namespace": "research", "pod": pod_name, "owner_kind": kind, "owner_name": name}
+        return openmetrics("kube_pod_owner", labels, per_step([1] * 5))
+
+    head, other = "ray-gpu-worker-x2z4q", "ray-prod-gpu-worker-x2z4q"
+    series = together(util(head, [90] * 5), util(other, [90] * 5, UUID="GPU-b"), util(PAST, [90] * 5, UUID="GPU-c"))
+    series += together(
+        said(head, "RayCluster", "ray"), said(other, "RayCluster", "ray-prod"), said(PAST, "ReplicaSet", "trainer-x")
+    )
+    ray = replace(workload(), ref=WorkloadRef("research", "RayCluster", "ray", "u"))
+    trainer = workload()
+    source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
+    found, nothing = source.read([ray, trainer], inventory(ray, trainer), WINDOW)
+    assert [device.pod for device in found.devices] == [head]
+    assert nothing.devices == ()  # by its name it could be, but another ReplicaSet made it
+
+
+def test_a_past_pods_requests_are_the_workloads(start_prometheus: StartPrometheus):
+    rows = {PAST: [6, 6, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN], "trainer-0": [NAN] * 5 + [0, 0, 12, 0, 0]}
+    series = together(
+        *(
+            openmetrics("vllm:num_requests_running", {"namespace": "research", "pod": name}, per_step(values))
+            for name, values in rows.items()
+        )
+    )
+    one = workload(pod("trainer-0", started_s=START_S + 300))
+    source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
+    (usage,) = source.read([one], inventory(one), WINDOW)
+    np.testing.assert_allclose(usage.requests_per_second, [0.1, 0.1, 0, 0, 0, 0, 0, 0.2, 0, 0])
 
 
 def test_check_says_whose_metrics_there_are(start_prometheus: StartPrometheus, tmp_path):

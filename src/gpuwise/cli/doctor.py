@@ -1,5 +1,6 @@
 """Is everything in reach that the other commands need?"""
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
@@ -56,8 +57,11 @@ def _usage(config: Config) -> str:
 
 
 def _inventory(config: Config) -> str:
+    began = time.monotonic()
     with ExitStack() as stack:
         fleet = wiring.inventory(config, stack).snapshot(0)
+    took_s = time.monotonic() - began
     gpus = sum(node.gpu_count for node in fleet.nodes.values())
     few = ", ".join(islice((str(workload.ref) for workload in fleet.workloads), 3))
-    return f"{len(fleet.nodes)} nodes, {gpus} GPUs, {len(fleet.workloads)} GPU workloads ({few} ...)"
+    seen = f"{len(fleet.nodes)} nodes, {gpus} GPUs, {len(fleet.workloads)} GPU workloads ({few} ...)"
+    return f"{seen}, listed in {took_s:.1f} s"

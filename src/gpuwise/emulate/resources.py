@@ -77,6 +77,12 @@ RESOURCES: tuple[Resource, ...] = (
     Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject", builtin=False),
     NOTEBOOKS,
     Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", builtin=False),
+    Resource("ray.io", "v1", "rayclusters", "RayCluster", builtin=False),
+    Resource("ray.io", "v1", "rayservices", "RayService", builtin=False),
+    Resource("ray.io", "v1", "rayjobs", "RayJob", builtin=False),
+    Resource("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet", builtin=False),
+    Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", builtin=False),
+    Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", builtin=False),
 )
 
 BY_PLURAL = {(row.group, row.version, row.plural): row for row in RESOURCES}

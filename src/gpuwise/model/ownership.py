@@ -9,11 +9,18 @@ from typing import Any
 Object = Mapping[str, Any]
 
 # Marks that GitOps controllers put on what they apply. app.kubernetes.io/managed-by=Helm is none: nobody re-applies it.
-_GITOPS_ANNOTATIONS = {"argocd.argoproj.io/tracking-id": "ArgoCD"}
+_ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 _GITOPS_LABELS = {
     "argocd.argoproj.io/instance": "ArgoCD",
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
+}
+# Field managers of the same, where an own label key or a mutating webhook leaves no mark that is known.
+_GITOPS_WRITERS = {
+    "argocd-controller": "ArgoCD",
+    "argocd-application-controller": "ArgoCD",
+    "kustomize-controller": "Flux",
+    "helm-controller": "Flux",
 }
 
 
@@ -76,6 +83,16 @@ def _target(autoscaler: Object) -> tuple[str, str]:
     return reference.get("kind", "Deployment"), reference.get("name", "")
 
 
+def makers(metadata: Object) -> tuple[str, ...]:
+    """KEDA's ScaledJob that made this Job and makes the next, as "ScaledJob/name"; empty for any other object.
+
+    Args:
+        metadata: of the object.
+    """
+    owners = metadata.get("ownerReferences") or ()
+    return tuple(f"ScaledJob/{owner['name']}" for owner in owners if owner.get("kind") == "ScaledJob")
+
+
 def gitops_owners(metadata: Object) -> tuple[str, ...]:
     """The GitOps controllers that would put this object back, as "Flux/name"; empty when none does.
 
@@ -84,5 +101,10 @@ def gitops_owners(metadata: Object) -> tuple[str, ...]:
     """
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     found = {f"{tool}/{labels[key]}" for key, tool in _GITOPS_LABELS.items() if labels.get(key)}
-    found |= {f"{tool}/{annotations[key]}" for key, tool in _GITOPS_ANNOTATIONS.items() if annotations.get(key)}
+    if tracked := annotations.get(_ARGO_TRACKING):
+        # "application:group/Kind:namespace/name"; an application of another namespace is "namespace_application".
+        found.add(f"ArgoCD/{tracked.partition(':')[0]}")
+    writers = {entry.get("manager", "") for entry in metadata.get("managedFields") or ()}
+    named = {owner.partition("/")[0] for owner in found}
+    found |= {f"{tool}/{writer}" for writer, tool in _GITOPS_WRITERS.items() if writer in writers and tool not in named}
     return tuple(sorted(found))

@@ -17,5 +17,11 @@ OPTIONAL_COLLECTIONS = {
     "ScaledObject": "/apis/keda.sh/v1alpha1/scaledobjects",
     "Notebook": "/apis/kubeflow.org/v1/notebooks",
     "InferenceService": "/apis/serving.kserve.io/v1beta1/inferenceservices",
+    "RayCluster": "/apis/ray.io/v1/rayclusters",
+    "RayService": "/apis/ray.io/v1/rayservices",
+    "RayJob": "/apis/ray.io/v1/rayjobs",
+    "LeaderWorkerSet": "/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets",
+    "PyTorchJob": "/apis/kubeflow.org/v1/pytorchjobs",
+    "Rollout": "/apis/argoproj.io/v1alpha1/rollouts",
 }
 """Kinds that are there only where their operator is installed."""

@@ -1,16 +1,21 @@
 """Nodes: what GPUs they have, and how they are paid for."""
 
+import math
+import re
 from collections.abc import Mapping
 
-from gpuwise.model.gpu import gpu_type
+from gpuwise.model.gpu import COMPUTE_SLICES, GIB, GPU_TYPES, GpuType, gpu_type
 from gpuwise.model.inventory import CapacityType, Node
 from gpuwise.model.labels import (
     CAPACITY_TYPE_LABELS,
     GPU_COUNT_LABEL,
+    GPU_MEMORY_LABEL,
     GPU_PRODUCT_LABEL,
+    GPU_REPLICAS_LABEL,
     GPU_RESOURCE,
     MIG_RESOURCE_PREFIX,
     REGION_LABEL,
+    ZONE_LABEL,
 )
 from gpuwise.model.ports import Object
 
@@ -27,35 +32,75 @@ _CAPACITY_TYPES = {
 }
 
 
+# Who says which product a node has, the first that does: GPU feature discovery, then the clouds' own node pools.
+_PRODUCT_LABELS = (
+    GPU_PRODUCT_LABEL,
+    "cloud.google.com/gke-accelerator",
+    "karpenter.k8s.aws/instance-gpu-name",
+)
+# GKE names the 80 GB card "nvidia-a100-80gb", and the other one without its size.
+_WITH_SIZE = {"nvidia-tesla-a100": "nvidia-a100-40gb"}
+MIB = 2**20
+_MIG_PRODUCT = re.compile(r"-MIG-(?P<profile>(?P<slices>\d+)g\.(?P<gb>\d+)gb)")
+
+
 def node_of(item: Object) -> Node | None:
     """A Node as gpuwise sees it, None for one without GPUs."""
     metadata = item["metadata"]
     labels = metadata.get("labels") or {}
     allocatable = (item.get("status") or {}).get("allocatable") or {}
+    product = next((labels[key] for key in _PRODUCT_LABELS if labels.get(key)), "")
+    gpu = _gpu_type(product, labels)
     mig = {
         name.removeprefix(MIG_RESOURCE_PREFIX): int(count)
         for name, count in allocatable.items()
         if name.startswith(MIG_RESOURCE_PREFIX) and int(count)
     }
     count = _gpu_count(labels, allocatable)
+    if (single := _MIG_PRODUCT.search(product)) and count:
+        # Strategy "single": each instance is offered, and counted, as one nvidia.com/gpu.
+        mig, count = {single["profile"]: count}, math.ceil(count / _per_card(gpu, single))
     if not count and not mig:
         return None
-    product = labels.get(GPU_PRODUCT_LABEL, "")
     return Node(
         name=metadata["name"],
-        gpu_type=gpu_type(product),
+        gpu_type=gpu,
         gpu_product=product,
         gpu_count=count,
         mig=mig,
         capacity_type=_capacity_type(labels),
         region=labels.get(REGION_LABEL),
+        zone=labels.get(ZONE_LABEL),
     )
 
 
+def _gpu_type(product: str, labels: Mapping[str, str]) -> GpuType | None:
+    """The type that the product names, with the label of its memory where the product leaves the size open."""
+    said = _WITH_SIZE.get(product, product).upper()
+    named = gpu_type(said)
+    mebibytes = labels.get(GPU_MEMORY_LABEL, "")
+    if named is not None or not mebibytes.isdigit():
+        return named
+    candidates = [gpu for gpu in GPU_TYPES if gpu_type(f"{said} {gpu.memory_bytes // GIB}GB") is gpu]
+    return min(candidates, key=lambda gpu: abs(gpu.memory_bytes / MIB - int(mebibytes)), default=None)
+
+
+def _per_card(gpu: GpuType | None, instance: re.Match[str]) -> int:
+    """How many such instances a card can be cut into, by compute slices and by memory."""
+    by_compute = (gpu.compute_slices if gpu else COMPUTE_SLICES) // int(instance["slices"])
+    by_memory = round(gpu.memory_bytes / GIB) // int(instance["gb"]) if gpu else by_compute
+    return max(1, min(by_compute, by_memory))
+
+
 def _gpu_count(labels: Mapping[str, str], allocatable: Mapping[str, str]) -> int:
-    """Physical GPUs: GPU feature discovery counts cards; allocatable leaves out those that are cut by MIG."""
-    labelled = labels.get(GPU_COUNT_LABEL, "")
-    return int(labelled) if labelled.isdigit() else int(allocatable.get(GPU_RESOURCE, "0"))
+    """Physical GPUs: GPU feature discovery counts cards; allocatable leaves out those that are cut by MIG.
+
+    Where cards are time-sliced, allocatable counts each as often as it is shared.
+    """
+    labelled, replicas = labels.get(GPU_COUNT_LABEL, ""), labels.get(GPU_REPLICAS_LABEL, "")
+    if labelled.isdigit():
+        return int(labelled)
+    return int(allocatable.get(GPU_RESOURCE, "0")) // max(1, int(replicas) if replicas.isdigit() else 1)
 
 
 def _capacity_type(labels: Mapping[str, str]) -> CapacityType | None:

@@ -5,13 +5,25 @@ from dataclasses import dataclass, field
 
 from gpuwise.model.inventory import GpuRequest, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
-from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners
+from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import Object
 from gpuwise.store.kubernetes_pods import controller_of, epoch_s, gpu_request, pod_of
+from gpuwise.store.kubernetes_templates import KINDS, replicas, template_request
 
-TOPS = ("Deployment", "StatefulSet", "ReplicaSet", "Job", "Notebook", "InferenceService")
-STOPPED = "kubeflow-resource-stopped"
-"""Kubeflow's annotation on a notebook that is scaled to nothing."""
+TOPS = KINDS
+_SERVICE = "InferenceService"
+_SERVED_BY = "serving.kserve.io/inferenceservice"
+"""KServe's label, down to the pods: between stand Knative's Service and Revision, which are not listed."""
+
+_CLASSES = {
+    "Notebook": WorkloadClass.NOTEBOOK,
+    "Job": WorkloadClass.BATCH,
+    "RayJob": WorkloadClass.BATCH,
+    "PyTorchJob": WorkloadClass.TRAINING,
+}
+"""What a kind is for; any other may serve, and an endpoint is left alone longest."""
+
+Owners = Mapping[str, tuple[str, Object]]
 
 
 @dataclass(slots=True)
@@ -23,26 +35,29 @@ class _Found:
         item: the top owner, or as much as a reference to it says.
         chain: kind and name of every object between it and its pods, itself included.
         pods: those that ask for GPUs.
-        template: a pod spec below it that asks for GPUs, None without one.
+        template: what a pod of the nearest template below it asks for, None without one.
     """
 
     kind: str
     item: Object
     chain: set[tuple[str, str]] = field(default_factory=set)
     pods: list[Object] = field(default_factory=list)
-    template: Object | None = None
+    template: GpuRequest | None = None
 
 
 def workloads_of(objects: Mapping[str, list[Object]]) -> tuple[Workload, ...]:
     """Every workload that owns GPU pods, or whose template asks for GPUs, by namespace, kind and name."""
-    owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in objects.get(kind, [])}
+    owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
+    owners |= {f"{_SERVED_BY}={_place(item)}": (kind, item) for kind, item in owners.values() if kind == _SERVICE}
+    # The leader's pod owns its workers' StatefulSet in a LeaderWorkerSet.
+    owners |= {item["metadata"]["uid"]: ("Pod", item) for item in objects.get("Pod", [])}
     found: dict[str, _Found] = {}
     for kind, item in owners.values():
-        spec = _pod_spec(kind, item)
-        if gpu_request(spec) is not None:
+        request = template_request(kind, item)
+        if request is not None:
             top = _climb(kind, item, owners, found)
             # A ReplicaSet of an older template speaks only where nothing above it does.
-            top.template = spec if top.template is None or top.item is item else top.template
+            top.template = request if top.template is None or top.item is item else top.template
     for item in objects.get("Pod", []):
         if gpu_request(item.get("spec")) is not None:
             _climb("Pod", item, owners, found).pods.append(item)
@@ -50,12 +65,38 @@ def workloads_of(objects: Mapping[str, list[Object]]) -> tuple[Workload, ...]:
     return tuple(sorted(workloads, key=lambda workload: workload.ref))
 
 
-def _climb(kind: str, item: Object, owners: Mapping[str, tuple[str, Object]], found: dict[str, _Found]) -> _Found:
+def _listed(kind: str, objects: Mapping[str, list[Object]]) -> list[Object]:
+    """The objects of a kind; a Rollout that borrows the template of a Deployment has it as its own."""
+    if kind != "Rollout":
+        return objects.get(kind, [])
+    lenders = {_place(item): item for item in objects.get("Deployment", [])}
+    return [_with_template(item, lenders) for item in objects.get(kind, [])]
+
+
+def _with_template(rollout: Object, lenders: Mapping[str, Object]) -> Object:
+    spec = rollout.get("spec") or {}
+    lender = lenders.get(f"{rollout['metadata'].get('namespace', '')}/{borrows(rollout)}")
+    if spec.get("template") or lender is None:
+        return rollout
+    return rollout | {"spec": spec | {"template": (lender.get("spec") or {}).get("template")}}
+
+
+def borrows(rollout: Object) -> str:
+    """The Deployment whose template a Rollout runs, and whose replicas it keeps at 0; "" if it has its own."""
+    reference = (rollout.get("spec") or {}).get("workloadRef") or {}
+    return str(reference.get("name", "")) if reference.get("kind") == "Deployment" else ""
+
+
+def _place(item: Object) -> str:
+    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+
+
+def _climb(kind: str, item: Object, owners: Owners, found: dict[str, _Found]) -> _Found:
     """Walk up to the top owner; a Job is one even under a CronJob, which makes a new one each time."""
     chain = {(kind, item["metadata"]["name"])}
     while kind != "Job" and (reference := controller_of(item)) is not None:
-        known = owners.get(reference["uid"])
-        # An owner of a kind that is not listed (RayCluster, Rollout) is known by the reference alone.
+        known = owners.get(reference["uid"]) or _service_of(item, owners)
+        # An owner of a kind that is not listed is known by the reference alone.
         kind, item = known or (reference["kind"], _by_reference(reference, item))
         chain.add((kind, item["metadata"]["name"]))
     top = found.setdefault(item["metadata"]["uid"], _Found(kind, item))
@@ -63,20 +104,16 @@ def _climb(kind: str, item: Object, owners: Mapping[str, tuple[str, Object]], fo
     return top
 
 
+def _service_of(item: Object, owners: Owners) -> tuple[str, Object] | None:
+    metadata = item["metadata"]
+    name = (metadata.get("labels") or {}).get(_SERVED_BY)
+    return owners.get(f"{_SERVED_BY}={metadata.get('namespace', '')}/{name}") if name else None
+
+
 def _by_reference(reference: Object, child: Object) -> Object:
     metadata = child["metadata"]
     kept = {key: metadata[key] for key in ("namespace", "creationTimestamp") if key in metadata}
     return {"metadata": {"name": reference["name"], "uid": reference["uid"]} | kept}
-
-
-def _pod_spec(kind: str, item: Object) -> Object | None:
-    spec = item.get("spec") or {}
-    if kind == "InferenceService":
-        predictor: Object = spec.get("predictor") or {}
-        model = predictor.get("model")
-        return {"containers": [*(predictor.get("containers") or []), *([model] if model else [])]}
-    template: Object | None = (spec.get("template") or {}).get("spec")
-    return template
 
 
 def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
@@ -89,15 +126,25 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
     return Workload(
         ref=WorkloadRef(namespace, found.kind, metadata["name"], metadata["uid"]),
         workload_class=_class(found.kind, metadata.get("labels") or {}),
-        replicas=_replicas(found.kind, found.item),
+        replicas=replicas(found.kind, found.item),
         request=_request(found),
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
         pods=tuple(pod_of(pod) for pod in pods),
         created_s=epoch_s(metadata["creationTimestamp"]),
-        managed_by=scalers + gitops_owners(metadata),
+        managed_by=scalers + _borrowers(found, objects) + makers(metadata) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
+        chain=tuple(sorted(found.chain)),
     )
+
+
+def _borrowers(found: _Found, objects: Mapping[str, list[Object]]) -> tuple[str, ...]:
+    """The Rollouts that keep a Deployment at 0 and run its template themselves."""
+    if found.kind != "Deployment":
+        return ()
+    name, namespace = found.item["metadata"]["name"], found.item["metadata"].get("namespace", "")
+    rollouts = _within(namespace, objects.get("Rollout", []))
+    return tuple(sorted(f"Rollout/{item['metadata']['name']}" for item in rollouts if borrows(item) == name))
 
 
 def _within(namespace: str, items: list[Object]) -> list[Object]:
@@ -106,29 +153,11 @@ def _within(namespace: str, items: list[Object]) -> list[Object]:
 
 def _request(found: _Found) -> GpuRequest | None:
     """The template's word, else that of a pod."""
-    own = gpu_request(found.template)
-    return own or next((gpu_request(pod["spec"]) for pod in found.pods), None)
+    return found.template or next((gpu_request(pod["spec"]) for pod in found.pods), None)
 
 
 def _class(kind: str, labels: Mapping[str, str]) -> WorkloadClass:
     said = labels.get(WORKLOAD_CLASS, "")
     if said in set(WorkloadClass):
         return WorkloadClass(said)
-    return {"Notebook": WorkloadClass.NOTEBOOK, "Job": WorkloadClass.BATCH}.get(kind, WorkloadClass.ENDPOINT)
-
-
-def _replicas(kind: str, item: Object) -> int | None:
-    spec = item.get("spec") or {}
-    if kind in ("Deployment", "StatefulSet", "ReplicaSet"):
-        return int(spec.get("replicas", 1))
-    if kind == "Notebook":
-        return 0 if STOPPED in (item["metadata"].get("annotations") or {}) else 1
-    if kind == "Job":
-        return 0 if spec.get("suspend") or is_finished(item) else int(spec.get("parallelism", 1))
-    return None
-
-
-def is_finished(job: Object) -> bool:
-    """Whether a Job has come to its end, good or bad."""
-    conditions = (job.get("status") or {}).get("conditions") or []
-    return any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions)
+    return _CLASSES.get(kind, WorkloadClass.ENDPOINT)

@@ -106,7 +106,7 @@ class PodLabels:
 
 
 # The first that a series has is the workload's. With `honorLabels: false` Prometheus keeps `pod` for the exporter's own
-# pod and moves the workload's to `exported_pod`. dcgm-exporter's old labels (`--use-old-namespace`) say
+# pod and moves the workload's to `exported_pod`. dcgm-exporter's old label set (use-old-namespace) says
 # `pod_name`, and Prometheus' own `pod` then stands beside it.
 POD_LABELS: tuple[PodLabels, ...] = (
     PodLabels("exported_namespace", "exported_pod"),

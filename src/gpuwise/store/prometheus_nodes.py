@@ -39,11 +39,13 @@ class _Seen:
     Attributes:
         cards: rows without a pod.
         held: steps in which each pod's rows have a sample, by device and pod.
+        cut: UUIDs and indices of cards that instances were cut from.
         doubtful: rows whose pod may be the exporter's own, by that pod and the address it was scraped at.
     """
 
     cards: Devices = field(default_factory=dict)
     held: dict[DeviceKey, dict[PodKey, Mask]] = field(default_factory=lambda: defaultdict(dict))
+    cut: set[str] = field(default_factory=set)
     doubtful: dict[tuple[PodKey, str], Devices] = field(default_factory=lambda: defaultdict(dict))
 
     @property
@@ -88,6 +90,8 @@ def _sort_in(seen: _Seen, metric: MetricName, series: GridSeries, owners: PodOwn
     key, pod = device_key(series.labels), pod_key(series.labels)
     if key is None:
         return
+    if key.gpu_instance_id:
+        seen.cut |= {key.uuid, series.labels.get("gpu", key.uuid)}
     if pod is None:
         add_row(seen.cards, metric, series, series.values)
     elif pod != _own_pod(series.labels) or owners.owner(*pod) is not None:
@@ -140,10 +144,9 @@ def _unnamed(node: Node, seen: _Seen, inventory: Inventory, window: Window) -> M
 
 def _free(seen: _Seen, unknown: Mask) -> Devices:
     """The cards' rows without the held steps; a whole card beside its own instances is the same card again."""
-    cut = {key.uuid for key in (*seen.cards, *seen.held) if key.gpu_instance_id}
     found: Devices = {}
     for key, card in seen.cards.items():
-        if not key.gpu_instance_id and key.uuid in cut:
+        if not key.gpu_instance_id and seen.cut & {key.uuid, card.label(("gpu",))}:
             continue
         taken = unknown.copy()
         for held in _holding(seen, key):

@@ -64,10 +64,8 @@ def gather(
     """
     by_name = {metric.name: metric for metric in metrics}
     names = {*by_name, *(set(present) & {*REQUEST_METRICS, POD_OWNER})}
-    pods: dict[str, list[str]] = {}
-    for workload in workloads:
-        found = patterns(workload, free=POD_OWNER in names)
-        pods.setdefault(workload.ref.namespace, []).extend(found)
+    free = POD_OWNER in names
+    pods = [(workload.ref.namespace, pattern) for workload in workloads for pattern in patterns(workload, free=free)]
     # A counter tells by its rise: the step before the window is read, too.
     lead = Window(window.start_s - window.step_s, window.end_s, window.step_s)
     gathered: Gathered = {}

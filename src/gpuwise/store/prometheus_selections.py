@@ -1,6 +1,7 @@
 """What is read, as selections: one per way of naming a pod, a device or a node, with all metric names in it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from typing import TypeVar
 
 from gpuwise.store.prometheus_names import (
     METRICS,
@@ -11,34 +12,35 @@ from gpuwise.store.prometheus_names import (
 )
 from gpuwise.store.prometheus_series import Match, Matcher, Reduce, Selection
 
+Item = TypeVar("Item", bound=Hashable)
+
 # 200 names of 63 characters are 40 kB of query: far below the server's limit of 10 MB on a form.
 _PER_QUERY = 200
 _BY_MINIMUM = frozenset(metric.name for metric in METRICS if metric.reduce is Reduce.MIN)
 
 
-def chunks(names: Iterable[str]) -> Iterator[list[str]]:
-    """Names in the order given, each once, as many at a time as go into one query."""
-    distinct = list(dict.fromkeys(names))
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Items in the order given, each once, as many at a time as go into one query."""
+    distinct = list(dict.fromkeys(items))
     for start in range(0, len(distinct), _PER_QUERY):
         yield distinct[start : start + _PER_QUERY]
 
 
-def by_pod(names: Collection[str], pods: Mapping[str, Iterable[str]]) -> list[Selection]:
-    """Series of pods.
+def by_pod(names: Collection[str], pods: Iterable[tuple[str, str]]) -> list[Selection]:
+    """Series of pods, and some of namesakes in another of the namespaces, which the reader leaves out.
 
     Args:
         names: of metrics.
-        pods: regular expressions of pods' names, by namespace.
+        pods: namespaces, and regular expressions of pods' names in them.
     """
-    return [
-        selection
-        for namespace, patterns in pods.items()
-        for some in chunks(patterns)
-        for way in POD_LABELS
-        for selection in _select(
-            names, Matcher(way.namespace, Match.EQUAL, namespace), Matcher(way.pod, Match.REGEX, "|".join(some))
-        )
-    ]
+    selections: list[Selection] = []
+    for some in chunks(pods):
+        spaces = "|".join(dict.fromkeys(literal(namespace) for namespace, _ in some))
+        patterns = "|".join(dict.fromkeys(pattern for _, pattern in some))
+        for way in POD_LABELS:
+            place, pod = Matcher(way.namespace, Match.REGEX, spaces), Matcher(way.pod, Match.REGEX, patterns)
+            selections += _select(names, place, pod)
+    return selections
 
 
 def by_uuid(names: Collection[str], uuids: Iterable[str]) -> list[Selection]:
