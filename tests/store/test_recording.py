@@ -185,7 +185,6 @@ def test_a_sentinel_is_no_sample(tmp_path, sentinel):
     good = f"{WINDOW.start_s + 60},team,web-1,GPU-0,L4,1.0,0.5,\n"
     path.write_text(HEADER + row + good)
     found = profile(read_one(RecordedUsage(tmp_path)), ScoreSettings())
-    assert found.coverage[Signal.SM_ACTIVITY] == 0.5
     assert found.distributions[Signal.SM_ACTIVITY].weights.sum() == 1.0
 
 

@@ -290,7 +290,8 @@ def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
 def _requests(reported: Sequence[Samples]) -> NDArray[np.float64]:
     """Requests of a pod, which may stand on any of its devices' rows; what is no rate is unknown."""
     known = [np.where((r >= 0.0) & (r <= SIGNALS[Signal.REQUESTS].highest), r, np.nan) for r in reported]
-    return np.fmax.reduce(known).astype(np.float64)
+    largest: NDArray[np.float64] = np.fmax.reduce(known).astype(np.float64)
+    return largest
 
 
 def _pod_name(path: Path) -> str:
