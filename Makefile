@@ -13,7 +13,7 @@ help: ## this list
 
 setup: .venv/ready ## everything that the other targets need, in .venv
 
-.venv/ready: pyproject.toml .ci/constraints.txt native/histogram.pyx
+.venv/ready: pyproject.toml .ci/constraints.txt $(wildcard native/*.pyx)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	  { echo "gpuwise needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension and found no compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }

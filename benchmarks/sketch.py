@@ -1,8 +1,9 @@
 """The decayed histogram against the sketches of other projects, and against np.sum: the time to read the batch once.
 
-Insert: one batch of 1e7 float64 with a decay weight each; scoring makes the weights once for all columns of a workload,
-so that stands outside the timing. Peers insert the same values without weights. Merge: two histograms, the older one
-decayed. Error: quantiles of every sample against the exact weighted quantile, the worst of all; see `sketch_samples`.
+Insert: a batch of 1e7 float64, column by column of 28 days at 1 minute, into counts by day and bucket, and those
+weighed by their age once at the end. The kernel also takes each hour's peak and sums in that pass; all of it is timed.
+Peers insert the same values without ages. Merge: the counts of two days added. Error: quantiles of every sample
+against the exact weighted quantile, the worst of all; see `sketch_samples`.
 """
 
 from collections.abc import Iterator
@@ -13,10 +14,9 @@ from benchmarks.peers import peers
 from benchmarks.sketch_samples import QUANTILES, samples
 from numpy.typing import NDArray
 
-from gpuwise.model.profile import Distribution
-from gpuwise.model.signal import Signal
-from gpuwise.model.usage import Window
-from gpuwise.score import histogram
+from gpuwise.model.profile import BucketLayout, Distribution
+from gpuwise.model.signal import SIGNALS, Signal
+from gpuwise.score import _hours, histogram
 
 GOALS = {
     "sketch_insert_ns": at_most(3.0),
@@ -26,9 +26,14 @@ GOALS = {
 }
 
 _HALF_LIFE_S = 7 * 86_400
+_PER_HOUR = 60
+_DAY = 24 * _PER_HOUR
+_COLUMN = 28 * _DAY
 _ROUNDS = 15
 _PEER_ROUNDS = 2
 _MERGES = 2_000
+
+Values = NDArray[np.float64]
 
 
 def figures() -> dict[str, float]:
@@ -36,21 +41,42 @@ def figures() -> dict[str, float]:
 
 
 def _insert() -> dict[str, float]:
-    size = scaled(10_000_000, least=100_000)
+    size = scaled(10_000_000, least=2 * _COLUMN)
     values = np.random.default_rng(0).beta(0.4, 2.0, size)
-    weights = np.resize(_decay(40_320), size)  # of 28 days at 1 minute, again and again
-    layout = histogram.LAYOUTS[Signal.SM_ACTIVITY]
-    filled = histogram.distribution(layout, (values,), weights)
-    if not np.isclose(filled.weights.sum(), weights.sum()):
-        raise AssertionError("the histogram lost weight")
+    made = _distribution(Signal.SM_ACTIVITY, values, half_life_s=2**60)
+    if round(made.weights.sum()) != size:
+        raise AssertionError(f"the histogram counted {made.weights.sum():.0f} of {size} values")
     ours = {
-        "insert": lambda: histogram.distribution(layout, (values,), weights),
+        "insert": lambda: _distribution(Signal.SM_ACTIVITY, values, half_life_s=_HALF_LIFE_S),
         "sum": lambda: np.sum(values),
     }
     best = best_in_turn(ours, _ROUNDS)
     ns = best["insert"] / size * 1e9
-    found = {"sketch_insert_ns": ns, "sketch_over_sum": best["insert"] / best["sum"]}
-    return found | _against_peers(values, ns)
+    return {"sketch_insert_ns": ns, "sketch_over_sum": best["insert"] / best["sum"]} | _against_peers(values, ns)
+
+
+def _distribution(signal: Signal, values: Values, *, half_life_s: int) -> Distribution:
+    """As scoring makes it: columns of 28 days folded into one table of counts, then weighed."""
+    layout = histogram.LAYOUTS[signal]
+    counts = np.zeros((_COLUMN // _DAY, histogram.buckets(layout)), dtype=np.uint32)
+    busy = np.ones(_COLUMN, dtype=np.uint8)
+    hours = np.empty((4, _COLUMN // _PER_HOUR))
+    for start in range(0, values.size, _COLUMN):
+        column = values[start : start + _COLUMN]
+        _fold(signal, layout, column, busy, counts, hours)
+    return histogram.decayed(layout, counts, half_life_s)
+
+
+def _fold(
+    signal: Signal,
+    layout: BucketLayout,
+    column: Values,
+    busy: NDArray[np.uint8],
+    counts: NDArray[np.uint32],
+    hours: NDArray[np.float64],
+) -> None:
+    highest, base = SIGNALS[signal].highest, histogram.base(layout)
+    _hours.fold(column, busy, highest, 0, _PER_HOUR, 0, base, counts, hours)
 
 
 def _against_peers(values: NDArray[np.float64], ns: float) -> dict[str, float]:
@@ -60,42 +86,36 @@ def _against_peers(values: NDArray[np.float64], ns: float) -> dict[str, float]:
     return each | ({"sketch_insert_speedup": min(each.values()) / ns} if each else {})
 
 
-def _decay(steps: int) -> NDArray[np.float64]:
-    return histogram.decay(Window(0, steps * 60, 60), _HALF_LIFE_S)
-
-
 def _merge() -> dict[str, float]:
-    """The slowest of the layouts in use."""
-    rng = np.random.default_rng(1)
-    pairs = {}
-    for signal, layout in histogram.LAYOUTS.items():
-        values = rng.uniform(layout.lowest, layout.highest, (2, 10_000))
-        pairs[signal] = [histogram.distribution(layout, (row,), np.ones(row.size)) for row in values]
+    """The counts of a day added to another's, in the largest layout."""
+    layout = max(histogram.LAYOUTS.values(), key=histogram.buckets)
+    first, second = np.random.default_rng(1).integers(0, 1_000, (2, 1, histogram.buckets(layout)), dtype=np.uint32)
 
-    def merges(first: Distribution, second: Distribution) -> None:
+    def merges() -> None:
         for _ in range(_MERGES):
-            histogram.merge(first, second, age_s=86_400.0, half_life_s=_HALF_LIFE_S)
+            np.add(first, second)
 
-    best = best_in_turn({signal: lambda pair=pair: merges(*pair) for signal, pair in pairs.items()}, _ROUNDS)
-    return {"sketch_merge_us": max(best.values()) / _MERGES * 1e6}
+    return {"sketch_merge_us": best_in_turn({"merge": merges}, _ROUNDS)["merge"] / _MERGES * 1e6}
 
 
 def _errors() -> dict[str, float]:
     worst: dict[str, float] = {"sketch_error": 0.0}
     for sample in samples():
-        for weights in (np.ones(sample.values.size), _decay(sample.values.size)):
-            error = float(max(_relative(sample.signal, sample.values, weights)))
+        column = sample.values[:_COLUMN]
+        for half_life_s in (_HALF_LIFE_S, 2**60):
+            error = float(max(_relative(sample.signal, column, half_life_s)))
             worst["sketch_error"] = max(worst["sketch_error"], error)
             if sample.traced:
                 worst["sketch_error_traces"] = max(worst.get("sketch_error_traces", 0.0), error)
     return worst
 
 
-def _relative(signal: Signal, values: NDArray[np.float64], weights: NDArray[np.float64]) -> Iterator[float]:
+def _relative(signal: Signal, values: Values, half_life_s: int) -> Iterator[float]:
     """Relative error of each quantile; what is exactly 0 must read as 0."""
-    made = histogram.distribution(histogram.LAYOUTS[signal], (values,), weights)
+    made = _distribution(signal, values, half_life_s=half_life_s)
+    ages_s = (_COLUMN // _DAY - 1 - np.arange(values.size) // _DAY) * 86_400.0
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order])
+    reached = np.cumsum(np.exp2(-ages_s / half_life_s)[order])
     for q in QUANTILES:
         # The same tolerance for rounding as `Distribution.quantile` has.
         true = values[order][np.searchsorted(reached, q * reached[-1] * (1.0 - 1e-12))]

@@ -93,7 +93,7 @@ def _rows(title: str, expr: str, unit: str, description: str) -> table.Panel:
 MONEY: tuple[Panel, ...] = (
     _number("Cost of the week", "sum(gpuwise_fleet_cost_usd)", _DOLLARS, "Every GPU, held or not."),
     _number("of it idle", 'gpuwise_fleet_cost_usd{class="idle"}', _DOLLARS, "Held by a pod, and idle by every signal."),
-    _number("of it held by nobody", 'gpuwise_fleet_cost_usd{class="unallocated"}', _DOLLARS, "No pod holds the GPU."),
+    _number("of it held by nobody", 'gpuwise_fleet_cost_usd{class="unallocated"}', _DOLLARS, "No pod, no known work."),
     _number(
         "Could be saved a month",
         "sum(gpuwise_recommended_saving_usd_per_month)",

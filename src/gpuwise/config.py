@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.errors import InputError
@@ -22,6 +22,17 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 
 ENVIRONMENT_PREFIX = "GPUWISE_"
+_HIDDEN_KEYS = "prometheus.headers"
+
+
+def _pairs(value: Any) -> Any:
+    """Name=value,Name=value, as it stands in the environment, to a mapping; anything else is left to its type."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.strip().partition("=") for pair in value.split(",")]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("it is not Name=value,Name=value")
+    return {name: of for name, _, of in pairs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +42,44 @@ class PrometheusConfig:
     url: str | None = None
     """Base URL, as http://prometheus.monitoring:9090; None reads the recording instead."""
 
+    read: Literal["auto", "remote-read", "query-range"] = "auto"
+    """By which API: auto takes remote read where the server offers it, and range queries elsewhere."""
+
     bearer_token_file: Path | None = None
     """File that holds the token; the token itself never stands in a configuration."""
 
+    username: str | None = None
+    """For basic authentication."""
+
+    password_file: Path | None = None
+    """File that holds the password of `username`."""
+
+    headers: Annotated[dict[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
+    """Sent with each request, as X-Scope-OrgID; in the environment Name=value,Name=value. `config print` shows them."""
+
+    header_files: Annotated[dict[str, Path], BeforeValidator(_pairs)] = field(default_factory=dict)
+    """As `headers`, for secrets: each value is the file that holds the header's."""
+
+    ca_file: Path | None = None
+    """Certificates to trust instead of the system's, PEM."""
+
+    client_cert_file: Path | None = None
+    """Certificate to show where the server demands one (mutual TLS), PEM."""
+
+    client_key_file: Path | None = None
+    """Its key, PEM without a password; None if the certificate's file holds it."""
+
     timeout_s: float = 30.0
-    """Of one request."""
+    """Longest wait for one answer, or for the next piece of a streamed one."""
+
+    retry_burst: float = 10.0
+    """Retries that one connection may spend at once; each request is tried at most three times."""
+
+    retry_ratio: float = 0.1
+    """Retries that each request adds to these, so that an outage is not met with a multiple of the load."""
+
+    longest_wait_s: float = 30.0
+    """A server that asks to wait longer than this (Retry-After) is not waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +98,16 @@ class ObserveConfig:
     """How far back, how fine."""
 
     look_back_h: int = 336
-    """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends."""
+    """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends. It reaches back to a UTC midnight."""
 
     step_s: int = 300
-    """A step holds the highest sample in it, so no burst and no single missed scrape is lost."""
+    """A step holds the highest sample in it, so no burst and no single missed scrape is lost. It divides an hour."""
 
     shard_workloads: int = 8
     """Workloads that one scoring task reads and scores."""
+
+    incremental: bool = True
+    """Keep scored hours beside the ledger (hours.db), so that a run reads what is new; not with a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +275,8 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
         key = next(
             (k for k in origins if ".".join(map(str, first["loc"])).startswith(k)), ".".join(map(str, first["loc"]))
         )
-        problem = f"{origins.get(key, 'the configuration')}: {key} is {first['input']!r}: {first['msg'].lower()}"
+        shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
+        problem = f"{origins.get(key, 'the configuration')}: {key} is {shown}: {first['msg'].lower()}"
         raise InputError(problem, mend=f"give it {_wanted(key)}") from error
 
 

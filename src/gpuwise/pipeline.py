@@ -1,7 +1,7 @@
 """The loop: the table of contents of the product."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gpuwise.decide.decide import Decision, decide
@@ -9,17 +9,17 @@ from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
-from gpuwise.model.inventory import Inventory, Workload, WorkloadRef
-from gpuwise.model.ports import Enactor, Executor, InventorySource, Ledger, UsageSource
+from gpuwise.model.inventory import Inventory, WorkloadRef, node_ref
+from gpuwise.model.ports import Checkpoints, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
-from gpuwise.model.usage import Window
+from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.shard import Shard, score_shard
 
 HOUR_S = 3_600
 Progress = Callable[[str, int, int], None]
@@ -88,6 +88,7 @@ class Pipeline:
         executor: where scoring runs.
         ledger: what is remembered.
         settings: what the steps are told.
+        checkpoints: hours kept from run to run; None scores the whole look-back each time.
         enactor: the only writer to the cluster; None where nothing may be written, as with a recording.
         progress: told how far it is.
     """
@@ -98,6 +99,7 @@ class Pipeline:
     executor: Executor
     ledger: Ledger
     settings: LoopSettings
+    checkpoints: Checkpoints | None = None
     enactor: Enactor | None = None
     progress: Progress = quiet
 
@@ -108,7 +110,7 @@ class Pipeline:
             now_s: the instant it is judged at, epoch seconds.
         """
         fleet = self.observe(now_s)
-        profiles = self.score(fleet, self.window(now_s))
+        profiles = self.score(fleet, self.window(now_s), self.checkpoints)
         survey = self.recommend(fleet, profiles, now_s)
         decision = self.decide(survey, now_s)
         outcomes = self.enact(decision.commands, now_s)
@@ -118,11 +120,12 @@ class Pipeline:
     def survey(self, now_s: int) -> Survey:
         """The first half of the loop: look, judge, and touch nothing."""
         fleet = self.observe(now_s)
-        return self.recommend(fleet, self.score(fleet, self.window(now_s)), now_s)
+        return self.recommend(fleet, self.score(fleet, self.window(now_s), self.checkpoints), now_s)
 
     def window(self, now_s: int) -> Window:
-        """The look-back that ends now."""
-        return Window.ending(now_s, length_s=self.settings.look_back_h * HOUR_S, step_s=self.settings.step_s)
+        """The look-back that ends now, from a midnight on: days leave it as a whole, so they can be kept as a whole."""
+        window = Window.ending(now_s, length_s=self.settings.look_back_h * HOUR_S, step_s=self.settings.step_s)
+        return Window(window.start_s - window.start_s % DAY_S, window.end_s, window.step_s)
 
     def observe(self, now_s: int) -> Inventory:
         """Look at the fleet; usage is read where it is scored."""
@@ -131,14 +134,25 @@ class Pipeline:
         self.progress("observe", 1, 1)
         return fleet
 
-    def score(self, fleet: Inventory, window: Window) -> dict[WorkloadRef, UsageProfile]:
-        """Read and score every workload, shard by shard, on the executor."""
-        size = self.settings.shard_workloads
-        shards = [fleet.workloads[i : i + size] for i in range(0, len(fleet.workloads), size)]
+    def score(
+        self, fleet: Inventory, window: Window, checkpoints: Checkpoints | None = None
+    ) -> dict[WorkloadRef, UsageProfile]:
+        """Read and score every workload and node, shard by shard, on the executor.
+
+        Args:
+            fleet: what there is.
+            window: what to look at.
+            checkpoints: what was kept of earlier runs; None reads and scores the whole window.
+        """
+        shards = _shards(fleet, self.settings.shard_workloads)
         work = partial(score_shard, self.usage, fleet, window, self.settings.score)
         profiles: dict[WorkloadRef, UsageProfile] = {}
-        for done, scored in enumerate(self.executor.map(work, shards), start=1):
-            profiles.update((one.workload, one) for one in scored)
+        kept = (_with_kept(shard, window, checkpoints) for shard in shards)
+        for done, scored in enumerate(self.executor.map(work, kept), start=1):
+            for one in scored:
+                profiles[one.profile.workload] = one.profile
+                if checkpoints is not None:
+                    checkpoints.save(one.profile.workload, one.keep)
             self.progress("score", done, len(shards))
         return profiles
 
@@ -205,16 +219,17 @@ class Pipeline:
         return [Action(i, last.get(i.command.id), i.command.because) for i in intents]
 
 
-def score_shard(
-    source: UsageSource, inventory: Inventory, window: Window, settings: ScoreSettings, workloads: Sequence[Workload]
-) -> list[UsageProfile]:
-    """Read and score some workloads; what a worker does.
+def _shards(fleet: Inventory, size: int) -> list[Shard]:
+    nodes = tuple(fleet.nodes.values())
+    return [
+        *(Shard(fleet.workloads[i : i + size]) for i in range(0, len(fleet.workloads), size)),
+        *(Shard((), nodes[i : i + size]) for i in range(0, len(nodes), size)),
+    ]
 
-    Args:
-        source: where usage is read.
-        inventory: the fleet.
-        window: what to look at.
-        settings: of scoring.
-        workloads: which.
-    """
-    return [profile(series, settings) for series in source.read(workloads, inventory, window)]
+
+def _with_kept(shard: Shard, window: Window, checkpoints: Checkpoints | None) -> Shard:
+    if checkpoints is None:
+        return shard
+    refs = [*(workload.ref for workload in shard.workloads), *map(node_ref, shard.nodes)]
+    days = {"first_day": window.start_s // DAY_S, "end_day": -(-window.end_s // DAY_S)}
+    return replace(shard, kept=checkpoints.load(refs, **days))

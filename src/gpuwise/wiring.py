@@ -1,5 +1,6 @@
 """The one place that constructs adapters and puts them into the ports of the loop."""
 
+import json
 import typing
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,8 +14,8 @@ from gpuwise.config import Config, ScheduleConfig
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
-from gpuwise.model.ports import Enactor, Executor, InventorySource, UsageSource
-from gpuwise.pipeline import LoopSettings, Pipeline, Progress, quiet
+from gpuwise.model.ports import Checkpoints, Enactor, Executor, InventorySource, UsageSource
+from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, quiet
 from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
@@ -53,6 +54,7 @@ def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterat
             executor=executor(config, stack),
             ledger=ledger(config, stack),
             settings=_settings(config),
+            checkpoints=checkpoints(config, stack),
             enactor=enactor(config, stack) if writing else None,
             progress=progress,
         )
@@ -106,10 +108,36 @@ def usage(config: Config) -> UsageSource:
         raise InputError("no source of usage is named", mend="give --prometheus URL or --recording FOLDER")
     from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    token = secret(config.prometheus.bearer_token_file, "prometheus.bearer_token_file")
+    told = config.prometheus
+    hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in told.header_files.items()}
     return PrometheusUsage(
-        PrometheusSettings(config.prometheus.url, bearer_token=token, timeout_s=config.prometheus.timeout_s)
+        PrometheusSettings(
+            config.prometheus.url,
+            bearer_token=secret(told.bearer_token_file, "prometheus.bearer_token_file"),
+            username=told.username,
+            password=secret(told.password_file, "prometheus.password_file"),
+            headers=told.headers | hidden,
+            ca_file=told.ca_file,
+            client_cert_file=told.client_cert_file,
+            client_key_file=told.client_key_file,
+            read=told.read,
+            timeout_s=told.timeout_s,
+            retry_burst=told.retry_burst,
+            retry_ratio=told.retry_ratio,
+            longest_wait_s=told.longest_wait_s,
+        )
     )
+
+
+def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
+    """Where hours are kept between runs, beside the ledger; a recording is read whole."""
+    if config.recording is not None or not config.observe.incremental:
+        return None
+    from gpuwise.store.checkpoints import SqliteCheckpoints  # noqa: PLC0415
+
+    # Hours counted with other thresholds, or read from elsewhere, are other hours.
+    source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below])
+    return stack.enter_context(SqliteCheckpoints(config.ledger.path.expanduser().with_name("hours.db"), source))
 
 
 def inventory(config: Config, stack: ExitStack) -> InventorySource:
@@ -148,6 +176,11 @@ def _cluster(config: Config) -> KubernetesCluster:
 
 
 def _settings(config: Config) -> LoopSettings:
+    if config.observe.step_s <= 0 or HOUR_S % config.observe.step_s:
+        raise InputError(
+            f"observe.step_s is {config.observe.step_s}, and an hour is no multiple of that",
+            mend="give it a divisor of 3600, such as 60, 300 or 900",
+        )
     return LoopSettings(
         cluster_name=config.cluster_name,
         look_back_h=config.observe.look_back_h,
@@ -175,4 +208,4 @@ def secret(path: Path | None, key: str) -> str | None:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the token in {path}: {error}", mend=f"check {key}") from error
+        raise InputError(f"cannot read the secret in {path}: {error}", mend=f"check {key}") from error

@@ -226,7 +226,7 @@ def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwis
     assert held["prod/Deployment/busy"]["idle_gpu_h"] == 0.0
     assert held["prod/Deployment/forgotten"]["idle_gpu_h"] == pytest.approx(2 * 7 * 24)
     bill = report["bill"]
-    parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["unallocated_gpu_s"]
+    parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["outside_gpu_s"] + bill["unallocated_gpu_s"]
     assert parts == bill["capacity_gpu_s"] == 8 * 7 * 86_400
     assert report["realised_usd_month"] == 0  # what was done, was done at the week's very end: in the next one
 

@@ -13,8 +13,8 @@ from gpuwise.emulate.objects import statefulset
 
 pytestmark = NEEDS_PROMETHEUS
 
-STEP_S = 57
-START_S = 1_747_000_000 // STEP_S * STEP_S
+STEP_S = 60  # the trace has a sample every 57 s, so every step has one or two
+START_S = 1_747_008_000
 PRICE = 3.5
 MIN_IDLE_STEPS = -(-900 // STEP_S)
 
@@ -52,7 +52,8 @@ def independent(rows):
     """Idle GPU-hours by pod, counted with nothing of gpuwise's: whole steps below 2 %, in runs of 15 min and more."""
     idle_h = {}
     for pod, group in groupby(rows, key=lambda row: row[0]):
-        idle = {t // STEP_S for _, t, duty, _ in group if duty is not None and duty < 2.0}
+        sampled = [(t // STEP_S, duty) for _, t, duty, _ in group if duty is not None]
+        idle = {step for step, _ in sampled} - {step for step, duty in sampled if duty >= 2.0}
         steps, run = 0, []
         for step in sorted(idle):
             if run and step != run[-1] + 1:

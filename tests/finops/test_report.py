@@ -1,7 +1,9 @@
 """The week's money: conservation, bounds, and three spellings for zero, missing and nothing."""
 
+import dataclasses
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,9 +19,19 @@ from gpuwise.finops import (
 )
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.gpu import named
-from gpuwise.model.inventory import CapacityType, Inventory, Namespace, Node, Pod, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.inventory import (
+    CapacityType,
+    Inventory,
+    Namespace,
+    Node,
+    Pod,
+    Workload,
+    WorkloadClass,
+    WorkloadRef,
+    node_ref,
+)
 from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import DayUse, IdleEvidence, UsageProfile
+from gpuwise.model.profile import Bottleneck, DayUse, IdleEvidence, Limit, Rhythm, UsageProfile
 from gpuwise.model.recommendation import Finding, Recommendation, Saving, ScaleTo
 from gpuwise.model.report import Action
 from gpuwise.model.signal import Signal
@@ -74,18 +86,31 @@ def profile(
     idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
     return UsageProfile(
         ref, Window(MONDAY, NEXT, 60), held, {gpu: held} if held else {}, {Signal.SM_ACTIVITY: coverage}, {}, (), 1,
-        None, idle, uses, None, 7 * DAY_S,
+        None, idle, uses, None, 7 * DAY_S, Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
     )  # fmt: skip
 
 
-def week(nodes: list[Node], pairs: list[tuple[Workload, UsageProfile]], *, now_s: int = NEXT, prices=PRICES) -> Period:
+def outside(one: Node, hours: list[float]) -> UsageProfile:
+    """What no pod held of a node: at work for so many hours of each day, of the twice as many that were measured."""
+    return profile(node_ref(one), [(2 * active, active) for active in hours], nodes=(one.name,))
+
+
+def week(
+    nodes: list[Node],
+    pairs: list[tuple[Workload, UsageProfile]],
+    *,
+    now_s: int = NEXT,
+    prices=PRICES,
+    unheld: dict[str, list[float]] | None = None,
+) -> Period:
     inventory = Inventory(
         now_s,
         {one.name: one for one in nodes},
         tuple(one for one, _ in pairs),
         {"apps": Namespace("apps", {"team": "platform"}, {})},
     )
-    return Period(inventory, {one.ref: usage for one, usage in pairs}, prices, MONDAY, NEXT, now_s)
+    by_node = {node_ref(one): outside(one, (unheld or {}).get(one.name, [])) for one in nodes}
+    return Period(inventory, {one.ref: usage for one, usage in pairs} | by_node, prices, MONDAY, NEXT, now_s)
 
 
 def recommendation(number: int, ref: WorkloadRef, usd: float, owner: str | None = None) -> Recommendation:
@@ -121,24 +146,59 @@ def weeks(draw) -> Period:
         pairs.append(
             (one, profile(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])), nodes=at or ("gone",)))
         )
-    return week(nodes, pairs, now_s=draw(st.integers(MONDAY, NEXT + DAY_S)))
+    unheld = {
+        one.name: draw(st.lists(st.floats(0, 250), max_size=7)) for one in nodes if draw(st.booleans())
+    }  # hours at work a day, sometimes more than the node has
+    return week(nodes, pairs, now_s=draw(st.integers(MONDAY, NEXT + DAY_S)), unheld=unheld)
 
 
 @settings(max_examples=150, deadline=None)
 @given(weeks())
-def test_three_classes_sum_to_the_capacity_exactly(one):
+def test_four_classes_sum_to_the_capacity_exactly(one):
     total = bill(one)
-    assert total.used_gpu_s + total.idle_gpu_s + total.unallocated_gpu_s == total.capacity_gpu_s
-    assert total.used_usd + total.idle_usd + total.unallocated_usd == total.capacity_usd
-    for value in (total.used_gpu_s, total.idle_gpu_s, total.unallocated_gpu_s, total.unpriced_gpu_s):
-        assert value >= -1e-6
+    assert total.used_gpu_s + total.idle_gpu_s + total.outside_gpu_s + total.unallocated_gpu_s == total.capacity_gpu_s
+    assert total.used_usd + total.idle_usd + total.outside_usd + total.unallocated_usd == total.capacity_usd
+    for name in ("used", "idle", "outside", "unallocated", "unpriced"):
+        assert getattr(total, f"{name}_gpu_s") >= -1e-6
+
+
+@settings(max_examples=100, deadline=None)
+@given(weeks())
+def test_use_outside_comes_out_of_the_unallocated_alone(one):
+    """Pods' claims win; what no pod held and worked is no more than what they left."""
+    pods = {ref: usage for ref, usage in one.profiles.items() if ref.kind != "Node"}
+    without, total = bill(dataclasses.replace(one, profiles=pods | _nothing(one))), bill(one)
+    assert without.outside_gpu_s == 0.0
+    assert (without.used_gpu_s, without.idle_gpu_s) == (total.used_gpu_s, total.idle_gpu_s)
+    assert math.isclose(
+        without.unallocated_gpu_s, total.outside_gpu_s + total.unallocated_gpu_s, rel_tol=1e-9, abs_tol=1e-3
+    )
+
+
+def _nothing(one: Period) -> dict[WorkloadRef, UsageProfile]:
+    return {node_ref(at): outside(at, []) for at in one.inventory.nodes.values()}
+
+
+def test_work_outside_kubernetes_is_told_from_what_nobody_uses():
+    total = bill(week([node("h0", "H100-80GB", gpus=2)], [], unheld={"h0": [24.0, 10.0]}))
+    assert total.outside_gpu_s == 34 * 3600
+    assert total.outside_usd == pytest.approx(34 * 6.88)
+    assert total.unallocated_gpu_s == (2 * 7 * 24 - 34) * 3600
+
+
+def test_pods_claims_win_on_their_own_node():
+    """Use outside on a full node is no use of the empty one beside it."""
+    full = workload("w", ("h0",))
+    nodes = [node("h0", "H100-80GB", gpus=1), node("h1", "H100-80GB", gpus=1)]
+    total = bill(week(nodes, [(full, profile(full.ref, [(24, 0)]))], unheld={"h0": [5.0]}))
+    assert (total.used_gpu_s, total.outside_gpu_s) == (24 * 3600, 0.0)
 
 
 @settings(max_examples=150, deadline=None)
 @given(weeks())
 def test_days_workloads_and_teams_sum_to_the_bill(one):
     total, days = bill(one), fleet_days(one)
-    for name in ("used", "idle", "unallocated"):
+    for name in ("used", "idle", "outside", "unallocated"):
         hours = sum(getattr(day, f"{name}_gpu_h") for day in days)
         assert math.isclose(hours * 3600, getattr(total, f"{name}_gpu_s"), rel_tol=1e-9, abs_tol=1e-3)
     costs, teams = cost_by_workload(one), cost_by_team(one, [])

@@ -112,7 +112,7 @@ def test_prometheus_answers_each_panels_query(start_prometheus: StartPrometheus)
     for name, labels in ours:
         sets = [device.format(0), device.format(1)] if labels == "device labels" else [_labels(labels, "x")]
         if name.startswith("gpuwise_fleet"):
-            sets = [_labels(labels, value) for value in ("used", "idle", "unallocated")]
+            sets = [_labels(labels, value) for value in ("used", "idle", "outside", "unallocated")]
         lines += [f"# TYPE {name} unknown", *(f"{name}{{{one}}} 0.5 1780000000" for one in sets)]
     url = start_prometheus(series="\n".join([*lines, ""]))
     with PrometheusClient(PrometheusSettings(url)) as client:

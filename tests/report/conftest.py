@@ -94,7 +94,7 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         *(held("nlp", f"job-{index}", Reason.BUSY, "busy") for index in range(40)),
     )
     days = tuple(
-        FleetDay(MONDAY + index * DAY, 4700 + 90 * (index % 3), 1500 + 60 * index, 1300 - 90 * (index % 3))
+        FleetDay(MONDAY + index * DAY, 4700 + 90 * (index % 3), 1500 + 60 * index, 200.0, 1100 - 90 * (index % 3))
         for index in range(6)
     )
     teams = (
@@ -112,7 +112,7 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         end_s=MONDAY + 7 * DAY,
         generated_s=MONDAY + 6 * DAY,
         cluster="demo",
-        bill=Bill(166e6, 101e6, 37e6, 28e6, 168400.0, 112200.0, 37015.0, 19185.0, 0.0),
+        bill=Bill(166e6, 101e6, 37e6, 4e6, 24e6, 168400.0, 112200.0, 37015.0, 3185.0, 16000.0, 0.0),
         days=days,
         teams=teams,
         workloads=(

@@ -10,7 +10,7 @@ from gpuwise.model.codec import from_json
 from gpuwise.model.report import Bill, DataQuality, WeeklyReport
 from gpuwise.report import headline, render_html, render_json, render_markdown, render_waiting, write_report
 
-EMPTY_BILL = Bill(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+EMPTY_BILL = Bill(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Page(HTMLParser):
@@ -44,10 +44,18 @@ def test_the_headline_carries_the_number_and_titles_the_page(report):
 
 
 def test_the_headline_without_prices_speaks_of_hours(report):
-    unpriced = dataclasses.replace(report, bill=Bill(36e6, 18e6, 9e6, 9e6, 0.0, 0.0, 0.0, 0.0, 36e6))
+    unpriced = dataclasses.replace(report, bill=Bill(36e6, 18e6, 9e6, 0.0, 9e6, 0.0, 0.0, 0.0, 0.0, 0.0, 36e6))
     assert headline(unpriced) == "2,500\u00a0GPU-h stood idle in 2026-W47: 25\u00a0% of the capacity"
     assert "unknown" in render_html(unpriced)
     assert headline(empty(report)) == "No GPU time stood idle in 2026-W47"
+
+
+def test_each_class_of_the_bill_is_shown_with_its_money_and_its_time(report):
+    for text in (render_html(report), render_markdown(report)):
+        assert "used outside kubernetes" in text.lower()
+        assert "$3,185" in text
+        assert "1,111 GPU-h" in text.replace("\u00a0", " ")
+    assert render_html(report).count('class="outside"') == 1 + len(report.days)
 
 
 def test_the_page_is_one_file_without_script(report):

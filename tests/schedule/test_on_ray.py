@@ -4,11 +4,12 @@ import pickle
 import numpy as np
 import pytest
 from tests.recordings import NOW_S, record_fleet
+from tests.usages import same
 
 from gpuwise.model.errors import GpuwiseError, SourceError
-from gpuwise.pipeline import score_shard
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.shard import Shard, score_shard
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.recording import RecordedUsage
 
@@ -29,27 +30,20 @@ def recording(tmp_path_factory):
     return folder, record_fleet(folder, nodes=6, days=2)
 
 
-def fingerprint(profile) -> bytes:
-    """Every bit of a profile."""
-    arrays = b"".join(d.weights.tobytes() for _, d in sorted(profile.distributions.items()))
-    return arrays + pickle.dumps(
-        (profile.idle, profile.coverage, profile.days, profile.daily_peaks, profile.busy_devices)
-    )
-
-
 def test_scoring_on_ray_equals_scoring_without_it_bit_for_bit(on_ray, recording):
     from functools import partial
 
     folder, window = recording
     fleet = KubernetesInventory(RecordedObjects(folder / "inventory.json")).snapshot(NOW_S)
     work = partial(score_shard, RecordedUsage(folder), fleet, window, ScoreSettings())
-    shards = [fleet.workloads[i : i + 3] for i in range(0, len(fleet.workloads), 3)]
+    shards = [Shard(fleet.workloads[i : i + 3]) for i in range(0, len(fleet.workloads), 3)]
     here, there = (
-        [profile for shard in executor.map(work, shards) for profile in shard] for executor in (InProcess(), on_ray)
+        [scored.profile for shard in executor.map(work, shards) for scored in shard]
+        for executor in (InProcess(), on_ray)
     )
     assert len(here) == len(fleet.workloads) > 10
     assert [p.workload for p in here] == [p.workload for p in there]
-    assert [fingerprint(p) for p in here] == [fingerprint(p) for p in there]
+    assert same(tuple(here), tuple(there))
 
 
 def test_results_come_in_the_items_order(on_ray):

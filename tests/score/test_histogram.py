@@ -6,12 +6,11 @@ from hypothesis.extra.numpy import arrays
 
 from gpuwise.model.profile import BucketLayout
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import Window
-from gpuwise.score import _histogram, _histogram_c, _histogram_py, histogram
+from gpuwise.score import _hours, _hours_c, _hours_py, histogram
 
+DAY_S = 86_400
 MEMORY = histogram.LAYOUTS[Signal.MEMORY_USED]
 RATIO = histogram.LAYOUTS[Signal.SM_ACTIVITY]
-WINDOW = Window(0, 1_000 * 60, 60)
 
 DISTRIBUTIONS = {
     "uniform": lambda rng: rng.uniform(0.001, 1.0, 20_000),
@@ -24,72 +23,84 @@ DISTRIBUTIONS = {
 }
 
 
+def fold(kernel, values, busy=None, *, layout=RATIO, highest=np.inf, offset=0, per_hour=60, first_hour=0):
+    """What a kernel makes of one column: (counts, by hour)."""
+    hours = -(-(len(values) + offset) // per_hour)
+    days = (first_hour + hours - 1) // 24 - first_hour // 24 + 1
+    counts = np.zeros((days, histogram.buckets(layout) if layout else 0), dtype=np.uint32)
+    by_hour = np.empty((4, hours))
+    busy = np.zeros(len(values), dtype=np.uint8) if busy is None else busy
+    base = histogram.base(layout) if layout else 0
+    kernel(values, busy, highest, offset, per_hour, first_hour, base, counts, by_hour)
+    return counts, by_hour
+
+
+def distribution(values, layout=RATIO, half_life_s=DAY_S):
+    return histogram.decayed(layout, fold(_hours.fold, np.asarray(values), layout=layout)[0], half_life_s)
+
+
 def test_the_compiled_kernel_is_the_one_in_use():
-    assert _histogram.add is _histogram_c.add
-    assert _histogram_c.__file__.endswith(".so")
+    assert _hours.fold is _hours_c.fold
+    assert _hours_c.__file__.endswith(".so")
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 @pytest.mark.parametrize("q", [0.0, 0.01, 0.5, 0.9, 0.98, 1.0])
 def test_a_quantile_is_within_one_percent_of_the_true_one(name, q):
     values = DISTRIBUTIONS[name](np.random.default_rng(7))
-    found = histogram.distribution(RATIO, [values], np.ones_like(values)).quantile(q)
+    found = distribution(values, half_life_s=10**12).quantile(q)
     true = np.quantile(values, q, method="inverted_cdf")
     assert found == pytest.approx(true, rel=1 / 128)
 
 
-any_float = st.floats(allow_nan=True, allow_infinity=True)
+any_float = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
-@given(arrays(np.float64, st.integers(0, 200), elements=any_float), st.randoms(use_true_random=False))
-def test_the_compiled_kernel_equals_its_twin_to_the_last_bit(values, random):
-    weights = np.array([random.random() for _ in values])
-    compiled, twin = np.zeros(641), np.zeros(641)
-    base = (1023 - 10) << 6
-    _histogram_c.add(values, weights, compiled, base)
-    _histogram_py.add(values, weights, twin, base)
-    assert compiled.tobytes() == twin.tobytes()
+@given(
+    st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda kind: arrays(kind, st.integers(1, 200), elements=any_float)
+    ),
+    st.randoms(use_true_random=False),
+    st.sampled_from([1.0, 1e4, np.inf]),
+    st.integers(0, 11),
+    st.integers(0, 50),
+    st.sampled_from([RATIO, MEMORY, None]),
+)
+def test_the_compiled_kernel_equals_its_twin_to_the_last_bit(values, random, highest, offset, first_hour, layout):
+    busy = np.array([random.random() < 0.5 for _ in values], dtype=np.uint8)
+    shape = {"layout": layout, "highest": highest, "offset": offset, "per_hour": 12, "first_hour": first_hour}
+    compiled, twin = (fold(kernel, values, busy, **shape) for kernel in (_hours_c.fold, _hours_py.fold))
+    for a, b in zip(compiled, twin, strict=True):
+        assert a.tobytes() == b.tobytes()
 
 
 def test_zero_reads_as_zero_and_missing_is_not_counted():
-    values = np.array([0.0, 0.0, 0.0, np.nan, 0.5])
-    found = histogram.distribution(RATIO, [values], np.ones_like(values))
+    found = distribution([0.0, 0.0, 0.0, np.nan, 0.5])
     assert found.quantile(0.5) == 0.0
     assert found.weights.sum() == 4.0
 
 
 def test_nothing_seen_is_none_not_zero():
-    found = histogram.distribution(RATIO, [np.full(9, np.nan)], np.ones(9))
+    found = distribution(np.full(9, np.nan))
     assert (found.quantile(0.5), found.mean, found.peak) == (None, None, None)
 
 
-def test_a_sample_one_half_life_old_weighs_half():
-    weights = histogram.decay(Window(0, 86_400, 3_600), half_life_s=3_600)
-    assert weights[-1] == 1.0
-    assert weights[-2] == 0.5
+def test_a_day_one_half_life_old_weighs_half():
+    counts = np.zeros((3, histogram.buckets(RATIO)), dtype=np.uint32)
+    counts[:, 7] = 1, 1, 1
+    assert histogram.decayed(RATIO, counts, DAY_S).weights[7] == 1.75
 
 
-def test_merging_two_halves_equals_scoring_the_whole():
-    rng = np.random.default_rng(3)
-    values, half_life_s = rng.uniform(0.0, 1.0, 1_000), 86_400
-    whole = histogram.distribution(RATIO, [values], histogram.decay(WINDOW, half_life_s))
-    halves = [Window(0, 500 * 60, 60), Window(500 * 60, 1_000 * 60, 60)]
-    first, second = (
-        histogram.distribution(RATIO, [part], histogram.decay(window, half_life_s))
-        for part, window in zip(np.split(values, 2), halves, strict=True)
-    )
-    merged = histogram.merge(first, second, age_s=500 * 60, half_life_s=half_life_s)
-    np.testing.assert_allclose(merged.weights, whole.weights, rtol=1e-12)
+days = arrays(np.uint32, (4, histogram.buckets(RATIO)), elements=st.integers(0, 2**20), fill=st.just(0))
 
 
-def test_layouts_that_differ_do_not_merge():
-    ratio = histogram.distribution(RATIO, [], np.ones(1))
-    memory = histogram.distribution(MEMORY, [], np.ones(1))
-    with pytest.raises(ValueError, match="cannot merge"):
-        histogram.merge(ratio, memory)
+@given(days, days, days)
+def test_merging_is_exact_and_associative(a, b, c):
+    assert np.array_equal((a + b) + c, a + (b + c))
+    whole, parts = (histogram.decayed(RATIO, x, DAY_S).weights for x in (a + b + c, b))
+    assert (whole >= parts).all()
 
 
 def test_values_above_the_highest_fall_into_the_last_bucket():
-    layout = BucketLayout(2.0**-10, 1.0)
-    found = histogram.distribution(layout, [np.array([1e300, np.inf])], np.ones(2))
+    found = distribution([1e300, np.inf], layout=BucketLayout(2.0**-10, 1.0))
     assert found.weights[-1] == 2.0

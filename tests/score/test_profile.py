@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,8 +7,9 @@ from hypothesis import strategies as st
 from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
 
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries, Window
-from gpuwise.score.profile import day_starts, profile
+from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries
+from gpuwise.score.idle import Runs
+from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -65,13 +68,18 @@ def test_requests_are_rates_times_time():
     assert found.requests == 0.5 * 10 * STEP_S
 
 
-@given(st.integers(0, 3 * DAY_S // STEP_S), st.integers(1, 3 * DAY_STEPS))
-def test_days_cut_the_window_without_overlap_or_gap(start_step, length):
-    days = day_starts(Window(start_step * STEP_S, (start_step + length) * STEP_S, STEP_S))
-    covered = [step for _, span in days for step in range(span.start, span.stop)]
-    assert covered == list(range(length))
-    for start_s, span in days:
-        assert all(start_s <= (start_step + i) * STEP_S < start_s + DAY_S for i in (span.start, span.stop - 1))
+@given(st.lists(st.booleans(), min_size=1, max_size=60), st.lists(st.integers(-5, 65), max_size=6), st.integers(1, 4))
+def test_runs_lie_between_bounds_step_by_step(mask, bounds, at_least):
+    found = Runs.of(np.array(mask), at_least=at_least)
+    kept = np.zeros(len(mask), dtype=bool)
+    for start, end in zip(found.starts, found.ends, strict=True):
+        assert all(mask[start:end])
+        assert end - start >= at_least
+        kept[start:end] = True
+    ordered = np.array(sorted(bounds), dtype=np.int64)
+    by_hand = [kept[max(0, a) : max(0, b)].sum() for a, b in pairwise(ordered)]
+    assert found.within(ordered).tolist() == by_hand
+    assert found.steps == kept.sum()
 
 
 @given(st.lists(st.integers(0, 3 * DAY_STEPS - 1), max_size=9))

@@ -49,7 +49,7 @@ REPORT = WeeklyReport(
     end_s=1_779_062_400,
     generated_s=1_779_070_000,
     cluster="prod",
-    bill=Bill(1000.0, 600.0, 300.0, 100.0, 10.0, 6.0, 3.0, 1.0, 0.0),
+    bill=Bill(1000.0, 600.0, 300.0, 20.0, 80.0, 10.0, 6.0, 3.0, 0.2, 0.8, 0.0),
     days=(),
     teams=(TeamCost("research", 2, 100, 80, 500.0, 400.0, 90.0), TeamCost(None, 1, 1, 0, 5.0, 0.0, 0.0)),
     workloads=(),
@@ -81,7 +81,9 @@ def value(report: WeeklyReport | None, name: str, **labels: str) -> float | None
     ("name", "labels", "expected"),
     [
         ("gpuwise_fleet_gpu_seconds", {"class": "idle"}, 300.0),
-        ("gpuwise_fleet_gpu_seconds", {"class": "unallocated"}, 100.0),
+        ("gpuwise_fleet_gpu_seconds", {"class": "unallocated"}, 80.0),
+        ("gpuwise_fleet_gpu_seconds", {"class": "outside"}, 20.0),
+        ("gpuwise_fleet_cost_usd", {"class": "outside"}, 0.2),
         ("gpuwise_fleet_cost_usd", {"class": "used"}, 6.0),
         ("gpuwise_team_cost_usd", {"team": "research"}, 500.0),
         ("gpuwise_team_cost_usd", {"team": UNCLAIMED}, 5.0),
@@ -103,7 +105,7 @@ def test_each_number_of_the_report_is_told(name: str, labels: dict[str, str], ex
 
 
 def test_the_classes_sum_to_the_capacity():
-    classes = ("used", "idle", "unallocated")
+    classes = ("used", "idle", "outside", "unallocated")
     seconds = [value(REPORT, "gpuwise_fleet_gpu_seconds", **{"class": name}) for name in classes]
     assert sum(filter(None, seconds)) == REPORT.bill.capacity_gpu_s
 

@@ -233,7 +233,7 @@ def test_a_window_of_more_than_11000_steps_is_read_whole(start_prometheus: Start
 
 def test_requests_are_a_rate_and_what_runs_counts(start_prometheus: StartPrometheus):
     labels = {"namespace": "research", "pod": "trainer-0", "model_name": "llama"}
-    count = {START_S + at: float(max(0, at - 120)) for at in range(0, 600, 15)}  # 1/s from the third minute on
+    count = {START_S + at: float(max(0, at - 120)) for at in range(-60, 600, 15)}  # 1/s from the third minute on
     series = openmetrics("vllm:request_success_total", labels, count, kind="counter")
     series += openmetrics("vllm:num_requests_running", labels, per_step([0, 6, *[0] * 8]))
     one = workload("trainer-0")

@@ -27,7 +27,7 @@ Answer = Callable[[httpx.Request], httpx.Response]
 
 
 def source(answer: Answer) -> PrometheusUsage:
-    settings = PrometheusSettings("http://prometheus", backoff_s=0.0)
+    settings = PrometheusSettings("http://prometheus", backoff_s=0.0, read="query-range")
     return PrometheusUsage(settings, transport=httpx.MockTransport(answer))
 
 
@@ -151,7 +151,7 @@ def test_a_timeout_is_an_error_and_is_not_repeated():
 
 def test_nobody_listening_names_the_address():
     url = f"http://user:hush@127.0.0.1:{free_port()}"
-    usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0))
+    usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0, read="query-range"))
     with pytest.raises(
         SourceError, match=r"at http://127\.0\.0\.1:\d+ cannot be reached.*check --prometheus"
     ) as caught:
@@ -225,17 +225,15 @@ def test_a_pod_name_is_data_never_a_pattern():
 
     one = workload('a.b|"c\\', namespace='n"} or vector(0)')
     list(source(answer).read([one], inventory(one), WINDOW))
-    assert r'namespace="n\"} or vector(0)",pod=~"a\\.b\\|\"c\\\\"' in queries[0]
+    assert r'namespace="n\"} or vector(0)",exported_pod=~"a\\.b\\|\"c\\\\|trainer-[' in queries[0]
 
 
-def test_a_workload_without_pods_asks_nothing():
+def test_no_workloads_ask_nothing():
     def answer(request: httpx.Request) -> httpx.Response:
         raise AssertionError("asked")
 
-    one = workload()
-    (series,) = source(answer).read([one], inventory(one), WINDOW)
-    assert series.devices == ()
-    assert series.requests_per_second is None
+    assert list(source(answer).read([], inventory(), WINDOW)) == []
+    assert list(source(answer).read_nodes([], inventory(), WINDOW)) == []
 
 
 def no_number(value: object) -> bool:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwise.model.errors import InputError, SourceError
-from gpuwise.model.inventory import Inventory, Pod, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.inventory import Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.store.recording import RecordedUsage, RecordingWriter
@@ -241,3 +241,17 @@ def test_objects_are_written_as_a_kubernetes_list(tmp_path):
     path = RecordingWriter(tmp_path).write_objects([{"kind": "Node"}])
     assert path.name == "inventory.json"
     assert path.read_text() == '{"apiVersion":"v1","kind":"List","items":[{"kind":"Node"}]}\n'
+
+
+def test_what_no_pod_held_is_read_from_the_nodes_files(tmp_path):
+    usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
+    folder = tmp_path / "usage" / "_nodes"
+    folder.mkdir()
+    rows = "".join(f"{WINDOW.start_s + i * 60},,,GPU-7,L4,1.0,0.5,\n" for i in range(0, 60, 2))
+    (folder / "node-1.csv").write_text(HEADER + rows)
+    nodes = [Node(name, None, "", 1, {}, None, None) for name in ("node-0", "node-1")]
+    silent, found = usage.read_nodes(nodes, inventory(), WINDOW)
+    assert (silent.workload, silent.devices) == (node_ref(nodes[0]), ())
+    [one] = found.devices
+    assert (found.workload, one.pod, one.node, one.device_uuid) == (node_ref(nodes[1]), "", "node-1", "GPU-7")
+    assert np.array_equal(np.isnan(one.samples[Signal.SM_ACTIVITY]), np.arange(60) % 2 == 1)

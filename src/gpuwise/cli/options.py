@@ -20,6 +20,11 @@ _CONNECTION: dict[str, Callable[..., Any]] = {
     "prometheus.bearer_token_file": click.option(
         "--prometheus-token-file", type=FILE, help="File that holds its token."
     ),
+    "prometheus.read": click.option(
+        "--prometheus-read",
+        type=click.Choice(["auto", "remote-read", "query-range"]),
+        help="By which of its APIs; auto takes remote read where it is offered.",
+    ),
     "recording": click.option("--recording", type=FILE, help="Read usage from this folder of Parquet or CSV."),
     "prices": click.option("--prices", type=FILE, help="CSV of prices; list prices ship with gpuwise."),
     "ledger.path": click.option("--ledger", type=FILE, help="SQLite file of what gpuwise remembers."),

@@ -57,6 +57,9 @@ def _headline(report: WeeklyReport) -> Text:
     text.append(f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%})", style="bold")
     text.append(f": {written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
     text.append(f"{written.usd(bill.unallocated_usd)} on GPUs that nobody held.\n")
+    if bill.outside_gpu_s > 0:
+        outside = written.gpu_hours(bill.outside_gpu_s / 3600)
+        text.append(f"{written.usd(bill.outside_usd)} ({outside}) went to work outside Kubernetes.\n")
     text.append(
         f"{len(report.recommendations)} recommendations are worth {written.usd(report.predicted_usd_month)} a month."
     )

@@ -3,15 +3,15 @@
 A pool is what one price buys: a GPU type and a capacity type. GPU-seconds lie in the pool of the node that they were
 spent on, whatever has moved since; those of a node that the inventory lacks lie in a pool of no known capacity type,
 which is priced as on-demand. Capacity is the inventory's nodes over the measured part of each day; where pods held more
-than that (a node since gone), the capacity is what they held: unallocated is never below 0 and the three classes sum to
-the capacity.
+than that (a node since gone), the capacity is what they held. What pods claim is theirs: use outside Kubernetes is
+counted in what they leave of a node, and of its pool. So no class is ever below 0, and the four sum to the capacity.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef
+from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef, node_ref
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.usage import DAY_S
@@ -31,7 +31,7 @@ class Period:
 
     Attributes:
         inventory: the fleet.
-        profiles: usage by workload; a workload without one held nothing that is known.
+        profiles: usage by workload, and by `node_ref` of what no pod held; one without held nothing that is known.
         prices: what a GPU hour costs.
         start_s: first second; of a week Monday 00:00 UTC.
         end_s: first second after it.
@@ -65,17 +65,19 @@ class Held:
     Attributes:
         used: allocated and not idle.
         idle: allocated and idle.
-        unallocated: held by no pod.
+        outside: held by no pod, and at work.
+        unallocated: held by no pod, and not known to work.
     """
 
     used: float
     idle: float
+    outside: float
     unallocated: float
 
     @property
     def capacity(self) -> float:
-        """The three together."""
-        return self.used + self.idle + self.unallocated
+        """The four together."""
+        return self.used + self.idle + self.outside + self.unallocated
 
 
 Accounts = Mapping[tuple[int, Pool], Held]
@@ -93,14 +95,34 @@ def accounts(period: Period) -> Accounts:
     capacity = {
         (day_s, pool): gpus * seconds for day_s, seconds in _days(period) for pool, gpus in _sizes(period).items()
     }
+    outside = _outside(period)
     return {
-        key: Held(
-            used=allocated[key] - idle[key],
-            idle=idle[key],
-            unallocated=max(0.0, capacity.get(key, 0.0) - allocated[key]),
-        )
+        key: _held(allocated[key], idle[key], outside.get(key, 0.0), max(0.0, capacity.get(key, 0.0) - allocated[key]))
         for key in sorted(capacity.keys() | allocated.keys(), key=str)
     }
+
+
+def _held(allocated: float, idle: float, outside: float, free: float) -> Held:
+    return Held(allocated - idle, idle, min(outside, free), max(0.0, free - outside))
+
+
+def _outside(period: Period) -> dict[tuple[int, Pool], float]:
+    """GPU-seconds at work that no pod held, of each day and pool: on each node at most what pods left of it."""
+    claimed: defaultdict[tuple[int, str], float] = defaultdict(float)
+    for workload in period.inventory.workloads:
+        for day in days_of(period, workload.ref):
+            if day.node is not None:
+                claimed[day.start_s, day.node] += day.allocated_gpu_s
+    seconds = dict(_days(period))
+    found: defaultdict[tuple[int, Pool], float] = defaultdict(float)
+    for node in period.inventory.nodes.values():
+        at_work: defaultdict[int, float] = defaultdict(float)
+        for day in days_of(period, node_ref(node)):
+            at_work[day.start_s] += day.active_gpu_s
+        for day_s, active in at_work.items():
+            left = max(0.0, node.gpu_count * seconds.get(day_s, 0) - claimed[day_s, node.name])
+            found[day_s, pool_of_node(node)] += min(active, left)
+    return dict(found)
 
 
 def pool_of(inventory: Inventory, day: DayUse) -> Pool:
@@ -109,12 +131,13 @@ def pool_of(inventory: Inventory, day: DayUse) -> Pool:
     return Pool(day.gpu_type, node.capacity_type if node is not None else None)
 
 
-def _type_of(node: Node) -> str | None:
-    return node.gpu_type.name if node.gpu_type is not None else None
+def pool_of_node(node: Node) -> Pool:
+    """The pool that a node's GPUs are in."""
+    return Pool(node.gpu_type.name if node.gpu_type is not None else None, node.capacity_type)
 
 
 def days_of(period: Period, workload: WorkloadRef) -> Iterator[DayUse]:
-    """What a workload held on each measured day."""
+    """What a workload, or a node without pods, held on each measured day."""
     profile = period.profiles.get(workload)
     start_s, end_s = period.measured
     for day in profile.days if profile is not None else ():
@@ -132,5 +155,5 @@ def _days(period: Period) -> Iterator[tuple[int, int]]:
 def _sizes(period: Period) -> Counter[Pool]:
     sizes: Counter[Pool] = Counter()
     for node in period.inventory.nodes.values():
-        sizes[Pool(_type_of(node), node.capacity_type)] += node.gpu_count
+        sizes[pool_of_node(node)] += node.gpu_count
     return sizes

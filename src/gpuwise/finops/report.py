@@ -17,6 +17,9 @@ SCHEMA = "gpuwise.dev/weekly-report/v1"
 # Below this share of sampled time a reader should not take idle figures for the whole truth.
 _THIN_COVERAGE = 0.9
 
+# A list that is older than this may lack pods that have run since.
+_OLD_INVENTORY_S = 3_600
+
 
 def compile_report(
     period: Period,
@@ -82,7 +85,7 @@ def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
         measured=sum(any(share > 0.0 for share in profile.coverage.values()) for profile in profiles),
         coverage=coverage,
         unpriced=unpriced,
-        notes=tuple(_notes(period, coverage)),
+        notes=tuple(_notes(period, profiles, coverage)),
     )
 
 
@@ -96,12 +99,16 @@ def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
     return covered / allocated if allocated > 0.0 else None
 
 
-def _notes(period: Period, coverage: float | None) -> Iterable[str]:
+def _notes(period: Period, profiles: Iterable[UsageProfile], coverage: float | None) -> Iterable[str]:
     start_s, end_s = period.measured
     if end_s - start_s < period.end_s - period.start_s:
         measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S
         yield f"Only {measured:.1f} of {whole:.0f} days were measured; the sums are of these."
     if coverage is not None and coverage < _THIN_COVERAGE:
         yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
+    if (dropped := sum(profile.dropped_samples for profile in profiles)) > 0:
+        yield f"{dropped:,} impossible values, as exporters send for unknown, were dropped and count as not measured."
+    if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
+        yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
     if any(node.capacity_type is None for node in period.inventory.nodes.values()):
         yield "Nodes that no label calls spot or reserved are priced as on-demand."

@@ -62,6 +62,7 @@ class Node:
         mig: allocatable MIG resources by profile name; empty without MIG.
         capacity_type: how it is paid for, None if no label says.
         region: topology.kubernetes.io/region, None if absent.
+        zone: topology.kubernetes.io/zone, None if absent.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Node:
     mig: Mapping[str, int]
     capacity_type: CapacityType | None
     region: str | None
+    zone: str | None = None
 
 
 def node_ref(node: Node) -> WorkloadRef:
@@ -116,6 +118,7 @@ class Workload:
         created_s: metadata.creationTimestamp.
         managed_by: other controllers that own its scale, as "HorizontalPodAutoscaler/name"; empty when none does.
         disruptions_allowed: the least that a PodDisruptionBudget over its pods allows now; None when none covers it.
+        chain: kind and name of the objects between it and its pods, old ReplicaSets and itself included.
     """
 
     ref: WorkloadRef
@@ -128,6 +131,7 @@ class Workload:
     created_s: int
     managed_by: tuple[str, ...] = ()
     disruptions_allowed: int | None = None
+    chain: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

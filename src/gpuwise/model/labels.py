@@ -31,7 +31,13 @@ CAPACITY_TYPE_LABELS = (
 )
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
 GPU_COUNT_LABEL = "nvidia.com/gpu.count"
+GPU_MEMORY_LABEL = "nvidia.com/gpu.memory"
+"""GPU feature discovery's labels: product, number and MiB of the devices that the node offers."""
+GPU_REPLICAS_LABEL = "nvidia.com/gpu.replicas"
+"""How many shares the device plugin makes of each, time-sliced."""
+
 REGION_LABEL = "topology.kubernetes.io/region"
+ZONE_LABEL = "topology.kubernetes.io/zone"
 
 GPU_RESOURCE = "nvidia.com/gpu"
 MIG_RESOURCE_PREFIX = "nvidia.com/mig-"

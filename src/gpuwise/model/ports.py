@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, Outcome
-from gpuwise.model.inventory import Inventory, Node, Workload
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
@@ -58,11 +58,28 @@ class InventorySource(Protocol):
         ...
 
 
+class Checkpoints(Protocol):
+    """Where hours of usage are kept from one run to the next; what is lost here is only read again."""
+
+    def load(
+        self, workloads: Iterable[WorkloadRef], *, first_day: int, end_day: int
+    ) -> Mapping[WorkloadRef, Sequence[bytes]]:
+        """What was kept of some UTC days (numbered since the epoch), oldest first; nothing for an unknown workload."""
+        ...
+
+    def save(self, workload: WorkloadRef, days: Mapping[int, bytes]) -> None:
+        """Keep checkpoints by day, in place of earlier ones of the same days."""
+        ...
+
+
 class Executor(Protocol):
     """Where pure work runs: in this process, or on Ray."""
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """Apply a picklable function to each item; results come in the items' order, the same on every executor."""
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Apply a picklable function to each item; results come in the items' order, the same on every executor.
+
+        Items are taken up as there is room for them, not all at once.
+        """
         ...
 
 

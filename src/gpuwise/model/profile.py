@@ -149,6 +149,67 @@ class DayUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How use repeats by the hour of the week, UTC; hour 0 begins on Monday at 00:00. Weights decay with age.
+
+    Attributes:
+        observed: weight of the hours of which it is known whether there was use, float64 of shape (168,).
+        used: of these, those with use.
+        rests: of these, those that follow an hour without use.
+        wakes: of the rests, those with use.
+        busy_gpus: mean of whole-GPU equivalents at work in the hours observed, NaN where none was.
+    """
+
+    observed: NDArray[np.float64]
+    used: NDArray[np.float64]
+    rests: NDArray[np.float64]
+    wakes: NDArray[np.float64]
+    busy_gpus: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class NextUse:
+    """When an unused workload is likely to be used again: ends of hours, epoch seconds; None is beyond two weeks.
+
+    Attributes:
+        early_s: it is used before this with probability 0.1.
+        median_s: as likely before as after.
+        late_s: it is used before this with probability 0.9.
+    """
+
+    early_s: int | None
+    median_s: int | None
+    late_s: int | None
+
+
+class Limit(StrEnum):
+    """What keeps a workload from going faster."""
+
+    COMPUTE = "compute-bound"
+    BANDWIDTH = "bandwidth-bound"
+    MEMORY = "memory-capacity-bound"
+    INPUT = "input-starved"
+    COMMUNICATION = "communication-stalled"
+    IDLE = "idle"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Bottleneck:
+    """A workload's limit, with the numbers behind it.
+
+    Attributes:
+        limit: which.
+        confidence: 0 to 1, by which of the activity signals there were and how well they were sampled.
+        means: mean of each signal over the steps at work; a signal that was not sampled then is absent.
+    """
+
+    limit: Limit
+    confidence: float
+    means: Mapping[Signal, float]
+
+
+@dataclass(frozen=True, slots=True)
 class UsageProfile:
     """Everything the recommenders know of a workload's usage.
 
@@ -166,6 +227,10 @@ class UsageProfile:
         days: allocated and idle time by UTC day, node and GPU type, oldest first.
         requests: total requests seen in the window, None if nothing reports them.
         observed_s: seconds from first to last sample.
+        rhythm: use by the hour of the week.
+        next_use: forecast of the next use, None where it was never seen to rest or never seen at all.
+        bottleneck: what limits it.
+        dropped_samples: values that no card can have, over all devices.
     """
 
     workload: WorkloadRef
@@ -181,3 +246,7 @@ class UsageProfile:
     days: tuple[DayUse, ...]
     requests: float | None
     observed_s: int
+    rhythm: Rhythm
+    next_use: NextUse | None
+    bottleneck: Bottleneck
+    dropped_samples: int

@@ -8,7 +8,7 @@ from gpuwise.model.recommendation import Hold, Recommendation
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """GPU time and money of one window, in three classes that sum to the capacity.
+    """GPU time and money of one window, in four classes that sum to the capacity.
 
     A price that is not known leaves its GPU-seconds in the time columns and out of the dollars; `unpriced_gpu_s` says
     how many.
@@ -17,18 +17,21 @@ class Bill:
         capacity_gpu_s: whole GPUs times seconds.
         used_gpu_s: allocated and not idle, or not known to be idle.
         idle_gpu_s: allocated, and idle by every signal.
-        unallocated_gpu_s: held by no pod.
-        capacity_usd, used_usd, idle_usd, unallocated_usd: the same in dollars.
+        outside_gpu_s: held by no pod and positively at work all the same: used outside Kubernetes.
+        unallocated_gpu_s: held by no pod, and not known to work.
+        capacity_usd, used_usd, idle_usd, outside_usd, unallocated_usd: the same in dollars.
         unpriced_gpu_s: GPU-seconds for which no price is known.
     """
 
     capacity_gpu_s: float
     used_gpu_s: float
     idle_gpu_s: float
+    outside_gpu_s: float
     unallocated_gpu_s: float
     capacity_usd: float
     used_usd: float
     idle_usd: float
+    outside_usd: float
     unallocated_usd: float
     unpriced_gpu_s: float
 
@@ -88,6 +91,7 @@ class FleetDay:
     start_s: int
     used_gpu_h: float
     idle_gpu_h: float
+    outside_gpu_h: float
     unallocated_gpu_h: float
 
 

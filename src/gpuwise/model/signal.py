@@ -15,6 +15,7 @@ class Sensor(StrEnum):
     POWER = "power"
     MEMORY = "memory"
     APPLICATION = "application"
+    KERNEL = "kernel"
 
 
 class Signal(StrEnum):
@@ -27,6 +28,7 @@ class Signal(StrEnum):
     MEMORY_USED = "memory_used_bytes"
     POWER = "power_watts"
     REQUESTS = "requests_per_second"
+    KERNEL_ACTIVITY = "kernel_activity_ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +57,6 @@ SIGNALS: dict[Signal, SignalSpec] = {
     Signal.MEMORY_USED: SignalSpec("bytes", float(2**40), Sensor.MEMORY),
     Signal.POWER: SignalSpec("watts", 1e4, Sensor.POWER),
     Signal.REQUESTS: SignalSpec("requests per second", 1e9, Sensor.APPLICATION),
+    # 1.0 in a step in which a kernel was launched, by what intercepts the launches (HAMi), else 0.0.
+    Signal.KERNEL_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.KERNEL),
 }

@@ -108,6 +108,7 @@ class DeviceSeries:
         gpu_type: canonical name of the card, None if unknown.
         node: where the card is, None if unknown; what it costs depends on how that node is paid for.
         samples: by signal, float64 or float32 of shape (window.steps,).
+        dropped_samples: steps whose value was dropped because no card can have it, or its unit cannot be told.
     """
 
     pod: str
@@ -116,6 +117,7 @@ class DeviceSeries:
     gpu_type: str | None
     node: str | None
     samples: Mapping[Signal, Samples]
+    dropped_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,16 +28,24 @@ def split_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
     return _svg("split", "0 0 100 10", shapes, title)
 
 
+def day_total(one: FleetDay) -> float:
+    """GPU-hours of a day, all classes."""
+    return one.used_gpu_h + one.idle_gpu_h + one.outside_gpu_h + one.unallocated_gpu_h
+
+
 def day_columns(days: Sequence[FleetDay], title: str) -> Markup:
-    """One stacked column a day: used at the foot, then idle, then unallocated."""
-    top = max((one.used_gpu_h + one.idle_gpu_h + one.unallocated_gpu_h for one in days), default=0.0)
+    """One stacked column a day: used at the foot, then idle, used outside Kubernetes, and unallocated."""
+    top = max(map(day_total, days), default=0.0)
     shapes = [Markup('<line class="grid" x1="0" x2="100" y1="{0}" y2="{0}"/>').format(y) for y in (0.25, 50, 99.75)]
     for index, one in enumerate(days):
         left, width = (index + _GAP / 2) * 100 / len(days), (1 - _GAP) * 100 / len(days)
         height = 0.0
         for name, hours in (
-            ("used", one.used_gpu_h), ("idle", one.idle_gpu_h), ("unallocated", one.unallocated_gpu_h)
-        ):  # fmt: skip
+            ("used", one.used_gpu_h),
+            ("idle", one.idle_gpu_h),
+            ("outside", one.outside_gpu_h),
+            ("unallocated", one.unallocated_gpu_h),
+        ):
             size = 100 * hours / top if top > 0 else 0.0
             height += size
             if size > 0:

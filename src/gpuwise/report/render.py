@@ -90,7 +90,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "report": report,
         "bill": report.bill,
         "headline": wording.headline(report),
-        "tallest": max((day.used_gpu_h + day.idle_gpu_h + day.unallocated_gpu_h for day in report.days), default=0.0),
+        "tallest": max(map(charts.day_total, report.days), default=0.0),
         "top": report.recommendations[:_TOP_ACTIONS],
         "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
         "blocked": wording.blocked(report.holds),

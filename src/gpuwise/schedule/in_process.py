@@ -1,6 +1,6 @@
 """The executor of small fleets: this process."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -10,6 +10,6 @@ Result = TypeVar("Result")
 class InProcess:
     """The `Executor` port, one item after another."""
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See the port."""
         return (function(item) for item in items)

@@ -3,7 +3,8 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -19,6 +20,8 @@ Result = TypeVar("Result")
 
 # A worker that dies takes nothing with it: tasks are pure, so they are simply run again.
 _RETRIES = 3
+# Enough that a worker never waits for its next task while the oldest one is still running.
+_QUEUED_PER_CPU = 4
 _REACH_S = 5.0
 ENACTOR_NAME = "gpuwise-enactor"
 
@@ -60,11 +63,18 @@ class RayExecutor:
     ) -> None:
         ray.shutdown()
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See the port; what `function` closes over travels once, through shared memory."""
         shared = ray.put(function)
         task = ray.remote(max_retries=_RETRIES)(_call)
-        return (_result(reference) for reference in [task.remote(shared, item) for item in items])
+        most = max(2, int(_QUEUED_PER_CPU * ray.cluster_resources().get("CPU", 1)))
+        running: deque[Any] = deque()
+        for item in items:
+            running.append(task.remote(shared, item))
+            if len(running) >= most:
+                yield _result(running.popleft())
+        while running:
+            yield _result(running.popleft())
 
 
 def _reach(address: str) -> None:

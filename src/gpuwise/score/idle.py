@@ -4,178 +4,295 @@ A device-step is idle when every signal that this device ever reported was sampl
 So adding activity, or removing samples, only ever makes fewer steps idle (I3); a step with a hole is not idle (I1).
 """
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.gpu import named
+from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows
 from gpuwise.model.profile import IdleEvidence, IdleInterval, SignalVerdict, Verdict
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, UsageSeries
 from gpuwise.score.settings import ScoreSettings
 
 Mask = NDArray[np.bool_]
 
-ACTIVITY = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
+ACTIVITY = (
+    Signal.SM_ACTIVITY,
+    Signal.TENSOR_ACTIVITY,
+    Signal.DRAM_ACTIVITY,
+    Signal.GPU_UTIL,
+    Signal.KERNEL_ACTIVITY,
+)
 # Memory held is no sign of use: endpoints keep their weights and KV cache loaded for weeks.
-VOTERS = (*ACTIVITY, Signal.POWER)
+VOTER_BITS: dict[Signal, int] = {
+    Signal.SM_ACTIVITY: 1,
+    Signal.TENSOR_ACTIVITY: 2,
+    Signal.DRAM_ACTIVITY: 4,
+    Signal.GPU_UTIL: 8,
+    Signal.POWER: 16,
+    Signal.KERNEL_ACTIVITY: 32,
+}
+"""Who has a say on idleness; checkpoints keep these bits, so a number is never given anew."""
+
+_ACTIVITY_BITS = sum(VOTER_BITS[signal] for signal in ACTIVITY)
+# Any request at all is use; the least positive float states "more than none" as a threshold.
+_ANY_REQUEST = float(np.nextafter(0.0, 1.0))
 
 
-def threshold(signal: Signal, device: DeviceSeries, settings: ScoreSettings) -> float | None:
-    """The value at which a signal vetoes idleness on this device, None where the card's power is not known."""
+def threshold(signal: Signal, gpu_type: str | None, settings: ScoreSettings) -> float | None:
+    """The value at which a signal vetoes idleness on such a card, None where the card's power is not known."""
     if signal is not Signal.POWER:
         return settings.activity_idle_below
-    gpu = named(device.gpu_type) if device.gpu_type else None
+    gpu = named(gpu_type) if gpu_type else None
     return gpu.idle_ratio * gpu.board_watts if gpu else None
 
 
-def idle_steps(device: DeviceSeries, steps: int, settings: ScoreSettings) -> Mask:
-    """Steps in which the device was idle by every signal it ever reported.
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Maximal runs of a mask, as half-open spans of steps.
+
+    Attributes:
+        starts: first step of each, ascending, shape (runs,).
+        ends: first step after each, shape (runs,).
+    """
+
+    starts: NDArray[np.intp]
+    ends: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, mask: Mask, *, at_least: int) -> "Runs":
+        """The runs of True that are at least so many steps long."""
+        edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+        first = [0] if mask[:1].any() else []
+        last = [mask.shape[0]] if mask[-1:].any() else []
+        bounds = np.concatenate((first, edges, last)).astype(np.intp)
+        starts, ends = bounds[::2], bounds[1::2]
+        long = ends - starts >= at_least
+        return cls(starts[long], ends[long])
+
+    @property
+    def steps(self) -> int:
+        """Steps in all of them."""
+        return int((self.ends - self.starts).sum())
+
+    def within(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Steps that lie between each bound and the next, shape (bounds - 1,)."""
+        lengths = self.ends - self.starts
+        index = np.searchsorted(self.starts, bounds)
+        started = np.concatenate(([0], np.cumsum(lengths)))[index]
+        # The run that a bound lies in has not ended there yet.
+        last_end = np.concatenate(([bounds.min(initial=0)], self.ends))[index]
+        between: NDArray[np.int64] = np.diff(started - np.maximum(0, last_end - bounds))
+        return between
+
+
+@dataclass(frozen=True, slots=True)
+class HeldDevice:
+    """A device while it was allocated: from its first sample to its last, holes between them included.
+
+    Attributes:
+        holding: which.
+        rows: its hours.
+        start: first step held, on the workload's steps.
+        end: first step after it.
+        idle: steps that were idle by every signal the device ever reported, shape (steps,).
+        voters: bits of these signals.
+        active: steps of each row at which an activity signal showed work, shape (hours,).
+        seen: samples by signal, shape (signals,).
+    """
+
+    holding: Holding
+    rows: HourRows
+    start: int
+    end: int
+    idle: Mask
+    voters: int
+    active: NDArray[np.int64]
+    seen: NDArray[np.int64]
+
+    @property
+    def reports_activity(self) -> bool:
+        """Whether any activity signal was ever sampled."""
+        return bool(self.voters & _ACTIVITY_BITS)
+
+    @property
+    def not_idle(self) -> Mask:
+        """Of the held steps, those that were not idle, shape (end - start,)."""
+        busy: Mask = ~self.idle[self.start : self.end]
+        return busy
+
+
+def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int, per_hour: int) -> HeldDevice:
+    """Lay a device's rows out on the steps of its workload.
 
     Args:
-        device: its samples.
+        holding: which device.
+        rows: its hours; at least one sample is in the first and in the last.
+        first_hour: hour of step 0.
         steps: length of the grid.
-        settings: thresholds.
-
-    Returns:
-        bool, shape (steps,); all False when no activity signal was ever sampled.
+        per_hour: steps in an hour.
     """
-    voters = [(device.samples[s], threshold(s, device, settings)) for s in VOTERS if s in device.samples]
-    heard = [(column, limit) for column, limit in voters if limit is not None and not np.isnan(column).all()]
-    if not any(s in device.samples and not np.isnan(device.samples[s]).all() for s in ACTIVITY):
-        return np.zeros(steps, dtype=bool)
-    idle = np.ones(steps, dtype=bool)
-    for column, limit in heard:
-        idle &= column < limit  # NaN is not below anything
-    return idle
-
-
-def active_steps(device: DeviceSeries, steps: int, settings: ScoreSettings) -> Mask:
-    """Steps in which an activity signal positively shows the device at work.
-
-    Returns:
-        bool, shape (steps,).
-    """
-    active = np.zeros(steps, dtype=bool)
-    for signal in ACTIVITY:
-        if signal in device.samples:
-            active |= device.samples[signal] >= settings.activity_idle_below
-    return active
-
-
-def runs(mask: Mask, *, at_least: int) -> list[tuple[int, int]]:
-    """Maximal runs of True of a least length, as half-open index pairs.
-
-    Args:
-        mask: bool, shape (n,).
-        at_least: least length in steps.
-    """
-    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= at_least]
-
-
-def keep_long(mask: Mask, *, at_least: int) -> Mask:
-    """The mask with its runs shorter than `at_least` steps cleared."""
-    kept = np.zeros_like(mask)
-    for start, end in runs(mask, at_least=at_least):
-        kept[start:end] = True
-    return kept
-
-
-def evidence(series: UsageSeries, idle: Sequence[Mask], held: Sequence[Mask], settings: ScoreSettings) -> IdleEvidence:
-    """Weigh the idle steps of a workload's devices into intervals and verdicts.
-
-    Args:
-        series: the usage.
-        idle: per device, its idle steps.
-        held: per device, the steps in which it was allocated.
-        settings: thresholds.
-    """
-    window = series.window
-    least = max(1, -(-settings.min_idle_s // window.step_s))
-    intervals = _intervals(series, idle, held, least)
-    since_s = intervals[-1].start_s if intervals and intervals[-1].end_s == window.end_s else None
-    start = 0 if since_s is None else (since_s - window.start_s) // window.step_s
-    verdicts = _verdicts(series, held, start, settings)
-    agreeing = {SIGNALS[v.signal].sensor for v in verdicts if v.verdict is Verdict.IDLE}
-    idle_gpu_s = sum(
-        float(keep_long(mask, at_least=least).sum()) * window.step_s * device.gpu_fraction
-        for device, mask in zip(series.devices, idle, strict=True)
+    table = rows.rows
+    voters = int(np.bitwise_or.reduce(table["voters"]))
+    # An hour in which a signal that this device reports elsewhere is missing altogether is a hole, not idle.
+    whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)
+    at = (rows.first_hour - first_hour) * per_hour
+    idle = np.zeros(steps, dtype=bool)
+    idle[at : at + table.shape[0] * per_hour] = unpacked(table["idle"] * whole[:, None], per_hour)
+    first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
+    end = at + (table.shape[0] - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
+    return HeldDevice(
+        holding=holding,
+        rows=rows,
+        start=at + int(np.argmax(first)),
+        end=end,
+        idle=idle,
+        voters=voters,
+        active=_counted(table["active"]),
+        seen=table["seen"].sum(axis=0, dtype=np.int64),
     )
-    return IdleEvidence(intervals, idle_gpu_s, since_s, verdicts, len(agreeing) if since_s is not None else 0)
 
 
-def _intervals(series: UsageSeries, idle: Sequence[Mask], held: Sequence[Mask], least: int) -> tuple[IdleInterval, ...]:
-    if not series.devices:
-        return ()
-    window = series.window
-    together: Mask = np.any(held, axis=0)
-    for device_idle, device_held in zip(idle, held, strict=True):
-        together &= device_idle | ~device_held
-    if series.requests_per_second is not None:
-        together &= series.requests_per_second == 0.0  # NaN is not 0
+def _counted(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many bits of each row are set, shape (rows,)."""
+    whole = np.ascontiguousarray(bits)
+    if bits.shape[1] in (1, 2, 4, 8):  # a row is one number: at 60 s and at 300 s it is
+        whole = whole.view(f"u{bits.shape[1]}")
+    counted: NDArray[np.int64] = np.bitwise_count(whole).sum(axis=1, dtype=np.int64)
+    return counted
+
+
+def unpacked(bits: NDArray[np.uint8], per_hour: int) -> Mask:
+    """Bits of hours as a mask over steps."""
+    # Rows of whole bytes are unpacked as one: unpackbits along an axis is slower by far.
+    steps: Mask = np.unpackbits(bits.ravel()).view(bool).reshape(bits.shape[0], -1)[:, :per_hour].ravel()
+    return steps
+
+
+def together_idle(devices: Sequence[HeldDevice], silent: Mask | None, steps: int) -> Mask:
+    """Steps at which some device was held, every held one was idle, and no request came.
+
+    Args:
+        devices: of one workload.
+        silent: steps known to have had no request, None where nothing reports requests.
+        steps: length of the grid.
+    """
+    held, busy = np.zeros(steps, dtype=bool), np.zeros(steps, dtype=bool)
+    for device in devices:
+        held[device.start : device.end] = True
+        busy[device.start : device.end] |= device.not_idle
+    quiet: Mask = held & ~busy
+    return quiet if silent is None else quiet & silent
+
+
+def intervals(quiet: Runs, devices: Sequence[HeldDevice], *, base_s: int, step_s: int) -> tuple[IdleInterval, ...]:
+    """Idle runs as spans of time, with the GPUs held through them.
+
+    Args:
+        quiet: runs of `together_idle`.
+        devices: of the workload.
+        base_s: time of step 0, epoch seconds.
+        step_s: length of a step.
+    """
+    gpus = np.zeros(quiet.starts.shape[0])
+    for device in devices:
+        overlap = np.minimum(quiet.ends, device.end) - np.maximum(quiet.starts, device.start)
+        gpus += device.holding.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
     return tuple(
-        IdleInterval(
-            window.start_s + start * window.step_s,
-            window.start_s + end * window.step_s,
-            _gpus(series.devices, held, start, end),
-        )
-        for start, end in runs(together, at_least=least)
+        IdleInterval(base_s + int(start) * step_s, base_s + int(end) * step_s, float(held))
+        for start, end, held in zip(quiet.starts, quiet.ends, gpus, strict=True)
     )
 
 
-def _gpus(devices: Sequence[DeviceSeries], held: Sequence[Mask], start: int, end: int) -> float:
-    """Whole-GPU equivalents held, averaged over the steps."""
-    shares = (d.gpu_fraction * float(h[start:end].mean()) for d, h in zip(devices, held, strict=True))
-    return sum(shares)
+@dataclass(frozen=True, slots=True)
+class LookBack:
+    """The whole hours that verdicts are over.
+
+    Attributes:
+        first_hour: of them.
+        end_hour: first hour after them.
+        step_0_hour: hour of the grid's step 0.
+        last_step: first step after the window.
+        per_hour: steps in an hour.
+    """
+
+    first_hour: int
+    end_hour: int
+    step_0_hour: int
+    last_step: int
+    per_hour: int
+
+    @property
+    def start_step(self) -> int:
+        """First step of them."""
+        return (self.first_hour - self.step_0_hour) * self.per_hour
+
+    def of(self, rows: HourRows) -> NDArray[np.void]:
+        """The rows that lie in them."""
+        return rows.rows[max(0, self.first_hour - rows.first_hour) : max(0, self.end_hour - rows.first_hour)]
 
 
-def _verdicts(
-    series: UsageSeries, held: Sequence[Mask], start: int, settings: ScoreSettings
-) -> tuple[SignalVerdict, ...]:
-    by_signal = (_device_verdict(series, held, signal, start, settings) for signal in VOTERS)
-    return tuple(v for v in chain(by_signal, [_request_verdict(series, start, settings)]) if v is not None)
+def evidence(
+    found: tuple[IdleInterval, ...],
+    idle_gpu_s: float,
+    verdicts: tuple[SignalVerdict, ...],
+    *,
+    window_end_s: int,
+) -> IdleEvidence:
+    """Put intervals and verdicts together; sensors agree about the interval that reaches the window's end only."""
+    since_s = found[-1].start_s if found and found[-1].end_s == window_end_s else None
+    agreeing = {SIGNALS[v.signal].sensor for v in verdicts if v.verdict is Verdict.IDLE}
+    return IdleEvidence(found, idle_gpu_s, since_s, verdicts, len(agreeing) if since_s is not None else 0)
+
+
+def verdicts_of(
+    devices: Sequence[HeldDevice], requests: HourRows | None, back: LookBack, settings: ScoreSettings
+) -> Iterator[SignalVerdict]:
+    """Every signal's word over the look-back.
+
+    Args:
+        devices: of the workload.
+        requests: its rows of requests, None where nothing reports them.
+        back: the hours.
+        settings: thresholds.
+    """
+    for signal in VOTER_BITS:
+        verdict = _device_verdict(devices, signal, back, settings)
+        if verdict is not None:
+            yield verdict
+    if requests is not None:
+        rows = back.of(requests)
+        expected = max(1, back.last_step - back.start_step)
+        highest = float(np.fmax.reduce(rows["peak"], initial=np.nan))
+        yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows["seen"].sum()) / expected, settings)
 
 
 def _device_verdict(
-    series: UsageSeries, held: Sequence[Mask], signal: Signal, start: int, settings: ScoreSettings
+    devices: Sequence[HeldDevice], signal: Signal, back: LookBack, settings: ScoreSettings
 ) -> SignalVerdict | None:
-    """One signal over all devices: the device nearest to its threshold speaks."""
-    rows = []
-    for device, mask in zip(series.devices, held, strict=True):
-        limit = threshold(signal, device, settings)
-        expected = mask[start:].sum()
-        if limit is None or expected == 0:
+    """One signal over all devices: the one nearest to its threshold speaks, the one least sampled says how surely."""
+    column = DEVICE_SIGNALS.index(signal)
+    highest, nearest, limit, coverage = np.nan, -np.inf, 0.0, 1.0
+    for device in devices:
+        own_limit = threshold(signal, device.holding.gpu_type, settings)
+        expected = device.end - max(device.start, back.start_step)
+        if own_limit is None or expected <= 0:
             continue
-        column = device.samples.get(signal)
-        values = column[start:][~np.isnan(column[start:])] if column is not None else np.empty(0)
-        rows.append((float(values.max()) if values.size else None, limit, values.size / float(expected)))
-    if not any(highest is not None for highest, _, _ in rows):
-        return None
-    coverage = min(1.0, *(share for _, _, share in rows))
-    highest, limit = max(((h, at) for h, at, _ in rows if h is not None), key=lambda row: row[0] / row[1])
-    return _verdict(signal, highest, limit, coverage, settings)
+        rows = back.of(device.rows)
+        coverage = min(coverage, int(rows["seen"][:, column].sum()) / expected)
+        peak = float(np.fmax.reduce(rows["peak"][:, column], initial=np.nan))
+        if peak / own_limit > nearest:
+            highest, nearest, limit = peak, peak / own_limit, own_limit
+    return None if np.isnan(highest) else _verdict(signal, highest, limit, coverage, settings)
 
 
-def _request_verdict(series: UsageSeries, start: int, settings: ScoreSettings) -> SignalVerdict | None:
-    if series.requests_per_second is None:
-        return None
-    values = series.requests_per_second[start:]
-    known = values[~np.isnan(values)]
-    highest = float(known.max()) if known.size else None
-    # Any request at all is use; the least positive float states "more than none" as a threshold.
-    return _verdict(Signal.REQUESTS, highest, float(np.nextafter(0.0, 1.0)), known.size / max(1, values.size), settings)
-
-
-def _verdict(
-    signal: Signal, highest: float | None, limit: float, coverage: float, settings: ScoreSettings
-) -> SignalVerdict:
-    if highest is not None and highest >= limit:
+def _verdict(signal: Signal, highest: float, limit: float, coverage: float, settings: ScoreSettings) -> SignalVerdict:
+    if highest >= limit:
         verdict = Verdict.BUSY
-    elif highest is None or coverage < settings.full_coverage:
+    elif np.isnan(highest) or coverage < settings.full_coverage:
         verdict = Verdict.UNKNOWN
     else:
         verdict = Verdict.IDLE
-    return SignalVerdict(signal, highest, limit, coverage, verdict)
+    return SignalVerdict(signal, None if np.isnan(highest) else highest, limit, coverage, verdict)

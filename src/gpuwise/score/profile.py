@@ -1,16 +1,31 @@
-"""One UsageSeries in, one UsageProfile out."""
+"""One UsageSeries in, one UsageProfile out; or the hours that were kept of it, with the same result."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpuwise.model.profile import DayUse, Distribution, UsageProfile
+from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HOUR_S, UsageHours
+from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries, Window
+from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
-from gpuwise.score.idle import ACTIVITY, Mask, active_steps, evidence, idle_steps, keep_long
+from gpuwise.score.bottleneck import bottleneck
+from gpuwise.score.hours import hours_of
+from gpuwise.score.idle import (
+    HeldDevice,
+    LookBack,
+    Mask,
+    Runs,
+    evidence,
+    held_device,
+    intervals,
+    together_idle,
+    unpacked,
+    verdicts_of,
+)
+from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
 
 
@@ -20,126 +35,189 @@ def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
     Args:
         series: its usage; may have no devices.
         settings: thresholds and half-life.
+
+    Raises:
+        ValueError: the window's step does not divide an hour.
     """
-    held = [held_steps(device, series.window.steps) for device in series.devices]
-    idle = [idle_steps(device, series.window.steps, settings) for device in series.devices]
+    return judge(hours_of(series, settings), series.window, settings)
+
+
+def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
+    """Score what was kept of one workload.
+
+    Args:
+        hours: of the window and nothing beyond it.
+        window: what they speak of.
+        settings: thresholds and half-life, the same that the hours were counted with.
+    """
+    sheet = _Sheet.of(hours, window, settings)
+    devices = sheet.devices
+    days = sheet.days()
+    quiet = Runs.of(together_idle(devices, sheet.silent, sheet.steps), at_least=sheet.least)
+    spans = intervals(quiet, devices, base_s=sheet.base_s, step_s=window.step_s)
+    back = sheet.look_back(spans[-1].start_s if spans and spans[-1].end_s == window.end_s else None)
+    verdicts = tuple(verdicts_of(devices, hours.requests, back, settings))
+    by_type = _by_type(days)
+    beat = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
     return UsageProfile(
-        workload=series.workload,
-        window=series.window,
-        allocated_gpu_s=sum(_by_type(series, held).values()),
-        allocated_gpu_s_by_type=_by_type(series, held),
-        coverage=_coverage(series.devices, held),
-        distributions=_distributions(series, settings),
-        daily_peaks=_daily_peaks(series),
-        devices=sum(1 for mask in held if mask[-1]),
-        busy_devices=_busy_devices(series.devices, held, idle),
-        idle=evidence(series, idle, held, settings),
-        days=_days(series, held, idle, settings),
-        requests=_requests(series),
-        observed_s=_observed_steps(held) * series.window.step_s,
+        workload=hours.workload,
+        window=window,
+        allocated_gpu_s=sum(by_type.values()),
+        allocated_gpu_s_by_type=by_type,
+        coverage=_coverage(devices),
+        distributions={
+            signal: histogram.decayed(histogram.LAYOUTS[signal], hours.counts[signal], settings.half_life_s)
+            for signal in histogram.LAYOUTS
+            if signal in hours.counts
+        },
+        daily_peaks=_daily_peaks(devices, hours),
+        devices=sum(device.end == sheet.last_step for device in devices),
+        busy_devices=_busy_devices(devices, sheet.steps),
+        idle=evidence(spans, sum(day.idle_gpu_s for day in days), verdicts, window_end_s=window.end_s),
+        days=days,
+        requests=_requests(hours),
+        observed_s=_observed_steps(devices) * window.step_s,
+        rhythm=beat,
+        next_use=next_use(beat, window.end_s),
+        bottleneck=bottleneck(devices, settings),
+        dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
     )
 
 
-def held_steps(device: DeviceSeries, steps: int) -> Mask:
-    """Steps in which the device was allocated: from its first sample to its last, holes between them included.
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """A workload's hours, laid out on steps.
 
-    Args:
-        device: its samples.
-        steps: length of the grid.
-
-    Returns:
-        bool, shape (steps,).
+    Attributes:
+        window: what they speak of.
+        base_s: time of step 0, on the hour.
+        steps: of all hours the window touches.
+        last_step: first step after the window.
+        least: steps that an idle run must last.
+        per_hour: steps in an hour.
+        devices: in one order, whoever counted them, so that sums are the same to the last bit.
+        silent: steps known to have had no request, None where nothing reports requests.
     """
-    sampled = np.zeros(steps, dtype=bool)
-    for column in device.samples.values():
-        sampled |= ~np.isnan(column)
-    held = np.zeros(steps, dtype=bool)
-    seen = np.flatnonzero(sampled)
-    if seen.size:
-        held[seen[0] : seen[-1] + 1] = True
-    return held
+
+    window: Window
+    base_s: int
+    steps: int
+    last_step: int
+    least: int
+    per_hour: int
+    devices: tuple[HeldDevice, ...]
+    silent: Mask | None
+
+    @classmethod
+    def of(cls, hours: UsageHours, window: Window, settings: ScoreSettings) -> "_Sheet":
+        per_hour, first_hour = hours.per_hour, window.start_s // HOUR_S
+        steps = (-(-window.end_s // HOUR_S) - first_hour) * per_hour
+        ordered = sorted(hours.devices.items(), key=lambda item: tuple(map(str, item[0])))
+        silent = None
+        if hours.requests is not None:
+            silent = np.zeros(steps, dtype=bool)
+            at = (hours.requests.first_hour - first_hour) * per_hour
+            bits = unpacked(hours.requests.rows["silent"], per_hour)
+            silent[at : at + bits.shape[0]] = bits
+        return cls(
+            window=window,
+            base_s=first_hour * HOUR_S,
+            steps=steps,
+            last_step=(window.end_s - first_hour * HOUR_S) // window.step_s,
+            least=max(1, -(-settings.min_idle_s // window.step_s)),
+            per_hour=per_hour,
+            devices=tuple(
+                held_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
+                for holding, rows in ordered
+            ),
+            silent=silent,
+        )
+
+    def look_back(self, since_s: int | None) -> LookBack:
+        """The whole hours since an instant; the whole window where the workload is not idle now."""
+        first_hour = self.base_s // HOUR_S if since_s is None else -(-since_s // HOUR_S)
+        end_hour = -(-self.window.end_s // HOUR_S)
+        return LookBack(first_hour, end_hour, self.base_s // HOUR_S, self.last_step, self.per_hour)
+
+    def idle_share_by_hour(self, quiet: Runs) -> NDArray[np.float64]:
+        """Share of each hour's steps that lie in idle runs, shape (hours,)."""
+        return quiet.within(np.arange(0, self.steps + 1, self.per_hour)) / self.per_hour
+
+    def days(self) -> tuple[DayUse, ...]:
+        """What was held, idle and at work by day, node and card."""
+        first_day = self.base_s // DAY_S
+        midnights = np.arange(first_day, (self.window.end_s - 1) // DAY_S + 2) * DAY_S
+        bounds = (midnights - self.base_s) // self.window.step_s
+        table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
+        for device in self.devices:
+            held = np.diff(np.clip(bounds, device.start, device.end))
+            idle = Runs.of(device.idle, at_least=self.least).within(bounds)
+            active = self._active_by_day(device, bounds.shape[0] - 1)
+            share = np.stack([held, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
+            place = (device.holding.node, device.holding.gpu_type)
+            table[place] = table[place] + share if place in table else share
+        return tuple(
+            DayUse(int(midnight), *place, *map(float, gpu_s[:, index]))
+            for index, midnight in enumerate(midnights[:-1])
+            for place, gpu_s in sorted(table.items(), key=lambda item: str(item[0]))
+            if gpu_s[0, index] > 0.0
+        )
+
+    def _active_by_day(self, device: HeldDevice, days: int) -> NDArray[np.float64]:
+        hours = np.arange(device.rows.first_hour, device.rows.end_hour)
+        return np.bincount(hours // DAY_H - self.base_s // DAY_S, weights=device.active, minlength=days).astype(
+            np.float64
+        )
 
 
-def _by_type(series: UsageSeries, held: Sequence[Mask]) -> dict[str, float]:
-    totals: dict[str, float] = defaultdict(float)
-    for device, mask in zip(series.devices, held, strict=True):
-        totals[device.gpu_type or "unknown"] += float(mask.sum()) * series.window.step_s * device.gpu_fraction
-    return dict(totals)
+def _by_type(days: Sequence[DayUse]) -> Mapping[str, float]:
+    totals: dict[str, float] = {}
+    for day in days:
+        name = day.gpu_type or "unknown"
+        totals[name] = totals.get(name, 0.0) + day.allocated_gpu_s
+    return totals
 
 
-def _coverage(devices: Sequence[DeviceSeries], held: Sequence[Mask]) -> dict[Signal, float]:
+def _coverage(devices: Sequence[HeldDevice]) -> dict[Signal, float]:
     """Sampled share of the held device-steps, for each signal that any of the devices ever reported."""
-    expected = float(sum(mask.sum() for mask in held))
-    seen: dict[Signal, float] = defaultdict(float)
+    expected = sum(device.end - device.start for device in devices)
+    seen = np.zeros(len(DEVICE_SIGNALS), dtype=np.int64)
     for device in devices:
-        for signal, column in device.samples.items():
-            seen[signal] += float(np.count_nonzero(~np.isnan(column)))
-    return {signal: count / expected for signal, count in seen.items() if count}
+        seen += device.seen
+    return {signal: int(n) / expected for signal, n in zip(DEVICE_SIGNALS, seen, strict=True) if n}
 
 
-def _distributions(series: UsageSeries, settings: ScoreSettings) -> dict[Signal, Distribution]:
-    weights = histogram.decay(series.window, settings.half_life_s)
-    columns = {s: [d.samples[s] for d in series.devices if s in d.samples] for s in histogram.LAYOUTS}
-    return {s: histogram.distribution(histogram.LAYOUTS[s], found, weights) for s, found in columns.items() if found}
+def _daily_peaks(devices: Sequence[HeldDevice], hours: UsageHours) -> tuple[float, ...]:
+    memory = DEVICE_SIGNALS.index(Signal.MEMORY_USED)
+    first_day = hours.first_hour // DAY_H
+    peaks = np.full((hours.end_hour - 1) // DAY_H - first_day + 1, np.nan)
+    for device in devices:
+        day = device.rows.first_hour // DAY_H - first_day
+        midnights = np.arange(-device.rows.first_hour % DAY_H, device.rows.rows.shape[0], DAY_H)
+        starts = midnights if midnights[:1].tolist() == [0] else np.concatenate(([0], midnights))
+        by_day = np.fmax.reduceat(device.rows.rows["peak"][:, memory], starts)
+        np.fmax(peaks[day : day + by_day.shape[0]], by_day, out=peaks[day : day + by_day.shape[0]])
+    return tuple(float(peak) for peak in peaks if not np.isnan(peak))
 
 
-def day_starts(window: Window) -> list[tuple[int, slice]]:
-    """The UTC days a window touches, each with its slice of the grid."""
-    first, last = window.start_s // DAY_S, (window.end_s - 1) // DAY_S
-    bounds = [max(0, -((window.start_s - day * DAY_S) // window.step_s)) for day in range(first, last + 2)]
-    return [
-        ((first + i) * DAY_S, slice(start, min(end, window.steps))) for i, (start, end) in enumerate(pairwise(bounds))
-    ]
-
-
-def _daily_peaks(series: UsageSeries) -> tuple[float, ...]:
-    columns = [d.samples[Signal.MEMORY_USED] for d in series.devices if Signal.MEMORY_USED in d.samples]
-    if not columns:
-        return ()
-    highest = np.fmax.reduce(columns)  # the larger of two, NaN only where both are
-    days = (highest[span][~np.isnan(highest[span])] for _, span in day_starts(series.window))
-    return tuple(float(day.max()) for day in days if day.size)
-
-
-def _busy_devices(devices: Sequence[DeviceSeries], held: Sequence[Mask], idle: Sequence[Mask]) -> int | None:
+def _busy_devices(devices: Sequence[HeldDevice], steps: int) -> int | None:
     """The most devices of one pod that were not idle in one step; a step with a hole counts as busy."""
-    if not any(signal in device.samples for device in devices for signal in ACTIVITY):
+    if not any(device.reports_activity for device in devices):
         return None
-    busy: dict[str, np.ndarray[tuple[int], np.dtype[np.int64]]] = {}
-    for device, mask, quiet in zip(devices, held, idle, strict=True):
-        busy[device.pod] = busy.get(device.pod, np.zeros(mask.shape[0], dtype=np.int64)) + (mask & ~quiet)
+    busy: dict[str, NDArray[np.int32]] = {}
+    for device in devices:
+        count = busy.setdefault(device.holding.pod, np.zeros(steps, dtype=np.int32))
+        count[device.start : device.end] += device.not_idle
     return max(int(count.max()) for count in busy.values())
 
 
-def _days(
-    series: UsageSeries, held: Sequence[Mask], idle: Sequence[Mask], settings: ScoreSettings
-) -> tuple[DayUse, ...]:
-    window = series.window
-    least = max(1, -(-settings.min_idle_s // window.step_s))
-    waste = [keep_long(mask, at_least=least) for mask in idle]
-    active = [active_steps(device, window.steps, settings) for device in series.devices]
-
-    places = sorted({(d.node, d.gpu_type) for d in series.devices}, key=str)
-    members = {place: [i for i, d in enumerate(series.devices) if (d.node, d.gpu_type) == place] for place in places}
-
-    def gpu_s(masks: Sequence[Mask], place: tuple[str | None, str | None], span: slice) -> float:
-        shares = (float(masks[i][span].sum()) * series.devices[i].gpu_fraction for i in members[place])
-        return sum(shares) * window.step_s
-
-    rows = (
-        DayUse(start_s, *place, gpu_s(held, place, span), gpu_s(waste, place, span), gpu_s(active, place, span))
-        for start_s, span in day_starts(window)
-        for place in places
-    )
-    return tuple(row for row in rows if row.allocated_gpu_s > 0.0)
-
-
-def _requests(series: UsageSeries) -> float | None:
-    if series.requests_per_second is None or np.isnan(series.requests_per_second).all():
+def _requests(hours: UsageHours) -> float | None:
+    if hours.requests is None or not hours.requests.rows["seen"].any():
         return None
-    return float(np.nansum(series.requests_per_second)) * series.window.step_s
+    return float(hours.requests.rows["total"].sum()) * hours.step_s
 
 
-def _observed_steps(held: Sequence[Mask]) -> int:
-    seen = np.flatnonzero(np.any(held, axis=0)) if held else np.empty(0, dtype=np.int64)
-    return int(seen[-1] - seen[0] + 1) if seen.size else 0
+def _observed_steps(devices: Sequence[HeldDevice]) -> int:
+    if not devices:
+        return 0
+    return max(device.end for device in devices) - min(device.start for device in devices)

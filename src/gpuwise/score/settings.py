@@ -18,3 +18,6 @@ class ScoreSettings:
 
     full_coverage: float = 0.95
     """A sensor agrees that a span was idle only if it sampled at least this share of it."""
+
+    settle_s: int = 900
+    """Hours are kept for later runs only when they ended this long ago: remote writes and rules lag by minutes."""

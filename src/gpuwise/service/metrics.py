@@ -18,12 +18,22 @@ _Metric = tuple[str, str, tuple[str, ...], Callable[[WeeklyReport], _Samples]]
 
 def _gpu_seconds(report: WeeklyReport) -> _Samples:
     bill = report.bill
-    return {("used",): bill.used_gpu_s, ("idle",): bill.idle_gpu_s, ("unallocated",): bill.unallocated_gpu_s}
+    return {
+        ("used",): bill.used_gpu_s,
+        ("idle",): bill.idle_gpu_s,
+        ("outside",): bill.outside_gpu_s,
+        ("unallocated",): bill.unallocated_gpu_s,
+    }
 
 
 def _dollars(report: WeeklyReport) -> _Samples:
     bill = report.bill
-    return {("used",): bill.used_usd, ("idle",): bill.idle_usd, ("unallocated",): bill.unallocated_usd}
+    return {
+        ("used",): bill.used_usd,
+        ("idle",): bill.idle_usd,
+        ("outside",): bill.outside_usd,
+        ("unallocated",): bill.unallocated_usd,
+    }
 
 
 def _savings(report: WeeklyReport) -> _Samples:

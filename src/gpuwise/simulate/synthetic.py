@@ -166,25 +166,24 @@ def _begin(index: int, position: int, window: Window) -> int:
     return (index // len(REGIONS) + position) % WEEKS * (WEEK_S // window.step_s)
 
 
-def _device(
-    columns: Mapping[Signal, Samples], own: Window, window: Window, begin: int
-) -> dict[Signal, NDArray[np.float64]]:
+def _device(columns: Mapping[Signal, Samples], own: Window, window: Window, begin: int) -> dict[Signal, Samples]:
     return {signal: _on_grid(values[begin : begin + own.steps], own, window) for signal, values in columns.items()}
 
 
 def _requests(made: Track, pods: int, own: Window, window: Window, begin: int) -> NDArray[np.float64] | None:
     if made.requests_per_second is None:
         return None
-    return _on_grid(made.requests_per_second[begin : begin + own.steps], own, window) * pods
+    per_pod = _on_grid(made.requests_per_second[begin : begin + own.steps], own, window)
+    return per_pod.astype(np.float64) * pods
 
 
-def _on_grid(values: Samples, own: Window, window: Window) -> NDArray[np.float64]:
-    """A copy on the window's grid: NaN outside what was measured, the highest where its steps are longer."""
+def _on_grid(values: Samples, own: Window, window: Window) -> Samples:
+    """On the window's grid: NaN outside what was measured, the highest where its steps are longer."""
     if window == own:
-        return values.astype(np.float64)
+        return values
     joined = window.step_s // own.step_s
     first = (window.start_s - own.start_s) // own.step_s
-    grid = np.full(window.steps * joined, np.nan)
+    grid = np.full(window.steps * joined, np.nan, dtype=np.float32)
     start, stop = max(0, first), min(own.steps, first + grid.size)
     if start < stop:
         grid[start - first : stop - first] = values[start:stop]

@@ -1,7 +1,6 @@
-"""What Prometheus has of the devices that some pods hold, gathered from every exporter's names."""
+"""What Prometheus has of devices: the rows of every exporter, merged by pod and device."""
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,25 +8,25 @@ from numpy.typing import NDArray
 
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient, Series
 from gpuwise.store.prometheus_names import (
     INSTANCE_LABELS,
-    METRICS,
     PROFILE_LABELS,
     UUID_LABELS,
     Family,
     MetricName,
     first,
     pod_labels,
-    selectors,
 )
-from gpuwise.store.prometheus_samples import in_base_units, on_grid, ranges
+from gpuwise.store.prometheus_series import GridSeries, Reduce
+from gpuwise.store.prometheus_units import to_base_units
+
+Grid = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_ACTIVITY = frozenset({Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL})
 
 PodKey = tuple[str, str]
 """(namespace, name) of a pod."""
-
-# 200 names of 63 characters are 40 kB of query: far below the server's limit of 10 MB on a form.
-_PODS_PER_QUERY = 200
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -50,75 +49,76 @@ class DeviceKey:
 
 @dataclass(slots=True)
 class Device:
-    """What one pod's series say of one device.
+    """What some rows say of one device.
 
     Attributes:
-        labels: of one of its series.
-        raw: values as they were sent, by metric, on the window's grid.
+        rows: labels of a row of each metric, by metric name.
+        raw: values as they were sent, by metric name, on the grid they were read on.
     """
 
-    labels: Mapping[str, str]
-    raw: dict[MetricName, NDArray[np.float64]] = field(default_factory=dict)
-
-    @property
-    def families(self) -> set[Family]:
-        """Which exporters report it."""
-        return {metric.family for metric in self.raw}
+    rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    raw: dict[str, Grid] = field(default_factory=dict)
 
     @property
     def mig_profile(self) -> str | None:
         """The MIG profile, None for a whole card."""
-        return first(self.labels, PROFILE_LABELS)
+        return self.label(PROFILE_LABELS)
 
-    def samples(self) -> dict[Signal, NDArray[np.float64]]:
-        """Each signal in base units; the preferred name first, later ones where it has no sample."""
-        found: dict[Signal, NDArray[np.float64]] = {}
-        for metric in METRICS:
-            if metric not in self.raw or self._is_false_zero(metric):
+    def label(self, names: Iterable[str]) -> str | None:
+        """The first of these labels that any row has, or None."""
+        return next((value for labels in self.rows.values() if (value := first(labels, names))), None)
+
+    def add(self, metric: MetricName, labels: Mapping[str, str], values: Grid) -> None:
+        """Merge a row in; two of the same metric are one measured twice: the busier, never the sum."""
+        self.rows.setdefault(metric.name, labels)
+        before = self.raw.get(metric.name)
+        busier = np.fmin if metric.reduce is Reduce.MIN else np.fmax
+        self.raw[metric.name] = values if before is None else busier(before, values)
+
+    def sampled(self) -> Mask:
+        """Steps in which any row has a sample."""
+        return np.asarray(np.any([~np.isnan(values) for values in self.raw.values()], axis=0))
+
+    def tells_activity(self, metrics: Iterable[MetricName]) -> bool:
+        """Whether any row tells how much the device worked, over and above whether a kernel ran."""
+        return any(
+            metric.name in self.raw and metric.signal in _ACTIVITY and not self._is_false_zero(metric)
+            for metric in metrics
+        )
+
+    def samples(self, metrics: Sequence[MetricName], window: Window) -> tuple[dict[Signal, Grid], int]:
+        """Each signal in base units, and how many steps had a value that was dropped.
+
+        Args:
+            metrics: in order of preference: the first wins, and a later one fills what it leaves open.
+            window: the grid.
+        """
+        found: dict[Signal, Grid] = {}
+        dropped: Mask = np.zeros(window.steps, dtype=bool)
+        for metric in metrics:
+            if metric.name not in self.raw or self._is_false_zero(metric):
                 continue
-            values = in_base_units(self.raw[metric], metric)
+            values, bad = to_base_units(self.raw[metric.name], metric, window)
             before = found.get(metric.signal)
             found[metric.signal] = values if before is None else np.where(np.isnan(before), values, before)
-        return found
+            dropped |= bad
+        return found, int(dropped.sum())
 
     def _is_false_zero(self, metric: MetricName) -> bool:
         """Under MIG, dcgm-exporter's GPU_UTIL is missing or 0 (dcgm-exporter#216)."""
-        sliced = self.mig_profile is not None or first(self.labels, INSTANCE_LABELS) is not None
+        sliced = self.mig_profile is not None or self.label(INSTANCE_LABELS) is not None
         return sliced and metric.signal is Signal.GPU_UTIL
 
 
-def chunks(names: Collection[str]) -> Iterator[list[str]]:
-    """Names in order, as many at a time as go into one query."""
-    ordered = sorted(names)
-    for start in range(0, len(ordered), _PODS_PER_QUERY):
-        yield ordered[start : start + _PODS_PER_QUERY]
+Devices = dict[DeviceKey, Device]
 
 
-def gather(
-    client: PrometheusClient, metrics: Collection[MetricName], pods: Mapping[str, Collection[str]], window: Window
-) -> dict[PodKey, dict[DeviceKey, Device]]:
-    """The devices of these pods, with the largest value of each step: no peak is lost, no sample counted twice.
-
-    Args:
-        client: where.
-        metrics: those that have data.
-        pods: names by namespace.
-        window: the grid.
-
-    Raises:
-        SourceError: any of the answers is not whole.
-    """
-    found: dict[PodKey, dict[DeviceKey, Device]] = defaultdict(dict)
-    for metric in metrics:
-        for namespace, names in pods.items():
-            for some in chunks(names):
-                query = " or ".join(
-                    f"max_over_time({selector}[{window.step_s}s])"
-                    for selector in selectors(metric.name, namespace, some)
-                )
-                for series in ranges(client, query, window):
-                    _add(found, metric, series, asked={(namespace, pod) for pod in some}, window=window)
-    return {pod: _one_family(devices) for pod, devices in found.items()}
+def device_key(labels: Mapping[str, str]) -> DeviceKey | None:
+    """The device that a row speaks of, or None if it names none; nvidia_gpu_exporter leaves "GPU-" out."""
+    uuid = first(labels, UUID_LABELS)
+    if uuid is None:
+        return None
+    return DeviceKey(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}", first(labels, INSTANCE_LABELS) or "")
 
 
 def pod_key(labels: Mapping[str, str]) -> PodKey | None:
@@ -127,25 +127,30 @@ def pod_key(labels: Mapping[str, str]) -> PodKey | None:
     return None if way is None else (labels.get(way.namespace, ""), labels[way.pod])
 
 
-def _add(
-    found: dict[PodKey, dict[DeviceKey, Device]],
-    metric: MetricName,
-    series: Series,
-    *,
-    asked: Collection[PodKey],
-    window: Window,
-) -> None:
-    """Merge a series in; two of the same pod, device and metric are one measured twice: the larger, never the sum."""
-    pod, uuid = pod_key(series.labels), first(series.labels, UUID_LABELS)
-    if pod not in asked or pod is None or uuid is None:
-        return
-    key = DeviceKey(uuid, first(series.labels, INSTANCE_LABELS) or "")
-    device = found[pod].setdefault(key, Device(series.labels))
-    grid = on_grid(series, window)
-    device.raw[metric] = np.fmax(device.raw[metric], grid) if metric in device.raw else grid
+def add_row(devices: Devices, metric: MetricName, series: GridSeries, values: Grid) -> None:
+    """Merge a row into the device it names; a row that names none is left out."""
+    key = device_key(series.labels)
+    if key is not None:
+        devices.setdefault(key, Device()).add(metric, series.labels, values)
 
 
-def _one_family(devices: dict[DeviceKey, Device]) -> dict[DeviceKey, Device]:
-    """Where we report a pod's devices, dcgm-exporter adds no devices: under MIG it names the same ones otherwise."""
-    ours = {key for key, device in devices.items() if Family.GPUWISE in device.families}
-    return {key: device for key, device in devices.items() if not ours or key in ours}
+def counted_once(devices: Mapping[DeviceKey, Device], metrics: Iterable[MetricName]) -> Devices:
+    """The devices of one pod, none of them twice.
+
+    Where we report them, another exporter adds none: under MIG it names the same ones otherwise. A whole card beside
+    its own instances is the same card again.
+    """
+    families = {metric.name: metric.family for metric in metrics}
+    ours = {key for key, device in devices.items() if Family.GPUWISE in {families[name] for name in device.raw}}
+    kept = {key: device for key, device in devices.items() if not ours or key in ours}
+    cut = {key.uuid for key in kept if key.gpu_instance_id}
+    return {key: device for key, device in kept.items() if key.gpu_instance_id or key.uuid not in cut}
+
+
+def span_of(sampled: Mask) -> Mask:
+    """From the first to the last sampled step: what held a device at both ends held it between them."""
+    seen = np.flatnonzero(sampled)
+    held = np.zeros(sampled.shape, dtype=bool)
+    if seen.size:
+        held[seen[0] : seen[-1] + 1] = True
+    return held

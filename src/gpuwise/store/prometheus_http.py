@@ -3,76 +3,64 @@
 Whatever is not a whole, well-formed answer is a SourceError: an error never becomes an empty list.
 """
 
-import json
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn, Self
-from urllib.parse import urlsplit
+from typing import Self
 
 import httpx
-import numpy as np
-from numpy.typing import NDArray
 
+from gpuwise import __version__
 from gpuwise.model.errors import InputError, SourceError
+from gpuwise.store.prometheus_answers import Answer, Series
+from gpuwise.store.prometheus_refusals import (
+    TooMuchAsked,
+    malformed,
+    not_offered,
+    refused,
+    took_too_long,
+    unreachable,
+)
+from gpuwise.store.prometheus_retries import RetryBudget, retry_after_s
+from gpuwise.store.prometheus_settings import PrometheusSettings
+
+__all__ = ["PrometheusClient", "PrometheusSettings", "Series", "Transport"]
 
 Transport = httpx.BaseTransport
 
 RETRIES = 2
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
+# About 1.2 million points of JSON, which take some 250 MiB once they are Python's objects.
+_MOST_BYTES = 32 * 2**20
+_REASON_BYTES = 4096
+# https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/
+_READ_HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Read-Version": "0.1.0",
+    "Accept-Encoding": "identity",  # XOR chunks are dense already
+}
+_STREAMED, _WHOLE = "application/x-streamed-protobuf", "application/x-protobuf"
 
 
 @dataclass(frozen=True, slots=True)
-class PrometheusSettings:
-    """Which Prometheus, and how to be let in.
-
-    Attributes:
-        url: its base, as "http://prometheus.monitoring:9090"; a path before /api is kept (Thanos, Mimir).
-        bearer_token: sent with each request, None for none.
-        ca_file: certificates to trust instead of the system's, None for the system's.
-        timeout_s: longest wait for one answer.
-        backoff_s: wait before the first retry; it doubles.
-    """
-
-    url: str
-    bearer_token: str | None = field(default=None, repr=False)
-    ca_file: Path | None = None
-    timeout_s: float = 60.0
-    backoff_s: float = 0.5
-
-    @property
-    def shown_url(self) -> str:
-        """The URL as it may be shown: without a password.
-
-        Raises:
-            InputError: it is no http URL.
-        """
-        mend = "give --prometheus as http://host:port"
-        try:
-            parts = urlsplit(self.url)
-            _ = parts.port
-        except ValueError as error:
-            raise InputError(f"the Prometheus URL is none: {error}", mend=mend) from error
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError("the Prometheus URL is no http or https URL", mend=mend)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+class _Request:
+    path: str
+    method: str = "POST"
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] | None = None
+    body: bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One series of a range query.
-
-    Attributes:
-        labels: its labels.
-        at_s: evaluation times, epoch seconds, shape (samples,).
-        values: float64 of the same shape.
-    """
-
-    labels: Mapping[str, str]
-    at_s: NDArray[np.float64]
-    values: NDArray[np.float64]
+class _Failure:
+    problem: SourceError
+    may_pass: bool
+    retry_after_s: float | None = None
+    cause: Exception | None = None
 
 
 class PrometheusClient:
@@ -81,18 +69,28 @@ class PrometheusClient:
     Args:
         settings: which.
         transport: what carries the requests instead of the network, for tests.
+        wait: how to wait some seconds before a retry, for tests.
 
     Raises:
-        InputError: the URL is none, the token cannot be sent, or the certificates cannot be read.
+        InputError: the URL is none, a token or header cannot be sent, or certificates cannot be read.
     """
 
-    def __init__(self, settings: PrometheusSettings, *, transport: Transport | None = None) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: PrometheusSettings,
+        *,
+        transport: Transport | None = None,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.settings = settings
         self._shown = settings.shown_url
+        self._budget = RetryBudget(settings.retry_burst, settings.retry_ratio)
+        self._wait = wait
         self._http = httpx.Client(
-            headers=_authorization(settings.bearer_token),
+            headers={"User-Agent": f"gpuwise/{__version__}"} | settings.all_headers,
+            auth=settings.basic_auth,
             timeout=settings.timeout_s,
-            verify=_trust(settings.ca_file),
+            verify=_tls(settings),
             transport=transport,
         )
 
@@ -102,15 +100,20 @@ class PrometheusClient:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
+    @property
+    def shown_url(self) -> str:
+        """Its URL as it may be shown."""
+        return self._shown
+
     def range(self, query: str, *, start_s: float, end_s: float, step_s: int) -> list[Series]:
         """Evaluate a query at start, start + step, ... up to end.
 
         Raises:
+            TooMuchAsked: less might be answered.
             SourceError: anything but a whole matrix.
         """
         form = {"query": query, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": str(step_s)}
-        data = self._ask("POST", "query_range", form)
-        return [self._series(entry) for entry in self._result(data, "matrix")]
+        return self._answer(_Request("query_range", form=form)).matrix()
 
     def instant(self, query: str) -> list[tuple[Mapping[str, str], float]]:
         """Evaluate a query now.
@@ -118,11 +121,7 @@ class PrometheusClient:
         Raises:
             SourceError: anything but a whole vector.
         """
-        entries = self._result(self._ask("POST", "query", {"query": query}), "vector")
-        try:
-            return [(_labels(entry), _number(entry["value"][1])) for entry in entries]
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            self._malformed(f"a vector entry: {error}", error)
+        return self._answer(_Request("query", form={"query": query})).vector()
 
     def label_values(self, label: str, *, match: str, start_s: int, end_s: int) -> list[str]:
         """The values that a label has among the series that match.
@@ -131,126 +130,129 @@ class PrometheusClient:
             SourceError: anything but a whole list of strings.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
-        values = self._ask("GET", f"label/{label}/values", parameters)
-        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            self._malformed(f"values of {label}")
-        return values
+        request = _Request(f"label/{label}/values", "GET", parameters)
+        return self._answer(request).strings(f"values of {label}")
 
-    def _ask(self, method: str, path: str, parameters: dict[str, str]) -> Any:
-        response = self._send(method, path, parameters)
+    def help_texts(self, metric: str) -> list[str]:
+        """The HELP texts of a metric by the targets that are scraped now; empty where none has it.
+
+        Raises:
+            SourceError: anything but a whole answer, or a server that keeps no metadata.
+        """
+        return self._answer(_Request("metadata", "GET", {"metric": metric})).help_texts(metric)
+
+    @contextmanager
+    def remote_read(self, body: bytes) -> Iterator[Iterator[bytes]]:
+        """Send a read request; the answer's bytes come as they arrive.
+
+        Args:
+            body: the request, encoded and compressed.
+
+        Raises:
+            NotOffered: the server has no streamed remote read.
+            SourceError: anything else but a stream to its end; also from the iterator.
+        """
+        with closing(self._open(_Request("read", body=body, headers=_READ_HEADERS))) as response:
+            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if kind == _WHOLE:
+                raise not_offered(self._shown, "it answers with samples in one piece")
+            if kind != _STREAMED:
+                raise malformed(self._shown, f"content of type {kind or 'unknown'}")
+            yield self._pieces(response)
+
+    def _answer(self, request: _Request) -> Answer:
+        content = bytearray()
+        with closing(self._open(request)) as response:
+            for piece in self._pieces(response):
+                content += piece
+                if len(content) > _MOST_BYTES:
+                    raise TooMuchAsked(
+                        f"Prometheus at {self._shown} answers with more than {_MOST_BYTES >> 20} MiB",
+                        mend="shorten the window or lengthen the step",
+                    )
+        return Answer(self._shown, bytes(content))
+
+    def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
         try:
-            body = json.loads(response.content)
-        except (ValueError, RecursionError) as error:
-            self._refused_or_malformed(response, str(error), error)
-        if response.status_code != httpx.codes.OK:
-            self._refused_or_malformed(response, _error_text(body))
-        if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
-            self._malformed(_error_text(body))
-        if body.get("warnings"):
-            raise SourceError(
-                f"Prometheus at {self._shown} answered in part: {str(body['warnings'])[:300]}",
-                mend="mend the store that it names, then run again: partial data is not used",
-            )
-        return body["data"]
+            yield from response.iter_bytes()
+        except httpx.HTTPError as error:
+            raise self._broken(error) from error
 
-    def _send(self, method: str, path: str, parameters: dict[str, str]) -> httpx.Response:
-        """One request; refused connections, 429 and 5xx are tried again."""
-        url = f"{self._settings.url.rstrip('/')}/api/v1/{path}"
-        in_url = method == "GET"
+    def _open(self, request: _Request) -> httpx.Response:
+        """The open answer, which is a 200; refused connections, 429 and 5xx are tried again."""
+        self._budget.earn()
         for attempt in range(RETRIES + 1):
-            last = attempt == RETRIES
-            try:
-                response = self._http.request(
-                    method, url, params=parameters if in_url else None, data=None if in_url else parameters
-                )
-            except httpx.HTTPError as error:
-                if last or not isinstance(error, httpx.ConnectError):
-                    raise SourceError(
-                        f"Prometheus at {self._shown} cannot be reached: {str(error) or type(error).__name__}",
-                        mend="check --prometheus, and that it answers from here",
-                    ) from error
-            else:
-                if last or response.status_code not in _RETRIED_STATUS:
-                    return response
-            time.sleep(self._settings.backoff_s * 2**attempt)
+            found = self._attempt(request)
+            if isinstance(found, httpx.Response):
+                return found
+            pause_s = self.settings.backoff_s * 2**attempt if found.retry_after_s is None else found.retry_after_s
+            patient = found.may_pass and attempt < RETRIES and pause_s <= self.settings.longest_wait_s
+            if not patient or not self._budget.spend():
+                raise found.problem from found.cause
+            self._wait(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    def _refused_or_malformed(self, response: httpx.Response, detail: str, cause: Exception | None = None) -> NoReturn:
-        status = f"{response.status_code} {response.reason_phrase}"
-        match response.status_code:
-            case 200:
-                self._malformed(detail, cause)
-            case 401 | 403:
-                mend = "check --prometheus-token-file"
-            case 404 | 301 | 302 | 307 | 308:
-                mend = "give the base of its API as --prometheus, without /api/v1, and no login page before it"
-            case 400 | 422:
-                mend = "if it speaks of too many samples, shorten the window or raise its --query.max-samples"
-            case _:
-                mend = "look at its log, then run again"
-        raise SourceError(f"Prometheus at {self._shown} refused: {status}: {detail}", mend=mend) from cause
-
-    def _malformed(self, detail: str, cause: Exception | None = None) -> NoReturn:
-        raise SourceError(
-            f"Prometheus at {self._shown} sent no whole answer: {detail}",
-            mend="check that --prometheus is Prometheus itself and not a page before it",
-        ) from cause
-
-    def _result(self, data: Any, kind: str) -> list[Any]:
-        if not isinstance(data, dict) or data.get("resultType") != kind or not isinstance(data.get("result"), list):
-            self._malformed(f"no {kind}")
-        result: list[Any] = data["result"]
-        return result
-
-    def _series(self, entry: Any) -> Series:
+    def _attempt(self, request: _Request) -> "httpx.Response | _Failure":
         try:
-            pairs = entry["values"]
-            at_s = np.array([_time(at) for at, _ in pairs], dtype=np.float64)
-            values = np.array([_number(value) for _, value in pairs], dtype=np.float64)
-            return Series(_labels(entry), at_s, values)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            self._malformed(f"a matrix entry: {error}", error)
+            response = self._http.send(self._built(request), stream=True)
+        except httpx.HTTPError as error:
+            return _Failure(self._broken(error), isinstance(error, httpx.ConnectError), cause=error)
+        if response.status_code == httpx.codes.OK:
+            return response
+        problem = self._refusal(request, response)
+        may_pass = response.status_code in _RETRIED_STATUS and not isinstance(problem, TooMuchAsked)
+        return _Failure(problem, may_pass, retry_after_s(response.headers))
+
+    def _built(self, request: _Request) -> httpx.Request:
+        url = f"{self.settings.url.rstrip('/')}/api/v1/{request.path}"
+        return self._http.build_request(
+            request.method,
+            url,
+            params=request.parameters,
+            data=request.form,
+            content=request.body,
+            headers=request.headers,
+        )
+
+    def _refusal(self, request: _Request, response: httpx.Response) -> SourceError:
+        reason = bytearray()
+        with closing(response):
+            try:
+                for piece in response.iter_bytes(_REASON_BYTES):
+                    reason += piece
+                    if len(reason) >= _REASON_BYTES:
+                        break
+            except httpx.HTTPError as error:
+                return self._broken(error)
+        return refused(self._shown, request.path, response.status_code, response.reason_phrase, bytes(reason))
+
+    def _broken(self, error: httpx.HTTPError) -> SourceError:
+        why = str(error) or type(error).__name__
+        if isinstance(error, httpx.ReadTimeout):
+            return took_too_long(self._shown, why)
+        return unreachable(self._shown, why)
 
 
-def _labels(entry: Any) -> dict[str, str]:
-    labels = entry["metric"]
-    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise TypeError("labels are no strings")
-    return labels
-
-
-def _time(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no time")
-    return float(value)
-
-
-def _number(value: Any) -> float:
-    """Prometheus sends samples as strings, so that NaN and Inf survive JSON."""
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no sample")
-    return float(value)
-
-
-def _error_text(body: Any) -> str:
-    text = body.get("error") if isinstance(body, dict) else None
-    return str(text or "no reason given")[:300]
-
-
-def _authorization(token: str | None) -> dict[str, str]:
-    """The header that shows the token; a file's last newline is no part of it."""
-    if token is None:
-        return {}
-    bare = token.strip()
-    if not bare or not bare.isascii() or not bare.isprintable():
-        raise InputError("the Prometheus token is empty or no plain text", mend="check --prometheus-token-file")
-    return {"Authorization": f"Bearer {bare}"}
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext | bool:
-    if ca_file is None:
-        return True
+def _tls(settings: PrometheusSettings) -> ssl.SSLContext:
+    """Whom to trust, and what to show."""
+    ca, cert, key = settings.ca_file, settings.client_cert_file, settings.client_key_file
+    if key and not cert:
+        raise InputError("prometheus.client_key_file has no certificate", mend="give prometheus.client_cert_file, too")
+    if not (ca or cert or settings.url.startswith("https:")):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the system's certificates take 70 ms to load
     try:
-        return ssl.create_default_context(cafile=str(ca_file))
+        context = ssl.create_default_context(cafile=str(ca)) if ca else httpx.create_ssl_context()
     except OSError as error:
-        raise InputError(f"{ca_file} holds no certificates: {error}", mend="name a PEM file") from error
+        raise InputError(
+            f"{ca} holds no certificates: {error}", mend="name a PEM file in prometheus.ca_file"
+        ) from error
+    if cert:
+        try:
+            # The empty password keeps OpenSSL from asking a terminal for one.
+            context.load_cert_chain(cert, key, password="")
+        except OSError as error:
+            raise InputError(
+                f"{cert} and its key cannot be used: {error}",
+                mend="name PEM files in prometheus.client_cert_file and client_key_file, without a password",
+            ) from error
+    return context

@@ -7,6 +7,7 @@ from gpuwise.store.prometheus_http import PrometheusClient
 from gpuwise.store.prometheus_names import quoted
 from gpuwise.store.prometheus_samples import on_grid, ranges
 from gpuwise.store.prometheus_series import GridSeries, Selection
+from gpuwise.store.prometheus_slices import Slices
 
 
 class RangeQueries:
@@ -21,14 +22,15 @@ class RangeQueries:
 
     def series(self, selections: Sequence[Selection], window: Window) -> Iterator[GridSeries]:
         """See the port."""
+        slices = Slices.for_steps_of(window.step_s)
         for selection in selections:
             for name in selection.names:
                 # Functions over ranges drop the name, so each name is a query of its own.
                 query = f"{selection.reduce}_over_time({_selector(name, selection)}[{window.step_s}s])"
-                for series in ranges(self._client, query, window):
+                for series in ranges(self._client, query, window, slices):
                     yield GridSeries({"__name__": name} | dict(series.labels), on_grid(series, window))
 
 
 def _selector(name: str, selection: Selection) -> str:
     matchers = (f"{matcher.label}{matcher.match}{quoted(matcher.value)}" for matcher in selection.matchers)
-    return f"{{__name__={quoted(name)},{','.join(matchers)}}}"
+    return f"{{{','.join((f'__name__={quoted(name)}', *matchers))}}}"

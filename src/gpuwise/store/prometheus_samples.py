@@ -10,28 +10,46 @@ from gpuwise.model.signal import SIGNALS
 from gpuwise.model.usage import Window
 from gpuwise.store.prometheus_http import PrometheusClient, Series
 from gpuwise.store.prometheus_names import MetricName
+from gpuwise.store.prometheus_refusals import TooMuchAsked
+from gpuwise.store.prometheus_slices import Slices
 
-# Prometheus refuses more than 11,000 points per series (web/api/v1, "exceeded maximum resolution").
-_MOST_STEPS = 10_000
 _TICK_S = 0.001
 
 
-def ranges(client: PrometheusClient, query: str, window: Window) -> Iterator[Series]:
-    """Evaluate a query once per step of the window, in slices that Prometheus accepts.
+def ranges(client: PrometheusClient, query: str, window: Window, slices: Slices | None = None) -> Iterator[Series]:
+    """Evaluate a query once per step of the window, in slices that the server bears.
 
     Step i is evaluated one millisecond, Prometheus' resolution, before its end. A query over `[step]` then covers
     [start + i step, start + (i + 1) step) exactly, since Prometheus 3 leaves the left end of a range out. Prometheus 2
     includes it and sees one millisecond of the step before, which can only make a step busier.
 
+    Args:
+        client: which Prometheus.
+        query: PromQL.
+        window: the grid.
+        slices: what earlier queries have shown of how much the server bears.
+
     Raises:
         SourceError: as the client's.
     """
-    slice_s = _MOST_STEPS * window.step_s
-    for start_s in range(window.start_s, window.end_s, slice_s):
-        end_s = min(start_s + slice_s, window.end_s)
-        yield from client.range(
-            query, start_s=start_s + window.step_s - _TICK_S, end_s=end_s - _TICK_S, step_s=window.step_s
-        )
+    slices = slices or Slices.for_steps_of(window.step_s)
+    done = 0
+    while done < window.steps:
+        steps = min(slices.steps, window.steps - done)
+        start_s = window.start_s + done * window.step_s
+        end_s = start_s + steps * window.step_s
+        try:
+            answer = client.range(
+                query, start_s=start_s + window.step_s - _TICK_S, end_s=end_s - _TICK_S, step_s=window.step_s
+            )
+        except TooMuchAsked:
+            if steps == 1:
+                raise
+            slices.shorten(steps)
+        else:
+            slices.succeeded()
+            done += steps
+            yield from answer
 
 
 def on_grid(series: Series, window: Window) -> NDArray[np.float64]:

@@ -1,0 +1,124 @@
+"""Hours as bytes and back: what is kept between runs. Versioned; a later version reads what an earlier one wrote.
+
+A checkpoint is `MAGIC` and the zlib-compressed rest: 4 bytes of header length, a JSON header, then the arrays in the
+header's order, little-endian. The header names the signals, so that columns are found by name.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, Rows, UsageHours, device_rows, request_rows
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.signal import Signal
+
+MAGIC = b"gpuwise-hours/1\n"
+
+PER_SIGNAL = ("peak", "seen", "busy_sum", "busy_seen")
+
+
+class UnreadableCheckpointError(ValueError):
+    """Bytes that are no checkpoint of a version known here."""
+
+
+def encode(hours: UsageHours) -> bytes:
+    """Write hours as bytes.
+
+    Args:
+        hours: of one workload.
+    """
+    arrays = list(_arrays(hours))
+    header = {
+        "workload": [hours.workload.namespace, hours.workload.kind, hours.workload.name, hours.workload.uid],
+        "step_s": hours.step_s,
+        "first_hour": hours.first_hour,
+        "end_hour": hours.end_hour,
+        "signals": list(DEVICE_SIGNALS),
+        "devices": [[list(holding), rows.first_hour, len(rows.rows)] for holding, rows in hours.devices.items()],
+        "requests": None if hours.requests is None else [hours.requests.first_hour, len(hours.requests.rows)],
+        "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
+    }
+    text = json.dumps(header).encode()
+    body = b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)])
+    return MAGIC + zlib.compress(body, level=1)
+
+
+def _arrays(hours: UsageHours) -> Iterator[NDArray[Any]]:
+    yield from (rows.rows for rows in hours.devices.values())
+    if hours.requests is not None:
+        yield hours.requests.rows
+    yield from hours.counts.values()
+
+
+def decode(checkpoint: bytes) -> UsageHours:
+    """Read hours back.
+
+    Args:
+        checkpoint: as `encode` wrote it, in this version or an earlier one.
+
+    Raises:
+        UnreadableCheckpointError: it is damaged, or of a version that is not known here.
+    """
+    if not checkpoint.startswith(MAGIC):
+        raise UnreadableCheckpointError(f"{checkpoint[:20]!r} begins no checkpoint known here")
+    try:
+        body = zlib.decompress(checkpoint[len(MAGIC) :])
+        end = 4 + int.from_bytes(body[:4], "little")
+        return _hours(json.loads(body[4:end]), _Reader(body, end))
+    except (zlib.error, ValueError, KeyError, TypeError) as error:
+        raise UnreadableCheckpointError(f"a damaged checkpoint: {error}") from error
+
+
+class _Reader:
+    """Takes arrays off bytes, one after the other."""
+
+    def __init__(self, body: bytes, start: int) -> None:
+        self._body, self._at = body, start
+
+    def take(self, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        array = np.frombuffer(self._body, dtype, count=int(np.prod(shape)), offset=self._at)
+        self._at += array.nbytes
+        return array.reshape(shape)
+
+
+def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
+    per_hour = 3_600 // header["step_s"]
+    signals = tuple(header["signals"])
+    then = device_rows(per_hour, signals)
+    devices = {
+        Holding(*holding): HourRows(first_hour, by_name(reader.take(then, (length,)), signals))
+        for holding, first_hour, length in header["devices"]
+    }
+    requests = None
+    if header["requests"] is not None:
+        first_hour, length = header["requests"]
+        requests = HourRows(first_hour, reader.take(request_rows(per_hour), (length,)))
+    return UsageHours(
+        workload=WorkloadRef(*header["workload"]),
+        step_s=header["step_s"],
+        first_hour=header["first_hour"],
+        end_hour=header["end_hour"],
+        devices=devices,
+        requests=requests,
+        counts={Signal(name): reader.take(np.uint32, tuple(shape)) for name, shape in header["counts"].items()},
+    )
+
+
+def by_name(rows: Rows, signals: tuple[str, ...]) -> Rows:
+    """Rows with today's columns; a signal that was not known when they were written was not sampled."""
+    if signals == DEVICE_SIGNALS:
+        return rows
+    per_hour = rows.dtype["sampled"].shape[0] * 8
+    now = np.zeros(rows.shape, dtype=device_rows(per_hour))
+    now["peak"] = np.nan
+    for name in ("sampled", "idle", "active", "voters", "dropped"):
+        now[name] = rows[name]
+    for before, signal in enumerate(signals):
+        after = DEVICE_SIGNALS.index(Signal(signal))
+        for name in PER_SIGNAL:
+            now[name][:, after] = rows[name][:, before]
+    return now

@@ -1,0 +1,146 @@
+"""What one worker does: take what was kept, read what is new, judge both, and give back what is to be kept."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
+from gpuwise.model.ports import UsageSource
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.usage import DAY_S, UsageSeries, Window
+from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
+from gpuwise.score.hours import cut, hours_of, join
+from gpuwise.score.profile import judge
+from gpuwise.score.settings import ScoreSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A worker's share of the fleet.
+
+    Attributes:
+        workloads: to score.
+        nodes: to score for use outside Kubernetes.
+        kept: checkpoints of days, oldest first, by workload; empty where nothing was kept.
+    """
+
+    workloads: tuple[Workload, ...]
+    nodes: tuple[Node, ...] = ()
+    kept: Mapping[WorkloadRef, Sequence[bytes]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What came of one workload or node.
+
+    Attributes:
+        profile: its profile.
+        keep: checkpoints to be kept, by UTC day since the epoch; only days that have new hours.
+    """
+
+    profile: UsageProfile
+    keep: Mapping[int, bytes]
+
+
+def score_shard(
+    source: UsageSource, inventory: Inventory, window: Window, settings: ScoreSettings, shard: Shard
+) -> list[Scored]:
+    """Score a shard; hours that were kept are not read again.
+
+    Args:
+        source: where usage is read.
+        inventory: the fleet.
+        window: what to look at. Hours are kept and taken up only where it begins at midnight.
+        settings: of scoring; those that the kept hours were counted with.
+        shard: whose usage.
+
+    Raises:
+        SourceError: as the source's.
+    """
+    workloads = {workload.ref: workload for workload in shard.workloads}
+    nodes = {node_ref(node): node for node in shard.nodes}
+    scored = {
+        **_score(lambda refs, fresh: source.read([workloads[ref] for ref in refs], inventory, fresh),
+                 workloads, shard, window, settings),
+        **_score(lambda refs, fresh: source.read_nodes([nodes[ref] for ref in refs], inventory, fresh),
+                 nodes, shard, window, settings),
+    }  # fmt: skip
+    return [scored[ref] for ref in (*workloads, *nodes)]
+
+
+_Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
+
+
+def _score(
+    read: _Read, refs: Mapping[WorkloadRef, object], shard: Shard, window: Window, settings: ScoreSettings
+) -> dict[WorkloadRef, Scored]:
+    """Workloads that were kept up to the same hour are read together."""
+    saved: dict[WorkloadRef, UsageHours | None] = {}
+    by_start: dict[int, list[WorkloadRef]] = defaultdict(list)
+    for ref in refs:
+        saved[ref] = _restored(shard.kept.get(ref, ()), window)
+        known = saved[ref]
+        by_start[window.start_s if known is None else known.end_hour * HOUR_S].append(ref)
+    scored = {}
+    for start_s, together in by_start.items():
+        fresh = Window(start_s, window.end_s, window.step_s)
+        for ref, series in zip(together, read(together, fresh), strict=True):
+            scored[ref] = _scored(saved.pop(ref), series, window, settings)
+    return scored
+
+
+def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None:
+    """The kept hours from the window's start on, without a gap; None where there are none such."""
+    if window.start_s % DAY_S:
+        return None
+    whole: UsageHours | None = None
+    for checkpoint in checkpoints:
+        try:
+            day = cut(decode(checkpoint), window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
+            whole = day if whole is None else whole if day is None else join(whole, day)
+        except (UnreadableCheckpointError, ValueError):  # a cache that cannot be read is read anew from its source
+            return None
+    if whole is None or whole.step_s != window.step_s:
+        return None
+    covers = whole.first_hour * HOUR_S == window.start_s and whole.end_hour * HOUR_S < window.end_s
+    return whole if covers else None
+
+
+def _scored(saved: UsageHours | None, series: UsageSeries, window: Window, settings: ScoreSettings) -> Scored:
+    fresh = series.window
+    settled_s = (window.end_s - settings.settle_s) // HOUR_S * HOUR_S
+    if window.start_s % DAY_S or settled_s <= fresh.start_s:
+        return Scored(judge(_joined(saved, hours_of(series, settings)), window, settings), {})
+    known = _joined(saved, hours_of(_between(series, fresh.start_s, settled_s), settings))
+    rest = hours_of(_between(series, settled_s, fresh.end_s), settings)
+    days = range(fresh.start_s // DAY_S, (settled_s - 1) // DAY_S + 1)
+    kept = {day: cut(known, day * DAY_H, (day + 1) * DAY_H) for day in days}
+    return Scored(
+        judge(join(known, rest), window, settings),
+        {day: encode(hours) for day, hours in kept.items() if hours is not None},
+    )
+
+
+def _joined(saved: UsageHours | None, fresh: UsageHours) -> UsageHours:
+    return fresh if saved is None else join(saved, fresh)
+
+
+def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
+    """The part of a series within two instants."""
+    window = series.window
+    steps = slice((start_s - window.start_s) // window.step_s, (end_s - window.start_s) // window.step_s)
+    requests = series.requests_per_second
+    return UsageSeries(
+        workload=series.workload,
+        window=Window(start_s, end_s, window.step_s),
+        devices=tuple(
+            replace(
+                device,
+                samples={signal: column[steps] for signal, column in device.samples.items()},
+                dropped_samples=device.dropped_samples if start_s == window.start_s else 0,
+            )
+            for device in series.devices
+        ),
+        requests_per_second=None if requests is None else requests[steps],
+    )

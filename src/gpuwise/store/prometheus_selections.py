@@ -1,0 +1,76 @@
+"""What is read, as selections: one per way of naming a pod, a device or a node, with all metric names in it."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from gpuwise.store.prometheus_names import (
+    METRICS,
+    NODE_LABELS,
+    POD_LABELS,
+    UUID_LABELS,
+    literal,
+)
+from gpuwise.store.prometheus_series import Match, Matcher, Reduce, Selection
+
+# 200 names of 63 characters are 40 kB of query: far below the server's limit of 10 MB on a form.
+_PER_QUERY = 200
+_BY_MINIMUM = frozenset(metric.name for metric in METRICS if metric.reduce is Reduce.MIN)
+
+
+def chunks(names: Iterable[str]) -> Iterator[list[str]]:
+    """Names in the order given, each once, as many at a time as go into one query."""
+    distinct = list(dict.fromkeys(names))
+    for start in range(0, len(distinct), _PER_QUERY):
+        yield distinct[start : start + _PER_QUERY]
+
+
+def by_pod(names: Collection[str], pods: Mapping[str, Iterable[str]]) -> list[Selection]:
+    """Series of pods.
+
+    Args:
+        names: of metrics.
+        pods: regular expressions of pods' names, by namespace.
+    """
+    return [
+        selection
+        for namespace, patterns in pods.items()
+        for some in chunks(patterns)
+        for way in POD_LABELS
+        for selection in _select(
+            names, Matcher(way.namespace, Match.EQUAL, namespace), Matcher(way.pod, Match.REGEX, "|".join(some))
+        )
+    ]
+
+
+def by_uuid(names: Collection[str], uuids: Iterable[str]) -> list[Selection]:
+    """Series of devices, whoever holds them; nvidia_gpu_exporter leaves "GPU-" out of a UUID."""
+    return [
+        selection
+        for some in chunks(uuids)
+        for label in UUID_LABELS
+        for selection in _select(
+            names, Matcher(label, Match.REGEX, "|".join(literal(form) for uuid in some for form in _forms(uuid)))
+        )
+    ]
+
+
+def by_node(names: Collection[str], nodes: Iterable[str]) -> list[Selection]:
+    """Series of all devices of nodes, by a label that names the node or by the address they were scraped at."""
+    selections = []
+    for some in chunks(nodes):
+        exactly = "|".join(literal(node) for node in some)
+        matchers = [Matcher(label, Match.REGEX, exactly) for label in NODE_LABELS]
+        matchers.append(Matcher("instance", Match.REGEX, rf"({exactly})(:\d+)?"))
+        selections += [one for matcher in matchers for one in _select(names, matcher)]
+    return selections
+
+
+def _forms(uuid: str) -> tuple[str, ...]:
+    return (uuid, uuid.removeprefix("GPU-")) if uuid.startswith("GPU-") else (uuid,)
+
+
+def _select(names: Collection[str], *matchers: Matcher) -> Iterator[Selection]:
+    """One selection, and one more where some of the names are read by their least value."""
+    for reduce in Reduce:
+        chosen = tuple(sorted(name for name in names if (name in _BY_MINIMUM) is (reduce is Reduce.MIN)))
+        if chosen:
+            yield Selection(chosen, matchers, reduce)

@@ -1,0 +1,98 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.series import STEP_S, WORKLOAD, device
+from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
+
+from gpuwise.model.hours import HOUR_S
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
+from gpuwise.score.hours import cut, hours_of, join
+from gpuwise.score.profile import judge, profile
+from gpuwise.score.settings import ScoreSettings
+
+SETTINGS = ScoreSettings()
+
+
+@given(usages(), st.lists(st.integers(1, HOURS - 1), max_size=4, unique=True))
+def test_hours_of_the_parts_join_to_the_hours_of_the_whole(series, cuts):
+    bounds = [0, *sorted(cuts), HOURS]
+    parts = [hours_of(part(series, a * PER_HOUR, b * PER_HOUR), SETTINGS) for a, b in pairwise(bounds)]
+    joined = parts[0]
+    for more in parts[1:]:
+        joined = join(joined, more)
+    assert same(joined, hours_of(series, SETTINGS))
+    assert same(judge(joined, series.window, SETTINGS), profile(series, SETTINGS))
+
+
+@given(usages(), st.integers(1, HOURS - 2), st.integers(1, HOURS - 1))
+def test_joining_is_associative(series, first, second):
+    a, b = sorted({first, max(second, first + 1)})
+    one, two, three = (
+        hours_of(part(series, x * PER_HOUR, y * PER_HOUR), SETTINGS) for x, y in [(0, a), (a, b), (b, HOURS)]
+    )
+    assert same(join(join(one, two), three), join(one, join(two, three)))
+
+
+@given(usages())
+def test_days_that_were_cut_join_to_the_whole(series):
+    whole = hours_of(series, SETTINGS)
+    midnights = range(whole.first_hour // 24 * 24, whole.end_hour + 24, 24)
+    days = [cut(whole, midnight, midnight + 24) for midnight in midnights]
+    joined = None
+    for day in days:
+        joined = day if joined is None else joined if day is None else join(joined, day)
+    assert same(joined, whole)
+
+
+@given(usages())
+def test_what_has_left_the_window_leaves_the_profile(series):
+    """Dropping the first day and scoring the rest is scoring a window that begins after it."""
+    whole = hours_of(series, SETTINGS)
+    midnight = (whole.first_hour // 24 + 1) * 24
+    rest = part(series, (midnight - whole.first_hour) * PER_HOUR, HOURS * PER_HOUR)
+    kept = cut(whole, midnight, midnight + 48)
+    assert same(judge(kept, rest.window, SETTINGS), profile(rest, SETTINGS))
+
+
+@pytest.mark.parametrize("offset", [1, 5, 11])
+def test_a_window_may_begin_and_end_within_an_hour(offset):
+    steps = 3 * PER_HOUR + 7
+    window = Window(START_S + offset * STEP_S, START_S + (offset + steps) * STEP_S, STEP_S)
+    one = device(steps, busy=[0, steps - 1])
+    found = profile(UsageSeries(WORKLOAD, window, (one,)), SETTINGS)
+    assert found.allocated_gpu_s == steps * STEP_S
+    assert [(i.start_s, i.end_s) for i in found.idle.intervals] == [(window.start_s + STEP_S, window.end_s - STEP_S)]
+
+
+def test_float32_columns_score_as_float64_ones_do():
+    rng = np.random.default_rng(5)
+    column = rng.beta(2, 3, 5 * PER_HOUR).astype(np.float32)
+    wide, narrow = (
+        DeviceSeries("chat-0", "GPU-0", 1.0, "A100-80GB", "node-0", {Signal.SM_ACTIVITY: column.astype(kind)})
+        for kind in (np.float64, np.float32)
+    )
+    window = Window(START_S, START_S + 5 * HOUR_S, STEP_S)
+    assert same(*(profile(UsageSeries(WORKLOAD, window, (one,)), SETTINGS) for one in (wide, narrow)))
+
+
+@pytest.mark.parametrize("window", [Window(0, 7 * 420, 420), Window(150, 150 + 300, 300)])
+def test_steps_that_do_not_fall_on_hours_are_refused(window):
+    with pytest.raises(ValueError, match="do not fall on whole hours"):
+        hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS)
+
+
+def test_parts_that_do_not_meet_do_not_join():
+    window = Window(START_S, START_S + HOUR_S, STEP_S)
+    one = hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS)
+    with pytest.raises(ValueError, match="do not join"):
+        join(one, one)
+
+
+def test_a_day_is_not_cut_through():
+    window = Window(START_S, START_S + HOUR_S, STEP_S)
+    with pytest.raises(ValueError, match="no whole days"):
+        cut(hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS), START_S // HOUR_S, START_S // HOUR_S + 24)

@@ -1,0 +1,152 @@
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fleet import inventory, node, workload
+from tests.series import STEP_S, WORKLOAD, device
+from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
+
+from gpuwise.model.hours import HOUR_S
+from gpuwise.model.inventory import node_ref
+from gpuwise.model.usage import DAY_S, UsageSeries, Window
+from gpuwise.score.checkpoint import decode
+from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.shard import Shard, score_shard
+
+SETTINGS = ScoreSettings()
+FLEET = inventory(workload())
+# The usages begin at 04:00; a look-back begins at a midnight.
+MIDNIGHT_S = START_S - START_S % DAY_S
+
+
+@dataclass
+class Source:
+    """Gives out parts of one series, and remembers which."""
+
+    whole: UsageSeries
+    asked: list[Window] = field(default_factory=list)
+
+    def read(self, workloads, inventory, window):
+        self.asked.append(window)
+        for one in workloads:
+            yield replace(self._cut(window), workload=one.ref)
+
+    def read_nodes(self, nodes, inventory, window):
+        for one in nodes:
+            yield replace(self._cut(window), workload=node_ref(one))
+
+    def _cut(self, window):
+        steps = slice(*((at - self.whole.window.start_s) // STEP_S for at in (window.start_s, window.end_s)))
+        return part(self.whole, steps.start, steps.stop)
+
+
+def whole_days(series: UsageSeries) -> UsageSeries:
+    """The series from the midnight before it."""
+    early = (START_S - MIDNIGHT_S) // STEP_S
+    devices = tuple(
+        replace(one, samples={s: np.concatenate([np.full(early, np.nan), c]) for s, c in one.samples.items()})
+        for one in series.devices
+    )
+    requests = series.requests_per_second
+    if requests is not None:
+        requests = np.concatenate([np.full(early, np.nan), requests])
+    return UsageSeries(series.workload, Window(MIDNIGHT_S, series.window.end_s, STEP_S), devices, requests)
+
+
+def run(source, end_s, kept, start_s=MIDNIGHT_S):
+    """One run of the loop at an instant: its profile; `kept` is brought up to date."""
+    window = Window(start_s, end_s, STEP_S)
+    shard = Shard((workload(),), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
+    [scored] = score_shard(source, FLEET, window, SETTINGS, shard)
+    kept.update(scored.keep)
+    return scored.profile
+
+
+@given(usages(), st.lists(st.integers(1, (HOURS + 4) * PER_HOUR), min_size=1, max_size=5, unique=True))
+def test_runs_that_go_on_from_what_was_kept_equal_a_run_over_everything(series, ends):
+    source, kept = Source(whole_days(series)), {}
+    for end in sorted(ends):
+        end_s = MIDNIGHT_S + end * STEP_S
+        assert same(run(source, end_s, kept), run(source, end_s, {}))
+
+
+@given(usages(), st.integers(1, 40), st.integers(1, 40))
+def test_days_that_leave_the_look_back_leave_the_result(series, first, more):
+    """The look-back moves on by a day between two runs."""
+    source, kept = Source(whole_days(series)), {}
+    run(source, MIDNIGHT_S + first * HOUR_S, kept)
+    end_s, start_s = MIDNIGHT_S + DAY_S + min(first + more, HOURS + 4 - 24) * HOUR_S, MIDNIGHT_S + DAY_S
+    assert same(run(source, end_s, kept, start_s), run(source, end_s, {}, start_s))
+
+
+def usage_of(hours):
+    steps = hours * PER_HOUR
+    return UsageSeries(WORKLOAD, Window(MIDNIGHT_S, MIDNIGHT_S + steps * STEP_S, STEP_S), (device(steps),))
+
+
+def test_an_hour_later_only_what_is_new_is_read():
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
+    run(source, MIDNIGHT_S + 51 * HOUR_S, kept)
+    first, second = source.asked
+    assert (first.start_s, first.end_s) == (MIDNIGHT_S, MIDNIGHT_S + 50 * HOUR_S)
+    # The last 15 minutes of each run are not settled, so the hour they lie in is read again.
+    assert (second.start_s, second.end_s) == (MIDNIGHT_S + 49 * HOUR_S, MIDNIGHT_S + 51 * HOUR_S)
+    assert set(kept) == {MIDNIGHT_S // DAY_S + day for day in range(3)}
+
+
+def test_only_the_days_with_new_hours_are_written_again():
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
+    shard = Shard((workload(),), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
+    window = Window(MIDNIGHT_S, MIDNIGHT_S + 52 * HOUR_S, STEP_S)
+    [scored] = score_shard(source, FLEET, window, SETTINGS, shard)
+    assert list(scored.keep) == [MIDNIGHT_S // DAY_S + 2]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda kept: kept.update({min(kept): b"not a checkpoint"}), id="damaged"),
+        pytest.param(lambda kept: kept.pop(min(kept)), id="its beginning is lost"),
+        pytest.param(lambda kept: kept.pop(sorted(kept)[1]), id="a day between is lost"),
+        pytest.param(lambda kept: kept.update({max(kept): kept[max(kept)][:-9]}), id="cut short"),
+    ],
+)
+def test_what_cannot_be_taken_up_is_read_anew(spoil):
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
+    spoil(kept)
+    found = run(source, MIDNIGHT_S + 56 * HOUR_S, kept)
+    assert same(found, run(source, MIDNIGHT_S + 56 * HOUR_S, {}))
+    assert source.asked[1].start_s == MIDNIGHT_S
+
+
+def test_a_clock_that_went_back_takes_up_nothing():
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
+    found = run(source, MIDNIGHT_S + 30 * HOUR_S, kept)
+    assert found.window.end_s == MIDNIGHT_S + 30 * HOUR_S
+    assert same(found, run(source, MIDNIGHT_S + 30 * HOUR_S, {}))
+
+
+def test_a_longer_look_back_is_read_from_its_start():
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept, MIDNIGHT_S + DAY_S)
+    run(source, MIDNIGHT_S + 56 * HOUR_S, kept)
+    assert source.asked[1].start_s == MIDNIGHT_S
+
+
+def test_a_look_back_from_within_a_day_keeps_nothing():
+    kept = {}
+    run(Source(usage_of(60)), MIDNIGHT_S + 30 * HOUR_S, kept, MIDNIGHT_S + HOUR_S)
+    assert kept == {}
+
+
+def test_nodes_are_scored_beside_workloads():
+    window = Window(MIDNIGHT_S, MIDNIGHT_S + 30 * HOUR_S, STEP_S)
+    scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),)))
+    assert [one.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]
+    assert all(decode(blob).workload == one.profile.workload for one in scored for blob in one.keep.values())
