@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
 
 def benchmarks() -> list[str]:
     """The modules that offer figures."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if "\ndef figures()" in path.read_text(encoding="utf-8"))
+    return sorted(path.stem for path in FOLDER.glob("*.py") if "\ndef figures(" in path.read_text(encoding="utf-8"))
 
 
 def _run(name: str, scale: float) -> Outcome:

@@ -8,7 +8,7 @@ from itertools import groupby
 import pytest
 from tests.e2e.test_bad_input import one_line
 
-STEP_S = 57
+STEP_S = 60  # the trace has a sample every 57 s, so every step has one or two
 PRICE = 3.5
 MIN_IDLE_STEPS = -(-900 // STEP_S)
 GENTD26 = (
@@ -29,7 +29,8 @@ def independent(trace):
     idle_s, held_s = {}, {}
     for pod, group in groupby(rows, key=lambda row: row[0]):
         measured = list(group)
-        quiet = sorted({t // STEP_S for _, t, duty in measured if duty and float(duty) < 2.0})
+        duties = [(t // STEP_S, float(duty)) for _, t, duty in measured if duty]
+        quiet = sorted({step for step, _ in duties} - {step for step, duty in duties if duty >= 2.0})
         runs = [[]]
         for step in quiet:
             if runs[-1] and step != runs[-1][-1] + 1:
@@ -103,6 +104,7 @@ BAD = {
     "a column that is not there": ("good.csv", ("--column", "gpu_util_ratio=duty"), ("good.csv", "'duty'", "--column")),
     "an unknown card": ("good.csv", ("--gpu-type", "A1000"), ("--gpu-type", "A100-80GB")),
     "an unreadable length of time": ("good.csv", ("--every", "daily"), ("--every", "24h")),
+    "a step that cuts hours": ("good.csv", ("--step", "57"), ("--step", "57", "divide an hour")),
     "text where numbers belong": ("words.csv", (), ("words.csv", "much")),
 }
 

@@ -3,6 +3,7 @@
 import pickle
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,9 +14,9 @@ from hypothesis import strategies as st
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, Window
-from gpuwise.pipeline import score_shard
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.shard import Shard, score_shard
 from gpuwise.simulate import SyntheticFleet
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK, STANDS
 from gpuwise.store.kubernetes import inventory_of
@@ -41,7 +42,11 @@ def test_the_inventory_is_what_its_kubernetes_objects_say():
     objects = {}
     for item in SMALL.objects():
         objects.setdefault(item["kind"], []).append(item)
-    assert inventory_of(objects, taken_s=NOW) == SMALL.snapshot(NOW)
+    said = inventory_of(objects, taken_s=NOW)
+    # Zones and ReplicaSets matter to other readers of the objects; a fleet without files has none.
+    nodes = {name: replace(node, zone=None) for name, node in said.nodes.items()}
+    workloads = tuple(replace(workload, chain=()) for workload in said.workloads)
+    assert replace(said, nodes=nodes, workloads=workloads) == SMALL.snapshot(NOW)
 
 
 def test_the_pods_hold_every_gpu_once_and_no_more():
@@ -127,8 +132,9 @@ def test_what_is_recorded_scores_as_what_is_read(tmp_path):
         for pod in SMALL.record(index):
             writer.append(pod)
     fleet = SMALL.snapshot(NOW)
-    made = score_shard(SMALL, fleet, WINDOW, ScoreSettings(), fleet.workloads)
-    read = score_shard(RecordedUsage(tmp_path), fleet, WINDOW, ScoreSettings(), fleet.workloads)
+    shard = Shard(fleet.workloads)
+    made = [one.profile for one in score_shard(SMALL, fleet, WINDOW, ScoreSettings(), shard)]
+    read = [one.profile for one in score_shard(RecordedUsage(tmp_path), fleet, WINDOW, ScoreSettings(), shard)]
     assert [one.workload for one in made] == [one.workload for one in read]
     assert [one.allocated_gpu_s for one in made] == pytest.approx([one.allocated_gpu_s for one in read])
     assert [one.idle.idle_gpu_s for one in made] == pytest.approx([one.idle.idle_gpu_s for one in read])
@@ -139,8 +145,9 @@ def test_a_shard_can_be_scored_where_it_is_sent():
     fleet = SMALL.snapshot(NOW)
     sent = pickle.loads(pickle.dumps(partial(score_shard, SMALL, fleet, WINDOW, ScoreSettings())))
     assert len(pickle.dumps(SMALL)) < 1000
-    shards = [fleet.workloads[:8], fleet.workloads[8:]]
-    assert [p.workload for scored in InProcess().map(sent, shards) for p in scored] == [w.ref for w in fleet.workloads]
+    shards = [Shard(fleet.workloads[:8]), Shard(fleet.workloads[8:])]
+    scored = [one.profile.workload for found in InProcess().map(sent, shards) for one in found]
+    assert scored == [workload.ref for workload in fleet.workloads]
 
 
 def test_streaming_a_fleet_takes_a_block_at_a_time():

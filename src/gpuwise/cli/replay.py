@@ -58,10 +58,7 @@ _COLUMNS = (
 def replay(
     config: Config, source: Path, columns: tuple[str, ...], gpu_type: str | None, kind: str, every: str, form: str
 ) -> None:
-    """Replay a recording or a trace: what gpuwise would have said, and when. Writes nothing.
-
-    SOURCE is the folder of a recording, or one CSV, CSV.gz or Parquet file of a trace (docs/recording.md).
-    """
+    """Replay a recording or a trace: what gpuwise would have said, and when. SOURCE: see docs/recording.md."""
     every_s = _seconds(every)
     past = open_past(source, mappings=columns, gpu_type=gpu_type, kind=kind, step_s=config.observe.step_s)
     with progress() as tell, looking_back(config, past) as pipeline:

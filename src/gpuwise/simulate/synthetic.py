@@ -1,8 +1,8 @@
 """A synthetic fleet of up to a million GPUs: nothing of it exists until it is asked for, any part can be made alone.
 
 For benchmarks and scale tests. It is an `InventorySource` and a `UsageSource` of a few bytes, so workers can be sent
-it; it can be written as a recording, too. Its inventory takes about 1.2 kB a GPU, 1.2 GB for a million; `workloads`,
-`nodes` and `objects` stream it instead, a block at a time.
+it; it can be written as a recording, too. Its inventory takes at most 1.2 kB a GPU (a process that holds a million
+GPUs': 0.72 GiB); `workloads`, `nodes` and `objects` stream it instead, a block at a time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -166,25 +166,24 @@ def _begin(index: int, position: int, window: Window) -> int:
     return (index // len(REGIONS) + position) % WEEKS * (WEEK_S // window.step_s)
 
 
-def _device(
-    columns: Mapping[Signal, Samples], own: Window, window: Window, begin: int
-) -> dict[Signal, NDArray[np.float64]]:
+def _device(columns: Mapping[Signal, Samples], own: Window, window: Window, begin: int) -> dict[Signal, Samples]:
     return {signal: _on_grid(values[begin : begin + own.steps], own, window) for signal, values in columns.items()}
 
 
 def _requests(made: Track, pods: int, own: Window, window: Window, begin: int) -> NDArray[np.float64] | None:
     if made.requests_per_second is None:
         return None
-    return _on_grid(made.requests_per_second[begin : begin + own.steps], own, window) * pods
+    per_pod = _on_grid(made.requests_per_second[begin : begin + own.steps], own, window)
+    return per_pod.astype(np.float64) * pods
 
 
-def _on_grid(values: Samples, own: Window, window: Window) -> NDArray[np.float64]:
-    """A copy on the window's grid: NaN outside what was measured, the highest where its steps are longer."""
+def _on_grid(values: Samples, own: Window, window: Window) -> Samples:
+    """On the window's grid: NaN outside what was measured, the highest where its steps are longer."""
     if window == own:
-        return values.astype(np.float64)
+        return values
     joined = window.step_s // own.step_s
     first = (window.start_s - own.start_s) // own.step_s
-    grid = np.full(window.steps * joined, np.nan)
+    grid = np.full(window.steps * joined, np.nan, dtype=np.float32)
     start, stop = max(0, first), min(own.steps, first + grid.size)
     if start < stop:
         grid[start - first : stop - first] = values[start:stop]

@@ -61,6 +61,9 @@ def track(seed: int, position: int, region: int, window: Window) -> Track:
     devices = tuple(_narrow(sensors(doing, slot, works=True, rng=rng)) for _ in range(DEVICES))
     if rng.random() < _OUTAGE_SHARE:
         _blank([column for device in devices for column in device.values()], longer, rng)
+    for device in devices:
+        for column in device.values():
+            column.flags.writeable = False  # workloads are handed views of it
     return Track(devices, _per_pod(doing, STANDS[position].archetype.pods))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import GPU_TYPES, named
+from gpuwise.model.hours import HOUR_S
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import InventorySource, UsageSource
 from gpuwise.model.usage import Window
@@ -62,7 +63,7 @@ def open_past(source: Path, *, mappings: Iterable[str], gpu_type: str | None, ki
         mappings: for a file, `NAME=COLUMN[:UNIT]` for each column that is not named as the schema names it.
         gpu_type: canonical name of the cards where the trace names none.
         kind: what a pod is taken as where no inventory is recorded.
-        step_s: length of a step of the window.
+        step_s: length of a step of the window; it divides an hour.
 
     Raises:
         InputError: it is neither, or not as the schema asks; names the file, the column and the mend.
@@ -70,6 +71,8 @@ def open_past(source: Path, *, mappings: Iterable[str], gpu_type: str | None, ki
     if gpu_type is not None and named(gpu_type) is None:
         known = ", ".join(card.name for card in GPU_TYPES)
         raise InputError(f"--gpu-type is {gpu_type!r}", mend=f"write one of {known}")
+    if HOUR_S % step_s:
+        raise InputError(f"--step is {step_s}: it does not divide an hour", mend="write 60 or 300")
     mappings = tuple(mappings)
     if source.is_dir():
         if mappings or gpu_type:
