@@ -87,10 +87,11 @@ def _only(report: WeeklyReport, chosen: set[WorkloadRef]) -> WeeklyReport:
 
 
 def _warn_unmeasured(survey: Survey) -> None:
-    blind = [str(ref) for ref, profile in survey.profiles.items() if not profile.coverage]
+    workloads = survey.inventory.workloads
+    blind = [str(one.ref) for one in workloads if not survey.profiles[one.ref].coverage]
     if blind:
         shown = ", ".join(blind[:3]) + (" and others" if len(blind) > 3 else "")
-        err.print(Text(f"No samples at all for {len(blind)} of {len(survey.profiles)} workloads: {shown}.", "yellow"))
+        err.print(Text(f"No samples at all for {len(blind)} of {len(workloads)} workloads: {shown}.", "yellow"))
 
 
 @click.command()

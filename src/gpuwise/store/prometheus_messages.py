@@ -45,7 +45,7 @@ XOR = 1
 """The type of a chunk of floats; the others are native histograms."""
 
 _MATCH = {Match.EQUAL: 0, Match.NOT_EQUAL: 1, Match.REGEX: 2, Match.NOT_REGEX: 3}
-# A frame has one series and at most --storage.remote.read-max-bytes-in-frame, 1 MiB unless told, and one chunk more.
+# A frame has one series and at most storage.remote.read-max-bytes-in-frame, 1 MiB unless told, and one chunk more.
 MOST_FRAME_BYTES = 64 * 2**20
 
 
