@@ -22,7 +22,7 @@ from gpuwise.model.hours import (
     request_rows,
 )
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries, Window
+from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.score import _hours, histogram
 from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
 from gpuwise.score.settings import ScoreSettings
@@ -129,10 +129,10 @@ def _device_rows(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
 ) -> Rows:
     rows = np.zeros(grid.hours, dtype=device_rows(grid.per_hour))
-    rows["peak"] = np.nan
-    active = _vote(device, grid, settings, rows)
-    busy, by_hour = active.view(np.uint8), np.empty((4, grid.hours))
-    for index, signal in enumerate(DEVICE_SIGNALS):
+    busy = _vote(device, grid, settings, rows).view(np.uint8)
+    folded = np.zeros((len(DEVICE_SIGNALS), 4, grid.hours))
+    folded[:, 0] = np.nan
+    for signal, into in zip(DEVICE_SIGNALS, folded, strict=True):
         if signal not in device.samples:
             continue
         layout = histogram.LAYOUTS.get(signal)
@@ -147,47 +147,47 @@ def _device_rows(
             grid.first_hour,
             histogram.base(layout) if layout else 0,
             counts.get(signal, _NO_BUCKETS),
-            by_hour,
+            into,
         )
-        rows["peak"][:, index], rows["seen"][:, index] = by_hour[0], by_hour[1]
-        rows["busy_sum"][:, index], rows["busy_seen"][:, index] = by_hour[2], by_hour[3]
+    for index, name in enumerate(("peak", "seen", "busy_sum", "busy_seen")):
+        rows[name] = folded[:, index].T
     return rows
 
 
 def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows) -> Mask:
     """Fill in who sampled what and who vetoed; the steps at which an activity signal shows work."""
     sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
-    everywhere = np.ones(grid.steps, dtype=bool)
+    voters = np.zeros(grid.hours, dtype=np.uint8)
     for signal, column in device.samples.items():
-        limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
-        known = _known(column, SIGNALS[signal].highest)
-        if known is not None and not known.any():
+        least, most, highest = column.min(), column.max(), SIGNALS[signal].highest
+        whole = bool(least >= 0.0 and most <= highest)  # False for NaN
+        known = None if whole else (column >= 0.0) & (column <= highest)
+        if known is None:
+            sampled[:] = True
+        elif known.any():
+            sampled |= known
+        else:
             continue
-        sampled |= everywhere if known is None else known
+        limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue
-        above = column >= limit
-        if known is not None:
-            here = grid.any_by_hour(known)
-            above &= known
-            vetoed |= ~known & grid.by_step(here)
+        if known is None:
+            voters |= np.uint8(VOTER_BITS[signal])
+            if most < limit:
+                continue
+            above = column >= limit
         else:
-            here = np.ones(grid.hours, dtype=bool)
+            here = grid.any_by_hour(known)
+            voters |= here * np.uint8(VOTER_BITS[signal])
+            vetoed |= ~known & grid.by_step(here)
+            above = known & (column >= limit)
         vetoed |= above
         if signal in ACTIVITY:
             active |= above
-        rows["voters"] |= np.where(here, np.uint8(VOTER_BITS[signal]), np.uint8(0))
+    rows["voters"] = voters
     rows["sampled"], rows["active"] = grid.packed(sampled), grid.packed(active)
     rows["idle"] = grid.packed(sampled & ~vetoed)
     return active
-
-
-def _known(column: Samples, highest: float) -> Mask | None:
-    """The steps with a believable sample; None means all of them, as is usual."""
-    if column.min() >= 0.0 and column.max() <= highest:  # False for NaN
-        return None
-    found: Mask = (column >= 0.0) & (column <= highest)
-    return found
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:

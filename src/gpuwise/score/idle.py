@@ -4,6 +4,7 @@ A device-step is idle when every signal that this device ever reported was sampl
 So adding activity, or removing samples, only ever makes fewer steps idle (I3); a step with a hole is not idle (I1).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -258,8 +259,9 @@ def verdicts_of(
         back: the hours.
         settings: thresholds.
     """
+    known = [_Known.over(back, device) for device in devices]
     for signal in VOTER_BITS:
-        verdict = _device_verdict(devices, signal, back, settings)
+        verdict = _device_verdict([one for one in known if one.expected > 0], signal, settings)
         if verdict is not None:
             yield verdict
     if requests is not None:
@@ -269,30 +271,53 @@ def verdicts_of(
         yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows["seen"].sum()) / expected, settings)
 
 
-def _device_verdict(
-    devices: Sequence[HeldDevice], signal: Signal, back: LookBack, settings: ScoreSettings
-) -> SignalVerdict | None:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a device's signals came to over the look-back.
+
+    Attributes:
+        gpu_type: of the card.
+        expected: steps in which it was held.
+        highest: largest sample by signal, NaN without one.
+        seen: samples by signal.
+    """
+
+    gpu_type: str | None
+    expected: int
+    highest: Sequence[float]
+    seen: Sequence[int]
+
+    @classmethod
+    def over(cls, back: LookBack, device: HeldDevice) -> "_Known":
+        rows = back.of(device.rows)
+        return cls(
+            gpu_type=device.holding.gpu_type,
+            expected=device.end - max(device.start, back.start_step),
+            highest=np.fmax.reduce(rows["peak"], axis=0, initial=np.nan).tolist(),
+            seen=rows["seen"].sum(axis=0, dtype=np.int64).tolist(),
+        )
+
+
+def _device_verdict(devices: Sequence[_Known], signal: Signal, settings: ScoreSettings) -> SignalVerdict | None:
     """One signal over all devices: the one nearest to its threshold speaks, the one least sampled says how surely."""
     column = DEVICE_SIGNALS.index(signal)
-    highest, nearest, limit, coverage = np.nan, -np.inf, 0.0, 1.0
+    highest, nearest, limit, coverage = math.nan, -math.inf, 0.0, 1.0
     for device in devices:
-        own_limit = threshold(signal, device.holding.gpu_type, settings)
-        expected = device.end - max(device.start, back.start_step)
-        if own_limit is None or expected <= 0:
+        own_limit = threshold(signal, device.gpu_type, settings)
+        if own_limit is None:
             continue
-        rows = back.of(device.rows)
-        coverage = min(coverage, int(rows["seen"][:, column].sum()) / expected)
-        peak = float(np.fmax.reduce(rows["peak"][:, column], initial=np.nan))
-        if peak / own_limit > nearest:
-            highest, nearest, limit = peak, peak / own_limit, own_limit
-    return None if np.isnan(highest) else _verdict(signal, highest, limit, coverage, settings)
+        coverage = min(coverage, device.seen[column] / device.expected)
+        if device.highest[column] / own_limit > nearest:
+            highest, limit = device.highest[column], own_limit
+            nearest = highest / limit
+    return None if math.isnan(highest) else _verdict(signal, highest, limit, coverage, settings)
 
 
 def _verdict(signal: Signal, highest: float, limit: float, coverage: float, settings: ScoreSettings) -> SignalVerdict:
     if highest >= limit:
         verdict = Verdict.BUSY
-    elif np.isnan(highest) or coverage < settings.full_coverage:
+    elif math.isnan(highest) or coverage < settings.full_coverage:
         verdict = Verdict.UNKNOWN
     else:
         verdict = Verdict.IDLE
-    return SignalVerdict(signal, None if np.isnan(highest) else highest, limit, coverage, verdict)
+    return SignalVerdict(signal, None if math.isnan(highest) else highest, limit, coverage, verdict)

@@ -156,11 +156,12 @@ class _Sheet:
             share = np.stack([held, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
             place = (device.holding.node, device.holding.gpu_type)
             table[place] = table[place] + share if place in table else share
+        places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
         return tuple(
-            DayUse(int(midnight), *place, *map(float, gpu_s[:, index]))
-            for index, midnight in enumerate(midnights[:-1])
-            for place, gpu_s in sorted(table.items(), key=lambda item: str(item[0]))
-            if gpu_s[0, index] > 0.0
+            DayUse(midnight, *place, *gpu_s[index])
+            for index, midnight in enumerate(midnights[:-1].tolist())
+            for place, gpu_s in places
+            if gpu_s[index][0] > 0.0
         )
 
     def _active_by_day(self, device: HeldDevice, days: int) -> NDArray[np.float64]:

@@ -40,9 +40,9 @@ from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Samples, UsageSeries, Window
 from gpuwise.store.pod_names import own_names
 
-_KEYS = ("t_s", "device_uuid", "gpu_type", "gpu_fraction", "node")
 _REQUIRED = ("t_s", "namespace", "pod", "device_uuid", "gpu_type", "gpu_fraction")
-_SIGNALS = tuple(signal.value for signal in Signal)
+_SIGNALS = {signal.value: signal for signal in Signal}
+_INDEX = b"gpuwise.recording"
 _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")  # RFC 1123: nothing that could climb out of the directory
 
@@ -84,15 +84,14 @@ class RecordingWriter:
         path.parent.mkdir(exist_ok=True)
         tables = [_device_table(pod, index) for index in range(len(pod.devices))]
         # Quantised samples take few distinct values: a dictionary and zstd's fastest level cost least time per byte.
-        # A row group is one device, and statistics say so: a reader then need not read who each row is of.
         with pq.ParquetWriter(
             path,
-            tables[0].schema,
+            tables[0].schema.with_metadata(_index(pod, tables)),
             compression="zstd",
             compression_level=1,
             use_dictionary=[name for name in tables[0].column_names if name != "t_s"],
             column_encoding={"t_s": "DELTA_BINARY_PACKED"},
-            write_statistics=list(_KEYS[1:]),
+            write_statistics=["t_s"],
         ) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=max(table.num_rows, 1))
@@ -136,6 +135,23 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
         | {"gpu_fraction": np.full(rows.size, device.gpu_fraction), "node": _repeat(device.node, rows.size)}
         | {signal.value: column(signal) for signal in Signal}
     )
+
+
+def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:
+    """Whose each row group is and when it begins, so that a reader need not read that row by row.
+
+    Nothing unless each device has one row a step. A reader holds it against the row groups' own statistics: a file that
+    another tool has written anew does not pass for what it was.
+    """
+    parts = []
+    for device, table in zip(pod.devices, tables, strict=True):
+        times = table.column("t_s")
+        if not len(times) or times[-1].as_py() - times[0].as_py() != (len(times) - 1) * pod.window.step_s:
+            return {}
+        parts.append(
+            [len(times), times[0].as_py(), device.device_uuid, device.gpu_type, device.gpu_fraction, device.node]
+        )
+    return {_INDEX: json.dumps({"step_s": pod.window.step_s, "devices": parts}).encode()}
 
 
 def _repeat(label: str | None, rows: int) -> pa.DictionaryArray:
@@ -250,9 +266,10 @@ def _total_requests(pods: Sequence[_PodUsage], window: Window) -> NDArray[np.flo
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Rows of one device that stand together in a table."""
+    """Rows of one device that stand together in a table, and their times: an array, or even from a first one on."""
 
     rows: slice
+    times: NDArray[np.int64] | range
     device_uuid: str
     gpu_type: str | None
     gpu_fraction: float
@@ -260,13 +277,11 @@ class _Part:
 
 
 def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
-    table, parts = _read_table(path)
-    times = _whole(table.column("t_s"), np.dtype(np.int64))
-    columns = {signal: table.column(signal.value) for signal in Signal if signal.value in table.column_names}
+    columns, parts = _read_file(path)
     measured: dict[str, tuple[_Part, dict[Signal, Samples]]] = {}
     alive = np.zeros(window.steps, dtype=bool)
     for part in parts:
-        inside = _Inside.of(times[part.rows], window)
+        inside = _Inside.of(part.times, window)
         if inside is None:
             continue
         alive[inside.first : inside.last + 1] = True
@@ -276,7 +291,6 @@ def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
             if grid is not None:
                 known[signal] = np.fmax(known[signal], grid) if signal in known else grid
     reported = [samples.pop(Signal.REQUESTS) for _, samples in measured.values() if Signal.REQUESTS in samples]
-    requests = _requests(reported) if reported else None
     steps = np.flatnonzero(alive)
     if steps.size:
         alive[steps[0] : steps[-1] + 1] = True
@@ -284,7 +298,7 @@ def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
         DeviceSeries(_pod_name(path), uuid, part.gpu_fraction, part.gpu_type or None, part.node or live_on, samples)
         for uuid, (part, samples) in measured.items()
     )
-    return _PodUsage(devices, requests, alive)
+    return _PodUsage(devices, _requests(reported) if reported else None, alive)
 
 
 def _requests(reported: Sequence[Samples]) -> NDArray[np.float64]:
@@ -300,10 +314,12 @@ def _pod_name(path: Path) -> str:
 
 def _values(column: pa.ChunkedArray, rows: slice) -> NDArray[np.float32] | None:
     """A column's values at some rows, without a copy where nothing is null; None where all are."""
-    chosen = column.slice(rows.start, rows.stop - rows.start)
-    if chosen.null_count == len(chosen):
+    length = rows.stop - rows.start
+    chosen = column if length == len(column) else column.slice(rows.start, length)
+    nulls = chosen.null_count
+    if nulls == length:
         return None
-    if chosen.null_count == 0:
+    if nulls == 0:
         return _whole(chosen, np.dtype(np.float32))
     values: NDArray[np.float32] = chosen.to_numpy().astype(np.float32, copy=False)
     return values
@@ -336,15 +352,15 @@ class _Inside:
     steps: NDArray[np.int64]
 
     @classmethod
-    def of(cls, times: NDArray[np.int64], window: Window) -> "_Inside | None":
+    def of(cls, times: NDArray[np.int64] | range, window: Window) -> "_Inside | None":
         """None where no row falls within the window."""
-        if (np.diff(times) == window.step_s).all():  # as our writer leaves them at the same step; saves a division each
-            first = int(times[0] - window.start_s) // window.step_s
+        if isinstance(times, range) and times.step == window.step_s:
+            first = (times.start - window.start_s) // window.step_s
             start, end = max(0, -first), min(len(times), window.steps - first)
             if start >= end:
                 return None
             return cls(window, first + start, first + end - 1, True, slice(start, end), np.empty(0, dtype=np.int64))
-        steps = (times - window.start_s) // window.step_s
+        steps = (np.asarray(times, dtype=np.int64) - window.start_s) // window.step_s
         rows = np.flatnonzero((steps >= 0) & (steps < window.steps))
         if not rows.size:
             return None
@@ -368,27 +384,21 @@ class _Inside:
         return grid
 
 
-def _read_table(path: Path) -> tuple[pa.Table, list[_Part]]:
-    """Times and signals, with the device that each part of them is of."""
+def _read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[_Part]]:
+    """Signals, with the device and the times that each part of them is of."""
     try:
-        if path.suffix == ".parquet":
-            with pq.ParquetFile(path, read_dictionary=list(_KEYS[1:])) as file:
-                names = file.schema_arrow.names
-                _require(path, names)
-                parts = _parts_by_statistics(file.metadata)
-                keys = _KEYS if parts is None else _KEYS[:1]
-                wanted = [name for name in (*keys, *_SIGNALS) if name in names]
-                table = file.read(columns=wanted, use_threads=False)
-        else:
-            parts = None
+        if path.suffix != ".parquet":
             options = pa_csv.ConvertOptions(column_types=_TYPES, null_values=["", "NaN", "nan", "null"])
-            table = pa_csv.read_csv(path, convert_options=options)
-            _require(path, table.column_names)
-        if parts is None:
-            table = _by_device(table)
-            parts = list(_parts(table))
-        names = [name for name in ("t_s", *_SIGNALS) if name in table.column_names]
-        return table.select(names) if _as_written(table, names) else _cast(table, names), parts
+            return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
+        with pq.ParquetFile(path) as file:
+            parts = _indexed(file)
+            if parts is None:
+                return _any_rows(path, file.read(use_threads=False))
+            names = file.schema_arrow.names
+            table = file.read(columns=[name for name in _SIGNALS if name in names], use_threads=False)
+            return {
+                _SIGNALS[name]: column for name, column in zip(table.column_names, table.columns, strict=True)
+            }, parts
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
@@ -396,42 +406,30 @@ def _read_table(path: Path) -> tuple[pa.Table, list[_Part]]:
         ) from error
 
 
-def _as_written(table: pa.Table, names: Sequence[str]) -> bool:
-    return all(table.schema.field(name).type == _TYPES[name] for name in names)
-
-
-def _cast(table: pa.Table, names: Sequence[str]) -> pa.Table:
-    """The table in our types; of what our writer leaves nothing is to be cast, which saves the import of a compiler."""
-    return pa.table({name: table.column(name).cast(_TYPES[name]) for name in names})
-
-
-def _parts_by_statistics(metadata: pq.FileMetaData) -> list[_Part] | None:
-    """The parts, if the file's own statistics say that each row group is of one device, as our writer leaves it."""
-    columns = {metadata.schema.column(i).name: i for i in range(metadata.num_columns)}
-    parts, start = [], 0
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        only = {name: _only_value(group.column(columns[name])) for name in _KEYS[1:] if name in columns}
-        if _MANY in only.values():
+def _indexed(file: pq.ParquetFile) -> list[_Part] | None:
+    """The parts by the index that our writer leaves, None without one or if the row groups are not what it says."""
+    metadata = file.metadata
+    index = json.loads((metadata.metadata or {}).get(_INDEX, b"null"))
+    if index is None or metadata.num_row_groups != len(index["devices"]):
+        return None
+    column = file.schema_arrow.names.index("t_s")
+    parts, start, step_s = [], 0, index["step_s"]
+    for number, (rows, first_s, *who) in enumerate(index["devices"]):
+        times = range(first_s, first_s + rows * step_s, step_s)
+        found = metadata.row_group(number).column(column).statistics
+        if found is None or (found.min, found.max, found.num_values) != (times[0], times[-1], rows):
             return None
-        rows = slice(start, start + group.num_rows)
-        start = rows.stop
-        if group.num_rows:
-            parts.append(_Part(rows, only["device_uuid"], only["gpu_type"], only["gpu_fraction"], only.get("node")))
+        parts.append(_Part(slice(start, start + rows), times, *who))
+        start += rows
     return parts
 
 
-_MANY = object()
-
-
-def _only_value(column: pq.ColumnChunkMetaData) -> Any:
-    """The one value of a column in a row group, None if all are null, _MANY if there are more or nothing says."""
-    statistics = column.statistics
-    if statistics is not None and statistics.has_null_count and statistics.null_count == column.num_values:
-        return None
-    if statistics is None or not statistics.has_min_max or not statistics.has_null_count or statistics.null_count:
-        return _MANY
-    return statistics.min if statistics.min == statistics.max else _MANY
+def _any_rows(path: Path, table: pa.Table) -> tuple[dict[Signal, pa.ChunkedArray], list[_Part]]:
+    """A table whose rows stand in any order, and its parts."""
+    _require(path, table.column_names)
+    known = [name for name in table.column_names if name in _TYPES]
+    table = _by_device(pa.table({name: table.column(name).cast(_TYPES[name]) for name in known}))
+    return {_SIGNALS[name]: table.column(name) for name in known if name in _SIGNALS}, list(_parts(table))
 
 
 def _by_device(table: pa.Table) -> pa.Table:
@@ -443,6 +441,7 @@ def _by_device(table: pa.Table) -> pa.Table:
 
 
 def _parts(table: pa.Table) -> Iterator[_Part]:
+    times = _whole(table.column("t_s"), np.dtype(np.int64))
     uuids = table.column("device_uuid").combine_chunks().dictionary_encode()
     codes = uuids.indices.to_numpy(zero_copy_only=False)
     edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
@@ -454,6 +453,7 @@ def _parts(table: pa.Table) -> Iterator[_Part]:
         if start < end:
             yield _Part(
                 slice(start, end),
+                times[start:end],
                 at("device_uuid", start),
                 at("gpu_type", start),
                 float(at("gpu_fraction", start)),
