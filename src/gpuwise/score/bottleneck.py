@@ -42,8 +42,8 @@ def bottleneck(devices: Sequence[HeldDevice], settings: ScoreSettings) -> Bottle
     sums, seen, busy_seen = (np.zeros(len(DEVICE_SIGNALS)) for _ in range(3))
     for device in devices:
         rows = device.rows.rows
-        sums += rows["busy_sum"].sum(axis=0)
-        busy_seen += rows["busy_seen"].sum(axis=0, dtype=np.int64)
+        sums += np.add.reduce(rows["busy_sum"], axis=0)
+        busy_seen += np.add.reduce(rows["busy_seen"], axis=0, dtype=np.int64)
         seen += device.seen
     held = sum(device.end - device.start for device in devices)
     means = {

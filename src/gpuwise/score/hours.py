@@ -121,7 +121,7 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
         end_hour=grid.end_hour,
         devices=devices,
         requests=_request_rows(series.requests_per_second, grid),
-        counts={signal: found for signal, found in counts.items() if found.any()},
+        counts=counts,
     )
 
 
@@ -129,11 +129,12 @@ def _device_rows(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
 ) -> Rows:
     rows = np.zeros(grid.hours, dtype=device_rows(grid.per_hour))
-    busy = _vote(device, grid, settings, rows).view(np.uint8)
+    sampled, active = _vote(device, grid, settings, rows)
+    busy = active.view(np.uint8)
     folded = np.zeros((len(DEVICE_SIGNALS), 4, grid.hours))
     folded[:, 0] = np.nan
     for signal, into in zip(DEVICE_SIGNALS, folded, strict=True):
-        if signal not in device.samples:
+        if signal not in sampled:
             continue
         layout = histogram.LAYOUTS.get(signal)
         if layout is not None and signal not in counts:
@@ -154,12 +155,18 @@ def _device_rows(
     return rows
 
 
-def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows) -> Mask:
-    """Fill in who sampled what and who vetoed; the steps at which an activity signal shows work."""
+def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows) -> tuple[list[Signal], Mask]:
+    """Fill in who sampled what and who vetoed.
+
+    Returns:
+        The signals with any sample, and the steps at which an activity signal shows work.
+    """
+    found = []
     sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
     voters = np.zeros(grid.hours, dtype=np.uint8)
     for signal, column in device.samples.items():
-        least, most, highest = column.min(), column.max(), SIGNALS[signal].highest
+        # The ufuncs themselves: the methods of the same name go by way of Python, which costs more than the pass.
+        least, most, highest = np.minimum.reduce(column), np.maximum.reduce(column), SIGNALS[signal].highest
         whole = bool(least >= 0.0 and most <= highest)  # False for NaN
         known = None if whole else (column >= 0.0) & (column <= highest)
         if known is None:
@@ -168,6 +175,7 @@ def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows)
             sampled |= known
         else:
             continue
+        found.append(signal)
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue
@@ -187,7 +195,7 @@ def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows)
     rows["voters"] = voters
     rows["sampled"], rows["active"] = grid.packed(sampled), grid.packed(active)
     rows["idle"] = grid.packed(sampled & ~vetoed)
-    return active
+    return found, active
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:
@@ -212,7 +220,7 @@ def _no_rows(like: Rows) -> HourRows:
 def _trimmed(rows: HourRows) -> HourRows | None:
     """Without the hours before the first sample and after the last one; None without any sample."""
     seen = rows.rows["seen"]
-    held = np.flatnonzero(seen.any(axis=1) if seen.ndim > 1 else seen)
+    held = np.flatnonzero(np.logical_or.reduce(seen, axis=1) if seen.ndim > 1 else seen)
     if not held.size:
         return None
     return HourRows(rows.first_hour + int(held[0]), rows.rows[held[0] : held[-1] + 1])

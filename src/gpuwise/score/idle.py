@@ -66,9 +66,9 @@ class Runs:
     def of(cls, mask: Mask, *, at_least: int) -> "Runs":
         """The runs of True that are at least so many steps long."""
         edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
-        first = [0] if mask[:1].any() else []
-        last = [mask.shape[0]] if mask[-1:].any() else []
-        bounds = np.concatenate((first, edges, last)).astype(np.intp)
+        first = [0] if mask.size and mask[0] else []
+        last = [mask.size] if mask.size and mask[-1] else []
+        bounds = np.concatenate((first, edges, last)).astype(np.intp) if first or last else edges
         starts, ends = bounds[::2], bounds[1::2]
         long = ends - starts >= at_least
         return cls(starts[long], ends[long])
@@ -141,7 +141,8 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)
     at = (rows.first_hour - first_hour) * per_hour
     idle = np.zeros(steps, dtype=bool)
-    idle[at : at + table.shape[0] * per_hour] = unpacked(table["idle"] * whole[:, None], per_hour)
+    bits = table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None]
+    idle[at : at + table.shape[0] * per_hour] = unpacked(bits, per_hour)
     first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
     end = at + (table.shape[0] - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
     return HeldDevice(
@@ -152,7 +153,7 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
         idle=idle,
         voters=voters,
         active=_counted(table["active"]),
-        seen=table["seen"].sum(axis=0, dtype=np.int64),
+        seen=np.add.reduce(table["seen"], axis=0, dtype=np.int64),
     )
 
 
@@ -180,11 +181,14 @@ def together_idle(devices: Sequence[HeldDevice], silent: Mask | None, steps: int
         silent: steps known to have had no request, None where nothing reports requests.
         steps: length of the grid.
     """
-    held, busy = np.zeros(steps, dtype=bool), np.zeros(steps, dtype=bool)
-    for device in devices:
-        held[device.start : device.end] = True
-        busy[device.start : device.end] |= device.not_idle
-    quiet: Mask = held & ~busy
+    if len(devices) == 1:
+        quiet = devices[0].idle
+    else:
+        held, busy = np.zeros(steps, dtype=bool), np.zeros(steps, dtype=bool)
+        for device in devices:
+            held[device.start : device.end] = True
+            busy[device.start : device.end] |= device.not_idle
+        quiet = held & ~busy
     return quiet if silent is None else quiet & silent
 
 
@@ -294,7 +298,7 @@ class _Known:
             gpu_type=device.holding.gpu_type,
             expected=device.end - max(device.start, back.start_step),
             highest=np.fmax.reduce(rows["peak"], axis=0, initial=np.nan).tolist(),
-            seen=rows["seen"].sum(axis=0, dtype=np.int64).tolist(),
+            seen=np.add.reduce(rows["seen"], axis=0, dtype=np.int64).tolist(),
         )
 
 

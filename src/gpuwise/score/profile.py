@@ -150,10 +150,11 @@ class _Sheet:
         bounds = (midnights - self.base_s) // self.window.step_s
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         for device in self.devices:
-            held = np.diff(np.clip(bounds, device.start, device.end))
+            within = bounds.clip(device.start, device.end)
+            held = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
-            share = np.stack([held, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
+            share = np.array([held, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
             place = (device.holding.node, device.holding.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]

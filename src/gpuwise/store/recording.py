@@ -138,20 +138,22 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
 
 
 def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:
-    """Whose each row group is and when it begins, so that a reader need not read that row by row.
+    """Whose each row group is, and its times where they are even, so that a reader need not read that row by row.
 
-    Nothing unless each device has one row a step. A reader holds it against the row groups' own statistics: a file that
-    another tool has written anew does not pass for what it was.
+    A reader holds it against the row groups' own statistics: a file that another tool has written anew does not pass
+    for what it was.
     """
-    parts = []
-    for device, table in zip(pod.devices, tables, strict=True):
-        times = table.column("t_s")
-        if not len(times) or times[-1].as_py() - times[0].as_py() != (len(times) - 1) * pod.window.step_s:
-            return {}
-        parts.append(
-            [len(times), times[0].as_py(), device.device_uuid, device.gpu_type, device.gpu_fraction, device.node]
-        )
+    parts = [
+        [len(table), *_span(table), device.device_uuid, device.gpu_type, device.gpu_fraction, device.node]
+        for device, table in zip(pod.devices, tables, strict=True)
+        if len(table)
+    ]
     return {_INDEX: json.dumps({"step_s": pod.window.step_s, "devices": parts}).encode()}
+
+
+def _span(table: pa.Table) -> tuple[int, int]:
+    times = table.column("t_s")
+    return times[0].as_py(), times[-1].as_py()
 
 
 def _repeat(label: str | None, rows: int) -> pa.DictionaryArray:
@@ -266,10 +268,16 @@ def _total_requests(pods: Sequence[_PodUsage], window: Window) -> NDArray[np.flo
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Rows of one device that stand together in a table, and their times: an array, or even from a first one on."""
+    """Rows of one device that stand together in a table.
+
+    Attributes:
+        rows: which.
+        times: of each row: an array, or a range where they are even; None before they are read.
+        device_uuid: whose, as are the rest; fields as in `DeviceSeries`.
+    """
 
     rows: slice
-    times: NDArray[np.int64] | range
+    times: NDArray[np.int64] | range | None
     device_uuid: str
     gpu_type: str | None
     gpu_fraction: float
@@ -281,7 +289,7 @@ def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
     measured: dict[str, tuple[_Part, dict[Signal, Samples]]] = {}
     alive = np.zeros(window.steps, dtype=bool)
     for part in parts:
-        inside = _Inside.of(part.times, window)
+        inside = None if part.times is None else _Inside.of(part.times, window)
         if inside is None:
             continue
         alive[inside.first : inside.last + 1] = True
@@ -372,9 +380,10 @@ class _Inside:
         if values is None:
             return None
         chosen = values[self.chosen]
-        if self.even and chosen.shape[0] == self.window.steps:
+        steps = self.window.steps
+        if self.even and chosen.shape[0] == steps:
             return chosen
-        grid = np.full(self.window.steps, np.nan, dtype=np.float32)
+        grid = np.full(steps, np.nan, dtype=np.float32)
         if self.even:
             grid[self.first : self.last + 1] = chosen
             return grid
@@ -391,14 +400,19 @@ def _read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[_Part]]:
             options = pa_csv.ConvertOptions(column_types=_TYPES, null_values=["", "NaN", "nan", "null"])
             return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
         with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
             parts = _indexed(file)
             if parts is None:
                 return _any_rows(path, file.read(use_threads=False))
-            names = file.schema_arrow.names
-            table = file.read(columns=[name for name in _SIGNALS if name in names], use_threads=False)
-            return {
-                _SIGNALS[name]: column for name, column in zip(table.column_names, table.columns, strict=True)
-            }, parts
+            wanted = [name for name in _SIGNALS if name in names]
+            if any(part.times is None for part in parts):
+                wanted.append("t_s")
+            table = file.read(columns=wanted, use_threads=False)
+            columns = dict(zip(table.column_names, table.columns, strict=True))
+            if (read := columns.pop("t_s", None)) is not None:
+                times = _whole(read, np.dtype(np.int64))
+                parts = [replace(part, times=times[part.rows]) for part in parts]
+            return {_SIGNALS[name]: column for name, column in columns.items()}, parts
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
@@ -410,16 +424,18 @@ def _indexed(file: pq.ParquetFile) -> list[_Part] | None:
     """The parts by the index that our writer leaves, None without one or if the row groups are not what it says."""
     metadata = file.metadata
     index = json.loads((metadata.metadata or {}).get(_INDEX, b"null"))
-    if index is None or metadata.num_row_groups != len(index["devices"]):
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    groups = [group for group in groups if group.num_rows]
+    if index is None or len(groups) != len(index["devices"]):
         return None
     column = file.schema_arrow.names.index("t_s")
     parts, start, step_s = [], 0, index["step_s"]
-    for number, (rows, first_s, *who) in enumerate(index["devices"]):
-        times = range(first_s, first_s + rows * step_s, step_s)
-        found = metadata.row_group(number).column(column).statistics
-        if found is None or (found.min, found.max, found.num_values) != (times[0], times[-1], rows):
+    for group, (rows, first_s, last_s, *who) in zip(groups, index["devices"], strict=True):
+        found = group.column(column).statistics
+        if found is None or (found.min, found.max, found.num_values) != (first_s, last_s, rows):
             return None
-        parts.append(_Part(slice(start, start + rows), times, *who))
+        even = last_s - first_s == (rows - 1) * step_s
+        parts.append(_Part(slice(start, start + rows), range(first_s, last_s + 1, step_s) if even else None, *who))
         start += rows
     return parts
 
