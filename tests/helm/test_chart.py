@@ -91,6 +91,21 @@ def test_gpuwise_reads_the_configuration_that_the_chart_writes(rendered: Objects
     found = load(file, {}, {})
     assert found.policy.mode is Mode.ENFORCE
     assert str(found.prometheus.bearer_token_file) == "/etc/gpuwise-prometheus/token"
+    assert found.prometheus.headers == {"X-Scope-OrgID": "research"}
+
+
+def test_a_file_that_the_configuration_names_is_mounted_wherever_it_is_read(find: Find):
+    for kind, name, path in (
+        ("Deployment", "prod-gpuwise", ()),
+        ("CronJob", "prod-gpuwise-report", ("jobTemplate", "spec")),
+    ):
+        spec = find(kind, name)["spec"]
+        for key in path:
+            spec = spec[key]
+        pod = spec["template"]["spec"]
+        mounted = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        assert volumes[mounted["/etc/gpuwise-secrets/prometheus-ca"]]["secret"]["secretName"] == "prometheus-ca"
 
 
 def test_the_service_demands_a_token_whether_or_not_one_is_given(helm: Helm, rendered: Objects):

@@ -4,6 +4,7 @@ import pytest
 
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
+from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import (
     Change,
     Evidence,
@@ -116,9 +117,23 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         days=days,
         teams=teams,
         workloads=(
-            WorkloadCost(str(first), None, "H100-80GB", 1152.0, 1152.0, 0.0, 7925.8, 7925.8),
-            WorkloadCost("robotics/Job/policy-distill", "robotics", "H100-80GB", 1152.0, 1008.0, 0.04, 7925.8, 6935.0),
-            WorkloadCost("search/Deployment/odd-card", "search", None, 288.0, 288.0, None, None, None),
+            WorkloadCost(str(first), None, "H100-80GB", 1152.0, 1152.0, 0.0, 7925.8, 7925.8, Limit.UNKNOWN, 0.0, None),
+            WorkloadCost(
+                "robotics/Job/policy-distill",
+                "robotics",
+                "H100-80GB",
+                1152.0,
+                1008.0,
+                0.04,
+                7925.8,
+                6935.0,
+                Limit.UNKNOWN,
+                0.0,
+                None,
+            ),
+            WorkloadCost(
+                "search/Deployment/odd-card", "search", None, 288.0, 288.0, None, None, None, Limit.UNKNOWN, 0.0, None
+            ),
         ),
         recommendations=recommendations,
         holds=holds,

@@ -59,6 +59,11 @@ seccompProfile:
   mountPath: /etc/gpuwise-prometheus
   readOnly: true
 {{- end }}
+{{- range .Values.prometheus.secrets }}
+- name: secret-{{ . }}
+  mountPath: /etc/gpuwise-secrets/{{ . }}
+  readOnly: true
+{{- end }}
 {{- end -}}
 
 {{- define "gpuwise.volumes" -}}
@@ -83,5 +88,10 @@ seccompProfile:
       - key: {{ .key }}
         path: token
 {{- end }}
+{{- end }}
+{{- range .Values.prometheus.secrets }}
+- name: secret-{{ . }}
+  secret:
+    secretName: {{ . }}
 {{- end }}
 {{- end -}}

@@ -84,12 +84,12 @@ def recommendations(items: Sequence[Recommendation]) -> Table:
 def _workloads(report: WeeklyReport) -> Table:
     idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
     shown = Table(title=_title("Allocated but idle", len(idle)), title_justify="left")
-    for name in ("Workload", "Team", "GPU"):
+    for name in ("Workload", "Team", "GPU", "At work"):
         shown.add_column(name, overflow="fold")
     for name in ("Held", "Idle", "Activity", "Cost of idle"):
         shown.add_column(name, justify="right")
     for cost in idle[:_TOP]:
-        cells = (cost.workload, cost.team or "nobody", cost.gpu_type or "mixed or unknown")
+        cells = (cost.workload, cost.team or "nobody", cost.gpu_type or "mixed or unknown", cost.limit.value)
         used = written.gpu_hours(cost.allocated_gpu_h), written.gpu_hours(cost.idle_gpu_h)
         numbers = (*used, written.percent(cost.activity_ratio), written.usd(cost.idle_usd))
         shown.add_row(*map(Text, cells), *map(Text, numbers))

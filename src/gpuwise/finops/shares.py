@@ -49,15 +49,19 @@ def _cost(period: Period, workload: Workload) -> WorkloadCost | None:
         return None
     types = {day.gpu_type for day in days}
     namespace = period.inventory.namespaces.get(workload.ref.namespace)
+    profile = period.profiles[workload.ref]
     return WorkloadCost(
         workload=str(workload.ref),
         team=team_of(workload.labels, namespace.labels if namespace is not None else {}),
         gpu_type=types.pop() if len(types) == 1 else None,
         allocated_gpu_h=sum(day.allocated_gpu_s for day in days) / HOUR_S,
         idle_gpu_h=sum(day.idle_gpu_s for day in days) / HOUR_S,
-        activity_ratio=_activity(period.profiles[workload.ref]),
+        activity_ratio=_activity(profile),
         cost_usd=_usd(period, ((day, day.allocated_gpu_s) for day in days)),
         idle_usd=_usd(period, ((day, day.idle_gpu_s) for day in days)),
+        limit=profile.bottleneck.limit,
+        limit_confidence=profile.bottleneck.confidence,
+        next_use_s=profile.next_use.median_s if profile.next_use is not None else None,
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gpuwise.model.command import Intent, Outcome
+from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import Hold, Recommendation
 
 
@@ -72,6 +73,9 @@ class WorkloadCost:
         activity_ratio: mean SM activity, or GPU utilisation where only that is known; None if neither was sampled.
         cost_usd: price of what it held.
         idle_usd: price of the idle part.
+        limit: what keeps it from going faster while it works.
+        limit_confidence: how sure that is, 0 to 1.
+        next_use_s: as likely used again before as after this instant if it rests now, None if nothing tells.
     """
 
     workload: str
@@ -82,6 +86,9 @@ class WorkloadCost:
     activity_ratio: float | None
     cost_usd: float | None
     idle_usd: float | None
+    limit: Limit
+    limit_confidence: float
+    next_use_s: int | None
 
 
 @dataclass(frozen=True, slots=True)

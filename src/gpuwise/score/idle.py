@@ -205,10 +205,8 @@ def intervals(quiet: Runs, devices: Sequence[HeldDevice], *, base_s: int, step_s
     for device in devices:
         overlap = np.minimum(quiet.ends, device.end) - np.maximum(quiet.starts, device.start)
         gpus += device.holding.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
-    return tuple(
-        IdleInterval(base_s + int(start) * step_s, base_s + int(end) * step_s, float(held))
-        for start, end, held in zip(quiet.starts, quiet.ends, gpus, strict=True)
-    )
+    starts_s, ends_s = base_s + quiet.starts * step_s, base_s + quiet.ends * step_s
+    return tuple(map(IdleInterval, starts_s.tolist(), ends_s.tolist(), gpus.tolist()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,11 +292,12 @@ class _Known:
     @classmethod
     def over(cls, back: LookBack, device: HeldDevice) -> "_Known":
         rows = back.of(device.rows)
+        whole = len(rows) == len(device.rows.rows)
         return cls(
             gpu_type=device.holding.gpu_type,
             expected=device.end - max(device.start, back.start_step),
             highest=np.fmax.reduce(rows["peak"], axis=0, initial=np.nan).tolist(),
-            seen=np.add.reduce(rows["seen"], axis=0, dtype=np.int64).tolist(),
+            seen=(device.seen if whole else np.add.reduce(rows["seen"], axis=0, dtype=np.int64)).tolist(),
         )
 
 

@@ -245,7 +245,7 @@ class RecordedUsage:
 class _PodUsage:
     devices: tuple[DeviceSeries, ...]
     requests: NDArray[np.float64] | None
-    alive: NDArray[np.bool_]
+    alive: slice
 
 
 def _workload_series(workload: Workload, pods: Sequence[_PodUsage], window: Window) -> UsageSeries:
@@ -261,8 +261,8 @@ def _total_requests(pods: Sequence[_PodUsage], window: Window) -> NDArray[np.flo
     total = np.zeros(window.steps)
     anyone = np.zeros(window.steps, dtype=bool)
     for requests, alive in reporting:
-        total += np.where(alive, requests, 0.0)
-        anyone |= alive
+        total[alive] += requests[alive]
+        anyone[alive] = True
     return np.where(anyone, total, np.nan)
 
 
@@ -287,25 +287,24 @@ class _Part:
 def _read_pod(path: Path, window: Window, live_on: str | None) -> _PodUsage:
     columns, parts = _read_file(path)
     measured: dict[str, tuple[_Part, dict[Signal, Samples]]] = {}
-    alive = np.zeros(window.steps, dtype=bool)
+    spans = []
     for part in parts:
         inside = None if part.times is None else _Inside.of(part.times, window)
         if inside is None:
             continue
-        alive[inside.first : inside.last + 1] = True
+        spans.append((inside.first, inside.last + 1))
         known = measured.setdefault(part.device_uuid, (part, {}))[1]
         for signal, column in columns.items():
             grid = inside.on_grid(_values(column, part.rows), signal)
             if grid is not None:
                 known[signal] = np.fmax(known[signal], grid) if signal in known else grid
     reported = [samples.pop(Signal.REQUESTS) for _, samples in measured.values() if Signal.REQUESTS in samples]
-    steps = np.flatnonzero(alive)
-    if steps.size:
-        alive[steps[0] : steps[-1] + 1] = True
+    pod = _pod_name(path)
     devices = tuple(
-        DeviceSeries(_pod_name(path), uuid, part.gpu_fraction, part.gpu_type or None, part.node or live_on, samples)
+        DeviceSeries(pod, uuid, part.gpu_fraction, part.gpu_type or None, part.node or live_on, samples)
         for uuid, (part, samples) in measured.items()
     )
+    alive = slice(min(first for first, _ in spans), max(end for _, end in spans)) if spans else slice(0, 0)
     return _PodUsage(devices, _requests(reported) if reported else None, alive)
 
 
