@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.measure import scaled
 
-from gpuwise.model.ports import Executor
+from gpuwise.model.ports import Executor, UsageSource
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import LoopSettings, Pipeline
@@ -87,7 +87,7 @@ def _file(usage: Path, namespace: str, pod: str) -> Path:
 
 
 @contextmanager
-def pipeline(gpus: int, usage: RecordedUsage, executor: Executor | None = None) -> Iterator[Pipeline]:
+def pipeline(gpus: int, usage: UsageSource, executor: Executor | None = None) -> Iterator[Pipeline]:
     """The loop over a recording, with the default settings but for step and look-back."""
     settings = LoopSettings("bench", look_back_h=DAYS * 24, step_s=STEP_S, shard_workloads=8)
     with tempfile.TemporaryDirectory() as folder, SqliteLedger(Path(folder) / "ledger.db") as ledger:

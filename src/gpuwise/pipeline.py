@@ -147,12 +147,11 @@ class Pipeline:
         shards = _shards(fleet, self.settings.shard_workloads)
         work = partial(score_shard, self.usage, fleet, window, self.settings.score)
         profiles: dict[WorkloadRef, UsageProfile] = {}
-        kept = (_with_kept(shard, window, checkpoints) for shard in shards)
+        kept = (_with_kept(shard, checkpoints) for shard in shards)
         for done, scored in enumerate(self.executor.map(work, kept), start=1):
-            for one in scored:
-                profiles[one.profile.workload] = one.profile
-                if checkpoints is not None:
-                    checkpoints.save(one.profile.workload, one.keep)
+            profiles.update((one.profile.workload, one.profile) for one in scored)
+            if checkpoints is not None:
+                checkpoints.save({one.profile.workload: one.keep for one in scored})
             self.progress("score", done, len(shards))
         return profiles
 
@@ -227,9 +226,7 @@ def _shards(fleet: Inventory, size: int) -> list[Shard]:
     ]
 
 
-def _with_kept(shard: Shard, window: Window, checkpoints: Checkpoints | None) -> Shard:
+def _with_kept(shard: Shard, checkpoints: Checkpoints | None) -> Shard:
     if checkpoints is None:
         return shard
-    refs = [*(workload.ref for workload in shard.workloads), *map(node_ref, shard.nodes)]
-    days = {"first_day": window.start_s // DAY_S, "end_day": -(-window.end_s // DAY_S)}
-    return replace(shard, kept=checkpoints.load(refs, **days))
+    return replace(shard, kept=checkpoints.load([*(one.ref for one in shard.workloads), *map(node_ref, shard.nodes)]))

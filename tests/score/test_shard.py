@@ -13,7 +13,7 @@ from gpuwise.model.inventory import node_ref
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import decode
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.shard import Shard, score_shard
+from gpuwise.score.shard import PAST, TODAY, Shard, score_shard
 
 SETTINGS = ScoreSettings()
 FLEET = inventory(workload())
@@ -94,25 +94,33 @@ def test_an_hour_later_only_what_is_new_is_read():
     assert (first.start_s, first.end_s) == (MIDNIGHT_S, MIDNIGHT_S + 50 * HOUR_S)
     # The last 15 minutes of each run are not settled, so the hour they lie in is read again.
     assert (second.start_s, second.end_s) == (MIDNIGHT_S + 49 * HOUR_S, MIDNIGHT_S + 51 * HOUR_S)
-    assert set(kept) == {MIDNIGHT_S // DAY_S + day for day in range(3)}
+    assert set(kept) == {PAST, TODAY}
 
 
-def test_only_the_days_with_new_hours_are_written_again():
-    source, kept = Source(usage_of(60)), {}
+@pytest.mark.parametrize(("hour", "written"), [(52, {TODAY}), (71, {TODAY}), (73, {PAST, TODAY})])
+def test_whole_days_are_written_once_a_day(hour, written):
+    source, kept = Source(usage_of(80)), {}
     run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
     shard = Shard((workload(),), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
-    window = Window(MIDNIGHT_S, MIDNIGHT_S + 52 * HOUR_S, STEP_S)
+    window = Window(MIDNIGHT_S, MIDNIGHT_S + hour * HOUR_S, STEP_S)
     [scored] = score_shard(source, FLEET, window, SETTINGS, shard)
-    assert list(scored.keep) == [MIDNIGHT_S // DAY_S + 2]
+    assert set(scored.keep) == written
+
+
+def test_a_shorter_look_back_between_loses_nothing():
+    source, kept = Source(usage_of(80)), {}
+    run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
+    run(source, MIDNIGHT_S + 73 * HOUR_S, kept, MIDNIGHT_S + 2 * DAY_S)
+    run(source, MIDNIGHT_S + 74 * HOUR_S, kept)
+    assert [(asked.start_s - MIDNIGHT_S) // HOUR_S for asked in source.asked] == [0, 49, 72]
 
 
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda kept: kept.update({min(kept): b"not a checkpoint"}), id="damaged"),
-        pytest.param(lambda kept: kept.pop(min(kept)), id="its beginning is lost"),
-        pytest.param(lambda kept: kept.pop(sorted(kept)[1]), id="a day between is lost"),
-        pytest.param(lambda kept: kept.update({max(kept): kept[max(kept)][:-9]}), id="cut short"),
+        pytest.param(lambda kept: kept.update({PAST: b"not a checkpoint"}), id="damaged"),
+        pytest.param(lambda kept: kept.pop(PAST), id="its beginning is lost"),
+        pytest.param(lambda kept: kept.update({TODAY: kept[TODAY][:-9]}), id="cut short"),
     ],
 )
 def test_what_cannot_be_taken_up_is_read_anew(spoil):
@@ -147,6 +155,6 @@ def test_a_look_back_from_within_a_day_keeps_nothing():
 
 def test_nodes_are_scored_beside_workloads():
     window = Window(MIDNIGHT_S, MIDNIGHT_S + 30 * HOUR_S, STEP_S)
-    scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),)))
+    scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),), {}))
     assert [one.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]
     assert all(decode(blob).workload == one.profile.workload for one in scored for blob in one.keep.values())

@@ -61,14 +61,12 @@ class InventorySource(Protocol):
 class Checkpoints(Protocol):
     """Where hours of usage are kept from one run to the next; what is lost here is only read again."""
 
-    def load(
-        self, workloads: Iterable[WorkloadRef], *, first_day: int, end_day: int
-    ) -> Mapping[WorkloadRef, Sequence[bytes]]:
-        """What was kept of some UTC days (numbered since the epoch), oldest first; nothing for an unknown workload."""
+    def load(self, workloads: Iterable[WorkloadRef]) -> Mapping[WorkloadRef, Sequence[bytes]]:
+        """What was kept, in the order of its names; nothing for an unknown workload."""
         ...
 
-    def save(self, workload: WorkloadRef, days: Mapping[int, bytes]) -> None:
-        """Keep checkpoints by day, in place of earlier ones of the same days."""
+    def save(self, kept: Mapping[WorkloadRef, Mapping[str, bytes]]) -> None:
+        """Keep checkpoints by name, in place of earlier ones of the same name; all or none of them."""
         ...
 
 

@@ -206,11 +206,19 @@ def _busy_devices(devices: Sequence[HeldDevice], steps: int) -> int | None:
     """The most devices of one pod that were not idle in one step; a step with a hole counts as busy."""
     if not any(device.reports_activity for device in devices):
         return None
-    busy: dict[str, NDArray[np.int32]] = {}
+    of_pod: dict[str, list[HeldDevice]] = {}
     for device in devices:
-        count = busy.setdefault(device.holding.pod, np.zeros(steps, dtype=np.int32))
-        count[device.start : device.end] += device.not_idle
-    return max(int(count.max()) for count in busy.values())
+        of_pod.setdefault(device.holding.pod, []).append(device)
+    return max(_most_at_once(together, steps) for together in of_pod.values())
+
+
+def _most_at_once(devices: Sequence[HeldDevice], steps: int) -> int:
+    if len(devices) == 1:
+        return int(np.logical_or.reduce(devices[0].not_idle))
+    busy = np.zeros(steps, dtype=np.int32)
+    for device in devices:
+        busy[device.start : device.end] += device.not_idle
+    return int(busy.max())
 
 
 def _requests(hours: UsageHours) -> float | None:

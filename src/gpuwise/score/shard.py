@@ -14,6 +14,11 @@ from gpuwise.score.hours import cut, hours_of, join
 from gpuwise.score.profile import judge
 from gpuwise.score.settings import ScoreSettings
 
+PAST, TODAY = "past", "today"
+
+# Longer than any look-back in use: AWS Compute Optimizer's longest is 93 days.
+_KEPT_DAYS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -22,7 +27,7 @@ class Shard:
     Attributes:
         workloads: to score.
         nodes: to score for use outside Kubernetes.
-        kept: checkpoints of days, oldest first, by workload; None where nothing is kept between runs.
+        kept: checkpoints by workload, oldest first; None where nothing is kept between runs.
     """
 
     workloads: tuple[Workload, ...]
@@ -36,11 +41,12 @@ class Scored:
 
     Attributes:
         profile: its profile.
-        keep: checkpoints to be kept, by UTC day since the epoch; only days that have new hours.
+        keep: checkpoints to be kept in place of those of the same name: PAST, the whole days, is written once a day;
+            TODAY with each hour.
     """
 
     profile: UsageProfile
-    keep: Mapping[int, bytes]
+    keep: Mapping[str, bytes]
 
 
 def score_shard(
@@ -86,7 +92,7 @@ def _score(
     for start_s, together in by_start.items():
         fresh = Window(start_s, window.end_s, window.step_s)
         for ref, series in zip(together, read(together, fresh), strict=True):
-            if shard.kept is None:
+            if shard.kept is None or window.start_s % DAY_S:
                 scored[ref] = Scored(judge(hours_of(series, settings), window, settings), {})
             else:
                 scored[ref] = _scored(saved.pop(ref), series, window, settings)
@@ -94,35 +100,41 @@ def _score(
 
 
 def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None:
-    """The kept hours from the window's start on, without a gap; None where there are none such."""
-    if window.start_s % DAY_S:
-        return None
+    """All that was kept, if it holds the window's hours from its start on; else None."""
     whole: UsageHours | None = None
     for checkpoint in checkpoints:
         try:
-            day = cut(decode(checkpoint), window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
-            whole = day if whole is None else whole if day is None else join(whole, day)
+            part = decode(checkpoint)
+            whole = part if whole is None else join(whole, part)
         except (UnreadableCheckpointError, ValueError):  # a cache that cannot be read is read anew from its source
             return None
-    if whole is None or whole.step_s != window.step_s:
+    if whole is None or whole.step_s != window.step_s or window.start_s % DAY_S:
         return None
-    covers = whole.first_hour * HOUR_S == window.start_s and whole.end_hour * HOUR_S < window.end_s
-    return whole if covers else None
+    return whole if whole.first_hour * HOUR_S <= window.start_s < whole.end_hour * HOUR_S < window.end_s else None
 
 
 def _scored(saved: UsageHours | None, series: UsageSeries, window: Window, settings: ScoreSettings) -> Scored:
     fresh = series.window
-    settled_s = (window.end_s - settings.settle_s) // HOUR_S * HOUR_S
-    if window.start_s % DAY_S or settled_s <= fresh.start_s:
-        return Scored(judge(_joined(saved, hours_of(series, settings)), window, settings), {})
-    known = _joined(saved, hours_of(_between(series, fresh.start_s, settled_s), settings))
+    settled_s = max(fresh.start_s, (window.end_s - settings.settle_s) // HOUR_S * HOUR_S)
+    known: UsageHours | None = saved
+    keep: dict[str, bytes] = {}
+    if settled_s > fresh.start_s:
+        known = _joined(saved, hours_of(_between(series, fresh.start_s, settled_s), settings))
+        keep = dict(_kept(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
+    within = None if known is None else cut(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
     rest = hours_of(_between(series, settled_s, fresh.end_s), settings)
-    days = range(fresh.start_s // DAY_S, (settled_s - 1) // DAY_S + 1)
-    kept = {day: cut(known, day * DAY_H, (day + 1) * DAY_H) for day in days}
-    return Scored(
-        judge(join(known, rest), window, settings),
-        {day: encode(hours) for day, hours in kept.items() if hours is not None},
-    )
+    return Scored(judge(_joined(within, rest), window, settings), keep)
+
+
+def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[str, bytes]]:
+    """What is to be written of hours that are new from one on."""
+    midnight = known.end_hour // DAY_H * DAY_H
+    if first or new_from < midnight:
+        past = cut(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
+        if past is not None:
+            yield PAST, encode(past)
+    nothing_yet = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
+    yield TODAY, encode(cut(known, midnight, midnight + DAY_H) or nothing_yet)
 
 
 def _joined(saved: UsageHours | None, fresh: UsageHours) -> UsageHours:

@@ -1,4 +1,4 @@
-"""Checkpoints of usage between runs: one row a workload and UTC day in SQLite. A cache: deleting it costs time only."""
+"""Checkpoints of usage between runs, in one SQLite file. A cache: deleting it costs time only."""
 
 import sqlite3
 from collections import defaultdict
@@ -13,13 +13,11 @@ from gpuwise.model.inventory import WorkloadRef
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS hours (
-    source TEXT NOT NULL, workload TEXT NOT NULL, day INTEGER NOT NULL, checkpoint BLOB NOT NULL,
-    PRIMARY KEY (source, workload, day)
+    source TEXT NOT NULL, workload TEXT NOT NULL, name TEXT NOT NULL, checkpoint BLOB NOT NULL,
+    PRIMARY KEY (source, workload, name)
 ) WITHOUT ROWID
 """
 
-# Longer than any look-back in use: AWS Compute Optimizer's longest is 93 days.
-_KEPT_DAYS = 100
 _WAIT_S = 10.0
 
 
@@ -41,6 +39,7 @@ class SqliteCheckpoints:
             self._file = sqlite3.connect(path, timeout=_WAIT_S)
         with self._speaking():
             self._file.execute("PRAGMA journal_mode = WAL")
+            self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last run's hours, no more
             self._file.execute(_SCHEMA)
 
     def __enter__(self) -> Self:
@@ -51,32 +50,23 @@ class SqliteCheckpoints:
     ) -> None:
         self._file.close()
 
-    def load(
-        self, workloads: Iterable[WorkloadRef], *, first_day: int, end_day: int
-    ) -> Mapping[WorkloadRef, Sequence[bytes]]:
+    def load(self, workloads: Iterable[WorkloadRef]) -> Mapping[WorkloadRef, Sequence[bytes]]:
         """See the port."""
         found: dict[WorkloadRef, list[bytes]] = defaultdict(list)
         with self._speaking():
             for ref in workloads:
                 rows = self._file.execute(
-                    "SELECT checkpoint FROM hours"
-                    " WHERE source = ? AND workload = ? AND day BETWEEN ? AND ? ORDER BY day",
-                    (self._source, _key(ref), first_day, end_day - 1),
+                    "SELECT checkpoint FROM hours WHERE source = ? AND workload = ? ORDER BY name",
+                    (self._source, _key(ref)),
                 )
                 found[ref].extend(checkpoint for (checkpoint,) in rows)
         return found
 
-    def save(self, workload: WorkloadRef, days: Mapping[int, bytes]) -> None:
+    def save(self, kept: Mapping[WorkloadRef, Mapping[str, bytes]]) -> None:
         """See the port."""
-        rows = [(self._source, _key(workload), day, checkpoint) for day, checkpoint in days.items()]
-        if not rows:
-            return
+        rows = [(self._source, _key(ref), name, one) for ref, named in kept.items() for name, one in named.items()]
         with self._speaking(), self._file:
             self._file.executemany("INSERT OR REPLACE INTO hours VALUES (?, ?, ?, ?)", rows)
-            self._file.execute(
-                "DELETE FROM hours WHERE source = ? AND workload = ? AND day < ?",
-                (self._source, _key(workload), max(days) - _KEPT_DAYS),
-            )
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:
