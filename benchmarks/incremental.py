@@ -1,26 +1,27 @@
 """A run an hour after the last, with the hours that were kept, against the same run over the whole 28 days.
 
-400 GPUs of the synthetic fleet at 1 minute, at noon. Its source makes samples at nearly no cost, so this is scoring
-alone, the least favourable case: of what has to be read, two hours of 672, nothing is to be seen here. Both score every
-workload and every node in one process and give the same profiles; writing and reading the checkpoints is in. The better
-of three, in turn.
+400 GPUs of the synthetic fleet at 1 minute, at noon, in one process; both give the same profiles. Read share: steps
+asked of the source, for every workload and node. Time: scoring alone, with reading and writing the checkpoints, for
+this source makes its samples at nearly no cost; the better of three, in turn. Taking up what was kept costs about what
+scoring it anew does: what is saved is the reading, by the read share, and with Prometheus that is most of the time.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.fleet import DAYS, NOW_S, STEP_S, pipeline, size
 from benchmarks.measure import at_most, remark, seconds
 
-from gpuwise.model.usage import DAY_S, Window
+from gpuwise.model.inventory import Inventory, Node, Workload
+from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.pipeline import Pipeline
 from gpuwise.simulate import SyntheticFleet
 from gpuwise.store.checkpoints import SqliteCheckpoints
 
-GOALS = {"incremental_over_full": at_most(0.75)}
+GOALS = {"incremental_read_share": at_most(0.01)}
 
 _GPUS = 400
 _ROUNDS = 3
@@ -36,11 +37,36 @@ def figures() -> dict[str, float]:
         fleet = loop.inventory.snapshot(NOW_S)
         loop.score(fleet, _until(_NOON_S - _HOUR_S), loop.checkpoints)
         for turn in range(_ROUNDS):
-            end_s = _NOON_S + turn * _HOUR_S
-            full_s = min(full_s, seconds(lambda end_s=end_s: loop.score(fleet, _until(end_s))))
-            next_s = min(next_s, seconds(lambda end_s=end_s: loop.score(fleet, _until(end_s), loop.checkpoints)))
+            window = _until(_NOON_S + turn * _HOUR_S)
+            full_s = min(full_s, seconds(lambda window=window: loop.score(fleet, window)))
+            full_steps = loop.usage.take()
+            next_s = min(next_s, seconds(lambda window=window: loop.score(fleet, window, loop.checkpoints)))
+            next_steps = loop.usage.take()
     remark(f"incremental: {gpus:,} GPUs, {full_s:.2f} s for 28 days, {next_s:.2f} s for the next hour")
-    return {"incremental_over_full": next_s / full_s}
+    return {"incremental_read_share": next_steps / full_steps, "incremental_over_full": next_s / full_s}
+
+
+@dataclass
+class _Counting:
+    """A source that counts the steps it is asked for."""
+
+    source: SyntheticFleet
+    steps: int = 0
+
+    def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        self.steps += len(workloads) * window.steps
+        return self.source.read(workloads, inventory, window)
+
+    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        self.steps += len(nodes) * window.steps
+        return self.source.read_nodes(nodes, inventory, window)
+
+    def describe(self) -> str:
+        return self.source.describe()
+
+    def take(self) -> int:
+        taken, self.steps = self.steps, 0
+        return taken
 
 
 def _until(end_s: int) -> Window:
@@ -50,5 +76,5 @@ def _until(end_s: int) -> Window:
 @contextmanager
 def _kept(folder: Path, gpus: int) -> Iterator[Pipeline]:
     source = SyntheticFleet(gpus, Window(_START_S, NOW_S, STEP_S))
-    with pipeline(gpus, source) as loop, SqliteCheckpoints(folder / "hours.db", "bench") as checkpoints:
+    with pipeline(gpus, _Counting(source)) as loop, SqliteCheckpoints(folder / "hours.db", "bench") as checkpoints:
         yield replace(loop, checkpoints=checkpoints)

@@ -75,10 +75,15 @@ def test_scan_finds_the_idle_pods_with_their_hours_and_money(rows, prometheus, g
     with KubernetesEmulator(fleet) as cluster:
         cluster.settle()
         kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
-        found = gpuwise(
-            "scan", "--prometheus", prometheus, "--kubeconfig", kubeconfig, "--prices", prices, "--step", STEP_S,
-            "--look-back-h", 23, "--now", end_s, "-o", "json",
-        ).data  # fmt: skip
+
+        def scan(now_s, **env):
+            told = ("--prometheus", prometheus, "--kubeconfig", kubeconfig, "--prices", prices, "--step", STEP_S)
+            return gpuwise("scan", *told, "--look-back-h", 23, "--now", now_s, "-o", "json", env=env).data
+
+        scan(end_s - 6 * 3600)
+        assert (tmp_path / "hours.db").exists()
+        found = scan(end_s)
+        assert found == scan(end_s, GPUWISE_OBSERVE_INCREMENTAL="false")  # what was kept, and the whole read anew
     expected = independent(rows)
     hours = {row["workload"]: row["idle_gpu_h"] for row in found["workloads"]}
     assert len(hours) == len(pods) > 60
