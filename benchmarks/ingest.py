@@ -144,9 +144,9 @@ def _check(url: str, series: int) -> None:
 
 def _read(url: str, names: tuple[str, ...], step_s: int):
     from gpuwise.model.usage import Window
-    from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings
-    from gpuwise.store.prometheus_remote_read import RemoteRead
-    from gpuwise.store.prometheus_series import Match, Matcher, Selection
+    from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
+    from gpuwise.store.prometheus.remote_read import RemoteRead
+    from gpuwise.store.prometheus.series import Match, Matcher, Selection
 
     with PrometheusClient(PrometheusSettings(url)) as client:
         selection = Selection(names, (Matcher("pod", Match.NOT_EQUAL, ""),))

@@ -106,7 +106,8 @@ def usage(config: Config) -> UsageSource:
         return RecordedUsage(config.recording)
     if config.prometheus.url is None:
         raise InputError("no source of usage is named", mend="give --prometheus URL or --recording FOLDER")
-    from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
+    from gpuwise.store.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
+    from gpuwise.store.prometheus.usage import PrometheusUsage  # noqa: PLC0415
 
     told = config.prometheus
     hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in told.header_files.items()}

@@ -14,7 +14,8 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import PodRef, UsageSeries, Window
-from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
+from gpuwise.store.prometheus.settings import PrometheusSettings
+from gpuwise.store.prometheus.usage import PrometheusUsage
 
 from .conftest import H100, SLICED, Scenario, kubelet
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_series import GridSeries, Match, Matcher, Selection
+from gpuwise.store.prometheus.series import GridSeries, Match, Matcher, Selection
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import google_crc32c
 import httpx
 from tests.xor_chunks import uvarint
 
-from gpuwise.store.prometheus_messages import MESSAGES, XOR
+from gpuwise.store.prometheus.messages import MESSAGES, XOR
 
 STREAMED = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse"
 

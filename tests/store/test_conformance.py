@@ -13,7 +13,8 @@ from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
-from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
+from gpuwise.store.prometheus.settings import PrometheusSettings
+from gpuwise.store.prometheus.usage import PrometheusUsage
 
 pytestmark = NEEDS_PROMETHEUS
 

@@ -12,8 +12,9 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
-from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
-from gpuwise.store.prometheus_names import Family
+from gpuwise.store.prometheus.names import Family
+from gpuwise.store.prometheus.settings import PrometheusSettings
+from gpuwise.store.prometheus.usage import PrometheusUsage
 
 from .conftest import inventory, pod, workload
 

@@ -15,8 +15,8 @@ from tests.http_server import answering
 
 from gpuwise import __version__
 from gpuwise.model.errors import InputError, SourceError
-from gpuwise.store.prometheus_http import RETRIES, PrometheusClient, PrometheusSettings
-from gpuwise.store.prometheus_retries import RetryBudget, retry_after_s
+from gpuwise.store.prometheus.client import RETRIES, PrometheusClient, PrometheusSettings
+from gpuwise.store.prometheus.retries import RetryBudget, retry_after_s
 
 EMPTY = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
 

@@ -8,9 +8,9 @@ import pytest
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_cards import Tenant, add_card_facts, cards_of_tenants, node_of, tenants
-from gpuwise.store.prometheus_devices import Device, DeviceKey
-from gpuwise.store.prometheus_names import LAST_KERNEL, METRICS
+from gpuwise.store.prometheus.cards import Tenant, add_card_facts, cards_of_tenants, node_of, tenants
+from gpuwise.store.prometheus.devices import Device, DeviceKey
+from gpuwise.store.prometheus.names import LAST_KERNEL, METRICS
 
 from .conftest import pod, workload
 from .memory_series import reader

@@ -15,8 +15,9 @@ from tests.prometheus_server import free_port
 
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus import PrometheusSettings, PrometheusUsage
-from gpuwise.store.prometheus_http import RETRIES
+from gpuwise.store.prometheus.client import RETRIES
+from gpuwise.store.prometheus.settings import PrometheusSettings
+from gpuwise.store.prometheus.usage import PrometheusUsage
 
 from .conftest import inventory, workload
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from gpuwise.model.inventory import Inventory, Node
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_names import METRICS
-from gpuwise.store.prometheus_nodes import unheld
+from gpuwise.store.prometheus.names import METRICS
+from gpuwise.store.prometheus.nodes import unheld
 
 from .conftest import pod, workload
 from .memory_series import MemoryReader, reader

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.usage import Window
-from gpuwise.store import prometheus_http
-from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings
-from gpuwise.store.prometheus_ranges import RangeQueries
-from gpuwise.store.prometheus_refusals import TooMuchAsked
-from gpuwise.store.prometheus_series import Match, Matcher, Reduce, Selection
-from gpuwise.store.prometheus_slices import Slices
+from gpuwise.store.prometheus import client as http
+from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
+from gpuwise.store.prometheus.ranges import RangeQueries
+from gpuwise.store.prometheus.refusals import TooMuchAsked
+from gpuwise.store.prometheus.series import Match, Matcher, Reduce, Selection
+from gpuwise.store.prometheus.slices import Slices
 
 START_S = 1_780_000_000 // 300 * 300
 WEEK = Window(START_S, START_S + 7 * 86_400, 300)
@@ -86,7 +86,7 @@ def test_an_answer_that_does_not_come_in_time_is_asked_for_in_parts():
 
 
 def test_an_answer_too_large_to_hold_is_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(prometheus_http, "_MOST_BYTES", 5_000)
+    monkeypatch.setattr(http, "_MOST_BYTES", 5_000)
     server = Server(10_000, httpx.Response(500))
     np.testing.assert_array_equal(read(server), np.arange(WEEK.steps))
     assert server.steps[0] > server.steps[-1]

@@ -8,10 +8,10 @@ from tests.xor_chunks import encode
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings
-from gpuwise.store.prometheus_reader import PrometheusSeries
-from gpuwise.store.prometheus_refusals import NotOffered
-from gpuwise.store.prometheus_series import GridSeries, Selection
+from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
+from gpuwise.store.prometheus.reader import PrometheusSeries
+from gpuwise.store.prometheus.refusals import NotOffered
+from gpuwise.store.prometheus.series import GridSeries, Selection
 
 from .remote_read import frame, streamed
 

@@ -17,11 +17,11 @@ from tests.xor_chunks import encode, uvarint
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings
-from gpuwise.store.prometheus_messages import Malformed, _snappy, frames
-from gpuwise.store.prometheus_ranges import RangeQueries
-from gpuwise.store.prometheus_remote_read import RemoteRead
-from gpuwise.store.prometheus_series import GridSeries, Match, Matcher, Reduce, Selection
+from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
+from gpuwise.store.prometheus.messages import Malformed, _snappy, frames
+from gpuwise.store.prometheus.ranges import RangeQueries
+from gpuwise.store.prometheus.remote_read import RemoteRead
+from gpuwise.store.prometheus.series import GridSeries, Match, Matcher, Reduce, Selection
 
 from .remote_read import STREAMED, Pieces, frame, framed, message, streamed
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_requests import Requests
-from gpuwise.store.prometheus_series import GridSeries
+from gpuwise.store.prometheus.requests import Requests
+from gpuwise.store.prometheus.series import GridSeries
 
 NAN = float("nan")
 LEAD = Window(0, 360, 60)

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from gpuwise.model.signal import SIGNALS
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import Series
-from gpuwise.store.prometheus_names import METRICS, MetricName, any_of, pod_labels, quoted
-from gpuwise.store.prometheus_requests import total
-from gpuwise.store.prometheus_samples import in_base_units, on_grid
+from gpuwise.store.prometheus.client import Series
+from gpuwise.store.prometheus.names import METRICS, MetricName, any_of, pod_labels, quoted
+from gpuwise.store.prometheus.requests import total
+from gpuwise.store.prometheus.samples import in_base_units, on_grid
 
 WINDOW = Window(1_780_000_020, 1_780_000_020 + 20 * 15, 15)
 anything = st.floats() | st.integers(0, 1000).map(lambda n: n / 10) | st.sampled_from([0.0, 1.0, 4294967295.0, -1.0])

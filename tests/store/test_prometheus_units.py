@@ -6,9 +6,9 @@ import pytest
 
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings
-from gpuwise.store.prometheus_names import LAST_KERNEL, METRICS
-from gpuwise.store.prometheus_units import metrics_of, to_base_units
+from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
+from gpuwise.store.prometheus.names import LAST_KERNEL, METRICS
+from gpuwise.store.prometheus.units import metrics_of, to_base_units
 
 NAN = float("nan")
 WINDOW = Window(0, 300, 60)

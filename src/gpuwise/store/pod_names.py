@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from gpuwise.model.inventory import Workload, WorkloadRef
-from gpuwise.store.prometheus_names import literal
+from gpuwise.store.prometheus.names import literal
 
 Owner = tuple[str, str]
 """Kind and name of a pod's controller."""

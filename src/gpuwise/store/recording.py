@@ -399,8 +399,8 @@ def _read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[_Part]]:
             options = pa_csv.ConvertOptions(column_types=_TYPES, null_values=["", "NaN", "nan", "null"])
             return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
         with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            parts = _indexed(file)
+            names = file.metadata.schema.names
+            parts = _indexed(file.metadata)
             if parts is None:
                 return _any_rows(path, file.read(use_threads=False))
             wanted = [name for name in _SIGNALS if name in names]
@@ -419,15 +419,14 @@ def _read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[_Part]]:
         ) from error
 
 
-def _indexed(file: pq.ParquetFile) -> list[_Part] | None:
+def _indexed(metadata: pq.FileMetaData) -> list[_Part] | None:
     """The parts by the index that our writer leaves, None without one or if the row groups are not what it says."""
-    metadata = file.metadata
     index = json.loads((metadata.metadata or {}).get(_INDEX, b"null"))
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     groups = [group for group in groups if group.num_rows]
     if index is None or len(groups) != len(index["devices"]):
         return None
-    column = file.schema_arrow.names.index("t_s")
+    column = metadata.schema.names.index("t_s")
     parts, start, step_s = [], 0, index["step_s"]
     for group, (rows, first_s, last_s, *who) in zip(groups, index["devices"], strict=True):
         found = group.column(column).statistics

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gpuwise.model.signal import Signal
-from gpuwise.store.prometheus_series import Reduce
+from gpuwise.store.prometheus.series import Reduce
 
 MIB = 2.0**20
 

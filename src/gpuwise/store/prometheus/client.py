@@ -14,8 +14,8 @@ import httpx
 
 from gpuwise import __version__
 from gpuwise.model.errors import InputError, SourceError
-from gpuwise.store.prometheus_answers import Answer, Series
-from gpuwise.store.prometheus_refusals import (
+from gpuwise.store.prometheus.answers import Answer, Series
+from gpuwise.store.prometheus.refusals import (
     TooMuchAsked,
     malformed,
     not_offered,
@@ -23,8 +23,8 @@ from gpuwise.store.prometheus_refusals import (
     took_too_long,
     unreachable,
 )
-from gpuwise.store.prometheus_retries import RetryBudget, retry_after_s
-from gpuwise.store.prometheus_settings import PrometheusSettings
+from gpuwise.store.prometheus.retries import RetryBudget, retry_after_s
+from gpuwise.store.prometheus.settings import PrometheusSettings
 
 __all__ = ["PrometheusClient", "PrometheusSettings", "Series", "Transport"]
 

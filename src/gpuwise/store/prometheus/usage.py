@@ -12,17 +12,17 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.store.prometheus_cards import add_card_facts, cards_of_tenants, tenants
-from gpuwise.store.prometheus_devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
-from gpuwise.store.prometheus_http import PrometheusClient, PrometheusSettings, Transport
-from gpuwise.store.prometheus_names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
-from gpuwise.store.prometheus_nodes import unheld
-from gpuwise.store.prometheus_pods import POD_OWNER, PodRows, gather, of_workloads
-from gpuwise.store.prometheus_reader import PrometheusSeries
-from gpuwise.store.prometheus_requests import REQUEST_METRICS, of_workload
-from gpuwise.store.prometheus_series import SeriesReader
-from gpuwise.store.prometheus_sharing import holders
-from gpuwise.store.prometheus_units import metrics_of
+from gpuwise.store.prometheus.cards import add_card_facts, cards_of_tenants, tenants
+from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings, Transport
+from gpuwise.store.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
+from gpuwise.store.prometheus.names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
+from gpuwise.store.prometheus.nodes import unheld
+from gpuwise.store.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
+from gpuwise.store.prometheus.reader import PrometheusSeries
+from gpuwise.store.prometheus.requests import REQUEST_METRICS, of_workload
+from gpuwise.store.prometheus.series import SeriesReader
+from gpuwise.store.prometheus.sharing import holders
+from gpuwise.store.prometheus.units import metrics_of
 
 __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 

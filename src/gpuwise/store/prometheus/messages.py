@@ -12,8 +12,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_refusals import printable
-from gpuwise.store.prometheus_series import Match, Selection
+from gpuwise.store.prometheus.refusals import printable
+from gpuwise.store.prometheus.series import Match, Selection
 
 _KIND = descriptor_pb2.FieldDescriptorProto
 _ONE, _MANY = _KIND.LABEL_OPTIONAL, _KIND.LABEL_REPEATED

@@ -8,11 +8,11 @@ import numpy as np
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.usage import Window
 from gpuwise.store.pod_names import Owner, PodOwners, patterns, said_owner
-from gpuwise.store.prometheus_devices import Devices, Mask, PodKey, add_row, pod_key, span_of
-from gpuwise.store.prometheus_names import MetricName
-from gpuwise.store.prometheus_requests import REQUEST_METRICS, Requests
-from gpuwise.store.prometheus_selections import by_pod
-from gpuwise.store.prometheus_series import GridSeries, SeriesReader
+from gpuwise.store.prometheus.devices import Devices, Mask, PodKey, add_row, pod_key, span_of
+from gpuwise.store.prometheus.names import MetricName
+from gpuwise.store.prometheus.requests import REQUEST_METRICS, Requests
+from gpuwise.store.prometheus.selections import by_pod
+from gpuwise.store.prometheus.series import GridSeries, SeriesReader
 
 POD_OWNER = "kube_pod_owner"
 """kube-state-metrics' word on whose a pod is, which outlives the pod."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_names import (
+from gpuwise.store.prometheus.names import (
     INSTANCE_LABELS,
     PROFILE_LABELS,
     UUID_LABELS,
@@ -17,8 +17,8 @@ from gpuwise.store.prometheus_names import (
     first,
     pod_labels,
 )
-from gpuwise.store.prometheus_series import GridSeries, Reduce
-from gpuwise.store.prometheus_units import to_base_units
+from gpuwise.store.prometheus.series import GridSeries, Reduce
+from gpuwise.store.prometheus.units import to_base_units
 
 Grid = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.store.prometheus_refusals import malformed, partial
+from gpuwise.store.prometheus.refusals import malformed, partial
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient
-from gpuwise.store.prometheus_names import LAST_KERNEL, METRICS, MIB, MetricName
-from gpuwise.store.prometheus_samples import in_base_units
+from gpuwise.store.prometheus.client import PrometheusClient
+from gpuwise.store.prometheus.names import LAST_KERNEL, METRICS, MIB, MetricName
+from gpuwise.store.prometheus.samples import in_base_units
 
 _PERCENT = re.compile(r"%|\bpercent|\b0 ?(-|to) ?100\b", re.IGNORECASE)
 _MEBI = re.compile(r"\bMiB\b")

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from gpuwise.model.errors import SourceError
 from gpuwise.model.signal import SIGNALS
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient, Series
-from gpuwise.store.prometheus_names import MetricName
-from gpuwise.store.prometheus_refusals import TooMuchAsked
-from gpuwise.store.prometheus_slices import Slices
+from gpuwise.store.prometheus.client import PrometheusClient, Series
+from gpuwise.store.prometheus.names import MetricName
+from gpuwise.store.prometheus.refusals import TooMuchAsked
+from gpuwise.store.prometheus.slices import Slices
 
 _TICK_S = 0.001
 

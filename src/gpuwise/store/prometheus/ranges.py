@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient
-from gpuwise.store.prometheus_names import quoted
-from gpuwise.store.prometheus_samples import on_grid, ranges
-from gpuwise.store.prometheus_series import GridSeries, Selection
-from gpuwise.store.prometheus_slices import Slices
+from gpuwise.store.prometheus.client import PrometheusClient
+from gpuwise.store.prometheus.names import quoted
+from gpuwise.store.prometheus.samples import on_grid, ranges
+from gpuwise.store.prometheus.series import GridSeries, Selection
+from gpuwise.store.prometheus.slices import Slices
 
 
 class RangeQueries:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_http import PrometheusClient
-from gpuwise.store.prometheus_ranges import RangeQueries
-from gpuwise.store.prometheus_refusals import NotOffered
-from gpuwise.store.prometheus_remote_read import RemoteRead
-from gpuwise.store.prometheus_series import GridSeries, Selection
+from gpuwise.store.prometheus.client import PrometheusClient
+from gpuwise.store.prometheus.ranges import RangeQueries
+from gpuwise.store.prometheus.refusals import NotOffered
+from gpuwise.store.prometheus.remote_read import RemoteRead
+from gpuwise.store.prometheus.series import GridSeries, Selection
 
 
 class PrometheusSeries:

@@ -14,10 +14,10 @@ from gpuwise.model.inventory import Inventory, Node, Pod, Workload
 from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_devices import Device, DeviceKey, Devices, Mask, PodKey, add_row, span_of
-from gpuwise.store.prometheus_names import NODE_LABELS, Family, MetricName, first
-from gpuwise.store.prometheus_selections import by_node, by_uuid
-from gpuwise.store.prometheus_series import SeriesReader
+from gpuwise.store.prometheus.devices import Device, DeviceKey, Devices, Mask, PodKey, add_row, span_of
+from gpuwise.store.prometheus.names import NODE_LABELS, Family, MetricName, first
+from gpuwise.store.prometheus.selections import by_node, by_uuid
+from gpuwise.store.prometheus.series import SeriesReader
 
 _SHARED = "-SHARED"
 """GPU feature discovery appends it to the product of a node whose cards are time-sliced."""

@@ -15,8 +15,8 @@ import numpy as np
 from gpuwise.model.inventory import Inventory, Node
 from gpuwise.model.usage import Window
 from gpuwise.store.pod_names import PodOwners
-from gpuwise.store.prometheus_cards import node_of
-from gpuwise.store.prometheus_devices import (
+from gpuwise.store.prometheus.cards import node_of
+from gpuwise.store.prometheus.devices import (
     Device,
     DeviceKey,
     Devices,
@@ -27,9 +27,9 @@ from gpuwise.store.prometheus_devices import (
     pod_key,
     span_of,
 )
-from gpuwise.store.prometheus_names import NAMES_PODS, Family, MetricName, literal
-from gpuwise.store.prometheus_selections import by_node, by_uuid, chunks
-from gpuwise.store.prometheus_series import GridSeries, Match, Matcher, Selection, SeriesReader
+from gpuwise.store.prometheus.names import NAMES_PODS, Family, MetricName, literal
+from gpuwise.store.prometheus.selections import by_node, by_uuid, chunks
+from gpuwise.store.prometheus.series import GridSeries, Match, Matcher, Selection, SeriesReader
 
 
 @dataclass(slots=True)

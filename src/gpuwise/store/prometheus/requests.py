@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_devices import Grid, Mask
-from gpuwise.store.prometheus_series import GridSeries
+from gpuwise.store.prometheus.devices import Grid, Mask
+from gpuwise.store.prometheus.series import GridSeries
 
 
 class Counting(StrEnum):

@@ -3,14 +3,14 @@
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import TypeVar
 
-from gpuwise.store.prometheus_names import (
+from gpuwise.store.prometheus.names import (
     METRICS,
     NODE_LABELS,
     POD_LABELS,
     UUID_LABELS,
     literal,
 )
-from gpuwise.store.prometheus_series import Match, Matcher, Reduce, Selection
+from gpuwise.store.prometheus.series import Match, Matcher, Reduce, Selection
 
 Item = TypeVar("Item", bound=Hashable)
 

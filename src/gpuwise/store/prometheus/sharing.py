@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from gpuwise.model.usage import Window
-from gpuwise.store.prometheus_devices import Device, DeviceKey, device_key
-from gpuwise.store.prometheus_http import PrometheusClient
-from gpuwise.store.prometheus_names import INSTANCE_LABELS, UUID_LABELS, Family, PodLabels, any_of, pod_labels
-from gpuwise.store.prometheus_selections import chunks
+from gpuwise.store.prometheus.client import PrometheusClient
+from gpuwise.store.prometheus.devices import Device, DeviceKey, device_key
+from gpuwise.store.prometheus.names import INSTANCE_LABELS, UUID_LABELS, Family, PodLabels, any_of, pod_labels
+from gpuwise.store.prometheus.selections import chunks
 
 # Holders change with pods, not with scrapes: 200 looks over the window find their usual number.
 _LOOKS = 200

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from gpuwise.model.usage import Window
 from gpuwise.store._chunks import reduce_chunks
 from gpuwise.store._chunks_py import PADDING
-from gpuwise.store.prometheus_http import PrometheusClient
-from gpuwise.store.prometheus_messages import XOR, Malformed, frames, read_request
-from gpuwise.store.prometheus_refusals import malformed
-from gpuwise.store.prometheus_series import GridSeries, Reduce, Selection
+from gpuwise.store.prometheus.client import PrometheusClient
+from gpuwise.store.prometheus.messages import XOR, Malformed, frames, read_request
+from gpuwise.store.prometheus.refusals import malformed
+from gpuwise.store.prometheus.series import GridSeries, Reduce, Selection
 
 
 class RemoteRead:
