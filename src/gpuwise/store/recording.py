@@ -186,7 +186,9 @@ class RecordedUsage:
         """
         self._folder()
         files = {space: self._files(space) for space in {workload.ref.namespace for workload in workloads}}
-        owners = {(other.ref.namespace, pod.name): other.ref for other in inventory.workloads for pod in other.pods}
+        # Of these namespaces alone: a shard that looked at every pod of the fleet would make the whole quadratic.
+        neighbours = (other for other in inventory.workloads if other.ref.namespace in files)
+        owned = {(other.ref.namespace, pod.name) for other in neighbours for pod in other.pods}
         for workload in workloads:
             space = workload.ref.namespace
             live = {pod.name: pod.node for pod in workload.pods}
@@ -194,7 +196,7 @@ class RecordedUsage:
             pods = [
                 _read_pod(path, window, live.get(pod))
                 for pod, path in files[space].items()
-                if pod in live or (past.fullmatch(pod) and (space, pod) not in owners)
+                if pod in live or (past.fullmatch(pod) and (space, pod) not in owned)
             ]
             yield _workload_series(workload, pods, window)
 
