@@ -256,3 +256,30 @@ def test_what_no_pod_held_is_read_from_the_nodes_files(tmp_path):
     [one] = found.devices
     assert (found.workload, one.pod, one.node, one.device_uuid) == (node_ref(nodes[1]), "", "node-1", "GPU-7")
     assert np.array_equal(np.isnan(one.samples[Signal.SM_ACTIVITY]), np.arange(60) % 2 == 1)
+
+
+@pytest.mark.parametrize(
+    "index",
+    [b"{", b"[]", b"{}", b'{"devices": [[60]], "step_s": 60}', b'{"devices": [[1, 2, 3, "GPU-9"]], "step_s": 0}', None],
+)
+def test_an_index_that_is_not_ours_is_not_believed(tmp_path, index):
+    import pyarrow.parquet as pq
+
+    values = np.linspace(0, 1, 60)
+    usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", values),)))
+    path = tmp_path / "usage" / "team" / "web-1.parquet"
+    told = {b"gpuwise.recording": index} if index else {}
+    pq.write_table(pq.read_table(path, partitioning=None).replace_schema_metadata(told), path)
+    [back] = read_one(usage).devices
+    assert back.device_uuid == "GPU-0"
+    np.testing.assert_allclose(back.samples[Signal.SM_ACTIVITY], values, rtol=1e-6)
+
+
+def test_rows_that_another_tool_left_out_are_not_there(tmp_path):
+    import pyarrow.parquet as pq
+
+    usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
+    path = tmp_path / "usage" / "team" / "web-1.parquet"
+    pq.write_table(pq.read_table(path, partitioning=None).slice(20, 10), path)  # it keeps our index
+    values = read_one(usage).devices[0].samples[Signal.SM_ACTIVITY]
+    assert np.flatnonzero(~np.isnan(values)).tolist() == list(range(20, 30))

@@ -69,7 +69,7 @@ def decode(checkpoint: bytes) -> UsageHours:
         body = zlib.decompress(checkpoint[len(MAGIC) :])
         end = 4 + int.from_bytes(body[:4], "little")
         return _hours(json.loads(body[4:end]), _Reader(body, end))
-    except (zlib.error, ValueError, KeyError, TypeError) as error:
+    except (zlib.error, ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise UnreadableCheckpointError(f"a damaged checkpoint: {error}") from error
 
 

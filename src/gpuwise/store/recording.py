@@ -422,8 +422,14 @@ def _read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[_Part]]:
 
 
 def _indexed(metadata: pq.FileMetaData) -> list[_Part] | None:
-    """The parts by the index that our writer leaves, None without one or if the row groups are not what it says."""
-    index = json.loads((metadata.metadata or {}).get(_INDEX, b"null"))
+    """The parts by the index that our writer leaves; None without one, or if the row groups are not what it says."""
+    try:
+        return _held_against(metadata, json.loads((metadata.metadata or {}).get(_INDEX, b"null")))
+    except (ValueError, TypeError, KeyError):  # not as our writer leaves it: the rows themselves are read instead
+        return None
+
+
+def _held_against(metadata: pq.FileMetaData, index: Any) -> list[_Part] | None:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     groups = [group for group in groups if group.num_rows]
     if index is None or len(groups) != len(index["devices"]):
