@@ -494,6 +494,11 @@ class TestControllers:
         status = eventually(lambda: self.complete(apps, namespace, 2))
         assert status.observed_generation == 1
 
+    def test_a_status_is_there_before_a_controller_has_looked(self, apps, namespace):
+        made = apps.create_namespaced_deployment(namespace, deployment("d", namespace=namespace, spec=PAUSE))
+        assert made.status is not None
+        assert made.status.observed_generation is None
+
     def complete(self, apps, namespace, count):
         item = apps.read_namespaced_deployment("d", namespace)
         status = item.status

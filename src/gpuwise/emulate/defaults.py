@@ -7,9 +7,13 @@ from typing import Any
 
 from gpuwise.emulate.resources import (
     CRONJOBS,
+    DAEMONSETS,
     DEPLOYMENTS,
+    HPAS,
     JOBS,
     NAMESPACES,
+    NODES,
+    PDBS,
     PODS,
     REPLICASETS,
     STATEFULSETS,
@@ -28,6 +32,23 @@ _SPEC: dict[Resource, dict[str, Any]] = {
     },
     JOBS: {"parallelism": 1, "backoffLimit": 6, "completionMode": "NonIndexed", "suspend": False},
     CRONJOBS: {"suspend": False, "concurrencyPolicy": "Allow"},
+}
+# A built-in kind always has a status: its Go struct is written before a controller has seen it, with the fields that
+# are not omitempty (staging/src/k8s.io/api/*/types.go).
+_STATUS: dict[Resource, dict[str, Any]] = {
+    NAMESPACES: {"phase": "Active"},
+    NODES: {},
+    PODS: {"phase": "Pending"},
+    DEPLOYMENTS: {},
+    REPLICASETS: {"replicas": 0},
+    STATEFULSETS: {"replicas": 0, "availableReplicas": 0},
+    DAEMONSETS: dict.fromkeys(
+        ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
+    ),
+    JOBS: {},
+    CRONJOBS: {},
+    PDBS: dict.fromkeys(("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0),
+    HPAS: {"desiredReplicas": 0, "currentMetrics": None},
 }
 _POD_SPEC: dict[str, Any] = {
     "restartPolicy": "Always",
@@ -49,7 +70,8 @@ def with_defaults(resource: Resource, item: Object) -> Object:
     filled["metadata"] = metadata
     if resource is NAMESPACES:
         metadata["labels"] = {"kubernetes.io/metadata.name": metadata["name"]} | (metadata.get("labels") or {})
-        filled["status"] = {"phase": "Active"} | (item.get("status") or {})
+    if resource in _STATUS:
+        filled["status"] = _STATUS[resource] | (item.get("status") or {})
     if resource in _SPEC and isinstance(item.get("spec"), dict):
         filled["spec"] = _with_template(_SPEC[resource] | item["spec"])
     if resource is DEPLOYMENTS and "spec" in filled:
@@ -58,7 +80,6 @@ def with_defaults(resource: Resource, item: Object) -> Object:
         filled["spec"] = _job_spec(filled["spec"], metadata)
     if resource is PODS and isinstance(item.get("spec"), dict):
         filled["spec"] = _pod_spec(item["spec"])
-        filled["status"] = {"phase": "Pending"} | (item.get("status") or {})
     return filled
 
 
