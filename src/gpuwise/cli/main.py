@@ -25,6 +25,7 @@ COMMANDS = {
     "serve": ("gpuwise.cli.serve", "Serve the page, the API and gpuwise's own metrics"),
     "exporter": ("gpuwise.cli.serve", "Serve this node's GPU metrics to Prometheus."),
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have said, and when."),
+    "backtest": ("gpuwise.cli.backtest", "Replay a policy on a recorded trace, beside its baselines."),
     "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage and cluster; say what to mend."),
     "config": ("gpuwise.cli.settings", "Show the configuration."),
     "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),

@@ -1,0 +1,8 @@
+"""The list of backtests, in the order in which they are shown."""
+
+from typing import Any
+
+from gpuwise.backtest.contract import Backtest
+from gpuwise.backtest.power_cap import POWER_CAP
+
+BACKTESTS: tuple[Backtest[Any], ...] = (POWER_CAP,)

@@ -1,0 +1,141 @@
+"""Replaying decisions on recorded traces, to see how good they are."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+from rich.text import Text
+
+from gpuwise.backtest.catalogue import BACKTESTS
+from gpuwise.backtest.contract import OURS, Backtest, Figure, Option, Result, Verdict
+from gpuwise.backtest.runner import SCHEMA, plain, play, write_decisions
+from gpuwise.cli import show
+from gpuwise.cli.console import behave, out, progress
+from gpuwise.cli.options import FILE
+from gpuwise.model.codec import to_json
+from gpuwise.model.errors import InputError
+
+_FORM = click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    help="Default: table on a terminal, json elsewhere.",
+)
+_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+
+
+@click.group()
+def backtest() -> None:
+    """Replay a policy on a recorded trace, beside its baselines. docs/backtests.md tells traces and figures."""
+
+
+@backtest.command(name="all")
+@click.option("--data", type=FILE, required=True, help="Folder of the public traces; docs/backtests.md says whence.")
+@_FORM
+@_QUIET
+def every(data: Path, form: str | None, *, quiet: bool) -> None:
+    """Run every backtest on the public traces: ours, the baselines, the bound, the goal."""
+    behave(quiet=quiet, no_color=False)
+    if not data.is_dir():
+        raise InputError(f"--data: {data} is no folder", mend="name the folder that holds the traces' folders")
+    rows: list[tuple[Backtest[Any], list[Result], Sequence[Verdict]]] = []
+    with progress() as tell:
+        for kind in BACKTESTS:
+            trials, results = kind.trials(data), []
+            for trial in trials:
+                results.append(play(kind, trial.given, label=trial.label))
+                tell(kind.name, len(results), len(trials))
+            rows.append((kind, results, kind.goals(results)))
+    if _form(form) == "json":
+        show.print_raw(to_json({"schema": SCHEMA, "backtests": [_plain(*row) for row in rows]}, indent=2))
+        return
+    for kind, results, verdicts in rows:
+        for result in results:
+            out.print(_table(kind, result))
+        for verdict in verdicts:
+            _say(verdict)
+
+
+def _plain(kind: Backtest[Any], results: Sequence[Result], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    goals = [{"goal": one.goal, "value": one.value, "met": one.met} for one in verdicts]
+    return {"backtest": kind.name, "results": [plain(result) for result in results], "goals": goals}
+
+
+def _say(verdict: Verdict) -> None:
+    word, style = ("reached", "green") if verdict.met else ("not reached", "red")
+    out.print(Text.assemble((f"{word:<12}", style), f"{verdict.goal}: {verdict.value:.4g}"), soft_wrap=True)
+
+
+def _table(kind: Backtest[Any], result: Result) -> Table:
+    title = " - ".join(part for part in (kind.name, result.label) if part)
+    shown = Table(title=title, title_justify="left")
+    shown.add_column("Policy")
+    names = list(dict.fromkeys(name for played in result.played.values() for name in played.figures))
+    for name in names:
+        shown.add_column(name, justify="right")
+    shown.add_column("seconds", justify="right")
+    for policy, played in result.played.items():
+        cells = [_cell(played.figures.get(name)) for name in names]
+        shown.add_row(policy, *cells, f"{played.seconds:.2f}", style="bold" if policy == OURS else "")
+    if result.bound:
+        cells = [f"{result.bound[name]:.4g}" if name in result.bound else "" for name in names]
+        shown.add_row("bound", *cells, "", style="dim")
+    return shown
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    interval = "" if figure.low is None else f" ({figure.low:.4g} to {figure.high:.4g})"
+    return f"{figure.value:.4g}{interval}"
+
+
+def _form(given: str | None) -> str:
+    return given or ("table" if sys.stdout.isatty() else "json")
+
+
+def _command(kind: Backtest[Any]) -> click.Command:
+    """The command of one backtest, with an option for each thing it is given."""
+
+    def run(policy: tuple[str, ...], decisions: Path | None, form: str | None, *, quiet: bool, **given: Any) -> None:
+        behave(quiet=quiet, no_color=False)
+        result = play(kind, given, policies=() if "all" in policy else policy)
+        if decisions is not None:
+            write_decisions(decisions, result)
+        if _form(form) == "json":
+            show.print_raw(to_json(plain(result), indent=2))
+        else:
+            out.print(_table(kind, result))
+
+    policies = click.option(
+        "--policy",
+        multiple=True,
+        default=(OURS,),
+        show_default=True,
+        help=f"One of {', '.join(kind.policies)}, or all; may be given several times.",
+    )
+    decisions = click.option("--decisions", type=FILE, help="Write what was decided (with several: ours) to this CSV.")
+    command: Any = run
+    for option in (*reversed([_option(one) for one in kind.options]), policies, decisions, _FORM, _QUIET)[::-1]:
+        command = option(command)
+    return click.command(name=kind.name, help=kind.about)(command)
+
+
+def _option(option: Option) -> Any:
+    return click.option(
+        option.flag,
+        option.key,
+        type=FILE if option.kind is Path else option.kind,
+        default=option.default,
+        show_default=option.default is not None,
+        required=option.default is None and not option.optional,
+        help=option.about,
+    )
+
+
+for _kind in BACKTESTS:
+    backtest.add_command(_command(_kind))
