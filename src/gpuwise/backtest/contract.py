@@ -16,7 +16,7 @@ class Option:
     """One option of a backtest on the command line.
 
     Attributes:
-        flag: "--requests".
+        flag: as "--power".
         about: what it is, for the help.
         kind: what its text becomes: Path, float, int or str.
         default: None where it must be given.
