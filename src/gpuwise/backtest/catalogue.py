@@ -3,6 +3,12 @@
 from typing import Any
 
 from gpuwise.backtest.contract import Backtest
+from gpuwise.backtest.gpu_type import GPU_TYPE
 from gpuwise.backtest.power_cap import POWER_CAP
+from gpuwise.backtest.slice_throughput import SLICE
 
-BACKTESTS: tuple[Backtest[Any], ...] = (POWER_CAP,)
+BACKTESTS: tuple[Backtest[Any], ...] = (
+    SLICE,
+    GPU_TYPE,
+    POWER_CAP,
+)
