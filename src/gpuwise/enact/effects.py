@@ -10,7 +10,7 @@ from gpuwise.enact.spot import plan_spot
 from gpuwise.model.command import Command
 from gpuwise.model.labels import ACTION_ID
 from gpuwise.model.ports import Object
-from gpuwise.model.recommendation import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
 
 MARK = pointer("metadata", "annotations", ACTION_ID)
 
@@ -44,6 +44,8 @@ def plan_effect(item: Object, command: Command, now_s: int) -> Effect | Refusal:
             wanted = plan_resize(kind, item, change)
         case MoveToSpot():
             wanted = plan_spot(kind, item)
+        case change:
+            wanted = Refusal(Reason.KIND_NOT_SUPPORTED, f"{change.kind} is advice: its owners change it")
     if isinstance(wanted, Refusal):
         return wanted
     pre = image_of(item, dict.fromkeys([*wanted.touched, MARK]))

@@ -25,12 +25,12 @@ ENACTABLE: dict[str, frozenset[str]] = {
     "Resize": frozenset({"Deployment", "StatefulSet"}),
     "MoveToSpot": frozenset({"Deployment", "StatefulSet"}),
 }
-"""Kinds that each change can be written to; a running Job's template is immutable."""
+"""Kinds that each change can be written to; a running Job's template is immutable. Other changes are advice."""
 
 
 def enactable(change: Change, workload: WorkloadRef) -> bool:
     """Whether gpuwise can write this change to this kind of object, and so take it back again."""
-    return workload.kind in ENACTABLE[change.kind]
+    return workload.kind in ENACTABLE.get(change.kind, frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """GPU types: what a product string means, how large the card is, and how it can be sliced.
 
-MIG names and sizes: NVIDIA's MIG User Guide, "Supported MIG Profiles". Board power: NVIDIA's data sheets.
+MIG names and sizes: NVIDIA's MIG User Guide, "Supported MIG Profiles". Board power, dense FP16 tensor
+TFLOPS and memory bandwidth: NVIDIA's data sheets (SXM where there are several forms).
 """
 
 import re
@@ -40,6 +41,8 @@ class GpuType:
         board_watts: default power limit of the board.
         idle_ratio: share of board_watts under which a card with an open context does no work; small boards idle
             at a larger share (L4 and T4 hold 25-35 W of 70 with a context open).
+        tflops: dense FP16 tensor TFLOPS.
+        memory_gb_s: memory bandwidth, GB/s.
         mig_profiles: smallest first; empty where MIG is not to be had.
     """
 
@@ -47,6 +50,8 @@ class GpuType:
     memory_bytes: int
     board_watts: float
     idle_ratio: float
+    tflops: float
+    memory_gb_s: float
     mig_profiles: tuple[MigProfile, ...] = field(default=())
 
     @property
@@ -64,19 +69,19 @@ def _profiles(*shapes: tuple[int, int]) -> tuple[MigProfile, ...]:
 
 
 GPU_TYPES: tuple[GpuType, ...] = (
-    GpuType("T4", 15 * GIB, 70, 0.5),
-    GpuType("L4", 23 * GIB, 72, 0.5),
-    GpuType("A10G", 23 * GIB, 300, 0.3),
-    GpuType("L40S", 45 * GIB, 350, 0.3),
-    GpuType("V100-16GB", 16 * GIB, 300, 0.25),
-    GpuType("V100-32GB", 32 * GIB, 300, 0.25),
-    GpuType("A30", 24 * GIB, 165, 0.3, _profiles((1, 6), (2, 12), (4, 24))),
-    GpuType("A100-40GB", 40 * GIB, 400, 0.25, _profiles((1, 5), (2, 10), (3, 20), (4, 20), (7, 40))),
-    GpuType("A100-80GB", 80 * GIB, 400, 0.25, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
-    GpuType("H100-80GB", 80 * GIB, 700, 0.25, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
-    GpuType("H100-94GB", 94 * GIB, 400, 0.25, _profiles((1, 12), (2, 24), (3, 47), (4, 47), (7, 94))),
-    GpuType("H200-141GB", 141 * GIB, 700, 0.25, _profiles((1, 18), (2, 35), (3, 71), (4, 71), (7, 141))),
-    GpuType("B200-180GB", 180 * GIB, 1000, 0.25, _profiles((1, 23), (2, 45), (3, 90), (4, 90), (7, 180))),
+    GpuType("T4", 15 * GIB, 70, 0.5, 65, 320),
+    GpuType("L4", 23 * GIB, 72, 0.5, 121, 300),
+    GpuType("A10G", 23 * GIB, 300, 0.3, 70, 600),
+    GpuType("L40S", 45 * GIB, 350, 0.3, 362, 864),
+    GpuType("V100-16GB", 16 * GIB, 300, 0.25, 125, 900),
+    GpuType("V100-32GB", 32 * GIB, 300, 0.25, 125, 900),
+    GpuType("A30", 24 * GIB, 165, 0.3, 165, 933, _profiles((1, 6), (2, 12), (4, 24))),
+    GpuType("A100-40GB", 40 * GIB, 400, 0.25, 312, 1555, _profiles((1, 5), (2, 10), (3, 20), (4, 20), (7, 40))),
+    GpuType("A100-80GB", 80 * GIB, 400, 0.25, 312, 2039, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
+    GpuType("H100-80GB", 80 * GIB, 700, 0.25, 989, 3350, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
+    GpuType("H100-94GB", 94 * GIB, 400, 0.25, 835, 3938, _profiles((1, 12), (2, 24), (3, 47), (4, 47), (7, 94))),
+    GpuType("H200-141GB", 141 * GIB, 700, 0.25, 989, 4800, _profiles((1, 18), (2, 35), (3, 71), (4, 71), (7, 141))),
+    GpuType("B200-180GB", 180 * GIB, 1000, 0.25, 2250, 8000, _profiles((1, 23), (2, 45), (3, 90), (4, 90), (7, 180))),
 )
 
 _BY_NAME = {gpu.name: gpu for gpu in GPU_TYPES}

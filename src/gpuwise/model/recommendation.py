@@ -12,8 +12,17 @@ class Finding(StrEnum):
     """What is wrong."""
 
     IDLE = "Idle"
+    ORPHANED = "Orphaned"
+    IDLE_BETWEEN_USES = "IdleBetweenUses"
+    UNUSED_HOURS = "UnusedHours"
     GPU_OVERPROVISIONED = "GPUOverprovisioned"
+    REPLICAS_OVERPROVISIONED = "ReplicasOverprovisioned"
+    GPU_SHAREABLE = "GPUShareable"
+    GPU_TYPE_OVERPROVISIONED = "GPUTypeOverprovisioned"
     ON_DEMAND_INTERRUPTIBLE = "InterruptibleOnDemand"
+    POWER_OVERPROVISIONED = "PowerLimitOverprovisioned"
+    NODE_UNDERUSED = "NodeUnderutilised"
+    MIG_GEOMETRY_MISFIT = "MIGGeometryMisfit"
 
 
 class Reason(StrEnum):
@@ -27,6 +36,24 @@ class Reason(StrEnum):
     """Fewer of its GPUs were ever in use in one step than it holds."""
     FITS_MIG_SLICE = "FitsMigSlice"
     """Its activity and peak memory fit a slice of the card, with headroom."""
+    NO_OWNER = "NoOwner"
+    """No label names a team, and nobody has used it for long: forgotten."""
+    REST_LONGER_THAN_START = "RestLongerThanStart"
+    """It rests so often and so long that starting it anew costs less than keeping it warm."""
+    SAME_HOURS_UNUSED = "SameHoursUnused"
+    """The same hours of every week seen passed without use."""
+    LOAD_FITS_FEWER_REPLICAS = "LoadFitsFewerReplicas"
+    """All its replicas together do what fewer of them can, with headroom."""
+    FITS_SHARE = "FitsShare"
+    """Its activity and peak memory leave room for others on the card, with headroom."""
+    FITS_CHEAPER_TYPE = "FitsCheaperType"
+    """A cheaper card has the compute, the bandwidth and the memory that it uses, with headroom."""
+    DRAWS_LESS_THAN_LIMIT = "DrawsLessThanLimit"
+    """A lower power limit is expected to cost at most 5 % of its speed."""
+    PODS_FIT_ELSEWHERE = "PodsFitElsewhere"
+    """Every GPU pod of the node has room on others."""
+    SLICES_FIT_FEWER_GPUS = "SlicesFitFewerGPUs"
+    """Cut otherwise, fewer GPUs of the node offer the slices that are used and asked for."""
     CHECKPOINTED = "Checkpointed"
     """Its owners say that it resumes from a checkpoint."""
     MULTI_REPLICA = "MultiReplica"
@@ -61,7 +88,23 @@ class Reason(StrEnum):
     KIND_NOT_SUPPORTED = "KindNotSupported"
     """gpuwise does not write this change to this kind of object."""
     BETTER_ALTERNATIVE = "BetterAlternative"
-    """Another change to the same workload saves more."""
+    """Another change to the same GPU time is in the plan; the two together would count it twice."""
+    USED_AT_ALL_HOURS = "UsedAtAllHours"
+    """No hours of the week are reliably without use."""
+    STEADILY_USED = "SteadilyUsed"
+    """Its rests are shorter than what starting it anew costs."""
+    IS_A_SERVICE = "IsAService"
+    """It answers requests, which may come at any hour."""
+    SINGLE_REPLICA = "SingleReplica"
+    """It has the replicas that its availability needs."""
+    NOT_SHAREABLE = "NotShareable"
+    """It needs most of its card, or what isolation it has now."""
+    NO_CHEAPER_TYPE = "NoCheaperType"
+    """No cheaper card of the fleet, in the regions allowed, holds what it uses."""
+    NOTHING_TO_CAP = "NothingToCap"
+    """It draws so little that a lower power limit would change nothing."""
+    WELL_PACKED = "WellPacked"
+    """Its pods fit nowhere else, or moving them disrupts more than it saves."""
 
     MODE_OFF = "ModeOff"
     """Its mode is off."""
@@ -134,7 +177,118 @@ class MoveToSpot:
     kind: Literal["MoveToSpot"] = "MoveToSpot"
 
 
-Change = ScaleTo | Resize | MoveToSpot
+@dataclass(frozen=True, slots=True)
+class StopWhenIdle:
+    """Scale to zero once nothing was asked of it for so long, and back at the next request.
+
+    Attributes:
+        after_s: seconds without a request.
+    """
+
+    after_s: int
+    kind: Literal["StopWhenIdle"] = "StopWhenIdle"
+
+
+@dataclass(frozen=True, slots=True)
+class StopAtHours:
+    """Scale to zero in the same hours of every week.
+
+    Attributes:
+        spans: [first, last) hours of the week, UTC; hour 0 begins on Monday at 00:00.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    kind: Literal["StopAtHours"] = "StopAtHours"
+
+
+class Sharing(StrEnum):
+    """How one card serves several pods, the best isolated first."""
+
+    MIG = "mig"
+    MPS = "mps"
+    TIME_SLICING = "time-slicing"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Let others onto its card.
+
+    Attributes:
+        method: how; a node has one method for all of its cards.
+        tenants: pods of its size that one card holds.
+    """
+
+    method: Sharing
+    tenants: int
+    kind: Literal["Share"] = "Share"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeGpuType:
+    """Run on another type of card.
+
+    Attributes:
+        current: canonical name.
+        proposed: canonical name.
+    """
+
+    current: str
+    proposed: str
+    kind: Literal["ChangeGpuType"] = "ChangeGpuType"
+
+
+@dataclass(frozen=True, slots=True)
+class CapPower:
+    """Set the power limit of its cards.
+
+    Attributes:
+        limit_w: watts per card.
+    """
+
+    limit_w: float
+    kind: Literal["CapPower"] = "CapPower"
+
+
+@dataclass(frozen=True, slots=True)
+class FreeNode:
+    """Move a node's GPU pods elsewhere and give the node back.
+
+    Attributes:
+        moves: (workload, pod, node) for each pod that has to move.
+    """
+
+    moves: tuple[tuple[str, str, str], ...]
+    kind: Literal["FreeNode"] = "FreeNode"
+
+
+@dataclass(frozen=True, slots=True)
+class Repartition:
+    """Cut the GPUs of a node otherwise.
+
+    Attributes:
+        current: MIG profiles that the node offers now, with their number.
+        proposed: those that it is to offer.
+        freed_gpus: whole GPUs that this leaves.
+    """
+
+    current: tuple[tuple[str, int], ...]
+    proposed: tuple[tuple[str, int], ...]
+    freed_gpus: int
+    kind: Literal["Repartition"] = "Repartition"
+
+
+Change = (
+    ScaleTo
+    | Resize
+    | MoveToSpot
+    | StopWhenIdle
+    | StopAtHours
+    | Share
+    | ChangeGpuType
+    | CapPower
+    | FreeNode
+    | Repartition
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +321,16 @@ class Saving:
         low_usd_month: lower end.
         high_usd_month: upper end.
         gpu_h_month: whole-GPU hours per month.
+        kwh_month: energy, None where power was not sampled.
+        kg_co2e_month: of that energy, None where it or the grid's intensity is not known.
     """
 
     usd_month: float
     low_usd_month: float
     high_usd_month: float
     gpu_h_month: float
+    kwh_month: float | None = None
+    kg_co2e_month: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +355,8 @@ class Recommendation:
         created_s: when it was made.
         expires_s: when it is no longer to be trusted.
         etag: changes with the content.
+        claims: uids of the workloads, and names of the nodes, whose GPU time it counts; of the recommendations that
+            share a claim a plan holds one.
     """
 
     id: str
@@ -216,6 +376,7 @@ class Recommendation:
     created_s: int
     expires_s: int
     etag: str
+    claims: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

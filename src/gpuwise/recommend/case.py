@@ -1,21 +1,24 @@
 """What a recommender is given about one workload, and the sums they all need."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gpuwise.model.codec import to_json
 from gpuwise.model.command import enactable
 from gpuwise.model.gpu import GpuType, named
-from gpuwise.model.inventory import CapacityType, Inventory, Workload
+from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
 from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, Reason, Recommendation, Saving
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.settings import RecommendSettings
 
 HOURS_PER_MONTH = 730.0
+# Low enough to be at rest wherever there was any rest, above a single odd sample.
+_REST_QUANTILE = 0.05
 # 14 days of data are full confidence: AWS Compute Optimizer's and KRR's default look-back.
 CONFIDENT_DAYS = 14.0
 FINGERPRINT_VERSION = 1
@@ -33,6 +36,7 @@ class Case:
         prices: what hours cost.
         settings: thresholds.
         now_s: when it is judged.
+        neighbours: uids of the workloads with pods on each node.
     """
 
     workload: Workload
@@ -41,6 +45,7 @@ class Case:
     prices: PriceBook
     settings: RecommendSettings
     now_s: int
+    neighbours: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def gpu_type(self) -> GpuType | None:
@@ -51,8 +56,16 @@ class Case:
     @property
     def capacity_types(self) -> set[CapacityType | None]:
         """How the nodes under its pods are paid for."""
-        nodes = (self.inventory.nodes.get(pod.node) for pod in self.workload.pods if pod.node)
-        return {node.capacity_type for node in nodes if node}
+        return {node.capacity_type for node in self.nodes}
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes under its pods, one for each pod."""
+        return [
+            self.inventory.nodes[pod.node]
+            for pod in self.workload.pods
+            if pod.node and pod.node in self.inventory.nodes
+        ]
 
     @property
     def gpus_now(self) -> float:
@@ -76,10 +89,43 @@ class Case:
         return self.prices.price(self.gpu_type.name, capacity_type)
 
     @property
+    def rest_watts(self) -> float | None:
+        """What one of its cards draws at rest: the 5 % quantile, None where power was not sampled."""
+        power = self.profile.distributions.get(Signal.POWER)
+        return None if power is None else power.quantile(_REST_QUANTILE)
+
+    def saving(self, gpu_h: float, usd_per_gpu_h: float, *, low: float, kwh: float | None = None) -> Saving:
+        """What GPU-hours that are given back are worth, with the energy their cards draw at rest.
+
+        Args:
+            gpu_h: whole-GPU hours a month.
+            usd_per_gpu_h: their price.
+            low: share of the dollars that is sure.
+            kwh: energy, where it is not that of cards at rest.
+        """
+        usd, rest_w = gpu_h * usd_per_gpu_h, self.rest_watts
+        energy = kwh if kwh is not None or rest_w is None else gpu_h * rest_w / 1e3
+        return Saving(usd, usd * low, usd, gpu_h, energy, self.carbon(energy))
+
+    def carbon(self, kwh: float | None) -> float | None:
+        """Kilograms of CO2 equivalent of some energy; None where it, or the grid of one of its nodes, is unknown."""
+        grids = [self.prices.kg_co2e_per_kwh.get(node.region or "") for node in self.nodes]
+        known = [one for one in grids if one is not None]
+        return None if kwh is None or not known or len(known) < len(grids) else kwh * sum(known) / len(known)
+
+    @property
     def team(self) -> str | None:
         """Who owns it."""
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
         return team_of(self.workload.labels, namespace.labels if namespace else {})
+
+    def coverage(self, *alternatives: Signal) -> float | None:
+        """Coverage of the best sampled of some signals, None if none was ever sampled."""
+        return max((self.profile.coverage[s] for s in alternatives if s in self.profile.coverage), default=None)
+
+    def well_covered(self, *signals: Signal) -> bool:
+        """Whether each of some signals was sampled well enough to size by."""
+        return all(self.profile.coverage.get(one, 0.0) >= self.settings.min_coverage for one in signals)
 
     def confidence(self, coverage: float) -> float:
         """Length of the data against two weeks, times its coverage."""
@@ -142,4 +188,5 @@ def recommendation(case: Case, proposal: Proposal) -> Recommendation:
         created_s=case.now_s,
         expires_s=case.now_s + case.settings.lifetime_days * DAY_S,
         etag=hashlib.sha256(to_json(proposal).encode()).hexdigest()[:12],
+        claims=(case.workload.ref.uid,),
     )

@@ -24,8 +24,8 @@ def idle_shutdown(case: Case) -> Recommendation | Hold:
     return recommendation(
         case,
         Proposal(
-            finding=Finding.IDLE,
-            reasons=_reasons(case.profile.requests),
+            finding=Finding.ORPHANED if _orphaned(case) else Finding.IDLE,
+            reasons=_reasons(case),
             change=ScaleTo(0),
             saving=_saving(case, price),
             risk=_risk(case),
@@ -38,7 +38,7 @@ def idle_shutdown(case: Case) -> Recommendation | Hold:
 def _refusal(case: Case) -> Hold | None:
     idle, workload = case.profile.idle, case.workload
     needed_h = case.settings.idle_after_h[workload.workload_class]
-    idle_h = 0.0 if idle.since_s is None else (case.profile.window.end_s - idle.since_s) / HOUR_S
+    idle_h = _idle_h(case)
     if workload.ref.kind not in STOPPABLE:
         return case.hold(
             STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise does not stop a {workload.ref.kind}", _evidence(case)
@@ -74,16 +74,25 @@ def _not_idle_now(case: Case, idle: IdleEvidence) -> Hold:
     return case.hold(STAGE, Reason.BUSY, f"in use by {', '.join(busy)}", _evidence(case))
 
 
-def _reasons(requests: float | None) -> tuple[Reason, ...]:
-    return (Reason.NO_ACTIVITY,) if requests is None else (Reason.NO_ACTIVITY, Reason.NO_REQUESTS)
+def _idle_h(case: Case) -> float:
+    since_s = case.profile.idle.since_s
+    return 0.0 if since_s is None else (case.profile.window.end_s - since_s) / HOUR_S
+
+
+def _orphaned(case: Case) -> bool:
+    """The second timer: nobody's name stands on it, and nobody has used it for long; it may be torn down."""
+    return case.team is None and _idle_h(case) >= case.settings.orphaned_after_h
+
+
+def _reasons(case: Case) -> tuple[Reason, ...]:
+    no_requests = (Reason.NO_REQUESTS,) if case.profile.requests is not None else ()
+    return (Reason.NO_ACTIVITY, *no_requests, *((Reason.NO_OWNER,) if _orphaned(case) else ()))
 
 
 def _saving(case: Case, usd_per_gpu_h: float) -> Saving:
     """All it holds while it stays stopped; at the low end, only as much of the time as it was idle before."""
-    gpu_h = case.gpus_now * HOURS_PER_MONTH
     idle_share = min(1.0, case.profile.idle.idle_gpu_s / case.profile.allocated_gpu_s)
-    usd = gpu_h * usd_per_gpu_h
-    return Saving(usd, usd * idle_share, usd, gpu_h)
+    return case.saving(case.gpus_now * HOURS_PER_MONTH, usd_per_gpu_h, low=idle_share)
 
 
 def _risk(case: Case) -> int:

@@ -1,6 +1,6 @@
-"""All methods on all workloads, and of the changes to one workload the one worth most."""
+"""All methods on all workloads and nodes, and of the changes that exclude each other the best plan."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from gpuwise.model.inventory import Inventory, WorkloadRef
@@ -8,12 +8,27 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
+from gpuwise.recommend.gpu_type import cheaper_type
 from gpuwise.recommend.idle import idle_shutdown
+from gpuwise.recommend.joint import best_plan, superseded_by
+from gpuwise.recommend.power import cap_power
+from gpuwise.recommend.replicas import fewer_replicas
 from gpuwise.recommend.rightsize import right_size
 from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.recommend.sharing import share_card
 from gpuwise.recommend.spot import spot_move
+from gpuwise.recommend.unused_hours import stop_at_hours
 
-METHODS = (idle_shutdown, right_size, spot_move)
+METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
+    idle_shutdown,  # what nobody uses: all of its cost
+    stop_at_hours,  # what nobody uses at night
+    fewer_replicas,  # what carries less than it could
+    right_size,  # what holds more than it uses
+    share_card,  # what leaves room on its card
+    cheaper_type,  # what a lesser card would do
+    spot_move,  # what may be interrupted
+    cap_power,  # what draws more than its speed needs
+)
 
 
 def recommend(
@@ -26,8 +41,8 @@ def recommend(
 ) -> tuple[list[Recommendation], list[Hold]]:
     """Judge every workload that has a profile.
 
-    At most one recommendation a workload, so that the savings of a plan never exceed the bill; the methods that found
-    less are held as BetterAlternative.
+    Of the recommendations that claim the same GPU time the best plan holds one, so that its savings never exceed the
+    bill; the others are held as BetterAlternative.
 
     Args:
         inventory: the fleet.
@@ -39,27 +54,33 @@ def recommend(
     Returns:
         Recommendations, dearest first, and the holds of everything else.
     """
-    chosen: list[Recommendation] = []
-    holds: list[Hold] = []
-    for workload in inventory.workloads:
-        if workload.ref not in profiles:
-            continue
-        case = Case(workload, profiles[workload.ref], inventory, prices, settings, now_s)
-        found = [method(case) for method in METHODS]
-        holds += [item for item in found if isinstance(item, Hold)]
-        best, rest = _best(item for item in found if isinstance(item, Recommendation))
-        chosen += best
-        holds += rest
-    chosen.sort(key=lambda item: (-item.saving.usd_month, item.id))
+    said = [method(case) for case in _cases(inventory, profiles, prices, settings, now_s=now_s) for method in METHODS]
+    found = [item for item in said if isinstance(item, Recommendation)]
+    holds = [item for item in said if isinstance(item, Hold)]
+    chosen = best_plan(found)
+    by_claim = {claim: item for item in chosen for claim in item.claims}
+    taken = {item.id for item in chosen}
+    holds += [_superseded(item, superseded_by(item, by_claim)) for item in found if item.id not in taken]
     return chosen, holds
 
 
-def _best(found: Iterable[Recommendation]) -> tuple[list[Recommendation], list[Hold]]:
-    ordered = sorted(found, key=lambda item: (-item.saving.usd_month, item.id))
-    if not ordered:
-        return [], []
-    best, *rest = ordered
-    return [best], [_superseded(item, best) for item in rest]
+def _cases(
+    inventory: Inventory,
+    profiles: Mapping[WorkloadRef, UsageProfile],
+    prices: PriceBook,
+    settings: RecommendSettings,
+    *,
+    now_s: int,
+) -> Iterator[Case]:
+    neighbours: dict[str, set[str]] = {}
+    for workload in inventory.workloads:
+        for pod in workload.pods:
+            if pod.node is not None:
+                neighbours.setdefault(pod.node, set()).add(workload.ref.uid)
+    on_node = {node: frozenset(uids) for node, uids in neighbours.items()}
+    for workload in inventory.workloads:
+        if workload.ref in profiles:
+            yield Case(workload, profiles[workload.ref], inventory, prices, settings, now_s, on_node)
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Hold:

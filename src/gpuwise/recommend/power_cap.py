@@ -84,7 +84,17 @@ def _allowed(trial: CapTrial, tried: Sequence[CapTrial], settings: PowerCapSetti
 
 
 def _first(levels: Sequence[float], highest: CapTrial, settings: PowerCapSettings) -> int:
-    """Where the slowdown is expected to reach what is allowed; at most one level under the highest."""
-    draw_w = highest.energy_j / highest.time_s
+    """Where to begin; at most one level under the highest, which is known."""
+    return levels.index(expected_cap(levels[:-1], highest.energy_j / highest.time_s, settings))
+
+
+def expected_cap(limits: Sequence[float], draw_w: float, settings: PowerCapSettings) -> float:
+    """The lowest limit at which no more than the allowed slowdown is expected, the highest if there is none.
+
+    Args:
+        limits: what the board can be set to, watts, ascending.
+        draw_w: what it draws at work under no lower limit, watts.
+        settings: what may be lost.
+    """
     wanted_w = draw_w / (1 + settings.max_slowdown) ** _POWER_PER_SPEED
-    return next((i for i, level in enumerate(levels[:-1]) if level >= wanted_w), len(levels) - 2)
+    return next((level for level in limits if level >= wanted_w), limits[-1])

@@ -3,8 +3,7 @@
 from gpuwise.model.gpu import GpuType, MigProfile
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import GPU_RESOURCE
-from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Resize, Saving
+from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Resize
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
 from gpuwise.recommend.settings import HOUR_S
@@ -27,7 +26,7 @@ def right_size(case: Case) -> Recommendation | Hold:
 
 
 def _fewer(case: Case, request: GpuRequest) -> Recommendation | Hold:
-    busy, coverage = case.profile.busy_devices, _coverage(case.profile, Signal.SM_ACTIVITY, Signal.GPU_UTIL)
+    busy, coverage = case.profile.busy_devices, case.coverage(Signal.SM_ACTIVITY, Signal.GPU_UTIL)
     if busy is None or coverage is None or coverage < case.settings.min_coverage:
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "too few activity samples to know how many GPUs it uses")
     if busy == 0:
@@ -61,8 +60,8 @@ def _slice(case: Case, request: GpuRequest) -> Recommendation | Hold:
         return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
     if not gpu.mig_profiles:
         return case.hold(STAGE, Reason.WELL_SIZED, f"one {gpu.name} is the least there is of it")
-    coverage = _coverage(case.profile, Signal.SM_ACTIVITY)
-    memory_coverage = _coverage(case.profile, Signal.MEMORY_USED)
+    coverage = case.coverage(Signal.SM_ACTIVITY)
+    memory_coverage = case.coverage(Signal.MEMORY_USED)
     if coverage is None or memory_coverage is None or min(coverage, memory_coverage) < case.settings.min_coverage:
         detail = "a slice is chosen by SM activity and memory; GPU utilisation only says that some kernel ran"
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
@@ -104,11 +103,6 @@ def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:
     return any(node.gpu_type == gpu and node.mig.get(profile.name, 0) > 0 for node in case.inventory.nodes.values())
 
 
-def _coverage(profile: UsageProfile, *alternatives: Signal) -> float | None:
-    """Coverage of the best sampled of some signals, None if none was ever sampled."""
-    return max((profile.coverage[s] for s in alternatives if s in profile.coverage), default=None)
-
-
 def _sized(
     case: Case,
     change: Resize,
@@ -123,6 +117,6 @@ def _sized(
         return case.hold(STAGE, Reason.NO_PRICE, "too large, but no price is known for its GPUs", evidence)
     gpu_h = case.gpus_now * saved_share * HOURS_PER_MONTH
     # Low end: freed slices and cards pay only once somebody else, or a smaller node, takes them; half is booked.
-    saving = Saving(gpu_h * price, gpu_h * price / 2, gpu_h * price, gpu_h)
+    saving = case.saving(gpu_h, price, low=0.5)
     proposal = Proposal(Finding.GPU_OVERPROVISIONED, (reason,), change, saving, risk, coverage, evidence)
     return recommendation(case, proposal)

@@ -22,6 +22,9 @@ class RecommendSettings:
     )
     """Idle for this long is forgotten: a quiet weekend (65 h) must not stop an endpoint."""
 
+    orphaned_after_h: int = 336
+    """Idle for two weeks with no owner on any label is nobody's: a sprint has passed and no one missed it."""
+
     agreeing_sensors: int = 2
     """Independent sensors that must agree on idleness (I2)."""
 
@@ -36,6 +39,27 @@ class RecommendSettings:
 
     headroom: float = 1.15
     """VPA's and KRR's 15 % margin, on activity and on peak memory."""
+
+    target_load: float = 0.7
+    """SM activity that a replica may reach at its busiest: above it queues grow fast (Kingman's formula, 1961)."""
+
+    min_replicas: int = 2
+    """An endpoint that has two replicas keeps them: one must answer while the other restarts."""
+
+    max_tenants: int = 4
+    """Pods on one card without slices; the interference of more is not foreseen."""
+
+    min_unused_span_h: int = 4
+    """Hours in a row worth stopping for: a start, its checks and its warm-up can take most of one."""
+
+    min_weeks: int = 2
+    """Weeks in which the same hours must have passed without use: once is no habit."""
+
+    usd_per_kwh: float | None = None
+    """What energy costs where it is paid for by the kilowatt-hour; without it no power limit is recommended."""
+
+    allowed_regions: tuple[str, ...] = ()
+    """Regions whose cards may be recommended; none named means those that a workload runs in now."""
 
     lifetime_days: int = 7
     """A recommendation older than this is not to be trusted."""

@@ -2,23 +2,34 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from gpuwise.model.command import OutcomeStatus, enactable
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, MoveToSpot, Reason, Recommendation, Resize
+from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, Reason, Recommendation
 from gpuwise.model.report import WeeklyReport
 
 UNKNOWN = "unknown"
 _NBSP = "\u00a0"
+_WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _RISKS = ("no", "low", "medium", "high", "very high")
 
 _FINDINGS = {
     Finding.IDLE: "idle",
+    Finding.ORPHANED: "idle, and nobody's",
+    Finding.IDLE_BETWEEN_USES: "idle between uses",
+    Finding.UNUSED_HOURS: "unused at the same hours every week",
     Finding.GPU_OVERPROVISIONED: "holds more than it uses",
+    Finding.REPLICAS_OVERPROVISIONED: "has more replicas than its load needs",
+    Finding.GPU_SHAREABLE: "leaves most of its card free",
+    Finding.GPU_TYPE_OVERPROVISIONED: "a cheaper card would do",
     Finding.ON_DEMAND_INTERRUPTIBLE: "could run on spot",
+    Finding.POWER_OVERPROVISIONED: "may draw more power than its speed needs",
+    Finding.NODE_UNDERUSED: "its pods fit elsewhere",
+    Finding.MIG_GEOMETRY_MISFIT: "cut into slices that nobody needs",
 }
 
 _NOTHING_TO_DO = frozenset(
@@ -29,6 +40,14 @@ _NOTHING_TO_DO = frozenset(
         Reason.ALREADY_STOPPED,
         Reason.NOT_INTERRUPTIBLE,
         Reason.BETTER_ALTERNATIVE,
+        Reason.USED_AT_ALL_HOURS,
+        Reason.STEADILY_USED,
+        Reason.IS_A_SERVICE,
+        Reason.SINGLE_REPLICA,
+        Reason.NOT_SHAREABLE,
+        Reason.NO_CHEAPER_TYPE,
+        Reason.NOTHING_TO_CAP,
+        Reason.WELL_PACKED,
     }
 )
 """Reasons that say a workload is as it should be; the other holds stand between a reader and a saving."""
@@ -95,13 +114,38 @@ def finding(value: Finding) -> str:
     return _FINDINGS[value]
 
 
+_CHANGES: dict[str, Callable[[Any], str]] = {
+    "ScaleTo": lambda to: f"scale to {to.replicas}",
+    "Resize": lambda to: f"{_request(to.current)} to {_request(to.proposed)}",
+    "MoveToSpot": lambda _: "prefer spot nodes",
+    "StopWhenIdle": lambda to: f"scale to 0 after {duration(to.after_s)} without a request",
+    "StopAtHours": lambda to: f"stop {_hours(to.spans)}",
+    "Share": lambda to: f"share its card by {to.method.value}, {to.tenants} to a card",
+    "ChangeGpuType": lambda to: f"{to.current} to {to.proposed}",
+    "CapPower": lambda to: f"cap power at {to.limit_w:.0f}{_NBSP}W a card",
+    "FreeNode": lambda to: f"move {len(to.moves)} pod{'s' if len(to.moves) != 1 else ''}, give the node back",
+    "Repartition": lambda to: f"cut its GPUs as {_slices(to.proposed)}, {to.freed_gpus} stay whole",
+}
+
+
 def change(value: Change) -> str:
     """What is to be done, in a few words."""
-    if isinstance(value, MoveToSpot):
-        return "prefer spot nodes"
-    if isinstance(value, Resize):
-        return f"{_request(value.current)} to {_request(value.proposed)}"
-    return f"scale to {value.replicas}"
+    return _CHANGES[value.kind](value)
+
+
+def _hours(spans: Sequence[tuple[int, int]]) -> str:
+    """The first of some spans of the week, and how many hours all of them have."""
+    first, last = spans[0]
+    total = sum(last - first for first, last in spans)
+    return f"{_hour(first)} to {_hour(last)} UTC, {total}{_NBSP}h a week in all"
+
+
+def _hour(of_week: int) -> str:
+    return f"{_WEEK[of_week // 24 % 7]} {of_week % 24:02d}:00"
+
+
+def _slices(geometry: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{count} x {name}" for name, count in geometry) or "whole cards"
 
 
 def _request(request: GpuRequest) -> str:

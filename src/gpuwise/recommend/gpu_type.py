@@ -1,0 +1,91 @@
+"""Run on a cheaper type of card that has the compute, the bandwidth and the memory that are really used."""
+
+from gpuwise.model.gpu import GpuType
+from gpuwise.model.inventory import CapacityType
+from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.profile import Limit
+from gpuwise.model.recommendation import ChangeGpuType, Evidence, Finding, Hold, Reason, Recommendation
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.settings import HOUR_S
+
+STAGE = "gpu-type"
+_TELLING = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.MEMORY_USED)
+
+
+def cheaper_type(case: Case) -> Recommendation | Hold:
+    """Another type of card of the fleet that holds what is used for less, or why none."""
+    request, gpu = case.workload.request, case.gpu_type
+    if request is None or not case.workload.pods:
+        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if gpu is None or request.resource != GPU_RESOURCE:
+        return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "it holds no whole cards of one known type")
+    if request.count > 1:
+        # Links between cards (NVLink or PCIe) are part of what several cards do, and are not measured.
+        return case.hold(STAGE, Reason.NO_CHEAPER_TYPE, "a pod of several cards depends on the links between them")
+    observed_h = case.profile.observed_s / HOUR_S
+    if observed_h < case.settings.min_observed_h or not case.well_covered(*_TELLING):
+        names = ", ".join(signal.value for signal in _TELLING)
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by {names}, well sampled for three days")
+    return _chosen(case, gpu)
+
+
+def _chosen(case: Case, gpu: GpuType) -> Recommendation | Hold:
+    profile, settings = case.profile, case.settings
+    used = {s: profile.distributions[s].quantile(settings.activity_quantile) or 0.0 for s in _TELLING[:3]}
+    if used[Signal.SM_ACTIVITY] == 0.0 or profile.bottleneck.limit is Limit.IDLE:
+        return case.hold(STAGE, Reason.NO_ACTIVITY, "hardly used: a matter of stopping, not of type")
+    # The busier of the pipes says how much of the card's arithmetic is used; SM activity counts warps that wait, too.
+    compute = max(used[Signal.TENSOR_ACTIVITY], used[Signal.SM_ACTIVITY]) * gpu.tflops * settings.headroom
+    bandwidth = used[Signal.DRAM_ACTIVITY] * gpu.memory_gb_s * settings.headroom
+    memory = max(profile.daily_peaks) * settings.headroom
+    limit = profile.bottleneck
+    evidence: tuple[Evidence, ...] = (
+        Evidence("compute used, with headroom", Signal.TENSOR_ACTIVITY, "quantile", compute, gpu.tflops, "TFLOPS"),
+        Evidence("bandwidth used, with headroom", Signal.DRAM_ACTIVITY, "quantile", bandwidth, gpu.memory_gb_s, "GB/s"),
+        Evidence("peak memory with headroom", Signal.MEMORY_USED, "max", memory, float(gpu.memory_bytes), "bytes"),
+        Evidence(f"limit: {limit.limit.value}", None, "confidence", limit.confidence, None, "ratio"),
+    )
+    now = case.usd_per_gpu_h()
+    if now is None:
+        return case.hold(STAGE, Reason.NO_PRICE, "no price is known for its GPUs", evidence)
+    fitting = [
+        (price, other)
+        for other, price in _offered(case).items()
+        if price < now and other.tflops >= compute and other.memory_gb_s >= bandwidth and other.memory_bytes >= memory
+    ]
+    if not fitting:
+        return case.hold(STAGE, Reason.NO_CHEAPER_TYPE, "no cheaper card of the fleet holds what it uses", evidence)
+    price, best = min(fitting, key=lambda option: (option[0], option[1].name))
+    evidence += (Evidence(f"price of {best.name} per GPU-hour", None, "list price", price, now, "USD/h"),)
+    return recommendation(case, _proposal(case, gpu, best, now - price, evidence))
+
+
+def _offered(case: Case) -> dict[GpuType, float]:
+    """Whole cards that nodes of the allowed regions have, with their price by the way the workload pays now."""
+    allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
+    kinds = case.capacity_types
+    kind = kinds.pop() if len(kinds) == 1 else CapacityType.ON_DEMAND
+    found = {}
+    for node in case.inventory.nodes.values():
+        if node.gpu_type is not None and node.region in allowed and not node.mig and node.capacity_type == kind:
+            price = case.prices.price(node.gpu_type.name, kind)
+            if price is not None:
+                found[node.gpu_type] = price
+    return found
+
+
+def _proposal(case: Case, gpu: GpuType, best: GpuType, usd_h: float, evidence: tuple[Evidence, ...]) -> Proposal:
+    gpu_h = case.gpus_now * HOURS_PER_MONTH
+    saving = case.saving(gpu_h, usd_h, low=0.5)
+    # Energy: the same work at the other card's draw is not known, so no claim is made of it.
+    return Proposal(
+        finding=Finding.GPU_TYPE_OVERPROVISIONED,
+        reasons=(Reason.FITS_CHEAPER_TYPE,),
+        change=ChangeGpuType(gpu.name, best.name),
+        saving=type(saving)(saving.usd_month, saving.low_usd_month, saving.high_usd_month, 0.0),
+        # 3: kernels, precisions and libraries differ between generations; try one replica first.
+        risk=3,
+        coverage=min(case.profile.coverage[signal] for signal in _TELLING),
+        evidence=evidence,
+    )

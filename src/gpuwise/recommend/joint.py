@@ -1,0 +1,84 @@
+"""Which of the recommendations that exclude each other make the best plan."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from gpuwise.model.recommendation import Recommendation
+
+
+def best_plan(found: Sequence[Recommendation]) -> list[Recommendation]:
+    """Choose the recommendations of highest saving of which no two count the same GPU time.
+
+    Each recommendation claims workloads and nodes; of those that share a claim at most one is taken. Every GPU-hour is
+    counted once, so the savings of a plan never exceed the bill. What hangs together by claims is chosen together, by
+    an integer program where more than one claim ties it (set packing; HiGHS proves the optimum).
+
+    Args:
+        found: everything that was recommended.
+
+    Returns:
+        The chosen ones, dearest first.
+    """
+    ordered = sorted(found, key=_rank)
+    chosen: list[Recommendation] = []
+    for group in _groups(ordered):
+        chosen += [group[0]] if _exclusive(group) else _packed(group)
+    return sorted(chosen, key=_rank)
+
+
+def _rank(item: Recommendation) -> tuple[float, str]:
+    return -item.saving.usd_month, item.id
+
+
+def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
+    """What hangs together by claims, in the items' order."""
+    rows, columns = _pairs(items)
+    size = len(items) + (max(columns, default=-1) + 1)
+    graph = csr_array((np.ones(len(rows)), (rows, [len(items) + column for column in columns])), shape=(size, size))
+    _, component = connected_components(graph, directed=False)
+    groups: dict[int, list[Recommendation]] = {}
+    for item, label in zip(items, component, strict=False):
+        groups.setdefault(int(label), []).append(item)
+    return groups.values()
+
+
+def _pairs(items: Sequence[Recommendation]) -> tuple[list[int], list[int]]:
+    """(item, claim) by number, for every claim of every item."""
+    number: dict[str, int] = {}
+    pairs = [(row, number.setdefault(claim, len(number))) for row, item in enumerate(items) for claim in item.claims]
+    return [row for row, _ in pairs], [column for _, column in pairs]
+
+
+def _exclusive(group: Sequence[Recommendation]) -> bool:
+    """Whether one claim is everybody's, so that only one of them can be taken."""
+    return bool(set.intersection(*(set(item.claims) for item in group))) or len(group) == 1
+
+
+def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
+    rows, columns = _pairs(group)
+    claims = csr_array((np.ones(len(rows)), (columns, rows)), shape=(max(columns) + 1, len(group)))
+    # What saves no money may still save energy: a mite puts it into the plan where it harms nothing.
+    worth = np.array([item.saving.usd_month + 1e-6 for item in group])
+    solved = milp(
+        -worth,
+        constraints=LinearConstraint(claims, ub=1.0),
+        integrality=np.ones(len(group), dtype=np.int64),
+        bounds=Bounds(0, 1),
+    )
+    if solved.x is None:  # pragma: no cover - taking nothing is always feasible, so HiGHS has an answer
+        raise RuntimeError(solved.message)
+    return [item for item, taken in zip(group, solved.x, strict=True) if taken > 0.5]
+
+
+def superseded_by(item: Recommendation, chosen: Mapping[str, Recommendation]) -> Recommendation:
+    """The recommendation of the plan that keeps another one out of it.
+
+    Args:
+        item: what was not chosen.
+        chosen: the plan, by claim.
+    """
+    return min((chosen[claim] for claim in item.claims if claim in chosen), key=_rank)

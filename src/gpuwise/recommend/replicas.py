@@ -1,0 +1,68 @@
+"""Run as many replicas of an endpoint as its load needs, and never fewer than its availability needs."""
+
+import math
+
+from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, ScaleTo
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.settings import HOUR_S
+
+STAGE = "replicas"
+_SCALED = frozenset({"Deployment", "StatefulSet"})
+
+
+def fewer_replicas(case: Case) -> Recommendation | Hold:
+    """Fewer replicas, by the load that all of them carried at once at most, or why not."""
+    workload, settings = case.workload, case.settings
+    if workload.workload_class is not WorkloadClass.ENDPOINT or workload.ref.kind not in _SCALED:
+        return case.hold(STAGE, Reason.KIND_NOT_SUPPORTED, "only the replicas of endpoints stand in for each other")
+    if not workload.replicas or not workload.pods:
+        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if workload.replicas <= settings.min_replicas:
+        return case.hold(
+            STAGE, Reason.SINGLE_REPLICA, f"{workload.replicas} of at least {settings.min_replicas} replicas"
+        )
+    observed_h = case.profile.observed_s / HOUR_S
+    if observed_h < settings.min_observed_h or not case.well_covered(Signal.SM_ACTIVITY, Signal.MEMORY_USED):
+        detail = (
+            f"{observed_h:.0f} h of data; load is told by SM activity, well sampled for {settings.min_observed_h} h"
+        )
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    return _sized(case, workload.replicas)
+
+
+def _sized(case: Case, replicas: int) -> Recommendation | Hold:
+    settings = case.settings
+    activity = case.profile.distributions[Signal.SM_ACTIVITY].quantile(settings.activity_quantile) or 0.0
+    if activity == 0.0:
+        return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size")
+    # The quantile of one device, taken of all at once, is an upper bound of what they carry together.
+    needed = max(settings.min_replicas, math.ceil(replicas * activity * settings.headroom / settings.target_load))
+    evidence = (
+        Evidence(
+            f"SM activity p{settings.activity_quantile * 100:.0f} of a replica",
+            Signal.SM_ACTIVITY, "quantile", activity, settings.target_load, "ratio",
+        ),
+        Evidence("replicas that carry it, with headroom", None, "count", needed, replicas, "replicas"),
+    )  # fmt: skip
+    if needed >= replicas:
+        return case.hold(STAGE, Reason.WELL_SIZED, f"its load needs all of its {replicas} replicas", evidence)
+    price = case.usd_per_gpu_h()
+    if price is None:
+        return case.hold(STAGE, Reason.NO_PRICE, "too many replicas, but no price is known for its GPUs", evidence)
+    gpu_h = case.gpus_now * (1 - needed / replicas) * HOURS_PER_MONTH
+    # 2: a replica that is lost takes more of the load with it. Low end: half, as for all freed cards.
+    return recommendation(
+        case,
+        Proposal(
+            finding=Finding.REPLICAS_OVERPROVISIONED,
+            reasons=(Reason.LOAD_FITS_FEWER_REPLICAS,),
+            change=ScaleTo(needed),
+            saving=case.saving(gpu_h, price, low=0.5),
+            risk=2,
+            coverage=case.profile.coverage[Signal.SM_ACTIVITY],
+            evidence=evidence,
+            restart_needed=False,
+        ),
+    )
