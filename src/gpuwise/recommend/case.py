@@ -123,6 +123,17 @@ class Case:
         """Coverage of the best sampled of some signals, None if none was ever sampled."""
         return max((self.profile.coverage[s] for s in alternatives if s in self.profile.coverage), default=None)
 
+    def busiest(self, signal: Signal) -> float | None:
+        """The performance quantile of an activity, missing samples taken as full use; None if it falls among them.
+
+        So neither more activity nor less data ever makes a size smaller (I3).
+        """
+        seen = self.profile.distributions.get(signal)
+        covered = self.profile.weighted_coverage(signal)
+        if seen is None or covered < self.settings.activity_quantile:
+            return None
+        return seen.quantile(self.settings.activity_quantile / covered)
+
     def well_covered(self, *signals: Signal) -> bool:
         """Whether each of some signals was sampled well enough to size by."""
         return all(self.profile.coverage.get(one, 0.0) >= self.settings.min_coverage for one in signals)

@@ -1,5 +1,7 @@
 """Run on a cheaper type of card that has the compute, the bandwidth and the memory that are really used."""
 
+from dataclasses import dataclass
+
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import GPU_RESOURCE
@@ -7,10 +9,32 @@ from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import ChangeGpuType, Evidence, Finding, Hold, Reason, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.estimators import needed_activity, needed_memory
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "gpu-type"
+_SM, _TENSOR, _DRAM = map(needed_activity, (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY))
 _TELLING = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.MEMORY_USED)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What is used of a card, with headroom.
+
+    Attributes:
+        tflops: dense FP16 tensor TFLOPS.
+        memory_gb_s: memory bandwidth, GB/s.
+        memory_bytes: framebuffer.
+    """
+
+    tflops: float
+    memory_gb_s: float
+    memory_bytes: float
+
+    def fits(self, card: GpuType) -> bool:
+        """Whether a card has all of it."""
+        enough = card.tflops >= self.tflops and card.memory_gb_s >= self.memory_gb_s
+        return enough and card.memory_bytes >= self.memory_bytes
 
 
 def cheaper_type(case: Case) -> Recommendation | Hold:
@@ -24,36 +48,33 @@ def cheaper_type(case: Case) -> Recommendation | Hold:
         # Links between cards (NVLink or PCIe) are part of what several cards do, and are not measured.
         return case.hold(STAGE, Reason.NO_CHEAPER_TYPE, "a pod of several cards depends on the links between them")
     observed_h = case.profile.observed_s / HOUR_S
-    if observed_h < case.settings.min_observed_h or not case.well_covered(*_TELLING):
+    needs = [need(case) for need in (_SM, _TENSOR, _DRAM, needed_memory)]
+    sm, tensor, dram, memory = needs
+    if observed_h < case.settings.min_observed_h or sm is None or tensor is None or dram is None or memory is None:
         names = ", ".join(signal.value for signal in _TELLING)
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by {names}, well sampled for three days")
-    return _chosen(case, gpu)
-
-
-def _chosen(case: Case, gpu: GpuType) -> Recommendation | Hold:
-    profile, settings = case.profile, case.settings
-    used = {s: profile.distributions[s].quantile(settings.activity_quantile) or 0.0 for s in _TELLING[:3]}
-    if used[Signal.SM_ACTIVITY] == 0.0 or profile.bottleneck.limit is Limit.IDLE:
+    if sm == 0.0 or case.profile.bottleneck.limit is Limit.IDLE:
         return case.hold(STAGE, Reason.NO_ACTIVITY, "hardly used: a matter of stopping, not of type")
     # The busier of the pipes says how much of the card's arithmetic is used; SM activity counts warps that wait, too.
-    compute = max(used[Signal.TENSOR_ACTIVITY], used[Signal.SM_ACTIVITY]) * gpu.tflops * settings.headroom
-    bandwidth = used[Signal.DRAM_ACTIVITY] * gpu.memory_gb_s * settings.headroom
-    memory = max(profile.daily_peaks) * settings.headroom
-    limit = profile.bottleneck
+    return _chosen(case, gpu, Need(max(tensor, sm) * gpu.tflops, dram * gpu.memory_gb_s, memory))
+
+
+def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Hold:
+    limit = case.profile.bottleneck
     evidence: tuple[Evidence, ...] = (
-        Evidence("compute used, with headroom", Signal.TENSOR_ACTIVITY, "quantile", compute, gpu.tflops, "TFLOPS"),
-        Evidence("bandwidth used, with headroom", Signal.DRAM_ACTIVITY, "quantile", bandwidth, gpu.memory_gb_s, "GB/s"),
-        Evidence("peak memory with headroom", Signal.MEMORY_USED, "max", memory, float(gpu.memory_bytes), "bytes"),
+        Evidence("compute used, with headroom", Signal.TENSOR_ACTIVITY, "quantile", need.tflops, gpu.tflops, "TFLOPS"),
+        Evidence(
+            "bandwidth used, with headroom", Signal.DRAM_ACTIVITY, "quantile", need.memory_gb_s, gpu.memory_gb_s, "GB/s"
+        ),
+        Evidence(
+            "peak memory with headroom", Signal.MEMORY_USED, "max", need.memory_bytes, float(gpu.memory_bytes), "bytes"
+        ),
         Evidence(f"limit: {limit.limit.value}", None, "confidence", limit.confidence, None, "ratio"),
     )
     now = case.usd_per_gpu_h()
     if now is None:
         return case.hold(STAGE, Reason.NO_PRICE, "no price is known for its GPUs", evidence)
-    fitting = [
-        (price, other)
-        for other, price in _offered(case).items()
-        if price < now and other.tflops >= compute and other.memory_gb_s >= bandwidth and other.memory_bytes >= memory
-    ]
+    fitting = [(price, other) for other, price in _offered(case).items() if price < now and need.fits(other)]
     if not fitting:
         return case.hold(STAGE, Reason.NO_CHEAPER_TYPE, "no cheaper card of the fleet holds what it uses", evidence)
     price, best = min(fitting, key=lambda option: (option[0], option[1].name))

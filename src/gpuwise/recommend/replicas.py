@@ -6,9 +6,11 @@ from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, ScaleTo
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.estimators import needed_activity
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "replicas"
+_ACTIVITY = needed_activity(Signal.SM_ACTIVITY)
 _SCALED = frozenset({"Deployment", "StatefulSet"})
 
 
@@ -24,27 +26,27 @@ def fewer_replicas(case: Case) -> Recommendation | Hold:
             STAGE, Reason.SINGLE_REPLICA, f"{workload.replicas} of at least {settings.min_replicas} replicas"
         )
     observed_h = case.profile.observed_s / HOUR_S
-    if observed_h < settings.min_observed_h or not case.well_covered(Signal.SM_ACTIVITY, Signal.MEMORY_USED):
+    activity = _ACTIVITY(case)
+    if observed_h < settings.min_observed_h or activity is None:
         detail = (
             f"{observed_h:.0f} h of data; load is told by SM activity, well sampled for {settings.min_observed_h} h"
         )
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
-    return _sized(case, workload.replicas)
+    return _sized(case, workload.replicas, activity)
 
 
-def _sized(case: Case, replicas: int) -> Recommendation | Hold:
+def _sized(case: Case, replicas: int, activity: float) -> Recommendation | Hold:
     settings = case.settings
-    activity = case.profile.distributions[Signal.SM_ACTIVITY].quantile(settings.activity_quantile) or 0.0
     if activity == 0.0:
         return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size")
     # The quantile of one device, taken of all at once, is an upper bound of what they carry together.
-    needed = max(settings.min_replicas, math.ceil(replicas * activity * settings.headroom / settings.target_load))
+    needed = max(settings.min_replicas, math.ceil(replicas * activity / settings.target_load))
     evidence = (
         Evidence(
-            f"SM activity p{settings.activity_quantile * 100:.0f} of a replica",
+            f"SM activity p{settings.activity_quantile * 100:.0f} of a replica, with headroom",
             Signal.SM_ACTIVITY, "quantile", activity, settings.target_load, "ratio",
         ),
-        Evidence("replicas that carry it, with headroom", None, "count", needed, replicas, "replicas"),
+        Evidence("replicas that carry it", None, "count", needed, replicas, "replicas"),
     )  # fmt: skip
     if needed >= replicas:
         return case.hold(STAGE, Reason.WELL_SIZED, f"its load needs all of its {replicas} replicas", evidence)

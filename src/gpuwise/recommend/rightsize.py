@@ -6,9 +6,11 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Resize
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.estimators import needed_activity, needed_memory
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "right-size"
+_ACTIVITY = needed_activity(Signal.SM_ACTIVITY)
 
 
 def right_size(case: Case) -> Recommendation | Hold:
@@ -60,27 +62,20 @@ def _slice(case: Case, request: GpuRequest) -> Recommendation | Hold:
         return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
     if not gpu.mig_profiles:
         return case.hold(STAGE, Reason.WELL_SIZED, f"one {gpu.name} is the least there is of it")
-    coverage = case.coverage(Signal.SM_ACTIVITY)
-    memory_coverage = case.coverage(Signal.MEMORY_USED)
-    if coverage is None or memory_coverage is None or min(coverage, memory_coverage) < case.settings.min_coverage:
+    activity, memory = _ACTIVITY(case), needed_memory(case)
+    if activity is None or memory is None:
         detail = "a slice is chosen by SM activity and memory; GPU utilisation only says that some kernel ran"
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
-    return _fitted(case, request, gpu, min(coverage, memory_coverage))
+    return _fitted(case, request, gpu, (activity, memory))
 
 
-def _fitted(case: Case, request: GpuRequest, gpu: GpuType, coverage: float) -> Recommendation | Hold:
-    settings = case.settings
-    activity = (
-        case.profile.distributions[Signal.SM_ACTIVITY].quantile(settings.activity_quantile) or 0.0
-    ) * settings.headroom
-    memory = max(case.profile.daily_peaks) * settings.headroom
+def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, float]) -> Recommendation | Hold:
+    activity, memory = need
+    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
     evidence = (
-        Evidence(
-            f"SM activity p{settings.activity_quantile * 100:.0f} with {settings.headroom - 1:.0%} headroom",
-            Signal.SM_ACTIVITY, "quantile", activity, None, "ratio",
-        ),
-        Evidence("peak memory with headroom", Signal.MEMORY_USED, "max", memory, None, "bytes"),
-    )  # fmt: skip
+        Evidence(f"SM activity {quantile}, with headroom", Signal.SM_ACTIVITY, "quantile", activity, None, "ratio"),
+        Evidence("peak memory, with headroom", Signal.MEMORY_USED, "max", memory, None, "bytes"),
+    )
     fitting = next((p for p in gpu.mig_profiles if _fits(p, gpu, activity, memory)), None)
     if activity == 0.0:
         return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size", evidence)
@@ -92,6 +87,7 @@ def _fitted(case: Case, request: GpuRequest, gpu: GpuType, coverage: float) -> R
     change = Resize(request, GpuRequest(fitting.resource, 1))
     share = 1 - fitting.compute_slices / gpu.compute_slices
     # 1: compute and memory are the slice's own, with headroom over the measured peak; bursts run slower.
+    coverage = min(case.profile.coverage[Signal.SM_ACTIVITY], case.profile.coverage[Signal.MEMORY_USED])
     return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)
 
 

@@ -8,9 +8,11 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Share, Sharing
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.estimators import needed_activity, needed_memory
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "sharing"
+_ACTIVITY = needed_activity(Signal.SM_ACTIVITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,32 +44,31 @@ def share_card(case: Case) -> Recommendation | Hold:
     if case.workload.workload_class is WorkloadClass.TRAINING:
         return case.hold(STAGE, Reason.NOT_SHAREABLE, "training takes all that it is given")
     observed_h = case.profile.observed_s / HOUR_S
-    if observed_h < case.settings.min_observed_h or not case.well_covered(Signal.SM_ACTIVITY, Signal.MEMORY_USED):
+    activity, memory = _ACTIVITY(case), needed_memory(case)
+    if observed_h < case.settings.min_observed_h or activity is None or memory is None:
         detail = (
             f"{observed_h:.0f} h of data; SM activity and memory, well sampled for {case.settings.min_observed_h} h"
         )
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
-    return _shared(case, gpu)
+    return _shared(case, gpu, activity, memory / gpu.memory_bytes)
 
 
-def _shared(case: Case, gpu: GpuType) -> Recommendation | Hold:
-    settings = case.settings
-    activity = case.profile.distributions[Signal.SM_ACTIVITY].quantile(settings.activity_quantile) or 0.0
-    memory = max(case.profile.daily_peaks) / gpu.memory_bytes
+def _shared(case: Case, gpu: GpuType, activity: float, memory: float) -> Recommendation | Hold:
+    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
     evidence: tuple[Evidence, ...] = (
         Evidence(
-            f"SM activity p{settings.activity_quantile * 100:.0f}",
+            f"SM activity {quantile}, with headroom",
             Signal.SM_ACTIVITY,
             "quantile",
             activity,
             None,
             "ratio",
         ),
-        Evidence(f"peak memory, of {gpu.name}", Signal.MEMORY_USED, "max", memory, None, "ratio"),
+        Evidence(f"peak memory with headroom, of a {gpu.name}", Signal.MEMORY_USED, "max", memory, None, "ratio"),
     )
     if activity == 0.0:
         return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of sharing", evidence)
-    options = _options(case, gpu, activity * settings.headroom, memory * settings.headroom)
+    options = _options(case, gpu, activity, memory)
     evidence += tuple(Evidence(f"{one.method.value}: {one.text}", None, "risk", one.risk, 4, "of 4") for one in options)
     if not options:
         return case.hold(
