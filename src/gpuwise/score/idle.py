@@ -142,9 +142,9 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     at = (rows.first_hour - first_hour) * per_hour
     idle = np.zeros(steps, dtype=bool)
     bits = table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None]
-    idle[at : at + table.shape[0] * per_hour] = unpacked(bits, per_hour)
+    idle[at : at + rows.hours * per_hour] = unpacked(bits, per_hour)
     first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
-    end = at + (table.shape[0] - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
+    end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
     return HeldDevice(
         holding=holding,
         rows=rows,
@@ -232,9 +232,9 @@ class LookBack:
         """First step of them."""
         return (self.first_hour - self.step_0_hour) * self.per_hour
 
-    def of(self, rows: HourRows) -> NDArray[np.void]:
+    def of(self, rows: HourRows) -> HourRows:
         """The rows that lie in them."""
-        return rows.rows[max(0, self.first_hour - rows.first_hour) : max(0, self.end_hour - rows.first_hour)]
+        return rows.between(self.first_hour, self.end_hour)
 
 
 def evidence(
@@ -269,8 +269,8 @@ def verdicts_of(
     if requests is not None:
         rows = back.of(requests)
         expected = max(1, back.last_step - back.start_step)
-        highest = float(np.fmax.reduce(rows["peak"], initial=np.nan))
-        yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows["seen"].sum()) / expected, settings)
+        highest = float(np.fmax.reduce(rows.rows["peak"], initial=np.nan))
+        yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows.rows["seen"].sum()) / expected, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,12 +292,12 @@ class _Known:
     @classmethod
     def over(cls, back: LookBack, device: HeldDevice) -> "_Known":
         rows = back.of(device.rows)
-        whole = len(rows) == len(device.rows.rows)
+        whole = rows.hours == device.rows.hours
         return cls(
             gpu_type=device.holding.gpu_type,
             expected=device.end - max(device.start, back.start_step),
-            highest=np.fmax.reduce(rows["peak"], axis=0, initial=np.nan).tolist(),
-            seen=(device.seen if whole else np.add.reduce(rows["seen"], axis=0, dtype=np.int64)).tolist(),
+            highest=np.fmax.reduce(rows.rows["peak"], axis=0, initial=np.nan).tolist(),
+            seen=(device.seen if whole else np.add.reduce(rows.rows["seen"], axis=0, dtype=np.int64)).tolist(),
         )
 
 
