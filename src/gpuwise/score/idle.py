@@ -65,7 +65,7 @@ class Runs:
     @classmethod
     def of(cls, mask: Mask, *, at_least: int) -> "Runs":
         """The runs of True that are at least so many steps long."""
-        edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+        edges = (mask[1:] != mask[:-1]).nonzero()[0] + 1
         first = [0] if mask.size and mask[0] else []
         last = [mask.size] if mask.size and mask[-1] else []
         bounds = np.concatenate((first, edges, last)).astype(np.intp) if first or last else edges
@@ -78,14 +78,17 @@ class Runs:
         """Steps in all of them."""
         return int((self.ends - self.starts).sum())
 
-    def within(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    def within(self, bounds: NDArray[np.int64]) -> NDArray[np.float64]:
         """Steps that lie between each bound and the next, shape (bounds - 1,)."""
-        lengths = self.ends - self.starts
-        index = np.searchsorted(self.starts, bounds)
-        started = np.concatenate(([0], np.cumsum(lengths)))[index]
-        # The run that a bound lies in has not ended there yet.
-        last_end = np.concatenate(([bounds.min(initial=0)], self.ends))[index]
-        between: NDArray[np.int64] = np.diff(started - np.maximum(0, last_end - bounds))
+        if not self.starts.size:
+            return np.zeros(bounds[1:].shape[0])
+        # The steps passed grow by one a step within a run and not at all outside: exact, for the slopes are 1 and 0.
+        edges, passed = np.empty(2 * self.starts.size), np.zeros(2 * self.starts.size)
+        edges[::2], edges[1::2] = self.starts, self.ends
+        np.cumsum(self.ends - self.starts, out=passed[1::2])
+        passed[2::2] = passed[1:-1:2]
+        reached = np.interp(bounds, edges, passed)
+        between: NDArray[np.float64] = reached[1:] - reached[:-1]
         return between
 
 

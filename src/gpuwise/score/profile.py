@@ -150,7 +150,7 @@ class _Sheet:
         bounds = (midnights - self.base_s) // self.window.step_s
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         for device in self.devices:
-            within = bounds.clip(device.start, device.end)
+            within = np.minimum(np.maximum(bounds, device.start), device.end)
             held = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
