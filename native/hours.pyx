@@ -11,7 +11,7 @@ ctypedef fused sample:
 
 
 def fold(const sample[::1] column, const uint8_t[::1] busy, double highest, Py_ssize_t offset, Py_ssize_t per_hour,
-         Py_ssize_t first_hour, int64_t base, uint32_t[:, ::1] counts, double[:, ::1] hours):
+         Py_ssize_t first_hour, int64_t base, uint32_t[:, ::1] counts, double[:, :] hours):
     """See the twin."""
     cdef Py_ssize_t i, hour, n = column.shape[0]
     cdef uint32_t *row = NULL

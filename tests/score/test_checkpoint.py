@@ -54,11 +54,11 @@ def test_a_signal_that_was_not_known_then_was_not_sampled(monkeypatch):
     before = tuple(signal for signal in DEVICE_SIGNALS if signal is not Signal.TENSOR_ACTIVITY)
     now = decode(WRITTEN_BY[1].read_bytes())
     rows = next(iter(now.devices.values())).rows
-    old = np.zeros(rows.shape, dtype=checkpoint.device_rows(12, before))
+    old = np.zeros(len(rows["seen"]), dtype=checkpoint.device_row(12, before))
     for name in old.dtype.names:
         columns = [DEVICE_SIGNALS.index(signal) for signal in before]
         old[name] = rows[name][:, columns] if name in checkpoint.PER_SIGNAL else rows[name]
-    read = checkpoint.by_name(old, before)
+    read = checkpoint.by_name(old, 12, before)
     tensor = DEVICE_SIGNALS.index(Signal.TENSOR_ACTIVITY)
     assert np.isnan(read["peak"][:, tensor]).all()
     assert (read["seen"][:, tensor] == 0).all()

@@ -4,7 +4,7 @@ from tests.series import STEP_S, WORKLOAD, device
 
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.profile import profile
-from gpuwise.score.rhythm import hour_of_week, next_use
+from gpuwise.score.rhythm import hours_of_week, next_use
 from gpuwise.score.settings import ScoreSettings
 
 HOUR_S, PER_HOUR = 3_600, 3_600 // STEP_S
@@ -24,7 +24,7 @@ OFFICE = [day * 24 + hour for day in range(28) if day % 7 < 5 for hour in range(
 
 
 def test_a_week_begins_on_monday():
-    assert hour_of_week(np.array([MONDAY_S // HOUR_S, MONDAY_S // HOUR_S - 1])).tolist() == [0, 167]
+    assert hours_of_week(MONDAY_S // HOUR_S - 1, 2).tolist() == [167, 0]
 
 
 def test_office_hours_show_in_the_hours_of_the_week():

@@ -42,7 +42,8 @@ def bottleneck(devices: Sequence[HeldDevice], settings: ScoreSettings) -> Bottle
     sums, seen, busy_seen = (np.zeros(len(DEVICE_SIGNALS)) for _ in range(3))
     for device in devices:
         rows = device.rows.rows
-        sums += np.add.reduce(rows["busy_sum"], axis=0)
+        # One after the other: a sum in pairs would depend on how the rows lie in memory.
+        sums += np.add.accumulate(rows["busy_sum"], axis=0)[-1]
         busy_seen += np.add.reduce(rows["busy_seen"], axis=0, dtype=np.int64)
         seen += device.seen
     held = sum(device.end - device.start for device in devices)

@@ -7,12 +7,13 @@ header's order, little-endian. The header names the signals, so that columns are
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, Rows, UsageHours, device_rows, request_rows
+from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, Rows, UsageHours, device_rows
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 
@@ -38,8 +39,8 @@ def encode(hours: UsageHours) -> bytes:
         "first_hour": hours.first_hour,
         "end_hour": hours.end_hour,
         "signals": list(DEVICE_SIGNALS),
-        "devices": [[list(holding), rows.first_hour, len(rows.rows)] for holding, rows in hours.devices.items()],
-        "requests": None if hours.requests is None else [hours.requests.first_hour, len(hours.requests.rows)],
+        "devices": [[list(holding), rows.first_hour, rows.hours] for holding, rows in hours.devices.items()],
+        "requests": None if hours.requests is None else [hours.requests.first_hour, hours.requests.hours],
         "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
     }
     text = json.dumps(header).encode()
@@ -48,10 +49,51 @@ def encode(hours: UsageHours) -> bytes:
 
 
 def _arrays(hours: UsageHours) -> Iterator[NDArray[Any]]:
-    yield from (rows.rows for rows in hours.devices.values())
+    device, request = device_row(hours.per_hour, tuple(DEVICE_SIGNALS)), request_row(hours.per_hour)
+    yield from (_table(rows, device) for rows in hours.devices.values())
     if hours.requests is not None:
-        yield hours.requests.rows
+        yield _table(hours.requests, request)
     yield from hours.counts.values()
+
+
+def _table(rows: HourRows, row: np.dtype[np.void]) -> NDArray[np.void]:
+    table = np.empty(rows.hours, dtype=row)
+    for name, column in rows.rows.items():
+        table[name] = column
+    return table
+
+
+@cache
+def device_row(per_hour: int, signals: tuple[str, ...]) -> np.dtype[np.void]:
+    """A device's row as it is kept, hour by hour; `gpuwise.model.hours.device_rows` says what is in it.
+
+    Args:
+        per_hour: steps in an hour.
+        signals: the columns of what is kept by signal.
+    """
+    bits, wide = -(-per_hour // 8), len(signals)
+    return np.dtype(
+        [
+            *((name, np.uint8, (bits,)) for name in ("sampled", "idle", "active")),
+            ("voters", np.uint8),
+            ("dropped", np.uint32),
+            ("peak", np.float64, (wide,)),
+            ("seen", np.uint16, (wide,)),
+            ("busy_sum", np.float64, (wide,)),
+            ("busy_seen", np.uint16, (wide,)),
+        ]
+    )
+
+
+@cache
+def request_row(per_hour: int) -> np.dtype[np.void]:
+    """A row of requests as it is kept; `gpuwise.model.hours.HourRows` says what is in it.
+
+    Args:
+        per_hour: steps in an hour.
+    """
+    bits = -(-per_hour // 8)
+    return np.dtype([("silent", np.uint8, (bits,)), ("total", np.float64), ("peak", np.float64), ("seen", np.uint16)])
 
 
 def decode(checkpoint: bytes) -> UsageHours:
@@ -88,15 +130,15 @@ class _Reader:
 def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     per_hour = 3_600 // header["step_s"]
     signals = tuple(header["signals"])
-    then = device_rows(per_hour, signals)
+    then = device_row(per_hour, signals)
     devices = {
-        Holding(*holding): HourRows(first_hour, by_name(reader.take(then, (length,)), signals))
+        Holding(*holding): HourRows(first_hour, by_name(reader.take(then, (length,)), per_hour, signals))
         for holding, first_hour, length in header["devices"]
     }
     requests = None
     if header["requests"] is not None:
         first_hour, length = header["requests"]
-        requests = HourRows(first_hour, reader.take(request_rows(per_hour), (length,)))
+        requests = HourRows(first_hour, _columns(reader.take(request_row(per_hour), (length,))))
     return UsageHours(
         workload=WorkloadRef(*header["workload"]),
         step_s=header["step_s"],
@@ -108,17 +150,25 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     )
 
 
-def by_name(rows: Rows, signals: tuple[str, ...]) -> Rows:
-    """Rows with today's columns; a signal that was not known when they were written was not sampled."""
+def by_name(table: NDArray[np.void], per_hour: int, signals: tuple[str, ...]) -> Rows:
+    """Rows with today's columns; a signal that was not known when they were written was not sampled.
+
+    Args:
+        table: as it was kept.
+        per_hour: steps in an hour.
+        signals: those known then.
+    """
+    columns = _columns(table)
     if signals == DEVICE_SIGNALS:
-        return rows
-    per_hour = rows.dtype["sampled"].shape[0] * 8
-    now = np.zeros(rows.shape, dtype=device_rows(per_hour))
-    now["peak"] = np.nan
-    for name in ("sampled", "idle", "active", "voters", "dropped"):
-        now[name] = rows[name]
+        return columns
+    unsampled = device_rows(per_hour, len(table))
+    now = columns | {name: unsampled[name] for name in PER_SIGNAL}
     for before, signal in enumerate(signals):
         after = DEVICE_SIGNALS.index(Signal(signal))
         for name in PER_SIGNAL:
-            now[name][:, after] = rows[name][:, before]
+            now[name][:, after] = columns[name][:, before]
     return now
+
+
+def _columns(table: NDArray[np.void]) -> dict[str, NDArray[Any]]:
+    return {name: table[name] for name in table.dtype.names or ()}

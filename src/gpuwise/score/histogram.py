@@ -5,7 +5,7 @@ lowest it reads 0.0. Samples are counted by UTC day as integers, 4 bytes a bucke
 that merging is exact and associative; age is weighed when they are read: a day's samples count half after a half-life.
 """
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,5 +67,24 @@ def decayed(layout: BucketLayout, counts: NDArray[np.uint32], half_life_s: int) 
         counts: samples by day, oldest first, and bucket; shape (days, buckets).
         half_life_s: seconds in which a sample's weight halves.
     """
-    ages_s = np.arange(counts.shape[0] - 1, -1, -1) * float(DAY_S)
-    return Distribution(layout, np.exp2(-ages_s / half_life_s) @ counts, midpoints(layout))
+    # Cast beforehand: the product of float64 and uint32 casts in pieces, and takes twice as long.
+    weights = weights_by_age(counts.shape[0], DAY_S, half_life_s) @ counts.astype(np.float64)
+    return Distribution(layout, weights, midpoints(layout))
+
+
+@lru_cache(maxsize=8)
+def weights_by_age(count: int, each_s: int, half_life_s: int) -> NDArray[np.float64]:
+    """Weights of spans by their age: 1 for the last, half for one a half-life older. All of a fleet ask for the same.
+
+    Args:
+        count: how many spans, oldest first.
+        each_s: length of one.
+        half_life_s: seconds in which a weight halves.
+
+    Returns:
+        float64, shape (count,).
+    """
+    ages_s = np.arange(count - 1, -1, -1) * float(each_s)
+    weights: NDArray[np.float64] = np.exp2(-ages_s / half_life_s)
+    weights.flags.writeable = False
+    return weights

@@ -6,6 +6,7 @@ to the last bit. So a new hour costs an hour's work, shards merge exactly, and a
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +17,16 @@ from gpuwise.model.hours import (
     HOUR_S,
     Holding,
     HourRows,
-    Rows,
     UsageHours,
     device_rows,
-    request_rows,
 )
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
+from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries, Window
 from gpuwise.score import _hours, histogram
 from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
 from gpuwise.score.settings import ScoreSettings
+
+Step = TypeVar("Step", np.bool_, np.float64)
 
 _NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
 
@@ -50,26 +51,32 @@ class Grid:
         """How many UTC days it touches."""
         return (self.end_hour - 1) // DAY_H - self.first_hour // DAY_H + 1
 
-    def packed(self, mask: Mask) -> NDArray[np.uint8]:
-        """A mask over the steps as bits, one row an hour, shape (hours, bytes)."""
+    def packed(self, *masks: Mask) -> NDArray[np.uint8]:
+        """Masks over the steps as bits, one row an hour, shape (masks, hours, bytes)."""
         width = -(-self.per_hour // 8)
         # Rows padded to whole bytes are packed as one: packbits along an axis is 20 times slower.
-        padded = np.zeros((self.hours, width * 8), dtype=bool)
-        padded[:, : self.per_hour] = self._by_hour(mask)
-        return np.packbits(padded.ravel()).reshape(self.hours, width)
+        padded = np.zeros((len(masks), self.hours, width * 8), dtype=bool)
+        for mask, into in zip(masks, padded, strict=True):
+            into[:, : self.per_hour] = self.by_hour(mask, False)
+        return np.packbits(padded.ravel()).reshape(len(masks), self.hours, width)
 
-    def _by_hour(self, mask: Mask) -> Mask:
+    def by_hour(self, steps: NDArray[Step], beyond: float) -> NDArray[Step]:
+        """Values of the steps laid out by hour, shape (hours, per_hour).
+
+        Args:
+            steps: of the window, shape (steps,).
+            beyond: the value of steps of these hours that lie outside of it.
+        """
         whole = self.hours * self.per_hour
-        if self.offset or mask.shape[0] != whole:
-            padded = np.zeros(whole, dtype=bool)
-            padded[self.offset : self.offset + mask.shape[0]] = mask
-            mask = padded
-        by_hour: Mask = mask.reshape(self.hours, self.per_hour)
-        return by_hour
+        if steps.shape[0] != whole:
+            padded = np.full(whole, beyond, dtype=steps.dtype)
+            padded[self.offset : self.offset + steps.shape[0]] = steps
+            steps = padded
+        return steps.reshape(self.hours, self.per_hour)
 
     def any_by_hour(self, mask: Mask) -> Mask:
         """Whether any step of each hour is set, shape (hours,)."""
-        found: Mask = np.logical_or.reduce(self._by_hour(mask), axis=1)
+        found: Mask = np.logical_or.reduce(self.by_hour(mask, False), axis=1)
         return found
 
     def by_step(self, hours: Mask) -> Mask:
@@ -127,13 +134,13 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
 
 def _device_rows(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
-) -> Rows:
-    rows = np.zeros(grid.hours, dtype=device_rows(grid.per_hour))
+) -> dict[str, NDArray[Any]]:
+    rows = device_rows(grid.per_hour, grid.hours)
     sampled, active = _vote(device, grid, settings, rows)
     busy = active.view(np.uint8)
-    folded = np.zeros((len(DEVICE_SIGNALS), 4, grid.hours))
-    folded[:, 0] = np.nan
-    for signal, into in zip(DEVICE_SIGNALS, folded, strict=True):
+    folded = np.zeros((4, len(DEVICE_SIGNALS), grid.hours))
+    folded[0] = np.nan
+    for index, signal in enumerate(DEVICE_SIGNALS):
         if signal not in sampled:
             continue
         layout = histogram.LAYOUTS.get(signal)
@@ -148,14 +155,16 @@ def _device_rows(
             grid.first_hour,
             histogram.base(layout) if layout else 0,
             counts.get(signal, _NO_BUCKETS),
-            into,
+            folded[:, index],
         )
-    for index, name in enumerate(("peak", "seen", "busy_sum", "busy_seen")):
-        rows[name] = folded[:, index].T
+    for name, column in zip(("peak", "seen", "busy_sum", "busy_seen"), folded, strict=True):
+        rows[name] = column.T.astype(rows[name].dtype, copy=False)
     return rows
 
 
-def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows) -> tuple[list[Signal], Mask]:
+def _vote(
+    device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: dict[str, NDArray[Any]]
+) -> tuple[list[Signal], Mask]:
     """Fill in who sampled what and who vetoed.
 
     Returns:
@@ -163,12 +172,10 @@ def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows)
     """
     found = []
     sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
-    voters = np.zeros(grid.hours, dtype=np.uint8)
     for signal, column in device.samples.items():
-        # The ufuncs themselves: the methods of the same name go by way of Python, which costs more than the pass.
-        least, most, highest = np.minimum.reduce(column), np.maximum.reduce(column), SIGNALS[signal].highest
-        whole = bool(least >= 0.0 and most <= highest)  # False for NaN
-        known = None if whole else (column >= 0.0) & (column <= highest)
+        most = _largest(column)
+        whole = most is not None and most <= SIGNALS[signal].highest
+        known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)
         if known is None:
             sampled[:] = True
         elif known.any():
@@ -179,42 +186,45 @@ def _vote(device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: Rows)
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue
+        mine = active if signal in ACTIVITY else vetoed
         if known is None:
-            voters |= np.uint8(VOTER_BITS[signal])
-            if most < limit:
-                continue
-            above = column >= limit
+            rows["voters"] |= np.uint8(VOTER_BITS[signal])
+            if most is not None and most >= limit:
+                mine |= column >= limit
         else:
             here = grid.any_by_hour(known)
-            voters |= here * np.uint8(VOTER_BITS[signal])
+            rows["voters"] |= here * np.uint8(VOTER_BITS[signal])
             vetoed |= ~known & grid.by_step(here)
-            above = known & (column >= limit)
-        vetoed |= above
-        if signal in ACTIVITY:
-            active |= above
-    rows["voters"] = voters
-    rows["sampled"], rows["active"] = grid.packed(sampled), grid.packed(active)
-    rows["idle"] = grid.packed(sampled & ~vetoed)
+            mine |= known & (column >= limit)
+    rows["sampled"], rows["active"], rows["idle"] = grid.packed(sampled, active, sampled & ~(vetoed | active))
     return found, active
+
+
+def _largest(column: Samples) -> float | None:
+    """The largest value of a column without a negative one or NaN, else None."""
+    # Read as unsigned integers, floats of 0.0 and more keep their order, and lie below the negative ones and NaN:
+    # one pass in place of two. The ufunc itself: the method of the same name goes by way of Python.
+    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"))
+    most = float(bits.view(column.dtype))
+    return most if most >= 0.0 and not np.signbit(most) else None
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:
     if requests is None:
         return None
-    known = (requests >= 0.0) & (requests <= SIGNALS[Signal.REQUESTS].highest)
-    padded = np.full(grid.hours * grid.per_hour, np.nan)
-    padded[grid.offset : grid.offset + grid.steps] = np.where(known, requests, np.nan)
-    by_hour = padded.reshape(grid.hours, grid.per_hour)
-    rows = np.zeros(grid.hours, dtype=request_rows(grid.per_hour))
-    rows["silent"] = grid.packed(known & (requests == 0.0))
-    rows["total"], rows["peak"] = np.nansum(by_hour, axis=1), np.fmax.reduce(by_hour, axis=1)
-    rows["seen"] = np.count_nonzero(~np.isnan(by_hour), axis=1)
-    return _trimmed(HourRows(grid.first_hour, rows)) or _no_rows(rows)
-
-
-def _no_rows(like: Rows) -> HourRows:
-    """Of what is reported but was never sampled."""
-    return HourRows(0, like[:0])
+    known = grid.by_hour((requests >= 0.0) & (requests <= SIGNALS[Signal.REQUESTS].highest), False)
+    rates = grid.by_hour(requests, np.nan)
+    whole = bool(known.all())
+    rows = HourRows(
+        grid.first_hour,
+        {
+            "silent": grid.packed((known & (rates == 0.0)).ravel())[0],
+            "total": np.add.reduce(rates if whole else np.where(known, rates, 0.0), axis=1),
+            "peak": np.fmax.reduce(rates if whole else np.where(known, rates, np.nan), axis=1),
+            "seen": np.add.reduce(known, axis=1, dtype=np.uint16),
+        },
+    )
+    return _trimmed(rows) or rows.between(0, 0)
 
 
 def _trimmed(rows: HourRows) -> HourRows | None:
@@ -223,7 +233,7 @@ def _trimmed(rows: HourRows) -> HourRows | None:
     held = np.flatnonzero(np.logical_or.reduce(seen, axis=1) if seen.ndim > 1 else seen)
     if not held.size:
         return None
-    return HourRows(rows.first_hour + int(held[0]), rows.rows[held[0] : held[-1] + 1])
+    return rows.between(rows.first_hour + int(held[0]), rows.first_hour + int(held[-1]) + 1)
 
 
 def join(first: UsageHours, second: UsageHours) -> UsageHours:
@@ -250,12 +260,20 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
 
 
 def _appended(first: HourRows, second: HourRows) -> HourRows:
-    if not first.rows.size or not second.rows.size:
-        return first if first.rows.size else second
-    hole = np.zeros(second.first_hour - first.end_hour, dtype=first.rows.dtype)
-    if hole.size:
-        hole["peak"] = np.nan
-    return HourRows(first.first_hour, np.concatenate([first.rows, hole, second.rows]))
+    if not first.hours or not second.hours:
+        return first if first.hours else second
+    hole = second.first_hour - first.end_hour
+    return HourRows(
+        first.first_hour,
+        {
+            name: np.concatenate([column, _unsampled(name, column, hole), second.rows[name]])
+            for name, column in first.rows.items()
+        },
+    )
+
+
+def _unsampled(name: str, like: NDArray[Any], hours: int) -> NDArray[Any]:
+    return np.full((hours, *like.shape[1:]), np.nan if name == "peak" else 0, dtype=like.dtype)
 
 
 def _joined_counts(first: UsageHours, second: UsageHours) -> Mapping[Signal, NDArray[np.uint32]]:
@@ -296,13 +314,10 @@ def cut(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours | None:
         devices={holding: rows for holding, rows in within.items() if rows is not None},
         requests=None
         if hours.requests is None
-        else _within(hours.requests, start, end) or _no_rows(hours.requests.rows),
+        else _within(hours.requests, start, end) or hours.requests.between(0, 0),
         counts={signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()},
     )
 
 
 def _within(rows: HourRows, start: int, end: int) -> HourRows | None:
-    first, last = max(start, rows.first_hour), min(end, rows.end_hour)
-    if first >= last:
-        return None
-    return _trimmed(HourRows(first, rows.rows[first - rows.first_hour : last - rows.first_hour]))
+    return _trimmed(rows.between(start, end))

@@ -65,7 +65,7 @@ class Runs:
     @classmethod
     def of(cls, mask: Mask, *, at_least: int) -> "Runs":
         """The runs of True that are at least so many steps long."""
-        edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+        edges = (mask[1:] != mask[:-1]).nonzero()[0] + 1
         first = [0] if mask.size and mask[0] else []
         last = [mask.size] if mask.size and mask[-1] else []
         bounds = np.concatenate((first, edges, last)).astype(np.intp) if first or last else edges
@@ -78,14 +78,17 @@ class Runs:
         """Steps in all of them."""
         return int((self.ends - self.starts).sum())
 
-    def within(self, bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    def within(self, bounds: NDArray[np.int64]) -> NDArray[np.float64]:
         """Steps that lie between each bound and the next, shape (bounds - 1,)."""
-        lengths = self.ends - self.starts
-        index = np.searchsorted(self.starts, bounds)
-        started = np.concatenate(([0], np.cumsum(lengths)))[index]
-        # The run that a bound lies in has not ended there yet.
-        last_end = np.concatenate(([bounds.min(initial=0)], self.ends))[index]
-        between: NDArray[np.int64] = np.diff(started - np.maximum(0, last_end - bounds))
+        if not self.starts.size:
+            return np.zeros(bounds[1:].shape[0])
+        # The steps passed grow by one a step within a run and not at all outside: exact, for the slopes are 1 and 0.
+        edges, passed = np.empty(2 * self.starts.size), np.zeros(2 * self.starts.size)
+        edges[::2], edges[1::2] = self.starts, self.ends
+        np.cumsum(self.ends - self.starts, out=passed[1::2])
+        passed[2::2] = passed[1:-1:2]
+        reached = np.interp(bounds, edges, passed)
+        between: NDArray[np.float64] = reached[1:] - reached[:-1]
         return between
 
 
@@ -142,9 +145,9 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     at = (rows.first_hour - first_hour) * per_hour
     idle = np.zeros(steps, dtype=bool)
     bits = table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None]
-    idle[at : at + table.shape[0] * per_hour] = unpacked(bits, per_hour)
+    idle[at : at + rows.hours * per_hour] = unpacked(bits, per_hour)
     first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
-    end = at + (table.shape[0] - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
+    end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
     return HeldDevice(
         holding=holding,
         rows=rows,
@@ -232,9 +235,9 @@ class LookBack:
         """First step of them."""
         return (self.first_hour - self.step_0_hour) * self.per_hour
 
-    def of(self, rows: HourRows) -> NDArray[np.void]:
+    def of(self, rows: HourRows) -> HourRows:
         """The rows that lie in them."""
-        return rows.rows[max(0, self.first_hour - rows.first_hour) : max(0, self.end_hour - rows.first_hour)]
+        return rows.between(self.first_hour, self.end_hour)
 
 
 def evidence(
@@ -269,8 +272,8 @@ def verdicts_of(
     if requests is not None:
         rows = back.of(requests)
         expected = max(1, back.last_step - back.start_step)
-        highest = float(np.fmax.reduce(rows["peak"], initial=np.nan))
-        yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows["seen"].sum()) / expected, settings)
+        highest = float(np.fmax.reduce(rows.rows["peak"], initial=np.nan))
+        yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows.rows["seen"].sum()) / expected, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,12 +295,12 @@ class _Known:
     @classmethod
     def over(cls, back: LookBack, device: HeldDevice) -> "_Known":
         rows = back.of(device.rows)
-        whole = len(rows) == len(device.rows.rows)
+        whole = rows.hours == device.rows.hours
         return cls(
             gpu_type=device.holding.gpu_type,
             expected=device.end - max(device.start, back.start_step),
-            highest=np.fmax.reduce(rows["peak"], axis=0, initial=np.nan).tolist(),
-            seen=(device.seen if whole else np.add.reduce(rows["seen"], axis=0, dtype=np.int64)).tolist(),
+            highest=np.fmax.reduce(rows.rows["peak"], axis=0, initial=np.nan).tolist(),
+            seen=(device.seen if whole else np.add.reduce(rows.rows["seen"], axis=0, dtype=np.int64)).tolist(),
         )
 
 

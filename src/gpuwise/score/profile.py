@@ -150,7 +150,7 @@ class _Sheet:
         bounds = (midnights - self.base_s) // self.window.step_s
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         for device in self.devices:
-            within = bounds.clip(device.start, device.end)
+            within = np.minimum(np.maximum(bounds, device.start), device.end)
             held = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
@@ -195,7 +195,7 @@ def _daily_peaks(devices: Sequence[HeldDevice], hours: UsageHours) -> tuple[floa
     peaks = np.full((hours.end_hour - 1) // DAY_H - first_day + 1, np.nan)
     for device in devices:
         day = device.rows.first_hour // DAY_H - first_day
-        midnights = np.arange(-device.rows.first_hour % DAY_H, device.rows.rows.shape[0], DAY_H)
+        midnights = np.arange(-device.rows.first_hour % DAY_H, device.rows.hours, DAY_H)
         starts = midnights if midnights[:1].tolist() == [0] else np.concatenate(([0], midnights))
         by_day = np.fmax.reduceat(device.rows.rows["peak"][:, memory], starts)
         np.fmax(peaks[day : day + by_day.shape[0]], by_day, out=peaks[day : day + by_day.shape[0]])

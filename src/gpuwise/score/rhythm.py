@@ -1,12 +1,14 @@
 """Use by the hour of the week, and when the next use is to be expected."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import HOUR_S, UsageHours
 from gpuwise.model.profile import NextUse, Rhythm
+from gpuwise.score.histogram import weights_by_age
 from gpuwise.score.idle import HeldDevice
 from gpuwise.score.settings import ScoreSettings
 
@@ -47,9 +49,8 @@ def rhythm(
         used[at : at + asked.shape[0]] |= asked
     unused = ~used & (idle_share >= settings.full_coverage)
     rests = np.concatenate(([False], unused[:-1])) & (used | unused)
-    ages_s = np.arange(used.shape[0] - 1, -1, -1) * float(HOUR_S)
-    weights = np.exp2(-ages_s / settings.half_life_s)
-    of_week = hour_of_week(np.arange(hours.first_hour, hours.first_hour + used.shape[0]))
+    weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
+    of_week = hours_of_week(hours.first_hour, used.shape[0])
 
     def total(weighed: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(of_week, weights=weighed, minlength=WEEK_H).astype(np.float64)
@@ -65,9 +66,17 @@ def rhythm(
     )
 
 
-def hour_of_week(hours: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Hours since the epoch as hours since the last Monday 00:00 UTC."""
-    return (hours + _EPOCH_HOUR_OF_WEEK) % WEEK_H
+@lru_cache(maxsize=8)
+def hours_of_week(first_hour: int, count: int) -> NDArray[np.int64]:
+    """Consecutive hours as hours since the last Monday 00:00 UTC. All workloads of a fleet ask for the same.
+
+    Args:
+        first_hour: hours since the epoch.
+        count: how many.
+    """
+    of_week: NDArray[np.int64] = (np.arange(first_hour, first_hour + count) + _EPOCH_HOUR_OF_WEEK) % WEEK_H
+    of_week.flags.writeable = False
+    return of_week
 
 
 def next_use(rhythm: Rhythm, now_s: int) -> NextUse | None:
@@ -86,7 +95,7 @@ def next_use(rhythm: Rhythm, now_s: int) -> NextUse | None:
     if rhythm.rests.sum() <= 0.0 or rhythm.used.sum() <= 0.0:
         return None
     first_hour = -(-now_s // HOUR_S)
-    ahead = hour_of_week(np.arange(first_hour, first_hour + _HORIZON_H))
+    ahead = hours_of_week(first_hour, _HORIZON_H)
     waking = 1.0 - np.cumprod(1.0 - _chances(rhythm)[ahead])
 
     def reached(chance: float) -> int | None:

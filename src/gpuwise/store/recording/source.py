@@ -1,0 +1,137 @@
+"""Finds the files of the workloads and nodes it is asked for, and reads no other."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.errors import SourceError
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
+from gpuwise.model.usage import UsageSeries, Window
+from gpuwise.store.pod_names import own_names
+from gpuwise.store.recording.layout import SUFFIXES, checked, stem
+from gpuwise.store.recording.pods import PodUsage, read_pod
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedUsage:
+    """Usage read from a recording; fulfils `UsageSource` and holds nothing but the path, so workers can be sent it.
+
+    Attributes:
+        directory: as `RecordingWriter` leaves it.
+    """
+
+    directory: Path
+
+    def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series per workload, in order; samples finer than the window's steps are joined by their maximum.
+
+        A workload's files are those of its live pods, and of pods since gone whose names only its kind and name make.
+
+        Args:
+            workloads: whose usage.
+            inventory: tells which pods belong to other workloads.
+            window: the grid of the answer; samples outside are left out.
+
+        Raises:
+            SourceError: the directory is none, or a file in it is corrupt or lacks a column.
+        """
+        self._folder()
+        files = {space: self._files(space) for space in {workload.ref.namespace for workload in workloads}}
+        past = _past_pods(workloads, files, inventory)
+        for workload in workloads:
+            live = {pod.name: pod.node for pod in workload.pods}
+            pods = [
+                read_pod(path, pod, window, live.get(pod))
+                for pod, path in files[workload.ref.namespace].items()
+                if pod in live or pod in past[workload.ref]
+            ]
+            yield _workload_series(workload, pods, window)
+
+    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - a recording has sorted it out
+        """Yield one series per node, in order, of its devices at the times when no pod held them, as recorded.
+
+        Args:
+            nodes: which; one without a file has a series without devices.
+            inventory: not needed here.
+            window: the grid of the answer.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        folder = self._folder() / "_nodes"
+        for node in nodes:
+            paths = [path for suffix in SUFFIXES if (path := folder / f"{checked(node.name)}{suffix}").is_file()]
+            found = (device for path in paths for device in read_pod(path, "", window, node.name).devices)
+            yield UsageSeries(node_ref(node), window, tuple(found))
+
+    def describe(self) -> str:
+        """Say in a sentence what can be read here.
+
+        Raises:
+            SourceError: there is no recording.
+        """
+        files = sum(1 for path in self._folder().rglob("*") if path.name.endswith(SUFFIXES))
+        return f"usage of {files} pods in {self.directory}"
+
+    def _folder(self) -> Path:
+        folder = self.directory / "usage"
+        if not folder.is_dir():
+            raise SourceError(
+                f"{self.directory} holds no recording: there is no directory 'usage' in it",
+                mend="make one with `gpuwise demo`, or name the directory above 'usage'",
+            )
+        return folder
+
+    def _files(self, namespace: str) -> dict[str, Path]:
+        folder = self.directory / "usage" / checked(namespace)
+        if not folder.is_dir():
+            return {}
+        by_name = {path.name: path for path in folder.iterdir()}
+        return {pod: by_name[name] for name in sorted(by_name) if (pod := stem(name)) is not None}
+
+
+def _past_pods(
+    workloads: Sequence[Workload], files: Mapping[str, Iterable[str]], inventory: Inventory
+) -> Mapping[WorkloadRef, Collection[str]]:
+    """Names of the pods since gone that were a workload's: those that only its kind and name make, and nobody has."""
+    # Few names begin alike. Only for these is a pattern compiled, and the whole fleet asked whose a pod is now: a shard
+    # that did so each time would make the whole quadratic.
+    near = {
+        workload.ref: {pod for pod in files[workload.ref.namespace] if pod.startswith(workload.ref.name)}
+        - {pod.name for pod in workload.pods}
+        for workload in workloads
+    }
+    if not any(near.values()):
+        return near
+    owned = {(other.ref.namespace, pod.name) for other in inventory.workloads for pod in other.pods}
+    return {
+        ref: {pod for pod in pods if (ref.namespace, pod) not in owned and re.fullmatch(_own_names(ref), pod)}
+        for ref, pods in near.items()
+    }
+
+
+def _own_names(ref: WorkloadRef) -> str:
+    return own_names(ref) or re.escape(ref.name) + "-.+"
+
+
+def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Window) -> UsageSeries:
+    devices = tuple(device for pod in pods for device in pod.devices)
+    return UsageSeries(workload.ref, window, devices, _total_requests(pods, window))
+
+
+def _total_requests(pods: Sequence[PodUsage], window: Window) -> NDArray[np.float64] | None:
+    """Sum over the pods alive at a step; a live pod that does not report makes the sum unknown, not smaller."""
+    reporting = [(pod.requests, pod.alive) for pod in pods if pod.requests is not None]
+    if not reporting:
+        return None
+    total = np.zeros(window.steps)
+    nobody = np.ones(window.steps, dtype=bool)
+    for requests, alive in reporting:
+        total[alive] += requests[alive]
+        nobody[alive] = False
+    total[nobody] = np.nan
+    return total
