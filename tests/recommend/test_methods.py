@@ -14,7 +14,7 @@ from gpuwise.model.recommendation import Finding, Hold, MoveToSpot, Reason, Reco
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.idle import idle_shutdown
-from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.plan import METHODS, recommend
 from gpuwise.recommend.rightsize import right_size
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.recommend.spot import spot_move
@@ -110,7 +110,7 @@ class TestRightSize:
     def test_a_small_one_fits_a_slice_with_headroom(self):
         one = device(WEEK)
         one.samples[Signal.SM_ACTIVITY][:] = 0.10
-        one.samples[Signal.MEMORY_USED][:] = 8.0 * 2**30
+        one.samples[Signal.MEMORY_USED][:] = 7.5 * 2**30
         found = right_size(case(usage(one), nodes=[node(), MIG_NODE]))
         assert found.change.proposed.resource == "nvidia.com/mig-1g.10gb"
         assert found.saving.gpu_h_month == pytest.approx(730 * 6 / 7)
@@ -118,7 +118,7 @@ class TestRightSize:
     def test_memory_alone_asks_for_a_larger_slice(self):
         one = device(WEEK)
         one.samples[Signal.SM_ACTIVITY][:] = 0.10
-        one.samples[Signal.MEMORY_USED][:] = 9.5 * 2**30  # x 1.15 is over 10 GiB
+        one.samples[Signal.MEMORY_USED][:] = 8.0 * 2**30  # x 1.15 x (1 + 1 / 7 days) is over 10 GiB
         found = right_size(case(usage(one), nodes=[node(), MIG_NODE]))
         assert found.change.proposed.resource == "nvidia.com/mig-2g.20gb"
 

@@ -221,6 +221,7 @@ class UsageProfile:
         coverage: share of allocated device-steps with a sample, by signal; a signal never seen is absent.
         distributions: per signal over all devices, decayed; memory is per device.
         daily_peaks: largest memory per day and device in bytes, newest last.
+        weight_held: device-steps held, decayed as the distributions' weights are.
         devices: devices held at the end of the window.
         busy_devices: the most devices that were busy in the same step, None if activity was never seen.
         idle: idleness.
@@ -240,6 +241,7 @@ class UsageProfile:
     coverage: Mapping[Signal, float]
     distributions: Mapping[Signal, Distribution]
     daily_peaks: tuple[float, ...]
+    weight_held: float
     devices: int
     busy_devices: int | None
     idle: IdleEvidence
@@ -250,3 +252,14 @@ class UsageProfile:
     next_use: NextUse | None
     bottleneck: Bottleneck
     dropped_samples: int
+
+    def weighted_coverage(self, signal: Signal) -> float:
+        """Share of the decayed device-steps held in which a signal was sampled; what a quantile of it speaks for.
+
+        Args:
+            signal: of a device.
+        """
+        seen = self.distributions.get(signal)
+        return (
+            0.0 if seen is None or self.weight_held <= 0.0 else min(1.0, float(seen.weights.sum()) / self.weight_held)
+        )
