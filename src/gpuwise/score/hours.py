@@ -150,6 +150,7 @@ def _device_rows(
             np.ascontiguousarray(device.samples[signal]),
             busy,
             SIGNALS[signal].highest,
+            sampled[signal],
             grid.offset,
             grid.per_hour,
             grid.first_hour,
@@ -164,25 +165,26 @@ def _device_rows(
 
 def _vote(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: dict[str, NDArray[Any]]
-) -> tuple[list[Signal], Mask]:
+) -> tuple[dict[Signal, bool], Mask]:
     """Fill in who sampled what and who vetoed.
 
     Returns:
-        The signals with any sample, and the steps at which an activity signal shows work.
+        The signals with any sample and whether all their values are; the steps at which an activity signal shows work.
     """
-    found = []
+    found: dict[Signal, bool] = {}
     sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
     for signal, column in device.samples.items():
         most = _largest(column)
         whole = most is not None and most <= SIGNALS[signal].highest
         known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)
         if known is None:
-            sampled[:] = True
+            if not any(found.values()):  # else it is already
+                sampled[:] = True
         elif known.any():
             sampled |= known
         else:
             continue
-        found.append(signal)
+        found[signal] = whole
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue

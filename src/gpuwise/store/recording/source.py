@@ -44,12 +44,16 @@ class RecordedUsage:
         past = _past_pods(workloads, files, inventory)
         for workload in workloads:
             live = {pod.name: pod.node for pod in workload.pods}
-            pods = [
-                read_pod(path, pod, window, live.get(pod))
-                for pod, path in files[workload.ref.namespace].items()
-                if pod in live or pod in past[workload.ref]
-            ]
-            yield _workload_series(workload, pods, window)
+            found = files[workload.ref.namespace].items()
+            yield _workload_series(
+                workload,
+                [
+                    read_pod(path, pod, window, live.get(pod))
+                    for pod, path in found
+                    if pod in live or pod in past[workload.ref]
+                ],
+                window,
+            )
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - a recording has sorted it out
         """Yield one series per node, in order, of its devices at the times when no pod held them, as recorded.
