@@ -146,7 +146,7 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     idle = np.zeros(steps, dtype=bool)
     bits = table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None]
     idle[at : at + rows.hours * per_hour] = unpacked(bits, per_hour)
-    first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
+    first, last = unpacked(table["sampled"][[0, -1]], per_hour).reshape(2, per_hour)
     end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
     return HeldDevice(
         holding=holding,

@@ -195,11 +195,10 @@ def _daily_peaks(devices: Sequence[HeldDevice], hours: UsageHours) -> tuple[floa
     peaks = np.full((hours.end_hour - 1) // DAY_H - first_day + 1, np.nan)
     for device in devices:
         day = device.rows.first_hour // DAY_H - first_day
-        midnights = np.arange(-device.rows.first_hour % DAY_H, device.rows.hours, DAY_H)
-        starts = midnights if midnights[:1].tolist() == [0] else np.concatenate(([0], midnights))
+        starts = np.maximum(0, np.arange(-(device.rows.first_hour % DAY_H), device.rows.hours, DAY_H))
         by_day = np.fmax.reduceat(device.rows.rows["peak"][:, memory], starts)
         np.fmax(peaks[day : day + by_day.shape[0]], by_day, out=peaks[day : day + by_day.shape[0]])
-    return tuple(float(peak) for peak in peaks if not np.isnan(peak))
+    return tuple(peaks[~np.isnan(peaks)].tolist())
 
 
 def _busy_devices(devices: Sequence[HeldDevice], steps: int) -> int | None:
