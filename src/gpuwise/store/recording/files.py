@@ -52,7 +52,8 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
         if path.suffix != ".parquet":
             options = pa_csv.ConvertOptions(column_types=TYPES, null_values=["", "NaN", "nan", "null"])
             return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
-        with pq.ParquetFile(path) as file:
+        # Opened here: given a path, pyarrow first asks which file system it is on, for a fifth of the time to open it.
+        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
             names = file.metadata.schema.names
             parts = _indexed(file.metadata)
             if parts is None:
