@@ -4,6 +4,7 @@ The law that all else rests on: for a series cut at any hour, hours_of(whole) = 
 to the last bit. So a new hour costs an hour's work, shards merge exactly, and a restart loses nothing.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -206,9 +207,10 @@ def _largest(column: Samples) -> float | None:
     """The largest value of a column without a negative one or NaN, else None."""
     # Read as unsigned integers, floats of 0.0 and more keep their order, and lie below the negative ones and NaN:
     # one pass in place of two. The ufunc itself: the method of the same name goes by way of Python.
-    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"))
-    most = float(bits.view(column.dtype))
-    return most if most >= 0.0 and not np.signbit(most) else None
+    # And kept as an array: to view a NumPy scalar as another type takes longer than the pass.
+    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"), keepdims=True)
+    most = float(bits.view(column.dtype)[0])
+    return most if most >= 0.0 and math.copysign(1.0, most) > 0.0 else None
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:

@@ -1,12 +1,14 @@
 """One UsageSeries in, one UsageProfile out; or the hours that were kept of it, with the same result."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HOUR_S, UsageHours
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
@@ -50,6 +52,20 @@ def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsagePr
         window: what they speak of.
         settings: thresholds and half-life, the same that the hours were counted with.
     """
+    if hours.devices or hours.counts or hours.requests is not None:
+        return _judged(hours, window, settings)
+    # A fifth of a fleet's profiles are of nodes that had no device to spare: all alike, so one is made for all.
+    span = (hours.step_s, hours.first_hour, hours.end_hour)
+    return replace(_nothing_held(span, window=window, settings=settings), workload=hours.workload)
+
+
+@lru_cache(maxsize=4)
+def _nothing_held(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> UsageProfile:
+    nobody = WorkloadRef("", "", "", "")
+    return _judged(UsageHours(nobody, *span, devices={}, requests=None, counts={}), window, settings)
+
+
+def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
     sheet = _Sheet.of(hours, window, settings)
     devices = sheet.devices
     days = sheet.days()

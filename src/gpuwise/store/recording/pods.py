@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, Window
+from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.store.recording.files import Part, read_file, values_of
 
 
@@ -18,12 +18,12 @@ class PodUsage:
 
     Attributes:
         devices: on the window's grid.
-        requests: that reached the pod, shape (window.steps,), None where it reports none.
+        requests: that reached the pod, float32 of shape (window.steps,), None where it reports none.
         alive: steps from its first row to its last.
     """
 
     devices: tuple[DeviceSeries, ...]
-    requests: NDArray[np.float64] | None
+    requests: NDArray[np.float32] | None
     alive: slice
 
 
@@ -40,7 +40,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
         SourceError: the file is corrupt or lacks a column.
     """
     columns, parts = read_file(path)
-    measured: dict[str, tuple[Part, dict[Signal, Samples]]] = {}
+    measured: dict[str, tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
     spans = []
     for part in parts:
         inside = None if part.times is None else _Inside.of(part.times, window)
@@ -61,12 +61,19 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     return PodUsage(devices, _requests(reported) if reported else None, alive)
 
 
-def _requests(reported: Sequence[Samples]) -> NDArray[np.float64]:
+def _requests(reported: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Requests of a pod, which may stand on any of its devices' rows; what is no rate is unknown."""
-    largest, *more = (np.where((r >= 0.0) & (r <= SIGNALS[Signal.REQUESTS].highest), r, np.nan) for r in reported)
+    largest, *more = map(_rates, reported)
     for other in more:
         largest = np.fmax(largest, other)
-    return largest.astype(np.float64)
+    return largest
+
+
+def _rates(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    highest = SIGNALS[Signal.REQUESTS].highest
+    if np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= highest:  # False for NaN
+        return values
+    return np.where((values >= 0.0) & (values <= highest), values, np.float32(np.nan))
 
 
 @dataclass(frozen=True, slots=True)
