@@ -15,20 +15,10 @@ from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
 from gpuwise.score.hours import hours_of
-from gpuwise.score.idle import (
-    HeldDevice,
-    LookBack,
-    Mask,
-    Runs,
-    evidence,
-    held_device,
-    intervals,
-    together_idle,
-    unpacked,
-    verdicts_of,
-)
+from gpuwise.score.idle import HeldDevice, Mask, Runs, held_device, intervals, together_idle, unpacked
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
 
 
 def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:

@@ -11,6 +11,8 @@ from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.store.recording.files import Part, read_file, values_of
 
+_NO_STEPS = np.empty(0, dtype=np.int64)
+
 
 @dataclass(frozen=True, slots=True)
 class PodUsage:
@@ -87,6 +89,7 @@ class _Inside:
         even: whether the rows are one a step, in order.
         chosen: those within the window, a slice of even rows, else indices in order of time.
         steps: the step of each chosen row; empty for even rows.
+        alone: no two rows fall on one step.
     """
 
     window: Window
@@ -95,6 +98,7 @@ class _Inside:
     even: bool
     chosen: slice | NDArray[np.intp]
     steps: NDArray[np.int64]
+    alone: bool
 
     @classmethod
     def of(cls, times: NDArray[np.int64] | range, window: Window) -> "_Inside | None":
@@ -104,13 +108,15 @@ class _Inside:
             start, end = max(0, -first), min(len(times), window.steps - first)
             if start >= end:
                 return None
-            return cls(window, first + start, first + end - 1, True, slice(start, end), np.empty(0, dtype=np.int64))
+            return cls(window, first + start, first + end - 1, True, slice(start, end), _NO_STEPS, True)
         steps = (np.asarray(times, dtype=np.int64) - window.start_s) // window.step_s
         rows = np.flatnonzero((steps >= 0) & (steps < window.steps))
         if not rows.size:
             return None
         rows = rows[np.argsort(steps[rows], kind="stable")]
-        return cls(window, int(steps[rows[0]]), int(steps[rows[-1]]), False, rows, steps[rows])
+        steps = steps[rows]
+        alone = bool((steps[1:] > steps[:-1]).all())
+        return cls(window, int(steps[0]), int(steps[-1]), False, rows, steps, alone)
 
     def on_grid(self, values: NDArray[np.float32] | None, signal: Signal) -> NDArray[np.float32] | None:
         """Values on the window's steps, by the maximum per step; None where there are none."""
@@ -126,5 +132,8 @@ class _Inside:
             return grid
         # A sentinel (dcgm-exporter#418 read 4294967295 as utilisation) is no sample, and so not the largest one.
         believable = (chosen >= 0.0) & (chosen <= SIGNALS[signal].highest)
-        np.fmax.at(grid, self.steps[believable], chosen[believable])
+        if self.alone:  # a tenth of the time of the maximum, which has nothing to choose from here
+            grid[self.steps[believable]] = chosen[believable]
+        else:
+            np.fmax.at(grid, self.steps[believable], chosen[believable])
         return grid
