@@ -1,5 +1,6 @@
 """Finds the files of the workloads and nodes it is asked for, and reads no other."""
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,20 +40,16 @@ class RecordedUsage:
         Raises:
             SourceError: the directory is none, or a file in it is corrupt or lacks a column.
         """
-        self._folder()
-        files = {space: self._files(space) for space in {workload.ref.namespace for workload in workloads}}
+        usage = self._folder()
+        files = {space: _files(usage / checked(space)) for space in {workload.ref.namespace for workload in workloads}}
         past = _past_pods(workloads, files, inventory)
         for workload in workloads:
             live = {pod.name: pod.node for pod in workload.pods}
-            found = files[workload.ref.namespace].items()
+            mine = live.keys() | past[workload.ref]
+            found = ((pod, name) for pod, name in files[workload.ref.namespace].items() if pod in mine)
+            folder = usage / workload.ref.namespace
             yield _workload_series(
-                workload,
-                [
-                    read_pod(path, pod, window, live.get(pod))
-                    for pod, path in found
-                    if pod in live or pod in past[workload.ref]
-                ],
-                window,
+                workload, [read_pod(folder / name, pod, window, live.get(pod)) for pod, name in found], window
             )
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - a recording has sorted it out
@@ -90,12 +87,14 @@ class RecordedUsage:
             )
         return folder
 
-    def _files(self, namespace: str) -> dict[str, Path]:
-        folder = self.directory / "usage" / checked(namespace)
-        if not folder.is_dir():
-            return {}
-        by_name = {path.name: path for path in folder.iterdir()}
-        return {pod: by_name[name] for name in sorted(by_name) if (pod := stem(name)) is not None}
+
+def _files(folder: Path) -> dict[str, str]:
+    """Names of a folder's files by pod; none where there is no folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:  # names alone: a Path of each costs more than to list them
+        names = sorted(entry.name for entry in entries)
+    return {pod: name for name in names if (pod := stem(name)) is not None}
 
 
 def _past_pods(
