@@ -101,24 +101,22 @@ def _past_pods(
     workloads: Sequence[Workload], files: Mapping[str, Iterable[str]], inventory: Inventory
 ) -> Mapping[WorkloadRef, Collection[str]]:
     """Names of the pods since gone that were a workload's: those that only its kind and name make, and nobody has."""
-    # Few names begin alike. Only for these is a pattern compiled, and the whole fleet asked whose a pod is now: a shard
-    # that did so each time would make the whole quadratic.
-    near = {
-        workload.ref: {pod for pod in files[workload.ref.namespace] if pod.startswith(workload.ref.name)}
-        - {pod.name for pod in workload.pods}
-        for workload in workloads
-    }
-    if not any(near.values()):
-        return near
-    owned = {(other.ref.namespace, pod.name) for other in inventory.workloads for pod in other.pods}
-    return {
-        ref: {pod for pod in pods if (ref.namespace, pod) not in owned and re.fullmatch(_own_names(ref), pod)}
-        for ref, pods in near.items()
-    }
+    gone = {workload.ref: _alike(workload, files[workload.ref.namespace]) for workload in workloads}
+    if not any(gone.values()):  # a shard that went through the fleet each time would make the whole quadratic
+        return gone
+    neighbours = (other for other in inventory.workloads if other.ref.namespace in files)
+    owned = {(other.ref.namespace, pod.name) for other in neighbours for pod in other.pods}
+    return {ref: [pod for pod in pods if (ref.namespace, pod) not in owned] for ref, pods in gone.items()}
 
 
-def _own_names(ref: WorkloadRef) -> str:
-    return own_names(ref) or re.escape(ref.name) + "-.+"
+def _alike(workload: Workload, pods: Iterable[str]) -> list[str]:
+    """Those that are not its pods now, and bear a name that its pods can have."""
+    name, live = workload.ref.name, {pod.name for pod in workload.pods}
+    near = [pod for pod in pods if pod.startswith(name) and pod not in live]
+    if not near:
+        return []  # and no pattern is compiled, which takes longer than to match it
+    own = re.compile(own_names(workload.ref) or re.escape(name) + "-.+")
+    return [pod for pod in near if own.fullmatch(pod)]
 
 
 def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Window) -> UsageSeries:
