@@ -65,17 +65,10 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
 
 def _requests(reported: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Requests of a pod, which may stand on any of its devices' rows; what is no rate is unknown."""
-    largest, *more = map(_rates, reported)
+    largest, *more = (_believable(values, Signal.REQUESTS) for values in reported)
     for other in more:
         largest = np.fmax(largest, other)
     return largest
-
-
-def _rates(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    highest = SIGNALS[Signal.REQUESTS].highest
-    if np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= highest:  # False for NaN
-        return values
-    return np.where((values >= 0.0) & (values <= highest), values, np.float32(np.nan))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +124,17 @@ class _Inside:
             grid[self.first : self.last + 1] = chosen
             return grid
         # A sentinel (dcgm-exporter#418 read 4294967295 as utilisation) is no sample, and so not the largest one.
-        believable = (chosen >= 0.0) & (chosen <= SIGNALS[signal].highest)
+        chosen = _believable(chosen, signal)
         if self.alone:  # a tenth of the time of the maximum, which has nothing to choose from here
-            grid[self.steps[believable]] = chosen[believable]
+            grid[self.steps] = chosen
         else:
-            np.fmax.at(grid, self.steps[believable], chosen[believable])
+            np.fmax.at(grid, self.steps, chosen)
         return grid
+
+
+def _believable(values: NDArray[np.float32], signal: Signal) -> NDArray[np.float32]:
+    """The values with NaN for those that are no samples; not a copy where all are."""
+    highest = SIGNALS[signal].highest
+    if np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= highest:  # False for NaN
+        return values
+    return np.where((values >= 0.0) & (values <= highest), values, np.float32(np.nan))
