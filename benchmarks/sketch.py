@@ -62,7 +62,7 @@ def _counted(layout: BucketLayout, values: NDArray[np.float64]) -> NDArray[np.ui
     for start in range(0, values.size, _COLUMN):
         column = values[start : start + _COLUMN]
         _hours.fold(
-            column, nothing_busy[: column.size], np.inf, 0, _PER_HOUR, 0, histogram.base(layout), counts, by_hour
+            column, nothing_busy[: column.size], np.inf, False, 0, _PER_HOUR, 0, histogram.base(layout), counts, by_hour
         )
     return counts
 

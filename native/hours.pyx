@@ -9,33 +9,52 @@ ctypedef fused sample:
     float
     double
 
+cdef struct Hour:
+    double peak, busy_sum
+    int64_t known, busy_known
 
-def fold(const sample[::1] column, const uint8_t[::1] busy, double highest, Py_ssize_t offset, Py_ssize_t per_hour,
-         Py_ssize_t first_hour, int64_t base, uint32_t[:, ::1] counts, double[:, :] hours):
+
+cdef inline Hour fold_hour(const sample* column, const uint8_t* busy, Py_ssize_t steps, double highest, bint whole,
+                           int64_t base, int64_t last, uint32_t* row) noexcept nogil:
+    """One hour; where `whole` and `row` are constants of the call, the compiler leaves out what they make needless."""
+    cdef Py_ssize_t i
+    cdef int64_t bits, bucket, known = 0, busy_known = 0
+    cdef double value, peak = -1.0, busy_sum = 0.0
+    for i in range(steps):
+        value = column[i] + 0.0  # -0.0 is 0.0
+        if not whole and not (value >= 0.0 and value <= highest):  # NaN too
+            continue
+        known += 1
+        peak = value if value > peak else peak
+        if busy[i]:  # bursts last many steps, so this branch is told well beforehand
+            busy_sum += value
+            busy_known += 1
+        if row != NULL:
+            memcpy(&bits, &value, 8)
+            bucket = (bits >> 46) - base
+            bucket = 0 if bucket < 0 else bucket
+            row[last if bucket > last else bucket] += 1
+    return Hour(peak if known else NAN, busy_sum, known, busy_known)
+
+
+def fold(const sample[::1] column, const uint8_t[::1] busy, double highest, bint whole, Py_ssize_t offset,
+         Py_ssize_t per_hour, Py_ssize_t first_hour, int64_t base, uint32_t[:, ::1] counts, double[:, :] hours):
     """See the twin."""
-    cdef Py_ssize_t i, hour, n = column.shape[0]
-    cdef uint32_t *row = NULL
-    cdef int64_t bits, bucket, last = counts.shape[1] - 1
-    cdef double value, peak, busy_sum
-    cdef int64_t known, busy_known
+    cdef Py_ssize_t hour, begin, steps, n = column.shape[0]
+    cdef int64_t last = counts.shape[1] - 1
+    cdef uint32_t* row = NULL
+    cdef Hour one
     with nogil:
         for hour in range((n + offset + per_hour - 1) // per_hour):
+            begin = max(0, hour * per_hour - offset)
+            steps = min(n, (hour + 1) * per_hour - offset) - begin
             if last >= 0:
                 row = &counts[(first_hour + hour) // 24 - first_hour // 24, 0]
-            peak, busy_sum, known, busy_known = -1.0, 0.0, 0, 0
-            for i in range(max(0, hour * per_hour - offset), min(n, (hour + 1) * per_hour - offset)):
-                value = column[i] + 0.0  # -0.0 is 0.0
-                if not (value >= 0.0 and value <= highest):  # NaN too
-                    continue
-                known += 1
-                peak = value if value > peak else peak
-                if busy[i]:  # bursts last many steps, so this branch is told well beforehand
-                    busy_sum += value
-                    busy_known += 1
-                if last >= 0:
-                    memcpy(&bits, &value, 8)
-                    bucket = (bits >> 46) - base
-                    bucket = 0 if bucket < 0 else bucket
-                    row[last if bucket > last else bucket] += 1
-            hours[0, hour] = peak if known else NAN
-            hours[1, hour], hours[2, hour], hours[3, hour] = known, busy_sum, busy_known
+            if row == NULL:
+                one = fold_hour(&column[begin], &busy[begin], steps, highest, False, base, last, NULL)
+            elif whole:
+                one = fold_hour(&column[begin], &busy[begin], steps, highest, True, base, last, row)
+            else:
+                one = fold_hour(&column[begin], &busy[begin], steps, highest, False, base, last, row)
+            hours[0, hour], hours[1, hour] = one.peak, one.known
+            hours[2, hour], hours[3, hour] = one.busy_sum, one.busy_known

@@ -23,15 +23,19 @@ DISTRIBUTIONS = {
 }
 
 
-def fold(kernel, values, busy=None, *, layout=RATIO, highest=np.inf, offset=0, per_hour=60, first_hour=0):
+AT = {"offset": 0, "per_hour": 60, "first_hour": 0}
+
+
+def fold(kernel, values, busy=None, *, layout=RATIO, highest=np.inf, whole=False, **at):
     """What a kernel makes of one column: (counts, by hour)."""
+    offset, per_hour, first_hour = (at.get(name, other) for name, other in AT.items())
     hours = -(-(len(values) + offset) // per_hour)
     days = (first_hour + hours - 1) // 24 - first_hour // 24 + 1
     counts = np.zeros((days, histogram.buckets(layout) if layout else 0), dtype=np.uint32)
     by_hour = np.empty((4, hours))
     busy = np.zeros(len(values), dtype=np.uint8) if busy is None else busy
     base = histogram.base(layout) if layout else 0
-    kernel(values, busy, highest, offset, per_hour, first_hour, base, counts, by_hour)
+    kernel(values, busy, highest, whole, offset, per_hour, first_hour, base, counts, by_hour)
     return counts, by_hour
 
 
@@ -72,6 +76,25 @@ def test_the_compiled_kernel_equals_its_twin_to_the_last_bit(values, random, hig
     compiled, twin = (fold(kernel, values, busy, **shape) for kernel in (_hours_c.fold, _hours_py.fold))
     for a, b in zip(compiled, twin, strict=True):
         assert a.tobytes() == b.tobytes()
+
+
+@given(
+    st.sampled_from([np.float32, np.float64]).flatmap(
+        lambda kind: arrays(kind, st.integers(1, 200), elements=st.floats(0.0, 2.0, width=32))
+    ),
+    st.randoms(use_true_random=False),
+    st.sampled_from([RATIO, MEMORY, None]),
+)
+def test_a_column_known_to_be_whole_folds_to_the_same(values, random, layout):
+    busy = np.array([random.random() < 0.5 for _ in values], dtype=np.uint8)
+    shape = {"layout": layout, "highest": 2.0, "offset": 5, "per_hour": 12, "first_hour": 7}
+    looked_at, *taken = (
+        fold(kernel, values, busy, whole=whole, **shape)
+        for kernel, whole in [(_hours_c.fold, False), (_hours_c.fold, True), (_hours_py.fold, True)]
+    )
+    for other in taken:
+        for a, b in zip(looked_at, other, strict=True):
+            assert a.tobytes() == b.tobytes()
 
 
 def test_zero_reads_as_zero_and_missing_is_not_counted():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -5,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
+from tests.usages import same
 
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries
+from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries, Window
 from gpuwise.score.idle import Runs
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
@@ -98,3 +100,17 @@ def test_days_tell_where_and_on_what_the_time_was_spent():
     assert rows.keys() == {("node-0", "A100-80GB"), ("node-1", "T4")}
     assert rows["node-0", "A100-80GB"].idle_gpu_s == DAY_S
     assert (rows["node-1", "T4"].allocated_gpu_s, rows["node-1", "T4"].idle_gpu_s) == (DAY_S, 0.0)
+
+
+def test_what_held_nothing_is_told_apart_by_name_and_by_window_alone():
+    one, other = (replace(WORKLOAD, name=name) for name in ("node-a", "node-b"))
+    day, week = (Window(0, days * DAY_S, STEP_S) for days in (1, 7))
+    found = {
+        (ref.name, span.end_s): profile(UsageSeries(ref, span, ()), SETTINGS)
+        for ref in (one, other)
+        for span in (day, week)
+    }
+    assert [(got.workload.name, got.window.end_s) for got in found.values()] == list(found)
+    assert same(found["node-a", DAY_S], replace(found["node-b", DAY_S], workload=one))
+    assert found["node-a", DAY_S].devices == 0
+    assert found["node-a", DAY_S].idle.since_s is None

@@ -283,3 +283,38 @@ def test_rows_that_another_tool_left_out_are_not_there(tmp_path):
     pq.write_table(pq.read_table(path, partitioning=None).slice(20, 10), path)  # it keeps our index
     values = read_one(usage).devices[0].samples[Signal.SM_ACTIVITY]
     assert np.flatnonzero(~np.isnan(values)).tolist() == list(range(20, 30))
+
+
+@pytest.mark.parametrize("statistics", [True, ["t_s"], False])
+def test_a_signal_that_another_tool_filled_in_is_read(tmp_path, statistics):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
+    path = tmp_path / "usage" / "team" / "web-1.parquet"
+    table = pq.read_table(path, partitioning=None)
+    column = table.column_names.index(Signal.POWER.value)
+    filled = table.set_column(column, Signal.POWER.value, pa.array(np.full(60, 70.0, dtype=np.float32)))
+    pq.write_table(filled, path, write_statistics=statistics)  # it keeps our index
+    samples = read_one(usage).devices[0].samples
+    assert samples.keys() == {Signal.SM_ACTIVITY, Signal.POWER}
+    assert (samples[Signal.POWER] == 70.0).all()
+
+
+def test_a_signal_that_one_device_of_a_pod_sampled_is_that_devices_alone(tmp_path):
+    both = (device("web-1", np.ones(60)), device("web-1", np.full(60, 70.0), uuid="GPU-1", signal=Signal.POWER))
+    found = {
+        one.device_uuid: one.samples.keys()
+        for one in read_one(record(tmp_path, RecordedPod("team", WINDOW, both))).devices
+    }
+    assert found == {"GPU-0": {Signal.SM_ACTIVITY}, "GPU-1": {Signal.POWER}}
+
+
+def test_rows_of_distinct_steps_in_any_order_keep_what_is_believable(tmp_path):
+    folder = tmp_path / "usage" / "team"
+    folder.mkdir(parents=True)
+    values = {0: 0.5, 7: 4294967295.0, 30: 0.25}
+    rows = [f"{WINDOW.start_s + 60 * step},team,web-1,GPU-0,L4,1.0,{value},\n" for step, value in values.items()]
+    (folder / "web-1.csv").write_text(HEADER + "".join(reversed(rows)))
+    read = read_one(RecordedUsage(tmp_path)).devices[0].samples[Signal.SM_ACTIVITY]
+    assert {step: read[step] for step in np.flatnonzero(~np.isnan(read)).tolist()} == {0: 0.5, 30: 0.25}

@@ -10,6 +10,7 @@ def fold(  # noqa: PLR0913, PLR0917 - a kernel takes plain numbers and arrays
     column: Samples,
     busy: NDArray[np.uint8],
     highest: float,
+    whole: bool,  # noqa: FBT001 - as above
     offset: int,
     per_hour: int,
     first_hour: int,
@@ -26,6 +27,7 @@ def fold(  # noqa: PLR0913, PLR0917 - a kernel takes plain numbers and arrays
         column: float64 or float32, shape (n,), one sample a step.
         busy: steps that count into the busy sums, non-zero where so, shape (n,).
         highest: the largest value that is a sample.
+        whole: every value is known to be a sample, and none is looked at for it.
         offset: steps of the first hour that lie before the column.
         per_hour: steps in an hour.
         first_hour: number of the first hour since the epoch; 24 of them are a day.
@@ -35,7 +37,7 @@ def fold(  # noqa: PLR0913, PLR0917 - a kernel takes plain numbers and arrays
             steps and the number of these, shape (4, hours), filled in place.
     """
     values = column.astype(np.float64) + 0.0  # -0.0 is 0.0
-    known = (values >= 0.0) & (values <= highest)
+    known = np.full(values.shape, True) if whole else (values >= 0.0) & (values <= highest)
     of_step = (np.arange(values.shape[0]) + offset) // per_hour
     for hour in range(-(-(values.shape[0] + offset) // per_hour)):
         inside = (of_step == hour) & known

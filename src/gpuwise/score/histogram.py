@@ -34,11 +34,13 @@ def _number(value: float) -> int:
     return int(np.float64(value).view(np.int64) >> _SHIFT)
 
 
+@cache
 def base(layout: BucketLayout) -> int:
     """Bucket number of a layout's first bucket, as the kernel wants it."""
     return _number(layout.lowest) - 1
 
 
+@cache
 def buckets(layout: BucketLayout) -> int:
     """How many buckets a layout has."""
     return _number(layout.highest) - base(layout) + 1

@@ -4,102 +4,23 @@ The law that all else rests on: for a series cut at any hour, hours_of(whole) = 
 to the last bit. So a new hour costs an hour's work, shards merge exactly, and a restart loses nothing.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import (
-    DAY_H,
-    DEVICE_SIGNALS,
-    HOUR_S,
-    Holding,
-    HourRows,
-    UsageHours,
-    device_rows,
-)
+from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, Holding, HourRows, UsageHours, device_rows
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries, Window
+from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
 from gpuwise.score import _hours, histogram
+from gpuwise.score.grid import Grid, grid_of
 from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
 from gpuwise.score.settings import ScoreSettings
 
-Step = TypeVar("Step", np.bool_, np.float64)
-
 _NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """A window on the hours it touches; its steps start `offset` steps into the first of them."""
-
-    first_hour: int
-    end_hour: int
-    per_hour: int
-    offset: int
-    steps: int
-
-    @property
-    def hours(self) -> int:
-        """How many hours the window touches."""
-        return self.end_hour - self.first_hour
-
-    @property
-    def days(self) -> int:
-        """How many UTC days it touches."""
-        return (self.end_hour - 1) // DAY_H - self.first_hour // DAY_H + 1
-
-    def packed(self, *masks: Mask) -> NDArray[np.uint8]:
-        """Masks over the steps as bits, one row an hour, shape (masks, hours, bytes)."""
-        width = -(-self.per_hour // 8)
-        # Rows padded to whole bytes are packed as one: packbits along an axis is 20 times slower.
-        padded = np.zeros((len(masks), self.hours, width * 8), dtype=bool)
-        for mask, into in zip(masks, padded, strict=True):
-            into[:, : self.per_hour] = self.by_hour(mask, False)
-        return np.packbits(padded.ravel()).reshape(len(masks), self.hours, width)
-
-    def by_hour(self, steps: NDArray[Step], beyond: float) -> NDArray[Step]:
-        """Values of the steps laid out by hour, shape (hours, per_hour).
-
-        Args:
-            steps: of the window, shape (steps,).
-            beyond: the value of steps of these hours that lie outside of it.
-        """
-        whole = self.hours * self.per_hour
-        if steps.shape[0] != whole:
-            padded = np.full(whole, beyond, dtype=steps.dtype)
-            padded[self.offset : self.offset + steps.shape[0]] = steps
-            steps = padded
-        return steps.reshape(self.hours, self.per_hour)
-
-    def any_by_hour(self, mask: Mask) -> Mask:
-        """Whether any step of each hour is set, shape (hours,)."""
-        found: Mask = np.logical_or.reduce(self.by_hour(mask, False), axis=1)
-        return found
-
-    def by_step(self, hours: Mask) -> Mask:
-        """A mask over the hours spread over the steps, shape (steps,)."""
-        return np.repeat(hours, self.per_hour)[self.offset : self.offset + self.steps]
-
-
-def grid_of(window: Window) -> Grid:
-    """The hours a window touches.
-
-    Raises:
-        ValueError: its step does not divide an hour, or it does not start on a step.
-    """
-    if HOUR_S % window.step_s or window.start_s % window.step_s:
-        raise ValueError(f"steps of {window.step_s} s from {window.start_s} do not fall on whole hours")
-    first = window.start_s // HOUR_S
-    return Grid(
-        first_hour=first,
-        end_hour=-(-window.end_s // HOUR_S),
-        per_hour=HOUR_S // window.step_s,
-        offset=(window.start_s - first * HOUR_S) // window.step_s,
-        steps=window.steps,
-    )
 
 
 def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
@@ -150,6 +71,7 @@ def _device_rows(
             np.ascontiguousarray(device.samples[signal]),
             busy,
             SIGNALS[signal].highest,
+            sampled[signal],
             grid.offset,
             grid.per_hour,
             grid.first_hour,
@@ -164,25 +86,26 @@ def _device_rows(
 
 def _vote(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: dict[str, NDArray[Any]]
-) -> tuple[list[Signal], Mask]:
+) -> tuple[dict[Signal, bool], Mask]:
     """Fill in who sampled what and who vetoed.
 
     Returns:
-        The signals with any sample, and the steps at which an activity signal shows work.
+        The signals with any sample and whether all their values are; the steps at which an activity signal shows work.
     """
-    found = []
+    found: dict[Signal, bool] = {}
     sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
     for signal, column in device.samples.items():
         most = _largest(column)
         whole = most is not None and most <= SIGNALS[signal].highest
         known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)
         if known is None:
-            sampled[:] = True
+            if not any(found.values()):  # else it is already
+                sampled[:] = True
         elif known.any():
             sampled |= known
         else:
             continue
-        found.append(signal)
+        found[signal] = whole
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue
@@ -204,9 +127,10 @@ def _largest(column: Samples) -> float | None:
     """The largest value of a column without a negative one or NaN, else None."""
     # Read as unsigned integers, floats of 0.0 and more keep their order, and lie below the negative ones and NaN:
     # one pass in place of two. The ufunc itself: the method of the same name goes by way of Python.
-    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"))
-    most = float(bits.view(column.dtype))
-    return most if most >= 0.0 and not np.signbit(most) else None
+    # And kept as an array: to view a NumPy scalar as another type takes longer than the pass.
+    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"), keepdims=True)
+    most = float(bits.view(column.dtype)[0])
+    return most if most >= 0.0 and math.copysign(1.0, most) > 0.0 else None
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:

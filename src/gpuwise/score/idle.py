@@ -1,20 +1,19 @@
-"""When was it idle, and who says so.
+"""When was it idle: masks over steps, and their runs.
 
 A device-step is idle when every signal that this device ever reported was sampled in it and none reached its threshold.
 So adding activity, or removing samples, only ever makes fewer steps idle (I3); a step with a hole is not idle (I1).
 """
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.gpu import named
-from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows
-from gpuwise.model.profile import IdleEvidence, IdleInterval, SignalVerdict, Verdict
-from gpuwise.model.signal import SIGNALS, Signal
+from gpuwise.model.hours import Holding, HourRows
+from gpuwise.model.profile import IdleInterval
+from gpuwise.model.signal import Signal
 from gpuwise.score.settings import ScoreSettings
 
 Mask = NDArray[np.bool_]
@@ -38,8 +37,6 @@ VOTER_BITS: dict[Signal, int] = {
 """Who has a say on idleness; checkpoints keep these bits, so a number is never given anew."""
 
 _ACTIVITY_BITS = sum(VOTER_BITS[signal] for signal in ACTIVITY)
-# Any request at all is use; the least positive float states "more than none" as a threshold.
-_ANY_REQUEST = float(np.nextafter(0.0, 1.0))
 
 
 def threshold(signal: Signal, gpu_type: str | None, settings: ScoreSettings) -> float | None:
@@ -146,7 +143,7 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     idle = np.zeros(steps, dtype=bool)
     bits = table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None]
     idle[at : at + rows.hours * per_hour] = unpacked(bits, per_hour)
-    first, last = unpacked(table["sampled"][:1], per_hour), unpacked(table["sampled"][-1:], per_hour)
+    first, last = unpacked(table["sampled"][[0, -1]], per_hour).reshape(2, per_hour)
     end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
     return HeldDevice(
         holding=holding,
@@ -210,120 +207,3 @@ def intervals(quiet: Runs, devices: Sequence[HeldDevice], *, base_s: int, step_s
         gpus += device.holding.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
     starts_s, ends_s = base_s + quiet.starts * step_s, base_s + quiet.ends * step_s
     return tuple(map(IdleInterval, starts_s.tolist(), ends_s.tolist(), gpus.tolist()))
-
-
-@dataclass(frozen=True, slots=True)
-class LookBack:
-    """The whole hours that verdicts are over.
-
-    Attributes:
-        first_hour: of them.
-        end_hour: first hour after them.
-        step_0_hour: hour of the grid's step 0.
-        last_step: first step after the window.
-        per_hour: steps in an hour.
-    """
-
-    first_hour: int
-    end_hour: int
-    step_0_hour: int
-    last_step: int
-    per_hour: int
-
-    @property
-    def start_step(self) -> int:
-        """First step of them."""
-        return (self.first_hour - self.step_0_hour) * self.per_hour
-
-    def of(self, rows: HourRows) -> HourRows:
-        """The rows that lie in them."""
-        return rows.between(self.first_hour, self.end_hour)
-
-
-def evidence(
-    found: tuple[IdleInterval, ...],
-    idle_gpu_s: float,
-    verdicts: tuple[SignalVerdict, ...],
-    *,
-    window_end_s: int,
-) -> IdleEvidence:
-    """Put intervals and verdicts together; sensors agree about the interval that reaches the window's end only."""
-    since_s = found[-1].start_s if found and found[-1].end_s == window_end_s else None
-    agreeing = {SIGNALS[v.signal].sensor for v in verdicts if v.verdict is Verdict.IDLE}
-    return IdleEvidence(found, idle_gpu_s, since_s, verdicts, len(agreeing) if since_s is not None else 0)
-
-
-def verdicts_of(
-    devices: Sequence[HeldDevice], requests: HourRows | None, back: LookBack, settings: ScoreSettings
-) -> Iterator[SignalVerdict]:
-    """Every signal's word over the look-back.
-
-    Args:
-        devices: of the workload.
-        requests: its rows of requests, None where nothing reports them.
-        back: the hours.
-        settings: thresholds.
-    """
-    known = [_Known.over(back, device) for device in devices]
-    for signal in VOTER_BITS:
-        verdict = _device_verdict([one for one in known if one.expected > 0], signal, settings)
-        if verdict is not None:
-            yield verdict
-    if requests is not None:
-        rows = back.of(requests)
-        expected = max(1, back.last_step - back.start_step)
-        highest = float(np.fmax.reduce(rows.rows["peak"], initial=np.nan))
-        yield _verdict(Signal.REQUESTS, highest, _ANY_REQUEST, int(rows.rows["seen"].sum()) / expected, settings)
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What a device's signals came to over the look-back.
-
-    Attributes:
-        gpu_type: of the card.
-        expected: steps in which it was held.
-        highest: largest sample by signal, NaN without one.
-        seen: samples by signal.
-    """
-
-    gpu_type: str | None
-    expected: int
-    highest: Sequence[float]
-    seen: Sequence[int]
-
-    @classmethod
-    def over(cls, back: LookBack, device: HeldDevice) -> "_Known":
-        rows = back.of(device.rows)
-        whole = rows.hours == device.rows.hours
-        return cls(
-            gpu_type=device.holding.gpu_type,
-            expected=device.end - max(device.start, back.start_step),
-            highest=np.fmax.reduce(rows.rows["peak"], axis=0, initial=np.nan).tolist(),
-            seen=(device.seen if whole else np.add.reduce(rows.rows["seen"], axis=0, dtype=np.int64)).tolist(),
-        )
-
-
-def _device_verdict(devices: Sequence[_Known], signal: Signal, settings: ScoreSettings) -> SignalVerdict | None:
-    """One signal over all devices: the one nearest to its threshold speaks, the one least sampled says how surely."""
-    column = DEVICE_SIGNALS.index(signal)
-    highest, nearest, limit, coverage = math.nan, -math.inf, 0.0, 1.0
-    for device in devices:
-        own_limit = threshold(signal, device.gpu_type, settings)
-        if own_limit is None:
-            continue
-        coverage = min(coverage, device.seen[column] / device.expected)
-        if device.highest[column] / own_limit > nearest:
-            highest, limit = device.highest[column], own_limit
-            nearest = highest / limit
-    return None if math.isnan(highest) else _verdict(signal, highest, limit, coverage, settings)
-
-
-def _verdict(signal: Signal, highest: float, limit: float, coverage: float, settings: ScoreSettings) -> SignalVerdict:
-    if highest >= limit:
-        verdict = Verdict.BUSY
-    elif math.isnan(highest) or coverage < settings.full_coverage:
-        verdict = Verdict.UNKNOWN
-    else:
-        verdict = Verdict.IDLE
-    return SignalVerdict(signal, None if math.isnan(highest) else highest, limit, coverage, verdict)

@@ -1,32 +1,24 @@
 """One UsageSeries in, one UsageProfile out; or the hours that were kept of it, with the same result."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HOUR_S, UsageHours
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
 from gpuwise.score.hours import hours_of
-from gpuwise.score.idle import (
-    HeldDevice,
-    LookBack,
-    Mask,
-    Runs,
-    evidence,
-    held_device,
-    intervals,
-    together_idle,
-    unpacked,
-    verdicts_of,
-)
+from gpuwise.score.idle import HeldDevice, Mask, Runs, held_device, intervals, together_idle, unpacked
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
 
 
 def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
@@ -50,6 +42,20 @@ def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsagePr
         window: what they speak of.
         settings: thresholds and half-life, the same that the hours were counted with.
     """
+    if hours.devices or hours.counts or hours.requests is not None:
+        return _judged(hours, window, settings)
+    # A fifth of a fleet's profiles are of nodes that had no device to spare: all alike, so one is made for all.
+    span = (hours.step_s, hours.first_hour, hours.end_hour)
+    return replace(_nothing_held(span, window=window, settings=settings), workload=hours.workload)
+
+
+@lru_cache(maxsize=4)
+def _nothing_held(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> UsageProfile:
+    nobody = WorkloadRef("", "", "", "")
+    return _judged(UsageHours(nobody, *span, devices={}, requests=None, counts={}), window, settings)
+
+
+def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
     sheet = _Sheet.of(hours, window, settings)
     devices = sheet.devices
     days = sheet.days()
@@ -206,11 +212,10 @@ def _daily_peaks(devices: Sequence[HeldDevice], hours: UsageHours) -> tuple[floa
     peaks = np.full((hours.end_hour - 1) // DAY_H - first_day + 1, np.nan)
     for device in devices:
         day = device.rows.first_hour // DAY_H - first_day
-        midnights = np.arange(-device.rows.first_hour % DAY_H, device.rows.hours, DAY_H)
-        starts = midnights if midnights[:1].tolist() == [0] else np.concatenate(([0], midnights))
+        starts = np.maximum(0, np.arange(-(device.rows.first_hour % DAY_H), device.rows.hours, DAY_H))
         by_day = np.fmax.reduceat(device.rows.rows["peak"][:, memory], starts)
         np.fmax(peaks[day : day + by_day.shape[0]], by_day, out=peaks[day : day + by_day.shape[0]])
-    return tuple(float(peak) for peak in peaks if not np.isnan(peak))
+    return tuple(peaks[~np.isnan(peaks)].tolist())
 
 
 def _busy_devices(devices: Sequence[HeldDevice], steps: int) -> int | None:

@@ -47,16 +47,17 @@ def rhythm(
         at = hours.requests.first_hour - hours.first_hour
         asked = hours.requests.rows["total"] > 0.0
         used[at : at + asked.shape[0]] |= asked
-    unused = ~used & (idle_share >= settings.full_coverage)
-    rests = np.concatenate(([False], unused[:-1])) & (used | unused)
+    known = used | (idle_share >= settings.full_coverage)
+    rests = np.zeros_like(known)
+    rests[1:] = (known & ~used)[:-1] & known[1:]
     weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
     of_week = hours_of_week(hours.first_hour, used.shape[0])
 
     def total(weighed: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(of_week, weights=weighed, minlength=WEEK_H).astype(np.float64)
 
-    observed = total(weights * (used | unused))
-    gpus = total(weights * np.where(used | unused, busy_gpus, 0.0))
+    observed = total(weights * known)
+    gpus = total(weights * busy_gpus * known)
     return Rhythm(
         observed=observed,
         used=total(weights * used),

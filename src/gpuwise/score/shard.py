@@ -88,14 +88,17 @@ def _score(
         saved[ref] = _restored(shard.kept.get(ref, ()), window) if shard.kept else None
         known = saved[ref]
         by_start[window.start_s if known is None else known.end_hour * HOUR_S].append(ref)
-    scored = {}
+    scored: dict[WorkloadRef, Scored] = {}
     for start_s, together in by_start.items():
         fresh = Window(start_s, window.end_s, window.step_s)
-        for ref, series in zip(together, read(together, fresh), strict=True):
+
+        def score(series: UsageSeries) -> Scored:
             if shard.kept is None or window.start_s % DAY_S:
-                scored[ref] = Scored(judge(hours_of(series, settings), window, settings), {})
-            else:
-                scored[ref] = _scored(saved.pop(ref), series, window, settings)
+                return Scored(judge(hours_of(series, settings), window, settings), {})
+            return _scored(saved.pop(series.workload), series, window, settings)
+
+        # By map, which lets go of a series before the next is read: its memory, still in the cache, is then used again.
+        scored.update(zip(together, map(score, read(together, fresh)), strict=True))
     return scored
 
 

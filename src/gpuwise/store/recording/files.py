@@ -52,12 +52,12 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
         if path.suffix != ".parquet":
             options = pa_csv.ConvertOptions(column_types=TYPES, null_values=["", "NaN", "nan", "null"])
             return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
-        with pq.ParquetFile(path) as file:
-            names = file.metadata.schema.names
+        # Opened here: given a path, pyarrow first asks which file system it is on, for a fifth of the time to open it.
+        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
             parts = _indexed(file.metadata)
             if parts is None:
                 return _any_rows(path, file.read(use_threads=False))
-            wanted = [name for name in SIGNALS_BY_COLUMN if name in names]
+            wanted = _sampled(file.metadata)
             if any(part.times is None for part in parts):
                 wanted.append("t_s")
             table = file.read(columns=wanted, use_threads=False)
@@ -71,6 +71,18 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
         raise SourceError(
             f"{path} cannot be read as a recording: {reason}", mend="restore it or record again"
         ) from error
+
+
+def _sampled(metadata: pq.FileMetaData) -> list[str]:
+    """Signals of which the file holds any value, by its own statistics: to read nulls takes a quarter of a column."""
+    groups = [group for number in range(metadata.num_row_groups) if (group := metadata.row_group(number)).num_rows]
+
+    def empty(column: int) -> bool:
+        found = (group.column(column).statistics for group in groups)
+        return all(one is not None and one.has_null_count and one.num_values == 0 for one in found)
+
+    columns = enumerate(metadata.schema.names)
+    return [name for column, name in columns if name in SIGNALS_BY_COLUMN and not empty(column)]
 
 
 def _indexed(metadata: pq.FileMetaData) -> list[Part] | None:

@@ -2,7 +2,8 @@
 
 `inventory.json` (a Kubernetes List) and `usage/<namespace>/<pod>.parquet`, or `.csv`, `.csv.gz`. The path is
 the index: a reader opens the files of the pods it is asked for and no other. Rows of one device are contiguous and
-in order of time as this writer leaves them, but a reader takes any order. Columns:
+in order of time as this writer leaves them, but a reader takes any order, and every column has its statistics, by
+which a reader leaves out those without a value. Columns:
 
 | column | type | meaning |
 |---|---|---|

@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, Window
+from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.store.recording.files import Part, read_file, values_of
+
+_NO_STEPS = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +20,12 @@ class PodUsage:
 
     Attributes:
         devices: on the window's grid.
-        requests: that reached the pod, shape (window.steps,), None where it reports none.
+        requests: that reached the pod, float32 of shape (window.steps,), None where it reports none.
         alive: steps from its first row to its last.
     """
 
     devices: tuple[DeviceSeries, ...]
-    requests: NDArray[np.float64] | None
+    requests: NDArray[np.float32] | None
     alive: slice
 
 
@@ -40,7 +42,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
         SourceError: the file is corrupt or lacks a column.
     """
     columns, parts = read_file(path)
-    measured: dict[str, tuple[Part, dict[Signal, Samples]]] = {}
+    measured: dict[str, tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
     spans = []
     for part in parts:
         inside = None if part.times is None else _Inside.of(part.times, window)
@@ -61,12 +63,12 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     return PodUsage(devices, _requests(reported) if reported else None, alive)
 
 
-def _requests(reported: Sequence[Samples]) -> NDArray[np.float64]:
+def _requests(reported: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Requests of a pod, which may stand on any of its devices' rows; what is no rate is unknown."""
-    largest, *more = (np.where((r >= 0.0) & (r <= SIGNALS[Signal.REQUESTS].highest), r, np.nan) for r in reported)
+    largest, *more = (_believable(values, Signal.REQUESTS) for values in reported)
     for other in more:
         largest = np.fmax(largest, other)
-    return largest.astype(np.float64)
+    return largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class _Inside:
         even: whether the rows are one a step, in order.
         chosen: those within the window, a slice of even rows, else indices in order of time.
         steps: the step of each chosen row; empty for even rows.
+        alone: no two rows fall on one step.
     """
 
     window: Window
@@ -88,6 +91,7 @@ class _Inside:
     even: bool
     chosen: slice | NDArray[np.intp]
     steps: NDArray[np.int64]
+    alone: bool
 
     @classmethod
     def of(cls, times: NDArray[np.int64] | range, window: Window) -> "_Inside | None":
@@ -97,13 +101,15 @@ class _Inside:
             start, end = max(0, -first), min(len(times), window.steps - first)
             if start >= end:
                 return None
-            return cls(window, first + start, first + end - 1, True, slice(start, end), np.empty(0, dtype=np.int64))
+            return cls(window, first + start, first + end - 1, True, slice(start, end), _NO_STEPS, True)
         steps = (np.asarray(times, dtype=np.int64) - window.start_s) // window.step_s
         rows = np.flatnonzero((steps >= 0) & (steps < window.steps))
         if not rows.size:
             return None
         rows = rows[np.argsort(steps[rows], kind="stable")]
-        return cls(window, int(steps[rows[0]]), int(steps[rows[-1]]), False, rows, steps[rows])
+        steps = steps[rows]
+        alone = bool((steps[1:] > steps[:-1]).all())
+        return cls(window, int(steps[0]), int(steps[-1]), False, rows, steps, alone)
 
     def on_grid(self, values: NDArray[np.float32] | None, signal: Signal) -> NDArray[np.float32] | None:
         """Values on the window's steps, by the maximum per step; None where there are none."""
@@ -118,6 +124,17 @@ class _Inside:
             grid[self.first : self.last + 1] = chosen
             return grid
         # A sentinel (dcgm-exporter#418 read 4294967295 as utilisation) is no sample, and so not the largest one.
-        believable = (chosen >= 0.0) & (chosen <= SIGNALS[signal].highest)
-        np.fmax.at(grid, self.steps[believable], chosen[believable])
+        chosen = _believable(chosen, signal)
+        if self.alone:  # a tenth of the time of the maximum, which has nothing to choose from here
+            grid[self.steps] = chosen
+        else:
+            np.fmax.at(grid, self.steps, chosen)
         return grid
+
+
+def _believable(values: NDArray[np.float32], signal: Signal) -> NDArray[np.float32]:
+    """The values with NaN for those that are no samples; not a copy where all are."""
+    highest = SIGNALS[signal].highest
+    if np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= highest:  # False for NaN
+        return values
+    return np.where((values >= 0.0) & (values <= highest), values, np.float32(np.nan))

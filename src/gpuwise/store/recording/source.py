@@ -1,5 +1,6 @@
 """Finds the files of the workloads and nodes it is asked for, and reads no other."""
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,17 +40,17 @@ class RecordedUsage:
         Raises:
             SourceError: the directory is none, or a file in it is corrupt or lacks a column.
         """
-        self._folder()
-        files = {space: self._files(space) for space in {workload.ref.namespace for workload in workloads}}
+        usage = self._folder()
+        files = {space: _files(usage / checked(space)) for space in {workload.ref.namespace for workload in workloads}}
         past = _past_pods(workloads, files, inventory)
         for workload in workloads:
             live = {pod.name: pod.node for pod in workload.pods}
-            pods = [
-                read_pod(path, pod, window, live.get(pod))
-                for pod, path in files[workload.ref.namespace].items()
-                if pod in live or pod in past[workload.ref]
-            ]
-            yield _workload_series(workload, pods, window)
+            mine = live.keys() | past[workload.ref]
+            found = ((pod, name) for pod, name in files[workload.ref.namespace].items() if pod in mine)
+            folder = usage / workload.ref.namespace
+            yield _workload_series(
+                workload, [read_pod(folder / name, pod, window, live.get(pod)) for pod, name in found], window
+            )
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - a recording has sorted it out
         """Yield one series per node, in order, of its devices at the times when no pod held them, as recorded.
@@ -86,36 +87,36 @@ class RecordedUsage:
             )
         return folder
 
-    def _files(self, namespace: str) -> dict[str, Path]:
-        folder = self.directory / "usage" / checked(namespace)
-        if not folder.is_dir():
-            return {}
-        by_name = {path.name: path for path in folder.iterdir()}
-        return {pod: by_name[name] for name in sorted(by_name) if (pod := stem(name)) is not None}
+
+def _files(folder: Path) -> dict[str, str]:
+    """Names of a folder's files by pod; none where there is no folder."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:  # names alone: a Path of each costs more than to list them
+        names = sorted(entry.name for entry in entries)
+    return {pod: name for name in names if (pod := stem(name)) is not None}
 
 
 def _past_pods(
     workloads: Sequence[Workload], files: Mapping[str, Iterable[str]], inventory: Inventory
 ) -> Mapping[WorkloadRef, Collection[str]]:
     """Names of the pods since gone that were a workload's: those that only its kind and name make, and nobody has."""
-    # Few names begin alike. Only for these is a pattern compiled, and the whole fleet asked whose a pod is now: a shard
-    # that did so each time would make the whole quadratic.
-    near = {
-        workload.ref: {pod for pod in files[workload.ref.namespace] if pod.startswith(workload.ref.name)}
-        - {pod.name for pod in workload.pods}
-        for workload in workloads
-    }
-    if not any(near.values()):
-        return near
-    owned = {(other.ref.namespace, pod.name) for other in inventory.workloads for pod in other.pods}
-    return {
-        ref: {pod for pod in pods if (ref.namespace, pod) not in owned and re.fullmatch(_own_names(ref), pod)}
-        for ref, pods in near.items()
-    }
+    gone = {workload.ref: _alike(workload, files[workload.ref.namespace]) for workload in workloads}
+    if not any(gone.values()):  # a shard that went through the fleet each time would make the whole quadratic
+        return gone
+    neighbours = (other for other in inventory.workloads if other.ref.namespace in files)
+    owned = {(other.ref.namespace, pod.name) for other in neighbours for pod in other.pods}
+    return {ref: [pod for pod in pods if (ref.namespace, pod) not in owned] for ref, pods in gone.items()}
 
 
-def _own_names(ref: WorkloadRef) -> str:
-    return own_names(ref) or re.escape(ref.name) + "-.+"
+def _alike(workload: Workload, pods: Iterable[str]) -> list[str]:
+    """Those that are not its pods now, and bear a name that its pods can have."""
+    name, live = workload.ref.name, {pod.name for pod in workload.pods}
+    near = [pod for pod in pods if pod.startswith(name) and pod not in live]
+    if not near:
+        return []  # and no pattern is compiled, which takes longer than to match it
+    own = re.compile(own_names(workload.ref) or re.escape(name) + "-.+")
+    return [pod for pod in near if own.fullmatch(pod)]
 
 
 def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Window) -> UsageSeries:

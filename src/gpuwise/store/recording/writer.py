@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gpuwise.model.errors import InputError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import RecordedPod
-from gpuwise.store.recording.layout import INDEX, REQUIRED, checked
+from gpuwise.store.recording.layout import INDEX, REQUIRED, SIGNALS_BY_COLUMN, checked
 
 
 class RecordingWriter:
@@ -49,7 +49,7 @@ class RecordingWriter:
             compression_level=1,
             use_dictionary=[name for name in tables[0].column_names if name != "t_s"],
             column_encoding={"t_s": "DELTA_BINARY_PACKED"},
-            write_statistics=["t_s"],
+            write_statistics=["t_s", *SIGNALS_BY_COLUMN],
         ) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=max(table.num_rows, 1))
