@@ -4,6 +4,7 @@ from typing import Any
 
 from gpuwise.backtest.contract import Backtest
 from gpuwise.backtest.idle import IDLE
+from gpuwise.backtest.memory import MEMORY
 from gpuwise.backtest.power_cap import POWER_CAP
 
-BACKTESTS: tuple[Backtest[Any], ...] = (IDLE, POWER_CAP)
+BACKTESTS: tuple[Backtest[Any], ...] = (IDLE, MEMORY, POWER_CAP)
