@@ -123,8 +123,8 @@ def write(prior):
 def trace_note():
     return (
         "endpoints of GenTD26's request trace (Alibaba, lora_request_trace, 24 endpoints with at least 20\n"
-        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The script, run without --write, gives those\n"
-        "of endpoints that were left out."
+        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The script, run without\n"
+        "--write, gives those of endpoints that were left out."
     )
 
 

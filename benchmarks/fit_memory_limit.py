@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from gpuwise.backtest.memory_trace import MemoryTrace, load, scored, windows
 from gpuwise.recommend.memory_limit.chance import Prior, candidates, features
-from gpuwise.recommend.memory_limit.history import HOUR_S, known, moves_s
+from gpuwise.recommend.memory_limit.history import HOUR_S, known
 from gpuwise.recommend.memory_limit.policy import MemoryLimitSettings, memory_limits
 
 # Moments of one pod that a fit learns from: after 3 h, every 20 minutes. Neighbours share 40 of their 60 minutes, and
@@ -23,20 +23,19 @@ from gpuwise.recommend.memory_limit.policy import MemoryLimitSettings, memory_li
 FIRST_S, EVERY_S, ROW_WEIGHT = 3 * HOUR_S, 1200.0, 0.2
 RIDGE = 10.0
 FOLDS = 6
-OVERRUN_COSTS = (2.2, 2.6, 3.1, 3.6, 4.2)
+OVERRUN_COSTS = (2.1, 2.3, 2.5, 2.7, 3.0, 3.5)
 HOME = Path(__file__).parents[1] / "src" / "gpuwise" / "recommend" / "memory_limit" / "prior.py"
 
 
 def rows_by_pod(fleet):
     """Features of candidates, and whether the next hour exceeded them, by pod."""
-    moved_s = {name: moves_s(usage) for name, usage in fleet.items()}
     found = {}
     for name, usage in fleet.items():
         xs, ys = [], []
         for now_s in np.arange(usage.t_s[0] + FIRST_S, usage.t_s[-1] - HOUR_S + 57, EVERY_S):
             ahead = usage.mib[slice(*np.searchsorted(usage.t_s, [now_s, now_s + HOUR_S]))]
             if len(ahead):
-                pod = known(usage, moved_s[name], list(moved_s.values()), now_s)
+                pod = known(usage, now_s)
                 limits = candidates(pod)
                 xs.append(features(pod, limits))
                 ys.append(ahead.max() > limits)
@@ -83,9 +82,9 @@ def main():
 
 
 def held_out(trace: MemoryTrace, held, prior, cost):
-    at_s = {name: times for name, times in windows(trace).items() if name in held}
-    limits = memory_limits(trace.fleet, at_s, MemoryLimitSettings(cost), prior)
-    return np.concatenate([scored(trace, name, at_s[name], limits[name]) for name in at_s])
+    at_s, settings = windows(trace), MemoryLimitSettings(cost)
+    limits = {name: memory_limits(trace.fleet[name], at_s[name], settings, prior) for name in held}
+    return np.concatenate([scored(trace, name, at_s[name], limits[name]) for name in held])
 
 
 def write(prior):

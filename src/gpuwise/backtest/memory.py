@@ -23,8 +23,8 @@ Rule = Callable[[Usage, float], float]
 
 
 def _ours(trace: MemoryTrace) -> Decisions:
-    at_s = windows(trace)
-    return decisions(memory_limits(trace.fleet, at_s, MemoryLimitSettings(horizon_h=trace.horizon_h)), at_s)
+    at_s, settings = windows(trace), MemoryLimitSettings(horizon_h=trace.horizon_h)
+    return decisions({name: memory_limits(trace.fleet[name], at_s[name], settings) for name in at_s}, at_s)
 
 
 def _policy(rule: Rule) -> Callable[[MemoryTrace], Decisions]:

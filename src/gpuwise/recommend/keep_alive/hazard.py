@@ -29,7 +29,7 @@ def knots(count: int) -> Floats:
     """Triangular basis over ln t, equally spaced from the first bin to the last, shape (count, bins)."""
     at = np.log(MIDDLES_S)
     centres = np.linspace(at[0], at[-1], count)
-    return np.maximum(0.0, 1 - np.abs(at - centres[:, None]) / (centres[1] - centres[0]))
+    return np.asarray(np.maximum(0.0, 1 - np.abs(at - centres[:, None]) / (centres[1] - centres[0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def survival(features: Floats, own: Floats, fleet: Floats, prior: Prior) -> Floa
     z = standardised(features, prior.centre, prior.scale) @ (prior.feature @ knots(prior.feature.shape[1]))
     z += prior.level @ knots(len(prior.level))
     z += own * (prior.own @ knots(len(prior.own))) + fleet * (prior.fleet @ knots(len(prior.fleet)))
-    return np.cumprod(np.column_stack([np.ones(len(z)), expit(-z)]), axis=1)
+    return np.asarray(np.cumprod(np.column_stack([np.ones(len(z)), expit(-z)]), axis=1), dtype=np.float64)
 
 
 def expected_cost(alive: Floats, cold_start_cost_s: float) -> Floats:

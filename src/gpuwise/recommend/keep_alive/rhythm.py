@@ -56,4 +56,4 @@ def requests_per_h(starts_s: Floats, at_s: Floats, *, before: float) -> Floats:
         before: requests added in one hour added, so that no rate is 0.
     """
     from_s = np.maximum(starts_s[0], at_s - _WEEK_S)
-    return (counted(starts_s, from_s, at_s) + before) / ((at_s - from_s) / 3600 + 1)
+    return np.asarray((counted(starts_s, from_s, at_s) + before) / ((at_s - from_s) / 3600 + 1))

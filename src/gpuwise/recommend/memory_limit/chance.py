@@ -5,20 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
-from gpuwise.recommend.memory_limit.history import HOUR_S, LEAST_MIB, WINDOWS_S, Floats, Known
+from gpuwise.recommend.memory_limit.history import LEAST_MIB, WINDOWS_S, Floats, Known
 
 # Candidates are the maxima themselves, a hair above, and 24 shares of the last hour's maximum.
 _SHARES = np.geomspace(0.7, 2.8, 24)
 _ABOVE = 1.01
 
-# Bends of the log ratio of a limit to a level: at the level, 10 % and 35 % above; clipped far from any that was seen.
+# Bends of the log ratio of a limit to a level: 18 % below it, at it, 10 % and 35 % above. Clipped far from any seen.
 _BENDS = (-0.2, 0.0, 0.1, 0.3)
 _NEAREST, _FARTHEST = -1.0, 1.2
 
-# A limit above a maximum that the allocator comes back to is worth more than its ratio says.
-_CLEARS = 0.003
-_HOUR = WINDOWS_S.index(HOUR_S)
-_MAXIMA = slice(_HOUR, len(WINDOWS_S))
 
 _LARGE_MIB = 30_000.0
 
@@ -43,7 +39,7 @@ class Prior:
 def candidates(pod: Known) -> Floats:
     """Limits worth a thought, MiB, ascending; the smallest is never below what the pod holds now."""
     maxima = np.maximum(pod.levels_mib[: len(WINDOWS_S)], LEAST_MIB)
-    limits = np.concatenate([_SHARES * maxima[_HOUR], _ABOVE * maxima])
+    limits = np.concatenate([_SHARES * maxima[0], _ABOVE * maxima])
     return np.sort(np.maximum(limits, pod.present_mib))
 
 
@@ -62,9 +58,7 @@ def features(pod: Known, limits_mib: Floats) -> Floats:
     bends = [np.maximum(clipped - bend, 0.0) for bend in _BENDS]
     size = np.log(limits_mib / _LARGE_MIB)[:, None]
     state = np.broadcast_to(pod.state, (len(limits_mib), len(pod.state)))
-    return np.column_stack(
-        [clipped, *bends, ratios[:, _MAXIMA] > _CLEARS, size, np.maximum(size, 0), np.maximum(size - 0.3, 0), state]
-    )
+    return np.column_stack([clipped, *bends, size, np.maximum(size, 0), np.maximum(size - 0.3, 0), state])
 
 
 def overrun_chance(pod: Known, limits_mib: Floats, prior: Prior) -> Floats:

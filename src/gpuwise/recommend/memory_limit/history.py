@@ -1,6 +1,5 @@
 """What is known of a pod's memory at a moment: levels it reached, and how often it moves."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +14,10 @@ LEAST_MIB = 500.0
 
 # A move of less than this share is noise of the allocator.
 _MOVE = 0.02
+_MOVE_WINDOWS_S = (900.0, HOUR_S, 6 * HOUR_S)
+_LONG_S = 24 * HOUR_S
 
-WINDOWS_S = (900.0, HOUR_S, 2 * HOUR_S, 6 * HOUR_S, np.inf)
+WINDOWS_S = (HOUR_S, 2 * HOUR_S, 6 * HOUR_S, np.inf)
 """Look-backs of the maxima, from the shortest to all there is."""
 
 
@@ -40,7 +41,7 @@ class Known:
     Attributes:
         levels_mib: maxima over `WINDOWS_S`, then the 99th and 90th percentile of all, then the mean of the last hour.
         present_mib: the last sample.
-        state: how often and how recently its memory moved, the fleet's moves, its age and size; see `known`.
+        state: moves in the last 15 minutes, hour and 6 hours, time since the last, age and size, as logarithms.
         sampled: whether the last hour has at least half of its samples.
     """
 
@@ -50,43 +51,38 @@ class Known:
     sampled: bool
 
 
-def moves_s(usage: Usage) -> Floats:
-    """When the memory of a pod went up or down by more than 2 %."""
-    larger = np.maximum(np.maximum(usage.mib[1:], usage.mib[:-1]), LEAST_MIB)
-    return usage.t_s[1:][np.abs(np.diff(usage.mib)) > _MOVE * larger]
-
-
-def known(usage: Usage, moved_s: Floats, fleet_moved_s: Sequence[Floats], now_s: float) -> Known:
+def known(usage: Usage, now_s: float) -> Known:
     """Describe a pod at a moment.
 
     Args:
         usage: of the pod, at least one sample before `now_s`; later ones are not looked at.
-        moved_s: from `moves_s`, of the pod.
-        fleet_moved_s: the same of every pod of the fleet.
         now_s: the moment.
     """
-    past = np.searchsorted(usage.t_s, now_s)
+    past = int(np.searchsorted(usage.t_s, now_s))
     t_s, mib = usage.t_s[:past], usage.mib[:past]
     first = [int(np.searchsorted(t_s, now_s - window_s)) for window_s in WINDOWS_S]
     # A look-back without a sample takes the next longer one's: what is missing may have been as high.
     first = [at if at < past else min(first) for at in first]
     maxima = [float(mib[at:].max()) for at in first]
-    hour = mib[first[1] :]
-    levels = np.array([*maxima, *np.quantile(mib, [0.99, 0.9]), hour.mean()])
-    since_s = now_s - moved_s[max(np.searchsorted(moved_s, now_s) - 1, 0)] if _moved(moved_s, now_s, np.inf) else np.inf
-    state = np.array(
-        [
-            *(np.log1p(_moved(moved_s, now_s, window_s)) for window_s in (900.0, HOUR_S, 6 * HOUR_S)),
-            np.log(min(since_s, 24 * HOUR_S) + 60),
-            *(np.mean([_moved(one, now_s, window_s) > 0 for one in fleet_moved_s]) for window_s in (1800.0, HOUR_S)),
-            np.log((now_s - t_s[0]) / HOUR_S + 1),
-            np.log(max(maxima[1], LEAST_MIB)),
-        ]
+    levels = np.array([*maxima, *np.quantile(mib, [0.99, 0.9]), mib[first[0] :].mean()])
+    state = np.append(
+        _moves(t_s, mib, now_s), [np.log((now_s - t_s[0]) / HOUR_S + 1), np.log(max(maxima[0], LEAST_MIB))]
     )
-    step_s = float(np.median(np.diff(t_s))) if past > 1 else HOUR_S
-    sampled = past - np.searchsorted(t_s, now_s - HOUR_S) >= 0.5 * HOUR_S / step_s
-    return Known(levels, float(mib[-1]), state, bool(sampled))
+    return Known(levels, float(mib[-1]), state, _sampled(t_s, now_s))
 
 
-def _moved(moved_s: Floats, now_s: float, window_s: float) -> int:
-    return int(np.searchsorted(moved_s, now_s) - np.searchsorted(moved_s, now_s - window_s))
+def _moves(t_s: Floats, mib: Floats, now_s: float) -> Floats:
+    """How often memory went up or down by more than 2 % of late, and how long ago it last did."""
+    larger = np.maximum(np.maximum(mib[1:], mib[:-1]), LEAST_MIB)
+    moved_s = t_s[1:][np.abs(np.diff(mib)) > _MOVE * larger]
+    counts = [np.count_nonzero(moved_s >= now_s - window_s) for window_s in _MOVE_WINDOWS_S]
+    since_s = min(now_s - moved_s[-1], _LONG_S) if len(moved_s) else _LONG_S
+    return np.append(np.log1p(counts), np.log(since_s + 60))
+
+
+def _sampled(t_s: Floats, now_s: float) -> bool:
+    """Whether the last hour has at least half of the samples that the pod's usual step promises."""
+    if len(t_s) < 2:
+        return False
+    expected = HOUR_S / float(np.median(np.diff(t_s)))
+    return bool(len(t_s) - np.searchsorted(t_s, now_s - HOUR_S) >= expected / 2)

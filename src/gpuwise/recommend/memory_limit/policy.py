@@ -1,12 +1,13 @@
 """The memory limit of a pod, by expected cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from gpuwise.model.errors import InputError
 from gpuwise.recommend.memory_limit.chance import Prior, candidates, overrun_chance
-from gpuwise.recommend.memory_limit.history import WINDOWS_S, Floats, Known, Usage, known, moves_s
+from gpuwise.recommend.memory_limit.history import WINDOWS_S, Known, Usage, known
 from gpuwise.recommend.memory_limit.prior import PRIOR
 
 _ALL = WINDOWS_S.index(np.inf)
@@ -17,36 +18,33 @@ _MEAN = -1
 class MemoryLimitSettings:
     """What an overrun costs, and for how long a limit holds."""
 
-    overrun_cost: float = 3.1
-    """In shares of the limit left unused for the whole time: an overrun is worth 310 % of slack."""
+    overrun_cost: float = 2.5
+    """In shares of the limit left unused for the whole time: an overrun is worth 250 % of slack."""
 
     horizon_h: float = 1.0
     """How long a limit is held."""
 
 
 def memory_limits(
-    fleet: Mapping[str, Usage],
-    at_s: Mapping[str, Sequence[float]],
-    settings: MemoryLimitSettings,
-    prior: Prior = PRIOR,
-) -> dict[str, list[float]]:
-    """Choose limits for pods at some moments, each from samples before it alone.
+    usage: Usage, at_s: Sequence[float], settings: MemoryLimitSettings, prior: Prior = PRIOR
+) -> list[float]:
+    """Choose limits for a pod at some moments, each from samples before it alone.
 
     Args:
-        fleet: memory by pod.
-        at_s: moments by pod, each after the pod's first sample.
+        usage: memory of the pod.
+        at_s: the moments, each after the first sample.
         settings: what an overrun costs.
         prior: constants of the model.
 
     Returns:
-        By pod, MiB, one for each moment.
+        MiB, one for each moment.
+
+    Raises:
+        InputError: a moment has no sample before it.
     """
-    moved_s = {name: moves_s(usage) for name, usage in fleet.items()}
-    everyone = list(moved_s.values())
-    return {
-        name: [_limit_mib(known(fleet[name], moved_s[name], everyone, now_s), settings, prior) for now_s in moments]
-        for name, moments in at_s.items()
-    }
+    if any(now_s <= usage.t_s[0] for now_s in at_s):
+        raise InputError("a memory limit is asked for before the first sample", mend="wait for a sample")
+    return [_limit_mib(known(usage, now_s), settings, prior) for now_s in at_s]
 
 
 def _limit_mib(pod: Known, settings: MemoryLimitSettings, prior: Prior) -> float:
