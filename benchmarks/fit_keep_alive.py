@@ -112,7 +112,7 @@ def write(prior):
     shaped = {name: values.reshape(np.shape(getattr(prior, name))).tolist() for name, values in fields.items()}
     body = ",\n".join(f"    {name}=np.array({pprint.pformat(values, width=110)})" for name, values in shaped.items())
     HOME.write_text(
-        '"""Constants of the hazard, written by benchmarks/fit_keep_alive.py --write: change that, not this.\n\n'
+        '"""Constants of the hazard, written by benchmarks/fit_keep_alive.py: change that, not this.\n\n'
         f"Fitted on all {trace_note()}\n"
         '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.keep_alive.hazard import Prior\n\n'
         f"PRIOR = Prior(\n{body},\n)\n",
@@ -123,8 +123,8 @@ def write(prior):
 def trace_note():
     return (
         "endpoints of GenTD26's request trace (Alibaba, lora_request_trace, 24 endpoints with at least 20\n"
-        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The script, run without\n"
-        "--write, gives those of endpoints that were left out."
+        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The script tells those\n"
+        "of endpoints that were left out: a mean cost ratio of 1.358."
     )
 
 

@@ -14,8 +14,6 @@ every gap. A deterministic rule cannot guarantee less than 2 (Karlin et al., "Co
 lies between 2 and 2.5 is spent on following the data where it pays.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from gpuwise.recommend.keep_alive.requests import Floats
@@ -49,8 +47,3 @@ def _clamped(wanted_s: float, bank: float, cold_start_cost_s: float) -> float:
 def gap_cost(gap_s: float, wait_s: float, cold_start_cost_s: float) -> float:
     """Idle seconds held in one gap, plus a cold start where it outlasts the wait."""
     return gap_s if gap_s <= wait_s else wait_s + cold_start_cost_s
-
-
-def total_cost(gap_s: Sequence[float], waits_s: Sequence[float], cold_start_cost_s: float) -> float:
-    """Cost of gaps under waits, in idle-GPU-seconds."""
-    return sum(gap_cost(g, t, cold_start_cost_s) for g, t in zip(gap_s, waits_s, strict=True))

@@ -61,7 +61,7 @@ def known(usage: Usage, now_s: float) -> Known:
     past = int(np.searchsorted(usage.t_s, now_s))
     t_s, mib = usage.t_s[:past], usage.mib[:past]
     first = [int(np.searchsorted(t_s, now_s - window_s)) for window_s in WINDOWS_S]
-    # A look-back without a sample takes the next longer one's: what is missing may have been as high.
+    # A look-back without a sample takes all there is: what is missing may have been as high.
     first = [at if at < past else min(first) for at in first]
     maxima = [float(mib[at:].max()) for at in first]
     levels = np.array([*maxima, *np.quantile(mib, [0.99, 0.9]), mib[first[0] :].mean()])
