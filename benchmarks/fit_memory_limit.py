@@ -94,7 +94,7 @@ def write(prior):
     }
     body = "".join(f"    {name}=np.array({values}),\n" for name, values in short.items())
     HOME.write_text(
-        '"""Constants of the chance of an overrun, written by benchmarks/fit_memory_limit.py: change that, not this.\n\n'
+        '"""Constants of the overrun chance, written by benchmarks/fit_memory_limit.py: change that, not this.\n\n'
         "Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h): figures on that trace are in\n"
         "sample. The script tells those of pods that were left out: 31.9 % slack, 2.4 % overrun.\n"
         '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.memory_limit.chance import Prior\n\n'

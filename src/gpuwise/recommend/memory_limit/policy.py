@@ -19,8 +19,8 @@ class MemoryLimitSettings:
     """What an overrun costs, and for how long a limit holds."""
 
     overrun_cost: float = 2.3
-    """In shares of the limit left unused for the whole time: an overrun is worth 230 % of slack. On pods of GenTD26 that
-    a fit had not seen, 2.3 led to 2.4 % of windows overrun, 2.6 to 2.2 %."""
+    """In shares of the limit left unused for the whole time: an overrun is worth 230 % of slack. On pods of GenTD26
+    that a fit had not seen, 2.3 led to 2.4 % of windows overrun, 2.6 to 2.2 %."""
 
     horizon_h: float = 1.0
     """How long a limit is held."""
