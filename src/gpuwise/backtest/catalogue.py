@@ -4,10 +4,14 @@ from typing import Any
 
 from gpuwise.backtest.contract import Backtest
 from gpuwise.backtest.gpu_type import GPU_TYPE
+from gpuwise.backtest.idle import IDLE
+from gpuwise.backtest.memory import MEMORY
 from gpuwise.backtest.power_cap import POWER_CAP
 from gpuwise.backtest.slice_throughput import SLICE
 
 BACKTESTS: tuple[Backtest[Any], ...] = (
+    IDLE,
+    MEMORY,
     SLICE,
     GPU_TYPE,
     POWER_CAP,
