@@ -36,8 +36,8 @@ def _cost(plan: SpotPlan, now: Standing, belief: Floats, use: Use, *, row: int) 
     if rows_left == 0:
         later = np.zeros(jobs)
     else:
-        by_state = plan.at(row + 1)[use]
-        later = at_level(np.einsum("js,sl->jl", belief, by_state), slack_s(job, after, rows_left) / plan.grid.quantum_s)
+        level = slack_s(job, after, rows_left) / plan.grid.quantum_s
+        later = at_level(plan.at(row + 1)[use], belief, level)
     cost = spent + np.where(after.done, 0.0, later)
     unsafe = float(PROHIBITIVE) if use is Use.ON_DEMAND else np.inf
     return np.where(is_safe(job, after, rows_left), cost, unsafe)

@@ -81,17 +81,17 @@ def _shifted(values: Values, levels: int) -> Values:
     return less
 
 
-def at_level(values: Values, level: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values at a level each, linear between two.
+def at_level(values: Values, belief: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values at a level each, linear between two, weighed by a belief each.
 
     Args:
-        values: by slack, shape (n, levels).
-        level: shape (n,); beyond the last the last counts.
+        values: by hidden state and slack, shape (states, levels).
+        belief: shape (n, states).
+        level: shape (n,); below the first the first counts, beyond the last the last.
     """
     level = np.clip(level, 0, values.shape[-1] - 1)
     low = np.floor(level).astype(np.int64)
     high = np.minimum(low + 1, values.shape[-1] - 1)
-    rows = np.arange(len(values))
-    share = level - low
-    between: NDArray[np.float64] = (1 - share) * values[rows, low] + share * values[rows, high]
-    return between
+    share = (level - low)[:, None]
+    between: NDArray[np.float64] = (1 - share) * values[:, low].T + share * values[:, high].T
+    return np.asarray((belief * between).sum(axis=1))
