@@ -3,7 +3,7 @@
 import numpy as np
 
 from gpuwise.recommend.spot_schedule.grid import PROHIBITIVE, at_level
-from gpuwise.recommend.spot_schedule.job import Bools, Floats, Ints, Standing, Use, advance, is_safe, slack_s
+from gpuwise.recommend.spot_schedule.job import Bools, Floats, Ints, Standing, Use, advance, held, is_safe, slack_s
 from gpuwise.recommend.spot_schedule.values import SpotPlan
 
 
@@ -29,15 +29,17 @@ def decide_spot(plan: SpotPlan, now: Standing, belief: Floats, available: Bools,
 
 def _cost(plan: SpotPlan, now: Standing, belief: Floats, use: Use, *, row: int) -> Floats:
     """Expected USD of one use in this row and the best afterwards; infinite where it is not safe."""
-    job, jobs = plan.job, len(now.left_s)
-    rows_left = job.rows - row - 1
-    after = advance(job, now, np.full(jobs, int(use)), np.zeros(jobs, dtype=np.int64))
-    spent = job.step_h * {Use.NONE: 0.0, Use.SPOT: plan.spot_usd_h, Use.ON_DEMAND: job.on_demand_usd_h}[use]
-    if rows_left == 0:
-        later = np.zeros(jobs)
-    else:
-        level = slack_s(job, after, rows_left) / plan.grid.quantum_s
-        later = at_level(plan.at(row + 1)[use], belief, level)
-    cost = spent + np.where(after.done, 0.0, later)
-    unsafe = float(PROHIBITIVE) if use is Use.ON_DEMAND else np.inf
-    return np.where(is_safe(job, after, rows_left), cost, unsafe)
+    job, uses = plan.job, np.full(len(now.left_s), int(use))
+    anywhere = np.zeros(len(uses), dtype=np.int64)
+    rows_left = job.rows - row
+    safe = is_safe(job, advance(job, now, uses, anywhere), rows_left - 1)
+    # The table knows no shorter step than its own, so a use is valued as if it were held for that long.
+    steps = min(plan.grid.stride, rows_left)
+    after, billed = held(job, now, uses, anywhere, steps=steps)
+    usd_h = {Use.NONE: 0.0, Use.SPOT: plan.spot_usd_h, Use.ON_DEMAND: job.on_demand_usd_h}[use]
+    later = np.zeros(len(uses))
+    if rows_left > steps:
+        level = slack_s(job, after, rows_left - steps) / plan.grid.quantum_s
+        later = at_level(plan.at(row + steps)[use], belief, level)
+    cost = usd_h * job.step_h * billed + np.where(after.done, 0.0, later)
+    return np.where(safe, cost, float(PROHIBITIVE) if use is Use.ON_DEMAND else np.inf)

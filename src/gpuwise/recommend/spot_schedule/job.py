@@ -142,6 +142,23 @@ def advance(job: Job, now: Standing, use: Ints, region: Ints) -> Standing:
     return Standing(now.left_s - gained, pending - restarting, use, np.where(runs, region, now.region))
 
 
+def held(job: Job, now: Standing, use: Ints, region: Ints, *, steps: int) -> tuple[Standing, Ints]:
+    """Jobs after several steps of one use, and how many of them each is billed: none once it is done.
+
+    Args:
+        job: what each of them is.
+        now: before the first.
+        use: what each runs on, a `Use`.
+        region: where.
+        steps: how many.
+    """
+    billed = np.zeros(len(now.left_s), dtype=np.int64)
+    for _ in range(steps):
+        billed += ~now.done
+        now = advance(job, now, use, region)
+    return now, billed
+
+
 def is_safe(job: Job, after: Standing, rows_left: int) -> Bools:
     """Whether on-demand alone still meets the deadline.
 

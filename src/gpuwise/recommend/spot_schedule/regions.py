@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gpuwise.recommend.spot_schedule.availability import AvailabilityModel
 from gpuwise.recommend.spot_schedule.grid import PROHIBITIVE, grid_of
-from gpuwise.recommend.spot_schedule.job import Bools, Floats, Job, Standing, Use, advance, is_safe, slack_s
+from gpuwise.recommend.spot_schedule.job import Bools, Floats, Job, Standing, Use, advance, held, is_safe, slack_s
 from gpuwise.recommend.spot_schedule.region_values import Market, RegionPlan
 
 # Spot that runs is kept where nothing available is cheaper by more: a move costs a restart and a migration.
@@ -154,20 +154,23 @@ class RegionScheduler:
     ) -> float:
         """Expected USD of a choice in this row and the best afterwards; infinite where it is not safe."""
         use, region = choice
-        rows_left = self.job.rows - row - 1
-        after = advance(self.job, now, np.array([int(use)]), np.array([region]))
-        if not is_safe(self.job, after, rows_left)[0]:
+        uses, where, rows_left = np.array([int(use)]), np.array([region]), self.job.rows - row
+        if not is_safe(self.job, advance(self.job, now, uses, where), rows_left - 1)[0]:
             return float(PROHIBITIVE) if use is Use.ON_DEMAND else np.inf
+        # The table knows no shorter step than its own, so a choice is valued as if it were held for that long.
+        steps = min(plan.grid.stride, rows_left)
+        after, billed = held(self.job, now, uses, where, steps=steps)
         price = {Use.NONE: 0.0, Use.SPOT: float(usd_h[region]), Use.ON_DEMAND: self.job.on_demand_usd_h}[use]
-        if after.done[0] or rows_left == 0:
-            return price * self.job.step_h
-        index = plan.index(row + 1)
-        level = float(slack_s(self.job, after, rows_left)[0]) / plan.grid.quantum_s
+        spent = price * self.job.step_h * int(billed[0])
+        if after.done[0] or rows_left == steps:
+            return spent
+        index = plan.index(row + steps)
+        level = float(slack_s(self.job, after, rows_left - steps)[0]) / plan.grid.quantum_s
         if use is Use.SPOT:
             belief = seen.zones[region][:, None] * seen.others[region]
-            return price * self.job.step_h + _mean(plan.spot_at(price)[index], belief, level)
+            return spent + _mean(plan.spot_at(price)[index], belief, level)
         values = plan.waiting if use is Use.NONE else plan.on_demand
-        return price * self.job.step_h + _mean(values[index], seen.all, level)
+        return spent + _mean(values[index], seen.all, level)
 
 
 def _mean(values: NDArray[np.float32], belief: Floats, level: float) -> float:
