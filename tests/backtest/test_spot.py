@@ -5,7 +5,7 @@ import pytest
 
 from gpuwise.backtest.contract import OURS, Decisions
 from gpuwise.backtest.runner import play
-from gpuwise.backtest.spot import AREA_HELD_OUT, SPOT, ZONE_HELD_OUT
+from gpuwise.backtest.spot import SPOT, ZONE_HELD_OUT
 from gpuwise.model.errors import InputError
 
 HEADLINE = "cost_over_omniscient"
@@ -30,7 +30,7 @@ def windows(tmp_path):
     return write
 
 
-NAMES = (OURS, ZONE_HELD_OUT, AREA_HELD_OUT, "uniform-progress", "greedy", "on-demand")
+NAMES = (OURS, ZONE_HELD_OUT, "uniform-progress", "greedy", "on-demand")
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,15 @@ def test_baselines_come_to_their_published_figures(results):
         assert found == pytest.approx(expected, abs=0.06 if policy != "on-demand" else 0.5)
 
 
-def test_what_is_reached_on_zones_and_areas_not_fitted_on(results):
-    """As docs/backtests.md tells it; the goal for zones, 3.5 % in the mean, is not reached."""
-    zone, area = ([result.value(HEADLINE, name) for result in results] for name in (ZONE_HELD_OUT, AREA_HELD_OUT))
+def test_what_is_reached_on_zones_not_fitted_on(results):
+    """3.6 % in the mean: above the goal of 3.5 %. The worst cell reaches its goal."""
+    zone = [result.value(HEADLINE, ZONE_HELD_OUT) for result in results]
     assert np.mean(zone) <= 0.037
     assert max(zone) <= 0.08
-    assert np.mean(area) <= 0.042
 
 
 def test_no_deadline_is_missed(results):
-    assert [one.figures["missed_deadlines"].value for result in results for one in result.played.values()] == [0] * 24
+    assert [one.figures["missed_deadlines"].value for result in results for one in result.played.values()] == [0] * 20
 
 
 def test_the_bound_is_below_every_policy_and_exact_where_it_is_plain(windows):
