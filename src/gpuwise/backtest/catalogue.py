@@ -8,9 +8,13 @@ from gpuwise.backtest.idle import IDLE
 from gpuwise.backtest.memory import MEMORY
 from gpuwise.backtest.power_cap import POWER_CAP
 from gpuwise.backtest.slice_throughput import SLICE
+from gpuwise.backtest.spot import SPOT
+from gpuwise.backtest.spot_regions import SPOT_REGIONS
 
 BACKTESTS: tuple[Backtest[Any], ...] = (
     IDLE,
+    SPOT,
+    SPOT_REGIONS,
     MEMORY,
     SLICE,
     GPU_TYPE,
