@@ -85,8 +85,9 @@ def profile(
     held = sum(use.allocated_gpu_s for use in uses)
     idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
     return UsageProfile(
-        ref, Window(MONDAY, NEXT, 60), held, {gpu: held} if held else {}, {Signal.SM_ACTIVITY: coverage}, {}, (), 0.0, 1,
-        None, idle, uses, None, 7 * DAY_S, Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
+        ref, Window(MONDAY, NEXT, 60), held, {gpu: held} if held else {}, {Signal.SM_ACTIVITY: coverage}, {}, (),
+        0.0, 1, None, idle, uses, None, 7 * DAY_S,
+        Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
     )  # fmt: skip
 
 
