@@ -167,6 +167,9 @@ class Config:
     prices: Path | None = None
     """CSV of prices; None takes the list prices that ship with gpuwise."""
 
+    grid: Path | None = None
+    """CSV of the carbon of regions' grids (kg_co2e_per_kwh); None takes the figures that ship with gpuwise."""
+
     prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
     kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     observe: ObserveConfig = field(default_factory=ObserveConfig)

@@ -16,6 +16,7 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
+from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
@@ -157,7 +158,7 @@ class Pipeline:
 
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
         """Find what to do about each workload, or why nothing."""
-        found, holds = recommend(fleet, profiles, self.prices, self.settings.recommend, now_s=now_s)
+        found, holds = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
         self.progress("recommend", 1, 1)
         return Survey(self.window(now_s), fleet, profiles, tuple(found), tuple(holds))
 

@@ -46,7 +46,7 @@ def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterat
         raise _unchangeable()
     with ExitStack() as stack:
         source = usage(config)
-        prices = read_prices(config.prices)
+        prices = read_prices(config.prices, config.grid)
         yield Pipeline(
             inventory=inventory(config, stack),
             usage=source,
@@ -67,7 +67,7 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
         yield Pipeline(
             inventory=past.inventory,
             usage=past.usage,
-            prices=read_prices(config.prices),
+            prices=read_prices(config.prices, config.grid),
             executor=executor(config, stack),
             ledger=stack.enter_context(SqliteLedger(Path(":memory:"))),
             settings=_settings(config),

@@ -13,6 +13,7 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.recommendation import Finding, Hold, MoveToSpot, Reason, Recommendation, Resize, ScaleTo
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
+from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.idle import idle_shutdown
 from gpuwise.recommend.plan import METHODS, recommend
 from gpuwise.recommend.rightsize import right_size
@@ -28,7 +29,8 @@ MIG_NODE = node("mig-0", mig={"1g.10gb": 7, "2g.20gb": 3, "3g.40gb": 2})
 def case(series, subject=None, *, nodes=None, prices=PRICES):
     subject = subject or workload()
     scored = profile(series, ScoreSettings())
-    return Case(subject, scored, inventory(subject, nodes=nodes), prices, RecommendSettings(), NOW_S)
+    around = Fleet(inventory(subject, nodes=nodes), {subject.ref: scored}, prices, RecommendSettings(), NOW_S)
+    return Case(subject, scored, around)
 
 
 def reason(found) -> Reason:
@@ -170,7 +172,7 @@ def plan(series, subject=None):
     subject = subject or workload(annotations={CHECKPOINTED: "true"})
     nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
     profiles = {subject.ref: profile(series, ScoreSettings())}
-    return recommend(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), now_s=NOW_S)
+    return recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
 
 
 def test_one_change_a_workload_the_rest_is_held_as_a_lesser_alternative():

@@ -106,6 +106,8 @@ def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[R
 def _refusal(
     item: Recommendation, target: Workload | None, situation: Situation, checks: Iterable[gates.Gate]
 ) -> gates.Refusal | None:
+    if item.workload.kind == "Node":
+        return Reason.KIND_NOT_SUPPORTED, f"{item.change.kind} is advice: who runs the node carries it out"
     if target is None:
         return Reason.TARGET_GONE, "the inventory has no such object any more"
     question = gates.Question(item, target, situation)

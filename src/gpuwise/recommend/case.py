@@ -1,19 +1,18 @@
 """What a recommender is given about one workload, and the sums they all need."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from gpuwise.model.codec import to_json
-from gpuwise.model.command import enactable
 from gpuwise.model.gpu import GpuType, named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
-from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, Reason, Recommendation, Saving
+from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
+from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import RecommendSettings
 
 HOURS_PER_MONTH = 730.0
@@ -21,8 +20,6 @@ HOURS_PER_MONTH = 730.0
 _REST_QUANTILE = 0.05
 # 14 days of data are full confidence: AWS Compute Optimizer's and KRR's default look-back.
 CONFIDENT_DAYS = 14.0
-FINGERPRINT_VERSION = 1
-"""Part of every id: raised only when the same change must be told apart from an older release's (I20)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +29,32 @@ class Case:
     Attributes:
         workload: from the inventory.
         profile: from scoring.
-        inventory: the fleet around it.
-        prices: what hours cost.
-        settings: thresholds.
-        now_s: when it is judged.
-        neighbours: uids of the workloads with pods on each node.
+        fleet: what is around it.
     """
 
     workload: Workload
     profile: UsageProfile
-    inventory: Inventory
-    prices: PriceBook
-    settings: RecommendSettings
-    now_s: int
-    neighbours: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    fleet: Fleet
+
+    @property
+    def inventory(self) -> Inventory:
+        """The fleet around it."""
+        return self.fleet.inventory
+
+    @property
+    def prices(self) -> PriceBook:
+        """What hours cost."""
+        return self.fleet.prices
+
+    @property
+    def settings(self) -> RecommendSettings:
+        """Thresholds."""
+        return self.fleet.settings
+
+    @property
+    def now_s(self) -> int:
+        """When it is judged, epoch seconds."""
+        return self.fleet.now_s
 
     @property
     def gpu_type(self) -> GpuType | None:
@@ -147,57 +156,14 @@ class Case:
         return Hold(self.workload.ref, stage, reason, detail, tuple(evidence))
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """The part of a recommendation that its method decides; the rest follows from the case.
-
-    Attributes:
-        finding: what is wrong.
-        reasons: codes.
-        change: what to do.
-        saving: what it is worth.
-        risk: 0 to 4.
-        coverage: least share of samples among the signals used.
-        evidence: the numbers.
-        restart_needed: pods are replaced.
-        effort: for the owners.
-    """
-
-    finding: Finding
-    reasons: tuple[Reason, ...]
-    change: Change
-    saving: Saving
-    risk: int
-    coverage: float
-    evidence: tuple[Evidence, ...]
-    restart_needed: bool = True
-
-
-def identity(case: Case, change: Change) -> str:
-    """The id of a change to an object: the same on every run and in every release of one fingerprint version."""
-    text = f"{FINGERPRINT_VERSION}|{case.workload.ref.uid}|{to_json(change)}"
-    return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
-
-
 def recommendation(case: Case, proposal: Proposal) -> Recommendation:
-    """Complete a proposal into a recommendation."""
-    return Recommendation(
-        id=identity(case, proposal.change),
-        workload=case.workload.ref,
+    """Complete a proposal about the workload of a case."""
+    return complete(
+        proposal,
+        case.workload.ref,
         owner=case.team,
-        finding=proposal.finding,
-        reasons=proposal.reasons,
-        change=proposal.change,
-        saving=proposal.saving,
-        risk=proposal.risk,
         confidence=case.confidence(proposal.coverage),
-        coverage=proposal.coverage,
-        evidence=proposal.evidence,
-        restart_needed=proposal.restart_needed,
-        rollback_possible=enactable(proposal.change, case.workload.ref),
-        effort="Medium" if proposal.restart_needed else "Low",
-        created_s=case.now_s,
-        expires_s=case.now_s + case.settings.lifetime_days * DAY_S,
-        etag=hashlib.sha256(to_json(proposal).encode()).hexdigest()[:12],
+        now_s=case.now_s,
+        lifetime_s=case.settings.lifetime_s,
         claims=(case.workload.ref.uid,),
     )

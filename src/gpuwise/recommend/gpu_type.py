@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import GPU_RESOURCE
-from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import ChangeGpuType, Evidence, Finding, Hold, Reason, Recommendation
 from gpuwise.model.signal import Signal
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "gpu-type"
@@ -53,8 +53,6 @@ def cheaper_type(case: Case) -> Recommendation | Hold:
     if observed_h < case.settings.min_observed_h or sm is None or tensor is None or dram is None or memory is None:
         names = ", ".join(signal.value for signal in _TELLING)
         return case.hold(STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by {names}, well sampled for three days")
-    if sm == 0.0 or case.profile.bottleneck.limit is Limit.IDLE:
-        return case.hold(STAGE, Reason.NO_ACTIVITY, "hardly used: a matter of stopping, not of type")
     # The busier of the pipes says how much of the card's arithmetic is used; SM activity counts warps that wait, too.
     return _chosen(case, gpu, Need(max(tensor, sm) * gpu.tflops, dram * gpu.memory_gb_s, memory))
 

@@ -4,7 +4,8 @@ from gpuwise.model.command import STOPPABLE
 from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Saving, ScaleTo
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "idle"

@@ -1,20 +1,17 @@
 """All methods on all workloads and nodes, and of the changes that exclude each other the best plan."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from gpuwise.model.inventory import Inventory, WorkloadRef
-from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
+from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.gpu_type import cheaper_type
 from gpuwise.recommend.idle import idle_shutdown
 from gpuwise.recommend.joint import best_plan, superseded_by
 from gpuwise.recommend.power import cap_power
 from gpuwise.recommend.replicas import fewer_replicas
 from gpuwise.recommend.rightsize import right_size
-from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.recommend.sharing import share_card
 from gpuwise.recommend.spot import spot_move
 from gpuwise.recommend.unused_hours import stop_at_hours
@@ -31,30 +28,23 @@ METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
 )
 
 
-def recommend(
-    inventory: Inventory,
-    profiles: Mapping[WorkloadRef, UsageProfile],
-    prices: PriceBook,
-    settings: RecommendSettings,
-    *,
-    now_s: int,
-) -> tuple[list[Recommendation], list[Hold]]:
-    """Judge every workload that has a profile.
+FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = ()
+
+
+def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:
+    """Judge every workload that has a profile, and every node.
 
     Of the recommendations that claim the same GPU time the best plan holds one, so that its savings never exceed the
     bill; the others are held as BetterAlternative.
 
     Args:
-        inventory: the fleet.
-        profiles: usage by workload.
-        prices: what hours cost.
-        settings: thresholds.
-        now_s: when it is judged, epoch seconds.
+        fleet: what is known of it.
 
     Returns:
         Recommendations, dearest first, and the holds of everything else.
     """
-    said = [method(case) for case in _cases(inventory, profiles, prices, settings, now_s=now_s) for method in METHODS]
+    said = [method(case) for case in _cases(fleet) for method in METHODS]
+    said += [item for method in FLEET_METHODS for item in method(fleet)]
     found = [item for item in said if isinstance(item, Recommendation)]
     holds = [item for item in said if isinstance(item, Hold)]
     chosen = best_plan(found)
@@ -64,23 +54,10 @@ def recommend(
     return chosen, holds
 
 
-def _cases(
-    inventory: Inventory,
-    profiles: Mapping[WorkloadRef, UsageProfile],
-    prices: PriceBook,
-    settings: RecommendSettings,
-    *,
-    now_s: int,
-) -> Iterator[Case]:
-    neighbours: dict[str, set[str]] = {}
-    for workload in inventory.workloads:
-        for pod in workload.pods:
-            if pod.node is not None:
-                neighbours.setdefault(pod.node, set()).add(workload.ref.uid)
-    on_node = {node: frozenset(uids) for node, uids in neighbours.items()}
-    for workload in inventory.workloads:
-        if workload.ref in profiles:
-            yield Case(workload, profiles[workload.ref], inventory, prices, settings, now_s, on_node)
+def _cases(fleet: Fleet) -> Iterator[Case]:
+    for workload in fleet.inventory.workloads:
+        if workload.ref in fleet.profiles:
+            yield Case(workload, fleet.profiles[workload.ref], fleet)
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Hold:

@@ -2,11 +2,11 @@
 
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import CapPower, Evidence, Finding, Hold, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.power_cap import PowerCapSettings, expected_cap
+from gpuwise.recommend.proposal import Proposal
 
 STAGE = "power"
 # Boards are set in steps like Zeus' own grid, and take no less than 40 % of their limit (V100: 100 of 250 W).
@@ -36,14 +36,17 @@ def cap_power(case: Case) -> Recommendation | Hold:
 
 
 def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Hold:
-    draw_w = case.profile.bottleneck.means.get(Signal.POWER)
-    if draw_w is None or case.profile.bottleneck.limit is Limit.IDLE:
-        return case.hold(STAGE, Reason.NO_ACTIVITY, "hardly used: a matter of stopping, not of power")
+    draw_w, busiest_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER)
+    if draw_w is None or busiest_w is None:
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its power at work was not sampled enough")
     levels = [gpu.board_watts * _LEAST_SHARE + _STEP_W * step for step in range(64)]
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
-    limit_w = expected_cap(limits, draw_w, _CAPS)
+    # By its busiest, missing samples taken as full draw: so less data never lowers the limit (I3).
+    limit_w = expected_cap(limits, busiest_w, _CAPS)
+    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
     evidence = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
+        Evidence(f"power {quantile}, missing samples as full draw", Signal.POWER, "quantile", busiest_w, None, "W"),
         Evidence("limit at which at most 5 % of speed is expected to be lost", None, "estimate", limit_w, None, "W"),
     )
     if limit_w >= draw_w:

@@ -5,8 +5,9 @@ import math
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, ScaleTo
 from gpuwise.model.signal import Signal
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity
+from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "replicas"

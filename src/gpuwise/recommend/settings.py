@@ -63,3 +63,8 @@ class RecommendSettings:
 
     lifetime_days: int = 7
     """A recommendation older than this is not to be trusted."""
+
+    @property
+    def lifetime_s(self) -> int:
+        """`lifetime_days` in seconds."""
+        return self.lifetime_days * 24 * HOUR_S

@@ -7,8 +7,9 @@ from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Share, Sharing
 from gpuwise.model.signal import Signal
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "sharing"
@@ -56,18 +57,9 @@ def share_card(case: Case) -> Recommendation | Hold:
 def _shared(case: Case, gpu: GpuType, activity: float, memory: float) -> Recommendation | Hold:
     quantile = f"p{case.settings.activity_quantile * 100:.0f}"
     evidence: tuple[Evidence, ...] = (
-        Evidence(
-            f"SM activity {quantile}, with headroom",
-            Signal.SM_ACTIVITY,
-            "quantile",
-            activity,
-            None,
-            "ratio",
-        ),
+        Evidence(f"SM activity {quantile}, with headroom", Signal.SM_ACTIVITY, "quantile", activity, None, "ratio"),
         Evidence(f"peak memory with headroom, of a {gpu.name}", Signal.MEMORY_USED, "max", memory, None, "ratio"),
     )
-    if activity == 0.0:
-        return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of sharing", evidence)
     options = _options(case, gpu, activity, memory)
     evidence += tuple(Evidence(f"{one.method.value}: {one.text}", None, "risk", one.risk, 4, "of 4") for one in options)
     if not options:
@@ -110,7 +102,7 @@ def _fits_slice(gpu: GpuType, slices: int, memory_bytes: int, activity: float, m
 def _others(case: Case) -> set[str]:
     """Workloads that run on the same nodes: a node has one sharing method for all of its cards."""
     nodes = {pod.node for pod in case.workload.pods if pod.node}
-    return {other for node in nodes for other in case.neighbours.get(node, frozenset())} - {case.workload.ref.uid}
+    return {other for node in nodes for other in case.fleet.tenants(node)} - {case.workload.ref.uid}
 
 
 def _proposal(case: Case, option: Option, price: float, evidence: tuple[Evidence, ...]) -> Proposal:

@@ -4,7 +4,8 @@ from gpuwise.model.inventory import CapacityType, Pod, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.recommendation import Evidence, Finding, Hold, MoveToSpot, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.proposal import Proposal
 
 STAGE = "spot"
 

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from gpuwise.model.command import STOPPABLE
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, StopAtHours
-from gpuwise.recommend.case import HOURS_PER_MONTH, Case, Proposal, recommendation
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "hours"

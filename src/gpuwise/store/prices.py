@@ -5,92 +5,61 @@ prices are estimates from AWS's published average savings and its reserved ones 
 GPU, laid on the on-demand price; each row says so. A file of one's own replaces the shipped one as a whole.
 """
 
-import csv
-import io
-import math
-from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
-from typing import NoReturn
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import GPU_TYPES, named
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.price import PriceBook
+from gpuwise.store.grid import read_grid
+from gpuwise.store.tables import Row, rows, shipped, text_of
 
 _COLUMNS = ("gpu_type", "capacity_type", "usd_per_gpu_h")
 
 
-def read_prices(path: Path | None) -> PriceBook:
-    """Read a price file.
+def read_prices(path: Path | None, grid: Path | None = None) -> PriceBook:
+    """Read a price file, and the carbon of the grids.
 
     Args:
         path: a CSV file; None means the list prices shipped with gpuwise.
+        grid: a CSV file of grid intensities; None means those shipped with gpuwise.
 
     Returns:
-        Dollars per whole GPU and hour, by GPU type and capacity type.
+        Dollars per whole GPU and hour by GPU type and capacity type, kilograms of CO2 equivalent per kWh by region.
 
     Raises:
-        InputError: the file cannot be read as prices; names file, line, field, the text and the mend.
+        InputError: a file cannot be read; names file, line, field, the text and the mend.
     """
-    if path is None:
-        text = resources.files("gpuwise.store").joinpath("prices.csv").read_text(encoding="utf-8")
-        rows = list(csv.DictReader(io.StringIO(text)))
-        dates = sorted({row["as_of"] for row in rows if row["capacity_type"] == CapacityType.ON_DEMAND})
-        source = f"list prices shipped with gpuwise (AWS us-east-1, as of {dates[-1]}; spot and reserved are estimates)"
-        return PriceBook(_parse("the shipped prices.csv", text), source)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"price file {path} cannot be read ({error})", mend="name a readable CSV file") from error
-    return PriceBook(_parse(str(path), text), f"price file {path.name}")
+    if path is not None:
+        text = text_of(path, "price file")
+        return PriceBook(_parse(str(path), text), f"price file {path.name}", read_grid(grid))
+    text = shipped("prices.csv")
+    dates = {row.text("as_of") for row in rows("prices", text, ()) if _capacity(row) is CapacityType.ON_DEMAND}
+    source = f"list prices shipped with gpuwise (AWS us-east-1, as of {max(dates)}; spot and reserved are estimates)"
+    return PriceBook(_parse("the shipped prices.csv", text), source, read_grid(grid))
 
 
 def _parse(name: str, text: str) -> dict[tuple[str, CapacityType], float]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    header = tuple(reader.fieldnames or ())
-    missing = [column for column in _COLUMNS if column not in header]
-    if missing:
-        raise InputError(
-            f"{name}, line 1: the column {missing[0]!r} is missing from {','.join(header)!r}",
-            mend=f"begin the file with {','.join(_COLUMNS)}",
-        )
     prices: dict[tuple[str, CapacityType], float] = {}
-    for row in reader:
-        where = f"{name}, line {reader.line_num}"
-        key = (_gpu(where, row), _capacity(where, row))
+    for row in rows(name, text, _COLUMNS):
+        key = (_gpu(row), _capacity(row))
         if key in prices:
-            raise InputError(f"{where}: {key[0]} {key[1]} has a price already", mend="keep one row of each pair")
-        prices[key] = _dollars(where, row)
+            raise InputError(f"{row.where}: {key[0]} {key[1]} has a price already", mend="keep one row of each pair")
+        prices[key] = row.positive("usd_per_gpu_h", "write dollars per GPU and hour above 0, such as 6.88")
     if not prices:
         raise InputError(f"{name} holds no price", mend="add a row such as H100-80GB,on-demand,6.88")
     return prices
 
 
-def _gpu(where: str, row: Mapping[str, str | None]) -> str:
-    text = (row["gpu_type"] or "").strip()
+def _gpu(row: Row) -> str:
+    text = row.text("gpu_type")
     if named(text) is None:
-        _refuse(where, "gpu_type", text, "use one of " + ", ".join(gpu.name for gpu in GPU_TYPES))
+        row.refuse("gpu_type", "use one of " + ", ".join(gpu.name for gpu in GPU_TYPES))
     return text
 
 
-def _capacity(where: str, row: Mapping[str, str | None]) -> CapacityType:
-    text = (row["capacity_type"] or "").strip()
+def _capacity(row: Row) -> CapacityType:
+    text = row.text("capacity_type")
     if text not in set(CapacityType):
-        _refuse(where, "capacity_type", text, "use one of " + ", ".join(CapacityType))
+        row.refuse("capacity_type", "use one of " + ", ".join(CapacityType))
     return CapacityType(text)
-
-
-def _dollars(where: str, row: Mapping[str, str | None]) -> float:
-    text = (row["usd_per_gpu_h"] or "").strip()
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (0.0 < value < math.inf):
-        _refuse(where, "usd_per_gpu_h", text, "write dollars per GPU and hour above 0, such as 6.88")
-    return value
-
-
-def _refuse(where: str, field: str, text: str, mend: str) -> NoReturn:
-    raise InputError(f"{where}: {field} is {text!r}", mend=mend)

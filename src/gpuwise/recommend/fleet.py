@@ -1,0 +1,79 @@
+"""What the recommenders are given about a whole fleet, and how one about a node is completed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from gpuwise.model.inventory import Inventory, Node, Pod, Workload, WorkloadRef, node_ref
+from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation
+from gpuwise.recommend.proposal import Proposal, complete
+from gpuwise.recommend.settings import RecommendSettings
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Everything that is known at the time of judging.
+
+    Attributes:
+        inventory: nodes, workloads and namespaces.
+        profiles: usage by workload; what was not scored is absent.
+        prices: what hours cost.
+        settings: thresholds.
+        now_s: when it is judged, epoch seconds.
+    """
+
+    inventory: Inventory
+    profiles: Mapping[WorkloadRef, UsageProfile]
+    prices: PriceBook
+    settings: RecommendSettings
+    now_s: int
+
+    @cached_property
+    def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:
+        """The GPU pods on each node that holds any, with their workloads."""
+        found: dict[str, list[tuple[Workload, Pod]]] = {}
+        for workload, pod in self._pods():
+            if pod.node is not None:
+                found.setdefault(pod.node, []).append((workload, pod))
+        return {node: tuple(pods) for node, pods in found.items()}
+
+    def tenants(self, node: str) -> frozenset[str]:
+        """Uids of the workloads with pods on a node."""
+        return frozenset(workload.ref.uid for workload, _ in self.pods_on.get(node, ()))
+
+    def usd_per_gpu_h(self, node: Node) -> float | None:
+        """What an hour of one of its GPUs costs; None where its type has no price."""
+        return None if node.gpu_type is None else self.prices.price(node.gpu_type.name, node.capacity_type)
+
+    def _pods(self) -> Iterator[tuple[Workload, Pod]]:
+        return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
+
+
+def node_recommendation(
+    fleet: Fleet, node: Node, proposal: Proposal, *, confidence: float, claims: Sequence[str]
+) -> Recommendation:
+    """Complete a proposal about a node.
+
+    Args:
+        fleet: where it is.
+        node: the target.
+        proposal: what its method decided.
+        confidence: 0 to 1.
+        claims: names of nodes and uids of workloads whose GPU time it counts, its own included.
+    """
+    return complete(
+        proposal,
+        node_ref(node),
+        owner=None,
+        confidence=confidence,
+        now_s=fleet.now_s,
+        lifetime_s=fleet.settings.lifetime_s,
+        claims=tuple(sorted({node.name, *claims})),
+    )
+
+
+def node_hold(node: Node, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Hold:
+    """A refusal about a node."""
+    return Hold(node_ref(node), stage, reason, detail, tuple(evidence))

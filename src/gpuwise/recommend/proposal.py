@@ -1,0 +1,86 @@
+"""What a method decides of a recommendation, and all that follows from it."""
+
+import hashlib
+from dataclasses import dataclass
+
+from gpuwise.model.codec import to_json
+from gpuwise.model.command import enactable
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.recommendation import Change, Evidence, Finding, Reason, Recommendation, Saving
+
+FINGERPRINT_VERSION = 1
+"""Part of every id: raised only when the same change must be told apart from an older release's (I20)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The part of a recommendation that its method decides; the rest follows from its target.
+
+    Attributes:
+        finding: what is wrong.
+        reasons: codes.
+        change: what to do.
+        saving: what it is worth.
+        risk: 0 to 4.
+        coverage: least share of samples among the signals used.
+        evidence: the numbers.
+        restart_needed: pods are replaced.
+    """
+
+    finding: Finding
+    reasons: tuple[Reason, ...]
+    change: Change
+    saving: Saving
+    risk: int
+    coverage: float
+    evidence: tuple[Evidence, ...]
+    restart_needed: bool = True
+
+
+def identity(target: WorkloadRef, change: Change) -> str:
+    """The id of a change to an object: the same on every run and in every release of one fingerprint version."""
+    text = f"{FINGERPRINT_VERSION}|{target.uid}|{to_json(change)}"
+    return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
+
+
+def complete(
+    proposal: Proposal,
+    target: WorkloadRef,
+    *,
+    owner: str | None,
+    confidence: float,
+    now_s: int,
+    lifetime_s: int,
+    claims: tuple[str, ...],
+) -> Recommendation:
+    """Make a proposal a recommendation.
+
+    Args:
+        proposal: what its method decided.
+        target: the object to change.
+        owner: its team, None if nobody is named.
+        confidence: 0 to 1.
+        now_s: when it is made, epoch seconds.
+        lifetime_s: how long it may be trusted.
+        claims: names of nodes and uids of workloads whose GPU time it counts.
+    """
+    return Recommendation(
+        id=identity(target, proposal.change),
+        workload=target,
+        owner=owner,
+        finding=proposal.finding,
+        reasons=proposal.reasons,
+        change=proposal.change,
+        saving=proposal.saving,
+        risk=proposal.risk,
+        confidence=confidence,
+        coverage=proposal.coverage,
+        evidence=proposal.evidence,
+        restart_needed=proposal.restart_needed,
+        rollback_possible=enactable(proposal.change, target),
+        effort="Medium" if proposal.restart_needed else "Low",
+        created_s=now_s,
+        expires_s=now_s + lifetime_s,
+        etag=hashlib.sha256(to_json(proposal).encode()).hexdigest()[:12],
+        claims=claims,
+    )

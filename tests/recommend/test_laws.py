@@ -1,0 +1,184 @@
+"""Laws that hold for every method: I1, I2 and I3 of the safety rules, and what a plan may claim."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fleet import NOW_S, inventory, node, pod, workload
+from tests.series import DAY_STEPS, device, usage
+
+from gpuwise.model.inventory import CapacityType, WorkloadClass
+from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.price import PriceBook
+from gpuwise.model.recommendation import (
+    CapPower,
+    Change,
+    ChangeGpuType,
+    Hold,
+    MoveToSpot,
+    Reason,
+    Recommendation,
+    Resize,
+    ScaleTo,
+    Share,
+    StopAtHours,
+)
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.case import Case
+from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.plan import METHODS, recommend
+from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
+
+DAYS = 14
+STEPS = DAYS * DAY_STEPS
+HOUR = DAY_STEPS // 24
+ACTIVITY = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
+SIGNALS = (*ACTIVITY, Signal.POWER, Signal.MEMORY_USED)
+PRICES = PriceBook(
+    {
+        ("A100-80GB", CapacityType.ON_DEMAND): 3.0,
+        ("A100-80GB", CapacityType.SPOT): 1.0,
+        ("L40S", CapacityType.ON_DEMAND): 1.5,
+        ("T4", CapacityType.ON_DEMAND): 0.5,
+    },
+    "made by hand",
+    {"eu-west-1": 0.3},
+)
+SETTINGS = RecommendSettings(usd_per_kwh=0.2)
+NODES = (
+    node(),
+    node("mig-0", mig={"1g.10gb": 7, "2g.20gb": 3}),
+    node("spot-0", capacity=CapacityType.SPOT),
+    node("l40s-0", gpu="L40S"),
+    node("t4-0", gpu="T4"),
+)
+CLASSES = [
+    (WorkloadClass.ENDPOINT, "Deployment"),
+    (WorkloadClass.NOTEBOOK, "StatefulSet"),
+    (WorkloadClass.TRAINING, "StatefulSet"),
+]
+
+
+def used(hours, level):
+    """A card that works at a level in some hours and is idle in the others, every signal sampled."""
+    one = device(
+        STEPS, signals=(Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.MEMORY_USED)
+    )
+    samples = dict(one.samples) | {Signal.TENSOR_ACTIVITY: np.zeros(STEPS)}
+    steps = np.concatenate([np.arange(hour * HOUR, (hour + 1) * HOUR) for hour in hours] or [[]]).astype(int)
+    for signal in ACTIVITY:
+        samples[signal][steps] = level
+    samples[Signal.POWER][steps] = 60 + 340 * level
+    samples[Signal.MEMORY_USED][:] = 6.0 * 2**30
+    return replace(one, samples=samples)
+
+
+def scored(device):
+    return profile(usage(device), ScoreSettings())
+
+
+def case(profiled, kind=CLASSES[0], replicas=4):
+    workload_class, name = kind
+    pods = tuple(pod(f"chat-{index}") for index in range(replicas))
+    ref = replace(workload().ref, kind=name)
+    subject = workload(ref, pods=pods, workload_class=workload_class, annotations={CHECKPOINTED: "true"})
+    around = Fleet(inventory(subject, nodes=NODES), {ref: profiled}, PRICES, SETTINGS, NOW_S)
+    return Case(subject, profiled, around)
+
+
+def boldness(change: Change) -> float:
+    """How far a change goes, among changes of its kind: less capacity is bolder."""
+    match change:
+        case ScaleTo():
+            return -change.replicas
+        case Resize():
+            slices = change.proposed.resource.partition("mig-")[2].partition("g")[0]
+            return -change.proposed.count * float(slices or 7)
+        case Share():
+            return change.tenants
+        case StopAtHours():
+            return sum(last - first for first, last in change.spans)
+        case ChangeGpuType():
+            return -PRICES.usd_per_gpu_h[change.proposed, CapacityType.ON_DEMAND]
+        case CapPower():
+            return -change.limit_w
+        case MoveToSpot():
+            return 1.0
+    raise AssertionError(change)
+
+
+def boldest(method, given_case) -> float:
+    """How bold a method is; where it leaves the matter to stopping, or the change would change nothing, boldest."""
+    found = method(given_case)
+    if isinstance(found, Hold):
+        return np.inf if found.reason in {Reason.NO_ACTIVITY, Reason.NOTHING_TO_CAP} else -np.inf
+    return boldness(found.change)
+
+
+def no_bolder(after, before, kind):
+    less, more = case(scored(after), kind), case(scored(before), kind)
+    for method in METHODS:
+        assert boldest(method, less) <= boldest(method, more), method.__name__
+
+
+hours = st.lists(st.integers(0, DAYS * 24 - 1), max_size=200, unique=True)
+office = st.just([day * 24 + hour for day in range(DAYS) for hour in range(8, 18)])
+levels = st.sampled_from([0.04, 0.12, 0.3, 0.9])
+spans = st.lists(st.tuples(st.integers(0, STEPS - 1), st.integers(1, 400)), min_size=1, max_size=4)
+kinds = st.sampled_from(CLASSES)
+
+
+@settings(max_examples=40)
+@given(kinds, hours | office, levels, st.sampled_from(ACTIVITY), spans)
+def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, signal, more):
+    before, after = used(busy, level), used(busy, level)
+    for start, length in more:
+        column = after.samples[signal][start : start + length]
+        np.maximum(column, 0.95, out=column)
+    no_bolder(after, before, kind)
+
+
+@settings(max_examples=60)
+@given(kinds, hours | office, levels, st.sampled_from([*SIGNALS, None]), spans)
+def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, signal, holes):
+    before, after = used(busy, level), used(busy, level)
+    for column in [after.samples[signal]] if signal else after.samples.values():
+        for start, length in holes:
+            column[start : start + length] = np.nan
+    no_bolder(after, before, kind)
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
+def test_i1_without_samples_nothing_is_recommended(kind):
+    blind = used([], 0.3)
+    for column in blind.samples.values():
+        column[:] = np.nan
+    one = case(scored(blind), kind)
+    assert [found for method in METHODS if isinstance(found := method(one), Recommendation)] == []
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
+def test_i2_one_sensor_alone_stops_and_shrinks_nothing(kind):
+    blind = used([], 0.0)
+    alone = replace(blind, samples={Signal.GPU_UTIL: blind.samples[Signal.GPU_UTIL]})
+    one = case(scored(alone), kind)
+    found = [item.change for method in METHODS if isinstance(item := method(one), Recommendation)]
+    assert all(isinstance(change, MoveToSpot) for change in found)
+
+
+@settings(max_examples=25)
+@given(hours | office, levels, kinds)
+def test_the_savings_of_a_plan_never_exceed_the_bill_and_claims_are_its_own(busy, level, kind):
+    one = case(scored(used(busy, level)), kind)
+    chosen, holds = recommend(one.fleet)
+    gpu_usd = 3.0 * 730
+    energy_usd = 0.4 * 730 * 0.2  # 400 W at most
+    assert sum(item.saving.usd_month for item in chosen) <= (gpu_usd + energy_usd) * (1 + 1e-9)
+    claims = [claim for item in chosen for claim in item.claims]
+    assert len(claims) == len(set(claims))
+    about = [item for item in (*chosen, *holds) if item.workload == one.workload.ref]
+    assert len(about) == len(METHODS)
