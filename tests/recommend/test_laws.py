@@ -56,6 +56,7 @@ NODES = (
     node("l40s-0", gpu="L40S"),
     node("t4-0", gpu="T4"),
 )
+DEFERRED = {Reason.NO_ACTIVITY, Reason.NOTHING_TO_CAP}
 CLASSES = [
     (WorkloadClass.ENDPOINT, "Deployment"),
     (WorkloadClass.NOTEBOOK, "StatefulSet"),
@@ -111,18 +112,15 @@ def boldness(change: Change) -> float:
     raise AssertionError(change)
 
 
-def boldest(method, given_case) -> float:
-    """How bold a method is; where it leaves the matter to stopping, or the change would change nothing, boldest."""
-    found = method(given_case)
-    if isinstance(found, Hold):
-        return np.inf if found.reason in {Reason.NO_ACTIVITY, Reason.NOTHING_TO_CAP} else -np.inf
-    return boldness(found.change)
-
-
 def no_bolder(after, before, kind):
+    """What is proposed after is no bolder than before; where that was left to stopping, or needless, anything was."""
     less, more = case(scored(after), kind), case(scored(before), kind)
     for method in METHODS:
-        assert boldest(method, less) <= boldest(method, more), method.__name__
+        proposed, could = method(less), method(more)
+        if isinstance(proposed, Hold) or (isinstance(could, Hold) and could.reason in DEFERRED):
+            continue
+        assert isinstance(could, Recommendation), (method.__name__, could)
+        assert boldness(proposed.change) <= boldness(could.change), method.__name__
 
 
 hours = st.lists(st.integers(0, DAYS * 24 - 1), max_size=200, unique=True)
@@ -132,7 +130,7 @@ spans = st.lists(st.tuples(st.integers(0, STEPS - 1), st.integers(1, 400)), min_
 kinds = st.sampled_from(CLASSES)
 
 
-@settings(max_examples=40)
+@settings(max_examples=300)
 @given(kinds, hours | office, levels, st.sampled_from(ACTIVITY), spans)
 def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, signal, more):
     before, after = used(busy, level), used(busy, level)
@@ -142,7 +140,7 @@ def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, signal,
     no_bolder(after, before, kind)
 
 
-@settings(max_examples=60)
+@settings(max_examples=300)
 @given(kinds, hours | office, levels, st.sampled_from([*SIGNALS, None]), spans)
 def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, signal, holes):
     before, after = used(busy, level), used(busy, level)

@@ -37,8 +37,10 @@ def cap_power(case: Case) -> Recommendation | Hold:
 
 def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Hold:
     draw_w, busiest_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER)
-    if draw_w is None or busiest_w is None:
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its power at work was not sampled enough")
+    if busiest_w is None:
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its busiest hours may be among the samples that are missing")
+    if draw_w is None:
+        return case.hold(STAGE, Reason.NOTHING_TO_CAP, "it was never at work")
     levels = [gpu.board_watts * _LEAST_SHARE + _STEP_W * step for step in range(64)]
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
     # By its busiest, missing samples taken as full draw: so less data never lowers the limit (I3).
