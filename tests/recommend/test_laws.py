@@ -24,6 +24,7 @@ from gpuwise.model.recommendation import (
     ScaleTo,
     Share,
     StopAtHours,
+    StopWhenIdle,
 )
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
@@ -78,8 +79,8 @@ def used(hours, level):
     return replace(one, samples=samples)
 
 
-def scored(device):
-    return profile(usage(device), ScoreSettings())
+def scored(device, requests=None):
+    return profile(usage(device, requests=requests), ScoreSettings())
 
 
 def case(profiled, kind=CLASSES[0], replicas=4):
@@ -107,14 +108,22 @@ def boldness(change: Change) -> float:
             return -PRICES.usd_per_gpu_h[change.proposed, CapacityType.ON_DEMAND]
         case CapPower():
             return -change.limit_w
-        case MoveToSpot():
-            return 1.0
+        case StopWhenIdle() | MoveToSpot():
+            return 1.0  # either done or not: how long it waits follows from its rhythm, not from how busy it is
     raise AssertionError(change)
 
 
-def no_bolder(after, before, kind):
+def asked(device):
+    """A request in every step in which it works."""
+    busy = np.nan_to_num(device.samples[Signal.SM_ACTIVITY], nan=0.0) > 0.02
+    return np.where(busy, 1.0, 0.0)
+
+
+def no_bolder(after, before, kind, requests=None):
     """What is proposed after is no bolder than before; where that was left to stopping, or needless, anything was."""
-    less, more = case(scored(after), kind), case(scored(before), kind)
+    known = asked(before)
+    less = case(scored(after, known if requests is None else requests), kind)
+    more = case(scored(before, known), kind)
     for method in METHODS:
         proposed, could = method(less), method(more)
         if isinstance(proposed, Hold) or (isinstance(could, Hold) and could.reason in DEFERRED):
@@ -138,6 +147,16 @@ def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, signal,
         column = after.samples[signal][start : start + length]
         np.maximum(column, 0.95, out=column)
     no_bolder(after, before, kind)
+
+
+@settings(max_examples=100)
+@given(hours | office, levels, spans, st.sampled_from([np.nan, 1.0]))
+def test_i3_more_requests_or_fewer_known_never_make_a_change_bolder(busy, level, where, what):
+    one = used(busy, level)
+    requests = asked(one)
+    for start, length in where:
+        requests[start : start + length] = what
+    no_bolder(one, one, CLASSES[0], requests)
 
 
 @settings(max_examples=300)

@@ -8,7 +8,7 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import ChangeGpuType, Evidence, Finding, Hold, Reason, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
@@ -60,13 +60,9 @@ def cheaper_type(case: Case) -> Recommendation | Hold:
 def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Hold:
     limit = case.profile.bottleneck
     evidence: tuple[Evidence, ...] = (
-        Evidence("compute used, with headroom", Signal.TENSOR_ACTIVITY, "quantile", need.tflops, gpu.tflops, "TFLOPS"),
-        Evidence(
-            "bandwidth used, with headroom", Signal.DRAM_ACTIVITY, "quantile", need.memory_gb_s, gpu.memory_gb_s, "GB/s"
-        ),
-        Evidence(
-            "peak memory with headroom", Signal.MEMORY_USED, "max", need.memory_bytes, float(gpu.memory_bytes), "bytes"
-        ),
+        *needs(case, Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY),
+        Evidence(f"arithmetic of that, of a {gpu.name}", None, "need", need.tflops, gpu.tflops, "TFLOPS"),
+        Evidence("bandwidth of that", None, "need", need.memory_gb_s, gpu.memory_gb_s, "GB/s"),
         Evidence(f"limit: {limit.limit.value}", None, "confidence", limit.confidence, None, "ratio"),
     )
     now = case.usd_per_gpu_h()

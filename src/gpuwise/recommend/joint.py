@@ -30,8 +30,9 @@ def best_plan(found: Sequence[Recommendation]) -> list[Recommendation]:
     return sorted(chosen, key=_rank)
 
 
-def _rank(item: Recommendation) -> tuple[float, str]:
-    return -item.saving.usd_month, item.id
+def _rank(item: Recommendation) -> tuple[float, float, int, str]:
+    """The highest saving first; of equal ones the surer, then the less risky."""
+    return -item.saving.usd_month, -item.saving.low_usd_month, item.risk, item.id
 
 
 def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
@@ -61,8 +62,9 @@ def _exclusive(group: Sequence[Recommendation]) -> bool:
 def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
     rows, columns = _pairs(group)
     claims = csr_array((np.ones(len(rows)), (columns, rows)), shape=(max(columns) + 1, len(group)))
-    # What saves no money may still save energy: a mite puts it into the plan where it harms nothing.
-    worth = np.array([item.saving.usd_month + 1e-6 for item in group])
+    # What saves no money may still save energy: a mite puts it into the plan where it harms nothing. Of equals, the
+    # surer one.
+    worth = np.array([item.saving.usd_month + 1e-6 * (1 + item.saving.low_usd_month) for item in group])
     solved = milp(
         -worth,
         constraints=LinearConstraint(claims, ub=1.0),

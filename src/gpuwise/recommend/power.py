@@ -5,6 +5,7 @@ from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.recommendation import CapPower, Evidence, Finding, Hold, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.estimators import quantile
 from gpuwise.recommend.power_cap import PowerCapSettings, expected_cap
 from gpuwise.recommend.proposal import Proposal
 
@@ -45,10 +46,9 @@ def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Ho
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
     # By its busiest, missing samples taken as full draw: so less data never lowers the limit (I3).
     limit_w = expected_cap(limits, busiest_w, _CAPS)
-    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
     evidence = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
-        Evidence(f"power {quantile}, missing samples as full draw", Signal.POWER, "quantile", busiest_w, None, "W"),
+        Evidence("power, missing samples as full draw", Signal.POWER, quantile(case), busiest_w, None, "W"),
         Evidence("limit at which at most 5 % of speed is expected to be lost", None, "estimate", limit_w, None, "W"),
     )
     if limit_w >= draw_w:
