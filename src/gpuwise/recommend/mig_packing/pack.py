@@ -87,14 +87,16 @@ def pack(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings | N
     if unserved.size:
         raise InputError(f"no slice serves item {unserved[0]}", mend="leave it out or ask for less")
     settings = settings or PackSettings()
-    asked = demand.astype(np.float64)
-    packing = _packed(offers, rates, asked, settings)
-    first = packing
-    while (short := (packing.slices * rates).sum(axis=1) < demand * (1 - _ROUNDING)).any():
+    # Any demand takes a slice, and the slowest that serves it at all is the least it can get.
+    least = np.where(rates > 0, rates, np.inf).min(axis=1)
+    wanted = np.where(demand > 0, np.maximum(demand, least), 0.0)
+    first = packing = _packed(offers, rates, wanted, settings)
+    asked = wanted
+    while (short := (packing.slices * rates).sum(axis=1) < wanted * (1 - _ROUNDING)).any():
         # Within HiGHS' tolerance and yet too little: ask for more than the tolerance.
         asked = np.where(short, asked + _SHORT * rates.max(axis=1), asked)
         packing = _packed(offers, rates, asked, settings)
-    return Packing(packing.cut, _trimmed(packing.slices, rates, demand), first.bound, first.fluid)
+    return Packing(packing.cut, _trimmed(packing.slices, rates, wanted), first.bound, first.fluid)
 
 
 def _packed(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings) -> Packing:
