@@ -378,7 +378,7 @@ class Recommendation:
     created_s: int
     expires_s: int
     etag: str
-    claims: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()  # as in ledgers that were begun before there were any
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,13 @@ def _offered(case: Case) -> dict[GpuType, float]:
     allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
     kinds = case.capacity_types
     kind = kinds.pop() if len(kinds) == 1 else CapacityType.ON_DEMAND
-    found = {}
-    for node in case.inventory.nodes.values():
-        if node.gpu_type is not None and node.region in allowed and not node.mig and node.capacity_type == kind:
-            price = case.prices.price(node.gpu_type.name, kind)
-            if price is not None:
-                found[node.gpu_type] = price
-    return found
+    cards = {
+        offer.gpu
+        for offer in case.fleet.offers
+        if offer.region in allowed and offer.resource == GPU_RESOURCE and offer.capacity_type == kind
+    }
+    priced = ((card, case.prices.price(card.name, kind)) for card in cards)
+    return {card: price for card, price in priced if price is not None}
 
 
 def _proposal(case: Case, gpu: GpuType, best: GpuType, usd_h: float, evidence: tuple[Evidence, ...]) -> Proposal:

@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from gpuwise.model.recommendation import Recommendation
 
@@ -36,14 +33,21 @@ def _rank(item: Recommendation) -> tuple[float, float, int, str]:
 
 
 def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
-    """What hangs together by claims, in the items' order."""
-    rows, columns = _pairs(items)
-    size = len(items) + (max(columns, default=-1) + 1)
-    graph = csr_array((np.ones(len(rows)), (rows, [len(items) + column for column in columns])), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
-    groups: dict[int, list[Recommendation]] = {}
-    for item, label in zip(items, component, strict=False):
-        groups.setdefault(int(label), []).append(item)
+    """What hangs together by claims, in the items' order (union-find)."""
+    above: dict[str, str] = {}
+
+    def root(claim: str) -> str:
+        while (up := above.setdefault(claim, claim)) != claim:
+            above[claim] = above[up]  # halves the path for the next
+            claim = up
+        return claim
+
+    for item in items:
+        for claim in item.claims:
+            above[root(claim)] = root(item.claims[0])
+    groups: dict[str, list[Recommendation]] = {}
+    for item in items:
+        groups.setdefault(root(item.claims[0]), []).append(item)
     return groups.values()
 
 
@@ -60,6 +64,9 @@ def _exclusive(group: Sequence[Recommendation]) -> bool:
 
 
 def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
+    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415 - takes 1 s, and few plans need it
+    from scipy.sparse import csr_array  # noqa: PLC0415
+
     rows, columns = _pairs(group)
     claims = csr_array((np.ones(len(rows)), (columns, rows)), shape=(max(columns) + 1, len(group)))
     # What saves no money may still save energy: a mite puts it into the plan where it harms nothing. Of equals, the

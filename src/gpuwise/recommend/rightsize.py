@@ -94,7 +94,7 @@ def _fits(profile: MigProfile, gpu: GpuType, activity: float, memory_bytes: floa
 
 
 def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:
-    return any(node.gpu_type == gpu and node.mig.get(profile.name, 0) > 0 for node in case.inventory.nodes.values())
+    return any(offer.gpu == gpu and offer.resource == profile.resource for offer in case.fleet.offers)
 
 
 def _sized(

@@ -55,9 +55,9 @@ class RecommendSettings:
     min_weeks: int = 2
     """Weeks in which the same hours must have passed without use: once is no habit."""
 
-    cold_start_cost_s: float = 300.0
-    """What starting an endpoint anew costs, in seconds of an idle GPU: KEDA's default wait. Loading a base model took
-    23 s at the median and 52 s at p99 (GenTD26); the rest is for whoever waits."""
+    cold_start_cost_s: float = 600.0
+    """What starting an endpoint anew costs, in seconds of an idle GPU: twice KEDA's default wait. Loading a base model
+    took 23 s at the median and 52 s at p99 (GenTD26); the rest is for the pod, its image, and whoever waits."""
 
     min_rest_share: float = 0.2
     """Share of its time that stopping an endpoint in its rests must spare to be worth the machinery."""

@@ -33,7 +33,7 @@ def spot_move(case: Case) -> Recommendation | Hold:
     gpu, now, then = case.gpu_type, case.usd_per_gpu_h(), case.usd_per_gpu_h(CapacityType.SPOT)
     if gpu is None or now is None or then is None or then >= now:
         return case.hold(STAGE, Reason.NO_PRICE, "no spot price below the present one is known for its GPUs")
-    if not any(n.gpu_type == gpu and n.capacity_type is CapacityType.SPOT for n in case.inventory.nodes.values()):
+    if not any(offer.gpu == gpu and offer.capacity_type is CapacityType.SPOT for offer in case.fleet.offers):
         return case.hold(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}")
     activity = max(case.profile.coverage.get(Signal.SM_ACTIVITY, 0.0), case.profile.coverage.get(Signal.GPU_UTIL, 0.0))
     if activity < case.settings.min_coverage:

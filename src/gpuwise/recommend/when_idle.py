@@ -15,6 +15,9 @@ from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "when-idle"
+# A profile tells no rests apart that are shorter (`score.min_idle_s`): a shorter wait could stop in one of them. The
+# guard allows it: its interval always holds 1.5 times the cost of a cold start, which is as long.
+_LEAST_WAIT_S = 900.0
 Floats = NDArray[np.float64]
 
 
@@ -64,7 +67,8 @@ def _share(case: Case, rests_s: Floats) -> float:
 def _proposal(case: Case, price: float, share: float, evidence: tuple[Evidence, ...]) -> Proposal:
     asked = _requests(case)
     cost_s = case.settings.cold_start_cost_s
-    waited_s = waits({str(case.workload.ref): asked}, KeepAliveSettings(cost_s))[str(case.workload.ref)]
+    chosen_s = waits({"it": asked}, KeepAliveSettings(cost_s))["it"]
+    waited_s = np.maximum(chosen_s, min(_LEAST_WAIT_S, (WORST_RATIO - 1) * cost_s))
     replayed = _spared(asked, waited_s, cost_s, case.profile.window.end_s) / case.profile.observed_s
     bound = f"replayed over its own rests; never above {WORST_RATIO:g} x hindsight"
     evidence += (Evidence(f"time spared net of cold starts, {bound}", None, "share", replayed, None, "ratio"),)
