@@ -8,14 +8,17 @@ where one of slices on single GPUs, with demand in its size, is not proved optim
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, OptimizeResult, milp
 
 from gpuwise.model.errors import InputError
 from gpuwise.recommend.mig_packing.geometry import Ints
+
+if TYPE_CHECKING:  # takes 1 s to import, and a fleet without MIG needs none of it
+    from scipy import sparse
+    from scipy.optimize import OptimizeResult
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +67,7 @@ class _Program:
     """Least sum of n subject to matrix (n, y) >= low and least <= (n, y) <= high."""
 
     cost: Floats
-    matrix: sparse.csc_array
+    matrix: "sparse.csc_array"
     low: Floats
     least: Floats
     high: Floats
@@ -115,6 +118,8 @@ def _packed(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings)
 
 def _program(offers: Ints, rates: Floats, demand: Floats) -> _Program:
     """Rows: slices of each profile, then each item's rate in units of its fastest slice."""
+    from scipy import sparse  # noqa: PLC0415
+
     (cuts, profiles), items = offers.shape, len(rates)
     fastest = np.where(demand > 0, rates.max(axis=1, initial=0.0), 1.0)
     share = rates / fastest[:, None]
@@ -142,8 +147,10 @@ def _near(program: _Program, fluid: Floats, reach: int) -> _Program:
     return replace(program, least=np.maximum(program.least, low), high=np.minimum(program.high, high))
 
 
-def _solved(program: _Program, *, whole: bool) -> OptimizeResult:
+def _solved(program: _Program, *, whole: bool) -> "OptimizeResult":
     """Its optimum in whole numbers, or in fractions."""
+    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415
+
     return milp(
         program.cost,
         constraints=LinearConstraint(program.matrix, program.low, np.inf),
