@@ -9,6 +9,7 @@ import numpy as np
 
 from gpuwise.backtest.mig_trace import CUTS, NAMES, OFFERS, PROFILES, DemandSet
 from gpuwise.model.errors import InputError
+from gpuwise.recommend.mig_packing.geometry import Ints
 from gpuwise.recommend.mig_packing.pack import Floats
 from gpuwise.recommend.mig_packing.place import Placed
 
@@ -77,7 +78,7 @@ class Cards:
         return tuple(counted[profile] for profile in range(len(NAMES)))
 
 
-def _with(counts: Counts, profile: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _with(counts: Counts, profile: int) -> Ints:
     after = np.array(counts, dtype=np.int64)
     after[profile] += 1
     return after

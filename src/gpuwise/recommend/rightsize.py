@@ -83,7 +83,8 @@ def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, fl
         detail = f"{fitting[0].name} would do, but no {gpu.name} node offers it or a larger slice"
         return case.hold(STAGE, Reason.NO_MIG_CAPACITY, detail, evidence)
     change = Resize(request, GpuRequest(offered.resource, 1))
-    share = 1 - offered.compute_slices / gpu.compute_slices
+    # Whichever it takes more of: four 1g of double memory leave a card's other compute slices without memory.
+    share = 1 - max(offered.compute_slices / gpu.compute_slices, offered.memory_bytes / gpu.memory_bytes)
     # 1: compute and memory are the slice's own, with headroom over the measured peak; bursts run slower.
     coverage = min(case.profile.coverage[Signal.SM_ACTIVITY], case.profile.coverage[Signal.MEMORY_USED])
     return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)

@@ -23,10 +23,11 @@ if TYPE_CHECKING:  # takes 1 s to import, and a fleet without MIG needs none of 
 Floats = NDArray[np.float64]
 
 # HiGHS calls a demand met at 1e-6 under it, and a sum of floats is rounded: far above the rounding, far below any rate.
-_ROUNDING = 1e-9
+_ROUNDING = 1e-10
 _SHORT = 2e-6
 _NODES = 200
-"""Branches of the proof: a limit in seconds would make the answer depend on the machine. Nearly all sets need one."""
+"""Branches of the proof: a limit in seconds would make the answer depend on the machine. A thousand saved no GPU on 36
+random sets of 11 to 60 models, in two to eight times the time."""
 
 
 @dataclass(frozen=True, slots=True)
