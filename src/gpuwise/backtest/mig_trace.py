@@ -88,6 +88,8 @@ def load(given: Mapping[str, Any]) -> MigTrace:
     Raises:
         InputError: a file cannot be read, or asks for what no slice does.
     """
+    import scipy.optimize  # noqa: F401, PLC0415 - its second of importing is not a policy's time
+
     if given["scale"] < 1:
         raise InputError(f"--scale is {given['scale']}", mend="give a whole number from 1 on")
     measured = _measured(given["throughput"])
