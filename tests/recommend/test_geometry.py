@@ -65,7 +65,7 @@ def test_slices_spread_over_three_cards_fit_one():
     assert (said.saving.low_usd_month, said.saving.usd_month) == (0.0, pytest.approx(2 * 730 * 3.0))
     assert said.restart_needed
     assert not said.rollback_possible
-    assert said.claims == ("mig-0", "uid-chat", "uid-embed", "uid-rank")
+    assert said.claims == ("mig-0",)  # what its pods hold may be counted by other changes
     assert said.confidence == pytest.approx(1.0, abs=0.01)
 
 

@@ -96,8 +96,8 @@ def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Hold:
         return node_hold(node, STAGE, Reason.NO_PRICE, "could be cut otherwise, but its GPUs have no price", evidence)
     proposal = _proposal(node, fit, usd_per_gpu_h, _coverage(unheld), _risk(fleet, node), evidence)
     length = min(1.0, unheld.observed_s / (CONFIDENT_DAYS * DAY_S))
-    tenants = sorted(fleet.tenants(node.name))
-    return node_recommendation(fleet, node, proposal, confidence=length * proposal.coverage, claims=tenants)
+    # It counts slices that nobody holds, so what its workloads hold may be counted by others.
+    return node_recommendation(fleet, node, proposal, confidence=length * proposal.coverage, claims=())
 
 
 def _asked(pods: Iterable[tuple[Workload, Pod]]) -> Slices:
