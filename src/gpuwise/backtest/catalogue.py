@@ -6,6 +6,7 @@ from gpuwise.backtest.contract import Backtest
 from gpuwise.backtest.gpu_type import GPU_TYPE
 from gpuwise.backtest.idle import IDLE
 from gpuwise.backtest.memory import MEMORY
+from gpuwise.backtest.packing import PACKING
 from gpuwise.backtest.power_cap import POWER_CAP
 from gpuwise.backtest.slice_throughput import SLICE
 from gpuwise.backtest.spot import SPOT
@@ -15,6 +16,7 @@ BACKTESTS: tuple[Backtest[Any], ...] = (
     IDLE,
     SPOT,
     SPOT_REGIONS,
+    PACKING,
     MEMORY,
     SLICE,
     GPU_TYPE,
