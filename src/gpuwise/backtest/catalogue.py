@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gpuwise.backtest.consolidate import CONSOLIDATE
 from gpuwise.backtest.contract import Backtest
 from gpuwise.backtest.gpu_type import GPU_TYPE
 from gpuwise.backtest.idle import IDLE
@@ -17,6 +18,7 @@ BACKTESTS: tuple[Backtest[Any], ...] = (
     SPOT,
     SPOT_REGIONS,
     PACKING,
+    CONSOLIDATE,
     MEMORY,
     SLICE,
     GPU_TYPE,
