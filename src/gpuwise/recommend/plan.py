@@ -15,9 +15,11 @@ from gpuwise.recommend.rightsize import right_size
 from gpuwise.recommend.sharing import share_card
 from gpuwise.recommend.spot import spot_move
 from gpuwise.recommend.unused_hours import stop_at_hours
+from gpuwise.recommend.when_idle import stop_when_idle
 
 METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
     idle_shutdown,  # what nobody uses: all of its cost
+    stop_when_idle,  # what nobody uses for long between two uses
     stop_at_hours,  # what nobody uses at night
     fewer_replicas,  # what carries less than it could
     right_size,  # what holds more than it uses
@@ -61,6 +63,6 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Hold:
-    detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} saves more"
+    detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} is worth more, or surer"
     hold = Hold(item.workload, item.change.kind, Reason.BETTER_ALTERNATIVE, detail, item.evidence)
     return replace(hold, recommendation_id=best.id)

@@ -6,7 +6,7 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Resize
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
@@ -72,11 +72,7 @@ def _slice(case: Case, request: GpuRequest) -> Recommendation | Hold:
 
 def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, float]) -> Recommendation | Hold:
     activity, memory = need
-    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
-    evidence = (
-        Evidence(f"SM activity {quantile}, with headroom", Signal.SM_ACTIVITY, "quantile", activity, None, "ratio"),
-        Evidence("peak memory, with headroom", Signal.MEMORY_USED, "max", memory, None, "bytes"),
-    )
+    evidence = needs(case, Signal.SM_ACTIVITY)
     fitting = next((p for p in gpu.mig_profiles if _fits(p, gpu, activity, memory)), None)
     if activity == 0.0:
         return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size", evidence)
@@ -97,7 +93,7 @@ def _fits(profile: MigProfile, gpu: GpuType, activity: float, memory_bytes: floa
 
 
 def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:
-    return any(node.gpu_type == gpu and node.mig.get(profile.name, 0) > 0 for node in case.inventory.nodes.values())
+    return any(offer.gpu == gpu and offer.resource == profile.resource for offer in case.fleet.offers)
 
 
 def _sized(
