@@ -29,8 +29,9 @@ def _load(given: Mapping[str, Any]) -> OpenbTrace:
 
 
 def _spread(trace: OpenbTrace, share: float) -> list[Placement | None]:
-    """Put the first arrivals where Kubernetes does by default: on the node with the largest shares of CPU and memory
-    left (NodeResourcesFit, LeastAllocated), on its first GPUs with room.
+    """Put the first arrivals where Kubernetes does by default, on the first GPUs with room.
+
+    That is the node with the largest shares of CPU and memory left (NodeResourcesFit, LeastAllocated).
     """
     if not 0 < share <= 1:
         raise InputError(f"--share is {share:g}", mend="give a share of the arrivals, above 0 and at most 1")

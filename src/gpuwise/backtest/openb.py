@@ -72,7 +72,8 @@ def load_openb(given: Mapping[str, Any]) -> OpenbTrace:
 
 
 def _checked(path: Path, found: Columns, name: str, numbers: Sequence[str]) -> None:
-    names, first = found[name], {}
+    names = found[name]
+    first: dict[str, int] = {}
     for row, one in enumerate(names):
         if first.setdefault(one, row) != row:
             raise InputError(f"{path}, line {row + 2}: {name} {one} comes a second time", mend="name each once")

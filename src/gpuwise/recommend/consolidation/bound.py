@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog
+from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array, hstack, kron, vstack
 
 from gpuwise.recommend.placement.nodes import WHOLE, Floats, Ints, Nodes, PodShape
@@ -50,15 +50,13 @@ def least_nodes(empty: Nodes, pods: Sequence[PodShape]) -> LeastNodes:
         return LeastNodes(0.0, kind.reshape(-1), np.zeros(len(kinds)))
     need = np.array([_needs(pod) for pod in shapes]).T
     most = np.where(np.stack([_hosts(kinds, pod) for pod in shapes], axis=1), np.inf, 0.0)
-    limits = np.r_[most.reshape(-1), count]
-    solved = linprog(
+    capacity = LinearConstraint(_capacity(need, kinds), ub=0.0)
+    numbers = np.array([counted[pod] for pod in shapes], dtype=np.float64)
+    everyone = LinearConstraint(_everyone(len(kinds), len(shapes)), numbers, numbers)
+    solved = milp(
         np.r_[np.zeros(most.size), np.ones(len(kinds))],
-        A_ub=_capacity(need, kinds),
-        b_ub=np.zeros(len(need) * len(kinds)),
-        A_eq=_everyone(len(kinds), len(shapes)),
-        b_eq=[counted[pod] for pod in shapes],
-        bounds=np.stack([np.zeros(len(limits)), limits], axis=1),
-        method="highs",
+        constraints=(capacity, everyone),
+        bounds=Bounds(0, np.r_[most.reshape(-1), count]),
     )
     if solved.x is None:  # pragma: no cover - the pods are on these nodes already
         raise RuntimeError(solved.message)

@@ -12,7 +12,7 @@ from gpuwise.recommend.placement.nodes import Floats, Nodes, Placement, PodShape
 from gpuwise.recommend.placement.policy import PlacementSettings, Scorer
 
 # Nodes kept over the bound: with fewer more pods find no place, with more pods move twice as far as they must.
-_SPARE = (0.0, 0.03, 0.06, 0.1, 0.15)
+_SPARE = (0.02, 0.05, 0.08, 0.12, 0.16)
 
 # Nodes to come are known here, so CPU and GPU that are left together weigh more than for pods that come one by one.
 _SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=5.0, gpu_left_without=10.0)
@@ -36,8 +36,8 @@ class Move:
 def consolidate(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement]) -> list[Move]:
     """Choose nodes to free, and moves that empty them.
 
-    A linear program says how many nodes of each kind are needed at least; a few more, the fullest, are kept and the pods
-    of all others placed there, the largest first. Nodes whose pods find no place stay; then one after another, the
+    A linear program says how many nodes of each kind are needed at least; a few more, the fullest, are kept and the
+    pods of all others placed there, the largest first. Nodes whose pods find no place stay; then one after another, the
     emptiest first, further nodes are freed while their pods fit elsewhere. The best of some numbers of spare nodes is
     taken: fewest nodes, then fewest moves.
 
@@ -98,8 +98,8 @@ class _Plan:
         stuck = {self._before[pod].node for pod in movers if not self._moves(pod)}
         for node in stuck:
             self._reopen(node)
-        for node in sorted(np.flatnonzero(self._kept), key=lambda one: float(self._used[one])):
-            self._free(int(node))
+        for kept in sorted(np.flatnonzero(self._kept), key=lambda one: float(self._used[one])):
+            self._free(int(kept))
         return self._at
 
     def _largest_first(self, pods: Iterable[int]) -> list[int]:

@@ -8,7 +8,7 @@ Floats = NDArray[np.float64]
 WHOLE = 1000
 
 
-def choose(  # noqa: PLR0913, PLR0917 - a kernel takes plain arrays
+def choose(
     cpu: Ints, memory: Ints, models: Ints, gpu: Ints, pod: Ints, gain: Floats, block: Floats, weights: Floats
 ) -> int:
     """Find the GPU, or the node, where a pod loses least; the first of equals.

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Numbers = Sequence[int] | Ints
 
 WHOLE = 1000
 """Milli of one GPU."""
@@ -106,7 +107,7 @@ class Nodes:
             self.gpu[at.node, one] += sign * pod.gpu_milli
 
 
-def nodes(cpu: Sequence[int], memory: Sequence[int], gpus: Sequence[int], models: Sequence[int]) -> Nodes:
+def nodes(cpu: Numbers, memory: Numbers, gpus: Numbers, models: Numbers) -> Nodes:
     """Empty nodes.
 
     Args:

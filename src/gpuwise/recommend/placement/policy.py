@@ -9,7 +9,6 @@ from gpuwise.recommend.placement.demand import Demand, fragmentation
 from gpuwise.recommend.placement.nodes import WHOLE, Floats, Nodes, Placement, PodShape
 from gpuwise.recommend.placement.prices import UNIT, leftover
 
-
 _UNKNOWN: Floats = np.zeros(WHOLE + 1)
 
 

@@ -76,7 +76,7 @@ def _periods(asked: Mapping[int, float]) -> list[_Period]:
 def _horizon(periods: Sequence[_Period], free: Ints) -> float:
     """Pods until the end; at least one for each GPU that a period has to end on, so that there is a solution."""
     mean = float(periods[0].sizes @ periods[0].rates)
-    needed = sum(free[one.end :].sum() / one.rates.sum() for one in periods)
+    needed = sum(float(free[one.end :].sum() / one.rates.sum()) for one in periods)
     return max(_HORIZON * float(free.sum() * (_LEVELS - 1)) / mean, needed)
 
 
@@ -100,7 +100,7 @@ def _duals(periods: Sequence[_Period], free: Ints, horizon: float) -> list[Float
     supply[:_LEVELS] = free
     cost = np.zeros(len(most))
     cost[-1 - _LEVELS : -1] = np.arange(_LEVELS)
-    solved = linprog(
+    solved = linprog(  # type: ignore[call-overload]  # the stubs know no sparse constraints
         cost,
         A_eq=equal,
         b_eq=supply,
