@@ -19,6 +19,9 @@ STAGE = "free-node"
 _LEAST_BALANCE = 0.5
 # All of it is read from the API at one moment, but what its pods need besides GPUs is not.
 _CONFIDENCE = 0.8
+# An empty node: nothing has to move. Half of its worth is taken as sure, for pods may come before it goes; so in a plan it
+# goes before moving pods onto it, which saves as much and of which nothing is sure.
+_CONFIDENCE_EMPTY, _SURE_EMPTY = 0.9, 0.5
 
 Tenants = Sequence[tuple[Workload, Pod]]
 Kind = tuple[object, ...]
@@ -65,10 +68,10 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Hold:
     tenants, usd_h = fleet.pods_on.get(node.name, ()), fleet.usd_per_gpu_h(node)
     if node.gpu_type is None:
         return hold(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its card'} is not known here")
-    if usd_h is None:
-        return hold(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
     if node.capacity_type is CapacityType.RESERVED:
         return hold(Reason.ALREADY_SPOT, "it is paid for in advance: giving it back saves nothing")
+    if usd_h is None:
+        return hold(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
     asked = next((around.waiting[one] for one in (None, *offered(node)) if one in around.waiting), None)
     if asked is not None:
         return hold(Reason.WELL_PACKED, f"{asked} waits for GPUs, and may get those of this node")
@@ -97,15 +100,17 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
         finding=Finding.NODE_UNDERUSED,
         reasons=(Reason.PODS_FIT_ELSEWHERE,),
         change=FreeNode(tuple(sorted(moves))),
-        # Low end: what else runs on it, or who pays for it, may keep it.
-        saving=Saving(gpu_h * usd_h, 0.0, gpu_h * usd_h, gpu_h),
+        # Low end: what else runs on it, and what its pods need besides GPUs, may keep it.
+        saving=Saving(gpu_h * usd_h, 0.0 if moves else _SURE_EMPTY * gpu_h * usd_h, gpu_h * usd_h, gpu_h),
         risk=2 if moves else 1,
         coverage=1.0,
         evidence=evidence,
         restart_needed=bool(moves),
     )
     claims = (*around.fleet.tenants(node.name), *to)
-    return node_recommendation(around.fleet, node, proposal, confidence=_CONFIDENCE, claims=claims)
+    return node_recommendation(
+        around.fleet, node, proposal, confidence=_CONFIDENCE if moves else _CONFIDENCE_EMPTY, claims=claims
+    )
 
 
 def _asked(tenants: Tenants) -> list[GpuRequest]:
@@ -113,20 +118,12 @@ def _asked(tenants: Tenants) -> list[GpuRequest]:
 
 
 def _candidates(around: _Surroundings, node: Node, most: int) -> dict[str, dict[str, int]]:
-    """What is free on nodes like it, by resource and node; of those with as much free no more than could be used.
-
-    An empty node as large does not count: to free that one moves nobody.
-    """
-
-    def useful(other: Node) -> bool:
-        occupied = other.name in around.fleet.pods_on
-        return other.name != node.name and (occupied or other.gpu_count < node.gpu_count)
-
+    """What is free on nodes like it, by resource and node; of those with as much free no more than could be used."""
     return {
         resource: {
             other.name: free
             for free, others in around.rooms.get((_kind(node), resource), {}).items()
-            for other in islice(filter(useful, others), most)
+            for other in islice((one for one in others if one.name != node.name), most)
         }
         for resource in offered(node)
     }

@@ -53,7 +53,8 @@ def consolidate(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement])
         return []
     least = least_nodes(empty, pods)
     tries = [_Plan(empty, pods, at, least, spare).solved() for spare in _SPARE]
-    best = min(tries, key=lambda plan: (len(set(_nodes(plan))), _moved(at, plan)))
+    # As it is comes first: to move pods and need as many nodes is no gain.
+    best = min([at, *tries], key=lambda plan: (len(set(_nodes(plan))), _moved(at, plan)))
     return [Move(pod, to) for pod, (old, to) in enumerate(zip(at, best, strict=True)) if old != to]
 
 
