@@ -19,8 +19,8 @@ STAGE = "free-node"
 _LEAST_BALANCE = 0.5
 # All of it is read from the API at one moment, but what its pods need besides GPUs is not.
 _CONFIDENCE = 0.8
-# An empty node: nothing has to move. Half of its worth is taken as sure, for pods may come before it goes; so in a plan it
-# goes before moving pods onto it, which saves as much and of which nothing is sure.
+# An empty node: nothing has to move. Half of its worth is taken as sure, for pods may come before it goes; so in a plan
+# it goes before moving pods onto it, which saves as much and of which nothing is sure.
 _CONFIDENCE_EMPTY, _SURE_EMPTY = 0.9, 0.5
 
 Tenants = Sequence[tuple[Workload, Pod]]
