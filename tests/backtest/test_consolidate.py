@@ -19,7 +19,7 @@ def trace(fleet):  # noqa: F811 - the fixture
 
 @pytest.mark.parametrize(("variant", "reached"), [("default", 0.035), ("multigpu50", 0.035)])
 def test_what_is_reached(traces, variant, reached):
-    """Above the goal of 2 %: the bound shares CPU and GPUs out by kind of node, and pods of kept nodes stay there."""
+    """Above the goal of 2 %: most pods of the nodes that are kept stay where they are."""
     given = next(one.given for one in CONSOLIDATE.trials(traces) if one.label == variant)
     result = play(CONSOLIDATE, given)
     assert 0 <= result.value(HEADLINE) <= reached
