@@ -1,7 +1,8 @@
-"""The whole recommend step for 10,000 workloads on 100,000 GPUs: every method, and the best plan of what they found.
+"""The whole recommend step for 10,000 workloads on 100,000 GPUs against the minute that it may take.
 
-The profiles of 12 blocks of the synthetic fleet are scored beforehand, and stand for those of the other blocks; pods
-and nodes are repeated under other names until there are 100,000 GPUs. One process, one thread.
+Every method on every workload and node, and the best plan of what they found. The profiles of 12 blocks of the
+synthetic fleet are scored beforehand, and stand for those of the other blocks; pods and nodes are repeated under other
+names until there are 100,000 GPUs. One process, one thread.
 """
 
 from collections.abc import Iterator, Mapping

@@ -131,7 +131,11 @@ class TestRightSize:
         one.samples[Signal.SM_ACTIVITY][:] = 0.10
         one.samples[Signal.MEMORY_USED][:] = 8.0 * 2**30  # x 1.15 x (1 + 1 / 7 days) is over 10 GiB
         found = right_size(case(usage(one), nodes=[node(), MIG_NODE]))
-        assert found.change.proposed.resource == "nvidia.com/mig-2g.20gb"
+        assert found.change.proposed.resource == "nvidia.com/mig-2g.20gb"  # 1g.20gb would do, and is not offered
+        double = node("mig-1", mig={"1g.20gb": 4})
+        found = right_size(case(usage(one), nodes=[node(), MIG_NODE, double]))
+        assert found.change.proposed.resource == "nvidia.com/mig-1g.20gb"
+        assert found.saving.gpu_h_month == pytest.approx(730 * 3 / 4)  # four fill a card's memory
 
     def test_a_slice_that_no_node_offers_is_not_proposed(self):
         one = device(WEEK)

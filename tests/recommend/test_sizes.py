@@ -96,7 +96,7 @@ class TestReplicas:
 class TestSharing:
     def test_a_slice_comes_before_what_isolates_less(self):
         found = share_card(case(at_level()))
-        assert found.change == Share(Sharing.MIG, 3)  # 10 GiB with headroom need 2g.20gb, three to a card
+        assert found.change == Share(Sharing.MIG, 4)  # 10 GiB with headroom need 1g.20gb, four to a card
         assert found.saving.low_usd_month == 0.0  # until somebody takes the room
 
     def test_what_fits_no_slice_twice_shares_by_mps_with_its_risk(self):

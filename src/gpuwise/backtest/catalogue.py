@@ -7,6 +7,7 @@ from gpuwise.backtest.contract import Backtest
 from gpuwise.backtest.gpu_type import GPU_TYPE
 from gpuwise.backtest.idle import IDLE
 from gpuwise.backtest.memory import MEMORY
+from gpuwise.backtest.mig import MIG
 from gpuwise.backtest.packing import PACKING
 from gpuwise.backtest.power_cap import POWER_CAP
 from gpuwise.backtest.slice_throughput import SLICE
@@ -19,6 +20,7 @@ BACKTESTS: tuple[Backtest[Any], ...] = (
     SPOT_REGIONS,
     PACKING,
     CONSOLIDATE,
+    MIG,
     MEMORY,
     SLICE,
     GPU_TYPE,

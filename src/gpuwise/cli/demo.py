@@ -3,6 +3,7 @@
 import shutil
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -78,7 +79,7 @@ def _cleared(folder: Path) -> None:
 def _record(fleet: SimulatedFleet, folder: Path) -> None:
     writer = RecordingWriter(folder)
     writer.write_objects(fleet.objects)
-    for pod in fleet.series():
+    for pod in chain(fleet.series(), fleet.unheld()):
         writer.append(pod)
 
 

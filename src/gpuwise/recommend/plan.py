@@ -6,6 +6,7 @@ from dataclasses import replace
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.geometry import repartition
 from gpuwise.recommend.gpu_type import cheaper_type
 from gpuwise.recommend.idle import idle_shutdown
 from gpuwise.recommend.joint import best_plan, superseded_by
@@ -30,7 +31,9 @@ METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
 )
 
 
-FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = ()
+FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = (
+    repartition,  # what is cut into slices that nobody needs
+)
 
 
 def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:

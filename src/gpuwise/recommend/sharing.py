@@ -78,8 +78,8 @@ def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[O
     fitting = next(
         (p for p in gpu.mig_profiles if _fits_slice(gpu, p.compute_slices, p.memory_bytes, activity, memory)), None
     )
-    if fitting is not None and fitting.compute_slices < gpu.compute_slices:
-        tenants = gpu.compute_slices // fitting.compute_slices
+    if fitting is not None and fitting.per_card > 1:
+        tenants = fitting.per_card
         found.append(
             Option(Sharing.MIG, tenants, 1, f"{fitting.name} holds it; compute, memory and faults are its own")
         )

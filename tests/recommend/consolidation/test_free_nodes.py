@@ -50,6 +50,12 @@ def test_of_two_that_would_move_to_each_other_a_plan_frees_one():
     assert len(plan) == 1
 
 
+def test_of_many_half_used_nodes_a_plan_frees_about_half():
+    names = [f"node-{number}" for number in range(10)]
+    found = judged(*(serving(name, name, gpus=4) for name in names), nodes=[here(name) for name in names])
+    assert len(best_plan([one for one in found.values() if isinstance(one, Recommendation)])) == 5
+
+
 def test_an_empty_node_is_freed_without_moves_and_before_pods_are_moved_to_it():
     found = judged(serving("a", "node-0"))
     assert found["node-1"].change == FreeNode(())

@@ -1,5 +1,6 @@
 """Nodes whose GPU pods fit into what others have free: move them together, and give the node back."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class _Surroundings:
 
     Attributes:
         fleet: itself.
-        rooms: nodes by their kind, a resource that they offer and how much of it is free; those with pods first.
+        rooms: nodes by their kind, a resource that they offer and how much of it is free; sorted by name.
         waiting: a pod that waits, by what it asks for; by None one that does not say.
     """
 
@@ -118,21 +119,29 @@ def _asked(tenants: Tenants) -> list[GpuRequest]:
 
 
 def _candidates(around: _Surroundings, node: Node, most: int) -> dict[str, dict[str, int]]:
-    """What is free on nodes like it, by resource and node; of those with as much free no more than could be used."""
+    """What is free on nodes like it, by resource and node; of those with as much free no more than could be used.
+
+    The next by name come first, so that not every node counts on the same one, which a plan could take up only once.
+    """
     return {
         resource: {
             other.name: free
             for free, others in around.rooms.get((_kind(node), resource), {}).items()
-            for other in islice((one for one in others if one.name != node.name), most)
+            for other in islice(_after(others, node), most)
         }
         for resource in offered(node)
     }
 
 
+def _after(others: Sequence[Node], node: Node) -> Iterator[Node]:
+    """All but the node, from its successor by name and around."""
+    begin = bisect_right(others, node.name, key=lambda one: one.name)
+    return (others[at % len(others)] for at in range(begin, begin + len(others)) if others[at % len(others)] != node)
+
+
 def _rooms(fleet: Fleet) -> dict[tuple[Kind, str], dict[int, list[Node]]]:
     found: dict[tuple[Kind, str], dict[int, list[Node]]] = defaultdict(lambda: defaultdict(list))
-    nodes = fleet.inventory.nodes.values()
-    for node in sorted(nodes, key=lambda one: (one.name not in fleet.pods_on, one.name)):
+    for _, node in sorted(fleet.inventory.nodes.items()):
         for resource, free in room(node, fleet.pods_on.get(node.name, ())).items():
             found[_kind(node), resource][free].append(node)
     return found

@@ -63,7 +63,7 @@ def _search(asked: Sequence[tuple[int, GpuRequest]], left: dict[str, dict[str, i
     if request.count <= 0 or sum(free // request.count for free in here.values()) < alike:
         return False
     for free in sorted({free for free in here.values() if free >= request.count}):  # nodes with as much free are alike
-        node = min(name for name, count in here.items() if count == free)
+        node = next(name for name, count in here.items() if count == free)
         here[node] -= request.count
         found[one] = node
         if _search(others, left, found):

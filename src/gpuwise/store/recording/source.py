@@ -15,7 +15,7 @@ from gpuwise.model.ports import Cite
 from gpuwise.model.recommendation import Evidence
 from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.store.pod_names import own_names
-from gpuwise.store.recording.layout import SUFFIXES, checked, stem
+from gpuwise.store.recording.layout import NODES, SUFFIXES, checked, stem
 from gpuwise.store.recording.pods import PodUsage, read_pod
 
 
@@ -65,7 +65,7 @@ class RecordedUsage:
         Raises:
             SourceError: as `read`.
         """
-        folder = self._folder() / "_nodes"
+        folder = self._folder() / NODES
         for node in nodes:
             paths = [path for suffix in SUFFIXES if (path := folder / f"{checked(node.name)}{suffix}").is_file()]
             found = (device for path in paths for device in read_pod(path, "", window, node.name).devices)
