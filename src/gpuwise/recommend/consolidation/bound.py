@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array, hstack, kron, vstack
 
 from gpuwise.recommend.placement.nodes import WHOLE, Floats, Ints, Nodes, PodShape
 
-# u^(1) .. u^(6); higher ones never bound on openb.
+# u^(1) .. u^(6); on openb u^(4) is the one that binds.
 _FUNCTIONS = 6
 
 
