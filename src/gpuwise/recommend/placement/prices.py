@@ -18,7 +18,7 @@ from gpuwise.recommend.placement.nodes import WHOLE, Floats, Ints
 UNIT = 10
 """Milli of one step: 101 levels of what is free; pods are rounded up."""
 _LEVELS = WHOLE // UNIT + 1
-# How many of the largest sizes end a period: with 2 and not 1, gpushare100 ends 0.2 % fuller; 3 adds nothing that shows.
+# How many of the largest sizes end a period: with 2 and not 1, gpushare100 ends 0.2 % fuller; 3 adds nothing.
 _CUTS = 2
 # All periods last no longer than until pods for so many times the fleet's GPUs have come. Without an end, an endless
 # trickle of small pods would fill any hole, and nothing would be worth keeping whole.
