@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from gpuwise.model.recommendation import Finding
+from gpuwise.report.wording import usd
+
 CHROMIUM = shutil.which("chromium")
 
 
@@ -67,6 +70,23 @@ def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
         "UnreadablePolicy",
         "RecommendOnly",
     }
+
+
+def test_each_kind_of_finding_is_there_and_can_be_followed_from_metric_to_money(demo, gpuwise):
+    _, folder = demo
+    (file,) = folder.glob("*.json")
+    report = json.loads(file.read_text())
+    carried_out = [action["evidence"] for action in report["actions"]]
+    by_finding = {item["finding"]: item for item in (*report["recommendations"], *carried_out)}
+    assert set(by_finding) == set(Finding)
+    for item in by_finding.values():
+        told = gpuwise("explain", item["id"], "--ledger", folder / "ledger.db")
+        assert told.code == 0, told.err
+        low, high = item["saving"]["low_usd_month"], item["saving"]["high_usd_month"]
+        assert f"between {usd(low)} and {usd(high)}" in told.out
+        assert all(number["text"] in told.out for number in item["evidence"])
+        measured = [number for number in item["evidence"] if number["signal"] is not None]
+        assert all(str(folder / "recording") in number["query"] for number in measured)
 
 
 def test_the_bill_adds_up_and_savings_do_not_exceed_it(demo):

@@ -239,10 +239,12 @@ class TestStopWhenIdle:
 
 
 def plan(series, subject=None):
+    """What is said of the workload; its fleet has empty nodes, of which more is said."""
     subject = subject or workload(annotations={CHECKPOINTED: "true"})
     nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
     profiles = {subject.ref: profile(series, ScoreSettings())}
-    return recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
+    said = recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
+    return tuple([item for item in items if item.workload == subject.ref] for items in said)
 
 
 def test_one_change_a_workload_the_rest_is_held_as_a_lesser_alternative():

@@ -8,13 +8,13 @@ from functools import cache
 import numpy as np
 
 from gpuwise.model.gpu import GpuType, MigProfile
-from gpuwise.model.inventory import Node, Pod, Workload, WorkloadClass, node_ref
-from gpuwise.model.labels import CHECKPOINTED, MIG_RESOURCE_PREFIX
+from gpuwise.model.inventory import Node, Pod, Workload, node_ref
+from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.profile import UsageProfile, Verdict
-from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Repartition, Saving
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import CONFIDENT_DAYS, HOURS_PER_MONTH
+from gpuwise.recommend.consolidation.movable import answers_alone, obstacle
 from gpuwise.recommend.fleet import Fleet, node_hold, node_recommendation
 from gpuwise.recommend.mig_packing.geometry import Ints, geometries, offers
 from gpuwise.recommend.mig_packing.pack import Packing, pack
@@ -158,36 +158,13 @@ def _in_use(unheld: UsageProfile) -> Refusal | None:
 
 def _undisturbed(fleet: Fleet, node: Node) -> Refusal | None:
     """Why a pod of the node may not be moved; draining it moves them all."""
-    found = (_unmovable(fleet, *holder) for holder in fleet.pods_on.get(node.name, ()))
+    found = (obstacle(fleet, *holder) for holder in fleet.pods_on.get(node.name, ()))
     return next((refusal for refusal in found if refusal is not None), None)
-
-
-def _unmovable(fleet: Fleet, workload: Workload, pod: Pod) -> Refusal | None:
-    ref, namespace = workload.ref, fleet.inventory.namespaces.get(workload.ref.namespace)
-    if ref.namespace in SYSTEM_NAMESPACES:
-        return Reason.PROTECTED_NAMESPACE, f"namespace {ref.namespace} is never touched"
-    if namespace is None:
-        return Reason.INSUFFICIENT_DATA, f"nothing is known of namespace {ref.namespace}"
-    said = (protection(source) for source in (workload.annotations, pod.annotations, namespace.annotations))
-    reason = next((found for found in said if found is not None), None)
-    if reason is not None:
-        return reason[0], f"{ref}: {reason[1]}"
-    if workload.disruptions_allowed == 0:
-        return Reason.BLOCKED_BY_PDB, f"{ref}: its PodDisruptionBudget allows no disruption now"
-    if ref.kind == "Pod":
-        return Reason.NOT_INTERRUPTIBLE, f"{ref}: nothing starts it again"
-    if workload.workload_class is not WorkloadClass.ENDPOINT and workload.annotations.get(CHECKPOINTED) != "true":
-        return Reason.NOT_INTERRUPTIBLE, f'{ref} would lose its work: it is not annotated {CHECKPOINTED}: "true"'
-    return None
 
 
 def _risk(fleet: Fleet, node: Node) -> int:
     """2: every pod of the node starts anew. 3: no other pod of an endpoint answers while one does."""
-    alone = any(
-        workload.workload_class is WorkloadClass.ENDPOINT
-        and not any(other.ready and other.node != node.name for other in workload.pods)
-        for workload, _ in fleet.pods_on.get(node.name, ())
-    )
+    alone = any(answers_alone(workload, node.name) for workload, _ in fleet.pods_on.get(node.name, ()))
     return 3 if alone else 2
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
+from gpuwise.recommend.consolidation.free_nodes import free_nodes
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.geometry import repartition
 from gpuwise.recommend.gpu_type import cheaper_type
@@ -32,6 +33,7 @@ METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
 
 
 FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = (
+    free_nodes,  # what could be empty
     repartition,  # what is cut into slices that nobody needs
 )
 

@@ -155,7 +155,7 @@ CATALOGUE: tuple[Archetype, ...] = (
     Archetype(("reindex-images", "backfill-embeddings"), Behaviour.CRUNCHING, _BATCH, "Job", "T4", 1, 4,
               ("search", "recsys")),
     Archetype(("transcode-captions",), Behaviour.CRUNCHING, _BATCH, "Job", "L4", 2, 4, ("speech",)),
-    Archetype(("synth-data",), Behaviour.CRUNCHING, _BATCH, "Job", "A100-80GB", 1, 2, ("nlp",), capacity=_SPOT),
+    Archetype(("synth-data",), Behaviour.CRUNCHING, _BATCH, "Job", "A100-80GB", 1, 2, ("nlp",)),
     Archetype(("label-refresh", "nightly-eval", "dedup-corpus", "clip-export"), Behaviour.CRUNCHING, _BATCH, "Job",
               "T4", 1, 2, ("vision", "nlp", "nlp", "vision"), finished=True),
     Archetype(("audio-align", "render-batch", "map-tiles", "ocr-archive"), Behaviour.CRUNCHING, _BATCH, "Job", "L4",

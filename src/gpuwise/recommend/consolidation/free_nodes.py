@@ -10,7 +10,7 @@ from itertools import islice
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
 from gpuwise.model.recommendation import Evidence, Finding, FreeNode, Hold, Reason, Recommendation, Saving
 from gpuwise.recommend.case import HOURS_PER_MONTH
-from gpuwise.recommend.consolidation.movable import obstacle
+from gpuwise.recommend.consolidation.movable import answers_alone, obstacle
 from gpuwise.recommend.consolidation.rooms import fitted, offered, room
 from gpuwise.recommend.fleet import Fleet, node_hold, node_recommendation
 from gpuwise.recommend.proposal import Proposal
@@ -35,12 +35,12 @@ class _Surroundings:
     Attributes:
         fleet: itself.
         rooms: nodes by their kind, a resource that they offer and how much of it is free; sorted by name.
-        waiting: a pod that waits, by what it asks for; by None one that does not say.
+        waiting: the least that a pod waits for, and its name, by resource; by None one that does not say.
     """
 
     fleet: Fleet
     rooms: Mapping[tuple[Kind, str], Mapping[int, Sequence[Node]]]
-    waiting: Mapping[str | None, str]
+    waiting: Mapping[str | None, tuple[int, str]]
 
 
 def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Hold]:
@@ -73,13 +73,15 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Hold:
         return hold(Reason.ALREADY_SPOT, "it is paid for in advance: giving it back saves nothing")
     if usd_h is None:
         return hold(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
-    asked = next((around.waiting[one] for one in (None, *offered(node)) if one in around.waiting), None)
+    asked = _waiting_for(around, node)
     if asked is not None:
         return hold(Reason.WELL_PACKED, f"{asked} waits for GPUs, and may get those of this node")
     for workload, pod in tenants:
         why = obstacle(fleet, workload, pod)
         if why is not None:
             return hold(*why)
+        if answers_alone(workload, node.name):
+            return hold(Reason.SINGLE_REPLICA, f"nobody answers for {workload.ref} while {pod.name} moves")
     if tenants and (node.region is None or node.zone is None):
         return hold(Reason.INSUFFICIENT_DATA, "its region or zone is not known, so no other node is known to match")
     return _weighed(around, node, tenants, usd_h)
@@ -147,13 +149,22 @@ def _rooms(fleet: Fleet) -> dict[tuple[Kind, str], dict[int, list[Node]]]:
     return found
 
 
-def _waiting(fleet: Fleet) -> dict[str | None, str]:
-    return {
-        workload.request.resource if workload.request else None: pod.name
-        for workload in fleet.inventory.workloads
-        for pod in workload.pods
-        if pod.node is None
-    }
+def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
+    found: dict[str | None, tuple[int, str]] = {}
+    for workload in fleet.inventory.workloads:
+        request = workload.request
+        resource, count = (request.resource, request.count) if request else (None, 0)
+        for pod in workload.pods:
+            if pod.node is None:
+                found[resource] = min(found.get(resource, (count, pod.name)), (count, pod.name))
+    return found
+
+
+def _waiting_for(around: _Surroundings, node: Node) -> str | None:
+    """A pod that waits for what the node offers; what asks for more than all of it waits for another."""
+    whole = {None: 0} | room(node, ())
+    found = (around.waiting[one] for one in whole if one in around.waiting and around.waiting[one][0] <= whole[one])
+    return next((name for _, name in found), None)
 
 
 def _kind(node: Node) -> Kind:

@@ -33,15 +33,18 @@ def obstacle(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] |
         return Reason.BLOCKED_BY_PDB, f"the budget of {workload.ref} allows no disruption"
     if workload.request is None:
         return Reason.INSUFFICIENT_DATA, f"{workload.ref} does not say what {pod.name} holds"
-    return _loss(workload, pod)
-
-
-def _loss(workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
-    """What a restart would lose: work that is not kept, or the only replica that answers."""
-    if workload.annotations.get(CHECKPOINTED) == "true":
-        return None
-    if workload.workload_class is not WorkloadClass.ENDPOINT:
+    if workload.workload_class is not WorkloadClass.ENDPOINT and workload.annotations.get(CHECKPOINTED) != "true":
         detail = f'{pod.name} would lose its work: {workload.ref} is not annotated {CHECKPOINTED}: "true"'
         return Reason.NOT_INTERRUPTIBLE, detail
-    ready = sum(other.ready and other.phase == "Running" for other in workload.pods)
-    return None if ready >= 2 else (Reason.SINGLE_REPLICA, f"nobody answers for {workload.ref} while {pod.name} moves")
+    return None
+
+
+def answers_alone(workload: Workload, node: str) -> bool:
+    """Whether nobody answers for an endpoint while its pods on a node start anew.
+
+    Args:
+        workload: of any class; only endpoints answer.
+        node: that is emptied.
+    """
+    elsewhere = (pod.ready and pod.phase == "Running" and pod.node != node for pod in workload.pods)
+    return workload.workload_class is WorkloadClass.ENDPOINT and not any(elsewhere)
