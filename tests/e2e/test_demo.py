@@ -76,7 +76,7 @@ def test_each_kind_of_finding_is_there_and_can_be_followed_from_metric_to_money(
     _, folder = demo
     (file,) = folder.glob("*.json")
     report = json.loads(file.read_text())
-    carried_out = [action["evidence"] for action in report["actions"]]
+    carried_out = [action["recommendation"] for action in report["actions"]]
     by_finding = {item["finding"]: item for item in (*report["recommendations"], *carried_out)}
     assert set(by_finding) == set(Finding)
     for item in by_finding.values():
