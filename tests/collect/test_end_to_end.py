@@ -8,26 +8,28 @@ import numpy as np
 import pytest
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
 
-from gpuwise.collect.server import run_exporter
+from gpuwise.collect.attribution.allocation import Container
+from gpuwise.collect.exporter import run_exporter
 from gpuwise.collect.settings import ExporterSettings
 from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import PodRef, UsageSeries, Window
+from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.store.prometheus.settings import PrometheusSettings
 from gpuwise.store.prometheus.usage import PrometheusUsage
 
-from .conftest import H100, SLICED, Scenario, kubelet
+from .conftest import Scenario, kubelet
+from .scenarios import H100, SLICED, moved
 
 pytestmark = NEEDS_PROMETHEUS
 
-TRAINER = PodRef("research", "trainer-0", "main")
-SERVER = PodRef("research", "server-0", "main")
+TRAINER = Container("research", "trainer-0", "main")
+SERVER = Container("research", "server-0", "main")
 # The second card, in MIG mode, on the same node.
-BOTH = H100 + SLICED.replace("gpu 0", "gpu 1").replace("mig 0", "mig 1")
+BOTH = H100 + moved(SLICED, to=1)
 
 
-def workload(ref: PodRef) -> Workload:
+def workload(ref: Container) -> Workload:
     return Workload(
         ref=WorkloadRef(ref.namespace, "Deployment", ref.pod, ref.pod),
         workload_class=WorkloadClass.ENDPOINT,
