@@ -4,8 +4,9 @@ import threading
 import tracemalloc
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -27,31 +28,42 @@ from gpuwise.model.errors import DeviceError, GpuwiseError, InputError
 POD = Container("research", "trainer-0", "main")
 OTHER = Container("research", "notebook-0", "notebook")
 ID, OTHER_ID = "3f" * 32, "7a" * 32
-Read = Callable[[], Samples]
+
+
+@dataclass(frozen=True)
+class Read:
+    """Reads an exporter's metrics; empty as long as it does not answer.
+
+    Attributes:
+        port: it serves on.
+        failures: why it ended.
+    """
+
+    port: int
+    failures: list[GpuwiseError] = field(default_factory=list)
+
+    def __call__(self) -> Samples:
+        if self.failures:
+            raise self.failures[0]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as response:
+                return samples(response.read())
+        except urllib.error.URLError:
+            return {}
 
 
 @contextmanager
 def exporter(library: Path, **more: object) -> Iterator[Read]:
-    """Run one on a thread; yields what reads its metrics, empty as long as it does not answer."""
-    port, stop = free_port(), threading.Event()
+    """Run one on a thread; yields what reads its metrics."""
+    read, stop = Read(free_port()), threading.Event()
     settings = {"node": "node-a", "interval_s": 0.05, "pod_resources_socket": None, **more}
-    told = ExporterSettings(listen=f"127.0.0.1:{port}", nvml_library=library, **settings)
-    failures: list[GpuwiseError] = []
+    told = ExporterSettings(listen=f"127.0.0.1:{read.port}", nvml_library=library, **settings)
 
     def run() -> None:
         try:
             run_exporter(told, stop)
         except GpuwiseError as error:
-            failures.append(error)
-
-    def read() -> Samples:
-        if failures:
-            raise failures[0]
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
-                return samples(response.read())
-        except urllib.error.URLError:
-            return {}
+            read.failures.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()

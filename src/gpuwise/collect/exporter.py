@@ -33,7 +33,7 @@ def run_exporter(settings: ExporterSettings, stop: threading.Event) -> None:
     devices, attributor = backend(settings)
     sampler = Sampler(devices, attributor, interval_s=settings.interval_s)
     page = Page(sampler, node=settings.node, compat=settings.compat, max_series=settings.max_series)
-    sampling = _Sampling(sampler, stop)
+    sampling = _Sampling(sampler, page, stop)
     with serving(sampler, page, listen=settings.listen, web_config=web_config) as port:
         _log.info("serving /metrics on port %d", port)
         sampling.start()
@@ -70,15 +70,16 @@ class _Sampling(threading.Thread):
         failure: why it ended by itself, None if it did not.
     """
 
-    def __init__(self, sampler: Sampler, stop: threading.Event) -> None:
+    def __init__(self, sampler: Sampler, page: Page, stop: threading.Event) -> None:
         super().__init__(name="sampler", daemon=True)
         self._sampler = sampler
+        self._page = page
         self._stop_sampling = stop
         self.failure: GpuwiseError | None = None
 
     def run(self) -> None:
         try:
-            self._sampler.run(self._stop_sampling)
+            self._sampler.run(self._stop_sampling, then=self._page.write)  # no scrape has to wait for it
         except GpuwiseError as error:
             self.failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is: better restarted than without samples

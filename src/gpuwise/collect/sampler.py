@@ -71,11 +71,17 @@ class Sampler:
         age_s = self.age_s
         return age_s is not None and age_s <= STALE_INTERVALS * self._interval_s
 
-    def run(self, stop: threading.Event) -> None:
-        """Sweep until told to stop."""
+    def run(self, stop: threading.Event, then: Callable[[], object] = lambda: None) -> None:
+        """Sweep until told to stop.
+
+        Args:
+            stop: tells.
+            then: called after each sweep.
+        """
         while not stop.is_set():
             began = time.monotonic()
             self.sample()
+            then()
             stop.wait(max(0.0, self._interval_s - (time.monotonic() - began)))
 
     def sample(self) -> Snapshot:
@@ -113,7 +119,8 @@ class Sampler:
         except DriverReplaced:
             raise
         except DeviceError as error:
-            _log.warning("sweep failed: %s", error)
+            if self._snapshot is None or self._snapshot.driver_up:
+                _log.warning("sweep failed: %s", error)  # once per outage: the counter tells the rest
             self._errors["DEVICES_NOT_LISTED"] += 1
             self._lost = self._lost or _last_seen(self._snapshot)
             return _FAILED
@@ -133,7 +140,8 @@ class Sampler:
         try:
             return self._attributor.holders(readings)
         except SourceError as error:
-            _log.warning("attribution unknown: %s", error)
+            if "POD_RESOURCES_UNAVAILABLE" not in self._errors or (self._snapshot and self._snapshot.attribution_up):
+                _log.warning("attribution unknown: %s", error)  # once per outage: the counter tells the rest
             self._errors["POD_RESOURCES_UNAVAILABLE"] += 1
             return None
 

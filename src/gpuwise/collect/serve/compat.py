@@ -4,13 +4,13 @@ Names and units are of dcgm-exporter's etc/default-counters.csv. Where a value i
 dcgm-exporter may show 0; a card in MIG mode has none of GPU_UTIL.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Container
 from gpuwise.collect.metric import Kind, Metric
-from gpuwise.collect.reading import Device, Reading
+from gpuwise.collect.reading import Reading
 from gpuwise.collect.serve.families import Family, pairs
 from gpuwise.collect.snapshot import Snapshot
 
@@ -23,7 +23,7 @@ class _Name:
 
     Attributes:
         metric: ours.
-        labels: which series of it; none means the first.
+        labels: which series of it, by its first label; none means the only one.
         old: its name up to 4.8, empty if it has none.
         new: its name since 4.9, empty if it has none.
         unit: one of the old name's units in ours.
@@ -82,9 +82,24 @@ _UNITS = {_MIB: "in MiB", _MEGA: "in MHz", _PERCENT: "in %", _MILLI: "in mJ", _N
 # Gauges there whatever they are: theirs are counters only where the CSV says so.
 _COUNTERS = frozenset({c.ENERGY, c.PCIE_REPLAYS, c.REMAPPED_ROWS, c.THROTTLE_TIME})
 
-_OLD_LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName")
+_LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName")
 _MIG_LABELS = ("GPU_I_PROFILE", "GPU_I_ID")
 _POD_LABELS = ("container", "namespace", "pod")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One device of one holder.
+
+    Attributes:
+        values: by metric, and by metric and label.
+        old: labels as they stand between the braces, up to 4.8.
+        new: the same since 4.9.
+    """
+
+    values: Mapping[object, float]
+    old: str
+    new: str
 
 
 def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
@@ -94,54 +109,50 @@ def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
         snapshot: the last one, which is fresh.
         node: value of the label `Hostname`, and since 4.9 `hostname`.
     """
-    labelled = [(reading, labels) for reading in snapshot.readings for labels in _labels(reading.device, snapshot)]
+    rows = [row for reading in snapshot.readings for row in _rows(reading, snapshot, node)]
     for name in _NAMES:
         kind = Kind.COUNTER if name.metric in _COUNTERS else Kind.GAUGE
+        key = (name.metric, name.labels[0]) if name.labels else name.metric
+        known = [(row, row.values[key]) for row in rows if key in row.values]
         if name.old:
             text = f"{name.text} ({_UNITS[name.unit]})." if name.unit in _UNITS else f"{name.text}."
-            yield _family(f"DCGM_FI_{name.old}", kind, text, labelled, name, ("Hostname", node))
+            yield _family(f"DCGM_FI_{name.old}", kind, text, [(row.old, value / name.unit) for row, value in known])
         if name.new:
-            yield _family(f"DCGM_FI_{name.new}", kind, f"{name.text}.", labelled, name, ("hostname", node))
-    yield _free(labelled, "DCGM_FI_DEV_FB_FREE", "Framebuffer memory free (in MiB).", _MIB, ("Hostname", node))
-    yield _free(labelled, "DCGM_FI_DEV_FB_FREE_BYTES", "Framebuffer memory free.", 1.0, ("hostname", node))
+            yield _family(f"DCGM_FI_{name.new}", kind, f"{name.text}.", [(row.new, value) for row, value in known])
+    free = [(row, value) for row in rows if (value := _free(row.values)) is not None]
+    text = "Framebuffer memory free"
+    yield _family(
+        "DCGM_FI_DEV_FB_FREE", Kind.GAUGE, f"{text} (in MiB).", [(row.old, value / _MIB) for row, value in free]
+    )
+    yield _family("DCGM_FI_DEV_FB_FREE_BYTES", Kind.GAUGE, f"{text}.", [(row.new, value) for row, value in free])
 
 
-_Labelled = list[tuple[Reading, tuple[tuple[str, str], ...]]]
-
-
-def _family(full: str, kind: Kind, text: str, labelled: _Labelled, name: _Name, host: tuple[str, str]) -> Family:
-    family = Family(full, kind, text)
-    unit = name.unit if host[0] == "Hostname" else 1.0
-    for reading, labels in labelled:
-        value = reading.value(name.metric, *name.labels)
-        if value is not None:
-            family.add(_written(labels, host), value / unit)
+def _family(name: str, kind: Kind, text: str, series: Iterable[tuple[str, float]]) -> Family:
+    family = Family(name, kind, text)
+    for labels, value in series:
+        family.add(labels, value)
     return family
 
 
-def _free(labelled: _Labelled, full: str, text: str, unit: float, host: tuple[str, str]) -> Family:
-    family = Family(full, Kind.GAUGE, text)
-    for reading, labels in labelled:
-        total, used = reading.value(c.MEMORY_TOTAL), reading.value(c.MEMORY_USED)
-        if total is not None and used is not None:
-            kept = reading.value(c.MEMORY_RESERVED) or 0.0
-            family.add(_written(labels, host), max(0.0, total - used - kept) / unit)
-    return family
+def _free(values: Mapping[object, float]) -> float | None:
+    if c.MEMORY_TOTAL not in values or c.MEMORY_USED not in values:
+        return None
+    return max(0.0, values[c.MEMORY_TOTAL] - values[c.MEMORY_USED] - values.get(c.MEMORY_RESERVED, 0.0))
 
 
-def _labels(device: Device, snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], ...]]:
-    """One set for each container that holds the device; under MIG the UUID is the card's, as theirs is."""
+def _rows(reading: Reading, snapshot: Snapshot, node: str) -> Iterator[_Row]:
+    """One for each container that holds the device; under MIG the UUID is the card's, as theirs is."""
+    values: dict[object, float] = {}
+    for metric, value, labels in reading.samples:
+        values.setdefault(metric, value)
+        if labels:
+            values[metric, labels[0]] = value
+    device = reading.device
     named = "" if device.minor is None else f"nvidia{device.minor}"
-    values = (str(device.index), device.card_uuid, device.pci_bus_id, named, device.model)
-    labels = list(zip(_OLD_LABELS, values, strict=True))
+    told = pairs(_LABELS, (str(device.index), device.card_uuid, device.pci_bus_id, named, device.model))
     if device.mig is not None:
-        labels += zip(_MIG_LABELS, (device.mig.profile, str(device.mig.gpu_instance_id)), strict=True)
+        told += "," + pairs(_MIG_LABELS, (device.mig.profile, str(device.mig.gpu_instance_id)))
     holders: tuple[Container | None, ...] = (snapshot.holders or {}).get(device.uuid) or (None,)
     for holder in holders:
-        pod = () if holder is None else zip(_POD_LABELS, (holder.name, holder.namespace, holder.pod), strict=True)
-        yield (*labels, *pod)
-
-
-def _written(labels: tuple[tuple[str, str], ...], host: tuple[str, str]) -> str:
-    names, values = zip(*labels, host, strict=True)
-    return pairs(names, values)
+        pod = "" if holder is None else "," + pairs(_POD_LABELS, (holder.name, holder.namespace, holder.pod))
+        yield _Row(values, *(f"{told},{pairs((host,), (node,))}{pod}" for host in ("Hostname", "hostname")))

@@ -44,6 +44,10 @@ class Page:
         self._lock = threading.Lock()
         self._written: _Written | None = None
 
+    def write(self) -> None:
+        """Write the page of the last snapshot now, so that the next scrape finds it written."""
+        self._current()
+
     def plain(self) -> bytes:
         """The page as text."""
         return self._current().plain + self._age()
