@@ -1,5 +1,7 @@
 """The exporter as a whole: sample on one thread, serve on others, until told to stop."""
 
+import ctypes
+import gc
 import logging
 import threading
 
@@ -34,6 +36,7 @@ def run_exporter(settings: ExporterSettings, stop: threading.Event) -> None:
     sampler = Sampler(devices, attributor, interval_s=settings.interval_s)
     page = Page(sampler, node=settings.node, compat=settings.compat, max_series=settings.max_series)
     sampling = _Sampling(sampler, page, stop)
+    _give_memory_back()
     with serving(sampler, page, listen=settings.listen, web_config=web_config) as port:
         _log.info("serving /metrics on port %d", port)
         sampling.start()
@@ -61,6 +64,14 @@ def backend(settings: ExporterSettings) -> tuple[Devices, Attributor | None]:
     socket = settings.pod_resources_socket
     attributor = None if socket is None else Attributor(PodResources(socket), owner_of)
     return Nvml(settings.nvml_library), attributor
+
+
+def _give_memory_back() -> None:
+    """Return to the system what importing has freed: 9 MiB of 56, which glibc keeps and musl does not."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class _Sampling(threading.Thread):

@@ -261,6 +261,7 @@ int nvmlDeviceGetTemperature(unit *u, int sensor, unsigned *out) { ENTER(u); ret
 int nvmlDeviceGetClockInfo(unit *u, int type, unsigned *out) { ENTER(u); return take_unsigned(u, joined("clock", type, -1), out); }
 UNSIGNED(nvmlDeviceGetPerformanceState, "pstate")
 int nvmlDeviceGetCurrentClocksEventReasons(unit *u, unsigned long long *mask) { ENTER(u); return take(u, "reasons", mask); }
+int nvmlDeviceGetCurrentClocksThrottleReasons(unit *u, unsigned long long *mask) { ENTER(u); return take(u, "reasons", mask); }
 UNSIGNED(nvmlDeviceGetCurrPcieLinkGeneration, "linkgen")
 UNSIGNED(nvmlDeviceGetCurrPcieLinkWidth, "linkwidth")
 UNSIGNED(nvmlDeviceGetFanSpeed, "fan")

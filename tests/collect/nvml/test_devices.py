@@ -225,6 +225,11 @@ def test_a_driver_without_the_newer_memory_call_has_memory_all_the_same(open_nvm
     assert reading.value(c.MEMORY_RESERVED) is None
 
 
+def test_an_older_driver_tells_why_clocks_are_low_by_the_older_name(open_nvml: OpenNvml):
+    (reading,) = open_nvml(H100, "gpu 0 reasons 64", "fail nvmlDeviceGetCurrentClocksEventReasons 13").sweep().readings
+    assert reading.value(c.THROTTLE_REASON, "hw_thermal") == 1.0
+
+
 def test_one_gpu_that_is_lost_costs_its_own_values_and_says_so(open_nvml: OpenNvml, scenario: Scenario, clock: Clock):
     two = H100 + moved(SHARED, to=1)
     nvml = open_nvml(two)
@@ -313,6 +318,16 @@ def test_xid_errors_go_on_being_counted_after_a_reload(open_nvml: OpenNvml, scen
     poll(
         lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "48"), deadline_s=10, what="an XID error after the reload"
     )
+
+
+def test_xid_errors_of_one_card_go_on_being_counted_after_another_fell_off(open_nvml: OpenNvml, scenario: Scenario):
+    two = H100 + moved(SHARED, to=1)
+    nvml = open_nvml(two)
+    lost = "fail nvmlDeviceGetHandleByIndex_v2 15 1"
+    scenario.play(two, lost, "fail nvmlEventSetWait_v2 15")
+    time.sleep(0.3)  # until the wait has met the error
+    scenario.play(two, lost, "event 0 94 0")
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "94"), deadline_s=10, what="the other card's XID error")
 
 
 def test_more_codes_than_there_is_room_for_are_counted_together(open_nvml: OpenNvml):

@@ -102,6 +102,8 @@ def memory(device: Any, calls: Calls) -> Iterator[Sample]:
 
 def _reasons(gpu: Any, calls: Calls) -> Iterator[Sample]:
     mask = calls.ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, gpu)
+    if mask is None:  # its name before driver 535
+        mask = calls.ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu)
     if mask is not None:
         for name, bit in _REASONS:
             yield Sample(c.THROTTLE_REASON, float(bool(mask & bit)), (name,))

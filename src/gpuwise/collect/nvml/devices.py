@@ -93,6 +93,7 @@ class Nvml:
     def _reopen(self) -> None:
         """Open NVML anew after the driver went away; handles, samples and what cards there are begin anew with it."""
         with self._session:
+            self._xids.renew()
             _shut_down()
             initialise()
             self._version = _driver_version()

@@ -51,6 +51,10 @@ class XidWatch:
             self._thread.join(timeout=10 * _WAIT_MS / 1000)
         return not self._thread.is_alive()
 
+    def renew(self) -> None:
+        """NVML is being opened anew, by the caller who holds the session: what it knows of events is no more."""
+        self._set = None
+
     def samples(self, card_uuid: str) -> Iterator[Sample]:
         """What came from a card; nothing before the first error."""
         with self._lock:
@@ -63,25 +67,34 @@ class XidWatch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                with self._session:
-                    self._wait()
-            except pynvml.NVMLError as error:
-                # The driver went away, or cannot do events: the sweep says which, and counts it.
-                _log.debug("no XID events now: %s", name_of(error.value))
-                self._set = None
+            with self._session:
+                waited = self._wait()
+            if not waited:
                 self._stop.wait(_RETRY_S)
 
-    def _wait(self) -> None:
-        if self._set is None:
-            self._set = _registered()
+    def _wait(self) -> bool:
+        """Wait for one event; whether that can be done now."""
         try:
+            if self._set is None:
+                self._set = _registered()
             event = pynvml.nvmlEventSetWait_v2(self._set, _WAIT_MS)
+            self._record(pynvml.nvmlDeviceGetUUID(event.device), int(event.eventData))
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_TIMEOUT:
-                return
-            raise
-        self._record(pynvml.nvmlDeviceGetUUID(event.device), int(event.eventData))
+                return True
+            # The driver went away, a card fell off, or none has events: the sweep says which, and counts it.
+            _log.debug("no XID events now: %s", name_of(error.value))
+            self._let_go()
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        events, self._set = self._set, None
+        if events is not None:
+            try:
+                pynvml.nvmlEventSetFree(events)
+            except pynvml.NVMLError as error:  # the driver that had it is gone
+                _log.debug("an event set was not freed: %s", name_of(error.value))
 
     def _record(self, uuid: str, code: int) -> None:
         with self._lock:

@@ -98,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"  # a connection serves many scrapes
+    disable_nagle_algorithm = True
+    wbufsize = 2**16  # head and body in one piece: else the body waits 40 ms for the acknowledgement of the head
     timeout = _REQUEST_TIMEOUT_S
 
     def do_GET(self) -> None:
