@@ -245,6 +245,17 @@ def test_one_gpu_that_is_lost_costs_its_own_values_and_says_so(open_nvml: OpenNv
     assert nvml.sweep().lost == ()
 
 
+def test_a_gpu_that_is_listed_no_more_is_lost_and_the_one_that_took_its_index_is_not(
+    open_nvml: OpenNvml, scenario: Scenario
+):
+    nvml = open_nvml(H100 + moved(SHARED, to=1))
+    nvml.sweep()
+    scenario.play(SHARED)
+    sweep = nvml.sweep()
+    assert [reading.device.uuid for reading in sweep.readings] == ["GPU-cccc"]
+    assert [device.uuid for device, _ in sweep.lost] == ["GPU-aaaa"]
+
+
 def test_a_recreated_mig_instance_starts_its_profiling_anew(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(SLICED)
     nvml.sweep()

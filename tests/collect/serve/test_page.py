@@ -85,7 +85,7 @@ def test_a_shared_device_has_one_series_per_holder_and_one_per_part(open_nvml: O
     )
 
 
-def test_what_is_unknown_is_no_series(open_nvml: OpenNvml):
+def test_incident_distributed_8739_what_is_not_supported_is_no_series(open_nvml: OpenNvml):
     sampler = Sampler(open_nvml(SLICED), None, interval_s=10)
     page = page_of(sampler)
     assert b"gpuwise_gpu_" not in page.plain()

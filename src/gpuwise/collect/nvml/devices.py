@@ -49,7 +49,7 @@ class Nvml:
         self._gpm, self._sm_times = Gpm(), SmTimes()
         self._cards: dict[str, Device] = {}
         self._instances: dict[str, Device] = {}
-        self._seen: dict[int, tuple[Device, float]] = {}
+        self._seen: dict[str, tuple[Device, float]] = {}
         self._xids = XidWatch(self._session, clock)
         self._xids.start()
 
@@ -85,9 +85,9 @@ class Nvml:
             ) from error
         calls = Calls()
         readings = tuple(reading for index in range(count) for reading in self._gpu(index, calls))
-        self._forget({reading.device.uuid for reading in readings})
-        answered = {reading.device.index for reading in readings}
-        lost = tuple(seen for index, seen in sorted(self._seen.items()) if index not in answered)
+        answered = {reading.device.uuid for reading in readings}
+        self._forget(answered)
+        lost = tuple(seen for uuid, seen in self._seen.items() if uuid not in answered)
         return Sweep(readings, lost, tuple(calls.errors), tuple(calls.dropped))
 
     def _reopen(self) -> None:
@@ -107,10 +107,10 @@ class Nvml:
         uuid = None if gpu is None else calls.ask(pynvml.nvmlDeviceGetUUID, gpu)
         if uuid is None:
             return
-        if uuid not in self._cards:
+        if uuid not in self._cards or self._cards[uuid].index != index:
             self._cards[uuid] = _card(gpu, uuid, index, calls)
         card, at_s = self._cards[uuid], self._clock()
-        self._seen[index] = (card, at_s)
+        self._seen[uuid] = (card, at_s)
         sliced = cut(gpu, calls)
         times = None if sliced else self._sm_times.since_last(uuid, gpu, calls)
         samples = [*self._card_samples(gpu, card, calls, times, sliced=sliced)]
