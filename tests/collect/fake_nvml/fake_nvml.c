@@ -44,12 +44,12 @@ typedef struct unit {
     struct unit *parent;
 } unit;
 typedef struct { char function[64]; int code, index, hang; double seconds; } failure;
-typedef struct { int gpu, delivered; unsigned long long xid; double at; } event;
+typedef struct { int gpu; unsigned long long xid; double at; } event;
 
 static unit gpus[GPUS], migs[GPUS][MIGS];
 static failure failures[FAILURES];
 static event events[EVENTS];
-static int failure_count, event_count, initialised;
+static int failure_count, event_count, initialised, scenarios;
 static char driver[80];
 static double speed, began, away_from, away_to;
 static struct stat loaded;
@@ -120,7 +120,7 @@ static int load(void)
         && found.st_mtim.tv_nsec == loaded.st_mtim.tv_nsec) return SUCCESS;
     FILE *file = fopen(path, "r");
     if (!file) return DRIVER_NOT_LOADED;
-    loaded = found;
+    loaded = found, scenarios++;
     memset(gpus, 0, sizeof gpus), memset(migs, 0, sizeof migs);
     failure_count = event_count = 0, speed = 1, away_from = away_to = -1, began = monotonic();
     snprintf(driver, sizeof driver, "999.0-fake");
@@ -397,7 +397,7 @@ int nvmlGpmMetricsGet(gpm_request *request)
     return SUCCESS;
 }
 
-typedef struct { unsigned gpus; } event_set;
+typedef struct { unsigned gpus, delivered; int scenario; } event_set;
 typedef struct { unit *device; unsigned long long type, data; unsigned gpu_instance, compute_instance; } event_data;
 int nvmlEventSetCreate(event_set **set) { ENTER(NULL); *set = calloc(1, sizeof **set); return SUCCESS; }
 int nvmlEventSetFree(event_set *set) { free(set); return SUCCESS; }
@@ -412,10 +412,11 @@ int nvmlEventSetWait_v2(event_set *set, event_data *data, unsigned timeout_ms)
 {
     ENTER(NULL);
     for (double until = monotonic() + timeout_ms / 1e3;;) {
+        if (set->scenario != scenarios) set->scenario = scenarios, set->delivered = 0;
         for (int i = 0; i < event_count; i++) {
             event *e = &events[i];
-            if (e->delivered || e->at > now() || !(set->gpus >> e->gpu & 1)) continue;
-            e->delivered = 1;
+            if (set->delivered >> i & 1 || e->at > now() || !(set->gpus >> e->gpu & 1)) continue;
+            set->delivered |= 1u << i;
             *data = (event_data){&gpus[e->gpu], 8, e->xid, ~0u, ~0u};
             return SUCCESS;
         }

@@ -62,7 +62,7 @@ def test_an_empty_file_asks_for_nothing(folder: Path):
         (f"{TLS}, client_auth_type: RequireAndVerifyClientCert}}", r"client_ca_file is missing"),
         ("basic_auth_users: {prometheus: secret}", r"basic_auth_users\.prometheus is no bcrypt hash; .*htpasswd"),
         ("basic_auth_users: [prometheus]", r"basic_auth_users is no mapping"),
-        ("tls_server_config: on", r"tls_server_config\. is no mapping"),
+        ("tls_server_config: on", r"tls_server_config is no mapping"),
         ("- a\n- b\n", r"the file is no mapping"),
         ("a: [", r"cannot be read"),
     ],
@@ -76,6 +76,16 @@ def test_what_is_not_understood_is_refused_by_name(folder: Path, text: str, said
 def test_a_file_that_is_not_there_is_named(tmp_path: Path):
     with pytest.raises(InputError, match=r"none\.yml cannot be read"):
         WebConfigFile(tmp_path / "none.yml")
+
+
+def test_a_renewed_certificate_takes_effect_though_the_file_is_the_same(folder: Path):
+    file = WebConfigFile(written(folder, f"{TLS}}}"))
+    before = file.current().tls
+    assert file.current().tls is before
+    renewed = trustme.CA().issue_cert("localhost")
+    renewed.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    renewed.private_key_pem.write_to_path(folder / "key.pem")
+    assert file.current().tls is not before
 
 
 def test_a_change_takes_effect_and_one_that_cannot_be_read_leaves_the_last(

@@ -109,8 +109,9 @@ def _registered() -> Any:
     Raises:
         NVMLError: there is no driver, or no card has events.
     """
-    events, able = pynvml.nvmlEventSetCreate(), 0
-    for index in range(pynvml.nvmlDeviceGetCount()):
+    count, able = pynvml.nvmlDeviceGetCount(), 0
+    events = pynvml.nvmlEventSetCreate()
+    for index in range(count):
         try:
             gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
             pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)

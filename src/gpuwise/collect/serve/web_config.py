@@ -28,6 +28,7 @@ _CLIENTS = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
+_FILE_KEYS = ("cert_file", "key_file", "client_ca_file")
 _TLS_KEYS = frozenset({"cert_file", "key_file", "client_auth_type", "client_ca_file", "min_version", "max_version"})
 _KEYS = frozenset({"tls_server_config", "basic_auth_users"})
 
@@ -39,10 +40,12 @@ class WebConfig:
     Attributes:
         tls: what connections are wrapped with, None for plain HTTP.
         users: bcrypt hash of each user's password, by name; empty lets everybody in.
+        files: that it was read from.
     """
 
     tls: ssl.SSLContext | None
     users: Mapping[str, str]
+    files: tuple[Path, ...] = ()
 
 
 def load(path: Path) -> WebConfig:
@@ -58,14 +61,18 @@ def load(path: Path) -> WebConfig:
         told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
-        raise InputError(f"web config {path} cannot be read: {said}", mend="see --web-config-file") from error
+        raise InputError(f"web config {path} cannot be read: {said}", mend="name a YAML file in exporter-toolkit's form") from error
     _known(path, told, _KEYS, "")
-    return WebConfig(_tls(path, told.get("tls_server_config")), _users(path, told.get("basic_auth_users") or {}))
+    tls: Any = told.get("tls_server_config")
+    users = _users(path, told.get("basic_auth_users") or {})
+    context = _tls(path, tls)
+    named = [path.parent / tls[key] for key in _FILE_KEYS if tls.get(key)] if context else []
+    return WebConfig(context, users, (path, *named))
 
 
 def _known(path: Path, told: Any, keys: frozenset[str], under: str) -> None:
     if not isinstance(told, dict):
-        raise InputError(f"web config {path}: {under or 'the file'} is no mapping", mend="write keys with values")
+        raise InputError(f"web config {path}: {under.rstrip('.') or 'the file'} is no mapping", mend="write keys with values")
     for key in told:
         if key not in keys:
             allowed = ", ".join(sorted(keys))
@@ -145,11 +152,8 @@ class WebConfigFile:
         return self._read
 
     def _changed(self) -> tuple[int, ...]:
-        """When the file and those beside it, where certificates are renewed, last changed."""
-        if self._path is None:
-            return ()
+        """When each of the files last changed; a certificate is renewed without the file that names it."""
         try:
-            beside = sorted(self._path.parent.iterdir())
-            return tuple(file.stat().st_mtime_ns for file in (self._path, *beside))
-        except OSError:
+            return tuple(file.stat().st_mtime_ns for file in self._read.files)
+        except OSError:  # being replaced
             return (-1,)
