@@ -61,7 +61,9 @@ def load(path: Path) -> WebConfig:
         told = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
-        raise InputError(f"web config {path} cannot be read: {said}", mend="name a YAML file in exporter-toolkit's form") from error
+        raise InputError(
+            f"web config {path} cannot be read: {said}", mend="name a YAML file in exporter-toolkit's form"
+        ) from error
     _known(path, told, _KEYS, "")
     tls: Any = told.get("tls_server_config")
     users = _users(path, told.get("basic_auth_users") or {})
@@ -72,7 +74,9 @@ def load(path: Path) -> WebConfig:
 
 def _known(path: Path, told: Any, keys: frozenset[str], under: str) -> None:
     if not isinstance(told, dict):
-        raise InputError(f"web config {path}: {under.rstrip('.') or 'the file'} is no mapping", mend="write keys with values")
+        raise InputError(
+            f"web config {path}: {under.rstrip('.') or 'the file'} is no mapping", mend="write keys with values"
+        )
     for key in told:
         if key not in keys:
             allowed = ", ".join(sorted(keys))
