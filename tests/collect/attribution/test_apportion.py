@@ -108,6 +108,13 @@ def test_a_cut_cards_power_goes_by_its_instances_activity_times_their_slices():
     assert of([part for part in found if part.owner.device == small], c.PART_MEMORY) == {A: 5e9}
 
 
+def test_a_cut_cards_memory_is_its_instances_and_is_not_given_twice():
+    one = instance(GPU, 7)
+    card_ = reading(GPU, {c.MIG_MODE: 1.0, c.MEMORY_USED: 6e9})
+    found = list(parts([card_, reading(one, {c.MEMORY_USED: 5e9})], {one.uuid: (A,)}, OWNERS.get))
+    assert of(found, c.PART_MEMORY) == {A: 5e9}
+
+
 def test_an_instance_whose_activity_is_unknown_leaves_the_cards_power_unattributed():
     one, other = instance(GPU, 7), instance(GPU, 8)
     readings = [sliced(GPU, 400.0), reading(one, {c.SM_ACTIVITY: 0.9}), reading(other, {})]

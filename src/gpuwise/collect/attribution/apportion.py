@@ -109,9 +109,8 @@ def parts(readings: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> I
             if total is not None:
                 yield from _cut(by_sm_time(reading, held, owner_of, total=total), part, total)
         used = reading.value(c.MEMORY_USED)
-        if used is not None:
-            shares = _by_memory(reading, held, owner_of, used)
-            yield from _cut(shares, c.PART_MEMORY, used)
+        if used is not None and not reading.value(c.MIG_MODE):  # a cut card's memory is its instances'
+            yield from _cut(_by_memory(reading, held, owner_of, used), c.PART_MEMORY, used)
     for card, instances in by_card(readings):
         watts = card.value(c.POWER)
         if watts is not None:
