@@ -156,8 +156,8 @@ NVLINK_ERRORS = _card(
 )
 ECC_MODE = _card("ecc_mode", "1 where memory errors are corrected, 0 where not.")
 ECC_ERRORS = _card(
-    "ecc_errors_total", "Memory errors, by severity, since the driver was loaded or over the board's life.",
-    "severity", "since", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4,
+    "ecc_errors_total", "Memory errors by severity; volatile are those since driver load, aggregate of the board's life.",
+    "severity", "counter", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4,
 )  # fmt: skip
 REMAPPED_ROWS = _card(
     "remapped_rows_total", "Rows of memory replaced, by cause.", "cause", highest=1e6, kind=Kind.COUNTER, most=2

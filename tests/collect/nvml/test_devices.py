@@ -59,7 +59,7 @@ def test_a_card_that_has_everything_is_read_whole_and_in_base_units(open_nvml: O
         (c.PCIE_RATE, "transmit"): 100 * 2**20,
         (c.TEMPERATURE, "memory"): 70,
         (c.FAN_SPEED,): 0.3,
-        (c.ECC_ERRORS, "corrected", "birth"): 5,
+        (c.ECC_ERRORS, "corrected", "aggregate"): 5,
         (c.THROTTLE_REASON, "sw_power_cap"): 1.0,
         (c.THROTTLE_REASON, "gpu_idle"): 0.0,
         (c.ENGINE_UTILIZATION, "decoder"): 0.04,

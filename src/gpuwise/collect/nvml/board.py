@@ -29,12 +29,12 @@ _CLOCKS = (
     ("video", pynvml.NVML_CLOCK_VIDEO),
 )
 _ECC = tuple(
-    (severity, since, kind, counter)
+    (severity, lasting, kind, counter)
     for severity, kind in (
         ("corrected", pynvml.NVML_MEMORY_ERROR_TYPE_CORRECTED),
         ("uncorrected", pynvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED),
     )
-    for since, counter in (("driver_load", pynvml.NVML_VOLATILE_ECC), ("birth", pynvml.NVML_AGGREGATE_ECC))
+    for lasting, counter in (("volatile", pynvml.NVML_VOLATILE_ECC), ("aggregate", pynvml.NVML_AGGREGATE_ECC))
 )
 # gpu_idle is no throttling but the reason for low clocks most of the time; it is shown for what it is.
 _REASONS = (
@@ -113,10 +113,10 @@ def _memory_health(gpu: Any, calls: Calls) -> Iterator[Sample]:
     mode = calls.ask(pynvml.nvmlDeviceGetEccMode, gpu)
     if mode is not None:
         yield Sample(c.ECC_MODE, float(mode[0]))
-    for severity, since, kind, counter in _ECC:
+    for severity, lasting, kind, counter in _ECC:
         count = calls.ask(pynvml.nvmlDeviceGetTotalEccErrors, gpu, kind, counter)
         if count is not None:
-            yield Sample(c.ECC_ERRORS, float(count), (severity, since))
+            yield Sample(c.ECC_ERRORS, float(count), (severity, lasting))
     rows = calls.ask(pynvml.nvmlDeviceGetRemappedRows, gpu)
     if rows is not None:
         corrected, uncorrected, pending, failed = map(float, rows)

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gpuwise.collect.nvml.events import XidWatch
 from gpuwise.collect.nvml.fields import fields
 from gpuwise.collect.nvml.gpm import Gpm
 from gpuwise.collect.nvml.library import Calls, initialise, name_of, preload
-from gpuwise.collect.nvml.mig import cut, instances
+from gpuwise.collect.nvml.mig import MigMode, instances, mig_mode
 from gpuwise.collect.nvml.processes import SmTimes, process_samples, running
 from gpuwise.collect.reading import Device, DriverState, Reading, Sweep
 from gpuwise.model.errors import DeviceError
@@ -111,21 +111,22 @@ class Nvml:
             self._cards[uuid] = _card(gpu, uuid, index, calls)
         card, at_s = self._cards[uuid], self._clock()
         self._seen[uuid] = (card, at_s)
-        sliced = cut(gpu, calls)
-        times = None if sliced else self._sm_times.since_last(uuid, gpu, calls)
-        samples = [*self._card_samples(gpu, card, calls, times, sliced=sliced)]
+        mode = mig_mode(gpu, calls)
+        whole = mode in {MigMode.NONE, MigMode.OFF}
+        times = self._sm_times.since_last(uuid, gpu, calls) if whole else None
+        samples = [*self._card_samples(gpu, card, calls, times, mode)]
         yield Reading(card, at_s, tuple(calls.samples(samples)), running(gpu, calls), times)
-        if sliced:
+        if mode is MigMode.ON:
             for handle, instance in instances(gpu, card, self._instances, calls):
                 yield self._instance(gpu, handle, instance, calls)
 
     def _card_samples(
-        self, gpu: Any, card: Device, calls: Calls, times: Any, *, sliced: bool | None
+        self, gpu: Any, card: Device, calls: Calls, times: Mapping[int, float] | None, mode: MigMode
     ) -> Iterator[Sample]:
         yield Sample(c.CARD_INFO, 1.0, (card.pci_bus_id, "" if card.minor is None else str(card.minor)))
-        if sliced is not None:
-            yield Sample(c.MIG_MODE, float(sliced))
-        if not sliced:
+        if mode in {MigMode.ON, MigMode.OFF}:
+            yield Sample(c.MIG_MODE, float(mode is MigMode.ON))
+        if mode in {MigMode.NONE, MigMode.OFF}:
             yield from utilization(gpu, calls)
             yield from process_samples(times)
             yield from self._gpm.activity(card.uuid, gpu, None, calls)

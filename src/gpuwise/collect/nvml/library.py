@@ -36,6 +36,14 @@ class Calls(Findings):
             self.refuse(error.value)
             return None
 
+    def ask_or(self, absent: T, function: Callable[..., T], *args: Any) -> T | None:
+        """The call's answer; `absent` where the board has no such thing, None where that is not known."""
+        try:
+            return function(*args)
+        except pynvml.NVMLError as error:
+            self.refuse(error.value)
+            return absent if error.value in _ABSENT else None
+
     def refuse(self, code: int) -> None:
         """Count an error, by NVML's name of it."""
         if code not in _ABSENT:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import pynvml
@@ -14,10 +15,23 @@ from gpuwise.collect.reading import Device, MigInstance
 _NAME = re.compile(r" MIG (?:\d+c\.)?(?P<profile>\d+g\.\d+gb\S*)$")
 
 
-def cut(gpu: Any, calls: Calls) -> bool | None:
-    """Whether a card is in MIG mode; None where it has no such mode."""
-    mode = calls.ask(pynvml.nvmlDeviceGetMigMode, gpu)
-    return None if mode is None else bool(mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE)
+class MigMode(Enum):
+    """Whether a card is cut into instances."""
+
+    NONE = "the card has no such mode"
+    OFF = "not cut"
+    ON = "cut"
+    UNKNOWN = "NVML refused to tell"
+
+
+def mig_mode(gpu: Any, calls: Calls) -> MigMode:
+    """Whether a card is cut; where that is not known, nothing may be asked that says 0 of a cut card."""
+    mode = calls.ask_or((), pynvml.nvmlDeviceGetMigMode, gpu)
+    if mode is None:
+        return MigMode.UNKNOWN
+    if not mode:
+        return MigMode.NONE
+    return MigMode.ON if mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE else MigMode.OFF
 
 
 def instances(gpu: Any, card: Device, known: dict[str, Device], calls: Calls) -> Iterator[tuple[Any, Device]]:

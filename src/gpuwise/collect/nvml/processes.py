@@ -23,7 +23,9 @@ def running(device: Any, calls: Calls) -> tuple[Process, ...] | None:
     found = calls.ask(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, device)
     if found is None:
         return None
-    clients = calls.ask(pynvml.nvmlDeviceGetMPSComputeRunningProcesses_v3, device) or ()
+    clients: list[Any] | None = calls.ask_or([], pynvml.nvmlDeviceGetMPSComputeRunningProcesses_v3, device)
+    if clients is None:  # fewer processes than there are would look like none
+        return None
     memory = {one.pid: one.usedGpuMemory for one in (*found, *clients)}
     return tuple(Process(pid, _bytes(used)) for pid, used in memory.items())
 
