@@ -156,7 +156,7 @@ NVLINK_ERRORS = _card(
 )
 ECC_MODE = _card("ecc_mode", "1 where memory errors are corrected, 0 where not.")
 ECC_ERRORS = _card(
-    "ecc_errors_total", "Memory errors by severity; volatile are those since driver load, aggregate of the board's life.",
+    "ecc_errors_total", "Memory errors; volatile are those since driver load, aggregate those of the board's life.",
     "severity", "counter", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4,
 )  # fmt: skip
 REMAPPED_ROWS = _card(
