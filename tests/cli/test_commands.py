@@ -39,7 +39,7 @@ def test_every_flag_that_a_message_names_exists():
         flag
         for path in (REPOSITORY / "src").rglob("*.py")
         if "simulate" not in path.parts
-        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())
+        for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+(?:\.[a-z]+)*", path.read_text())
     }
     assert len(named) > 20
     assert named - FOREIGN <= flags()

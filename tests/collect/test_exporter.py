@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.collect.conftest import Scenario, kubelet
-from tests.collect.scenarios import H100, SHARED
+from tests.collect.scenarios import H100, SHARED, node
 from tests.collect.serve.test_page import Samples, samples
 from tests.collect.test_sampler import Listed
 from tests.prometheus_server import free_port, poll
@@ -119,6 +119,17 @@ def test_processes_of_a_time_sliced_gpu_are_given_to_their_pods(fake_nvml: Path,
     assert {(labels["pod"], labels["method"]): value for labels, value in found} == pytest.approx(
         {("trainer-0", "sm_time"): 45.0, ("notebook-0", "sm_time"): 11.25, ("", "unattributed"): 3.75}
     )
+
+
+def test_resource_claims_of_mig_instances_are_seen_to(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+    scenario.play(node(1, 3))
+    socket = tmp_path / "kubelet.sock"
+    claims = {POD: (("gpu.nvidia.com", "gpu-0-mig-19-1-1"),)}
+    with kubelet(socket, {}, claims=claims), exporter(fake_nvml, pod_resources_socket=socket) as read:
+        poll(lambda: "gpuwise_container_gpu_sm_activity_ratio" in read(), deadline_s=20, what="the parts")
+        found = read()["gpuwise_gpu_info"]
+    pods = {labels["device_uuid"]: labels["pod"] for labels, _ in found}
+    assert pods == {"GPU-0000": "", "MIG-0000-0": "", "MIG-0000-1": "trainer-0", "MIG-0000-2": ""}
 
 
 def test_a_kubelet_that_is_gone_leaves_devices_without_pods_and_says_so(

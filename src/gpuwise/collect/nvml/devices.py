@@ -177,4 +177,5 @@ def _driver_version() -> str:
     try:
         return str(pynvml.nvmlSystemGetDriverVersion())
     except pynvml.NVMLError as error:
-        return f"unknown: {name_of(error.value)}"
+        _log.debug("the driver's version is not to be had: %s", name_of(error.value))
+        return ""

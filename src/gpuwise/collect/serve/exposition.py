@@ -58,7 +58,8 @@ def own_families(snapshot: Snapshot | None, *, series: int, left_out: Iterable[t
     yield _single(c.SWEEPS, float(snapshot.sweeps))
     yield _single(c.DRIVER_UP, float(snapshot.driver_up))
     yield _single(c.DRIVER_RELOADS, float(snapshot.driver.reloads))
-    yield _single(c.DRIVER_INFO, 1.0, snapshot.driver.version)
+    if snapshot.driver.version:
+        yield _single(c.DRIVER_INFO, 1.0, snapshot.driver.version)
     if snapshot.attribution_up is not None:
         yield _single(c.ATTRIBUTION_UP, float(snapshot.attribution_up))
     for metric, counts in ((c.ERRORS, snapshot.errors), (c.DROPPED_VALUES, snapshot.dropped)):
