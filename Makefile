@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test check lint format bench clean
+.PHONY: help setup demo test check lint format bench quality clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,13 @@ format: setup ## put the code into its one form
 bench: setup ## timings as ratios to peers in the same run (ONLY=sketch one of them, RESULTS=1 also benchmarks/RESULTS.md)
 	VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --constraint .ci/constraints.txt --group bench
 	$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(RESULTS),--results)
+
+TRACES ?= ../shared/data
+
+quality: setup ## each policy replayed on the public traces in TRACES, beside its baselines: benchmarks/QUALITY.md
+	mkdir -p build
+	$(BIN)/gpuwise backtest all --data $(TRACES) --save build/quality.json -o table
+	$(BIN)/python -m benchmarks.quality build/quality.json
 
 clean: ## remove .venv and everything built
 	rm -rf .venv build dist src/*.egg-info native/*.c .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -16,6 +16,7 @@ from benchmarks.fleet import DAYS, NOW_S, STEP_S, pipeline, size
 from benchmarks.measure import at_most, remark, seconds
 
 from gpuwise.model.inventory import Inventory, Node, Workload
+from gpuwise.model.ports import Cite
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.pipeline import Pipeline
 from gpuwise.simulate import SyntheticFleet
@@ -60,6 +61,9 @@ class _Counting:
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
         self.steps += len(nodes) * window.steps
         return self.source.read_nodes(nodes, inventory, window)
+
+    def cite(self, window: Window) -> Cite:
+        return self.source.cite(window)
 
     def describe(self) -> str:
         return self.source.describe()

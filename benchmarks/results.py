@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.outcome import Outcome
 
-_LIBRARIES = ("numpy", "pyarrow", "ray")
+_LIBRARIES = ("numpy", "scipy", "pyarrow", "ray")
 
 
 def write_results(path: Path, outcomes: list[Outcome], scale: float) -> None:
@@ -23,13 +23,14 @@ def write_results(path: Path, outcomes: list[Outcome], scale: float) -> None:
     lines = ["# Benchmark results", "", "Written by `make bench RESULTS=1`.", ""]
     if scale != 1.0:
         lines += [f"**A trial run at {scale:g} of the full size: these are no results.**", ""]
-    lines += [f"- {key}: {value}" for key, value in _circumstances().items()]
+    lines += [f"- {key}: {value}" for key, value in circumstances().items()]
     for outcome in outcomes:
         lines += ["", f"## {outcome.name}", "", *_section(outcome, scale)]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _circumstances() -> dict[str, str]:
+def circumstances() -> dict[str, str]:
+    """The machine, the software and the commit that figures are of."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     return {

@@ -9,8 +9,8 @@ from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
-from gpuwise.model.inventory import Inventory, WorkloadRef, node_ref
-from gpuwise.model.ports import Checkpoints, Enactor, Executor, InventorySource, Ledger, UsageSource
+from gpuwise.model.inventory import Inventory, Workload, WorkloadRef, node_ref
+from gpuwise.model.ports import Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Hold, Recommendation
@@ -159,8 +159,12 @@ class Pipeline:
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
         """Find what to do about each workload, or why nothing."""
         found, holds = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
+        window = self.window(now_s)
+        if found:
+            cite = self.usage.cite(window)
+            found = [_cited(item, fleet.by_ref.get(item.workload), cite) for item in found]
         self.progress("recommend", 1, 1)
-        return Survey(self.window(now_s), fleet, profiles, tuple(found), tuple(holds))
+        return Survey(window, fleet, profiles, tuple(found), tuple(holds))
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
         """Let policy, protections and the budget have their word, once what a crash left open is settled (I8)."""
@@ -225,6 +229,13 @@ def _shards(fleet: Inventory, size: int) -> list[Shard]:
         *(Shard(fleet.workloads[i : i + size]) for i in range(0, len(fleet.workloads), size)),
         *(Shard((), nodes[i : i + size]) for i in range(0, len(nodes), size)),
     ]
+
+
+def _cited(item: Recommendation, workload: Workload | None, cite: Cite) -> Recommendation:
+    """With what asks the source for the samples behind each number."""
+    if workload is None:
+        return item
+    return replace(item, evidence=tuple(replace(one, query=cite(workload, one)) for one in item.evidence))
 
 
 def _with_kept(shard: Shard, checkpoints: Checkpoints | None) -> Shard:

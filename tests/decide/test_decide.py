@@ -7,7 +7,7 @@ from tests.fleet import NOW_S, inventory, pod, workload
 from tests.series import WORKLOAD
 
 from gpuwise.decide.decide import approve, decide
-from gpuwise.decide.history import History
+from gpuwise.decide.history import History, State
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
 from gpuwise.model.inventory import Namespace, WorkloadRef
@@ -192,6 +192,28 @@ def test_i26_a_pause_holds_everything_until_resume():
 def test_a_dismissed_recommendation_stays_dismissed():
     word = Directive("dismiss", recommendation().id, "ana", 1, "needed for the launch")
     assert held(history=History(directives=[word])) is Reason.DISMISSED
+
+
+@pytest.mark.parametrize(
+    ("attempts", "words", "state"),
+    [
+        ([], [], State.ACTIVE),
+        ([None], [], State.CLAIMED),
+        ([OutcomeStatus.APPLIED], [], State.SUCCEEDED),
+        ([OutcomeStatus.FAILED], [], State.FAILED),
+        ([OutcomeStatus.NOT_APPLIED], [], State.FAILED),
+        ([OutcomeStatus.FAILED, OutcomeStatus.APPLIED], [], State.SUCCEEDED),
+        ([OutcomeStatus.APPLIED, None], [], State.CLAIMED),
+        ([OutcomeStatus.UNDONE], [], State.ACTIVE),
+        ([OutcomeStatus.FAILED], ["dismiss"], State.DISMISSED),
+    ],
+)
+def test_the_state_of_a_recommendation_is_what_came_of_it_last(attempts, words, state):
+    intents = [intent(number=number) for number in range(len(attempts))]
+    outcomes = [outcome(number, status) for number, status in enumerate(attempts) if status is not None]
+    past = History(intents, outcomes, [Directive(word, "r-x", "ana", 1, "") for word in words])
+    assert past.state("r-x") is state
+    assert past.state("r-other") is State.ACTIVE
 
 
 def many(count, settings, history=None):

@@ -135,6 +135,9 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     cluster.settle()
     assert not [name for name in pods(cluster) if name.startswith("forgotten")]
 
+    told = gpuwise("explain", planned["command"]["recommendation_id"], "-o", "json").data["recommendations"]
+    assert [one["state"] for one in told] == ["succeeded"]
+
     undone = gpuwise("undo", command_id, "--yes", *kubeconfig)
     assert undone.code == 0, undone.err
     assert spec(get(cluster, "forgotten")) == spec(before["forgotten"])

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from gpuwise.model.gpu import GIB, GPU_TYPES, gpu_type, named
@@ -13,9 +15,15 @@ PRODUCTS = {
     "NVIDIA-H100-80GB-HBM3": "H100-80GB",
     "NVIDIA H100 PCIe": "H100-80GB",
     "NVIDIA H100 NVL": "H100-94GB",
-    "NVIDIA GH200 480GB": None,
+    "NVIDIA H100 96GB HBM3": "H100-96GB",
+    "NVIDIA GH200 480GB": "GH200-96GB",  # 480 GB are the CPU's
+    "NVIDIA GH200 144G HBM3e": None,
+    "NVIDIA GH200": None,  # 96 or 144?
     "NVIDIA H200": "H200-141GB",
+    "NVIDIA-H200-MIG-1g.18gb": "H200-141GB",  # not the slice's size
     "NVIDIA B200": "B200-180GB",
+    "NVIDIA GB200": "GB200-186GB",
+    "NVIDIA B300 SXM6 AC": "B300-269GB",
     "NVIDIA-L4": "L4",
     "NVIDIA L40S": "L40S",
     "NVIDIA L40": None,
@@ -40,7 +48,10 @@ def test_a_canonical_name_means_itself(gpu):
     assert gpu_type(gpu.name) is named(gpu.name) is gpu
 
 
-@pytest.mark.parametrize("gpu", [gpu for gpu in GPU_TYPES if gpu.mig_profiles], ids=lambda gpu: gpu.name)
+CUT = [gpu for gpu in GPU_TYPES if gpu.mig_profiles]
+
+
+@pytest.mark.parametrize("gpu", CUT, ids=lambda gpu: gpu.name)
 def test_mig_profiles_grow_up_to_the_whole_card(gpu):
     sizes = [(profile.compute_slices, profile.memory_bytes) for profile in gpu.mig_profiles]
     assert sizes == sorted(sizes)
@@ -48,3 +59,36 @@ def test_mig_profiles_grow_up_to_the_whole_card(gpu):
     assert all(
         profile.name == f"{profile.compute_slices}g.{profile.memory_bytes // GIB}gb" for profile in gpu.mig_profiles
     )
+
+
+@pytest.mark.parametrize("gpu", CUT, ids=lambda gpu: gpu.name)
+def test_a_profile_beside_itself_overlaps_nothing_and_leaves_no_room_for_another(gpu):
+    memory_slices = gpu.mig_profiles[-1].memory_slices
+    for profile in gpu.mig_profiles:
+        gaps = [after - before for before, after in pairwise((*profile.starts, memory_slices))]
+        assert all(gap >= profile.memory_slices for gap in gaps)
+        by_compute = gpu.compute_slices // profile.compute_slices
+        assert profile.per_card == min(by_compute, memory_slices // profile.memory_slices)
+
+
+@pytest.mark.parametrize("gpu", CUT, ids=lambda gpu: gpu.name)
+def test_a_memory_slice_holds_its_share_of_the_card(gpu):
+    """Names round to whole gigabytes, so by 1 GB on either side."""
+    memory_slices = gpu.mig_profiles[-1].memory_slices
+    for profile in gpu.mig_profiles:
+        share = gpu.memory_bytes * profile.memory_slices / memory_slices
+        assert abs(profile.memory_bytes - share) <= GIB
+
+
+@pytest.mark.parametrize("name", ["A100-80GB", "H100-80GB"])
+def test_the_profiles_of_80_gb_cards_are_nvidias(name):
+    """`nvidia-smi mig -lgipp` on an 80 GB card: {starts}:width."""
+    found = {profile.name: (profile.starts, profile.memory_slices) for profile in named(name).mig_profiles}
+    assert found == {
+        "1g.10gb": ((0, 1, 2, 3, 4, 5, 6), 1),
+        "1g.20gb": ((0, 2, 4, 6), 2),
+        "2g.20gb": ((0, 2, 4), 2),
+        "3g.40gb": ((0, 4), 4),
+        "4g.40gb": ((0,), 4),
+        "7g.80gb": ((0,), 8),
+    }

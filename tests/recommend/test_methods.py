@@ -19,6 +19,7 @@ from gpuwise.recommend.plan import METHODS, recommend
 from gpuwise.recommend.rightsize import right_size
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.recommend.spot import spot_move
+from gpuwise.recommend.when_idle import stop_when_idle
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
@@ -49,9 +50,17 @@ class TestIdle:
         assert found.risk == 0
         assert Reason.NO_REQUESTS in found.reasons
 
-    def test_the_low_end_is_the_share_that_it_was_idle(self):
-        found = idle_shutdown(case(usage(device(WEEK, busy=range(DAY_STEPS)))))
-        assert found.saving.low_usd_month == pytest.approx(found.saving.usd_month * 6 / 7)
+    def test_what_may_be_used_again_is_worth_what_passes_until_then(self):
+        """A notebook of office hours, on a Sunday evening: it is wanted on Monday, so stopping it now saves a night."""
+        four = 4 * WEEK
+        hours = np.arange(four) // 12
+        office = (hours // 24 % 7 < 5) & (hours % 24 >= 8) & (hours % 24 < 18)
+        one = usage(device(four, busy=np.flatnonzero(office)))
+        found = idle_shutdown(case(one, workload(workload_class=WorkloadClass.NOTEBOOK)))
+        saving = found.saving
+        assert 0 < saving.low_usd_month <= saving.usd_month <= saving.high_usd_month < 3.0 * 24 * 7
+        forecast = next(e for e in found.evidence if e.statistic == "forecast")
+        assert saving.usd_month == pytest.approx(3.0 * forecast.value)
         assert found.risk == 1
 
     def test_a_busy_one_is_held_with_the_signals_that_say_so(self):
@@ -122,7 +131,11 @@ class TestRightSize:
         one.samples[Signal.SM_ACTIVITY][:] = 0.10
         one.samples[Signal.MEMORY_USED][:] = 8.0 * 2**30  # x 1.15 x (1 + 1 / 7 days) is over 10 GiB
         found = right_size(case(usage(one), nodes=[node(), MIG_NODE]))
-        assert found.change.proposed.resource == "nvidia.com/mig-2g.20gb"
+        assert found.change.proposed.resource == "nvidia.com/mig-2g.20gb"  # 1g.20gb would do, and is not offered
+        double = node("mig-1", mig={"1g.20gb": 4})
+        found = right_size(case(usage(one), nodes=[node(), MIG_NODE, double]))
+        assert found.change.proposed.resource == "nvidia.com/mig-1g.20gb"
+        assert found.saving.gpu_h_month == pytest.approx(730 * 3 / 4)  # four fill a card's memory
 
     def test_a_slice_that_no_node_offers_is_not_proposed(self):
         one = device(WEEK)
@@ -145,8 +158,25 @@ class TestSpot:
         subject = workload(annotations={CHECKPOINTED: "true"})
         found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), subject, nodes=self.SPOT_NODES))
         assert found.change == MoveToSpot()
-        assert found.saving.usd_month == pytest.approx(2.0 * 730)
-        assert found.saving.low_usd_month == pytest.approx(1.8 * 730)
+        assert found.saving.high_usd_month == pytest.approx(2.0 * 730)
+        lost = next(e.value for e in found.evidence if e.statistic == "expected")
+        assert 0.003 < lost < 0.03
+        assert found.saving.usd_month == pytest.approx((3.0 - 1.0 - lost) * 730)
+        assert found.saving.low_usd_month == pytest.approx((3.0 - 1.2 - lost) * 730)
+
+    def test_a_gang_of_machines_is_stopped_by_each_and_saves_more_often(self):
+        def told(*nodes):
+            pods = tuple(pod(f"w-{i}", on=name) for i, name in enumerate(nodes))
+            subject = workload(annotations={CHECKPOINTED: "true"}, pods=pods)
+            around = (*(node(name) for name in nodes), node("spot-0", capacity=CapacityType.SPOT))
+            found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), subject, nodes=around))
+            return {e.statistic: e.value for e in found.evidence}
+
+        one, four = told("a"), told("a", "b", "c", "d")
+        assert four["count"] == 4
+        assert four["expected"] > one["expected"]
+        # Young's formula goes with the root of the life, Daly's nearly so.
+        assert four["optimum"] == pytest.approx(one["optimum"] / 2, rel=0.02)
 
     @pytest.mark.parametrize("word", ["True", "yes", "1", "false", ""])
     def test_i22_any_other_word_is_not_checkpointed(self, word):
@@ -166,6 +196,46 @@ class TestSpot:
         subject = workload(pods=(pod("a", on="spot-0"), pod("b", on="spot-0")))
         found = spot_move(case(usage(device(WEEK)), subject, nodes=self.SPOT_NODES))
         assert reason(found) is Reason.ALREADY_SPOT
+
+
+class TestStopWhenIdle:
+    """An endpoint that works for an hour every six, a request in every step at work."""
+
+    BUSY = tuple(step for step in range(WEEK) if step // 12 % 6 == 0)
+
+    def asked(self, busy):
+        return np.isin(np.arange(WEEK), busy).astype(float)
+
+    def found(self, busy, requests="asked", **about):
+        known = self.asked(busy) if requests == "asked" else requests
+        return stop_when_idle(case(usage(device(WEEK, busy=busy), requests=known), **about))
+
+    def test_long_rests_are_worth_stopping_for(self):
+        found = self.found(self.BUSY)
+        assert found.finding is Finding.IDLE_BETWEEN_USES
+        # Five hours of six at rest, less 1200 s a rest for the wait and the start.
+        spared = (5 - 1 / 3) / 6
+        assert found.saving.usd_month == pytest.approx(3.0 * 730 * spared, rel=0.01)
+        assert 0 < found.saving.low_usd_month <= found.saving.usd_month
+        assert found.change.after_s == 900  # its rests are long: as soon as they can be told
+
+    def test_short_rests_are_not(self):
+        busy = tuple(step for step in range(WEEK) if step % 6 < 2)  # 20 minutes of rest: a wait and a start
+        assert reason(self.found(busy)) is Reason.STEADILY_USED
+
+    def test_without_requests_nobody_would_start_it_again(self):
+        assert reason(self.found(self.BUSY, requests=None)) is Reason.INSUFFICIENT_DATA
+
+    def test_only_what_is_asked_for_is_started_by_a_request(self):
+        subject = workload(workload_class=WorkloadClass.TRAINING)
+        assert reason(self.found(self.BUSY, subject=subject)) is Reason.KIND_NOT_SUPPORTED
+
+    def test_the_replay_is_that_of_the_waits_over_its_own_rests(self):
+        found = self.found(self.BUSY)
+        replayed = next(e.value for e in found.evidence if "replayed" in e.text)
+        rest = next(e.value for e in found.evidence if "time at rest" in e.text)
+        assert found.saving.low_usd_month == pytest.approx(3.0 * 730 * min(replayed, found.evidence[3].value))
+        assert replayed < rest
 
 
 def plan(series, subject=None):

@@ -163,3 +163,19 @@ def test_sizes_that_mean_nothing_are_refused_with_a_mend(wrong):
     with pytest.raises(InputError) as refused:
         FleetSettings(**wrong)
     assert refused.value.mend
+
+
+def test_what_no_pod_holds_rests_and_is_held_by_nobody_meanwhile():
+    fleet = simulate_fleet(5, NOW, SMALL)
+    held = [device for pod in fleet.series() for device in pod.devices]
+    free = [device for node in fleet.unheld() for device in node.devices]
+    assert free
+    assert {device.pod for device in free} == {""}
+    slots = {slot.uuid for machine in fleet.machines for slot in machine.slots}
+    assert {device.device_uuid for device in (*held, *free)} == slots
+    assert all(np.nanmax(device.samples[Signal.SM_ACTIVITY]) == 0.0 for device in free)
+    all_through = {
+        device.device_uuid for device in held if device.samples[Signal.SM_ACTIVITY].size == fleet.window.steps
+    }
+    assert all_through
+    assert not all_through & {device.device_uuid for device in free}

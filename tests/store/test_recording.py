@@ -2,6 +2,7 @@
 
 import gzip
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -242,6 +243,18 @@ def test_objects_are_written_as_a_kubernetes_list(tmp_path):
     path = RecordingWriter(tmp_path).write_objects([{"kind": "Node"}])
     assert path.name == "inventory.json"
     assert path.read_text() == '{"apiVersion":"v1","kind":"List","items":[{"kind":"Node"}]}\n'
+
+
+def test_what_no_pod_held_is_written_to_the_nodes_files(tmp_path):
+    values = np.where(np.arange(60) < 20, np.nan, 0.0)
+    resting = replace(device("", values), node="node-a")
+    record(tmp_path, RecordedPod("", WINDOW, (resting,)))
+    node = Node("node-a", None, "", 8, {}, None, None)
+    (found,) = RecordedUsage(tmp_path).read_nodes([node], inventory(), WINDOW)
+    (one,) = found.devices
+    assert (one.pod, one.device_uuid) == ("", resting.device_uuid)
+    for signal, column in resting.samples.items():
+        np.testing.assert_array_equal(one.samples[signal], column)
 
 
 def test_what_no_pod_held_is_read_from_the_nodes_files(tmp_path):

@@ -35,9 +35,10 @@ def backtest() -> None:
 
 @backtest.command(name="all")
 @click.option("--data", type=FILE, required=True, help="Folder of the public traces; docs/backtests.md says whence.")
+@click.option("--save", type=FILE, help="Write everything as JSON to this file, too.")
 @_FORM
 @_QUIET
-def every(data: Path, form: str | None, *, quiet: bool) -> None:
+def every(data: Path, save: Path | None, form: str | None, *, quiet: bool) -> None:
     """Run every backtest on the public traces: ours, the baselines, the bound, the goal."""
     behave(quiet=quiet, no_color=False)
     if not data.is_dir():
@@ -50,8 +51,11 @@ def every(data: Path, form: str | None, *, quiet: bool) -> None:
                 results.append(play(kind, trial.given, label=trial.label))
                 tell(kind.name, len(results), len(trials))
             rows.append((kind, results, kind.goals(results)))
+    found = to_json({"schema": SCHEMA, "backtests": [_plain(*row) for row in rows]}, indent=2)
+    if save is not None:
+        _write(save, found)
     if _form(form) == "json":
-        show.print_raw(to_json({"schema": SCHEMA, "backtests": [_plain(*row) for row in rows]}, indent=2))
+        show.print_raw(found)
         return
     for kind, results, verdicts in rows:
         for result in results:
@@ -62,7 +66,20 @@ def every(data: Path, form: str | None, *, quiet: bool) -> None:
 
 def _plain(kind: Backtest[Any], results: Sequence[Result], verdicts: Sequence[Verdict]) -> dict[str, Any]:
     goals = [{"goal": one.goal, "value": one.value, "met": one.met} for one in verdicts]
-    return {"backtest": kind.name, "results": [plain(result) for result in results], "goals": goals}
+    return {
+        "backtest": kind.name,
+        "about": kind.about,
+        "higher_is_better": kind.higher_is_better,
+        "results": [plain(result) for result in results],
+        "goals": goals,
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"--save: {path} cannot be written: {error.strerror}", mend="name another file") from error
 
 
 def _say(verdict: Verdict) -> None:

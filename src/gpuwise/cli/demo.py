@@ -3,6 +3,7 @@
 import shutil
 import time
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import click
@@ -17,6 +18,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline
+from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.report import write_report
 from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
@@ -78,7 +80,7 @@ def _cleared(folder: Path) -> None:
 def _record(fleet: SimulatedFleet, folder: Path) -> None:
     writer = RecordingWriter(folder)
     writer.write_objects(fleet.objects)
-    for pod in fleet.series():
+    for pod in chain(fleet.series(), fleet.unheld()):
         writer.append(pod)
 
 
@@ -105,5 +107,7 @@ def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path
         ledger=LedgerConfig(folder / "ledger.db"),
         kubernetes=KubernetesConfig(kubeconfig),
         observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
+        # As if energy had a price of its own, so that limits on power are worth something.
+        recommend=RecommendSettings(usd_per_kwh=0.2),
         schedule=ScheduleConfig("ray" if executor == "ray" else "local"),
     )

@@ -1,6 +1,7 @@
 """Commands that look and touch nothing: scan, plan, explain."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import click
@@ -12,11 +13,12 @@ from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.options import acting, connection, scoring
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
+from gpuwise.decide.history import History, State
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import Ledger
-from gpuwise.model.recommendation import Evidence, Hold, Recommendation
+from gpuwise.model.recommendation import Evidence, Hold, Recommendation, Saving
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
@@ -150,46 +152,70 @@ def _held(holds: tuple[Hold, ...]) -> Table:
 def explain(config: Config, subject: str, form: str) -> None:
     """Explain a recommendation (r-...) or why nothing is done about a workload (namespace/Kind/name)."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
-        found, holds = _about(ledger, subject)
+        history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
+        found, holds = _about(ledger, history, subject)
     if not found and not holds:
-        raise InputError(
-            f"the latest run says nothing about {subject}", mend="run `gpuwise scan`; its table has the IDs"
-        )
+        raise InputError(f"nothing is known about {subject}", mend="run `gpuwise scan`; its table has the IDs")
     if form == "json":
-        show.print_raw(to_json({"recommendations": to_plain(tuple(found)), "holds": to_plain(tuple(holds))}, indent=2))
+        told = [to_plain(item) | {"state": history.state(item.id)} for item in found]
+        show.print_raw(to_json({"recommendations": told, "holds": to_plain(tuple(holds))}, indent=2))
         return
     for item in found:
-        _recommended(item)
+        _recommended(item, history.state(item.id))
     for hold in holds:
         say(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
         _numbers(hold.evidence)
 
 
-def _about(ledger: Ledger, subject: str) -> tuple[list[Recommendation], list[Hold]]:
-    found = [item for item in ledger.recommendations() if subject in (item.id, str(item.workload))]
+def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recommendation], list[Hold]]:
+    """What the latest run says, and what was carried out since it was last recommended."""
+    latest = {item.id: item for item in ledger.recommendations()}
+    carried = {i.command.because.id: i.command.because for i in history.intents if i.command.because is not None}
+    found = [item for item in (carried | latest).values() if subject in (item.id, str(item.workload))]
     named = {subject, *(str(item.workload) for item in found)}
     return found, [hold for hold in ledger.holds() if str(hold.workload) in named or hold.recommendation_id == subject]
 
 
-def _recommended(item: Recommendation) -> None:
-    saving = item.saving
-    low, high = written.usd(saving.low_usd_month), written.usd(saving.high_usd_month)
+def _recommended(item: Recommendation, state: State) -> None:
     say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
     say(f"Finding    {item.finding.value} ({', '.join(item.reasons)}), owner {item.owner or 'nobody'}")
-    say(f"Worth      {written.usd(saving.usd_month)} a month, between {low} and {high}")
-    say(f"           {saving.gpu_h_month:,.0f} GPU-hours a month at the price of the nodes it runs on")
+    say(f"State      {state.value}; found {written.when(item.created_s)}, good until {written.when(item.expires_s)}")
+    for name, line in _worth(item.saving):
+        say(Text(f"{name:10} {line}"))
     say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}; {item.coverage:.0%} of samples present"))
     say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
     _numbers(item.evidence)
+    if state in {State.SUCCEEDED, State.DISMISSED}:
+        return
     if written.next_step(item) == "apply":
         say(f"Do it      gpuwise apply {item.id}")
     else:
-        say(f"Do it      change the manifest: gpuwise does not write this to a {item.workload.kind}")
+        say(f"Do it      {_by_hand(item)}")
     say(f"Or not     gpuwise dismiss {item.id} --reason '...'")
+
+
+def _by_hand(item: Recommendation) -> str:
+    if item.workload.kind == "Node":
+        return "who runs the node does it: gpuwise advises here and writes nothing"
+    return f"change the manifest: gpuwise does not write this to a {item.workload.kind}"
+
+
+def _worth(saving: Saving) -> Iterator[tuple[str, str]]:
+    low, high = written.usd(saving.low_usd_month), written.usd(saving.high_usd_month)
+    yield "Worth", f"{written.usd(saving.usd_month)} a month, between {low} and {high}"
+    if saving.gpu_h_month > 0:
+        price = written.usd(saving.usd_month / saving.gpu_h_month)
+        yield "", f"{saving.gpu_h_month:,.0f} GPU-hours a month x {price} an hour on the nodes it runs on"
+    if saving.kwh_month is not None:
+        carbon = saving.kg_co2e_month
+        emitted = "CO2e unknown: no grid intensity for its region" if carbon is None else f"{carbon:,.0f} kg CO2e"
+        yield "Energy", f"{saving.kwh_month:,.0f} kWh a month, {emitted}"
 
 
 def _numbers(evidence: tuple[Evidence, ...]) -> None:
     for number in evidence:
         value = "nothing sampled" if number.value is None else f"{number.value:,.4g} {number.unit}"
         limit = "" if number.threshold is None else f", held against {number.threshold:,.4g}"
-        say(f"  {number.text}: {number.statistic} {value}{limit}")
+        say(Text(f"  {number.text}: {number.statistic} {value}{limit}"))
+        if number.query is not None:
+            say(Text(f"    {number.query}", "dim"))

@@ -2,10 +2,39 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from gpuwise.model.command import Directive, Intent, Outcome, OutcomeStatus
 
 _FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED)
+
+
+class State(StrEnum):
+    """Where a recommendation is in its life, by the names of Google Cloud's Recommender."""
+
+    ACTIVE = "active"
+    """Nobody has done anything about it, or it was undone."""
+
+    CLAIMED = "claimed"
+    """Somebody, or the policy, is at it."""
+
+    SUCCEEDED = "succeeded"
+    """It was carried out."""
+
+    FAILED = "failed"
+    """The last attempt came to nothing."""
+
+    DISMISSED = "dismissed"
+    """A person does not want it."""
+
+
+_STATES = {
+    OutcomeStatus.APPLIED: State.SUCCEEDED,
+    OutcomeStatus.FAILED: State.FAILED,
+    OutcomeStatus.NOT_APPLIED: State.FAILED,
+    OutcomeStatus.UNDONE: State.ACTIVE,
+    OutcomeStatus.WOULD_APPLY: State.ACTIVE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +61,16 @@ class History:
         """Who dismissed it, if anybody did."""
         found = (d for d in reversed(self.directives) if d.kind == "dismiss" and d.subject == recommendation_id)
         return next(found, None)
+
+    def state(self, recommendation_id: str) -> State:
+        """Where a recommendation is in its life."""
+        if self.dismissed(recommendation_id):
+            return State.DISMISSED
+        ours = [intent.command.id for intent in self.intents if intent.command.recommendation_id == recommendation_id]
+        if not ours:
+            return State.ACTIVE
+        last = next((outcome for outcome in reversed(self.outcomes) if outcome.command_id == ours[-1]), None)
+        return State.CLAIMED if last is None else _STATES[last.status]
 
     def last_intent(self, uid: str) -> Intent | None:
         """The latest intent on that object."""

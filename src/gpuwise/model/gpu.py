@@ -1,7 +1,8 @@
 """GPU types: what a product string means, how large the card is, and how it can be sliced.
 
-MIG names and sizes: NVIDIA's MIG User Guide, "Supported MIG Profiles". Board power, dense FP16 tensor
-TFLOPS and memory bandwidth: NVIDIA's data sheets (SXM where there are several forms).
+MIG names, sizes and placements: NVIDIA's MIG User Guide, "Supported MIG Profiles", and `nvidia-smi mig -lgipp`, which
+prints placements as {starts}:width in memory slices. Board power, dense FP16 tensor TFLOPS and memory bandwidth:
+NVIDIA's data sheets (SXM where there are several forms).
 """
 
 import re
@@ -19,11 +20,20 @@ class MigProfile:
         name: NVIDIA's name, as in the resource `nvidia.com/mig-1g.10gb`.
         compute_slices: of the card's compute slices (7; on A30, 4).
         memory_bytes: framebuffer of the instance.
+        memory_slices: how many of the card's memory slices (8; on A30, 4) it takes, side by side.
+        starts: memory slices that it may begin at, ascending; no two of them make it overlap itself.
     """
 
     name: str
     compute_slices: int
     memory_bytes: int
+    memory_slices: int
+    starts: tuple[int, ...]
+
+    @property
+    def per_card(self) -> int:
+        """How many of it, and of nothing else, one card can be cut into."""
+        return len(self.starts)
 
     @property
     def resource(self) -> str:
@@ -64,8 +74,26 @@ class GpuType:
         return next((profile for profile in self.mig_profiles if profile.name == name), None)
 
 
-def _profiles(*shapes: tuple[int, int]) -> tuple[MigProfile, ...]:
-    return tuple(MigProfile(f"{slices}g.{gb}gb", slices, gb * GIB) for slices, gb in shapes)
+# Compute slices, memory slices and starts of what a card is cut into, smallest first. The second 1g is the one with the
+# double memory ("1g.20gb" on A100-80GB): eight memory slices hold four of it.
+_OF_SEVEN = (
+    (1, 1, (0, 1, 2, 3, 4, 5, 6)),
+    (1, 2, (0, 2, 4, 6)),
+    (2, 2, (0, 2, 4)),
+    (3, 4, (0, 4)),
+    (4, 4, (0,)),
+    (7, 8, (0,)),
+)
+_OF_FOUR = ((1, 1, (0, 1, 2, 3)), (2, 2, (0, 2)), (4, 4, (0,)))  # A30
+
+
+def _profiles(*gigabytes: int) -> tuple[MigProfile, ...]:
+    """The profiles of a card by the gigabytes in their names, as `_OF_SEVEN` or `_OF_FOUR` lists them."""
+    shapes = _OF_SEVEN if len(gigabytes) == len(_OF_SEVEN) else _OF_FOUR
+    return tuple(
+        MigProfile(f"{compute}g.{gb}gb", compute, gb * GIB, memory, starts)
+        for (compute, memory, starts), gb in zip(shapes, gigabytes, strict=True)
+    )
 
 
 GPU_TYPES: tuple[GpuType, ...] = (
@@ -75,18 +103,23 @@ GPU_TYPES: tuple[GpuType, ...] = (
     GpuType("L40S", 45 * GIB, 350, 0.3, 362, 864),
     GpuType("V100-16GB", 16 * GIB, 300, 0.25, 125, 900),
     GpuType("V100-32GB", 32 * GIB, 300, 0.25, 125, 900),
-    GpuType("A30", 24 * GIB, 165, 0.3, 165, 933, _profiles((1, 6), (2, 12), (4, 24))),
-    GpuType("A100-40GB", 40 * GIB, 400, 0.25, 312, 1555, _profiles((1, 5), (2, 10), (3, 20), (4, 20), (7, 40))),
-    GpuType("A100-80GB", 80 * GIB, 400, 0.25, 312, 2039, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
-    GpuType("H100-80GB", 80 * GIB, 700, 0.25, 989, 3350, _profiles((1, 10), (2, 20), (3, 40), (4, 40), (7, 80))),
-    GpuType("H100-94GB", 94 * GIB, 400, 0.25, 835, 3938, _profiles((1, 12), (2, 24), (3, 47), (4, 47), (7, 94))),
-    GpuType("H200-141GB", 141 * GIB, 700, 0.25, 989, 4800, _profiles((1, 18), (2, 35), (3, 71), (4, 71), (7, 141))),
-    GpuType("B200-180GB", 180 * GIB, 1000, 0.25, 2250, 8000, _profiles((1, 23), (2, 45), (3, 90), (4, 90), (7, 180))),
+    GpuType("A30", 24 * GIB, 165, 0.3, 165, 933, _profiles(6, 12, 24)),
+    GpuType("A100-40GB", 40 * GIB, 400, 0.25, 312, 1555, _profiles(5, 10, 10, 20, 20, 40)),
+    GpuType("A100-80GB", 80 * GIB, 400, 0.25, 312, 2039, _profiles(10, 20, 20, 40, 40, 80)),
+    GpuType("H100-80GB", 80 * GIB, 700, 0.25, 989, 3350, _profiles(10, 20, 20, 40, 40, 80)),
+    GpuType("H100-94GB", 94 * GIB, 400, 0.25, 835, 3938, _profiles(12, 24, 24, 47, 47, 94)),
+    GpuType("H100-96GB", 96 * GIB, 700, 0.25, 989, 3350, _profiles(12, 24, 24, 48, 48, 96)),
+    # Its module may draw up to 1,000 W with the CPU; 700 is what the GPU has, and keeps the idle threshold low.
+    GpuType("GH200-96GB", 96 * GIB, 700, 0.25, 989, 4000, _profiles(12, 24, 24, 48, 48, 96)),
+    GpuType("H200-141GB", 141 * GIB, 700, 0.25, 989, 4800, _profiles(18, 35, 35, 71, 71, 141)),
+    GpuType("B200-180GB", 180 * GIB, 1000, 0.25, 2250, 8000, _profiles(23, 45, 45, 90, 90, 180)),
+    GpuType("GB200-186GB", 186 * GIB, 1200, 0.25, 2500, 8000, _profiles(23, 47, 47, 93, 93, 186)),
+    GpuType("B300-269GB", 269 * GIB, 1100, 0.25, 2250, 8000, _profiles(34, 67, 67, 135, 135, 269)),
 )
 
 _BY_NAME = {gpu.name: gpu for gpu in GPU_TYPES}
-_PRODUCT = re.compile(r"\b(T4|L40S|L4|A10G|V100|A30|A100|H100|H200|B200)\b")
-_MEMORY = re.compile(r"(\d+)\s*G[Bi]", re.IGNORECASE)
+_PRODUCT = re.compile(r"\b(T4|L40S|L4|A10G|V100|A30|A100|GH200|H100|H200|GB200|B200|B300)\b")
+_MEMORY = re.compile(r"(\d+)\s*G(?:B|i|\b)", re.IGNORECASE)
 
 
 def gpu_type(product: str) -> GpuType | None:
@@ -96,7 +129,8 @@ def gpu_type(product: str) -> GpuType | None:
         product: GPU feature discovery's `nvidia.com/gpu.product` ("NVIDIA-A100-SXM4-80GB"), NVML's name
             ("NVIDIA A100-SXM4-80GB") or a canonical name ("A100-80GB").
     """
-    words = product.replace("-", " ").replace("_", " ")
+    # Of "NVIDIA-H200-MIG-1g.18gb" the end is the slice; the 480 GB of a GH200 are its CPU's.
+    words = product.replace("-", " ").replace("_", " ").partition(" MIG ")[0].replace("GH200 480GB", "GH200 96GB")
     model = _PRODUCT.search(words)
     if model is None:
         return None
@@ -106,7 +140,8 @@ def gpu_type(product: str) -> GpuType | None:
         return next((gpu for gpu in candidates if gpu.name in (model[1], f"{model[1]}-{size[1]}GB")), None)
     if model[1] == "H100":  # the one product that is told by its form: NVL has 94 GB, SXM5 and PCIe have 80
         return named("H100-94GB" if "NVL" in words else "H100-80GB")
-    return candidates[0] if len(candidates) == 1 else None
+    # A GH200 is had with 96 and with 144 GB: one that does not say is not taken for the smaller.
+    return candidates[0] if len(candidates) == 1 and model[1] != "GH200" else None
 
 
 def named(name: str) -> GpuType | None:

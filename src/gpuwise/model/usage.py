@@ -95,6 +95,8 @@ class UsageSeries:
 class RecordedPod:
     """What was measured of one pod over the part of its life that a recording covers; the unit recordings are kept in.
 
+    What no pod held on a node is recorded alike, with namespace and pods "".
+
     Attributes:
         namespace: of the pod.
         window: the pod's own grid, which all arrays are on.

@@ -132,16 +132,19 @@ class Case:
         """Coverage of the best sampled of some signals, None if none was ever sampled."""
         return max((self.profile.coverage[s] for s in alternatives if s in self.profile.coverage), default=None)
 
-    def busiest(self, signal: Signal) -> float | None:
-        """The performance quantile of an activity, missing samples taken as full use; None if it falls among them.
+    def busiest(self, signal: Signal, quantile: float | None = None) -> float | None:
+        """A quantile of a signal, missing samples taken as full use; None if it falls among them.
 
         So neither more activity nor less data ever makes a size smaller (I3).
+
+        Args:
+            signal: of a device.
+            quantile: the performance quantile unless another is given.
         """
+        wanted = self.settings.activity_quantile if quantile is None else quantile
         seen = self.profile.distributions.get(signal)
         covered = self.profile.weighted_coverage(signal)
-        if seen is None or covered < self.settings.activity_quantile:
-            return None
-        return seen.quantile(self.settings.activity_quantile / covered)
+        return None if seen is None or covered < wanted else seen.quantile(wanted / covered)
 
     def well_covered(self, *signals: Signal) -> bool:
         """Whether each of some signals was sampled well enough to size by."""

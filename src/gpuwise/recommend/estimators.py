@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import Case
@@ -59,3 +60,30 @@ def needed_activity(signal: Signal) -> Estimator:
 
 needed_memory: Estimator = at_least(with_confidence(with_margin(peak_memory)), _CONTEXT_BYTES)
 """The bytes that a replica needs on each card."""
+
+
+def needs(case: Case, *activities: Signal) -> tuple[Evidence, ...]:
+    """What was measured of some activities and of memory, and the need that the margins make of each.
+
+    Args:
+        case: of the workload.
+        activities: shares of a unit of the card.
+    """
+    found: list[Evidence] = []
+    for signal in activities:
+        text = f"{signal.value}, missing samples as full use"
+        found.append(Evidence(text, signal, quantile(case), case.busiest(signal), None, "ratio"))
+        found.append(_need(case, signal.value, needed_activity(signal)(case), "ratio"))
+    found.append(Evidence("largest memory of a day", Signal.MEMORY_USED, "max", peak_memory(case), None, "bytes"))
+    return (*found, _need(case, "memory", needed_memory(case), "bytes"))
+
+
+def quantile(case: Case) -> str:
+    """Which statistic of an activity sizes are chosen by, as evidence names it: "p98"."""
+    return f"p{case.settings.activity_quantile * 100:g}"
+
+
+def _need(case: Case, name: str, value: float | None, unit: str) -> Evidence:
+    days = case.profile.observed_s / DAY_S
+    text = f"{name} to make room for: x {case.settings.headroom:g} headroom x (1 + 1/{days:.1f} days of data)"
+    return Evidence(text, None, "need", value, None, unit)

@@ -4,12 +4,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from gpuwise.model.inventory import Inventory, Node, Pod, Workload, WorkloadRef, node_ref
+from gpuwise.model.gpu import GpuType
+from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadRef, node_ref
+from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import RecommendSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What some node of a fleet offers to pods.
+
+    Attributes:
+        gpu: the card.
+        resource: whole cards, or a slice of it.
+        capacity_type: how the node is paid for.
+        region: where it is.
+    """
+
+    gpu: GpuType
+    resource: str
+    capacity_type: CapacityType | None
+    region: str | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +58,16 @@ class Fleet:
                 found.setdefault(pod.node, []).append((workload, pod))
         return {node: tuple(pods) for node, pods in found.items()}
 
+    @cached_property
+    def offers(self) -> frozenset[Offer]:
+        """What there is to ask for: far less than there are nodes."""
+        return frozenset(
+            Offer(node.gpu_type, resource, node.capacity_type, node.region)
+            for node in self.inventory.nodes.values()
+            if node.gpu_type is not None
+            for resource in _resources(node, node.gpu_type)
+        )
+
     def tenants(self, node: str) -> frozenset[str]:
         """Uids of the workloads with pods on a node."""
         return frozenset(workload.ref.uid for workload, _ in self.pods_on.get(node, ()))
@@ -49,6 +78,15 @@ class Fleet:
 
     def _pods(self) -> Iterator[tuple[Workload, Pod]]:
         return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
+
+
+def _resources(node: Node, gpu: GpuType) -> Iterator[str]:
+    if not node.mig:
+        yield GPU_RESOURCE
+    for name, count in node.mig.items():
+        profile = gpu.mig_profile(name)
+        if count > 0 and profile is not None:
+            yield profile.resource
 
 
 def node_recommendation(

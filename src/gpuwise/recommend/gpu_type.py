@@ -8,7 +8,7 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import ChangeGpuType, Evidence, Finding, Hold, Reason, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
@@ -60,13 +60,9 @@ def cheaper_type(case: Case) -> Recommendation | Hold:
 def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Hold:
     limit = case.profile.bottleneck
     evidence: tuple[Evidence, ...] = (
-        Evidence("compute used, with headroom", Signal.TENSOR_ACTIVITY, "quantile", need.tflops, gpu.tflops, "TFLOPS"),
-        Evidence(
-            "bandwidth used, with headroom", Signal.DRAM_ACTIVITY, "quantile", need.memory_gb_s, gpu.memory_gb_s, "GB/s"
-        ),
-        Evidence(
-            "peak memory with headroom", Signal.MEMORY_USED, "max", need.memory_bytes, float(gpu.memory_bytes), "bytes"
-        ),
+        *needs(case, Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY),
+        Evidence(f"arithmetic of that, of a {gpu.name}", None, "need", need.tflops, gpu.tflops, "TFLOPS"),
+        Evidence("bandwidth of that", None, "need", need.memory_gb_s, gpu.memory_gb_s, "GB/s"),
         Evidence(f"limit: {limit.limit.value}", None, "confidence", limit.confidence, None, "ratio"),
     )
     now = case.usd_per_gpu_h()
@@ -85,13 +81,13 @@ def _offered(case: Case) -> dict[GpuType, float]:
     allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
     kinds = case.capacity_types
     kind = kinds.pop() if len(kinds) == 1 else CapacityType.ON_DEMAND
-    found = {}
-    for node in case.inventory.nodes.values():
-        if node.gpu_type is not None and node.region in allowed and not node.mig and node.capacity_type == kind:
-            price = case.prices.price(node.gpu_type.name, kind)
-            if price is not None:
-                found[node.gpu_type] = price
-    return found
+    cards = {
+        offer.gpu
+        for offer in case.fleet.offers
+        if offer.region in allowed and offer.resource == GPU_RESOURCE and offer.capacity_type == kind
+    }
+    priced = ((card, case.prices.price(card.name, kind)) for card in cards)
+    return {card: price for card, price in priced if price is not None}
 
 
 def _proposal(case: Case, gpu: GpuType, best: GpuType, usd_h: float, evidence: tuple[Evidence, ...]) -> Proposal:

@@ -1,5 +1,7 @@
 """Stop what nobody uses."""
 
+from dataclasses import replace
+
 from gpuwise.model.command import STOPPABLE
 from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Saving, ScaleTo
@@ -31,7 +33,7 @@ def idle_shutdown(case: Case) -> Recommendation | Hold:
             saving=_saving(case, price),
             risk=_risk(case),
             coverage=min(v.coverage for v in case.profile.idle.verdicts if v.verdict is Verdict.IDLE),
-            evidence=evidence,
+            evidence=(*evidence, _forecast(case)),
         ),
     )
 
@@ -91,9 +93,25 @@ def _reasons(case: Case) -> tuple[Reason, ...]:
 
 
 def _saving(case: Case, usd_per_gpu_h: float) -> Saving:
-    """All it holds while it stays stopped; at the low end, only as much of the time as it was idle before."""
-    idle_share = min(1.0, case.profile.idle.idle_gpu_s / case.profile.allocated_gpu_s)
-    return case.saving(case.gpus_now * HOURS_PER_MONTH, usd_per_gpu_h, low=idle_share)
+    """What it holds, until it is likely to be used again: of the coming month, by the forecast's middle and ends."""
+    now_s, expected = case.profile.window.end_s, case.profile.next_use
+    until = (None, None, None) if expected is None else (expected.early_s, expected.median_s, expected.late_s)
+    early, middle, late = (
+        HOURS_PER_MONTH if at_s is None else min(HOURS_PER_MONTH, max(0.0, at_s - now_s) / HOUR_S) for at_s in until
+    )
+    saving = case.saving(case.gpus_now * middle, usd_per_gpu_h, low=early / middle if middle > 0 else 0.0)
+    return replace(saving, high_usd_month=case.gpus_now * late * usd_per_gpu_h)
+
+
+def _forecast(case: Case) -> Evidence:
+    """When it is likely to be used again; None is beyond the two weeks that are looked ahead."""
+    expected = case.profile.next_use
+    if expected is None:
+        return Evidence("never used, so no next use is expected", None, "forecast", None, None, "h")
+    if expected.median_s is None:
+        return Evidence("its next use is not expected within two weeks", None, "forecast", None, None, "h")
+    hours = (expected.median_s - case.profile.window.end_s) / HOUR_S
+    return Evidence("its next use is as likely before as after", None, "forecast", hours, None, "h")
 
 
 def _risk(case: Case) -> int:

@@ -3,9 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
 from gpuwise.model.recommendation import Recommendation
 
@@ -30,19 +27,27 @@ def best_plan(found: Sequence[Recommendation]) -> list[Recommendation]:
     return sorted(chosen, key=_rank)
 
 
-def _rank(item: Recommendation) -> tuple[float, str]:
-    return -item.saving.usd_month, item.id
+def _rank(item: Recommendation) -> tuple[float, float, int, str]:
+    """The highest saving first; of equal ones the surer, then the less risky."""
+    return -item.saving.usd_month, -item.saving.low_usd_month, item.risk, item.id
 
 
 def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
-    """What hangs together by claims, in the items' order."""
-    rows, columns = _pairs(items)
-    size = len(items) + (max(columns, default=-1) + 1)
-    graph = csr_array((np.ones(len(rows)), (rows, [len(items) + column for column in columns])), shape=(size, size))
-    _, component = connected_components(graph, directed=False)
-    groups: dict[int, list[Recommendation]] = {}
-    for item, label in zip(items, component, strict=False):
-        groups.setdefault(int(label), []).append(item)
+    """What hangs together by claims, in the items' order (union-find)."""
+    above: dict[str, str] = {}
+
+    def root(claim: str) -> str:
+        while (up := above.setdefault(claim, claim)) != claim:
+            above[claim] = above[up]  # halves the path for the next
+            claim = up
+        return claim
+
+    for item in items:
+        for claim in item.claims:
+            above[root(claim)] = root(item.claims[0])
+    groups: dict[str, list[Recommendation]] = {}
+    for item in items:
+        groups.setdefault(root(item.claims[0]), []).append(item)
     return groups.values()
 
 
@@ -59,10 +64,14 @@ def _exclusive(group: Sequence[Recommendation]) -> bool:
 
 
 def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
+    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415 - takes 1 s, and few plans need it
+    from scipy.sparse import csr_array  # noqa: PLC0415
+
     rows, columns = _pairs(group)
     claims = csr_array((np.ones(len(rows)), (columns, rows)), shape=(max(columns) + 1, len(group)))
-    # What saves no money may still save energy: a mite puts it into the plan where it harms nothing.
-    worth = np.array([item.saving.usd_month + 1e-6 for item in group])
+    # What saves no money may still save energy: a mite puts it into the plan where it harms nothing. Of equals, the
+    # surer one.
+    worth = np.array([item.saving.usd_month + 1e-6 * (1 + item.saving.low_usd_month) for item in group])
     solved = milp(
         -worth,
         constraints=LinearConstraint(claims, ub=1.0),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.geometry import repartition
 from gpuwise.recommend.gpu_type import cheaper_type
 from gpuwise.recommend.idle import idle_shutdown
 from gpuwise.recommend.joint import best_plan, superseded_by
@@ -15,9 +16,11 @@ from gpuwise.recommend.rightsize import right_size
 from gpuwise.recommend.sharing import share_card
 from gpuwise.recommend.spot import spot_move
 from gpuwise.recommend.unused_hours import stop_at_hours
+from gpuwise.recommend.when_idle import stop_when_idle
 
 METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
     idle_shutdown,  # what nobody uses: all of its cost
+    stop_when_idle,  # what nobody uses for long between two uses
     stop_at_hours,  # what nobody uses at night
     fewer_replicas,  # what carries less than it could
     right_size,  # what holds more than it uses
@@ -28,7 +31,9 @@ METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
 )
 
 
-FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = ()
+FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = (
+    repartition,  # what is cut into slices that nobody needs
+)
 
 
 def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:
@@ -61,6 +66,6 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Hold:
-    detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} saves more"
+    detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} is worth more, or surer"
     hold = Hold(item.workload, item.change.kind, Reason.BETTER_ALTERNATIVE, detail, item.evidence)
     return replace(hold, recommendation_id=best.id)

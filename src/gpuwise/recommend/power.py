@@ -1,7 +1,10 @@
 """Lower the power limit of work that nobody waits for, where it costs less speed than it saves energy."""
 
+import numpy as np
+
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.profile import Distribution
 from gpuwise.model.recommendation import CapPower, Evidence, Finding, Hold, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
@@ -13,6 +16,10 @@ STAGE = "power"
 _STEP_W = 25.0
 _LEAST_SHARE = 0.4
 _CAPS = PowerCapSettings()
+# What work draws that is busy for most of its time, with a margin over the median. Missing samples count as full draw,
+# so less data never lowers the limit (I3); a mean would be lowered by rests that are taken for work.
+_USUAL = 0.75
+_MOSTLY = 0.5
 
 
 def cap_power(case: Case) -> Recommendation | Hold:
@@ -36,38 +43,49 @@ def cap_power(case: Case) -> Recommendation | Hold:
 
 
 def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Hold:
-    draw_w, busiest_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER)
-    if draw_w is None or busiest_w is None:
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its power at work was not sampled enough")
+    draw_w, usual_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER, _USUAL)
+    if usual_w is None:
+        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its busy hours may be among the samples that are missing")
+    if draw_w is None or _busy_share(case) < _MOSTLY:
+        return case.hold(STAGE, Reason.NO_ACTIVITY, "at rest most of the time: a matter of stopping, not of power")
     levels = [gpu.board_watts * _LEAST_SHARE + _STEP_W * step for step in range(64)]
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
-    # By its busiest, missing samples taken as full draw: so less data never lowers the limit (I3).
-    limit_w = expected_cap(limits, busiest_w, _CAPS)
-    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
-    evidence = (
+    limit_w = expected_cap(limits, usual_w, _CAPS)
+    evidence: tuple[Evidence, ...] = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
-        Evidence(f"power {quantile}, missing samples as full draw", Signal.POWER, "quantile", busiest_w, None, "W"),
+        Evidence("power, missing samples as full draw", Signal.POWER, f"p{_USUAL * 100:g}", usual_w, None, "W"),
         Evidence("limit at which at most 5 % of speed is expected to be lost", None, "estimate", limit_w, None, "W"),
     )
-    if limit_w >= draw_w:
-        return case.hold(STAGE, Reason.NOTHING_TO_CAP, "it draws no more than the lowest useful limit", evidence)
-    return recommendation(case, _proposal(case, limit_w, draw_w, usd_per_kwh, evidence))
+    above_w, slower_w = _spared(case.profile.distributions[Signal.POWER], limit_w)
+    if above_w <= slower_w:
+        return case.hold(STAGE, Reason.NOTHING_TO_CAP, "it draws more than such a limit too seldom", evidence)
+    evidence += (
+        Evidence("draw above the limit, over all time held", Signal.POWER, "mean", above_w, None, "W"),
+        Evidence("draw of the 5 % longer time, while above the limit", None, "estimate", slower_w, None, "W"),
+    )
+    return recommendation(case, _proposal(case, limit_w, (above_w, slower_w), usd_per_kwh, evidence))
+
+
+def _spared(power: Distribution, limit_w: float) -> tuple[float, float]:
+    """Watts that a limit cuts off on average, and those that work takes because it lasts longer under it."""
+    shares = power.weights / power.weights.sum()
+    above_w = np.maximum(0.0, power.midpoints - limit_w)
+    return float(shares @ above_w), float(shares[above_w > 0.0].sum()) * _CAPS.max_slowdown * limit_w
 
 
 def _proposal(
-    case: Case, limit_w: float, draw_w: float, usd_per_kwh: float, evidence: tuple[Evidence, ...]
+    case: Case, limit_w: float, spared_w: tuple[float, float], usd_per_kwh: float, evidence: tuple[Evidence, ...]
 ) -> Proposal:
-    # Work takes up to 5 % longer at the lower power; what is saved is the difference.
-    saved_share = max(0.0, 1 - limit_w / draw_w * (1 + _CAPS.max_slowdown))
-    busy_gpu_h = case.gpus_now * HOURS_PER_MONTH * _busy_share(case)
-    kwh = busy_gpu_h * draw_w / 1e3 * saved_share
-    usd = kwh * usd_per_kwh
+    above_w, slower_w = spared_w
+    held_h = case.gpus_now * HOURS_PER_MONTH
+    kwh = held_h * (above_w - slower_w) / 1e3
+    # High end: nothing is lost of its speed.
+    high_usd = held_h * above_w / 1e3 * usd_per_kwh
     return Proposal(
         finding=Finding.POWER_OVERPROVISIONED,
         reasons=(Reason.DRAWS_LESS_THAN_LIMIT,),
         change=CapPower(limit_w),
-        # High end: nothing is lost of its speed.
-        saving=Saving(usd, 0.0, busy_gpu_h * (draw_w - limit_w) / 1e3 * usd_per_kwh, 0.0, kwh, case.carbon(kwh)),
+        saving=Saving(kwh * usd_per_kwh, 0.0, high_usd, 0.0, kwh, case.carbon(kwh)),
         risk=1,
         coverage=min(case.profile.coverage[Signal.POWER], case.profile.coverage[Signal.SM_ACTIVITY]),
         evidence=evidence,

@@ -6,7 +6,7 @@ from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, ScaleTo
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.estimators import needed_activity
+from gpuwise.recommend.estimators import needed_activity, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
@@ -43,10 +43,8 @@ def _sized(case: Case, replicas: int, activity: float) -> Recommendation | Hold:
     # The quantile of one device, taken of all at once, is an upper bound of what they carry together.
     needed = max(settings.min_replicas, math.ceil(replicas * activity / settings.target_load))
     evidence = (
-        Evidence(
-            f"SM activity p{settings.activity_quantile * 100:.0f} of a replica, with headroom",
-            Signal.SM_ACTIVITY, "quantile", activity, settings.target_load, "ratio",
-        ),
+        *needs(case, Signal.SM_ACTIVITY)[:2],
+        Evidence("SM activity that a replica may reach", None, "limit", settings.target_load, None, "ratio"),
         Evidence("replicas that carry it", None, "count", needed, replicas, "replicas"),
     )  # fmt: skip
     if needed >= replicas:

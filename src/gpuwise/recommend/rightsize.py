@@ -6,7 +6,7 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Resize
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
@@ -72,21 +72,19 @@ def _slice(case: Case, request: GpuRequest) -> Recommendation | Hold:
 
 def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, float]) -> Recommendation | Hold:
     activity, memory = need
-    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
-    evidence = (
-        Evidence(f"SM activity {quantile}, with headroom", Signal.SM_ACTIVITY, "quantile", activity, None, "ratio"),
-        Evidence("peak memory, with headroom", Signal.MEMORY_USED, "max", memory, None, "bytes"),
-    )
-    fitting = next((p for p in gpu.mig_profiles if _fits(p, gpu, activity, memory)), None)
+    evidence = needs(case, Signal.SM_ACTIVITY)
+    fitting = [p for p in gpu.mig_profiles[:-1] if _fits(p, gpu, activity, memory)]
     if activity == 0.0:
         return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size", evidence)
-    if fitting is None or fitting.compute_slices == gpu.compute_slices:
+    if not fitting:
         return case.hold(STAGE, Reason.WELL_SIZED, f"no slice of a {gpu.name} holds its activity and memory", evidence)
-    if not _offered(case, gpu, fitting):
-        detail = f"{fitting.name} would do, but no {gpu.name} node offers it"
+    offered = next((profile for profile in fitting if _offered(case, gpu, profile)), None)
+    if offered is None:
+        detail = f"{fitting[0].name} would do, but no {gpu.name} node offers it or a larger slice"
         return case.hold(STAGE, Reason.NO_MIG_CAPACITY, detail, evidence)
-    change = Resize(request, GpuRequest(fitting.resource, 1))
-    share = 1 - fitting.compute_slices / gpu.compute_slices
+    change = Resize(request, GpuRequest(offered.resource, 1))
+    # Whichever it takes more of: four 1g of double memory leave a card's other compute slices without memory.
+    share = 1 - max(offered.compute_slices / gpu.compute_slices, offered.memory_bytes / gpu.memory_bytes)
     # 1: compute and memory are the slice's own, with headroom over the measured peak; bursts run slower.
     coverage = min(case.profile.coverage[Signal.SM_ACTIVITY], case.profile.coverage[Signal.MEMORY_USED])
     return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)
@@ -97,7 +95,7 @@ def _fits(profile: MigProfile, gpu: GpuType, activity: float, memory_bytes: floa
 
 
 def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:
-    return any(node.gpu_type == gpu and node.mig.get(profile.name, 0) > 0 for node in case.inventory.nodes.values())
+    return any(offer.gpu == gpu and offer.resource == profile.resource for offer in case.fleet.offers)
 
 
 def _sized(

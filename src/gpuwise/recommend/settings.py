@@ -55,6 +55,22 @@ class RecommendSettings:
     min_weeks: int = 2
     """Weeks in which the same hours must have passed without use: once is no habit."""
 
+    cold_start_cost_s: float = 600.0
+    """What starting an endpoint anew costs, in seconds of an idle GPU: twice KEDA's default wait. Loading a base model
+    took 23 s at the median and 52 s at p99 (GenTD26); the rest is for the pod, its image, and whoever waits."""
+
+    min_rest_share: float = 0.2
+    """Share of its time that stopping an endpoint in its rests must spare to be worth the machinery."""
+
+    spot_reclaims_month: float = 0.2
+    """Share of spot machines taken back within a month: where the worst band of AWS's Spot Advisor begins."""
+
+    checkpoint_save_s: float = 60.0
+    """What saving a checkpoint takes: assumed, for nothing measures it."""
+
+    restart_s: float = 600.0
+    """From a reclaim to the next step of training, with a new node, image and checkpoint: assumed."""
+
     usd_per_kwh: float | None = None
     """What energy costs where it is paid for by the kilowatt-hour; without it no power limit is recommended."""
 

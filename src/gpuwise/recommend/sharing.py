@@ -8,7 +8,7 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Share, Sharing
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.estimators import needed_activity, needed_memory
+from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
@@ -55,13 +55,11 @@ def share_card(case: Case) -> Recommendation | Hold:
 
 
 def _shared(case: Case, gpu: GpuType, activity: float, memory: float) -> Recommendation | Hold:
-    quantile = f"p{case.settings.activity_quantile * 100:.0f}"
-    evidence: tuple[Evidence, ...] = (
-        Evidence(f"SM activity {quantile}, with headroom", Signal.SM_ACTIVITY, "quantile", activity, None, "ratio"),
-        Evidence(f"peak memory with headroom, of a {gpu.name}", Signal.MEMORY_USED, "max", memory, None, "ratio"),
-    )
+    evidence = needs(case, Signal.SM_ACTIVITY)
     options = _options(case, gpu, activity, memory)
-    evidence += tuple(Evidence(f"{one.method.value}: {one.text}", None, "risk", one.risk, 4, "of 4") for one in options)
+    evidence += tuple(
+        Evidence(f"{one.method.value}: {one.text}", None, "risk", one.risk, None, "of 4") for one in options
+    )
     if not options:
         return case.hold(
             STAGE, Reason.NOT_SHAREABLE, f"one {gpu.name} holds no two of its size with headroom", evidence
@@ -80,8 +78,8 @@ def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[O
     fitting = next(
         (p for p in gpu.mig_profiles if _fits_slice(gpu, p.compute_slices, p.memory_bytes, activity, memory)), None
     )
-    if fitting is not None and fitting.compute_slices < gpu.compute_slices:
-        tenants = gpu.compute_slices // fitting.compute_slices
+    if fitting is not None and fitting.per_card > 1:
+        tenants = fitting.per_card
         found.append(
             Option(Sharing.MIG, tenants, 1, f"{fitting.name} holds it; compute, memory and faults are its own")
         )

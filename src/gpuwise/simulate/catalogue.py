@@ -167,6 +167,11 @@ CATALOGUE: tuple[Archetype, ...] = (
               ("nlp", "nlp"), memory=_RESERVED_CACHE, level=(0.75, 0.97)),
     Archetype(("chat-13b", "image-gen"), Behaviour.SERVING, _ENDPOINT, "Deployment", "A100-80GB", 3, 1,
               ("nlp", "vision"), memory=_RESERVED_CACHE, level=(0.5, 0.9)),
+    # More replicas than the load needs, and a card that is larger than the model.
+    Archetype(("search-suggest",), Behaviour.SERVING, _ENDPOINT, "Deployment", "T4", 5, 1, ("search",),
+              memory=(0.55, 0.75), level=(0.12, 0.16)),
+    Archetype(("contract-qa",), Behaviour.SERVING, _ENDPOINT, "Deployment", "H100-80GB", 1, 1, ("nlp",),
+              memory=(0.55, 0.62), level=(0.1, 0.15)),
     Archetype(("query-embedder", "product-rank", "ad-creative-gen", "asr-stream", "face-blur", "doc-qa", "safety-cls"),
               Behaviour.SERVING, _ENDPOINT, "Deployment", "L4", 2, 1,
               ("search", "recsys", "ads", "speech", "vision", "nlp", "nlp"), memory=(0.3, 0.9), level=(0.12, 0.9)),

@@ -56,6 +56,33 @@ class SimulatedFleet:
             if self.progress is not None:
                 self.progress(done, len(self.workloads))
 
+    def unheld(self) -> Iterator[RecordedPod]:
+        """What was measured of each node's devices while no pod held them: they rest."""
+        spans: dict[str, list[slice]] = {}
+        for workload in self.workloads:
+            for pod in workload.pods:
+                for slot in pod.slots:
+                    spans.setdefault(slot.uuid, []).append(self._span(pod) or slice(0, 0))
+        for index, machine in enumerate(self.machines):
+            rng = np.random.default_rng((index, *map(ord, machine.name)))
+            free = ((slot, self._free(spans.get(slot.uuid, ()))) for slot in machine.slots)
+            devices = tuple(self._resting(slot, steps, rng) for slot, steps in free if steps.any())
+            if devices:
+                yield RecordedPod("", self.window, devices)
+
+    def _free(self, held: Iterable[slice]) -> NDArray[np.bool_]:
+        free = np.ones(self.window.steps, dtype=bool)
+        for span in held:
+            free[span] = False
+        return free
+
+    def _resting(self, slot: Slot, free: NDArray[np.bool_], rng: np.random.Generator) -> DeviceSeries:
+        nothing = np.zeros(self.window.steps, dtype=np.float32)
+        samples = sensors(Activity(nothing, nothing, nothing, None, None), slot, works=False, rng=rng)
+        self._blank(slot, slice(0, self.window.steps), samples.values())
+        read = {signal: np.where(free, values, np.nan) for signal, values in samples.items()}
+        return DeviceSeries("", slot.uuid, slot.fraction, slot.gpu.name, slot.node, read)
+
     def record(self, workload: WorkloadPlan) -> Iterator[RecordedPod]:
         """What was measured of one workload's pods; depends on the seed and the workload alone."""
         ran = [pod for pod in workload.pods if pod.slots]

@@ -16,6 +16,7 @@ from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Namespace, Node, Pod, Workload, WorkloadRef, node_ref
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX, TEAM
+from gpuwise.model.ports import Cite
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, DeviceSeries, RecordedPod, UsageSeries, Window
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK, Block, block, located
@@ -107,6 +108,11 @@ class SyntheticFleet:
         del inventory
         self._check(window)
         return (UsageSeries(node_ref(node), window, ()) for node in nodes)
+
+    def cite(self, window: Window) -> Cite:
+        """See the port; samples that are made up have no place to look them up."""
+        del window
+        return lambda _workload, _evidence: None
 
     def describe(self) -> str:
         """Say what this is: see the port."""

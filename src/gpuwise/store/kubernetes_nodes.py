@@ -86,7 +86,10 @@ def _gpu_type(product: str, labels: Mapping[str, str]) -> GpuType | None:
 
 
 def _per_card(gpu: GpuType | None, instance: re.Match[str]) -> int:
-    """How many such instances a card can be cut into, by compute slices and by memory."""
+    """How many such instances a card can be cut into; by compute slices and by memory where the table has no such."""
+    known = gpu.mig_profile(instance["profile"]) if gpu else None
+    if known is not None:
+        return known.per_card
     by_compute = (gpu.compute_slices if gpu else COMPUTE_SLICES) // int(instance["slices"])
     by_memory = round(gpu.memory_bytes / GIB) // int(instance["gb"]) if gpu else by_compute
     return max(1, min(by_compute, by_memory))

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import gpu_type as product_type
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.ports import Cite
+from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.store.trace_columns import REQUIRED, Column
@@ -78,6 +80,18 @@ class TraceUsage:
         """See the port; a trace has rows of pods alone."""
         del inventory
         return (UsageSeries(node_ref(node), window, ()) for node in nodes)
+
+    def cite(self, window: Window) -> Cite:
+        """Tell how a person sees the samples of a window: rows of the file."""
+
+        def cited(workload: Workload, evidence: Evidence) -> str | None:
+            if evidence.signal is None:
+                return None
+            pods = ", ".join(sorted(pod.name for pod in workload.pods))
+            rows = f"rows of {pods} with t_s in [{window.start_s}, {window.end_s})"
+            return f"{self.name}: {evidence.signal.value} in the {rows}"
+
+        return cited
 
     def describe(self) -> str:
         """Say in a sentence what can be read here."""

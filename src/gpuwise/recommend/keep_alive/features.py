@@ -1,11 +1,11 @@
 """What an endpoint's past says at the moment at which it falls idle."""
 
 import numpy as np
-from scipy.signal import lfilter
-from scipy.special import logit
 
+from gpuwise.recommend.keep_alive.decay import decayed_sums
 from gpuwise.recommend.keep_alive.requests import Floats, Gaps, Requests
 from gpuwise.recommend.keep_alive.rhythm import BEFORE, counted, requests_per_h, rhythm
+from gpuwise.recommend.logistic import logit
 
 _WINDOWS_S = (60.0, 600.0, 3600.0, 14_400.0, 86_400.0, 604_800.0)
 
@@ -44,5 +44,5 @@ def _outlasting(gap_s: Floats, memory: float) -> Floats:
     outlasted = (gap_s[:-1, None] > _OUTLAST_S).astype(np.float64)
     start = np.append(_BEFORE_WEIGHT * _OUTLAST_BEFORE, _BEFORE_WEIGHT)
     seen = np.vstack([start, np.column_stack([outlasted, np.ones(len(outlasted))])])
-    sums = lfilter([1.0], [1.0, -memory], seen, axis=0)
+    sums = decayed_sums(seen, memory)
     return np.asarray(logit(np.clip(sums[:, :-1] / sums[:, -1:], 0.001, 0.999)))

@@ -11,9 +11,9 @@ about time", 1993; varying coefficients as in Hastie and Tibshirani, 1993).
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
 from gpuwise.recommend.keep_alive.requests import Floats
+from gpuwise.recommend.logistic import expit
 
 EDGES_S: Floats = np.concatenate([[0.0], np.round(np.geomspace(4, 90_000, 36))])
 """Ends of the bins, seconds, shape (bins + 1,); also the waits that are chosen from: 0 to 25 h."""

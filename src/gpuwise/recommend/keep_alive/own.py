@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.signal import lfilter
 
+from gpuwise.recommend.keep_alive.decay import decayed_sums
 from gpuwise.recommend.keep_alive.hazard import EDGES_S
 from gpuwise.recommend.keep_alive.requests import Floats
 
@@ -49,5 +49,4 @@ def best_adviser(advised_s: Sequence[Floats], gap_s: Floats, cold_start_cost_s: 
 
 def _discounted(cost: Floats, memory: float) -> Floats:
     """Sum of the rows before each row, and one row more."""
-    sums = np.asarray(lfilter([1.0], [1.0, -memory], cost, axis=0))
-    return np.vstack([np.zeros(cost.shape[1]), sums])
+    return np.vstack([np.zeros(cost.shape[1]), decayed_sums(cost, memory)])

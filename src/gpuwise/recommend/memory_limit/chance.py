@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
 
+from gpuwise.recommend.logistic import expit
 from gpuwise.recommend.memory_limit.history import LEAST_MIB, WINDOWS_S, Floats, Known
 
 # Candidates are the maxima themselves, a hair above, and 24 shares of the last hour's maximum.

@@ -2,8 +2,9 @@
 
 On spot in a region, the state is that region's hidden state and the state of "any of the others has spot", which is a
 hidden Markov process of its own, fitted on unions of zones, so that outages which they share are in it. When spot is
-lost, the job goes to a region whose hidden state is drawn from what is believed of all of them now: where all flicker,
-it is not taken for granted that the next one holds. As in `values`, a value is linear in the belief.
+lost, the job waits for that region, whose state it goes on following, or goes to another one, whose hidden state is
+drawn from what is believed of all of them now: where all flicker, it is not taken for granted that the next one holds.
+As in `values`, a value is linear in the belief, with the best choice for each thing that may be seen next.
 """
 
 import math
@@ -60,9 +61,11 @@ class RegionPlan:
         first_row: from which the plan was made; the first table row is the one after.
         usd_h: price of spot that the job finds where it goes next.
         fresh: hidden state of the region that it finds there, given that it has spot, shape (z,).
-        waiting: USD before a row is seen, with nothing running, by table row, union state, slack, shape (n, u, levels).
+        spot: USD before a row is seen, on spot at `usd_h`, by table row, hidden state, union state and slack, shape
+            (n, z, u, levels).
+        waiting: the same with nothing running; the hidden state is that of the region where the job was last.
         on_demand: the same on on-demand.
-        spot: the same on spot at `usd_h`, shape (n, z, u, levels).
+        lost: the part of `waiting` in which that region has no spot in the row.
         dearer: `spot` at other prices, as they are asked for.
     """
 
@@ -72,23 +75,23 @@ class RegionPlan:
     first_row: int
     usd_h: float
     fresh: NDArray[np.float64]
+    spot: Values = field(init=False)
     waiting: Values = field(init=False)
     on_demand: Values = field(init=False)
-    spot: Values = field(init=False)
+    lost: Values = field(init=False)
     dearer: dict[int, Values] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         """Tabulate, from the deadline back to the first row."""
         steps = math.ceil((self.job.rows - self.first_row - 1) / self.grid.stride)
-        states = (len(self.market.zone.up), len(self.market.union.up), self.grid.levels)
-        waiting, on_demand = (np.zeros((steps + 1, *states[1:]), dtype=np.float32) for _ in range(2))
-        spot = np.zeros((steps + 1, *states), dtype=np.float32)
+        shape = (steps + 1, len(self.market.zone.up), len(self.market.union.up), self.grid.levels)
+        spot, waiting, on_demand, lost = (np.zeros(shape, dtype=np.float32) for _ in range(4))
         for index in range(steps - 1, -1, -1):
-            waiting[index], on_demand[index] = self._left(waiting[index + 1], on_demand[index + 1], spot[index + 1])
-            spot[index] = self._held(spot[index + 1], self.usd_h)
-            spot[index] += self._lost()[:, None, None] * waiting[index]
-            self._finish(index, waiting, on_demand, spot)
-        for name, values in (("waiting", waiting), ("on_demand", on_demand), ("spot", spot)):
+            after = spot[index + 1], waiting[index + 1], on_demand[index + 1]
+            lost[index], waiting[index], on_demand[index] = self._stopped(*after)
+            spot[index] = self._kept(spot[index + 1], self.usd_h, self.market.union_moves) + lost[index]
+            self._finish(index, spot, waiting, on_demand, lost)
+        for name, values in (("spot", spot), ("waiting", waiting), ("on_demand", on_demand), ("lost", lost)):
             object.__setattr__(self, name, values)
 
     def index(self, row: int) -> int:
@@ -114,43 +117,56 @@ class RegionPlan:
 
     def _spot_at(self, usd_h: float) -> Values:
         """A dear region may also be left for another while it still has spot."""
-        spot = np.zeros_like(self.spot)
-        lost = self._lost()[:, None, None]
+        spot, (some, none) = np.zeros_like(self.spot), self._union_moves()
+        chance_up = (self.market.zone_moves * self.market.zone.up).sum(axis=1)[:, None, None]
         for index in range(len(spot) - 2, -1, -1):
-            left = self.waiting[index]
-            held = self._held(spot[index + 1], usd_h)
-            spot[index] = np.minimum(held, (1 - lost) * left) + lost * left
+            kept = [self._kept(spot[index + 1], usd_h, to) for to in (some, none)]
+            gone = chance_up * (some @ self._gone(self.spot[index + 1]))
+            spot[index] = np.minimum(kept[0], gone) + kept[1] + self.lost[index]
             self._finish(index, spot)
         return spot
 
-    def _left(self, waiting: Values, on_demand: Values, spot: Values) -> tuple[Values, Values]:
-        """With no spot of one's own: the best that a union with and without spot leaves to choose."""
-        up, down = self.market.union_moves * self.market.union.up, self.market.union_moves * ~self.market.union.up
-        chance_up, chance_down = (to.sum(axis=1, keepdims=True) for to in (up, down))
-        wait = self.grid.level(self.job.step_s * self.grid.stride)
-        restart, move = (self.grid.level(s) for s in (self.job.restart_s, self.job.restart_s + self.job.migration_s))
-        found = np.tensordot(self.fresh.astype(np.float32), spot, (0, 0))
-        go = self._usd(self.usd_h) * chance_up + shifted(up @ found, move)
+    def _stopped(self, spot: Values, waiting: Values, on_demand: Values) -> tuple[Values, Values, Values]:
+        """With no spot of one's own: the best choice for each thing that the next row may show.
+
+        Where the last region has spot again, a launch there costs a restart alone; elsewhere it costs a migration, too.
+
+        Returns:
+            With nothing running the part in which that region has no spot, and the whole; and the whole on on-demand.
+        """
+        up, down = (self.market.zone_moves * label for label in (self.market.zone.up, ~self.market.zone.up))
+        some, none = self._union_moves()
+        step, restart = self.job.step_s * self.grid.stride, self.grid.level(self.job.restart_s)
         dear = self._usd(self.job.on_demand_usd_h)
-        stay_up, stay_down = dear * chance_up + up @ on_demand, dear * chance_down + down @ on_demand
-        start_up, start_down = shifted(up @ on_demand, restart), shifted(down @ on_demand, restart)
-        idle_up, idle_down = shifted(up @ waiting, wait), shifted(down @ waiting, wait)
-        free_up, free_down = np.minimum(go, idle_up), idle_down
-        return (
-            np.minimum(free_up, dear * chance_up + start_up) + np.minimum(free_down, dear * chance_down + start_down),
-            np.minimum(free_up, stay_up) + np.minimum(free_down, stay_down),
+        idle, start, stay = (
+            shifted(waiting, self.grid.level(step)),
+            dear + shifted(on_demand, restart),
+            dear + on_demand,
         )
+        back = self._usd(self.usd_h) + shifted(spot, restart)
+        gone = down.sum(axis=1)[:, None, None] * (some @ self._gone(spot))
+        seen = [(up, some + none, [_over(up, some + none, back)]), (down, some, [gone]), (down, none, [])]
+        found = []
+        for zone, union, offers in seen:
+            free = np.minimum.reduce([_over(zone, union, idle), *offers])
+            found.append([np.minimum(free, _over(zone, union, run)) for run in (start, stay)])
+        (up_idle, up_run), (some_idle, some_run), (none_idle, none_run) = found
+        lost = some_idle + none_idle
+        return lost, up_idle + lost, up_run + some_run + none_run
 
-    def _held(self, spot: Values, usd_h: float) -> Values:
+    def _gone(self, spot: Values) -> Values:
+        """Cost of a move to another region, by union state and slack, where one has spot."""
+        move = self.grid.level(self.job.restart_s + self.job.migration_s)
+        found: Values = np.tensordot(self.fresh.astype(np.float32), spot, (0, 0))
+        return self._usd(self.usd_h) + shifted(found, move)
+
+    def _kept(self, spot: Values, usd_h: float, union: Values) -> Values:
         """The part of the cost in which spot is still there and is kept."""
-        up = self.market.zone_moves * self.market.zone.up
-        kept = self.market.union_moves @ np.tensordot(up, spot, (1, 0))
-        held: Values = self._usd(usd_h) * up.sum(axis=1)[:, None, None] + kept
-        return held
+        return _over(self.market.zone_moves * self.market.zone.up, union, self._usd(usd_h) + spot)
 
-    def _lost(self) -> Values:
-        lost: Values = (self.market.zone_moves * ~self.market.zone.up).sum(axis=1)
-        return lost
+    def _union_moves(self) -> tuple[Values, Values]:
+        """Moves of the others to states with spot somewhere, and to states without."""
+        return self.market.union_moves * self.market.union.up, self.market.union_moves * ~self.market.union.up
 
     def _usd(self, usd_h: float) -> np.float32:
         return np.float32(usd_h * self.job.step_h * self.grid.stride)
@@ -159,3 +175,9 @@ class RegionPlan:
         finished = self.grid.finished(self.job.rows - self.first_row - 1 - index * self.grid.stride, self.job.step_s)
         for table in tables:
             table[index][..., finished] = 0.0
+
+
+def _over(zone: Values, union: Values, values: Values) -> Values:
+    """Values of the states after a move, as they are worth before it: shape (z, u, levels)."""
+    found: Values = np.tensordot(zone, union @ values, (1, 0))
+    return found

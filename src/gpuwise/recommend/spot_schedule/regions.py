@@ -166,11 +166,9 @@ class RegionScheduler:
             return spent
         index = plan.index(row + steps)
         level = float(slack_s(self.job, after, rows_left - steps)[0]) / plan.grid.quantum_s
-        if use is Use.SPOT:
-            belief = seen.zones[region][:, None] * seen.others[region]
-            return spent + _mean(plan.spot_at(price)[index], belief, level)
-        values = plan.waiting if use is Use.NONE else plan.on_demand
-        return spent + _mean(values[index], seen.all, level)
+        table = {Use.NONE: plan.waiting, Use.ON_DEMAND: plan.on_demand}.get(use)
+        values = plan.spot_at(price) if table is None else table
+        return spent + _mean(values[index], seen.zones[region][:, None] * seen.others[region], level)
 
 
 def _mean(values: NDArray[np.float32], belief: Floats, level: float) -> float:

@@ -11,8 +11,10 @@ import numpy as np
 from gpuwise.model.errors import SourceError
 from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.ports import Cite
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.store.prometheus.cards import add_card_facts, cards_of_tenants, tenants
+from gpuwise.store.prometheus.citations import query
 from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings, Transport
 from gpuwise.store.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
 from gpuwise.store.prometheus.names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
@@ -117,6 +119,16 @@ class PrometheusUsage:
             context = _Context(metrics_of(client, self._present(client, window)), inventory, window)
             devices = unheld(_READER(client), context.metrics, nodes, inventory, window)
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
+
+    def cite(self, window: Window) -> Cite:
+        """Tell how a person sees the samples of a window: by PromQL.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with self._client() as client:
+            present = self._present(client, window)
+        return lambda workload, evidence: query(workload, evidence, present, window)
 
     def check(self) -> SourceCheck:
         """Say what GPU metrics there are now.

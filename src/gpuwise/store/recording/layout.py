@@ -43,6 +43,7 @@ TYPES = {
     "node": pa.string(),
 } | {signal.value: pa.float32() for signal in Signal}
 
+NODES = "_nodes"
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")  # RFC 1123: nothing that could climb out of the directory
 

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
+from gpuwise.model.ports import Cite
+from gpuwise.model.recommendation import Evidence
 from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.store.pod_names import own_names
-from gpuwise.store.recording.layout import SUFFIXES, checked, stem
+from gpuwise.store.recording.layout import NODES, SUFFIXES, checked, stem
 from gpuwise.store.recording.pods import PodUsage, read_pod
 
 
@@ -63,11 +65,24 @@ class RecordedUsage:
         Raises:
             SourceError: as `read`.
         """
-        folder = self._folder() / "_nodes"
+        folder = self._folder() / NODES
         for node in nodes:
             paths = [path for suffix in SUFFIXES if (path := folder / f"{checked(node.name)}{suffix}").is_file()]
             found = (device for path in paths for device in read_pod(path, "", window, node.name).devices)
             yield UsageSeries(node_ref(node), window, tuple(found))
+
+    def cite(self, window: Window) -> Cite:
+        """Tell how a person sees the samples of a window: files, and the column and times in them."""
+        usage = self._folder()
+
+        def cited(workload: Workload, evidence: Evidence) -> str | None:
+            if evidence.signal is None:
+                return None
+            pods = ",".join(sorted(pod.name for pod in workload.pods))
+            files = usage / checked(workload.ref.namespace) / f"{{{pods}}}.*"
+            return f"{files}: {evidence.signal.value} of t_s in [{window.start_s}, {window.end_s})"
+
+        return cited
 
     def describe(self) -> str:
         """Say in a sentence what can be read here.

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gpuwise.model.errors import InputError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import RecordedPod
-from gpuwise.store.recording.layout import INDEX, REQUIRED, SIGNALS_BY_COLUMN, checked
+from gpuwise.store.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
 
 
 class RecordingWriter:
@@ -35,10 +35,12 @@ class RecordingWriter:
         self._usage.mkdir(parents=True, exist_ok=True)
 
     def append(self, pod: RecordedPod) -> None:
-        """Write one pod's file; steps at which nothing was sampled leave no row."""
+        """Write one pod's file, or that of what no pod held on a node; what was not sampled leaves no row."""
         if not pod.devices:
             return
-        path = self._usage / checked(pod.namespace) / f"{checked(pod.devices[0].pod)}.parquet"
+        first = pod.devices[0]
+        folder, name = (checked(pod.namespace), first.pod) if pod.namespace else (NODES, first.node or "")
+        path = self._usage / folder / f"{checked(name)}.parquet"
         path.parent.mkdir(exist_ok=True)
         tables = [_device_table(pod, index) for index in range(len(pod.devices))]
         # Quantised samples take few distinct values: a dictionary and zstd's fastest level cost least time per byte.

@@ -1,0 +1,93 @@
+"""benchmarks/QUALITY.md and a picture per row, from what `gpuwise backtest all --save FILE` left: `make quality`."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bars import Bar, bars
+from benchmarks.results import circumstances
+
+HERE = Path(__file__).parent
+OURS = "gpuwise"
+
+_HEAD = """# Quality of decisions
+
+Written by `make quality`: each policy replayed on public traces, beside its baselines. The figures are explained in
+docs/backtests.md, with what each policy does and what was tried. An interval holds 90 % of bootstrap draws over the
+trace's units (endpoints, windows, pods, jobs); where there is none, there is one unit only. `bound` is what nobody can
+beat. Rows that say "held out" judge a policy that was fitted without them.
+"""
+
+
+def write(found: Mapping[str, Any], folder: Path) -> None:
+    """Write QUALITY.md and quality/*.svg anew.
+
+    Args:
+        found: the JSON object that `gpuwise backtest all` saves.
+        folder: where.
+    """
+    pictures = folder / "quality"
+    pictures.mkdir(exist_ok=True)
+    for old in pictures.glob("*.svg"):
+        old.unlink()
+    lines = [_HEAD, *(f"- {key}: {value}" for key, value in circumstances().items())]
+    for kind in found["backtests"]:
+        lines += ["", f"## {kind['backtest']}", "", kind["about"], "", *_goals(kind["goals"])]
+        for result in kind["results"]:
+            lines += ["", *_row(result, pictures, higher=kind["higher_is_better"])]
+    (folder / "QUALITY.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _goals(goals: Sequence[Mapping[str, Any]]) -> list[str]:
+    rows = [
+        f"| {one['goal']} | {one['value']:.4g} | {'reached' if one['met'] else '**not reached**'} |" for one in goals
+    ]
+    return ["| goal | value | |", "|---|---:|---|", *rows]
+
+
+def _row(result: Mapping[str, Any], pictures: Path, *, higher: bool) -> list[str]:
+    title = result["label"] or result["backtest"]
+    names = list(dict.fromkeys(name for one in result["policies"].values() for name in one["figures"]))
+    shown = [
+        f"| {'**' + policy + '**' if policy == OURS else policy} | "
+        + " | ".join(_cell(played["figures"].get(name)) for name in names)
+        + f" | {played['seconds']:.2f} |"
+        for policy, played in result["policies"].items()
+    ]
+    if result["bound"]:
+        shown.append(f"| bound | {' | '.join(_number(result['bound'].get(name)) for name in names)} | |")
+    picture = _picture(result, names[0], pictures, higher=higher)
+    head = [f"### {title}", "", f"![{names[0]} by policy](quality/{picture})", ""]
+    return [*head, f"| policy | {' | '.join(names)} | seconds |", f"|---|{'---:|' * (len(names) + 1)}", *shown]
+
+
+def _cell(figure: Mapping[str, float | None] | None) -> str:
+    if figure is None:
+        return ""
+    low, high = figure["low"], figure["high"]
+    return _number(figure["value"]) + ("" if low is None else f" ({_number(low)} to {_number(high)})")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:,.4g}"
+
+
+def _picture(result: Mapping[str, Any], figure: str, pictures: Path, *, higher: bool) -> str:
+    drawn = []
+    for policy, played in result["policies"].items():
+        one = played["figures"].get(figure)
+        if one is not None and one["value"] is not None:
+            drawn.append(Bar(policy, one["value"], one["low"], one["high"], ours=policy == OURS))
+    better = "higher is better" if higher else "lower is better"
+    label = f", {result['label']}" if result["label"] else ""
+    words = f"{result['backtest']}{label}: {figure}, {better}"
+    name = re.sub(r"[^a-z0-9]+", "-", f"{result['backtest']} {result['label']}".lower()).strip("-") + ".svg"
+    (pictures / name).write_text(bars(words, drawn, bound=result["bound"].get(figure)), encoding="utf-8")
+    return name
+
+
+if __name__ == "__main__":
+    write(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), HERE)

@@ -1,0 +1,76 @@
+"""The whole recommend step for 10,000 workloads on 100,000 GPUs against the minute that it may take.
+
+Every method on every workload and node, and the best plan of what they found. The profiles of 12 blocks of the
+synthetic fleet are scored beforehand, and stand for those of the other blocks; pods and nodes are repeated under other
+names until there are 100,000 GPUs. One process, one thread.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from benchmarks.fleet import NOW_S, WINDOW, fleet
+from benchmarks.measure import at_most, remark, scaled, seconds
+
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
+from gpuwise.simulate.blocks import GPUS_PER_BLOCK
+from gpuwise.store.prices import read_prices
+
+GOALS = {"recommend_seconds": at_most(60.0)}
+
+_WORKLOADS = 10_000
+_GPUS = 100_000
+_SCORED_BLOCKS = 12
+
+
+def figures() -> dict[str, float]:
+    judged = _fleet()
+    found: list[tuple[list[Recommendation], list[Hold]]] = []
+    taken = seconds(lambda: found.append(recommend(judged)))
+    ((chosen, holds),) = found
+    gpus = sum(node.gpu_count for node in judged.inventory.nodes.values())
+    workloads = len(judged.inventory.workloads)
+    remark(f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(chosen):,} recommended, {len(holds):,} holds")
+    return {"recommend_seconds": taken, "recommend_ms_per_workload": taken / workloads * 1e3}
+
+
+def _fleet() -> Fleet:
+    one_block = len(list(fleet(GPUS_PER_BLOCK).workloads()))
+    blocks = -(-scaled(_WORKLOADS, least=one_block) // one_block)
+    whole = fleet(blocks * GPUS_PER_BLOCK).snapshot(NOW_S)
+    copies = max(1, round(scaled(_GPUS) / sum(node.gpu_count for node in whole.nodes.values())))
+    nodes = {one.name: one for node in whole.nodes.values() for one in _copies(node, copies)}
+    workloads = tuple(_repeated(workload, copies) for workload in whole.workloads)
+    inventory = Inventory(whole.taken_s, nodes, workloads, whole.namespaces)
+    return Fleet(inventory, dict(_profiles(inventory, one_block)), read_prices(None), RecommendSettings(), NOW_S)
+
+
+def _copies(node: Node, copies: int) -> Iterator[Node]:
+    return (replace(node, name=f"{node.name}-{copy}") for copy in range(copies))
+
+
+def _repeated(workload: Workload, copies: int) -> Workload:
+    pods = tuple(
+        replace(pod, name=f"{pod.name}-{copy}", uid=f"{pod.uid}-{copy}", node=pod.node and f"{pod.node}-{copy}")
+        for copy in range(copies)
+        for pod in workload.pods
+    )
+    return replace(workload, pods=pods, replicas=workload.replicas and workload.replicas * copies)
+
+
+def _profiles(inventory: Inventory, one_block: int) -> Iterator[tuple[WorkloadRef, UsageProfile]]:
+    """The scored profiles in turn, like beside like: each block lists the same kinds of workloads in the same order."""
+    made = fleet(_SCORED_BLOCKS * GPUS_PER_BLOCK)
+    source: Mapping[int, UsageProfile] = {
+        number: profile(series, ScoreSettings())
+        for number, series in enumerate(made.read(list(made.workloads()), inventory, WINDOW))
+    }
+    for number, workload in enumerate(inventory.workloads):
+        like = source[number % (one_block * _SCORED_BLOCKS)]
+        yield workload.ref, replace(like, workload=workload.ref)

@@ -1,0 +1,1 @@
+"""Which nodes can be given back when pods move together."""

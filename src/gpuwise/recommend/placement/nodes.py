@@ -1,0 +1,122 @@
+"""Pods as they ask, and nodes as they are filled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Numbers = Sequence[int] | Ints
+
+WHOLE = 1000
+"""Milli of one GPU."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodShape:
+    """What a pod asks for.
+
+    Attributes:
+        cpu_milli: CPU.
+        memory_mib: memory.
+        gpus: number of GPUs; 0 for none.
+        gpu_milli: of each: 1000 whole, less a share of one GPU.
+        models: bits of the GPU models that do.
+    """
+
+    cpu_milli: int
+    memory_mib: int
+    gpus: int
+    gpu_milli: int
+    models: int
+
+    @property
+    def milli(self) -> int:
+        """GPU-milli in all."""
+        return self.gpus * self.gpu_milli
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a pod goes.
+
+    Attributes:
+        node: by number.
+        gpus: by number; empty where it asks for none.
+    """
+
+    node: int
+    gpus: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """What is left on the nodes of a fleet; `take` and `give` change it in place.
+
+    Attributes:
+        cpu: milli, shape (n,).
+        memory: MiB, shape (n,).
+        models: bit of each node's GPU model, shape (n,).
+        gpu: milli by GPU, 0 where a node has fewer than g, shape (n, g).
+    """
+
+    cpu: Ints
+    memory: Ints
+    models: Ints
+    gpu: Ints
+
+    def copy(self) -> "Nodes":
+        """The same, to be filled apart."""
+        return Nodes(self.cpu.copy(), self.memory.copy(), self.models, self.gpu.copy())
+
+    def fit(self, pod: PodShape) -> NDArray[np.bool_]:
+        """Which nodes have room for a pod, shape (n,)."""
+        room = (self.cpu >= pod.cpu_milli) & (self.memory >= pod.memory_mib)
+        if not pod.gpus:
+            return room
+        enough = (self.gpu >= pod.gpu_milli).sum(axis=1) >= pod.gpus
+        return np.asarray(room & enough & ((self.models & pod.models) != 0))
+
+    def takes(self, pod: PodShape, at: Placement) -> bool:
+        """Whether a pod fits exactly there."""
+        gpus = set(at.gpus)
+        if len(gpus) != pod.gpus or len(gpus) != len(at.gpus) or not gpus <= set(range(self.gpu.shape[1])):
+            return False
+        model = not pod.gpus or bool(self.models[at.node] & pod.models)
+        room = self.cpu[at.node] >= pod.cpu_milli and self.memory[at.node] >= pod.memory_mib
+        return bool(model and room and all(self.gpu[at.node, one] >= pod.gpu_milli for one in at.gpus))
+
+    def take(self, pod: PodShape, at: Placement) -> None:
+        """Fill a place."""
+        self._add(pod, at, -1)
+
+    def give(self, pod: PodShape, at: Placement) -> None:
+        """Empty a place."""
+        self._add(pod, at, 1)
+
+    def whole(self, node: int, count: int) -> tuple[int, ...]:
+        """The first free GPUs of a node, `count` of them."""
+        return tuple(map(int, np.flatnonzero(self.gpu[node] == WHOLE)[:count]))
+
+    def _add(self, pod: PodShape, at: Placement, sign: int) -> None:
+        self.cpu[at.node] += sign * pod.cpu_milli
+        self.memory[at.node] += sign * pod.memory_mib
+        for one in at.gpus:
+            self.gpu[at.node, one] += sign * pod.gpu_milli
+
+
+def nodes(cpu: Numbers, memory: Numbers, gpus: Numbers, models: Numbers) -> Nodes:
+    """Empty nodes.
+
+    Args:
+        cpu: milli by node.
+        memory: MiB by node.
+        gpus: number by node.
+        models: bit of the GPU model by node.
+    """
+    counts = np.asarray(gpus, dtype=np.int64)
+    gpu = np.where(np.arange(max(counts.max(initial=1), 1)) < counts[:, None], WHOLE, 0)
+    cpu_left, memory_left, bits = (np.asarray(one, dtype=np.int64) for one in (cpu, memory, models))
+    return Nodes(cpu_left, memory_left, bits, np.ascontiguousarray(gpu, dtype=np.int64))
