@@ -1,6 +1,7 @@
 import contextlib
 import gzip
 import http.client
+import json
 import ssl
 import threading
 import urllib.error
@@ -15,6 +16,7 @@ import trustme
 from tests.collect.conftest import Clock
 from tests.collect.readings import PlayedDevices, card, reading
 from tests.collect.serve.test_page import samples
+from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, poll
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.reading import Sweep
@@ -107,6 +109,7 @@ def web_config(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
     path.write_text(f"{tls}\nbasic_auth_users: {{prom: {hashed}}}\n")
     context = ssl.create_default_context()
     authority.configure_trust(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     return path, context
 
 
@@ -125,6 +128,27 @@ def test_tls_and_passwords_guard_the_metrics_and_leave_the_probes_open(
         with pytest.raises((urllib.error.URLError, ConnectionError, http.client.BadStatusLine)):
             get(port, "/metrics")
         assert get(port, "/readyz", scheme="https", context=context)[0] == 200
+
+
+@NEEDS_PROMETHEUS
+def test_a_real_prometheus_scrapes_through_tls_and_a_password(
+    sampler: Sampler, web_config: tuple[Path, ssl.SSLContext], start_prometheus: StartPrometheus
+):
+    path, _ = web_config
+    sampler.sample()
+    with served(sampler, path) as port:
+        url = start_prometheus(
+            config="scrape_configs: [{job_name: gpuwise, scrape_interval: 1s, scheme: https, "
+            f"tls_config: {{ca_file: '{path.parent / 'ca.pem'}', server_name: localhost}}, "
+            "basic_auth: {username: prom, password: open sesame}, "
+            f"static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]"
+        )
+
+        def power() -> list[str]:
+            with urllib.request.urlopen(f"{url}/api/v1/query?query=gpuwise_gpu_power_watts", timeout=10) as response:
+                return [one["value"][1] for one in json.load(response)["data"]["result"]]
+
+        poll(lambda: power() == ["60"], deadline_s=30, what="the power in Prometheus")
 
 
 def test_a_client_that_never_finishes_its_handshake_keeps_nobody_waiting(
