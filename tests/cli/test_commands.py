@@ -22,7 +22,8 @@ def flags() -> set[str]:
     for name in COMMANDS:
         command = gpuwise.get_command(CONTEXT, name)
         for one in (command, *getattr(command, "commands", {}).values()):
-            found |= {option for parameter in one.params for option in parameter.opts}
+            # exporter-toolkit's flag has dots; what a message names ends before the first.
+            found |= {option.partition(".")[0] for parameter in one.params for option in parameter.opts}
     return found
 
 

@@ -5,58 +5,23 @@ import subprocess
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from tests.prometheus_server import start_prometheus
 
+from gpuwise.collect.attribution.allocation import Container
+from gpuwise.collect.attribution.messages import MESSAGES
 from gpuwise.collect.nvml import Nvml
-from gpuwise.collect.pod_resources import MESSAGES
-from gpuwise.model.usage import PodRef
 
-__all__ = ["start_prometheus"]
+from .scenarios import H100, SLICED
+
+__all__ = ["H100", "SLICED", "start_prometheus"]
 
 FAKE_NVML_SOURCE = Path(__file__).parent / "fake_nvml" / "fake_nvml.c"
-
-H100 = """\
-gpu 0 name NVIDIA H100 80GB HBM3
-gpu 0 uuid GPU-aaaa
-gpu 0 total 85899345920
-gpu 0 used 8589934592
-gpu 0 util 37
-gpu 0 power 312500
-gpu 0 energy 123456789
-gpu 0 processes 2
-gpu 0 mig_mode 0
-gpu 0 gpm.2 41.5
-gpu 0 gpm.5 12.25
-gpu 0 gpm.10 30
-"""
-SLICED = """\
-gpu 0 name NVIDIA A100-SXM4-80GB
-gpu 0 uuid GPU-bbbb
-gpu 0 total 85899345920
-gpu 0 used 1073741824
-gpu 0 power 210000
-gpu 0 processes 1
-gpu 0 mig_mode 1
-mig 0 0 name NVIDIA A100-SXM4-80GB MIG 1g.10gb
-mig 0 0 uuid MIG-1111
-mig 0 0 gpu_instance_id 7
-mig 0 0 total 10737418240
-mig 0 0 used 536870912
-mig 0 0 processes 1
-mig 0 0 gpm.2 88
-mig 0 3 name NVIDIA A100-SXM4-80GB MIG 2c.3g.40gb
-mig 0 3 uuid MIG-2222
-mig 0 3 gpu_instance_id 2
-mig 0 3 total 42949672960
-mig 0 3 used 0
-mig 0 3 processes 0
-mig 0 3 gpm.2 0
-"""
 
 
 @dataclass(frozen=True)
@@ -72,15 +37,29 @@ class Scenario:
         fresh.replace(self.path)
 
 
-@pytest.fixture(scope="session")
-def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+class Clock:
+    """Epoch seconds that stand still."""
+
+    def __init__(self, now_s: float = 1000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def build_fake_nvml(folder: Path) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler for the fake NVML: apt-get install gcc")
-    library = tmp_path_factory.mktemp("nvml") / "libnvidia-ml.so.1"
-    flags = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([compiler, *flags, "-o", library, FAKE_NVML_SOURCE], check=True)
+    library = folder / "libnvidia-ml.so.1"
+    flags = ["-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-Werror", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run([compiler, *flags, "-o", library, FAKE_NVML_SOURCE, "-lm", "-lpthread"], check=True)
     return library
+
+
+@pytest.fixture(scope="session")
+def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_fake_nvml(tmp_path_factory.mktemp("nvml"))
 
 
 @pytest.fixture
@@ -91,13 +70,21 @@ def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
 
 
 @pytest.fixture
-def open_nvml(fake_nvml: Path, scenario: Scenario) -> Iterator[Callable[..., Nvml]]:
+def clock() -> Clock:
+    return Clock()
+
+
+OpenNvml = Callable[..., Nvml]
+
+
+@pytest.fixture
+def open_nvml(fake_nvml: Path, scenario: Scenario, clock: Clock) -> Iterator[OpenNvml]:
     """Open NVML over a scenario; it is closed with the test."""
     opened: list[Nvml] = []
 
     def open_(*parts: str) -> Nvml:
         scenario.play(*parts)
-        opened.append(Nvml(fake_nvml))
+        opened.append(Nvml(fake_nvml, clock=clock))
         return opened[-1]
 
     yield open_
@@ -105,24 +92,69 @@ def open_nvml(fake_nvml: Path, scenario: Scenario) -> Iterator[Callable[..., Nvm
         nvml.close()
 
 
+@dataclass
+class Kubelet:
+    """A kubelet that lists containers with the ids of the devices they hold; both may change while it serves.
+
+    Attributes:
+        devices: ids that the device plugin gave each container.
+        claims: driver and device of each container's resource claims.
+        unlisted: containers that List leaves out and Get has.
+        has_get: whether it knows Get, as those since 1.34 do.
+        asked: methods that were called.
+    """
+
+    devices: dict[Container, tuple[str, ...]]
+    claims: dict[Container, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    unlisted: set[Container] = field(default_factory=set)
+    has_get: bool = True
+    asked: list[str] = field(default_factory=list)
+
+    def list(self, _request: Any, _context: grpc.ServicerContext) -> Any:
+        self.asked.append("List")
+        response = MESSAGES["ListPodResourcesResponse"]()
+        for ref in (self.devices | self.claims).keys() - self.unlisted:
+            self._fill(response.pod_resources.add(), ref)
+        return response
+
+    def get(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self.asked.append("Get")
+        response = MESSAGES["GetPodResourcesResponse"]()
+        refs = [one for one in self.devices if (one.namespace, one.pod) == (request.pod_namespace, request.pod_name)]
+        if not self.has_get:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "PodResources API Get method disabled")
+        if not refs:
+            context.abort(grpc.StatusCode.NOT_FOUND, "pod not found")
+        for ref in refs:
+            self._fill(response.pod_resources, ref)
+        return response
+
+    def _fill(self, pod: Any, ref: Container) -> None:
+        pod.name, pod.namespace = ref.pod, ref.namespace
+        container = pod.containers.add(name=ref.name)
+        container.devices.add(resource_name="nvidia.com/gpu", device_ids=self.devices.get(ref, ()))
+        for driver, device in self.claims.get(ref, ()):
+            claim = container.dynamic_resources.add(claim_name="gpu", claim_namespace=ref.namespace)
+            claim.claim_resources.add(driver_name=driver, pool_name="node-a", device_name=device)
+
+
 @contextmanager
-def kubelet(socket: Path, allocations: dict[PodRef, tuple[str, ...]]) -> Iterator[None]:
-    """A kubelet that lists these containers with the ids of the devices they hold."""
-    response = MESSAGES["ListPodResourcesResponse"]()
-    for ref, device_ids in allocations.items():
-        pod = response.pod_resources.add(name=ref.pod, namespace=ref.namespace)
-        container = pod.containers.add(name=ref.container)
-        container.devices.add(resource_name="nvidia.com/gpu", device_ids=device_ids)
-    handler = grpc.unary_unary_rpc_method_handler(
-        lambda *_: response,
-        request_deserializer=MESSAGES["ListPodResourcesRequest"].FromString,
-        response_serializer=lambda message: message.SerializeToString(),
-    )
+def kubelet(socket: Path, devices: dict[Container, tuple[str, ...]], **more: Any) -> Iterator[Kubelet]:
+    """Serve a kubelet on a unix socket."""
+    played = Kubelet(dict(devices), **more)
+    handlers = {
+        name: grpc.unary_unary_rpc_method_handler(
+            method,
+            request_deserializer=MESSAGES[f"{name}PodResourcesRequest"].FromString,
+            response_serializer=lambda message: message.SerializeToString(),
+        )
+        for name, method in (("List", played.list), ("Get", played.get))
+    }
     server = grpc.server(futures.ThreadPoolExecutor(1))
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("v1.PodResourcesLister", {"List": handler})])
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("v1.PodResourcesLister", handlers)])
     server.add_insecure_port(f"unix://{socket}")
     server.start()
     try:
-        yield
+        yield played
     finally:
         server.stop(grace=None).wait()

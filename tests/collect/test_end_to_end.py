@@ -8,26 +8,30 @@ import numpy as np
 import pytest
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, free_port, poll
 
-from gpuwise.collect.server import run_exporter
-from gpuwise.collect.settings import ExporterSettings
+from gpuwise.collect.attribution.allocation import Container
+from gpuwise.collect.exporter import run_exporter
+from gpuwise.collect.settings import Compat, ExporterSettings
 from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import PodRef, UsageSeries, Window
+from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.store.prometheus.settings import PrometheusSettings
 from gpuwise.store.prometheus.usage import PrometheusUsage
 
-from .conftest import H100, SLICED, Scenario, kubelet
+from .conftest import Scenario, kubelet
+from .scenarios import H100, SLICED, moved
 
 pytestmark = NEEDS_PROMETHEUS
 
-TRAINER = PodRef("research", "trainer-0", "main")
-SERVER = PodRef("research", "server-0", "main")
+TRAINER = Container("research", "trainer-0", "main")
+SERVER = Container("research", "server-0", "main")
 # The second card, in MIG mode, on the same node.
-BOTH = H100 + SLICED.replace("gpu 0", "gpu 1").replace("mig 0", "mig 1")
+BOTH = H100 + moved(SLICED, to=1)
+
+NAMES_OF_DCGM_ALONE = "metric_relabel_configs: [{source_labels: [__name__], regex: 'gpuwise_.*', action: drop}],"
 
 
-def workload(ref: PodRef) -> Workload:
+def workload(ref: Container) -> Workload:
     return Workload(
         ref=WorkloadRef(ref.namespace, "Deployment", ref.pod, ref.pod),
         workload_class=WorkloadClass.ENDPOINT,
@@ -40,9 +44,14 @@ def workload(ref: PodRef) -> Workload:
     )
 
 
-@pytest.mark.parametrize("honor_labels", ["true", "false"])
+@pytest.mark.parametrize(("compat", "honor_labels"), [("none", "true"), ("none", "false"), ("dcgm", "true")])
 def test_what_the_gpu_does_is_what_the_loop_reads(
-    fake_nvml: Path, scenario: Scenario, tmp_path: Path, start_prometheus: StartPrometheus, honor_labels: str
+    fake_nvml: Path,
+    scenario: Scenario,
+    tmp_path: Path,
+    start_prometheus: StartPrometheus,
+    compat: str,
+    honor_labels: str,
 ):
     scenario.play(BOTH)
     port, socket, stop = free_port(), tmp_path / "kubelet.sock", threading.Event()
@@ -52,11 +61,13 @@ def test_what_the_gpu_does_is_what_the_loop_reads(
         interval_s=0.2,
         nvml_library=fake_nvml,
         pod_resources_socket=socket,
+        compat=Compat(compat),
     )
     thread = threading.Thread(target=run_exporter, args=(exporter, stop))
+    relabelled = NAMES_OF_DCGM_ALONE if compat == "dcgm" else ""
     config = (
-        "scrape_configs: [{job_name: gpuwise, scrape_interval: 1s, "
-        f"honor_labels: {honor_labels}, static_configs: [{{targets: ['127.0.0.1:{port}'], "
+        f"scrape_configs: [{{job_name: gpuwise, scrape_interval: 1s, honor_labels: {honor_labels}, {relabelled} "
+        f"static_configs: [{{targets: ['127.0.0.1:{port}'], "
         "labels: {namespace: gpuwise, pod: exporter-x, container: exporter}}]}]"
     )
     workloads = [workload(TRAINER), workload(SERVER)]
@@ -101,7 +112,9 @@ def test_what_the_gpu_does_is_what_the_loop_reads(
         Signal.MEMORY_USED: 8 * 2**30,
         Signal.POWER: 312.5,
     }
-    assert (instance.device_uuid, instance.gpu_type) == ("MIG-1111", "A100-80GB")
+    # dcgm-exporter, and so whoever speaks as it does, names an instance by its card.
+    assert instance.device_uuid == ("MIG-1111" if compat == "none" else "GPU-bbbb/7")
+    assert instance.gpu_type == "A100-80GB"
     assert instance.gpu_fraction == pytest.approx(1 / 7)
     assert instance.samples.keys() == {Signal.SM_ACTIVITY, Signal.MEMORY_USED}
     assert np.nanmax(instance.samples[Signal.SM_ACTIVITY]) == 0.88

@@ -1,50 +1,90 @@
 import threading
-from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from tests.collect.conftest import Clock, OpenNvml, Scenario, kubelet
+from tests.collect.readings import PlayedDevices, card, reading
+from tests.collect.scenarios import H100, SHARED
 from tests.prometheus_server import poll
 
-from gpuwise.collect.nvml import Nvml
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.attribution.allocation import Allocation, Container
+from gpuwise.collect.attribution.attributor import Attributor
+from gpuwise.collect.attribution.pod_resources import PodResources
+from gpuwise.collect.reading import Sweep
 from gpuwise.collect.sampler import STALE_INTERVALS, Sampler
 from gpuwise.model.errors import SourceError
-from gpuwise.model.signal import Signal
-from gpuwise.model.usage import PodRef
 
-from .conftest import H100, Scenario
-
-OpenNvml = Callable[..., Nvml]
-POD = PodRef("research", "trainer-0", "main")
+POD = Container("research", "trainer-0", "main")
+OTHER = Container("research", "notebook-0", "main")
 
 
-class Clock:
-    now_s = 1000.0
+class Listed:
+    """A kubelet that has these allocations, or is silent."""
 
-    def __call__(self) -> float:
-        return self.now_s
+    def __init__(self, *allocations: Allocation) -> None:
+        self.allocations = allocations
+        self.silent = False
+
+    def list(self) -> tuple[Allocation, ...]:
+        if self.silent:
+            raise SourceError("no answer", mend="mount it")
+        return self.allocations
+
+    def of_pod(self, namespace: str, pod: str) -> tuple[Allocation, ...]:
+        return ()
 
 
-def test_a_snapshot_is_dated_and_knows_who_holds_each_device(open_nvml: OpenNvml):
-    sampler = Sampler(open_nvml(H100), lambda: {"GPU-aaaa": (POD,)}, interval_s=10, clock=Clock())
-    assert sampler.snapshot is None
-    assert not sampler.fresh
+def held(*allocations: Allocation) -> Attributor:
+    return Attributor(Listed(*allocations), {101: POD, 102: OTHER}.get)
+
+
+def test_a_snapshot_is_dated_and_knows_who_holds_each_device(open_nvml: OpenNvml, clock: Clock):
+    sampler = Sampler(open_nvml(H100), held(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
+    assert (sampler.snapshot, sampler.age_s, sampler.fresh) == (None, None, False)
     snapshot = sampler.sample()
     assert sampler.snapshot is snapshot
     assert snapshot.at_s == 1000.0
-    assert snapshot.readings[0].pods == (POD,)
-    assert snapshot.errors == {}
+    assert snapshot.holders == {"GPU-aaaa": (POD,)}
+    assert (snapshot.errors, snapshot.driver_up, snapshot.attribution_up) == ({}, True, True)
     assert sampler.fresh
 
 
 def test_a_kubelet_that_does_not_answer_leaves_attribution_unknown_and_counted(open_nvml: OpenNvml):
-    def silent():
-        raise SourceError("no answer", mend="mount it")
-
-    sampler = Sampler(open_nvml(H100), silent, interval_s=10)
+    kubelet = Listed(Allocation(POD, "GPU-aaaa"))
+    sampler = Sampler(open_nvml(H100), Attributor(kubelet, {}.get), interval_s=10)
+    assert sampler.sample().parts
+    kubelet.silent = True
     sampler.sample()
     snapshot = sampler.sample()
     assert snapshot.errors == {"POD_RESOURCES_UNAVAILABLE": 2}
-    assert snapshot.readings[0].pods == ()
-    assert snapshot.readings[0].signals[Signal.POWER] == 312.5
+    assert (snapshot.holders, snapshot.attribution_up, snapshot.parts) == (None, False, ())
+    assert snapshot.readings[0].value(c.POWER) == 312.5
+
+
+def test_without_a_kubelet_to_ask_nothing_is_said_of_containers(open_nvml: OpenNvml):
+    snapshot = Sampler(open_nvml(H100), None, interval_s=10).sample()
+    assert (snapshot.holders, snapshot.attribution_up, snapshot.parts) == (None, None, ())
+
+
+def test_shared_devices_are_cut_by_their_processes(open_nvml: OpenNvml):
+    attributor = held(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
+    snapshot = Sampler(open_nvml(SHARED), attributor, interval_s=10).sample()
+    watts = {part.owner.container: part.value for part in snapshot.parts if part.metric is c.PART_POWER}
+    assert watts == pytest.approx({POD: 45.0, OTHER: 11.25, None: 3.75})
+
+
+def test_a_pod_that_the_list_leaves_out_is_asked_for_while_its_processes_run(open_nvml: OpenNvml, tmp_path: Path):
+    socket = tmp_path / "kubelet.sock"
+    devices = {POD: ("GPU-cccc::0",), OTHER: ("GPU-cccc::1",)}
+    with kubelet(socket, devices, unlisted={OTHER}) as played:
+        attributor = Attributor(PodResources(socket), {101: POD, 102: OTHER}.get)
+        readings = open_nvml(SHARED).sweep().readings
+        assert attributor.holders(readings) == {"GPU-cccc": (POD,)}  # one holder: its processes are not looked at
+        played.devices[Container("serving", "llm-0", "main")] = ("GPU-cccc::2",)
+        found = attributor.holders(readings)
+    assert set(found["GPU-cccc"]) == {POD, OTHER, Container("serving", "llm-0", "main")}
+    assert played.asked == ["List", "List", "Get"]
 
 
 def test_errors_and_dropped_values_add_up_over_sweeps(open_nvml: OpenNvml):
@@ -52,29 +92,50 @@ def test_errors_and_dropped_values_add_up_over_sweeps(open_nvml: OpenNvml):
     sampler.sample()
     snapshot = sampler.sample()
     assert snapshot.errors == {"NVML_ERROR_GPU_IS_LOST": 2}
-    assert snapshot.dropped == {Signal.GPU_UTIL: 2}
+    assert snapshot.dropped == {"gpuwise_gpu_utilization_ratio": 2}
 
 
 def test_incident_gpu_monitoring_tools_188_a_failed_sweep_repeats_no_old_values(
-    open_nvml: OpenNvml, scenario: Scenario
+    open_nvml: OpenNvml, scenario: Scenario, clock: Clock
 ):
-    sampler = Sampler(open_nvml(H100), None, interval_s=10)
+    sampler = Sampler(open_nvml(H100), None, interval_s=10, clock=clock)
     assert sampler.sample().readings
     scenario.play(H100, "fail nvmlDeviceGetCount_v2 15")
+    clock.now_s += 10
+    for _ in range(2):
+        snapshot = sampler.sample()
+        assert snapshot.readings == ()
+        assert not snapshot.driver_up
+        assert [(device.uuid, at_s) for device, at_s in snapshot.lost] == [("GPU-aaaa", 1000.0)]
+    assert snapshot.errors == {"DEVICES_NOT_LISTED": 2}
+
+
+def test_a_driver_that_comes_back_is_sampled_again(open_nvml: OpenNvml, scenario: Scenario):
+    sampler = Sampler(open_nvml(H100), None, interval_s=10)
+    sampler.sample()
+    scenario.play(H100, "reload 0 1000")
+    assert not sampler.sample().driver_up
+    scenario.play(H100)
     snapshot = sampler.sample()
-    assert snapshot.readings == ()
-    assert snapshot.errors == {"DEVICES_NOT_LISTED": 1}
+    assert (snapshot.driver_up, snapshot.driver.reloads, snapshot.lost) == (True, 1, ())
+    assert len(snapshot.readings) == 1
 
 
 @pytest.mark.parametrize(
     ("age_s", "fresh"), [(0, True), (STALE_INTERVALS * 10, True), (STALE_INTERVALS * 10 + 1, False)]
 )
-def test_a_snapshot_grows_stale(open_nvml: OpenNvml, *, age_s: float, fresh: bool):
-    clock = Clock()
+def test_a_snapshot_grows_stale(open_nvml: OpenNvml, clock: Clock, *, age_s: float, fresh: bool):
     sampler = Sampler(open_nvml(H100), None, interval_s=10, clock=clock)
     sampler.sample()
     clock.now_s += age_s
-    assert sampler.fresh is fresh
+    assert (sampler.fresh, sampler.age_s) == (fresh, age_s)
+
+
+def test_idle_clocks_run_over_sweeps(clock: Clock):
+    idle = {c.UTILIZATION: 0.0}
+    sweeps = [Sweep((reading(card(), idle, at_s=at_s, processes=[]),)) for at_s in (1000.0, 1010.0, 1020.0)]
+    sampler = Sampler(PlayedDevices(*sweeps), None, interval_s=10, clock=clock)
+    assert [sampler.sample().readings[0].value(c.IDLE) for _ in sweeps] == [0.0, 10.0, 20.0]
 
 
 def test_a_hung_driver_blocks_the_sampler_alone(open_nvml: OpenNvml, scenario: Scenario):

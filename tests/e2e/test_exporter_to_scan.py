@@ -10,15 +10,15 @@ from tests.collect.conftest import H100, fake_nvml, kubelet, scenario
 from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll
 
+from gpuwise.collect.attribution.allocation import Container
 from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
-from gpuwise.model.usage import PodRef
 
 __all__ = ["fake_nvml", "scenario"]
 
 pytestmark = NEEDS_PROMETHEUS
 
-TRAINER = PodRef("research", "trainer-0", "main")
+TRAINER = Container("research", "trainer-0", "main")
 
 
 @pytest.fixture

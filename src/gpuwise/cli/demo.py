@@ -56,7 +56,8 @@ def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # 
     say(f"The same, as a user would: gpuwise scan --recording {output_dir}/recording --now {now_s}", to=err)
     say(str(paths.html))
     if serve:
-        from gpuwise.cli.serve import address, listen_on  # noqa: PLC0415
+        from gpuwise.cli.address import address  # noqa: PLC0415
+        from gpuwise.cli.serve import listen_on  # noqa: PLC0415
 
         host, port = address(listen)
         listen_on(host, port, lambda: report, None)

@@ -23,7 +23,7 @@ COMMANDS = {
     "resume": ("gpuwise.cli.act", "End a pause."),
     "report": ("gpuwise.cli.weekly", "Report one week: the bill, who wasted what, what to do, what was done."),
     "serve": ("gpuwise.cli.serve", "Serve the page, the API and gpuwise's own metrics"),
-    "exporter": ("gpuwise.cli.serve", "Serve this node's GPU metrics to Prometheus."),
+    "exporter": ("gpuwise.cli.exporter", "Serve this node's GPU metrics to Prometheus."),
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have said, and when."),
     "backtest": ("gpuwise.cli.backtest", "Replay a policy on a recorded trace, beside its baselines."),
     "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage and cluster; say what to mend."),

@@ -1,4 +1,4 @@
-"""Commands that stay: the service with its page, and the node exporter."""
+"""The service with its page, which stays."""
 
 import threading
 import time
@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import uvicorn
 
+from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say, stopping
 from gpuwise.cli.options import FILE, acting
 from gpuwise.config import Config
@@ -90,38 +91,3 @@ def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], t
     thread.join()
     if not server.started:
         raise InputError(f"cannot listen on {host}:{port}", mend="is another process there? give another --listen")
-
-
-def address(text: str) -> tuple[str, int]:
-    """Host and port of "host:port"; an empty host means all interfaces."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65_535:
-        raise InputError(f"--listen is {text!r}", mend="write host:port, as 127.0.0.1:8080 or :9400")
-    return host or "0.0.0.0", int(port)  # noqa: S104 - an empty host means all, as everywhere
-
-
-@click.command()
-@click.option("--listen", default=":9400", show_default=True, help="Host and port.")
-@click.option("--interval", "interval_s", type=float, default=10.0, show_default=True, help="Seconds between samples.")
-@click.option("--nvml-library", type=FILE, help="Load NVML from this file instead of the driver's place.")
-@click.option("--pod-resources-socket", type=FILE, help="Where the kubelet tells which pod has which GPU.")
-@click.option("--node", envvar="NODE_NAME", help="Node name for labels.  [default: the host's]")
-def exporter(
-    listen: str, interval_s: float, nvml_library: Path | None, pod_resources_socket: Path | None, node: str | None
-) -> None:
-    """Serve this node's GPU metrics to Prometheus."""
-    import socket  # noqa: PLC0415
-
-    from gpuwise.collect.server import run_exporter  # noqa: PLC0415 - grpc and pynvml, on nodes only
-    from gpuwise.collect.settings import POD_RESOURCES_SOCKET, ExporterSettings  # noqa: PLC0415
-
-    host, port = address(listen)
-    stop = stopping()
-    settings = ExporterSettings(
-        listen=f"{host}:{port}",
-        interval_s=interval_s,
-        nvml_library=nvml_library,
-        pod_resources_socket=pod_resources_socket or POD_RESOURCES_SOCKET,
-        node=node or socket.gethostname(),
-    )
-    run_exporter(settings, stop)

@@ -1,40 +1,25 @@
-"""Sampling at its own pace, apart from scrapes: a snapshot is whole, dated and never changed."""
+"""Sampling at its own pace, apart from scrapes."""
 
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from gpuwise.collect.sweep import Attribution, Devices, Sweep
+from gpuwise.collect.attribution.allocation import Holders
+from gpuwise.collect.attribution.apportion import Part, parts
+from gpuwise.collect.attribution.attributor import Attributor
+from gpuwise.collect.attribution.energy import EnergyAccounts
+from gpuwise.collect.idle import IdleClocks
+from gpuwise.collect.reading import Device, Devices, DriverReplaced, Reading, Sweep
+from gpuwise.collect.snapshot import Snapshot
 from gpuwise.model.errors import DeviceError, SourceError
-from gpuwise.model.signal import Signal
-from gpuwise.model.usage import PodRef, Reading
 
 _log = logging.getLogger(__name__)
 
 # A reading older than this many intervals is not served: gpu-monitoring-tools#188 served frozen values as fresh ones.
 STALE_INTERVALS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The last finished sweep, with the counts since the exporter started.
-
-    Attributes:
-        at_s: when the sweep began, epoch seconds.
-        duration_s: how long it took.
-        readings: what was read, with the pods that hold each device; empty when the sweep failed.
-        errors: how often each error was met since start.
-        dropped: how many values no board can have were dropped since start, by signal.
-    """
-
-    at_s: float
-    duration_s: float
-    readings: tuple[Reading, ...]
-    errors: Mapping[str, int]
-    dropped: Mapping[Signal, int]
 
 
 class Sampler:
@@ -44,7 +29,7 @@ class Sampler:
 
     Args:
         devices: the GPUs.
-        attribution: who holds which device, None where there is no kubelet to ask.
+        attributor: who holds which device, None where there is no kubelet to ask.
         interval_s: seconds from the start of one sweep to the start of the next.
         clock: epoch seconds.
     """
@@ -52,17 +37,21 @@ class Sampler:
     def __init__(
         self,
         devices: Devices,
-        attribution: Attribution | None,
+        attributor: Attributor | None,
         *,
         interval_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._devices = devices
-        self._attribution = attribution
+        self._attributor = attributor
         self._interval_s = interval_s
         self._clock = clock
         self._errors: Counter[str] = Counter()
-        self._dropped: Counter[Signal] = Counter()
+        self._dropped: Counter[str] = Counter()
+        self._sweeps = 0
+        self._idle = IdleClocks(longest_gap_s=STALE_INTERVALS * interval_s)
+        self._energy = EnergyAccounts()
+        self._lost: tuple[tuple[Device, float], ...] = ()
         self._snapshot: Snapshot | None = None
 
     @property
@@ -71,49 +60,105 @@ class Sampler:
         return self._snapshot
 
     @property
+    def age_s(self) -> float | None:
+        """Seconds since the last finished sweep began, None before the first."""
+        last = self._snapshot
+        return None if last is None else max(0.0, self._clock() - last.at_s)
+
+    @property
     def fresh(self) -> bool:
         """Whether the last sweep is young enough to speak for now."""
-        last = self._snapshot
-        return last is not None and self._clock() - last.at_s <= STALE_INTERVALS * self._interval_s
+        age_s = self.age_s
+        return age_s is not None and age_s <= STALE_INTERVALS * self._interval_s
 
-    def run(self, stop: threading.Event) -> None:
-        """Sweep until told to stop."""
+    def run(self, stop: threading.Event, then: Callable[[], object] = lambda: None) -> None:
+        """Sweep until told to stop.
+
+        Args:
+            stop: tells.
+            then: called after each sweep.
+        """
         while not stop.is_set():
             began = time.monotonic()
             self.sample()
+            then()
             stop.wait(max(0.0, self._interval_s - (time.monotonic() - began)))
 
     def sample(self) -> Snapshot:
-        """Sweep once and publish the result."""
+        """Sweep once and publish the result.
+
+        Raises:
+            DriverReplaced: there can be no more sweeps in this process.
+        """
         at_s, began = self._clock(), time.monotonic()
-        sweep = self._sweep(at_s)
-        holders = self._holders()
-        self._errors.update(sweep.errors)
-        self._dropped.update(sweep.dropped)
+        sweep = self._sweep()
+        readings = tuple(self._with_clocks(sweep.readings))
+        holders = self._holders(readings)
+        found = self._parts(readings, holders)
+        self._sweeps += 1
         self._snapshot = Snapshot(
             at_s=at_s,
             duration_s=time.monotonic() - began,
-            readings=tuple(replace(reading, pods=holders.get(reading.device_uuid, ())) for reading in sweep.readings),
+            readings=readings,
+            lost=self._lost,
+            holders=holders,
+            parts=found,
+            sweeps=self._sweeps,
             errors=dict(self._errors),
             dropped=dict(self._dropped),
+            driver_up=sweep is not _FAILED,
+            driver=self._devices.driver,
+            attribution_up=None if self._attributor is None else holders is not None,
         )
         return self._snapshot
 
-    def _sweep(self, at_s: float) -> Sweep:
+    def _sweep(self) -> Sweep:
         """The devices; when they cannot be listed, no readings and an error: the last values are not repeated."""
         try:
-            return self._devices.sweep(at_s)
+            sweep = self._devices.sweep()
+        except DriverReplaced:
+            raise
         except DeviceError as error:
-            _log.warning("sweep failed: %s", error)
-            return Sweep((), ("DEVICES_NOT_LISTED",), ())
+            if self._snapshot is None or self._snapshot.driver_up:
+                _log.warning("sweep failed: %s", error)  # once per outage: the counter tells the rest
+            self._errors["DEVICES_NOT_LISTED"] += 1
+            self._lost = self._lost or _last_seen(self._snapshot)
+            return _FAILED
+        self._errors.update(sweep.errors)
+        self._dropped.update(metric.name for metric in sweep.dropped)
+        self._lost = sweep.lost
+        return sweep
 
-    def _holders(self) -> Mapping[str, tuple[PodRef, ...]]:
+    def _with_clocks(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        self._idle.keep({reading.device.uuid for reading in readings})
+        return [replace(reading, samples=(*reading.samples, *self._idle.samples(reading))) for reading in readings]
+
+    def _holders(self, readings: Sequence[Reading]) -> Holders | None:
         """Who holds what; unknown, and counted, where the kubelet does not say."""
-        if self._attribution is None:
-            return {}
+        if self._attributor is None:
+            return None
         try:
-            return self._attribution()
+            return self._attributor.holders(readings)
         except SourceError as error:
-            _log.warning("attribution unknown: %s", error)
+            if "POD_RESOURCES_UNAVAILABLE" not in self._errors or (self._snapshot and self._snapshot.attribution_up):
+                _log.warning("attribution unknown: %s", error)  # once per outage: the counter tells the rest
             self._errors["POD_RESOURCES_UNAVAILABLE"] += 1
-            return {}
+            return None
+
+    def _parts(self, readings: Sequence[Reading], holders: Holders | None) -> tuple[Part, ...]:
+        if self._attributor is None:
+            return ()
+        if holders is None:
+            self._energy.skip(readings)
+            return ()
+        owner_of = self._attributor.owner_of
+        return (*parts(readings, holders, owner_of), *self._energy.add(readings, holders, owner_of))
+
+
+_FAILED = Sweep(())
+
+
+def _last_seen(snapshot: Snapshot | None) -> tuple[tuple[Device, float], ...]:
+    """The cards of the last sweep that there was, with the time of their readings."""
+    readings = () if snapshot is None else snapshot.readings
+    return tuple((one.device, one.at_s) for one in readings if one.device.mig is None)

@@ -1,4 +1,4 @@
-"""Usage as it was measured: Reading at the node, UsageSeries per workload over a window."""
+"""Usage as it was measured: a UsageSeries per workload over a window."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,52 +47,6 @@ class Window:
         """The last whole steps before `now_s`, aligned to multiples of `step_s` so that runs see the same grid."""
         end_s = now_s - now_s % step_s
         return cls(end_s - length_s // step_s * step_s, end_s, step_s)
-
-
-@dataclass(frozen=True, slots=True)
-class MigInstance:
-    """Which MIG instance of a GPU a reading speaks of."""
-
-    gpu_instance_id: int
-    profile: str
-
-
-@dataclass(frozen=True, slots=True)
-class PodRef:
-    """The container that a device is allocated to."""
-
-    namespace: str
-    pod: str
-    container: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What the exporter read of one device, or one MIG instance, at one instant; None where NVML cannot tell.
-
-    Attributes:
-        at_s: when it was sampled, epoch seconds with fraction.
-        device_uuid: NVML's UUID of the GPU or of the MIG device.
-        index: NVML index of the physical GPU.
-        product: NVML's product name.
-        mig: set for a MIG instance.
-        pods: containers that hold it; more than one where it is time-sliced.
-        processes: number of compute processes, None if not to be had.
-        signals: measured values by signal; a signal that is not supported is absent.
-        memory_total_bytes: framebuffer, None if not to be had.
-        energy_joules: counter since driver load, None if not to be had.
-    """
-
-    at_s: float
-    device_uuid: str
-    index: int
-    product: str
-    mig: MigInstance | None
-    pods: tuple[PodRef, ...]
-    processes: int | None
-    signals: Mapping[Signal, float]
-    memory_total_bytes: float | None
-    energy_joules: float | None
 
 
 @dataclass(frozen=True, slots=True)

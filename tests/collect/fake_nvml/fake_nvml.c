@@ -1,100 +1,199 @@
 /*
  * A libnvidia-ml.so.1 that plays a scenario file instead of talking to a driver.
  *
- * The file named by $GPUWISE_FAKE_NVML is read anew on each call, so a test changes the hardware by replacing it.
+ * $GPUWISE_FAKE_NVML names the file, which is read again when it is replaced; its clock then starts at 0.
  * One statement a line; what no line sets is NVML_ERROR_NOT_SUPPORTED:
  *
- *   gpu  <index> <key> <value...>            a GPU
- *   mig  <gpu index> <index> <key> <value>   a MIG instance of it
- *   fail <function> <NVML code> [<index>]    that call fails, on that GPU or on all
- *   hang <function>                          that call does not return while the line stands
+ *   driver  <version>
+ *   speed   <factor>                                          the scenario's seconds in a second
+ *   gpu     <index> <key> <value...>                          a GPU
+ *   mig     <gpu> <slot> <key> <value...>                     a MIG instance of it
+ *   process <gpu> <pid> <memory bytes> <SM %> [<instance>]    a compute process
+ *   mps     <gpu> <pid> <memory bytes>                        a client of MPS
+ *   event   <gpu> <XID> <t>                                   at second t
+ *   fail    <function> <NVML code> [<gpu>]                    that call fails, on that GPU or on all
+ *   hang    <function> [<seconds>]                            that call does not return while the line stands, or so long
+ *   reload  <from> <to>                                       the driver is away between these seconds
  *
- * Keys: name, uuid, total, used (bytes), util (%), power (mW), energy (mJ), processes, mig_mode, gpu_instance_id,
- * gpm.<metric id> (%), gpm_code.<metric id> (the code returned for that metric alone).
+ * A number is A, A+R/s (a counter) or A+R/s..B (a ramp that stays at B). Keys: name, uuid, pci, and the numbers minor,
+ * total, reserved, used (bytes), util, memutil, encoder, decoder, fan (%), power, limit (mW), energy (mJ), temp (C),
+ * clock.<type> (MHz), pstate, reasons (mask), linkgen, linkwidth, ecc.<type>.<counter>, ecc_mode, remap.<0-3>,
+ * compute_mode, mig_mode, gpu_instance_id, compute_instance_id, profile_id, start, size, field.<id>, processes (so many
+ * with unknown memory), gpm.<metric id> (%), gpm_code.<metric id> (the code returned for that metric alone).
  */
+#define _GNU_SOURCE
+#include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, DRIVER_NOT_LOADED = 9 };
-enum { GPUS = 16, MIGS = 7, METRICS = 16, FAILURES = 32 };
+enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE, DRIVER_NOT_LOADED = 9, TIMEOUT = 10 };
+enum { GPUS = 16, MIGS = 7, NUMBERS = 64, PROCESSES = 32, FAILURES = 32, EVENTS = 32 };
 
-typedef struct { int set; unsigned long long n; } number;
+typedef struct { char key[24]; double start, rate, end; unsigned long long exact; } number;
+typedef struct { unsigned pid; unsigned long long memory; double sm; int instance, mps; } process;
 typedef struct unit {
-    int present, index, gpm_code[METRICS];
-    char name[96], uuid[96];
-    number total, used, util, power, energy, processes, mig_mode, gpu_instance_id;
-    double gpm[METRICS];
-    int gpm_set[METRICS];
+    int present, index, count, processes;
+    char name[96], uuid[96], pci[32];
+    number numbers[NUMBERS];
+    process process[PROCESSES];
     struct unit *parent;
 } unit;
-typedef struct { char function[64]; int code, index, hang; } failure;
+typedef struct { char function[64]; int code, index, hang; double seconds; } failure;
+typedef struct { int gpu; unsigned long long xid; double at; } event;
 
 static unit gpus[GPUS], migs[GPUS][MIGS];
 static failure failures[FAILURES];
-static int failure_count;
+static event events[EVENTS];
+static int failure_count, event_count, initialised, scenarios;
+static char driver[80];
+static double speed, began, away_from, away_to;
+static struct stat loaded;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static double monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double now(void) { return (monotonic() - began) * speed; }
 
 static void put(unit *u, const char *key, const char *value)
 {
-    struct { const char *key; number *slot; } numbers[] = {
-        {"total", &u->total}, {"used", &u->used}, {"util", &u->util}, {"power", &u->power}, {"energy", &u->energy},
-        {"processes", &u->processes}, {"mig_mode", &u->mig_mode}, {"gpu_instance_id", &u->gpu_instance_id},
-    };
-    int metric;
     u->present = 1;
     if (!strcmp(key, "name")) snprintf(u->name, sizeof u->name, "%s", value);
     else if (!strcmp(key, "uuid")) snprintf(u->uuid, sizeof u->uuid, "%s", value);
-    else if (sscanf(key, "gpm.%d", &metric) == 1 && metric < METRICS) u->gpm_set[metric] = 1, u->gpm[metric] = atof(value);
-    else if (sscanf(key, "gpm_code.%d", &metric) == 1 && metric < METRICS) u->gpm_code[metric] = atoi(value);
-    else for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (!strcmp(key, numbers[i].key)) *numbers[i].slot = (number){1, strtoull(value, NULL, 10)};
+    else if (!strcmp(key, "pci")) snprintf(u->pci, sizeof u->pci, "%s", value);
+    else {
+        number n = {.end = NAN, .exact = strtoull(value, NULL, 10)};
+        char *rest;
+        n.start = strtod(value, &rest);
+        if (*rest == '+' || *rest == '-') {
+            n.rate = strtod(rest, &rest);
+            char *dots = strstr(rest, "..");
+            if (dots) n.end = strtod(dots + 2, NULL);
+        }
+        snprintf(n.key, sizeof n.key, "%s", key);
+        int i = 0;
+        while (i < u->count && strcmp(u->numbers[i].key, key)) i++;
+        if (i < NUMBERS) u->numbers[i] = n, u->count = i < u->count ? u->count : i + 1;
+    }
+}
+
+static void statement(const char *line)
+{
+    char key[64], value[256];
+    int gpu, mig;
+    failure f = {.index = -1};
+    event e = {0};
+    process p = {.instance = -1};
+    if (sscanf(line, "gpu %d %63s %255[^\n]", &gpu, key, value) == 3 && gpu < GPUS)
+        gpus[gpu].index = gpu, put(&gpus[gpu], key, value);
+    else if (sscanf(line, "mig %d %d %63s %255[^\n]", &gpu, &mig, key, value) == 4 && gpu < GPUS && mig < MIGS)
+        migs[gpu][mig].index = gpu, migs[gpu][mig].parent = &gpus[gpu], put(&migs[gpu][mig], key, value);
+    else if (sscanf(line, "process %d %u %llu %lf %d", &gpu, &p.pid, &p.memory, &p.sm, &p.instance) >= 4 && gpu < GPUS)
+        gpus[gpu].process[gpus[gpu].processes++ % PROCESSES] = p;
+    else if (p.mps = 1, sscanf(line, "mps %d %u %llu", &gpu, &p.pid, &p.memory) == 3 && gpu < GPUS)
+        gpus[gpu].process[gpus[gpu].processes++ % PROCESSES] = p;
+    else if (sscanf(line, "event %d %llu %lf", &e.gpu, &e.xid, &e.at) == 3 && event_count < EVENTS) events[event_count++] = e;
+    else if (sscanf(line, "fail %63s %d %d", f.function, &f.code, &f.index) >= 2 && failure_count < FAILURES)
+        failures[failure_count++] = f;
+    else if (sscanf(line, "hang %63s %lf", f.function, &f.seconds) >= 1 && failure_count < FAILURES)
+        f.hang = 1, failures[failure_count++] = f;
+    else if (sscanf(line, "reload %lf %lf", &away_from, &away_to) == 2 || sscanf(line, "speed %lf", &speed) == 1) {}
+    else sscanf(line, "driver %79s", driver);
 }
 
 static int load(void)
 {
-    char line[512], key[64], value[256];
+    char line[512];
+    struct stat found;
     const char *path = getenv("GPUWISE_FAKE_NVML");
-    FILE *file = path ? fopen(path, "r") : NULL;
-    int gpu, mig;
-    memset(gpus, 0, sizeof gpus), memset(migs, 0, sizeof migs), failure_count = 0;
+    if (!path || stat(path, &found)) return DRIVER_NOT_LOADED;
+    if (found.st_ino == loaded.st_ino && found.st_mtim.tv_sec == loaded.st_mtim.tv_sec
+        && found.st_mtim.tv_nsec == loaded.st_mtim.tv_nsec) return SUCCESS;
+    FILE *file = fopen(path, "r");
     if (!file) return DRIVER_NOT_LOADED;
-    while (fgets(line, sizeof line, file)) {
-        failure f = {.index = -1};
-        if (sscanf(line, "gpu %d %63s %255[^\n]", &gpu, key, value) == 3 && gpu < GPUS)
-            gpus[gpu].index = gpu, put(&gpus[gpu], key, value);
-        else if (sscanf(line, "mig %d %d %63s %255[^\n]", &gpu, &mig, key, value) == 4 && gpu < GPUS && mig < MIGS)
-            migs[gpu][mig].index = gpu, migs[gpu][mig].parent = &gpus[gpu], put(&migs[gpu][mig], key, value);
-        else if (sscanf(line, "fail %63s %d %d", f.function, &f.code, &f.index) >= 2 && failure_count < FAILURES)
-            failures[failure_count++] = f;
-        else if (sscanf(line, "hang %63s", f.function) == 1 && failure_count < FAILURES)
-            f.hang = 1, failures[failure_count++] = f;
-    }
+    loaded = found, scenarios++;
+    memset(gpus, 0, sizeof gpus), memset(migs, 0, sizeof migs);
+    failure_count = event_count = 0, speed = 1, away_from = away_to = -1, began = monotonic();
+    snprintf(driver, sizeof driver, "999.0-fake");
+    while (fgets(line, sizeof line, file)) statement(line);
     fclose(file);
     return SUCCESS;
 }
 
-/* What the scenario says of this call: 0, or the code it must return. */
+static int away(void) { double t = now(); return t >= away_from && t < away_to; }
+
+/* Take the lock, and say what the scenario says of this call: 0, or the code it must return. */
 static int enter(const char *function, const unit *u)
 {
+    pthread_mutex_lock(&lock);
 again:;
     int code = load();
     if (code) return code;
+    if (away()) { initialised = 0; return DRIVER_NOT_LOADED; }
     for (int i = 0; i < failure_count; i++) {
-        if (strcmp(failures[i].function, function)) continue;
-        if (failures[i].hang) { usleep(5000); goto again; }
-        if (failures[i].index < 0 || (u && u->index == failures[i].index)) return failures[i].code;
+        failure *f = &failures[i];
+        if (strcmp(f->function, function)) continue;
+        if (f->hang && (f->seconds == 0 || now() < f->seconds)) {
+            pthread_mutex_unlock(&lock);
+            usleep(2000);
+            pthread_mutex_lock(&lock);
+            goto again;
+        }
+        if (!f->hang && (f->index < 0 || (u && u->index == f->index))) return f->code;
     }
+    return initialised || !strcmp(function, "nvmlInitWithFlags") ? SUCCESS : UNINITIALIZED;
+}
+static void leave(int *code) { (void)code; pthread_mutex_unlock(&lock); }
+#define ENTER(u) __attribute__((cleanup(leave))) int code_ = enter(__func__, u); if (code_) return code_
+
+static const number *find(const unit *u, const char *key)
+{
+    for (int i = 0; i < u->count; i++) if (!strcmp(u->numbers[i].key, key)) return &u->numbers[i];
+    return NULL;
+}
+static double valued(const number *n)
+{
+    double value = n->start + n->rate * now();
+    if (!isnan(n->end)) value = n->rate < 0 ? fmax(value, n->end) : fmin(value, n->end);
+    return value;
+}
+static unsigned long long whole(const number *n) { return n->rate == 0 ? n->exact : (unsigned long long)valued(n); }
+static int take(const unit *u, const char *key, unsigned long long *out)
+{
+    const number *n = find(u, key);
+    if (!n) return NOT_SUPPORTED;
+    *out = whole(n);
     return SUCCESS;
 }
-#define ENTER(u) do { int code_ = enter(__func__, u); if (code_) return code_; } while (0)
-#define NUMBER(u, field, out) do { ENTER(u); if (!(u)->field.set) return NOT_SUPPORTED; *(out) = (u)->field.n; return SUCCESS; } while (0)
+static int take_unsigned(const unit *u, const char *key, unsigned *out)
+{
+    unsigned long long value;
+    int code = take(u, key, &value);
+    if (!code) *out = (unsigned)value;
+    return code;
+}
+static const char *joined(const char *name, int a, int b)
+{
+    static char text[24];  /* under the lock */
+    if (b < 0) snprintf(text, sizeof text, "%s.%d", name, a);
+    else snprintf(text, sizeof text, "%s.%d.%d", name, a, b);
+    return text;
+}
+#define UNSIGNED(function, key) int function(unit *u, unsigned *out) { ENTER(u); return take_unsigned(u, key, out); }
 
-int nvmlInitWithFlags(unsigned flags) { (void)flags; ENTER(NULL); return SUCCESS; }
-int nvmlShutdown(void) { return SUCCESS; }
-const char *nvmlErrorString(int code) { (void)code; return "scripted failure"; }
-
-int nvmlSystemGetDriverVersion(char *version, unsigned length) { ENTER(NULL); snprintf(version, length, "999.0-fake"); return SUCCESS; }
+int nvmlInitWithFlags(unsigned flags) { (void)flags; ENTER(NULL); initialised++; return SUCCESS; }
+int nvmlShutdown(void) { ENTER(NULL); initialised--; return SUCCESS; }
+const char *nvmlErrorString(int code) { return code == DRIVER_NOT_LOADED ? "Driver Not Loaded" : "scripted failure"; }
+int nvmlSystemGetDriverVersion(char *version, unsigned length) { ENTER(NULL); snprintf(version, length, "%s", driver); return SUCCESS; }
 
 int nvmlDeviceGetCount_v2(unsigned *count)
 {
@@ -102,7 +201,6 @@ int nvmlDeviceGetCount_v2(unsigned *count)
     for (*count = 0; *count < GPUS && gpus[*count].present; ++*count) {}
     return SUCCESS;
 }
-
 int nvmlDeviceGetHandleByIndex_v2(unsigned index, unit **device)
 {
     if (index >= GPUS) return INVALID_ARGUMENT;
@@ -111,15 +209,36 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned index, unit **device)
     *device = &gpus[index];
     return SUCCESS;
 }
-
 int nvmlDeviceGetName(unit *u, char *name, unsigned length) { ENTER(u); snprintf(name, length, "%s", u->name); return SUCCESS; }
 int nvmlDeviceGetUUID(unit *u, char *uuid, unsigned length) { ENTER(u); snprintf(uuid, length, "%s", u->uuid); return SUCCESS; }
+
+typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } pci_info;
+int nvmlDeviceGetPciInfo_v3(unit *u, pci_info *pci)
+{
+    ENTER(u);
+    if (!*u->pci) return NOT_SUPPORTED;
+    snprintf(pci->bus_id, sizeof pci->bus_id, "%s", u->pci);
+    return SUCCESS;
+}
+UNSIGNED(nvmlDeviceGetMinorNumber, "minor")
 
 int nvmlDeviceGetMemoryInfo(unit *u, unsigned long long *memory)
 {
     ENTER(u);
-    if (!u->total.set || !u->used.set) return NOT_SUPPORTED;
-    memory[0] = u->total.n, memory[1] = u->total.n - u->used.n, memory[2] = u->used.n;
+    unsigned long long total, used, reserved = 0;
+    if (take(u, "total", &total) || take(u, "used", &used)) return NOT_SUPPORTED;
+    take(u, "reserved", &reserved);
+    memory[0] = total, memory[1] = total - used - reserved, memory[2] = used + reserved;
+    return SUCCESS;
+}
+typedef struct { unsigned version; unsigned long long total, reserved, free, used; } memory_v2;
+int nvmlDeviceGetMemoryInfo_v2(unit *u, memory_v2 *m)
+{
+    ENTER(u);
+    if (m->version != 0x02000028) return INVALID_ARGUMENT;
+    if (take(u, "total", &m->total) || take(u, "used", &m->used)) return NOT_SUPPORTED;
+    m->reserved = 0, take(u, "reserved", &m->reserved);
+    m->free = m->total - m->used - m->reserved;
     return SUCCESS;
 }
 
@@ -127,40 +246,98 @@ int nvmlDeviceGetMemoryInfo(unit *u, unsigned long long *memory)
 int nvmlDeviceGetUtilizationRates(unit *u, unsigned *rates)
 {
     ENTER(u);
+    unsigned mig = 0;
     rates[0] = rates[1] = 0;
-    if (u->parent || u->mig_mode.n) return SUCCESS;
-    if (!u->util.set) return NOT_SUPPORTED;
-    rates[0] = (unsigned)u->util.n;
+    if (u->parent || (!take_unsigned(u, "mig_mode", &mig) && mig)) return SUCCESS;
+    take_unsigned(u, "memutil", &rates[1]);
+    return take_unsigned(u, "util", &rates[0]);
+}
+int nvmlDeviceGetEncoderUtilization(unit *u, unsigned *util, unsigned *period) { ENTER(u); *period = 100000; return take_unsigned(u, "encoder", util); }
+int nvmlDeviceGetDecoderUtilization(unit *u, unsigned *util, unsigned *period) { ENTER(u); *period = 100000; return take_unsigned(u, "decoder", util); }
+UNSIGNED(nvmlDeviceGetPowerUsage, "power")
+UNSIGNED(nvmlDeviceGetEnforcedPowerLimit, "limit")
+int nvmlDeviceGetTotalEnergyConsumption(unit *u, unsigned long long *millijoules) { ENTER(u); return take(u, "energy", millijoules); }
+int nvmlDeviceGetTemperature(unit *u, int sensor, unsigned *out) { ENTER(u); return sensor ? INVALID_ARGUMENT : take_unsigned(u, "temp", out); }
+int nvmlDeviceGetClockInfo(unit *u, int type, unsigned *out) { ENTER(u); return take_unsigned(u, joined("clock", type, -1), out); }
+UNSIGNED(nvmlDeviceGetPerformanceState, "pstate")
+int nvmlDeviceGetCurrentClocksEventReasons(unit *u, unsigned long long *mask) { ENTER(u); return take(u, "reasons", mask); }
+int nvmlDeviceGetCurrentClocksThrottleReasons(unit *u, unsigned long long *mask) { ENTER(u); return take(u, "reasons", mask); }
+UNSIGNED(nvmlDeviceGetCurrPcieLinkGeneration, "linkgen")
+UNSIGNED(nvmlDeviceGetCurrPcieLinkWidth, "linkwidth")
+UNSIGNED(nvmlDeviceGetFanSpeed, "fan")
+UNSIGNED(nvmlDeviceGetComputeMode, "compute_mode")
+int nvmlDeviceGetTotalEccErrors(unit *u, int type, int counter, unsigned long long *out) { ENTER(u); return take(u, joined("ecc", type, counter), out); }
+int nvmlDeviceGetEccMode(unit *u, unsigned *current, unsigned *pending)
+{
+    ENTER(u);
+    int code = take_unsigned(u, "ecc_mode", current);
+    *pending = *current;
+    return code;
+}
+int nvmlDeviceGetRemappedRows(unit *u, unsigned *correctable, unsigned *uncorrectable, unsigned *pending, unsigned *failed)
+{
+    ENTER(u);
+    unsigned *out[] = {correctable, uncorrectable, pending, failed};
+    for (int i = 0; i < 4; i++) if (take_unsigned(u, joined("remap", i, -1), out[i])) return NOT_SUPPORTED;
+    return SUCCESS;
+}
+typedef struct { unsigned id, scope; long long timestamp, latency; int type, code; union { double d; unsigned long long n; } value; } field;
+int nvmlDeviceGetFieldValues(unit *u, int count, field *fields)
+{
+    ENTER(u);
+    for (int i = 0; i < count; i++) {
+        fields[i].type = 3;  /* unsigned long long */
+        fields[i].code = take(u, joined("field", (int)fields[i].id, -1), &fields[i].value.n);
+    }
     return SUCCESS;
 }
 
-int nvmlDeviceGetPowerUsage(unit *u, unsigned *milliwatts) { NUMBER(u, power, milliwatts); }
-int nvmlDeviceGetTotalEnergyConsumption(unit *u, unsigned long long *millijoules) { NUMBER(u, energy, millijoules); }
+typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } running;
+static int running_of(unit *u, unsigned *count, running *out, int mps)
+{
+    unit *card = u->parent ? u->parent : u;
+    unsigned room = *count, found = 0, anonymous = 0, instance = 0;
+    int counted = !mps && !take_unsigned(u, "processes", &anonymous);
+    if (!counted && !card->processes && !find(u, "used")) return NOT_SUPPORTED;
+    if (u->parent) take_unsigned(u, "gpu_instance_id", &instance);
+    for (int i = 0; i < card->processes; i++) {
+        process *p = &card->process[i];
+        if (p->mps != mps || (u->parent && p->instance != (int)instance)) continue;
+        if (out && found < room) out[found] = (running){p->pid, p->memory, (unsigned)p->instance, ~0u};
+        found++;
+    }
+    for (unsigned i = 0; i < anonymous; i++, found++)
+        if (out && found < room) out[found] = (running){1000 + i, ~0ull, ~0u, ~0u};
+    *count = found;
+    return found && (!out || room < found) ? INSUFFICIENT_SIZE : SUCCESS;
+}
+int nvmlDeviceGetComputeRunningProcesses_v3(unit *u, unsigned *count, running *out) { ENTER(u); return running_of(u, count, out, 0); }
+int nvmlDeviceGetMPSComputeRunningProcesses_v3(unit *u, unsigned *count, running *out) { ENTER(u); return running_of(u, count, out, 1); }
 
-typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process;
-int nvmlDeviceGetComputeRunningProcesses_v3(unit *u, unsigned *count, process *processes)
+typedef struct { unsigned pid; unsigned long long at; unsigned sm, memory, encoder, decoder; } utilisation;
+int nvmlDeviceGetProcessUtilization(unit *u, utilisation *out, unsigned *count, unsigned long long since)
 {
     ENTER(u);
-    if (!u->processes.set) return NOT_SUPPORTED;
-    unsigned room = *count;
-    *count = (unsigned)u->processes.n;
-    if (*count == 0) return SUCCESS;
-    if (!processes || room < *count) return INSUFFICIENT_SIZE;
-    for (unsigned i = 0; i < *count; i++) processes[i] = (process){.pid = 1000 + i, .used = 1 << 20};
-    return SUCCESS;
+    unsigned room = *count, found = 0, mig = 0;
+    unsigned long long at = (unsigned long long)(monotonic() * 1e6);
+    if (u->parent || (!take_unsigned(u, "mig_mode", &mig) && mig) || !u->processes) return NOT_SUPPORTED;
+    for (int i = 0; i < u->processes && at > since; i++) {
+        if (u->process[i].sm == 0) continue;
+        if (out && found < room) out[found] = (utilisation){u->process[i].pid, at, (unsigned)u->process[i].sm, 0, 0, 0};
+        found++;
+    }
+    *count = found;
+    return !found ? NOT_FOUND : !out || room < found ? INSUFFICIENT_SIZE : SUCCESS;
 }
 
 int nvmlDeviceGetMigMode(unit *u, unsigned *current, unsigned *pending)
 {
     ENTER(u);
-    if (!u->mig_mode.set) return NOT_SUPPORTED;
-    *current = *pending = (unsigned)u->mig_mode.n;
-    return SUCCESS;
+    int code = take_unsigned(u, "mig_mode", current);
+    *pending = *current;
+    return code;
 }
-
 int nvmlDeviceGetMaxMigDeviceCount(unit *u, unsigned *count) { ENTER(u); *count = MIGS; return SUCCESS; }
-int nvmlDeviceGetGpuInstanceId(unit *u, unsigned *id) { NUMBER(u, gpu_instance_id, id); }
-
 int nvmlDeviceGetMigDeviceHandleByIndex(unit *u, unsigned index, unit **mig)
 {
     ENTER(u);
@@ -168,37 +345,43 @@ int nvmlDeviceGetMigDeviceHandleByIndex(unit *u, unsigned index, unit **mig)
     *mig = &migs[u->index][index];
     return SUCCESS;
 }
+UNSIGNED(nvmlDeviceGetGpuInstanceId, "gpu_instance_id")
+UNSIGNED(nvmlDeviceGetComputeInstanceId, "compute_instance_id")
+static unit *instance_of(unit *u, unsigned id)
+{
+    unsigned found;
+    for (int j = 0; j < MIGS; j++)
+        if (migs[u->index][j].present && !take_unsigned(&migs[u->index][j], "gpu_instance_id", &found) && found == id) return &migs[u->index][j];
+    return NULL;
+}
+int nvmlDeviceGetGpuInstanceById(unit *u, unsigned id, unit **instance) { ENTER(u); return (*instance = instance_of(u, id)) ? SUCCESS : NOT_FOUND; }
+typedef struct { unit *device; unsigned id, profile, start, size; } instance_info;
+int nvmlGpuInstanceGetInfo(unit *u, instance_info *info)
+{
+    ENTER(u);
+    info->device = u->parent;
+    if (take_unsigned(u, "profile_id", &info->profile) || take_unsigned(u, "start", &info->start)) return NOT_SUPPORTED;
+    return take_unsigned(u, "size", &info->size);
+}
 
 typedef struct { unit *of; } sample;
 typedef struct { unsigned id; int code; double value; const char *info[3]; } gpm_metric;
 typedef struct { unsigned version, count; sample *first, *second; gpm_metric metrics[]; } gpm_request;
 typedef struct { unsigned version, supported; } gpm_support;
-
 int nvmlGpmQueryDeviceSupport(unit *u, gpm_support *support)
 {
     ENTER(u);
     support->supported = 0;
-    for (int i = 0; i < METRICS; i++) support->supported |= (unsigned)u->gpm_set[i];
-    for (int j = 0; j < MIGS; j++)
-        for (int i = 0; i < METRICS; i++) support->supported |= (unsigned)migs[u->index][j].gpm_set[i];
+    for (int j = -1; j < MIGS; j++) {
+        unit *one = j < 0 ? u : &migs[u->index][j];
+        for (int i = 0; i < one->count; i++) support->supported |= !strncmp(one->numbers[i].key, "gpm.", 4);
+    }
     return SUCCESS;
 }
-
 int nvmlGpmSampleAlloc(sample **s) { ENTER(NULL); *s = calloc(1, sizeof **s); return SUCCESS; }
 int nvmlGpmSampleFree(sample *s) { free(s); return SUCCESS; }
 int nvmlGpmSampleGet(unit *u, sample *s) { ENTER(u); s->of = u; return SUCCESS; }
-
-int nvmlGpmMigSampleGet(unit *u, unsigned gpu_instance_id, sample *s)
-{
-    ENTER(u);
-    for (int j = 0; j < MIGS; j++)
-        if (migs[u->index][j].present && migs[u->index][j].gpu_instance_id.n == gpu_instance_id) {
-            s->of = &migs[u->index][j];
-            return SUCCESS;
-        }
-    return NOT_FOUND;
-}
-
+int nvmlGpmMigSampleGet(unit *u, unsigned gpu_instance_id, sample *s) { ENTER(u); return (s->of = instance_of(u, gpu_instance_id)) ? SUCCESS : NOT_FOUND; }
 int nvmlGpmMetricsGet(gpm_request *request)
 {
     if (request->version != 1 || !request->first || !request->second) return INVALID_ARGUMENT;
@@ -207,9 +390,40 @@ int nvmlGpmMetricsGet(gpm_request *request)
     ENTER(u);
     for (unsigned i = 0; i < request->count; i++) {
         gpm_metric *metric = &request->metrics[i];
-        if (metric->id >= METRICS) return INVALID_ARGUMENT;
-        metric->code = u->gpm_set[metric->id] ? u->gpm_code[metric->id] : NOT_SUPPORTED;
-        metric->value = u->gpm[metric->id];
+        const number *value = find(u, joined("gpm", (int)metric->id, -1)), *code = find(u, joined("gpm_code", (int)metric->id, -1));
+        metric->code = !value ? NOT_SUPPORTED : code ? (int)code->exact : SUCCESS;
+        metric->value = value ? valued(value) : 0;
     }
     return SUCCESS;
+}
+
+typedef struct { unsigned gpus, delivered; int scenario; } event_set;
+typedef struct { unit *device; unsigned long long type, data; unsigned gpu_instance, compute_instance; } event_data;
+int nvmlEventSetCreate(event_set **set) { ENTER(NULL); *set = calloc(1, sizeof **set); return SUCCESS; }
+int nvmlEventSetFree(event_set *set) { free(set); return SUCCESS; }
+int nvmlDeviceRegisterEvents(unit *u, unsigned long long types, event_set *set)
+{
+    ENTER(u);
+    if (types != 8) return INVALID_ARGUMENT;
+    set->gpus |= 1u << u->index;
+    return SUCCESS;
+}
+int nvmlEventSetWait_v2(event_set *set, event_data *data, unsigned timeout_ms)
+{
+    ENTER(NULL);
+    for (double until = monotonic() + timeout_ms / 1e3;;) {
+        if (set->scenario != scenarios) set->scenario = scenarios, set->delivered = 0;
+        for (int i = 0; i < event_count; i++) {
+            event *e = &events[i];
+            if (set->delivered >> i & 1 || e->at > now() || !(set->gpus >> e->gpu & 1)) continue;
+            set->delivered |= 1u << i;
+            *data = (event_data){&gpus[e->gpu], 8, e->xid, ~0u, ~0u};
+            return SUCCESS;
+        }
+        if (monotonic() >= until) return TIMEOUT;
+        pthread_mutex_unlock(&lock);
+        usleep(2000);
+        pthread_mutex_lock(&lock);
+        if (load() || away() || !initialised) return DRIVER_NOT_LOADED;
+    }
 }

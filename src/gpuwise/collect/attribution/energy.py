@@ -1,0 +1,72 @@
+"""Energy of containers: what a board's counter grows by between two sweeps, cut as its power is and added up.
+
+Law: what all owners were ever given, those since gone among them, sums to what the counters grew by.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.attribution.allocation import Container, Holders
+from gpuwise.collect.attribution.apportion import Method, Owner, Part, by_card, of_board
+from gpuwise.collect.attribution.containers import OwnerOf
+from gpuwise.collect.reading import Device, Reading
+
+_Account = tuple[str, Container | None, Method]
+
+
+class EnergyAccounts:
+    """A counter per owner; one that holds its device no more is dropped with its counter."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[float, int]] = {}
+        self._sweeps = 0
+        self._accounts: dict[_Account, tuple[Owner, float]] = {}
+
+    def add(self, readings: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> Iterator[Part]:
+        """Book what was used since the last sweep, and yield every counter that still has an owner.
+
+        Args:
+            readings: of the cards and of their MIG instances.
+            holders: who holds each device.
+            owner_of: tells processes' containers.
+        """
+        self._sweeps += 1
+        for card, instances in by_card(readings):
+            shares = of_board(card, instances, holders, owner_of)
+            grown, whose_known = self._grown(card)
+            for owner, joules in (shares.cut(grown) if whose_known else {shares.rest: grown}).items():
+                self._book(owner, joules)
+        self._close({reading.device.uuid: reading.device for reading in readings}, holders)
+        return (Part(owner, c.PART_ENERGY, joules) for owner, joules in self._accounts.values())
+
+    def skip(self, readings: Sequence[Reading]) -> None:
+        """Nobody knows who held what: what is used until the next sweep that knows is nobody's.
+
+        Args:
+            readings: of this sweep.
+        """
+        self._sweeps += 1
+        for card, _ in by_card(readings):
+            self._book(Owner(card.device, None, Method.UNATTRIBUTED), self._grown(card)[0])
+
+    def _grown(self, card: Reading) -> tuple[float, bool]:
+        """Joules since the card was last read, and whether that was in the last sweep and by the same counter."""
+        joules = card.value(c.ENERGY)
+        if joules is None:
+            return 0.0, False
+        last, sweep = self._last.get(card.device.uuid, (joules, self._sweeps - 1))
+        self._last[card.device.uuid] = joules, self._sweeps
+        if joules < last:  # set back by the driver: what it shows was used since
+            return joules, False
+        return joules - last, sweep == self._sweeps - 1
+
+    def _book(self, owner: Owner, joules: float) -> None:
+        account = (owner.device.uuid, owner.container, owner.method)
+        _, before = self._accounts.get(account, (owner, 0.0))
+        self._accounts[account] = (owner, before + joules)
+
+    def _close(self, devices: dict[str, Device], holders: Holders) -> None:
+        for uuid, container, method in list(self._accounts):
+            gone = uuid not in devices
+            if gone or (container is not None and container not in holders.get(uuid, ())):
+                del self._accounts[uuid, container, method]

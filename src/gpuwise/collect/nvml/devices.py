@@ -1,0 +1,181 @@
+"""An open NVML, swept over and over; a driver that went away is opened anew."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pynvml
+
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.metric import Sample
+from gpuwise.collect.nvml.board import board, memory, utilization
+from gpuwise.collect.nvml.events import XidWatch
+from gpuwise.collect.nvml.fields import fields
+from gpuwise.collect.nvml.gpm import Gpm
+from gpuwise.collect.nvml.library import Calls, initialise, name_of, preload
+from gpuwise.collect.nvml.mig import MigMode, instances, mig_mode
+from gpuwise.collect.nvml.processes import SmTimes, process_samples, running
+from gpuwise.collect.reading import Device, DriverState, Reading, Sweep
+from gpuwise.model.errors import DeviceError
+
+_log = logging.getLogger(__name__)
+
+
+class Nvml:
+    """All that NVML tells of this node's devices; fulfils `Devices`.
+
+    Closing it is the caller's part, when no sweep runs any more.
+
+    Args:
+        library: an NVML to load instead of the driver's, None for the driver's.
+        clock: epoch seconds.
+
+    Raises:
+        DeviceError: there is no driver, or it refuses.
+    """
+
+    def __init__(self, library: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
+        if library is not None:
+            preload(library)
+        initialise()
+        self._clock = clock
+        self._session = threading.Lock()
+        self._open = True
+        self._reloads = 0
+        self._version = _driver_version()
+        self._gpm, self._sm_times = Gpm(), SmTimes()
+        self._cards: dict[str, Device] = {}
+        self._instances: dict[str, Device] = {}
+        self._seen: dict[str, tuple[Device, float]] = {}
+        self._xids = XidWatch(self._session, clock)
+        self._xids.start()
+
+    @property
+    def driver(self) -> DriverState:
+        """The driver as of the last sweep."""
+        return DriverState(self._version, self._reloads)
+
+    def close(self) -> None:
+        """Free the samples and shut NVML down, unless it hangs."""
+        if self._xids.stop() and self._open:
+            self._gpm.keep(set())
+            _shut_down()
+
+    def sweep(self) -> Sweep:
+        """Read every GPU and MIG instance once.
+
+        A GPU that refuses costs its own samples, not those of its neighbours.
+
+        Raises:
+            DriverReplaced: another version of the driver runs now; only a new process can load its library.
+            DeviceError: NVML cannot list the devices.
+        """
+        if not self._open:
+            self._reopen()
+        try:
+            count = pynvml.nvmlDeviceGetCount()
+        except pynvml.NVMLError as error:
+            self._open = False
+            raise DeviceError(
+                f"NVML lists no devices: {name_of(error.value)}",
+                mend="look at dmesg and nvidia-smi on the node; drain it if a GPU fell off",
+            ) from error
+        calls = Calls()
+        readings = tuple(reading for index in range(count) for reading in self._gpu(index, calls))
+        answered = {reading.device.uuid for reading in readings}
+        self._forget(answered)
+        lost = tuple(seen for uuid, seen in self._seen.items() if uuid not in answered)
+        return Sweep(readings, lost, tuple(calls.errors), tuple(calls.dropped))
+
+    def _reopen(self) -> None:
+        """Open NVML anew after the driver went away; handles, samples and what cards there are begin anew with it."""
+        with self._session:
+            self._xids.renew()
+            _shut_down()
+            initialise()
+            self._version = _driver_version()
+            self._gpm, self._sm_times = Gpm(), SmTimes()
+            self._cards, self._instances, self._seen = {}, {}, {}
+            self._open, self._reloads = True, self._reloads + 1
+
+    def _gpu(self, index: int, calls: Calls) -> Iterator[Reading]:
+        """The card itself, then its MIG instances."""
+        gpu = calls.ask(pynvml.nvmlDeviceGetHandleByIndex, index)
+        uuid = None if gpu is None else calls.ask(pynvml.nvmlDeviceGetUUID, gpu)
+        if uuid is None:
+            return
+        if uuid not in self._cards or self._cards[uuid].index != index:
+            self._cards[uuid] = _card(gpu, uuid, index, calls)
+        card, at_s = self._cards[uuid], self._clock()
+        self._seen[uuid] = (card, at_s)
+        mode = mig_mode(gpu, calls)
+        whole = mode in {MigMode.NONE, MigMode.OFF}
+        times = self._sm_times.since_last(uuid, gpu, calls) if whole else None
+        samples = [*self._card_samples(gpu, card, calls, times, mode)]
+        yield Reading(card, at_s, tuple(calls.samples(samples)), running(gpu, calls), times)
+        if mode is MigMode.ON:
+            for handle, instance in instances(gpu, card, self._instances, calls):
+                yield self._instance(gpu, handle, instance, calls)
+
+    def _card_samples(
+        self, gpu: Any, card: Device, calls: Calls, times: Mapping[int, float] | None, mode: MigMode
+    ) -> Iterator[Sample]:
+        yield Sample(c.CARD_INFO, 1.0, (card.pci_bus_id, "" if card.minor is None else str(card.minor)))
+        if mode in {MigMode.ON, MigMode.OFF}:
+            yield Sample(c.MIG_MODE, float(mode is MigMode.ON))
+        if mode in {MigMode.NONE, MigMode.OFF}:
+            yield from utilization(gpu, calls)
+            yield from process_samples(times)
+            yield from self._gpm.activity(card.uuid, gpu, None, calls)
+        yield from memory(gpu, calls)
+        yield from board(gpu, calls)
+        yield from fields(gpu, calls)
+        yield from self._xids.samples(card.uuid)
+
+    def _instance(self, gpu: Any, handle: Any, device: Device, calls: Calls) -> Reading:
+        at_s, mig = self._clock(), device.mig
+        assert mig is not None
+        told = (device.card_uuid, mig.profile, mig.gpu_instance_id, mig.compute_instance_id, mig.start, mig.size)
+        samples = [
+            Sample(c.MIG_INFO, 1.0, tuple("" if one is None else str(one) for one in told)),
+            *self._gpm.activity(device.uuid, gpu, mig.gpu_instance_id, calls),
+            *memory(handle, calls),
+        ]
+        return Reading(device, at_s, tuple(calls.samples(samples)), running(handle, calls))
+
+    def _forget(self, seen: set[str]) -> None:
+        """Let go of what was kept of devices that are no more."""
+        self._gpm.keep(seen)
+        self._sm_times.keep(seen)
+        for uuid in self._instances.keys() - seen:
+            del self._instances[uuid]
+
+
+def _card(gpu: Any, uuid: str, index: int, calls: Calls) -> Device:
+    pci = calls.ask(pynvml.nvmlDeviceGetPciInfo, gpu)
+    return Device(
+        uuid=uuid,
+        index=index,
+        minor=calls.ask(pynvml.nvmlDeviceGetMinorNumber, gpu),
+        model=calls.ask(pynvml.nvmlDeviceGetName, gpu) or "",
+        pci_bus_id="" if pci is None else pci.busId if isinstance(pci.busId, str) else pci.busId.decode(),
+        card_uuid=uuid,
+    )
+
+
+def _shut_down() -> None:
+    try:
+        pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:  # a driver that is gone has nothing to shut down
+        _log.debug("NVML was not shut down: %s", name_of(error.value))
+
+
+def _driver_version() -> str:
+    try:
+        return str(pynvml.nvmlSystemGetDriverVersion())
+    except pynvml.NVMLError as error:
+        _log.debug("the driver's version is not to be had: %s", name_of(error.value))
+        return ""

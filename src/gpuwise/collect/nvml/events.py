@@ -1,0 +1,124 @@
+"""XID errors, which come as events: a thread of its own waits for them between two sweeps."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pynvml
+
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.metric import Sample
+from gpuwise.collect.nvml.library import name_of
+
+_log = logging.getLogger(__name__)
+
+# Longest that a wait holds the session: a driver that came back is opened anew no later than this.
+_WAIT_MS = 200
+_RETRY_S = 1.0
+# XIDs are documented up to about 170; a board that invents more must not fill the node's budget of series.
+_MOST_CODES = c.XID_ERRORS.most
+
+
+class XidWatch:
+    """What XID errors came since the exporter started, by card.
+
+    Args:
+        session: held while NVML is waited on; whoever opens NVML anew takes it first.
+        clock: epoch seconds.
+    """
+
+    def __init__(self, session: threading.Lock, clock: Callable[[], float] = time.time) -> None:
+        self._session = session
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts: dict[str, Counter[int]] = {}
+        self._last: dict[str, tuple[int, float]] = {}
+        self._set: Any = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="xid", daemon=True)
+
+    def start(self) -> None:
+        """Begin to wait."""
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """Stop waiting; whether the thread has ended, which one that hangs in the driver does not."""
+        self._stop.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10 * _WAIT_MS / 1000)
+        return not self._thread.is_alive()
+
+    def renew(self) -> None:
+        """NVML is being opened anew, by the caller who holds the session: what it knows of events is no more."""
+        self._set = None
+
+    def samples(self, card_uuid: str) -> Iterator[Sample]:
+        """What came from a card; nothing before the first error."""
+        with self._lock:
+            counts, last = dict(self._counts.get(card_uuid, {})), self._last.get(card_uuid)
+        for code, count in counts.items():
+            yield Sample(c.XID_ERRORS, float(count), (str(code) if code >= 0 else "other",))
+        if last is not None:
+            yield Sample(c.XID_LAST, float(last[0]))
+            yield Sample(c.XID_LAST_AT, last[1])
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            with self._session:
+                waited = self._wait()
+            if not waited:
+                self._stop.wait(_RETRY_S)
+
+    def _wait(self) -> bool:
+        """Wait for one event; whether that can be done now."""
+        try:
+            if self._set is None:
+                self._set = _registered()
+            event = pynvml.nvmlEventSetWait_v2(self._set, _WAIT_MS)
+            self._record(pynvml.nvmlDeviceGetUUID(event.device), int(event.eventData))
+        except pynvml.NVMLError as error:
+            if error.value == pynvml.NVML_ERROR_TIMEOUT:
+                return True
+            # The driver went away, a card fell off, or none has events: the sweep says which, and counts it.
+            _log.debug("no XID events now: %s", name_of(error.value))
+            self._let_go()
+            return False
+        return True
+
+    def _let_go(self) -> None:
+        events, self._set = self._set, None
+        if events is not None:
+            try:
+                pynvml.nvmlEventSetFree(events)
+            except pynvml.NVMLError as error:  # the driver that had it is gone
+                _log.debug("an event set was not freed: %s", name_of(error.value))
+
+    def _record(self, uuid: str, code: int) -> None:
+        with self._lock:
+            counts = self._counts.setdefault(uuid, Counter())
+            counts[code if code in counts or len(counts) < _MOST_CODES - 1 else -1] += 1
+            self._last[uuid] = (code, self._clock())
+
+
+def _registered() -> Any:
+    """An event set of all cards that have events.
+
+    Raises:
+        NVMLError: there is no driver, or no card has events.
+    """
+    count, able = pynvml.nvmlDeviceGetCount(), 0
+    events = pynvml.nvmlEventSetCreate()
+    for index in range(count):
+        try:
+            gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+            pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
+            able += 1
+        except pynvml.NVMLError as error:
+            _log.debug("no XID events of GPU %d: %s", index, name_of(error.value))
+    if able == 0:
+        pynvml.nvmlEventSetFree(events)
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    return events

@@ -1,0 +1,99 @@
+"""Activity by hardware counters, on Hopper and later: what changed between two samples of one device."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pynvml
+
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.metric import Metric, Sample
+from gpuwise.collect.nvml.library import Calls
+
+# How many of NVML's units one of ours is; dividing by 100 is exact where multiplying by 0.01 is not.
+_PERCENT, _MIB = 100.0, 2.0**-20
+_METRICS: tuple[tuple[int, Metric, tuple[str, ...], float], ...] = (
+    (pynvml.NVML_GPM_METRIC_SM_UTIL, c.SM_ACTIVITY, (c.GPM,), _PERCENT),
+    (pynvml.NVML_GPM_METRIC_ANY_TENSOR_UTIL, c.TENSOR_ACTIVITY, (c.GPM,), _PERCENT),
+    (pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL, c.DRAM_ACTIVITY, (c.GPM,), _PERCENT),
+    (pynvml.NVML_GPM_METRIC_SM_OCCUPANCY, c.SM_OCCUPANCY, (c.GPM,), _PERCENT),
+    (pynvml.NVML_GPM_METRIC_GRAPHICS_UTIL, c.GRAPHICS_ACTIVITY, (c.GPM,), _PERCENT),
+    (pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC, c.PCIE_RATE, ("transmit",), _MIB),
+    (pynvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC, c.PCIE_RATE, ("receive",), _MIB),
+)
+# The last two speak of the card's link, which an instance has none of.
+_OF_INSTANCE = 5
+
+
+class _Pair:
+    """Two samples of one device, and the request that compares them.
+
+    The request is 13 kB (333 slots of 40 bytes), so it is allocated once per device and used for each sweep.
+    """
+
+    def __init__(self, metrics: int) -> None:
+        self._older = pynvml.nvmlGpmSampleAlloc()
+        self._newer = pynvml.nvmlGpmSampleAlloc()
+        self._ready = False
+        self._request = pynvml.c_nvmlGpmMetricsGet_t()
+        self._request.version = pynvml.NVML_GPM_METRICS_GET_VERSION
+        self._request.numMetrics = metrics
+        for slot, (number, _, _, _) in enumerate(_METRICS[:metrics]):
+            self._request.metrics[slot].metricId = number
+
+    def advance(self, take: Callable[[Any], Any], calls: Calls) -> Iterator[Sample]:
+        """Take a sample and compare it with the one before; nothing the first time."""
+        self._older, self._newer = self._newer, self._older
+        had_one, self._ready = self._ready, calls.ask(take, self._newer) is not None
+        if not (had_one and self._ready):
+            return
+        self._request.sample1, self._request.sample2 = self._older, self._newer
+        if calls.ask(pynvml.nvmlGpmMetricsGet, self._request) is None:
+            return
+        for slot in range(self._request.numMetrics):
+            answer, (_, metric, labels, unit) = self._request.metrics[slot], _METRICS[slot]
+            if answer.nvmlReturn == pynvml.NVML_SUCCESS:
+                yield Sample(metric, answer.value / unit, labels)
+            else:
+                calls.refuse(answer.nvmlReturn)
+
+    def free(self) -> None:
+        """Give both samples back."""
+        pynvml.nvmlGpmSampleFree(self._older)
+        pynvml.nvmlGpmSampleFree(self._newer)
+
+
+class Gpm:
+    """The last sample of each device."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[str, _Pair] = {}
+
+    def activity(self, uuid: str, gpu: Any, gpu_instance_id: int | None, calls: Calls) -> Iterator[Sample]:
+        """What a device did since the last call for it; nothing before Hopper, and nothing the first time.
+
+        Args:
+            uuid: of the GPU or the MIG device.
+            gpu: handle of the card.
+            gpu_instance_id: of the instance, None for the card itself.
+            calls: of this sweep.
+        """
+        support = calls.ask(pynvml.nvmlGpmQueryDeviceSupport, gpu)
+        if support is None or not support.isSupportedDevice:
+            return
+        if uuid not in self._pairs:
+            pair = calls.ask(_Pair, len(_METRICS) if gpu_instance_id is None else _OF_INSTANCE)
+            if pair is None:
+                return
+            self._pairs[uuid] = pair
+        take = (
+            partial(pynvml.nvmlGpmSampleGet, gpu)
+            if gpu_instance_id is None
+            else partial(pynvml.nvmlGpmMigSampleGet, gpu, gpu_instance_id)
+        )
+        yield from self._pairs[uuid].advance(take, calls)
+
+    def keep(self, seen: set[str]) -> None:
+        """Free the samples of devices that are no more."""
+        for uuid in self._pairs.keys() - seen:
+            self._pairs.pop(uuid).free()

@@ -1,0 +1,120 @@
+"""A snapshot in our own metrics' words."""
+
+from collections.abc import Iterable, Iterator
+
+from gpuwise import __version__
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.attribution.allocation import Container
+from gpuwise.collect.attribution.apportion import Owner
+from gpuwise.collect.metric import LABELS, Metric, Scope
+from gpuwise.collect.reading import Device, Reading
+from gpuwise.collect.serve.families import Family, pairs
+from gpuwise.collect.snapshot import Snapshot
+
+_NOBODY = (Container("", "", ""),)
+_ALWAYS = (c.SAMPLED_AT, c.UP)
+
+
+def device_families(snapshot: Snapshot, *, node: str, fresh: bool) -> list[Family]:
+    """The metrics of devices and containers; of a snapshot that is stale, only when each device was last read.
+
+    Args:
+        snapshot: the last one.
+        node: value of the label `node`.
+        fresh: whether it is young enough to speak for now.
+    """
+    families = {metric: Family.of(metric) for metric in c.METRICS}
+    for reading in snapshot.readings:
+        holders = (snapshot.holders or {}).get(reading.device.uuid) or _NOBODY
+        _add_reading(families, reading, holders, node)
+    for device, at_s in snapshot.lost:
+        families[c.UP].add(_card_labels(device, node), 0.0)
+        families[c.SAMPLED_AT].add(_device_labels(device, _NOBODY[0], node), at_s)
+    for part in snapshot.parts:
+        families[part.metric].add(_part_labels(part.owner, node), part.value)
+    if fresh:
+        return list(families.values())
+    families[c.UP].lines.clear()
+    return [families[metric] for metric in _ALWAYS]
+
+
+def own_families(snapshot: Snapshot | None, *, series: int, left_out: Iterable[tuple[str, int]]) -> Iterator[Family]:
+    """What the exporter says of itself, but for the snapshot's age.
+
+    Args:
+        snapshot: the last one, None before the first.
+        series: how many are shown.
+        left_out: names of metrics that the cap took away, with their series.
+    """
+    yield _single(c.BUILD, 1.0, __version__)
+    dropped = Family.of(c.DROPPED_SERIES)
+    for name, count in left_out:
+        dropped.add(pairs(c.DROPPED_SERIES.labels, (name,)), float(count))
+    yield dropped
+    if snapshot is None:
+        return
+    yield _single(c.SERIES, float(series))
+    yield _single(c.COLLECTION_DURATION, snapshot.duration_s)
+    yield _single(c.SWEEPS, float(snapshot.sweeps))
+    yield _single(c.DRIVER_UP, float(snapshot.driver_up))
+    yield _single(c.DRIVER_RELOADS, float(snapshot.driver.reloads))
+    if snapshot.driver.version:
+        yield _single(c.DRIVER_INFO, 1.0, snapshot.driver.version)
+    if snapshot.attribution_up is not None:
+        yield _single(c.ATTRIBUTION_UP, float(snapshot.attribution_up))
+    for metric, counts in ((c.ERRORS, snapshot.errors), (c.DROPPED_VALUES, snapshot.dropped)):
+        family = Family.of(metric)
+        for name, count in counts.items():
+            family.add(pairs(metric.labels, (name,)), float(count))
+        yield family
+
+
+def age_family(age_s: float | None) -> Family:
+    """How old the snapshot is; no series before the first."""
+    family = Family.of(c.SNAPSHOT_AGE)
+    if age_s is not None:
+        family.add("", age_s)
+    return family
+
+
+def _single(metric: Metric, value: float, *labels: str) -> Family:
+    family = Family.of(metric)
+    family.add(pairs(metric.labels, labels), value)
+    return family
+
+
+def _add_reading(families: dict[Metric, Family], reading: Reading, holders: tuple[Container, ...], node: str) -> None:
+    each = [_device_labels(reading.device, one, node) for one in holders]
+    card = _card_labels(reading.device, node)
+    families[c.UP].add(card, 1.0)
+    for labels in each:
+        families[c.SAMPLED_AT].add(labels, reading.at_s)
+        families[c.INFO].add(labels, 1.0)
+        if reading.processes is not None:
+            families[c.PROCESS_COUNT].add(labels, float(len(reading.processes)))
+    for metric, value, values in reading.samples:
+        more = f",{pairs(metric.labels, values)}" if values else ""
+        family = families[metric]
+        for labels in each if metric.scope is Scope.DEVICE else (card,):
+            family.add(labels + more, value)
+
+
+def _device_labels(device: Device, holder: Container, node: str) -> str:
+    profile, instance = _mig(device)
+    values = (device.uuid, str(device.index), device.model, profile, instance, node)
+    return pairs(LABELS[Scope.DEVICE], (*values, holder.namespace, holder.pod, holder.name))
+
+
+def _card_labels(device: Device, node: str) -> str:
+    return pairs(LABELS[Scope.CARD], (device.uuid, str(device.index), node))
+
+
+def _part_labels(owner: Owner, node: str) -> str:
+    whose = owner.container or _NOBODY[0]
+    values = (owner.device.uuid, str(owner.device.index), _mig(owner.device)[1], node)
+    return pairs(LABELS[Scope.CONTAINER], (*values, whose.namespace, whose.pod, whose.name, owner.method.value))
+
+
+def _mig(device: Device) -> tuple[str, str]:
+    """Profile and id, both empty for a whole card."""
+    return (device.mig.profile, str(device.mig.gpu_instance_id)) if device.mig else ("", "")

@@ -1,0 +1,139 @@
+"""The exporter's HTTP face: /metrics, /healthz, /readyz."""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from gpuwise.collect.sampler import Sampler
+from gpuwise.collect.serve.access import BasicAuth
+from gpuwise.collect.serve.page import CONTENT_TYPE, Page
+from gpuwise.collect.serve.web_config import WebConfigFile
+from gpuwise.model.errors import InputError
+
+_log = logging.getLogger(__name__)
+_TEXT = "text/plain; charset=utf-8"
+# Longest that a client may take over its request, or leave its connection idle: it holds a thread, never the sampling.
+_REQUEST_TIMEOUT_S = 30.0
+# A thread each: what is beyond is turned away, so that no flood of clients takes the node's memory.
+_MOST_CONNECTIONS = 128
+
+
+@contextmanager
+def serving(sampler: Sampler, page: Page, *, listen: str, web_config: WebConfigFile) -> Iterator[int]:
+    """Serve a sampler's snapshots; yields the port.
+
+    Args:
+        sampler: tells whether its snapshot is fresh.
+        page: what /metrics shows.
+        listen: "address:port"; no address means every address, port 0 any free one.
+        web_config: TLS and authentication.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+    server = _bind(listen, _Face(sampler, page, web_config))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="http", daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass(frozen=True, slots=True)
+class _Face:
+    """What requests are answered from."""
+
+    sampler: Sampler
+    page: Page
+    web: WebConfigFile
+    auth: BasicAuth = field(default_factory=BasicAuth)
+
+
+class _Server(ThreadingHTTPServer):
+    """A thread per connection, so many at most, each wrapped in TLS where that is asked for."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], face: _Face) -> None:
+        self.face = face
+        self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        tls = self.face.web.current().tls
+        if tls is None:
+            super().finish_request(request, client_address)
+            return
+        request.settimeout(_REQUEST_TIMEOUT_S)
+        with tls.wrap_socket(request, server_side=True) as wrapped:
+            super().finish_request(wrapped, client_address)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
+        _log.debug("the connection of %s ended early", client_address, exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET; a scrape reads the last snapshot and never touches a device."""
+
+    server: _Server
+    protocol_version = "HTTP/1.1"  # a connection serves many scrapes
+    disable_nagle_algorithm = True
+    wbufsize = 2**16  # head and body in one piece: else the body waits 40 ms for the acknowledgement of the head
+    timeout = _REQUEST_TIMEOUT_S
+
+    def do_GET(self) -> None:
+        face, path = self.server.face, self.path.partition("?")[0]
+        if path == "/healthz" or (path == "/readyz" and face.sampler.fresh):
+            self._answer(HTTPStatus.OK, b"ok\n")
+        elif path == "/readyz":
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no fresh sample of the devices\n")
+        elif not face.auth.admits(self.headers.get("Authorization"), face.web.current().users):
+            self._answer(HTTPStatus.UNAUTHORIZED, b"unauthorized\n", {"WWW-Authenticate": "Basic"})
+        elif path != "/metrics":
+            self._answer(HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n")
+        elif "gzip" in self.headers.get("Accept-Encoding", ""):
+            self._answer(HTTPStatus.OK, face.page.packed(), {"Content-Encoding": "gzip"}, CONTENT_TYPE)
+        else:
+            self._answer(HTTPStatus.OK, face.page.plain(), {}, CONTENT_TYPE)
+
+    def _answer(
+        self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None, content_type: str = _TEXT
+    ) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": content_type, **(headers or {})}.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
+        _log.debug(format, *args)
+
+
+def _bind(listen: str, face: _Face) -> _Server:
+    host, _, port = listen.rpartition(":")
+    try:
+        return _Server((host, int(port)), face)
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(f"cannot listen on {listen!r}: {error}", mend='give --listen as "address:port"') from error

@@ -1,0 +1,44 @@
+import pytest
+from tests.collect.readings import card, instance
+
+from gpuwise.collect.attribution.allocation import Allocation, Container, holders
+
+TRAINER = Container("research", "trainer-0", "main")
+NOTEBOOK = Container("research", "notebook-0", "notebook")
+WHOLE, CUT = card("GPU-aaaa", 0), card("GPU-bbbb", 1)
+INSTANCE = instance(CUT, 7)
+DEVICES = (WHOLE, CUT, INSTANCE)
+
+
+@pytest.mark.parametrize(
+    ("name", "uuid"),
+    [
+        ("GPU-aaaa", "GPU-aaaa"),
+        ("MIG-1-7", "MIG-1-7"),
+        ("GPU-aaaa::3", "GPU-aaaa"),  # time-slicing and MPS
+        ("MIG-1-7::0", "MIG-1-7"),
+        ("MIG-GPU-bbbb/7/0", "MIG-1-7"),  # the device plugin before R470
+        ("nvidia0", "GPU-aaaa"),  # GKE
+        ("nvidia1/gi7", "MIG-1-7"),
+        ("nvidia0/vgpu2", "GPU-aaaa"),
+        ("nvidia1/gi7/vgpu0", "MIG-1-7"),
+        ("gpu-0", "GPU-aaaa"),  # resource claims
+        ("gpu-1-mig-19-7-1", "MIG-1-7"),
+    ],
+)
+def test_every_way_of_naming_a_device_finds_it(name: str, uuid: str):
+    assert holders([Allocation(TRAINER, name)], DEVICES) == {uuid: (TRAINER,)}
+
+
+@pytest.mark.parametrize("name", ["", "GPU-zzzz", "gpu-9", "nvidia7/gi1", "gpu-1-mig-19-0-1", "hugepages-1Gi", "MIG-"])
+def test_what_is_no_gpu_of_here_is_nobodys(name: str):
+    assert holders([Allocation(TRAINER, name)], DEVICES) == {}
+
+
+def test_replicas_are_one_device_with_several_holders_each_named_once():
+    given = [
+        Allocation(TRAINER, "GPU-aaaa::0"),
+        Allocation(NOTEBOOK, "GPU-aaaa::1"),
+        Allocation(NOTEBOOK, "GPU-aaaa::3"),
+    ]
+    assert holders(given, DEVICES) == {"GPU-aaaa": (TRAINER, NOTEBOOK)}

@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from gpuwise.collect.attribution.allocation import Container
+from gpuwise.collect.attribution.containers import ContainersByCgroup
+
+ID = "3f" * 32
+OTHER = "7a" * 32
+SANDBOX = "00" * 32
+POD = "kubepods-burstable-pod0b1c_7f.slice"
+SERVER = Container("serving", "llm-7d9f-x2", "server")
+
+
+@pytest.fixture
+def owner_of(tmp_path: Path) -> ContainersByCgroup:
+    links = tmp_path / "containers"
+    links.mkdir()
+    (links / f"llm-7d9f-x2_serving_server-{ID}.log").symlink_to("/var/log/pods/gone")
+    (links / "notes.txt").touch()
+    return ContainersByCgroup(tmp_path / "proc", links)
+
+
+def run(owner_of: ContainersByCgroup, pid: int, cgroup: str) -> None:
+    folder = owner_of.proc / str(pid)
+    folder.mkdir(parents=True)
+    (folder / "cgroup").write_text(cgroup)
+
+
+@pytest.mark.parametrize(
+    "cgroup",
+    [
+        f"0::/kubepods.slice/kubepods-burstable.slice/{POD}/cri-containerd-{ID}.scope\n",  # v2, systemd
+        f"0::/kubepods/burstable/pod0b1c-7f/{ID}\n",  # v2, cgroupfs
+        f"0::/kubepods.slice/{POD}/crio-{ID}.scope/container\n",  # CRI-O, a cgroup within
+        f"12:devices:/kubepods/pod0b1c/{ID}\n1:name=systemd:/kubepods/pod0b1c/{ID}\n",  # v1
+        f"0::/kubepods.slice/{POD}/docker-{ID}.scope\n",
+        f"0::/system.slice/containerd-{SANDBOX}/kubepods/pod0b1c/{ID}\n",  # nested: the innermost
+    ],
+)
+def test_the_cgroup_and_the_kubelets_link_name_the_container(owner_of: ContainersByCgroup, cgroup: str):
+    run(owner_of, 77, cgroup)
+    assert owner_of(77) == SERVER
+
+
+@pytest.mark.parametrize("cgroup", ["0::/system.slice/sshd.service\n", "0::/\n", "", f"0::/kubepods/pod1/{OTHER}\n"])
+def test_a_process_of_the_host_or_of_an_unknown_container_is_nobodys(owner_of: ContainersByCgroup, cgroup: str):
+    run(owner_of, 77, cgroup)
+    assert owner_of(77) is None
+
+
+def test_a_process_that_has_ended_is_nobodys(owner_of: ContainersByCgroup):
+    assert owner_of(78) is None
+
+
+def test_a_container_that_came_later_is_found(owner_of: ContainersByCgroup):
+    run(owner_of, 79, f"0::/kubepods/pod2/{OTHER}\n")
+    assert owner_of(79) is None
+    (owner_of.links / f"notebook-0_research_main-{OTHER}.log").touch()
+    assert owner_of(79) == Container("research", "notebook-0", "main")
+
+
+def test_without_the_kubelets_links_owners_are_unknown(tmp_path: Path):
+    owner_of = ContainersByCgroup(tmp_path / "proc", tmp_path / "nowhere")
+    run(owner_of, 77, f"0::/kubepods/pod0b1c/{ID}\n")
+    assert owner_of(77) is None

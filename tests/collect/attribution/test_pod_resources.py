@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+from tests.collect.conftest import kubelet
+
+from gpuwise.collect.attribution.allocation import Allocation, Container
+from gpuwise.collect.attribution.pod_resources import PodResources
+from gpuwise.model.errors import SourceError
+
+TRAINER = Container("research", "trainer-0", "main")
+SERVER = Container("serving", "llm-7d9-x", "server")
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Path:
+    return tmp_path / "kubelet.sock"
+
+
+def test_devices_are_told_with_their_container(socket: Path):
+    with kubelet(socket, {TRAINER: ("GPU-aaaa", "GPU-bbbb"), SERVER: ("MIG-1111",)}):
+        told = PodResources(socket).list()
+    assert set(told) == {
+        Allocation(TRAINER, "GPU-aaaa"),
+        Allocation(TRAINER, "GPU-bbbb"),
+        Allocation(SERVER, "MIG-1111"),
+    }
+
+
+def test_a_resource_claim_of_a_gpu_is_told_and_one_of_something_else_is_not(socket: Path):
+    claims = {SERVER: (("gpu.nvidia.com", "gpu-0-mig-19-4-1"), ("nic.example.com", "gpu-0"))}
+    with kubelet(socket, {}, claims=claims):
+        assert PodResources(socket).list() == (Allocation(SERVER, "gpu-0-mig-19-4-1"),)
+
+
+def test_a_node_without_gpu_pods_has_no_allocations(socket: Path):
+    with kubelet(socket, {}):
+        assert PodResources(socket).list() == ()
+
+
+def test_a_socket_that_is_gone_is_an_error_not_an_empty_answer(tmp_path: Path):
+    gone = PodResources(tmp_path / "gone.sock")
+    with pytest.raises(SourceError, match=r"UNAVAILABLE; mount /var/lib/kubelet/pod-resources"):
+        gone.list()
+    with pytest.raises(SourceError, match="UNAVAILABLE"):
+        gone.of_pod("research", "trainer-0")
+
+
+def test_it_finds_the_kubelet_again_after_a_restart(socket: Path):
+    resources = PodResources(socket)
+    with kubelet(socket, {TRAINER: ("GPU-aaaa",)}):
+        assert resources.list() == (Allocation(TRAINER, "GPU-aaaa"),)
+    with pytest.raises(SourceError):
+        resources.list()
+    with kubelet(socket, {SERVER: ("GPU-aaaa",)}):
+        assert resources.list() == (Allocation(SERVER, "GPU-aaaa"),)
+
+
+def test_one_pod_can_be_asked_for(socket: Path):
+    with kubelet(socket, {TRAINER: ("GPU-aaaa",), SERVER: ("GPU-bbbb",)}):
+        resources = PodResources(socket)
+        assert resources.of_pod("serving", "llm-7d9-x") == (Allocation(SERVER, "GPU-bbbb"),)
+        assert resources.of_pod("serving", "gone") == ()
+
+
+def test_a_kubelet_without_get_tells_of_no_pod(socket: Path):
+    with kubelet(socket, {SERVER: ("GPU-bbbb",)}, has_get=False):
+        assert PodResources(socket).of_pod("serving", "llm-7d9-x") == ()

@@ -1,0 +1,363 @@
+import math
+import threading
+import time
+from pathlib import Path
+
+import pynvml
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.collect.conftest import Clock, OpenNvml, Scenario
+from tests.collect.scenarios import FULL, H100, SHARED, SLICED, moved
+from tests.prometheus_server import poll
+
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.metric import Scope
+from gpuwise.collect.nvml import Nvml
+from gpuwise.collect.reading import DriverReplaced, MigInstance, Process, Reading
+from gpuwise.model.errors import DeviceError
+
+
+def test_a_whole_gpu_is_read_in_base_units(open_nvml: OpenNvml, clock: Clock):
+    nvml = open_nvml(H100)
+    nvml.sweep()
+    clock.now_s = 1002.5
+    (reading,) = nvml.sweep().readings
+    device = reading.device
+    assert (device.uuid, device.index, device.model, device.mig) == ("GPU-aaaa", 0, "NVIDIA H100 80GB HBM3", None)
+    assert reading.at_s == 1002.5
+    assert reading.processes == (Process(1000, None), Process(1001, None))
+    values = {metric: reading.value(metric) for metric in c.METRICS if metric.scope is Scope.DEVICE}
+    assert {metric: value for metric, value in values.items() if value is not None} == {
+        c.UTILIZATION: 0.37,
+        c.SM_ACTIVITY: 0.415,
+        c.TENSOR_ACTIVITY: 0.1225,
+        c.DRAM_ACTIVITY: 0.30,
+        c.MEMORY_USED: 8 * 2**30,
+        c.MEMORY_TOTAL: 80 * 2**30,
+        c.MEMORY_RESERVED: 0.0,
+        c.POWER: 312.5,
+        c.ENERGY: pytest.approx(123456.789),
+    }
+
+
+def test_a_card_that_has_everything_is_read_whole_and_in_base_units(open_nvml: OpenNvml):
+    nvml = open_nvml(FULL)
+    nvml.sweep()
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_LAST), deadline_s=10, what="the XID error")
+    sweep = nvml.sweep()
+    (reading,) = sweep.readings
+    assert (sweep.errors, sweep.dropped) == ((), ())
+    instances_only, later = {c.MIG_INFO}, {c.SAMPLED_AT, c.INFO, c.UP, c.PROCESS_COUNT, c.IDLE, c.PROCESSLESS}
+    every = {metric for metric in c.METRICS if metric.scope is not Scope.CONTAINER}
+    assert {sample.metric for sample in reading.samples} == every - instances_only - later
+    expected = {
+        (c.CLOCK, "memory"): 2.619e9,
+        (c.THROTTLE_TIME, "hw_thermal"): 7e-6,
+        (c.NVLINK_BYTES, "transmit"): 7000 * 1024,
+        (c.PCIE_BYTES, "receive"): 7000,
+        (c.PCIE_RATE, "transmit"): 100 * 2**20,
+        (c.TEMPERATURE, "memory"): 70,
+        (c.FAN_SPEED,): 0.3,
+        (c.ECC_ERRORS, "corrected", "aggregate"): 5,
+        (c.THROTTLE_REASON, "sw_power_cap"): 1.0,
+        (c.THROTTLE_REASON, "gpu_idle"): 0.0,
+        (c.ENGINE_UTILIZATION, "decoder"): 0.04,
+        (c.XID_ERRORS, "79"): 1.0,
+        (c.PROCESS_SM, c.PROCESSES): 0.4,
+    }
+    assert {key: reading.value(*key) for key in expected} == pytest.approx(expected)
+    for metric in {sample.metric for sample in reading.samples}:
+        assert len([sample for sample in reading.samples if sample.metric is metric]) <= metric.most
+
+
+def test_profiling_needs_two_samples_and_is_absent_after_one(open_nvml: OpenNvml):
+    nvml = open_nvml(H100)
+    first, second = nvml.sweep(), nvml.sweep()
+    assert first.readings[0].value(c.SM_ACTIVITY) is None
+    assert first.errors == ()
+    assert second.readings[0].value(c.SM_ACTIVITY) is not None
+
+
+def test_incident_dcgm_exporter_216_utilisation_is_absent_under_mig(open_nvml: OpenNvml):
+    nvml = open_nvml(SLICED)
+    nvml.sweep()
+    card, one, three = nvml.sweep().readings
+    assert card.device.mig is None
+    assert card.value(c.POWER) == 210
+    assert (one.device.mig, one.device.uuid) == (MigInstance(7, None, "1g.10gb"), "MIG-1111")
+    assert (one.value(c.SM_ACTIVITY), one.value(c.MEMORY_USED)) == (0.88, 2**29)
+    assert three.device.mig == MigInstance(2, None, "3g.40gb")
+    assert (three.value(c.SM_ACTIVITY), three.value(c.MEMORY_USED)) == (0.0, 0.0)
+    assert three.processes == ()
+    assert all(reading.value(c.UTILIZATION) is None for reading in (card, one, three))
+
+
+def test_an_instance_tells_its_place_on_the_card_and_its_own_processes(open_nvml: OpenNvml):
+    place = {"compute_instance_id": 0, "profile_id": 19, "start": 4, "size": 1}
+    more = "".join(f"mig 0 0 {key} {value}\n" for key, value in place.items())
+    processes = "process 0 11 1000 0 7\nprocess 0 12 2000 0 2\n"
+    text = SLICED.replace("mig 0 0 processes 1\n", more).replace("gpu 0 processes 1\n", processes)
+    nvml = open_nvml(text.replace("mig 0 3 processes 0\n", ""))
+    card, one, three = nvml.sweep().readings
+    assert one.device.mig == MigInstance(7, 0, "1g.10gb", 19, 4, 1)
+    assert one.value(c.MIG_INFO, "GPU-bbbb", "1g.10gb", "7", "0", "4", "1") == 1.0
+    assert one.processes == (Process(11, 1000.0),)
+    assert three.processes == (Process(12, 2000.0),)
+    assert {process.pid for process in card.processes or ()} == {11, 12}
+
+
+def test_what_a_board_does_not_support_is_absent_and_no_error(open_nvml: OpenNvml):
+    sweep = open_nvml("gpu 0 uuid GPU-old", "gpu 0 name Tesla T4").sweep()
+    (reading,) = sweep.readings
+    told = {sample.metric for sample in reading.samples}
+    assert told == {c.CARD_INFO}
+    assert (reading.processes, reading.sm_time) == (None, None)
+    assert sweep.errors == ()
+
+
+def test_zero_stays_zero(open_nvml: OpenNvml):
+    idle = "\n".join(f"gpu 0 {key} 0" for key in ("util", "power", "used", "processes", "energy"))
+    (reading,) = open_nvml("gpu 0 uuid GPU-idle", "gpu 0 total 1024", idle).sweep().readings
+    for metric in (c.UTILIZATION, c.POWER, c.MEMORY_USED, c.ENERGY):
+        assert reading.value(metric) == 0.0
+    assert reading.processes == ()
+
+
+@pytest.mark.parametrize("sentinel", [4294967295, 9223372036854775794, 18446744073709551615])
+def test_incident_dcgm_199_sentinels_are_dropped_and_counted(open_nvml: OpenNvml, sentinel: int):
+    keys = ("util", "power", "energy", "fan", "temp", "clock.1", "ecc.0.0", "field.82", "field.94", "linkgen")
+    wrong = [f"gpu 0 {key} {sentinel}" for key in keys]
+    sweep = open_nvml(H100, *wrong, f"gpu 0 total {2**63}", f"gpu 0 used {2**62}").sweep()
+    told = {sample.metric for sample in sweep.readings[0].samples}
+    dropped = {c.UTILIZATION, c.POWER, c.FAN_SPEED, c.TEMPERATURE, c.CLOCK, c.ECC_ERRORS, c.PCIE_REPLAYS}
+    dropped |= {c.PCIE_GENERATION, c.MEMORY_USED, c.MEMORY_TOTAL}
+    if sentinel > 2**32:  # 4294967 J are 71 minutes at 1 kW: no sentinel of a counter of 64 bits
+        dropped |= {c.ENERGY}
+    assert set(sweep.dropped) == dropped
+    assert not told & dropped
+
+
+@pytest.fixture
+def watched(open_nvml: OpenNvml, scenario: Scenario) -> tuple[Nvml, Scenario]:
+    """An NVML that has taken its first samples."""
+    nvml = open_nvml(H100)
+    nvml.sweep()
+    return nvml, scenario
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(allow_nan=True, allow_infinity=True))
+def test_whatever_gpm_says_is_in_range_or_absent(watched: tuple[Nvml, Scenario], value: float):
+    nvml, scenario = watched
+    scenario.play(H100, f"gpu 0 gpm.2 {value}")
+    sweep = nvml.sweep()
+    believable = math.isfinite(value) and 0.0 <= value / 100 <= 1.0
+    assert (sweep.readings[0].value(c.SM_ACTIVITY) is not None) == believable
+    assert (c.SM_ACTIVITY in sweep.dropped) == (not believable)
+
+
+def test_incident_dcgm_exporter_662_a_silent_zero_of_one_sensor_leaves_the_others_to_contradict_it(open_nvml: OpenNvml):
+    nvml = open_nvml(H100.replace("gpm.2 41.5", "gpm.2 0"), "gpu 0 util 99")
+    nvml.sweep()
+    (reading,) = nvml.sweep().readings
+    assert reading.value(c.SM_ACTIVITY) == 0.0
+    assert reading.value(c.UTILIZATION, c.RATES) == 0.99
+    assert reading.value(c.POWER) == 312.5
+    assert len(reading.processes or ()) == 2
+
+
+def test_each_gpm_metric_is_checked_for_its_own_return_code(open_nvml: OpenNvml):
+    nvml = open_nvml(H100, f"gpu 0 gpm_code.2 {pynvml.NVML_ERROR_UNKNOWN}")
+    nvml.sweep()
+    sweep = nvml.sweep()
+    assert sweep.readings[0].value(c.SM_ACTIVITY) is None
+    assert sweep.readings[0].value(c.TENSOR_ACTIVITY) == 0.1225
+    assert sweep.errors == ("NVML_ERROR_UNKNOWN",)
+
+
+def test_a_failed_gpm_sample_costs_the_next_comparison_too(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(H100)
+    nvml.sweep()
+    scenario.play(H100, "fail nvmlGpmSampleGet 999")
+    assert nvml.sweep().errors == ("NVML_ERROR_UNKNOWN",)
+    scenario.play(H100)
+    assert nvml.sweep().readings[0].value(c.SM_ACTIVITY) is None
+    assert nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.415
+
+
+def test_gpm_follows_a_ramp(open_nvml: OpenNvml):
+    nvml = open_nvml(H100, "gpu 0 gpm.2 10+100000/s..60")
+    nvml.sweep()
+    poll(lambda: nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.6, deadline_s=10, what="the top of the ramp")
+
+
+def test_before_hopper_activity_comes_from_the_samples_of_processes_and_says_so(open_nvml: OpenNvml):
+    (reading,) = open_nvml(SHARED).sweep().readings
+    assert reading.sm_time == {101: 0.6, 102: 0.15, 103: 0.05}
+    assert reading.value(c.PROCESS_SM, c.PROCESSES) == pytest.approx(0.8)
+    assert reading.value(c.SM_ACTIVITY) is None
+
+
+def test_processes_that_were_not_seen_to_work_are_known_and_no_zero_is_made_of_them(open_nvml: OpenNvml):
+    (reading,) = (
+        open_nvml(SHARED.replace(" 60\n", " 0\n").replace(" 15\n", " 0\n").replace(" 5\n", " 0\n")).sweep().readings
+    )
+    assert reading.sm_time == {}
+    assert reading.value(c.PROCESS_SM) is None
+    assert len(reading.processes or ()) == 3
+
+
+def test_a_sentinel_among_the_samples_of_processes_leaves_all_their_times_unknown(open_nvml: OpenNvml):
+    sweep = open_nvml(SHARED.replace(" 60\n", " 4294967295\n")).sweep()
+    assert sweep.readings[0].sm_time is None
+    assert sweep.dropped == (c.PROCESS_SM,)
+
+
+def test_clients_of_mps_are_processes_too(open_nvml: OpenNvml):
+    (reading,) = open_nvml(SHARED, "mps 0 201 5000000").sweep().readings
+    assert Process(201, 5e6) in (reading.processes or ())
+
+
+def test_a_driver_without_the_newer_memory_call_has_memory_all_the_same(open_nvml: OpenNvml):
+    (reading,) = open_nvml(H100, "gpu 0 reserved 1024", "fail nvmlDeviceGetMemoryInfo_v2 13").sweep().readings
+    assert reading.value(c.MEMORY_USED) == 8 * 2**30 + 1024
+    assert reading.value(c.MEMORY_RESERVED) is None
+
+
+def test_an_older_driver_tells_why_clocks_are_low_by_the_older_name(open_nvml: OpenNvml):
+    (reading,) = open_nvml(H100, "gpu 0 reasons 64", "fail nvmlDeviceGetCurrentClocksEventReasons 13").sweep().readings
+    assert reading.value(c.THROTTLE_REASON, "hw_thermal") == 1.0
+
+
+def test_one_gpu_that_is_lost_costs_its_own_values_and_says_so(open_nvml: OpenNvml, scenario: Scenario, clock: Clock):
+    two = H100 + moved(SHARED, to=1)
+    nvml = open_nvml(two)
+    clock.now_s = 2000.0
+    nvml.sweep()
+    scenario.play(two, f"fail nvmlDeviceGetHandleByIndex_v2 {pynvml.NVML_ERROR_GPU_IS_LOST} 1")
+    clock.now_s = 2010.0
+    sweep = nvml.sweep()
+    assert [reading.device.uuid for reading in sweep.readings] == ["GPU-aaaa"]
+    assert [(device.uuid, at_s) for device, at_s in sweep.lost] == [("GPU-cccc", 2000.0)]
+    assert sweep.errors == ("NVML_ERROR_GPU_IS_LOST",)
+    scenario.play(two)
+    assert nvml.sweep().lost == ()
+
+
+def test_a_gpu_that_is_listed_no_more_is_lost_and_the_one_that_took_its_index_is_not(
+    open_nvml: OpenNvml, scenario: Scenario
+):
+    nvml = open_nvml(H100 + moved(SHARED, to=1))
+    nvml.sweep()
+    scenario.play(SHARED)
+    sweep = nvml.sweep()
+    assert [reading.device.uuid for reading in sweep.readings] == ["GPU-cccc"]
+    assert [device.uuid for device, _ in sweep.lost] == ["GPU-aaaa"]
+
+
+def test_a_recreated_mig_instance_starts_its_profiling_anew(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(SLICED)
+    nvml.sweep()
+    scenario.play(SLICED.replace("MIG-1111", "MIG-9999"))
+    _, fresh, old = nvml.sweep().readings
+    assert fresh.value(c.SM_ACTIVITY) is None
+    assert old.value(c.SM_ACTIVITY) is not None
+
+
+def test_no_driver_is_a_device_error_that_says_what_to_do(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GPUWISE_FAKE_NVML", raising=False)
+    with pytest.raises(DeviceError, match=r"Driver Not Loaded; install the NVIDIA driver"):
+        Nvml(fake_nvml)
+
+
+def test_a_library_that_is_not_there_is_a_device_error(tmp_path: Path):
+    with pytest.raises(DeviceError, match=r"none\.so.*name a libnvidia-ml\.so\.1"):
+        Nvml(tmp_path / "none.so")
+
+
+def test_devices_that_cannot_be_listed_are_an_error_not_an_empty_node(open_nvml: OpenNvml):
+    with pytest.raises(DeviceError, match="lists no devices"):
+        open_nvml(H100, "fail nvmlDeviceGetCount_v2 15").sweep()
+
+
+def test_a_driver_that_goes_away_and_comes_back_is_opened_anew(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(H100)
+    nvml.sweep()
+    scenario.play(H100, "reload 0 1000")
+    for _ in range(2):
+        with pytest.raises(DeviceError):
+            nvml.sweep()
+    assert nvml.driver.reloads == 0
+    scenario.play(H100, "driver 999.1-fake")
+    (reading,) = nvml.sweep().readings
+    assert reading.value(c.SM_ACTIVITY) is None  # the samples before were another driver's
+    assert nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.415
+    assert (nvml.driver.version, nvml.driver.reloads) == ("999.1-fake", 1)
+
+
+def test_a_driver_replaced_by_another_version_ends_the_sampling(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(H100)
+    scenario.play(H100, "reload 0 1000")
+    with pytest.raises(DeviceError):
+        nvml.sweep()
+    scenario.play(H100, f"fail nvmlInitWithFlags {pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH}")
+    with pytest.raises(DriverReplaced, match="restart the exporter"):
+        nvml.sweep()
+
+
+def test_xid_errors_are_counted_by_code_with_the_last_one_dated(open_nvml: OpenNvml, clock: Clock):
+    clock.now_s = 5000.0
+    nvml = open_nvml(H100, "event 0 13 0", "event 0 13 0.05", "event 0 79 0.1")
+    found: list[Reading] = []
+
+    def came() -> bool:
+        found[:] = nvml.sweep().readings
+        return found[0].value(c.XID_LAST) == 79.0
+
+    poll(came, deadline_s=10, what="the three errors")
+    assert (found[0].value(c.XID_ERRORS, "13"), found[0].value(c.XID_ERRORS, "79")) == (2.0, 1.0)
+    assert found[0].value(c.XID_LAST_AT) == 5000.0
+
+
+def test_xid_errors_go_on_being_counted_after_a_reload(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(H100)
+    scenario.play(H100, "reload 0 1000")
+    with pytest.raises(DeviceError):
+        nvml.sweep()
+    scenario.play(H100, "event 0 48 0")
+    poll(
+        lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "48"), deadline_s=10, what="an XID error after the reload"
+    )
+
+
+def test_xid_errors_of_one_card_go_on_being_counted_after_another_fell_off(open_nvml: OpenNvml, scenario: Scenario):
+    two = H100 + moved(SHARED, to=1)
+    nvml = open_nvml(two)
+    lost = "fail nvmlDeviceGetHandleByIndex_v2 15 1"
+    scenario.play(two, lost, "fail nvmlEventSetWait_v2 15")
+    poll(lambda: nvml._xids._set is None, deadline_s=10, what="the wait being refused")
+    scenario.play(two, lost, "event 0 94 0")
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "94"), deadline_s=10, what="the other card's XID error")
+
+
+def test_more_codes_than_there_is_room_for_are_counted_together(open_nvml: OpenNvml):
+    nvml = open_nvml(H100)
+    for code in range(100):
+        nvml._xids._record("GPU-aaaa", code)
+    samples = [sample for sample in nvml._xids.samples("GPU-aaaa") if sample.metric is c.XID_ERRORS]
+    assert len(samples) == c.XID_ERRORS.most
+    assert sum(sample.value for sample in samples) == 100
+
+
+def test_closing_does_not_wait_for_a_driver_that_hangs(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(H100)
+    nvml.sweep()
+    scenario.play(H100, "hang nvmlEventSetWait_v2", "hang nvmlShutdown")
+    time.sleep(0.4)  # nothing tells when the wait of 0.2 s before this one has ended and the one that hangs begun
+    closing = threading.Thread(target=nvml.close)
+    closing.start()
+    closing.join(timeout=10)
+    ended = not closing.is_alive()
+    scenario.play(H100)
+    assert ended

@@ -1,0 +1,59 @@
+import math
+
+import pytest
+from tests.collect.conftest import Clock
+from tests.collect.serve.test_page import samples
+
+from gpuwise.collect import catalogue as c
+from gpuwise.collect.demo import DemoDevices, demo
+from gpuwise.collect.sampler import Sampler
+from gpuwise.collect.serve.page import Page
+from gpuwise.collect.settings import Compat
+
+
+@pytest.fixture
+def sampler(clock: Clock) -> Sampler:
+    return Sampler(DemoDevices(clock), demo()[1], interval_s=10, clock=clock)
+
+
+def test_the_node_has_a_busy_an_idle_a_shared_and_a_cut_card(sampler: Sampler, clock: Clock):
+    for _ in range(6):
+        clock.now_s += 10
+        snapshot = sampler.sample()
+    by_uuid = {reading.device.uuid: reading for reading in snapshot.readings}
+    assert {reading.device.model for reading in snapshot.readings} == {
+        "NVIDIA H200", "NVIDIA A100-SXM4-80GB", "NVIDIA L4"
+    }  # fmt: skip
+    assert (by_uuid["GPU-demo-1"].value(c.SM_ACTIVITY) or 0) > 0.4
+    assert by_uuid["GPU-demo-2"].value(c.IDLE) == 50.0
+    assert (snapshot.holders or {})["GPU-demo-2"]
+    assert len((snapshot.holders or {})["GPU-demo-3"]) == 2
+    assert by_uuid["GPU-demo-0"].value(c.UTILIZATION) is None
+    assert by_uuid["MIG-demo-9"].value(c.SM_ACTIVITY) == 0.0
+    watts = [part.value for part in snapshot.parts if part.metric is c.PART_POWER]
+    boards = [reading.value(c.POWER) or 0.0 for reading in snapshot.readings]
+    assert math.fsum(watts) == pytest.approx(math.fsum(boards))
+
+
+def test_a_card_fails_by_and_by(sampler: Sampler, clock: Clock):
+    sampler.sample()
+    clock.now_s += 121
+    reading = next(one for one in sampler.sample().readings if one.device.uuid == "GPU-demo-4")
+    assert reading.value(c.XID_LAST) == 79.0
+    clock.now_s += 30
+    snapshot = sampler.sample()
+    assert [device.uuid for device, _ in snapshot.lost] == ["GPU-demo-4"]
+    assert snapshot.errors == {"NVML_ERROR_GPU_IS_LOST": 1}
+
+
+def test_every_value_is_one_that_a_board_can_have_and_counters_never_fall(sampler: Sampler, clock: Clock):
+    before: dict[tuple[str, str], float] = {}
+    page = Page(sampler, node="demo", compat=Compat.DCGM)
+    for _ in range(40):
+        clock.now_s += 10
+        for reading in sampler.sample().readings:
+            assert all(sample.metric.believable(sample.value) for sample in reading.samples)
+        for labels, value in samples(page.plain())["gpuwise_container_gpu_energy_joules_total"]:
+            key = labels["device_uuid"], labels["method"] + labels["pod"]
+            assert value >= before.get(key, 0.0)
+            before[key] = value

@@ -1,0 +1,232 @@
+"""The exporter as a whole, from settings, over the fake NVML and a kubelet."""
+
+import threading
+import tracemalloc
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.collect.conftest import Scenario, kubelet
+from tests.collect.scenarios import H100, SHARED, node
+from tests.collect.serve.test_page import Samples, samples
+from tests.collect.test_sampler import Listed
+from tests.prometheus_server import free_port, poll
+
+from gpuwise.collect.attribution.allocation import Allocation, Container
+from gpuwise.collect.attribution.attributor import Attributor
+from gpuwise.collect.exporter import run_exporter
+from gpuwise.collect.nvml import Nvml
+from gpuwise.collect.sampler import Sampler
+from gpuwise.collect.serve.page import Page
+from gpuwise.collect.settings import ExporterSettings
+from gpuwise.model.errors import DeviceError, GpuwiseError, InputError
+
+POD = Container("research", "trainer-0", "main")
+OTHER = Container("research", "notebook-0", "notebook")
+ID, OTHER_ID = "3f" * 32, "7a" * 32
+
+
+@dataclass(frozen=True)
+class Read:
+    """Reads an exporter's metrics; empty as long as it does not answer.
+
+    Attributes:
+        port: it serves on.
+        failures: why it ended.
+    """
+
+    port: int
+    failures: list[GpuwiseError] = field(default_factory=list)
+
+    def __call__(self) -> Samples:
+        if self.failures:
+            raise self.failures[0]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as response:
+                return samples(response.read())
+        except urllib.error.URLError:
+            return {}
+
+
+@contextmanager
+def exporter(library: Path, **more: object) -> Iterator[Read]:
+    """Run one on a thread; yields what reads its metrics."""
+    read, stop = Read(free_port()), threading.Event()
+    settings = {"node": "node-a", "interval_s": 0.05, "pod_resources_socket": None, **more}
+    told = ExporterSettings(listen=f"127.0.0.1:{read.port}", nvml_library=library, **settings)
+
+    def run() -> None:
+        try:
+            run_exporter(told, stop)
+        except GpuwiseError as error:
+            read.failures.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield read
+    finally:
+        stop.set()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def one(read: Read, name: str) -> float | None:
+    """The value of a metric that has one series, None if it has none or more."""
+    found = read().get(name, [])
+    return found[0][1] if len(found) == 1 else None
+
+
+def test_a_pod_that_comes_and_goes_is_seen_to(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+    scenario.play(H100)
+    socket = tmp_path / "kubelet.sock"
+
+    def pods(read: Read) -> set[str]:
+        return {labels["pod"] for labels, _ in read().get("gpuwise_gpu_info", [])}
+
+    with kubelet(socket, {}) as played, exporter(fake_nvml, pod_resources_socket=socket) as read:
+        poll(lambda: pods(read) == {""}, deadline_s=20, what="a device that nobody holds")
+        assert {labels["method"] for labels, _ in read()["gpuwise_container_gpu_power_watts"]} == {"unattributed"}
+        played.devices = {POD: ("GPU-aaaa",)}
+        poll(lambda: pods(read) == {"trainer-0"}, deadline_s=20, what="the pod's series")
+        played.devices = {OTHER: ("GPU-aaaa",)}
+        poll(lambda: pods(read) == {"notebook-0"}, deadline_s=20, what="the next pod's series")
+        played.devices = {}
+        poll(lambda: pods(read) == {""}, deadline_s=20, what="the device being given back")
+        scenario.play(H100.replace("power 312500", "power 99000"))
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 99.0, deadline_s=20, what="the new power")
+
+
+def test_processes_of_a_time_sliced_gpu_are_given_to_their_pods(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+    scenario.play(SHARED)
+    socket, proc, links = tmp_path / "kubelet.sock", tmp_path / "proc", tmp_path / "containers"
+    links.mkdir()
+    for pid, container, number in ((101, POD, ID), (102, OTHER, OTHER_ID)):
+        (proc / str(pid)).mkdir(parents=True)
+        (proc / str(pid) / "cgroup").write_text(f"0::/kubepods.slice/cri-containerd-{number}.scope\n")
+        (links / f"{container.pod}_{container.namespace}_{container.name}-{number}.log").touch()
+    outside = {"pod_resources_socket": socket, "host_proc": proc, "container_links": links}
+    with (
+        kubelet(socket, {POD: ("GPU-cccc::0",), OTHER: ("GPU-cccc::1",)}),
+        exporter(fake_nvml, **outside) as read,
+    ):
+        poll(lambda: "gpuwise_container_gpu_power_watts" in read(), deadline_s=20, what="the parts")
+        found = read()["gpuwise_container_gpu_power_watts"]
+    assert {(labels["pod"], labels["method"]): value for labels, value in found} == pytest.approx(
+        {("trainer-0", "sm_time"): 45.0, ("notebook-0", "sm_time"): 11.25, ("", "unattributed"): 3.75}
+    )
+
+
+def test_resource_claims_of_mig_instances_are_seen_to(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+    scenario.play(node(1, 3))
+    socket = tmp_path / "kubelet.sock"
+    claims = {POD: (("gpu.nvidia.com", "gpu-0-mig-19-1-1"),)}
+    with kubelet(socket, {}, claims=claims), exporter(fake_nvml, pod_resources_socket=socket) as read:
+        poll(lambda: "gpuwise_container_gpu_sm_activity_ratio" in read(), deadline_s=20, what="the parts")
+        found = read()["gpuwise_gpu_info"]
+    pods = {labels["device_uuid"]: labels["pod"] for labels, _ in found}
+    assert pods == {"GPU-0000": "", "MIG-0000-0": "", "MIG-0000-1": "trainer-0", "MIG-0000-2": ""}
+
+
+def test_a_kubelet_that_is_gone_leaves_devices_without_pods_and_says_so(
+    fake_nvml: Path, scenario: Scenario, tmp_path: Path
+):
+    scenario.play(H100)
+    socket = tmp_path / "kubelet.sock"
+    with exporter(fake_nvml, pod_resources_socket=socket) as read:
+        poll(lambda: one(read, "gpuwise_exporter_pod_resources_up") == 0.0, deadline_s=20, what="a silent kubelet")
+        found = read()
+        assert found["gpuwise_gpu_power_watts"][0][0]["pod"] == ""
+        assert "gpuwise_container_gpu_power_watts" not in found  # unknown is not unheld
+        with kubelet(socket, {POD: ("GPU-aaaa",)}):
+            poll(
+                lambda: one(read, "gpuwise_exporter_pod_resources_up") == 1.0,
+                deadline_s=20,
+                what="the kubelet's return",
+            )
+
+
+def test_a_hung_driver_hangs_no_scrape_and_its_values_are_withdrawn(fake_nvml: Path, scenario: Scenario):
+    scenario.play(H100)
+    with exporter(fake_nvml) as read:
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, deadline_s=20, what="a first sweep")
+        scenario.play(H100, "speed 60", "hang nvmlDeviceGetPowerUsage 60")  # a minute of it in a second
+        poll(lambda: "gpuwise_gpu_power_watts" not in read(), deadline_s=20, what="the values being withdrawn")
+        found = read()
+        assert found["gpuwise_exporter_snapshot_age_seconds"][0][1] > 0.05
+        assert "gpuwise_gpu_sample_timestamp_seconds" in found
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, deadline_s=20, what="a sweep after the hang")
+
+
+def test_a_driver_that_is_reloaded_is_read_again_and_counted(fake_nvml: Path, scenario: Scenario):
+    scenario.play(H100)
+    with exporter(fake_nvml) as read:
+        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, deadline_s=20, what="a first sweep")
+        scenario.play(H100, "reload 0 0.5")
+        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 0.0, deadline_s=20, what="the driver going away")
+        found = read()
+        assert "gpuwise_gpu_power_watts" not in found
+        poll(lambda: one(read, "gpuwise_exporter_driver_reloads_total") == 1.0, deadline_s=20, what="its return")
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, deadline_s=20, what="a sweep after it")
+
+
+def test_an_hour_of_sweeps_keeps_no_more_memory_than_a_minute(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+    scenario.play(SHARED, "gpu 0 gpm.2 10+1/s..90")
+    nvml = Nvml(fake_nvml)
+    played = Listed()
+    sampler = Sampler(nvml, Attributor(played, {101: POD}.get), interval_s=10)
+    page = Page(sampler, node="n")
+
+    def sweep(number: int) -> None:
+        coming = Container("research", f"pod-{number // 3}", "main")  # another one each 30 s
+        played.allocations = (Allocation(POD, "GPU-cccc::0"), Allocation(coming, "GPU-cccc::1"))
+        sampler.sample()
+        page.packed()
+
+    try:
+        for number in range(60):
+            sweep(number)
+        tracemalloc.start()
+        sweep(60)
+        before = tracemalloc.get_traced_memory()[0]
+        for number in range(61, 61 + 360):  # an hour at 10 s
+            sweep(number)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+        nvml.close()
+    assert grown < 64 * 1024
+
+
+def test_no_driver_ends_the_exporter_with_a_device_error(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("GPUWISE_FAKE_NVML", raising=False)
+    with pytest.raises(DeviceError, match="install the NVIDIA driver"):
+        run_exporter(ExporterSettings(node="n", nvml_library=fake_nvml), threading.Event())
+
+
+def test_a_sampler_that_breaks_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
+    scenario.path.write_bytes(b"gpu 0 uuid GPU-\xff\xfe")
+    settings = ExporterSettings(
+        node="n", listen="127.0.0.1:0", interval_s=0.05, nvml_library=fake_nvml, pod_resources_socket=None
+    )
+    with pytest.raises(DeviceError, match="sampling ended by itself"):
+        run_exporter(settings, threading.Event())
+
+
+def test_a_driver_of_another_version_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
+    scenario.play(H100)
+    with exporter(fake_nvml) as read:
+        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, deadline_s=20, what="a first sweep")
+        scenario.play(H100, "fail nvmlDeviceGetCount_v2 1", "fail nvmlInitWithFlags 18")
+        with pytest.raises(DeviceError, match="restart the exporter"):
+            poll(lambda: read() == {"never": []}, deadline_s=20, what="the end")
+
+
+def test_a_web_config_that_cannot_be_read_ends_it_before_anything_is_served(fake_nvml: Path, tmp_path: Path):
+    settings = ExporterSettings(node="n", nvml_library=fake_nvml, web_config=tmp_path / "none.yml")
+    with pytest.raises(InputError, match=r"none\.yml cannot be read"):
+        run_exporter(settings, threading.Event())
