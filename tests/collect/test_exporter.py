@@ -1,8 +1,8 @@
 """The exporter as a whole, from settings, over the fake NVML and a kubelet."""
 
+import http.client
 import threading
 import tracemalloc
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +48,7 @@ class Read:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as response:
                 return samples(response.read())
-        except urllib.error.URLError:
+        except (OSError, http.client.HTTPException):  # not yet, or not any more
             return {}
 
 

@@ -82,8 +82,9 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Hold:
             return hold(*why)
         if answers_alone(workload, node.name):
             return hold(Reason.SINGLE_REPLICA, f"nobody answers for {workload.ref} while {pod.name} moves")
-    if tenants and (node.region is None or node.zone is None):
-        return hold(Reason.INSUFFICIENT_DATA, "its region or zone is not known, so no other node is known to match")
+    if node.region is None or node.zone is None:
+        detail = "its region or zone is not known: no cloud is known to take it back, and no other node to match it"
+        return hold(Reason.INSUFFICIENT_DATA, detail)
     return _weighed(around, node, tenants, usd_h)
 
 
