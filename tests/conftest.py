@@ -10,6 +10,8 @@ from hypothesis import settings
 settings.register_profile("gpuwise", deadline=None, derandomize=True)
 settings.load_profile("gpuwise")
 
+# One worker of pytest-xdist a core: threads of BLAS beside them would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # ray.init would otherwise leave a token in the home folder
 
 REPOSITORY = Path(__file__).parents[1]

@@ -8,6 +8,7 @@ from gpuwise.backtest.runner import play
 from gpuwise.backtest.spot import SPOT, ZONE_HELD_OUT
 from gpuwise.model.errors import InputError
 
+pytestmark = pytest.mark.xdist_group("spot")  # the cells are played once
 HEADLINE = "cost_over_omniscient"
 
 
