@@ -18,7 +18,6 @@ exporter_flood_growth_mib   how much its memory grew over that
 import contextlib
 import http.client
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -45,6 +44,7 @@ CARDS, INSTANCES = 8, 7
 SECONDS = scaled(60, least=3)
 FLOOD_S = scaled(30, least=1)
 FLOOD_CLIENTS = 4
+_SCRIPTS = Path(sys.executable).parent
 
 
 def figures() -> dict[str, float]:
@@ -67,7 +67,7 @@ def figures() -> dict[str, float]:
         socket = folder / "kubelet.sock"
         with kubelet(socket, devices):
             ours = [
-                "gpuwise",
+                _SCRIPTS / "gpuwise",
                 "exporter",
                 "--nvml-library",
                 library,
@@ -77,10 +77,11 @@ def figures() -> dict[str, float]:
                 "1",
             ]
             found = _measured("exporter", [*map(str, ours), "--listen"], environment)
-        if shutil.which("nvitop-exporter") is None:
+        nvitop = _SCRIPTS / "nvitop-exporter"
+        if not nvitop.exists():
             remark("peer nvitop-exporter is missing: make bench installs it")
             return found
-        peer = ["nvitop-exporter", "--interval", "1", "--port"]
+        peer = [str(nvitop), "--interval", "1", "--port"]
         return found | _measured("peer", peer, environment)
 
 

@@ -161,8 +161,8 @@ class Pipeline:
         found, holds = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
         window = self.window(now_s)
         if found:
-            cite = self.usage.cite(window)
-            found = [_cited(item, fleet.by_ref.get(item.workload), cite) for item in found]
+            cite, workloads = self.usage.cite(window), fleet.by_ref()
+            found = [_cited(item, workloads.get(item.workload), cite) for item in found]
         self.progress("recommend", 1, 1)
         return Survey(window, fleet, profiles, tuple(found), tuple(holds))
 

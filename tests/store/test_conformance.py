@@ -129,7 +129,7 @@ def test_what_no_pod_held(usage, name):
 def test_the_whole_fleet_is_read_at_once_as_one_by_one(usage):
     inventory = fleet()
     for series in usage.read(inventory.workloads, inventory, WINDOW):
-        alone = next(usage.read([inventory.by_ref[series.workload]], inventory, WINDOW))
+        alone = next(usage.read([inventory.by_ref()[series.workload]], inventory, WINDOW))
         assert [one.device_uuid for one in series.devices] == [one.device_uuid for one in alone.devices]
 
 

@@ -208,7 +208,7 @@ class TestOwners:
 
     def test_the_same_name_with_another_uid_is_another_workload(self):
         first = inventory(made(deployment("llm"))).workloads[0]
-        assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref
+        assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref()
 
 
 def by_an_operator(kind, name, spec, **metadata):

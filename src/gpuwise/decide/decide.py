@@ -71,7 +71,7 @@ def approve(
         now_s: when, epoch seconds.
     """
     situation = Situation(inventory, history, settings, now_s)
-    target = inventory.by_ref.get(recommendation.workload)
+    target = inventory.by_ref().get(recommendation.workload)
     refusal = _refusal(recommendation, target, situation, (*gates.SAFETY, gates.off))
     if refusal is not None:
         return _hold(recommendation, *refusal)
@@ -92,7 +92,7 @@ def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Comman
 
 
 def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Hold]]:
-    targets = situation.inventory.by_ref
+    targets = situation.inventory.by_ref()
     passed, holds = [], []
     for item in sorted(items, key=lambda r: (-r.saving.usd_month, r.id)):
         refusal = _refusal(item, targets.get(item.workload), situation, (*gates.SAFETY, *gates.CONSENT))

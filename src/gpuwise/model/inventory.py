@@ -160,7 +160,6 @@ class Inventory:
     workloads: tuple[Workload, ...]
     namespaces: Mapping[str, Namespace]
 
-    @property
     def by_ref(self) -> dict[WorkloadRef, Workload]:
-        """The workloads by reference; a recreated namesake has another uid, and so is another one."""
+        """Index the workloads by reference; a recreated namesake has another uid, and so is another one."""
         return {workload.ref: workload for workload in self.workloads}
