@@ -1,9 +1,10 @@
-"""Fits the constants of `gpuwise.recommend.keep_alive` and says how they do on endpoints they were not fitted on.
+"""Fits the constants of `gpuwise.recommend.keep_alive`, for use and for judging them on endpoints left out.
 
-    python benchmarks/fit_keep_alive.py DATA          # figures by cross-validation over endpoints
-    python benchmarks/fit_keep_alive.py DATA --write  # writes src/gpuwise/recommend/keep_alive/prior.py
+    python benchmarks/fit_keep_alive.py DATA
 
-DATA is the folder of public traces. Of them only GenTD26's requests have endpoints that fall idle.
+Writes src/gpuwise/recommend/keep_alive/prior.py, fitted on all endpoints, and src/gpuwise/backtest/idle_folds.npz,
+fitted without each sixth of them: what the figures of the backtest "idle" are made with. DATA is the folder of public
+traces; of them only GenTD26's requests have endpoints that fall idle.
 """
 
 import argparse
@@ -13,18 +14,18 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
+from gpuwise.backtest.folds import write_folds
 from gpuwise.backtest.idle_trace import load
-from gpuwise.recommend.keep_alive import KeepAliveSettings, idle_gaps, waits
+from gpuwise.recommend.keep_alive import idle_gaps
 from gpuwise.recommend.keep_alive.features import features
 from gpuwise.recommend.keep_alive.hazard import EDGES_S, MIDDLES_S, Prior, knots, standardised
 from gpuwise.recommend.keep_alive.policy import rhythms
 
-COSTS_S = (60.0, 300.0, 900.0, 3600.0)
 KNOTS, LEVEL_KNOTS, RHYTHM_KNOTS = 5, 20, 4
 # Ridge: a standardised coefficient of 0.14 costs as much as one nat, 1 / sqrt(50). The level is left nearly free.
 RIDGE, LEVEL_RIDGE = 50.0, 1.0
 FOLDS = 6
-HOME = Path(__file__).parents[1] / "src" / "gpuwise" / "recommend" / "keep_alive" / "prior.py"
+HOME = Path(__file__).parents[1] / "src" / "gpuwise"
 
 
 def fit(fleet, chosen):
@@ -75,17 +76,6 @@ def newton(design, ended):
     raise RuntimeError("Newton's method did not converge")
 
 
-def ratios(fleet, judged, prior):
-    """Cost and optimum, one row for each B."""
-    rows = []
-    for cost_s in COSTS_S:
-        decided = waits(fleet, KeepAliveSettings(cost_s), prior)
-        gaps = {name: idle_gaps(fleet[name]).gap_s[:-1] for name in judged}
-        paid = sum(np.where(g <= decided[n][:-1], g, decided[n][:-1] + cost_s).sum() for n, g in gaps.items())
-        rows.append((paid, sum(np.minimum(g, cost_s).sum() for g in gaps.values())))
-    return np.array(rows)
-
-
 def folds(fleet):
     """Endpoints dealt out from the most requests to the fewest, so that each fold has some of each."""
     ranked = sorted(fleet, key=lambda name: -len(fleet[name].starts_s))
@@ -95,23 +85,19 @@ def folds(fleet):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     trace = given.data / "genai_gentd26" / "lora_request_trace.csv.gz"
     fleet = load({"requests": trace, "cold_start_cost_s": 60.0}).fleet
-    if given.write:
-        write(fit(fleet, fleet))
-        return
-    total = sum(ratios(fleet, held, fit(fleet, [n for n in fleet if n not in held])) for held in folds(fleet))
-    held_out = total[:, 0] / total[:, 1]
-    print("endpoints held out:", held_out.round(4), "mean", held_out.mean().round(4))
+    write(fit(fleet, fleet))
+    kept = [(held, fit(fleet, [name for name in fleet if name not in held])) for held in folds(fleet)]
+    write_folds(HOME / "backtest" / "idle_folds.npz", kept)
 
 
 def write(prior):
     fields = {name: np.array([float(f"{v:.4g}") for v in np.ravel(getattr(prior, name))]) for name in prior.__slots__}
     shaped = {name: values.reshape(np.shape(getattr(prior, name))).tolist() for name, values in fields.items()}
     body = ",\n".join(f"    {name}=np.array({pprint.pformat(values, width=110)})" for name, values in shaped.items())
-    HOME.write_text(
+    (HOME / "recommend" / "keep_alive" / "prior.py").write_text(
         '"""Constants of the hazard, written by benchmarks/fit_keep_alive.py: change that, not this.\n\n'
         f"Fitted on all {trace_note()}\n"
         '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.keep_alive.hazard import Prior\n\n'
@@ -123,8 +109,8 @@ def write(prior):
 def trace_note():
     return (
         "endpoints of GenTD26's request trace (Alibaba, lora_request_trace, 24 endpoints with at least 20\n"
-        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The script tells those\n"
-        "of endpoints that were left out: a mean cost ratio of 1.358."
+        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The backtest also plays endpoints that\n"
+        "were left out: a mean cost ratio of 1.358."
     )
 
 

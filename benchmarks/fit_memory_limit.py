@@ -1,9 +1,10 @@
-"""Fits the constants of `gpuwise.recommend.memory_limit` and says how they do on pods they were not fitted on.
+"""Fits the constants of `gpuwise.recommend.memory_limit`, for use and for judging them on pods left out.
 
-    python benchmarks/fit_memory_limit.py DATA          # figures by cross-validation over pods
-    python benchmarks/fit_memory_limit.py DATA --write  # writes src/gpuwise/recommend/memory_limit/prior.py
+    python benchmarks/fit_memory_limit.py DATA
 
-DATA is the folder of public traces; GenTD26's pods are the only ones with memory over time.
+Writes src/gpuwise/recommend/memory_limit/prior.py, fitted on all pods, and src/gpuwise/backtest/memory_folds.npz,
+fitted without each sixth of them: what the figures of the backtest "memory" are made with. DATA is the folder of public
+traces; GenTD26's pods are the only ones with memory over time.
 """
 
 import argparse
@@ -13,18 +14,17 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from gpuwise.backtest.memory_trace import MemoryTrace, load, scored, windows
+from gpuwise.backtest.folds import write_folds
+from gpuwise.backtest.memory_trace import load
 from gpuwise.recommend.memory_limit.chance import Prior, candidates, features
 from gpuwise.recommend.memory_limit.history import HOUR_S, known
-from gpuwise.recommend.memory_limit.policy import MemoryLimitSettings, memory_limits
 
 # Moments of one pod that a fit learns from: after 3 h, every 20 minutes. Neighbours share 40 of their 60 minutes, and
 # some 30 candidates share one peak: a row weighs 0.2.
 FIRST_S, EVERY_S, ROW_WEIGHT = 3 * HOUR_S, 1200.0, 0.2
 RIDGE = 4.0
 FOLDS = 6
-OVERRUN_COSTS = (2.1, 2.3, 2.6, 3.0)
-HOME = Path(__file__).parents[1] / "src" / "gpuwise" / "recommend" / "memory_limit" / "prior.py"
+HOME = Path(__file__).parents[1] / "src" / "gpuwise"
 
 
 def rows_by_pod(fleet):
@@ -65,26 +65,15 @@ def fit(rows, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     path = given.data / "genai_gentd26" / "pod_gpu_57s.csv.gz"
-    trace = load({"usage": path, "history_h": 6.0, "horizon_h": 1.0})
-    rows = rows_by_pod(trace.fleet)
-    if given.write:
-        write(fit(rows, list(trace.fleet)))
-        return
-    names = sorted(trace.fleet, key=lambda name: -float(np.max(trace.fleet[name].mib)))
+    fleet = load({"usage": path, "history_h": 6.0, "horizon_h": 1.0}).fleet
+    rows = rows_by_pod(fleet)
+    write(fit(rows, list(fleet)))
+    names = sorted(fleet, key=lambda name: -float(np.max(fleet[name].mib)))
     folds = [names[at::FOLDS] for at in range(FOLDS)]
-    priors = [fit(rows, [name for name in names if name not in held]) for held in folds]
-    for cost in OVERRUN_COSTS:
-        found = np.concatenate([held_out(trace, held, prior, cost) for held, prior in zip(folds, priors, strict=True)])
-        print(f"pods held out, overrun cost {cost}: slack {found[:, 0].mean():.4f}, overrun {found[:, 1].mean():.4f}")
-
-
-def held_out(trace: MemoryTrace, held, prior, cost):
-    at_s, settings = windows(trace), MemoryLimitSettings(cost)
-    limits = {name: memory_limits(trace.fleet[name], at_s[name], settings, prior) for name in held}
-    return np.concatenate([scored(trace, name, at_s[name], limits[name]) for name in held])
+    kept = [(held, fit(rows, [name for name in names if name not in held])) for held in folds]
+    write_folds(HOME / "backtest" / "memory_folds.npz", kept)
 
 
 def write(prior):
@@ -93,10 +82,10 @@ def write(prior):
         for name in ("centre", "scale", "weight")
     }
     body = "".join(f"    {name}=np.array({values}),\n" for name, values in short.items())
-    HOME.write_text(
+    (HOME / "recommend" / "memory_limit" / "prior.py").write_text(
         '"""Constants of the overrun chance, written by benchmarks/fit_memory_limit.py: change that, not this.\n\n'
         "Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h): figures on that trace are in\n"
-        "sample. The script tells those of pods that were left out: 31.9 % slack, 2.4 % overrun.\n"
+        "sample. The backtest also plays pods that were left out: 31.9 % slack, 2.4 % overrun.\n"
         '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.memory_limit.chance import Prior\n\n'
         f"PRIOR = Prior(\n{body}    level={prior.level:.4g},\n)\n",
         encoding="utf-8",

@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import expm
 
 from gpuwise.backtest.columns import read_columns
+from gpuwise.backtest.folds import write_folds
 from gpuwise.recommend.spot_schedule.availability import AvailabilityModel, joined
 
 STEP_S = 600.0
@@ -111,15 +112,16 @@ def main(folder: Path) -> None:
     windows = np.stack([seen[zones == name] for name in names], axis=2)
     half = windows.shape[0] // 2
     _write_prior({"ZONE": zone_model(seen), "UNION": [union_model(windows)]})
-    folds: dict[str, np.ndarray] = {}
-    for kind, groups in (("zone", zones), ("area", areas)):
-        for group in dict.fromkeys(groups):
-            _keep(folds, f"{kind}/{group}", joined(zone_model(seen[groups != group])))
+    folds = [
+        ([f"{kind}/{group}"], joined(zone_model(seen[groups != group])))
+        for kind, groups in (("zone", zones), ("area", areas))
+        for group in dict.fromkeys(groups)
+    ]
     for kept, part in (("first", windows[half:]), ("second", windows[:half])):
         flat = part.transpose(2, 0, 1).reshape(-1, part.shape[1])
-        _keep(folds, f"half/{kept}", fit(flat, states=UP_STATES, rounds=ROUNDS, seed=SEEDS[0]))
-        _keep(folds, f"union/{kept}", union_model(part))
-    np.savez_compressed(_SOURCE / "backtest" / "spot_folds.npz", **folds)
+        one = fit(flat, states=UP_STATES, rounds=ROUNDS, seed=SEEDS[0])
+        folds += [([f"half/{kept}"], one), ([f"union/{kept}"], union_model(part))]
+    write_folds(_SOURCE / "backtest" / "spot_folds.npz", folds)
 
 
 def _read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -128,10 +130,6 @@ def _read(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     with (folder / "index.csv").open() as file:
         zones = np.array([row["zone"] for row in csv.DictReader(file)])
     return rows["available"].reshape(len(zones), -1), zones
-
-
-def _keep(folds: dict[str, np.ndarray], name: str, model: AvailabilityModel) -> None:
-    folds[f"{name}/rate_h"], folds[f"{name}/up"], folds[f"{name}/start"] = model.rate_h, model.up, model.start
 
 
 def _write_prior(models: dict[str, Sequence[AvailabilityModel]]) -> None:

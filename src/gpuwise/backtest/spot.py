@@ -9,7 +9,7 @@ import numpy as np
 from gpuwise.backtest import spot_baselines
 from gpuwise.backtest.columns import read_columns
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Option, Result, Trial, Verdict, at_most
-from gpuwise.backtest.spot_folds import folds
+from gpuwise.backtest.folds import read_folds
 from gpuwise.backtest.spot_judge import judge
 from gpuwise.backtest.spot_trace import (
     JOB_OPTIONS,
@@ -65,8 +65,8 @@ def _held_out(kind: str) -> Callable[[SpotTrace], Decisions]:
 
     def decide(trace: SpotTrace) -> Decisions:
         names = [zone if kind == "zone" else zone[:-1] for zone in trace.zones or [""] * len(trace.windows)]
-        shipped = _shipped()
-        return _played(trace, [folds().get(f"{kind}/{name}", shipped) for name in names])
+        folds, shipped = read_folds("spot", AvailabilityModel), _shipped()
+        return _played(trace, [folds.get(f"{kind}/{name}", shipped) for name in names])
 
     return decide
 

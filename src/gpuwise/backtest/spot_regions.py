@@ -8,11 +8,11 @@ import numpy as np
 
 from gpuwise.backtest import spot_baselines
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Option, Result, Trial, Verdict, at_most
-from gpuwise.backtest.spot_folds import folds
+from gpuwise.backtest.folds import read_folds
 from gpuwise.backtest.spot_judge import judge, paid
 from gpuwise.backtest.spot_trace import JOB_OPTIONS, SpotTrace, job_of, read_windows, replayed, stacked, step_of
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.spot_schedule.availability import fitted
+from gpuwise.recommend.spot_schedule.availability import AvailabilityModel, fitted
 from gpuwise.recommend.spot_schedule.job import Ints, Standing
 from gpuwise.recommend.spot_schedule.prior import UNION, ZONE
 from gpuwise.recommend.spot_schedule.region_values import RegionPlan
@@ -58,9 +58,8 @@ def _ours(trace: SpotTrace) -> Decisions:
 
 def _half_held_out(trace: SpotTrace) -> Decisions:
     """The first half of the windows by constants fitted on the second half of the public trace, and the other way."""
-    halves = [
-        RegionScheduler(trace.job, folds()[f"half/{half}"], folds()[f"union/{half}"]) for half in ("first", "second")
-    ]
+    folds = read_folds("spot", AvailabilityModel)
+    halves = [RegionScheduler(trace.job, folds[f"half/{half}"], folds[f"union/{half}"]) for half in ("first", "second")]
     cut = len(trace.windows) // 2
     return _played(trace, [halves[window >= cut] for window in range(len(trace.windows))])
 

@@ -1,0 +1,48 @@
+"""Models fitted without a part of the public trace that judges them, for figures that are not of a fit to itself.
+
+The `*_folds.npz` beside this are written by the scripts in benchmarks/ that fit the shipped constants; backtests alone
+use them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+Model = TypeVar("Model")
+
+_LEFT_OUT = "left_out"
+
+
+def write_folds(path: Path, folds: Sequence[tuple[Sequence[str], Any]]) -> None:
+    """Keep models with the names of what each was fitted without.
+
+    Args:
+        path: the file, *_folds.npz.
+        folds: names left out, and the model: a dataclass of arrays and numbers.
+    """
+    kept: dict[str, Any] = {}
+    for index, (left_out, model) in enumerate(folds):
+        kept[f"{index}/{_LEFT_OUT}"] = np.array(left_out, dtype=np.str_)
+        kept |= {f"{index}/{one.name}": getattr(model, one.name) for one in fields(model)}
+    np.savez_compressed(path, **kept)
+
+
+@cache
+def read_folds(name: str, kind: type[Model]) -> Mapping[str, Model]:
+    """Models by the name of each thing that they were fitted without.
+
+    Args:
+        name: of the backtest: "spot".
+        kind: the models' dataclass.
+    """
+    found: dict[str, Model] = {}
+    with np.load(Path(__file__).with_name(f"{name}_folds.npz")) as kept:
+        for key in (key for key in kept.files if key.endswith(_LEFT_OUT)):
+            index = key.partition("/")[0]
+            values = {one.name: kept[f"{index}/{one.name}"][()] for one in fields(kind)}  # type: ignore[arg-type]
+            found |= dict.fromkeys(kept[key].tolist(), kind(**values))
+    return found
