@@ -17,12 +17,11 @@ def trace(fleet):  # noqa: F811 - the fixture
     return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | {"share": 0.5})
 
 
-@pytest.mark.parametrize(("variant", "reached"), [("default", 0.035), ("multigpu50", 0.035)])
-def test_what_is_reached(traces, variant, reached):
-    """Above the goal of 2 %: most pods of the nodes that are kept stay where they are."""
-    given = next(one.given for one in CONSOLIDATE.trials(traces) if one.label == variant)
+def test_the_goal_is_reached(traces):
+    """Of the four trials the quickest; benchmarks/QUALITY.md has all."""
+    given = next(one.given for one in CONSOLIDATE.trials(traces) if one.label == "multigpu50")
     result = play(CONSOLIDATE, given)
-    assert 0 <= result.value(HEADLINE) <= reached
+    assert 0 <= result.value(HEADLINE) <= 0.02
     assert result.value(HEADLINE) < result.value(HEADLINE, "first-fit-decreasing") - 0.02
 
 
