@@ -63,8 +63,8 @@ def test_what_was_done_is_taken_back(fleet):
 def test_several_make_way_for_one_that_is_large():
     """It fits on node 0 alone once both others are gone, and those fit on node 2."""
     empty = nodes([8_000] * 3, [100] * 3, [1, 1, 1], [1, 2, 2])
-    large, small = PodShape(1_000, 10, 1, 900, 3), PodShape(1_000, 10, 1, 300, 3)
-    fleet = Repacking(empty, [small, small, large, small], at((0, 0), (0, 0), (1, 0), (2, 0)))
+    large, small, tied = (PodShape(1_000, 10, 1, *asked) for asked in [(900, 3), (300, 3), (300, 2)])
+    fleet = Repacking(empty, [small, small, large, tied], at((0, 0), (0, 0), (1, 0), (2, 0)))
     fleet.close([1])
     assert fleet.settle(50)
     assert {place.node for place in fleet.at} == {0, 2}

@@ -175,17 +175,16 @@ class Repacking:
         self._hard[number] += 1
         pod = self._pods[number]
         hosts = np.flatnonzero(self.open & self._empty.fit(pod))
-        hosts = hosts[hosts != self._home_node[number]]
         if not len(hosts):
             return False
         cost = self._hard * self._size * np.where(self._node == self._home_node, _STAYS, 1.0)
         drawn = self._rng.choice(hosts, min(_DRAWN, len(hosts)), replace=False).tolist()
-        asked = [*self._one(number, cost), *(self._several(pod, node, cost) for node in drawn)]
+        asked = [*self._one(number, cost), *(self._several(number, node, cost) for node in drawn)]
         node, leave = min(asked, key=lambda one: sum(cost[other] for other in one[1]))
         for other in leave:
             self._lift(other)
         self._waiting += leave
-        self._place(number, self._room(pod, node))
+        self._place(number, self._room(number, node))
         return True
 
     def _one(self, number: int, cost: Floats) -> list[tuple[int, list[int]]]:
@@ -206,14 +205,15 @@ class Repacking:
         other = int(others[np.argmin(about)])
         return [(int(self._node[other]), [other])]
 
-    def _several(self, pod: PodShape, node: int, cost: Floats) -> tuple[int, list[int]]:
+    def _several(self, number: int, node: int, cost: Floats) -> tuple[int, list[int]]:
         """The easiest pods of a node without which one fits there: taken off in turn, and put back if not needed."""
+        pod, home = self._pods[number], self._home[number]
+        gpus = home.gpus if home.node == node else range(self._left.gpu.shape[1])
         free: list[int] = [int(self._left.cpu[node]), int(self._left.memory[node]), *self._left.gpu[node].tolist()]
 
         def fits() -> bool:
-            cpu, memory, *gpus = free
-            enough = sum(one >= pod.gpu_milli for one in gpus) >= pod.gpus
-            return enough and cpu >= pod.cpu_milli and memory >= pod.memory_mib
+            enough = sum(free[2 + gpu] >= pod.gpu_milli for gpu in gpus) >= pod.gpus
+            return enough and free[0] >= pod.cpu_milli and free[1] >= pod.memory_mib
 
         def add(other: int, sign: int) -> None:
             shape = self._pods[other]
@@ -243,11 +243,13 @@ class Repacking:
             nodes = np.flatnonzero(fit)
             if self._node[number] != _WAITS and len(nodes):
                 self._lift(number)
-                self._place(number, self._room(self._pods[number], int(self._rng.choice(nodes))))
+                self._place(number, self._room(number, int(self._rng.choice(nodes))))
 
-    def _room(self, pod: PodShape, node: int) -> Placement:
-        """The fullest GPUs with room of a node on which a pod fits."""
-        free = self._left.gpu[node]
+    def _room(self, number: int, node: int) -> Placement:
+        """The fullest GPUs with room of a node on which a pod fits; at home those that it had."""
+        if node == self._home_node[number]:
+            return self._home[number]
+        pod, free = self._pods[number], self._left.gpu[node]
         gpus = np.flatnonzero(free >= pod.gpu_milli)
         fullest = gpus[np.argsort(free[gpus], kind="stable")][: pod.gpus]
         return Placement(node, tuple(sorted(fullest.tolist())))
