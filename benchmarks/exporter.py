@@ -3,7 +3,7 @@
 The node is the tests' fake NVML with all that a card can tell, 64 devices, and a kubelet with 56 pods. Each exporter
 is a process of its own that sweeps once a second and is scraped once a second by one connection, in turn; its processor
 time is read from /proc. Ours shows more (MIG instances' activity and placement, links, ECC, parts of containers), the
-peer each process and the host. Prints "name value" lines:
+peer each process and the host. The figures:
 
 exporter_core_ratio         share of one core at a sweep and a scrape each 10 s: a tenth of that at one a second
 exporter_scrape_ms          a scrape, median, as the client sees it

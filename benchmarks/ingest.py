@@ -3,7 +3,7 @@
 A real Prometheus serves 10,000 series of 7 days at 30 s, 201.6 million samples, from a block written here. Series share
 chunks on disk, so the page cache holds them all and neither reader waits for the disk. The peer reads some of the
 series by `custom_query_range` at the scrape's step, a day at a time (JSON, gzip); samples a second count. Its samples
-stay strings, ours end on the grid of 300 s that scoring takes. Prints "name value" lines:
+stay strings, ours end on the grid of 300 s that scoring takes. The figures:
 
 chunk_decode_msps   million samples a second of the kernel on one core, all kinds of series together, median of rounds
 ingest_msps         million samples a second, remote read end to end, the server beside it on the same cores

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +54,7 @@ def _git(*arguments: str) -> str:
 
 
 def _section(outcome: Outcome, scale: float) -> list[str]:
-    lines = [" ".join(paragraph.split()) + "\n" for paragraph in outcome.about.strip().split("\n\n")]
+    lines = [_prose(paragraph) + "\n" for paragraph in outcome.about.strip().split("\n\n")]
     if outcome.failure:
         return [*lines, f"**Failed:** it {outcome.failure}."]
     lines += ["| figure | value | goal | |", "|---|---:|---:|---|"]
@@ -61,3 +62,11 @@ def _section(outcome: Outcome, scale: float) -> list[str]:
         goal = outcome.goals.get(name) or ""
         lines.append(f"| {name} | {value:,.4g} | {goal} | {outcome.verdict(name, scale)} |")
     return lines + [f"\n- {text}" if not number else f"- {text}" for number, text in enumerate(outcome.remarks)]
+
+
+def _prose(paragraph: str) -> str:
+    """In one line; names with what they mean two spaces on, or on the next line, become a list."""
+    if not re.match(r"\S+ {2,}", paragraph):
+        return " ".join(paragraph.split())
+    entries = [re.split(r" {2,}|\n +", entry, maxsplit=1) for entry in re.split(r"\n(?=\S)", paragraph)]
+    return "\n".join("- " + ": ".join(" ".join(part.split()) for part in entry) for entry in entries)

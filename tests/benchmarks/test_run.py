@@ -34,12 +34,14 @@ def test_a_trial_run_judges_nothing():
 
 
 def test_results_name_machine_commit_remarks_and_failures(tmp_path):
-    good = Outcome("sketch", "About a.\n\nMore.", {"a": 1.5}, {"a": at_most(2)}, ["peer x is missing"])
+    about = "About a,\nin two lines.\n\na_s   seconds, of\n      all\nb, c_d\n      ratios"
+    good = Outcome("sketch", about, {"a": 1.5}, {"a": at_most(2)}, ["peer x is missing"])
     bad = Outcome("ray_cores", "About b.", failure="ended with code 1; its own words are above")
     write_results(tmp_path / "RESULTS.md", [good, bad], 1.0)
     text = (tmp_path / "RESULTS.md").read_text()
     assert "- machine: " in text
     assert "- commit: " in text
+    assert "\n\nAbout a, in two lines.\n\n- a_s: seconds, of all\n- b, c_d: ratios\n\n" in text
     assert "| a | 1.5 | <= 2 | met |" in text
     assert "- peer x is missing" in text
     assert "**Failed:** it ended with code 1" in text
