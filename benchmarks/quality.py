@@ -29,11 +29,11 @@ def write(found: Mapping[str, Any], folder: Path) -> None:
         found: the JSON object that `gpuwise backtest all` saves.
         folder: where.
     """
+    lines = [_HEAD, *(f"- {key}: {value}" for key, value in circumstances().items())]  # first: the tree is still clean
     pictures = folder / "quality"
     pictures.mkdir(exist_ok=True)
     for old in pictures.glob("*.svg"):
         old.unlink()
-    lines = [_HEAD, *(f"- {key}: {value}" for key, value in circumstances().items())]
     for kind in found["backtests"]:
         lines += ["", f"## {kind['backtest']}", "", kind["about"], "", *_goals(kind["goals"])]
         for result in kind["results"]:
