@@ -17,7 +17,7 @@ from gpuwise.recommend.placement.policy import PlacementSettings, Scorer
 # All pods are known here, so CPU and GPU that are left together weigh more than for pods that come one by one.
 _SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=5.0, gpu_left_without=10.0)
 # One that has not moved yet is harder to ask by this factor. At 1 half as many pods again move on gpushare100, for one
-# node; at 4 a twentieth fewer move on three of four variants, and multigpu50 needs one node more.
+# node; at 4 between 2 and 8 % fewer move on three of four variants, and multigpu50 needs one node more.
 _STAYS = 2.0
 # Nodes, drawn anew each time, on which several pods are asked to make way together.
 _DRAWN = 24
