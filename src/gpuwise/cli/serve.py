@@ -85,7 +85,7 @@ def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], t
 
     thread = threading.Thread(target=run, name="http")
     thread.start()
-    say(f"http://{host}:{port}/", to=err)
+    say(f"http://{f'[{host}]' if ':' in host else host or '*'}:{port}/", to=err)
     stop.wait()
     server.should_exit = True
     thread.join()
