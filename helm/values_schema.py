@@ -1,7 +1,7 @@
 """Writes the chart's values.schema.json: `python helm/values_schema.py`.
 
-Keys of `policy` and `config` are those of gpuwise's own configuration, so that a misspelt one is refused by helm and not
-by a pod that does not start.
+Keys of `policy` and `config` are those of gpuwise's own configuration, so that a misspelt one is refused by helm, and
+not by a pod that does not start.
 """
 
 import dataclasses
