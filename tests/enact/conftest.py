@@ -2,7 +2,6 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import KubernetesEmulator
@@ -11,10 +10,6 @@ from gpuwise.enact import EnactSettings, KubernetesEnactor
 from gpuwise.model.command import Command
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import ScaleTo
-
-# A busy machine is no failed law: the default deadline of 200 ms an example is off.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
 
 NOW_S = 1_795_000_000
 PATHS = {
