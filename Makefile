@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test test-parts check lint format bench quality image clean
+.PHONY: help setup demo test test-parts check lint format bench quality image image-tools clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -63,7 +63,7 @@ IMAGE_ARCHIVE := build/gpuwise-image.tar
 BUILDAH := buildah --root $(CURDIR)/build/image/storage --runroot $(CURDIR)/build/image/run --storage-driver vfs
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 
-image: build/image/debian.tar ## the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 names it)
+image: image-tools build/image/debian.tar ## the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 names it)
 	$(BUILDAH) build --isolation chroot --tag $(IMAGE) --build-arg VERSION=$(VERSION) \
 	  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
 	  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro) .
@@ -72,9 +72,12 @@ image: build/image/debian.tar ## the OCI image as build/gpuwise-image.tar (IMAGE
 	$(BUILDAH) rmi --all --force >/dev/null
 	@echo "$(IMAGE) is in $(IMAGE_ARCHIVE); push it: skopeo copy oci-archive:$(IMAGE_ARCHIVE) docker://REGISTRY/gpuwise:$(VERSION)"
 
-build/image/debian.tar:
+image-tools:
 	@command -v buildah >/dev/null && command -v mmdebstrap >/dev/null || \
 	  { echo "make image needs buildah and mmdebstrap: apt-get install buildah mmdebstrap debian-archive-keyring" >&2; exit 1; }
+
+# Remove it to have the newest packages of Debian.
+build/image/debian.tar: | image-tools
 	mkdir -p $(@D)
 	mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
 	  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \

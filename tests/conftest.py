@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
 from tests.ray_head import ray_head
 
 __all__ = ["ray_head"]
@@ -36,7 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tell how a red run is repeated with the same examples."""
     if SEED in os.environ and terminalreporter.stats.get("failed"):
-        terminalreporter.write_line(f"Hypothesis drew from a seed; to draw the same: {SEED}={os.environ[SEED]} make test")
+        terminalreporter.write_line(
+            f"Hypothesis drew from a seed; to draw the same: {SEED}={os.environ[SEED]} make test"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.prometheus_server import free_port
 
 STARTED = "Ray runtime started"
@@ -18,7 +19,7 @@ TRIES = 3
 
 @pytest.fixture(scope="session")
 def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """HOST:PORT of a Ray with two CPUs on loopback; it demands the token that tests/conftest.py puts into the environment.
+    """HOST:PORT of a Ray with two CPUs on loopback; it demands the token that tests/conftest.py draws.
 
     Tests that use it are in xdist's group "ray", so that one worker starts one Ray.
     """

@@ -50,7 +50,7 @@ def get(cluster, name):
 
     url = f"{cluster.url}/apis/apps/v1/namespaces/prod/deployments/{name}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return json.load(answer)
 
 
@@ -62,7 +62,7 @@ def pods(cluster):
     request = urllib.request.Request(
         f"{cluster.url}/api/v1/namespaces/prod/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return [item["metadata"]["name"] for item in json.load(answer)["items"]]
 
 

@@ -37,7 +37,7 @@ class Helm:
 
     def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [str(self.program), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     def render(self, *, values: Path | None = CI_VALUES, **settings: Any) -> list[dict[str, Any]]:
         """The objects of a release; settings are dotted paths with __ for the dot."""

@@ -102,7 +102,7 @@ def fleet() -> Objects:
 def record(cluster: KubernetesEmulator, folder: Path) -> None:
     """A recording in which every pod is idle."""
     request = urllib.request.Request(f"{cluster.url}/api/v1/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         names = [item["metadata"]["name"] for item in json.load(answer)["items"]]
     writer = RecordingWriter(folder)
     for number, name in enumerate(names):
