@@ -131,7 +131,7 @@ def test_the_notes_tell_the_mode_and_the_next_command(install, mode: str, namesp
         ({"service__tokenSecret__name": "mine"}, "get secret mine"),
         ({"persistence__enabled": False, "report__enabled": False}, "persistence is off"),
         ({"image__pullSecrets": [{"name": "harbor"}]}, "It needs the pull secrets harbor"),
-        ({"openshift": True}, "oc adm policy add-scc-to-user hostmount-anyuid"),
+        ({"openshift": True}, "oc adm policy add-scc-to-user privileged"),
     ],
 )
 def test_the_notes_tell_what_these_values_need(install, settings: dict[str, Any], says: str):
