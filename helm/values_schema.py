@@ -105,7 +105,7 @@ VALUES: Mapping[str, Schema] = {
     "enforce": section({"namespaces": several(ENFORCED, uniqueItems=True)}),
     "prometheus": section(
         {
-            "url": {"type": "string", "pattern": "^https?://.+"},
+            "url": {"type": "string", "pattern": "^(https?://.+)?$"},
             "bearerTokenSecret": SECRET_KEY,
             "settings": FREE,
             "secrets": several(MOUNTED_SECRET, uniqueItems=True),

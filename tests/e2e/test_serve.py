@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -38,10 +39,10 @@ def serving(recording, tmp_path):
     """Start it with some arguments; ends it by SIGTERM and looks at the exit code."""
     started = []
 
-    def start(*arguments):
+    def start(*arguments, host="127.0.0.1"):
         port = free_port()
         env = os.environ | {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}
-        command = [GPUWISE, "serve", "--recording", recording, "--listen", f"127.0.0.1:{port}", *arguments]
+        command = [GPUWISE, "serve", "--recording", recording, "--listen", f"{host}:{port}", *arguments]
         started.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
         return f"http://127.0.0.1:{port}"
 
@@ -73,9 +74,16 @@ def test_a_token_is_demanded_when_there_is_one(serving, tmp_path):
     assert "<svg" in ask(f"{url}/", "open sesame")
 
 
-def test_an_address_in_use_is_one_line(recording, gpuwise):
-    import socket
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_no_address_means_ipv4_and_ipv6(serving, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("open sesame\n")
+    port = serving("--token-file", token, host="").rpartition(":")[2]
+    for host in ("127.0.0.1", "[::1]"):
+        poll(lambda url=f"http://{host}:{port}": ready(url, "open sesame"), what="the first run")
 
+
+def test_an_address_in_use_is_one_line(recording, gpuwise):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = gpuwise("serve", "--recording", recording, "--listen", f"127.0.0.1:{port}")

@@ -40,7 +40,7 @@ def test_every_object_carries_the_common_labels(rendered: Objects):
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        ({"prometheus__url": ""}, "url"),
+        ({"prometheus__url": ""}, "prometheus.url is not set"),
         ({"prometheus__url": "prometheus:9090"}, "url"),
         ({"prometheus__ulr": "typo"}, "ulr"),
         ({"image__repository": ""}, "build one with `make image`"),

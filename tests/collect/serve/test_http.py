@@ -2,6 +2,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import socket
 import ssl
 import threading
 import urllib.error
@@ -73,6 +74,18 @@ def test_health_is_the_process_and_readiness_the_freshness_of_its_samples(sample
         assert get(port, "/readyz")[0] == 503
         assert get(port, "/healthz")[0] == 200
         assert get(port, "/nowhere")[0] == 404
+
+
+NEEDS_IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+
+
+@NEEDS_IPV6
+@pytest.mark.parametrize(("listen", "hosts"), [(":0", ("127.0.0.1", "[::1]")), ("[::1]:0", ("[::1]",))])
+def test_ipv6_is_served_and_no_address_means_both_families(sampler: Sampler, listen: str, hosts: tuple[str, ...]):
+    with serving(sampler, Page(sampler, node="node-a"), listen=listen, web_config=WebConfigFile(None)) as port:
+        for host in hosts:
+            with urllib.request.urlopen(f"http://{host}:{port}/healthz", timeout=300) as response:
+                assert response.status == 200
 
 
 def test_a_connection_serves_many_scrapes(sampler: Sampler):
