@@ -81,7 +81,8 @@ build/image/debian.tar: | image-tools
 	mkdir -p $(@D)
 	mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
 	  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
-	  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' bookworm $@.new
+	  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	  --customize-hook='rm -f "$$1/etc/resolv.conf" "$$1/etc/hostname"' bookworm $@.new
 	mv $@.new $@
 
 clean: ## remove .venv and everything built
