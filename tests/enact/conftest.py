@@ -110,7 +110,7 @@ class Stage:
 def running(tmp_path_factory):
     with KubernetesEmulator([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)]) as api:
         kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
-        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.0) as cluster:
             yield api, cluster
 
 

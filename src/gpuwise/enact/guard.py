@@ -8,7 +8,6 @@ from typing import Any
 
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.command import Command, Mode
-from gpuwise.model.errors import Gone
 from gpuwise.model.labels import MODE
 from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners
 from gpuwise.model.ports import ClusterReader, Object
@@ -75,10 +74,7 @@ def _mode_values(item: Object) -> set[str]:
 def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[Refusal]:
     workload = command.workload
     hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{workload.namespace}/horizontalpodautoscalers")
-    try:
-        scaled = cluster.list(f"/apis/keda.sh/v1alpha1/namespaces/{workload.namespace}/scaledobjects")
-    except Gone:  # 404 for the whole collection: KEDA is not installed
-        scaled = []
+    scaled = cluster.list_optional(f"/apis/keda.sh/v1alpha1/namespaces/{workload.namespace}/scaledobjects")
     owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
     if workload.kind != "Job":
         references = item["metadata"].get("ownerReferences") or []

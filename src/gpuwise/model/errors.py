@@ -7,6 +7,7 @@ GpuwiseError
 │   ├── Conflict         409: the object changed since it was read
 │   ├── Gone             404 or 410: the object, or the version asked for, is no more
 │   ├── Forbidden        401 or 403: the identity may not do this
+│   ├── Denied           admission said no: a policy, a webhook, a quota
 │   └── Throttled        429: a disruption budget, or too many requests
 ├── DeviceError          NVML refused or is not there
 └── LedgerError          the ledger is corrupt, tampered with or locked
@@ -59,6 +60,10 @@ class Gone(ClusterError):
 
 class Forbidden(ClusterError):
     """The identity may not do this (401, 403)."""
+
+
+class Denied(ClusterError):
+    """Admission refused the object: a policy, a webhook, Pod Security or a quota; who asked had the right to ask."""
 
 
 class Throttled(ClusterError):

@@ -1,6 +1,7 @@
 """The ports of the loop: what it needs of the outside, as protocols that adapters in the rooms fulfil."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, Outcome
@@ -158,6 +159,30 @@ class Ledger(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A right that RBAC grants.
+
+    Attributes:
+        verb: "patch".
+        group: API group, "" for the core.
+        resource: plural, with a subresource after a slash.
+        namespace: where, "" for the whole cluster.
+        name: of one object, "" for all.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        """As RBAC's own messages say it: "patch deployments.apps in namespace search"."""
+        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {what}{f' in namespace {self.namespace}' if self.namespace else ''}"
+
+
 class ClusterReader(Protocol):
     """The Kubernetes API, reading only."""
 
@@ -166,6 +191,14 @@ class ClusterReader(Protocol):
 
         Raises:
             ClusterError: any page failed.
+        """
+        ...
+
+    def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Sequence[Object]:
+        """As `list`, and nothing where no such kind is installed.
+
+        Raises:
+            ClusterError: it is installed and any page failed.
         """
         ...
 
@@ -178,9 +211,22 @@ class ClusterReader(Protocol):
         """
         ...
 
+    def may(self, access: Access) -> bool | None:
+        """Whether this identity has a right; None if that cannot be asked. Nothing is changed by asking."""
+        ...
+
 
 class ClusterWriter(ClusterReader, Protocol):
-    """The Kubernetes API, writing too; given to the enactor alone."""
+    """The Kubernetes API, writing too; given to the enactor and to the ledger's anchor alone."""
+
+    def create(self, path: str, body: Object) -> Object:
+        """Create one object.
+
+        Raises:
+            Conflict: there is one of that name.
+            ClusterError: anything else.
+        """
+        ...
 
     def patch(
         self, path: str, body: Mapping[str, Any] | list[Object], *, content_type: str, dry_run: bool = False
