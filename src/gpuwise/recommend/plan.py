@@ -52,8 +52,10 @@ def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:
     """
     said = [method(case) for case in _cases(fleet) for method in METHODS]
     said += [item for method in FLEET_METHODS for item in method(fleet)]
+    said = [_known(item, fleet.unread_nodes) for item in said]
     found = [item for item in said if isinstance(item, Recommendation)]
     holds = [item for item in said if isinstance(item, Hold)]
+    holds += [Hold(one.ref, "observe", Reason.UNREADABLE_OBJECT, one.problem) for one in fleet.inventory.unread]
     chosen = best_plan(found)
     by_claim = {claim: item for item in chosen for claim in item.claims}
     taken = {item.id for item in chosen}
@@ -65,6 +67,14 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
     for workload in fleet.inventory.workloads:
         if workload.ref in fleet.profiles:
             yield Case(workload, fleet.profiles[workload.ref], fleet)
+
+
+def _known(item: Recommendation | Hold, unread_nodes: frozenset[str]) -> Recommendation | Hold:
+    """A node is not what it looks like while pods on it could not be read, and no pod is sent there."""
+    if isinstance(item, Hold) or not unread_nodes.intersection(item.claims):
+        return item
+    detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} could not be read"
+    return Hold(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Hold:
