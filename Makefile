@@ -79,7 +79,7 @@ image-tools:
 # Remove it to have the newest packages of Debian.
 build/image/debian.tar: | image-tools
 	mkdir -p $(@D)
-	mmdebstrap --quiet --variant=minbase --include=python3,ca-certificates \
+	mmdebstrap --quiet --format=tar --variant=minbase --include=python3,ca-certificates \
 	  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
 	  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
 	  --customize-hook='rm -f "$$1/etc/resolv.conf" "$$1/etc/hostname"' bookworm $@.new
