@@ -63,6 +63,6 @@ WRITE = (
 HEAD = (
     # RBAC cannot restrict a creation to a name.
     Right("", "configmaps", ("create",)),
-    Right("", "configmaps", ("get", "patch", "update"), (HEAD_CONFIG_MAP,)),
+    Right("", "configmaps", ("get", "patch"), (HEAD_CONFIG_MAP,)),
 )
 """In gpuwise's own namespace, for the process that writes the ledger."""
