@@ -38,7 +38,7 @@ FORBIDDEN_RESOURCES |= {"mutatingwebhookconfigurations", "validatingwebhookconfi
 FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "delete", "deletecollection"}
 
 STEP_S = 300
-WINDOW = Window.ending(int(time.time()), length_s=16 * 86_400, step_s=STEP_S)  # `apply` refuses an older judgement
+DAYS = 16
 
 
 @dataclass(frozen=True)
@@ -95,29 +95,31 @@ def fleet() -> Objects:
     ]
 
 
-def record(cluster: KubernetesEmulator, folder: Path) -> None:
+def record(cluster: KubernetesEmulator, folder: Path, window: Window) -> None:
     """A recording in which every pod is idle."""
     request = urllib.request.Request(f"{cluster.url}/api/v1/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     with urllib.request.urlopen(request, timeout=300) as answer:
         names = [item["metadata"]["name"] for item in json.load(answer)["items"]]
     writer = RecordingWriter(folder)
     for number, name in enumerate(names):
-        samples = {signal: np.full(WINDOW.steps, value) for signal, value in IDLE_VALUES.items()}
+        samples = {signal: np.full(window.steps, value) for signal, value in IDLE_VALUES.items()}
         card = DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples)
-        writer.append(RecordedPod("prod", WINDOW, (card,), None))
+        writer.append(RecordedPod("prod", window, (card,), None))
 
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory) -> set[Ask]:
     """What the commands of the README send, with one workload of each kind that can be written."""
     folder = tmp_path_factory.mktemp("rbac")
-    with KubernetesEmulator(fleet(), clock=lambda: float(WINDOW.start_s)) as cluster:
+    now_s = int(time.time())  # `apply` refuses what was judged long ago
+    window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
+    with KubernetesEmulator(fleet(), clock=lambda: float(window.start_s)) as cluster:
         cluster.settle()
-        record(cluster, folder / "recording")
+        record(cluster, folder / "recording", window)
         ours = len(cluster.requests)
         connection = ["--kubeconfig", str(cluster.write_kubeconfig(folder / "kubeconfig"))]
         source = [*connection, "--recording", str(folder / "recording")]
-        looking = [*source, "--look-back-h", str(16 * 24)]
+        looking = [*source, "--look-back-h", str(DAYS * 24), "--now", str(now_s)]
         env = {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), "GPUWISE_POLICY_MAX_RISK": "4", "HOME": str(folder)}
 
         def gpuwise(*arguments: str) -> str:
