@@ -64,7 +64,7 @@ class ReplayServer:
         """Ids of the exchanges that have answered, "stand-in METHOD path" among them, oldest first."""
         self.mismatches: list[str] = []
         """What was asked and is not in the recording."""
-        self._exchanges = [_flat for one in recorded["exchanges"] for _flat in (one, *one.get("during", ()))]
+        self._exchanges = [flat for one in recorded["exchanges"] for flat in (one, *one.get("during", ()))]
         self._stand_in = {_line(*key.split(" ", 1)): answer for key, answer in (stand_in or {}).items()}
         self._lock = threading.Lock()
         self._start = 0
