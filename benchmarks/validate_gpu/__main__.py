@@ -159,7 +159,8 @@ def rights(names: set[str]) -> Row:
     with exporting(user=NOBODY) as other:
         time.sleep(2 * INTERVAL_S)
         missing = sorted(names - other.scrape().keys())
-    return Row("as user 65534", "metrics", f"{len(names)}", f"{len(names) - len(missing)}", not missing)
+    ours = ", without ".join([str(len(names) - len(missing)), *([", ".join(missing)] if missing else [])])
+    return Row("as user 65534", "metrics", f"{len(names)}", ours, not missing)
 
 
 def measured(program: Path | None) -> tuple[list[Row], list[str]]:
@@ -168,10 +169,11 @@ def measured(program: Path | None) -> tuple[list[Row], list[str]]:
     with exporting() as exporter:
         time.sleep(3 * INTERVAL_S)
         rows += beside(exporter, "idle")
+        names = set(exporter.scrape())
         if program is not None:
             rows += contexts(exporter, program)
             rows += occupancies(exporter, program)
-        names, began, cpu_s = set(exporter.scrape()), time.monotonic(), exporter.cpu_s()
+        began, cpu_s = time.monotonic(), exporter.cpu_s()
         time.sleep(10 * INTERVAL_S)
         share = (exporter.cpu_s() - cpu_s) / (time.monotonic() - began)
         cost = [
