@@ -29,6 +29,7 @@ LABELS: Schema = {"type": "object", "additionalProperties": {"type": ["string", 
 ANNOTATIONS: Schema = {"type": "object", "additionalProperties": TEXT}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"}
 OURS = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "part-of", "managed-by")]
+OWN_LABELS: Schema = {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}}
 _CHARTS_OWN = {"cluster_name", "recording", "prices", "grid", "prometheus", "kubernetes", "policy", "ledger"}
 """Keys of the configuration that have values of their own, or none in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode"}
@@ -91,11 +92,12 @@ VALUES: Mapping[str, Schema] = {
     "nameOverride": TEXT,
     "fullnameOverride": TEXT,
     "global": FREE,
-    "commonLabels": {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}},
+    "commonLabels": OWN_LABELS,
+    "podLabels": OWN_LABELS,
     "image": section(
         {
             "repository": TEXT,
-            "tag": {"type": "string", "pattern": "^[-._a-zA-Z0-9]*$"},
+            "tag": TEXT,
             "pullPolicy": choice("Always", "IfNotPresent", "Never"),
             "pullSecrets": several(section({"name": NAME}, required=["name"])),
         }
@@ -118,6 +120,8 @@ VALUES: Mapping[str, Schema] = {
     "replicas": {"type": "integer", "minimum": 0, "maximum": 1},
     "service": section(
         {
+            "type": choice("ClusterIP", "NodePort", "LoadBalancer"),
+            "annotations": ANNOTATIONS,
             "port": PORT,
             "tokenSecret": SECRET_KEY,
             "resources": RESOURCES,

@@ -1,6 +1,7 @@
 """What each value turns into, one cluster's peculiarity a test."""
 
 import json
+import re
 import shutil
 import stat
 import subprocess
@@ -50,6 +51,22 @@ def test_the_schema_knows_every_value_that_has_a_default():
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert unknown(values, schema) == []
     assert schema["properties"].keys() - values.keys() == {"global"}
+
+
+@pytest.mark.parametrize("page", ["docs/install.md", "README.md", "helm/gpuwise/templates/NOTES.txt"])
+def test_each_value_that_a_page_names_is_there(page: str):
+    def has(values: Any, path: str) -> bool:
+        first, _, rest = path.partition(".")
+        return isinstance(values, dict) and first in values and (not rest or has(values[first], rest))
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"--set(?:-json|-file)? '?([a-zA-Z.]+)=", text))
+    named |= {name for name in re.findall(r"`([a-zA-Z.]+)[`:=]", text) if "." in name and name.split(".")[0] in values}
+    own = {"policy", "config"}  # keys of gpuwise's configuration, which the schema holds
+    missing = {name for name in named if name.split(".")[0] not in own and not has(values, name)}
+    assert missing <= {"exporter.podSecurityContext.seLinuxOptions.type"}
+    assert named
 
 
 @pytest.mark.parametrize("settings", [{}, {"service__tokenSecret__name": "mine"}])
@@ -217,6 +234,34 @@ def test_labels_of_yours_are_on_every_object_and_in_no_selector(helm: Helm):
     (service,) = of_kind(objects, "Deployment")
     assert service["spec"]["template"]["metadata"]["labels"]["team"] == "ml"
     assert "team" not in service["spec"]["selector"]["matchLabels"]
+
+
+def test_pod_labels_of_yours_are_on_every_pod(helm: Helm):
+    objects = render(helm, podLabels={"sidecar.istio.io/inject": "false"})
+    (service,), (exporter,) = of_kind(objects, "Deployment"), of_kind(objects, "DaemonSet")
+    (report,) = of_kind(objects, "CronJob")
+    for owner in (service, exporter, report["spec"]["jobTemplate"]):
+        assert owner["spec"]["template"]["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+        assert "sidecar.istio.io/inject" not in owner.get("metadata", {}).get("labels", {})
+
+
+@pytest.mark.parametrize(("given", "asked"), [("", None), ("fast", "fast"), ("-", "")])
+def test_the_claim_asks_for_your_storage_class(helm: Helm, given: str, asked: str | None):
+    (claim,) = of_kind(render(helm, persistence__storageClass=given), "PersistentVolumeClaim")
+    assert claim["spec"].get("storageClassName") == asked
+
+
+def test_an_image_can_be_named_by_its_digest(helm: Helm):
+    digest = "0.1.0@sha256:" + "0" * 64
+    for pod in pods(render(helm, image__tag=digest)).values():
+        assert pod["containers"][0]["image"] == f"registry.example.com/gpuwise:{digest}"
+
+
+def test_the_service_can_be_reached_from_outside(helm: Helm):
+    annotations = {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}
+    objects = render(helm, service__type="LoadBalancer", service__annotations=annotations)
+    (service,) = of_kind(objects, "Service", "prod-gpuwise")
+    assert (service["spec"]["type"], service["metadata"]["annotations"]) == ("LoadBalancer", annotations)
 
 
 def test_all_listen_on_ipv4_and_ipv6(helm: Helm):

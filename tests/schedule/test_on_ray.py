@@ -16,6 +16,12 @@ from gpuwise.store.recording import RecordedUsage
 pytestmark = pytest.mark.xdist_group("ray")  # see ray_head
 
 
+def test_all_tests_of_ray_share_a_worker_and_so_one_ray(request):
+    """A pytest that pytest-xdist does not know spreads a group over all workers."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@ray")
+
+
 @pytest.fixture(scope="module")
 def on_ray(ray_head):
     from gpuwise.schedule.on_ray import RayExecutor

@@ -1,6 +1,6 @@
 {{/* Every object's name, so that nothing is rendered from an older chart's values (helm upgrade --reuse-values). */}}
 {{- define "gpuwise.fullname" -}}
-{{- if not (hasKey .Values "podSecurityContext") -}}
+{{- if not (hasKey .Values "openshift") -}}
 {{- fail "these are the values of an older gpuwise chart, as --reuse-values keeps them: upgrade with --reset-then-reuse-values (helm 3.14 or later) or give your values with -f" -}}
 {{- end -}}
 {{- default (ternary .Release.Name (printf "%s-%s" .Release.Name (default .Chart.Name .Values.nameOverride)) (contains (default .Chart.Name .Values.nameOverride) .Release.Name)) .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -19,6 +19,14 @@ app.kubernetes.io/part-of: gpuwise
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of a pod; takes root and component. */}}
+{{- define "gpuwise.podLabels" -}}
+{{ include "gpuwise.labels" . }}
+{{- with .root.Values.podLabels }}
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
