@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.cluster_under_test import skip_what_only_the_emulator_can, start_cluster
+
+__all__ = ["start_cluster"]
 
 # Two busy cores make any deadline a coin toss; a fixed seed makes a red run replay.
 settings.register_profile("gpuwise", deadline=None, derandomize=True)
@@ -15,6 +18,16 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # ray.init would otherwise leave a token in the home folder
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "emulator_only(reason=...): cannot run on the cluster of GPUWISE_TEST_KUBECONFIG"
+    )
+
+
+def pytest_collection_modifyitems(items):
+    skip_what_only_the_emulator_can(items)
 
 
 @pytest.fixture(scope="session")
