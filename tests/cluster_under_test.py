@@ -15,6 +15,8 @@ import pytest
 from gpuwise.emulate import KubernetesEmulator
 
 NAMESPACE = "gpuwise-test"
+LABEL = "test.gpuwise.dev/made-by-the-suite"
+HOME = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 KUBECONFIG = os.environ.get("GPUWISE_TEST_KUBECONFIG")
 
 StartCluster = Callable[..., AbstractContextManager[Any]]
@@ -35,13 +37,13 @@ class EmulatedCluster(KubernetesEmulator):
     """The emulator; see KubernetesEmulator."""
 
     def __init__(self, objects: Iterable[Any] = (), *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(placed(objects), clock=clock)
+        super().__init__([HOME, *placed(objects)], clock=clock)
 
     def load(self, *objects: Any) -> None:
         super().load(*placed(objects))
 
     def reset(self, objects: Iterable[Any] = ()) -> None:
-        super().reset(placed(objects))
+        super().reset([HOME, *placed(objects)])
 
 
 @contextmanager

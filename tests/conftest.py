@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
 from tests.cluster_under_test import skip_what_only_the_emulator_can, start_cluster
 
 __all__ = ["start_cluster"]

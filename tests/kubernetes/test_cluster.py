@@ -5,17 +5,19 @@ import socket
 from contextlib import contextmanager
 
 import pytest
+import yaml
 from kubernetes import client
+from tests.cluster_under_test import NAMESPACE
 from tests.http_server import answering
 
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
+from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import deployment, node
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, Throttled
 
 MERGE = "application/merge-patch+json"
-DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/llm"
-MAPS = "/api/v1/namespaces/default/configmaps"
+DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/llm"
+MAPS = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
 
 
 FORBIDDEN = json.dumps(
@@ -44,8 +46,8 @@ def plain(url):
 
 
 @pytest.fixture(scope="module")
-def api():
-    with KubernetesEmulator() as api:
+def api(start_cluster):
+    with start_cluster() as api:
         yield api
 
 
@@ -149,7 +151,7 @@ class TestOptional:
 class TestErrors:
     def test_gone(self, cluster):
         with pytest.raises(Gone, match=r'deployments.apps "nobody" not found'):
-            cluster.get("/apis/apps/v1/namespaces/default/deployments/nobody")
+            cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/nobody")
 
     @pytest.mark.parametrize("metadata", [{"uid": "other"}, {"resourceVersion": "1"}])
     def test_a_precondition_that_does_not_hold_is_a_conflict(self, cluster, metadata):
@@ -273,7 +275,8 @@ class TestKubeconfig:
             KubernetesCluster.connect(kubeconfig=kubeconfig, context="nobodys")
 
     def test_the_context_by_name(self, kubeconfig):
-        with KubernetesCluster.connect(kubeconfig=kubeconfig, context="emulated") as cluster:
+        name = yaml.safe_load(kubeconfig.read_text())["current-context"]
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=name) as cluster:
             assert cluster.get(DEPLOYMENT)["kind"] == "Deployment"
 
     def test_importing_the_module_does_not_import_the_client(self):

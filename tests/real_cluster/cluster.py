@@ -1,7 +1,7 @@
 """A real API server with the words of gpuwise.emulate.KubernetesEmulator, so that one test holds of both.
 
-What is made is made in namespaces and as nodes that carry LABEL, and goes with the session. Namespaces and nodes without
-it are never touched: a test that needs such a name is skipped.
+Whatever it makes is in a namespace that carries LABEL, or carries it itself, and is removed at the end. Namespaces and
+nodes without LABEL are never touched: a test that needs such a name is skipped.
 """
 
 import time
@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 import yaml
-from tests.cluster_under_test import NAMESPACE, placed
+from tests.cluster_under_test import LABEL, NAMESPACE, placed
 from tests.real_cluster import operators
 from tests.real_cluster.connection import MERGE, Connection, Refused
 from tests.real_cluster.fault_proxy import Caller, Fault, FaultProxy, Request
@@ -22,7 +22,6 @@ from tests.real_cluster.rest import unsettled
 
 from gpuwise.emulate import ADMIN_TOKEN, READER_TOKEN
 
-LABEL = "test.gpuwise.dev/made-by-the-suite"
 LABELS = {LABEL: "true"}
 DEADLINE_S = 120.0
 NAMESPACES, NODES = "/api/v1/namespaces", "/api/v1/nodes"

@@ -80,7 +80,7 @@ class FaultProxy:
         self._lock = threading.Lock()
         self._log: list[Request] = []
         self._faults: list[Fault] = []
-        self._server = _Server(("127.0.0.1", 0), _handler_of(self))
+        self._server = _Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
@@ -148,59 +148,62 @@ class FaultProxy:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True  # a watch may still be open
 
+    def __init__(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", 0), _Handler)
+
     def handle_error(self, *_: object) -> None:
         """Say nothing of clients that hang up."""
 
 
-def _handler_of(proxy: FaultProxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: "_Server"
 
-        def answer(self) -> None:
-            path, _, query = self.path.partition("?")
-            verb, caller = verb_of(self.command, path, query), proxy.caller(self.headers.get("Authorization"))
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
-            fault = proxy.take(verb, path)
-            if fault is None:
-                with proxy.forward(self, caller, body) as response:
-                    proxy.record(Request(verb, path, caller.name, "dryRun=All" in query, response.status))
-                    self.relay(response)
-                return
-            if fault.done:
-                proxy.forward(self, caller, body).drain_conn()
-            proxy.record(Request(verb, path, caller.name, "dryRun=All" in query, fault.code))
-            self.refuse(fault)
+    def answer(self) -> None:
+        proxy = self.server.proxy
+        path, _, query = self.path.partition("?")
+        verb, caller = verb_of(self.command, path, query), proxy.caller(self.headers.get("Authorization"))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
+        fault = proxy.take(verb, path)
+        if fault is None:
+            with proxy.forward(self, caller, body) as response:
+                proxy.record(Request(verb, path, caller.name, "dryRun=All" in query, response.status))
+                self.relay(response)
+            return
+        if fault.done:
+            proxy.forward(self, caller, body).drain_conn()
+        proxy.record(Request(verb, path, caller.name, "dryRun=All" in query, fault.code))
+        self.refuse(fault)
 
-        def relay(self, response: urllib3.BaseHTTPResponse) -> None:
-            self.send_response_only(response.status)
-            for key, value in response.headers.items():
-                if key.lower() not in HOP_BY_HOP:
-                    self.send_header(key, value)
-            length = response.headers.get("Content-Length")
-            self.send_header(*(("Content-Length", length) if length else ("Transfer-Encoding", "chunked")))
-            self.end_headers()
-            for chunk in response.stream(decode_content=False):
-                self.wfile.write(chunk if length else b"%x\r\n%b\r\n" % (len(chunk), chunk))
-                self.wfile.flush()
-            if not length:
-                self.wfile.write(b"0\r\n\r\n")
-
-        def refuse(self, fault: Fault) -> None:
-            status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-            status |= {"message": "a failure was ordered", "reason": WORDS.get(fault.code, ""), "code": fault.code}
-            text = json.dumps(status).encode()
-            self.send_response_only(fault.code)
-            for key, value in {"Content-Type": "application/json", **fault.headers}.items():
+    def relay(self, response: urllib3.BaseHTTPResponse) -> None:
+        self.send_response_only(response.status)
+        for key, value in response.headers.items():
+            if key.lower() not in HOP_BY_HOP:
                 self.send_header(key, value)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text)
+        length = response.headers.get("Content-Length")
+        self.send_header(*(("Content-Length", length) if length else ("Transfer-Encoding", "chunked")))
+        self.end_headers()
+        for chunk in response.stream(decode_content=False):
+            self.wfile.write(chunk if length else b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.wfile.flush()
+        if not length:
+            self.wfile.write(b"0\r\n\r\n")
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
+    def refuse(self, fault: Fault) -> None:
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        status |= {"message": "a failure was ordered", "reason": WORDS.get(fault.code, ""), "code": fault.code}
+        text = json.dumps(status).encode()
+        self.send_response_only(fault.code)
+        for key, value in {"Content-Type": "application/json", **fault.headers}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
 
-    return Handler
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names

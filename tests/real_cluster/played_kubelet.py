@@ -1,4 +1,4 @@
-"""What a cluster for tests lacks: kubelets with GPUs, and Kubeflow's Notebook controller. Each is played by a thread."""
+"""What a cluster for tests lacks: kubelets with GPUs, and Kubeflow's Notebook controller. A thread plays each."""
 
 import threading
 from collections.abc import Callable
