@@ -64,9 +64,14 @@ def cluster(kubeconfig):
         yield cluster
 
 
+def maps_of(cluster):
+    """How many of the fixture's are listed; a real server keeps some of its own in each namespace."""
+    return len({item["metadata"]["name"] for item in cluster.list(MAPS)} & {f"c{number}" for number in range(1201)})
+
+
 class TestList:
     def test_page_by_page(self, api, cluster):
-        assert len({item["metadata"]["name"] for item in cluster.list(MAPS)}) == 1201
+        assert maps_of(cluster) == 1201
         assert [one.verb for one in api.requests] == ["list"] * 3
 
     def test_selectors(self, cluster):
@@ -85,12 +90,12 @@ class TestList:
     @pytest.mark.parametrize("code", [500, 502, 503, 504])
     def test_a_server_that_restarts_is_waited_for(self, api, cluster, code, after):
         api.fail(code, verb="list", after=after, times=2)
-        assert len(cluster.list(MAPS)) == 1201
+        assert maps_of(cluster) == 1201
 
     @pytest.mark.parametrize("times", [1, 2])
     def test_a_list_that_expires_on_the_way_is_read_again(self, api, cluster, times):
         api.fail(410, verb="list", after=1, times=times)
-        assert len(cluster.list(MAPS)) == 1201
+        assert maps_of(cluster) == 1201
 
     def test_and_not_for_ever(self, api, cluster):
         """It is no 404 either, which would read as "this kind is not installed"."""
