@@ -3,16 +3,12 @@
 import re
 from collections.abc import Mapping
 
-from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, Throttled
+from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, NoAnswer, Throttled
 from gpuwise.model.ports import Object
 
 
 class Expired(ClusterError):
     """A page that can no longer be given (410)."""
-
-
-class Unreachable(ClusterError):
-    """No answer came: whether a write took place is not known."""
 
 
 # What the RBAC authorizer says; a 403 in other words comes from admission: a policy, a webhook, a quota.
@@ -46,6 +42,9 @@ def refusal(asked: str, code: int, status: Object) -> ClusterError:
     kinds: dict[int, tuple[type[ClusterError], str]] = {
         404: (Gone, "it may have been deleted; list again"),
         429: (Throttled, "try again later"),
+        # A proxy that lost the server, or the server's own time limit: the request may go on without us.
+        502: (NoAnswer, "try again later"),
+        504: (NoAnswer, "try again later"),
     }
     kind, mend = kinds.get(code, (ClusterError, "see the API server's log"))
     return kind(said, mend=mend)

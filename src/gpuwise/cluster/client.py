@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gpuwise.cluster.answers import Expired, Unreachable, cause_of, first_line, refusal, retry_after_s
+from gpuwise.cluster.answers import Expired, cause_of, first_line, refusal, retry_after_s
 from gpuwise.cluster.kubeconfig import CHECK, client_of
-from gpuwise.model.errors import ClusterError, Forbidden, Gone
+from gpuwise.model.errors import ClusterError, Forbidden, Gone, NoAnswer
 from gpuwise.model.ports import Access, Object
 
 PAGE = 500
@@ -239,7 +239,7 @@ class KubernetesCluster:
             wait_s: float | None = None
             try:
                 code, headers, raw = self._send(method, path, query or {}, body=body, content_type=content_type)
-            except Unreachable:
+            except NoAnswer:
                 # Who was never reached is more likely misnamed than restarting: that is said at once.
                 if method != "GET" or not self._reached or time.monotonic() + pause_s > until:
                     raise
@@ -271,7 +271,7 @@ class KubernetesCluster:
             response = self._client.call_api(*serialized, _request_timeout=self._timeout_s)
             raw: bytes = response.read()
         except (HTTPError, ApiException, OSError) as error:
-            raise Unreachable(
+            raise NoAnswer(
                 f"cannot reach the Kubernetes API at {self.address}: {cause_of(error)}", mend=CHECK
             ) from error
         return int(response.status), response.headers, raw

@@ -8,7 +8,8 @@ GpuwiseError
 │   ├── Gone             404 or 410: the object, or the version asked for, is no more
 │   ├── Forbidden        401 or 403: the identity may not do this
 │   ├── Denied           admission said no: a policy, a webhook, a quota
-│   └── Throttled        429: a disruption budget, or too many requests
+│   ├── Throttled        429: a disruption budget, or too many requests
+│   └── NoAnswer         no answer, or a gateway's: whether a write took place is not known
 ├── DeviceError          NVML refused or is not there
 └── LedgerError          the ledger is corrupt, tampered with or locked
 """
@@ -68,6 +69,10 @@ class Denied(ClusterError):
 
 class Throttled(ClusterError):
     """A disruption budget or the server's rate limit says later (429)."""
+
+
+class NoAnswer(ClusterError):
+    """No answer came from the API server itself: whether a write took place is not known."""
 
 
 class DeviceError(GpuwiseError):

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gpuwise.model.command import Command, Directive, Intent, Outcome
+from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
 from gpuwise.model.recommendation import Evidence, Hold, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
@@ -96,32 +96,52 @@ class Executor(Protocol):
 class Enactor(Protocol):
     """The only writer to a cluster."""
 
-    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
+    def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or say why not; every effect has its intent in the ledger before it."""
         ...
 
-    def undo(self, command_id: str, now_s: int) -> Outcome:
+    def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse with the difference if a person changed it since."""
         ...
 
-    def recover(self, now_s: int) -> list[Outcome]:
-        """Settle what a crash left open: intents without an outcome get one, by what the target looks like (I8)."""
+    def recover(self) -> list[Outcome]:
+        """Settle what a crash or a lost answer left open, by what the target looks like (I8, I31)."""
+        ...
+
+
+class Checker(Protocol):
+    """What an enactor would refuse now, found out by reads alone."""
+
+    def check(self, command: Command) -> Hold | None:
+        """The refusal, None if it would carry the command out."""
         ...
 
 
 class Ledger(Protocol):
     """What gpuwise remembers: append-only, hash-chained."""
 
-    def record_run(self, now_s: int, recommendations: Iterable[Recommendation], holds: Iterable[Hold]) -> None:
-        """Remember what one run found."""
+    def head(self) -> LedgerHead:
+        """The newest row."""
+        ...
+
+    def record_run(
+        self,
+        now_s: int,
+        recommendations: Iterable[Recommendation],
+        holds: Iterable[Hold],
+        alternatives: Iterable[Recommendation] = (),
+    ) -> None:
+        """Remember what one run found; alternatives exclude a recommendation, and are worth less."""
         ...
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
         """Spend one unit of the disruption budget and write the intent, in one transaction; False if it is spent.
 
+        An earlier intent that is known to have written nothing does not count.
+
         Args:
             intent: what is about to be done; its command id must be new.
-            limit: intents allowed in any `per_s` seconds.
+            limit: effects allowed in any `per_s` seconds.
             per_s: length of the sliding window, seconds.
         """
         ...
@@ -148,6 +168,10 @@ class Ledger(Protocol):
 
     def recommendations(self) -> list[Recommendation]:
         """What the latest run recommended; empty if there was none."""
+        ...
+
+    def alternatives(self) -> list[Recommendation]:
+        """What the latest run found besides: of less worth than a recommendation that excludes it."""
         ...
 
     def holds(self) -> list[Hold]:

@@ -1,7 +1,7 @@
 """All methods on all workloads and nodes, and of the changes that exclude each other the best plan."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
@@ -38,17 +38,29 @@ FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = 
 )
 
 
-def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is found about a fleet.
+
+    Attributes:
+        plan: the recommendations of the best plan, most expensive first.
+        alternatives: the others, each of which excludes one of the plan and is worth less.
+        holds: why nothing is recommended, and, as BetterAlternative, why an alternative is not in the plan.
+    """
+
+    plan: tuple[Recommendation, ...]
+    alternatives: tuple[Recommendation, ...]
+    holds: tuple[Hold, ...]
+
+
+def recommend(fleet: Fleet) -> Advice:
     """Judge every workload that has a profile, and every node.
 
-    Of the recommendations that claim the same GPU time the best plan holds one, so that its savings never exceed the
-    bill; the others are held as BetterAlternative.
+    Of the recommendations that claim the same GPU time the best plan has one, so that its savings never exceed the
+    bill.
 
     Args:
         fleet: what is known of it.
-
-    Returns:
-        Recommendations, dearest first, and the holds of everything else.
     """
     said = [method(case) for case in _cases(fleet) for method in METHODS]
     said += [item for method in FLEET_METHODS for item in method(fleet)]
@@ -59,8 +71,9 @@ def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:
     chosen = best_plan(found)
     by_claim = {claim: item for item in chosen for claim in item.claims}
     taken = {item.id for item in chosen}
-    holds += [_superseded(item, superseded_by(item, by_claim)) for item in found if item.id not in taken]
-    return chosen, holds
+    others = tuple(item for item in found if item.id not in taken)
+    holds += [_superseded(item, superseded_by(item, by_claim)) for item in others]
+    return Advice(tuple(chosen), others, tuple(holds))
 
 
 def _cases(fleet: Fleet) -> Iterator[Case]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
-from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners, makers
+from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import Object
 from gpuwise.store.kubernetes_pods import controller_of, epoch_s, gpu_request, pod_of
 from gpuwise.store.kubernetes_templates import KINDS, replicas, template_request
@@ -109,19 +109,10 @@ def _listed(kind: str, objects: Mapping[str, list[Object]]) -> list[Object]:
 
 
 def _with_template(rollout: Object, lenders: Mapping[str, Object]) -> Object:
-    lender = lenders.get(f"{rollout['metadata'].get('namespace', '')}/{borrows(rollout)}")
+    lender = lenders.get(f"{rollout['metadata'].get('namespace', '')}/{borrowed(rollout)}")
     if lender is None or (spec := rollout["spec"]).get("template"):
         return rollout
     return rollout | {"spec": spec | {"template": (lender.get("spec") or {}).get("template")}}
-
-
-def borrows(rollout: Object) -> str:
-    """The Deployment whose template a Rollout runs, and whose replicas it keeps at 0; "" if it has its own."""
-    spec = rollout.get("spec")
-    reference = spec.get("workloadRef") if isinstance(spec, dict) else None
-    if not isinstance(reference, dict) or reference.get("kind") != "Deployment":
-        return ""
-    return str(reference.get("name", ""))
 
 
 def _place(item: Object) -> str:
@@ -181,7 +172,7 @@ def _borrowers(found: _Found, objects: Mapping[str, list[Object]]) -> tuple[str,
         return ()
     name, namespace = found.item["metadata"]["name"], found.item["metadata"].get("namespace", "")
     rollouts = _within(namespace, objects.get("Rollout", []))
-    return tuple(sorted(f"Rollout/{item['metadata']['name']}" for item in rollouts if borrows(item) == name))
+    return tuple(sorted(f"Rollout/{item['metadata']['name']}" for item in rollouts if borrowed(item) == name))
 
 
 def _within(namespace: str, items: list[Object]) -> list[Object]:
