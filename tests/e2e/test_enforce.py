@@ -1,7 +1,6 @@
 """`gpuwise run --mode enforce` on the Kubernetes API: one intent, one outcome, undone; dry runs write nothing."""
 
 import json
-import os
 import socket
 import sqlite3
 import subprocess
@@ -14,7 +13,7 @@ from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.prometheus_server import free_port, poll
 from tests.series import BUSY_VALUES, IDLE_VALUES
 
-from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
+from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, deployment
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.store.recording import RecordingWriter
@@ -24,14 +23,9 @@ DAYS = 8
 NOW_S = 1_780_272_000
 WINDOW = Window(NOW_S - DAYS * 86_400, NOW_S, STEP_S)
 
-pytestmark = pytest.mark.skipif(
-    "GPUWISE_TEST_KUBECONFIG" in os.environ,
-    reason="needs GPU nodes that only the emulator has: unset GPUWISE_TEST_KUBECONFIG",
-)
-
 
 @pytest.fixture
-def cluster():
+def cluster(start_cluster):
     objects = [
         gpu_node("node-0"),
         of_namespace("prod"),
@@ -41,9 +35,8 @@ def cluster():
         autoscaler("owned", kind="Deployment", target="owned", namespace="prod"),
         deployment("precious", namespace="prod", annotations={"gpuwise.dev/do-not-disrupt": "true"}),
     ]
-    with KubernetesEmulator(objects, clock=lambda: float(WINDOW.start_s)) as emulated:
-        emulated.settle()
-        yield emulated
+    with start_cluster(objects, clock=lambda: float(WINDOW.start_s)) as started:
+        yield started
 
 
 def get(cluster, name):
