@@ -5,11 +5,11 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test check lint format bench quality clean
+.PHONY: help setup demo test conformance check lint format bench quality clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/ready ## everything that the other targets need, in .venv
 
@@ -28,6 +28,9 @@ demo: setup ## simulate a fleet, find its waste, mend it on an emulated cluster,
 test: setup ## the whole suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip
 	.ci/system-packages
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+
+conformance: setup ## every test that speaks to Kubernetes, on the cluster that GPUWISE_TEST_KUBECONFIG names: docs/conformance.md
+	$(BIN)/python -m pytest -p tests.conformance_record --numprocesses 0 $(ARGS)
 
 lint: setup ## format, ruff, strict typing, import contracts; changes nothing
 	$(BIN)/ruff format --check .

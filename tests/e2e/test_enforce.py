@@ -157,12 +157,20 @@ def test_i19_a_dry_run_sends_no_mutating_request_and_shows_the_plan(cluster, opt
     assert events(tmp_path) == []
 
 
-@pytest.mark.parametrize("command", [("scan",), ("plan", "--mode", "enforce")])
-def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path, command):
+def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
-    done = gpuwise(*command, *options, "--detailed-exitcode")
+    done = gpuwise("scan", *options, "--detailed-exitcode")
     assert done.code == 2, done.err
     assert "prod/Deployment/forgotten" in done.out
+    assert writes(cluster) == []
+
+
+def test_a_plan_says_which_right_is_missing(cluster, options, gpuwise, tmp_path):
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
+    done = gpuwise("plan", "--mode", "enforce", *options, "--detailed-exitcode")
+    assert done.code == 0, done.err
+    assert "prod/Deployment/forgotten" in done.out
+    assert "NoRight" in done.out
     assert writes(cluster) == []
 
 
