@@ -257,6 +257,23 @@ def test_a_persons_apply_is_carried_out_and_undone(cluster, gpuwise, tmp_path):
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
 
+def test_apply_asks_for_its_own_target_and_not_for_the_fleet(cluster, gpuwise, tmp_path):
+    """At most ten requests beside the effect, which is the patch and its reading back, however large the fleet is."""
+    cluster.load(of_namespace("gpuwise"))
+    now_s = int(time.time())
+    kubeconfig, options = record(cluster, tmp_path, Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S))
+    found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
+    (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
+    before = len(cluster.requests)
+    done = gpuwise("apply", item["id"], "--yes", *kubeconfig)
+    assert done.code == 0, done.err
+    made = cluster.requests[before:]
+    effect = next(at for at, one in enumerate(made) if one.verb == "patch" and one.path.endswith("/forgotten"))
+    read_back = [one for one in made[effect:] if one.path == made[effect].path]
+    assert len(made) - len(read_back) <= 10, made
+    assert not [one for one in made if one.verb == "list" and "/namespaces/" not in one.path]
+
+
 @pytest.mark.xdist_group("ray")
 def test_a_ray_cluster_is_joined_by_its_address(cluster, options, gpuwise):
     port = free_port()

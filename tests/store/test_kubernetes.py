@@ -132,7 +132,7 @@ class TestOddObjects:
         assert not {one.ref for one in found.unread} & {one.ref for one in found.workloads}
 
     @given(st.sampled_from(["RayCluster", "LeaderWorkerSet", "InferenceService", "PyTorchJob", "Rollout"]), JSON)
-    def test_any_spec_of_a_custom_resource(self, kind, spec):
+    def test_i32_any_spec_of_a_custom_resource(self, kind, spec):
         odd = made({"kind": kind, "metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
         found = inventory(odd, made(deployment("sound")))
         assert "sound" in {one.ref.name for one in found.workloads}
