@@ -116,6 +116,8 @@ def _listed(title: str, lines: Iterable[str]) -> list[str]:
 
 def write(text: str) -> None:
     """Put the section between its markers; what others wrote on the page stays."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begin, rest = PAGE.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{PAGE} has no line {BEGIN!r}, or no {END!r} after it")
     PAGE.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
