@@ -63,8 +63,6 @@ def start_cluster() -> Iterator[StartCluster]:
     if KUBECONFIG is None:
         yield emulated
         return
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        pytest.exit("GPUWISE_TEST_KUBECONFIG names one cluster, which one process can use: run pytest with -n 0")
     from tests.real_cluster.cluster import RealCluster
 
     with RealCluster(KUBECONFIG) as real:
@@ -75,6 +73,18 @@ def start_cluster() -> Iterator[StartCluster]:
             yield real
 
         yield start
+
+
+def refuse_several_processes(config: pytest.Config) -> None:
+    """One process at a time has a real cluster to itself.
+
+    Raises:
+        pytest.UsageError: several were asked for.
+    """
+    if KUBECONFIG is not None and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError(
+            "GPUWISE_TEST_KUBECONFIG names one cluster, which one process can use: `make conformance`, or pytest -n 0"
+        )
 
 
 def skip_what_only_the_emulator_can(items: Iterable[pytest.Item]) -> None:

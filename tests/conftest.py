@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.cluster_under_test import skip_what_only_the_emulator_can, start_cluster
+from tests.cluster_under_test import refuse_several_processes, skip_what_only_the_emulator_can, start_cluster
 
 __all__ = ["start_cluster"]
 
@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 def pytest_configure(config):
+    refuse_several_processes(config)
     config.addinivalue_line(
         "markers", "emulator_only(reason=...): cannot run on the cluster of GPUWISE_TEST_KUBECONFIG"
     )
