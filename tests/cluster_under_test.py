@@ -16,6 +16,7 @@ from gpuwise.emulate import KubernetesEmulator
 
 NAMESPACE = "gpuwise-test"
 LABEL = "test.gpuwise.dev/made-by-the-suite"
+CLUSTER_WIDE = {"Node", "Namespace", "ClusterRole", "ClusterRoleBinding"}
 HOME = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
 KUBECONFIG = os.environ.get("GPUWISE_TEST_KUBECONFIG")
 
@@ -28,7 +29,7 @@ def placed(objects: Iterable[Any]) -> list[Any]:
 
 
 def _placed(item: Any) -> Any:
-    if item["kind"] in ("Node", "Namespace") or item["metadata"].get("namespace", "default") != "default":
+    if item["kind"] in CLUSTER_WIDE or item["metadata"].get("namespace", "default") != "default":
         return item
     return item | {"metadata": item["metadata"] | {"namespace": NAMESPACE}}
 

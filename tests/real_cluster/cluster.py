@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import pytest
 import yaml
-from tests.cluster_under_test import LABEL, NAMESPACE, placed
+from tests.cluster_under_test import CLUSTER_WIDE, LABEL, NAMESPACE, placed
 from tests.real_cluster import operators
 from tests.real_cluster.connection import MERGE, Connection, Refused
 from tests.real_cluster.fault_proxy import Caller, Fault, FaultProxy, Request
@@ -26,6 +26,7 @@ LABELS = {LABEL: "true"}
 DEADLINE_S = 120.0
 NAMESPACES, NODES = "/api/v1/namespaces", "/api/v1/nodes"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
+HEADS = "gpuwise"  # where gpuwise remembers the heads of ledgers, once a test made it
 READER = "gpuwise-test-reader"
 PLURALS = {
     "Pod": ("/api/v1", "pods"),
@@ -39,6 +40,13 @@ PLURALS = {
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
 }
 PLURALS |= {kind: (f"/apis/{group}/{version}", operators.plural(kind)) for group, version, kind in operators.KINDS}
+GRANTS = {
+    "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "Role": (RBAC, "roles"),
+    "RoleBinding": (RBAC, "rolebindings"),
+    "ClusterRole": (RBAC, "clusterroles"),
+    "ClusterRoleBinding": (RBAC, "clusterrolebindings"),
+}
 SERVERS_OWN = {"kube-root-ca.crt", "openshift-service-ca.crt"}
 
 
@@ -51,7 +59,8 @@ class RealCluster:
 
     def __init__(self, kubeconfig: str) -> None:
         self.connection = Connection(kubeconfig)
-        self._made = {NAMESPACE}
+        self._made = {NAMESPACE}  # namespaces of this session
+        self._used = {NAMESPACE}  # those of them that may hold something
         self._nodes: dict[str, Any] = {}
         self._kubelet = PlayedKubelet(self.connection, self.ours)
         self._notebooks = PlayedNotebooks(self.connection, self.ours)
@@ -126,7 +135,7 @@ class RealCluster:
         rest = placed(item for item in objects if item["kind"] not in ("Namespace", "Node"))
         for item in first:
             self._namespace(item["metadata"]["name"], item) if item["kind"] == "Namespace" else self._node(item)
-        for name in {item["metadata"]["namespace"] for item in rest}:
+        for name in {item["metadata"]["namespace"] for item in rest if item["kind"] not in CLUSTER_WIDE}:
             self._namespace(name)
         with ThreadPoolExecutor(8 if len(rest) > 100 else 1) as pool:
             list(pool.map(self._create, rest))
@@ -139,8 +148,9 @@ class RealCluster:
         wanted = list(objects)
         nodes = {item["metadata"]["name"]: item for item in wanted if item["kind"] == "Node"}
         maps = {item["metadata"]["name"]: item for item in wanted if item["kind"] == "ConfigMap"}
-        for namespace in sorted(self._made):
+        for namespace in sorted(self._used):
             self._empty(namespace, maps if namespace == NAMESPACE else {})
+        self._used = self._made & {NAMESPACE, HEADS}
         for name in [name for name, item in self._nodes.items() if not self._stands(name, item, nodes.get(name))]:
             self._remove_node(name)
         there = {item["metadata"]["name"] for item in self.connection.items(f"{NAMESPACES}/{NAMESPACE}/configmaps")}
@@ -157,10 +167,10 @@ class RealCluster:
 
     def settle(self, timeout_s: float = DEADLINE_S) -> None:
         """Wait until controllers, scheduler and the played kubelets have nothing left to do."""
-        _wait(lambda: not unsettled(self.connection, self._made, self._nodes), "rest", timeout_s, self._unrest)
+        _wait(lambda: not unsettled(self.connection, self._used, self._nodes), "rest", timeout_s, self._unrest)
 
     def _unrest(self) -> str:
-        return "; ".join(unsettled(self.connection, self._made, self._nodes))
+        return "; ".join(unsettled(self.connection, self._used, self._nodes))
 
     def _namespace(self, name: str, wanted: Any = None) -> None:
         """Make a namespace, or give ours the labels and annotations wanted."""
@@ -171,6 +181,7 @@ class RealCluster:
         elif LABEL not in found["metadata"].get("labels", {}):
             pytest.skip(f"this cluster has a namespace {name} that is not the tests'")
         self._made.add(name)
+        self._used.add(name)
         _wait(lambda: self.connection.call("GET", f"{path}/serviceaccounts/default")[0] == 200, f"{name}'s account")
         if wanted is not None:
             marks = {key: wanted["metadata"].get(key, {}) for key in ("labels", "annotations")}
@@ -199,10 +210,13 @@ class RealCluster:
         return "unschedulable" not in spec and spec.get("taints", []) == made["spec"].get("taints", [])
 
     def _create(self, item: Any) -> None:
-        metadata = dict(item["metadata"])
+        labels = LABELS if item["kind"] in CLUSTER_WIDE else {}
+        metadata = item["metadata"] | ({"labels": item["metadata"].get("labels", {}) | labels} if labels else {})
         uid = metadata.pop("uid", None)
-        root, plural = PLURALS[item["kind"]]
-        path = f"{root}/namespaces/{metadata['namespace']}/{plural}"
+        root, plural = (PLURALS | GRANTS)[item["kind"]]
+        path = f"{root}/{plural}"
+        if item["kind"] not in CLUSTER_WIDE:
+            path = f"{root}/namespaces/{metadata['namespace']}/{plural}"
         body = {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
         named = f"{path}/{metadata['name']}"
         if uid is not None:
@@ -243,20 +257,23 @@ class RealCluster:
         if any(marks.values()):
             self.connection.must("PATCH", path, {"metadata": marks}, content_type=MERGE)
 
+    def token(self, namespace: str, account: str) -> str:
+        """A bearer token of a ServiceAccount, for some hours."""
+        path = f"{NAMESPACES}/{namespace}/serviceaccounts/{account}/token"
+        answer = self.connection.must("POST", path, {"spec": {"expirationSeconds": 4 * 3600}})
+        return str(answer["status"]["token"])
+
     def _reader(self) -> str:
         """A token of a ServiceAccount that may read everything."""
-        role = {"metadata": {"name": READER, "labels": LABELS}}
-        rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
-        self.connection.must("POST", f"{RBAC}/clusterroles", role | {"rules": rules}, also=(409,))
+        everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
         subject = {"kind": "ServiceAccount", "name": "reader", "namespace": NAMESPACE}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER}
-        binding = role | {"roleRef": reference, "subjects": [subject]}
-        self.connection.must("POST", f"{RBAC}/clusterrolebindings", binding, also=(409,))
-        accounts = f"{NAMESPACES}/{NAMESPACE}/serviceaccounts"
-        self.connection.must("POST", accounts, {"metadata": {"name": "reader"}}, also=(409,))
-        request = {"spec": {"expirationSeconds": 4 * 3600}}
-        answer = self.connection.must("POST", f"{accounts}/reader/token", request)
-        return str(answer["status"]["token"])
+        self.load(
+            {"kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": NAMESPACE}},
+            {"kind": "ClusterRole", "metadata": {"name": READER}, "rules": [everything]},
+            {"kind": "ClusterRoleBinding", "metadata": {"name": READER}, "roleRef": reference, "subjects": [subject]},
+        )
+        return self.token(NAMESPACE, "reader")
 
     def _remove_what_was_made(self) -> None:
         """Remove everything that carries the label, of this session or of one that broke off."""
@@ -276,8 +293,8 @@ class RealCluster:
 
 def _refuse_what_belongs_to_others(connection: Connection) -> None:
     """Tests would count a cluster's own GPUs with theirs, and remember their ledgers in a gpuwise that is installed."""
-    if connection.call("GET", f"{NAMESPACES}/gpuwise")[0] == 200:
-        pytest.exit("the tests want a cluster without gpuwise: it has a namespace gpuwise")
+    if connection.call("GET", f"{NAMESPACES}/{HEADS}")[0] == 200:
+        pytest.exit(f"the tests want a cluster without gpuwise: it has a namespace {HEADS}")
     for node in connection.items(NODES):
         devices = [key for key in node.get("status", {}).get("capacity", {}) if key.startswith("nvidia.com/")]
         if devices and LABEL not in node["metadata"].get("labels", {}):
