@@ -33,6 +33,7 @@ class ByHand:
     def apply(self, recommendation_id: str) -> Outcome | Hold:
         """Carry out one recommendation: the person's word is the consent that mode, risk or confidence asked for."""
         recommendation = find(self.ledger, recommendation_id)
+        self.ledger.check()
         self.enactor.recover()
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         word = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
@@ -42,6 +43,7 @@ class ByHand:
         """Restore exactly what a command changed."""
         if self.ledger.intent(command_id) is None:
             raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
+        self.ledger.check()
         return self.enactor.undo(command_id)
 
 

@@ -104,8 +104,6 @@ def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
     with ExitStack() as stack:
         live = cluster(config, stack)
         remembered = ledger(config, stack, None if config.enact.dry_run else live)
-        if isinstance(remembered, AnchoredLedger):
-            remembered.anchor.compare(remembered)
         yield ByHand(
             actor, remembered, KubernetesEnactor(live, remembered, _enact_settings(config), now), config.policy, now
         )

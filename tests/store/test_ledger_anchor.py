@@ -99,6 +99,15 @@ def test_i25_yesterdays_copy_of_the_file_is_seen(opened, tmp_path):
         spend(opened(), 8)
 
 
+def test_rows_that_are_deleted_under_a_process_that_runs_are_seen(opened):
+    ledger = opened()
+    for number in range(3):
+        spend(ledger, number)
+    tamper(ledger.path, "DELETE FROM events WHERE seq > 1")
+    with pytest.raises(LedgerError, match="rows were deleted"):
+        spend(ledger, 9)
+
+
 def test_two_processes_with_one_ledger_move_one_head(cluster, opened):
     one, two = opened(), opened()
     for number, ledger in enumerate([one, two, two, one, two]):

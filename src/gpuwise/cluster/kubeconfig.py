@@ -37,7 +37,7 @@ def _load(config: Any, settings: Any, kubeconfig: Path | None, context: str | No
 
     if kubeconfig is not None and not kubeconfig.is_file():
         raise InputError(f"there is no kubeconfig {kubeconfig}", mend="give a file with --kubeconfig")
-    name = str(kubeconfig) if kubeconfig else "found by $KUBECONFIG or in ~/.kube/config"
+    name = str(kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
     try:
         if kubeconfig is None and not _has_kubeconfig(config):
             config.load_incluster_config(client_configuration=settings)

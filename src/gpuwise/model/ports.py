@@ -124,6 +124,14 @@ class Ledger(Protocol):
         """The newest row."""
         ...
 
+    def check(self) -> None:
+        """Hold it against what is remembered of it elsewhere.
+
+        Raises:
+            LedgerError: rows are missing, or are others.
+        """
+        ...
+
     def record_run(
         self,
         now_s: int,

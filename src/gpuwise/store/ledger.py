@@ -129,6 +129,9 @@ class SqliteLedger:
             row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         return LedgerHead(identity, *(row or (0, _GENESIS)))
 
+    def check(self) -> None:
+        """See the port: nothing is remembered elsewhere."""
+
     def digest_at(self, seq: int) -> str | None:
         """The hash of a row, None where there is none; row 0 is before the first."""
         if seq == 0:

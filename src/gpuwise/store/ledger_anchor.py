@@ -77,6 +77,9 @@ class ConfigMapAnchor:
             self.ensure(ledger)
             if self.problem is not None:
                 return
+            known = self._known(ledger.head().ledger)
+            if known is not None:
+                agree(ledger, known, self.place)  # the file may have been changed since it was compared
             try:
                 self._write(ledger.head())
             except Conflict:  # somebody was quicker: look again
@@ -105,7 +108,7 @@ class ConfigMapAnchor:
             self._found = self._cluster.create(self._collection, made)
             return
         known = self._known(head.ledger)
-        if known is not None and known.seq >= head.seq:
+        if known is not None and known.seq == head.seq:
             return
         body = {"metadata": {"resourceVersion": self._found["metadata"]["resourceVersion"]}, "data": data}
         self._found = self._cluster.patch(f"{self._collection}/{NAME}", body, content_type=_MERGE_PATCH)
@@ -123,6 +126,10 @@ class AnchoredLedger(SqliteLedger):
         super().__init__(path)
         self.anchor = anchor
 
+    def check(self) -> None:
+        """See the port."""
+        self.anchor.ensure(self)
+
     def record_run(
         self,
         now_s: int,
@@ -131,13 +138,13 @@ class AnchoredLedger(SqliteLedger):
         alternatives: Iterable[Recommendation] = (),
     ) -> None:
         """See the port."""
-        self.anchor.ensure(self)
+        self.check()
         super().record_run(now_s, recommendations, holds, alternatives)
         self.anchor.move(self)
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
         """See the port; the head is moved before the effect, so none can be forgotten unseen."""
-        self.anchor.ensure(self)
+        self.check()
         if not super().record_intent(intent, limit=limit, per_s=per_s):
             return False
         self.anchor.move(self)
