@@ -46,6 +46,10 @@ class EmulatedCluster(KubernetesEmulator):
     def reset(self, objects: Iterable[Any] = ()) -> None:
         super().reset([HOME, *placed(objects)])
 
+    def forget(self) -> None:
+        """Empty the log of requests and take back the failures; the objects stay."""
+        self._http.forget()
+
 
 @contextmanager
 def emulated(objects: Iterable[Any] = (), *, clock: Callable[[], float] = time.time) -> Iterator[EmulatedCluster]:

@@ -53,7 +53,7 @@ def call(api):
         )
         response = api.call_api(*serialized)
         text = response.read()
-        return response.status, json.loads(text) if "json" in response.headers["Content-Type"] else text.decode()
+        return response.status, json.loads(text) if text.startswith(b"{") else text.decode()
 
     return send
 

@@ -165,6 +165,10 @@ class RealCluster:
         self.settle()
         self._proxy.forget()
 
+    def forget(self) -> None:
+        """Empty the log of requests and take back the failures; the objects stay."""
+        self._proxy.forget()
+
     def settle(self, timeout_s: float = DEADLINE_S) -> None:
         """Wait until controllers, scheduler and the played kubelets have nothing left to do."""
         _wait(lambda: not unsettled(self.connection, self._used, self._nodes), "rest", timeout_s, self._unrest)

@@ -78,32 +78,32 @@ def only(*items):
 
 
 @pytest.fixture(scope="module")
-def running(start_cluster, tmp_path_factory):
-    with start_cluster() as api:
+def standing(start_cluster, tmp_path_factory):
+    """A fleet that no test changes, so it is set up once."""
+    objects = [
+        node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
+        node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
+        node("cpu-0", gpus=0),
+        deployment("llm", replicas=2, labels={"team": "nlp"}),
+        deployment("web", spec=pod_spec(gpus=0)),
+        deployment("asleep", replicas=0),
+        statefulset("cache", spec=pod_spec(gpus=2)),
+        job("train", labels={"gpuwise.dev/class": "training"}),
+        notebook("ada"),
+        pod("alone", spec=pod_spec(resource="nvidia.com/mig-1g.10gb")),
+        budget("llm", app="llm", minAvailable=1),
+        autoscaler("hpa", kind="Deployment", target="llm"),
+    ]
+    with start_cluster(objects) as api:
         kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
         with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.3) as cluster:
             yield api, cluster
 
 
 @pytest.fixture
-def fleet(running):
-    api, cluster = running
-    api.reset(
-        [
-            node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
-            node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
-            node("cpu-0", gpus=0),
-            deployment("llm", replicas=2, labels={"team": "nlp"}),
-            deployment("web", spec=pod_spec(gpus=0)),
-            deployment("asleep", replicas=0),
-            statefulset("cache", spec=pod_spec(gpus=2)),
-            job("train", labels={"gpuwise.dev/class": "training"}),
-            notebook("ada"),
-            pod("alone", spec=pod_spec(resource="nvidia.com/mig-1g.10gb")),
-            budget("llm", app="llm", minAvailable=1),
-            autoscaler("hpa", kind="Deployment", target="llm"),
-        ]
-    )
+def fleet(standing):
+    api, cluster = standing
+    api.forget()
     return api, cluster
 
 
