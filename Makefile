@@ -5,11 +5,11 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test conformance check lint format bench quality clean
+.PHONY: help setup demo test test-parts conformance check lint format bench quality image image-tools clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 13
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/ready ## everything that the other targets need, in .venv
 
@@ -25,12 +25,16 @@ setup: .venv/ready ## everything that the other targets need, in .venv
 demo: setup ## simulate a fleet, find its waste, mend it on an emulated cluster, report the week (SERVE=1 leaves the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
 
-test: setup ## the whole suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip
-	.ci/system-packages
+test: setup ## the suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip
+	.ci/system-packages prometheus chromium
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 conformance: setup ## every test that speaks to Kubernetes, on the cluster that GPUWISE_TEST_KUBECONFIG names: docs/conformance.md
 	$(BIN)/python -m pytest -p tests.conformance_record --numprocesses 0 $(ARGS)
+
+test-parts: setup ## the suites on heavier real parts, such as the image; as root on Debian it installs what they need
+	.ci/system-packages prometheus chromium buildah mmdebstrap
+	$(BIN)/python -m pytest -m parts --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
 
 lint: setup ## format, ruff, strict typing, import contracts; changes nothing
 	$(BIN)/ruff format --check .
@@ -38,7 +42,7 @@ lint: setup ## format, ruff, strict typing, import contracts; changes nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test ## all that CI runs
+check: lint test test-parts ## all that CI runs
 
 format: setup ## put the code into its one form
 	$(BIN)/ruff format .
@@ -54,6 +58,35 @@ quality: setup ## each policy replayed on the public traces in TRACES, beside it
 	mkdir -p build
 	$(BIN)/gpuwise backtest all --data $(TRACES) --save build/quality.json -o table
 	$(BIN)/python -m benchmarks.quality build/quality.json
+
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+IMAGE ?= localhost/gpuwise:$(VERSION)
+IMAGE_ARCHIVE := build/gpuwise-image.tar
+# Its own storage, so that nothing of the machine's is touched; vfs and chroot work inside of a container, too.
+BUILDAH := buildah --root $(CURDIR)/build/image/storage --runroot $(CURDIR)/build/image/run --storage-driver vfs
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+
+image: image-tools build/image/debian.tar ## the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 names it)
+	$(BUILDAH) build --isolation chroot --tag $(IMAGE) --build-arg VERSION=$(VERSION) \
+	  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
+	  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro) .
+	rm -f $(IMAGE_ARCHIVE)
+	$(BUILDAH) push --quiet $(IMAGE) oci-archive:$(IMAGE_ARCHIVE):$(IMAGE)
+	$(BUILDAH) rmi --all --force >/dev/null
+	@echo "$(IMAGE) is in $(IMAGE_ARCHIVE); push it: skopeo copy oci-archive:$(IMAGE_ARCHIVE) docker://REGISTRY/gpuwise:$(VERSION)"
+
+image-tools:
+	@command -v buildah >/dev/null && command -v mmdebstrap >/dev/null || \
+	  { echo "make image needs buildah and mmdebstrap: apt-get install buildah mmdebstrap debian-archive-keyring" >&2; exit 1; }
+
+# Remove it to have the newest packages of Debian.
+build/image/debian.tar: | image-tools
+	mkdir -p $(@D)
+	mmdebstrap --quiet --format=tar --variant=minbase --include=python3,ca-certificates \
+	  --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+	  --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+	  --customize-hook='rm -f "$$1/etc/resolv.conf" "$$1/etc/hostname"' bookworm $@.new
+	mv $@.new $@
 
 clean: ## remove .venv and everything built
 	rm -rf .venv build dist src/*.egg-info native/*.c .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -20,17 +20,17 @@ def test_the_demo_node_needs_no_gpu_and_no_kubelet():
 
         def page() -> str:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=300) as response:
                     return response.read().decode()
             except OSError:
                 return ""
 
         try:
-            poll(lambda: "gpuwise_container_gpu_power_watts{" in page(), deadline_s=30, what="the demo's metrics")
+            poll(lambda: "gpuwise_container_gpu_power_watts{" in page(), what="the demo's metrics")
             assert 'model="NVIDIA H200"' in page()
         finally:
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=300)
     assert (process.returncode, said) == (0, "")
 
 
@@ -49,7 +49,7 @@ def test_the_demo_node_needs_no_gpu_and_no_kubelet():
     ],
 )
 def test_a_mistake_is_told_in_one_line(flags: list[str], said: str):
-    done = subprocess.run([GPUWISE, "exporter", *flags], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([GPUWISE, "exporter", *flags], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith(said)
     assert done.stderr.count("\n") == 1
@@ -61,7 +61,7 @@ def test_a_mistake_is_told_in_one_line(flags: list[str], said: str):
 )
 def test_on_a_node_without_a_driver_it_says_so_and_ends():
     command = [GPUWISE, "exporter", "--listen", "127.0.0.1:0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
     assert done.stderr.startswith("error: NVML cannot be opened")
 

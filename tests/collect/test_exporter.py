@@ -46,7 +46,7 @@ class Read:
         if self.failures:
             raise self.failures[0]
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=10) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=300) as response:
                 return samples(response.read())
         except (OSError, http.client.HTTPException):  # not yet, or not any more
             return {}
@@ -71,7 +71,7 @@ def exporter(library: Path, **more: object) -> Iterator[Read]:
         yield read
     finally:
         stop.set()
-        thread.join(timeout=20)
+        thread.join(timeout=300)
     assert not thread.is_alive()
 
 
@@ -89,16 +89,16 @@ def test_a_pod_that_comes_and_goes_is_seen_to(fake_nvml: Path, scenario: Scenari
         return {labels["pod"] for labels, _ in read().get("gpuwise_gpu_info", [])}
 
     with kubelet(socket, {}) as played, exporter(fake_nvml, pod_resources_socket=socket) as read:
-        poll(lambda: pods(read) == {""}, deadline_s=20, what="a device that nobody holds")
+        poll(lambda: pods(read) == {""}, what="a device that nobody holds")
         assert {labels["method"] for labels, _ in read()["gpuwise_container_gpu_power_watts"]} == {"unattributed"}
         played.devices = {POD: ("GPU-aaaa",)}
-        poll(lambda: pods(read) == {"trainer-0"}, deadline_s=20, what="the pod's series")
+        poll(lambda: pods(read) == {"trainer-0"}, what="the pod's series")
         played.devices = {OTHER: ("GPU-aaaa",)}
-        poll(lambda: pods(read) == {"notebook-0"}, deadline_s=20, what="the next pod's series")
+        poll(lambda: pods(read) == {"notebook-0"}, what="the next pod's series")
         played.devices = {}
-        poll(lambda: pods(read) == {""}, deadline_s=20, what="the device being given back")
+        poll(lambda: pods(read) == {""}, what="the device being given back")
         scenario.play(H100.replace("power 312500", "power 99000"))
-        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 99.0, deadline_s=20, what="the new power")
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 99.0, what="the new power")
 
 
 def test_processes_of_a_time_sliced_gpu_are_given_to_their_pods(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
@@ -114,7 +114,7 @@ def test_processes_of_a_time_sliced_gpu_are_given_to_their_pods(fake_nvml: Path,
         kubelet(socket, {POD: ("GPU-cccc::0",), OTHER: ("GPU-cccc::1",)}),
         exporter(fake_nvml, **outside) as read,
     ):
-        poll(lambda: "gpuwise_container_gpu_power_watts" in read(), deadline_s=20, what="the parts")
+        poll(lambda: "gpuwise_container_gpu_power_watts" in read(), what="the parts")
         found = read()["gpuwise_container_gpu_power_watts"]
     assert {(labels["pod"], labels["method"]): value for labels, value in found} == pytest.approx(
         {("trainer-0", "sm_time"): 45.0, ("notebook-0", "sm_time"): 11.25, ("", "unattributed"): 3.75}
@@ -126,7 +126,7 @@ def test_resource_claims_of_mig_instances_are_seen_to(fake_nvml: Path, scenario:
     socket = tmp_path / "kubelet.sock"
     claims = {POD: (("gpu.nvidia.com", "gpu-0-mig-19-1-1"),)}
     with kubelet(socket, {}, claims=claims), exporter(fake_nvml, pod_resources_socket=socket) as read:
-        poll(lambda: "gpuwise_container_gpu_sm_activity_ratio" in read(), deadline_s=20, what="the parts")
+        poll(lambda: "gpuwise_container_gpu_sm_activity_ratio" in read(), what="the parts")
         found = read()["gpuwise_gpu_info"]
     pods = {labels["device_uuid"]: labels["pod"] for labels, _ in found}
     assert pods == {"GPU-0000": "", "MIG-0000-0": "", "MIG-0000-1": "trainer-0", "MIG-0000-2": ""}
@@ -138,14 +138,13 @@ def test_a_kubelet_that_is_gone_leaves_devices_without_pods_and_says_so(
     scenario.play(H100)
     socket = tmp_path / "kubelet.sock"
     with exporter(fake_nvml, pod_resources_socket=socket) as read:
-        poll(lambda: one(read, "gpuwise_exporter_pod_resources_up") == 0.0, deadline_s=20, what="a silent kubelet")
+        poll(lambda: one(read, "gpuwise_exporter_pod_resources_up") == 0.0, what="a silent kubelet")
         found = read()
         assert found["gpuwise_gpu_power_watts"][0][0]["pod"] == ""
         assert "gpuwise_container_gpu_power_watts" not in found  # unknown is not unheld
         with kubelet(socket, {POD: ("GPU-aaaa",)}):
             poll(
                 lambda: one(read, "gpuwise_exporter_pod_resources_up") == 1.0,
-                deadline_s=20,
                 what="the kubelet's return",
             )
 
@@ -153,25 +152,25 @@ def test_a_kubelet_that_is_gone_leaves_devices_without_pods_and_says_so(
 def test_a_hung_driver_hangs_no_scrape_and_its_values_are_withdrawn(fake_nvml: Path, scenario: Scenario):
     scenario.play(H100)
     with exporter(fake_nvml) as read:
-        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, deadline_s=20, what="a first sweep")
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, what="a first sweep")
         scenario.play(H100, "speed 60", "hang nvmlDeviceGetPowerUsage 60")  # a minute of it in a second
-        poll(lambda: "gpuwise_gpu_power_watts" not in read(), deadline_s=20, what="the values being withdrawn")
+        poll(lambda: "gpuwise_gpu_power_watts" not in read(), what="the values being withdrawn")
         found = read()
         assert found["gpuwise_exporter_snapshot_age_seconds"][0][1] > 0.05
         assert "gpuwise_gpu_sample_timestamp_seconds" in found
-        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, deadline_s=20, what="a sweep after the hang")
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, what="a sweep after the hang")
 
 
 def test_a_driver_that_is_reloaded_is_read_again_and_counted(fake_nvml: Path, scenario: Scenario):
     scenario.play(H100)
     with exporter(fake_nvml) as read:
-        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, deadline_s=20, what="a first sweep")
+        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, what="a first sweep")
         scenario.play(H100, "reload 0 0.5")
-        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 0.0, deadline_s=20, what="the driver going away")
+        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 0.0, what="the driver going away")
         found = read()
         assert "gpuwise_gpu_power_watts" not in found
-        poll(lambda: one(read, "gpuwise_exporter_driver_reloads_total") == 1.0, deadline_s=20, what="its return")
-        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, deadline_s=20, what="a sweep after it")
+        poll(lambda: one(read, "gpuwise_exporter_driver_reloads_total") == 1.0, what="its return")
+        poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, what="a sweep after it")
 
 
 def test_an_hour_of_sweeps_keeps_no_more_memory_than_a_minute(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
@@ -220,10 +219,10 @@ def test_a_sampler_that_breaks_ends_the_exporter_so_that_it_is_restarted(fake_nv
 def test_a_driver_of_another_version_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
     scenario.play(H100)
     with exporter(fake_nvml) as read:
-        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, deadline_s=20, what="a first sweep")
+        poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, what="a first sweep")
         scenario.play(H100, "fail nvmlDeviceGetCount_v2 1", "fail nvmlInitWithFlags 18")
         with pytest.raises(DeviceError, match="restart the exporter"):
-            poll(lambda: read() == {"never": []}, deadline_s=20, what="the end")
+            poll(lambda: read() == {"never": []}, what="the end")
 
 
 def test_a_web_config_that_cannot_be_read_ends_it_before_anything_is_served(fake_nvml: Path, tmp_path: Path):

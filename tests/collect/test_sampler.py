@@ -144,14 +144,14 @@ def test_a_hung_driver_blocks_the_sampler_alone(open_nvml: OpenNvml, scenario: S
     thread = threading.Thread(target=sampler.run, args=(stop,))
     thread.start()
     try:
-        poll(lambda: sampler.fresh, deadline_s=10, what="a first sweep")
+        poll(lambda: sampler.fresh, what="a first sweep")
         scenario.play(H100, "hang nvmlDeviceGetPowerUsage")
-        poll(lambda: not sampler.fresh, deadline_s=10, what="the snapshot growing stale")
+        poll(lambda: not sampler.fresh, what="the snapshot growing stale")
         assert sampler.snapshot is not None
         scenario.play(H100)
-        poll(lambda: sampler.fresh, deadline_s=10, what="a sweep after the hang")
+        poll(lambda: sampler.fresh, what="a sweep after the hang")
     finally:
         scenario.play(H100)
         stop.set()
-        thread.join(timeout=10)
+        thread.join(timeout=300)
     assert not thread.is_alive()

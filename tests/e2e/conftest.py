@@ -33,7 +33,7 @@ class Done:
 def gpuwise(tmp_path):
     """Run `gpuwise ...` with a ledger of its own and no configuration from outside."""
 
-    def run(*arguments, env=None, timeout_s=120) -> Done:
+    def run(*arguments, env=None, timeout_s=600) -> Done:
         ours = ("GPUWISE_", "RAY_", "KUBECONFIG")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}

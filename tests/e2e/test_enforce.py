@@ -1,16 +1,14 @@
 """`gpuwise run --mode enforce` on the Kubernetes API: one intent, one outcome, undone; dry runs write nothing."""
 
 import json
-import socket
+import os
 import sqlite3
-import subprocess
 import time
 
 import numpy as np
 import pytest
 from tests.api_requests import effects
-from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
-from tests.prometheus_server import free_port, poll
+from tests.e2e.conftest import gpu_node, of_namespace
 from tests.series import BUSY_VALUES, IDLE_VALUES
 
 from gpuwise.emulate import READER_TOKEN
@@ -46,7 +44,7 @@ def get(cluster, name):
 
     url = f"{cluster.url}/apis/apps/v1/namespaces/prod/deployments/{name}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return json.load(answer)
 
 
@@ -58,7 +56,7 @@ def pods(cluster):
     request = urllib.request.Request(
         f"{cluster.url}/api/v1/namespaces/prod/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         return [item["metadata"]["name"] for item in json.load(answer)["items"]]
 
 
@@ -209,13 +207,20 @@ def test_pause_and_dismiss_hold(cluster, options, gpuwise):
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
 
+@pytest.fixture
+def joining(ray_head):
+    """What makes a command join the session's Ray."""
+    secret = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    return {"env": secret | {"GPUWISE_SCHEDULE_EXECUTOR": "ray", "GPUWISE_SCHEDULE_RAY_ADDRESS": ray_head}}
+
+
 @pytest.mark.xdist_group("ray")
-def test_ray_finds_and_does_the_same(cluster, options, gpuwise, tmp_path):
+def test_ray_finds_and_does_the_same(cluster, options, gpuwise, tmp_path, joining):
     here = gpuwise("scan", *options, "-o", "json").data
     there = gpuwise("scan", *options, "-o", "json", "--executor", "ray").data
     assert here == there
     assert not (tmp_path / ".ray").exists()  # the token of a local Ray dies with it
-    done = gpuwise("run", "--once", "--mode", "enforce", "--executor", "ray", *options)
+    done = gpuwise("run", "--once", "--mode", "enforce", *options, **joining)
     assert done.code == 0, done.err
     assert get(cluster, "forgotten")["spec"]["replicas"] == 0
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome"]
@@ -275,31 +280,9 @@ def test_apply_asks_for_its_own_target_and_not_for_the_fleet(cluster, gpuwise, t
 
 
 @pytest.mark.xdist_group("ray")
-def test_a_ray_cluster_is_joined_by_its_address(cluster, options, gpuwise):
-    port = free_port()
-    start = ("start", "--head", "--block", f"--port={port}", "--num-cpus=2", "--include-dashboard=false")
-    with subprocess.Popen(
-        [GPUWISE.with_name("ray"), *start, "--node-ip-address=127.0.0.1"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as head:
-        try:
-            poll(lambda: listens(port), deadline_s=60, what="Ray's head listening")
-            joined = gpuwise(
-                "scan", *options, "-o", "json", "--ray-address", f"127.0.0.1:{port}", env={"RAY_AUTH_MODE": "disabled"}
-            )
-        finally:
-            head.terminate()
-            head.wait(timeout=30)
+def test_a_ray_cluster_is_joined_by_its_address(options, gpuwise, joining):
+    joined = gpuwise("scan", *options, "-o", "json", **joining)
     assert joined.data == gpuwise("scan", *options, "-o", "json").data
-
-
-def listens(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_scan_shows_what_is_selected_and_nothing_else(options, gpuwise):

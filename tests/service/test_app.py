@@ -59,7 +59,7 @@ def served(latest, *, token: str | None = None, trouble=lambda: None) -> Iterato
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(timeout=10)
+            thread.join(timeout=300)
     assert not thread.is_alive()
 
 

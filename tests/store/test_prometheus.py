@@ -349,7 +349,7 @@ def test_check_says_whose_metrics_there_are(start_prometheus: StartPrometheus, t
         except SourceError:
             return False
 
-    poll(found, deadline_s=20, what="the recording rules")
+    poll(found, what="the recording rules")
     assert source.check().series == {"DCGM_FI_DEV_GPU_UTIL": 1, "gpuwise_gpu_power_watts": 1}
 
 

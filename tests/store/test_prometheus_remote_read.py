@@ -67,7 +67,7 @@ def write(url: str, labels: dict[str, str], samples: list[tuple[int, float]]) ->
     request.add_header("Content-Encoding", "snappy")
     request.add_header("Content-Type", "application/x-protobuf")
     request.add_header("X-Prometheus-Remote-Write-Version", "0.1.0")
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=300) as answer:
         assert answer.status == 204
 
 

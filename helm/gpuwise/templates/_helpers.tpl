@@ -1,4 +1,8 @@
+{{/* Every object's name, so that nothing is rendered from an older chart's values (helm upgrade --reuse-values). */}}
 {{- define "gpuwise.fullname" -}}
+{{- if not (hasKey .Values "openshift") -}}
+{{- fail "these are the values of an older gpuwise chart, as --reuse-values keeps them: upgrade with --reset-then-reuse-values (helm 3.14 or later) or give your values with -f" -}}
+{{- end -}}
 {{- default (ternary .Release.Name (printf "%s-%s" .Release.Name (default .Chart.Name .Values.nameOverride)) (contains (default .Chart.Name .Values.nameOverride) .Release.Name)) .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
@@ -14,18 +18,51 @@ app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/part-of: gpuwise
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Labels of a pod; takes root and component. */}}
+{{- define "gpuwise.podLabels" -}}
+{{ include "gpuwise.labels" . }}
+{{- with .root.Values.podLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "gpuwise.image" -}}
 {{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end -}}
 
-{{- define "gpuwise.tokenSecret" -}}
-{{ default (printf "%s-token" (include "gpuwise.fullname" .)) .Values.service.tokenSecret.name }}
-{{- end -}}
-
 {{- define "gpuwise.exporterNamespace" -}}
 {{ default .Release.Namespace .Values.exporter.namespace }}
+{{- end -}}
+
+{{/* Name of a component's service account; takes root, component and the component's values. */}}
+{{- define "gpuwise.serviceAccount" -}}
+{{ default (printf "%s-%s" (include "gpuwise.fullname" .root) .component) .account.name }}
+{{- end -}}
+
+{{- define "gpuwise.serviceAccountOfService" -}}
+{{ include "gpuwise.serviceAccount" (dict "root" . "component" "service" "account" .Values.serviceAccount) }}
+{{- end -}}
+
+{{- define "gpuwise.serviceAccountOfReport" -}}
+{{ include "gpuwise.serviceAccount" (dict "root" . "component" "report" "account" .Values.report.serviceAccount) }}
+{{- end -}}
+
+{{- define "gpuwise.serviceAccountOfExporter" -}}
+{{ include "gpuwise.serviceAccount" (dict "root" . "component" "exporter" "account" .Values.exporter.serviceAccount) }}
+{{- end -}}
+
+{{/* A map as JSON, without the keys that are null. */}}
+{{- define "gpuwise.withoutNulls" -}}
+{{- $kept := dict -}}
+{{- range $key, $value := . -}}
+{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $kept $key $value -}}{{- end -}}
+{{- end -}}
+{{ toJson $kept }}
 {{- end -}}
 
 {{/* What Pod Security Standard "restricted" asks of a container; the exporter adds its user itself. */}}
@@ -37,12 +74,69 @@ capabilities:
 {{- end -}}
 
 {{- define "gpuwise.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- $context := include "gpuwise.withoutNulls" .Values.podSecurityContext | fromJson -}}
+{{- if or .Values.openshift (.Capabilities.APIVersions.Has "security.openshift.io/v1") -}}
+{{- $context = omit $context "runAsUser" "runAsGroup" "fsGroup" -}}
+{{- end -}}
+{{ toYaml $context }}
+{{- end -}}
+
+{{/* JSON: the exporter's nodeSelector. A default in values.yaml would be merged with the user's instead of replaced. */}}
+{{- define "gpuwise.exporterNodeSelector" -}}
+{{- $given := include "gpuwise.withoutNulls" .Values.exporter.nodeSelector | fromJson -}}
+{{ toJson (default (dict "nvidia.com/gpu.present" "true") $given) }}
+{{- end -}}
+
+{{/* JSON: one namespace as the cluster has it, "" if it has none or no cluster is reached (helm template). */}}
+{{- define "gpuwise.liveNamespace" -}}
+{{- $name := .name -}}
+{{- range (lookup "v1" "Namespace" "" "").items -}}
+{{- if eq .metadata.name $name -}}{{ toJson . }}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* "true" if the chart has to create the exporter's namespace; one that is not this release's is left alone. */}}
+{{- define "gpuwise.createsExporterNamespace" -}}
+{{- $name := include "gpuwise.exporterNamespace" . -}}
+{{- if and .Values.exporter.enabled .Values.exporter.createNamespace (ne $name .Release.Namespace) -}}
+{{- $live := include "gpuwise.liveNamespace" (dict "name" $name) | default "{}" | fromJson -}}
+{{- $annotations := dig "metadata" "annotations" dict $live -}}
+{{- if or (not $live) (and (eq .Release.Name (get $annotations "meta.helm.sh/release-name")) (eq .Release.Namespace (get $annotations "meta.helm.sh/release-namespace"))) -}}
+true
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "gpuwise.tokenFile" -}}
+{{ ternary "/etc/gpuwise-service/token" "/var/lib/gpuwise/service-token" (ne "" .Values.service.tokenSecret.name) }}
+{{- end -}}
+
+{{/* Path of a CSV of the user's, "" without one; takes the name of its value and the value. */}}
+{{- define "gpuwise.csvPath" -}}
+{{- if .csv.csv -}}
+/etc/gpuwise/{{ .name }}.csv
+{{- else if .csv.existingConfigMap -}}
+/etc/gpuwise-{{ .name }}/{{ .csv.key }}
+{{- end -}}
+{{- end -}}
+
+{{/* gpuwise.yaml. What has a value of its own is refused in `config` by the schema. */}}
+{{- define "gpuwise.configuration" -}}
+{{- $prometheus := dict "url" .Values.prometheus.url -}}
+{{- if .Values.prometheus.bearerTokenSecret.name -}}
+{{- $_ := set $prometheus "bearer_token_file" "/etc/gpuwise-prometheus/token" -}}
+{{- end -}}
+{{- $own := dict "cluster_name" .Values.clusterName -}}
+{{- $_ := set $own "policy" (dict "mode" .Values.mode) -}}
+{{- $_ := set $own "prometheus" (merge $prometheus .Values.prometheus.settings) -}}
+{{- $_ := set $own "service" (dict "token_file" (include "gpuwise.tokenFile" .)) -}}
+{{- $_ := set $own "ledger" (dict "path" "/var/lib/gpuwise/ledger.db") -}}
+{{- range $name := list "prices" "grid" -}}
+{{- with include "gpuwise.csvPath" (dict "name" $name "csv" (get $.Values $name)) -}}
+{{- $_ := set $own $name . -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml (merge $own (dict "policy" (deepCopy .Values.policy)) (deepCopy .Values.config)) }}
 {{- end -}}
 
 {{/* Mounts and volumes of every container that runs the loop: its configuration, its ledger, room for temporary files. */}}
@@ -63,6 +157,18 @@ seccompProfile:
 - name: secret-{{ . }}
   mountPath: /etc/gpuwise-secrets/{{ . }}
   readOnly: true
+{{- end }}
+{{- range $name := list "prices" "grid" }}
+{{- with get $.Values $name }}
+{{- if .existingConfigMap }}
+- name: {{ $name }}
+  mountPath: /etc/gpuwise-{{ $name }}
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}
 
@@ -93,5 +199,17 @@ seccompProfile:
 - name: secret-{{ . }}
   secret:
     secretName: {{ . }}
+{{- end }}
+{{- range $name := list "prices" "grid" }}
+{{- with get $.Values $name }}
+{{- if .existingConfigMap }}
+- name: {{ $name }}
+  configMap:
+    name: {{ .existingConfigMap }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
 {{- end }}
 {{- end -}}

@@ -102,7 +102,7 @@ def listen_on(
 
     thread = threading.Thread(target=run, name="http")
     thread.start()
-    shown = f"[{host}]" if ":" in host else host
+    shown = f"[{host}]" if ":" in host else host or "*"
     say(f"http://{shown}:{port}/", to=err)
     stop.wait()
     server.should_exit = True

@@ -88,7 +88,7 @@ class KubernetesEmulator:
         path.write_text(yaml.safe_dump(config))
         return path
 
-    def settle(self, timeout_s: float = 10.0) -> None:
+    def settle(self, timeout_s: float = 120.0) -> None:
         """Wait until controllers and scheduler have nothing left to do.
 
         Raises:

@@ -44,7 +44,7 @@ def test_a_whole_gpu_is_read_in_base_units(open_nvml: OpenNvml, clock: Clock):
 def test_a_card_that_has_everything_is_read_whole_and_in_base_units(open_nvml: OpenNvml):
     nvml = open_nvml(FULL)
     nvml.sweep()
-    poll(lambda: nvml.sweep().readings[0].value(c.XID_LAST), deadline_s=10, what="the XID error")
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_LAST), what="the XID error")
     sweep = nvml.sweep()
     (reading,) = sweep.readings
     assert (sweep.errors, sweep.dropped) == ((), ())
@@ -189,7 +189,7 @@ def test_a_failed_gpm_sample_costs_the_next_comparison_too(open_nvml: OpenNvml, 
 def test_gpm_follows_a_ramp(open_nvml: OpenNvml):
     nvml = open_nvml(H100, "gpu 0 gpm.2 10+100000/s..60")
     nvml.sweep()
-    poll(lambda: nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.6, deadline_s=10, what="the top of the ramp")
+    poll(lambda: nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.6, what="the top of the ramp")
 
 
 def test_before_hopper_activity_comes_from_the_samples_of_processes_and_says_so(open_nvml: OpenNvml):
@@ -315,7 +315,7 @@ def test_xid_errors_are_counted_by_code_with_the_last_one_dated(open_nvml: OpenN
         found[:] = nvml.sweep().readings
         return found[0].value(c.XID_LAST) == 79.0
 
-    poll(came, deadline_s=10, what="the three errors")
+    poll(came, what="the three errors")
     assert (found[0].value(c.XID_ERRORS, "13"), found[0].value(c.XID_ERRORS, "79")) == (2.0, 1.0)
     assert found[0].value(c.XID_LAST_AT) == 5000.0
 
@@ -326,9 +326,7 @@ def test_xid_errors_go_on_being_counted_after_a_reload(open_nvml: OpenNvml, scen
     with pytest.raises(DeviceError):
         nvml.sweep()
     scenario.play(H100, "event 0 48 0")
-    poll(
-        lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "48"), deadline_s=10, what="an XID error after the reload"
-    )
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "48"), what="an XID error after the reload")
 
 
 def test_xid_errors_of_one_card_go_on_being_counted_after_another_fell_off(open_nvml: OpenNvml, scenario: Scenario):
@@ -336,9 +334,9 @@ def test_xid_errors_of_one_card_go_on_being_counted_after_another_fell_off(open_
     nvml = open_nvml(two)
     lost = "fail nvmlDeviceGetHandleByIndex_v2 15 1"
     scenario.play(two, lost, "fail nvmlEventSetWait_v2 15")
-    poll(lambda: nvml._xids._set is None, deadline_s=10, what="the wait being refused")
+    poll(lambda: nvml._xids._set is None, what="the wait being refused")
     scenario.play(two, lost, "event 0 94 0")
-    poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "94"), deadline_s=10, what="the other card's XID error")
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "94"), what="the other card's XID error")
 
 
 def test_more_codes_than_there_is_room_for_are_counted_together(open_nvml: OpenNvml):
@@ -357,7 +355,7 @@ def test_closing_does_not_wait_for_a_driver_that_hangs(open_nvml: OpenNvml, scen
     time.sleep(0.4)  # nothing tells when the wait of 0.2 s before this one has ended and the one that hangs begun
     closing = threading.Thread(target=nvml.close)
     closing.start()
-    closing.join(timeout=10)
+    closing.join(timeout=60)
     ended = not closing.is_alive()
     scenario.play(H100)
     assert ended

@@ -45,7 +45,7 @@ def shown(sweep: Sweep) -> Shown:
 def healthy(open_nvml: OpenNvml) -> tuple[Nvml, Shown]:
     nvml = open_nvml(CARDS)
     nvml.sweep()
-    poll(lambda: nvml.sweep().readings[0].value(c.XID_LAST), deadline_s=10, what="the XID error")
+    poll(lambda: nvml.sweep().readings[0].value(c.XID_LAST), what="the XID error")
     return nvml, shown(nvml.sweep())
 
 

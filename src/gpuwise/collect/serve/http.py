@@ -1,6 +1,7 @@
 """The exporter's HTTP face: /metrics, /healthz, /readyz."""
 
 import logging
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def serving(sampler: Sampler, page: Page, *, listen: str, web_config: WebConfigF
     Args:
         sampler: tells whether its snapshot is fresh.
         page: what /metrics shows.
-        listen: "address:port"; no address means every address, port 0 any free one.
+        listen: "address:port"; no address means every address, IPv4 and IPv6, port 0 any free one.
         web_config: TLS and authentication.
 
     Raises:
@@ -66,7 +67,15 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], face: _Face) -> None:
         self.face = face
         self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        # Every address: one socket of IPv6 that takes IPv4, too, where the node has IPv6 at all.
+        every = not address[0] and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if every or ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(self.server_address[0] != ""))
+        super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._room.acquire(blocking=False):
@@ -134,6 +143,6 @@ class _Handler(BaseHTTPRequestHandler):
 def _bind(listen: str, face: _Face) -> _Server:
     host, _, port = listen.rpartition(":")
     try:
-        return _Server((host, int(port)), face)
+        return _Server((host.strip("[]"), int(port)), face)
     except (OSError, ValueError, OverflowError) as error:
         raise InputError(f"cannot listen on {listen!r}: {error}", mend='give --listen as "address:port"') from error

@@ -1,0 +1,234 @@
+"""Writes the chart's values.schema.json: `python helm/values_schema.py`.
+
+Keys of `policy` and `config` are those of gpuwise's own configuration, so that a misspelt one is refused by helm, and
+not by a pod that does not start.
+"""
+
+import dataclasses
+import json
+import types
+import typing
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from gpuwise.config import Config
+from gpuwise.model.command import Mode
+
+FILE = Path(__file__).parent / "gpuwise" / "values.schema.json"
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NAME: Schema = {"type": "string", "minLength": 1}
+FLAG: Schema = {"type": "boolean"}
+PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
+FREE: Schema = {"type": "object"}
+LABELS: Schema = {"type": "object", "additionalProperties": {"type": ["string", "null"]}}
+ANNOTATIONS: Schema = {"type": "object", "additionalProperties": TEXT}
+DNS_LABEL: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"}
+OURS = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "part-of", "managed-by")]
+OWN_LABELS: Schema = {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}}
+_CHARTS_OWN = {"cluster_name", "recording", "prices", "grid", "prometheus", "kubernetes", "policy", "ledger"}
+"""Keys of the configuration that have values of their own, or none in a cluster."""
+_CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode"}
+
+
+def section(properties: Mapping[str, Schema], **more: Any) -> Schema:
+    """An object that has these properties and no others."""
+    return {"type": "object", "additionalProperties": False, "properties": dict(properties), **more}
+
+
+def several(items: Schema, **more: Any) -> Schema:
+    """A list."""
+    return {"type": "array", "items": items, **more}
+
+
+def choice(*values: Any) -> Schema:
+    """One of these."""
+    return {"enum": list(values)}
+
+
+NAMED = {"type": "object", "required": ["name"], "properties": {"name": NAME}}
+SECRET_KEY = section({"name": TEXT, "key": NAME})
+AMOUNTS: Schema = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "number", "null"]}}
+RESOURCES = section({"requests": AMOUNTS, "limits": AMOUNTS, "claims": several(FREE)})
+TOLERATIONS = several(
+    section(
+        {
+            "key": TEXT,
+            "operator": choice("Exists", "Equal"),
+            "value": TEXT,
+            "effect": choice("NoSchedule", "PreferNoSchedule", "NoExecute"),
+            "tolerationSeconds": {"type": "integer"},
+        }
+    )
+)
+SERVICE_ACCOUNT = section({"create": FLAG, "name": TEXT, "annotations": ANNOTATIONS})
+CSV = section({"csv": TEXT, "existingConfigMap": TEXT, "key": {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}})
+_ID: Schema = {"type": ["integer", "null"], "minimum": 0}
+POD_SECURITY: Schema = {
+    "type": "object",
+    "properties": {
+        "runAsNonRoot": {"type": ["boolean", "null"]},
+        "runAsUser": _ID,
+        "runAsGroup": _ID,
+        "fsGroup": _ID,
+        "seccompProfile": {"type": ["object", "null"]},
+    },
+}
+EXTRAS: Mapping[str, Schema] = {
+    "extraEnv": several(NAMED),
+    "extraVolumes": several(NAMED),
+    "extraVolumeMounts": several({**NAMED, "required": ["name", "mountPath"]}),
+}
+ENFORCED: Schema = {
+    "allOf": [DNS_LABEL, {"not": {"enum": ["kube-system", "kube-public", "kube-node-lease"]}}],
+}
+MOUNTED_SECRET: Schema = {**DNS_LABEL, "maxLength": 56}
+
+VALUES: Mapping[str, Schema] = {
+    "nameOverride": TEXT,
+    "fullnameOverride": TEXT,
+    "global": FREE,
+    "commonLabels": OWN_LABELS,
+    "podLabels": OWN_LABELS,
+    "image": section(
+        {
+            "repository": TEXT,
+            "tag": TEXT,
+            "pullPolicy": choice("Always", "IfNotPresent", "Never"),
+            "pullSecrets": several(section({"name": NAME}, required=["name"])),
+        }
+    ),
+    "mode": choice(*Mode),
+    "clusterName": NAME,
+    "enforce": section({"namespaces": several(ENFORCED, uniqueItems=True)}),
+    "prometheus": section(
+        {
+            "url": {"type": "string", "pattern": "^(https?://.+)?$"},
+            "bearerTokenSecret": SECRET_KEY,
+            "settings": FREE,
+            "secrets": several(MOUNTED_SECRET, uniqueItems=True),
+        },
+        required=["url"],
+    ),
+    "prices": CSV,
+    "grid": CSV,
+    # Two writers need a ledger that both can reach, and the only one there is is a SQLite file.
+    "replicas": {"type": "integer", "minimum": 0, "maximum": 1},
+    "service": section(
+        {
+            "type": choice("ClusterIP", "NodePort", "LoadBalancer"),
+            "annotations": ANNOTATIONS,
+            "port": PORT,
+            "tokenSecret": SECRET_KEY,
+            "resources": RESOURCES,
+            "nodeSelector": LABELS,
+            "tolerations": TOLERATIONS,
+            "podAnnotations": ANNOTATIONS,
+        }
+    ),
+    "nodeSelector": LABELS,
+    "tolerations": TOLERATIONS,
+    "affinity": FREE,
+    "priorityClassName": TEXT,
+    **EXTRAS,
+    "podSecurityContext": POD_SECURITY,
+    "openshift": FLAG,
+    "serviceAccount": SERVICE_ACCOUNT,
+    "persistence": section(
+        {
+            "enabled": FLAG,
+            "existingClaim": TEXT,
+            "storageClass": TEXT,
+            "size": {"type": "string", "pattern": "^[0-9]+(Mi|Gi|Ti)$"},
+        }
+    ),
+    "report": section(
+        {
+            "enabled": FLAG,
+            "schedule": {"type": "string", "minLength": 6},
+            "resources": RESOURCES,
+            "serviceAccount": SERVICE_ACCOUNT,
+        }
+    ),
+    "exporter": section(
+        {
+            "enabled": FLAG,
+            "namespace": {"anyOf": [choice(""), DNS_LABEL]},
+            "createNamespace": FLAG,
+            "port": PORT,
+            "interval": {"type": "number", "minimum": 0.1},
+            "compat": choice("none", "dcgm"),
+            "maxSeries": {"type": "integer", "minimum": 1},
+            "podResourcesPath": {"type": "string", "pattern": "^/"},
+            "runAsUser": {"type": "integer", "minimum": 0},
+            "podSecurityContext": POD_SECURITY,
+            "sharedGpus": section({"enabled": FLAG}),
+            "webConfig": section({"secret": TEXT, "tls": FLAG}),
+            "runtimeClassName": TEXT,
+            "nodeSelector": LABELS,
+            "affinity": FREE,
+            "tolerations": TOLERATIONS,
+            "priorityClassName": TEXT,
+            "resources": RESOURCES,
+            "podAnnotations": ANNOTATIONS,
+            **EXTRAS,
+            "serviceAccount": SERVICE_ACCOUNT,
+        }
+    ),
+    "serviceMonitor": section(
+        {
+            "enabled": FLAG,
+            "interval": {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"},
+            "labels": ANNOTATIONS,
+            "exporterEndpoint": FREE,
+        }
+    ),
+    "prometheusRule": section({"enabled": FLAG, "labels": ANNOTATIONS}),
+    "grafana": section({"dashboards": section({"enabled": FLAG, "labels": LABELS})}),
+    "networkPolicy": section({"enabled": FLAG, "egressPorts": several(PORT)}),
+}
+
+
+def of_settings(settings: type, prefix: str = "") -> Schema:
+    """The section that a settings dataclass of gpuwise is in a file."""
+    kinds = typing.get_type_hints(settings).items()
+    known = {name: kind for name, kind in kinds if f"{prefix}{name}" not in _CHARTS_OWN}
+    return section({name: of_type(kind, f"{prefix}{name}.") for name, kind in known.items()})
+
+
+def of_type(kind: Any, prefix: str = "") -> Schema:
+    """What a value of that type is in a file; a form of its own for a type that is not known here is anything."""
+    if dataclasses.is_dataclass(kind):
+        return of_settings(typing.cast("type", kind), prefix)
+    if typing.get_origin(kind) is types.UnionType:
+        return {"anyOf": [of_type(part) for part in typing.get_args(kind)]}
+    if typing.get_origin(kind) is typing.Literal:
+        return choice(*typing.get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return choice(*kind)
+    names = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string", types.NoneType: "null"}
+    names |= {dict: "object", Mapping: "object", tuple: "array", list: "array", frozenset: "array"}
+    known = names.get(typing.get_origin(kind) or kind)
+    return {"type": known} if known else {}
+
+
+def build() -> str:
+    """The file's text."""
+    settings = of_settings(Config)
+    policy = of_type(typing.get_type_hints(Config)["policy"], "policy.")
+    # `mode` is let through to be refused with a message that names the value to use.
+    policy["properties"]["mode"] = {}
+    schema = {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "gpuwise",
+        **section({**VALUES, "policy": policy, "config": settings}, required=["prometheus", "mode"]),
+    }
+    return json.dumps(schema, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(build())

@@ -1,0 +1,213 @@
+"""The chart's rights against the requests that the commands send: nothing more, nothing less."""
+
+import itertools
+import json
+import re
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
+from tests.series import IDLE_VALUES
+
+from gpuwise.emulate import ADMIN_TOKEN, KubernetesEmulator
+from gpuwise.emulate.objects import deployment, job, notebook, statefulset
+from gpuwise.enact.target import path_of
+from gpuwise.model import rights
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.store import ledger_anchor
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.store.recording import RecordingWriter
+
+from .conftest import CHART, Helm, of_kind
+from .test_monitoring import script
+
+Objects = list[dict[str, Any]]
+
+# Each is a way to more rights (safety.md, security checklist 4).
+FORBIDDEN_RESOURCES = {"*", "secrets", "pods/exec", "nodes/proxy", "serviceaccounts/token"}
+FORBIDDEN_RESOURCES |= {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
+FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "delete", "deletecollection"}
+
+STEP_S = 300
+DAYS = 16
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request as RBAC sees it."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    name: str
+
+
+def ask_of(verb: str, path: str) -> Ask | None:
+    """None for discovery and self-reviews, which every authenticated user may send."""
+    match = re.fullmatch(r"/(?:api/v1|apis/([^/]+)/[^/]+)/(?:namespaces/([^/]+)/)?([^/]+)(?:/([^/]+))?(/[^/]+)?", path)
+    if match is None or match[1] == "authorization.k8s.io":
+        return None
+    group, namespace, resource, name, sub = (part or "" for part in match.groups())
+    if not namespace and resource == "namespaces":
+        namespace = name  # a namespace is inside itself
+    return Ask(verb, group, resource + sub, namespace, name)
+
+
+def granting(objects: Objects, ask: Ask) -> set[tuple[str, str]]:
+    """Kind and name of the roles that grant it."""
+    found = set()
+    for role in itertools.chain(of_kind(objects, "ClusterRole"), of_kind(objects, "Role")):
+        elsewhere = role["kind"] == "Role" and role["metadata"]["namespace"] != ask.namespace
+        for rule in role["rules"]:
+            named = "resourceNames" not in rule or ask.name in rule["resourceNames"]
+            if not elsewhere and named and ask.group in rule["apiGroups"] and ask.verb in rule["verbs"]:
+                found |= {(role["kind"], role["metadata"]["name"])} if ask.resource in rule["resources"] else set()
+    return found
+
+
+def granted(objects: Objects) -> Iterator[tuple[str, str, str]]:
+    """Role, resource and verb of everything that is granted."""
+    for role in itertools.chain(of_kind(objects, "ClusterRole"), of_kind(objects, "Role")):
+        for rule in role["rules"]:
+            for resource, verb in itertools.product(rule["resources"], rule["verbs"]):
+                yield role["metadata"]["name"], resource, verb
+
+
+def fleet() -> Objects:
+    return [
+        gpu_node("node-0"),
+        of_namespace("prod"),
+        of_namespace("gpuwise"),  # where the release, and so the anchor of the ledger, is
+        deployment("served", namespace="prod"),
+        statefulset("stored", namespace="prod"),
+        job("trained", namespace="prod"),
+        notebook("noted", namespace="prod", spec=None),
+    ]
+
+
+def record(cluster: KubernetesEmulator, folder: Path, window: Window) -> None:
+    """A recording in which every pod is idle."""
+    request = urllib.request.Request(f"{cluster.url}/api/v1/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    with urllib.request.urlopen(request, timeout=300) as answer:
+        names = [item["metadata"]["name"] for item in json.load(answer)["items"]]
+    writer = RecordingWriter(folder)
+    for number, name in enumerate(names):
+        samples = {signal: np.full(window.steps, value) for signal, value in IDLE_VALUES.items()}
+        card = DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples)
+        writer.append(RecordedPod("prod", window, (card,), None))
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> set[Ask]:
+    """What the commands of the README send, with one workload of each kind that can be written."""
+    folder = tmp_path_factory.mktemp("rbac")
+    now_s = int(time.time())  # `apply` refuses what was judged long ago
+    window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
+    with KubernetesEmulator(fleet(), clock=lambda: float(window.start_s)) as cluster:
+        cluster.settle()
+        record(cluster, folder / "recording", window)
+        ours = len(cluster.requests)
+        connection = ["--kubeconfig", str(cluster.write_kubeconfig(folder / "kubeconfig"))]
+        source = [*connection, "--recording", str(folder / "recording")]
+        looking = [*source, "--look-back-h", str(DAYS * 24), "--now", str(now_s)]
+        env = {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), "GPUWISE_POLICY_MAX_RISK": "4", "HOME": str(folder)}
+
+        def gpuwise(*arguments: str) -> str:
+            command = [GPUWISE, *arguments]
+            done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=300)
+            assert done.returncode == 0, (arguments, done.stderr)
+            return done.stdout
+
+        gpuwise("doctor", *source)
+        found = json.loads(gpuwise("scan", *looking, "-o", "json"))["recommendations"]
+        gpuwise("plan", "--mode", "enforce", *looking)
+        (stored,) = (one["id"] for one in found if one["workload"]["name"] == "stored")
+        done = gpuwise("apply", stored, "--yes", *connection)
+        done += gpuwise("run", "--once", "--mode", "enforce", *looking)
+        acts = set(re.findall(r"\ba-[0-9a-f]{10}\b", done))
+        assert len(acts) == 4, done
+        for act in acts:
+            gpuwise("undo", act, "--yes", *connection)
+        gpuwise("report", "--week", "last", *source)
+        asks = [ask_of(request.verb, request.path) for request in cluster.requests[ours:]]
+    return {ask for ask in asks if ask is not None}
+
+
+@pytest.fixture(scope="module")
+def objects(helm: Helm) -> Objects:
+    return helm.render(enforce__namespaces=["prod"])
+
+
+def test_nothing_is_sent_that_is_not_granted(objects: Objects, sent: set[Ask]):
+    """What this lists is missing from READ or WRITE in src/gpuwise/model/rights.py."""
+    assert {ask for ask in sent if not granting(objects, ask)} == set()
+    assert {ask.verb for ask in sent} >= {"list", "get", "patch"}
+
+
+def test_nothing_is_granted_that_is_never_sent(objects: Objects, sent: set[Ask]):
+    """What this lists is in src/gpuwise/model/rights.py for nothing."""
+    used = {(name, ask.resource, ask.verb) for ask in sent for _, name in granting(objects, ask)}
+    unused = {(resource, verb) for name, resource, verb in granted(objects) if (name, resource, verb) not in used}
+    assert unused == set()
+
+
+def test_the_anchor_of_the_ledger_is_what_may_be_written():
+    assert rights.HEAD_CONFIG_MAP == ledger_anchor.NAME
+
+
+def test_the_rules_are_what_the_table_says():
+    assert (CHART / "files" / "rbac.yaml").read_text() == script("rbac").build()
+    rules = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
+    assert rules.keys() == {"read", "write", "head"}
+
+
+def test_no_rule_is_a_way_to_more_rights(rendered: Objects):
+    roles = [one for one in rendered if one["kind"] in {"Role", "ClusterRole"}]
+    for rule in itertools.chain.from_iterable(role["rules"] for role in roles):
+        assert FORBIDDEN_RESOURCES.isdisjoint(rule["resources"])
+        assert "*" not in rule["apiGroups"]
+        assert FORBIDDEN_VERBS.isdisjoint(rule["verbs"])
+        assert "create" not in rule["verbs"] or rule["resources"] == ["configmaps"]
+
+
+def test_the_cluster_wide_role_only_lists(rendered: Objects):
+    for role in of_kind(rendered, "ClusterRole"):
+        assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list"}
+
+
+@pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
+def test_every_collection_of_the_inventory_may_be_listed(path: str):
+    """A 403 on one list is no inventory at all."""
+    group, resource = path.split("/")[2] if path.startswith("/apis/") else "", path.rpartition("/")[2]
+    assert any((right.group, right.resource, right.verbs) == (group, resource, ("list",)) for right in rights.READ)
+
+
+def test_every_kind_that_is_written_may_be_read_and_patched():
+    kinds = {"Deployment", "StatefulSet", "Job", "Notebook"}
+    paths = {path_of(WorkloadRef("n", kind, "x", "uid")) for kind in kinds}
+    written = {(right.group, right.resource) for right in rights.WRITE if right.verbs == ("get", "patch")}
+    assert {(ask.group, ask.resource) for path in paths if path and (ask := ask_of("get", path))} == written
+
+
+def test_writes_are_given_by_namespace_to_the_service_alone(rendered: Objects):
+    workloads = {
+        one["metadata"]["namespace"] for one in of_kind(rendered, "Role") if one["metadata"]["name"].endswith("-write")
+    }
+    assert workloads == {"research", "serving"}
+    for binding in of_kind(rendered, "RoleBinding"):
+        assert [subject["name"] for subject in binding["subjects"]] == ["prod-gpuwise-service"]
+
+
+def test_the_report_can_read_and_the_exporter_nothing(rendered: Objects):
+    (binding,) = of_kind(rendered, "ClusterRoleBinding")
+    assert [one["name"] for one in binding["subjects"]] == ["prod-gpuwise-service", "prod-gpuwise-report"]

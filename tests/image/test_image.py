@@ -1,0 +1,184 @@
+"""The image that `make image` builds: what is in it, and the service in its root file system as the chart starts it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.conftest import REPOSITORY
+from tests.helm.conftest import REQUIRED, Helm, fetch, of_kind, pod_of
+from tests.prometheus_server import free_port, poll
+from tests.recordings import record_fleet
+
+from gpuwise import __version__
+
+MISSING = [tool for tool in ("buildah", "mmdebstrap") if not shutil.which(tool)]
+pytestmark = [
+    pytest.mark.parts,
+    pytest.mark.xdist_group("image"),
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: apt-get install {' '.join(MISSING)}"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="starts the service in a root file system, which needs root: chroot"),
+]
+USER = 65532
+# Owned by the user in a pod: the claim by fsGroup, an emptyDir by its mode.
+WRITABLE = ("/var/lib/gpuwise", "/tmp")
+MOUNTED = ("/etc/gpuwise", "/recording")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image, unpacked.
+
+    Attributes:
+        root: its root file system.
+        config: entry point, user, environment and so on, as OCI has it.
+    """
+
+    root: Path
+    config: dict[str, Any]
+
+    @contextmanager
+    def running(self, command: list[str], mounts: dict[str, Path], **more: Any) -> Iterator["subprocess.Popen[str]"]:
+        """Run a command as the chart's security context has it: on a read-only root, as the image's user."""
+        binds = "".join(f"mount --bind {source} {self.root}{place}\n" for place, source in mounts.items())
+        script = (
+            f"set -e\nmount --make-rprivate /\nmount --bind {self.root} {self.root}\n"
+            f"mount -o remount,bind,ro {self.root}\nmount -t proc proc {self.root}/proc\n{binds}"
+            f'exec chroot --userspec={USER}:{USER} {self.root} /usr/bin/env -i "$@"'
+        )
+        env = [*self.config["Env"], *(f"{name}={value}" for name, value in more.items())]
+        whole = ["unshare", "--mount", "sh", "-c", script, "sh", *env, *command]
+        with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
+
+    def run(self, command: list[str], mounts: dict[str, Path], **more: Any) -> str:
+        with self.running(command, mounts, **more) as process:
+            said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+        return said
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """Built by `make image`, and read from the archive that it leaves, layer over layer."""
+    built = subprocess.run(
+        ["make", "image"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1_200
+    )
+    assert built.returncode == 0, built.stdout[-4_000:] + built.stderr[-4_000:]
+    folder = tmp_path_factory.mktemp("image")
+    with tarfile.open(REPOSITORY / "build" / "gpuwise-image.tar") as archive:
+        archive.extractall(folder / "oci", filter="fully_trusted")
+
+    def blob(descriptor: dict[str, Any]) -> Path:
+        return folder / "oci" / "blobs" / descriptor["digest"].replace(":", "/")
+
+    (entry,) = json.loads((folder / "oci" / "index.json").read_text())["manifests"]
+    manifest = json.loads(blob(entry).read_text())
+    root = folder / "root"
+    root.mkdir()
+    for layer in manifest["layers"]:
+        subprocess.run(["tar", "-xzf", blob(layer), "-C", root], check=True, timeout=600)
+    for place in (*WRITABLE, *MOUNTED):
+        (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)  # the container runtime makes mount points
+    return Image(root, json.loads(blob(manifest["config"]).read_text())["config"])
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> dict[str, Path]:
+    """An empty folder for each volume; the writable ones belong to the user."""
+    folders = {place: tmp_path / place.replace("/", "-") for place in (*WRITABLE, *MOUNTED)}
+    for place, folder in folders.items():
+        folder.mkdir()
+        if place in WRITABLE:
+            os.chown(folder, USER, USER)
+    return folders
+
+
+def test_it_is_debian_with_gpuwise_and_nothing_to_build_or_install_with(image: Image):
+    assert "VERSION_CODENAME=bookworm" in (image.root / "etc/os-release").read_text()
+    assert image.config["User"] == f"{USER}:{USER}"
+    assert image.config["Entrypoint"] == ["gpuwise"]
+    assert image.config["Labels"]["org.opencontainers.image.version"] == __version__
+    packages = (image.root / "var/lib/dpkg/status").read_text()  # what scanners for known holes read
+    assert "\nPackage: libssl3\n" in packages
+    assert not re.search(r"^Package: (gcc|python3-pip|python3-dev)$", packages, re.MULTILINE)
+    (site,) = (image.root / "opt/gpuwise/lib").glob("python3.*/site-packages")
+    assert not (site / "pip").exists()
+    assert not (image.root / "src").exists()
+
+
+def test_its_native_code_is_compiled(image: Image, mounts: dict[str, Path]):
+    modules = ("score._hours_c", "store._chunks_c", "recommend.placement._choose_c")
+    image.run(["python", "-c", "import " + ", ".join(f"gpuwise.{module}" for module in modules)], mounts)
+
+
+def test_it_tells_its_version_as_its_user_on_a_read_only_file_system(image: Image, mounts: dict[str, Path]):
+    assert __version__ in image.run([*image.config["Entrypoint"], "--version"], mounts)
+    told = image.run(["python", "-c", "import os; print(os.getuid(), os.getgid(), os.access('/opt', os.W_OK))"], mounts)
+    assert told.split() == [str(USER), str(USER), "False"]
+
+
+def get(url: str, token: str | None = None) -> tuple[int, str]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"} if token else {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
+    except OSError:
+        return 0, ""
+
+
+def alive(process: "subprocess.Popen[str]", url: str) -> bool:
+    if process.poll() is not None:
+        assert process.stdout is not None
+        pytest.fail(f"it ended with {process.returncode}: {process.stdout.read()}")
+    return get(url)[0] == 200
+
+
+def test_the_exporter_serves_its_demo(image: Image, mounts: dict[str, Path]):
+    port = free_port()
+    command = [*image.config["Entrypoint"], "exporter", "--backend", "demo", f"--listen=:{port}"]
+    with image.running(command, mounts) as process:
+        poll(lambda: alive(process, f"http://127.0.0.1:{port}/readyz"), what="the exporter's first sample")
+        assert "gpuwise_gpu_power_watts{" in get(f"http://127.0.0.1:{port}/metrics")[1]
+
+
+def test_the_service_starts_as_the_chart_starts_it(image: Image, mounts: dict[str, Path]):
+    """With the chart's commands and configuration; only the usage is a recording instead of a Prometheus."""
+    port = free_port()
+    objects = Helm(fetch("4")).render(values=None, **REQUIRED | {"service__port": port})
+    (service,) = of_kind(objects, "Deployment")
+    (config,) = of_kind(objects, "ConfigMap")
+    (drawer,), (main,) = pod_of(service)["initContainers"], pod_of(service)["containers"]
+    told = yaml.safe_load(config["data"]["gpuwise.yaml"])
+    (mounts["/etc/gpuwise"] / "gpuwise.yaml").write_text(yaml.safe_dump(told))
+    record_fleet(mounts["/recording"], nodes=4, days=1)
+    image.run([*drawer["command"], *drawer["args"]], mounts)
+    token = (mounts["/var/lib/gpuwise"] / "service-token").read_text()
+    url = f"http://127.0.0.1:{port}"
+    command = [*image.config["Entrypoint"], *main["args"]]
+    with image.running(command, mounts, GPUWISE_RECORDING="/recording") as process:
+        poll(lambda: alive(process, f"{url}/healthz"), what="the service")
+        poll(lambda: alive(process, f"{url}/readyz"), what="the first run")
+        assert get(f"{url}/api/v1/report")[0] == 401
+        assert get(f"{url}/api/v1/report", token)[0] == 200
+        process.terminate()
+        said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert (mounts["/var/lib/gpuwise"] / "ledger.db").stat().st_uid == USER
