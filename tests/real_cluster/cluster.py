@@ -80,10 +80,12 @@ class RealCluster:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.reset()
-        self._remove_what_was_made()
-        for part in (self._notebooks, self._kubelet, self._proxy, self.connection):
-            part.close() if isinstance(part, Connection) else part.stop()
+        try:
+            self._remove_what_was_made()
+        finally:
+            for part in (self._notebooks, self._kubelet, self._proxy):
+                part.stop()
+            self.connection.close()
 
     def ours(self, namespace: str) -> bool:
         """Whether a namespace was made by the tests."""
