@@ -125,19 +125,19 @@ def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(st
     with start_cluster(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
         url, process, told = serving
         with running(data, series=idle_for_a_day(int(time.time())), port=port):
-            poll(lambda: ready(url), deadline_s=120, what="the first pass")
-            poll(lambda: passes(url) >= 4, deadline_s=120, what="four passes")
+            poll(lambda: ready(url), what="the first pass")
+            poll(lambda: passes(url) >= 4, what="four passes")
             before_mib = resident_mib(process)
-            poll(lambda: passes(url) >= 14, deadline_s=240, what="ten more passes")
+            poll(lambda: passes(url) >= 14, what="ten more passes")
             assert resident_mib(process) < before_mib + 8
             assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")
             assert json.loads(ask(f"{url}/api/v1/report"))["quality"]["measured"] == 1
         errors = failed(url)
-        poll(lambda: failed(url) >= errors + 3, deadline_s=120, what="three failed passes")
+        poll(lambda: failed(url) >= errors + 3, what="three failed passes")
         assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")  # it lives, and shows the last report
         with running(data, port=port):
             done = passes(url)
-            poll(lambda: passes(url) >= done + 2, deadline_s=120, what="passes after Prometheus came back")
+            poll(lambda: passes(url) >= done + 2, what="passes after Prometheus came back")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
         said = told.read_text()
@@ -155,7 +155,7 @@ def test_run_goes_on_after_a_pass_that_failed(start_cluster, tmp_path):
         command = [GPUWISE, "run", "--interval", "1", "--prometheus", f"http://127.0.0.1:{free_port()}"]
         with subprocess.Popen(command, env=os.environ | ours, stderr=log, stdout=log, text=True) as process:
             try:
-                poll(lambda: told.read_text().count("pass failed") >= 3, deadline_s=240, what="three failed passes")
+                poll(lambda: told.read_text().count("pass failed") >= 3, what="three failed passes")
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(timeout=60) == 0
             finally:

@@ -123,8 +123,8 @@ def test_a_watcher_tells_what_is_there_and_what_changes(emulator, connection):
     told = []
     watcher = Watcher(connection, DEPLOYMENTS, lambda item: told.append(item["metadata"]["name"]))
     watcher.start()
-    poll(lambda: told == ["llm"], deadline_s=60, what="what is there being told")
+    poll(lambda: told == ["llm"], what="what is there being told")
     emulator.load(deployment("late"))
-    poll(lambda: "late" in told, deadline_s=60, what="what is new being told")
+    poll(lambda: "late" in told, what="what is new being told")
     watcher.stop()
     assert watcher.failure is None
