@@ -16,7 +16,6 @@ from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
 from tests.recordings import record_fleet
 
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
 
 
@@ -119,13 +118,12 @@ def service(folder, cluster, prometheus):
 
 
 @NEEDS_PROMETHEUS
-def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(tmp_path):
+def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(start_cluster, tmp_path):
     """A real Prometheus, stopped for three intervals and started again on the same port."""
     port, data = free_port(), tmp_path / "prometheus"
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
-    with KubernetesEmulator(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
+    with start_cluster(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
         url, process, told = serving
-        cluster.settle()
         with running(data, series=idle_for_a_day(int(time.time())), port=port):
             poll(lambda: ready(url), what="the first pass")
             poll(lambda: passes(url) >= 4, what="four passes")
@@ -148,10 +146,10 @@ def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(tm
     assert "Traceback" not in said
 
 
-def test_run_goes_on_after_a_pass_that_failed(tmp_path):
+def test_run_goes_on_after_a_pass_that_failed(start_cluster, tmp_path):
     """Nobody listens where Prometheus should be: each pass says so, and SIGTERM ends the loop as usual."""
     told = tmp_path / "told"
-    with KubernetesEmulator([gpu_node("node-0"), statefulset("forgotten")]) as cluster, told.open("w") as log:
+    with start_cluster([gpu_node("node-0"), statefulset("forgotten")]) as cluster, told.open("w") as log:
         ours = {"HOME": str(tmp_path), "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "kubeconfig"))}
         ours |= {"GPUWISE_PROMETHEUS_TIMEOUT_S": "1", "GPUWISE_PROMETHEUS_LONGEST_WAIT_S": "0"}
         command = [GPUWISE, "run", "--interval", "1", "--prometheus", f"http://127.0.0.1:{free_port()}"]
