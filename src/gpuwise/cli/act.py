@@ -13,7 +13,8 @@ from rich.text import Text
 
 from gpuwise.by_hand import find, tell
 from gpuwise.cli.console import err, out, progress, say, stopping
-from gpuwise.cli.options import acting, connection
+from gpuwise.cli.help import command
+from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.model.command import Directive, Outcome, OutcomeStatus
@@ -22,17 +23,18 @@ from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.store.ledger import SqliteLedger
-from gpuwise.wiring import by_hand, loop, now
+from gpuwise.wiring import by_hand, loop
+from gpuwise.wiring import now as clock
 
 sure = click.option("--yes", is_flag=True, help="Do not ask; required off a terminal.")
 why = click.option("--reason", default="", help="Why, for whoever asks later.")
 
 
-@click.command()
+@command()
 @acting
 @click.option("--once", is_flag=True, help="One pass of the loop instead of one every --interval.")
 @click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between passes.")
-@click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant; with --once.")
+@now
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
     with loop(config, writing=True, at_s=now_s) as pipeline:
@@ -46,7 +48,7 @@ def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:
 
 def _pass(pipeline: Pipeline, now_s: int | None) -> None:
     with progress() as shown:
-        done = replace(pipeline, progress=shown).run_once(now_s or now())
+        done = replace(pipeline, progress=shown).run_once(now_s or clock())
     told(done)
 
 
@@ -57,12 +59,12 @@ def told(run: Run) -> None:
     shown = Table(title=f"Done ({len(run.outcomes)})", title_justify="left")
     for name in ("Workload", "Do", "USD/month", "Outcome", "Undo"):
         shown.add_column(name, overflow="fold")
-    for command in decision.commands:
-        outcome = done[command.id]
+    for one in decision.commands:
+        outcome = done[one.id]
         why = ": ".join(filter(None, (outcome.reason, outcome.detail)))
-        undo = f"gpuwise undo {command.id}" if outcome.status is OutcomeStatus.APPLIED else why
-        saving = written.usd(command.because.saving.usd_month) if command.because else ""
-        cells = (str(command.workload), written.change(command.change), saving)
+        undo = f"gpuwise undo {one.id}" if outcome.status is OutcomeStatus.APPLIED else why
+        saving = written.usd(one.because.saving.usd_month) if one.because else ""
+        cells = (str(one.workload), written.change(one.change), saving)
         shown.add_row(*map(Text, (*cells, outcome.status.value, undo)))
     out.print(shown)
     _held(decision.holds)
@@ -76,7 +78,7 @@ def _held(holds: Sequence[Hold]) -> None:
     out.print(Text(f"Held by policy: {words or 'nothing'}.", style="dim"))
 
 
-@click.command()
+@command()
 @connection
 @click.argument("recommendation_id", metavar="ID")
 @sure
@@ -100,7 +102,7 @@ def _warn(item: Recommendation) -> None:
     say(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it {undo} be undone.", to=err)
 
 
-@click.command()
+@command()
 @connection
 @click.argument("command_id", metavar="ID")
 @sure
@@ -142,7 +144,7 @@ _AFTERWARDS = {
 }
 
 
-@click.command()
+@command()
 @connection
 @click.argument("recommendation_id", metavar="ID")
 @why
@@ -151,7 +153,7 @@ def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
     _tell(config, "dismiss", recommendation_id, reason)
 
 
-@click.command()
+@command()
 @connection
 @why
 def pause(config: Config, reason: str) -> None:
@@ -159,7 +161,7 @@ def pause(config: Config, reason: str) -> None:
     _tell(config, "pause", "*", reason)
 
 
-@click.command()
+@command()
 @connection
 @why
 def resume(config: Config, reason: str) -> None:
@@ -170,5 +172,5 @@ def resume(config: Config, reason: str) -> None:
 def _tell(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
     directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
-        tell(ledger, directive)
-    say(f"{kind}: recorded in {config.ledger.path}")
+        already = tell(ledger, directive)
+    say(already or f"{kind}: recorded in {config.ledger.path}")

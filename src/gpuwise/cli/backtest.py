@@ -14,7 +14,8 @@ from gpuwise.backtest.contract import OURS, Backtest, Figure, Option, Result, Ve
 from gpuwise.backtest.runner import SCHEMA, plain, play, write_decisions
 from gpuwise.cli import show
 from gpuwise.cli.console import behave, out, progress
-from gpuwise.cli.options import FILE
+from gpuwise.cli.help import SharedOption, command, group
+from gpuwise.cli.paths import FILE
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 
@@ -25,10 +26,10 @@ _FORM = click.option(
     type=click.Choice(["table", "json"]),
     help="Default: table on a terminal, json elsewhere.",
 )
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, cls=SharedOption, help="No progress on stderr.")
 
 
-@click.group()
+@group()
 def backtest() -> None:
     """Replay a policy on a recorded trace, beside its baselines. docs/backtests.md tells traces and figures."""
 
@@ -136,10 +137,10 @@ def _command(kind: Backtest[Any]) -> click.Command:
         help=f"One of {', '.join(kind.policies)}, or all; may be given several times.",
     )
     decisions = click.option("--decisions", type=FILE, help="Write what was decided (with several: ours) to this CSV.")
-    command: Any = run
+    made: Any = run
     for option in (*reversed([_option(one) for one in kind.options]), policies, decisions, _FORM, _QUIET)[::-1]:
-        command = option(command)
-    return click.command(name=kind.name, help=kind.about)(command)
+        made = option(made)
+    return command(name=kind.name, help=kind.about)(made)
 
 
 def _option(option: Option) -> Any:

@@ -10,7 +10,8 @@ import click
 
 from gpuwise.cli import act, show
 from gpuwise.cli.console import err, progress, say
-from gpuwise.cli.options import FILE
+from gpuwise.cli.help import command
+from gpuwise.cli.paths import FILE
 from gpuwise.cli.weekly import WEEK_S, week_of
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
@@ -33,7 +34,7 @@ _MARK = ".gpuwise-demo"
 _BEFORE_MIDNIGHT_S = 3_600
 
 
-@click.command()
+@command()
 @click.option(
     "--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="New, or an earlier demo's."
 )

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gpuwise import wiring
 from gpuwise.cli.console import say
+from gpuwise.cli.help import command
 from gpuwise.cli.options import scoring
 from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError
@@ -18,7 +19,7 @@ from gpuwise.store.ledger_anchor import agree, parse_head
 from gpuwise.store.prices import read_prices
 
 
-@click.command()
+@command()
 @scoring
 @click.option("--ledger-head", metavar="HEAD", help="Compare the ledger with this head, as a report prints it.")
 @click.pass_context

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say
-from gpuwise.cli.options import acting, connection, scoring
+from gpuwise.cli.help import command
+from gpuwise.cli.options import acting, connection, now, scoring
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.decide.history import History, State
@@ -25,12 +26,11 @@ from gpuwise.report import wording as written
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import loop
 
-now = click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant instead of now.")
 output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS), default="table", show_default=True)
 detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 
 
-@click.command()
+@command()
 @scoring
 @now
 @output
@@ -96,7 +96,7 @@ def _warn_unmeasured(survey: Survey) -> None:
         err.print(Text(f"No samples at all for {len(blind)} of {len(workloads)} workloads: {shown}.", "yellow"))
 
 
-@click.command()
+@command()
 @acting
 @now
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -127,9 +127,9 @@ def _planned(decision: Decision) -> None:
     shown = Table(title=f"Would be done ({len(decision.commands)})", title_justify="left")
     for name in ("Recommendation", "Workload", "Do", "USD/month"):
         shown.add_column(name, overflow="fold")
-    for command in decision.commands:
-        saving = written.usd(command.because.saving.usd_month) if command.because else ""
-        cells = (command.recommendation_id, str(command.workload), written.change(command.change), saving)
+    for one in decision.commands:
+        saving = written.usd(one.because.saving.usd_month) if one.because else ""
+        cells = (one.recommendation_id, str(one.workload), written.change(one.change), saving)
         shown.add_row(*map(Text, cells))
     out.print(shown)
     out.print(_held(decision.holds))
@@ -144,7 +144,7 @@ def _held(holds: tuple[Hold, ...]) -> Table:
     return shown
 
 
-@click.command()
+@command()
 @connection
 @click.argument("subject", metavar="ID|WORKLOAD")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)

@@ -12,7 +12,9 @@ from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import out, progress
-from gpuwise.cli.options import FILE, replaying
+from gpuwise.cli.help import command
+from gpuwise.cli.options import replaying
+from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
@@ -35,7 +37,7 @@ _COLUMNS = (
 )
 
 
-@click.command()
+@command()
 @replaying
 @click.argument("source", type=FILE)
 @click.option(
