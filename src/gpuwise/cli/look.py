@@ -12,15 +12,14 @@ from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting, connection, now, scoring
+from gpuwise.cli.selecting import Existing, selection
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.decide.history import History, State
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
-from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Evidence, Hold, Recommendation, Saving
-from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
 from gpuwise.store.ledger import SqliteLedger
@@ -34,9 +33,15 @@ detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 w
 @scoring
 @now
 @output
-@click.option("-n", "--namespace", "namespaces", multiple=True, help="Show these namespaces only; all are scored.")
-@click.option("-l", "--selector", help="Show workloads with these labels only, as team=search,tier=prod.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces, as without -n.")
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="Only these namespaces, in tables, sums and headline.",
+)
+@click.option("-l", "--selector", help="Only workloads with these labels, as kubectl's -l: team in (a,b),!legacy.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, as without -n.")
 @detailed
 @click.pass_context
 def scan(
@@ -51,41 +56,16 @@ def scan(
 ) -> None:
     """Find idle GPUs, what they cost, and what to do about them. Reads only."""
     at_s = now_s or int(time.time())
+    chosen = selection(namespaces, selector, everywhere=all_namespaces)
     with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
-        survey = pipeline.survey(at_s)
+        survey = replace(pipeline, inventory=Existing(pipeline.inventory, chosen.namespaces)).survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
-        report = pipeline.summary(survey, now_s=at_s)
-    if selector or (namespaces and not all_namespaces):
-        report = _only(report, _chosen(survey, () if all_namespaces else namespaces, _labels(selector)))
+        shown = chosen.of(survey)
+        report = pipeline.summary(shown, now_s=at_s)
     show.document(report, form)
-    _warn_unmeasured(survey)
+    _warn_unmeasured(shown)
     if detailed_exitcode and report.recommendations:
         context.exit(2)
-
-
-def _labels(selector: str | None) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in selector.split(",")] if selector else []
-    if any(not (key and equals and value) for key, equals, value in pairs):
-        raise InputError(f"--selector is {selector!r}", mend="write key=value pairs with commas between")
-    return {key: value for key, _, value in pairs}
-
-
-def _chosen(survey: Survey, namespaces: tuple[str, ...], labels: dict[str, str]) -> set[WorkloadRef]:
-    return {
-        workload.ref
-        for workload in survey.inventory.workloads
-        if (not namespaces or workload.ref.namespace in namespaces) and labels.items() <= workload.labels.items()
-    }
-
-
-def _only(report: WeeklyReport, chosen: set[WorkloadRef]) -> WeeklyReport:
-    names = {str(ref) for ref in chosen}
-    return replace(
-        report,
-        workloads=tuple(cost for cost in report.workloads if cost.workload in names),
-        recommendations=tuple(item for item in report.recommendations if item.workload in chosen),
-        holds=tuple(hold for hold in report.holds if hold.workload in chosen),
-    )
 
 
 def _warn_unmeasured(survey: Survey) -> None:

@@ -49,6 +49,8 @@ def table(report: WeeklyReport) -> None:
 
 
 def _headline(report: WeeklyReport) -> Text:
+    if report.selection is not None:
+        return _of_selection(report)
     bill = report.bill
     wasted = bill.idle_usd + bill.unallocated_usd
     share = wasted / bill.capacity_usd if bill.capacity_usd else 0.0
@@ -60,10 +62,30 @@ def _headline(report: WeeklyReport) -> Text:
     if bill.outside_gpu_s > 0:
         outside = written.gpu_hours(bill.outside_gpu_s / 3600)
         text.append(f"{written.usd(bill.outside_usd)} ({outside}) went to work outside Kubernetes.\n")
-    text.append(
-        f"{len(report.recommendations)} recommendations are worth {written.usd(report.predicted_usd_month)} a month."
+    return text.append(_worth(report))
+
+
+def _of_selection(report: WeeklyReport) -> Text:
+    """Of some workloads: what they held themselves, for what nobody held belongs to nodes."""
+    bill, count = report.bill, report.quality.workloads
+    text = Text(f"{report.selection}: {count} GPU workload{'s' if count != 1 else ''}, ", style="dim")
+    text.append(f"{written.when(report.start_s)} to {written.when(report.end_s)}\n")
+    if not count:
+        return text.append("No GPU workload is selected.")
+    share = written.percent(written.share(bill.idle_gpu_s, bill.capacity_gpu_s))
+    held = f"{written.usd(bill.capacity_usd)} that they held" if bill.capacity_usd else "what they held"
+    idle = written.usd(bill.idle_usd) if bill.capacity_usd else written.gpu_hours(bill.idle_gpu_s / 3600)
+    text.append(f"{idle} of {held} stood idle ({share})\n", style="bold")
+    text.append("GPUs that nobody held belong to nodes, not to workloads: they are left out.\n")
+    return text.append(_worth(report))
+
+
+def _worth(report: WeeklyReport) -> str:
+    count = len(report.recommendations)
+    return (
+        f"{count} recommendation{'s are' if count != 1 else ' is'} worth "
+        f"{written.usd(report.predicted_usd_month)} a month."
     )
-    return text
 
 
 def recommendations(items: Sequence[Recommendation]) -> Table:

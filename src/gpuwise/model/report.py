@@ -153,6 +153,8 @@ class WeeklyReport:
         quality: what the data could not tell.
         price_source: where the prices are from.
         ledger_head: newest row of the ledger then, which `gpuwise doctor --ledger-head` compares; None in a scan.
+        selection: which workloads it is of, "namespace sandbox"; None for the whole fleet. The capacity of a selection
+            is what its workloads held: what nobody held belongs to nodes.
     """
 
     schema: str
@@ -173,3 +175,4 @@ class WeeklyReport:
     quality: DataQuality
     price_source: str
     ledger_head: str | None = None
+    selection: str | None = None

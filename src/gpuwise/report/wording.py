@@ -195,14 +195,16 @@ def period(report: WeeklyReport) -> str:
 
 def headline(report: WeeklyReport) -> str:
     """The subject line: it carries the number."""
-    bill = report.bill
+    bill, whole = report.bill, "the bill"
+    if report.selection is not None:
+        whole = f"what {report.selection} held"
     if bill.idle_gpu_s <= 0:
         return f"No GPU time stood idle in {period(report)}"
     of_bill = share(bill.idle_usd, bill.capacity_usd)
     if of_bill is None:
         of_time = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s))
         return f"{gpu_hours(bill.idle_gpu_s / 3600)} stood idle in {period(report)}: {of_time} of the capacity"
-    return f"{usd(bill.idle_usd)} of GPU time stood idle in {period(report)}: {percent(of_bill)} of the bill"
+    return f"{usd(bill.idle_usd)} of GPU time stood idle in {period(report)}: {percent(of_bill)} of {whole}"
 
 
 def status(value: OutcomeStatus | None) -> str:
