@@ -1,9 +1,12 @@
 """Fleets on the emulated API with their recorded usage: what a user would have after some days."""
 
 import json
+import threading
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 from tests.e2e.conftest import gpu_node
@@ -65,3 +68,52 @@ def idle_fleet(objects, folder, *, days):
 def options_of(recording, kubeconfig, days, now_s=NOW_S):
     """The options that read such a fleet."""
     return ("--recording", recording, "--kubeconfig", kubeconfig, "--look-back-h", days * 24, "--now", now_s)
+
+
+@contextmanager
+def reviewing(cluster, may: Callable[[dict[str, str]], bool]) -> Iterator[str]:
+    """Stand before an API server and answer SelfSubjectAccessReviews by a rule; all else is the server's.
+
+    Args:
+        cluster: the emulated API.
+        may: whether a right, by its resourceAttributes, is granted.
+
+    Yields:
+        The URL to connect to.
+    """
+
+    class Proxy(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.path.endswith("/selfsubjectaccessreviews"):
+                asked = json.loads(body)
+                allowed = may(asked["spec"]["resourceAttributes"])
+                return self._send(201, json.dumps(asked | {"status": {"allowed": allowed}}).encode())
+            headers = {key: self.headers[key] for key in ("Authorization", "Content-Type") if key in self.headers}
+            request = urllib.request.Request(cluster.url + self.path, body or None, headers, method=self.command)
+            try:
+                with urllib.request.urlopen(request, timeout=10) as answer:
+                    return self._send(answer.status, answer.read())
+            except urllib.error.HTTPError as error:
+                return self._send(error.code, error.read())
+
+        do_GET = do_POST = do_PATCH = _answer  # noqa: N815 - the names that http.server calls
+
+        def _send(self, code: int, body: bytes) -> None:
+            self.send_response(code)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

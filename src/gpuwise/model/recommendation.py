@@ -85,6 +85,8 @@ class Reason(StrEnum):
     """It holds no GPU now."""
     TOO_YOUNG = "TooYoung"
     """Idle, but not for long enough to call it forgotten."""
+    SEVERAL_CONTAINERS_ASK = "SeveralContainersAsk"
+    """More than one container of its pods asks for GPUs: which of them needs fewer is not known."""
     KIND_NOT_SUPPORTED = "KindNotSupported"
     """gpuwise does not write this change to this kind of object."""
     BETTER_ALTERNATIVE = "BetterAlternative"
