@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, Situation, decide
+from gpuwise.decide.decide import Decision, Situation, decide, obstacles
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
@@ -280,7 +280,7 @@ class Pipeline:
         """What a survey comes to in money, with what was done in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
-        seen = Period(survey.inventory, survey.profiles, self.prices, *bounds, whole=selection is None)
+        seen = Period(survey.inventory, survey.profiles, self.prices, *bounds, selection=selection)
         actions = self._actions(window)
         if selection is not None:
             refs = survey.inventory.by_ref()
@@ -293,8 +293,13 @@ class Pipeline:
             actions=actions,
             cluster=self.settings.cluster_name,
             ledger_head=str(self.ledger.head()) if week else None,
-            selection=selection,
+            obstacles=self._obstacles(survey, now_s),
         )
+
+    def _obstacles(self, survey: Survey, now_s: int) -> tuple[Hold, ...]:
+        """What keeps people's `gpuwise apply` from what is recommended, as far as the look at the fleet tells."""
+        history = History(directives=self.ledger.directives())
+        return obstacles(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
 
     def _open(self) -> list[Recommendation]:
         """What the latest run recommended and nobody has carried out since."""

@@ -218,7 +218,7 @@ def test_selections_share_what_was_held_and_none_has_what_nobody_held(one, cut):
     parts = []
     for chosen in (one.inventory.workloads[:cut], one.inventory.workloads[cut:]):
         inventory = dataclasses.replace(one.inventory, workloads=chosen)
-        part = bill(dataclasses.replace(one, inventory=inventory, whole=False))
+        part = bill(dataclasses.replace(one, inventory=inventory, selection="some"))
         assert (part.outside_gpu_s, part.unallocated_gpu_s, part.unallocated_usd) == (0.0, 0.0, 0.0)
         parts.append(part)
     for name in ("used_gpu_s", "idle_gpu_s", "used_usd", "idle_usd"):

@@ -3,25 +3,26 @@
 import getpass
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.by_hand import find, tell
+from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say, stopping
 from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
-from gpuwise.model.command import Directive, Outcome, OutcomeStatus
+from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
+from gpuwise.report.reasons import reason
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import by_hand, loop
 from gpuwise.wiring import now as clock
@@ -52,30 +53,27 @@ def _pass(pipeline: Pipeline, now_s: int | None) -> None:
     told(done)
 
 
-def told(run: Run) -> None:
-    """Show what one pass of the loop did, with the command that undoes it."""
-    decision = run.decision
-    done = {outcome.command_id: outcome for outcome in run.outcomes}
-    shown = Table(title=f"Done ({len(run.outcomes)})", title_justify="left")
-    for name in ("Workload", "Do", "USD/month", "Outcome", "Undo"):
-        shown.add_column(name, overflow="fold")
-    for one in decision.commands:
-        outcome = done[one.id]
-        why = ": ".join(filter(None, (outcome.reason, outcome.detail)))
-        undo = f"gpuwise undo {one.id}" if outcome.status is OutcomeStatus.APPLIED else why
-        saving = written.usd(one.because.saving.usd_month) if one.because else ""
-        cells = (str(one.workload), written.change(one.change), saving)
-        shown.add_row(*map(Text, (*cells, outcome.status.value, undo)))
-    out.print(shown)
-    _held(decision.holds)
+def told(run: Run, *, flags: str = "") -> None:
+    """Show what one pass of the loop did, with the command that undoes it.
+
+    Args:
+        run: the pass.
+        flags: that `gpuwise undo` needs to find ledger and cluster again.
+    """
+    outcomes = {outcome.command_id: outcome for outcome in run.outcomes}
+    columns = (Column("USD/month", right=True), Column("Outcome"), Column("What was to be done"))
+    rows = [_done(one, outcomes[one.id], flags) for one in run.decision.commands if one.id in outcomes]
+    show.put(listing(f"Done ({len(run.outcomes)})", columns, rows, width=out.width))
+    show.put(show.held(run.decision.holds, "Blocked, by reason"))
 
 
-def _held(holds: Sequence[Hold]) -> None:
-    counts: dict[str, int] = {}
-    for hold in holds:
-        counts[hold.reason.value] = counts.get(hold.reason.value, 0) + 1
-    words = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda row: -row[1]))
-    out.print(Text(f"Held by policy: {words or 'nothing'}.", style="dim"))
+def _done(order: Command, outcome: Outcome, flags: str) -> Row:
+    saving = written.usd(order.because.saving.usd_month) if order.because else ""
+    said, undo = written.change(order.change), (f"undo it: gpuwise undo {order.id}{flags}",)
+    if outcome.status is OutcomeStatus.APPLIED:
+        return Row(str(order.workload), (saving, written.status(outcome.status), said), undo)
+    why = "; ".join(filter(None, (outcome.reason and reason(outcome.reason), outcome.detail)))
+    return Row(str(order.workload), (saving, written.status(outcome.status), f"{said}: {why}"))
 
 
 @command()

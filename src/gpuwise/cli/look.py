@@ -5,23 +5,25 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, folded, listing, wrapped
 from gpuwise.cli.options import acting, connection, now, scoring
 from gpuwise.cli.selecting import Existing, selection
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.decide.history import History, State
 from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.command import Command
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
-from gpuwise.model.recommendation import Evidence, Hold, Recommendation, Saving
+from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation, Saving
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
+from gpuwise.report.reasons import next_command, reason
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import loop
 
@@ -104,24 +106,34 @@ def plan(
 
 
 def _planned(decision: Decision) -> None:
-    shown = Table(title=f"Would be done ({len(decision.commands)})", title_justify="left")
-    for name in ("Recommendation", "Workload", "Do", "USD/month"):
-        shown.add_column(name, overflow="fold")
-    for one in decision.commands:
-        saving = written.usd(one.because.saving.usd_month) if one.because else ""
-        cells = (one.recommendation_id, str(one.workload), written.change(one.change), saving)
-        shown.add_row(*map(Text, cells))
-    out.print(shown)
-    out.print(_held(decision.holds))
+    columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What would be done"))
+    rows = [Row(str(one.workload), (one.recommendation_id, *_price(one))) for one in decision.commands]
+    show.put(listing(f"Would be done ({len(decision.commands)})", columns, rows, width=out.width))
+    show.put(_blocked(decision.holds))
 
 
-def _held(holds: tuple[Hold, ...]) -> Table:
-    shown = Table(title=f"Held ({len(holds)})", title_justify="left")
-    for name in ("Workload", "Reason", "Why, or the next command"):
-        shown.add_column(name, overflow="fold")
+def _price(order: Command) -> tuple[str, str, str]:
+    why = order.because
+    said = written.change(order.change)
+    return ("", "", said) if why is None else (written.usd(why.saving.usd_month), written.risk(why.risk), said)
+
+
+def _blocked(holds: tuple[Hold, ...]) -> Text:
+    """One entry a reason: how many, in plain words, the most expensive of them, and the next command for it."""
+    groups: dict[Reason, list[Hold]] = {}
     for hold in holds:
-        shown.add_row(*map(Text, (str(hold.workload), hold.reason.value, hold.detail)))
-    return shown
+        groups.setdefault(hold.reason, []).append(hold)
+    text = Text(f"Blocked ({len(holds)})", style="bold")
+    for code, found in sorted(groups.items(), key=lambda group: -len(group[1])):
+        head = "\n".join(wrapped(f"{len(found)}: {reason(code)} ({code.value})", out.width, indent=2))
+        text.append(f"\n{head}", style="bold")
+        first = found[0]
+        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+        named = "\n      ".join(folded(str(first.workload), out.width - 6))
+        text.append(f"\n      {named}{more}", style="not bold")
+        text.append("\n" + "\n".join(wrapped(first.detail, out.width, indent=6)), style="not bold")
+        text.append(f"\n      next: {next_command(first)}", style="not bold")
+    return text
 
 
 @command()
@@ -142,7 +154,7 @@ def explain(config: Config, subject: str, form: str) -> None:
     for item in found:
         _recommended(item, history.state(item.id))
     for hold in holds:
-        say(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
+        say(Text.assemble((f"{hold.stage}: {reason(hold.reason)} ({hold.reason.value})", "bold"), f" - {hold.detail}"))
         _numbers(hold.evidence)
 
 
@@ -157,11 +169,14 @@ def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recomme
 
 def _recommended(item: Recommendation, state: State) -> None:
     say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
-    say(f"Finding    {item.finding.value} ({', '.join(item.reasons)}), owner {item.owner or 'nobody'}")
+    say(f"Finding    {written.finding(item.finding)} ({item.finding.value}), owner {item.owner or 'nobody'}")
+    for code in item.reasons:
+        say(f"           {reason(code)} ({code.value})")
     say(f"State      {state.value}; found {written.when(item.created_s)}, good until {written.when(item.expires_s)}")
     for name, line in _worth(item.saving):
         say(Text(f"{name:10} {line}"))
-    say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}; {item.coverage:.0%} of samples present"))
+    say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}"))
+    say(Text(f"Data       {written.data(item)}"))
     say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
     _numbers(item.evidence)
     if state in {State.SUCCEEDED, State.DISMISSED}:

@@ -369,6 +369,7 @@ class Recommendation:
         etag: changes with the content.
         claims: uids of the workloads, and names of the nodes, whose GPU time it counts; of the recommendations that
             share a claim a plan holds one.
+        observed_s: length of the data behind it, seconds; None where it is not usage that it rests on.
     """
 
     id: str
@@ -389,6 +390,7 @@ class Recommendation:
     expires_s: int
     etag: str
     claims: tuple[str, ...] = ()  # as in ledgers that were begun before there were any
+    observed_s: int | None = None  # as above
 
 
 @dataclass(frozen=True, slots=True)

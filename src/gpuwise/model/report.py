@@ -147,6 +147,8 @@ class WeeklyReport:
         workloads: dearest idle first.
         recommendations: open ones, dearest first.
         holds: what was held back, and why.
+        obstacles: what keeps gpuwise from open recommendations by the inventory, each with its recommendation's id; the
+            others can be applied now.
         actions: what was done in the week.
         predicted_usd_month: worth of the open recommendations.
         realised_usd_month: worth of what was applied in the week and not undone.
@@ -176,3 +178,4 @@ class WeeklyReport:
     price_source: str
     ledger_head: str | None = None
     selection: str | None = None
+    obstacles: tuple[Hold, ...] = ()
