@@ -119,7 +119,7 @@ def _price(order: Command) -> tuple[str, str, str]:
 
 
 def _blocked(holds: tuple[Hold, ...]) -> Text:
-    """One entry a reason: how many, in plain words, the most expensive of them, and the next command for it."""
+    """One entry a reason: how many, in plain words, the most expensive of them and the next command for that."""
     groups: dict[Reason, list[Hold]] = {}
     for hold in holds:
         groups.setdefault(hold.reason, []).append(hold)
@@ -128,9 +128,8 @@ def _blocked(holds: tuple[Hold, ...]) -> Text:
         head = "\n".join(wrapped(f"{len(found)}: {reason(code)} ({code.value})", out.width, indent=2))
         text.append(f"\n{head}", style="bold")
         first = found[0]
-        more = f", and {len(found) - 1} more" if len(found) > 1 else ""
         named = "\n      ".join(folded(str(first.workload), out.width - 6))
-        text.append(f"\n      {named}{more}", style="not bold")
+        text.append(f"\n      {named}", style="not bold")
         text.append("\n" + "\n".join(wrapped(first.detail, out.width, indent=6)), style="not bold")
         text.append(f"\n      next: {next_command(first)}", style="not bold")
     return text

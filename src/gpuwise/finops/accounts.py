@@ -36,8 +36,8 @@ class Period:
         start_s: first second; of a week Monday 00:00 UTC.
         end_s: first second after it.
         now_s: when the report is made; what lies after it has not happened.
-        selection: which workloads the inventory was cut to, None for the whole fleet. What no pod held belongs to nodes,
-            so to none of a selection, whose capacity is what it held.
+        selection: which workloads the inventory was cut to, None for the whole fleet. What no pod held belongs to
+            nodes, so to none of a selection, whose capacity is what it held.
     """
 
     inventory: Inventory
