@@ -71,9 +71,10 @@ def _done(order: Command, outcome: Outcome, flags: str) -> Row:
     saving = written.usd(order.because.saving.usd_month) if order.because else ""
     said, undo = written.change(order.change), (f"undo it: gpuwise undo {order.id}{flags}",)
     if outcome.status is OutcomeStatus.APPLIED:
-        return Row(str(order.workload), (saving, written.status(outcome.status), said), undo)
-    why = "; ".join(filter(None, (outcome.reason and reason(outcome.reason), outcome.detail)))
-    return Row(str(order.workload), (saving, written.status(outcome.status), f"{said}: {why}"))
+        return Row(str(order.workload), (saving, outcome.status.value, said), undo)
+    words = f"{reason(outcome.reason)} ({outcome.reason.value})" if outcome.reason is not None else ""
+    why = "; ".join(filter(None, (words, outcome.detail)))
+    return Row(str(order.workload), (saving, outcome.status.value, f"{said}: {why}"))
 
 
 @command()

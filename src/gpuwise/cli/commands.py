@@ -13,7 +13,7 @@ from gpuwise.model.errors import GpuwiseError
 
 COMMANDS = {
     "scan": ("gpuwise.cli.look", "Find idle GPUs, what they cost, and what to do about them."),
-    "plan": ("gpuwise.cli.look", "Show what `gpuwise run` would do, and what holds the rest."),
+    "plan": ("gpuwise.cli.look", "Show what `gpuwise run` would do, and what blocks the rest."),
     "explain": ("gpuwise.cli.look", "Explain a recommendation (r-...) or why nothing is done about a workload"),
     "run": ("gpuwise.cli.act", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
     "apply": ("gpuwise.cli.act", "Carry out one recommendation; safety gates hold for people, too."),
@@ -26,7 +26,7 @@ COMMANDS = {
     "exporter": ("gpuwise.cli.exporter", "Serve this node's GPU metrics to Prometheus."),
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have said, and when."),
     "backtest": ("gpuwise.cli.backtest", "Replay a policy on a recorded trace, beside its baselines."),
-    "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage and cluster; say what to mend."),
+    "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage, cluster and rights; say what to do."),
     "config": ("gpuwise.cli.settings", "Show the configuration."),
     "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),
 }

@@ -91,7 +91,7 @@ def plan(
     form: str,
     detailed_exitcode: bool,  # noqa: FBT001
 ) -> None:
-    """Show what `gpuwise run` would do, and what holds the rest. Reads only."""
+    """Show what `gpuwise run` would do, and what blocks the rest. Reads only."""
     at_s = now_s or int(time.time())
     with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
         survey = pipeline.survey(at_s)
