@@ -53,7 +53,7 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, arguments):
     with Path("/dev/full").open("w") as full:
         done = ran(*arguments, home=tmp_path, out=full)
     assert done.returncode == 1
-    assert done.stderr == "error: standard output: No space left on device; is the disk full, or not writable?\n"
+    assert done.stderr == "error: standard output: No space left on device; is the disk full?\n"
 
 
 def test_a_reader_that_goes_away_is_no_error_to_tell_of(tmp_path):

@@ -153,7 +153,7 @@ def explain(config: Config, subject: str, form: str) -> None:
     for item in found:
         _recommended(item, history.state(item.id))
     for hold in holds:
-        say(Text.assemble((f"{hold.stage}: {reason(hold.reason)} ({hold.reason.value})", "bold"), f" - {hold.detail}"))
+        say(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
         _numbers(hold.evidence)
 
 

@@ -18,7 +18,7 @@ def main() -> None:
     except BrokenPipeError:  # the reader, such as `head`, has all it wants
         code = 1
     except OSError as error:
-        code = _failed(f"{error.filename or _OUTPUT}: {error.strerror or error}; is the disk full, or not writable?")
+        code = _failed(_told(error))
     _abandon(sys.stdout)
     _abandon(sys.stderr)
     sys.exit(code)
@@ -33,6 +33,12 @@ def _run() -> int:
     # Only a flush tells whether the last lines were written.
     sys.stdout.flush()
     return code
+
+
+def _told(error: OSError) -> str:
+    if error.filename is None:
+        return f"{_OUTPUT}: {error.strerror or error}; is the disk full?"
+    return f"{error.filename}: {error.strerror}; is it there, and may it be read and written?"
 
 
 def _failed(problem: str) -> int:

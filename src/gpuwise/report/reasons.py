@@ -5,7 +5,7 @@ import shlex
 from gpuwise.model.recommendation import Hold, Reason
 
 _WORDS = {
-    Reason.NO_ACTIVITY: "never used: a matter of stopping, not of size",
+    Reason.NO_ACTIVITY: "no signal shows any use",
     Reason.NO_REQUESTS: "no requests",
     Reason.DEVICES_NEVER_BUSY_TOGETHER: "its GPUs are never all in use at once",
     Reason.FITS_MIG_SLICE: "fits a MIG slice",
