@@ -6,7 +6,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from gpuwise.cli.main import gpuwise
+from gpuwise.cli.commands import gpuwise
 from gpuwise.config import load
 from gpuwise.model.errors import InputError
 from gpuwise.wiring import usage

@@ -60,18 +60,22 @@ def find(ledger: Ledger, recommendation_id: str) -> Recommendation:
     return found
 
 
-def tell(ledger: Ledger, directive: Directive) -> None:
+def tell(ledger: Ledger, directive: Directive) -> str | None:
     """Put a person's word into the ledger; every later decision respects it.
 
+    Returns:
+        Why nothing was written, for a person: it is so already. None where it was written.
+
     Raises:
-        InputError: it dismisses what nobody recommended, or changes nothing.
+        InputError: it dismisses what nobody recommended.
     """
     if directive.kind == "dismiss":
         find(ledger, directive.subject)
     paused = History(directives=ledger.directives()).paused
     if directive.kind == "pause" and paused is not None:
         why = f"by {paused.actor}: {paused.detail or 'no reason given'}"
-        raise InputError(f"gpuwise is paused already, {why}", mend="`gpuwise resume` ends the pause")
+        return f"gpuwise is paused already, {why}; `gpuwise resume` ends the pause"
     if directive.kind == "resume" and paused is None:
-        raise InputError("gpuwise is not paused", mend="`gpuwise pause` stops all effects")
+        return "gpuwise is not paused; `gpuwise pause` stops all effects"
     ledger.record_directive(directive)
+    return None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.errors import InputError
@@ -97,7 +97,7 @@ class KubernetesConfig:
 class ObserveConfig:
     """How far back, how fine."""
 
-    look_back_h: int = 336
+    look_back_h: Annotated[int, Field(ge=1, le=87_600)] = 336
     """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends. It reaches back to a UTC midnight."""
 
     step_s: int = 300
@@ -287,6 +287,45 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
         shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
         problem = f"{origins.get(key, 'the configuration')}: {key} is {shown}: {first['msg'].lower()}"
         raise InputError(problem, mend=f"give it {_wanted(key)}") from error
+
+
+def at_home(config: Config) -> Config:
+    """The configuration with every path's leading ~ replaced by the home folder.
+
+    Raises:
+        InputError: there is no such home folder.
+    """
+    return typing.cast("Config", _at_home(config))
+
+
+def _at_home(settings: Any, prefix: str = "") -> Any:
+    changed: dict[str, Any] = {}
+    for field_ in dataclasses.fields(settings):
+        value, key = getattr(settings, field_.name), f"{prefix}{field_.name}"
+        if dataclasses.is_dataclass(value):
+            changed[field_.name] = _at_home(value, f"{key}.")
+        elif isinstance(value, Path):
+            changed[field_.name] = expanded(value, key)
+        elif isinstance(value, dict) and any(isinstance(one, Path) for one in value.values()):
+            changed[field_.name] = {name: expanded(one, key) for name, one in value.items()}
+    return dataclasses.replace(settings, **changed)
+
+
+def expanded(path: Path, key: str) -> Path:
+    """A path with its leading ~, or ~name, replaced by the home folder.
+
+    Args:
+        path: as it was written.
+        key: where, for the error.
+
+    Raises:
+        InputError: there is no such user.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        problem = f"{key} is {str(path)!r}, and no home folder is known for it"
+        raise InputError(problem, mend="write the whole path") from error
 
 
 def _wanted(key: str) -> str:

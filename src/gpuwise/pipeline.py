@@ -1,11 +1,11 @@
 """The loop: the table of contents of the product."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, Situation, decide
+from gpuwise.decide.decide import Decision, Situation, decide, obstacles
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
@@ -53,6 +53,7 @@ class Survey:
         recommendations: the best plan, most expensive first.
         holds: what the recommenders held back.
         alternatives: what else was found, of which each excludes a recommendation and is worth less.
+        selection: which workloads it is of, for a person; None for the whole fleet.
     """
 
     window: Window
@@ -61,6 +62,24 @@ class Survey:
     recommendations: tuple[Recommendation, ...]
     holds: tuple[Hold, ...]
     alternatives: tuple[Recommendation, ...] = ()
+    selection: str | None = None
+
+    def only(self, chosen: Collection[Workload], selection: str) -> "Survey":
+        """What was seen of some workloads: nodes stay as what they run on, and what is said about nodes goes.
+
+        Args:
+            chosen: workloads of the inventory.
+            selection: which they are, for a person.
+        """
+        refs = {workload.ref for workload in chosen}
+        return replace(
+            self,
+            inventory=replace(self.inventory, workloads=tuple(chosen)),
+            recommendations=tuple(item for item in self.recommendations if item.workload in refs),
+            holds=tuple(hold for hold in self.holds if hold.workload in refs),
+            alternatives=tuple(item for item in self.alternatives if item.workload in refs),
+            selection=selection,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,17 +278,28 @@ class Pipeline:
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
         """What a survey comes to in money, with what was done in its window."""
-        window = survey.window
-        seen = Period(survey.inventory, survey.profiles, self.prices, window.start_s, window.end_s, now_s)
+        window, selection = survey.window, survey.selection
+        bounds = (window.start_s, window.end_s, now_s)
+        seen = Period(survey.inventory, survey.profiles, self.prices, *bounds, selection=selection)
+        actions = self._actions(window)
+        if selection is not None:
+            refs = survey.inventory.by_ref()
+            actions = [action for action in actions if action.intent.command.workload in refs]
         return compile_report(
             seen,
             name=week,
             recommendations=survey.recommendations,
             holds=survey.holds,
-            actions=self._actions(window),
+            actions=actions,
             cluster=self.settings.cluster_name,
             ledger_head=str(self.ledger.head()) if week else None,
+            obstacles=self._obstacles(survey, now_s),
         )
+
+    def _obstacles(self, survey: Survey, now_s: int) -> tuple[Hold, ...]:
+        """What keeps people's `gpuwise apply` from what is recommended, as far as the look at the fleet tells."""
+        history = History(directives=self.ledger.directives())
+        return obstacles(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
 
     def _open(self) -> list[Recommendation]:
         """What the latest run recommended and nobody has carried out since."""

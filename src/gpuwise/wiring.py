@@ -14,7 +14,7 @@ from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
-from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, InventorySource, UsageSource
+from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
@@ -67,7 +67,7 @@ def loop(
         live = cluster(config, stack) if changeable(config) else None
         remembered = ledger(config, stack, live if writing and not config.enact.dry_run else None)
         yield Pipeline(
-            inventory=KubernetesInventory(live or RecordedObjects(_recorded(config))),
+            inventory=KubernetesInventory(live or recorded(config)),
             usage=source,
             prices=prices,
             executor=executor(config, stack),
@@ -178,16 +178,10 @@ def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
     return stack.enter_context(SqliteCheckpoints(config.ledger.path.expanduser().with_name("hours.db"), source))
 
 
-def inventory(config: Config, stack: ExitStack) -> InventorySource:
-    """Where the fleet is read: the recording's own inventory unless a kubeconfig is named, else the cluster."""
-    if not changeable(config):
-        return KubernetesInventory(RecordedObjects(_recorded(config)))
-    return KubernetesInventory(cluster(config, stack))
-
-
-def _recorded(config: Config) -> Path:
+def recorded(config: Config) -> RecordedObjects:
+    """The recording's own inventory."""
     assert config.recording is not None, "without one there is a cluster"
-    return config.recording / INVENTORY_FILE
+    return RecordedObjects(config.recording / INVENTORY_FILE)
 
 
 def executor(config: Config, stack: ExitStack) -> Executor:

@@ -9,7 +9,7 @@ from gpuwise.backtest.columns import read_columns
 from gpuwise.backtest.contract import OURS, Decisions
 from gpuwise.backtest.mig import MIG
 from gpuwise.backtest.runner import play
-from gpuwise.cli.main import gpuwise
+from gpuwise.cli.commands import gpuwise
 from gpuwise.model.errors import InputError
 
 THROUGHPUT = "model,mig_gpcs,batch_size,mps_procs,throughput_ips,latency_s\n"

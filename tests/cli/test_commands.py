@@ -4,7 +4,7 @@ import click
 import pytest
 from tests.conftest import REPOSITORY
 
-from gpuwise.cli.main import COMMANDS, gpuwise
+from gpuwise.cli.commands import COMMANDS, gpuwise
 
 CONTEXT = click.Context(gpuwise)
 FOREIGN = {"--query", "--root-dir", "--field-selector", "--request-timeout"}

@@ -31,7 +31,7 @@ class Done:
 
 @pytest.fixture
 def gpuwise(tmp_path):
-    """Run `gpuwise ...` with a ledger of its own and no configuration from outside."""
+    """Run `gpuwise ...` with a ledger of its own and no configuration from outside; a variable of None is taken out."""
 
     def run(*arguments, env=None, timeout_s=600) -> Done:
         ours = ("GPUWISE_", "RAY_", "KUBECONFIG")
@@ -39,7 +39,7 @@ def gpuwise(tmp_path):
         own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}
         done = subprocess.run(
             [GPUWISE, *map(str, arguments)],
-            env=inherited | own | (env or {}),
+            env={name: value for name, value in (inherited | own | (env or {})).items() if value is not None},
             capture_output=True,
             text=True,
             check=False,

@@ -1,11 +1,16 @@
 """`gpuwise demo`, and its report in a real browser."""
 
 import json
+import os
 import re
+import shlex
 import shutil
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
+from tests.e2e.conftest import GPUWISE
 
 from gpuwise.model.recommendation import Finding
 from gpuwise.report.wording import usd
@@ -15,11 +20,6 @@ CHROMIUM = shutil.which("chromium")
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    import os
-    import subprocess
-
-    from tests.e2e.conftest import GPUWISE
-
     folder = tmp_path_factory.mktemp("demo")
     command = [GPUWISE, "demo", "--output-dir", folder / "out"]
     env = os.environ | {"HOME": str(folder)}
@@ -35,9 +35,14 @@ def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
     assert path.suffix == ".html"
     assert path.exists()
     assert re.search(r"\$[\d,]+ of \$[\d,]+ bought nothing \(\d+%\)", done.stdout)
-    assert "Recommendations (the 15 dearest of" in done.stdout
+    assert "Do these first (the 15 most expensive of" in done.stdout
     for step in ("simulate:", "observe:", "score:"):
         assert step in done.stderr
+
+
+def test_without_a_demo_there_is_no_cluster_to_serve(gpuwise, tmp_path):
+    done = gpuwise("demo", "--api", "--output-dir", tmp_path)
+    assert (done.code, "holds no cluster that a demo left; run `gpuwise demo` first" in done.err) == (1, True)
 
 
 def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
@@ -52,7 +57,7 @@ def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
 
 def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
     _, folder = demo
-    (file,) = folder.glob("*.json")
+    (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
     outcomes = [action["outcome"]["status"] for action in report["actions"]]
     assert outcomes == ["applied"] * 10  # the budget of one hour
@@ -74,7 +79,7 @@ def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
 
 def test_each_kind_of_finding_is_there_and_can_be_followed_from_metric_to_money(demo, gpuwise):
     _, folder = demo
-    (file,) = folder.glob("*.json")
+    (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
     carried_out = [action["recommendation"] for action in report["actions"]]
     by_finding = {item["finding"]: item for item in (*report["recommendations"], *carried_out)}
@@ -91,7 +96,7 @@ def test_each_kind_of_finding_is_there_and_can_be_followed_from_metric_to_money(
 
 def test_the_bill_adds_up_and_savings_do_not_exceed_it(demo):
     _, folder = demo
-    (file,) = folder.glob("*.json")
+    (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
     bill = report["bill"]
     assert bill["capacity_gpu_s"] == pytest.approx(320 * 7 * 86_400)
@@ -123,3 +128,35 @@ def test_a_browser_shows_the_report_without_errors_or_sideways_scrolling(demo, w
         assert page.locator("svg").count() >= 2
         browser.close()
     assert said == []
+
+
+# Last, for it runs commands on the ledger that the other tests read.
+def test_its_last_lines_lead_on_and_can_be_pasted(demo, gpuwise, tmp_path):
+    done, folder = demo
+    lines = [shlex.split(line)[1:] for line in done.stderr.splitlines() if line.startswith(f"  {GPUWISE} ")]
+    assert [line[0] for line in lines] == ["explain", "plan", "scan", "demo", "undo"]
+    explain, plan, scan, api, undo = lines
+    own = {"env": {"GPUWISE_LEDGER_PATH": None}}  # the configuration names the demo's ledger
+    told = gpuwise(*explain, **own)
+    assert told.code == 0, told.err
+    assert f"Do it      gpuwise apply {explain[1]}" in told.out
+    planned = gpuwise(*plan, **own)
+    assert planned.code == 0, planned.err
+    assert "changed a short while ago (CoolingDown)" in planned.out  # what the demo did is remembered
+    seen = gpuwise(*scan, **own)
+    assert seen.code == 0, seen.err
+    assert re.match(r"demo, \d{4}-", seen.out)
+    alone = gpuwise(*undo, "--yes", **own)
+    assert (alone.code, "cannot reach the Kubernetes API" in alone.err) == (1, True)
+
+    for said in ("undone", "already undone"):  # the second time over what the first one kept
+        with subprocess.Popen([GPUWISE, *api], stdout=subprocess.PIPE, text=True) as served:
+            assert "The demo's cluster is at http://127.0.0.1:" in served.stdout.readline()
+            undone = gpuwise(*undo, "--yes", **own)
+            served.send_signal(signal.SIGINT)
+            assert served.wait(timeout=60) == 0
+        assert undone.code == 0, undone.err
+        assert said in undone.out
+    left = json.loads((folder / "cluster.json").read_text())["items"]
+    (target,) = [one for one in left if (one["kind"], one["metadata"]["name"]) == ("StatefulSet", "rlhf-sweep")]
+    assert target["spec"]["replicas"] == 1

@@ -292,10 +292,12 @@ def test_scan_shows_what_is_selected_and_nothing_else(options, gpuwise):
     everything = shown()
     assert len(everything) == 4
     assert shown("-n", "prod") == shown("-A") == everything
-    assert shown("-n", "elsewhere") == []
+    assert shown("-l", "tier!=gold,!absent") == [name for name in everything if name != "prod/Deployment/busy"]
     assert shown("-l", "app=none") == []
     assert shown("-l", "tier=gold") == ["prod/Deployment/busy"]
-    refused = gpuwise("scan", *options, "-l", "app")
-    assert (refused.code, "key=value" in refused.err) == (1, True)
+    refused = gpuwise("scan", *options, "-l", "app>1")
+    assert (refused.code, "compares numbers" in refused.err) == (1, True)
+    unknown = gpuwise("scan", *options, "-n", "elsewhere")
+    assert (unknown.code, "there is no namespace elsewhere; GPU workloads are in: prod" in unknown.err) == (1, True)
     quiet = gpuwise("scan", *options, "-q", "--no-color")
     assert (quiet.code, quiet.err) == (0, "")

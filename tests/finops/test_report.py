@@ -211,6 +211,21 @@ def test_days_workloads_and_teams_sum_to_the_bill(one):
     assert sum(team.workloads for team in teams) == len(costs)
 
 
+@settings(max_examples=100, deadline=None)
+@given(weeks(), st.integers(0, 5))
+def test_selections_share_what_was_held_and_none_has_what_nobody_held(one, cut):
+    total = bill(one)
+    parts = []
+    for chosen in (one.inventory.workloads[:cut], one.inventory.workloads[cut:]):
+        inventory = dataclasses.replace(one.inventory, workloads=chosen)
+        part = bill(dataclasses.replace(one, inventory=inventory, selection="some"))
+        assert (part.outside_gpu_s, part.unallocated_gpu_s, part.unallocated_usd) == (0.0, 0.0, 0.0)
+        parts.append(part)
+    for name in ("used_gpu_s", "idle_gpu_s", "used_usd", "idle_usd"):
+        shared = sum(getattr(part, name) for part in parts)
+        assert math.isclose(shared, getattr(total, name), rel_tol=1e-9, abs_tol=1e-3)
+
+
 @settings(max_examples=60, deadline=None)
 @given(weeks())
 def test_priced_and_unpriced_time_is_all_the_time(one):

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gpuwise.model.codec import from_json
+from gpuwise.model.recommendation import Hold, Reason
 from gpuwise.model.report import Bill, DataQuality, WeeklyReport
 from gpuwise.report import headline, render_html, render_json, render_markdown, render_waiting, write_report
 
@@ -75,15 +76,17 @@ def test_pictures_say_what_they_show_to_those_who_do_not_see_them(report):
 
 
 def test_every_top_action_has_owner_risk_and_a_command(report):
-    text, markdown = Page(render_html(report)).text, render_markdown(report)
-    for one in report.recommendations[:5]:
+    first = report.recommendations[0]
+    more = tuple(dataclasses.replace(first, id=f"r-more{number}") for number in range(6))
+    many = dataclasses.replace(report, recommendations=more)
+    text, markdown = Page(render_html(many)).text, render_markdown(many)
+    for one in more[:5]:
         for view in (text, markdown):
-            # A Job's template cannot be written to: its owners change the manifest.
-            step = "explain" if one.workload.kind == "Job" and one.change.kind != "ScaleTo" else "apply"
-            assert f"gpuwise {step} {one.id}" in view
+            assert f"gpuwise apply {one.id}" in view
             assert one.workload.name in view
-    assert report.recommendations[5].id not in text
+    assert more[5].id not in text
     assert "1 more" in text
+    text = Page(render_html(report)).text
     assert "medium risk" in text
     assert "no owner" in text
 
@@ -97,10 +100,39 @@ def test_what_was_applied_can_be_undone_and_what_was_not_cannot(report):
 
 def test_holds_are_grouped_by_reason_and_healthy_ones_only_counted(report):
     markdown = render_markdown(report)
-    assert "| RecommendOnly | 2 |" in markdown
-    assert "| UnreadablePolicy | 1 |" in markdown
-    assert "Busy 40" in markdown
-    assert "| Busy |" not in markdown
+    assert "| its mode is recommend: a person may apply it (RecommendOnly) | 2 |" in markdown
+    assert "(UnreadablePolicy) | 1 |" in markdown
+    assert "in use 40" in markdown
+    assert "(Busy)" not in markdown
+
+
+def test_what_gpuwise_cannot_apply_is_advice_with_its_reason(report):
+    first, second, *_ = report.recommendations
+    owned = Hold(first.workload, "decide", Reason.MANAGED_BY_OTHER, "owned by Flux/apps", (), first.id)
+    blocked = dataclasses.replace(report, recommendations=(first, second), obstacles=(owned,))
+    for view in (Page(render_html(blocked)).text, render_markdown(blocked)):
+        before, _, after = view.partition("Advice: others carry these out")
+        assert f"gpuwise apply {second.id}" in before
+        assert f"gpuwise explain {first.id}" in after
+        assert "owned by Flux/apps" in after
+        assert f"gpuwise apply {first.id}" not in view
+    none = dataclasses.replace(blocked, recommendations=(first,))
+    assert "Nothing that gpuwise can apply." in render_markdown(none)
+
+
+def test_a_jobs_template_is_for_its_owners(report):
+    """No run told of obstacles, as in reports of older releases: what cannot be written is advice all the same."""
+    jobs = [one for one in report.recommendations if one.workload.kind == "Job" and one.change.kind != "ScaleTo"]
+    assert jobs
+    for view in (Page(render_html(report)).text, render_markdown(report)):
+        assert all(f"gpuwise explain {one.id}" in view and f"gpuwise apply {one.id}" not in view for one in jobs)
+
+
+def test_nothing_is_sure_the_report_says_what_the_data_cover(report):
+    one = dataclasses.replace(report.recommendations[0], observed_s=14 * 86_400, coverage=0.98)
+    text = Page(render_html(dataclasses.replace(report, recommendations=(one,)))).text
+    assert "data: 14\u00a0d, 98\u00a0% of the samples" in text
+    assert " sure" not in text
 
 
 def test_unknown_is_a_word_and_zero_a_number(report):

@@ -3,36 +3,39 @@
 import getpass
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.by_hand import find, tell
+from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say, stopping
-from gpuwise.cli.options import acting, connection
+from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, listing
+from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
-from gpuwise.model.command import Directive, Outcome, OutcomeStatus
+from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
+from gpuwise.report.reasons import reason
 from gpuwise.store.ledger import SqliteLedger
-from gpuwise.wiring import by_hand, loop, now
+from gpuwise.wiring import by_hand, loop
+from gpuwise.wiring import now as clock
 
 sure = click.option("--yes", is_flag=True, help="Do not ask; required off a terminal.")
 why = click.option("--reason", default="", help="Why, for whoever asks later.")
 
 
-@click.command()
+@command()
 @acting
 @click.option("--once", is_flag=True, help="One pass of the loop instead of one every --interval.")
 @click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between passes.")
-@click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant; with --once.")
+@now
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
     with loop(config, writing=True, at_s=now_s) as pipeline:
@@ -46,37 +49,35 @@ def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:
 
 def _pass(pipeline: Pipeline, now_s: int | None) -> None:
     with progress() as shown:
-        done = replace(pipeline, progress=shown).run_once(now_s or now())
+        done = replace(pipeline, progress=shown).run_once(now_s or clock())
     told(done)
 
 
-def told(run: Run) -> None:
-    """Show what one pass of the loop did, with the command that undoes it."""
-    decision = run.decision
-    done = {outcome.command_id: outcome for outcome in run.outcomes}
-    shown = Table(title=f"Done ({len(run.outcomes)})", title_justify="left")
-    for name in ("Workload", "Do", "USD/month", "Outcome", "Undo"):
-        shown.add_column(name, overflow="fold")
-    for command in decision.commands:
-        outcome = done[command.id]
-        why = ": ".join(filter(None, (outcome.reason, outcome.detail)))
-        undo = f"gpuwise undo {command.id}" if outcome.status is OutcomeStatus.APPLIED else why
-        saving = written.usd(command.because.saving.usd_month) if command.because else ""
-        cells = (str(command.workload), written.change(command.change), saving)
-        shown.add_row(*map(Text, (*cells, outcome.status.value, undo)))
-    out.print(shown)
-    _held(decision.holds)
+def told(run: Run, *, flags: str = "") -> None:
+    """Show what one pass of the loop did, with the command that undoes it.
+
+    Args:
+        run: the pass.
+        flags: that `gpuwise undo` needs to find ledger and cluster again.
+    """
+    outcomes = {outcome.command_id: outcome for outcome in run.outcomes}
+    columns = (Column("USD/month", right=True), Column("Outcome"), Column("What was to be done"))
+    rows = [_done(one, outcomes[one.id], flags) for one in run.decision.commands if one.id in outcomes]
+    show.put(listing(f"Done ({len(run.outcomes)})", columns, rows, width=out.width))
+    show.put(show.held(run.decision.holds, "Blocked, by reason"))
 
 
-def _held(holds: Sequence[Hold]) -> None:
-    counts: dict[str, int] = {}
-    for hold in holds:
-        counts[hold.reason.value] = counts.get(hold.reason.value, 0) + 1
-    words = ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items(), key=lambda row: -row[1]))
-    out.print(Text(f"Held by policy: {words or 'nothing'}.", style="dim"))
+def _done(order: Command, outcome: Outcome, flags: str) -> Row:
+    saving = written.usd(order.because.saving.usd_month) if order.because else ""
+    said, undo = written.change(order.change), (f"undo it: gpuwise undo {order.id}{flags}",)
+    if outcome.status is OutcomeStatus.APPLIED:
+        return Row(str(order.workload), (saving, outcome.status.value, said), undo)
+    words = f"{reason(outcome.reason)} ({outcome.reason.value})" if outcome.reason is not None else ""
+    why = "; ".join(filter(None, (words, outcome.detail)))
+    return Row(str(order.workload), (saving, outcome.status.value, f"{said}: {why}"))
 
 
-@click.command()
+@command()
 @connection
 @click.argument("recommendation_id", metavar="ID")
 @sure
@@ -100,7 +101,7 @@ def _warn(item: Recommendation) -> None:
     say(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it {undo} be undone.", to=err)
 
 
-@click.command()
+@command()
 @connection
 @click.argument("command_id", metavar="ID")
 @sure
@@ -142,7 +143,7 @@ _AFTERWARDS = {
 }
 
 
-@click.command()
+@command()
 @connection
 @click.argument("recommendation_id", metavar="ID")
 @why
@@ -151,7 +152,7 @@ def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
     _tell(config, "dismiss", recommendation_id, reason)
 
 
-@click.command()
+@command()
 @connection
 @why
 def pause(config: Config, reason: str) -> None:
@@ -159,7 +160,7 @@ def pause(config: Config, reason: str) -> None:
     _tell(config, "pause", "*", reason)
 
 
-@click.command()
+@command()
 @connection
 @why
 def resume(config: Config, reason: str) -> None:
@@ -170,5 +171,5 @@ def resume(config: Config, reason: str) -> None:
 def _tell(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
     directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
-        tell(ledger, directive)
-    say(f"{kind}: recorded in {config.ledger.path}")
+        already = tell(ledger, directive)
+    say(already or f"{kind}: recorded in {config.ledger.path}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.backtest.catalogue import BACKTESTS
@@ -14,7 +13,9 @@ from gpuwise.backtest.contract import OURS, Backtest, Figure, Option, Result, Ve
 from gpuwise.backtest.runner import SCHEMA, plain, play, write_decisions
 from gpuwise.cli import show
 from gpuwise.cli.console import behave, out, progress
-from gpuwise.cli.options import FILE
+from gpuwise.cli.help import SharedOption, command, group
+from gpuwise.cli.listing import Column, Row, listing
+from gpuwise.cli.paths import FILE
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 
@@ -25,10 +26,10 @@ _FORM = click.option(
     type=click.Choice(["table", "json"]),
     help="Default: table on a terminal, json elsewhere.",
 )
-_QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress on stderr.")
+_QUIET = click.option("-q", "--quiet", is_flag=True, cls=SharedOption, help="No progress on stderr.")
 
 
-@click.group()
+@group()
 def backtest() -> None:
     """Replay a policy on a recorded trace, beside its baselines. docs/backtests.md tells traces and figures."""
 
@@ -59,7 +60,7 @@ def every(data: Path, save: Path | None, form: str | None, *, quiet: bool) -> No
         return
     for kind, results, verdicts in rows:
         for result in results:
-            out.print(_table(kind, result))
+            show.put(_table(kind, result))
         for verdict in verdicts:
             _say(verdict)
 
@@ -87,26 +88,24 @@ def _say(verdict: Verdict) -> None:
     out.print(Text.assemble((f"{word:<12}", style), f"{verdict.goal}: {verdict.value:.4g}"), soft_wrap=True)
 
 
-def _table(kind: Backtest[Any], result: Result) -> Table:
+def _table(kind: Backtest[Any], result: Result) -> Text:
     title = " - ".join(part for part in (kind.name, result.label) if part)
-    shown = Table(title=title, title_justify="left")
-    shown.add_column("Policy")
     names = list(dict.fromkeys(name for played in result.played.values() for name in played.figures))
-    for name in names:
-        shown.add_column(name, justify="right")
-    shown.add_column("seconds", justify="right")
-    for policy, played in result.played.items():
-        cells = [_cell(played.figures.get(name)) for name in names]
-        shown.add_row(policy, *cells, f"{played.seconds:.2f}", style="bold" if policy == OURS else "")
+    rows = [
+        Row(
+            f"{policy} (ours)" if policy == OURS else policy,
+            (f"{played.seconds:.2f}", "; ".join(f"{name} {_cell(played.figures.get(name))}" for name in names)),
+        )
+        for policy, played in result.played.items()
+    ]
     if result.bound:
-        cells = [f"{result.bound[name]:.4g}" if name in result.bound else "" for name in names]
-        shown.add_row("bound", *cells, "", style="dim")
-    return shown
+        rows.append(Row("bound", ("", "; ".join(f"{name} {value:.4g}" for name, value in result.bound.items()))))
+    return listing(title, (Column("seconds", right=True), Column("figures")), rows, width=out.width)
 
 
 def _cell(figure: Figure | None) -> str:
     if figure is None:
-        return ""
+        return "unknown"
     interval = "" if figure.low is None else f" ({figure.low:.4g} to {figure.high:.4g})"
     return f"{figure.value:.4g}{interval}"
 
@@ -126,7 +125,7 @@ def _command(kind: Backtest[Any]) -> click.Command:
         if _form(form) == "json":
             show.print_raw(to_json(plain(result), indent=2))
         else:
-            out.print(_table(kind, result))
+            show.put(_table(kind, result))
 
     policies = click.option(
         "--policy",
@@ -136,10 +135,10 @@ def _command(kind: Backtest[Any]) -> click.Command:
         help=f"One of {', '.join(kind.policies)}, or all; may be given several times.",
     )
     decisions = click.option("--decisions", type=FILE, help="Write what was decided (with several: ours) to this CSV.")
-    command: Any = run
+    made: Any = run
     for option in (*reversed([_option(one) for one in kind.options]), policies, decisions, _FORM, _QUIET)[::-1]:
-        command = option(command)
-    return click.command(name=kind.name, help=kind.about)(command)
+        made = option(made)
+    return command(name=kind.name, help=kind.about)(made)
 
 
 def _option(option: Option) -> Any:

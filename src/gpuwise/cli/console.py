@@ -11,17 +11,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-# Off a terminal rich would squeeze tables into 80 columns; a log or a pager has more.
-_WIDTH_OFF_TERMINAL = 140
 _QUIET = "gpuwise.quiet"
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OFF_TERMINAL)
-err = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else _WIDTH_OFF_TERMINAL)
+# As wide as the terminal; off one, COLUMNS or 80.
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
 
 
 def say(line: str | Text, *, to: Console = out) -> None:
     """Print one line as one line, however long: commands in it are there to be copied."""
     to.print(line if isinstance(line, Text) else Text(line), soft_wrap=True)
+
+
+def complain(problem: str) -> None:
+    """Tell of an error in one line on stderr."""
+    err.print(Text.assemble(("error: ", "bold red"), " ".join(problem.split())), soft_wrap=True)
 
 
 def behave(*, quiet: bool, no_color: bool) -> None:

@@ -1,77 +1,134 @@
-"""Is everything in reach that the other commands need?"""
+"""Is everything in reach that the other commands need? Each call that they make is made, and told of by itself."""
 
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from itertools import islice
+from typing import TypeVar
 
 import click
 from rich.text import Text
 
 from gpuwise import wiring
+from gpuwise.cli import fleet_checks as fleet
 from gpuwise.cli.console import say
-from gpuwise.cli.options import scoring
+from gpuwise.cli.help import command
+from gpuwise.cli.options import acting
 from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.store.ledger_anchor import agree, parse_head
 from gpuwise.store.prices import read_prices
 
+T = TypeVar("T")
 
-@click.command()
-@scoring
+
+@command()
+@acting
 @click.option("--ledger-head", metavar="HEAD", help="Compare the ledger with this head, as a report prints it.")
 @click.pass_context
 def doctor(context: click.Context, config: Config, ledger_head: str | None) -> None:
-    """Check prices, ledger, source of usage and cluster; say what to mend. Reads only."""
-    checks: tuple[tuple[str, Callable[[Config], str]], ...] = (
-        ("prices", _prices),
-        ("ledger", partial(_ledger, ledger_head)),
-        ("usage", _usage),
-        ("inventory", _inventory),
-    )
-    failed = sum(not _passed(name, check, config) for name, check in checks)
-    if failed:
+    """Check prices, ledger, source of usage, cluster and rights; say what to do. Reads only."""
+    told = _Told()
+    with ExitStack() as stack:
+        told.check("prices", lambda: _prices(config))
+        told.check("ledger", lambda: _ledger(config, ledger_head))
+        source = told.check("usage", lambda: _usage(config))
+        reader = told.check("cluster", lambda: _reader(config, stack))
+        seen = _inventory(told, reader) if reader is not None else None
+        if seen is None:
+            for name in ("inventory", "usage of workloads", "rights"):
+                told.skip(name, "the fleet could not be listed")
+        else:
+            if source is not None and config.recording is None:
+                told.check("usage of workloads", lambda: fleet.read_usage(source, seen, config.observe.step_s))
+            if reader is not None and wiring.changeable(config):
+                _rights(told, config, reader, seen)
+        if reader is not None and wiring.changeable(config):
+            told.check("ledger head", lambda: _head(config, stack))
+    if told.failed:
         context.exit(1)
 
 
-def _passed(name: str, check: Callable[[Config], str], config: Config) -> bool:
-    try:
-        say(Text.assemble(("ok      ", "green"), f"{name}: {check(config)}"))
-    except GpuwiseError as error:
-        say(Text.assemble(("failed  ", "red"), f"{name}: {error}"))
-        return False
-    return True
+class _Told:
+    """Tells of each check in a line; one that fails does not stop the next."""
+
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def check(self, name: str, do: Callable[[], tuple[T, str]]) -> T | None:
+        """Do a check; its value, None if it failed."""
+        try:
+            value, said = do()
+        except GpuwiseError as error:
+            self.fail(name, str(error))
+        except Exception as error:  # noqa: BLE001 - the other checks are still worth making
+            self.fail(name, f"{type(error).__name__}: {error}; this is a defect of gpuwise: report it")
+        else:
+            say(Text.assemble(("ok       ", "green"), f"{name}: {said}"))
+            return value
+        return None
+
+    def fail(self, name: str, problem: str) -> None:
+        """Tell of a failure."""
+        self.failed += 1
+        say(Text.assemble(("failed   ", "red"), f"{name}: {problem}"))
+
+    def skip(self, name: str, why: str) -> None:
+        """Tell of what could not be tried."""
+        say(Text.assemble(("skipped  ", "yellow"), f"{name}: {why}"))
 
 
-def _prices(config: Config) -> str:
-    book = read_prices(config.prices)
-    return f"{len(book.usd_per_gpu_h)} prices from {book.source}"
+def _prices(config: Config) -> tuple[bool, str]:
+    book = read_prices(config.prices, config.grid)
+    return True, f"{len(book.usd_per_gpu_h)} prices from {book.source}"
 
 
-def _ledger(ledger_head: str | None, config: Config) -> str:
+def _ledger(config: Config, ledger_head: str | None) -> tuple[bool, str]:
     with ExitStack() as stack:
         ledger = wiring.ledger(config, stack)
         if ledger_head is not None:
             agree(ledger, parse_head(ledger_head), "--ledger-head")
-        said = f"{config.ledger.path} is whole; {len(ledger.intents())} actions so far"
-        if not wiring.changeable(config):
-            return said
-        anchor = wiring.anchor(config, wiring.cluster(config, stack))
-        anchor.compare(ledger)
-        return f"{said}; {anchor.state(ledger)}"
+        return True, f"{config.ledger.path} is whole; {len(ledger.intents())} actions so far"
 
 
-def _usage(config: Config) -> str:
-    return wiring.usage(config).describe()
+def _usage(config: Config) -> tuple[UsageSource, str]:
+    source = wiring.usage(config)
+    return source, source.describe()
 
 
-def _inventory(config: Config) -> str:
-    began = time.monotonic()
-    with ExitStack() as stack:
-        fleet = wiring.inventory(config, stack).snapshot(0)
+def _reader(config: Config, stack: ExitStack) -> tuple[ClusterReader, str]:
+    if not wiring.changeable(config):
+        return wiring.recorded(config), f"the inventory of the recording {config.recording}"
+    cluster = wiring.cluster(config, stack)
+    return cluster, cluster.address
+
+
+def _inventory(told: _Told, reader: ClusterReader) -> Inventory | None:
+    """List as `scan` lists, kind by kind; None if a kind that every cluster has could not be listed."""
+    began, before = time.monotonic(), told.failed
+    lists = {kind: told.check(f"list {kind}", partial(fleet.listed, reader, kind)) for kind in fleet.EVERYWHERE}
+    for kind in fleet.OPTIONAL:
+        lists[kind] = told.check(f"list {kind}", partial(fleet.listed_if_there, reader, kind))
+    if told.failed > before:
+        return None
     took_s = time.monotonic() - began
-    gpus = sum(node.gpu_count for node in fleet.nodes.values())
-    few = ", ".join(islice((str(workload.ref) for workload in fleet.workloads), 3))
-    seen = f"{len(fleet.nodes)} nodes, {gpus} GPUs, {len(fleet.workloads)} GPU workloads ({few} ...)"
-    return f"{seen}, listed in {took_s:.1f} s"
+    return told.check("inventory", lambda: fleet.understood({k: v or [] for k, v in lists.items()}, took_s))
+
+
+def _rights(told: _Told, config: Config, reader: ClusterReader, seen: Inventory) -> None:
+    for problem in fleet.unreadable_modes(seen):
+        told.fail("mode", problem)
+    wanted = fleet.wanted_rights(seen, config.policy)
+    for place, targets in wanted.items():
+        told.check(f"rights in {place}", partial(fleet.granted, reader, targets))
+    if not wanted:
+        told.check("rights", lambda: (True, "none are needed: no namespace is in mode approve or enforce"))
+
+
+def _head(config: Config, stack: ExitStack) -> tuple[bool, str]:
+    ledger = wiring.ledger(config, stack)
+    anchor = wiring.anchor(config, wiring.cluster(config, stack))
+    anchor.compare(ledger)
+    return True, anchor.state(ledger)

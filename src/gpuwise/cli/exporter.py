@@ -6,11 +6,11 @@ import click
 
 from gpuwise.cli.address import address
 from gpuwise.cli.console import stopping
+from gpuwise.cli.help import command
+from gpuwise.cli.paths import FILE
 
-_FILE = click.Path(path_type=Path)
 
-
-@click.command()
+@command()
 @click.option("--listen", default=":9400", show_default=True, help="Host and port.")
 @click.option(
     "--interval",
@@ -27,12 +27,12 @@ _FILE = click.Path(path_type=Path)
     show_default=True,
     help="Read NVML, or play a synthetic node that needs no GPU.",
 )
-@click.option("--nvml-library", type=_FILE, help="Load NVML from this file instead of the driver's place.")
-@click.option("--pod-resources-socket", type=_FILE, help="Where the kubelet tells which pod has which GPU.")
-@click.option("--host-proc", type=_FILE, help="The host's /proc: whose a process on a shared GPU is.  [default: /proc]")
+@click.option("--nvml-library", type=FILE, help="Load NVML from this file instead of the driver's place.")
+@click.option("--pod-resources-socket", type=FILE, help="Where the kubelet tells which pod has which GPU.")
+@click.option("--host-proc", type=FILE, help="The host's /proc: whose a process on a shared GPU is.  [default: /proc]")
 @click.option(
     "--container-links",
-    type=_FILE,
+    type=FILE,
     help="Folder of the kubelet's links to logs, whose names tell containers.  [default: /var/log/containers]",
 )
 @click.option("--node", envvar="NODE_NAME", help="Node name for labels.  [default: the host's]")
@@ -40,7 +40,7 @@ _FILE = click.Path(path_type=Path)
     "--web.config.file",
     "--web-config-file",
     "web_config",
-    type=_FILE,
+    type=FILE,
     help="TLS and basic authentication, in exporter-toolkit's form.",
 )
 @click.option(

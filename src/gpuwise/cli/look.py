@@ -5,38 +5,45 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say
-from gpuwise.cli.options import acting, connection, scoring
+from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, folded, listing, wrapped
+from gpuwise.cli.options import acting, connection, now, scoring
+from gpuwise.cli.selecting import Existing, selection
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.decide.history import History, State
 from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.command import Command
 from gpuwise.model.errors import InputError
-from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import Ledger
-from gpuwise.model.recommendation import Evidence, Hold, Recommendation, Saving
-from gpuwise.model.report import WeeklyReport
+from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation, Saving
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
+from gpuwise.report.reasons import next_command, reason
 from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import loop
 
-now = click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant instead of now.")
 output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS), default="table", show_default=True)
 detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
 
 
-@click.command()
+@command()
 @scoring
 @now
 @output
-@click.option("-n", "--namespace", "namespaces", multiple=True, help="Show these namespaces only; all are scored.")
-@click.option("-l", "--selector", help="Show workloads with these labels only, as team=search,tier=prod.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="Show all namespaces, as without -n.")
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="Only these namespaces, in tables, sums and headline.",
+)
+@click.option("-l", "--selector", help="Only workloads with these labels, as kubectl's -l: team in (a,b),!legacy.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, as without -n.")
 @detailed
 @click.pass_context
 def scan(
@@ -51,41 +58,16 @@ def scan(
 ) -> None:
     """Find idle GPUs, what they cost, and what to do about them. Reads only."""
     at_s = now_s or int(time.time())
+    chosen = selection(namespaces, selector, everywhere=all_namespaces)
     with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
-        survey = pipeline.survey(at_s)
+        survey = replace(pipeline, inventory=Existing(pipeline.inventory, chosen.namespaces)).survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
-        report = pipeline.summary(survey, now_s=at_s)
-    if selector or (namespaces and not all_namespaces):
-        report = _only(report, _chosen(survey, () if all_namespaces else namespaces, _labels(selector)))
+        shown = chosen.of(survey)
+        report = pipeline.summary(shown, now_s=at_s)
     show.document(report, form)
-    _warn_unmeasured(survey)
+    _warn_unmeasured(shown)
     if detailed_exitcode and report.recommendations:
         context.exit(2)
-
-
-def _labels(selector: str | None) -> dict[str, str]:
-    pairs = [pair.partition("=") for pair in selector.split(",")] if selector else []
-    if any(not (key and equals and value) for key, equals, value in pairs):
-        raise InputError(f"--selector is {selector!r}", mend="write key=value pairs with commas between")
-    return {key: value for key, _, value in pairs}
-
-
-def _chosen(survey: Survey, namespaces: tuple[str, ...], labels: dict[str, str]) -> set[WorkloadRef]:
-    return {
-        workload.ref
-        for workload in survey.inventory.workloads
-        if (not namespaces or workload.ref.namespace in namespaces) and labels.items() <= workload.labels.items()
-    }
-
-
-def _only(report: WeeklyReport, chosen: set[WorkloadRef]) -> WeeklyReport:
-    names = {str(ref) for ref in chosen}
-    return replace(
-        report,
-        workloads=tuple(cost for cost in report.workloads if cost.workload in names),
-        recommendations=tuple(item for item in report.recommendations if item.workload in chosen),
-        holds=tuple(hold for hold in report.holds if hold.workload in chosen),
-    )
 
 
 def _warn_unmeasured(survey: Survey) -> None:
@@ -96,7 +78,7 @@ def _warn_unmeasured(survey: Survey) -> None:
         err.print(Text(f"No samples at all for {len(blind)} of {len(workloads)} workloads: {shown}.", "yellow"))
 
 
-@click.command()
+@command()
 @acting
 @now
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -109,7 +91,7 @@ def plan(
     form: str,
     detailed_exitcode: bool,  # noqa: FBT001
 ) -> None:
-    """Show what `gpuwise run` would do, and what holds the rest. Reads only."""
+    """Show what `gpuwise run` would do, and what blocks the rest. Reads only."""
     at_s = now_s or int(time.time())
     with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
         survey = pipeline.survey(at_s)
@@ -124,27 +106,36 @@ def plan(
 
 
 def _planned(decision: Decision) -> None:
-    shown = Table(title=f"Would be done ({len(decision.commands)})", title_justify="left")
-    for name in ("Recommendation", "Workload", "Do", "USD/month"):
-        shown.add_column(name, overflow="fold")
-    for command in decision.commands:
-        saving = written.usd(command.because.saving.usd_month) if command.because else ""
-        cells = (command.recommendation_id, str(command.workload), written.change(command.change), saving)
-        shown.add_row(*map(Text, cells))
-    out.print(shown)
-    out.print(_held(decision.holds))
+    columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What would be done"))
+    rows = [Row(str(one.workload), (one.recommendation_id, *_price(one))) for one in decision.commands]
+    show.put(listing(f"Would be done ({len(decision.commands)})", columns, rows, width=out.width))
+    show.put(_blocked(decision.holds))
 
 
-def _held(holds: tuple[Hold, ...]) -> Table:
-    shown = Table(title=f"Held ({len(holds)})", title_justify="left")
-    for name in ("Workload", "Reason", "Why, or the next command"):
-        shown.add_column(name, overflow="fold")
+def _price(order: Command) -> tuple[str, str, str]:
+    why = order.because
+    said = written.change(order.change)
+    return ("", "", said) if why is None else (written.usd(why.saving.usd_month), written.risk(why.risk), said)
+
+
+def _blocked(holds: tuple[Hold, ...]) -> Text:
+    """One entry a reason: how many, in plain words, the most expensive of them and the next command for that."""
+    groups: dict[Reason, list[Hold]] = {}
     for hold in holds:
-        shown.add_row(*map(Text, (str(hold.workload), hold.reason.value, hold.detail)))
-    return shown
+        groups.setdefault(hold.reason, []).append(hold)
+    text = Text(f"Blocked ({len(holds)})", style="bold")
+    for code, found in sorted(groups.items(), key=lambda group: -len(group[1])):
+        head = "\n".join(wrapped(f"{len(found)}: {reason(code)} ({code.value})", out.width, indent=2))
+        text.append(f"\n{head}", style="bold")
+        first = found[0]
+        named = "\n      ".join(folded(str(first.workload), out.width - 6))
+        text.append(f"\n      {named}", style="not bold")
+        text.append("\n" + "\n".join(wrapped(first.detail, out.width, indent=6)), style="not bold")
+        text.append(f"\n      next: {next_command(first)}", style="not bold")
+    return text
 
 
-@click.command()
+@command()
 @connection
 @click.argument("subject", metavar="ID|WORKLOAD")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
@@ -177,11 +168,14 @@ def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recomme
 
 def _recommended(item: Recommendation, state: State) -> None:
     say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
-    say(f"Finding    {item.finding.value} ({', '.join(item.reasons)}), owner {item.owner or 'nobody'}")
+    say(f"Finding    {written.finding(item.finding)} ({item.finding.value}), owner {item.owner or 'nobody'}")
+    for code in item.reasons:
+        say(f"           {reason(code)} ({code.value})")
     say(f"State      {state.value}; found {written.when(item.created_s)}, good until {written.when(item.expires_s)}")
     for name, line in _worth(item.saving):
         say(Text(f"{name:10} {line}"))
-    say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}; {item.coverage:.0%} of samples present"))
+    say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}"))
+    say(Text(f"Data       {written.data(item)}"))
     say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
     _numbers(item.evidence)
     if state in {State.SUCCEEDED, State.DISMISSED}:

@@ -1,79 +1,60 @@
-"""The entry point: a group of commands, each imported when it is called, and errors as one line."""
+"""The entry point: errors as one line, and no traceback for what a user, a full disk or a closed pipe does.
 
-import importlib
+What takes time to import is imported inside of `main`, so that an early Ctrl-C is answered like a late one.
+"""
+
+import os
 import sys
-from typing import Any
 
-import click
-from rich.text import Text
-
-from gpuwise import __version__
-from gpuwise.cli.console import err
-from gpuwise.model.errors import GpuwiseError
-
-COMMANDS = {
-    "scan": ("gpuwise.cli.look", "Find idle GPUs, what they cost, and what to do about them."),
-    "plan": ("gpuwise.cli.look", "Show what `gpuwise run` would do, and what holds the rest."),
-    "explain": ("gpuwise.cli.look", "Explain a recommendation (r-...) or why nothing is done about a workload"),
-    "run": ("gpuwise.cli.act", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
-    "apply": ("gpuwise.cli.act", "Carry out one recommendation; safety gates hold for people, too."),
-    "undo": ("gpuwise.cli.act", "Restore exactly what a command (a-...) changed, unless somebody changed it since."),
-    "dismiss": ("gpuwise.cli.act", "Never do this; it stays in reports as dismissed."),
-    "pause": ("gpuwise.cli.act", "Stop all effects from the next decision on, people's included, until resume."),
-    "resume": ("gpuwise.cli.act", "End a pause."),
-    "report": ("gpuwise.cli.weekly", "Report one week: the bill, who wasted what, what to do, what was done."),
-    "serve": ("gpuwise.cli.serve", "Serve the page, the API and gpuwise's own metrics"),
-    "exporter": ("gpuwise.cli.exporter", "Serve this node's GPU metrics to Prometheus."),
-    "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have said, and when."),
-    "backtest": ("gpuwise.cli.backtest", "Replay a policy on a recorded trace, beside its baselines."),
-    "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage and cluster; say what to mend."),
-    "config": ("gpuwise.cli.settings", "Show the configuration."),
-    "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),
-}
-"""Each command's module and what the list of commands says of it, the beginning of its own help."""
-
-
-class _Commands(click.Group):
-    """Imports a command's module when the command is called: ray, kubernetes and pyarrow take seconds together."""
-
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        found: Any = getattr(importlib.import_module(module), cmd_name)
-        return found if isinstance(found, click.Command) else None
-
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.version_option(__version__, prog_name="gpuwise")
-def gpuwise() -> None:
-    """Find the GPU money that a Kubernetes fleet burns for nothing, and mend it safely."""
+_OUTPUT = "standard output"
 
 
 def main() -> None:
     """Run the command line; a user's mistake ends in one line and exit code 1."""
     try:
-        code = gpuwise(standalone_mode=False)  # click hands the code of context.exit back instead of exiting
-        sys.exit(code if isinstance(code, int) else 0)
-    except GpuwiseError as error:
-        _fail(str(error))
-    except (click.Abort, KeyboardInterrupt):
-        _fail("stopped; nothing more was done")
-    except click.ClickException as error:
-        _fail(f"{error.format_message()}; `gpuwise {_command()}--help` lists what it takes")
+        code = _run()
+    except KeyboardInterrupt:
+        code = _failed("stopped; nothing more was done")
+    except BrokenPipeError:  # the reader, such as `head`, has all it wants
+        code = 1
+    except OSError as error:
+        code = _failed(_told(error))
+    _abandon(sys.stdout)
+    _abandon(sys.stderr)
+    sys.exit(code)
 
 
-def _command() -> str:
-    return f"{sys.argv[1]} " if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
+def _run() -> int:
+    if sys.stdout is None or sys.stderr is None:
+        return _failed("standard output or standard error is closed; send it to a file or to /dev/null")
+    from gpuwise.cli.commands import run  # noqa: PLC0415 - see above
+
+    code = run(_failed)
+    # Only a flush tells whether the last lines were written.
+    sys.stdout.flush()
+    return code
 
 
-def _fail(problem: str) -> None:
-    err.print(Text.assemble(("error: ", "bold red"), " ".join(problem.split())), soft_wrap=True)
-    sys.exit(1)
+def _told(error: OSError) -> str:
+    if error.filename is None:
+        return f"{_OUTPUT}: {error.strerror or error}; is the disk full?"
+    return f"{error.filename}: {error.strerror}; is it there, and may it be read and written?"
+
+
+def _failed(problem: str) -> int:
+    try:
+        from gpuwise.cli.console import complain  # noqa: PLC0415 - see above
+
+        complain(problem)
+    except (OSError, AttributeError, KeyboardInterrupt):  # nobody listens
+        pass
+    return 1
+
+
+def _abandon(stream: object) -> None:
+    """Let what could not be written go: at its end Python would try again, and print a traceback."""
+    try:
+        if stream is not None:
+            stream.flush()  # type: ignore[attr-defined]
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]

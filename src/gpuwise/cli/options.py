@@ -9,35 +9,33 @@ from typing import Any
 import click
 
 from gpuwise.cli import console
-from gpuwise.config import load
+from gpuwise.cli.help import SharedOption
+from gpuwise.cli.paths import FILE
+from gpuwise.config import at_home, expanded, load
 from gpuwise.model.command import Mode
 
-FILE = click.Path(path_type=Path)
+_shared = functools.partial(click.option, cls=SharedOption)
 
 _CONNECTION: dict[str, Callable[..., Any]] = {
-    "cluster_name": click.option("--cluster-name", help="Name that stands in reports."),
-    "prometheus.url": click.option("--prometheus", metavar="URL", help="Read usage from this Prometheus."),
-    "prometheus.bearer_token_file": click.option(
-        "--prometheus-token-file", type=FILE, help="File that holds its token."
-    ),
-    "prometheus.read": click.option(
+    "cluster_name": _shared("--cluster-name", help="Name that stands in reports."),
+    "prometheus.url": _shared("--prometheus", metavar="URL", help="Read usage from this Prometheus."),
+    "prometheus.bearer_token_file": _shared("--prometheus-token-file", type=FILE, help="File that holds its token."),
+    "prometheus.read": _shared(
         "--prometheus-read",
         type=click.Choice(["auto", "remote-read", "query-range"]),
         help="By which of its APIs; auto takes remote read where it is offered.",
     ),
-    "recording": click.option("--recording", type=FILE, help="Read usage from this folder of Parquet or CSV."),
-    "prices": click.option("--prices", type=FILE, help="CSV of prices; list prices ship with gpuwise."),
-    "ledger.path": click.option("--ledger", type=FILE, help="SQLite file of what gpuwise remembers."),
-    "kubernetes.kubeconfig": click.option(
-        "--kubeconfig", type=FILE, help="Cluster to read, and to change where asked to."
-    ),
-    "kubernetes.context": click.option("--context", help="Context of the kubeconfig."),
+    "recording": _shared("--recording", type=FILE, help="Read usage from this folder of Parquet or CSV."),
+    "prices": _shared("--prices", type=FILE, help="CSV of prices; list prices ship with gpuwise."),
+    "ledger.path": _shared("--ledger", type=FILE, help="SQLite file of what gpuwise remembers."),
+    "kubernetes.kubeconfig": _shared("--kubeconfig", type=FILE, help="Cluster to read, and to change where asked to."),
+    "kubernetes.context": _shared("--context", help="Context of the kubeconfig."),
 }
 _SCORING: dict[str, Callable[..., Any]] = {
-    "observe.look_back_h": click.option("--look-back-h", type=int, help="Hours to look back."),
-    "observe.step_s": click.option("--step", type=int, metavar="SECONDS", help="Length of a step; it holds its peak."),
-    "schedule.executor": click.option("--executor", type=click.Choice(["local", "ray"]), help="Where scoring runs."),
-    "schedule.ray_address": click.option("--ray-address", help="Join this Ray cluster; implies --executor ray."),
+    "observe.look_back_h": _shared("--look-back-h", type=int, help="Hours to look back."),
+    "observe.step_s": _shared("--step", type=int, metavar="SECONDS", help="Length of a step; it holds its peak."),
+    "schedule.executor": _shared("--executor", type=click.Choice(["local", "ray"]), help="Where scoring runs."),
+    "schedule.ray_address": _shared("--ray-address", help="Join this Ray cluster; implies --executor ray."),
 }
 _POLICY: dict[str, Callable[..., Any]] = {
     "policy.mode": click.option(
@@ -47,8 +45,28 @@ _POLICY: dict[str, Callable[..., Any]] = {
 }
 
 _STREAMS = (
-    click.option("-q", "--quiet", is_flag=True, help="No progress on stderr."),
-    click.option("--no-color", is_flag=True, help="No colour; NO_COLOR in the environment says the same."),
+    _shared("-q", "--quiet", is_flag=True, help="No progress on stderr."),
+    _shared("--no-color", is_flag=True, help="No colour; NO_COLOR in the environment says the same."),
+)
+
+
+# What a calendar can name: from 1970 to the end of 9998.
+_FIRST_S, _LAST_S = 86_400, 253_370_764_799
+
+
+def _instant(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
+    if value is not None and not _FIRST_S <= value <= _LAST_S:
+        raise click.BadParameter(f"{value} is no instant between 1970 and 9998 in seconds since 1970-01-01 UTC")
+    return value
+
+
+now = click.option(
+    "--now",
+    "now_s",
+    type=int,
+    callback=_instant,
+    metavar="EPOCH_S",
+    help="Judge as of this instant instead of now.",
 )
 
 
@@ -81,13 +99,11 @@ def _configured(command: Callable[..., Any], options: dict[str, Callable[..., An
         flags = {key: values.pop(name) for key, name in parameters.items()}
         if flags.get("schedule.ray_address"):
             flags["schedule.executor"] = "ray"
-        return command(*args, config=load(_file(config_file), os.environ, flags), **values)
+        return command(*args, config=at_home(load(_file(config_file), os.environ, flags)), **values)
 
     for option in reversed((*options.values(), *_STREAMS)):
         with_config = option(with_config)
-    return click.option("--config", "config_file", type=FILE, help="YAML file; GPUWISE_CONFIG names one, too.")(
-        with_config
-    )
+    return _shared("--config", "config_file", type=FILE, help="YAML file; GPUWISE_CONFIG names one, too.")(with_config)
 
 
 def _parameter(option: Callable[..., Any]) -> str:
@@ -102,4 +118,4 @@ def _parameter(option: Callable[..., Any]) -> str:
 
 def _file(given: Path | None) -> Path | None:
     named = os.environ.get("GPUWISE_CONFIG")
-    return given or (Path(named) if named else None)
+    return given or (expanded(Path(named), "GPUWISE_CONFIG") if named else None)

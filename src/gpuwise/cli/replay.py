@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import out, progress
-from gpuwise.cli.options import FILE, replaying
+from gpuwise.cli.help import command
+from gpuwise.cli.listing import Column, Row, listing
+from gpuwise.cli.options import replaying
+from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.replay import Replay, Sighting
 from gpuwise.replay import replay as replayed
 from gpuwise.report import wording as written
+from gpuwise.report.reasons import reason
 from gpuwise.store.bare_pods import KINDS
 from gpuwise.store.past import open_past
 from gpuwise.wiring import looking_back
@@ -35,7 +38,7 @@ _COLUMNS = (
 )
 
 
-@click.command()
+@command()
 @replaying
 @click.argument("source", type=FILE)
 @click.option(
@@ -117,42 +120,40 @@ def _csv(found: Replay) -> None:
 
 def _table(found: Replay) -> None:
     if found.recommended:
-        out.print(_recommended(found))
-    out.print(_held(found))
+        show.put(_recommended(found))
+    show.put(_held(found))
     for label, words in _summary(found):
         out.print(Text.assemble((f"{label:<12}", "bold"), words), soft_wrap=True)
 
 
-def _recommended(found: Replay) -> Table:
+def _recommended(found: Replay) -> Text:
     count = len(found.recommended)
-    title = f"Would have been recommended ({count if count <= _TOP else f'the {_TOP} dearest of {count}'})"
-    shown = Table(title=title, title_justify="left")
-    for name in ("First seen", "Workload", "Finding", "Do"):
-        shown.add_column(name, overflow="fold")
-    shown.add_column("USD/month", justify="right")
+    title = f"Would have been recommended ({count if count <= _TOP else f'the {_TOP} most expensive of {count}'})"
+    rows = []
     for sighting in found.recommended[:_TOP]:
         said = sighting.said
         assert isinstance(said, Recommendation)
-        cells = (_when(found, sighting.first_s), str(said.workload), said.finding.value, written.change(said.change))
-        shown.add_row(*map(Text, cells), Text(written.usd(said.saving.usd_month)))
-    return shown
+        what = f"{written.finding(said.finding)}: {written.change(said.change)}"
+        rows.append(Row(str(said.workload), (_when(found, sighting.first_s), written.usd(said.saving.usd_month), what)))
+    columns = (Column("First seen"), Column("USD/month", right=True), Column("What to do"))
+    return listing(title, columns, rows, width=out.width)
 
 
-def _held(found: Replay) -> Table:
+def _held(found: Replay) -> Text:
     """One row a reason: which step held, how many workloads, since when."""
-    groups: dict[tuple[str, str], list[Sighting]] = {}
+    groups: dict[tuple[str, Reason], list[Sighting]] = {}
     for sighting in found.sightings:
         if isinstance(sighting.said, Hold):
-            groups.setdefault((sighting.said.stage, sighting.said.reason.value), []).append(sighting)
-    shown = Table(title="Would have been held", title_justify="left")
-    for name in ("First seen", "Step", "Reason", "Workloads", "As in"):
-        shown.add_column(name, overflow="fold")
-    for (stage, reason), held in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+            groups.setdefault((sighting.said.stage, sighting.said.reason), []).append(sighting)
+    rows = []
+    for (stage, code), held in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         first = held[0]
         assert isinstance(first.said, Hold)
         example = f"{first.said.workload}: {first.said.detail}"
-        shown.add_row(*map(Text, (_when(found, first.first_s), stage, reason, str(len(held)), example)))
-    return shown
+        title = f"{stage}: {reason(code)} ({code.value})"
+        rows.append(Row(title, (_when(found, first.first_s), str(len(held)), example)))
+    columns = (Column("First seen"), Column("Workloads", right=True), Column("As in"))
+    return listing("Would have been held", columns, rows, width=out.width)
 
 
 def _when(found: Replay, at_s: int) -> str:

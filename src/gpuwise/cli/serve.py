@@ -10,8 +10,10 @@ import uvicorn
 
 from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say, stopping
-from gpuwise.cli.options import FILE, acting
+from gpuwise.cli.help import command
+from gpuwise.cli.options import acting
 from gpuwise.cli.passes import RETRY_S, passed
+from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
@@ -23,7 +25,7 @@ from gpuwise.service.metrics import FleetCollector
 from gpuwise.wiring import changeable, loop, now, secret
 
 
-@click.command()
+@command()
 @acting
 @click.option("--listen", help="Host and port; beyond loopback a token is demanded.  [default: 127.0.0.1:8080]")
 @click.option("--token-file", type=FILE, help="File that holds the token that readers must bring.")

@@ -5,13 +5,14 @@ import os
 import click
 import yaml
 
+from gpuwise.cli.help import group
 from gpuwise.cli.options import acting
 from gpuwise.cli.show import print_raw
 from gpuwise.config import Config, keys, variable
 from gpuwise.model.codec import to_plain
 
 
-@click.group()
+@group()
 def config() -> None:
     """Show the configuration."""
 

@@ -3,21 +3,23 @@
 import csv
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import yaml
-from rich.table import Table
 from rich.text import Text
 
 from gpuwise.cli.console import out
+from gpuwise.cli.listing import Column, Row, listing, wrapped
 from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.model.report import WeeklyReport, WorkloadCost
 from gpuwise.report import render_html
 from gpuwise.report import wording as written
+from gpuwise.report.reasons import reason
 
 FORMATS = ("table", "json", "yaml", "csv", "html")
-_TOP = 15
+_TOP, _FEW = 15, 5
 
 
 def document(report: WeeklyReport, form: str) -> None:
@@ -39,74 +41,141 @@ def print_raw(text: str) -> None:
 
 def table(report: WeeklyReport) -> None:
     """For people on a terminal."""
-    out.print(_headline(report))
-    if report.recommendations:
-        out.print(recommendations(report.recommendations))
+    put(_headline(report))
+    first, advice = written.applicable(report), written.advice(report)
+    if first:
+        put(recommendations("Do these first", first))
+    if advice:
+        put(_advice(advice))
     idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
     if idle:
-        out.print(_workloads(report))
-    out.print(_held(report.holds))
+        put(_workloads(idle))
+    put(held(report.holds))
+
+
+def put(text: Text) -> None:
+    """A part of a table, and the empty line behind it; its lines are as wide as they may be."""
+    out.print(text, soft_wrap=True)
+    out.print()
 
 
 def _headline(report: WeeklyReport) -> Text:
+    if report.selection is not None:
+        return _of_selection(report)
     bill = report.bill
     wasted = bill.idle_usd + bill.unallocated_usd
     share = wasted / bill.capacity_usd if bill.capacity_usd else 0.0
     text = Text()
     text.append(f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim")
-    text.append(f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%})", style="bold")
-    text.append(f": {written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
+    text.append(
+        f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%}):\n", style="bold"
+    )
+    text.append(f"{written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
     text.append(f"{written.usd(bill.unallocated_usd)} on GPUs that nobody held.\n")
     if bill.outside_gpu_s > 0:
         outside = written.gpu_hours(bill.outside_gpu_s / 3600)
         text.append(f"{written.usd(bill.outside_usd)} ({outside}) went to work outside Kubernetes.\n")
-    text.append(
-        f"{len(report.recommendations)} recommendations are worth {written.usd(report.predicted_usd_month)} a month."
+    return text.append(_worth(report))
+
+
+def _of_selection(report: WeeklyReport) -> Text:
+    """Of some workloads: what they held themselves, for what nobody held belongs to nodes."""
+    bill, count = report.bill, report.quality.workloads
+    text = Text(f"{report.selection}: {count} GPU workload{'s' if count != 1 else ''},\n", style="dim")
+    text.append(f"{written.when(report.start_s)} to {written.when(report.end_s)}\n")
+    if not count:
+        return text.append("No GPU workload is selected.")
+    share = written.percent(written.share(bill.idle_gpu_s, bill.capacity_gpu_s))
+    held = f"{written.usd(bill.capacity_usd)} that they held" if bill.capacity_usd else "what they held"
+    idle = written.usd(bill.idle_usd) if bill.capacity_usd else written.gpu_hours(bill.idle_gpu_s / 3600)
+    text.append(f"{idle} of {held} stood idle ({share})\n", style="bold")
+    text.append("GPUs that nobody held belong to nodes, not to workloads: they are left out.\n")
+    return text.append(_worth(report))
+
+
+def _worth(report: WeeklyReport) -> str:
+    count, can = len(report.recommendations), written.applicable(report)
+    if not count:
+        return "Nothing is recommended."
+    worth = written.usd(report.predicted_usd_month)
+    told = f"{count} recommendation{'s are' if count != 1 else ' is'} worth {worth} a month"
+    done = written.usd(sum(item.saving.usd_month for item in can))
+    return f"{told};\n`gpuwise apply` can carry out {len(can)} of them, worth {done} a month."
+
+
+def recommendations(title: str, items: Sequence[Recommendation]) -> Text:
+    """The most expensive ones."""
+    columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What to do"))
+    rows = [
+        Row(
+            str(item.workload),
+            (item.id, written.usd(item.saving.usd_month), written.risk(item.risk), _what(item)),
+        )
+        for item in items[:_TOP]
+    ]
+    return listing(_title(title, len(items), _TOP), columns, rows, width=out.width)
+
+
+def _what(item: Recommendation) -> str:
+    return f"{written.finding(item.finding)}: {written.change(item.change)}; owner: {item.owner or 'nobody'}"
+
+
+def _advice(items: Sequence[tuple[Recommendation, str]]) -> Text:
+    columns = (Column("ID"), Column("USD/month", right=True), Column("What to do, and why gpuwise does not"))
+    rows = [
+        Row(
+            str(item.workload),
+            (item.id, written.usd(item.saving.usd_month), f"{_what(item)}. {why[:1].upper()}{why[1:]}"),
+        )
+        for item, why in items[:_FEW]
+    ]
+    return listing(_title("Advice: others carry these out", len(items), _FEW), columns, rows, width=out.width)
+
+
+def _workloads(idle: Sequence[WorkloadCost]) -> Text:
+    columns = (
+        *(Column("Cost of idle", right=True), Column("Idle", right=True), Column("Held", right=True)),
+        *(Column("Activity", right=True), Column("GPU, owner, what limits it at work")),
     )
+    rows = [
+        Row(
+            cost.workload,
+            (
+                written.usd(cost.idle_usd),
+                written.gpu_hours(cost.idle_gpu_h),
+                written.gpu_hours(cost.allocated_gpu_h),
+                written.percent(cost.activity_ratio),
+                ", ".join(_about(cost)),
+            ),
+        )
+        for cost in idle[:_TOP]
+    ]
+    return listing(_title("Allocated but idle", len(idle), _TOP), columns, rows, width=out.width)
+
+
+def _about(cost: WorkloadCost) -> Iterator[str]:
+    yield cost.gpu_type or "card mixed or unknown"
+    yield cost.team or "nobody"
+    if cost.limit not in (Limit.UNKNOWN, Limit.IDLE):
+        yield cost.limit.value
+
+
+def _title(name: str, count: int, most: int) -> str:
+    return f"{name} ({count})" if count <= most else f"{name} (the {most} most expensive of {count})"
+
+
+def held(holds: Sequence[Hold], title: str = "Held back, by reason") -> Text:
+    """How often which reason stood between a workload and a saving, in plain words."""
+    groups = written.blocked(holds)
+    text = Text(title if groups else f"{title}: nothing", style="dim")
+    size = max((len(str(group.count)) for group in groups), default=0)
+    for group in groups:
+        lines = wrapped(f"{reason(group.code)} ({group.reason})", out.width, indent=size + 4)
+        text.append(f"\n  {group.count:>{size}}  " + "\n".join(lines).lstrip())
+    fine = ", ".join(f"{reason(group.code)} {group.count}" for group in written.nothing_to_do(holds))
+    if fine:
+        text.append("\n" + "\n".join(wrapped(f"As it should be: {fine}.", out.width, indent=2)))
     return text
-
-
-def recommendations(items: Sequence[Recommendation]) -> Table:
-    """The dearest ones."""
-    shown = Table(title=_title("Recommendations", len(items)), title_justify="left")
-    shown.add_column("ID", no_wrap=True)
-    for name in ("Workload", "Owner", "Finding", "Do"):
-        shown.add_column(name, overflow="fold")
-    for name in ("USD/month", "Risk"):
-        shown.add_column(name, justify="right")
-    for item in items[:_TOP]:
-        owner = item.owner or "nobody"
-        cells = (item.id, str(item.workload), owner, item.finding.value, written.change(item.change))
-        shown.add_row(*map(Text, cells), Text(written.usd(item.saving.usd_month)), Text(f"{item.risk}/4"))
-    return shown
-
-
-def _workloads(report: WeeklyReport) -> Table:
-    idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
-    shown = Table(title=_title("Allocated but idle", len(idle)), title_justify="left")
-    for name in ("Workload", "Team", "GPU", "At work"):
-        shown.add_column(name, overflow="fold")
-    for name in ("Held", "Idle", "Activity", "Cost of idle"):
-        shown.add_column(name, justify="right")
-    for cost in idle[:_TOP]:
-        cells = (cost.workload, cost.team or "nobody", cost.gpu_type or "mixed or unknown", cost.limit.value)
-        used = written.gpu_hours(cost.allocated_gpu_h), written.gpu_hours(cost.idle_gpu_h)
-        numbers = (*used, written.percent(cost.activity_ratio), written.usd(cost.idle_usd))
-        shown.add_row(*map(Text, cells), *map(Text, numbers))
-    return shown
-
-
-def _title(name: str, count: int) -> str:
-    return f"{name} ({count})" if count <= _TOP else f"{name} (the {_TOP} dearest of {count})"
-
-
-def _held(holds: Sequence[Hold]) -> Text:
-    counts: dict[str, int] = {}
-    for hold in holds:
-        counts[hold.reason.value] = counts.get(hold.reason.value, 0) + 1
-    ordered = sorted(counts.items(), key=lambda row: (-row[1], row[0]))
-    words = ", ".join(f"{reason} {count}" for reason, count in ordered)
-    return Text(f"Held back: {words or 'nothing'}.", style="dim")
 
 
 def _csv(report: WeeklyReport) -> None:

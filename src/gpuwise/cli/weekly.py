@@ -9,7 +9,9 @@ import click
 
 from gpuwise.cli import show
 from gpuwise.cli.console import progress, say
-from gpuwise.cli.options import FILE, scoring
+from gpuwise.cli.help import command
+from gpuwise.cli.options import now, scoring
+from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.errors import InputError
 from gpuwise.model.usage import Window
@@ -20,10 +22,10 @@ _WEEK = re.compile(r"(\d{4})-W(\d{2})")
 WEEK_S = 7 * 86_400
 
 
-@click.command()
+@command()
 @scoring
 @click.option("--week", default="last", show_default=True, help='ISO week such as 2026-W20, or "last".')
-@click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant instead of now.")
+@now
 @click.option("--output-dir", type=FILE, help="Write HTML, Markdown and JSON there, and print the HTML's path last.")
 @click.option(
     "-o", "--output", "form", type=click.Choice([*show.FORMATS, "markdown"]), default="markdown", show_default=True
@@ -67,4 +69,10 @@ def week_of(text: str, now_s: int) -> tuple[str, int]:
     except ValueError as error:
         raise InputError(f"there is no week {text}: {error}", mend="weeks run from W01 to W52 or W53") from error
     start = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
-    return f"{year}-W{number:02d}", int(start.timestamp())
+    start_s = int(start.timestamp())
+    if start_s > now_s:
+        problem = f"the week {year}-W{number:02d} begins on {monday}, which is yet to come"
+        raise InputError(
+            problem, mend=f'name an earlier one, or "last"; now it is {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}'
+        )
+    return f"{year}-W{number:02d}", start_s

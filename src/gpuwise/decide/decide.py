@@ -102,6 +102,31 @@ def approve(
     return command(recommendation, actor=actor, now_s=now_s)
 
 
+def obstacles(recommendations: Iterable[Recommendation], situation: Situation) -> tuple[Hold, ...]:
+    """What keeps a person's apply from each of some recommendations, by the inventory; one without is not here.
+
+    Args:
+        recommendations: open ones.
+        situation: fleet, past, policy and time.
+    """
+    targets = situation.inventory.by_ref()
+    found = ((item, _obstacle(item, targets.get(item.workload), situation)) for item in recommendations)
+    return tuple(_hold(item, *refusal) for item, refusal in found if refusal is not None)
+
+
+def _obstacle(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
+    if (advice := _advice(item)) is not None:
+        return advice
+    about = Question(item, situation.history, situation.settings, situation.now_s)
+    lasting = _first(gates.LASTING, about)
+    if lasting is not None:
+        return lasting
+    if target is None:
+        return Reason.TARGET_GONE, "the inventory has no such object any more"
+    namespace = situation.inventory.namespaces.get(target.ref.namespace)
+    return _first(gates.LASTING_TARGET, TargetQuestion(about, target, namespace, situation.inventory.taken_s))
+
+
 def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Command:
     """The order that carries out a recommendation; its id is the same however often this instant is replayed."""
     digest = hashlib.sha256(f"{recommendation.id}|{recommendation.etag}|{now_s}".encode()).hexdigest()

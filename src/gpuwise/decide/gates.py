@@ -155,6 +155,14 @@ def permitted(q: TargetQuestion) -> Refusal | None:
             return Reason.UNREADABLE_POLICY, f"mode {mode!r} is none of {', '.join(Mode)}: taken as off"
 
 
+def hands_off(q: TargetQuestion) -> Refusal | None:
+    """Its mode forbids everybody, people included."""
+    mode = mode_of(q.workload, q.namespace, q.about.settings.mode)
+    if mode not in set(Mode):
+        return Reason.UNREADABLE_POLICY, f"mode {mode!r} is none of {', '.join(Mode)}: taken as off"
+    return (Reason.MODE_OFF, "mode off") if mode is Mode.OFF else None
+
+
 def risky(q: Question) -> Refusal | None:
     """More than automation is trusted with."""
     risk, most = q.recommendation.risk, q.settings.max_risk
@@ -185,6 +193,10 @@ AUTOMATION: tuple[Gate, ...] = (*PEOPLE, broken)
 
 TARGET: tuple[TargetGate, ...] = (stale, protected, owned, budgeted_by_owner)
 """What the target forbids, by the inventory."""
+
+LASTING: tuple[Gate, ...] = (writable, system, dismissed)
+LASTING_TARGET: tuple[TargetGate, ...] = (protected, owned, budgeted_by_owner, hands_off)
+"""What keeps a person's `gpuwise apply` from it today, by the inventory; time and rights are left aside."""
 
 CONSENT: tuple[TargetGate, ...] = (permitted,)
 TRUST: tuple[Gate, ...] = (risky, unsure)

@@ -10,6 +10,7 @@ from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import access_of, read_target
 from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.recommendation import Hold, Reason
 
@@ -72,12 +73,19 @@ class Examiner:
         effect = refusal or plan_effect(item, command, now_s)
         if isinstance(effect, Refusal):
             return effect
-        return self._without_right(command) or Prepared(item, effect)
+        # Asked before anything is written down: a 403 would be an attempt that could not have come to anything.
+        return missing_right(self._cluster, command.workload) or Prepared(item, effect)
 
-    def _without_right(self, command: Command) -> Refusal | None:
-        """Ask before anything is written down: a 403 would be an attempt that could not have come to anything."""
-        access = access_of(command.workload)
-        if self._cluster.may(access) is not False:
-            return None
-        hint = "list the namespace in the chart's enforce.namespaces, or grant it by a Role"
-        return Refusal(Reason.NO_RIGHT, f"this identity may not {access}: {hint}")
+
+def missing_right(cluster: ClusterReader, workload: WorkloadRef) -> Refusal | None:
+    """The refusal of who has no right to write a workload; None where the right is there, or cannot be asked about.
+
+    Args:
+        cluster: asked, not changed.
+        workload: of a kind that gpuwise writes; without a name it stands for all of its kind in the namespace.
+    """
+    access = access_of(workload)
+    if cluster.may(access) is not False:
+        return None
+    hint = "list the namespace in the chart's enforce.namespaces, or grant it by a Role"
+    return Refusal(Reason.NO_RIGHT, f"this identity may not {access}: {hint}")

@@ -36,6 +36,8 @@ class Period:
         start_s: first second; of a week Monday 00:00 UTC.
         end_s: first second after it.
         now_s: when the report is made; what lies after it has not happened.
+        selection: which workloads the inventory was cut to, None for the whole fleet. What no pod held belongs to
+            nodes, so to none of a selection, whose capacity is what it held.
     """
 
     inventory: Inventory
@@ -44,6 +46,7 @@ class Period:
     start_s: int
     end_s: int
     now_s: int
+    selection: str | None = None
 
     @property
     def measured(self) -> tuple[int, int]:
@@ -113,6 +116,8 @@ def _outside(period: Period) -> dict[tuple[int, Pool], float]:
         for day in days_of(period, workload.ref):
             if day.node is not None:
                 claimed[day.start_s, day.node] += day.allocated_gpu_s
+    if period.selection is not None:
+        return {}
     seconds = dict(_days(period))
     found: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     for node in period.inventory.nodes.values():
@@ -154,6 +159,6 @@ def _days(period: Period) -> Iterator[tuple[int, int]]:
 
 def _sizes(period: Period) -> Counter[Pool]:
     sizes: Counter[Pool] = Counter()
-    for node in period.inventory.nodes.values():
+    for node in period.inventory.nodes.values() if period.selection is None else ():
         sizes[pool_of_node(node)] += node.gpu_count
     return sizes

@@ -30,6 +30,7 @@ def compile_report(
     actions: Sequence[Action],
     cluster: str,
     ledger_head: str | None = None,
+    obstacles: Sequence[Hold] = (),
 ) -> WeeklyReport:
     """Put the weekly report together.
 
@@ -41,6 +42,7 @@ def compile_report(
         actions: what was done in the period.
         cluster: name of the fleet.
         ledger_head: newest row of the ledger, None to leave it out.
+        obstacles: what keeps gpuwise from some of the recommendations.
     """
     workloads = cost_by_workload(period)
     return WeeklyReport(
@@ -62,6 +64,8 @@ def compile_report(
         quality=_quality(period, workloads),
         price_source=period.prices.source,
         ledger_head=ledger_head,
+        selection=period.selection,
+        obstacles=tuple(obstacles),
     )
 
 

@@ -120,6 +120,7 @@ class Workload:
         managed_by: other controllers that own its scale, as "HorizontalPodAutoscaler/name"; empty when none does.
         disruptions_allowed: the least that a PodDisruptionBudget over its pods allows now; None when none covers it.
         chain: kind and name of the objects between it and its pods, old ReplicaSets and itself included.
+        asking: containers of one replica, init containers included, that ask for GPUs; usage is known by pod alone.
     """
 
     ref: WorkloadRef
@@ -133,6 +134,7 @@ class Workload:
     managed_by: tuple[str, ...] = ()
     disruptions_allowed: int | None = None
     chain: tuple[tuple[str, str], ...] = ()
+    asking: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,8 @@ class Reason(StrEnum):
     """It holds no GPU now."""
     TOO_YOUNG = "TooYoung"
     """Idle, but not for long enough to call it forgotten."""
+    SEVERAL_CONTAINERS_ASK = "SeveralContainersAsk"
+    """More than one container of its pods asks for GPUs: which of them needs fewer is not known."""
     KIND_NOT_SUPPORTED = "KindNotSupported"
     """gpuwise does not write this change to this kind of object."""
     BETTER_ALTERNATIVE = "BetterAlternative"
@@ -367,6 +369,7 @@ class Recommendation:
         etag: changes with the content.
         claims: uids of the workloads, and names of the nodes, whose GPU time it counts; of the recommendations that
             share a claim a plan holds one.
+        observed_s: length of the data behind it, seconds; None where it is not usage that it rests on.
     """
 
     id: str
@@ -387,6 +390,7 @@ class Recommendation:
     expires_s: int
     etag: str
     claims: tuple[str, ...] = ()  # as in ledgers that were begun before there were any
+    observed_s: int | None = None  # as above
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,12 +147,16 @@ class WeeklyReport:
         workloads: dearest idle first.
         recommendations: open ones, dearest first.
         holds: what was held back, and why.
+        obstacles: what keeps gpuwise from open recommendations by the inventory, each with its recommendation's id; the
+            others can be applied now.
         actions: what was done in the week.
         predicted_usd_month: worth of the open recommendations.
         realised_usd_month: worth of what was applied in the week and not undone.
         quality: what the data could not tell.
         price_source: where the prices are from.
         ledger_head: newest row of the ledger then, which `gpuwise doctor --ledger-head` compares; None in a scan.
+        selection: which workloads it is of, "namespace sandbox"; None for the whole fleet. The capacity of a selection
+            is what its workloads held: what nobody held belongs to nodes.
     """
 
     schema: str
@@ -173,3 +177,5 @@ class WeeklyReport:
     quality: DataQuality
     price_source: str
     ledger_head: str | None = None
+    selection: str | None = None
+    obstacles: tuple[Hold, ...] = ()

@@ -169,4 +169,5 @@ def recommendation(case: Case, proposal: Proposal) -> Recommendation:
         now_s=case.now_s,
         lifetime_s=case.settings.lifetime_s,
         claims=(case.workload.ref.uid,),
+        observed_s=case.profile.observed_s,
     )

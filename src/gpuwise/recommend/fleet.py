@@ -98,7 +98,13 @@ def _resources(node: Node, gpu: GpuType) -> Iterator[str]:
 
 
 def node_recommendation(
-    fleet: Fleet, node: Node, proposal: Proposal, *, confidence: float, claims: Sequence[str]
+    fleet: Fleet,
+    node: Node,
+    proposal: Proposal,
+    *,
+    confidence: float,
+    claims: Sequence[str],
+    observed_s: int | None = None,
 ) -> Recommendation:
     """Complete a proposal about a node.
 
@@ -108,6 +114,7 @@ def node_recommendation(
         proposal: what its method decided.
         confidence: 0 to 1.
         claims: names of nodes and uids of workloads whose GPU time it counts, its own included.
+        observed_s: length of the data behind it, seconds; None where it rests on what pods ask for alone.
     """
     return complete(
         proposal,
@@ -117,6 +124,7 @@ def node_recommendation(
         now_s=fleet.now_s,
         lifetime_s=fleet.settings.lifetime_s,
         claims=tuple(sorted({node.name, *claims})),
+        observed_s=observed_s,
     )
 
 

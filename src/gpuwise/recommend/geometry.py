@@ -97,7 +97,9 @@ def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Hold:
     proposal = _proposal(node, fit, usd_per_gpu_h, _coverage(unheld), _risk(fleet, node), evidence)
     length = min(1.0, unheld.observed_s / (CONFIDENT_DAYS * DAY_S))
     # It counts slices that nobody holds, so what its workloads hold may be counted by others.
-    return node_recommendation(fleet, node, proposal, confidence=length * proposal.coverage, claims=())
+    return node_recommendation(
+        fleet, node, proposal, confidence=length * proposal.coverage, claims=(), observed_s=unheld.observed_s
+    )
 
 
 def _asked(pods: Iterable[tuple[Workload, Pod]]) -> Slices:

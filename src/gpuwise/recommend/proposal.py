@@ -52,6 +52,7 @@ def complete(
     now_s: int,
     lifetime_s: int,
     claims: tuple[str, ...],
+    observed_s: int | None = None,
 ) -> Recommendation:
     """Make a proposal a recommendation.
 
@@ -63,6 +64,7 @@ def complete(
         now_s: when it is made, epoch seconds.
         lifetime_s: how long it may be trusted.
         claims: names of nodes and uids of workloads whose GPU time it counts.
+        observed_s: length of the data behind it, seconds.
     """
     return Recommendation(
         id=identity(target, proposal.change),
@@ -83,4 +85,5 @@ def complete(
         expires_s=now_s + lifetime_s,
         etag=hashlib.sha256(to_json(proposal).encode()).hexdigest()[:12],
         claims=claims,
+        observed_s=observed_s,
     )

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
 from gpuwise.report import charts, wording
+from gpuwise.report.reasons import reason
 
 _TOP_ACTIONS = 5
 _TOP_WORKLOADS = 10
@@ -91,7 +92,10 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "bill": report.bill,
         "headline": wording.headline(report),
         "tallest": max(map(charts.day_total, report.days), default=0.0),
-        "top": report.recommendations[:_TOP_ACTIONS],
+        "top": wording.applicable(report)[:_TOP_ACTIONS],
+        "applicable": len(wording.applicable(report)),
+        "advice": wording.advice(report)[:_TOP_ACTIONS],
+        "advised": len(wording.advice(report)),
         "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
         "blocked": wording.blocked(report.holds),
         "nothing_to_do": wording.nothing_to_do(report.holds),
@@ -130,7 +134,8 @@ _FILTERS = {
     "moment": wording.moment,
     "risk": wording.risk,
     "finding": wording.finding,
-    "next_step": wording.next_step,
+    "reason": reason,
+    "data": wording.data,
     "change": wording.change,
     "evidence": wording.evidence,
     "status": wording.status,

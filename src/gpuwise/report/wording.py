@@ -160,6 +160,32 @@ def next_step(item: Recommendation) -> str:
     return "apply" if enactable(item.change, item.workload) else "explain"
 
 
+def applicable(report: WeeklyReport) -> list[Recommendation]:
+    """The open recommendations that `gpuwise apply` carries out, as far as the inventory tells."""
+    blocked_ids = {hold.recommendation_id for hold in report.obstacles}
+    return [
+        item for item in report.recommendations if item.id not in blocked_ids and enactable(item.change, item.workload)
+    ]
+
+
+def advice(report: WeeklyReport) -> list[tuple[Recommendation, str]]:
+    """The other open recommendations, each with what keeps gpuwise from it."""
+    why = {hold.recommendation_id: hold.detail for hold in report.obstacles}
+    can = {item.id for item in applicable(report)}
+    return [(item, why.get(item.id, _MANIFEST)) for item in report.recommendations if item.id not in can]
+
+
+_MANIFEST = "gpuwise does not write this: its owners change it"
+
+
+def data(item: Recommendation) -> str:
+    """What the data behind a recommendation cover: "14 d, 98 % of the samples"."""
+    if item.observed_s is None and item.workload.kind == "Node":
+        return "by what its pods ask for"
+    length = "" if item.observed_s is None else f"{duration(item.observed_s)}, "
+    return f"{length}{percent(item.coverage)} of the samples"
+
+
 def evidence(value: Evidence) -> str:
     """One piece of evidence with its number and what it was held against."""
     if value.value is None and value.threshold is None:
@@ -195,14 +221,16 @@ def period(report: WeeklyReport) -> str:
 
 def headline(report: WeeklyReport) -> str:
     """The subject line: it carries the number."""
-    bill = report.bill
+    bill, whole = report.bill, "the bill"
+    if report.selection is not None:
+        whole = f"what {report.selection} held"
     if bill.idle_gpu_s <= 0:
         return f"No GPU time stood idle in {period(report)}"
     of_bill = share(bill.idle_usd, bill.capacity_usd)
     if of_bill is None:
         of_time = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s))
         return f"{gpu_hours(bill.idle_gpu_s / 3600)} stood idle in {period(report)}: {of_time} of the capacity"
-    return f"{usd(bill.idle_usd)} of GPU time stood idle in {period(report)}: {percent(of_bill)} of the bill"
+    return f"{usd(bill.idle_usd)} of GPU time stood idle in {period(report)}: {percent(of_bill)} of {whole}"
 
 
 def status(value: OutcomeStatus | None) -> str:
@@ -215,11 +243,13 @@ class HoldGroup:
     """Holds of one reason.
 
     Attributes:
-        reason: the code.
+        code: the reason.
+        reason: it as its stable code.
         count: how many workloads.
         examples: up to three of them, with the particular of each.
     """
 
+    code: Reason
     reason: str
     count: int
     examples: tuple[Hold, ...]
@@ -240,6 +270,6 @@ def _grouped(holds: Iterable[Hold]) -> list[HoldGroup]:
     counts = Counter(reason for reason, _ in chosen)
     kept = sorted(chosen.values(), key=lambda hold: str(hold.workload))
     return [
-        HoldGroup(reason.value, count, tuple(hold for hold in kept if hold.reason is reason)[:3])
+        HoldGroup(reason, reason.value, count, tuple(hold for hold in kept if hold.reason is reason)[:3])
         for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]

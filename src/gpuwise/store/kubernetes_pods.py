@@ -46,6 +46,16 @@ def gpu_request(spec: Object | None) -> GpuRequest | None:
     return GpuRequest(name, counts[name])
 
 
+def asking(spec: Object | None) -> int:
+    """How many containers of a pod spec ask for GPUs, init containers included.
+
+    Raises:
+        ValueError: an amount cannot be read.
+    """
+    containers = [*((spec or {}).get("containers") or []), *((spec or {}).get("initContainers") or [])]
+    return sum(any(True for _ in _gpus(container)) for container in containers)
+
+
 def _gpus(container: Object) -> Iterator[tuple[str, int]]:
     resources = container.get("resources") or {}
     amounts = (resources.get("requests") or {}) | (resources.get("limits") or {})

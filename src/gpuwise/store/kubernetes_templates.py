@@ -34,10 +34,10 @@ def pod_groups(kind: str, item: Object) -> tuple[PodGroup, ...]:
     return () if groups is None else tuple(groups(item))
 
 
-def template_request(kind: str, item: Object) -> GpuRequest | None:
-    """GPUs that a pod of it asks for, None if none does; of several groups, the one that asks for most."""
-    requests = [request for group in pod_groups(kind, item) if (request := gpu_request(group.spec)) is not None]
-    return max(requests, key=lambda request: request.count, default=None)
+def template_request(kind: str, item: Object) -> tuple[GpuRequest, Object] | None:
+    """GPUs that a pod of it asks for, and its spec, of the group that asks for most; None if none does."""
+    groups = [(request, group.spec) for group in pod_groups(kind, item) if (request := gpu_request(group.spec))]
+    return max(groups, key=lambda group: group[0].count, default=None)
 
 
 def replicas(kind: str, item: Object) -> int | None:

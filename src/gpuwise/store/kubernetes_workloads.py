@@ -8,7 +8,7 @@ from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass,
 from gpuwise.model.labels import WORKLOAD_CLASS
 from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import Object
-from gpuwise.store.kubernetes_pods import controller_of, epoch_s, gpu_request, pod_of
+from gpuwise.store.kubernetes_pods import asking, controller_of, epoch_s, gpu_request, pod_of
 from gpuwise.store.kubernetes_templates import KINDS, replicas, template_request
 from gpuwise.store.kubernetes_unread import ODD, reading, unread
 
@@ -37,7 +37,7 @@ class _Found:
         item: the top owner, or as much as a reference to it says.
         chain: kind and name of every object between it and its pods, itself included.
         pods: those that ask for GPUs.
-        template: what a pod of the nearest template below it asks for, None without one.
+        template: what a pod of the nearest template below it asks for, and its spec; None without one.
         problem: of the first object of it that cannot be read, None where all can.
     """
 
@@ -45,7 +45,7 @@ class _Found:
     item: Object
     chain: set[tuple[str, str]] = field(default_factory=set)
     pods: list[Object] = field(default_factory=list)
-    template: GpuRequest | None = None
+    template: tuple[GpuRequest, Object] | None = None
     problem: str | None = None
 
 
@@ -151,11 +151,12 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
     here = {kind: _within(namespace, objects.get(kind, [])) for kind in ("HorizontalPodAutoscaler", "ScaledObject")}
     scalers = autoscalers(here["HorizontalPodAutoscaler"], here["ScaledObject"], frozenset(found.chain))
     pods = sorted(found.pods, key=lambda pod: str(pod["metadata"]["name"]))
+    request, spec = _request(found)
     return Workload(
         ref=WorkloadRef(namespace, found.kind, metadata["name"], metadata["uid"]),
         workload_class=_class(found.kind, metadata.get("labels") or {}),
         replicas=replicas(found.kind, found.item),
-        request=_request(found),
+        request=request,
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
         pods=tuple(pod_of(pod) for pod in pods),
@@ -163,6 +164,7 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
         managed_by=scalers + _borrowers(found, objects) + makers(metadata) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
         chain=tuple(sorted(found.chain)),
+        asking=asking(spec),
     )
 
 
@@ -179,9 +181,11 @@ def _within(namespace: str, items: list[Object]) -> list[Object]:
     return [item for item in items if item["metadata"].get("namespace") == namespace]
 
 
-def _request(found: _Found) -> GpuRequest | None:
-    """The template's word, else that of a pod."""
-    return found.template or next((gpu_request(pod["spec"]) for pod in found.pods), None)
+def _request(found: _Found) -> tuple[GpuRequest | None, Object | None]:
+    """The template's word, else that of a pod, and the pod spec that it stands in."""
+    if found.template is not None:
+        return found.template
+    return next(((gpu_request(pod["spec"]), pod["spec"]) for pod in found.pods), (None, None))
 
 
 def _class(kind: str, labels: Mapping[str, str]) -> WorkloadClass:

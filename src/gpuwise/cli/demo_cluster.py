@@ -1,0 +1,54 @@
+"""The demo's emulated cluster after the demo: kept as a file, and served again for `gpuwise undo` and `apply`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gpuwise.cli.console import err, say, stopping
+from gpuwise.cluster import KubernetesCluster
+from gpuwise.emulate.server import KubernetesEmulator
+from gpuwise.model.errors import InputError
+from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+
+KUBECONFIG = "kubeconfig"
+_FILE = "cluster.json"
+# The ConfigMaps hold the head of the demo's ledger.
+_KEPT = COLLECTIONS | OPTIONAL_COLLECTIONS | {"ConfigMap": "/api/v1/configmaps"}
+
+
+def keep(kubeconfig: Path, folder: Path) -> None:
+    """Write every object of the emulated cluster to a file, as `kubectl get -o json` would.
+
+    Args:
+        kubeconfig: leads to the cluster.
+        folder: of the demo.
+    """
+    items: list[dict[str, Any]] = []
+    with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+        for kind, path in _KEPT.items():
+            head = {"apiVersion": path.removeprefix("/apis/").removeprefix("/api/").rpartition("/")[0], "kind": kind}
+            items += [head | item for item in cluster.list_optional(path)]
+    (folder / _FILE).write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
+
+def serve(folder: Path) -> None:
+    """Serve the cluster as the last demo, or the last time it was served, left it; until SIGINT or SIGTERM.
+
+    Args:
+        folder: of the demo.
+
+    Raises:
+        InputError: no demo left a cluster there.
+    """
+    try:
+        items = json.loads((folder / _FILE).read_text())["items"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder} holds no cluster that a demo left", mend="run `gpuwise demo` first") from error
+    stop = stopping()
+    with KubernetesEmulator(items) as cluster:
+        kubeconfig = cluster.write_kubeconfig(folder / KUBECONFIG)
+        say(f"The demo's cluster is at {cluster.url}, for --kubeconfig {kubeconfig}; Ctrl-C ends it.")
+        stop.wait()
+        cluster.settle()
+        keep(kubeconfig, folder)
+    say(f"What was changed is kept in {folder / _FILE}.", to=err)

@@ -1,0 +1,83 @@
+"""Which workloads a command speaks of: -n, -A and -l."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from gpuwise.model.errors import InputError
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.ownership import selects
+from gpuwise.model.ports import InventorySource
+from gpuwise.model.selector import parse_selector
+from gpuwise.pipeline import Survey
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Namespaces and labels to keep to.
+
+    Attributes:
+        namespaces: names; empty for all.
+        selector: as kubectl's -l; "" for all.
+    """
+
+    namespaces: tuple[str, ...]
+    selector: str
+
+    def __str__(self) -> str:
+        """For a person: "namespace sandbox, labels team=nlp"."""
+        where = f"namespace{'s' if len(self.namespaces) > 1 else ''} {', '.join(self.namespaces)}"
+        parts = (where if self.namespaces else "", f"labels {self.selector}" if self.selector else "")
+        return ", ".join(filter(None, parts))
+
+    def of(self, survey: Survey) -> Survey:
+        """What of a survey is selected."""
+        if not self.namespaces and not self.selector:
+            return survey
+        labels = parse_selector(self.selector)
+        chosen = [
+            workload
+            for workload in survey.inventory.workloads
+            if (not self.namespaces or workload.ref.namespace in self.namespaces) and selects(labels, workload.labels)
+        ]
+        return survey.only(chosen, str(self))
+
+
+def selection(namespaces: tuple[str, ...], selector: str | None, *, everywhere: bool) -> Selection:
+    """Read the flags; -A beats -n, as kubectl has it.
+
+    Raises:
+        InputError: the selector is none.
+    """
+    try:
+        parse_selector(selector or "")
+    except ValueError as error:
+        mend = "write requirements with commas between: team=search, team!=dev, team in (search,nlp), team, !team"
+        raise InputError(f"--selector is {selector!r}: {error}", mend=mend) from error
+    return Selection(() if everywhere else namespaces, selector or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Existing:
+    """A source of the fleet that refuses namespaces which are not there, before hours are spent on scoring.
+
+    Attributes:
+        source: where the fleet is read.
+        namespaces: those that must exist.
+    """
+
+    source: InventorySource
+    namespaces: Collection[str]
+
+    def snapshot(self, now_s: int) -> Inventory:
+        """List everything, as the source does.
+
+        Raises:
+            InputError: one of the namespaces is not there.
+        """
+        fleet = self.source.snapshot(now_s)
+        used = {workload.ref.namespace for workload in fleet.workloads}
+        missing = [name for name in self.namespaces if name not in used and name not in fleet.namespaces]
+        if missing:
+            mend = f"GPU workloads are in: {', '.join(sorted(used)) or 'no namespace'}"
+            raise InputError(f"--namespace: there is no namespace {missing[0]}", mend=mend)
+        return fleet

@@ -1,0 +1,109 @@
+"""What `plan` says would be done is what `run` does; what the enactor would refuse is refused in the plan.
+
+Case plan-not-deed: GPUs in two containers were planned as "4 GPUs to 1 GPU", and refused at each run (HAMi#1225).
+"""
+
+import pytest
+from tests.api_requests import effects
+from tests.e2e.fleets import emulated, options_of, reviewing
+
+from gpuwise.emulate.objects import autoscaler, deployment, pod_spec
+
+DAYS = 15
+RISKY = {"GPUWISE_POLICY_MAX_RISK": "4"}
+
+
+def two_containers(name):
+    """A Deployment that asks for 4 GPUs, two in each of two containers."""
+    made = deployment(name, namespace="prod", labels={"team": "search"})
+    limits = {"limits": {"nvidia.com/gpu": "2"}}
+    made["spec"]["template"]["spec"]["containers"] = [
+        {"name": name, "image": "x:1", "resources": limits} for name in ("main", "side")
+    ]
+    return made
+
+
+def scaled_object(target):
+    spec = {"scaleTargetRef": {"name": target}, "minReplicaCount": 0, "triggers": []}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": {"name": "so", "namespace": "prod"},
+        "spec": spec,
+    }
+
+
+def disruption_budget(owner):
+    spec = {"minAvailable": 2, "selector": owner["spec"]["selector"]}
+    metadata = {"name": "p", "namespace": "prod"}
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    guarded = deployment("pdb-full", namespace="prod", replicas=2)
+    objects = [
+        deployment("by-keda", namespace="prod"),
+        scaled_object("by-keda"),
+        deployment("by-hpa", namespace="prod"),
+        autoscaler("by-hpa", kind="Deployment", target="by-hpa", namespace="prod"),
+        guarded,
+        disruption_budget(guarded),
+        two_containers("one-two-containers"),
+        deployment("one-of-four", namespace="prod", spec=pod_spec(gpus=4)),
+        deployment("forgotten", namespace="prod"),
+    ]
+    with emulated(objects, tmp_path, days=DAYS) as (cluster, recording):
+        yield cluster, options_of(recording, cluster.write_kubeconfig(tmp_path / "kubeconfig"), DAYS)
+
+
+def names(commands):
+    return {one["workload"]["name"]: one["change"]["kind"] for one in commands}
+
+
+def test_gpus_of_several_containers_are_not_resized_by_guesswork(fleet, gpuwise):
+    _, options = fleet
+    found = gpuwise("scan", *options, "-o", "json").data
+    assert "one-two-containers" not in {item["workload"]["name"] for item in found["recommendations"]}
+    assert {item["workload"]["name"] for item in found["recommendations"] if item["change"]["kind"] == "Resize"} == {
+        "one-of-four"
+    }
+    (hold,) = [
+        hold
+        for hold in found["holds"]
+        if (hold["workload"]["name"], hold["stage"]) == ("one-two-containers", "right-size")
+    ]
+    assert hold["reason"] == "SeveralContainersAsk"
+    assert hold["detail"] == "2 containers of a pod ask for 4 GPUs together: size each of them"
+
+
+def test_what_is_planned_is_what_is_done(fleet, gpuwise, tmp_path):
+    cluster, options = fleet
+    planned = gpuwise("plan", "--mode", "enforce", *options, "-o", "json", env=RISKY).data
+    assert names(planned["commands"]) == {"forgotten": "ScaleTo", "one-of-four": "Resize"}
+    blocked = {hold["workload"]["name"]: hold["reason"] for hold in planned["holds"]}
+    assert blocked["by-keda"] == blocked["by-hpa"] == "ManagedByOther"
+    assert blocked["pdb-full"] == "BlockedByPDB"
+    assert [request for request in cluster.requests if effects(request)] == []
+    done = gpuwise("run", "--once", "--mode", "enforce", *options, env=RISKY)
+    assert done.code == 0, done.err
+    assert done.out.count("applied") == 2
+    assert "not-applied" not in done.out
+    patched = {request.path.rpartition("/")[2] for request in cluster.requests if effects(request)}
+    assert patched == set(names(planned["commands"]))
+
+
+def test_a_right_that_is_missing_is_told_in_the_plan(fleet, gpuwise, tmp_path):
+    cluster, options = fleet
+    kubeconfig = tmp_path / "kubeconfig"
+    with reviewing(cluster, lambda right: right["verb"] != "patch") as url:
+        kubeconfig.write_text(kubeconfig.read_text().replace(cluster.url, url))
+        planned = gpuwise("plan", "--mode", "enforce", *options, "-o", "json", env=RISKY).data
+        ran = gpuwise("run", "--once", "--mode", "enforce", *options, env=RISKY)
+    assert planned["commands"] == []
+    refused = {hold["workload"]["name"]: hold for hold in planned["holds"] if hold["reason"] == "NoRight"}
+    assert set(refused) == {"forgotten", "one-of-four"}
+    assert "may not patch deployments.apps in namespace prod: list the namespace" in refused["forgotten"]["detail"]
+    assert ran.code == 0, ran.err
+    assert "not-applied" not in ran.out
+    assert [request for request in cluster.requests if effects(request)] == []
