@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from gpuwise.emulate import limits, podsecurity, policies, quotas, validate_pods
+from gpuwise.emulate.defaults import qos_class
 from gpuwise.emulate.resources import (
     DEPLOYMENTS,
     JOBS,
@@ -78,6 +79,7 @@ def mutate_new(store: ObjectStore, attempt: Attempt, item: Object) -> Object:
         return item
     _check_pod(store, item)
     item = limits.fill(store, item)
+    item = item | {"status": item["status"] | {"qosClass": qos_class(item["spec"])}}
     if item["spec"].get("schedulingGates"):
         item = item | {"status": item["status"] | {"conditions": [_gated(store.now())]}}
     return item

@@ -10,7 +10,7 @@ from gpuwise.emulate.intake import read_object, read_patched
 from gpuwise.emulate.options import ListOptions, bad_version
 from gpuwise.emulate.paging import NOW, Page, make_token, read_token
 from gpuwise.emulate.patch import APPLY, apply_patch, check_media
-from gpuwise.emulate.resources import Resource
+from gpuwise.emulate.resources import CORE_EVENTS, NAMESPACES, Resource
 from gpuwise.emulate.scale import SCALES, scale_of, with_scale
 from gpuwise.emulate.selectors import field_predicate, label_predicate
 from gpuwise.emulate.status import ApiFailure, Object, expired, not_emulated, not_found, too_large
@@ -60,14 +60,19 @@ class Api:
         version, after = self._version(options)
         resource = self.kept(target)
         items = self.store.all(resource) if version == self.store.version else self.store.past(resource, version)
-        found = [item for item in items if (after is None or key_of(item) > after) and matches(item)]
+        inside = [item for item in items if not target.namespace or item["metadata"]["namespace"] == target.namespace]
+        found = [item for item in inside if (after is None or key_of(item) > after) and matches(item)]
         # The watch cache, which answers at version 0, knows no pages.
         limit = 0 if options.version == "0" else options.limit
-        if not limit or len(found) <= limit:
+        if not limit:
             return Page(found, version, "", None)
-        last = found[limit - 1]
-        token = make_token(version, *key_of(last))
-        remaining = None if options.labels or options.fields else len(found) - limit
+        selected = bool(options.labels or options.fields)
+        # With a selector the server cannot tell whether one of the objects that follow will match.
+        full = len(found) > limit or (selected and len(found) == limit and inside[-1] is not found[-1])
+        if not found or not full:
+            return Page(found, version, "", None)
+        token = make_token(version, *key_of(found[limit - 1]))
+        remaining = None if selected else len(found) - limit
         return Page(found[:limit], version, token, remaining)
 
     def _version(self, options: ListOptions) -> tuple[int, tuple[str, str] | None]:
@@ -121,6 +126,7 @@ class Api:
             return self._bind(target, writing)
         body = read(writing.raw, writing.media, target.resource.kind)
         item = self._read(target.resource, body, writing)
+        writing.lenient = target.resource is CORE_EVENTS
         made = writes.create(self.store, self.kept(target), target.namespace, item, writing)
         return shown(target.resource, made)
 
@@ -140,6 +146,8 @@ class Api:
         eviction = self._read(_EVICTION, body, writing)
         if eviction["metadata"].get("name") != target.name:
             raise ApiFailure(400, "name in URL does not match name in Eviction object")
+        if self.store.peek(NAMESPACES, "", target.namespace) is None:
+            raise not_found(NAMESPACES, target.namespace)
         options = eviction.get("deleteOptions") or {}
         dry_run = writing.options.dry_run or options.get("dryRun") == ["All"]
         evict(self.store, self._stored(target), options, dry_run=dry_run)
@@ -152,7 +160,9 @@ class Api:
             raise ApiFailure(400, "Binding target is required")
         if pod["spec"].get("nodeName"):
             text = f"pod {target.name} is already assigned to node \"{pod['spec']['nodeName']}\""
-            raise ApiFailure(409, f'Operation cannot be fulfilled on pods/binding "{target.name}": {text}')
+            details = {"name": target.name, "kind": "pods/binding"}
+            text = f'Operation cannot be fulfilled on pods/binding "{target.name}": {text}'
+            raise ApiFailure(409, text, details=details)
         if not writing.options.dry_run:
             self.store.bind(pod, node, pod["status"])
         return success(201)
@@ -165,7 +175,7 @@ class Api:
         scale = target.subresource == "scale"
         body = read(writing.raw, writing.media, "Scale" if scale else target.resource.kind)
         item = self._read(SCALES if scale else target.resource, body, writing)
-        writes.check_identity(resource, target.namespace, target.name, item["metadata"], update=True)
+        writes.check_identity(resource, target.namespace, target.name, item["metadata"])
         with self.store.lock:
             old = self.store.peek(resource, target.namespace, target.name)
             if old is None:
@@ -212,7 +222,7 @@ class Api:
         return shown(target.resource, new), 200
 
     def _check_patched(self, target: Target, old: Object, metadata: Object) -> None:
-        writes.check_identity(target.resource, target.namespace, target.name, metadata, update=False)
+        writes.check_identity(target.resource, target.namespace, target.name, metadata)
         writes.check_version(target.resource, old, metadata.get("resourceVersion") or "")
 
     def _patch_scale(self, target: Target, old: Object, body: object, writing: Writing, media: str) -> Object:

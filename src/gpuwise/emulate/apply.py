@@ -6,6 +6,7 @@ from gpuwise.emulate import writes
 from gpuwise.emulate.admission import open_namespace
 from gpuwise.emulate.bodies import Body
 from gpuwise.emulate.intake import read_object, read_patched
+from gpuwise.emulate.managed import owners
 from gpuwise.emulate.patch import merge_patch
 from gpuwise.emulate.resources import Resource
 from gpuwise.emulate.scale import SCALES, scale_of, with_scale
@@ -30,7 +31,7 @@ def apply(store: ObjectStore, target: Target, body: Any, writing: Writing) -> tu
         return _apply_scale(store, target, old, body, writing), 200
     if resource.builtin or target.subresource:
         raise not_emulated("server-side apply of built-in kinds")
-    writes.check_identity(resource, target.namespace, target.name, body.get("metadata") or {}, update=False)
+    writes.check_identity(resource, target.namespace, target.name, {"name": target.name} | (body.get("metadata") or {}))
     item = read_object(
         store.registry,
         resource,
@@ -60,17 +61,18 @@ def _apply_scale(store: ObjectStore, target: Target, old: Object, body: Any, wri
 
 def _apply_over(store: ObjectStore, resource: Resource, old: Object, item: Object, writing: Writing) -> Object:
     entries = old["metadata"].get("managedFields") or []
-    others = sorted({entry["manager"] for entry in entries} - {writing.manager})
     changed = list(_changed({key: value for key, value in item.items() if key not in ("metadata", "status")}, old, ""))
     mine = any(entry["manager"] == writing.manager for entry in entries)
-    if mine or len(others) != 1 or (writing.options.force and changed):
-        raise not_emulated("server-side apply over the fields of several managers")
-    if changed:
-        by = f'conflict with "{others[0]}" using {resource.api_version}'
-        causes = [{"reason": "FieldManagerConflict", "message": by, "field": path} for path in changed]
-        count = f"{len(changed)} conflict{'s' if len(changed) > 1 else ''}"
-        text = f"{by}: {changed[0]}" if len(changed) == 1 else f"{by}:\n- " + "\n- ".join(changed)
-        raise ApiFailure(409, f"Apply failed with {count}: {text}", details={"causes": causes})
+    if mine:
+        raise not_emulated("server-side apply that may give up fields")
+    conflicts = [(path, owner) for path in changed for owner in owners(old, path)]
+    if len(conflicts) > 1:
+        raise not_emulated("several conflicts of a server-side apply")
+    if conflicts and not writing.options.force:
+        path, owner = conflicts[0]
+        by = f'conflict with "{owner}" using {resource.api_version}'
+        causes = [{"reason": "FieldManagerConflict", "message": by, "field": path}]
+        raise ApiFailure(409, f"Apply failed with 1 conflict: {by}: {path}", details={"causes": causes})
     return writes.revise(store, resource, old, merge_patch(old, item), writing)
 
 

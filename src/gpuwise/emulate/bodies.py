@@ -162,5 +162,8 @@ def read_patch(raw: bytes, media: str) -> Any:
         return json.loads(raw)
     except ValueError as error:
         text = raw.decode("utf-8", "replace")
-        why = "unexpected end of JSON input" if not text else f"invalid character {text[:1]!r} looking for beginning of value"
+        begun = not text.strip() or text.lstrip()[0] in "{["
+        why = "unexpected end of JSON input"
+        if not begun:
+            why = f"invalid character {text.lstrip()[0]!r} looking for beginning of value"
         raise ApiFailure(400, f"error decoding patch: {why}") from error

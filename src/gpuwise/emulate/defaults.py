@@ -282,6 +282,13 @@ def _stored_claim(item: Object) -> Object:
     return _volume_claim(item | {"metadata": item["metadata"] | {"finalizers": finalizers}})
 
 
+def _definition(item: Object) -> Object:
+    names = item["spec"].get("names") or {}
+    kind = names.get("kind", "")
+    filled = {"singular": kind.lower(), "listKind": f"{kind}List"} | names
+    return item | {"spec": {"conversion": {"strategy": "None"}} | item["spec"] | {"names": filled}}
+
+
 def _limit_range(item: Object) -> Object:
     """Of each limit for containers: max is a default too, and the default a default request."""
     limits = []
@@ -338,6 +345,7 @@ _FILL: dict[Resource, Callable[[Object], Object]] = {
     resources.CLAIMS_OF_VOLUMES: _stored_claim,
     resources.LIMITRANGES: _limit_range,
     resources.SERVICES: _service,
+    resources.CRDS: _definition,
     resources.RESOURCECLAIMS: _device_claim,
     resources.CLAIMTEMPLATES: _device_claim_template,
 }

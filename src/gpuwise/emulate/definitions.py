@@ -43,8 +43,6 @@ def rows_of(spec: Object) -> list[Resource]:
 
 def _established(store: ObjectStore, definition: Object) -> Object:
     spec, now = definition["spec"], store.now()
-    kind = spec["names"]["kind"]
-    names = {"singular": kind.lower(), "listKind": f"{kind}List"} | spec["names"]
     facts = (
         ("NamesAccepted", "NoConflicts", "no conflicts found"),
         ("Established", "InitialNamesAccepted", "the initial names have been accepted"),
@@ -54,8 +52,8 @@ def _established(store: ObjectStore, definition: Object) -> Object:
         for fact, reason, message in facts
     ]
     stored = [version["name"] for version in spec["versions"] if version.get("storage")]
-    status = {"conditions": conditions, "acceptedNames": names, "storedVersions": stored}
-    return {"spec": spec | {"names": names, "conversion": {"strategy": "None"}}, "status": status}
+    status = {"conditions": conditions, "acceptedNames": spec["names"], "storedVersions": stored}
+    return {"status": status}
 
 
 def _end(store: ObjectStore, definition: Object) -> None:

@@ -25,10 +25,16 @@ def end(store: ObjectStore, resource: Resource, old: Object, options: Object | N
     if new is None:
         if not dry_run:
             store.remove(resource, old)
-        return None
+        return _last_seen(store, old) if resource is PODS else None
     if new == old or dry_run:
         return new
     return store.put(resource, old, new)
+
+
+def _last_seen(store: ObjectStore, old: Object) -> Object:
+    """A pod that went at once, as its deletion is answered."""
+    new = lifecycle.marked(PODS, old, store.now(), grace_s=0, finalizer="")
+    return new | {"metadata": new["metadata"] | {"resourceVersion": str(store.version)}}
 
 
 def _marked(store: ObjectStore, resource: Resource, old: Object, options: Object) -> Object | None:

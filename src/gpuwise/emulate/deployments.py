@@ -12,6 +12,7 @@ from gpuwise.emulate.store import ObjectStore
 
 _PREFIX = "deployment.kubernetes.io/"
 REVISION = f"{_PREFIX}revision"
+_HISTORY = f"{_PREFIX}revision-history"
 _NOT_COPIED = frozenset({REVISION, "kubectl.kubernetes.io/last-applied-configuration"})
 
 
@@ -28,6 +29,7 @@ def run_deployments(store: ObjectStore) -> None:
         if not deployment["spec"].get("paused"):
             if current is None:
                 current, fresh = _create(store, deployment, mine), True
+            current = _newest(store, current, mine)
             current = _roll(store, deployment, current, [one for one in mine if one is not current])
         elif current is not None:
             _scale(store, deployment, current, deployment["spec"]["replicas"])
@@ -68,6 +70,22 @@ def _create(store: ObjectStore, deployment: Object, others: list[Object]) -> Obj
         },
     }
     return make(store, REPLICASETS, metadata["namespace"], fresh)
+
+
+def _newest(store: ObjectStore, current: Object, every: list[Object]) -> Object:
+    """The current ReplicaSet with the highest revision: one of an old template gets the next number."""
+    highest = max(map(revision, [one for one in every if not _same(one, current)]), default=0)
+    if revision(current) > highest:
+        return current
+    marks = dict(current["metadata"].get("annotations") or {})
+    past = [marks[_HISTORY]] if marks.get(_HISTORY) else []
+    if marks.get(REVISION):
+        marks[_HISTORY] = ",".join([*past, marks[REVISION]])
+    marks[REVISION] = str(highest + 1)
+    key = current["metadata"]["namespace"], current["metadata"]["name"]
+    return store.update(
+        REPLICASETS, *key, lambda item: item | {"metadata": item["metadata"] | {"annotations": marks}}
+    )
 
 
 def _annotations(deployment: Object) -> dict[str, str]:
@@ -127,8 +145,6 @@ def share(value: Any, whole: int, *, up: bool) -> int:
 
 def _scale(store: ObjectStore, deployment: Object, one: Object, replicas: int) -> Object:
     marks = (one["metadata"].get("annotations") or {}) | _annotations(deployment)
-    kept = {REVISION: (one["metadata"].get("annotations") or {}).get(REVISION, "")}
-    marks |= {key: value for key, value in kept.items() if value}
     if one["spec"]["replicas"] == replicas and (one["metadata"].get("annotations") or {}) == marks:
         return one
     key = one["metadata"]["namespace"], one["metadata"]["name"]

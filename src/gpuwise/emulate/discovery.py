@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuwise.emulate.registry import Registry
 from gpuwise.emulate.resources import CORE_EVENTS, NAMESPACES, Resource
-from gpuwise.emulate.status import NoSuchPath, Object, method_not_allowed, no_such_resource, not_emulated
+from gpuwise.emulate.status import NoSuchPath, NoSuchSchema, Object, method_not_allowed, no_such_resource, not_emulated
 
 MINOR = 36
 VERSION = {
@@ -63,6 +63,8 @@ def discover(registry: Registry, path: str, method: str) -> Object | str:
     answer = _groups(registry, parts)
     if answer is not None:
         return answer
+    if parts[:2] == ["openapi", "v3"] and len(parts) > 2 and not registry.versions(parts[3] if len(parts) > 3 else ""):
+        raise NoSuchSchema
     if parts[0] in ("openapi", "metrics"):
         raise not_emulated(path)
     raise NoSuchPath
@@ -123,7 +125,8 @@ def _entry(row: Resource) -> Object:
     if row.builtin and (row.plural in _ALL or row.plural in ("services", "horizontalpodautoscalers")):
         found["categories"] = ["all"]
     kept = "v1" if row is CORE_EVENTS else row.version
-    text = f"{row.group}/{kept}/{row.kind}"
+    group = "" if row.kind == "Event" else row.group
+    text = f"{group}/{kept}/{row.kind}"
     return found | {"storageVersionHash": base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()}
 
 

@@ -58,9 +58,9 @@ def syntax_problem(source: str) -> str | None:
             at = int(error.column or 1)
             return f"compilation failed: ERROR: <input>:1:{at}: Syntax error"
         lines = (
-            f"ERROR: <input>:1:{len(source) + 2}: Syntax error: mismatched input '<EOF>' expecting {_EXPECTED}",
+            f"ERROR: <input>:1:{len(source) + 1}: Syntax error: mismatched input '<EOF>' expecting {_EXPECTED}",
             f" | {source}",
-            f" | {'.' * (len(source) + 1)}^",
+            f" | {'.' * len(source)}^",
         )
         return "compilation failed: " + "\n".join(lines)
     return None

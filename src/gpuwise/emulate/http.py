@@ -11,16 +11,17 @@ from starlette.types import Receive, Scope, Send
 
 from gpuwise.emulate.access import Request, User, authenticate, authorize
 from gpuwise.emulate.api import Api
-from gpuwise.emulate.bodies import read_options
+from gpuwise.emulate.bodies import media_type, read_options
 from gpuwise.emulate.discovery import discover
 from gpuwise.emulate.faults import Faults
 from gpuwise.emulate.options import ListOptions, bad_version, delete_options, list_options, parse_bool, write_options
+from gpuwise.emulate.patch import APPLY
 from gpuwise.emulate.removal import delete, delete_all
 from gpuwise.emulate.representation import JSON, PLAIN, YAML, Representation, negotiate
 from gpuwise.emulate.resources import Resource
 from gpuwise.emulate.reviews import Reviews
 from gpuwise.emulate.selectors import asked_name
-from gpuwise.emulate.status import ApiFailure, NoSuchPath, Object
+from gpuwise.emulate.status import ApiFailure, NoSuchPath, NoSuchSchema, Object
 from gpuwise.emulate.tables import bare, bare_list, table
 from gpuwise.emulate.target import Asked, Target, ask, find
 from gpuwise.emulate.watch import Watch
@@ -44,7 +45,7 @@ class HttpApi:
         self.faults = Faults()
         self._api = api
         self._users = users
-        self._reviews = Reviews(api.store.registry, users)
+        self._reviews = Reviews(api.store.registry, users, api.store.now)
         self._closing = closing
         self._lock = threading.Lock()
         self._log: list[Request] = []
@@ -88,7 +89,9 @@ class HttpApi:
                 response = await self._resource(request, asked, user, query, warnings)
             self.faults.take(asked.verb, path, done=True)
         except NoSuchPath as failure:
-            response = Response(f"{failure.message}\n", 404, media_type=None, headers={"content-type": _TEXT})
+            bare_answer = isinstance(failure, NoSuchSchema)
+            text, headers = ("", {}) if bare_answer else (f"{failure.message}\n", {"content-type": _TEXT})
+            response = Response(text, 404, headers=headers)
         except ApiFailure as failure:
             response = _failed(request, failure)
         for warning in warnings:
@@ -108,7 +111,8 @@ class HttpApi:
             if review is not None:
                 return _send(review, 201, PLAIN)
         target = find(self._api.store.registry, asked, request.method)
-        shape = negotiate(request.headers.get("accept", ""), forms=True)
+        streams = request.method == "GET" and not target.name
+        shape = negotiate(request.headers.get("accept", ""), forms=True, streams=streams)
         if request.method == "GET":
             return self._read(target, asked, query, shape)
         if request.method == "DELETE":
@@ -162,10 +166,11 @@ class HttpApi:
         return StreamingResponse(watch.lines(), media_type=JSON)
 
     def _write(
-        self, method: str, target: Target, query: Query, shape: Representation, writing: Callable[..., Writing]
+        self, method: str, target: Target, query: Query, shape: Representation, writing: "partial[Writing]"
     ) -> Response:
         kinds = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
-        made = writing(options=write_options(kinds[method], query))
+        applied = media_type(writing.args[1]) == APPLY
+        made = writing(options=write_options(kinds[method], query, apply=applied))
         if method == "POST":
             answer, code = self._api.create(target, made), 201
         elif method == "PUT":

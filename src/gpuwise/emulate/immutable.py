@@ -38,10 +38,13 @@ def check_update(resource: Resource, old: Object, new: Object) -> None:
     """
     before, after = old["metadata"], new["metadata"]
     times = 4 if resource is resources.NODES else 3 if resource.builtin else 2
-    meta = list(meta_causes(after)) if after != before else []
+    found = list(meta_causes(after)) if after != before else []
+    finalizers = [cause for cause in found if cause.field == "metadata.finalizers"]
+    meta = [cause for cause in found if cause.field != "metadata.finalizers"]
     fixed = list(immutable_meta(before, after))
     spec = spec_causes(resource, new)
-    causes = meta * times + fixed * 2 + spec * (2 if resource in _TWICE else 1) + list(_spec(resource, old, new))
+    twice = 2 if resource in _TWICE else 1
+    causes = meta * times + finalizers * twice + fixed * 2 + spec * twice + list(_spec(resource, old, new))
     if causes:
         raise invalid_object(resource, before["name"], causes)
 
@@ -112,6 +115,12 @@ def _node(old: Object, new: Object) -> Iterator[Cause]:
     before, after = old["spec"].get("providerID", ""), new["spec"].get("providerID", "")
     if before and before != after:
         yield forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
+
+
+    cidr = new["spec"].get("podCIDR")
+    if cidr and "/" not in cidr:
+        why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+        yield wrong("spec.podCIDRs[0]", cidr, why)
 
 
 def _configmap(old: Object, new: Object) -> Iterator[Cause]:

@@ -52,11 +52,12 @@ def read_patched(resource: Resource, old: Object, patched: Object, *, validation
         ApiFailure: 422.
     """
     try:
-        found, unknown = decode_as(resource, patched)
-        known = patched.get("kind") == resource.kind and patched.get("apiVersion") == resource.api_version
+        named = {"kind": resource.kind, "apiVersion": resource.api_version}
+        found, unknown = decode_as(resource, named | patched)
+        kind, version = patched.get("kind") or resource.kind, patched.get("apiVersion") or resource.api_version
+        known = (kind, version) == (resource.kind, resource.api_version)
         if not known:
-            group = resource.api_version
-            text = f'no kind "{patched.get("kind")}" is registered for version "{patched.get("apiVersion", group)}"'
+            text = f'no kind "{kind}" is registered for version "{version}"'
             raise WrongType(f'{text} in scheme "{_SCHEME}"')
         if unknown and validation == "Strict":
             problems = ", ".join(f'unknown field "{path}"' for path in unknown)
@@ -89,6 +90,7 @@ def decode_as(resource: Resource, value: Object) -> tuple[Object, list[str]]:
 
 def _filled_event(item: Object) -> Object:
     empty = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
+    empty["eventTime"] = None
     return empty | item
 
 

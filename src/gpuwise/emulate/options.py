@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuwise.emulate.causes import Cause, forbidden, unsupported, wrong
+from gpuwise.emulate.causes import Cause, forbidden, too_long, unsupported, wrong
 from gpuwise.emulate.status import ApiFailure, invalid
 
 _INT64 = 2**63
 _META = "meta.k8s.io"
+_LONGEST_MANAGER = 128
 _VALIDATIONS = ("", "Ignore", "Strict", "Warn")
 _POLICIES = ("Foreground", "Background", "Orphan")
 
@@ -81,12 +82,13 @@ def bad_version(version: str) -> str | None:
     return None if version.isdigit() else f'strconv.ParseUint: parsing "{version}": invalid syntax'
 
 
-def write_options(kind: str, query: Mapping[str, Sequence[str]]) -> WriteOptions:
+def write_options(kind: str, query: Mapping[str, Sequence[str]], *, apply: bool = False) -> WriteOptions:
     """Read the query of a writing request.
 
     Args:
         kind: CreateOptions, UpdateOptions or PatchOptions.
         query: every value of each parameter.
+        apply: the patch is a server-side apply.
 
     Raises:
         ApiFailure: 422.
@@ -99,12 +101,17 @@ def write_options(kind: str, query: Mapping[str, Sequence[str]]) -> WriteOptions
             shown = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in manager)
             why = f'Invalid value: "{shown}": invalid character {code} (at position {at})'
             causes.append(Cause("fieldManager", "FieldValueInvalid", why))
+    if len(manager) > _LONGEST_MANAGER:
+        causes.append(too_long("fieldManager", _LONGEST_MANAGER))
+    force = parse_bool(_one(query, "force") or None)
+    if force and kind == "PatchOptions" and not apply:
+        causes.append(forbidden("force", "may not be specified for non-apply patch"))
     validation = _one(query, "fieldValidation")
     if validation not in _VALIDATIONS:
         causes.append(unsupported("fieldValidation", validation, _VALIDATIONS))
     if causes:
         raise invalid(kind, _META, "", causes)
-    return WriteOptions(bool(query.get("dryRun")), manager, validation or "Warn", parse_bool(_one(query, "force") or None))
+    return WriteOptions(bool(query.get("dryRun")), manager, validation or "Warn", force)
 
 
 def delete_options(body: Any, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def check_media(resource: Resource, media: str) -> None:
         ApiFailure: 415.
     """
     if media not in _KNOWN:
-        raise ApiFailure(415, "415: Unsupported Media Type")
+        raise ApiFailure(415, "415: Unsupported Media Type", details={})
     if media == STRATEGIC and not resource.builtin:
         accepted = ", ".join((JSON, MERGE, APPLY))
         text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
@@ -66,7 +66,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
 def _json_patch(target: Object, body: Any) -> Object:
     if not isinstance(body, list):
         raise ApiFailure(
-            400, "error decoding patch: json: cannot unmarshal object into Go value of type jsonpatch.Patch"
+            400, "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
         )
     try:
         patched = jsonpatch.apply(target, body)

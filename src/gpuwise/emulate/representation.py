@@ -38,12 +38,13 @@ class Representation:
 PLAIN = Representation()
 
 
-def negotiate(header: str, *, forms: bool) -> Representation:
+def negotiate(header: str, *, forms: bool, streams: bool = False) -> Representation:
     """What to answer with.
 
     Args:
         header: the Accept header, "" without one.
         forms: whether tables and bare metadata can be had here.
+        streams: whether this can be watched.
 
     Raises:
         ApiFailure: 406, or 501 for protobuf alone.
@@ -65,7 +66,9 @@ def negotiate(header: str, *, forms: bool) -> Representation:
     accepted = ", ".join(_OFFERED)
     if refused:
         raise ApiFailure(406, f"only the following media types are accepted: {accepted}")
-    raise ApiFailure(406, f"406: Not Acceptable\n\nAvailable representations: {accepted}")
+    if streams:
+        accepted = ", ".join((*_OFFERED, *(f"{media};stream=watch" for media in (JSON, PROTOBUF))))
+    raise ApiFailure(406, f"406: Not Acceptable\n\nAvailable representations: {accepted}", details={})
 
 
 def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:

@@ -42,9 +42,11 @@ class Reviews:
     Args:
         registry: which kinds there are.
         users: by bearer token.
+        now: the clock as the API writes it.
     """
 
-    def __init__(self, registry: Registry, users: dict[str, User]) -> None:
+    def __init__(self, registry: Registry, users: dict[str, User], now: Callable[[], str]) -> None:
+        self._now = now
         self._registry = registry
         self._users = users
 
@@ -72,7 +74,8 @@ class Reviews:
         if kind == "TokenReview" and not review["spec"].get("token"):
             raise ApiFailure(400, "token is required for TokenReview in authentication")
         status = answers[kind](review, user)
-        head = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": review["metadata"]}
+        metadata = {"creationTimestamp": self._now()} if kind == "SelfSubjectReview" else review["metadata"]
+        head = {"kind": kind, "apiVersion": f"{group}/v1", "metadata": metadata}
         spec = {} if kind == "SelfSubjectRulesReview" else review.get("spec", {})
         shown = head | ({} if kind == "SelfSubjectReview" else {"spec": spec})
         return shown | {"status": status}

@@ -74,6 +74,10 @@ class NoSuchPath(ApiFailure):
         super().__init__(404, "404 page not found")
 
 
+class NoSuchSchema(NoSuchPath):
+    """404 with no body at all: /openapi/v3 of a group that is not served."""
+
+
 def details_of(name: str, group: str, kind: str) -> Object:
     """The details of a Status; what is empty is left out."""
     return {key: value for key, value in (("name", name), ("group", group), ("kind", kind)) if value}
@@ -151,7 +155,9 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiFai
 
 def invalid_object(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiFailure:
     """422 for an object of a kind."""
-    return invalid(resource.kind, resource.group, name, causes)
+    # Events are checked in their core form, whichever way they came.
+    group = "" if resource.kind == "Event" else resource.group
+    return invalid(resource.kind, group, name, causes)
 
 
 def expired(why: str, *, token: str = "") -> ApiFailure:

@@ -171,6 +171,7 @@ def table(resource: Resource, answer: Object, *, version: str, include: str, now
         age = _age(item["metadata"].get("creationTimestamp", now), now)
         values = [age if cell is _AGE_OF else cell for cell in cells(item)]
         row: Object = {"cells": [item["metadata"]["name"], *values]}
+        row["object"] = None
         if include != "None":
             named = {"kind": resource.kind, "apiVersion": resource.api_version} | item
             row["object"] = named if include == "Object" else bare(item, version=version)

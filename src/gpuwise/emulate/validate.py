@@ -17,6 +17,7 @@ _SPECS: dict[Resource, Callable[[Object], Iterator[Cause]]] = {
     resources.LEASES: validate_others.lease,
     resources.EVENTS: validate_others.event,
     resources.RESOURCECLAIMS: validate_others.claim,
+    resources.POLICIES: validate_others.policy,
     resources.DEPLOYMENTS: validate_workloads.deployment,
     resources.REPLICASETS: validate_workloads.replicaset,
     resources.STATEFULSETS: validate_workloads.statefulset,

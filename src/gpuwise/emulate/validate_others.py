@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gpuwise.emulate.causes import Cause, duplicate, forbidden, required, unsupported, wrong
+from gpuwise.emulate.expressions import syntax_problem
 from gpuwise.emulate.names import key_problems
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.validate_workloads import int_or_percent
@@ -23,10 +24,6 @@ def node(item: Object) -> Iterator[Cause]:
             shown = {"Key": key, "Value": taint.get("value", ""), "Effect": effect, "TimeAdded": taint.get("timeAdded")}
             yield duplicate(spot, shown, "taints must be unique by key and effect pair")
         seen.add((key, effect))
-    cidr = (item.get("spec") or {}).get("podCIDR")
-    if cidr and "/" not in cidr:
-        why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
-        yield wrong("spec.podCIDRs[0]", cidr, why)
 
 
 def budget(item: Object) -> Iterator[Cause]:
@@ -80,13 +77,16 @@ def lease(item: Object) -> Iterator[Cause]:
         yield wrong("spec.leaseTransitions", spec["leaseTransitions"], "must be greater than or equal to 0")
 
 
+def event_namespace(item: Object) -> Iterator[Cause]:
+    """An Event of an object without a namespace belongs to the namespace default."""
+    about = item.get("regarding") or {}
+    if about.get("namespace") is None and item["metadata"].get("namespace") != "default":
+        yield wrong("involvedObject.namespace", "", "does not match event.namespace")
+
+
 def event(item: Object) -> Iterator[Cause]:
     """An Event of events.k8s.io; its errors name the fields as core/v1 does."""
-    namespace = item["metadata"].get("namespace")
-    about = item.get("regarding") or {}
-    if about.get("namespace") is None:
-        if namespace != "default":
-            yield wrong("involvedObject.namespace", "", "does not match event.namespace")
+    yield from event_namespace(item)
     if not item.get("eventTime"):
         yield required("eventTime")
     if item.get("type") not in ("Normal", "Warning"):
@@ -116,3 +116,18 @@ def claim(item: Object) -> Iterator[Cause]:
         if bool(request.get("exactly")) == bool(request.get("firstAvailable")):
             why = "exactly one of `exactly` or `firstAvailable` is required"
             yield required(f"spec.devices.requests[{at}]", why)
+        for index, one in enumerate((request.get("exactly") or {}).get("selectors") or []):
+            spot = f"spec.devices.requests[{at}].exactly.selectors[{index}].cel.expression"
+            yield from _expression(spot, one["cel"]["expression"])
+
+
+def policy(item: Object) -> Iterator[Cause]:
+    """A ValidatingAdmissionPolicy."""
+    for at, validation in enumerate((item.get("spec") or {}).get("validations") or []):
+        yield from _expression(f"spec.validations[{at}].expression", validation["expression"])
+
+
+def _expression(path: str, source: str) -> Iterator[Cause]:
+    problem = syntax_problem(source)
+    if problem:
+        yield wrong(path, source, problem)

@@ -48,7 +48,8 @@ def taken(resource: Resource, item: Object) -> Object:
     """
     if resource is CORE_EVENTS:
         found = {_CORE_TO_EVENTS.get(key, key): value for key, value in item.items()}
-        return found | {"apiVersion": EVENTS.api_version}
+        empty = {"eventTime": None, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
+        return empty | {"deprecatedSource": {}} | found | {"apiVersion": EVENTS.api_version}
     if resource is HPAS_V1:
         raise not_emulated("writing autoscaling/v1")
     return item

@@ -10,8 +10,9 @@ from gpuwise.emulate.immutable import check_update
 from gpuwise.emulate.lifecycle import carried_over, half
 from gpuwise.emulate.managed import with_manager
 from gpuwise.emulate.options import WriteOptions, bad_version
-from gpuwise.emulate.resources import NAMESPACES, NODES, Resource
+from gpuwise.emulate.resources import DEPLOYMENTS, EVENTS, NAMESPACES, NODES, Resource
 from gpuwise.emulate.scale import replicas_causes, scale_of
+from gpuwise.emulate.schema import empty_status
 from gpuwise.emulate.status import (
     ApiFailure,
     Object,
@@ -23,6 +24,7 @@ from gpuwise.emulate.status import (
 )
 from gpuwise.emulate.store import ObjectStore
 from gpuwise.emulate.validate import check, immutable_meta, meta_causes, name_causes
+from gpuwise.emulate.validate_others import event_namespace
 
 Change = Callable[[Object], Object]
 _SERVER_SET = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink")
@@ -37,6 +39,7 @@ class Writing:
         media: its Content-Type header.
         options: of the query.
         agent: who asks, by the User-Agent.
+        lenient: an Event came by core/v1, which checks less.
         warnings: what the client is to be told.
     """
 
@@ -44,6 +47,7 @@ class Writing:
     media: str
     options: WriteOptions
     agent: str
+    lenient: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -68,7 +72,7 @@ def create(store: ObjectStore, resource: Resource, namespace: str, item: Object,
         fresh = item | {"metadata": metadata}
         if "status" in resource.subresources and resource is not NODES:
             fresh.pop("status", None)
-            fresh |= {"status": {}} if resource.builtin else {}
+            fresh |= {"status": empty_status(resource.schema)} if resource.builtin else {}
         if resource.namespaced:
             admission.open_namespace(store, resource, namespace, str(metadata.get("name") or ""))
         if not metadata.get("name"):
@@ -76,18 +80,23 @@ def create(store: ObjectStore, resource: Resource, namespace: str, item: Object,
         attempt = Attempt(resource, "CREATE", namespace, "", writing.options.dry_run, writing.warnings)
         born = admission.mutate_new(store, attempt, store.born(resource, fresh))
         born = policies.mutate(store, resource, "CREATE", "", None, born)
-        _check_new(resource, born)
+        _check_new(resource, born, lenient=writing.lenient)
         if version not in ("", "0"):
             raise ApiFailure(500, "resourceVersion should not be set on objects to be created")
         there = store.peek(resource, metadata.get("namespace", ""), metadata["name"])
         if there is not None:
             raise _taken(resource, there)
         admission.validate(store, attempt, None, born)
-        born = with_manager(born, manager=writing.manager, subresource="", now=store.now())
+        born = _signed(store, resource, born, None, writing, "")
         return born if writing.options.dry_run else store.put(resource, None, born)
 
 
-def _check_new(resource: Resource, born: Object) -> None:
+def _check_new(resource: Resource, born: Object, *, lenient: bool) -> None:
+    if resource is EVENTS and lenient:
+        causes = [*name_causes(resource, born["metadata"]), *meta_causes(born["metadata"]), *event_namespace(born)]
+        if causes:
+            raise invalid_object(resource, born["metadata"]["name"], causes)
+        return
     if resource.builtin:
         check(resource, born)
         return
@@ -117,7 +126,7 @@ def _home(namespace: str, metadata: Object) -> str:
     return namespace
 
 
-def check_identity(resource: Resource, namespace: str, name: str, metadata: Object, *, update: bool) -> None:
+def check_identity(resource: Resource, namespace: str, name: str, metadata: Object) -> None:
     """Check that a body names the object of its path.
 
     Raises:
@@ -126,7 +135,7 @@ def check_identity(resource: Resource, namespace: str, name: str, metadata: Obje
     if resource.namespaced:
         _home(namespace, metadata)
     given = metadata.get("name") or ""
-    if not given and update:
+    if not given:
         raise ApiFailure(
             400, f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
         )
@@ -205,6 +214,7 @@ def revise(
         new = policies.mutate(store, resource, "UPDATE", subresource, old, new)
     new = carried_over(resource, old, new)
     if subresource != "status":
+        new = _annotated(resource, old, new)
         # The server's own fields are back in place by now: what the request did to them is told all the same.
         checked = new | {"metadata": new["metadata"] | _offending(wanted["metadata"], fixed)}
         _check_changed(resource, old, checked)
@@ -222,8 +232,30 @@ def revise(
     )
     before, after = (scale_of(resource, old), scale_of(resource, new)) if scale else (old, new)
     admission.validate(store, attempt, before, after)
-    new = with_manager(new, manager=writing.manager, subresource=subresource or "", now=store.now())
+    new = _signed(store, resource, new, old, writing, subresource)
     return new if writing.options.dry_run else store.put(resource, old, new)
+
+
+def _signed(
+    store: ObjectStore, resource: Resource, new: Object, old: Object | None, writing: Writing, subresource: str
+) -> Object:
+    return with_manager(
+        new,
+        manager=writing.manager,
+        subresource=subresource,
+        now=store.now(),
+        old=old,
+        fields=not resource.builtin,
+    )
+
+
+def _annotated(resource: Resource, old: Object, new: Object) -> Object:
+    """Of a Deployment, a change of the annotations counts as one of the spec."""
+    before, after = old["metadata"], new["metadata"]
+    same = (before.get("annotations") or {}) == (after.get("annotations") or {})
+    if resource is not DEPLOYMENTS or same or before.get("generation") != after.get("generation"):
+        return new
+    return new | {"metadata": after | {"generation": after["generation"] + 1}}
 
 
 def _offending(metadata: Object, fixed: list[Cause]) -> Object:
