@@ -30,7 +30,7 @@ def made(kind: str, status: str, reason: str, message: str, *times: str, now: st
 def moved(conditions: list[Object], new: Object) -> list[Object]:
     """With a condition that changed at the end, as Deployments have it; the same again changes nothing."""
     old = next((one for one in conditions if one["type"] == new["type"]), None)
-    if old is not None and (old["status"], old["reason"], old["message"]) == (new["status"], new["reason"], new["message"]):
+    if old is not None and all(old.get(field) == new[field] for field in ("status", "reason", "message")):
         return conditions
     return [one for one in conditions if one["type"] != new["type"]] + [_dated(old, new)]
 
@@ -52,6 +52,6 @@ def without(conditions: list[Object], kind: str) -> list[Object]:
 
 
 def _dated(old: Object | None, new: Object) -> Object:
-    if old is None or old["status"] != new["status"]:
+    if old is None or old["status"] != new["status"] or "lastTransitionTime" not in old:
         return new
     return new | {"lastTransitionTime": old["lastTransitionTime"]}

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuwise.emulate import conditions
-from gpuwise.emulate.pods import HASH_LABEL, digest, make, owned, reference_to
+from gpuwise.emulate.pods import HASH_LABEL, digest, make, owned, owner_of, reference_to
 from gpuwise.emulate.resources import DEPLOYMENTS, REPLICASETS
-from gpuwise.emulate.status import Object
-from gpuwise.emulate.store import ObjectStore
+from gpuwise.emulate.selectors import labels_of, selects
+from gpuwise.emulate.status import ApiFailure, Object
+from gpuwise.emulate.store import ObjectStore, key_of
 
 _PREFIX = "deployment.kubernetes.io/"
 REVISION = f"{_PREFIX}revision"
@@ -23,17 +24,37 @@ def run_deployments(store: ObjectStore) -> None:
         if "deletionTimestamp" in deployment["metadata"]:
             continue
         mine = [one for one in sets.get(deployment["metadata"]["uid"], []) if "deletionTimestamp" not in one["metadata"]]
-        wanted = bare_template(deployment)
-        current = next((one for one in mine if bare_template(one) == wanted), None)
-        fresh = False
-        if not deployment["spec"].get("paused"):
-            if current is None:
-                current, fresh = _create(store, deployment, mine), True
-            current = _newest(store, current, mine)
-            current = _roll(store, deployment, current, [one for one in mine if one is not current])
-        elif current is not None:
-            _scale(store, deployment, current, deployment["spec"]["replicas"])
-        _report(store, deployment, current, mine, fresh=fresh)
+        try:
+            _sync(store, deployment, [*mine, *_adopted(store, deployment)])
+        except ApiFailure:
+            # A ReplicaSet of that name is still going away, or was refused: the next pass tries again.
+            continue
+
+
+def _sync(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
+    wanted = bare_template(deployment)
+    current = next((one for one in mine if bare_template(one) == wanted), None)
+    fresh = False
+    if not deployment["spec"].get("paused"):
+        if current is None:
+            current, fresh = _create(store, deployment, mine), True
+        current = _newest(store, current, mine)
+        current = _roll(store, deployment, current, [one for one in mine if not _same(one, current)])
+    elif current is not None:
+        _scale(store, deployment, current, deployment["spec"]["replicas"])
+    _report(store, deployment, current, mine, fresh=fresh)
+
+
+def _adopted(store: ObjectStore, deployment: Object) -> list[Object]:
+    """ReplicaSets without an owner that the selector fits, now owned."""
+    namespace, found = deployment["metadata"]["namespace"], []
+    for one in list(store.all(REPLICASETS)):
+        free = one["metadata"]["namespace"] == namespace and owner_of(one) is None
+        if free and selects(deployment["spec"]["selector"], labels_of(one)):
+            owners = [*(one["metadata"].get("ownerReferences") or []), reference_to(DEPLOYMENTS, deployment)]
+            metadata = one["metadata"] | {"ownerReferences": owners}
+            found.append(store.update(REPLICASETS, *key_of(one), lambda item, new=metadata: item | {"metadata": new}))  # type: ignore[misc]
+    return found
 
 
 def bare_template(item: Object) -> Object:
@@ -194,7 +215,7 @@ def _conditions(
 
     if deployment["spec"].get("paused"):
         found = with_one("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused")
-    elif any(one["reason"] == "DeploymentPaused" for one in found):
+    elif any(one.get("reason") == "DeploymentPaused" for one in found):
         found = with_one("Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed")
     if fresh and current is not None:
         text = f'Created new replica set "{current["metadata"]["name"]}"'
@@ -226,7 +247,7 @@ def _progress(
     """
     last = next((one for one in found if one["type"] == "Progressing"), None)
     replicas, updated = status.get("replicas", 0), status.get("updatedReplicas", 0)
-    if last is not None and last["reason"] == "NewReplicaSetAvailable" and replicas == updated:
+    if last is not None and last.get("reason") == "NewReplicaSetAvailable" and replicas == updated:
         return None
     name, desired = f'ReplicaSet "{current["metadata"]["name"]}"', deployment["spec"]["replicas"]
     if updated == replicas == status.get("availableReplicas", 0) == desired:
@@ -235,10 +256,10 @@ def _progress(
     old_before = before.get("replicas", 0) - before.get("updatedReplicas", 0)
     if any(status.get(field, 0) > before.get(field, 0) for field in grown) or replicas - updated < old_before:
         return "True", "ReplicaSetUpdated", f"{name} is progressing."
-    if last is not None and last["reason"] != "NewReplicaSetAvailable":
-        since = datetime.strptime(last["lastUpdateTime"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    if last is not None and last.get("reason") != "NewReplicaSetAvailable":
+        since = datetime.strptime(last.get("lastUpdateTime", store.now()), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
         due = since + deployment["spec"]["progressDeadlineSeconds"]
-        if last["reason"] == "ProgressDeadlineExceeded":
+        if last.get("reason") == "ProgressDeadlineExceeded":
             return None
         if store.epoch_s >= due:
             return "False", "ProgressDeadlineExceeded", f"{name} has timed out progressing."

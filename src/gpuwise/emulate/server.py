@@ -139,7 +139,7 @@ class KubernetesEmulator:
         """Forget history and half-read lists: older watches and continue tokens get 410 from now on."""
         with self._store.lock:
             self._store.history.forget()
-            self._store.history.compact(self._store.version)
+            self._store.history.compact(self._store.version + 1)
 
     def fail(
         self,

@@ -251,7 +251,10 @@ def key_of(item: Object) -> Key:
 def _matters(old: Object | None, new: Object | None) -> bool:
     if new is None or "deletionTimestamp" in new["metadata"]:
         return True
-    return old is None and bool(new["metadata"].get("ownerReferences"))
+    if old is None:
+        return bool(new["metadata"].get("ownerReferences"))
+    # A cluster's past that is loaded over another one can bring an object of the same name.
+    return bool(old["metadata"]["uid"] != new["metadata"]["uid"])
 
 
 def _goes(item: Object) -> bool:
