@@ -120,6 +120,12 @@ PROMISES = (
     "Once faults stop, the state converges.",
     "The ledger is append-only and chained; tampering shows.",
     "A pause holds from the next decision on.",
+    "What should report and does not counts as used.",
+    "A series that may belong to another cluster is never booked here.",
+    "Values of one frozen exporter are one silent sensor.",
+    "A node is empty only by sensors that agree.",
+    "An outcome that is not known stays open until the object was seen.",
+    "No object, label or quantity of the cluster ends a run.",
 )
 
 

@@ -9,6 +9,7 @@ from gpuwise.collect import catalogue
 from gpuwise.collect.attribution.apportion import Method
 from gpuwise.collect.metric import LABELS, Scope
 from gpuwise.collect.metric import Metric as NodeMetric
+from gpuwise.service.loop import STEPS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "metrics.md"
@@ -100,6 +101,12 @@ def _rows(families: Iterator[Metric]) -> Iterator[str]:
         yield f"| `{family.name}{suffix}` | {family.type} | {_quoted(labels)} | {family.documentation} |\n"
 
 
+def _loop_rows() -> Iterator[str]:
+    for family in LoopWatch(0).describe():
+        suffix = "_total" if family.type == "counter" else ""
+        yield f"| `{family.name}{suffix}` | {family.type} | `step` | {family.documentation} |\n"
+
+
 def _quoted(labels: Iterable[str]) -> str:
     return ", ".join(f"`{label}`" for label in labels)
 
@@ -122,6 +129,8 @@ def build() -> str:
             _FLEET,
             "\n",
             *_rows(fleet.describe()),
+            *_loop_rows(),
+            f"\nSteps: {_quoted(STEPS)}.\n",
         ]
     )
 

@@ -49,14 +49,16 @@ def openmetrics(name: str, labels: dict[str, str], samples: dict[float, float], 
 
 
 @contextmanager
-def running(directory: Path, *, series: str = "", config: str = "", flags: tuple[str, ...] = ()) -> Iterator[str]:
-    """A Prometheus holding `series`, obeying `config`; yields its URL."""
+def running(
+    directory: Path, *, series: str = "", config: str = "", flags: tuple[str, ...] = (), port: int | None = None
+) -> Iterator[str]:
+    """A Prometheus holding `series`, obeying `config`; yields its URL. With a port it can be started there again."""
     directory.mkdir(parents=True, exist_ok=True)
     data = directory / "data"
     if series:
         backfill(series, data)
     (directory / "prometheus.yml").write_text(config)
-    port = free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     command = [
         "prometheus",

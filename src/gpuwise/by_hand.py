@@ -1,5 +1,6 @@
 """What people do besides the loop: apply, undo, dismiss, pause, resume. The ledger keeps each word and each effect."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpuwise.decide.decide import approve
@@ -7,50 +8,53 @@ from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Directive, Outcome
 from gpuwise.model.errors import InputError
-from gpuwise.model.ports import Enactor, InventorySource, Ledger
+from gpuwise.model.ports import Enactor, Ledger
 from gpuwise.model.recommendation import Hold, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
 class ByHand:
-    """A person's acts on the cluster.
+    """A person's acts on the cluster: each reads its own target, not the fleet.
 
     Attributes:
         actor: who they are.
-        inventory: where the fleet is read.
         ledger: what is remembered.
         enactor: the only writer to the cluster.
-        policy: whose safety gates hold for people too.
+        policy: whose limits hold for people too.
+        clock: epoch seconds.
     """
 
     actor: str
-    inventory: InventorySource
     ledger: Ledger
     enactor: Enactor
     policy: DecideSettings
+    clock: Callable[[], int]
 
-    def apply(self, recommendation_id: str, *, now_s: int) -> Outcome | Hold:
+    def apply(self, recommendation_id: str) -> Outcome | Hold:
         """Carry out one recommendation: the person's word is the consent that mode, risk or confidence asked for."""
         recommendation = find(self.ledger, recommendation_id)
+        self.ledger.check()
+        self.enactor.recover()
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
-        fleet = self.inventory.snapshot(now_s)
-        word = approve(recommendation, fleet, history, self.policy, actor=self.actor, now_s=now_s)
-        return word if isinstance(word, Hold) else self.enactor.enact([word], now_s)[0]
+        word = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
+        return word if isinstance(word, Hold) else self.enactor.enact([word])[0]
 
-    def undo(self, command_id: str, *, now_s: int) -> Outcome:
+    def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed."""
         if self.ledger.intent(command_id) is None:
             raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
-        return self.enactor.undo(command_id, now_s)
+        self.ledger.check()
+        return self.enactor.undo(command_id)
 
 
 def find(ledger: Ledger, recommendation_id: str) -> Recommendation:
-    """The recommendation of that id in the latest run.
+    """The recommendation of that id in the latest run, alternatives included.
 
     Raises:
         InputError: the latest run has none such.
     """
-    found = next((item for item in ledger.recommendations() if item.id == recommendation_id), None)
+    known = (*ledger.recommendations(), *ledger.alternatives())
+    found = next((item for item in known if item.id == recommendation_id), None)
     if found is None:
         raise InputError(f"the latest run made no recommendation {recommendation_id}", mend="run `gpuwise scan`")
     return found
@@ -60,8 +64,14 @@ def tell(ledger: Ledger, directive: Directive) -> None:
     """Put a person's word into the ledger; every later decision respects it.
 
     Raises:
-        InputError: it dismisses what nobody recommended.
+        InputError: it dismisses what nobody recommended, or changes nothing.
     """
     if directive.kind == "dismiss":
         find(ledger, directive.subject)
+    paused = History(directives=ledger.directives()).paused
+    if directive.kind == "pause" and paused is not None:
+        why = f"by {paused.actor}: {paused.detail or 'no reason given'}"
+        raise InputError(f"gpuwise is paused already, {why}", mend="`gpuwise resume` ends the pause")
+    if directive.kind == "resume" and paused is None:
+        raise InputError("gpuwise is not paused", mend="`gpuwise pause` stops all effects")
     ledger.record_directive(directive)

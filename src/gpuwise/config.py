@@ -143,7 +143,10 @@ class ServiceConfig:
     """File that holds the token that readers must bring."""
 
     interval_s: int = 3_600
-    """Seconds between runs."""
+    """Seconds between passes of the loop."""
+
+    stall_s: int = 1_800
+    """Seconds without a sign of life from the loop after which /healthz fails, so that the pod is started anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +155,9 @@ class LedgerConfig:
 
     path: Path = Path("~/.local/state/gpuwise/ledger.db")
     """One SQLite file."""
+
+    anchor_namespace: str | None = None
+    """Namespace of the ConfigMap that remembers the ledger's newest row; None takes the pod's own, else gpuwise."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,24 @@
 """The loop: the table of contents of the product."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, decide
+from gpuwise.decide.decide import Decision, Situation, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
 from gpuwise.model.inventory import Inventory, Workload, WorkloadRef, node_ref
-from gpuwise.model.ports import Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
+from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.joint import best_plan
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
@@ -48,8 +50,9 @@ class Survey:
         window: what was looked at.
         inventory: the fleet.
         profiles: usage by workload.
-        recommendations: dearest first.
+        recommendations: the best plan, most expensive first.
         holds: what the recommenders held back.
+        alternatives: what else was found, of which each excludes a recommendation and is worth less.
     """
 
     window: Window
@@ -57,11 +60,12 @@ class Survey:
     profiles: Mapping[WorkloadRef, UsageProfile]
     recommendations: tuple[Recommendation, ...]
     holds: tuple[Hold, ...]
+    alternatives: tuple[Recommendation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One turn of the loop.
+    """One pass of the loop.
 
     Attributes:
         survey: what was seen.
@@ -72,6 +76,15 @@ class Run:
     survey: Survey
     decision: Decision
     outcomes: tuple[Outcome, ...]
+
+
+Watch = Callable[[str], AbstractContextManager[object]]
+"""Entered around each step of the loop: what times it and counts its errors."""
+
+
+def unwatched(_step: str) -> AbstractContextManager[object]:
+    """Nobody times the steps."""
+    return nullcontext()
 
 
 def quiet(_step: str, _done: int, _total: int) -> None:
@@ -91,7 +104,10 @@ class Pipeline:
         settings: what the steps are told.
         checkpoints: hours kept from run to run; None scores the whole look-back each time.
         enactor: the only writer to the cluster; None where nothing may be written, as with a recording.
+        checker: says what an enactor would refuse; None where there is no cluster to ask.
         progress: told how far it is.
+        watch: entered around each step, by its name.
+        clock: epoch seconds, read again before deciding; None stands still at the instant that is judged.
     """
 
     inventory: InventorySource
@@ -102,7 +118,10 @@ class Pipeline:
     settings: LoopSettings
     checkpoints: Checkpoints | None = None
     enactor: Enactor | None = None
+    checker: Checker | None = None
     progress: Progress = quiet
+    watch: Watch = unwatched
+    clock: Callable[[], int] | None = None
 
     def run_once(self, now_s: int) -> Run:
         """Observe, score, recommend, decide, enact, record.
@@ -110,18 +129,23 @@ class Pipeline:
         Args:
             now_s: the instant it is judged at, epoch seconds.
         """
-        fleet = self.observe(now_s)
-        profiles = self.score(fleet, self.window(now_s), self.checkpoints)
-        survey = self.recommend(fleet, profiles, now_s)
-        decision = self.decide(survey, now_s)
-        outcomes = self.enact(decision.commands, now_s)
-        self.record(survey, decision, now_s)
+        survey = self.survey(now_s)
+        with self.watch("decide"):
+            decision = self.decide(survey, now_s)
+        with self.watch("enact"):
+            outcomes = self.enact(decision.commands)
+        with self.watch("record"):
+            self.record(survey, decision, now_s)
         return Run(survey, decision, outcomes)
 
     def survey(self, now_s: int) -> Survey:
         """The first half of the loop: look, judge, and touch nothing."""
-        fleet = self.observe(now_s)
-        return self.recommend(fleet, self.score(fleet, self.window(now_s), self.checkpoints), now_s)
+        with self.watch("observe"):
+            fleet = self.observe(now_s)
+        with self.watch("score"):
+            profiles = self.score(fleet, self.window(now_s), self.checkpoints)
+        with self.watch("recommend"):
+            return self.recommend(fleet, profiles, now_s)
 
     def window(self, now_s: int) -> Window:
         """The look-back that ends now, from a midnight on: days leave it as a whole, so they can be kept as a whole."""
@@ -158,32 +182,68 @@ class Pipeline:
 
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
         """Find what to do about each workload, or why nothing."""
-        found, holds = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
-        window = self.window(now_s)
+        advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
+        window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:
             cite, workloads = self.usage.cite(window), fleet.by_ref()
-            found = [_cited(item, workloads.get(item.workload), cite) for item in found]
+            found = tuple(_cited(item, workloads.get(item.workload), cite) for item in found)
+            also = tuple(_cited(item, workloads.get(item.workload), cite) for item in also)
         self.progress("recommend", 1, 1)
-        return Survey(window, fleet, profiles, tuple(found), tuple(holds))
+        return Survey(window, fleet, profiles, found, advice.holds, also)
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
-        """Let policy, protections and the budget have their word, once what a crash left open is settled (I8)."""
-        if self.enactor is not None:
-            self.enactor.recover(now_s)
-        history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
-        return decide(survey.recommendations, survey.inventory, history, self.settings.policy, now_s=now_s)
+        """Let policy, protections and the budget have their word, once what a crash left open is settled (I8).
 
-    def enact(self, commands: Sequence[Command], now_s: int) -> tuple[Outcome, ...]:
+        What the enactor would refuse is refused here, by the same function, and so takes no place in the budget.
+
+        Args:
+            survey: what was found.
+            now_s: when it was looked at; the clock, if there is one, says when it is decided.
+        """
+        if self.enactor is not None:
+            self.ledger.check()
+            self.enactor.recover()
+        history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
+        fleet, at_s = self._fresh(survey.inventory, now_s)
+        refused: dict[str, Hold] = {}
+        asked: set[str] = set()
+        while True:
+            situation = Situation(fleet, history, self.settings.policy, at_s, refused)
+            decision = decide(survey.recommendations, situation, alternatives=survey.alternatives, choose=best_plan)
+            unasked = [one for one in decision.commands if one.recommendation_id not in asked]
+            if self.checker is None or not unasked:
+                return decision
+            for command in unasked:
+                asked.add(command.recommendation_id)
+                if (hold := self.checker.check(command)) is not None:
+                    refused[command.recommendation_id] = hold
+
+    def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
+        """The fleet as it is when it is decided, and when that is: scoring a large one takes longer than it keeps."""
+        if self.clock is None:
+            return fleet, now_s
+        at_s = self.clock()
+        if at_s - fleet.taken_s > self.settings.policy.max_inventory_age_s:
+            fleet = self.observe(at_s)
+        return fleet, at_s
+
+    def enact(self, commands: Sequence[Command]) -> tuple[Outcome, ...]:
         """Carry out what was decided."""
         if not commands or self.enactor is None:
             return ()
-        outcomes = tuple(self.enactor.enact(commands, now_s))
+        outcomes = tuple(self.enactor.enact(commands))
         self.progress("enact", len(outcomes), len(commands))
         return outcomes
 
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
         """Remember what was found and held; intents and outcomes were recorded around each effect."""
-        self.ledger.record_run(now_s, survey.recommendations, (*survey.holds, *decision.holds))
+        commanded = {(command.workload, command.change.kind) for command in decision.commands}
+        holds = [
+            hold
+            for hold in survey.holds
+            if hold.reason is not Reason.BETTER_ALTERNATIVE or (hold.workload, hold.stage) not in commanded
+        ]
+        self.ledger.record_run(now_s, survey.recommendations, (*holds, *decision.holds), survey.alternatives)
 
     def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
         """One week: its usage scored anew, and what the ledger says was found and done.
@@ -208,6 +268,7 @@ class Pipeline:
             holds=survey.holds,
             actions=self._actions(window),
             cluster=self.settings.cluster_name,
+            ledger_head=str(self.ledger.head()) if week else None,
         )
 
     def _open(self) -> list[Recommendation]:

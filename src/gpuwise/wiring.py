@@ -1,42 +1,58 @@
 """The one place that constructs adapters and puts them into the ports of the loop."""
 
 import json
+import time
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from gpuwise.by_hand import ByHand
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.config import Config, ScheduleConfig
+from gpuwise.config import Config
 from gpuwise.enact.enactor import KubernetesEnactor
+from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.errors import InputError
-from gpuwise.model.ports import Checkpoints, Enactor, Executor, InventorySource, UsageSource
-from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, quiet
+from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, InventorySource, UsageSource
+from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
 from gpuwise.store.ledger import SqliteLedger
+from gpuwise.store.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.store.prices import read_prices
 
 if typing.TYPE_CHECKING:
     from gpuwise.store.past import Past
 
 INVENTORY_FILE = "inventory.json"
+ANCHOR_NAMESPACE = "gpuwise"
+"""Where the ledger's head is remembered outside of a cluster, unless ledger.anchor_namespace says otherwise."""
 # Where the kubelet tells a pod its namespace; absent outside a cluster.
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
+Clock = Callable[[], int]
+"""Epoch seconds."""
+
+
+def now() -> int:
+    """Epoch seconds, by this machine's clock."""
+    return int(time.time())
+
+
 @contextmanager
-def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterator[Pipeline]:
+def loop(
+    config: Config, progress: Progress = quiet, *, writing: bool, at_s: int | None = None, watch: Watch = unwatched
+) -> Iterator[Pipeline]:
     """Build the loop, and take it down again.
 
     Args:
         config: what it is told.
         progress: who is told how far it is.
         writing: whether it may change the cluster; without it there is no enactor at all.
+        at_s: stand still at this instant, epoch seconds; None goes by the clock.
+        watch: entered around each step.
 
     Raises:
         InputError: the configuration names no source of usage, or asks to write to a recording.
@@ -44,19 +60,25 @@ def loop(config: Config, progress: Progress = quiet, *, writing: bool) -> Iterat
     """
     if writing and not changeable(config):
         raise _unchangeable()
+    clock: Clock = now if at_s is None else lambda: at_s
     with ExitStack() as stack:
         source = usage(config)
         prices = read_prices(config.prices, config.grid)
+        live = cluster(config, stack) if changeable(config) else None
+        remembered = ledger(config, stack, live if writing and not config.enact.dry_run else None)
         yield Pipeline(
-            inventory=inventory(config, stack),
+            inventory=KubernetesInventory(live or RecordedObjects(_recorded(config))),
             usage=source,
             prices=prices,
             executor=executor(config, stack),
-            ledger=ledger(config, stack),
+            ledger=remembered,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
-            enactor=enactor(config, stack) if writing else None,
+            enactor=KubernetesEnactor(live, remembered, _enact_settings(config), clock) if live and writing else None,
+            checker=Examiner(live, _enact_settings(config), clock) if live else None,
             progress=progress,
+            watch=watch,
+            clock=None if at_s is not None else clock,
         )
 
 
@@ -80,8 +102,11 @@ def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
     if not changeable(config):
         raise _unchangeable()
     with ExitStack() as stack:
-        local = replace(config, schedule=ScheduleConfig())
-        yield ByHand(actor, inventory(config, stack), ledger(config, stack), enactor(local, stack), config.policy)
+        live = cluster(config, stack)
+        remembered = ledger(config, stack, None if config.enact.dry_run else live)
+        yield ByHand(
+            actor, remembered, KubernetesEnactor(live, remembered, _enact_settings(config), now), config.policy, now
+        )
 
 
 def changeable(config: Config) -> bool:
@@ -93,9 +118,21 @@ def _unchangeable() -> InputError:
     return InputError("a recording cannot be changed", mend="name a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
-def ledger(config: Config, stack: ExitStack) -> SqliteLedger:
-    """What is remembered."""
-    return stack.enter_context(SqliteLedger(config.ledger.path.expanduser()))
+def ledger(config: Config, stack: ExitStack, cluster: ClusterWriter | None = None) -> SqliteLedger:
+    """What is remembered.
+
+    Args:
+        config: where.
+        stack: closes it.
+        cluster: which remembers its head; None for who only looks.
+    """
+    path = config.ledger.path.expanduser()
+    return stack.enter_context(SqliteLedger(path) if cluster is None else AnchoredLedger(path, anchor(config, cluster)))
+
+
+def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:
+    """Where the cluster remembers the ledger's head."""
+    return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or _own_namespace() or ANCHOR_NAMESPACE)
 
 
 def usage(config: Config) -> UsageSource:
@@ -143,9 +180,14 @@ def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
 
 def inventory(config: Config, stack: ExitStack) -> InventorySource:
     """Where the fleet is read: the recording's own inventory unless a kubeconfig is named, else the cluster."""
-    if config.recording is not None and not changeable(config):
-        return KubernetesInventory(RecordedObjects(config.recording / INVENTORY_FILE))
-    return KubernetesInventory(stack.enter_context(_cluster(config)))
+    if not changeable(config):
+        return KubernetesInventory(RecordedObjects(_recorded(config)))
+    return KubernetesInventory(cluster(config, stack))
+
+
+def _recorded(config: Config) -> Path:
+    assert config.recording is not None, "without one there is a cluster"
+    return config.recording / INVENTORY_FILE
 
 
 def executor(config: Config, stack: ExitStack) -> Executor:
@@ -157,23 +199,10 @@ def executor(config: Config, stack: ExitStack) -> Executor:
     return stack.enter_context(ray_session.start(config.schedule.ray_address, config.schedule.workers))
 
 
-def enactor(config: Config, stack: ExitStack) -> Enactor:
-    """The only writer: in this process, or as one actor where Ray runs."""
-    if config.schedule.executor == "ray":
-        from gpuwise.schedule.on_ray import RayEnactor  # noqa: PLC0415
-
-        return RayEnactor(partial(_own_enactor, config))
-    return KubernetesEnactor(stack.enter_context(_cluster(config)), ledger(config, stack), _enact_settings(config))
-
-
-def _own_enactor(config: Config) -> Enactor:
-    """Built inside the enacting actor, which holds cluster and ledger until it ends."""
-    remembered = SqliteLedger(config.ledger.path.expanduser())
-    return KubernetesEnactor(_cluster(config), remembered, _enact_settings(config))
-
-
-def _cluster(config: Config) -> KubernetesCluster:
-    return KubernetesCluster.connect(kubeconfig=config.kubernetes.kubeconfig, context=config.kubernetes.context)
+def cluster(config: Config, stack: ExitStack) -> KubernetesCluster:
+    """The cluster that is read, and written to."""
+    told = config.kubernetes
+    return stack.enter_context(KubernetesCluster.connect(kubeconfig=told.kubeconfig, context=told.context))
 
 
 def _settings(config: Config) -> LoopSettings:
@@ -198,8 +227,13 @@ def _enact_settings(config: Config) -> EnactSettings:
         dry_run=config.enact.dry_run,
         budget_limit=config.policy.budget.disruptions,
         budget_per_s=config.policy.budget.per_s,
-        own_namespace=_NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else None,
+        protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
+        default_mode=config.policy.mode,
     )
+
+
+def _own_namespace() -> str | None:
+    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else None
 
 
 def secret(path: Path | None, key: str) -> str | None:

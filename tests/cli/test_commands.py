@@ -7,7 +7,9 @@ from tests.conftest import REPOSITORY
 from gpuwise.cli.main import COMMANDS, gpuwise
 
 CONTEXT = click.Context(gpuwise)
-FOREIGN = {"--query", "--root-dir", "--field-selector"}  # of nvidia-smi, the kubelet and kubectl
+FOREIGN = {"--query", "--root-dir", "--field-selector", "--request-timeout"}
+"""Of nvidia-smi, the kubelet, kubectl and kube-apiserver."""
+
 TEXTS = [
     *(REPOSITORY / "src").rglob("*.py"),
     *(REPOSITORY / "src").rglob("*.html"),

@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, inventory, pod, workload
 from tests.series import WORKLOAD
 
-from gpuwise.decide.decide import approve, decide
+from gpuwise.decide.decide import Situation, approve, decide
 from gpuwise.decide.history import History, State
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
 from gpuwise.model.inventory import Namespace, WorkloadRef
 from gpuwise.model.recommendation import (
     Finding,
+    FreeNode,
     GpuRequest,
     Hold,
     MoveToSpot,
@@ -65,12 +66,14 @@ def outcome(number, status, at_s=NOW_S - 50) -> Outcome:
 def held(item=None, subject=None, settings=ENFORCE, history=None, **fleet) -> Reason | None:
     """Why it was held, or None if it became a command."""
     subject = subject or workload()
-    found = decide([item or recommendation()], inventory(subject, **fleet), history or History(), settings, now_s=NOW_S)
+    found = decide(
+        [item or recommendation()], Situation(inventory(subject, **fleet), history or History(), settings, NOW_S)
+    )
     return found.holds[0].reason if found.holds else None
 
 
 def test_enforce_makes_a_command_for_the_very_object():
-    found = decide([recommendation()], inventory(workload()), History(), ENFORCE, now_s=NOW_S)
+    found = decide([recommendation()], Situation(inventory(workload()), History(), ENFORCE, NOW_S))
     assert [c.workload for c in found.commands] == [WORKLOAD]
     assert found.holds == ()
 
@@ -174,13 +177,61 @@ def test_a_target_changed_today_rests():
     assert held(history=History([intent(at_s=NOW_S - 86_400)])) is None
 
 
-def test_i15_two_failures_open_the_breaker():
-    old = NOW_S - 3 * 86_400
-    intents = [intent(at_s=old, number=n) for n in range(2)]
-    failed = [outcome(n, OutcomeStatus.FAILED, old) for n in range(2)]
-    healed = [*failed[:1], outcome(1, OutcomeStatus.APPLIED, old)]
+@pytest.mark.parametrize("status", [OutcomeStatus.NOT_APPLIED, OutcomeStatus.FAILED])
+def test_i15_two_failures_open_the_breaker(status):
+    at_s = NOW_S - 86_400 + 60
+    intents = [intent(at_s=at_s - 86_400, number=n) for n in range(2)]
+    failed = [outcome(n, status, at_s) for n in range(2)]
+    healed = [*failed[:1], outcome(1, OutcomeStatus.APPLIED, at_s)]
     assert held(history=History(intents, failed)) is Reason.BREAKER_OPEN
     assert held(history=History(intents, healed)) is None
+
+
+def test_the_breaker_closes_by_time_by_a_success_and_by_a_person():
+    failed = [outcome(n, OutcomeStatus.NOT_APPLIED, NOW_S - 86_400) for n in range(2)]
+    intents = [intent(at_s=NOW_S - 2 * 86_400, number=n) for n in range(2)]
+    assert held(history=History(intents, failed)) is None  # 24 h after the last
+    late = [replace(one, at_s=NOW_S - 60) for one in failed]
+    person = replace(intents[0], command=replace(intents[0].command, id="a-9", actor="ana"))
+    assert held(history=History([*intents, person], [*late, outcome(9, OutcomeStatus.NOT_APPLIED)])) is None
+    assert isinstance(apply(history=History(intents, late)), Command)  # people are never kept from it
+
+
+def test_only_effects_count():
+    """An attempt that wrote nothing starts no cool-down and spends no budget; one whose outcome is not known does."""
+    one_a_day = replace(ENFORCE, budget=Budget(1, 86_400))
+    for status, expected in [
+        (OutcomeStatus.NOT_APPLIED, None),
+        (OutcomeStatus.FAILED, Reason.COOLING_DOWN),
+        (OutcomeStatus.UNKNOWN, Reason.COOLING_DOWN),
+        (OutcomeStatus.APPLIED, Reason.COOLING_DOWN),
+        (None, Reason.COOLING_DOWN),
+    ]:
+        past = History([intent(at_s=NOW_S - 60)], [outcome(0, status)] if status else [])
+        assert held(history=past) is expected
+        elsewhere = History([intent(replace(WORKLOAD, uid="other"))], [outcome(0, status)] if status else [])
+        assert held(settings=one_a_day, history=elsewhere) is (expected and Reason.BUDGET_EXHAUSTED)
+
+
+def test_advice_keeps_nobody_from_what_automation_may_do():
+    """A node that would better be drained, by people, is no reason to leave its idle endpoint running."""
+    stop = recommendation(usd=50.0)
+    node = WorkloadRef("", "Node", "gpu-1", "gpu-1")
+    drain = recommendation(node, usd=500.0, change=FreeNode(()), claims=("gpu-1", WORKLOAD.uid))
+    situation = Situation(inventory(workload()), History(), ENFORCE, NOW_S)
+    found = decide([drain], situation, alternatives=[stop])
+    assert [one.recommendation_id for one in found.commands] == [stop.id]
+    assert [one.reason for one in found.holds] == [Reason.KIND_NOT_SUPPORTED]
+
+
+def test_what_the_enactor_refuses_takes_no_place_in_the_budget():
+    subjects = [workload(ref) for ref in refs(3)]
+    items = [recommendation(ref, usd=float(i)) for i, ref in enumerate(refs(3))]
+    no = Hold(items[2].workload, "enact", Reason.NO_RIGHT, "no grant", recommendation_id=items[2].id)
+    settings = replace(ENFORCE, budget=Budget(1, 3_600))
+    found = decide(items, Situation(inventory(*subjects), History(), settings, NOW_S, {items[2].id: no}))
+    assert [one.workload.uid for one in found.commands] == ["uid-1"]
+    assert no in found.holds
 
 
 def test_i26_a_pause_holds_everything_until_resume():
@@ -220,7 +271,7 @@ def many(count, settings, history=None):
     subjects = [workload(ref) for ref in refs(count)]
     items = [recommendation(ref, usd=float(i)) for i, ref in enumerate(refs(count))]
     fleet = inventory(*subjects, *(workload(replace(WORKLOAD, uid=f"other-{i}")) for i in range(count)))
-    return decide(items, fleet, history or History(), settings, now_s=NOW_S)
+    return decide(items, Situation(fleet, history or History(), settings, NOW_S))
 
 
 @given(st.integers(0, 5), st.lists(st.integers(0, 7_200), max_size=8))
@@ -245,10 +296,9 @@ def test_i16_the_brake_stops_a_run_that_wants_to_change_half_the_fleet():
     assert {h.reason for h in found.holds} == {Reason.BRAKE_ENGAGED}
 
 
-def apply(item=None, subject=None, settings=None, history=None):
-    fleet = inventory(subject or workload())
+def apply(item=None, settings=None, history=None):
     return approve(
-        item or recommendation(), fleet, history or History(), settings or DecideSettings(), actor="ana", now_s=NOW_S
+        item or recommendation(), history or History(), settings or DecideSettings(), actor="ana", now_s=NOW_S
     )
 
 
@@ -259,11 +309,12 @@ def test_a_persons_apply_is_the_consent_that_recommend_mode_waits_for():
 
 
 def test_a_persons_apply_does_not_open_the_safety_gates():
-    for subject, history in [
-        (workload(annotations={"gpuwise.dev/do-not-disrupt": "true"}), None),
-        (workload(managed_by=("ScaledObject/chat",)), None),
-        (workload(disruptions_allowed=0), None),
-        (workload(annotations={"gpuwise.dev/mode": "off"}), None),
-        (workload(), History(directives=[Directive("pause", "*", "bo", 1, "")])),
+    """What the target forbids is read at the time of the effect: tests/enact."""
+    for item, history in [
+        (recommendation(), History(directives=[Directive("pause", "*", "bo", 1, "")])),
+        (recommendation(), History(directives=[Directive("dismiss", recommendation().id, "bo", 1, "")])),
+        (recommendation(expires_s=NOW_S), None),
+        (recommendation(replace(WORKLOAD, namespace="kube-system")), None),
+        (recommendation(replace(WORKLOAD, kind="Pod")), None),
     ]:
-        assert isinstance(apply(subject=subject, history=history), Hold)
+        assert isinstance(apply(item, history=history), Hold)

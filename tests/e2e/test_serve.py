@@ -4,13 +4,19 @@ import json
 import os
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import GPUWISE
-from tests.prometheus_server import free_port, poll
+from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
+from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
 from tests.recordings import record_fleet
+
+from gpuwise.emulate import KubernetesEmulator
+from gpuwise.emulate.objects import statefulset
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,103 @@ def test_page_api_and_metrics_speak_of_the_same_run(serving):
     assert "gpuwise_recommendations" in ask(f"{url}/metrics")
     assert len(json.loads(ask(f"{url}/api/v1/holds"))) == len(report["holds"]) > 0
     assert "<svg" in ask(f"{url}/")
+
+
+IDLE = {"DCGM_FI_DEV_GPU_UTIL": 0, "DCGM_FI_DEV_POWER_USAGE": 61, "DCGM_FI_DEV_FB_USED": 20_000}
+LABELS = 'gpu="0",UUID="GPU-0",modelName="NVIDIA A100-SXM4-80GB",namespace="sandbox",pod="forgotten-0"'
+
+
+def idle_for_a_day(now_s):
+    times = range(now_s - 86_400, now_s + 600, 300)
+    return "".join(
+        f"# TYPE {name} gauge\n" + "".join(f"{name}{{{LABELS}}} {value} {at}\n" for at in times)
+        for name, value in IDLE.items()
+    )
+
+
+def metric(url, name):
+    """The value of a series, 0 while there is none."""
+    found = [line.rpartition(" ")[2] for line in ask(f"{url}/metrics").splitlines() if line.startswith(f"{name} ")]
+    return float(found[0]) if found else 0.0
+
+
+def passes(url):
+    return metric(url, 'gpuwise_step_duration_seconds_count{step="pass"}')
+
+
+def failed(url):
+    return metric(url, 'gpuwise_step_errors_total{step="pass"}')
+
+
+def resident_mib(process):
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+@contextmanager
+def service(folder, cluster, prometheus):
+    """`gpuwise serve` with a pass a second; yields its URL, its process and the file of what it says."""
+    port = free_port()
+    ours = {
+        "HOME": str(folder),
+        "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"),
+        "GPUWISE_SERVICE_INTERVAL_S": "1",
+        "KUBECONFIG": str(cluster.write_kubeconfig(folder / "kubeconfig")),
+    }
+    command = [GPUWISE, "serve", "--listen", f"127.0.0.1:{port}", "--prometheus", prometheus, "--look-back-h", "24"]
+    told = folder / "told"
+    with told.open("w") as log, subprocess.Popen(command, env=os.environ | ours, stderr=log, text=True) as process:
+        try:
+            yield f"http://127.0.0.1:{port}", process, told
+        finally:
+            process.kill()
+
+
+@NEEDS_PROMETHEUS
+def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(tmp_path):
+    """A real Prometheus, stopped for three intervals and started again on the same port."""
+    port, data = free_port(), tmp_path / "prometheus"
+    fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
+    with KubernetesEmulator(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
+        url, process, told = serving
+        cluster.settle()
+        with running(data, series=idle_for_a_day(int(time.time())), port=port):
+            poll(lambda: ready(url), deadline_s=120, what="the first pass")
+            poll(lambda: passes(url) >= 4, deadline_s=120, what="four passes")
+            before_mib = resident_mib(process)
+            poll(lambda: passes(url) >= 14, deadline_s=240, what="ten more passes")
+            assert resident_mib(process) < before_mib + 8
+            assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")
+            assert json.loads(ask(f"{url}/api/v1/report"))["quality"]["measured"] == 1
+        errors = failed(url)
+        poll(lambda: failed(url) >= errors + 3, deadline_s=120, what="three failed passes")
+        assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")  # it lives, and shows the last report
+        with running(data, port=port):
+            done = passes(url)
+            poll(lambda: passes(url) >= done + 2, deadline_s=120, what="passes after Prometheus came back")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        said = told.read_text()
+    assert "pass failed: " in said
+    assert str(port) in said
+    assert "Traceback" not in said
+
+
+def test_run_goes_on_after_a_pass_that_failed(tmp_path):
+    """Nobody listens where Prometheus should be: each pass says so, and SIGTERM ends the loop as usual."""
+    told = tmp_path / "told"
+    with KubernetesEmulator([gpu_node("node-0"), statefulset("forgotten")]) as cluster, told.open("w") as log:
+        ours = {"HOME": str(tmp_path), "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "kubeconfig"))}
+        ours |= {"GPUWISE_PROMETHEUS_TIMEOUT_S": "1", "GPUWISE_PROMETHEUS_LONGEST_WAIT_S": "0"}
+        command = [GPUWISE, "run", "--interval", "1", "--prometheus", f"http://127.0.0.1:{free_port()}"]
+        with subprocess.Popen(command, env=os.environ | ours, stderr=log, stdout=log, text=True) as process:
+            try:
+                poll(lambda: told.read_text().count("pass failed") >= 3, deadline_s=240, what="three failed passes")
+                process.send_signal(signal.SIGTERM)
+                assert process.wait(timeout=60) == 0
+            finally:
+                process.kill()
+    assert "Traceback" not in told.read_text()
 
 
 def test_a_token_is_demanded_when_there_is_one(serving, tmp_path):

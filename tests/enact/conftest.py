@@ -3,12 +3,13 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import settings
+from tests.api_requests import changes
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import node
 from gpuwise.enact import EnactSettings, KubernetesEnactor
-from gpuwise.model.command import Command
+from gpuwise.model.command import Command, Mode
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import ScaleTo
 
@@ -63,15 +64,15 @@ class Stage:
         self.api = api
         self.cluster = cluster
         self.ledger = MemoryLedger()
-        self.settings = EnactSettings()
+        self.settings = EnactSettings(default_mode=Mode.ENFORCE)
         self._ids = itertools.count()
 
     def add(self, *objects):
         self.api.load(*objects)
         self.api.settle()
 
-    def enactor(self, **settings):
-        return KubernetesEnactor(self.cluster, self.ledger, replace(self.settings, **settings))
+    def enactor(self, *, now_s=NOW_S, **settings):
+        return KubernetesEnactor(self.cluster, self.ledger, replace(self.settings, **settings), lambda: now_s)
 
     def get(self, kind, name, namespace="default"):
         return self.cluster.get(PATHS[kind].format(namespace, name))
@@ -92,25 +93,25 @@ class Stage:
         return Command(f"a-{number}", f"r-{number}", ref, change or ScaleTo(0), actor)
 
     def enact(self, *commands, now_s=NOW_S, **settings):
-        outcomes = self.enactor(**settings).enact(commands, now_s)
+        outcomes = self.enactor(now_s=now_s, **settings).enact(commands)
         self.api.settle()
         return outcomes[0] if len(commands) == 1 else outcomes
 
     def undo(self, command, now_s=NOW_S + 60, **settings):
-        outcome = self.enactor(**settings).undo(command.id, now_s)
+        outcome = self.enactor(now_s=now_s, **settings).undo(command.id)
         self.api.settle()
         return outcome
 
     @property
     def mutations(self):
-        return [one for one in self.api.requests if one.verb not in ("get", "list", "watch") and not one.dry_run]
+        return [one for one in self.api.requests if not one.dry_run and changes(one)]
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
     with KubernetesEmulator([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)]) as api:
         kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
-        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.0) as cluster:
             yield api, cluster
 
 

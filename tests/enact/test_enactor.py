@@ -6,8 +6,8 @@ from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, notebook, pod, pod_spec, statefulset
 from gpuwise.enact import EnactSettings, KubernetesEnactor
-from gpuwise.model.command import OutcomeStatus
-from gpuwise.model.errors import ClusterError, InputError
+from gpuwise.model.command import Mode, OutcomeStatus
+from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
 from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
@@ -15,6 +15,13 @@ from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
 NOW_S = 1_795_000_000
 WHOLE = GpuRequest("nvidia.com/gpu", 1)
 SLICE = GpuRequest("nvidia.com/mig-1g.10gb", 1)
+
+
+ENFORCE = EnactSettings(default_mode=Mode.ENFORCE)
+
+
+def clock():
+    return NOW_S
 
 
 def refused(outcome):
@@ -132,7 +139,9 @@ class TestProtectionsAtEffectTime:
     def test_incident_cluster_turndown_22_system_namespaces_and_itself(self, stage, namespace):
         labels = {MODE: "enforce"}
         stage.add(deployment("llm", namespace=namespace, labels=labels))
-        outcome = stage.enact(stage.command("Deployment", "llm", namespace=namespace), own_namespace="tools")
+        outcome = stage.enact(
+            stage.command("Deployment", "llm", namespace=namespace), protected_namespaces=frozenset({"tools"})
+        )
         assert refused(outcome) == (NOT_APPLIED, Reason.PROTECTED_NAMESPACE)
         assert stage.mutations == []
 
@@ -215,7 +224,7 @@ class TestTheVeryObject:
                 stage.patch("Deployment", "llm", {"spec": {"replicas": 4}})
                 return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
 
-        [outcome] = KubernetesEnactor(Meddler(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+        [outcome] = KubernetesEnactor(Meddler(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 4
         assert [one.status for one in stage.ledger.outcomes()] == [NOT_APPLIED]
@@ -234,7 +243,7 @@ class TestTheVeryObject:
 
         before = stage.get("Deployment", "llm")["metadata"]
         command = stage.command("Deployment", "llm")
-        KubernetesEnactor(Listener(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+        KubernetesEnactor(Listener(), stage.ledger, ENFORCE, clock).enact([command])
         assert seen[0]["/metadata/uid"] == before["uid"]
         assert seen[0]["/metadata/resourceVersion"] == before["resourceVersion"]
 
@@ -266,10 +275,26 @@ class TestFailures:
         commands = [stage.command("Deployment", name) for name in ("one", "two")]
         kubeconfig = stage.api.write_kubeconfig(tmp_path / "reader", token=READER_TOKEN)
         with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as reader:
-            outcomes = KubernetesEnactor(reader, stage.ledger, EnactSettings()).enact(commands, NOW_S)
-        assert [refused(one) for one in outcomes] == [(OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)] * 2
-        assert "forbidden" in outcomes[0].detail
-        assert stage.ledger.outcomes() == outcomes
+            outcomes = KubernetesEnactor(reader, stage.ledger, ENFORCE, clock).enact(commands)
+        assert [refused(one) for one in outcomes] == [(NOT_APPLIED, Reason.NO_RIGHT)] * 2
+
+    def test_a_right_that_is_missing_is_found_before_the_intent(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        asked = []
+
+        class Refused:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def may(self, access):
+                asked.append(str(access))
+                return False
+
+        [outcome] = KubernetesEnactor(Refused(), stage.ledger, ENFORCE, clock).enact([command])
+        assert refused(outcome) == (NOT_APPLIED, Reason.NO_RIGHT)
+        assert asked == ["patch deployments.apps in namespace default"]
+        assert (stage.mutations, stage.ledger.intents()) == ([], [])
 
     def test_an_answer_that_is_lost_is_not_an_effect_that_is_lost(self, stage):
         """I8, without a crash: the write took place, the server's answer did not arrive."""
@@ -283,8 +308,67 @@ class TestFailures:
         stage.add(deployment("llm", replicas=2))
         stage.api.fail(500, verb="patch")
         outcome = stage.enact(stage.command("Deployment", "llm"))
-        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
+        assert refused(outcome) == (NOT_APPLIED, Reason.REFUSED_BY_CLUSTER)
+        assert "never written" in outcome.detail
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
+
+    @pytest.mark.parametrize("effect", [True, False])
+    def test_i31_a_server_that_goes_away_after_the_patch_leaves_the_outcome_open(self, stage, effect):
+        """Neither the answer nor the read-back arrives; "nothing was changed" is not said until that was seen."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+
+        class Away:
+            gone = False
+
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def get(self, path):
+                if self.gone:
+                    raise NoAnswer("connection refused", mend="try again")
+                return stage.cluster.get(path)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                if effect:
+                    stage.cluster.patch(path, body, content_type=content_type)
+                self.gone = True
+                raise NoAnswer("connection reset", mend="try again")
+
+        [outcome] = KubernetesEnactor(Away(), stage.ledger, ENFORCE, clock).enact([command])
+        assert refused(outcome) == (OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN)
+        assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.UNKNOWN]
+
+        # The request may still be on its way: what is not there yet is not absent.
+        early = stage.enactor(now_s=NOW_S + 30).recover()
+        assert [one.status for one in early] == ([OutcomeStatus.APPLIED] if effect else [])
+        late = stage.enactor(now_s=NOW_S + 90).recover()
+        assert [one.status for one in late] == ([] if effect else [NOT_APPLIED])
+        assert stage.enactor(now_s=NOW_S + 180).recover() == []
+
+    @pytest.mark.parametrize(
+        ("error", "reason"),
+        [
+            (Denied('admission webhook "w" denied the request: no', mend="ask"), Reason.DENIED_BY_ADMISSION),
+            (Forbidden("cannot patch", mend="ask"), Reason.NO_RIGHT),
+            (Throttled("later", mend="later"), Reason.REFUSED_BY_CLUSTER),
+            (Conflict("changed", mend="again"), Reason.CHANGED_SINCE_PLANNED),
+        ],
+    )
+    def test_a_refused_write_wrote_nothing_and_says_why_in_the_servers_words(self, stage, error, reason):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+
+        class Refusing:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, *_, **__):
+                raise error
+
+        [outcome] = KubernetesEnactor(Refusing(), stage.ledger, ENFORCE, clock).enact([command])
+        assert refused(outcome) == (NOT_APPLIED, reason)
+        assert error.problem in outcome.detail
 
     def test_incident_autoscaler_2633_an_effect_that_is_put_back_at_once(self, stage):
         """I15: verified by reading back; a webhook, or an operator, has put the old value back."""
@@ -299,9 +383,35 @@ class TestFailures:
                 stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
                 stage.patch("Deployment", "llm", {"spec": {"replicas": 2}})
 
-        [outcome] = KubernetesEnactor(Fighter(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+        [outcome] = KubernetesEnactor(Fighter(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.NO_EFFECT)
         assert "/spec/replicas is 2, expected 0" in outcome.detail
+        # Nothing of us is left, so an undo finds the object as it was.
+        assert ACTION_ID not in (stage.get("Deployment", "llm")["metadata"].get("annotations") or {})
+        assert refused(stage.undo(command)) == (NOT_APPLIED, Reason.NO_EFFECT)
+
+    def test_an_effect_that_a_controller_puts_back_later_can_be_undone(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        stage.patch("Deployment", "llm", {"spec": {"replicas": 2}})
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert ACTION_ID not in (stage.get("Deployment", "llm")["metadata"].get("annotations") or {})
+
+    def test_one_odd_field_costs_one_command(self, stage):
+        stage.add(deployment("llm", replicas=2), deployment("next", replicas=2))
+        commands = [stage.command("Deployment", name) for name in ("llm", "next")]
+
+        class Odd:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def get(self, path):
+                item = stage.cluster.get(path)
+                return item | {"spec": item["spec"] | {"replicas": "two"}} if path.endswith("/llm") else item
+
+        outcomes = KubernetesEnactor(Odd(), stage.ledger, ENFORCE, clock).enact(commands)
+        assert [one.reason for one in outcomes] == [Reason.UNREADABLE_OBJECT, None]
 
 
 class TestDryRun:
@@ -312,7 +422,7 @@ class TestDryRun:
         command = stage.command("Deployment", "llm", change)
         planned = stage.enact(command, dry_run=True)
         assert planned.status is OutcomeStatus.WOULD_APPLY
-        assert {one.verb for one in stage.api.requests} <= {"get", "list", "watch"}
+        assert stage.mutations == []
         assert stage.ledger.intents() == []
         assert stage.ledger.outcomes() == []
         assert stage.enact(command).detail == planned.detail
@@ -346,7 +456,7 @@ class TestCrash:
                 raise outer.Death
 
         with pytest.raises(self.Death):
-            KubernetesEnactor(Dying(), stage.ledger, EnactSettings()).enact([command], NOW_S)
+            KubernetesEnactor(Dying(), stage.ledger, ENFORCE, clock).enact([command])
 
     @pytest.mark.parametrize(("effect", "status"), [(True, OutcomeStatus.APPLIED), (False, OutcomeStatus.NOT_APPLIED)])
     @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
@@ -356,11 +466,11 @@ class TestCrash:
         self.crash(stage, command, effect=effect)
         assert stage.ledger.outcomes() == []
 
-        [outcome] = stage.enactor().recover(NOW_S + 10)
+        [outcome] = stage.enactor(now_s=NOW_S + 10).recover()
 
         assert outcome.status is status
         assert stage.ledger.outcomes() == [outcome]
-        assert stage.enactor().recover(NOW_S + 20) == []
+        assert stage.enactor(now_s=NOW_S + 20).recover() == []
         written = len(stage.mutations)
         assert stage.enact(command, now_s=NOW_S + 30) == outcome
         assert len(stage.mutations) == written == int(effect)
@@ -378,21 +488,21 @@ class TestCrash:
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=True)
         stage.api.fail(500, verb="get")
-        assert stage.enactor().recover(NOW_S + 10) == []
-        assert [one.status for one in stage.enactor().recover(NOW_S + 20)] == [OutcomeStatus.APPLIED]
+        assert stage.enactor(now_s=NOW_S + 10).recover() == []
+        assert [one.status for one in stage.enactor(now_s=NOW_S + 20).recover()] == [OutcomeStatus.APPLIED]
 
     def test_a_target_that_somebody_changed_meanwhile(self, stage):
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=True)
         stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
-        [outcome] = stage.enactor().recover(NOW_S + 10)
+        [outcome] = stage.enactor(now_s=NOW_S + 10).recover()
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
 
     def test_a_target_that_was_recreated(self, stage):
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=False)
         stage.add(deployment("llm", replicas=2, uid="11111111-2222-3333-4444-555555555555"))
-        [outcome] = stage.enactor().recover(NOW_S + 10)
+        [outcome] = stage.enactor(now_s=NOW_S + 10).recover()
         assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
 
     def test_an_undo_that_crashed_before_it_was_remembered(self, stage):
@@ -462,7 +572,7 @@ class TestUndo:
 
     def test_of_something_that_never_was(self, stage):
         with pytest.raises(InputError, match="no action a-nothing"):
-            stage.enactor().undo("a-nothing", NOW_S)
+            stage.enactor().undo("a-nothing")
 
     def test_of_something_that_never_took_effect(self, stage):
         stage.add(deployment("llm", replicas=2))
@@ -480,7 +590,7 @@ class TestUndo:
             def get(self, path):
                 raise ClusterError("cannot reach it", mend="check")
 
-        outcome = KubernetesEnactor(Away(), stage.ledger, EnactSettings()).undo(command.id, NOW_S)
+        outcome = KubernetesEnactor(Away(), stage.ledger, ENFORCE, clock).undo(command.id)
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
 
 

@@ -84,6 +84,11 @@ class ReplayServer:
             raise AssertionError("\n".join(self.mismatches))
 
     @property
+    def exchanges(self) -> list[str]:
+        """Ids of all exchanges, in order."""
+        return [one["id"] for one in self._exchanges]
+
+    @property
     def url(self) -> str:
         """Where it serves."""
         return f"http://127.0.0.1:{self._server.server_port}"

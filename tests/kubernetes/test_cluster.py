@@ -1,18 +1,46 @@
 """KubernetesCluster: every page or none, and errors that a person can act on."""
 
+import json
 import socket
+from contextlib import contextmanager
 
 import pytest
+from kubernetes import client
+from tests.http_server import answering
 
-from gpuwise import cluster as cluster_module
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
 from gpuwise.emulate.objects import deployment, node
-from gpuwise.model.errors import ClusterError, Conflict, Forbidden, Gone, InputError, Throttled
+from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, Throttled
 
 MERGE = "application/merge-patch+json"
 DEPLOYMENT = "/apis/apps/v1/namespaces/default/deployments/llm"
 MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+FORBIDDEN = json.dumps(
+    {
+        "kind": "Status",
+        "message": 'scaledobjects.keda.sh is forbidden: User "u" cannot list resource "scaledobjects" in API group '
+        '"keda.sh" at the cluster scope',
+    }
+).encode()
+PAGE_1 = json.dumps({"items": [{"metadata": {"name": "a"}}], "metadata": {"continue": "more"}}).encode()
+PAGE_2 = json.dumps({"items": [{"metadata": {"name": "b"}}], "metadata": {}}).encode()
+# Messages of a real server: a ValidatingAdmissionPolicy (422), Pod Security, a webhook, a quota.
+DENIALS = (
+    "deployments.apps \"held\" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: not zero",
+    'admission webhook "deny.example" denied the request: no scaling here',
+)
+
+
+@contextmanager
+def plain(url):
+    """A client of a server that speaks plain HTTP."""
+    settings = client.Configuration()
+    settings.host, settings.retries = url, False
+    with KubernetesCluster(client.ApiClient(settings), wait_budget_s=1.0) as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +58,7 @@ def kubeconfig(api, tmp_path):
 
 @pytest.fixture
 def cluster(kubeconfig):
-    with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+    with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=1.5) as cluster:
         yield cluster
 
 
@@ -47,24 +75,75 @@ class TestList:
     @pytest.mark.parametrize("code", [403, 404, 429, 500, 503])
     def test_incident_argo_cd_18480_any_page_that_fails_fails_the_list(self, api, cluster, code, after):
         """I4: an error never becomes an empty, or a shorter, list."""
-        api.fail(code, verb="list", after=after)
+        api.fail(code, verb="list", after=after, times=1000)
         with pytest.raises(ClusterError):
             cluster.list(MAPS)
 
-    def test_a_list_that_expires_on_the_way_is_read_once_more(self, api, cluster):
-        api.fail(410, verb="list", after=1)
+    @pytest.mark.parametrize("after", [0, 1, 2])
+    @pytest.mark.parametrize("code", [500, 502, 503, 504])
+    def test_a_server_that_restarts_is_waited_for(self, api, cluster, code, after):
+        api.fail(code, verb="list", after=after, times=2)
         assert len(cluster.list(MAPS)) == 1201
 
-    def test_and_no_more_than_once(self, api, cluster):
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_a_list_that_expires_on_the_way_is_read_again(self, api, cluster, times):
+        api.fail(410, verb="list", after=1, times=times)
+        assert len(cluster.list(MAPS)) == 1201
+
+    def test_and_not_for_ever(self, api, cluster):
         """It is no 404 either, which would read as "this kind is not installed"."""
-        api.fail(410, verb="list", times=2)
-        with pytest.raises(ClusterError, match="expired twice") as error:
+        api.fail(410, verb="list", times=10_000)
+        with pytest.raises(ClusterError, match="expired again and again") as error:
             cluster.list(MAPS)
         assert not isinstance(error.value, Gone)
+
+    def test_a_connection_that_breaks_half_way_is_made_again(self):
+        """The second page is cut off in the middle of its body, the third time it comes whole."""
+        pages = iter([(200, PAGE_1), (200, PAGE_2, {"Content-Length": str(len(PAGE_2) + 1)}), (200, PAGE_2)])
+        with answering(lambda _: next(pages)) as url, plain(url) as cluster:
+            assert [item["metadata"]["name"] for item in cluster.list(MAPS)] == ["a", "b"]
 
     def test_an_answer_without_items_is_no_empty_list(self, cluster):
         with pytest.raises(ClusterError, match="without items"):
             cluster.list(DEPLOYMENT)
+
+
+class TestOptional:
+    """Which kinds are installed: a real server answers plain text for a group that it does not serve."""
+
+    KEDA = "/apis/keda.sh/v1alpha1/scaledobjects"
+
+    @pytest.mark.parametrize("text", [b"404 page not found\n", b"", b"<html>not here</html>"])
+    def test_a_kind_that_is_not_served(self, text):
+        with answering(lambda _: (404, text, {"Content-Type": "text/plain"})) as url, plain(url) as cluster:
+            assert cluster.list_optional(self.KEDA) == []
+            with pytest.raises(Gone):
+                cluster.list(self.KEDA)
+
+    def test_403_where_it_is_not_served(self):
+        """RBAC answers first: an identity without the right for a group gets 403 whether it is there or not."""
+        answers = iter([(403, FORBIDDEN), (404, b"404 page not found")])
+        with answering(lambda _: next(answers)) as url, plain(url) as cluster:
+            assert cluster.list_optional(self.KEDA) == []
+
+    def test_403_where_it_is_served_is_an_error(self):
+        served = json.dumps({"kind": "APIResourceList", "resources": [{"name": "scaledobjects"}]}).encode()
+        answers = iter([(403, FORBIDDEN), (200, served)])
+        with (
+            answering(lambda _: next(answers)) as url,
+            plain(url) as cluster,
+            pytest.raises(Forbidden, match="cannot list"),
+        ):
+            cluster.list_optional(self.KEDA)
+
+    @pytest.mark.parametrize("code", [500, 503])
+    def test_an_error_is_not_an_absent_kind(self, code):
+        with (
+            answering(lambda _: (code, b"upstream connect error")) as url,
+            plain(url) as cluster,
+            pytest.raises(ClusterError, match="upstream connect error"),
+        ):
+            cluster.list_optional(self.KEDA)
 
 
 class TestErrors:
@@ -99,6 +178,15 @@ class TestErrors:
     def test_throttled_is_tried_again_as_the_server_says(self, api, cluster):
         api.fail(429, times=3, headers={"Retry-After": "0"})
         assert cluster.get(DEPLOYMENT)["kind"] == "Deployment"
+
+    @pytest.mark.parametrize("said", DENIALS)
+    def test_what_admission_denied_is_no_lack_of_rights(self, said):
+        body = json.dumps({"kind": "Status", "message": said, "reason": "Invalid", "details": {"causes": []}}).encode()
+        for code in (400, 403, 422):
+            with answering(lambda _, code=code: (code, body)) as url, plain(url) as cluster, pytest.raises(Denied) as e:
+                cluster.get(DEPLOYMENT)
+            assert said in str(e.value)
+            assert "give this identity the right" not in str(e.value)
 
     def test_throttled_beyond_the_budget(self, api, cluster):
         api.fail(429, headers={"Retry-After": "3600"})
@@ -192,5 +280,29 @@ class TestKubeconfig:
         import subprocess
         import sys
 
-        code = f"import sys, {cluster_module.__name__}; sys.exit('kubernetes' in sys.modules)"
+        code = "import sys, gpuwise.cluster; sys.exit('kubernetes' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+    @pytest.mark.parametrize(
+        ("command", "said"),
+        [
+            ("no-such-plugin-here", "no-such-plugin-here"),
+            ("false", "process returned 1"),
+            ("true", "failed to decode"),
+        ],
+    )
+    def test_a_credential_plugin_that_does_not_work_is_named(self, tmp_path, capfd, command, said):
+        """kubernetes-client/python#1409: the client goes on as nobody, and rights are blamed."""
+        plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": command}
+        config = {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+            "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:1"}}],
+            "users": [{"name": "u", "user": {"exec": plugin}}],
+        }
+        path = tmp_path / "config"
+        path.write_text(json.dumps(config))
+        with pytest.raises(InputError, match="credential plugin") as error:
+            KubernetesCluster.connect(kubeconfig=path, context=None)
+        assert said in str(error.value)
+        assert "ERROR" not in capfd.readouterr().err

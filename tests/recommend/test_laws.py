@@ -195,7 +195,8 @@ def one_gpu_h(node) -> float:
 @given(hours | office, levels, kinds)
 def test_the_savings_of_a_plan_never_exceed_the_bill_and_claims_are_its_own(busy, level, kind):
     one = case(scored(used(busy, level)), kind)
-    chosen, holds = recommend(one.fleet)
+    advice = recommend(one.fleet)
+    chosen, holds = advice.plan, advice.holds
     energy_usd = 0.4 * 730 * 0.2  # 400 W at most
     # The workload's one card, and nodes that are given back as a whole, of which its own is none while it is changed.
     whole = {item.workload.name for item in chosen if item.workload.kind == "Node"}

@@ -77,32 +77,6 @@ def test_errors_survive_a_pickle():
     assert isinstance(error, GpuwiseError)
 
 
-class Counting:
-    """An enactor that tells which process it lives in."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def enact(self, commands, now_s):
-        self.calls += 1
-        return [os.getpid(), self.calls]
-
-    def undo(self, command_id, now_s):
-        return command_id
-
-
-def test_one_actor_in_its_own_process_enacts(on_ray):
-    from gpuwise.schedule.on_ray import RayEnactor
-
-    enactor = RayEnactor(Counting)
-    first, second = enactor.enact([], NOW_S), enactor.enact([], NOW_S)
-    assert first[0] == second[0] != os.getpid()
-    assert (first[1], second[1]) == (1, 2)
-    assert enactor.undo("a-1", NOW_S) == "a-1"
-    with pytest.raises(ValueError, match="already taken"):
-        RayEnactor(Counting)
-
-
 def test_what_cannot_be_joined_is_one_line_with_a_mend():
     import subprocess
     import sys

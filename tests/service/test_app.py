@@ -46,11 +46,11 @@ class OneGauge:
 
 
 @contextmanager
-def served(latest, *, token: str | None = None) -> Iterator[str]:
+def served(latest, *, token: str | None = None, trouble=lambda: None) -> Iterator[str]:
     """A real server on a free port of loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        app = create_app(latest, token=token, collectors=[OneGauge()])
+        app = create_app(latest, token=token, collectors=[OneGauge()], trouble=trouble)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         listener.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -84,6 +84,16 @@ def test_before_the_first_run_the_service_lives_but_is_not_ready():
             answer = client.get(path)
             assert answer.status_code == 503
             assert answer.json()["mend"]
+
+
+def test_liveness_follows_the_loop(report):
+    why: list[str | None] = [None]
+    with served(lambda: report, trouble=lambda: why[0]) as address, httpx.Client(base_url=address) as client:
+        assert client.get("/healthz").status_code == 200
+        why[0] = "the loop has ended"
+        answer = client.get("/healthz")
+        assert (answer.status_code, answer.text) == (503, "the loop has ended\n")
+        assert client.get("/readyz").status_code == 200
 
 
 def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(report):

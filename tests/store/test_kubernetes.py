@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import KubernetesEmulator
@@ -15,6 +17,34 @@ from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects, inven
 from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 NOW_S = 1_795_000_000
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.sampled_from(["", "1", "x"]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "template",
+                    "spec",
+                    "replicas",
+                    "containers",
+                    "resources",
+                    "limits",
+                    "nvidia.com/gpu",
+                    "predictor",
+                    "workerGroupSpecs",
+                    "headGroupSpec",
+                    "leaderWorkerTemplate",
+                    "size",
+                    "pytorchReplicaSpecs",
+                ]
+            ),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=12,
+)
 CHANGES = (
     ScaleTo(0),
     Resize(GpuRequest("nvidia.com/gpu", 2), GpuRequest("nvidia.com/gpu", 1)),
@@ -51,7 +81,7 @@ def only(*items):
 def running(tmp_path_factory):
     with KubernetesEmulator() as api:
         kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
-        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.3) as cluster:
             yield api, cluster
 
 
@@ -75,6 +105,61 @@ def fleet(running):
         ]
     )
     return api, cluster
+
+
+AMOUNTS = st.one_of(
+    st.sampled_from(["1", "3k", "3000", "1e3", "0", "500m", "0.5", "-1", "", "many", "1Gi", "4294967296Ei"]),
+    st.integers(-5, 10_000),
+    st.floats(allow_nan=True),
+    st.none(),
+    st.lists(st.integers(), max_size=1),
+)
+RESOURCES = st.sampled_from(
+    ["nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb", "nvidia.com/gpumem", "nvidia.com/gpucores"]
+)
+RESOURCE_LISTS = st.one_of(st.none(), st.text(max_size=2), st.dictionaries(RESOURCES, AMOUNTS, max_size=3))
+
+
+class TestOddObjects:
+    """I32: no object of the cluster ends a run; an odd one costs one workload."""
+
+    @given(limits=RESOURCE_LISTS, requests=RESOURCE_LISTS, kind=st.sampled_from(["Pod", "Deployment", "Job"]))
+    def test_incident_hami_1704_any_amounts(self, limits, requests, kind):
+        spec = {"containers": [{"name": "main", "resources": {"limits": limits, "requests": requests}}]}
+        odd = pod("odd", spec=spec) if kind == "Pod" else deployment("odd", spec=spec) | {"kind": kind}
+        found = inventory(made(odd), made(deployment("sound")))
+        assert "sound" in {one.ref.name for one in found.workloads}
+        assert not {one.ref for one in found.unread} & {one.ref for one in found.workloads}
+
+    @given(st.sampled_from(["RayCluster", "LeaderWorkerSet", "InferenceService", "PyTorchJob", "Rollout"]), JSON)
+    def test_i32_any_spec_of_a_custom_resource(self, kind, spec):
+        odd = made({"kind": kind, "metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
+        found = inventory(odd, made(deployment("sound")))
+        assert "sound" in {one.ref.name for one in found.workloads}
+
+    def test_an_amount_that_cannot_be_read_is_named_with_its_pod(self):
+        owner = made(deployment("llm"))
+        broken = owned(pod("llm-0", spec=pod_spec() | {"nodeName": "gpu-0"}), owner)
+        broken["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "500m"}}
+        found = inventory(owner, broken, made(deployment("sound")))
+        assert [one.ref.name for one in found.workloads] == ["sound"]
+        [unread] = found.unread
+        assert unread.ref.name == "llm"
+        assert "Pod/llm-0: '500m' is no number of devices" in unread.problem
+        assert unread.nodes == {"gpu-0"}
+
+    @pytest.mark.parametrize(
+        ("limits", "request_"),
+        [
+            ({"nvidia.com/gpu": "2", "nvidia.com/gpumem": "3k", "nvidia.com/gpucores": "30"}, ("nvidia.com/gpu", 2)),
+            ({"nvidia.com/gpumem": "7k", "nvidia.com/gpucores": "30"}, ("nvidia.com/gpu", 1)),
+            ({"nvidia.com/gpumem-percentage": "50"}, ("nvidia.com/gpu", 1)),
+            ({"nvidia.com/gpu": "1k"}, ("nvidia.com/gpu", 1000)),
+        ],
+    )
+    def test_hamis_shares_are_no_gpus(self, limits, request_):
+        spec = {"containers": [{"name": "main", "resources": {"limits": limits}}]}
+        assert only(made(pod("p", spec=spec))).request == GpuRequest(*request_)
 
 
 class TestOfACluster:
@@ -118,7 +203,7 @@ class TestOfACluster:
     def test_incident_autoscaler_7419_one_list_that_fails_fails_the_snapshot(self, fleet, path, code):
         """I4, per list."""
         api, cluster = fleet
-        api.fail(code, verb="list", path=f"^{path}$")
+        api.fail(code, verb="list", path=f"^{path}$", times=100)
         with pytest.raises(ClusterError):
             KubernetesInventory(cluster).snapshot(NOW_S)
 
@@ -138,7 +223,7 @@ class TestOfACluster:
     @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
     def test_a_list_that_expires_is_not_a_kind_that_is_missing(self, fleet, path):
         api, cluster = fleet
-        api.fail(410, verb="list", path=f"^{path}$", times=2)
+        api.fail(410, verb="list", path=f"^{path}$", times=10_000)
         with pytest.raises(ClusterError, match="expired"):
             KubernetesInventory(cluster).snapshot(NOW_S)
 

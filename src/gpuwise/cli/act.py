@@ -2,7 +2,6 @@
 
 import getpass
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,14 +14,15 @@ from rich.text import Text
 from gpuwise.by_hand import find, tell
 from gpuwise.cli.console import err, out, progress, say, stopping
 from gpuwise.cli.options import acting, connection
+from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.model.command import Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Hold, Recommendation
-from gpuwise.pipeline import Run
+from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.store.ledger import SqliteLedger
-from gpuwise.wiring import by_hand, loop
+from gpuwise.wiring import by_hand, loop, now
 
 sure = click.option("--yes", is_flag=True, help="Do not ask; required off a terminal.")
 why = click.option("--reason", default="", help="Why, for whoever asks later.")
@@ -30,33 +30,39 @@ why = click.option("--reason", default="", help="Why, for whoever asks later.")
 
 @click.command()
 @acting
-@click.option("--once", is_flag=True, help="One turn of the loop instead of one every --interval.")
-@click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between turns.")
+@click.option("--once", is_flag=True, help="One pass of the loop instead of one every --interval.")
+@click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between passes.")
 @click.option("--now", "now_s", type=int, metavar="EPOCH_S", help="Judge as of this instant; with --once.")
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
-    with loop(config, writing=True) as pipeline:
-        stop = threading.Event() if once else stopping()
-        while True:
-            with progress() as shown:
-                turn = replace(pipeline, progress=shown).run_once(now_s or int(time.time()))
-            told(turn)
-            if once or stop.wait(interval_s):
-                return
+    with loop(config, writing=True, at_s=now_s) as pipeline:
+        if once:
+            _pass(pipeline, now_s)
+            return
+        stop = stopping()
+        while not stop.is_set():
+            stop.wait(interval_s if passed(lambda: _pass(pipeline, now_s)) else min(RETRY_S, interval_s))
 
 
-def told(turn: Run) -> None:
-    """Show what one turn of the loop did, with the command that undoes it."""
-    survey, decision = turn.survey, turn.decision
-    done = {outcome.command_id: outcome for outcome in turn.outcomes}
-    shown = Table(title=f"Done ({len(turn.outcomes)})", title_justify="left")
+def _pass(pipeline: Pipeline, now_s: int | None) -> None:
+    with progress() as shown:
+        done = replace(pipeline, progress=shown).run_once(now_s or now())
+    told(done)
+
+
+def told(run: Run) -> None:
+    """Show what one pass of the loop did, with the command that undoes it."""
+    decision = run.decision
+    done = {outcome.command_id: outcome for outcome in run.outcomes}
+    shown = Table(title=f"Done ({len(run.outcomes)})", title_justify="left")
     for name in ("Workload", "Do", "USD/month", "Outcome", "Undo"):
         shown.add_column(name, overflow="fold")
-    saving = {item.id: written.usd(item.saving.usd_month) for item in survey.recommendations}
     for command in decision.commands:
         outcome = done[command.id]
-        undo = f"gpuwise undo {command.id}" if outcome.status is OutcomeStatus.APPLIED else outcome.detail
-        cells = (str(command.workload), written.change(command.change), saving[command.recommendation_id])
+        why = ": ".join(filter(None, (outcome.reason, outcome.detail)))
+        undo = f"gpuwise undo {command.id}" if outcome.status is OutcomeStatus.APPLIED else why
+        saving = written.usd(command.because.saving.usd_month) if command.because else ""
+        cells = (str(command.workload), written.change(command.change), saving)
         shown.add_row(*map(Text, (*cells, outcome.status.value, undo)))
     out.print(shown)
     _held(decision.holds)
@@ -81,9 +87,9 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
     _warn(item)
     _ask(yes=yes)
     with by_hand(config, getpass.getuser()) as person:
-        result = person.apply(recommendation_id, now_s=int(time.time()))
+        result = person.apply(recommendation_id)
     if isinstance(result, Hold):
-        raise InputError(f"held: {result.reason.value}: {result.detail}", mend="nothing was changed")
+        raise InputError(f"{result.reason.value}: {result.detail}", mend="nothing was changed")
     _outcome(result, f"undo it with: gpuwise undo {result.command_id}")
 
 
@@ -107,7 +113,7 @@ def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     say(f"{intent.command.workload}: back to {intent.pre_image}", to=err)
     _ask(yes=yes)
     with by_hand(config, getpass.getuser()) as person:
-        result = person.undo(command_id, now_s=int(time.time()))
+        result = person.undo(command_id)
     _outcome(result, "it is as it was")
 
 
@@ -120,10 +126,20 @@ def _ask(*, yes: bool) -> None:
 
 
 def _outcome(result: Outcome, then: str) -> None:
-    if result.status not in (OutcomeStatus.APPLIED, OutcomeStatus.UNDONE):
-        reason = result.reason.value if result.reason else result.status.value
-        raise InputError(f"{reason}: {result.detail}", mend="nothing was changed")
-    say(f"{result.status.value}: {result.detail}; {then}")
+    if result.status in (OutcomeStatus.APPLIED, OutcomeStatus.UNDONE):
+        say(f"{result.status.value}: {result.detail}; {then}")
+        return
+    reason = result.reason.value if result.reason else result.status.value
+    raise InputError(f"{reason}: {result.detail}", mend=_AFTERWARDS[result.status])
+
+
+# "Nothing was changed" is said where the server said so, or the object was seen without the change.
+_AFTERWARDS = {
+    OutcomeStatus.NOT_APPLIED: "nothing was changed",
+    OutcomeStatus.WOULD_APPLY: "nothing was changed: this is a dry run",
+    OutcomeStatus.FAILED: "look at the object; `gpuwise explain` has the history",
+    OutcomeStatus.UNKNOWN: "the next `gpuwise run` or `apply` looks at the object, and `gpuwise undo` reverts it",
+}
 
 
 @click.command()

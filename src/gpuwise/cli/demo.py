@@ -49,7 +49,7 @@ def demo(output_dir: Path, executor: str, serve: bool, listen: str) -> None:  # 
         _record(fleet, output_dir / "recording")
     with KubernetesEmulator(fleet.objects, clock=lambda: float(now_s)) as cluster:
         config = _config(fleet, output_dir, executor, cluster.write_kubeconfig(output_dir / "kubeconfig"))
-        with loop(config, writing=True) as pipeline:
+        with loop(config, writing=True, at_s=now_s - _BEFORE_MIDNIGHT_S) as pipeline:
             _turn(pipeline, now_s - _BEFORE_MIDNIGHT_S)
             report = _week(pipeline, fleet, now_s)
     paths = write_report(report, output_dir)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 
 import click
@@ -13,17 +14,19 @@ from gpuwise.cli.console import say
 from gpuwise.cli.options import scoring
 from gpuwise.config import Config
 from gpuwise.model.errors import GpuwiseError
+from gpuwise.store.ledger_anchor import agree, parse_head
 from gpuwise.store.prices import read_prices
 
 
 @click.command()
 @scoring
+@click.option("--ledger-head", metavar="HEAD", help="Compare the ledger with this head, as a report prints it.")
 @click.pass_context
-def doctor(context: click.Context, config: Config) -> None:
+def doctor(context: click.Context, config: Config, ledger_head: str | None) -> None:
     """Check prices, ledger, source of usage and cluster; say what to mend. Reads only."""
     checks: tuple[tuple[str, Callable[[Config], str]], ...] = (
         ("prices", _prices),
-        ("ledger", _ledger),
+        ("ledger", partial(_ledger, ledger_head)),
         ("usage", _usage),
         ("inventory", _inventory),
     )
@@ -46,10 +49,17 @@ def _prices(config: Config) -> str:
     return f"{len(book.usd_per_gpu_h)} prices from {book.source}"
 
 
-def _ledger(config: Config) -> str:
+def _ledger(ledger_head: str | None, config: Config) -> str:
     with ExitStack() as stack:
-        intents = wiring.ledger(config, stack).intents()
-    return f"{config.ledger.path} is whole; {len(intents)} actions so far"
+        ledger = wiring.ledger(config, stack)
+        if ledger_head is not None:
+            agree(ledger, parse_head(ledger_head), "--ledger-head")
+        said = f"{config.ledger.path} is whole; {len(ledger.intents())} actions so far"
+        if not wiring.changeable(config):
+            return said
+        anchor = wiring.anchor(config, wiring.cluster(config, stack))
+        anchor.compare(ledger)
+        return f"{said}; {anchor.state(ledger)}"
 
 
 def _usage(config: Config) -> str:

@@ -51,7 +51,7 @@ def scan(
 ) -> None:
     """Find idle GPUs, what they cost, and what to do about them. Reads only."""
     at_s = now_s or int(time.time())
-    with progress() as tell, loop(config, tell, writing=False) as pipeline:
+    with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
         survey = pipeline.survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
         report = pipeline.summary(survey, now_s=at_s)
@@ -111,25 +111,24 @@ def plan(
 ) -> None:
     """Show what `gpuwise run` would do, and what holds the rest. Reads only."""
     at_s = now_s or int(time.time())
-    with progress() as tell, loop(config, tell, writing=False) as pipeline:
+    with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
         survey = pipeline.survey(at_s)
         decision = pipeline.decide(survey, at_s)
         pipeline.record(survey, decision, at_s)
     if form == "json":
         show.print_raw(to_json(decision, indent=2))
     else:
-        by_id = {item.id: item for item in survey.recommendations}
-        _planned(decision, by_id)
+        _planned(decision)
     if detailed_exitcode and decision.commands:
         context.exit(2)
 
 
-def _planned(decision: Decision, by_id: dict[str, Recommendation]) -> None:
+def _planned(decision: Decision) -> None:
     shown = Table(title=f"Would be done ({len(decision.commands)})", title_justify="left")
     for name in ("Recommendation", "Workload", "Do", "USD/month"):
         shown.add_column(name, overflow="fold")
     for command in decision.commands:
-        saving = written.usd(by_id[command.recommendation_id].saving.usd_month)
+        saving = written.usd(command.because.saving.usd_month) if command.because else ""
         cells = (command.recommendation_id, str(command.workload), written.change(command.change), saving)
         shown.add_row(*map(Text, cells))
     out.print(shown)

@@ -1,7 +1,6 @@
 """The service with its page, which stays."""
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,16 +11,16 @@ import uvicorn
 from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say, stopping
 from gpuwise.cli.options import FILE, acting
+from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
-from gpuwise.model.errors import GpuwiseError, InputError
+from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Pipeline
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import token_for
+from gpuwise.service.loop import PASS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
-from gpuwise.wiring import changeable, loop, secret
-
-_RETRY_S = 30.0
+from gpuwise.wiring import changeable, loop, now, secret
 
 
 @click.command()
@@ -32,48 +31,66 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
     """Serve the page, the API and gpuwise's own metrics, and run the loop every service.interval_s as policy allows."""
     host, port = address(listen or config.service.listen)
     token = token_for(host, secret(token_file or config.service.token_file, "service.token_file"))
-    latest = Latest()
+    watch = LoopWatch(config.service.stall_s)
+    latest = Latest(watch)
     stop = threading.Event()
-    with loop(config, writing=changeable(config)) as pipeline:
-        thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), daemon=True)
+    with loop(config, watch.progress, writing=changeable(config), watch=watch.step) as pipeline:
+        thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), name="loop")
         thread.start()
         try:
-            listen_on(host, port, latest.get, token)
+            listen_on(host, port, latest.get, token, watch)
         finally:
             stop.set()
             thread.join()
 
 
 class Latest:
-    """The newest report, replaced as a whole; readers see the old one or the new one."""
+    """The newest report, replaced as a whole; readers see the old one or the new one.
 
-    def __init__(self, report: WeeklyReport | None = None) -> None:
-        self._report = report
+    Args:
+        watch: told of each pass.
+    """
+
+    def __init__(self, watch: LoopWatch) -> None:
+        self._report: WeeklyReport | None = None
+        self._watch = watch
 
     def get(self) -> WeeklyReport | None:
-        """The report, None before the first run has ended."""
+        """The report, None before the first pass has ended."""
         return self._report
 
     def follow(self, pipeline: Pipeline, interval_s: int, stop: threading.Event) -> None:
-        """Run the loop until stopped; a failed run keeps the last report, whose age is exported, and is tried again."""
-        while not stop.is_set():
-            now_s = int(time.time())
-            try:
-                self._report = pipeline.summary(pipeline.run_once(now_s).survey, now_s=now_s)
-                pause_s = float(interval_s)
-            except GpuwiseError as error:
-                say(f"run failed: {error}", to=err)
-                pause_s = min(_RETRY_S, interval_s)
-            stop.wait(pause_s)
+        """Run the loop until stopped; a failed pass keeps the last report, whose age is exported."""
+        try:
+            while not stop.is_set():
+                pause_s = float(interval_s) if passed(lambda: self._pass(pipeline)) else min(RETRY_S, interval_s)
+                self._watch.beat("wait", within_s=pause_s)
+                stop.wait(pause_s)
+        finally:
+            self._watch.end("it was told to stop" if stop.is_set() else "its thread died")
+
+    def _pass(self, pipeline: Pipeline) -> None:
+        at_s = now()
+        with self._watch.step(PASS):
+            survey = pipeline.run_once(at_s).survey
+            with self._watch.step("report"):
+                self._report = pipeline.summary(survey, now_s=at_s)
 
 
-def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], token: str | None) -> None:
+def listen_on(
+    host: str,
+    port: int,
+    latest: Callable[[], WeeklyReport | None],
+    token: str | None,
+    watch: LoopWatch | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then let requests end.
 
     Raises:
         InputError: the address cannot be listened on.
     """
-    app = create_app(latest, token=token, collectors=[FleetCollector(latest)])
+    collectors = [FleetCollector(latest), *([] if watch is None else [watch])]
+    app = create_app(latest, token=token, collectors=collectors, trouble=lambda: watch.trouble if watch else None)
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False))
     stop = stopping()
 
@@ -85,9 +102,10 @@ def listen_on(host: str, port: int, latest: Callable[[], WeeklyReport | None], t
 
     thread = threading.Thread(target=run, name="http")
     thread.start()
-    say(f"http://{host}:{port}/", to=err)
+    shown = f"[{host}]" if ":" in host else host
+    say(f"http://{shown}:{port}/", to=err)
     stop.wait()
     server.should_exit = True
     thread.join()
     if not server.started:
-        raise InputError(f"cannot listen on {host}:{port}", mend="is another process there? give another --listen")
+        raise InputError(f"cannot listen on {shown}:{port}", mend="is another process there? give another --listen")

@@ -1,18 +1,21 @@
 """From recommendations to commands: through the gates, under the brake, within the budget."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from gpuwise.decide import gates
-from gpuwise.decide.gates import Situation
+from gpuwise.decide.gates import Question, TargetQuestion
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.model.command import Command
+from gpuwise.model.command import POLICY, Command
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 
 STAGE = "decide"
+
+Q = TypeVar("Q", Question, TargetQuestion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,56 +26,77 @@ class Decision:
     holds: tuple[Hold, ...]
 
 
-def decide(
-    recommendations: Sequence[Recommendation],
-    inventory: Inventory,
-    history: History,
-    settings: DecideSettings,
-    *,
-    now_s: int,
-) -> Decision:
-    """Decide what automation does about some recommendations.
+Choose = Callable[[Sequence[Recommendation]], Sequence[Recommendation]]
+"""Picks, of recommendations that exclude each other, those to carry out together."""
 
-    Args:
-        recommendations: at most one a workload.
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """Everything but the recommendations that a decision depends on.
+
+    Attributes:
         inventory: the fleet as it is now.
         history: what was done and said before.
         settings: the policy.
         now_s: when, epoch seconds.
+        refused: by recommendation id, what the enactor is known to refuse.
     """
-    passed, holds = _gate(recommendations, Situation(inventory, history, settings, now_s))
-    most = max(settings.brake_floor, int(settings.brake_share * len(inventory.workloads)))
+
+    inventory: Inventory
+    history: History
+    settings: DecideSettings
+    now_s: int
+    refused: Mapping[str, Hold] = field(default_factory=dict)
+
+
+def decide(
+    recommendations: Sequence[Recommendation],
+    situation: Situation,
+    *,
+    alternatives: Sequence[Recommendation] = (),
+    choose: Choose = tuple,
+) -> Decision:
+    """Decide what automation does about some recommendations.
+
+    It plans over what it may do: a better alternative that nobody carries out for it does not keep it from the next.
+
+    Args:
+        recommendations: the best plan for people.
+        situation: fleet, past, policy and time.
+        alternatives: recommendations that exclude some of these and are worth less.
+        choose: picks those to carry out together.
+    """
+    settings, now_s = situation.settings, situation.now_s
+    passed, holds = _gate(recommendations, situation)
+    also, _ = _gate(alternatives, situation)
+    passed = sorted(choose([*passed, *also]), key=_rank)
+    most = max(settings.brake_floor, int(settings.brake_share * len(situation.inventory.workloads)))
     if len(passed) > most:
-        detail = f"{len(passed)} changes at once among {len(inventory.workloads)} workloads, {most} are believed"
+        detail = (
+            f"{len(passed)} changes at once among {len(situation.inventory.workloads)} workloads, {most} are believed"
+        )
         return Decision((), (*holds, *(_hold(item, Reason.BRAKE_ENGAGED, detail) for item in passed)))
-    left = max(0, settings.budget.disruptions - history.spent(now_s=now_s, per_s=settings.budget.per_s))
+    left = max(0, settings.budget.disruptions - situation.history.spent(now_s=now_s, per_s=settings.budget.per_s))
     detail = f"{settings.budget.disruptions} disruptions in {settings.budget.per_s} s are spent: the next run goes on"
     over = [_hold(item, Reason.BUDGET_EXHAUSTED, detail) for item in passed[left:]]
-    return Decision(tuple(command(item, actor="policy", now_s=now_s) for item in passed[:left]), (*holds, *over))
+    return Decision(tuple(command(item, actor=POLICY, now_s=now_s) for item in passed[:left]), (*holds, *over))
 
 
 def approve(
-    recommendation: Recommendation,
-    inventory: Inventory,
-    history: History,
-    settings: DecideSettings,
-    *,
-    actor: str,
-    now_s: int,
+    recommendation: Recommendation, history: History, settings: DecideSettings, *, actor: str, now_s: int
 ) -> Command | Hold:
-    """Decide what a person's apply does: every gate but those that stand for consent.
+    """Decide what a person's apply does: their word is the consent that mode, risk or confidence asks for.
+
+    What the target itself forbids is read from the cluster by the enactor, at the time of the effect.
 
     Args:
         recommendation: what they applied.
-        inventory: the fleet as it is now.
         history: what was done and said before.
         settings: the policy.
         actor: who.
         now_s: when, epoch seconds.
     """
-    situation = Situation(inventory, history, settings, now_s)
-    target = inventory.by_ref().get(recommendation.workload)
-    refusal = _refusal(recommendation, target, situation, (*gates.SAFETY, gates.off))
+    refusal = _advice(recommendation) or _first(gates.PEOPLE, Question(recommendation, history, settings, now_s))
     if refusal is not None:
         return _hold(recommendation, *refusal)
     return command(recommendation, actor=actor, now_s=now_s)
@@ -91,28 +115,49 @@ def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Comman
     )
 
 
+def _rank(item: Recommendation) -> tuple[float, str]:
+    return -item.saving.usd_month, item.id
+
+
 def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Hold]]:
     targets = situation.inventory.by_ref()
     passed, holds = [], []
-    for item in sorted(items, key=lambda r: (-r.saving.usd_month, r.id)):
-        refusal = _refusal(item, targets.get(item.workload), situation, (*gates.SAFETY, *gates.CONSENT))
-        if refusal is None:
-            passed.append(item)
-        else:
+    for item in sorted(items, key=_rank):
+        refusal = _refusal(item, targets.get(item.workload), situation)
+        if refusal is not None:
             holds.append(_hold(item, *refusal))
+        elif item.id in situation.refused:
+            holds.append(situation.refused[item.id])
+        else:
+            passed.append(item)
     return passed, holds
 
 
-def _refusal(
-    item: Recommendation, target: Workload | None, situation: Situation, checks: Iterable[gates.Gate]
-) -> gates.Refusal | None:
-    if item.workload.kind == "Node":
-        return Reason.KIND_NOT_SUPPORTED, f"{item.change.kind} is advice: who runs the node carries it out"
+def _refusal(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
+    if (advice := _advice(item)) is not None:
+        return advice
     if target is None:
         return Reason.TARGET_GONE, "the inventory has no such object any more"
-    question = gates.Question(item, target, situation)
+    about = Question(item, situation.history, situation.settings, situation.now_s)
+    namespace = situation.inventory.namespaces.get(target.ref.namespace)
+    on = TargetQuestion(about, target, namespace, situation.inventory.taken_s)
+    return (
+        _first(gates.AUTOMATION, about)
+        or _first(gates.TARGET, on)
+        or _first(gates.CONSENT, on)
+        or _first(gates.TRUST, about)
+    )
+
+
+def _advice(item: Recommendation) -> gates.Refusal | None:
+    if item.workload.kind != "Node":
+        return None
+    return Reason.KIND_NOT_SUPPORTED, f"{item.change.kind} is advice: who runs the node carries it out"
+
+
+def _first(checks: Iterable[Callable[[Q], gates.Refusal | None]], question: Q) -> gates.Refusal | None:
     return next((refusal for check in checks if (refusal := check(question)) is not None), None)
 
 
 def _hold(item: Recommendation, reason: Reason, detail: str) -> Hold:
-    return replace(Hold(item.workload, STAGE, reason, detail), recommendation_id=item.id)
+    return Hold(item.workload, STAGE, reason, detail, recommendation_id=item.id)

@@ -7,7 +7,7 @@ from gpuwise.decide.history import History
 from gpuwise.decide.mode import mode_of
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Mode, enactable
-from gpuwise.model.inventory import Inventory, Namespace, Workload
+from gpuwise.model.inventory import Namespace, Workload
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.recommendation import Reason, Recommendation
 
@@ -15,55 +15,37 @@ Refusal = tuple[Reason, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
-    """Everything but the recommendation that a decision depends on.
+class Question:
+    """May this be done now, by all that is known without looking at the cluster?
 
     Attributes:
-        inventory: the fleet as it is now.
+        recommendation: what.
         history: what was done and said before.
         settings: the policy.
         now_s: when, epoch seconds.
     """
 
-    inventory: Inventory
+    recommendation: Recommendation
     history: History
     settings: DecideSettings
     now_s: int
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class TargetQuestion:
     """May this be done to that, now?
 
     Attributes:
-        recommendation: what.
-        workload: to which, as the inventory has it.
-        situation: now.
+        about: the recommendation, and what is known without looking at the cluster.
+        workload: the target as the inventory has it.
+        namespace: its namespace, None if the inventory lacks it.
+        taken_s: when the inventory was taken, epoch seconds.
     """
 
-    recommendation: Recommendation
+    about: Question
     workload: Workload
-    situation: Situation
-
-    @property
-    def settings(self) -> DecideSettings:
-        """The policy."""
-        return self.situation.settings
-
-    @property
-    def history(self) -> History:
-        """What was done and said before."""
-        return self.situation.history
-
-    @property
-    def now_s(self) -> int:
-        """When, epoch seconds."""
-        return self.situation.now_s
-
-    @property
-    def namespace(self) -> Namespace | None:
-        """The target's namespace, None if the inventory lacks it."""
-        return self.situation.inventory.namespaces.get(self.workload.ref.namespace)
+    namespace: Namespace | None
+    taken_s: int
 
 
 def paused(q: Question) -> Refusal | None:
@@ -74,13 +56,18 @@ def paused(q: Question) -> Refusal | None:
     )
 
 
-def stale(q: Question) -> Refusal | None:
-    """The look at the fleet, or the recommendation, is too old."""
-    age_s = q.now_s - q.situation.inventory.taken_s
-    if age_s > q.settings.max_inventory_age_s:
-        return Reason.STALE_INVENTORY, f"the inventory is {age_s} s old"
+def expired(q: Question) -> Refusal | None:
+    """The recommendation is too old."""
     if q.now_s >= q.recommendation.expires_s:
         return Reason.STALE_INVENTORY, "the recommendation has expired; scan again"
+    return None
+
+
+def stale(q: TargetQuestion) -> Refusal | None:
+    """The look at the fleet is too old."""
+    age_s = q.about.now_s - q.taken_s
+    if age_s > q.about.settings.max_inventory_age_s:
+        return Reason.STALE_INVENTORY, f"the inventory is {age_s} s old"
     return None
 
 
@@ -92,13 +79,13 @@ def dismissed(q: Question) -> Refusal | None:
 
 def system(q: Question) -> Refusal | None:
     """Namespaces that are never touched."""
-    name = q.workload.ref.namespace
+    name = q.recommendation.workload.namespace
     if name in SYSTEM_NAMESPACES or name in q.settings.protected_namespaces:
         return Reason.PROTECTED_NAMESPACE, f"namespace {name} is never touched"
     return None
 
 
-def protected(q: Question) -> Refusal | None:
+def protected(q: TargetQuestion) -> Refusal | None:
     """Annotations of the workload, its pods or its namespace forbid it."""
     sources = [q.workload.annotations, *(pod.annotations for pod in q.workload.pods)]
     if q.namespace is not None:
@@ -106,7 +93,7 @@ def protected(q: Question) -> Refusal | None:
     return next((found for source in sources if (found := protection(source)) is not None), None)
 
 
-def owned(q: Question) -> Refusal | None:
+def owned(q: TargetQuestion) -> Refusal | None:
     """Another controller owns its scale or its manifest (I23): a patch for its owners, never a fight."""
     if q.workload.managed_by:
         return Reason.MANAGED_BY_OTHER, f"owned by {', '.join(q.workload.managed_by)}: change it there"
@@ -115,13 +102,13 @@ def owned(q: Question) -> Refusal | None:
 
 def writable(q: Question) -> Refusal | None:
     """The kind cannot be changed in this way."""
-    change, ref = q.recommendation.change, q.workload.ref
+    change, ref = q.recommendation.change, q.recommendation.workload
     if not enactable(change, ref):
         return Reason.KIND_NOT_SUPPORTED, f"{change.kind} is not written to a {ref.kind}: change its manifest"
     return None
 
 
-def budgeted_by_owner(q: Question) -> Refusal | None:
+def budgeted_by_owner(q: TargetQuestion) -> Refusal | None:
     """Its PodDisruptionBudget allows none: it guards evictions only, so its word is taken here too (fact 3)."""
     if q.workload.disruptions_allowed == 0:
         return Reason.BLOCKED_BY_PDB, "its PodDisruptionBudget allows no disruption now"
@@ -130,7 +117,7 @@ def budgeted_by_owner(q: Question) -> Refusal | None:
 
 def cooling(q: Question) -> Refusal | None:
     """It was changed lately."""
-    last = q.history.last_intent(q.workload.ref.uid)
+    last = q.history.last_effect(q.recommendation.workload.uid)
     cool_down_s = q.settings.cool_down_h * 3_600
     if last is not None and q.now_s - last.at_s < cool_down_s:
         return (
@@ -142,22 +129,26 @@ def cooling(q: Question) -> Refusal | None:
 
 def broken(q: Question) -> Refusal | None:
     """The last attempts on it came to nothing."""
-    failures = q.history.failures(q.workload.ref.uid)
-    if failures >= q.settings.breaker_failures:
-        return Reason.BREAKER_OPEN, f"the last {failures} attempts failed: gpuwise explain {q.recommendation.id}"
-    return None
+    failures = q.history.failures(q.recommendation.workload.uid)
+    if failures is None or failures.count < q.settings.breaker_failures:
+        return None
+    left_s = failures.last_s + q.settings.breaker_open_h * 3_600 - q.now_s
+    if left_s <= 0:
+        return None
+    later = f"in {left_s // 3_600 + 1} h, or when a person does it: gpuwise apply {q.recommendation.id}"
+    return Reason.BREAKER_OPEN, f"the last {failures.count} attempts failed; the next is {later}"
 
 
-def permitted(q: Question) -> Refusal | None:
+def permitted(q: TargetQuestion) -> Refusal | None:
     """The mode in force stops short of acting."""
-    mode = mode_of(q.workload, q.namespace, q.settings.mode)
+    mode = mode_of(q.workload, q.namespace, q.about.settings.mode)
     match mode:
         case Mode.ENFORCE:
             return None
         case Mode.APPROVE:
-            return Reason.NEEDS_APPROVAL, f"gpuwise apply {q.recommendation.id}"
+            return Reason.NEEDS_APPROVAL, f"gpuwise apply {q.about.recommendation.id}"
         case Mode.RECOMMEND:
-            return Reason.RECOMMEND_ONLY, f"mode recommend: gpuwise apply {q.recommendation.id}"
+            return Reason.RECOMMEND_ONLY, f"mode recommend: gpuwise apply {q.about.recommendation.id}"
         case Mode.OFF:
             return Reason.MODE_OFF, "mode off"
         case _:
@@ -184,26 +175,17 @@ def unsure(q: Question) -> Refusal | None:
 
 
 Gate = Callable[[Question], Refusal | None]
+TargetGate = Callable[[TargetQuestion], Refusal | None]
 
-SAFETY: tuple[Gate, ...] = (
-    paused,
-    stale,
-    dismissed,
-    system,
-    protected,
-    owned,
-    writable,
-    budgeted_by_owner,
-    cooling,
-    broken,
-)
-"""Hold for everybody, people included."""
+PEOPLE: tuple[Gate, ...] = (paused, expired, dismissed, system, writable, cooling)
+"""Block everybody, people included; what the target itself forbids is read from the cluster when it is written to."""
 
-CONSENT: tuple[Gate, ...] = (permitted, risky, unsure)
-"""Hold for automation; a person's `gpuwise apply` is the consent."""
+AUTOMATION: tuple[Gate, ...] = (*PEOPLE, broken)
+"""Block automation."""
 
+TARGET: tuple[TargetGate, ...] = (stale, protected, owned, budgeted_by_owner)
+"""What the target forbids, by the inventory."""
 
-def off(q: Question) -> Refusal | None:
-    """What even a person's apply respects of the mode: off, and words that cannot be read."""
-    refusal = permitted(q)
-    return refusal if refusal and refusal[0] in (Reason.MODE_OFF, Reason.UNREADABLE_POLICY) else None
+CONSENT: tuple[TargetGate, ...] = (permitted,)
+TRUST: tuple[Gate, ...] = (risky, unsure)
+"""Block automation; a person's `gpuwise apply` is the consent."""

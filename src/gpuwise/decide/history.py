@@ -1,10 +1,11 @@
 """What was done and said before, as decisions need it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
-from gpuwise.model.command import Directive, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import POLICY, Directive, Intent, Outcome, OutcomeStatus
 
 _FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED)
 
@@ -32,12 +33,26 @@ _STATES = {
     OutcomeStatus.APPLIED: State.SUCCEEDED,
     OutcomeStatus.FAILED: State.FAILED,
     OutcomeStatus.NOT_APPLIED: State.FAILED,
+    OutcomeStatus.UNKNOWN: State.CLAIMED,
     OutcomeStatus.UNDONE: State.ACTIVE,
     OutcomeStatus.WOULD_APPLY: State.ACTIVE,
 }
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """Attempts on one object that came to nothing, one after the other up to now.
+
+    Attributes:
+        count: how many.
+        last_s: when the last one was, epoch seconds.
+    """
+
+    count: int
+    last_s: int
+
+
+@dataclass(frozen=True)
 class History:
     """The ledger's past, oldest first.
 
@@ -69,23 +84,47 @@ class History:
         ours = [intent.command.id for intent in self.intents if intent.command.recommendation_id == recommendation_id]
         if not ours:
             return State.ACTIVE
-        last = next((outcome for outcome in reversed(self.outcomes) if outcome.command_id == ours[-1]), None)
+        last = self._last.get(ours[-1])
         return State.CLAIMED if last is None else _STATES[last.status]
 
-    def last_intent(self, uid: str) -> Intent | None:
-        """The latest intent on that object."""
-        return next((intent for intent in reversed(self.intents) if intent.command.workload.uid == uid), None)
+    def last_effect(self, uid: str) -> Intent | None:
+        """The latest intent on that object that changed it, or may have."""
+        return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
 
-    def failures(self, uid: str) -> int:
-        """How many of the latest attempts on that object failed in a row."""
-        ours = {intent.command.id for intent in self.intents if intent.command.workload.uid == uid}
-        count = 0
-        for outcome in reversed([o for o in self.outcomes if o.command_id in ours]):
-            if outcome.status not in _FAILED:
+    def failures(self, uid: str) -> Failures | None:
+        """The latest attempts of automation on that object, if they failed; a person's begins the count anew."""
+        count, last_s = 0, 0
+        for intent in reversed(self._by_uid.get(uid, ())):
+            outcome = self._last.get(intent.command.id)
+            if outcome is not None and outcome.status not in _FAILED:
                 break
-            count += 1
-        return count
+            if intent.command.actor != POLICY:
+                break
+            if outcome is not None:
+                count, last_s = count + 1, max(last_s, outcome.at_s)
+        return Failures(count, last_s) if count else None
 
     def spent(self, *, now_s: int, per_s: int) -> int:
-        """How many disruptions of the sliding window are spent."""
-        return sum(1 for intent in self.intents if intent.at_s > now_s - per_s)
+        """How many disruptions of the sliding window are spent: effects, not attempts that wrote nothing."""
+        return sum(1 for intent in self._effects if intent.at_s > now_s - per_s)
+
+    @cached_property
+    def _last(self) -> Mapping[str, Outcome]:
+        """The last word on each command."""
+        return {outcome.command_id: outcome for outcome in self.outcomes}
+
+    @cached_property
+    def _effects(self) -> Sequence[Intent]:
+        """Intents that changed their target, or may have: all but those that are known to have written nothing."""
+        return [
+            intent
+            for intent in self.intents
+            if (last := self._last.get(intent.command.id)) is None or last.status is not OutcomeStatus.NOT_APPLIED
+        ]
+
+    @cached_property
+    def _by_uid(self) -> Mapping[str, Sequence[Intent]]:
+        found: dict[str, list[Intent]] = {}
+        for intent in self.intents:
+            found.setdefault(intent.command.workload.uid, []).append(intent)
+        return found

@@ -25,7 +25,10 @@ class DecideSettings:
     """One change to a target a day: 600 rescales in a fight with an operator is what happens else (story 25)."""
 
     breaker_failures: int = 2
-    """Attempts on a target that failed in a row, after which it is left to people (I15)."""
+    """Attempts of automation on a target that failed in a row, after which it is left to people (I15)."""
+
+    breaker_open_h: int = 24
+    """So long after the last of them automation tries again; a person's `gpuwise apply` is never kept from it."""
 
     brake_share: float = 0.5
     """Wanting to change more than this share of all workloads at once means that the data lie, not the fleet (I16)."""

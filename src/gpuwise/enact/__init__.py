@@ -4,6 +4,7 @@ Forbidden here: choosing what to do.
 """
 
 from gpuwise.enact.enactor import KubernetesEnactor
+from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
 
-__all__ = ["EnactSettings", "KubernetesEnactor"]
+__all__ = ["EnactSettings", "Examiner", "KubernetesEnactor"]

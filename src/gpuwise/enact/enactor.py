@@ -1,27 +1,25 @@
 """The enactor: read, check again, write the intent, write the cluster, read back, write the outcome."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from gpuwise.enact.effects import MARK, Effect, plan_effect
-from gpuwise.enact.guard import obstacle
-from gpuwise.enact.images import change_text, difference, image_of, operations
+from gpuwise.enact.effects import MARK
+from gpuwise.enact.examine import Examiner, Prepared
+from gpuwise.enact.images import Image, change_text, difference, image_of, operations
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import path_of, read_target
 from gpuwise.enact.verify import settled
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
-from gpuwise.model.errors import ClusterError, Conflict, Forbidden, Gone, InputError, Throttled
+from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
 from gpuwise.model.ports import ClusterWriter, Ledger, Object
 from gpuwise.model.recommendation import Reason
 
 _JSON_PATCH = "application/json-patch+json"
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    item: Object
-    effect: Effect
+# How long an API server goes on with a request whose client went away: kube-apiserver's --request-timeout, 1 min.
+_IN_FLIGHT_S = 60
 
 
 class KubernetesEnactor:
@@ -31,37 +29,41 @@ class KubernetesEnactor:
         cluster: given to nobody else with the right to write.
         ledger: what is remembered; a failure of it stops everything.
         settings: limits.
+        clock: epoch seconds, read anew for each effect.
     """
 
-    def __init__(self, cluster: ClusterWriter, ledger: Ledger, settings: EnactSettings) -> None:
+    def __init__(
+        self, cluster: ClusterWriter, ledger: Ledger, settings: EnactSettings, clock: Callable[[], int]
+    ) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._settings = settings
+        self._clock = clock
+        self._examiner = Examiner(cluster, settings, clock)
 
-    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
+    def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or say why not; one target's failure does not keep the next from its turn.
 
         Args:
             commands: in the order of their turn; one that the ledger knows already is not done again.
-            now_s: epoch seconds.
 
         Raises:
             LedgerError: nothing more is done without a memory.
         """
-        return [self._carry_out(command, now_s) for command in commands]
+        return [self._carry_out(command) for command in commands]
 
-    def undo(self, command_id: str, now_s: int) -> Outcome:
+    def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse with the difference if a person changed it since.
 
         Only an undo that took place is written to the ledger: a refused one leaves the command applied.
 
         Args:
             command_id: which.
-            now_s: epoch seconds.
 
         Raises:
             InputError: the ledger knows no such command.
         """
+        now_s = self._clock()
         intent = self._ledger.intent(command_id)
         if intent is None:
             raise InputError(f"there is no action {command_id}", mend="`gpuwise report` lists those that were taken")
@@ -70,32 +72,34 @@ class KubernetesEnactor:
             return replace(last, detail=f"already undone at {last.at_s}: {last.detail}")
         try:
             return self._restore(intent, last, now_s)
+        except NoAnswer as error:
+            detail = f"{error}; ask for the undo again once the API server answers"
+            return _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
         except ClusterError as error:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER, str(error))
 
-    def recover(self, now_s: int) -> list[Outcome]:
-        """Find out what became of each intent that has no outcome: a crash came between the two (I8).
-
-        Args:
-            now_s: epoch seconds.
+    def recover(self) -> list[Outcome]:
+        """Find out what became of each intent whose outcome is not known: a crash or a lost answer (I8, I31).
 
         Returns:
             The outcomes found, oldest intent first; an intent whose target cannot be read now stays open.
         """
-        known = {outcome.command_id for outcome in self._ledger.outcomes()}
-        found = (self._resolve(intent, now_s) for intent in self._ledger.intents() if intent.command.id not in known)
+        last = {outcome.command_id: outcome.status for outcome in self._ledger.outcomes()}
+        still_open = [
+            intent
+            for intent in self._ledger.intents()
+            if last.get(intent.command.id, OutcomeStatus.UNKNOWN) is OutcomeStatus.UNKNOWN
+        ]
+        now_s = self._clock()
+        found = (self._resolve(intent, last.get(intent.command.id), now_s) for intent in still_open)
         return [outcome for outcome in found if outcome is not None]
 
-    def _carry_out(self, command: Command, now_s: int) -> Outcome:
+    def _carry_out(self, command: Command) -> Outcome:
         earlier = self._ledger.intent(command.id)
         if earlier is not None:
-            done = self._outcome_of(command.id) or self._resolve(earlier, now_s)
-            return done or _outcome(command, now_s, OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER, "not known yet")
-        try:
-            prepared = self._prepare(command, now_s)
-        except ClusterError as error:
-            # What could not be read could not be checked: nothing is done.
-            return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, str(error))
+            return self._known(earlier)
+        prepared = self._examiner.prepare(command)
+        now_s = self._clock()
         if isinstance(prepared, Refusal):
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, prepared.reason, prepared.detail)
         if self._settings.dry_run:
@@ -103,46 +107,59 @@ class KubernetesEnactor:
             return _outcome(command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
         return self._act(command, prepared, now_s)
 
-    def _prepare(self, command: Command, now_s: int) -> _Prepared | Refusal:
-        item = read_target(self._cluster, command.workload)
-        if isinstance(item, Refusal):
-            return item
-        refusal = obstacle(self._cluster, command, item, own_namespace=self._settings.own_namespace)
-        effect = refusal or plan_effect(item, command, now_s)
-        return effect if isinstance(effect, Refusal) else _Prepared(item, effect)
+    def _known(self, intent: Intent) -> Outcome:
+        """What came of a command that was begun before."""
+        last, now_s = self._outcome_of(intent.command.id), self._clock()
+        if last is not None and last.status is not OutcomeStatus.UNKNOWN:
+            return last
+        found = self._resolve(intent, last.status if last else None, now_s)
+        detail = "it was begun before, and its target cannot be read now"
+        return found or _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
 
-    def _act(self, command: Command, prepared: _Prepared, now_s: int) -> Outcome:
+    def _act(self, command: Command, prepared: Prepared, now_s: int) -> Outcome:
         effect, version = prepared.effect, prepared.item["metadata"]["resourceVersion"]
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image)
         limit, per_s = self._settings.budget_limit, self._settings.budget_per_s
-        if not self._ledger.record_intent(intent, limit=limit, per_s=per_s):
+        try:
+            granted = self._ledger.record_intent(intent, limit=limit, per_s=per_s)
+        except ClusterError as error:
+            detail = f"the head of the ledger could not be anchored, so nothing was sent: {error}"
+            return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, detail)
+        if not granted:
             detail = f"{limit} actions in {per_s} s are all that is allowed"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        return self._remember(self._write(intent, prepared.item, now_s))
+        return self._remember(self._write(intent, prepared.item))
 
-    def _write(self, intent: Intent, item: Object, now_s: int) -> Outcome:
-        command = intent.command
+    def _write(self, intent: Intent, item: Object) -> Outcome:
+        refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
+            (Conflict, Reason.CHANGED_SINCE_PLANNED),
+            (Gone, Reason.TARGET_GONE),
+            (Denied, Reason.DENIED_BY_ADMISSION),
+            (Forbidden, Reason.NO_RIGHT),
+            (Throttled, Reason.REFUSED_BY_CLUSTER),
+        )
         try:
             self._patch(intent, item, intent.pre_image, intent.post_image)
-        except Conflict as error:
-            return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED, str(error))
-        except Gone as error:
-            return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.TARGET_GONE, str(error))
-        except (Forbidden, Throttled) as error:
-            return _outcome(command, now_s, OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER, str(error))
         except ClusterError as error:
-            # The answer may be all that was lost.
-            return self._doubtful(intent, error, now_s)
-        return self._verified(intent, now_s)
+            for kind, reason in refusals:
+                if isinstance(error, kind):
+                    return _outcome(intent.command, self._clock(), OutcomeStatus.NOT_APPLIED, reason, str(error))
+            return self._doubtful(intent, error)
+        return self._verified(intent, self._clock())
 
-    def _doubtful(self, intent: Intent, error: ClusterError, now_s: int) -> Outcome:
+    def _doubtful(self, intent: Intent, error: ClusterError) -> Outcome:
+        """The answer may be all that was lost; "nothing was changed" is said only when that was seen (I31)."""
+        now_s = self._clock()
         try:
             found = self._look(intent, now_s)
         except ClusterError:
             found = None
-        if found is not None and found.status is OutcomeStatus.APPLIED:
+        if found is not None and found.status is not OutcomeStatus.NOT_APPLIED:
             return found
-        return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER, str(error))
+        if found is not None and not isinstance(error, NoAnswer):
+            return replace(found, reason=Reason.REFUSED_BY_CLUSTER, detail=f"{error}; {found.detail}")
+        detail = f"{error}; whether it was written is not known, and is looked up at the next run"
+        return _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
 
     def _verified(self, intent: Intent, now_s: int) -> Outcome:
         """Read back: a webhook or a controller may have put it back at once (autoscaler#2633)."""
@@ -156,15 +173,36 @@ class KubernetesEnactor:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, item.detail)
         actual = image_of(item, intent.pre_image, intent.post_image)
         if actual != intent.post_image:
-            detail = difference(intent.post_image, actual)
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
+            return self._reverted(intent, item, actual, now_s)
         return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, text)
 
-    def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
+    def _reverted(self, intent: Intent, item: Object, actual: Image, now_s: int) -> Outcome:
+        detail = difference(intent.post_image, actual)
+        if self._unmark(intent, item, actual):
+            detail += "; the annotation that gpuwise left was taken away again"
+        return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
+
+    def _unmark(self, intent: Intent, item: Object, actual: Image) -> bool:
+        """Take our annotation back from an object that is otherwise as before: nothing of us is left in it."""
+        ours = actual.get(MARK) == intent.command.id
+        if self._settings.dry_run or not ours or _unmarked(actual) != _unmarked(intent.pre_image):
+            return False
+        before = {MARK: intent.pre_image[MARK]} if MARK in intent.pre_image else {}
         try:
-            return self._remember(self._look(intent, now_s))
+            self._patch(intent, item, {MARK: intent.command.id}, before)
+        except ClusterError:  # it stays: a later undo tries again
+            return False
+        return True
+
+    def _resolve(self, intent: Intent, last: OutcomeStatus | None, now_s: int) -> Outcome | None:
+        try:
+            found = self._look(intent, now_s)
         except ClusterError:  # it stays open: the next start asks again
             return None
+        waits = last is OutcomeStatus.UNKNOWN and now_s - intent.at_s < _IN_FLIGHT_S
+        if waits and found.status is OutcomeStatus.NOT_APPLIED:
+            return None
+        return self._remember(found)
 
     def _look(self, intent: Intent, now_s: int) -> Outcome:
         """Tell from the target alone whether an intent took effect: our mark was written with it, in one patch."""
@@ -176,16 +214,19 @@ class KubernetesEnactor:
             text = change_text(intent.pre_image, intent.post_image)
             return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, f"found in place: {text}")
         if actual.get(MARK) == intent.command.id:
+            if _unmarked(actual) == _unmarked(intent.pre_image):
+                return self._reverted(intent, item, actual, now_s)
             detail = difference(intent.post_image, actual)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
-        return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, "it was never written")
+        detail = "the object was read, and carries nothing of this action: it was never written"
+        return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
         item = read_target(self._cluster, intent.command.workload)
         if isinstance(item, Refusal):
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, item.detail)
         actual = image_of(item, intent.pre_image, intent.post_image)
-        if actual == intent.pre_image:
+        if actual == intent.pre_image or self._unmark(intent, item, actual):
             return self._nothing_to_restore(intent, last, now_s)
         if actual != intent.post_image:
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
@@ -204,7 +245,7 @@ class KubernetesEnactor:
             # An undo that crashed before it could write its outcome, or a person who was exact.
             text = "it was as before already"
             return self._remember(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
-        detail = "it never took effect, so there is nothing to undo"
+        detail = "the object is as it was before this action: there is nothing to undo"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _remember(self, outcome: Outcome) -> Outcome:
@@ -212,7 +253,7 @@ class KubernetesEnactor:
             self._ledger.record_outcome(outcome)
         return outcome
 
-    def _patch(self, intent: Intent, item: Object, old: dict[str, object], new: dict[str, object]) -> None:
+    def _patch(self, intent: Intent, item: Object, old: Image, new: Image) -> None:
         path = path_of(intent.command.workload)
         assert path is not None
         self._cluster.patch(path, operations(item, old, new), content_type=_JSON_PATCH)
@@ -225,3 +266,8 @@ class KubernetesEnactor:
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
     return Outcome(command.id, at_s, status, reason, detail)
+
+
+def _unmarked(image: Image) -> Image:
+    """The fields that a change is about, without our annotation."""
+    return {at: value for at, value in image.items() if at != MARK}

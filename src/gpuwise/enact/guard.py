@@ -7,41 +7,38 @@ from collections.abc import Iterator
 from typing import Any
 
 from gpuwise.enact.refusal import Refusal
-from gpuwise.model.command import Command, Mode
-from gpuwise.model.errors import Gone
+from gpuwise.enact.settings import EnactSettings
+from gpuwise.model.command import POLICY, Command, Mode
 from gpuwise.model.labels import MODE
-from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners
+from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.recommendation import Reason
 
-POLICY = "policy"
-"""The actor of a command that no person ordered."""
 
-
-def obstacle(cluster: ClusterReader, command: Command, item: Object, *, own_namespace: str | None) -> Refusal | None:
+def obstacle(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:
     """The first thing that forbids a command now, None if nothing does.
 
     Args:
         cluster: read only.
         command: the order.
         item: its target as it was just read.
-        own_namespace: where gpuwise runs, None outside a cluster.
+        settings: which namespaces are never touched, and the mode where nothing is said.
 
     Raises:
         ClusterError: something could not be read, so nothing can be ruled out.
     """
-    return next(_obstacles(cluster, command, item, own_namespace), None)
+    return next(_obstacles(cluster, command, item, settings), None)
 
 
-def _obstacles(cluster: ClusterReader, command: Command, item: Object, own_namespace: str | None) -> Iterator[Refusal]:
+def _obstacles(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Iterator[Refusal]:
     name = command.workload.namespace
-    if name in SYSTEM_NAMESPACES or name == own_namespace:
+    if name in SYSTEM_NAMESPACES or name in settings.protected_namespaces:
         yield Refusal(Reason.PROTECTED_NAMESPACE, f"gpuwise never touches the namespace {name}")
     namespace = cluster.get(f"/api/v1/namespaces/{name}")
     pods = cluster.list(f"/api/v1/namespaces/{name}/pods", label_selector=pod_selector(command.workload.kind, item))
     yield from _protections(namespace, item, pods)
-    yield from _modes(command, namespace, item)
+    yield from _modes(command, namespace, item, settings.default_mode)
     yield from _owners(cluster, command, item)
     yield from _budgets(cluster, name, pods)
 
@@ -53,17 +50,19 @@ def _protections(namespace: Object, item: Object, pods: list[Object]) -> Iterato
             yield Refusal(found[0], f"the {what} {holder['metadata']['name']} says so: {found[1]}")
 
 
-def _modes(command: Command, namespace: Object, item: Object) -> Iterator[Refusal]:
-    """The workload's word beats the namespace's; label and annotation of one object both count."""
-    said = _mode_values(item) or _mode_values(namespace)
+def _modes(command: Command, namespace: Object, item: Object, default: Mode) -> Iterator[Refusal]:
+    """The workload's word beats the namespace's, which beats the policy's; label and annotation both count."""
+    said = _mode_values(item) or _mode_values(namespace) or {default.value}
     unknown = sorted(said - set(Mode))
     if unknown:
         yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}: taken as protected")
     if Mode.OFF in said:
         yield Refusal(Reason.MODE_OFF, f"{MODE} is off")
-    if command.actor == POLICY and Mode.RECOMMEND in said:
+    if command.actor != POLICY:
+        return
+    if Mode.RECOMMEND in said:
         yield Refusal(Reason.RECOMMEND_ONLY, f"{MODE} is recommend")
-    if command.actor == POLICY and Mode.APPROVE in said:
+    if Mode.APPROVE in said:
         yield Refusal(Reason.NEEDS_APPROVAL, f"{MODE} is approve")
 
 
@@ -74,12 +73,14 @@ def _mode_values(item: Object) -> set[str]:
 
 def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[Refusal]:
     workload = command.workload
-    hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{workload.namespace}/horizontalpodautoscalers")
-    try:
-        scaled = cluster.list(f"/apis/keda.sh/v1alpha1/namespaces/{workload.namespace}/scaledobjects")
-    except Gone:  # 404 for the whole collection: KEDA is not installed
-        scaled = []
+    space = workload.namespace
+    hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers")
+    scaled = cluster.list_optional(f"/apis/keda.sh/v1alpha1/namespaces/{space}/scaledobjects")
     owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
+    owners += makers(item["metadata"])
+    if workload.kind == "Deployment":
+        rollouts = cluster.list_optional(f"/apis/argoproj.io/v1alpha1/namespaces/{space}/rollouts")
+        owners += tuple(f"Rollout/{one['metadata']['name']}" for one in rollouts if borrowed(one) == workload.name)
     if workload.kind != "Job":
         references = item["metadata"].get("ownerReferences") or []
         owners += tuple(f"{one['kind']}/{one['name']}" for one in references if one.get("controller"))

@@ -5,7 +5,9 @@ from typing import Any
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import Refusal, Wanted
 from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.labels import CARD_SHARES
 from gpuwise.model.ports import Object
+from gpuwise.model.quantity import count as devices
 from gpuwise.model.recommendation import Reason, Resize
 
 _CONTAINERS = ("spec", "template", "spec", "containers")
@@ -29,6 +31,9 @@ def plan_resize(kind: str, item: Object, change: Resize) -> Wanted | Refusal:
         detail = f"more than one container asks for {change.current.resource}"
         return Refusal(Reason.KIND_NOT_SUPPORTED, detail)
     container = spec["containers"][asking[0]]
+    shares = sorted(CARD_SHARES & ((container.get("resources") or {}).get("limits") or {}).keys())
+    if shares:
+        return Refusal(Reason.KIND_NOT_SUPPORTED, f"HAMi shares its card by {shares[0]}: change that")
     have = _count(container, change.current)
     if have != change.current.count:
         detail = f"it asks for {have} of {change.current.resource} now, the plan was made for {change.current.count}"
@@ -39,7 +44,7 @@ def plan_resize(kind: str, item: Object, change: Resize) -> Wanted | Refusal:
 def _count(container: Object, request: GpuRequest) -> int | None:
     resources: dict[str, Any] = container.get("resources") or {}
     amounts = (resources.get("requests") or {}) | (resources.get("limits") or {})
-    return int(amounts[request.resource]) if request.resource in amounts else None
+    return devices(amounts[request.resource]) if request.resource in amounts else None
 
 
 def _swap(at: int, container: Object, change: Resize) -> Wanted:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from gpuwise.model.command import Mode
+
 
 @dataclass(frozen=True, slots=True)
 class EnactSettings:
@@ -12,11 +14,13 @@ class EnactSettings:
         budget_limit: effects allowed in any `budget_per_s` seconds, over the whole fleet.
         budget_per_s: length of that sliding window, seconds.
         settle_timeout_s: how long to wait for the target's controller to take note of a write, seconds.
-        own_namespace: where gpuwise itself runs, never touched; None outside a cluster.
+        protected_namespaces: never touched, besides the system's own: where gpuwise itself runs, and what policy says.
+        default_mode: the policy's, for a workload that like its namespace says nothing; off holds for people too.
     """
 
     dry_run: bool = False
     budget_limit: int = 10
     budget_per_s: int = 3600
     settle_timeout_s: float = 5.0
-    own_namespace: str | None = None
+    protected_namespaces: frozenset[str] = frozenset()
+    default_mode: Mode = Mode.RECOMMEND

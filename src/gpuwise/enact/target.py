@@ -3,7 +3,7 @@
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.errors import Gone
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.model.ports import Access, ClusterReader, Object
 from gpuwise.model.recommendation import Reason
 
 _COLLECTIONS = {
@@ -20,6 +20,16 @@ def path_of(workload: WorkloadRef) -> str | None:
         return None
     group, plural = _COLLECTIONS[workload.kind]
     return f"{group}/namespaces/{workload.namespace}/{plural}/{workload.name}"
+
+
+def access_of(workload: WorkloadRef) -> Access:
+    """The right to write it.
+
+    Args:
+        workload: of a kind that gpuwise writes.
+    """
+    group, plural = _COLLECTIONS[workload.kind]
+    return Access("patch", group.split("/")[2], plural, workload.namespace, workload.name)
 
 
 def read_target(cluster: ClusterReader, workload: WorkloadRef) -> Object | Refusal:

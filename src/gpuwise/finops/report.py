@@ -29,6 +29,7 @@ def compile_report(
     holds: Sequence[Hold],
     actions: Sequence[Action],
     cluster: str,
+    ledger_head: str | None = None,
 ) -> WeeklyReport:
     """Put the weekly report together.
 
@@ -39,6 +40,7 @@ def compile_report(
         holds: what was held back, and why.
         actions: what was done in the period.
         cluster: name of the fleet.
+        ledger_head: newest row of the ledger, None to leave it out.
     """
     workloads = cost_by_workload(period)
     return WeeklyReport(
@@ -59,6 +61,7 @@ def compile_report(
         realised_usd_month=realised_usd_month(actions),
         quality=_quality(period, workloads),
         price_source=period.prices.source,
+        ledger_head=ledger_head,
     )
 
 

@@ -17,6 +17,9 @@ class Mode(StrEnum):
     ENFORCE = "enforce"
 
 
+POLICY = "policy"
+"""The actor of a command that no person ordered."""
+
 STOPPABLE = frozenset({"Deployment", "StatefulSet", "Job", "Notebook"})
 """Kinds that can be stopped and started again with nothing lost that the kind itself keeps."""
 
@@ -103,14 +106,40 @@ class Intent:
     post_image: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerHead:
+    """The newest row of a ledger: whoever remembers it elsewhere sees that rows were deleted or an old copy put back.
+
+    Attributes:
+        ledger: the identity of the ledger, made when it was.
+        seq: number of the row, 0 while there is none.
+        digest: hash of the row, which all earlier rows go into.
+    """
+
+    ledger: str
+    seq: int
+    digest: str
+
+    def __str__(self) -> str:
+        """As reports print it and `gpuwise doctor --ledger-head` takes it."""
+        return f"{self.ledger}:{self.seq}:{self.digest[:16]}"
+
+
 class OutcomeStatus(StrEnum):
-    """What came of a command."""
+    """What came of a command; a later outcome of the same command replaces an earlier one."""
 
     APPLIED = "applied"
+    """It was written, and seen in place."""
     NOT_APPLIED = "not-applied"
+    """Nothing was written: the server said so, or the object was seen without it. No disruption, so no budget."""
     FAILED = "failed"
+    """It was written and did not last, or is not as asked for."""
+    UNKNOWN = "unknown"
+    """The server did not answer the write. It counts as an effect until the object has been seen."""
     UNDONE = "undone"
+    """It was applied, and a person took it back."""
     WOULD_APPLY = "would-apply"
+    """A dry run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ GpuwiseError
 │   ├── Conflict         409: the object changed since it was read
 │   ├── Gone             404 or 410: the object, or the version asked for, is no more
 │   ├── Forbidden        401 or 403: the identity may not do this
-│   └── Throttled        429: a disruption budget, or too many requests
+│   ├── Denied           admission said no: a policy, a webhook, a quota
+│   ├── Throttled        429: a disruption budget, or too many requests
+│   └── NoAnswer         no answer, or a gateway's: whether a write took place is not known
 ├── DeviceError          NVML refused or is not there
 └── LedgerError          the ledger is corrupt, tampered with or locked
 """
@@ -61,8 +63,16 @@ class Forbidden(ClusterError):
     """The identity may not do this (401, 403)."""
 
 
+class Denied(ClusterError):
+    """Admission refused the object: a policy, a webhook, Pod Security or a quota; who asked had the right to ask."""
+
+
 class Throttled(ClusterError):
     """A disruption budget or the server's rate limit says later (429)."""
+
+
+class NoAnswer(ClusterError):
+    """No answer came from the API server itself: whether a write took place is not known."""
 
 
 class DeviceError(GpuwiseError):

@@ -136,6 +136,21 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """An object that could not be made sense of: nothing is said about it, and nothing is done to it.
+
+    Attributes:
+        ref: which object.
+        problem: what of it, for a person.
+        nodes: on which its GPU pods run, as far as that is known.
+    """
+
+    ref: WorkloadRef
+    problem: str
+    nodes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Namespace:
     """A namespace with what it says about us."""
 
@@ -153,12 +168,14 @@ class Inventory:
         nodes: by name.
         workloads: all that own GPU pods or ask for GPUs.
         namespaces: by name.
+        unread: what could not be made sense of; one odd object never hides the others.
     """
 
     taken_s: int
     nodes: Mapping[str, Node]
     workloads: tuple[Workload, ...]
     namespaces: Mapping[str, Namespace]
+    unread: tuple[Unread, ...] = ()
 
     def by_ref(self) -> dict[WorkloadRef, Workload]:
         """Index the workloads by reference; a recreated namesake has another uid, and so is another one."""

@@ -40,4 +40,14 @@ REGION_LABEL = "topology.kubernetes.io/region"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 
 GPU_RESOURCE = "nvidia.com/gpu"
+SHARED_GPU_RESOURCE = "nvidia.com/gpu.shared"
+"""What the device plugin calls time-sliced GPUs where it is told to rename them."""
 MIG_RESOURCE_PREFIX = "nvidia.com/mig-"
+
+CARD_SHARES = frozenset({"nvidia.com/gpumem", "nvidia.com/gpumem-percentage", "nvidia.com/gpucores"})
+"""How much of a card HAMi's pods may use: MiB and percent, not devices. Without a number of GPUs it gives them one."""
+
+
+def is_gpu(resource: str) -> bool:
+    """Whether a resource is counted in GPUs, or in slices of them."""
+    return resource in (GPU_RESOURCE, SHARED_GPU_RESOURCE) or resource.startswith(MIG_RESOURCE_PREFIX)

@@ -93,6 +93,15 @@ def makers(metadata: Object) -> tuple[str, ...]:
     return tuple(f"ScaledJob/{owner['name']}" for owner in owners if owner.get("kind") == "ScaledJob")
 
 
+def borrowed(rollout: Object) -> str:
+    """The Deployment whose template an Argo Rollout runs, and whose replicas it keeps at 0; "" if it has its own."""
+    spec = rollout.get("spec")
+    reference = spec.get("workloadRef") if isinstance(spec, dict) else None
+    if not isinstance(reference, dict) or reference.get("kind") != "Deployment":
+        return ""
+    return str(reference.get("name", ""))
+
+
 def gitops_owners(metadata: Object) -> tuple[str, ...]:
     """The GitOps controllers that would put this object back, as "Flux/name"; empty when none does.
 

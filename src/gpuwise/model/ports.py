@@ -1,9 +1,10 @@
 """The ports of the loop: what it needs of the outside, as protocols that adapters in the rooms fulfil."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gpuwise.model.command import Command, Directive, Intent, Outcome
+from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
 from gpuwise.model.recommendation import Evidence, Hold, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
@@ -95,32 +96,60 @@ class Executor(Protocol):
 class Enactor(Protocol):
     """The only writer to a cluster."""
 
-    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
+    def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or say why not; every effect has its intent in the ledger before it."""
         ...
 
-    def undo(self, command_id: str, now_s: int) -> Outcome:
+    def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse with the difference if a person changed it since."""
         ...
 
-    def recover(self, now_s: int) -> list[Outcome]:
-        """Settle what a crash left open: intents without an outcome get one, by what the target looks like (I8)."""
+    def recover(self) -> list[Outcome]:
+        """Settle what a crash or a lost answer left open, by what the target looks like (I8, I31)."""
+        ...
+
+
+class Checker(Protocol):
+    """What an enactor would refuse now, found out by reads alone."""
+
+    def check(self, command: Command) -> Hold | None:
+        """The refusal, None if it would carry the command out."""
         ...
 
 
 class Ledger(Protocol):
     """What gpuwise remembers: append-only, hash-chained."""
 
-    def record_run(self, now_s: int, recommendations: Iterable[Recommendation], holds: Iterable[Hold]) -> None:
-        """Remember what one run found."""
+    def head(self) -> LedgerHead:
+        """The newest row."""
+        ...
+
+    def check(self) -> None:
+        """Hold it against what is remembered of it elsewhere.
+
+        Raises:
+            LedgerError: rows are missing, or are others.
+        """
+        ...
+
+    def record_run(
+        self,
+        now_s: int,
+        recommendations: Iterable[Recommendation],
+        holds: Iterable[Hold],
+        alternatives: Iterable[Recommendation] = (),
+    ) -> None:
+        """Remember what one run found; alternatives exclude a recommendation, and are worth less."""
         ...
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
         """Spend one unit of the disruption budget and write the intent, in one transaction; False if it is spent.
 
+        An earlier intent that is known to have written nothing does not count.
+
         Args:
             intent: what is about to be done; its command id must be new.
-            limit: intents allowed in any `per_s` seconds.
+            limit: effects allowed in any `per_s` seconds.
             per_s: length of the sliding window, seconds.
         """
         ...
@@ -149,6 +178,10 @@ class Ledger(Protocol):
         """What the latest run recommended; empty if there was none."""
         ...
 
+    def alternatives(self) -> list[Recommendation]:
+        """What the latest run found besides: of less worth than a recommendation that excludes it."""
+        ...
+
     def holds(self) -> list[Hold]:
         """What the latest run held back; empty if there was none."""
         ...
@@ -156,6 +189,30 @@ class Ledger(Protocol):
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
         """Outcomes at or after an instant, oldest first."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A right that RBAC grants.
+
+    Attributes:
+        verb: "patch".
+        group: API group, "" for the core.
+        resource: plural, with a subresource after a slash.
+        namespace: where, "" for the whole cluster.
+        name: of one object, "" for all.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str = ""
+    name: str = ""
+
+    def __str__(self) -> str:
+        """As RBAC's own messages say it: "patch deployments.apps in namespace search"."""
+        what = f"{self.resource}.{self.group}" if self.group else self.resource
+        return f"{self.verb} {what}{f' in namespace {self.namespace}' if self.namespace else ''}"
 
 
 class ClusterReader(Protocol):
@@ -169,6 +226,14 @@ class ClusterReader(Protocol):
         """
         ...
 
+    def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Sequence[Object]:
+        """As `list`, and nothing where no such kind is installed.
+
+        Raises:
+            ClusterError: it is installed and any page failed.
+        """
+        ...
+
     def get(self, path: str) -> Object:
         """One object by its path.
 
@@ -178,9 +243,22 @@ class ClusterReader(Protocol):
         """
         ...
 
+    def may(self, access: Access) -> bool | None:
+        """Whether this identity has a right; None if that cannot be asked. Nothing is changed by asking."""
+        ...
+
 
 class ClusterWriter(ClusterReader, Protocol):
-    """The Kubernetes API, writing too; given to the enactor alone."""
+    """The Kubernetes API, writing too; given to the enactor and to the ledger's anchor alone."""
+
+    def create(self, path: str, body: Object) -> Object:
+        """Create one object.
+
+        Raises:
+            Conflict: there is one of that name.
+            ClusterError: anything else.
+        """
+        ...
 
     def patch(
         self, path: str, body: Mapping[str, Any] | list[Object], *, content_type: str, dry_run: bool = False

@@ -152,6 +152,7 @@ class WeeklyReport:
         realised_usd_month: worth of what was applied in the week and not undone.
         quality: what the data could not tell.
         price_source: where the prices are from.
+        ledger_head: newest row of the ledger then, which `gpuwise doctor --ledger-head` compares; None in a scan.
     """
 
     schema: str
@@ -171,3 +172,4 @@ class WeeklyReport:
     realised_usd_month: float
     quality: DataQuality
     price_source: str
+    ledger_head: str | None = None

@@ -59,6 +59,14 @@ class Fleet:
         return {node: tuple(pods) for node, pods in found.items()}
 
     @cached_property
+    def unread_nodes(self) -> frozenset[str]:
+        """Nodes that hold GPU pods which could not be read, or could not be read themselves."""
+        unread = self.inventory.unread
+        return frozenset().union(
+            *(one.nodes for one in unread), {one.ref.name for one in unread if one.ref.kind == "Node"}
+        )
+
+    @cached_property
     def offers(self) -> frozenset[Offer]:
         """What there is to ask for: far less than there are nodes."""
         return frozenset(

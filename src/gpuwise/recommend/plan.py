@@ -1,7 +1,7 @@
 """All methods on all workloads and nodes, and of the changes that exclude each other the best plan."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gpuwise.model.recommendation import Hold, Reason, Recommendation
 from gpuwise.recommend.case import Case
@@ -38,33 +38,56 @@ FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = 
 )
 
 
-def recommend(fleet: Fleet) -> tuple[list[Recommendation], list[Hold]]:
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What is found about a fleet.
+
+    Attributes:
+        plan: the recommendations of the best plan, most expensive first.
+        alternatives: the others, each of which excludes one of the plan and is worth less.
+        holds: why nothing is recommended, and, as BetterAlternative, why an alternative is not in the plan.
+    """
+
+    plan: tuple[Recommendation, ...]
+    alternatives: tuple[Recommendation, ...]
+    holds: tuple[Hold, ...]
+
+
+def recommend(fleet: Fleet) -> Advice:
     """Judge every workload that has a profile, and every node.
 
-    Of the recommendations that claim the same GPU time the best plan holds one, so that its savings never exceed the
-    bill; the others are held as BetterAlternative.
+    Of the recommendations that claim the same GPU time the best plan has one, so that its savings never exceed the
+    bill.
 
     Args:
         fleet: what is known of it.
-
-    Returns:
-        Recommendations, dearest first, and the holds of everything else.
     """
     said = [method(case) for case in _cases(fleet) for method in METHODS]
     said += [item for method in FLEET_METHODS for item in method(fleet)]
+    said = [_known(item, fleet.unread_nodes) for item in said]
     found = [item for item in said if isinstance(item, Recommendation)]
     holds = [item for item in said if isinstance(item, Hold)]
+    holds += [Hold(one.ref, "observe", Reason.UNREADABLE_OBJECT, one.problem) for one in fleet.inventory.unread]
     chosen = best_plan(found)
     by_claim = {claim: item for item in chosen for claim in item.claims}
     taken = {item.id for item in chosen}
-    holds += [_superseded(item, superseded_by(item, by_claim)) for item in found if item.id not in taken]
-    return chosen, holds
+    others = tuple(item for item in found if item.id not in taken)
+    holds += [_superseded(item, superseded_by(item, by_claim)) for item in others]
+    return Advice(tuple(chosen), others, tuple(holds))
 
 
 def _cases(fleet: Fleet) -> Iterator[Case]:
     for workload in fleet.inventory.workloads:
         if workload.ref in fleet.profiles:
             yield Case(workload, fleet.profiles[workload.ref], fleet)
+
+
+def _known(item: Recommendation | Hold, unread_nodes: frozenset[str]) -> Recommendation | Hold:
+    """A node is not what it looks like while pods on it could not be read, and no pod is sent there."""
+    if isinstance(item, Hold) or not unread_nodes.intersection(item.claims):
+        return item
+    detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} could not be read"
+    return Hold(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Hold:

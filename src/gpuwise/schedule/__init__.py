@@ -1,4 +1,4 @@
-"""Where work runs: in this process, or on Ray, with one enacting actor.
+"""Where work runs: in this process, or on Ray. Effects do not: one process has the ledger and the right to write.
 
 Forbidden here: knowing what the work is.
 """

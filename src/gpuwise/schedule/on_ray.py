@@ -1,19 +1,17 @@
-"""Ray: pure work fanned out over workers, and one actor that enacts. The only file that imports ray."""
+"""Ray: pure work fanned out over workers. The only file that imports ray."""
 
 import logging
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from gpuwise.model.command import Command, Outcome
 from gpuwise.model.errors import GpuwiseError, SourceError
-from gpuwise.model.ports import Enactor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,7 +21,6 @@ _RETRIES = 3
 # Enough that a worker never waits for its next task while the oldest one is still running.
 _QUEUED_PER_CPU = 4
 _REACH_S = 5.0
-ENACTOR_NAME = "gpuwise-enactor"
 
 
 class RayExecutor:
@@ -103,47 +100,3 @@ def _result(reference: Any) -> Any:
         raise SourceError(
             f"a Ray worker failed: {str(error).splitlines()[0]}", mend="run again, or --executor local"
         ) from error
-
-
-class _Actor:
-    """Lives in its own process: it alone builds, and so holds, the enactor and its credentials."""
-
-    def __init__(self, build: Callable[[], Enactor]) -> None:
-        self._enactor = build()
-
-    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
-        return self._enactor.enact(commands, now_s)
-
-    def undo(self, command_id: str, now_s: int) -> Outcome:
-        return self._enactor.undo(command_id, now_s)
-
-    def recover(self, now_s: int) -> list[Outcome]:
-        return self._enactor.recover(now_s)
-
-
-class RayEnactor:
-    """The `Enactor` port as one named actor that carries out one call at a time.
-
-    Args:
-        build: makes the enactor inside the actor's process.
-    """
-
-    def __init__(self, build: Callable[[], Enactor]) -> None:
-        # max_restarts=0: an actor that died mid-effect is not restarted blindly; recovery reads the ledger first (I8).
-        options = ray.remote(max_concurrency=1, max_restarts=0, num_cpus=0)
-        self._actor = options(_Actor).options(name=ENACTOR_NAME).remote(build)
-
-    def enact(self, commands: Sequence[Command], now_s: int) -> list[Outcome]:
-        """See the port."""
-        outcomes: list[Outcome] = _result(self._actor.enact.remote(commands, now_s))
-        return outcomes
-
-    def undo(self, command_id: str, now_s: int) -> Outcome:
-        """See the port."""
-        outcome: Outcome = _result(self._actor.undo.remote(command_id, now_s))
-        return outcome
-
-    def recover(self, now_s: int) -> list[Outcome]:
-        """See the port."""
-        outcomes: list[Outcome] = _result(self._actor.recover.remote(now_s))
-        return outcomes

@@ -32,7 +32,11 @@ class NotYet(GpuwiseError):
 
 
 def create_app(
-    latest: Callable[[], WeeklyReport | None], *, token: str | None, collectors: Sequence[Collector] = ()
+    latest: Callable[[], WeeklyReport | None],
+    *,
+    token: str | None,
+    collectors: Sequence[Collector] = (),
+    trouble: Callable[[], str | None] = lambda: None,
 ) -> FastAPI:
     """Build the service.
 
@@ -40,6 +44,7 @@ def create_app(
         latest: gives the newest report, None before the first run.
         token: what readers must show; None lets everyone in, see `auth.token_for`.
         collectors: what `/metrics` exposes.
+        trouble: why the process should be started anew, None while it need not.
     """
     # FastAPI's own documentation pages load script from a CDN.
     app = FastAPI(title="gpuwise", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -49,7 +54,7 @@ def create_app(
     _guard(app, token)
     _pages(app, latest)
     _api(app, latest)
-    _operations(app, latest, registry)
+    _operations(app, latest, registry, trouble)
     return app
 
 
@@ -115,14 +120,20 @@ def _json(noun: Any) -> Response:
     return Response(to_json(noun), media_type="application/json")
 
 
-def _operations(app: FastAPI, latest: Callable[[], WeeklyReport | None], registry: CollectorRegistry) -> None:
+def _operations(
+    app: FastAPI,
+    latest: Callable[[], WeeklyReport | None],
+    registry: CollectorRegistry,
+    trouble: Callable[[], str | None],
+) -> None:
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/healthz", response_class=PlainTextResponse, include_in_schema=False)
-    def healthz() -> str:
-        return "ok\n"
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> PlainTextResponse:
+        why = trouble()
+        return PlainTextResponse("ok\n" if why is None else f"{why}\n", status_code=200 if why is None else 503)
 
     @app.get("/readyz", include_in_schema=False)
     def readyz() -> PlainTextResponse:

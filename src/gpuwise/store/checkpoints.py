@@ -36,7 +36,8 @@ class SqliteCheckpoints:
         self._path, self._source = path, source
         with self._speaking():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = sqlite3.connect(path, timeout=_WAIT_S)
+            # The service opens it on one thread and runs the loop on another; only the loop uses it.
+            self._file = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
         with self._speaking():
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last run's hours, no more

@@ -6,12 +6,12 @@ All lists succeed, or there is no inventory: a list that failed is not an empty 
 from collections.abc import Mapping
 from typing import Any
 
-from gpuwise.model.errors import Gone
-from gpuwise.model.inventory import Inventory, Namespace
+from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 from gpuwise.store.kubernetes_nodes import node_of
 from gpuwise.store.kubernetes_recording import RecordedObjects
+from gpuwise.store.kubernetes_unread import reading
 from gpuwise.store.kubernetes_workloads import workloads_of
 
 __all__ = ["KubernetesInventory", "RecordedObjects", "inventory_of"]
@@ -37,11 +37,7 @@ class KubernetesInventory:
             ClusterError: one of the lists failed.
         """
         objects = {kind: self._reader.list(path) for kind, path in COLLECTIONS.items()}
-        for kind, path in OPTIONAL_COLLECTIONS.items():
-            try:
-                objects[kind] = self._reader.list(path)
-            except Gone:  # 404 for the whole collection: the kind is not installed
-                objects[kind] = []
+        objects |= {kind: list(self._reader.list_optional(path)) for kind, path in OPTIONAL_COLLECTIONS.items()}
         return inventory_of(objects, taken_s=now_s)
 
 
@@ -52,13 +48,18 @@ def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Invent
         objects: by kind; a kind that is absent is taken as not installed.
         taken_s: when every list had succeeded, epoch seconds.
     """
-    nodes = {item["metadata"]["name"]: item for item in objects.get("Node", [])}
-    gpu_nodes = {name: node_of(item) for name, item in nodes.items()}
+    odd: list[Unread] = []
+    nodes: dict[str, Node] = {}
+    for item in objects.get("Node", []):
+        with reading("Node", item, odd):
+            if (node := node_of(item)) is not None:
+                nodes[node.name] = node
     return Inventory(
         taken_s=taken_s,
-        nodes={name: node for name, node in gpu_nodes.items() if node is not None},
-        workloads=workloads_of(objects),
+        nodes=nodes,
+        workloads=workloads_of(objects, odd),
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
+        unread=tuple(odd),
     )
 
 

@@ -18,6 +18,7 @@ from gpuwise.model.labels import (
     ZONE_LABEL,
 )
 from gpuwise.model.ports import Object
+from gpuwise.model.quantity import count as devices
 
 # What the clouds write under CAPACITY_TYPE_LABELS, in lower case and with "_" for "-": Karpenter on-demand, spot and
 # reserved; EKS ON_DEMAND, SPOT and CAPACITY_BLOCK; GKE's label is "true" on spot nodes; AKS regular and spot.
@@ -45,16 +46,20 @@ _MIG_PRODUCT = re.compile(r"-MIG-(?P<profile>(?P<slices>\d+)g\.(?P<gb>\d+)gb)")
 
 
 def node_of(item: Object) -> Node | None:
-    """A Node as gpuwise sees it, None for one without GPUs."""
+    """A Node as gpuwise sees it, None for one without GPUs.
+
+    Raises:
+        ValueError: an amount cannot be read.
+    """
     metadata = item["metadata"]
     labels = metadata.get("labels") or {}
     allocatable = (item.get("status") or {}).get("allocatable") or {}
     product = next((labels[key] for key in _PRODUCT_LABELS if labels.get(key)), "")
     gpu = _gpu_type(product, labels)
     mig = {
-        name.removeprefix(MIG_RESOURCE_PREFIX): int(count)
-        for name, count in allocatable.items()
-        if name.startswith(MIG_RESOURCE_PREFIX) and int(count)
+        name.removeprefix(MIG_RESOURCE_PREFIX): count
+        for name, amount in allocatable.items()
+        if name.startswith(MIG_RESOURCE_PREFIX) and (count := devices(amount))
     }
     count = _gpu_count(labels, allocatable)
     if (single := _MIG_PRODUCT.search(product)) and count:
@@ -103,7 +108,7 @@ def _gpu_count(labels: Mapping[str, str], allocatable: Mapping[str, str]) -> int
     labelled, replicas = labels.get(GPU_COUNT_LABEL, ""), labels.get(GPU_REPLICAS_LABEL, "")
     if labelled.isdigit():
         return int(labelled)
-    return int(allocatable.get(GPU_RESOURCE, "0")) // max(1, int(replicas) if replicas.isdigit() else 1)
+    return devices(allocatable.get(GPU_RESOURCE, "0")) // max(1, int(replicas) if replicas.isdigit() else 1)
 
 
 def _capacity_type(labels: Mapping[str, str]) -> CapacityType | None:

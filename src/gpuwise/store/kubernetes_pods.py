@@ -4,8 +4,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from gpuwise.model.inventory import GpuRequest, Pod
-from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.labels import CARD_SHARES, GPU_RESOURCE, is_gpu
 from gpuwise.model.ports import Object
+from gpuwise.model.quantity import count as devices
+from gpuwise.model.quantity import quantity
 
 
 def pod_of(item: Object) -> Pod:
@@ -25,7 +27,11 @@ def pod_of(item: Object) -> Pod:
 
 
 def gpu_request(spec: Object | None) -> GpuRequest | None:
-    """GPUs that a pod spec asks for, None if none; where it asks for several kinds, the one it wants most of."""
+    """GPUs that a pod spec asks for, None if none; where it asks for several kinds, the one it wants most of.
+
+    Raises:
+        ValueError: an amount cannot be read.
+    """
     counts: dict[str, int] = {}
     for container in (spec or {}).get("containers") or []:
         for name, count in _gpus(container):
@@ -42,9 +48,11 @@ def gpu_request(spec: Object | None) -> GpuRequest | None:
 
 def _gpus(container: Object) -> Iterator[tuple[str, int]]:
     resources = container.get("resources") or {}
-    for name, count in ((resources.get("requests") or {}) | (resources.get("limits") or {})).items():
-        if (name.startswith((GPU_RESOURCE, MIG_RESOURCE_PREFIX))) and int(count):
-            yield name, int(count)
+    amounts = (resources.get("requests") or {}) | (resources.get("limits") or {})
+    counts = {name: devices(amount) for name, amount in amounts.items() if is_gpu(name)}
+    if not counts and any(quantity(amounts[name]) > 0 for name in CARD_SHARES & amounts.keys()):
+        counts = {GPU_RESOURCE: 1}
+    yield from ((name, count) for name, count in counts.items() if count)
 
 
 def epoch_s(text: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuwise.model.errors import Gone, InputError
-from gpuwise.model.ports import Object
+from gpuwise.model.ports import Access, Object
 from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 from gpuwise.store.kubernetes_workloads import TOPS
 
@@ -41,6 +41,14 @@ class RecordedObjects:
         if path not in _KINDS:
             raise Gone(f"the recording {self._path} holds no {path}", mend=_HOW)
         return [item for item in self._objects if item["kind"] == _KINDS[path]]
+
+    def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Objects:
+        """As `list`: a recording that holds none of a kind is as good as a cluster without it."""
+        return self.list(path, label_selector=label_selector, field_selector=field_selector)
+
+    def may(self, _access: Access) -> bool | None:
+        """Unknown: nobody has rights in a recording."""
+        return None
 
     def get(self, path: str) -> Object:
         """One recorded object by its path.

@@ -1,14 +1,16 @@
 """Workloads: the tops of the owner chains that hold GPUs or ask for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gpuwise.model.inventory import GpuRequest, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
-from gpuwise.model.ownership import autoscalers, disruptions_allowed, gitops_owners, makers
+from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import Object
 from gpuwise.store.kubernetes_pods import controller_of, epoch_s, gpu_request, pod_of
 from gpuwise.store.kubernetes_templates import KINDS, replicas, template_request
+from gpuwise.store.kubernetes_unread import ODD, reading, unread
 
 TOPS = KINDS
 _SERVICE = "InferenceService"
@@ -36,6 +38,7 @@ class _Found:
         chain: kind and name of every object between it and its pods, itself included.
         pods: those that ask for GPUs.
         template: what a pod of the nearest template below it asks for, None without one.
+        problem: of the first object of it that cannot be read, None where all can.
     """
 
     kind: str
@@ -43,26 +46,58 @@ class _Found:
     chain: set[tuple[str, str]] = field(default_factory=set)
     pods: list[Object] = field(default_factory=list)
     template: GpuRequest | None = None
+    problem: str | None = None
 
 
-def workloads_of(objects: Mapping[str, list[Object]]) -> tuple[Workload, ...]:
-    """Every workload that owns GPU pods, or whose template asks for GPUs, by namespace, kind and name."""
+def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tuple[Workload, ...]:
+    """Every workload that owns GPU pods, or whose template asks for GPUs, by namespace, kind and name.
+
+    Args:
+        objects: by kind.
+        odd: where objects are noted that cannot be read; one of a workload's costs that workload.
+    """
     owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
     owners |= {f"{_SERVED_BY}={_place(item)}": (kind, item) for kind, item in owners.values() if kind == _SERVICE}
     # The leader's pod owns its workers' StatefulSet in a LeaderWorkerSet.
     owners |= {item["metadata"]["uid"]: ("Pod", item) for item in objects.get("Pod", [])}
     found: dict[str, _Found] = {}
     for kind, item in owners.values():
-        request = template_request(kind, item)
-        if request is not None:
-            top = _climb(kind, item, owners, found)
-            # A ReplicaSet of an older template speaks only where nothing above it does.
-            top.template = request if top.template is None or top.item is item else top.template
+        with _belonging(kind, item, owners, found, odd):
+            request = template_request(kind, item)
+            if request is not None:
+                top = _climb(kind, item, owners, found)
+                # A ReplicaSet of an older template speaks only where nothing above it does.
+                top.template = request if top.template is None or top.item is item else top.template
     for item in objects.get("Pod", []):
-        if gpu_request(item.get("spec")) is not None:
-            _climb("Pod", item, owners, found).pods.append(item)
-    workloads = (_workload(one, objects) for one in found.values())
+        with _belonging("Pod", item, owners, found, odd):
+            if gpu_request(item.get("spec")) is not None:
+                _climb("Pod", item, owners, found).pods.append(item)
+    workloads: list[Workload] = []
+    for one in found.values():
+        with reading(one.kind, one.item, odd, nodes=_nodes(one)):
+            if one.problem is not None:
+                raise ValueError(one.problem)
+            workloads.append(_workload(one, objects))
     return tuple(sorted(workloads, key=lambda workload: workload.ref))
+
+
+@contextmanager
+def _belonging(kind: str, item: Object, owners: Owners, found: dict[str, _Found], odd: list[Unread]) -> Iterator[None]:
+    """Read an object; if it is odd, so is the workload that it belongs to."""
+    try:
+        yield
+    except ODD as error:
+        said = unread(kind, item, error)
+        with reading(kind, item, odd):
+            top = _climb(kind, item, owners, found)
+            top.problem = top.problem or (said.problem if top.item is item else f"{said.ref}: {said.problem}")
+            if kind == "Pod":
+                top.pods.append(item)
+
+
+def _nodes(found: _Found) -> frozenset[str]:
+    names = ((pod.get("spec") or {}).get("nodeName") for pod in found.pods)
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 def _listed(kind: str, objects: Mapping[str, list[Object]]) -> list[Object]:
@@ -74,17 +109,10 @@ def _listed(kind: str, objects: Mapping[str, list[Object]]) -> list[Object]:
 
 
 def _with_template(rollout: Object, lenders: Mapping[str, Object]) -> Object:
-    spec = rollout.get("spec") or {}
-    lender = lenders.get(f"{rollout['metadata'].get('namespace', '')}/{borrows(rollout)}")
-    if spec.get("template") or lender is None:
+    lender = lenders.get(f"{rollout['metadata'].get('namespace', '')}/{borrowed(rollout)}")
+    if lender is None or (spec := rollout["spec"]).get("template"):
         return rollout
     return rollout | {"spec": spec | {"template": (lender.get("spec") or {}).get("template")}}
-
-
-def borrows(rollout: Object) -> str:
-    """The Deployment whose template a Rollout runs, and whose replicas it keeps at 0; "" if it has its own."""
-    reference = (rollout.get("spec") or {}).get("workloadRef") or {}
-    return str(reference.get("name", "")) if reference.get("kind") == "Deployment" else ""
 
 
 def _place(item: Object) -> str:
@@ -144,7 +172,7 @@ def _borrowers(found: _Found, objects: Mapping[str, list[Object]]) -> tuple[str,
         return ()
     name, namespace = found.item["metadata"]["name"], found.item["metadata"].get("namespace", "")
     rollouts = _within(namespace, objects.get("Rollout", []))
-    return tuple(sorted(f"Rollout/{item['metadata']['name']}" for item in rollouts if borrows(item) == name))
+    return tuple(sorted(f"Rollout/{item['metadata']['name']}" for item in rollouts if borrowed(item) == name))
 
 
 def _within(namespace: str, items: list[Object]) -> list[Object]:

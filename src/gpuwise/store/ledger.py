@@ -19,7 +19,7 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from gpuwise.model.codec import from_json, to_json
-from gpuwise.model.command import Directive, Intent, Outcome
+from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.recommendation import Hold, Recommendation
 
@@ -35,12 +35,22 @@ CREATE TABLE IF NOT EXISTS events (
     hash TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS findings (run INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+INSERT INTO identity SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM identity);
 CREATE UNIQUE INDEX IF NOT EXISTS one_intent ON events (subject) WHERE kind = 'intent';
 CREATE INDEX IF NOT EXISTS by_kind ON events (kind, at_s);
+CREATE INDEX IF NOT EXISTS by_subject ON events (subject, kind);
 CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+# Intents of the window but those whose last outcome says that nothing was written.
+_SPENT = """
+SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ? AND coalesce((
+    SELECT json_extract(body, '$.status') FROM events AS outcome
+    WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
+), '') != ?
 """
 _GENESIS = "0" * 64
 _MEND = "nothing was changed: move the file aside and keep it, or give another with --ledger"
@@ -50,6 +60,7 @@ _MEND = "nothing was changed: move the file aside and keep it, or give another w
 class _Findings:
     recommendations: tuple[Recommendation, ...]
     holds: tuple[Hold, ...]
+    alternatives: tuple[Recommendation, ...] = ()
 
 
 class SqliteLedger:
@@ -111,9 +122,33 @@ class SqliteLedger:
         if run is not None and (run[2] is None or _digest(run[2]) != run[1]):
             raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", mend=_MEND)
 
-    def record_run(self, now_s: int, recommendations: Iterable[Recommendation], holds: Iterable[Hold]) -> None:
+    def head(self) -> LedgerHead:
         """See the port."""
-        body = to_json(_Findings(tuple(recommendations), tuple(holds)))
+        with self._guarded():
+            (identity,) = self._db.execute("SELECT id FROM identity").fetchone()
+            row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return LedgerHead(identity, *(row or (0, _GENESIS)))
+
+    def check(self) -> None:
+        """See the port: nothing is remembered elsewhere."""
+
+    def digest_at(self, seq: int) -> str | None:
+        """The hash of a row, None where there is none; row 0 is before the first."""
+        if seq == 0:
+            return _GENESIS
+        with self._guarded():
+            row = self._db.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def record_run(
+        self,
+        now_s: int,
+        recommendations: Iterable[Recommendation],
+        holds: Iterable[Hold],
+        alternatives: Iterable[Recommendation] = (),
+    ) -> None:
+        """See the port."""
+        body = to_json(_Findings(tuple(recommendations), tuple(holds), tuple(alternatives)))
         with self._transaction():
             run = self._append(now_s, "run", str(now_s), _digest(body))
             self._db.execute("DELETE FROM findings")
@@ -123,8 +158,7 @@ class SqliteLedger:
         """See the port."""
         with self._transaction():
             since_s = intent.at_s - per_s
-            query = "SELECT count(*) FROM events WHERE kind = 'intent' AND at_s > ?"
-            (spent,) = self._db.execute(query, (since_s,)).fetchone()
+            (spent,) = self._db.execute(_SPENT, (since_s, OutcomeStatus.NOT_APPLIED)).fetchone()
             if spent >= limit:
                 return False
             self._append(intent.at_s, "intent", intent.command.id, to_json(intent))
@@ -160,6 +194,10 @@ class SqliteLedger:
     def recommendations(self) -> list[Recommendation]:
         """See the port."""
         return list(self._findings().recommendations)
+
+    def alternatives(self) -> list[Recommendation]:
+        """See the port."""
+        return list(self._findings().alternatives)
 
     def holds(self) -> list[Hold]:
         """See the port."""

@@ -1,0 +1,293 @@
+"""The Kubernetes API; the only file that knows the `kubernetes` client, and it imports it when it connects.
+
+Objects pass as the raw JSON that the server sends: what gpuwise does not understand it does not lose.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from gpuwise.cluster.answers import Expired, cause_of, first_line, refusal, retry_after_s
+from gpuwise.cluster.kubeconfig import CHECK, client_of
+from gpuwise.model.errors import ClusterError, Forbidden, Gone, NoAnswer
+from gpuwise.model.ports import Access, Object
+
+PAGE = 500
+"""Objects per page of a list, client-go's default chunk."""
+
+WAIT_BUDGET_S = 15.0
+"""The longest that one call, a list of many pages included, spends on trying again."""
+
+Objects = list[Object]  # inside the class, `list` is its method
+
+# A server or a proxy before it that is restarting; a read is safe to send again. 500 is for etcd's time-outs.
+_TRANSIENT = frozenset({500, 502, 503, 504})
+_FIRST_PAUSE_S = 0.2
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_FIELD_MANAGER = "gpuwise"
+
+
+class KubernetesCluster:
+    """Reads, and patches, objects of one cluster. Use it as a context manager, or close it.
+
+    Args:
+        client: a `kubernetes.client.ApiClient`.
+        request_timeout_s: how long one request may take.
+        wait_budget_s: how long one call may spend on trying again.
+    """
+
+    def __init__(self, client: Any, *, request_timeout_s: float = 10.0, wait_budget_s: float = WAIT_BUDGET_S) -> None:
+        self._client = client
+        self._timeout_s = request_timeout_s
+        self._wait_budget_s = wait_budget_s
+        self._reached = False
+
+    @classmethod
+    def connect(
+        cls,
+        *,
+        kubeconfig: Path | None,
+        context: str | None,
+        request_timeout_s: float = 10.0,
+        wait_budget_s: float = WAIT_BUDGET_S,
+    ) -> "KubernetesCluster":
+        """Find a cluster: the file given, else $KUBECONFIG or ~/.kube/config, else the one this process runs in.
+
+        Args:
+            kubeconfig: a kubeconfig, None to look for one.
+            context: a context in it, None for its current one.
+            request_timeout_s: how long one request may take.
+            wait_budget_s: how long one call may spend on trying again.
+
+        Raises:
+            InputError: the kubeconfig is not there, cannot be read as one, or its credential plugin fails.
+        """
+        client = client_of(kubeconfig.expanduser() if kubeconfig else None, context)
+        return cls(client, request_timeout_s=request_timeout_s, wait_budget_s=wait_budget_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self._client.rest_client.pool_manager.clear()
+
+    @property
+    def address(self) -> str:
+        """The API server's URL."""
+        return str(self._client.configuration.host)
+
+    def list(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Objects:
+        """All objects under a collection path, page by page.
+
+        Args:
+            path: such as "/apis/apps/v1/deployments".
+            label_selector: as kubectl's -l.
+            field_selector: as kubectl's --field-selector.
+
+        Raises:
+            Gone: nothing is served at that path.
+            ClusterError: any page failed.
+        """
+        query = {"limit": str(PAGE), "labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {key: value for key, value in query.items() if value}
+        until = self._deadline()
+        while True:
+            try:
+                return [item for page in self._pages(path, query, until) for item in page]
+            except Expired as error:
+                # The list outlived its version while it was read: again from the start, as long as there is time.
+                if time.monotonic() >= until:
+                    problem = f"the list of {path} expired again and again while it was read"
+                    raise ClusterError(problem, mend="the API server is overloaded; try again later") from error
+
+    def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Objects:
+        """As `list`, and nothing where no such kind is installed.
+
+        RBAC answers before the router does: who may not list a kind gets 403 even where it is not installed. Discovery,
+        which every authenticated user may read, then tells which of the two it is.
+
+        Args:
+            path: such as "/apis/keda.sh/v1alpha1/scaledobjects".
+            label_selector: as kubectl's -l.
+            field_selector: as kubectl's --field-selector.
+
+        Raises:
+            ClusterError: it is installed and any page failed.
+        """
+        try:
+            return self.list(path, label_selector=label_selector, field_selector=field_selector)
+        except Gone:
+            return []
+        except Forbidden:
+            if self._serves(path):
+                raise
+            return []
+
+    def _serves(self, path: str) -> bool:
+        """Whether discovery knows the resource of a collection path."""
+        _, _, group, version, *rest = path.split("/")
+        try:
+            found = self.get(f"/apis/{group}/{version}").get("resources") or []
+        except Gone:
+            return False
+        return rest[-1] in {resource.get("name") for resource in found}
+
+    def get(self, path: str) -> Object:
+        """One object by its path.
+
+        Raises:
+            Gone: there is none.
+            ClusterError: anything else.
+        """
+        return self._request("GET", path)
+
+    def may(self, access: Access) -> bool | None:
+        """Whether this identity has a right, by its own word (SelfSubjectAccessReview); None if that cannot be asked.
+
+        Nothing is changed by asking.
+
+        Args:
+            access: the right.
+        """
+        attributes = {
+            "verb": access.verb,
+            "group": access.group,
+            "resource": access.resource,
+            "namespace": access.namespace,
+            "name": access.name,
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
+        }
+        try:
+            answer = self._request("POST", _REVIEWS, body=review, content_type="application/json")
+        except ClusterError:
+            return None
+        allowed = (answer.get("status") or {}).get("allowed")
+        return allowed if isinstance(allowed, bool) else None
+
+    def create(self, path: str, body: Object) -> Object:
+        """Create one object.
+
+        Args:
+            path: of the collection.
+            body: the object.
+
+        Raises:
+            Conflict: there is one of that name.
+            ClusterError: anything else.
+        """
+        query = {"fieldManager": _FIELD_MANAGER}
+        return self._request("POST", path, query, body=body, content_type="application/json")
+
+    def patch(
+        self, path: str, body: Mapping[str, Any] | Objects, *, content_type: str, dry_run: bool = False
+    ) -> Object:
+        """Patch one object; preconditions travel in metadata.uid and metadata.resourceVersion.
+
+        Args:
+            path: of the object or its subresource.
+            body: merge or strategic-merge patch, or a list of RFC 6902 operations.
+            content_type: "application/" and one of "merge-patch+json", "strategic-merge-patch+json", "json-patch+json".
+            dry_run: let the server check it and keep nothing.
+
+        Raises:
+            Conflict: a precondition does not hold.
+            ClusterError: anything else.
+        """
+        query = {"fieldManager": _FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
+        return self._request("PATCH", path, query, body=body, content_type=content_type)
+
+    def _pages(self, path: str, query: dict[str, str], until: float) -> Iterator[Objects]:
+        token = ""
+        while True:
+            page = self._request("GET", path, query | ({"continue": token} if token else {}), until=until)
+            items = page.get("items")
+            if not isinstance(items, list):
+                raise ClusterError(f"{self.address}{path} answered without items", mend="is it a Kubernetes API?")
+            yield items
+            token = (page.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return
+
+    def _deadline(self) -> float:
+        return time.monotonic() + self._wait_budget_s
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        *,
+        body: Any = None,
+        content_type: str = "",
+        until: float | None = None,
+    ) -> Object:
+        """One request, and again while that is safe and there is time: a write is sent again after a 429 alone."""
+        until = self._deadline() if until is None else until
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            wait_s: float | None = None
+            try:
+                code, headers, raw = self._send(method, path, query or {}, body=body, content_type=content_type)
+            except NoAnswer:
+                # Who was never reached is more likely misnamed than restarting: that is said at once.
+                if method != "GET" or not self._reached or time.monotonic() + pause_s > until:
+                    raise
+            else:
+                self._reached = True
+                wait_s = retry_after_s(headers) if code == 429 or code in _TRANSIENT else None
+                again = (code == 429 and wait_s is not None) or (method == "GET" and code in _TRANSIENT)
+                if not again or time.monotonic() + (pause_s if wait_s is None else wait_s) > until:
+                    return self._read(method, path, code, raw)
+            time.sleep(pause_s if wait_s is None else wait_s)
+            pause_s *= 2
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str], *, body: Any, content_type: str
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  # slow to import: see the docstring above
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415  # comes with the client
+
+        headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
+        try:
+            serialized = self._client.param_serialize(
+                method,
+                path,
+                query_params=list(query.items()),
+                header_params=headers,
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = self._client.call_api(*serialized, _request_timeout=self._timeout_s)
+            raw: bytes = response.read()
+        except (HTTPError, ApiException, OSError) as error:
+            raise NoAnswer(
+                f"cannot reach the Kubernetes API at {self.address}: {cause_of(error)}", mend=CHECK
+            ) from error
+        return int(response.status), response.headers, raw
+
+    def _read(self, method: str, path: str, code: int, raw: bytes) -> Object:
+        asked = f"{method} {path}"
+        try:
+            answer: Any = json.loads(raw)
+        except ValueError as error:
+            if not 200 <= code < 300:
+                # Not every refusal is a Status: for a group that it does not serve, an API server sends plain text.
+                raise refusal(asked, code, {"message": first_line(raw)}) from error
+            problem = f"{self.address}{path} answered {code} and no JSON"
+            raise ClusterError(problem, mend="is it a Kubernetes API, whole and not behind a login page?") from error
+        if not isinstance(answer, dict):
+            raise ClusterError(f"{self.address}{path} answered no object", mend="is it a Kubernetes API?")
+        if not 200 <= code < 300:
+            raise refusal(asked, code, answer)
+        return answer

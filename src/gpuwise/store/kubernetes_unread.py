@@ -1,0 +1,34 @@
+"""Objects that cannot be made sense of: each costs itself, never the run (HAMi#1704: one pod stopped a scheduler)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gpuwise.model.inventory import Unread, WorkloadRef
+from gpuwise.model.ports import Object
+
+ODD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+"""What reading a field of an unexpected type or form raises."""
+
+
+@contextmanager
+def reading(kind: str, item: Object, odd: list[Unread], *, nodes: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Read an object; if it is odd, note that and go on.
+
+    Args:
+        kind: of the object.
+        item: the object.
+        odd: where it is noted.
+        nodes: on which its GPU pods run.
+    """
+    try:
+        yield
+    except ODD as error:
+        odd.append(unread(kind, item, error, nodes=nodes))
+
+
+def unread(kind: str, item: Object, error: BaseException, *, nodes: frozenset[str] = frozenset()) -> Unread:
+    """The note about an odd object."""
+    metadata = item.get("metadata") or {}
+    name, uid = str(metadata.get("name", "?")), str(metadata.get("uid", ""))
+    what = f"it has no {error.args[0]}" if isinstance(error, KeyError) and error.args else str(error)
+    return Unread(WorkloadRef(str(metadata.get("namespace", "")), kind, name, uid), what, nodes)
