@@ -1,14 +1,13 @@
 """The emulator against the answers of a real API server: 1,200 recorded exchanges."""
 
 import pytest
-
 from tests.kubernetes.wire import kept, replay, section
 
 RESTS_ON = """
-    admission_policy custom_resources deletion dra enactor_deployment enactor_statefulset_job eviction expired forbidden
-    hpa job_lifecycle leases nodes not_found paging pdb pending pod_security product_lists quantities quota reviews
-    rollout scale statefulset unauthenticated
-""".split()
+    admission_policy custom_resources deletion dra enactor_deployment enactor_statefulset_job eviction expired
+    forbidden hpa job_lifecycle leases nodes not_found paging pdb pending pod_security product_lists quantities
+    quota reviews rollout scale statefulset unauthenticated
+""".split()  # noqa: SIM905
 """Scenarios that the product rests on: the emulator answers all of them."""
 
 

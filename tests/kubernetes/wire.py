@@ -147,11 +147,11 @@ def main() -> int:
     asked.add_argument("--keep", action="store_true", help="add what is equal to wire_equal.txt")
     given = asked.parse_args()
     found = replay(given.folder, given.only)
-    print(table(found))
+    print(table(found))  # noqa: T201
     for one in found:
         for key, differences in one.exchanges.items():
             for spot, want, got in differences[: given.show]:
-                print(f"{one.name}/{key}: {spot}: expected {str(want)[:200]}, got {str(got)[:200]}")
+                print(f"{one.name}/{key}: {spot}: expected {str(want)[:200]}, got {str(got)[:200]}")  # noqa: T201
     if given.docs:
         write_docs(found)
     if given.keep:

@@ -144,5 +144,3 @@ def check_delete(resource: Resource, name: str) -> None:
     """
     if resource is NAMESPACES and name in ("default", "kube-system", "kube-public"):
         raise refused(resource, name, "this namespace may not be deleted")
-
-

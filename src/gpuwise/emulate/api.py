@@ -159,7 +159,7 @@ class Api:
         if not node:
             raise ApiFailure(400, "Binding target is required")
         if pod["spec"].get("nodeName"):
-            text = f"pod {target.name} is already assigned to node \"{pod['spec']['nodeName']}\""
+            text = f'pod {target.name} is already assigned to node "{pod["spec"]["nodeName"]}"'
             details = {"name": target.name, "kind": "pods/binding"}
             text = f'Operation cannot be fulfilled on pods/binding "{target.name}": {text}'
             raise ApiFailure(409, text, details=details)
@@ -228,9 +228,7 @@ class Api:
     def _patch_scale(self, target: Target, old: Object, body: object, writing: Writing, media: str) -> Object:
         seen = scale_of(target.resource, old)
         patched = apply_patch(SCALES.schema, seen, body, media)
-        scale = read_patched(
-            SCALES, seen, patched, validation=writing.options.validation, warnings=writing.warnings
-        )
+        scale = read_patched(SCALES, seen, patched, validation=writing.options.validation, warnings=writing.warnings)
         self._check_patched(target, old, scale["metadata"])
         return self._scaled(target, old, scale, writing)
 

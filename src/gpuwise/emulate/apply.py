@@ -79,5 +79,7 @@ def _apply_over(store: ObjectStore, resource: Resource, old: Object, item: Objec
 def _changed(wanted: Any, have: Any, path: str) -> list[str]:
     """Paths of values that the object has and that would change."""
     if isinstance(wanted, dict) and isinstance(have, dict):
-        return [one for key, value in wanted.items() if key in have for one in _changed(value, have[key], f"{path}.{key}")]
+        return [
+            one for key, value in wanted.items() if key in have for one in _changed(value, have[key], f"{path}.{key}")
+        ]
     return [] if wanted == have else [path]

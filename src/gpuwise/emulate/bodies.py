@@ -1,6 +1,7 @@
 """The body of a writing request: read, and refused in the words of a real server where it cannot be."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ def read(raw: bytes, header: str, kind: str) -> Body:
     """
     media = media_type(header) or JSON
     if media not in (JSON, YAML, PROTOBUF):
-        accepted = ", ".join((JSON, YAML, PROTOBUF))
+        accepted = f"{JSON}, {YAML}, {PROTOBUF}"
         raise ApiFailure(
             415, f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         )
@@ -78,15 +79,13 @@ def read_options(raw: bytes) -> Any:
     except ValueError as error:
         raise ApiFailure(400, f"{prefix}unexpected end of JSON input") from error
     if value is not None and not isinstance(value, dict):
-        raise ApiFailure(
-            400, f"{prefix}json: cannot unmarshal {_WORDS[type(value)]} into Go value of type {_STRUCT}"
-        )
+        raise ApiFailure(400, f"{prefix}json: cannot unmarshal {_WORDS[type(value)]} into Go value of type {_STRUCT}")
     return value
 
 
 def _json(raw: bytes, prefix: str, twice: list[str]) -> Any:
     try:
-        value = json.loads(raw, object_pairs_hook=lambda pairs: _pairs(pairs))
+        value = json.loads(raw, object_pairs_hook=_pairs)
     except ValueError as error:
         shown = raw.decode("utf-8", "replace") or "<empty>"
         why = f"couldn't get version/kind; json parse error: unexpected end of JSON input ({shown})"
@@ -134,10 +133,8 @@ class _OldBool(_GoLoader):
     """YAML 1.1: y and n are yes and no too."""
 
 
-_OldBool.add_implicit_resolver(  # type: ignore[no-untyped-call]
-    "tag:yaml.org,2002:bool", __import__("re").compile(r"^(?:y|Y|n|N)$"), list("yYnN")
-)
-_OldBool.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}  # type: ignore[attr-defined]
+_OldBool.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:y|Y|n|N)$"), list("yYnN"))
+_OldBool.bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}
 
 
 def _yaml(raw: bytes) -> Any:

@@ -74,7 +74,7 @@ def _spend(store: ObjectStore, budget: Object, pod: Object, *, dry_run: bool) ->
     healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
     if not is_ready(pod):
         always = budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
-        if always or (healthy >= needed and needed > 0):
+        if always or (healthy >= needed > 0):
             return
     if status.get("disruptionsAllowed", 0) <= 0:
         raise _refusal(f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently")

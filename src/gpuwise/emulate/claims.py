@@ -1,6 +1,6 @@
 """Dynamic resource allocation: claims made from templates, devices given to them, and taken back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gpuwise.emulate.expressions import Failed, evaluate
@@ -178,6 +178,8 @@ def give(store: ObjectStore, pod: Object, claims: list[Object], devices: dict[st
         finalizers = claim["metadata"].get("finalizers") or []
         held = finalizers if PROTECTED in finalizers else [*finalizers, PROTECTED]
         change = {"metadata": claim["metadata"] | {"finalizers": held}, "status": status}
-        store.update(
-            RESOURCECLAIMS, *key_of(claim), lambda item, change=change: item | change, subresource="status"  # type: ignore[misc]
-        )
+        store.update(RESOURCECLAIMS, *key_of(claim), _with(change), subresource="status")
+
+
+def _with(change: Object) -> Callable[[Object], Object]:
+    return lambda item: item | change

@@ -157,14 +157,14 @@ def _replicaset(item: Object) -> Object:
 
 
 def _statefulset(item: Object) -> Object:
-    spec = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10, "serviceName": ""}
+    spec: Object = {"replicas": 1, "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 10, "serviceName": ""}
     spec |= item["spec"]
     strategy = {"type": "RollingUpdate"} | (spec.get("updateStrategy") or {})
     if strategy["type"] == "RollingUpdate":
         strategy["rollingUpdate"] = {"partition": 0} | (strategy.get("rollingUpdate") or {})
     retention = {"whenDeleted": "Retain", "whenScaled": "Retain"}
     retention |= spec.get("persistentVolumeClaimRetentionPolicy") or {}
-    filled = {
+    filled: Object = {
         "updateStrategy": strategy,
         "persistentVolumeClaimRetentionPolicy": retention,
         "template": _template(spec["template"]),

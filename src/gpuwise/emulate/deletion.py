@@ -33,7 +33,7 @@ def end(store: ObjectStore, resource: Resource, old: Object, options: Object | N
 
 def _last_seen(store: ObjectStore, old: Object) -> Object:
     """A pod that went at once, as its deletion is answered."""
-    new = lifecycle.marked(PODS, old, store.now(), grace_s=0, finalizer="")
+    new = lifecycle.marked(old, store.now(), grace_s=0, finalizer="")
     return new | {"metadata": new["metadata"] | {"resourceVersion": str(store.version)}}
 
 
@@ -50,7 +50,7 @@ def _marked(store: ObjectStore, resource: Resource, old: Object, options: Object
         return None
     if "deletionTimestamp" in old["metadata"]:
         return old
-    new = lifecycle.marked(resource, old, store.now(), grace_s=grace or 0, finalizer=finalizer)
+    new = lifecycle.marked(old, store.now(), grace_s=grace or 0, finalizer=finalizer)
     if resource is CRDS:
         # A definition's generation stays, and it has no grace.
         kept = {key: value for key, value in new["metadata"].items() if key != "deletionGracePeriodSeconds"}

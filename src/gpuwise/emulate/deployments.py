@@ -23,7 +23,9 @@ def run_deployments(store: ObjectStore) -> None:
     for deployment in list(store.all(DEPLOYMENTS)):
         if "deletionTimestamp" in deployment["metadata"]:
             continue
-        mine = [one for one in sets.get(deployment["metadata"]["uid"], []) if "deletionTimestamp" not in one["metadata"]]
+        mine = [
+            one for one in sets.get(deployment["metadata"]["uid"], []) if "deletionTimestamp" not in one["metadata"]
+        ]
         try:
             _sync(store, deployment, [*mine, *_adopted(store, deployment)])
         except ApiFailure:
@@ -104,9 +106,7 @@ def _newest(store: ObjectStore, current: Object, every: list[Object]) -> Object:
         marks[_HISTORY] = ",".join([*past, marks[REVISION]])
     marks[REVISION] = str(highest + 1)
     key = current["metadata"]["namespace"], current["metadata"]["name"]
-    return store.update(
-        REPLICASETS, *key, lambda item: item | {"metadata": item["metadata"] | {"annotations": marks}}
-    )
+    return store.update(REPLICASETS, *key, lambda item: item | {"metadata": item["metadata"] | {"annotations": marks}})
 
 
 def _annotations(deployment: Object) -> dict[str, str]:
@@ -173,9 +173,7 @@ def _scale(store: ObjectStore, deployment: Object, one: Object, replicas: int) -
     return store.update(REPLICASETS, *key, lambda item: item | change)
 
 
-def _report(
-    store: ObjectStore, deployment: Object, current: Object | None, mine: list[Object], *, fresh: bool
-) -> None:
+def _report(store: ObjectStore, deployment: Object, current: Object | None, mine: list[Object], *, fresh: bool) -> None:
     every = mine if current is None or any(_same(one, current) for one in mine) else [*mine, current]
     every = [current if current is not None and _same(one, current) else one for one in every]
     before = deployment.get("status") or {}
@@ -257,7 +255,11 @@ def _progress(
     if any(status.get(field, 0) > before.get(field, 0) for field in grown) or replicas - updated < old_before:
         return "True", "ReplicaSetUpdated", f"{name} is progressing."
     if last is not None and last.get("reason") != "NewReplicaSetAvailable":
-        since = datetime.strptime(last.get("lastUpdateTime", store.now()), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+        since = (
+            datetime.strptime(last.get("lastUpdateTime", store.now()), "%Y-%m-%dT%H:%M:%SZ")
+            .replace(tzinfo=UTC)
+            .timestamp()
+        )
         due = since + deployment["spec"]["progressDeadlineSeconds"]
         if last.get("reason") == "ProgressDeadlineExceeded":
             return None

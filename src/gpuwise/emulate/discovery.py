@@ -109,7 +109,7 @@ def _resources(registry: Registry, group: str, version: str) -> Object:
 
 
 def _entry(row: Resource) -> Object:
-    verbs = _VERBS if row.builtin else _CUSTOM_VERBS
+    verbs: tuple[str, ...] = _VERBS if row.builtin else _CUSTOM_VERBS
     if row is NAMESPACES:
         verbs = tuple(verb for verb in verbs if verb != "deletecollection")
     singular = (row.definition.get("names") or {}).get("singular", row.kind.lower())

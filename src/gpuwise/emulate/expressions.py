@@ -73,7 +73,8 @@ def evaluate(source: str, variables: Mapping[str, Any]) -> Any:
         Failed: it came to an error.
         ApiFailure: 501, it needs what is not emulated.
     """
-    celpy, missing = _celpy(), []
+    celpy = _celpy()
+    missing: list[str] = []
     activation = {name: _tracked(value, missing) for name, value in variables.items()}
     try:
         found = _program(source).evaluate(activation)
@@ -135,5 +136,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int):
         return int(value)
     return str(value) if isinstance(value, str) else value
-
-

@@ -72,7 +72,7 @@ class HttpApi:
 
     async def _answer(self, request: HttpRequest) -> Response:
         path, query = request.scope["path"], _query(request)
-        watch = parse_bool(query.get("watch", [None])[0]) if "watch" in query else False  # type: ignore[list-item]
+        watch = parse_bool(query.get("watch", [None])[0]) if "watch" in query else False
         field_name = asked_name(query.get("fieldSelector", [""])[0])
         asked, name = ask(request.method, path, watch=watch, field_name=field_name), ""
         shape = PLAIN
@@ -118,7 +118,9 @@ class HttpApi:
         if request.method == "DELETE":
             return self._delete(target, query, raw, shape, warnings)
         agent = request.headers.get("user-agent", "unknown").partition("/")[0]
-        return self._write(request.method, target, query, shape, partial(Writing, raw, media, agent=agent, warnings=warnings))
+        return self._write(
+            request.method, target, query, shape, partial(Writing, raw, media, agent=agent, warnings=warnings)
+        )
 
     def _read(self, target: Target, asked: Asked, query: Query, shape: Representation) -> Response:
         if target.name:
@@ -180,9 +182,7 @@ class HttpApi:
         done = answer.get("kind") == "Status"
         return _send(answer if done else self._shaped(target.resource, answer, query, shape), code, shape)
 
-    def _delete(
-        self, target: Target, query: Query, raw: bytes, shape: Representation, warnings: list[str]
-    ) -> Response:
+    def _delete(self, target: Target, query: Query, raw: bytes, shape: Representation, warnings: list[str]) -> Response:
         if target.name:
             answer = delete(self._api, target, delete_options(read_options(raw), query), warnings)
             return _send(answer, 200, shape)
@@ -219,5 +219,3 @@ def _query(request: HttpRequest) -> Query:
     for key, value in request.query_params.multi_items():
         found.setdefault(key, []).append(value)
     return found
-
-

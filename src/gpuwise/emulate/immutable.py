@@ -116,7 +116,6 @@ def _node(old: Object, new: Object) -> Iterator[Cause]:
     if before and before != after:
         yield forbidden("spec.providerID", 'node updates may not change providerID except from "" to valid')
 
-
     cidr = new["spec"].get("podCIDR")
     if cidr and "/" not in cidr:
         why = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"

@@ -15,9 +15,7 @@ from gpuwise.emulate.views import taken
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 
 
-def read_object(
-    registry: Registry, resource: Resource, body: Body, *, validation: str, warnings: list[str]
-) -> Object:
+def read_object(registry: Registry, resource: Resource, body: Body, *, validation: str, warnings: list[str]) -> Object:
     """The object of a create or an update.
 
     Args:
@@ -55,13 +53,7 @@ def read_patched(resource: Resource, old: Object, patched: Object, *, validation
         named = {"kind": resource.kind, "apiVersion": resource.api_version}
         found, unknown = decode_as(resource, named | patched)
         kind, version = patched.get("kind") or resource.kind, patched.get("apiVersion") or resource.api_version
-        known = (kind, version) == (resource.kind, resource.api_version)
-        if not known:
-            text = f'no kind "{kind}" is registered for version "{version}"'
-            raise WrongType(f'{text} in scheme "{_SCHEME}"')
-        if unknown and validation == "Strict":
-            problems = ", ".join(f'unknown field "{path}"' for path in unknown)
-            raise WrongType(f"strict decoding error: {problems}")
+        _check_decoded(resource, kind, version, unknown if validation == "Strict" else [])
     except WrongType as error:
         raise invalid("", "", "", [wrong("patch", patched_text(old, patched), str(error))]) from error
     if validation == "Warn":
@@ -88,8 +80,16 @@ def decode_as(resource: Resource, value: Object) -> tuple[Object, list[str]]:
     return pruned, [*(f"metadata.{path}" for path in unknown), *more]
 
 
+def _check_decoded(resource: Resource, kind: str, version: str, unknown: list[str]) -> None:
+    if (kind, version) != (resource.kind, resource.api_version):
+        raise WrongType(f'no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"')
+    if unknown:
+        problems = ", ".join(f'unknown field "{path}"' for path in unknown)
+        raise WrongType(f"strict decoding error: {problems}")
+
+
 def _filled_event(item: Object) -> Object:
-    empty = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
+    empty: Object = {"deprecatedSource": {}, "deprecatedFirstTimestamp": None, "deprecatedLastTimestamp": None}
     empty["eventTime"] = None
     return empty | item
 
@@ -138,4 +138,6 @@ def check_kind(registry: Registry, resource: Resource, value: Object) -> None:
 
 
 def _unreadable(resource: Resource, why: str) -> ApiFailure:
-    return ApiFailure(400, f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}')
+    return ApiFailure(
+        400, f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: {why}'
+    )

@@ -79,7 +79,7 @@ def propagation(resource: Resource, options: Object) -> str:
     return ORPHAN if resource is JOBS and silent else ""
 
 
-def marked(resource: Resource, old: Object, now: str, *, grace_s: int, finalizer: str) -> Object:
+def marked(old: Object, now: str, *, grace_s: int, finalizer: str) -> Object:
     """The object as it looks once it is to go."""
     before = old["metadata"]
     metadata = before | {"deletionTimestamp": now, "deletionGracePeriodSeconds": grace_s}

@@ -19,7 +19,7 @@ def subdomain_problem(name: str) -> list[str]:
         problems.append(
             "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must"
             " start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is"
-            rf" '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            r" '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
         )
     return problems
 
@@ -46,10 +46,8 @@ def key_problems(key: str) -> list[str]:
     """All that is wrong with a label's or an annotation's key."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
-        return [
-            f"a valid label key must consist of {_ALPHA} {_NAME_PART} with an optional DNS subdomain prefix and '/'"
-            " (e.g. 'example.com/MyName')"
-        ]
+        what = f"{_ALPHA} {_NAME_PART} with an optional DNS subdomain prefix and '/'"
+        return [f"a valid label key must consist of {what} (e.g. 'example.com/MyName')"]
     problems = []
     if slash and not prefix:
         problems.append("prefix part must be non-empty")

@@ -62,7 +62,12 @@ def fill(schema: Object, value: Any) -> Any:
 
 def check(schema: Object, value: Object) -> list[Cause]:
     """What of an object does not fit its schema."""
-    return [cause for key, inner in (schema.get("properties") or {}).items() if key in value for cause in _check(inner, value[key], key)]
+    return [
+        cause
+        for key, inner in (schema.get("properties") or {}).items()
+        if key in value
+        for cause in _check(inner, value[key], key)
+    ]
 
 
 def _check(schema: Object, value: Any, path: str) -> Iterator[Cause]:

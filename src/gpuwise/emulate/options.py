@@ -156,8 +156,7 @@ def list_options(query: Mapping[str, Sequence[str]], *, watch: bool) -> ListOpti
     timeout_s = parse_int(_one(query, "timeoutSeconds")) if "timeoutSeconds" in query else None
     version, match, token = _one(query, "resourceVersion"), _one(query, "resourceVersionMatch"), _one(query, "continue")
     initial = parse_bool(_one(query, "sendInitialEvents")) if "sendInitialEvents" in query else None
-    check = _watch_causes if watch else _list_causes
-    causes = list(check(version, match, token, initial=initial))
+    causes = _watch_causes(match, initial=initial) if watch else _list_causes(version, match, token, initial=initial)
     if causes:
         raise invalid("ListOptions", _META, "", causes)
     return ListOptions(
@@ -188,7 +187,7 @@ def _list_causes(version: str, match: str, token: str, *, initial: bool | None) 
     return causes
 
 
-def _watch_causes(version: str, match: str, token: str, *, initial: bool | None) -> list[Cause]:
+def _watch_causes(match: str, *, initial: bool | None) -> list[Cause]:
     spot = "resourceVersionMatch"
     if initial is None and match:
         return [forbidden(spot, f"{spot} is forbidden for watch unless sendInitialEvents is provided")]

@@ -23,7 +23,7 @@ def check_media(resource: Resource, media: str) -> None:
     if media not in _KNOWN:
         raise ApiFailure(415, "415: Unsupported Media Type", details={})
     if media == STRATEGIC and not resource.builtin:
-        accepted = ", ".join((JSON, MERGE, APPLY))
+        accepted = f"{JSON}, {MERGE}, {APPLY}"
         text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         raise ApiFailure(415, text)
 

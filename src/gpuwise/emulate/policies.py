@@ -35,7 +35,9 @@ def mutate(
     for policy in store.all(MUTATIONS):
         name = policy["metadata"]["name"]
         bound = [one for one in store.all(MUTATIONBINDINGS) if one["spec"].get("policyName") == name]
-        if not bound or not _matches(store, policy["spec"].get("matchConstraints"), resource, operation, subresource, new):
+        if not bound or not _matches(
+            store, policy["spec"].get("matchConstraints"), resource, operation, subresource, new
+        ):
             continue
         variables = _variables(old, new)
         if not all(evaluate(one["expression"], variables) for one in policy["spec"].get("matchConditions") or []):
@@ -65,7 +67,9 @@ def validate(
     for policy in store.all(POLICIES):
         name = policy["metadata"]["name"]
         bound = [one for one in store.all(POLICYBINDINGS) if one["spec"].get("policyName") == name]
-        if not bound or not _matches(store, policy["spec"].get("matchConstraints"), resource, operation, subresource, new):
+        if not bound or not _matches(
+            store, policy["spec"].get("matchConstraints"), resource, operation, subresource, new
+        ):
             continue
         if policy["spec"].get("paramKind") or policy["spec"].get("variables"):
             raise not_emulated(f"parameters and variables of the ValidatingAdmissionPolicy {name}")
@@ -130,9 +134,9 @@ def _matches(
     if not fits:
         return False
     namespace = store.peek(NAMESPACES, "", new["metadata"].get("namespace", ""))
-    if rules.get("namespaceSelector") and namespace is not None:
-        if not selects(rules["namespaceSelector"], labels_of(namespace)):
-            return False
+    wanted = rules.get("namespaceSelector")
+    if wanted and namespace is not None and not selects(wanted, labels_of(namespace)):
+        return False
     return not rules.get("objectSelector") or selects(rules["objectSelector"], labels_of(new))
 
 
@@ -140,9 +144,7 @@ def _in(value: str, choices: list[str] | None) -> bool:
     return value in (choices or ()) or "*" in (choices or ())
 
 
-def _call_webhooks(
-    store: ObjectStore, resource: Resource, operation: str, subresource: str, new: Object
-) -> None:
+def _call_webhooks(store: ObjectStore, resource: Resource, operation: str, subresource: str, new: Object) -> None:
     for configuration in store.all(WEBHOOKS):
         for hook in configuration.get("webhooks") or []:
             if not _matches(store, hook, resource, operation, subresource, new):

@@ -26,7 +26,9 @@ def admit(store: ObjectStore, pod: Object, *, dry_run: bool) -> None:
             continue
         _check_given(quota, pod, hard)
         used = _amounts((quota.get("status") or {}).get("used") or {})
-        over = sorted(key for key in hard if wanted.get(key, 0) and used.get(key, Fraction(0)) + wanted[key] > hard[key])
+        over = sorted(
+            key for key in hard if wanted.get(key, 0) and used.get(key, Fraction(0)) + wanted[key] > hard[key]
+        )
         if over:
             raise refused(PODS, name, _exceeded(quota, over, wanted, used, hard))
         if not dry_run:

@@ -77,9 +77,7 @@ def _report(store: ObjectStore, one: Object, active: list[Object], ending: int, 
         said = conditions.find(one, "ReplicaFailure")
         # Each try names another pod: the first refusal stands until pods can be made again.
         text = said["message"] if said is not None else failure
-        new = conditions.made(
-            "ReplicaFailure", "True", "FailedCreate", text, "lastTransitionTime", now=store.now()
-        )
+        new = conditions.made("ReplicaFailure", "True", "FailedCreate", text, "lastTransitionTime", now=store.now())
         status["conditions"] = conditions.replaced(before, new)
     elif conditions.without(before, "ReplicaFailure"):
         status["conditions"] = conditions.without(before, "ReplicaFailure")

@@ -77,7 +77,12 @@ def _plain(plural: str, kind: str, **more: Any) -> Resource:
 POD_PARTS = frozenset({"status", "eviction", "binding", "log", "resize"})
 
 NAMESPACES = _core(
-    "namespaces", "Namespace", namespaced=False, short="ns", counted=False, subresources=frozenset({"status", "finalize"})
+    "namespaces",
+    "Namespace",
+    namespaced=False,
+    short="ns",
+    counted=False,
+    subresources=frozenset({"status", "finalize"}),
 )
 NODES = _core("nodes", "Node", namespaced=False, short="no", counted=False)
 PODS = _core("pods", "Pod", subresources=POD_PARTS, short="po")
@@ -141,9 +146,7 @@ POLICYBINDINGS = _in(
     namespaced=False,
     subresources=NONE,
 )
-MUTATIONS = _in(
-    _ADMISSION, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False, subresources=NONE
-)
+MUTATIONS = _in(_ADMISSION, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False, subresources=NONE)
 MUTATIONBINDINGS = _in(
     _ADMISSION,
     "mutatingadmissionpolicybindings",

@@ -117,9 +117,7 @@ def _score(node: Object, pod: Object, free: dict[str, Amounts]) -> tuple[int, in
 def _start(store: ObjectStore, pod: Object, node: str) -> None:
     now, number = store.now(), store.count()
     running = {"running": {"startedAt": now}}
-    states = [
-        {"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": now} for kind in _STARTED
-    ]
+    states = [{"type": kind, "status": "True", "lastProbeTime": None, "lastTransitionTime": now} for kind in _STARTED]
     address = f"10.244.{number // 250 % 250}.{number % 250 + 1}"
     host = store.scratch.setdefault("hosts", {}).setdefault(node, len(store.scratch.get("hosts", {})))
     kept = {key: value for key, value in (pod.get("status") or {}).items() if key in _KEPT}

@@ -17,17 +17,18 @@ from gpuwise.emulate.quantity import MALFORMED, canonical
 # Scalars that are pointers in Go: their zero value is kept. Source: k8s.io/api, types.go of each group.
 _POINTERS = frozenset(
     """
-    activeDeadlineSeconds adminAccess allNodes allowPrivilegeEscalation automountServiceAccountToken averageUtilization
-    backoffLimit backoffLimitPerIndex blockOwnerDeletion bool collisionCount completions completionMode controller
-    defaultMode deletionGracePeriodSeconds enableServiceLinks expirationSeconds failedJobsHistoryLimit failurePolicy
-    fsGroup gracePeriodSeconds holderIdentity hostUsers immutable int leaseDurationSeconds leaseTransitions manualSelector
-    matchPolicy maxFailedIndexes maxSurge maxUnavailable maximum minAvailable minDomains minReplicas minimum mode nodeName
-    optional orphanDependents parallelism partition podReplacementPolicy preemptionPolicy priority privileged
-    progressDeadlineSeconds propagationPolicy readOnlyRootFilesystem ready replicas revisionHistoryLimit runAsGroup
-    runAsNonRoot runAsUser setHostnameAsFQDN shareProcessNamespace stabilizationWindowSeconds started
-    startingDeadlineSeconds storageClassName string successfulJobsHistoryLimit suspend terminating terminatingReplicas
+    activeDeadlineSeconds adminAccess allNodes allowPrivilegeEscalation automountServiceAccountToken
+    averageUtilization backoffLimit backoffLimitPerIndex blockOwnerDeletion bool collisionCount completions
+    completionMode controller defaultMode deletionGracePeriodSeconds enableServiceLinks expirationSeconds
+    failedJobsHistoryLimit failurePolicy fsGroup gracePeriodSeconds holderIdentity hostUsers immutable int
+    leaseDurationSeconds leaseTransitions manualSelector matchPolicy maxFailedIndexes maxSurge maxUnavailable
+    maximum minAvailable minDomains minReplicas minimum mode nodeName optional orphanDependents parallelism
+    partition podReplacementPolicy preemptionPolicy priority privileged progressDeadlineSeconds
+    propagationPolicy readOnlyRootFilesystem ready replicas revisionHistoryLimit runAsGroup runAsNonRoot
+    runAsUser setHostnameAsFQDN shareProcessNamespace stabilizationWindowSeconds started startingDeadlineSeconds
+    storageClassName string successfulJobsHistoryLimit suspend terminating terminatingReplicas
     terminationGracePeriodSeconds tolerationSeconds ttlSecondsAfterFinished version volumeMode
-    """.split()
+    """.split()  # noqa: SIM905
 )
 # Where the Go field is no pointer although its name is one above.
 _VALUES = frozenset(
@@ -197,18 +198,14 @@ def _value(owner: str, field: Field, value: Any, path: tuple[str, ...], shown: s
         return MISSING
     if field.shape == "[":
         _expect(value, list, owner, field, path)
-        items = [
-            _element(owner, field, item, path, f"{shown}[{at}]", unknown)
-            for at, item in enumerate(value)
-        ]
+        items = [_element(owner, field, item, path, f"{shown}[{at}]", unknown) for at, item in enumerate(value)]
         return items or MISSING
     if field.shape == "{":
         if value is None:
             return MISSING
         _expect(value, dict, owner, field, path)
         found = {
-            key: _element(owner, field, item, path, f"{shown}.{key}", unknown)
-            for key, item in sorted(value.items())
+            key: _element(owner, field, item, path, f"{shown}.{key}", unknown) for key, item in sorted(value.items())
         }
         return found or MISSING
     kept = _element(owner, field, value, path, shown, unknown)
@@ -262,7 +259,9 @@ def _time(kind: str, value: Any) -> Any:
     if kind == "Time":
         if not isinstance(value, str) or not _TIME.fullmatch(value):
             layout = "2006-01-02T15:04:05Z07:00"
-            raise WrongType(f'parsing time {json.dumps(value)} as "{layout}": cannot parse {json.dumps(value)} as "2006"')
+            raise WrongType(
+                f'parsing time {json.dumps(value)} as "{layout}": cannot parse {json.dumps(value)} as "2006"'
+            )
         return value
     layout, match = "2006-01-02T15:04:05.000000Z07:00", _MICRO.match(str(value))
     rest = str(value)[match.end() :] if match else str(value)

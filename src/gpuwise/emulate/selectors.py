@@ -41,11 +41,11 @@ def label_predicate(selector: str) -> Predicate:
     reader, requirements = _Reader(selector), []
     while reader.peek():
         requirements.append(_requirement(reader))
-        token = reader.next()
-        if token == "," and not _is_key(reader.peek()) and reader.peek() != "!":
+        after = reader.next()
+        if after == "," and not _is_key(reader.peek()) and reader.peek() != "!":
             raise ApiFailure(400, f"found '{reader.peek()}', expected: identifier after ','")
-        if token not in ("", ","):
-            raise ApiFailure(400, f"found '{token}', expected: ',' or 'end of string'")
+        if after not in ("", ","):
+            raise ApiFailure(400, f"found '{after}', expected: ',' or 'end of string'")
     return lambda item: all(holds(labels_of(item)) for holds in requirements)
 
 
@@ -72,9 +72,7 @@ def _requirement(reader: _Reader) -> Requirement:
         return lambda labels: (labels.get(key) == value) == (operator != "!=")
     if operator in (">", "<"):
         return _compare(key, operator, reader.next())
-    raise ApiFailure(
-        400, f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt"
-    )
+    raise ApiFailure(400, f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt")
 
 
 def _key(key: str) -> str:
@@ -124,7 +122,7 @@ def _set(reader: _Reader, key: str) -> set[str]:
 
 def _compare(key: str, operator: str, value: str) -> Requirement:
     if not re.fullmatch(r"-?\d+", value):
-        why = f'values[0]: Invalid value: "{value}": for \'Gt\', \'Lt\' operators, the value must be an integer'
+        why = f"values[0]: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be an integer"
         raise ApiFailure(400, f"unable to parse requirement: {why}")
 
     def holds(labels: Mapping[str, str]) -> bool:
@@ -206,9 +204,7 @@ _FIELDS: dict[tuple[str, str, str], dict[str, tuple[str, str]]] = {
         },
     },
 }
-_OWN_WORDS = frozenset(
-    {resources.PODS.place, resources.NODES.place, resources.NAMESPACES.place, resources.JOBS.place}
-)
+_OWN_WORDS = frozenset({resources.PODS.place, resources.NODES.place, resources.NAMESPACES.place, resources.JOBS.place})
 """Kinds whose error is "field label not supported"; the others name the two labels that each has."""
 
 

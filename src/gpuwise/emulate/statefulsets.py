@@ -1,5 +1,7 @@
 """The StatefulSet controller: pods with ordinals, in order unless podManagementPolicy is Parallel."""
 
+from contextlib import suppress
+
 from gpuwise.emulate.deletion import end
 from gpuwise.emulate.pods import (
     REVISION_LABEL,
@@ -26,10 +28,8 @@ def run_statefulsets(store: ObjectStore) -> None:
             continue
         pods = {pod["metadata"]["name"]: pod for pod in mine.get(one["metadata"]["uid"], [])}
         _keep_revision(store, one)
-        try:
+        with suppress(ApiFailure):  # A pod was refused: the status says how many there are, the next pass tries again.
             _step(store, one, pods)
-        except ApiFailure:
-            pass  # A pod was refused: the status says how many there are, and the next pass tries again.
         _report(store, one, [pod for pod in pods.values() if is_active(pod)])
 
 

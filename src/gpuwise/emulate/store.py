@@ -166,9 +166,7 @@ class ObjectStore:
             new = carried_over(resource, old, change(old))
             if new == old:
                 return old
-            return self.put(
-                resource, old, with_manager(new, manager=manager, subresource=subresource, now=self.now())
-            )
+            return self.put(resource, old, with_manager(new, manager=manager, subresource=subresource, now=self.now()))
 
     def remove(self, resource: Resource, old: Object) -> None:
         """Take an object away at once."""
@@ -237,8 +235,8 @@ class ObjectStore:
 
     def _found_account(self, namespace: str) -> None:
         """The service account controller's work, done at once."""
-        account = {"apiVersion": "v1", "kind": "ServiceAccount"}
-        account |= {"metadata": {"name": "default", "namespace": namespace}}
+        named = {"name": "default", "namespace": namespace}
+        account: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named}
         if self.peek(SERVICEACCOUNTS, namespace, "default") is None:
             self.put(SERVICEACCOUNTS, None, self.born(SERVICEACCOUNTS, account))
 

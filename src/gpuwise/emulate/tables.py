@@ -161,7 +161,9 @@ def table(resource: Resource, answer: Object, *, version: str, include: str, now
     """
     if include not in ("", "Metadata", "Object", "None"):
         choices = "must be 'Metadata', 'Object', 'None', or empty"
-        raise ApiFailure(400, f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": {choices}')
+        raise ApiFailure(
+            400, f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": {choices}'
+        )
     columns, cells = _columns(resource)
     many = "items" in answer
     items = answer["items"] if many else [answer]

@@ -85,7 +85,7 @@ def owner_causes(owners: list[Object]) -> Iterator[Cause]:
     controllers = [owner for owner in owners if owner.get("controller")]
     if len(controllers) > 1:
         first, second = (f"{owner.get('kind')}/{owner.get('name')}" for owner in controllers[:2])
-        why = "Only one reference can have Controller set to true. Found \"true\" in references for"
+        why = 'Only one reference can have Controller set to true. Found "true" in references for'
         order = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
         shown = [{key: owner[key] for key in order if key in owner} for owner in owners]
         yield wrong(spot, shown, f"{why} {first} and {second}")

@@ -91,7 +91,11 @@ def _affinity(path: str, affinity: Object) -> Iterator[Cause]:
     for at, term in enumerate((needed or {}).get("nodeSelectorTerms") or []):
         for index, one in enumerate(term.get("matchExpressions") or []):
             if one.get("operator") not in _OPERATORS:
-                yield wrong(f"{spot}[{at}].matchExpressions[{index}].operator", one.get("operator"), "not a valid selector operator")
+                yield wrong(
+                    f"{spot}[{at}].matchExpressions[{index}].operator",
+                    one.get("operator"),
+                    "not a valid selector operator",
+                )
 
 
 def _toleration(path: str, toleration: Object) -> Iterator[Cause]:

@@ -120,9 +120,7 @@ def _taken(resource: Resource, there: Object) -> ApiFailure:
 
 def _home(namespace: str, metadata: Object) -> str:
     if metadata.get("namespace", namespace) != namespace:
-        raise ApiFailure(
-            400, "the namespace of the provided object does not match the namespace sent on the request"
-        )
+        raise ApiFailure(400, "the namespace of the provided object does not match the namespace sent on the request")
     return namespace
 
 
@@ -136,9 +134,7 @@ def check_identity(resource: Resource, namespace: str, name: str, metadata: Obje
         _home(namespace, metadata)
     given = metadata.get("name") or ""
     if not given:
-        raise ApiFailure(
-            400, f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
-        )
+        raise ApiFailure(400, f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
     if given and given != name:
         raise ApiFailure(400, f"the name of the object ({given}) does not match the name on the URL ({name})")
 
