@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from gpuwise.emulate import limits, podsecurity, policies, quotas, validate_pods
-from gpuwise.emulate.defaults import qos_class
+from gpuwise.emulate.defaults_pods import qos_class
 from gpuwise.emulate.resources import (
     DEPLOYMENTS,
     JOBS,

@@ -4,36 +4,12 @@ Source: pkg/apis/*/v1/defaults.go of Kubernetes, and the strategies' PrepareForC
 """
 
 from collections.abc import Callable
-from typing import Any
 
+from gpuwise.emulate import defaults_pods as pods
 from gpuwise.emulate import resources
 from gpuwise.emulate.resources import PODS, Resource
 from gpuwise.emulate.status import Object
 
-_POD_SPEC: dict[str, Any] = {
-    "restartPolicy": "Always",
-    "terminationGracePeriodSeconds": 30,
-    "dnsPolicy": "ClusterFirst",
-    "securityContext": {},
-    "schedulerName": "default-scheduler",
-}
-_CONTAINER: dict[str, Any] = {
-    "terminationMessagePath": "/dev/termination-log",
-    "terminationMessagePolicy": "File",
-}
-_PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
-_FILE_SOURCES = ("configMap", "secret", "projected", "downwardAPI")
-# Only of a pod itself, not of a template: set by admission plug-ins and the service account controller.
-_POD_OWN: dict[str, Any] = {
-    "enableServiceLinks": True,
-    "priority": 0,
-    "preemptionPolicy": "PreemptLowerPriority",
-}
-# A pod leaves a node that is not ready after 300 s (admission plug-in DefaultTolerationSeconds).
-_TOLERATIONS: tuple[dict[str, Any], ...] = tuple(
-    {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
-    for key in ("not-ready", "unreachable")
-)
 _SCALE_UP = [{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]
 _SCALE_DOWN = [{"type": "Percent", "value": 100, "periodSeconds": 15}]
 
@@ -44,116 +20,18 @@ def with_defaults(resource: Resource, item: Object) -> Object:
     return fill(item) if fill is not None else item
 
 
-def pod_spec(spec: Object) -> Object:
-    """A pod's spec, or that of a template, with its defaults."""
-    filled = _POD_SPEC | spec
-    for field in ("containers", "initContainers"):
-        if field in spec:
-            filled[field] = [_container(container) for container in spec[field]]
-    if "volumes" in spec:
-        filled["volumes"] = [_volume(volume) for volume in spec["volumes"]]
-    if "serviceAccountName" in spec:
-        filled["serviceAccount"] = spec["serviceAccountName"]
-    if spec.get("hostNetwork"):
-        filled["containers"] = [_host_ports(container) for container in filled["containers"]]
-    return filled
-
-
-def _container(container: Object) -> Object:
-    filled = _CONTAINER | container
-    if "imagePullPolicy" not in filled:
-        tag = str(container.get("image", "")).rpartition("/")[2].partition(":")[2]
-        filled["imagePullPolicy"] = "Always" if tag in ("", "latest") and container.get("image") else "IfNotPresent"
-    if "ports" in filled:
-        filled["ports"] = [{"protocol": "TCP"} | port for port in filled["ports"]]
-    if "env" in filled:
-        filled["env"] = [_env(one) for one in filled["env"]]
-    for field in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if field in filled:
-            filled[field] = _probe(filled[field])
-    return filled
-
-
-def _host_ports(container: Object) -> Object:
-    if "ports" not in container:
-        return container
-    return container | {"ports": [{"hostPort": port["containerPort"]} | port for port in container["ports"]]}
-
-
-def _env(one: Object) -> Object:
-    reference = (one.get("valueFrom") or {}).get("fieldRef")
-    if reference is None:
-        return one
-    return one | {"valueFrom": one["valueFrom"] | {"fieldRef": {"apiVersion": "v1"} | reference}}
-
-
-def _probe(probe: Object) -> Object:
-    filled = _PROBE | probe
-    if "httpGet" in probe:
-        filled["httpGet"] = {"path": "/", "scheme": "HTTP"} | probe["httpGet"]
-    return filled
-
-
-def _volume(volume: Object) -> Object:
-    field = next((field for field in _FILE_SOURCES if field in volume), None)
-    return volume | {field: {"defaultMode": 420} | volume[field]} if field else volume
-
-
-def _template(template: Object) -> Object:
-    return template | {"spec": pod_spec(template.get("spec") or {})}
-
-
-def _pod(item: Object) -> Object:
-    spec = _POD_OWN | pod_spec(item.get("spec") or {})
-    spec.setdefault("serviceAccountName", "default")
-    spec["serviceAccount"] = spec["serviceAccountName"]
-    spec["containers"] = [_requested(container) for container in spec.get("containers") or []]
-    tolerations = list(spec.get("tolerations") or [])
-    for wanted in _TOLERATIONS:
-        if not any(have.get("key") in (wanted["key"], None) for have in tolerations):
-            tolerations.append(wanted)
-    spec["tolerations"] = tolerations
-    status = {"phase": "Pending"} | (item.get("status") or {})
-    return item | {"spec": spec, "status": status}
-
-
-def _requested(container: Object) -> Object:
-    found = container.get("resources") or {}
-    if not found.get("limits"):
-        return container
-    requests = found["limits"] | (found.get("requests") or {})
-    return container | {"resources": found | {"requests": dict(sorted(requests.items()))}}
-
-
-def qos_class(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort, by cpu and memory alone."""
-    parts = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-    found = [
-        (values.get("requests") or {}, values.get("limits") or {})
-        for values in (one.get("resources") or {} for one in parts)
-    ]
-    if not any(name in values for pair in found for values in pair for name in ("cpu", "memory")):
-        return "BestEffort"
-    both = all(
-        limits.get(name) is not None and requests.get(name, limits[name]) == limits[name]
-        for requests, limits in found
-        for name in ("cpu", "memory")
-    )
-    return "Guaranteed" if both else "Burstable"
-
-
 def _deployment(item: Object) -> Object:
     spec = {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600} | item["spec"]
     strategy = {"type": "RollingUpdate"} | (spec.get("strategy") or {})
     if strategy["type"] == "RollingUpdate":
         rolling = {"maxUnavailable": "25%", "maxSurge": "25%"} | (strategy.get("rollingUpdate") or {})
         strategy["rollingUpdate"] = rolling
-    return item | {"spec": spec | {"strategy": strategy, "template": _template(spec["template"])}}
+    return item | {"spec": spec | {"strategy": strategy, "template": pods.template(spec["template"])}}
 
 
 def _replicaset(item: Object) -> Object:
     spec = {"replicas": 1} | item["spec"]
-    return item | {"spec": spec | {"template": _template(spec["template"])}}
+    return item | {"spec": spec | {"template": pods.template(spec["template"])}}
 
 
 def _statefulset(item: Object) -> Object:
@@ -167,7 +45,7 @@ def _statefulset(item: Object) -> Object:
     filled: Object = {
         "updateStrategy": strategy,
         "persistentVolumeClaimRetentionPolicy": retention,
-        "template": _template(spec["template"]),
+        "template": pods.template(spec["template"]),
     }
     if spec.get("volumeClaimTemplates"):
         named = {"kind": "PersistentVolumeClaim", "apiVersion": "v1"}
@@ -181,7 +59,7 @@ def _daemonset(item: Object) -> Object:
     if strategy["type"] == "RollingUpdate":
         strategy["rollingUpdate"] = {"maxUnavailable": 1, "maxSurge": 0} | (strategy.get("rollingUpdate") or {})
     marks = {"deprecated.daemonset.template.generation": "1"} | (item["metadata"].get("annotations") or {})
-    filled = spec | {"updateStrategy": strategy, "template": _template(spec["template"])}
+    filled = spec | {"updateStrategy": strategy, "template": pods.template(spec["template"])}
     return item | {"metadata": item["metadata"] | {"annotations": marks}, "spec": filled}
 
 
@@ -192,7 +70,7 @@ def _job_spec(spec: Object) -> Object:
         filled["completions"] = 1
     filled.setdefault("parallelism", 1)
     filled.setdefault("backoffLimit", 2147483647 if "backoffLimitPerIndex" in spec else 6)
-    return filled | {"template": _template(spec["template"])}
+    return filled | {"template": pods.template(spec["template"])}
 
 
 def _job(item: Object) -> Object:
@@ -226,7 +104,7 @@ def _cronjob(item: Object) -> Object:
     } | item["spec"]
     inner = spec["jobTemplate"].get("spec") or {}
     # The defaults of a Job are made when it is: only its pods' are in here.
-    job = inner | {"template": _template(inner.get("template") or {})}
+    job = inner | {"template": pods.template(inner.get("template") or {})}
     return item | {"spec": spec | {"jobTemplate": spec["jobTemplate"] | {"spec": job}}}
 
 
@@ -332,7 +210,7 @@ def _device_request(request: Object) -> Object:
 
 
 _FILL: dict[Resource, Callable[[Object], Object]] = {
-    PODS: _pod,
+    PODS: pods.pod,
     resources.DEPLOYMENTS: _deployment,
     resources.REPLICASETS: _replicaset,
     resources.STATEFULSETS: _statefulset,

@@ -31,14 +31,12 @@ _POINTERS = frozenset(
     """.split()  # noqa: SIM905
 )
 # Where the Go field is no pointer although its name is one above.
-_VALUES = frozenset(
-    {
-        "core.v1.PodSpec.nodeName",
-        "apps.v1.DeploymentStatus.replicas",
-        "apps.v1.ReplicaSetStatus.replicas",
-        "autoscaling.v1.ScaleSpec.replicas",
-        "apiextensions.v1.CustomResourceDefinitionNames.singular",
-    }
+_VALUES = (
+    "core.v1.PodSpec.nodeName",
+    "apps.v1.DeploymentStatus.replicas",
+    "apps.v1.ReplicaSetStatus.replicas",
+    "autoscaling.v1.ScaleSpec.replicas",
+    "apiextensions.v1.CustomResourceDefinitionNames.singular",
 )
 # Written even when empty, though the schema does not call them required.
 _ALWAYS: dict[str, Any] = {

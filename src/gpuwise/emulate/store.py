@@ -10,7 +10,8 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from gpuwise.emulate.defaults import qos_class, with_defaults
+from gpuwise.emulate.defaults import with_defaults
+from gpuwise.emulate.defaults_pods import qos_class
 from gpuwise.emulate.history import Event, History, Key
 from gpuwise.emulate.lifecycle import carried_over, name_suffix, namespace_named
 from gpuwise.emulate.managed import with_manager
