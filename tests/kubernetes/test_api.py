@@ -84,8 +84,11 @@ class TestDiscovery:
         names = {one["name"] for one in call("GET", "/apis/apps/v1")[1]["resources"]}
         assert {"deployments", "deployments/scale", "deployments/status"} <= names
 
-    def test_an_unknown_path_is_404(self, call):
-        assert call("GET", "/apis/nobody.example/v1/things")[0] == 404
+    def test_an_unknown_group_is_404_in_text(self, call):
+        """Recorded: not_found/group. Below a group that is served it is JSON."""
+        assert call("GET", "/apis/nobody.example/v1/things") == (404, "404 page not found\n")
+        code, status = call("GET", "/apis/apps/v1/things")
+        assert (code, status["kind"], status["details"]) == (404, "Status", {})
 
     def test_a_missing_object_is_404_with_details(self, call, namespace):
         code, status = call("GET", at(namespace, "deployments", "nobody"))
@@ -277,7 +280,7 @@ class TestSubresources:
         make = deployment if kind == "deployment" else statefulset
         getattr(apps, f"create_namespaced_{kind}")(namespace, make("d", replicas=0, namespace=namespace, spec=PAUSE))
         scale = getattr(apps, f"read_namespaced_{kind}_scale")("d", namespace)
-        assert not scale.spec.replicas  # a real server leaves 0 out
+        assert scale.spec.replicas is None  # 0 is left out: recorded in scale/get-at-0
         assert scale.status.selector == "app=d"
         assert (
             getattr(apps, f"patch_namespaced_{kind}_scale")("d", namespace, {"spec": {"replicas": 1}}).spec.replicas
