@@ -76,6 +76,8 @@ def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
     mine = spec["selector"].get("matchLabels", {}).items()
     if any(mine <= pod["metadata"].get("labels", {}).items() for pod in waiting):
         return
+    if status.get("terminatingReplicas"):  # its own write, after the pods are gone
+        yield f"{name} counts pods that are ending"
     wanted = spec.get("replicas", 1)
     fields = [
         field for field in ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas") if field in status
