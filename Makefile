@@ -5,11 +5,11 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test test-parts check lint format bench quality image image-tools clean
+.PHONY: help setup demo test test-parts conformance check lint format bench quality image image-tools clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/ready ## everything that the other targets need, in .venv
 
@@ -28,6 +28,9 @@ demo: setup ## simulate a fleet, find its waste, mend it on an emulated cluster,
 test: setup ## the suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip
 	.ci/system-packages prometheus chromium
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+
+conformance: setup ## every test that speaks to Kubernetes, on the cluster that GPUWISE_TEST_KUBECONFIG names: docs/conformance.md
+	$(BIN)/python -m pytest -p tests.conformance_record --numprocesses 0 $(ARGS)
 
 test-parts: setup ## the suites on heavier real parts, such as the image; as root on Debian it installs what they need
 	.ci/system-packages prometheus chromium buildah mmdebstrap

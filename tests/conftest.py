@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.cluster_under_test import refuse_several_processes, skip_what_only_the_emulator_can, start_cluster
 from tests.ray_head import ray_head
 
-__all__ = ["ray_head"]
+__all__ = ["ray_head", "start_cluster"]
 
 SEED = "GPUWISE_TEST_SEED"
 """Environment variable: Hypothesis draws from this seed. CI takes a new one for each run; without it, the same examples
@@ -30,8 +31,16 @@ REPOSITORY = Path(__file__).parents[1]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let Hypothesis draw from the seed that the environment names, as --hypothesis-seed does."""
+    refuse_several_processes(config)
+    config.addinivalue_line(
+        "markers", "emulator_only(reason=...): cannot run on the cluster of GPUWISE_TEST_KUBECONFIG"
+    )
     if SEED in os.environ and config.getoption("hypothesis_seed", None) is None:
         config.option.hypothesis_seed = os.environ[SEED]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    skip_what_only_the_emulator_can(items)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

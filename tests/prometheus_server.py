@@ -33,12 +33,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def poll(done: Callable[[], object], *, what: str) -> None:
+def poll(done: Callable[[], object], *, what: str, deadline_s: float = PATIENCE_S) -> None:
     """Ask every 50 ms until the answer is truthy; fail loudly when patience is at its end."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + deadline_s
     while not done():
         if time.monotonic() > end:
-            pytest.fail(f"{what} did not happen within {PATIENCE_S:.0f} s")
+            pytest.fail(f"{what} did not happen within {deadline_s:.0f} s")
         time.sleep(0.05)
 
 

@@ -1,18 +1,17 @@
 """Bad input: one line that names the mend, exit code 1, nothing lost."""
 
 import pytest
+from tests.cluster_under_test import emulated
 from tests.e2e.conftest import gpu_node
 from tests.http_server import answering, empty_prometheus
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import deployment
 
 
 @pytest.fixture
-def kubeconfig(tmp_path):
-    with KubernetesEmulator([gpu_node("node-0"), deployment("chat")]) as cluster:
-        cluster.settle()
+def kubeconfig(start_cluster, tmp_path):
+    with start_cluster([gpu_node("node-0"), deployment("chat")]) as cluster:
         yield cluster.write_kubeconfig(tmp_path / "kubeconfig")
 
 
@@ -91,8 +90,8 @@ def test_no_source_of_usage(gpuwise):
 
 
 def test_an_unreachable_cluster(gpuwise, tmp_path):
-    with KubernetesEmulator([gpu_node("node-0")]) as cluster:
-        kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
+    with emulated() as gone:
+        kubeconfig = gone.write_kubeconfig(tmp_path / "kubeconfig")
     done = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
     one_line(done, "cannot reach the Kubernetes API", "check --kubeconfig")
 

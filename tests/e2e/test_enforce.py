@@ -11,7 +11,7 @@ from tests.api_requests import effects
 from tests.e2e.conftest import gpu_node, of_namespace
 from tests.series import BUSY_VALUES, IDLE_VALUES
 
-from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
+from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, deployment
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.store.recording import RecordingWriter
@@ -21,14 +21,9 @@ DAYS = 8
 NOW_S = 1_780_272_000
 WINDOW = Window(NOW_S - DAYS * 86_400, NOW_S, STEP_S)
 
-pytestmark = pytest.mark.skipif(
-    "GPUWISE_TEST_KUBECONFIG" in os.environ,
-    reason="needs GPU nodes that only the emulator has: unset GPUWISE_TEST_KUBECONFIG",
-)
-
 
 @pytest.fixture
-def cluster():
+def cluster(start_cluster):
     objects = [
         gpu_node("node-0"),
         of_namespace("prod"),
@@ -38,9 +33,8 @@ def cluster():
         autoscaler("owned", kind="Deployment", target="owned", namespace="prod"),
         deployment("precious", namespace="prod", annotations={"gpuwise.dev/do-not-disrupt": "true"}),
     ]
-    with KubernetesEmulator(objects, clock=lambda: float(WINDOW.start_s)) as emulated:
-        emulated.settle()
-        yield emulated
+    with start_cluster(objects, clock=lambda: float(WINDOW.start_s)) as started:
+        yield started
 
 
 def get(cluster, name):
@@ -161,12 +155,20 @@ def test_i19_a_dry_run_sends_no_mutating_request_and_shows_the_plan(cluster, opt
     assert events(tmp_path) == []
 
 
-@pytest.mark.parametrize("command", [("scan",), ("plan", "--mode", "enforce")])
-def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path, command):
+def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
-    done = gpuwise(*command, *options, "--detailed-exitcode")
+    done = gpuwise("scan", *options, "--detailed-exitcode")
     assert done.code == 2, done.err
     assert "prod/Deployment/forgotten" in done.out
+    assert writes(cluster) == []
+
+
+def test_a_plan_says_which_right_is_missing(cluster, options, gpuwise, tmp_path):
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
+    done = gpuwise("plan", "--mode", "enforce", *options, "--detailed-exitcode")
+    assert done.code == 0, done.err
+    assert "prod/Deployment/forgotten" in done.out
+    assert "NoRight" in done.out
     assert writes(cluster) == []
 
 

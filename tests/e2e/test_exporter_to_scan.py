@@ -11,7 +11,6 @@ from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll
 
 from gpuwise.collect.attribution.allocation import Container
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
 
 __all__ = ["fake_nvml", "scenario"]
@@ -37,7 +36,9 @@ def exporter(fake_nvml, scenario, tmp_path):
         assert process.wait(timeout=300) == 0
 
 
-def test_the_utilisation_that_the_fake_plays_is_what_scan_shows(exporter, start_prometheus, gpuwise, tmp_path):
+def test_the_utilisation_that_the_fake_plays_is_what_scan_shows(
+    exporter, start_cluster, start_prometheus, gpuwise, tmp_path
+):
     prometheus = start_prometheus(
         config="scrape_configs: [{job_name: gpuwise, scrape_interval: 1s, honor_labels: true, "
         f"static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]}}]"
@@ -47,8 +48,7 @@ def test_the_utilisation_that_the_fake_plays_is_what_scan_shows(exporter, start_
         of_namespace("research", team="vision"),
         statefulset("trainer", namespace="research"),
     ]
-    with KubernetesEmulator(fleet) as cluster:
-        cluster.settle()
+    with start_cluster(fleet) as cluster:
         kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
         found = {}
 

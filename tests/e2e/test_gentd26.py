@@ -8,7 +8,6 @@ import pytest
 from tests.e2e.conftest import gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
 
 pytestmark = NEEDS_PROMETHEUS
@@ -65,15 +64,14 @@ def independent(rows):
     return idle_h
 
 
-def test_scan_finds_the_idle_pods_with_their_hours_and_money(rows, prometheus, gpuwise, tmp_path):
+def test_scan_finds_the_idle_pods_with_their_hours_and_money(rows, prometheus, start_cluster, gpuwise, tmp_path):
     pods = sorted({row[0] for row in rows})
     fleet = [gpu_node(f"node-{i}") for i in range(-(-len(pods) // 8))]
     fleet += [of_namespace("sd"), *(statefulset(f"sd-{pod}", namespace="sd") for pod in pods)]
     prices = tmp_path / "prices.csv"
     prices.write_text(f"gpu_type,capacity_type,usd_per_gpu_h\nA100-80GB,on-demand,{PRICE}\n")
     end_s = START_S + (max(row[1] for row in rows) // STEP_S + 1) * STEP_S
-    with KubernetesEmulator(fleet) as cluster:
-        cluster.settle()
+    with start_cluster(fleet) as cluster:
         kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
 
         def scan(now_s, **env):

@@ -9,7 +9,6 @@ from tests.conftest import REPOSITORY
 from tests.e2e.conftest import gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
 
 pytestmark = NEEDS_PROMETHEUS
@@ -33,12 +32,11 @@ def idle_for_ten_days(now_s):
     )
 
 
-def test_each_command_does_what_the_readme_says(start_prometheus, gpuwise, tmp_path):
+def test_each_command_does_what_the_readme_says(start_cluster, start_prometheus, gpuwise, tmp_path):
     prometheus = start_prometheus(series=idle_for_ten_days(int(time.time())))
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
     told, ids = {}, {}
-    with KubernetesEmulator(fleet) as cluster:
-        cluster.settle()
+    with start_cluster(fleet) as cluster:
         env = {"GPUWISE_PROMETHEUS_URL": prometheus, "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "config"))}
         for words in commands():
             asked = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in words]

@@ -16,7 +16,6 @@ from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
 from tests.recordings import record_fleet
 
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import statefulset
 
 
@@ -119,27 +118,26 @@ def service(folder, cluster, prometheus):
 
 
 @NEEDS_PROMETHEUS
-def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(tmp_path):
+def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(start_cluster, tmp_path):
     """A real Prometheus, stopped for three intervals and started again on the same port."""
     port, data = free_port(), tmp_path / "prometheus"
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
-    with KubernetesEmulator(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
+    with start_cluster(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
         url, process, told = serving
-        cluster.settle()
         with running(data, series=idle_for_a_day(int(time.time())), port=port):
-            poll(lambda: ready(url), deadline_s=120, what="the first pass")
-            poll(lambda: passes(url) >= 4, deadline_s=120, what="four passes")
+            poll(lambda: ready(url), what="the first pass")
+            poll(lambda: passes(url) >= 4, what="four passes")
             before_mib = resident_mib(process)
-            poll(lambda: passes(url) >= 14, deadline_s=240, what="ten more passes")
+            poll(lambda: passes(url) >= 14, what="ten more passes")
             assert resident_mib(process) < before_mib + 8
             assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")
             assert json.loads(ask(f"{url}/api/v1/report"))["quality"]["measured"] == 1
         errors = failed(url)
-        poll(lambda: failed(url) >= errors + 3, deadline_s=120, what="three failed passes")
+        poll(lambda: failed(url) >= errors + 3, what="three failed passes")
         assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")  # it lives, and shows the last report
         with running(data, port=port):
             done = passes(url)
-            poll(lambda: passes(url) >= done + 2, deadline_s=120, what="passes after Prometheus came back")
+            poll(lambda: passes(url) >= done + 2, what="passes after Prometheus came back")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
         said = told.read_text()
@@ -148,16 +146,16 @@ def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(tm
     assert "Traceback" not in said
 
 
-def test_run_goes_on_after_a_pass_that_failed(tmp_path):
+def test_run_goes_on_after_a_pass_that_failed(start_cluster, tmp_path):
     """Nobody listens where Prometheus should be: each pass says so, and SIGTERM ends the loop as usual."""
     told = tmp_path / "told"
-    with KubernetesEmulator([gpu_node("node-0"), statefulset("forgotten")]) as cluster, told.open("w") as log:
+    with start_cluster([gpu_node("node-0"), statefulset("forgotten")]) as cluster, told.open("w") as log:
         ours = {"HOME": str(tmp_path), "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "kubeconfig"))}
         ours |= {"GPUWISE_PROMETHEUS_TIMEOUT_S": "1", "GPUWISE_PROMETHEUS_LONGEST_WAIT_S": "0"}
         command = [GPUWISE, "run", "--interval", "1", "--prometheus", f"http://127.0.0.1:{free_port()}"]
         with subprocess.Popen(command, env=os.environ | ours, stderr=log, stdout=log, text=True) as process:
             try:
-                poll(lambda: told.read_text().count("pass failed") >= 3, deadline_s=240, what="three failed passes")
+                poll(lambda: told.read_text().count("pass failed") >= 3, what="three failed passes")
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(timeout=60) == 0
             finally:

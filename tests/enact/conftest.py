@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 from tests.api_requests import changes
+from tests.cluster_under_test import NAMESPACE
 
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import node
 from gpuwise.enact import EnactSettings, KubernetesEnactor
 from gpuwise.model.command import Command, Mode
@@ -53,7 +53,7 @@ class MemoryLedger:
 
 
 class Stage:
-    """An emulated cluster with one enactor, and short words for what tests do to them."""
+    """A cluster with one enactor, and short words for what tests do to them."""
 
     def __init__(self, api, cluster):
         self.api = api
@@ -69,19 +69,19 @@ class Stage:
     def enactor(self, *, now_s=NOW_S, **settings):
         return KubernetesEnactor(self.cluster, self.ledger, replace(self.settings, **settings), lambda: now_s)
 
-    def get(self, kind, name, namespace="default"):
+    def get(self, kind, name, namespace=NAMESPACE):
         return self.cluster.get(PATHS[kind].format(namespace, name))
 
-    def patch(self, kind, name, body, namespace="default"):
+    def patch(self, kind, name, body, namespace=NAMESPACE):
         path = PATHS[kind].format(namespace, name)
         self.cluster.patch(path, body, content_type="application/merge-patch+json")
         self.api.settle()
 
-    def pods(self, app, namespace="default"):
+    def pods(self, app, namespace=NAMESPACE):
         self.api.settle()
         return self.cluster.list(f"/api/v1/namespaces/{namespace}/pods", label_selector=f"app={app}")
 
-    def command(self, kind, name, change=None, *, namespace="default", actor="policy", uid=None):
+    def command(self, kind, name, change=None, *, namespace=NAMESPACE, actor="policy", uid=None):
         uid = uid or self.get(kind, name, namespace)["metadata"]["uid"]
         number = f"{next(self._ids):010x}"
         ref = WorkloadRef(namespace, kind, name, uid)
@@ -103,8 +103,8 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with KubernetesEmulator([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)]) as api:
+def running(start_cluster, tmp_path_factory):
+    with start_cluster([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)]) as api:
         kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
         with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.0) as cluster:
             yield api, cluster

@@ -1,6 +1,7 @@
 """The enactor against the emulated API: each safety story that it answers is a test of its name."""
 
 import pytest
+from tests.cluster_under_test import NAMESPACE
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN
@@ -12,6 +13,9 @@ from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
 from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
 
+KUBE_SYSTEM = pytest.param(
+    "kube-system", marks=pytest.mark.emulator_only(reason="it would write into a namespace that is not the tests'")
+)
 NOW_S = 1_795_000_000
 WHOLE = GpuRequest("nvidia.com/gpu", 1)
 SLICE = GpuRequest("nvidia.com/mig-1g.10gb", 1)
@@ -122,20 +126,20 @@ class TestProtectionsAtEffectTime:
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         body = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
-        stage.cluster.patch("/api/v1/namespaces/default", body, content_type="application/merge-patch+json")
+        stage.cluster.patch(f"/api/v1/namespaces/{NAMESPACE}", body, content_type="application/merge-patch+json")
         self.nothing_is_done(stage, command, Reason.PROTECTED)
 
     def test_the_workloads_mode_beats_the_namespaces(self, stage):
         stage.add(deployment("llm", replicas=2, labels={MODE: "enforce"}))
         body = {"metadata": {"labels": {MODE: "off"}}}
-        stage.cluster.patch("/api/v1/namespaces/default", body, content_type="application/merge-patch+json")
+        stage.cluster.patch(f"/api/v1/namespaces/{NAMESPACE}", body, content_type="application/merge-patch+json")
         assert stage.enact(stage.command("Deployment", "llm")).status is OutcomeStatus.APPLIED
 
     def test_what_a_person_orders_needs_no_approval(self, stage):
         stage.add(deployment("llm", replicas=2, labels={MODE: "approve"}))
         assert stage.enact(stage.command("Deployment", "llm", actor="ada")).status is OutcomeStatus.APPLIED
 
-    @pytest.mark.parametrize("namespace", ["kube-system", "gpuwise", "tools"])
+    @pytest.mark.parametrize("namespace", [KUBE_SYSTEM, "gpuwise", "tools"])
     def test_incident_cluster_turndown_22_system_namespaces_and_itself(self, stage, namespace):
         labels = {MODE: "enforce"}
         stage.add(deployment("llm", namespace=namespace, labels=labels))
@@ -155,7 +159,7 @@ class TestProtectionsAtEffectTime:
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         reference = {"scaleTargetRef": {"name": "llm"}}
-        metadata = {"name": "so", "namespace": "default"}
+        metadata = {"name": "so", "namespace": NAMESPACE}
         stage.add({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": reference})
         self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
@@ -178,7 +182,13 @@ class TestProtectionsAtEffectTime:
 
     @pytest.mark.parametrize(
         "path",
-        ["/namespaces/default$", "/pods$", "/horizontalpodautoscalers$", "/scaledobjects$", "/poddisruptionbudgets$"],
+        [
+            f"/namespaces/{NAMESPACE}$",
+            "/pods$",
+            "/horizontalpodautoscalers$",
+            "/scaledobjects$",
+            "/poddisruptionbudgets$",
+        ],
     )
     def test_incident_autoscaler_7419_what_cannot_be_read_cannot_be_ruled_out(self, stage, path):
         stage.add(deployment("llm", replicas=2))
@@ -293,7 +303,7 @@ class TestFailures:
 
         [outcome] = KubernetesEnactor(Refused(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (NOT_APPLIED, Reason.NO_RIGHT)
-        assert asked == ["patch deployments.apps in namespace default"]
+        assert asked == [f"patch deployments.apps in namespace {NAMESPACE}"]
         assert (stage.mutations, stage.ledger.intents()) == ([], [])
 
     def test_an_answer_that_is_lost_is_not_an_effect_that_is_lost(self, stage):

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.cluster_under_test import StartCluster
 from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.series import IDLE_VALUES
 
-from gpuwise.emulate import ADMIN_TOKEN, KubernetesEmulator
+from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import deployment, job, notebook, statefulset
 from gpuwise.enact.target import path_of
 from gpuwise.model import rights
@@ -95,7 +96,7 @@ def fleet() -> Objects:
     ]
 
 
-def record(cluster: KubernetesEmulator, folder: Path, window: Window) -> None:
+def record(cluster: Any, folder: Path, window: Window) -> None:
     """A recording in which every pod is idle."""
     request = urllib.request.Request(f"{cluster.url}/api/v1/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     with urllib.request.urlopen(request, timeout=300) as answer:
@@ -108,13 +109,12 @@ def record(cluster: KubernetesEmulator, folder: Path, window: Window) -> None:
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> set[Ask]:
+def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) -> set[Ask]:
     """What the commands of the README send, with one workload of each kind that can be written."""
     folder = tmp_path_factory.mktemp("rbac")
     now_s = int(time.time())  # `apply` refuses what was judged long ago
     window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
-    with KubernetesEmulator(fleet(), clock=lambda: float(window.start_s)) as cluster:
-        cluster.settle()
+    with start_cluster(fleet(), clock=lambda: float(window.start_s)) as cluster:
         record(cluster, folder / "recording", window)
         ours = len(cluster.requests)
         connection = ["--kubeconfig", str(cluster.write_kubeconfig(folder / "kubeconfig"))]

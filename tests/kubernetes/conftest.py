@@ -1,51 +1,31 @@
 """One suite, two targets: the cluster that GPUWISE_TEST_KUBECONFIG names, else the emulator."""
 
-import os
 import secrets
 import time
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.cluster_under_test import KUBECONFIG, LABEL, NAMESPACE
 
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import node
-
-REAL = os.environ.get("GPUWISE_TEST_KUBECONFIG")
 
 
 @dataclass(frozen=True)
 class Target:
-    kubeconfig: Path
-    client: object
-    emulator: KubernetesEmulator | None
-
-
-def pytest_configure(config):
-    config.addinivalue_line(
-        "markers", "emulator_only: needs what only the emulator can give: GPU nodes, tokens, faults"
-    )
-
-
-def pytest_collection_modifyitems(items):
-    skip = pytest.mark.skip(reason="needs the emulator: run it without GPUWISE_TEST_KUBECONFIG")
-    for item in items:
-        if REAL and item.get_closest_marker("emulator_only"):
-            item.add_marker(skip)
+    client: Any
+    cluster: Any
 
 
 @pytest.fixture(scope="session")
-def cluster_under_test(tmp_path_factory):
+def cluster_under_test(start_cluster, tmp_path_factory):
+    """A real server is asked directly, by the kubeconfig's own means; what prepares it and faults go by its proxy."""
     from kubernetes import config
 
-    if REAL:
-        with config.new_client_from_config(REAL) as client:
-            yield Target(Path(REAL), client, None)
-        return
-    with KubernetesEmulator([node("gpu-0", mig={"1g.10gb": 7}), node("gpu-1")]) as api:
-        kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
+    with start_cluster([node("gpu-0", mig={"1g.10gb": 7}), node("gpu-1")]) as cluster:
+        kubeconfig = KUBECONFIG or cluster.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
         with config.new_client_from_config(str(kubeconfig)) as client:
-            yield Target(kubeconfig, client, api)
+            yield Target(client, cluster)
 
 
 @pytest.fixture
@@ -55,7 +35,8 @@ def api(cluster_under_test):
 
 @pytest.fixture
 def emulator(cluster_under_test):
-    return cluster_under_test.emulator
+    """The cluster as a test prepares it: an emulator, or what stands for it on a real server."""
+    return cluster_under_test.cluster
 
 
 @pytest.fixture
@@ -63,9 +44,9 @@ def namespace(api):
     """A fresh one, with its default service account where a real cluster makes it."""
     from kubernetes.client import CoreV1Api
 
-    name = f"gpuwise-test-{secrets.token_hex(4)}"
+    name = f"{NAMESPACE}-{secrets.token_hex(4)}"
     core = CoreV1Api(api)
-    core.create_namespace({"metadata": {"name": name}})
+    core.create_namespace({"metadata": {"name": name, "labels": {LABEL: "true"}}})
     yield name
     core.delete_namespace(name)
 

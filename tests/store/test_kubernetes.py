@@ -5,9 +5,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.cluster_under_test import NAMESPACE
 
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.emulate import KubernetesEmulator
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, notebook, pod, pod_spec, statefulset
 from gpuwise.model.command import enactable
 from gpuwise.model.errors import ClusterError, Gone, InputError
@@ -78,32 +78,32 @@ def only(*items):
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory):
-    with KubernetesEmulator() as api:
+def standing(start_cluster, tmp_path_factory):
+    """A fleet that no test changes, so it is set up once."""
+    objects = [
+        node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
+        node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
+        node("cpu-0", gpus=0),
+        deployment("llm", replicas=2, labels={"team": "nlp"}),
+        deployment("web", spec=pod_spec(gpus=0)),
+        deployment("asleep", replicas=0),
+        statefulset("cache", spec=pod_spec(gpus=2)),
+        job("train", labels={"gpuwise.dev/class": "training"}),
+        notebook("ada"),
+        pod("alone", spec=pod_spec(resource="nvidia.com/mig-1g.10gb")),
+        budget("llm", app="llm", minAvailable=1),
+        autoscaler("hpa", kind="Deployment", target="llm"),
+    ]
+    with start_cluster(objects) as api:
         kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
         with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.3) as cluster:
             yield api, cluster
 
 
 @pytest.fixture
-def fleet(running):
-    api, cluster = running
-    api.reset(
-        [
-            node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
-            node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
-            node("cpu-0", gpus=0),
-            deployment("llm", replicas=2, labels={"team": "nlp"}),
-            deployment("web", spec=pod_spec(gpus=0)),
-            deployment("asleep", replicas=0),
-            statefulset("cache", spec=pod_spec(gpus=2)),
-            job("train", labels={"gpuwise.dev/class": "training"}),
-            notebook("ada"),
-            pod("alone", spec=pod_spec(resource="nvidia.com/mig-1g.10gb")),
-            budget("llm", app="llm", minAvailable=1),
-            autoscaler("hpa", kind="Deployment", target="llm"),
-        ]
-    )
+def fleet(standing):
+    api, cluster = standing
+    api.forget()
     return api, cluster
 
 
@@ -168,12 +168,12 @@ class TestOfACluster:
         found = KubernetesInventory(cluster).snapshot(NOW_S)
         assert found.taken_s == NOW_S
         assert [str(one.ref) for one in found.workloads] == [
-            "default/Deployment/asleep",
-            "default/Deployment/llm",
-            "default/Job/train",
-            "default/Notebook/ada",
-            "default/Pod/alone",
-            "default/StatefulSet/cache",
+            f"{NAMESPACE}/Deployment/asleep",
+            f"{NAMESPACE}/Deployment/llm",
+            f"{NAMESPACE}/Job/train",
+            f"{NAMESPACE}/Notebook/ada",
+            f"{NAMESPACE}/Pod/alone",
+            f"{NAMESPACE}/StatefulSet/cache",
         ]
         llm = found.workloads[1]
         assert (llm.replicas, llm.request, llm.labels) == (2, GpuRequest("nvidia.com/gpu", 1), {"team": "nlp"})

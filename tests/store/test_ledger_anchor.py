@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.emulate import READER_TOKEN, KubernetesEmulator
+from gpuwise.emulate import READER_TOKEN
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, LedgerError
 from gpuwise.model.inventory import WorkloadRef
@@ -19,8 +19,8 @@ PATH = f"/api/v1/namespaces/gpuwise/configmaps/{NAME}"
 
 
 @pytest.fixture(scope="module")
-def api():
-    with KubernetesEmulator() as running:
+def api(start_cluster):
+    with start_cluster() as running:
         yield running
 
 
@@ -132,9 +132,9 @@ def test_who_may_not_write_the_config_map_is_told_and_goes_on(api, opened, tmp_p
 
 
 def test_a_namespace_that_is_not_there(cluster, tmp_path):
-    with AnchoredLedger(tmp_path / "l.db", ConfigMapAnchor(cluster, "nowhere")) as ledger:
+    with AnchoredLedger(tmp_path / "l.db", ConfigMapAnchor(cluster, "gpuwise-nowhere")) as ledger:
         assert spend(ledger, 0)
-        assert 'namespaces "nowhere" not found' in ledger.anchor.problem
+        assert 'namespaces "gpuwise-nowhere" not found' in ledger.anchor.problem
 
 
 def test_a_cluster_that_does_not_answer_lets_no_effect_through(api, opened):

@@ -3,6 +3,6 @@
 Forbidden here: anything of gpuwise's own; it knows Kubernetes only.
 """
 
-from gpuwise.emulate.server import ADMIN_TOKEN, READER_TOKEN, KubernetesEmulator
+from gpuwise.emulate.server import ADMIN_TOKEN, NOBODY_TOKEN, READER_TOKEN, KubernetesEmulator
 
-__all__ = ["ADMIN_TOKEN", "READER_TOKEN", "KubernetesEmulator"]
+__all__ = ["ADMIN_TOKEN", "NOBODY_TOKEN", "READER_TOKEN", "KubernetesEmulator"]

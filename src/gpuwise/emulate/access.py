@@ -1,13 +1,19 @@
 """Who asks, what they may do, and what was asked."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from gpuwise.emulate.status import ApiFailure
-from gpuwise.emulate.target import Target
+from gpuwise.emulate.status import ApiFailure, details_of
+from gpuwise.emulate.target import Asked
 
 READS = frozenset({"get", "list", "watch"})
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+MASTERS = "system:masters"
+AUTHENTICATED = "system:authenticated"
+
+_PUBLIC = frozenset({"/healthz", "/livez", "/readyz", "/version", "/version/"})
+_SELF = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +22,23 @@ class User:
 
     Attributes:
         name: as error messages and the log say it.
-        verbs: what they may do, on everything.
+        groups: the API's groups; system:masters may do everything.
+        verbs: what they may do, on every resource.
+        role: the ClusterRole and ClusterRoleBinding that say so.
+        uid: as TokenReview tells it.
     """
 
     name: str
-    verbs: frozenset[str]
+    groups: tuple[str, ...] = (AUTHENTICATED,)
+    verbs: frozenset[str] = frozenset()
+    role: str = ""
+    uid: str = ""
 
 
-ADMIN = User("admin", READS | WRITES)
-READER = User("reader", READS)
+ADMIN = User("admin", (MASTERS, AUTHENTICATED))
+READER = User("reader", ("", AUTHENTICATED), READS, "wire-reader", "reader")
+NOBODY = User("nobody", ("", AUTHENTICATED), uid="nobody")
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,31 +61,72 @@ class Request:
 
 
 def authenticate(header: str | None, users: dict[str, User]) -> User:
-    """Find the owner of a bearer token.
+    """Find the owner of a bearer token; without one it is the anonymous user.
 
     Raises:
-        ApiFailure: 401.
+        ApiFailure: 401, a token that is not known.
     """
-    match = re.fullmatch(r"Bearer (.+)", header or "")
+    if not header:
+        return ANONYMOUS
+    match = re.fullmatch(r"Bearer (.+)", header)
     user = users.get(match[1]) if match else None
     if user is None:
         raise ApiFailure(401, "Unauthorized")
     return user
 
 
-def authorize(user: User, verb: str, target: Target) -> None:
+def allowed(user: User, asked: Asked) -> str | None:
+    """Why they may: the authorizer's reason, "" for none; None if they may not."""
+    if MASTERS in user.groups:
+        return ""
+    known = AUTHENTICATED in user.groups
+    if not asked.plural:
+        return _path_allowed(asked, known=known)
+    if asked.verb in user.verbs:
+        return f'RBAC: allowed by ClusterRoleBinding "{user.role}" of ClusterRole "{user.role}" to User "{user.name}"'
+    if known and asked.verb == "create" and asked.plural in _SELF:
+        return (
+            'RBAC: allowed by ClusterRoleBinding "system:basic-user" of ClusterRole "system:basic-user"'
+            f' to Group "{AUTHENTICATED}"'
+        )
+    return None
+
+
+def _path_allowed(asked: Asked, *, known: bool) -> str | None:
+    if asked.verb not in ("get", "head"):
+        return None
+    by = "system:discovery"
+    below = asked.path in ("/api", "/apis", "/openapi") or asked.path.startswith(("/api/", "/apis/", "/openapi/"))
+    if known and (below or asked.path in _PUBLIC):
+        return f'RBAC: allowed by ClusterRoleBinding "{by}" of ClusterRole "{by}" to Group "{AUTHENTICATED}"'
+    if asked.path in _PUBLIC or asked.path.startswith("/.well-known"):
+        by, group = "system:public-info-viewer", "system:unauthenticated"
+        return f'RBAC: allowed by ClusterRoleBinding "{by}" of ClusterRole "{by}" to Group "{group}"'
+    return None
+
+
+def authorize(user: User, asked: Asked) -> None:
     """Check that they may.
 
     Raises:
         ApiFailure: 403.
     """
-    if verb in user.verbs:
+    if allowed(user, asked) is not None:
         return
-    resource = "/".join(filter(None, (target.resource.plural, target.subresource)))
-    where = f' in the namespace "{target.namespace}"' if target.namespace else " at the cluster scope"
-    name = f' "{target.name}"' if target.name else ""
+    if not asked.plural:
+        raise ApiFailure(403, f'forbidden: User "{user.name}" cannot {asked.verb} path "{asked.path}"', details={})
+    resource = "/".join(filter(None, (asked.plural, asked.part)))
+    where = f' in the namespace "{asked.namespace}"' if asked.namespace else " at the cluster scope"
+    name = f' "{asked.name}"' if asked.name else ""
+    label = f"{asked.plural}.{asked.group}" if asked.group else asked.plural
     raise ApiFailure(
         403,
-        f'{target.resource.label}{name} is forbidden: User "{user.name}" cannot {verb} resource "{resource}"'
-        f' in API group "{target.resource.group}"{where}',
+        f'{label}{name} is forbidden: User "{user.name}" cannot {asked.verb} resource "{resource}"'
+        f' in API group "{asked.group}"{where}',
+        details=details_of(asked.name, asked.group, asked.plural),
     )
+
+
+def by_name(users: Iterable[User], name: str) -> User | None:
+    """The user of a name, None for a stranger."""
+    return next((user for user in users if user.name == name), None)

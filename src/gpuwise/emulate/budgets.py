@@ -1,8 +1,11 @@
 """PodDisruptionBudgets and the evictions that they guard."""
 
+from gpuwise.emulate import conditions
+from gpuwise.emulate.deletion import end
 from gpuwise.emulate.deployments import share
-from gpuwise.emulate.pods import is_active, is_ready, owner_of, phase
-from gpuwise.emulate.resources import BY_KIND, DEPLOYMENTS, PDBS, PODS
+from gpuwise.emulate.lifecycle import check_preconditions
+from gpuwise.emulate.pods import is_active, is_ready, is_terminating, owner_of, phase
+from gpuwise.emulate.resources import DEPLOYMENTS, PDBS, PODS
 from gpuwise.emulate.selectors import labels_of, selects
 from gpuwise.emulate.status import ApiFailure, Object
 from gpuwise.emulate.store import ObjectStore
@@ -10,17 +13,32 @@ from gpuwise.emulate.store import ObjectStore
 
 def run_budgets(store: ObjectStore) -> None:
     """Count how many disruptions each budget allows now."""
+    budgets = store.all(PDBS)
+    if not budgets:
+        return
     pods = [pod for pod in store.all(PODS) if is_active(pod)]
-    for budget in store.all(PDBS):
+    for budget in budgets:
         covered = [pod for pod in pods if covers(budget, pod)]
-        healthy, expected = sum(map(is_ready, covered)), _expected(store, covered)
+        healthy, expected = sum(map(is_ready, covered)), _expected(store, budget["spec"], covered)
         desired = _desired(budget["spec"], expected)
+        allowed = max(0, healthy - desired) if expected else 0
+        generation = budget["metadata"]["generation"]
+        reason = "SufficientPods" if allowed else "InsufficientPods"
+        verdict = {
+            "type": "DisruptionAllowed",
+            "status": "True" if allowed else "False",
+            "observedGeneration": generation,
+            "lastTransitionTime": store.now(),
+            "reason": reason,
+            "message": "",
+        }
         status = {
+            "observedGeneration": generation,
+            "disruptionsAllowed": allowed,
             "currentHealthy": healthy,
             "desiredHealthy": desired,
             "expectedPods": expected,
-            "disruptionsAllowed": max(0, healthy - desired) if expected else 0,
-            "observedGeneration": budget["metadata"]["generation"],
+            "conditions": conditions.replaced((budget.get("status") or {}).get("conditions") or [], verdict),
         }
         _write(store, budget, status)
 
@@ -31,34 +49,44 @@ def covers(budget: Object, pod: Object) -> bool:
     return same and selects(budget["spec"].get("selector"), labels_of(pod))
 
 
-def evict(store: ObjectStore, pod: Object, options: Object | None, *, dry_run: bool) -> None:
+def evict(store: ObjectStore, pod: Object, options: Object, *, dry_run: bool) -> None:
     """Delete a pod if its budget allows it.
 
     Raises:
-        ApiFailure: 429 if it does not, 500 if more than one budget covers the pod.
+        ApiFailure: 409 for a precondition, 429 if the budget does not allow it, 500 if more than one covers the pod.
     """
     with store.lock:
-        budgets = [budget for budget in store.all(PDBS) if covers(budget, pod)]
+        check_preconditions(PODS, pod, options.get("preconditions") or {})
+        guarded = phase(pod) not in ("Pending", "Succeeded", "Failed") and not is_terminating(pod)
+        budgets = [budget for budget in store.all(PDBS) if covers(budget, pod)] if guarded else []
         if len(budgets) > 1:
-            raise ApiFailure(500, "This pod has more than one PodDisruptionBudget, which is not supported.")
-        if budgets and phase(pod) == "Running":
-            _spend(store, budgets[0], dry_run=dry_run)
-        store.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"], options, dry_run=dry_run)
+            text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+            raise ApiFailure(500, text, reason="")
+        if budgets:
+            _spend(store, budgets[0], pod, dry_run=dry_run)
+        end(store, PODS, pod, options | ({"dryRun": ["All"]} if dry_run else {}))
 
 
-def _spend(store: ObjectStore, budget: Object, *, dry_run: bool) -> None:
-    status = budget.get("status") or {}
-    current = status.get("observedGeneration", 0) >= budget["metadata"]["generation"]
-    if not current or status.get("disruptionsAllowed", 0) <= 0:
-        name = budget["metadata"]["name"]
-        cause = {"reason": "DisruptionBudget", "message": f"The disruption budget {name} does not allow it now"}
-        raise ApiFailure(
-            429,
-            "Cannot evict pod as it would violate the pod's disruption budget.",
-            details={"causes": [cause], **({} if current else {"retryAfterSeconds": 10})},
-        )
+def _spend(store: ObjectStore, budget: Object, pod: Object, *, dry_run: bool) -> None:
+    status, name = budget.get("status") or {}, budget["metadata"]["name"]
+    if status.get("observedGeneration", 0) < budget["metadata"]["generation"]:
+        raise _refusal(f"The disruption budget {name} is still being processed by the server.", retry_s=10)
+    healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+    if not is_ready(pod):
+        always = budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+        if always or (healthy >= needed > 0):
+            return
+    if status.get("disruptionsAllowed", 0) <= 0:
+        raise _refusal(f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently")
     if not dry_run:
         _write(store, budget, status | {"disruptionsAllowed": status["disruptionsAllowed"] - 1})
+
+
+def _refusal(why: str, *, retry_s: int = 0) -> ApiFailure:
+    details: Object = {"causes": [{"reason": "DisruptionBudget", "message": why}]}
+    if retry_s:
+        details["retryAfterSeconds"] = retry_s
+    return ApiFailure(429, "Cannot evict pod as it would violate the pod's disruption budget.", details=details)
 
 
 def _desired(spec: Object, expected: int) -> int:
@@ -67,8 +95,13 @@ def _desired(spec: Object, expected: int) -> int:
     return share(spec.get("minAvailable", 1), expected, up=True)
 
 
-def _expected(store: ObjectStore, pods: list[Object]) -> int:
-    """The scale of the pods' controllers; a pod without one counts as itself."""
+def _expected(store: ObjectStore, spec: Object, pods: list[Object]) -> int:
+    """The pods themselves for a count that must stay, else the scale of their controllers.
+
+    A pod without a controller counts as itself, where a real server cannot tell and allows nothing.
+    """
+    if isinstance(spec.get("minAvailable"), int):
+        return len(pods)
     scales: dict[str, int] = {}
     for pod in pods:
         top = _controller(store, pod)
@@ -78,12 +111,11 @@ def _expected(store: ObjectStore, pods: list[Object]) -> int:
 
 def _controller(store: ObjectStore, item: Object) -> Object:
     owner = owner_of(item)
-    resource = BY_KIND.get((owner["apiVersion"], owner["kind"])) if owner else None
+    resource = store.registry.of_kind(owner["apiVersion"], owner["kind"]) if owner else None
     if owner is None or resource is None:
         return item
-    try:
-        found = store.get(resource, item["metadata"]["namespace"], owner["name"])
-    except ApiFailure:  # deleted a moment ago: the garbage collector follows
+    found = store.peek(resource, item["metadata"]["namespace"], owner["name"])
+    if found is None:  # deleted a moment ago: the garbage collector follows
         return item
     return found if resource is DEPLOYMENTS else _controller(store, found)
 

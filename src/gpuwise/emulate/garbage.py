@@ -1,18 +1,63 @@
-"""The garbage collector: what was made for an owner that is no more goes too."""
+"""The garbage collector: what was made for an owner that is no more goes too; and what waits for it is let go."""
 
-from gpuwise.emulate.pods import is_terminating, owner_of
-from gpuwise.emulate.resources import BY_KIND, RESOURCES
-from gpuwise.emulate.store import ObjectStore
+from gpuwise.emulate.deletion import end
+from gpuwise.emulate.lifecycle import FOREGROUND, ORPHAN
+from gpuwise.emulate.resources import NAMESPACES, Resource
+from gpuwise.emulate.status import Object
+from gpuwise.emulate.store import ObjectStore, key_of
 
 
 def run_garbage_collector(store: ObjectStore) -> None:
-    """Delete each object whose controlling owner, of a kind that is served, is not there any more."""
-    alive = {item["metadata"]["uid"] for resource in RESOURCES for item in store.all(resource)}
-    for resource in RESOURCES:
-        for item in store.all(resource):
-            owner = owner_of(item)
-            if owner is None or owner["uid"] in alive or is_terminating(item):
+    """Orphan, delete and let go, wherever an owner went or is going."""
+    if store.scratch.get("collected") == store.moves:
+        return
+    before = store.moves
+    kinds = [resource for resource in store.registry.stored() if resource is not NAMESPACES]
+    alive = {item["metadata"]["uid"] for resource in store.registry.stored() for item in store.all(resource)}
+    for resource in kinds:
+        for item in list(store.all(resource)):
+            finalizers = item["metadata"].get("finalizers") or []
+            if "deletionTimestamp" in item["metadata"] and (ORPHAN in finalizers or FOREGROUND in finalizers):
+                _let_go(store, resource, item)
+            elif _ownerless(store, item, alive) and "deletionTimestamp" not in item["metadata"]:
+                end(store, resource, item, {"propagationPolicy": "Background"})
+    if store.moves == before:
+        store.scratch["collected"] = before
+
+
+def _ownerless(store: ObjectStore, item: Object, alive: set[str]) -> bool:
+    owners = item["metadata"].get("ownerReferences") or []
+    known = [one for one in owners if store.registry.of_kind(one["apiVersion"], one["kind"])]
+    return bool(owners) and len(known) == len(owners) and all(one["uid"] not in alive for one in owners)
+
+
+def _let_go(store: ObjectStore, resource: Resource, owner: Object) -> None:
+    """Take a finalizer off once the dependents are free, or gone."""
+    uid, finalizers = owner["metadata"]["uid"], owner["metadata"]["finalizers"]
+    orphan = ORPHAN in finalizers
+    waiting = False
+    for kind in store.registry.stored():
+        for item in list(store.all(kind)):
+            owners = item["metadata"].get("ownerReferences") or []
+            mine = next((one for one in owners if one["uid"] == uid), None)
+            if mine is None:
                 continue
-            if (owner["apiVersion"], owner["kind"]) in BY_KIND:
-                key = item["metadata"].get("namespace", ""), item["metadata"]["name"]
-                store.delete(resource, *key, {"propagationPolicy": "Background"})
+            if orphan:
+                _release(store, kind, item, uid)
+            else:
+                waiting = waiting or bool(mine.get("blockOwnerDeletion"))
+                if "deletionTimestamp" not in item["metadata"]:
+                    end(store, kind, item, {"propagationPolicy": "Foreground"})
+    if waiting:
+        return
+    left = [one for one in finalizers if one not in (ORPHAN, FOREGROUND)]
+    metadata = {key: value for key, value in owner["metadata"].items() if key != "finalizers"}
+    new = metadata | ({"finalizers": left} if left else {})
+    store.update(resource, *key_of(owner), lambda item: item | {"metadata": new})
+
+
+def _release(store: ObjectStore, resource: Resource, item: Object, uid: str) -> None:
+    left = [one for one in item["metadata"]["ownerReferences"] if one["uid"] != uid]
+    metadata = {key: value for key, value in item["metadata"].items() if key != "ownerReferences"}
+    new = metadata | ({"ownerReferences": left} if left else {})
+    store.update(resource, *key_of(item), lambda one: one | {"metadata": new})

@@ -1,7 +1,8 @@
-"""What happened, kept for watchers for a while."""
+"""What happened: for watchers, and to tell what was there at an earlier version."""
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from gpuwise.emulate.resources import Resource
@@ -9,6 +10,8 @@ from gpuwise.emulate.status import Object, expired
 
 KEPT = 20_000
 """Events kept; etcd keeps five minutes' worth."""
+
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +37,38 @@ class Event:
         if self.new is not None and after:
             return ("MODIFIED" if before else "ADDED"), self.new
         if self.old is not None and before:
-            last = self.new or self.old
-            return "DELETED", last | {"metadata": last["metadata"] | {"resourceVersion": str(self.version)}}
+            return "DELETED", self.old | {"metadata": self.old["metadata"] | {"resourceVersion": str(self.version)}}
         return None
 
 
 class History:
-    """The last events, oldest first."""
+    """The last events, oldest first.
 
-    def __init__(self) -> None:
+    Args:
+        first: the version before the first event.
+    """
+
+    def __init__(self, first: int) -> None:
         self._events: deque[Event] = deque(maxlen=KEPT)
-        self._forgotten = 0
+        self._forgotten = first
+        self.compacted = 0
+        """The version up to which lists of the past were given up."""
 
     def add(self, event: Event) -> None:
-        """Keep an event; the oldest makes room."""
+        """Keep an event; the oldest is dropped."""
         if len(self._events) == KEPT:
             self._forgotten = self._events[0].version
         self._events.append(event)
 
-    def compact(self) -> None:
-        """Forget everything until now, as etcd does every five minutes."""
+    def forget(self) -> None:
+        """Forget everything until now: older watches get 410."""
         if self._events:
             self._forgotten = self._events[-1].version
             self._events.clear()
+
+    def compact(self, version: int) -> None:
+        """Give up lists at a version before this one, as etcd's compaction does; watches are not touched by it."""
+        self.compacted = max(self.compacted, version)
 
     def since(self, version: int) -> list[Event]:
         """Events after a version.
@@ -66,9 +78,30 @@ class History:
         """
         if version < self._forgotten:
             raise expired(f"too old resource version: {version} ({self._forgotten})")
+        at = bisect_right(self._events, version, key=lambda event: event.version)
         newer: list[Event] = []
         for event in reversed(self._events):
-            if event.version <= version:
+            if len(newer) == len(self._events) - at:
                 break
             newer.append(event)
         return newer[::-1]
+
+    def lists(self, version: int) -> bool:
+        """Whether a list at that version can still be given."""
+        return version >= max(self.compacted, self._forgotten)
+
+    def past(self, resource: Resource, present: Iterable[tuple[Key, Object]], version: int) -> dict[Key, Object]:
+        """The objects of a kind as they were at a version that `lists` allows."""
+        found = dict(present)
+        for event in reversed(self._events):
+            if event.version <= version:
+                break
+            if event.resource == resource:
+                item = event.old or event.new
+                assert item is not None
+                key = item["metadata"].get("namespace", ""), item["metadata"]["name"]
+                if event.old is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = event.old
+        return found

@@ -1,29 +1,39 @@
 """HTTP: requests in, JSON or a watch out."""
 
-import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from gpuwise.emulate.access import WRITES, Request, User, authenticate, authorize
-from gpuwise.emulate.api import Api, Write
+from gpuwise.emulate.access import Request, User, authenticate, authorize
+from gpuwise.emulate.api import Api
+from gpuwise.emulate.bodies import media_type, read_options
 from gpuwise.emulate.discovery import discover
 from gpuwise.emulate.faults import Faults
-from gpuwise.emulate.status import ApiFailure, Object
-from gpuwise.emulate.target import Target, target_of, verb_of
+from gpuwise.emulate.options import ListOptions, bad_version, delete_options, list_options, parse_bool, write_options
+from gpuwise.emulate.patch import APPLY
+from gpuwise.emulate.removal import delete, delete_all
+from gpuwise.emulate.representation import JSON, PLAIN, YAML, Representation, negotiate
+from gpuwise.emulate.resources import Resource
+from gpuwise.emulate.reviews import Reviews
+from gpuwise.emulate.selectors import asked_name
+from gpuwise.emulate.status import ApiFailure, NoSuchPath, NoSuchSchema, Object
+from gpuwise.emulate.tables import bare, bare_list, table
+from gpuwise.emulate.target import Asked, Target, ask, find
 from gpuwise.emulate.watch import Watch
+from gpuwise.emulate.writes import Writing
 
-_OPEN = frozenset({"/version", "/healthz", "/livez", "/readyz"})
 _LONGEST_WATCH_S = 1800
+_TEXT = "text/plain; charset=utf-8"
+Query = dict[str, list[str]]
 
 
 class HttpApi:
-    """The API over HTTP.
+    """The API over HTTP, as an ASGI application.
 
     Args:
         api: the verbs.
@@ -35,6 +45,7 @@ class HttpApi:
         self.faults = Faults()
         self._api = api
         self._users = users
+        self._reviews = Reviews(api.store.registry, users, api.store.now)
         self._closing = closing
         self._lock = threading.Lock()
         self._log: list[Request] = []
@@ -51,103 +62,160 @@ class HttpApi:
         with self._lock:
             self._log.clear()
 
-    def application(self) -> Starlette:
-        """The ASGI application."""
-        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-        return Starlette(routes=[Route("/{path:path}", self._answer, methods=methods)])
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        request = HttpRequest(scope, receive)
+        response = await self._answer(request)
+        await response(scope, receive, send)
 
     async def _answer(self, request: HttpRequest) -> Response:
-        path, user, verb = request.url.path, "", request.method.lower()
+        path, query = request.scope["path"], _query(request)
+        watch = parse_bool(query.get("watch", [None])[0]) if "watch" in query else False
+        field_name = asked_name(query.get("fieldSelector", [""])[0])
+        asked, name = ask(request.method, path, watch=watch, field_name=field_name), ""
+        shape = PLAIN
+        warnings: list[str] = []
         try:
-            if path in _OPEN and path != "/version":
-                return Response("ok")
-            if path not in _OPEN:
-                owner = authenticate(request.headers.get("authorization"), self._users)
-                user = owner.name
-            known = discover(path) if request.method == "GET" else None
-            if known is not None:
-                response: Response = JSONResponse(known)
+            user = authenticate(request.headers.get("authorization"), self._users)
+            name = user.name
+            authorize(user, asked)
+            self.faults.take(asked.verb, path, done=False)
+            if not asked.plural:
+                shape = negotiate(_plain_accept(request), forms=False)
+                response = _send(discover(self._api.store.registry, path, request.method), 200, shape)
             else:
-                target = target_of(path)
-                verb = verb_of(request.method, target, watch=request.query_params.get("watch") in ("true", "1"))
-                authorize(owner, verb, target)
-                self.faults.take(verb, path, done=False)
-                response = await self._serve(request, verb, target)
-                self.faults.take(verb, path, done=True)
+                response = await self._resource(request, asked, user, query, warnings)
+            self.faults.take(asked.verb, path, done=True)
+        except NoSuchPath as failure:
+            bare_answer = isinstance(failure, NoSuchSchema)
+            text, headers = ("", {}) if bare_answer else (f"{failure.message}\n", {"content-type": _TEXT})
+            response = Response(text, 404, headers=headers)
         except ApiFailure as failure:
-            response = JSONResponse(failure.status(), failure.code, headers=failure.headers)
+            response = _failed(request, failure)
+        for warning in warnings:
+            text = warning.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+            response.headers.append("warning", f'299 - "{text}"')
         with self._lock:
-            self._log.append(Request(verb, path, user, _dry_run(request), response.status_code))
+            self._log.append(Request(asked.verb, path, name, "dryRun" in query, response.status_code))
         return response
 
-    async def _serve(self, request: HttpRequest, verb: str, target: Target) -> Response:
-        if verb == "watch":
-            return self._watch(request, target)
-        if verb in WRITES:
-            return await self._write(request, verb, target)
-        return JSONResponse(self._api.list(target, request.query_params) if verb == "list" else self._api.get(target))
+    async def _resource(
+        self, request: HttpRequest, asked: Asked, user: User, query: Query, warnings: list[str]
+    ) -> Response:
+        raw = await request.body()
+        media = request.headers.get("content-type", "")
+        if request.method == "POST":
+            review = self._reviews.answer(asked, user, raw, media)
+            if review is not None:
+                return _send(review, 201, PLAIN)
+        target = find(self._api.store.registry, asked, request.method)
+        streams = request.method == "GET" and not target.name
+        shape = negotiate(request.headers.get("accept", ""), forms=True, streams=streams)
+        if request.method == "GET":
+            return self._read(target, asked, query, shape)
+        if request.method == "DELETE":
+            return self._delete(target, query, raw, shape, warnings)
+        agent = request.headers.get("user-agent", "unknown").partition("/")[0]
+        return self._write(
+            request.method, target, query, shape, partial(Writing, raw, media, agent=agent, warnings=warnings)
+        )
 
-    async def _write(self, request: HttpRequest, verb: str, target: Target) -> Response:
-        body, dry_run = await _body(request), _dry_run(request)
-        if verb == "delete":
-            return JSONResponse(self._api.delete(target, _options(body, request), dry_run=dry_run))
-        if verb == "deletecollection":
-            options = _options(body, request)
-            return JSONResponse(self._api.delete_all(target, request.query_params, options, dry_run=dry_run))
-        write = Write(body, request.headers.get("content-type", ""), _manager(request), dry_run)
-        if verb == "create":
-            return JSONResponse(self._api.create(target, write), 201)
-        return JSONResponse(self._api.update(target, write) if verb == "update" else self._api.patch(target, write))
+    def _read(self, target: Target, asked: Asked, query: Query, shape: Representation) -> Response:
+        if target.name:
+            version = query.get("resourceVersion", [""])[0]
+            return _send(self._shaped(target.resource, self._api.get(target, version), query, shape), 200, shape)
+        options = list_options(query, watch=asked.verb == "watch")
+        if asked.verb == "watch":
+            return self._watch(target, options, query, shape)
+        answer = self._api.list(target, options)
+        return _send(self._shaped(target.resource, answer, query, shape), 200, shape)
 
-    def _watch(self, request: HttpRequest, target: Target) -> Response:
-        query = request.query_params
-        version = query.get("resourceVersion", "0")
+    def _shaped(self, resource: Resource, answer: Object, query: Query, shape: Representation) -> Object:
+        if shape.form == "Table":
+            include = query.get("includeObject", [""])[0]
+            now = self._api.store.now()
+            return table(resource, answer, version=shape.version, include=include, now=now)
+        if shape.form == "PartialObjectMetadataList":
+            return bare_list(answer, version=shape.version)
+        if shape.form == "PartialObjectMetadata":
+            if "items" in answer:
+                group = (resource.group or "core").partition(".")[0]
+                text = f"the requested object is a list (*{group}.{resource.kind}List)"
+                raise ApiFailure(406, f"you requested PartialObjectMetadata, but {text}")
+            return bare(answer, version=shape.version)
+        return answer
+
+    def _watch(self, target: Target, options: ListOptions, query: Query, shape: Representation) -> Response:
+        version = options.version
+        problem = bad_version(version) if version else None
+        matches = self._api.matcher(target, options)
+        if problem:
+            raise ApiFailure(500, f'resourceVersion: Invalid value: "{version}": {problem}')
         watch = Watch(
             store=self._api.store,
+            kept=self._api.kept(target),
             resource=target.resource,
-            matches=self._api.matcher(target, query),
-            version=None if version in ("", "0") else _number(version),
-            timeout_s=float(query.get("timeoutSeconds") or _LONGEST_WATCH_S),
-            initial=query.get("sendInitialEvents") == "true",
-            bookmarks=query.get("allowWatchBookmarks") == "true",
+            matches=matches,
+            form=lambda item: self._shaped(target.resource, item, query, shape),
+            version=None if version in ("", "0") else int(version),
+            timeout_s=float(_LONGEST_WATCH_S if options.timeout_s is None else options.timeout_s),
+            initial=options.initial,
+            bookmarks=options.bookmarks,
             closing=self._closing,
         )
-        return StreamingResponse(watch.lines(), media_type="application/json")
+        return StreamingResponse(watch.lines(), media_type=JSON)
+
+    def _write(
+        self, method: str, target: Target, query: Query, shape: Representation, writing: "partial[Writing]"
+    ) -> Response:
+        kinds = {"POST": "CreateOptions", "PUT": "UpdateOptions", "PATCH": "PatchOptions"}
+        applied = media_type(writing.args[1]) == APPLY
+        made = writing(options=write_options(kinds[method], query, apply=applied))
+        if method == "POST":
+            answer, code = self._api.create(target, made), 201
+        elif method == "PUT":
+            answer, code = self._api.update(target, made)
+        else:
+            answer, code = self._api.patch(target, made)
+        done = answer.get("kind") == "Status"
+        return _send(answer if done else self._shaped(target.resource, answer, query, shape), code, shape)
+
+    def _delete(self, target: Target, query: Query, raw: bytes, shape: Representation, warnings: list[str]) -> Response:
+        if target.name:
+            answer = delete(self._api, target, delete_options(read_options(raw), query), warnings)
+            return _send(answer, 200, shape)
+        selection = list_options({key: value for key, value in query.items() if key != "dryRun"}, watch=False)
+        answer = delete_all(self._api, target, selection, delete_options(read_options(raw), query))
+        return _send(answer, 200, shape)
 
 
-def _number(version: str) -> int:
-    if not version.isdigit():
-        raise ApiFailure(400, f"invalid resource version {version!r}")
-    return int(version)
+def _send(answer: Any, code: int, shape: Representation) -> Response:
+    if isinstance(answer, str):
+        return Response(answer, code, headers={"content-type": _TEXT})
+    return Response(shape.write(answer), code, headers={"content-type": shape.media})
 
 
-async def _body(request: HttpRequest) -> Any:
-    raw = await request.body()
-    if not raw:
-        return None
-    # client-go tries protobuf first and JSON after a 415.
-    if "json" not in request.headers.get("content-type", "json"):
-        raise ApiFailure(415, "the body of the request was in an unknown format: this server reads JSON")
-    try:
-        return json.loads(raw)
-    except ValueError as error:
-        raise ApiFailure(400, f"the body of the request is no JSON: {error}") from error
+def _failed(request: HttpRequest, failure: ApiFailure) -> Response:
+    accept = request.headers.get("accept", "")
+    shape = Representation(YAML) if accept.startswith(YAML) else PLAIN
+    response = _send(failure.status(), failure.code, shape)
+    retry = (failure.details or {}).get("retryAfterSeconds")
+    headers = ({"Retry-After": str(retry)} if retry else {}) | failure.headers
+    response.headers.update(headers)
+    return response
 
 
-def _options(body: Any, request: HttpRequest) -> Object:
-    """DeleteOptions, which come in the body or in the query."""
-    options = dict(body) if isinstance(body, dict) else {}
-    for field in ("propagationPolicy", "gracePeriodSeconds"):
-        if field in request.query_params:
-            text = request.query_params[field]
-            options[field] = int(text) if text.isdigit() else text
-    return options
+def _plain_accept(request: HttpRequest) -> str:
+    """A server without aggregated discovery answers the plain form, which clients accept too."""
+    header = request.headers.get("accept", "")
+    parts = [part for part in header.split(",") if "apidiscovery.k8s.io" not in part]
+    return ",".join(parts)
 
 
-def _dry_run(request: HttpRequest) -> bool:
-    return request.query_params.get("dryRun") == "All"
-
-
-def _manager(request: HttpRequest) -> str:
-    agent = request.headers.get("user-agent", "unknown").partition("/")[0]
-    return request.query_params.get("fieldManager") or agent
+def _query(request: HttpRequest) -> Query:
+    found: Query = {}
+    for key, value in request.query_params.multi_items():
+        found.setdefault(key, []).append(value)
+    return found

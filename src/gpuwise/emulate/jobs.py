@@ -1,27 +1,74 @@
 """The Job controller: pods up to parallelism until enough have succeeded; none while suspended."""
 
-from gpuwise.emulate.pods import condition, is_active, is_ready, make_pod, owned, phase
+from gpuwise.emulate import conditions
+from gpuwise.emulate.deletion import end
+from gpuwise.emulate.pods import is_active, is_ready, is_terminating, make_pod, owned, phase
 from gpuwise.emulate.resources import JOBS, PODS
-from gpuwise.emulate.status import Object
-from gpuwise.emulate.store import CONTROLLERS, ObjectStore
+from gpuwise.emulate.status import ApiFailure, Object
+from gpuwise.emulate.store import ObjectStore, key_of
+
+TRACKED = "batch.kubernetes.io/job-tracking"
+_ENDS = {
+    "Complete": ("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"),
+    "Failed": ("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"),
+}
 
 
 def run_jobs(store: ObjectStore) -> None:
     """Bring the pods of each unfinished Job to what it asks for."""
     mine = owned(store.all(PODS))
-    for job in store.all(JOBS):
-        if "True" in (condition(job, "Complete"), condition(job, "Failed")):
-            continue
+    for job in list(store.all(JOBS)):
         pods = mine.get(job["metadata"]["uid"], [])
-        active = [pod for pod in pods if is_active(pod)]
-        succeeded = sum(phase(pod) == "Succeeded" for pod in pods)
-        for pod in active[_wanted(job, succeeded) :]:
-            store.delete(PODS, job["metadata"]["namespace"], pod["metadata"]["name"])
-        active = active[: _wanted(job, succeeded)]
-        for _ in range(_wanted(job, succeeded) - len(active)):
-            pod = make_pod(store, JOBS, job, name=f"{job['metadata']['name']}-", labels={})
-            active.append(store.create(PODS, job["metadata"]["namespace"], pod, manager=CONTROLLERS))
-        _report(store, job, active, pods)
+        if "deletionTimestamp" in job["metadata"] or finished(job):
+            _let_go(store, pods)
+            continue
+        _sync(store, job, pods)
+
+
+def finished(job: Object) -> bool:
+    """Whether a Job is over."""
+    return any((conditions.find(job, kind) or {}).get("status") == "True" for kind in _ENDS)
+
+
+def _sync(store: ObjectStore, job: Object, pods: list[Object]) -> None:
+    active = [pod for pod in pods if is_active(pod)]
+    before, uid = job.get("status") or {}, job["metadata"]["uid"]
+    done = sum(phase(pod) == "Succeeded" for pod in pods if _counted(pod, before))
+    failed = sum(phase(pod) == "Failed" for pod in pods)
+    outcome = _outcome(job, done, failed)
+    wanted = 0 if outcome else _wanted(job, done)
+    ended = 0
+    for pod in active[wanted:]:
+        gone = end(store, PODS, pod)
+        if not pod["spec"].get("nodeName"):
+            ended += 1
+        elif gone is not None:
+            pods = [*[one for one in pods if one is not pod], gone]
+    active = active[:wanted]
+    try:
+        for _ in range(wanted - len(active)):
+            active.append(make_pod(store, JOBS, job, name="", finalizer=TRACKED))
+    except ApiFailure:
+        if not active:
+            return
+    # Pods without a node go at once; the status goes on counting them until the next start.
+    vanished: dict[str, int] = store.scratch.setdefault("jobs", {})
+    vanished[uid] = vanished.get(uid, 0) + ended if job["spec"].get("suspend") else 0
+    terminating = sum(is_terminating(pod) and bool(pod["spec"].get("nodeName")) for pod in pods) + vanished[uid]
+    _report(store, job, active, {"succeeded": done, "failed": failed, "terminating": terminating}, outcome)
+    _let_go(store, [pod for pod in pods if not is_active(pod)])
+
+
+def _counted(pod: Object, before: Object) -> bool:
+    return not is_terminating(pod) or bool(before)
+
+
+def _outcome(job: Object, done: int, failed: int) -> str:
+    spec = job["spec"]
+    if failed > spec["backoffLimit"]:
+        return "Failed"
+    needed = spec.get("completions")
+    return "Complete" if needed is not None and done >= needed and not spec.get("suspend") else ""
 
 
 def _wanted(job: Object, succeeded: int) -> int:
@@ -31,25 +78,43 @@ def _wanted(job: Object, succeeded: int) -> int:
     return int(max(0, min(job["spec"]["parallelism"], left)))
 
 
-def _report(store: ObjectStore, job: Object, active: list[Object], pods: list[Object]) -> None:
-    before = job.get("status") or {}
-    counts = {
-        "active": len(active),
-        "ready": sum(map(is_ready, active)),
-        "succeeded": sum(phase(pod) == "Succeeded" for pod in pods),
-        "failed": sum(phase(pod) == "Failed" for pod in pods),
-    }
-    status: Object = {field: count for field, count in counts.items() if count}
-    suspended = bool(job["spec"].get("suspend"))
-    if not suspended:
-        status["startTime"] = before.get("startTime") or store.now()
-    conditions = [entry for entry in before.get("conditions") or [] if entry["type"] != "Suspended"]
+def _let_go(store: ObjectStore, pods: list[Object]) -> None:
+    """Take the mark off the pods that are counted, or that are to go."""
+    for pod in pods:
+        if TRACKED in (pod["metadata"].get("finalizers") or []):
+            left = [one for one in pod["metadata"]["finalizers"] if one != TRACKED]
+            metadata = {key: value for key, value in pod["metadata"].items() if key != "finalizers"}
+            new = metadata | ({"finalizers": left} if left else {})
+            if store.peek(PODS, *key_of(pod)) is not None:
+                store.update(PODS, *key_of(pod), lambda item, new=new: item | {"metadata": new})  # type: ignore[misc]
+
+
+def _report(store: ObjectStore, job: Object, active: list[Object], counts: dict[str, int], outcome: str) -> None:
+    before, now = job.get("status") or {}, store.now()
+    suspended, times = bool(job["spec"].get("suspend")), ("lastProbeTime", "lastTransitionTime")
+    found = list(before.get("conditions") or [])
+    known = conditions.find(job, "Suspended")
     if suspended:
-        conditions.append({"type": "Suspended", "status": "True", "reason": "JobSuspended"})
-    if "completions" in job["spec"] and counts["succeeded"] >= job["spec"]["completions"]:
-        conditions.append({"type": "Complete", "status": "True", "reason": "CompletionsReached"})
-        status["completionTime"] = store.now()
-    if conditions:
-        status["conditions"] = conditions
-    key = job["metadata"]["namespace"], job["metadata"]["name"]
-    store.update(JOBS, *key, lambda item: item | {"status": status}, subresource="status")
+        new = conditions.made("Suspended", "True", "JobSuspended", "Job suspended", *times, now=now)
+        found = conditions.replaced(found, new)
+    elif known is not None:
+        new = conditions.made("Suspended", "False", "JobResumed", "Job resumed", *times, now=now)
+        found = conditions.replaced(found, new)
+    status: Object = {}
+    if outcome:
+        first, reason, message = _ENDS[outcome]
+        found += [conditions.made(kind, "True", reason, message, *times, now=now) for kind in (first, outcome)]
+    if found:
+        status["conditions"] = found
+    if not suspended:
+        status["startTime"] = before.get("startTime") or now
+    if outcome == "Complete":
+        status["completionTime"] = now
+    shown = {"active": len(active), "succeeded": counts["succeeded"], "failed": counts["failed"]}
+    status |= {field: count for field, count in shown.items() if count}
+    status |= {
+        "terminating": counts["terminating"],
+        "uncountedTerminatedPods": {},
+        "ready": sum(map(is_ready, active)),
+    }
+    store.update(JOBS, *key_of(job), lambda item: item | {"status": status}, subresource="status")

@@ -3,32 +3,44 @@
 from typing import Any
 
 from gpuwise.emulate.resources import JOBS, PODS, Resource
-from gpuwise.emulate.status import Object, conflict
+from gpuwise.emulate.status import ApiFailure, Object, details_of
 
-_KEPT = ("uid", "namespace", "creationTimestamp", "generation", "resourceVersion", "deletionTimestamp", "managedFields")
+_KEPT = ("uid", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields", "generateName")
+_ENDING = ("deletionTimestamp", "deletionGracePeriodSeconds")
+ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
+JOB_WARNING = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set"
+    " propagationPolicy=Orphan to suppress this warning"
+)
 
 
 def half(resource: Resource, old: Object, wanted: Object, subresource: str) -> Object:
     """The object with the half of it that a request writes: status by its subresource, everything else without."""
     if subresource == "status":
-        return old | {"status": wanted.get("status", {})}
-    new = wanted | {"apiVersion": old["apiVersion"], "kind": old["kind"]}
-    if "status" in resource.subresources:
-        new.pop("status", None)
-        if "status" in old:
-            new["status"] = old["status"]
-    return new
+        found = old | {"metadata": wanted["metadata"]}
+        found.pop("status", None)
+        return found | ({"status": wanted["status"]} if "status" in wanted else {})
+    if "status" not in resource.subresources:
+        return wanted
+    new = {key: value for key, value in wanted.items() if key != "status"}
+    return new | ({"status": old["status"]} if "status" in old else {})
 
 
 def carried_over(resource: Resource, old: Object, new: Object) -> Object:
     """The new object with the metadata that only the server writes; generation counts changes of the spec."""
-    kept = {field: old["metadata"][field] for field in _KEPT if field in old["metadata"]}
-    metadata = new["metadata"] | kept
-    if "spec" not in new:
-        metadata.pop("generation", None)
-    elif resource is not PODS:
-        metadata["generation"] = kept.get("generation", 0) + (old.get("spec") != new.get("spec"))
+    before = old["metadata"]
+    metadata = {key: value for key, value in new["metadata"].items() if key not in _KEPT}
+    metadata |= {field: before[field] for field in (*_KEPT, *_ENDING) if field in before}
+    if resource.counted and "generation" in before:
+        metadata["generation"] = before["generation"] + (_body(resource, old) != _body(resource, new))
     return new | {"metadata": metadata}
+
+
+def _body(resource: Resource, item: Object) -> Any:
+    if resource.builtin:
+        return item.get("spec")
+    left_out = ("metadata", "status") if "status" in resource.subresources else ("metadata",)
+    return {key: value for key, value in item.items() if key not in left_out}
 
 
 def check_preconditions(resource: Resource, old: Object, wanted: dict[str, Any]) -> None:
@@ -37,27 +49,59 @@ def check_preconditions(resource: Resource, old: Object, wanted: dict[str, Any])
     Raises:
         ApiFailure: 409, one does not hold.
     """
-    for field in ("uid", "resourceVersion"):
-        have = old["metadata"][field]
-        if wanted.get(field, have) != have:
-            why = f"Precondition failed: {field} in precondition: {wanted[field]}, in object meta: {have}"
-            raise conflict(resource, old["metadata"]["name"], why)
+    have = old["metadata"]
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    tests = (
+        ("uid", "UID", "The object might have been deleted and then recreated"),
+        ("resourceVersion", "ResourceVersion", "The object might have been modified"),
+    )
+    for field, word, then in tests:
+        if wanted.get(field) not in (None, have[field]):
+            text = f"the {word} in the precondition ({wanted[field]}) does not match the {word} in record"
+            raise ApiFailure(
+                409,
+                f'Operation cannot be fulfilled on {kind} "{have["name"]}": {text} ({have[field]}). {then}',
+                details=details_of(have["name"], resource.group, resource.kind),
+            )
 
 
-def orphans(resource: Resource, options: Object) -> bool:
-    """Whether a delete leaves behind what the object owns.
+def propagation(resource: Resource, options: Object) -> str:
+    """The finalizer that a delete adds, "" for none.
 
-    batch/v1 Jobs do unless told otherwise: jobStrategy.DefaultGarbageCollectionPolicy.
+    batch/v1 Jobs leave their pods behind unless told otherwise: jobStrategy.DefaultGarbageCollectionPolicy.
     """
     policy = options.get("propagationPolicy")
     if options.get("orphanDependents") is True or policy == "Orphan":
-        return True
-    return resource is JOBS and policy is None and options.get("orphanDependents") is None
+        return ORPHAN
+    if policy == "Foreground":
+        return FOREGROUND
+    silent = policy is None and options.get("orphanDependents") is None
+    return ORPHAN if resource is JOBS and silent else ""
+
+
+def marked(old: Object, now: str, *, grace_s: int, finalizer: str) -> Object:
+    """The object as it looks once it is to go."""
+    before = old["metadata"]
+    metadata = before | {"deletionTimestamp": now, "deletionGracePeriodSeconds": grace_s}
+    if "generation" in before:
+        metadata["generation"] = before["generation"] + 1
+    if finalizer and finalizer not in (before.get("finalizers") or []):
+        metadata["finalizers"] = [*(before.get("finalizers") or []), finalizer]
+    return old | {"metadata": metadata}
+
+
+def grace_s(pod: Object, options: Object) -> int | None:
+    """How long a pod has to stop, None to remove it at once."""
+    running = pod["spec"].get("nodeName") and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    asked = options.get("gracePeriodSeconds")
+    if not running or asked == 0:
+        return None
+    return int(pod["spec"].get("terminationGracePeriodSeconds", 30) if asked is None else max(asked, 1))
 
 
 def namespace_named(name: str) -> Object:
     """A bare Namespace."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}, "spec": {"finalizers": ["kubernetes"]}}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
 def name_suffix(number: int) -> str:
@@ -68,3 +112,8 @@ def name_suffix(number: int) -> str:
         left, digit = divmod(left, len(alphabet))
         text += alphabet[digit]
     return text
+
+
+def is_pod(resource: Resource) -> bool:
+    """Whether deletion waits for a kubelet."""
+    return resource is PODS

@@ -4,11 +4,16 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from gpuwise.emulate.autoscalers import run_autoscalers
 from gpuwise.emulate.budgets import run_budgets
+from gpuwise.emulate.claims import run_claims
+from gpuwise.emulate.clusters import run_namespaces, run_nodes, run_volume_claims
+from gpuwise.emulate.definitions import run_definitions
 from gpuwise.emulate.deployments import run_deployments
 from gpuwise.emulate.garbage import run_garbage_collector
 from gpuwise.emulate.jobs import run_jobs
 from gpuwise.emulate.notebooks import run_notebooks
+from gpuwise.emulate.quotas import run_quotas
 from gpuwise.emulate.replicasets import run_replicasets
 from gpuwise.emulate.scheduler import run_kubelet, run_scheduler
 from gpuwise.emulate.statefulsets import run_statefulsets
@@ -16,6 +21,9 @@ from gpuwise.emulate.store import ObjectStore
 
 # Owners before what they own, so that one pass carries a change from the top to the pods.
 STEPS = (
+    run_definitions,
+    run_namespaces,
+    run_nodes,
     run_garbage_collector,
     run_notebooks,
     run_deployments,
@@ -23,8 +31,12 @@ STEPS = (
     run_statefulsets,
     run_jobs,
     run_kubelet,
+    run_claims,
     run_scheduler,
     run_budgets,
+    run_quotas,
+    run_autoscalers,
+    run_volume_claims,
 )
 
 
@@ -74,12 +86,20 @@ class ControlLoop:
     def _run(self) -> None:
         while not self._stopping and self._failure is None:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopping or self._settled != self._store.version)
+                self._changed.wait_for(
+                    lambda: self._stopping or self._settled != self._store.version, timeout=self._left_s()
+                )
                 self._pass()
+
+    def _left_s(self) -> float | None:
+        """Seconds until a controller wants to look again, None for never."""
+        due_s = self._store.due_s
+        return None if due_s is None else max(0.05, due_s - self._store.epoch_s)
 
     def _pass(self) -> None:
         """One round of every step; it is the last one if it wrote nothing."""
         before = self._store.version
+        self._store.due_s = None
         try:
             for step in STEPS:
                 step(self._store)

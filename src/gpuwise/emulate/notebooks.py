@@ -1,6 +1,6 @@
 """Kubeflow's Notebook controller: a StatefulSet of one pod, or of none while the notebook is stopped."""
 
-from gpuwise.emulate.pods import owned, reference_to
+from gpuwise.emulate.pods import make, owned, reference_to
 from gpuwise.emulate.resources import NOTEBOOKS, STATEFULSETS
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore
@@ -12,13 +12,16 @@ MANAGER = "notebook-controller"
 
 def run_notebooks(store: ObjectStore) -> None:
     """Keep one StatefulSet per notebook, of 1 replica, or 0 once the annotation stands."""
+    # A definition alone brings no controller with it.
+    if store.registry.find(*NOTEBOOKS.place) is not NOTEBOOKS:
+        return
     sets = owned(store.all(STATEFULSETS))
-    for notebook in store.all(NOTEBOOKS):
+    for notebook in list(store.all(NOTEBOOKS)):
         mine = sets.get(notebook["metadata"]["uid"], [])
         replicas = 0 if STOPPED in (notebook["metadata"].get("annotations") or {}) else 1
         namespace = notebook["metadata"]["namespace"]
         if not mine and "template" in (notebook.get("spec") or {}):
-            store.create(STATEFULSETS, namespace, _statefulset(notebook, replicas), manager=MANAGER)
+            make(store, STATEFULSETS, namespace, _statefulset(notebook, replicas), manager=MANAGER)
         for one in mine:
             store.update(
                 STATEFULSETS,

@@ -1,12 +1,16 @@
-"""Pages of a list: every page of one list shows the same version."""
+"""Continue tokens: which version a list shows, and after which object it goes on."""
 
-import secrets
-from collections import OrderedDict
+import base64
+import binascii
+import json
 from dataclasses import dataclass
 
-from gpuwise.emulate.status import Object, expired
+from gpuwise.emulate.status import ApiFailure, Object
 
-_KEPT = 64
+_VERSION = "meta.k8s.io/v1"
+_BAD = "invalid continue token: continue key is not valid: "
+NOW = -1
+"""The version of a token that goes on with the newest list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,43 +21,39 @@ class Page:
         items: the objects.
         version: resourceVersion of the whole list.
         token: for the next page, "" on the last.
-        remaining: objects after this page.
+        remaining: objects after this page, None where the server does not count them.
     """
 
     items: list[Object]
     version: int
     token: str
-    remaining: int
+    remaining: int | None
 
 
-class Pages:
-    """Lists that somebody is still reading; the oldest expire."""
+def make_token(version: int, namespace: str, name: str) -> str:
+    """A token that goes on after an object."""
+    body = json.dumps({"v": _VERSION, "rv": version, "start": f"{namespace}/{name}\0"}, separators=(",", ":"))
+    return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
-    def __init__(self) -> None:
-        self._rest: OrderedDict[str, tuple[list[Object], int]] = OrderedDict()
 
-    def first(self, items: list[Object], version: int, limit: int) -> Page:
-        """Cut the first page; limit 0 means all."""
-        if not limit or len(items) <= limit:
-            return Page(items, version, "", 0)
-        token = secrets.token_urlsafe(12)
-        self._rest[token] = (items[limit:], version)
-        while len(self._rest) > _KEPT:
-            self._rest.popitem(last=False)
-        return Page(items[:limit], version, token, len(items) - limit)
+def read_token(token: str) -> tuple[int, str, str]:
+    """Version, namespace and name of a token.
 
-    def next(self, token: str, limit: int) -> Page:
-        """Cut the next page.
-
-        Raises:
-            ApiFailure: 410, the token is no longer kept.
-        """
-        # A token stays good until it expires: a client may ask for the same page again after a broken connection.
-        if token not in self._rest:
-            raise expired("The provided continue parameter is too old to display a consistent list result.")
-        items, version = self._rest[token]
-        return self.first(items, version, limit)
-
-    def expire(self) -> None:
-        """Forget every list."""
-        self._rest.clear()
+    Raises:
+        ApiFailure: 400, it is none of ours.
+    """
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError) as error:
+        good = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        at = next((at for at, letter in enumerate(token) if letter not in good), len(token))
+        raise ApiFailure(400, f"{_BAD}illegal base64 data at input byte {at}") from error
+    try:
+        body = json.loads(raw.decode("latin-1"))
+    except ValueError as error:
+        first = raw[:1].decode("latin-1")
+        raise ApiFailure(400, f"{_BAD}invalid character '{first}' looking for beginning of value") from error
+    if body.get("v") != _VERSION:
+        raise ApiFailure(400, f"{_BAD}server does not recognize this encoded version {body.get('v', '')}")
+    namespace, _, name = str(body.get("start", "")).rstrip("\0").partition("/")
+    return int(body["rv"]), namespace, name

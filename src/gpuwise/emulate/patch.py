@@ -1,10 +1,8 @@
-"""The three patches of the API: JSON merge (RFC 7386), JSON patch (RFC 6902) and strategic merge."""
+"""The patches of the API: JSON merge (RFC 7386), JSON patch (RFC 6902) and strategic merge."""
 
-import json
 from typing import Any
 
-import jsonpatch
-
+from gpuwise.emulate import jsonpatch
 from gpuwise.emulate.resources import Resource
 from gpuwise.emulate.status import ApiFailure, Object
 from gpuwise.emulate.strategic import strategic_merge
@@ -12,24 +10,43 @@ from gpuwise.emulate.strategic import strategic_merge
 MERGE = "application/merge-patch+json"
 JSON = "application/json-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+_KNOWN = (JSON, MERGE, STRATEGIC, APPLY)
 
 
-def apply_patch(resource: Resource, target: Object, body: Any, content_type: str) -> Object:
-    """Patch an object and give the new one; the target is left alone.
+def check_media(resource: Resource, media: str) -> None:
+    """Check that a kind takes patches of a media type.
 
     Raises:
-        ApiFailure: 415 for a content type that the kind does not take, 400 or 422 for a patch that cannot be applied.
+        ApiFailure: 415.
     """
-    kind = content_type.partition(";")[0].strip()
-    taken = (JSON, MERGE, STRATEGIC) if resource.builtin else (JSON, MERGE)
-    if kind not in taken:
-        text = f"the body of the request was in an unknown format - accepted media types include: {', '.join(taken)}"
+    if media not in _KNOWN:
+        raise ApiFailure(415, "415: Unsupported Media Type", details={})
+    if media == STRATEGIC and not resource.builtin:
+        accepted = f"{JSON}, {MERGE}, {APPLY}"
+        text = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         raise ApiFailure(415, text)
-    if kind == JSON:
+
+
+def apply_patch(schema: str, target: Object, body: Any, media: str) -> Object:
+    """Patch an object and give the new one; the target is left alone.
+
+    Args:
+        schema: its type in fields.json, for a strategic merge.
+        target: the object.
+        body: the patch.
+        media: its media type; server-side apply is not for here.
+
+    Raises:
+        ApiFailure: 400 for a patch that cannot be read, 422 or 500 for one that cannot be applied.
+    """
+    if media == JSON:
         return _json_patch(target, body)
     if not isinstance(body, dict):
-        raise ApiFailure(400, f"a {kind} must be an object")
-    patched: Object = merge_patch(target, body) if kind == MERGE else strategic_merge(target, body)
+        word = "array" if isinstance(body, list) else "string" if isinstance(body, str) else "number"
+        prefix = "error decoding patch: " if media == MERGE else ""
+        raise ApiFailure(400, f"{prefix}json: cannot unmarshal {word} into Go value of type map[string]interface {{}}")
+    patched: Object = merge_patch(target, body) if media == MERGE else strategic_merge(schema, target, body)
     return patched
 
 
@@ -48,12 +65,14 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 def _json_patch(target: Object, body: Any) -> Object:
     if not isinstance(body, list):
-        raise ApiFailure(400, "a JSON patch must be a list of operations")
+        raise ApiFailure(
+            400, "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+        )
     try:
-        # A copy by way of JSON: jsonpatch writes into nested values.
-        patched: Object = jsonpatch.apply_patch(json.loads(json.dumps(target)), body)
-    except jsonpatch.InvalidJsonPatch as error:
-        raise ApiFailure(400, f"cannot read the JSON patch: {error}") from error
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        raise ApiFailure(422, f"the server rejected our request due to an error in our request: {error}") from error
+        patched = jsonpatch.apply(target, body)
+    except jsonpatch.CannotApply as error:
+        text = "the server rejected our request due to an error in our request"
+        raise ApiFailure(422, text, details={}) from error
+    if not isinstance(patched, dict):
+        raise ApiFailure(422, "the server rejected our request due to an error in our request", details={})
     return patched

@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 
-from gpuwise.emulate.resources import Resource
+from gpuwise.emulate.options import WriteOptions
+from gpuwise.emulate.resources import PODS, Resource
 from gpuwise.emulate.status import Object
-from gpuwise.emulate.store import ObjectStore
+from gpuwise.emulate.store import CONTROLLERS, ObjectStore
+from gpuwise.emulate.writes import Writing, create
 
 HASH_LABEL = "pod-template-hash"
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -80,23 +82,51 @@ def digest(value: object) -> str:
     return "".join(ALPHABET[byte % len(ALPHABET)] for byte in found)
 
 
-def make_pod(store: ObjectStore, resource: Resource, owner: Object, *, name: str, labels: dict[str, str]) -> Object:
-    """The pod that an owner's template describes.
+def make(store: ObjectStore, resource: Resource, namespace: str, item: Object, *, manager: str = CONTROLLERS) -> Object:
+    """Create an object as a controller does: through admission.
+
+    Raises:
+        ApiFailure: 403 or 422.
+    """
+    writing = Writing(b"", "", WriteOptions(dry_run=False, manager=manager, validation="Ignore", force=False), manager)
+    named = {"kind": resource.kind, "apiVersion": resource.api_version} | item
+    return create(store, resource, namespace, named, writing)
+
+
+def make_pod(
+    store: ObjectStore,
+    resource: Resource,
+    owner: Object,
+    *,
+    name: str,
+    labels: dict[str, str] | None = None,
+    spec: Object | None = None,
+    finalizer: str = "",
+) -> Object:
+    """Create the pod that an owner's template describes.
 
     Args:
-        store: names what has no name yet.
+        store: where.
         resource: the owner's kind.
         owner: with spec.template.
-        name: the pod's; one that ends with "-" gets a suffix.
+        name: the pod's; "" for one that is generated from the owner's.
         labels: on top of the template's.
+        spec: on top of the template's.
+        finalizer: holds the pod until its controller has counted it.
+
+    Raises:
+        ApiFailure: 403 or 422.
     """
     template = owner["spec"]["template"]
     inner = template.get("metadata") or {}
-    metadata = {
-        "name": name + store.suffix() if name.endswith("-") else name,
-        "namespace": owner["metadata"]["namespace"],
-        "labels": (inner.get("labels") or {}) | labels,
+    metadata: Object = {
+        "generateName": f"{owner['metadata']['name']}-",
+        "labels": dict(sorted(((inner.get("labels") or {}) | (labels or {})).items())),
         "annotations": dict(inner.get("annotations") or {}),
         "ownerReferences": [reference_to(resource, owner)],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    } | ({"name": name} if name else {})
+    if finalizer:
+        metadata["finalizers"] = [finalizer]
+    kept = {key: value for key, value in metadata.items() if value not in ({}, [])}
+    item = {"metadata": kept, "spec": template["spec"] | (spec or {})}
+    return make(store, PODS, owner["metadata"]["namespace"], item)

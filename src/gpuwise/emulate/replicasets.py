@@ -1,27 +1,44 @@
 """The ReplicaSet controller: adopt, make and delete pods until their number is right."""
 
-from gpuwise.emulate.pods import is_active, is_ready, make_pod, owned, owner_of, phase, reference_to
+from gpuwise.emulate import conditions
+from gpuwise.emulate.deletion import end
+from gpuwise.emulate.pods import (
+    is_active,
+    is_ready,
+    is_terminating,
+    make_pod,
+    owned,
+    owner_of,
+    phase,
+    reference_to,
+)
 from gpuwise.emulate.resources import PODS, REPLICASETS
 from gpuwise.emulate.selectors import labels_of, selects
-from gpuwise.emulate.status import Object
-from gpuwise.emulate.store import CONTROLLERS, ObjectStore
+from gpuwise.emulate.status import ApiFailure, Object
+from gpuwise.emulate.store import ObjectStore
 
 
 def run_replicasets(store: ObjectStore) -> None:
     """Bring the pods of each ReplicaSet to spec.replicas."""
     pods = store.all(PODS)
     mine, free = owned(pods), [pod for pod in pods if owner_of(pod) is None and is_active(pod)]
-    for one in store.all(REPLICASETS):
-        active = [pod for pod in mine.get(one["metadata"]["uid"], []) if is_active(pod)]
-        active += _adopt(store, one, free)
-        missing = one["spec"]["replicas"] - len(active)
-        for _ in range(missing):
-            pod = make_pod(store, REPLICASETS, one, name=f"{one['metadata']['name']}-", labels={})
-            active.append(store.create(PODS, pod["metadata"]["namespace"], pod, manager=CONTROLLERS))
-        for pod in sorted(active, key=_first_to_go)[:-missing] if missing < 0 else []:
-            store.delete(PODS, pod["metadata"]["namespace"], pod["metadata"]["name"])
-            active.remove(pod)
-        _report(store, one, active)
+    for one in list(store.all(REPLICASETS)):
+        every = mine.get(one["metadata"]["uid"], [])
+        active, failure = [pod for pod in every if is_active(pod)], ""
+        ending = sum(map(is_terminating, every))
+        if "deletionTimestamp" not in one["metadata"]:
+            active += _adopt(store, one, free)
+            missing = one["spec"]["replicas"] - len(active)
+            try:
+                for _ in range(missing):
+                    active.append(make_pod(store, REPLICASETS, one, name=""))
+            except ApiFailure as error:
+                failure = error.message
+            for pod in sorted(active, key=_first_to_go)[:-missing] if missing < 0 else []:
+                left = end(store, PODS, pod)
+                ending += left is not None
+                active.remove(pod)
+        _report(store, one, active, ending, failure)
 
 
 def _first_to_go(pod: Object) -> tuple[bool, bool, bool, str]:
@@ -45,10 +62,24 @@ def _adopt(store: ObjectStore, one: Object, free: list[Object]) -> list[Object]:
     return adopted
 
 
-def _report(store: ObjectStore, one: Object, active: list[Object]) -> None:
+def _report(store: ObjectStore, one: Object, active: list[Object], ending: int, failure: str) -> None:
     ready = sum(map(is_ready, active))
-    status: Object = {"replicas": len(active), "observedGeneration": one["metadata"]["generation"]}
+    status: Object = {"replicas": len(active)}
+    if active:
+        labels = (one["spec"]["template"].get("metadata") or {}).get("labels") or {}
+        full = sum(labels.items() <= labels_of(pod).items() for pod in active)
+        status |= {"fullyLabeledReplicas": full} if full else {}
     if ready:
         status |= {"readyReplicas": ready, "availableReplicas": ready}
+    status |= {"terminatingReplicas": ending, "observedGeneration": one["metadata"]["generation"]}
+    before = (one.get("status") or {}).get("conditions") or []
+    if failure:
+        said = conditions.find(one, "ReplicaFailure")
+        # Each try names another pod: the first refusal stands until pods can be made again.
+        text = said["message"] if said is not None else failure
+        new = conditions.made("ReplicaFailure", "True", "FailedCreate", text, "lastTransitionTime", now=store.now())
+        status["conditions"] = conditions.replaced(before, new)
+    elif conditions.without(before, "ReplicaFailure"):
+        status["conditions"] = conditions.without(before, "ReplicaFailure")
     key = one["metadata"]["namespace"], one["metadata"]["name"]
     store.update(REPLICASETS, *key, lambda item: item | {"status": status}, subresource="status")

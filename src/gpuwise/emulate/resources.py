@@ -1,9 +1,12 @@
 """The kinds that the emulator serves: one row each."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-SCALE = frozenset({"status", "scale"})
+NONE: frozenset[str] = frozenset()
 STATUS = frozenset({"status"})
+SCALE = frozenset({"status", "scale"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +19,16 @@ class Resource:
         plural: the path segment.
         kind: the object's kind.
         namespaced: lives in a namespace.
-        subresources: of status, scale and eviction.
+        subresources: what there is below an object.
         builtin: compiled into a real API server; custom resources take no strategic-merge patch and keep apiVersion and
             kind on the items of a list.
         short: what people type for it.
+        schema: its type in fields.json, "" for a custom resource.
+        counted: metadata.generation counts the changes of its spec.
+        unconditional: an update needs no resourceVersion.
+        made_by_update: an update of what is not there creates it.
+        other_version_of: group, version and plural under which its objects are kept, None for its own.
+        definition: of a custom resource, the version's entry in its CustomResourceDefinition; {} takes anything.
     """
 
     group: str
@@ -30,6 +39,12 @@ class Resource:
     subresources: frozenset[str] = STATUS
     builtin: bool = True
     short: str = ""
+    schema: str = ""
+    counted: bool = True
+    unconditional: bool = True
+    made_by_update: bool = False
+    other_version_of: tuple[str, str, str] | None = None
+    definition: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
 
     @property
     def api_version(self) -> str:
@@ -41,49 +56,172 @@ class Resource:
         """As error messages name it: "deployments.apps", "pods"."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Group, version and plural: where its path is."""
+        return self.group, self.version, self.plural
 
-NONE: frozenset[str] = frozenset()
 
-NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False, short="ns")
-NODES = Resource("", "v1", "nodes", "Node", namespaced=False, short="no")
-PODS = Resource("", "v1", "pods", "Pod", subresources=frozenset({"status", "eviction"}), short="po")
-DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", subresources=SCALE, short="deploy")
-STATEFULSETS = Resource("apps", "v1", "statefulsets", "StatefulSet", subresources=SCALE, short="sts")
-REPLICASETS = Resource("apps", "v1", "replicasets", "ReplicaSet", subresources=SCALE, short="rs")
-DAEMONSETS = Resource("apps", "v1", "daemonsets", "DaemonSet", short="ds")
-JOBS = Resource("batch", "v1", "jobs", "Job")
-CRONJOBS = Resource("batch", "v1", "cronjobs", "CronJob", short="cj")
-PDBS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short="pdb")
-HPAS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short="hpa")
-NOTEBOOKS = Resource("kubeflow.org", "v1", "notebooks", "Notebook", builtin=False)
+def _core(plural: str, kind: str, **more: Any) -> Resource:
+    return Resource("", "v1", plural, kind, schema=f"core.v1.{kind}", **more)
 
-RESOURCES: tuple[Resource, ...] = (
+
+def _in(group: str, plural: str, kind: str, **more: Any) -> Resource:
+    return Resource(group, "v1", plural, kind, schema=f"{group.partition('.')[0]}.v1.{kind}", **more)
+
+
+def _plain(plural: str, kind: str, **more: Any) -> Resource:
+    return _core(plural, kind, subresources=NONE, counted=False, **more)
+
+
+POD_PARTS = frozenset({"status", "eviction", "binding", "log", "resize"})
+
+NAMESPACES = _core(
+    "namespaces",
+    "Namespace",
+    namespaced=False,
+    short="ns",
+    counted=False,
+    subresources=frozenset({"status", "finalize"}),
+)
+NODES = _core("nodes", "Node", namespaced=False, short="no", counted=False)
+PODS = _core("pods", "Pod", subresources=POD_PARTS, short="po")
+SERVICES = _core("services", "Service", short="svc", counted=False)
+CONFIGMAPS = _plain("configmaps", "ConfigMap", short="cm")
+SERVICEACCOUNTS = _plain("serviceaccounts", "ServiceAccount", short="sa")
+LIMITRANGES = _plain("limitranges", "LimitRange", short="limits")
+QUOTAS = _core("resourcequotas", "ResourceQuota", short="quota", counted=False)
+CLAIMS_OF_VOLUMES = _core("persistentvolumeclaims", "PersistentVolumeClaim", short="pvc", counted=False)
+DEPLOYMENTS = _in("apps", "deployments", "Deployment", subresources=SCALE, short="deploy")
+STATEFULSETS = _in("apps", "statefulsets", "StatefulSet", subresources=SCALE, short="sts")
+REPLICASETS = _in("apps", "replicasets", "ReplicaSet", subresources=SCALE, short="rs")
+DAEMONSETS = _in("apps", "daemonsets", "DaemonSet", short="ds")
+REVISIONS = _in("apps", "controllerrevisions", "ControllerRevision", subresources=NONE, counted=False)
+JOBS = _in("batch", "jobs", "Job")
+CRONJOBS = _in("batch", "cronjobs", "CronJob", short="cj")
+PDBS = _in("policy", "poddisruptionbudgets", "PodDisruptionBudget", short="pdb", unconditional=False)
+HPAS = Resource(
+    "autoscaling",
+    "v2",
+    "horizontalpodautoscalers",
+    "HorizontalPodAutoscaler",
+    short="hpa",
+    schema="autoscaling.v2.HorizontalPodAutoscaler",
+    counted=False,
+)
+HPAS_V1 = Resource(
+    "autoscaling",
+    "v1",
+    "horizontalpodautoscalers",
+    "HorizontalPodAutoscaler",
+    short="hpa",
+    counted=False,
+    other_version_of=HPAS.place,
+)
+LEASES = _in(
+    "coordination.k8s.io",
+    "leases",
+    "Lease",
+    subresources=NONE,
+    counted=False,
+    unconditional=False,
+    made_by_update=True,
+)
+EVENTS = _in("events.k8s.io", "events", "Event", subresources=NONE, counted=False, short="ev", made_by_update=True)
+CORE_EVENTS = _plain("events", "Event", short="ev", made_by_update=True, other_version_of=EVENTS.place)
+DEVICECLASSES = _in("resource.k8s.io", "deviceclasses", "DeviceClass", namespaced=False, subresources=NONE)
+RESOURCESLICES = _in("resource.k8s.io", "resourceslices", "ResourceSlice", namespaced=False, subresources=NONE)
+RESOURCECLAIMS = _in("resource.k8s.io", "resourceclaims", "ResourceClaim", counted=False)
+CLAIMTEMPLATES = _in(
+    "resource.k8s.io", "resourceclaimtemplates", "ResourceClaimTemplate", subresources=NONE, counted=False
+)
+_ADMISSION = "admissionregistration.k8s.io"
+POLICIES = _in(
+    _ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy", namespaced=False, unconditional=False
+)
+POLICYBINDINGS = _in(
+    _ADMISSION,
+    "validatingadmissionpolicybindings",
+    "ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+    subresources=NONE,
+)
+MUTATIONS = _in(_ADMISSION, "mutatingadmissionpolicies", "MutatingAdmissionPolicy", namespaced=False, subresources=NONE)
+MUTATIONBINDINGS = _in(
+    _ADMISSION,
+    "mutatingadmissionpolicybindings",
+    "MutatingAdmissionPolicyBinding",
+    namespaced=False,
+    subresources=NONE,
+)
+WEBHOOKS = _in(
+    _ADMISSION,
+    "validatingwebhookconfigurations",
+    "ValidatingWebhookConfiguration",
+    namespaced=False,
+    subresources=NONE,
+)
+CRDS = _in(
+    "apiextensions.k8s.io",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+    short="crd",
+    unconditional=False,
+)
+
+BUILTIN: tuple[Resource, ...] = (
     NAMESPACES,
     NODES,
     PODS,
-    Resource("", "v1", "configmaps", "ConfigMap", subresources=NONE, short="cm"),
-    Resource("", "v1", "events", "Event", subresources=NONE, short="ev"),
-    Resource("", "v1", "services", "Service", short="svc"),
-    Resource("", "v1", "serviceaccounts", "ServiceAccount", subresources=NONE, short="sa"),
+    CONFIGMAPS,
+    CORE_EVENTS,
+    EVENTS,
+    SERVICES,
+    SERVICEACCOUNTS,
+    LIMITRANGES,
+    QUOTAS,
+    CLAIMS_OF_VOLUMES,
     DEPLOYMENTS,
     STATEFULSETS,
     REPLICASETS,
     DAEMONSETS,
+    REVISIONS,
     JOBS,
     CRONJOBS,
     PDBS,
     HPAS,
-    Resource("coordination.k8s.io", "v1", "leases", "Lease", subresources=NONE),
-    Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject", builtin=False),
-    NOTEBOOKS,
-    Resource("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService", builtin=False),
-    Resource("ray.io", "v1", "rayclusters", "RayCluster", builtin=False),
-    Resource("ray.io", "v1", "rayservices", "RayService", builtin=False),
-    Resource("ray.io", "v1", "rayjobs", "RayJob", builtin=False),
-    Resource("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet", builtin=False),
-    Resource("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob", builtin=False),
-    Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", builtin=False),
+    HPAS_V1,
+    LEASES,
+    DEVICECLASSES,
+    RESOURCESLICES,
+    RESOURCECLAIMS,
+    CLAIMTEMPLATES,
+    POLICIES,
+    POLICYBINDINGS,
+    MUTATIONS,
+    MUTATIONBINDINGS,
+    WEBHOOKS,
+    CRDS,
 )
 
-BY_PLURAL = {(row.group, row.version, row.plural): row for row in RESOURCES}
-BY_KIND = {(row.api_version, row.kind): row for row in RESOURCES}
+
+def custom(group: str, version: str, plural: str, kind: str) -> Resource:
+    """A namespaced custom resource of any form, with a status."""
+    return Resource(group, version, plural, kind, builtin=False, unconditional=False)
+
+
+NOTEBOOKS = custom("kubeflow.org", "v1", "notebooks", "Notebook")
+
+CUSTOM: tuple[Resource, ...] = (
+    NOTEBOOKS,
+    custom("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject"),
+    custom("serving.kserve.io", "v1beta1", "inferenceservices", "InferenceService"),
+    custom("ray.io", "v1", "rayclusters", "RayCluster"),
+    custom("ray.io", "v1", "rayservices", "RayService"),
+    custom("ray.io", "v1", "rayjobs", "RayJob"),
+    custom("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet"),
+    custom("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
+    custom("argoproj.io", "v1alpha1", "rollouts", "Rollout"),
+)
+"""Custom resources that an emulator has from the start unless it is told otherwise."""

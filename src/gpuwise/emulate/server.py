@@ -12,17 +12,21 @@ from typing import Self
 import uvicorn
 import yaml
 
-from gpuwise.emulate.access import ADMIN, READER, Request
+from gpuwise.emulate.access import ADMIN, NOBODY, READER, Request
 from gpuwise.emulate.adoption import adopt_loaded
 from gpuwise.emulate.api import Api
 from gpuwise.emulate.faults import Fault
 from gpuwise.emulate.http import HttpApi
 from gpuwise.emulate.loop import ControlLoop
+from gpuwise.emulate.registry import Registry
+from gpuwise.emulate.resources import CUSTOM, Resource
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore
 
 ADMIN_TOKEN = "emulated-admin"  # noqa: S105  # known to all: it listens on loopback and guards nothing
 READER_TOKEN = "emulated-reader"  # noqa: S105  # as above
+NOBODY_TOKEN = "emulated-nobody"  # noqa: S105  # as above
+_USERS = {ADMIN_TOKEN: ADMIN, READER_TOKEN: READER, NOBODY_TOKEN: NOBODY}
 
 
 class KubernetesEmulator:
@@ -31,17 +35,36 @@ class KubernetesEmulator:
     Args:
         objects: the cluster's past: nodes, workloads and the pods that already run.
         clock: epoch seconds.
+        custom_resources: which are installed from the start; others come by their CustomResourceDefinition.
+        compaction_s: how often lists of the past are given up, as etcd's compaction does; None for never.
     """
 
-    def __init__(self, objects: Iterable[Object] = (), *, clock: Callable[[], float] = time.time) -> None:
-        self._store = ObjectStore(clock)
+    def __init__(
+        self,
+        objects: Iterable[Object] = (),
+        *,
+        clock: Callable[[], float] = time.time,
+        custom_resources: Iterable[Resource] = CUSTOM,
+        compaction_s: float | None = None,
+    ) -> None:
+        self._store = ObjectStore(clock, Registry(custom_resources))
         self._store.load(objects)
         adopt_loaded(self._store)
-        self._api = Api(self._store)
-        self._http = HttpApi(self._api, {ADMIN_TOKEN: ADMIN, READER_TOKEN: READER}, lambda: self._server.should_exit)
+        self._http = HttpApi(Api(self._store), dict(_USERS), lambda: self._server.should_exit)
         self._loop = ControlLoop(self._store)
+        self._compaction_s = compaction_s
+        self._stopped = threading.Event()
+        self._compactor = threading.Thread(target=self._compact_again, name="emulated-compaction", daemon=True)
+        # h11 takes every method that HTTP allows, and so does the API.
         config = uvicorn.Config(
-            self._http.application(), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+            self._http,
+            http="h11",
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            server_header=False,
+            date_header=False,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="emulated-api", daemon=True)
@@ -56,10 +79,13 @@ class KubernetesEmulator:
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._loop.__enter__()
         self._thread.start()
+        if self._compaction_s is not None:
+            self._compactor.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._server.should_exit = True
+        self._stopped.set()
         with self._store.lock:
             self._store.touch()
         self._thread.join()
@@ -75,7 +101,7 @@ class KubernetesEmulator:
 
         Args:
             path: the file.
-            token: ADMIN_TOKEN, READER_TOKEN, or one that is not known.
+            token: ADMIN_TOKEN, READER_TOKEN, NOBODY_TOKEN, or one that is not known.
         """
         config = {
             "apiVersion": "v1",
@@ -112,8 +138,8 @@ class KubernetesEmulator:
     def compact(self) -> None:
         """Forget history and half-read lists: older watches and continue tokens get 410 from now on."""
         with self._store.lock:
-            self._store.history.compact()
-            self._api.pages.expire()
+            self._store.history.forget()
+            self._store.history.compact(self._store.version + 1)
 
     def fail(
         self,
@@ -138,6 +164,15 @@ class KubernetesEmulator:
             headers: of the answer, such as Retry-After.
         """
         self._http.faults.order(Fault(code, verb, path, times, after, done, headers or {}))
+
+    def _compact_again(self) -> None:
+        """Each time, give up what was past the last time."""
+        assert self._compaction_s is not None
+        last = 0
+        while not self._stopped.wait(self._compaction_s):
+            with self._store.lock:
+                self._store.history.compact(last)
+                last = self._store.version
 
     def _serve(self) -> None:
         assert self._socket is not None

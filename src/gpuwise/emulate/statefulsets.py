@@ -1,18 +1,35 @@
 """The StatefulSet controller: pods with ordinals, in order unless podManagementPolicy is Parallel."""
 
-from gpuwise.emulate.pods import REVISION_LABEL, digest, is_active, is_ready, is_terminating, make_pod, owned
-from gpuwise.emulate.resources import PODS, STATEFULSETS
+from contextlib import suppress
+
+from gpuwise.emulate.deletion import end
+from gpuwise.emulate.pods import (
+    REVISION_LABEL,
+    digest,
+    is_active,
+    is_ready,
+    is_terminating,
+    make,
+    make_pod,
+    owned,
+    reference_to,
+)
+from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, PODS, REVISIONS, STATEFULSETS
 from gpuwise.emulate.selectors import labels_of
-from gpuwise.emulate.status import Object
-from gpuwise.emulate.store import CONTROLLERS, ObjectStore
+from gpuwise.emulate.status import ApiFailure, Object
+from gpuwise.emulate.store import ObjectStore
 
 
 def run_statefulsets(store: ObjectStore) -> None:
     """One step towards what each StatefulSet asks for."""
     mine = owned(store.all(PODS))
-    for one in store.all(STATEFULSETS):
+    for one in list(store.all(STATEFULSETS)):
+        if "deletionTimestamp" in one["metadata"]:
+            continue
         pods = {pod["metadata"]["name"]: pod for pod in mine.get(one["metadata"]["uid"], [])}
-        _step(store, one, pods)
+        _keep_revision(store, one)
+        with suppress(ApiFailure):  # A pod was refused: the status says how many there are, the next pass tries again.
+            _step(store, one, pods)
         _report(store, one, [pod for pod in pods.values() if is_active(pod)])
 
 
@@ -21,21 +38,48 @@ def revision(one: Object) -> str:
     return f"{one['metadata']['name']}-{digest(one['spec']['template'])}"
 
 
+def _keep_revision(store: ObjectStore, one: Object) -> None:
+    name, namespace = revision(one), one["metadata"]["namespace"]
+    if store.peek(REVISIONS, namespace, name) is not None:
+        return
+    number = sum(
+        item["metadata"]["ownerReferences"][0]["uid"] == one["metadata"]["uid"]
+        for item in store.all(REVISIONS)
+        if item["metadata"]["namespace"] == namespace and item["metadata"].get("ownerReferences")
+    )
+    template = {"$patch": "replace"} | one["spec"]["template"]
+    labels = (one["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    item = {
+        "metadata": {
+            "name": name,
+            "labels": labels | {"controller.kubernetes.io/hash": name.rpartition("-")[2]},
+            "ownerReferences": [reference_to(STATEFULSETS, one)],
+        },
+        "data": {"spec": {"template": template}},
+        "revision": number + 1,
+    }
+    make(store, REVISIONS, namespace, item)
+
+
 def _step(store: ObjectStore, one: Object, pods: dict[str, Object]) -> None:
     ordered = one["spec"]["podManagementPolicy"] == "OrderedReady"
-    names = [f"{one['metadata']['name']}-{ordinal}" for ordinal in range(one["spec"]["replicas"])]
+    start = (one["spec"].get("ordinals") or {}).get("start", 0)
+    count = one["spec"]["replicas"]
+    names = [f"{one['metadata']['name']}-{ordinal}" for ordinal in range(start, start + count)]
     for name in names:
         if name not in pods:
             pods[name] = _create(store, one, name)
         if ordered and not is_ready(pods[name]):
             return
     for name in sorted(set(pods) - set(names), key=_ordinal, reverse=True):
-        if not is_terminating(pods[name]):
-            store.delete(PODS, one["metadata"]["namespace"], name)
+        if not is_terminating(pods[name]) and end(store, PODS, pods[name]) is None:
+            del pods[name]
         if ordered:
             return
-    if one["spec"]["updateStrategy"].get("type") == "RollingUpdate":
-        _update(store, one, [pods[name] for name in names])
+    strategy = one["spec"]["updateStrategy"]
+    if strategy.get("type") == "RollingUpdate":
+        first = (strategy.get("rollingUpdate") or {}).get("partition", 0)
+        _update(store, one, [pods[name] for name in names[first:]])
 
 
 def _update(store: ObjectStore, one: Object, pods: list[Object]) -> None:
@@ -43,7 +87,7 @@ def _update(store: ObjectStore, one: Object, pods: list[Object]) -> None:
     for pod in reversed(pods):
         if labels_of(pod).get(REVISION_LABEL) != revision(one):
             if not is_terminating(pod):
-                store.delete(PODS, one["metadata"]["namespace"], pod["metadata"]["name"])
+                end(store, PODS, pod)
             return
         if not is_ready(pod):
             return
@@ -55,8 +99,26 @@ def _create(store: ObjectStore, one: Object, name: str) -> Object:
         "statefulset.kubernetes.io/pod-name": name,
         "apps.kubernetes.io/pod-index": str(_ordinal(name)),
     }
-    pod = make_pod(store, STATEFULSETS, one, name=name, labels=labels)
-    return store.create(PODS, one["metadata"]["namespace"], pod, manager=CONTROLLERS)
+    own: Object = {"hostname": name, "subdomain": one["spec"].get("serviceName", "")}
+    claims = one["spec"].get("volumeClaimTemplates") or []
+    volumes = [_claim(store, one, claim, name) for claim in claims]
+    if volumes:
+        kept = one["spec"]["template"]["spec"].get("volumes") or []
+        own["volumes"] = [*volumes, *kept]
+    spec = {key: value for key, value in own.items() if value}
+    return make_pod(store, STATEFULSETS, one, name=name, labels=labels, spec=spec)
+
+
+def _claim(store: ObjectStore, one: Object, template: Object, pod: str) -> Object:
+    """The pod's volume, with its claim made if there is none; a retention policy of Delete makes the set its owner."""
+    name = f"{template['metadata']['name']}-{pod}"
+    metadata: Object = {"name": name, "labels": (one["spec"]["selector"] or {}).get("matchLabels") or {}}
+    if (one["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenDeleted") == "Delete":
+        metadata["ownerReferences"] = [reference_to(STATEFULSETS, one)]
+    namespace = one["metadata"]["namespace"]
+    if store.peek(CLAIMS_OF_VOLUMES, namespace, name) is None:
+        make(store, CLAIMS_OF_VOLUMES, namespace, {"metadata": metadata, "spec": template["spec"]})
+    return {"name": template["metadata"]["name"], "persistentVolumeClaim": {"claimName": name}}
 
 
 def _ordinal(name: str) -> int:
@@ -65,14 +127,21 @@ def _ordinal(name: str) -> int:
 
 
 def _report(store: ObjectStore, one: Object, active: list[Object]) -> None:
+    before, new = one.get("status") or {}, revision(one)
+    current = before.get("currentRevision") or new
     ready = sum(map(is_ready, active))
-    updated = sum(labels_of(pod).get(REVISION_LABEL) == revision(one) for pod in active)
-    status: Object = {
-        "replicas": len(active),
+    updated = sum(labels_of(pod).get(REVISION_LABEL) == new for pod in active)
+    if updated == ready == len(active) == one["spec"]["replicas"]:
+        current = new
+    have = sum(labels_of(pod).get(REVISION_LABEL) == current for pod in active)
+    status: Object = {"observedGeneration": one["metadata"]["generation"], "replicas": len(active)}
+    counts = (("readyReplicas", ready), ("currentReplicas", have), ("updatedReplicas", updated))
+    status |= {field: count for field, count in counts if count}
+    status |= {
+        "currentRevision": current,
+        "updateRevision": new,
+        "collisionCount": 0,
         "availableReplicas": ready,
-        "updateRevision": revision(one),
-        "observedGeneration": one["metadata"]["generation"],
     }
-    status |= {field: count for field, count in (("readyReplicas", ready), ("updatedReplicas", updated)) if count}
     key = one["metadata"]["namespace"], one["metadata"]["name"]
     store.update(STATEFULSETS, *key, lambda item: item | {"status": status}, subresource="status")

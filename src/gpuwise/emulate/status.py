@@ -1,7 +1,9 @@
 """What a refusal looks like: the API's Status objects."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from gpuwise.emulate.causes import Cause
 from gpuwise.emulate.resources import Resource
 
 Object = dict[str, Any]
@@ -13,13 +15,14 @@ _REASONS = {
     403: "Forbidden",
     404: "NotFound",
     405: "MethodNotAllowed",
+    406: "NotAcceptable",
     409: "Conflict",
     410: "Expired",
     415: "UnsupportedMediaType",
     422: "Invalid",
     429: "TooManyRequests",
-    500: "InternalError",
     503: "ServiceUnavailable",
+    504: "Timeout",
 }
 
 
@@ -29,9 +32,10 @@ class ApiFailure(Exception):
     Args:
         code: HTTP status.
         message: for a person.
-        reason: the API's word, None for the usual one of the code.
-        details: the API's details, for a program.
+        reason: the API's word, None for the usual one of the code, "" for none.
+        details: the API's details, for a program; None to leave them out.
         headers: extra HTTP headers, such as Retry-After.
+        metadata: of the Status, such as the continue token that comes with a 410.
     """
 
     def __init__(
@@ -42,30 +46,50 @@ class ApiFailure(Exception):
         reason: str | None = None,
         details: Object | None = None,
         headers: dict[str, str] | None = None,
+        metadata: Object | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        self.reason = reason or _REASONS.get(code, "Unknown")
-        self.details = details or {}
+        self.reason = _REASONS.get(code, "") if reason is None else reason
+        self.details = details
         self.headers = headers or {}
+        self.metadata = metadata or {}
 
     def status(self) -> Object:
         """The Status object that the client reads."""
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            "details": self.details,
-            "code": self.code,
-        }
+        found: Object = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata, "status": "Failure"}
+        found["message"] = self.message
+        if self.reason:
+            found["reason"] = self.reason
+        if self.details is not None:
+            found["details"] = self.details
+        return found | {"code": self.code}
+
+
+class NoSuchPath(ApiFailure):
+    """404 in plain text: no group of that name, or no such path, is served."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "404 page not found")
+
+
+class NoSuchSchema(NoSuchPath):
+    """404 with no body at all: /openapi/v3 of a group that is not served."""
+
+
+def details_of(name: str, group: str, kind: str) -> Object:
+    """The details of a Status; what is empty is left out."""
+    return {key: value for key, value in (("name", name), ("group", group), ("kind", kind)) if value}
 
 
 def _details(resource: Resource, name: str) -> Object:
-    return {"name": name, "group": resource.group, "kind": resource.plural}
+    return details_of(name, resource.group, resource.plural)
+
+
+def not_emulated(what: str) -> ApiFailure:
+    """501: a real server answers this, and the emulator does not know how."""
+    return ApiFailure(501, f"not emulated: {what}", reason="NotImplemented")
 
 
 def not_found(resource: Resource, name: str) -> ApiFailure:
@@ -73,9 +97,14 @@ def not_found(resource: Resource, name: str) -> ApiFailure:
     return ApiFailure(404, f'{resource.label} "{name}" not found', details=_details(resource, name))
 
 
-def no_such_path() -> ApiFailure:
-    """404 for a path that is served by nothing."""
-    return ApiFailure(404, "the server could not find the requested resource")
+def no_such_resource() -> ApiFailure:
+    """404 for a path below a group that is served."""
+    return ApiFailure(404, "the server could not find the requested resource", details={})
+
+
+def method_not_allowed() -> ApiFailure:
+    """405."""
+    return ApiFailure(405, "the server does not allow this method on the requested resource", details={})
 
 
 def already_exists(resource: Resource, name: str) -> ApiFailure:
@@ -99,24 +128,54 @@ def stale(resource: Resource, name: str) -> ApiFailure:
     )
 
 
-def invalid(resource: Resource, name: str, causes: list[tuple[str, str]]) -> ApiFailure:
+def refused(resource: Resource, name: str, why: str) -> ApiFailure:
+    """403 by an admission plug-in."""
+    return ApiFailure(403, f'{resource.label} "{name}" is forbidden: {why}', details=_details(resource, name))
+
+
+def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiFailure:
     """422 with its causes.
 
     Args:
-        resource: of which kind.
+        kind: of the object; the resource's name where the server says that.
+        group: its API group, "" for the core.
         name: of the object.
-        causes: pairs of field path and what is wrong with it.
+        causes: what is wrong; the message says each once.
     """
-    text = ", ".join(f"{field}: {why}" for field, why in causes)
-    details = {
-        "name": name,
-        "group": resource.group,
-        "kind": resource.kind,
-        "causes": [{"reason": "FieldValueInvalid", "message": why, "field": field} for field, why in causes],
-    }
-    return ApiFailure(422, f'{resource.kind}.{resource.group or "core"} "{name}" is invalid: {text}', details=details)
+    said = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
+    text = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+    listed = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes]
+    full = f"{kind}.{group}" if group else kind
+    return ApiFailure(
+        422,
+        f'{full} "{name}" is invalid: {text}',
+        details=details_of(name, group, kind) | {"causes": listed},
+    )
 
 
-def expired(why: str) -> ApiFailure:
-    """410 for a resourceVersion or a continue token that is no longer kept."""
-    return ApiFailure(410, why)
+def invalid_object(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiFailure:
+    """422 for an object of a kind."""
+    # Events are checked in their core form, whichever way they came.
+    group = "" if resource.kind == "Event" else resource.group
+    return invalid(resource.kind, group, name, causes)
+
+
+def expired(why: str, *, token: str = "") -> ApiFailure:
+    """410 for a resourceVersion or a continue token that is no longer kept.
+
+    Args:
+        why: for a person.
+        token: with which a list can go on all the same.
+    """
+    return ApiFailure(410, why, metadata={"continue": token} if token else None)
+
+
+def too_large(version: str, current: int) -> ApiFailure:
+    """504 for a resourceVersion that is not there yet."""
+    cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    return ApiFailure(
+        504,
+        f"Timeout: Too large resource version: {version}, current: {current}",
+        details={"causes": [cause], "retryAfterSeconds": 1},
+        headers={"Retry-After": "1"},
+    )

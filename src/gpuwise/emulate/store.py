@@ -1,4 +1,4 @@
-"""The objects, their versions and their life: what etcd and the registry do in a real server.
+"""The objects, their versions and their life: what etcd does in a real server.
 
 An object in here is never changed in place: each write puts a new one, so readers need no copy.
 """
@@ -8,27 +8,23 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from gpuwise.emulate import validate
 from gpuwise.emulate.defaults import with_defaults
-from gpuwise.emulate.history import Event, History
-from gpuwise.emulate.immutable import check_update
-from gpuwise.emulate.lifecycle import (
-    carried_over,
-    check_preconditions,
-    half,
-    name_suffix,
-    namespace_named,
-    orphans,
-)
+from gpuwise.emulate.defaults_pods import qos_class
+from gpuwise.emulate.history import Event, History, Key
+from gpuwise.emulate.lifecycle import carried_over, name_suffix, namespace_named
 from gpuwise.emulate.managed import with_manager
-from gpuwise.emulate.resources import BY_KIND, NAMESPACES, PODS, Resource
-from gpuwise.emulate.status import ApiFailure, Object, already_exists, not_found, stale
+from gpuwise.emulate.registry import Registry
+from gpuwise.emulate.resources import NAMESPACES, PODS, SERVICEACCOUNTS, Resource
+from gpuwise.emulate.schema import WrongType, decode
+from gpuwise.emulate.status import ApiFailure, Object, not_found
+from gpuwise.emulate.validate import check
 
-Key = tuple[str, str]
 Change = Callable[[Object], Object]
 
 CONTROLLERS = "kube-controller-manager"
+_ALWAYS_THERE = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
 
 class ObjectStore:
@@ -36,21 +32,37 @@ class ObjectStore:
 
     Args:
         clock: epoch seconds.
+        registry: which kinds there are.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], registry: Registry) -> None:
         self.lock = threading.RLock()
-        self.history = History()
+        self.registry = registry
         self._clock = clock
         self._objects: dict[Resource, dict[Key, Object]] = {}
-        self._version = 1
+        self._sorted: dict[Resource, list[Object]] = {}
+        # Versions below this are too old for anything, as on a server that has been up for a while.
+        self._version = 100
+        self.history = History(self._version)
         self._names = itertools.count(1)
         self._listeners: list[Callable[[], None]] = []
+        self._count = itertools.count(1)
+        self.scratch: dict[str, Any] = {}
+        """What controllers remember between two passes."""
+        self.moves = 0
+        """Deletions, marks for deletion and objects with owners so far: what the garbage collector looks at."""
+        self.due_s: float | None = None
+        """When a controller wants to look again, epoch seconds; None for never."""
 
     @property
     def version(self) -> int:
         """The resourceVersion of the last write."""
         return self._version
+
+    @property
+    def epoch_s(self) -> float:
+        """The clock."""
+        return self._clock()
 
     def now(self) -> str:
         """The clock as the API writes it."""
@@ -60,15 +72,15 @@ class ObjectStore:
         """Call something after each write, under the lock: it must be quick."""
         self._listeners.append(listener)
 
+    def unsubscribe(self, listener: Callable[[], None]) -> None:
+        """Take it back."""
+        self._listeners.remove(listener)
+
     def touch(self) -> None:
         """Wake the listeners without a write, so that they look up."""
         with self.lock:
             for listener in self._listeners:
                 listener()
-
-    def unsubscribe(self, listener: Callable[[], None]) -> None:
-        """Take it back."""
-        self._listeners.remove(listener)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """One object.
@@ -76,15 +88,28 @@ class ObjectStore:
         Raises:
             ApiFailure: 404.
         """
-        found = self._objects.get(resource, {}).get((namespace, name))
+        found = self.peek(resource, namespace, name)
         if found is None:
             raise not_found(resource, name)
         return found
 
+    def peek(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """One object, None if it is not there."""
+        return self._objects.get(resource, {}).get((namespace, name))
+
     def all(self, resource: Resource) -> list[Object]:
-        """Every object of a kind, in the order of namespace and name."""
-        kept = self._objects.get(resource, {})
-        return [kept[key] for key in sorted(kept)]
+        """Every object of a kind, in the order of namespace and name; the list is not to be changed."""
+        with self.lock:
+            if resource not in self._sorted:
+                kept = self._objects.get(resource, {})
+                self._sorted[resource] = [kept[key] for key in sorted(kept)]
+            return self._sorted[resource]
+
+    def past(self, resource: Resource, version: int) -> list[Object]:
+        """Every object of a kind as it was at a version that the history still lists."""
+        with self.lock:
+            found = self.history.past(resource, self._objects.get(resource, {}).items(), version)
+            return [found[key] for key in sorted(found)]
 
     def load(self, items: Iterable[Object]) -> None:
         """Take objects as they are, with their uid, status and times: a cluster's past.
@@ -94,14 +119,17 @@ class ObjectStore:
         """
         with self.lock:
             for item in items:
-                resource = BY_KIND.get((item["apiVersion"], item["kind"]))
-                if resource is None:
+                resource = self.registry.of_kind(item["apiVersion"], item["kind"])
+                if resource is None or resource.other_version_of:
                     raise ApiFailure(404, f"no such kind: {item['apiVersion']} {item['kind']}")
                 metadata = {"namespace": "default"} | item["metadata"]
-                born = self._born(resource, item | {"metadata": metadata})
-                validate.check(resource, born)
-                key = _key(born)
-                self._put(resource, self._objects.get(resource, {}).get(key), born)
+                try:
+                    value = _decoded(resource, item | {"metadata": metadata})
+                except WrongType as error:
+                    raise ApiFailure(422, f"{item['kind']} {metadata.get('name')}: {error}") from error
+                born = self.born(resource, value)
+                check(resource, born)
+                self.put(resource, self.peek(resource, *key_of(born)), born)
             self._found_namespaces()
 
     def clear(self) -> None:
@@ -109,32 +137,7 @@ class ObjectStore:
         with self.lock:
             for resource, kept in self._objects.items():
                 for item in list(kept.values()):
-                    self._put(resource, item, None)
-
-    def create(
-        self, resource: Resource, namespace: str, item: Object, *, manager: str, dry_run: bool = False
-    ) -> Object:
-        """Create one object.
-
-        Raises:
-            ApiFailure: 404 without its namespace, 409 if there is one of that name, 422 if it is not valid.
-        """
-        with self.lock:
-            metadata = dict(item.get("metadata") or {})
-            if resource.namespaced:
-                metadata["namespace"] = self._home(namespace, metadata)
-            if not metadata.get("name") and metadata.get("generateName"):
-                metadata["name"] = f"{metadata['generateName']}{self.suffix()}"
-            for field in ("uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "generation"):
-                metadata.pop(field, None)
-            fresh = item | {"metadata": metadata, "apiVersion": resource.api_version, "kind": resource.kind}
-            if "status" in resource.subresources:
-                fresh.pop("status", None)
-            validate.check(resource, fresh)
-            if (namespace if resource.namespaced else "", metadata["name"]) in self._objects.get(resource, {}):
-                raise already_exists(resource, metadata["name"])
-            born = with_manager(self._born(resource, fresh), manager=manager, subresource="", now=self.now())
-            return born if dry_run else self._put(resource, None, born)
+                    self.put(resource, item, None)
 
     def update(
         self,
@@ -145,142 +148,124 @@ class ObjectStore:
         *,
         manager: str = CONTROLLERS,
         subresource: str = "",
-        dry_run: bool = False,
     ) -> Object:
-        """Change one object, all or nothing; a change that changes nothing writes nothing.
+        """Change one object as a controller does: unchecked; a change that changes nothing writes nothing.
 
         Args:
             resource: of which kind.
             namespace: where, "" for a kind without.
             name: which.
-            change: from the present object to the wanted one; a resourceVersion that it sets is a precondition.
+            change: from the present object to the wanted one.
             manager: who writes, for managedFields.
-            subresource: "" or "status": which half of the object is written.
-            dry_run: check it and keep nothing.
+            subresource: "" or "status".
 
         Raises:
-            ApiFailure: 404, 409 for a stale resourceVersion, 422 if the result is not valid.
+            ApiFailure: 404.
         """
         with self.lock:
             old = self.get(resource, namespace, name)
-            wanted = change(old)
-            metadata = dict(wanted.get("metadata") or {})
-            if (
-                metadata.get("resourceVersion", old["metadata"]["resourceVersion"])
-                != old["metadata"]["resourceVersion"]
-            ):
-                raise stale(resource, name)
-            new = half(resource, old, wanted | {"metadata": metadata}, subresource)
-            if subresource != "status":
-                check_update(resource, old, new)
-                validate.check(resource, new)
-            new = carried_over(resource, old, with_defaults(resource, new))
+            new = carried_over(resource, old, change(old))
             if new == old:
                 return old
-            new = with_manager(new, manager=manager, subresource=subresource, now=self.now())
-            return new if dry_run else self._put(resource, old, new)
+            return self.put(resource, old, with_manager(new, manager=manager, subresource=subresource, now=self.now()))
 
-    def delete(
-        self, resource: Resource, namespace: str, name: str, options: Object | None = None, *, dry_run: bool = False
-    ) -> Object:
-        """Delete one object, or mark it: pods that run and objects with finalizers go later.
-
-        Raises:
-            ApiFailure: 404, or 409 for a precondition that does not hold.
-        """
-        options = options or {}
-        with self.lock:
-            old = self.get(resource, namespace, name)
-            check_preconditions(resource, old, options.get("preconditions") or {})
-            if dry_run:
-                return old
-            if orphans(resource, options):
-                self._release(old["metadata"]["uid"])
-            graceful = resource is PODS and (old.get("spec") or {}).get("nodeName")
-            waits = graceful and options.get("gracePeriodSeconds") != 0
-            if waits or old["metadata"].get("finalizers"):
-                return self._mark(resource, old, options.get("gracePeriodSeconds"))
-            return self.remove(resource, old)
-
-    def remove(self, resource: Resource, old: Object) -> Object:
-        """Take an object away at once; a namespace takes all that is in it along."""
-        with self.lock:
-            self._put(resource, old, None)
-            if resource is NAMESPACES:
-                for kind, kept in self._objects.items():
-                    for (namespace, _), item in list(kept.items()):
-                        if kind.namespaced and namespace == old["metadata"]["name"]:
-                            self._put(kind, item, None)
-        return old
+    def remove(self, resource: Resource, old: Object) -> None:
+        """Take an object away at once."""
+        self.put(resource, old, None)
 
     def bind(self, pod: Object, node: str, status: Object) -> None:
         """Give a pod its node and its status, which no update may do."""
         with self.lock:
-            self._put(PODS, pod, pod | {"spec": pod["spec"] | {"nodeName": node}, "status": status})
+            self.put(PODS, pod, pod | {"spec": pod["spec"] | {"nodeName": node}, "status": status})
 
     def suffix(self) -> str:
         """Five characters that no other name in this store ends with."""
         return name_suffix(next(self._names))
 
-    def _found_namespaces(self) -> None:
-        """Every object that was loaded has its namespace; default and kube-system are in every cluster."""
-        kinds = [kind for kind in self._objects if kind.namespaced]
-        named = {"default", "kube-system"} | {namespace for kind in kinds for namespace, _ in self._objects[kind]}
-        for namespace in sorted(named - {name for _, name in self._objects.get(NAMESPACES, {})}):
-            self._put(NAMESPACES, None, self._born(NAMESPACES, namespace_named(namespace)))
+    def count(self) -> int:
+        """1, 2, 3 and so on: for addresses."""
+        return next(self._count)
 
-    def _home(self, namespace: str, metadata: Object) -> str:
-        if metadata.get("namespace", namespace) != namespace:
-            raise ApiFailure(
-                400, "the namespace of the provided object does not match the namespace sent on the request"
-            )
-        self.get(NAMESPACES, "", namespace)
-        return namespace
+    def wake_at(self, epoch_s: float) -> None:
+        """Let the controllers look again at a time, even if nothing was written."""
+        self.due_s = epoch_s if self.due_s is None else min(self.due_s, epoch_s)
 
-    def _born(self, resource: Resource, item: Object) -> Object:
+    def born(self, resource: Resource, item: Object) -> Object:
+        """A new object with its uid, times and defaults; not yet kept."""
         metadata = {"uid": str(uuid.uuid4()), "creationTimestamp": self.now()} | item["metadata"]
-        if "spec" in item:
+        if resource.counted:
             metadata.setdefault("generation", 1)
         if not resource.namespaced:
             metadata.pop("namespace", None)
-        return with_defaults(resource, item | {"metadata": metadata})
+        made = with_defaults(resource, item | {"metadata": metadata})
+        if resource is PODS:
+            status = {"phase": "Pending", "qosClass": qos_class(made["spec"])} | (made.get("status") or {})
+            made = made | {"status": status}
+        return made
 
-    def _release(self, uid: str) -> None:
-        for resource, kept in self._objects.items():
-            for item in list(kept.values()):
-                owners = item["metadata"].get("ownerReferences") or []
-                left = [owner for owner in owners if owner["uid"] != uid]
-                if left != owners:
-                    metadata = item["metadata"] | {"ownerReferences": left}
-                    self._put(resource, item, item | {"metadata": metadata})
-
-    def _mark(self, resource: Resource, old: Object, grace_s: int | None) -> Object:
-        if "deletionTimestamp" in old["metadata"]:
-            return old
-        marks = {"deletionTimestamp": self.now()}
-        grace = {"deletionGracePeriodSeconds": 30 if grace_s is None else grace_s} if resource is PODS else {}
-        return self._put(resource, old, old | {"metadata": old["metadata"] | marks | grace})
-
-    def _put(self, resource: Resource, old: Object | None, new: Object | None) -> Object:
+    def put(self, resource: Resource, old: Object | None, new: Object | None) -> Object:
         """Write, count and tell; the one place where the version moves."""
         with self.lock:
+            if new is not None and _goes(new):
+                answer, new = new, None
+            else:
+                answer = new or old or {}
             self._version += 1
             kept = self._objects.setdefault(resource, {})
-            # An object that was marked for deletion is gone with its last finalizer; pods go by the kubelet's word.
-            if new is not None and "deletionTimestamp" in new["metadata"] and resource is not PODS:
-                new = new if new["metadata"].get("finalizers") else None
+            self._sorted.pop(resource, None)
             if new is not None:
-                new = new | {"metadata": new["metadata"] | {"resourceVersion": str(self._version)}}
-                kept[_key(new)] = new
+                new = answer = new | {"metadata": new["metadata"] | {"resourceVersion": str(self._version)}}
+                kept[key_of(new)] = new
             elif old is not None:
-                del kept[_key(old)]
+                kept.pop(key_of(old), None)
             self.history.add(Event(self._version, resource, old, new))
+            if resource is NAMESPACES and new is not None and old is None:
+                self._found_account(new["metadata"]["name"])
+            if _matters(old, new):
+                self.moves += 1
             for listener in self._listeners:
                 listener()
-            answer = new if new is not None else old
-            assert answer is not None
             return answer
 
+    def _found_namespaces(self) -> None:
+        """Every object that was loaded has its namespace, and so have those that are in every cluster."""
+        kinds = [kind for kind in self._objects if kind.namespaced]
+        named = set(_ALWAYS_THERE) | {namespace for kind in kinds for namespace, _ in self._objects[kind]}
+        for namespace in sorted(named - {name for _, name in self._objects.get(NAMESPACES, {})}):
+            self.put(NAMESPACES, None, self.born(NAMESPACES, _decoded(NAMESPACES, namespace_named(namespace))))
 
-def _key(item: Object) -> Key:
+    def _found_account(self, namespace: str) -> None:
+        """The service account controller's work, done at once."""
+        named = {"name": "default", "namespace": namespace}
+        account: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named}
+        if self.peek(SERVICEACCOUNTS, namespace, "default") is None:
+            self.put(SERVICEACCOUNTS, None, self.born(SERVICEACCOUNTS, account))
+
+
+def key_of(item: Object) -> Key:
+    """Namespace and name."""
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
+
+
+def _matters(old: Object | None, new: Object | None) -> bool:
+    if new is None or "deletionTimestamp" in new["metadata"]:
+        return True
+    if old is None:
+        return bool(new["metadata"].get("ownerReferences"))
+    # A cluster's past that is loaded over another one can bring an object of the same name.
+    return bool(old["metadata"]["uid"] != new["metadata"]["uid"])
+
+
+def _goes(item: Object) -> bool:
+    """An object that is marked for deletion is gone once nothing holds it; a pod goes by the kubelet's word."""
+    metadata = item["metadata"]
+    held = metadata.get("finalizers") or (item.get("spec") or {}).get("finalizers")
+    return "deletionTimestamp" in metadata and not held and item.get("kind") != "Pod"
+
+
+def _decoded(resource: Resource, item: Object) -> Object:
+    if not resource.schema:
+        return item
+    value, _ = decode(resource.schema, item)
+    found: Object = value
+    return found

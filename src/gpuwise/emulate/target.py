@@ -1,9 +1,55 @@
-"""What a request speaks of: the path, taken apart."""
+"""What a request speaks of: the path, taken apart; first as authorization sees it, then as what is served there."""
 
 from dataclasses import dataclass
 
-from gpuwise.emulate.resources import BY_PLURAL, NAMESPACES, Resource
-from gpuwise.emulate.status import no_such_path
+from gpuwise.emulate.registry import REVIEWS, UNSERVED, Registry
+from gpuwise.emulate.resources import NAMESPACES, Resource
+from gpuwise.emulate.status import (
+    ApiFailure,
+    NoSuchPath,
+    method_not_allowed,
+    no_such_resource,
+    not_emulated,
+    not_found,
+)
+
+_VERBS = {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_PART_METHODS = {
+    "status": {"GET", "PUT", "PATCH"},
+    "scale": {"GET", "PUT", "PATCH"},
+    "resize": {"GET", "PUT", "PATCH"},
+    "log": {"GET"},
+    "eviction": {"POST"},
+    "binding": {"POST"},
+    "finalize": {"PUT"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as authorization sees it: before anybody knows whether it is there.
+
+    Attributes:
+        verb: as RBAC has it: get, list, watch, create, update, patch, delete or deletecollection.
+        path: the whole of it, without the query.
+        group: API group, "" for the core.
+        version: API version, "" for a path that names no resource.
+        plural: the resource, "" for a path that names none.
+        namespace: where, "" for all of them or for a kind without.
+        name: which, "" for the collection.
+        part: the subresource, "" for none.
+        rest: what of the path follows the subresource.
+    """
+
+    verb: str
+    path: str
+    group: str = ""
+    version: str = ""
+    plural: str = ""
+    namespace: str = ""
+    name: str = ""
+    part: str = ""
+    rest: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,37 +69,86 @@ class Target:
     subresource: str
 
 
-def target_of(path: str) -> Target:
+def ask(method: str, path: str, *, watch: bool, field_name: str = "") -> Asked:
     """Take a path apart.
 
-    Raises:
-        ApiFailure: 404, nothing is served there.
+    Args:
+        method: of HTTP.
+        path: without the query.
+        watch: whether the query asks for a watch.
+        field_name: the name that a field selector asks for, which RBAC takes as the object's.
     """
     parts = path.strip("/").split("/")
-    if parts[0] == "api" and len(parts) > 2:
-        group, version, rest = "", parts[1], parts[2:]
-    elif parts[0] == "apis" and len(parts) > 3:
+    group, version, rest = "", "", parts
+    if parts[0] == "api" and len(parts) > 2 and "" not in parts:
+        version, rest = parts[1], parts[2:]
+    elif parts[0] == "apis" and len(parts) > 3 and "" not in parts:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
-        raise no_such_path()
+        return Asked(method.lower(), path)
+    if rest[0] == "watch" and len(rest) > 1:
+        watch, rest = True, rest[1:]
     namespace = ""
-    if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in NAMESPACES.subresources:
-        namespace, rest = rest[1], rest[2:]
-    resource = BY_PLURAL.get((group, version, rest[0]))
-    padded = [*rest, "", ""]
-    if resource is None or len(rest) > 3 or (namespace and not resource.namespaced):
-        raise no_such_path()
-    target = Target(resource, namespace, padded[1], padded[2])
-    unplaced = bool(resource.namespaced and target.name and not namespace)
-    if unplaced or (target.subresource and target.subresource not in resource.subresources):
-        raise no_such_path()
-    return target
+    if rest[0] == "namespaces" and len(rest) > 1:
+        namespace = rest[1]
+        if len(rest) > 2 and rest[2] not in NAMESPACES.subresources:
+            rest = rest[2:]
+    padded = [*rest, "", "", ""]
+    verb = _VERBS.get(method, method.lower())
+    if verb == "get" and not padded[1]:
+        verb = "watch" if watch else "list"
+    if verb == "delete" and not padded[1]:
+        verb = "deletecollection"
+    name = padded[1] or (field_name if verb in ("list", "watch", "deletecollection") else "")
+    return Asked(verb, path, group, version, padded[0], namespace, name, padded[2], tuple(rest[3:]))
 
 
-def verb_of(method: str, target: Target, *, watch: bool) -> str:
-    """RBAC's word for what is asked."""
-    if method == "GET":
-        return "get" if target.name else "watch" if watch else "list"
-    if method == "DELETE" and not target.name:
-        return "deletecollection"
-    return {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[method]
+def find(registry: Registry, asked: Asked, method: str) -> Target:
+    """What is served at a path.
+
+    Raises:
+        ApiFailure: 404 for what is not there, 405 for what cannot be done there, 501 for what is not emulated.
+    """
+    resource = registry.find(asked.group, asked.version, asked.plural)
+    if resource is None:
+        raise _absent(registry, asked, method)
+    named = asked.name if asked.verb not in ("list", "watch", "deletecollection") else ""
+    namespace = asked.namespace if resource.namespaced else ""
+    misplaced = bool(asked.namespace and not resource.namespaced and resource.plural != "namespaces")
+    unplaced = bool(resource.namespaced and named and not namespace)
+    if misplaced or unplaced or asked.rest:
+        raise no_such_resource() if resource.builtin else NoSuchPath()
+    if asked.part and asked.part not in resource.subresources:
+        raise no_such_resource() if resource.builtin else not_found(resource, named)
+    _check_method(resource, asked, method, named=bool(named))
+    return Target(resource, namespace, named, asked.part)
+
+
+def _check_method(resource: Resource, asked: Asked, method: str, *, named: bool) -> None:
+    if asked.part:
+        allowed = _PART_METHODS[asked.part]
+    elif named:
+        allowed = {"GET", "PUT", "PATCH", "DELETE"}
+    else:
+        inside = bool(asked.namespace) or not resource.namespaced
+        allowed = {"GET", "POST", "DELETE"} if inside and resource is not NAMESPACES else {"GET"}
+        if resource is NAMESPACES:
+            allowed = {"GET", "POST"}
+    if method not in allowed:
+        raise method_not_allowed()
+
+
+def _absent(registry: Registry, asked: Asked, method: str) -> ApiFailure:
+    where = asked.group, asked.version
+    if asked.plural in REVIEWS.get(where, ()):
+        return no_such_resource() if asked.name else method_not_allowed()
+    if asked.plural in UNSERVED.get(where, ()):
+        # Bindings can be made only.
+        return method_not_allowed() if asked.plural == "bindings" and method == "GET" else not_emulated(asked.path)
+    builtin = not asked.group or any(row.group == asked.group and row.builtin for row in registry.rows())
+    if builtin or where in UNSERVED or where in REVIEWS or asked.group in _BUILTIN_GROUPS:
+        return no_such_resource()
+    return NoSuchPath()
+
+
+_BUILTIN_GROUPS = {group for group, _ in (*UNSERVED, *REVIEWS)}

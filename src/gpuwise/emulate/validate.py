@@ -1,31 +1,31 @@
-"""What a real server refuses with 422: the fields that clients of this emulator set."""
+"""What a real server refuses with 422 in an object by itself: its metadata here, its spec by kind."""
 
-import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
-from gpuwise.emulate.quantity import quantity
-from gpuwise.emulate.resources import (
-    DEPLOYMENTS,
-    HPAS,
-    JOBS,
-    PDBS,
-    PODS,
-    REPLICASETS,
-    STATEFULSETS,
-    Resource,
-)
-from gpuwise.emulate.selectors import selects
-from gpuwise.emulate.status import Object, invalid
+from gpuwise.emulate import resources, validate_others, validate_workloads
+from gpuwise.emulate.causes import Cause, forbidden, required, wrong
+from gpuwise.emulate.names import dns_label_problem, key_problems, subdomain_problem, value_problem
+from gpuwise.emulate.resources import NAMESPACES, PODS, Resource
+from gpuwise.emulate.status import Object, invalid_object
+from gpuwise.emulate.validate_pods import pod_spec
 
-Cause = tuple[str, str]
-
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?)?")
-_LABEL_KEY = re.compile(r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?")
-_OWN_RESOURCES = ("cpu", "memory", "ephemeral-storage", "pods", "hugepages-", "attachable-volumes-")
-_TEMPLATED = (DEPLOYMENTS, REPLICASETS, STATEFULSETS, JOBS)
-_COUNTS = ("replicas", "parallelism", "completions", "backoffLimit", "minReadySeconds")
+_SPECS: dict[Resource, Callable[[Object], Iterator[Cause]]] = {
+    PODS: lambda item: pod_spec("spec", item.get("spec") or {}),
+    resources.NODES: validate_others.node,
+    resources.PDBS: validate_others.budget,
+    resources.HPAS: validate_others.autoscaler,
+    resources.LEASES: validate_others.lease,
+    resources.EVENTS: validate_others.event,
+    resources.RESOURCECLAIMS: validate_others.claim,
+    resources.POLICIES: validate_others.policy,
+    resources.DEPLOYMENTS: validate_workloads.deployment,
+    resources.REPLICASETS: validate_workloads.replicaset,
+    resources.STATEFULSETS: validate_workloads.statefulset,
+    resources.DAEMONSETS: validate_workloads.daemonset,
+    resources.JOBS: validate_workloads.job,
+    resources.CRONJOBS: validate_workloads.cronjob,
+}
+_FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 
 
 def check(resource: Resource, item: Object) -> None:
@@ -34,105 +34,78 @@ def check(resource: Resource, item: Object) -> None:
     Raises:
         ApiFailure: 422 with every cause.
     """
-    causes = [*_metadata(item["metadata"]), *_spec(resource, item.get("spec"))]
+    causes = [*name_causes(resource, item["metadata"]), *meta_causes(item["metadata"]), *spec_causes(resource, item)]
     if causes:
-        raise invalid(resource, str(item["metadata"].get("name", "")), causes)
+        raise invalid_object(resource, str(item["metadata"].get("name", "")), causes)
 
 
-def _metadata(metadata: Object) -> Iterator[Cause]:
-    name = metadata.get("name")
+def spec_causes(resource: Resource, item: Object) -> list[Cause]:
+    """What is wrong beside the metadata."""
+    found = list(_SPECS[resource](item)) if resource in _SPECS else []
+    if resource is NAMESPACES:
+        found += _namespace_finalizers(item["metadata"])
+    return found
+
+
+def name_causes(resource: Resource, metadata: Object) -> Iterator[Cause]:
+    """What is wrong with a new object's name."""
+    name, prefix = metadata.get("name"), metadata.get("generateName")
+    problems: Callable[[str], Sequence[str]] = dns_label_problem if resource is NAMESPACES else subdomain_problem
+    if prefix:
+        # What follows the prefix is five letters, so one that ends with "-" or "." is fine.
+        yield from (wrong("metadata.generateName", prefix, why) for why in problems(f"{prefix.rstrip('-.')}x"))
     if not name:
-        yield "metadata.name", "Required value: name or generateName is required"
-    elif not isinstance(name, str) or not _NAME.fullmatch(name):
-        yield "metadata.name", f"Invalid value: {name!r}: a lowercase RFC 1123 subdomain"
-    for field in ("labels", "annotations"):
-        for key, value in (metadata.get(field) or {}).items():
-            if not _LABEL_KEY.fullmatch(key):
-                yield f"metadata.{field}", f"Invalid value: {key!r}: a qualified name"
-            if not isinstance(value, str):
-                yield f"metadata.{field}", f"Invalid value: {value!r}: must be a string"
-            elif field == "labels" and not _LABEL_VALUE.fullmatch(value):
-                yield f"metadata.{field}", f"Invalid value: {value!r}: a valid label value"
+        yield required("metadata.name", "name or generateName is required")
+    else:
+        yield from (wrong("metadata.name", name, why) for why in problems(name))
 
 
-def _spec(resource: Resource, spec: Any) -> Iterator[Cause]:
-    if resource in (*_TEMPLATED, PODS) and not isinstance(spec, dict):
-        yield "spec", "Required value"
-        return
-    if not isinstance(spec, dict):
-        return
-    for field in _COUNTS:
-        value = spec.get(field)
-        if resource.builtin and value is not None and (type(value) is not int or value < 0):
-            yield f"spec.{field}", f"Invalid value: {value}: must be an integer greater than or equal to 0"
-    if resource is PODS:
-        yield from _containers("spec.containers", spec.get("containers"))
-    if resource in _TEMPLATED:
-        yield from _template(resource, spec)
-    if resource is PDBS and "minAvailable" in spec and "maxUnavailable" in spec:
-        yield "spec", "Invalid value: minAvailable and maxUnavailable cannot be both set"
-    if resource is HPAS:
-        yield from _autoscaler(spec)
+def meta_causes(metadata: Object) -> Iterator[Cause]:
+    """What is wrong with labels, annotations, owners and finalizers."""
+    for key, value in (metadata.get("labels") or {}).items():
+        yield from (wrong("metadata.labels", key, why) for why in key_problems(key))
+        problem = value_problem(value)
+        if problem:
+            yield wrong("metadata.labels", value, problem)
+    for key in metadata.get("annotations") or {}:
+        yield from (wrong("metadata.annotations", key, why) for why in key_problems(key.lower()))
+    yield from owner_causes(metadata.get("ownerReferences") or [])
+    for finalizer in metadata.get("finalizers") or []:
+        yield from (wrong("metadata.finalizers", finalizer, why) for why in key_problems(finalizer))
 
 
-def _autoscaler(spec: Object) -> Iterator[Cause]:
-    least, most = spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
-    if most < 1:
-        yield "spec.maxReplicas", "Invalid value: must be greater than 0"
-    if least > most:
-        yield "spec.maxReplicas", "Invalid value: must be greater than or equal to `minReplicas`"
+def owner_causes(owners: list[Object]) -> Iterator[Cause]:
+    """What is wrong with owner references."""
+    spot = "metadata.ownerReferences"
+    for owner in owners:
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                name = "version" if field == "apiVersion" else field
+                yield wrong(f"{spot}.{name}", owner.get(field, ""), "must not be empty")
+    controllers = [owner for owner in owners if owner.get("controller")]
+    if len(controllers) > 1:
+        first, second = (f"{owner.get('kind')}/{owner.get('name')}" for owner in controllers[:2])
+        why = 'Only one reference can have Controller set to true. Found "true" in references for'
+        order = ("apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion")
+        shown = [{key: owner[key] for key in order if key in owner} for owner in owners]
+        yield wrong(spot, shown, f"{why} {first} and {second}")
 
 
-def _template(resource: Resource, spec: Object) -> Iterator[Cause]:
-    template = spec.get("template")
-    if not isinstance(template, dict):
-        yield "spec.template", "Required value"
-        return
-    if resource is not JOBS:
-        selector = spec.get("selector")
-        labels = (template.get("metadata") or {}).get("labels") or {}
-        if not selector:
-            yield "spec.selector", "Required value"
-        elif not selects(selector, labels):
-            yield "spec.template.metadata.labels", f"Invalid value: {labels}: `selector` does not match template labels"
-    pod = template.get("spec") or {}
-    yield from _containers("spec.template.spec.containers", pod.get("containers"))
-    if resource is JOBS and pod.get("restartPolicy", "Always") == "Always":
-        yield "spec.template.spec.restartPolicy", 'Required value: valid values: "OnFailure", "Never"'
+def immutable_meta(old: Object, new: Object) -> Iterator[Cause]:
+    """What an update may not change of the metadata."""
+    if old.get("deletionTimestamp"):
+        fresh = [one for one in new.get("finalizers") or [] if one not in (old.get("finalizers") or [])]
+        if fresh:
+            listed = ", ".join(f'"{one}"' for one in fresh)
+            why = "no new finalizers can be added if the object is being deleted, found new finalizers"
+            yield forbidden("metadata.finalizers", f"{why} []string{{{listed}}}")
+    for field in ("uid", "deletionTimestamp"):
+        if field in new and new[field] != old.get(field):
+            yield wrong(f"metadata.{field}", new[field], "field is immutable")
 
 
-def _containers(path: str, containers: Any) -> Iterator[Cause]:
-    if not containers:
-        yield path, "Required value"
-        return
-    for at, container in enumerate(containers):
-        for field in ("name", "image"):
-            if not container.get(field):
-                yield f"{path}[{at}].{field}", "Required value"
-        yield from _quantities(f"{path}[{at}].resources", container.get("resources") or {})
-
-
-def _quantities(path: str, resources: Object) -> Iterator[Cause]:
-    limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
-    for field, values in (("limits", limits), ("requests", requests)):
-        for name, value in values.items():
-            yield from _quantity(f"{path}.{field}[{name}]", name, value)
-    for name, value in requests.items():
-        if name.startswith(_OWN_RESOURCES):
-            continue
-        if name not in limits:
-            yield f"{path}.limits", f"Required value: Limit must be set for non overcommitable resources ({name})"
-        elif str(limits[name]) != str(value):
-            yield f"{path}.requests", f"Invalid value: {value!r}: must be equal to {name} limit of {limits[name]}"
-
-
-def _quantity(path: str, name: str, value: Any) -> Iterator[Cause]:
-    try:
-        amount = quantity(value)
-    except ValueError as error:
-        yield path, f"Invalid value: {error}"
-        return
-    if amount < 0:
-        yield path, f"Invalid value: {value!r}: must be greater than or equal to 0"
-    if amount.denominator != 1 and not name.startswith(_OWN_RESOURCES):
-        yield path, f"Invalid value: {value!r}: must be an integer"
+def _namespace_finalizers(metadata: Object) -> Iterator[Cause]:
+    for at, finalizer in enumerate(metadata.get("finalizers") or []):
+        if "/" not in finalizer and finalizer not in _FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            yield wrong(f"metadata.finalizers[{at}]", finalizer, why)

@@ -9,6 +9,10 @@ from typing import Any
 from gpuwise.emulate.resources import Resource
 from gpuwise.emulate.status import ApiFailure, Object
 from gpuwise.emulate.store import ObjectStore
+from gpuwise.emulate.views import shown
+
+_BOOKMARKS_EVERY_S = 2.0
+"""How often a watcher is told how far it came; a real server does so each minute and before it ends the watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,18 +21,22 @@ class Watch:
 
     Attributes:
         store: what is watched.
-        resource: which kind.
+        kept: the kind under which the objects are kept.
+        resource: the kind as which they are shown.
         matches: which of its objects.
+        form: how an object is shown.
         version: from where on, None to start with what is there.
         timeout_s: when the server ends it.
         initial: say when all that was there has been told.
-        bookmarks: say at the end how far it came.
+        bookmarks: say how far it came.
         closing: the server is going away.
     """
 
     store: ObjectStore
+    kept: Resource
     resource: Resource
     matches: Callable[[Object], bool]
+    form: Callable[[Object], Object]
     version: int | None
     timeout_s: float
     initial: bool
@@ -52,9 +60,11 @@ class Watch:
     async def _follow(self, wake: asyncio.Event, until: float) -> AsyncIterator[bytes]:
         version, present = self._start()
         for item in present:
-            yield _line("ADDED", item)
-        if self.initial:
+            yield self._line("ADDED", item)
+        if self.initial and self.bookmarks:
             yield _line("BOOKMARK", self._bookmark(version, {"k8s.io/initial-events-end": "true"}))
+        clock = asyncio.get_running_loop()
+        told = clock.time()
         while not self.closing():
             wake.clear()
             try:
@@ -64,30 +74,39 @@ class Watch:
                 yield _line("ERROR", gone.status())
                 return
             for event in events:
-                seen = event.seen_by(self.matches) if event.resource is self.resource else None
+                seen = event.seen_by(self.matches) if event.resource == self.kept else None
                 if seen is not None:
-                    yield _line(*seen)
+                    yield self._line(*seen)
+            now = clock.time()
+            if self.bookmarks and now - told >= _BOOKMARKS_EVERY_S:
+                told = now
+                yield _line("BOOKMARK", self._bookmark(version, {}))
+            next_mark = told + _BOOKMARKS_EVERY_S if self.bookmarks else until
             try:
-                async with asyncio.timeout_at(until):
+                async with asyncio.timeout_at(min(until, next_mark)):
                     await wake.wait()
             except TimeoutError:
-                break
-        if self.bookmarks:
-            yield _line("BOOKMARK", self._bookmark(version, {}))
+                if clock.time() >= until:
+                    break
 
     def _start(self) -> tuple[int, list[Object]]:
         if self.version is not None and not self.initial:
             return self.version, []
         with self.store.lock:
-            return self.store.version, [item for item in self.store.all(self.resource) if self.matches(item)]
+            return self.store.version, [item for item in self.store.all(self.kept) if self.matches(item)]
+
+    def _line(self, kind: str, item: Object) -> bytes:
+        return _line(kind, self.form(shown(self.resource, item)))
 
     def _bookmark(self, version: int, annotations: Object) -> Object:
-        return {
+        metadata: Object = {"resourceVersion": str(version)}
+        mark = {
             "kind": self.resource.kind,
             "apiVersion": self.resource.api_version,
-            "metadata": {"resourceVersion": str(version), "annotations": annotations},
+            "metadata": metadata | ({"annotations": annotations} if annotations else {}),
         }
+        return mark | ({"spec": {}} if self.resource.builtin else {})
 
 
 def _line(kind: str, item: Any) -> bytes:
-    return json.dumps({"type": kind, "object": item}).encode() + b"\n"
+    return json.dumps({"type": kind, "object": item}, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"

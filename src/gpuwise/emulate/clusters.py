@@ -1,0 +1,105 @@
+"""The controllers of nodes, namespaces and volume claims."""
+
+from gpuwise.emulate import conditions
+from gpuwise.emulate.deletion import end
+from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, NAMESPACES, NODES, PODS, Resource
+from gpuwise.emulate.status import Object
+from gpuwise.emulate.store import ObjectStore, key_of
+
+_NOT_READY = "node.kubernetes.io/not-ready"
+_UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+_TTL = "node.alpha.kubernetes.io/ttl"
+_PROTECTED = "kubernetes.io/pvc-protection"
+
+
+def run_nodes(store: ObjectStore) -> None:
+    """Taint what is cordoned, and take the taint of a new node off once it is ready."""
+    for node in store.all(NODES):
+        taints = list(node["spec"].get("taints") or [])
+        wanted = [one for one in taints if not _outlived(node, one)]
+        if node["spec"].get("unschedulable") and not any(one["key"] == _UNSCHEDULABLE for one in wanted):
+            wanted.append({"key": _UNSCHEDULABLE, "effect": "NoSchedule", "timeAdded": store.now()})
+        if wanted == taints:
+            continue
+        spec = {key: value for key, value in node["spec"].items() if key != "taints"}
+        change = {"spec": spec | ({"taints": wanted} if wanted else {})}
+        marks = {_TTL: "0"} | (node["metadata"].get("annotations") or {})
+        metadata = node["metadata"] | {"annotations": marks}
+        store.update(NODES, *key_of(node), lambda item: item | change | {"metadata": metadata})  # noqa: B023
+
+
+def _outlived(node: Object, taint: Object) -> bool:
+    if taint["key"] == _UNSCHEDULABLE:
+        return not node["spec"].get("unschedulable")
+    ready = conditions.find(node, "Ready")
+    return taint["key"] == _NOT_READY and ready is not None and ready["status"] == "True"
+
+
+def run_namespaces(store: ObjectStore) -> None:
+    """Empty the namespaces that are to go."""
+    for namespace in list(store.all(NAMESPACES)):
+        if "deletionTimestamp" not in namespace["metadata"]:
+            continue
+        name = namespace["metadata"]["name"]
+        left: list[tuple[Resource, Object]] = []
+        for resource in store.registry.stored():
+            if resource.namespaced:
+                inside = [item for item in store.all(resource) if item["metadata"]["namespace"] == name]
+                for item in inside:
+                    kept = end(store, resource, item, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
+                    left += [(resource, kept)] if kept is not None else []
+        if left:
+            _tell(store, namespace, left)
+        else:
+            store.update(NAMESPACES, "", name, lambda item: item | {"spec": {}})
+
+
+def _tell(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Object]]) -> None:
+    counts: dict[str, int] = {}
+    holders: dict[str, int] = {}
+    for resource, item in left:
+        label = f"{resource.plural}.{resource.group}"
+        counts[label] = counts.get(label, 0) + 1
+        for finalizer in item["metadata"].get("finalizers") or []:
+            holders[finalizer] = holders.get(finalizer, 0) + 1
+    some = ", ".join(f"{label} has {count} resource instances" for label, count in sorted(counts.items()))
+    held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(holders.items()))
+    facts = [
+        ("NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered", "All resources successfully discovered"),
+        (
+            "NamespaceDeletionGroupVersionParsingFailure",
+            "False",
+            "ParsedGroupVersions",
+            "All legacy kube types successfully parsed",
+        ),
+        (
+            "NamespaceDeletionContentFailure",
+            "False",
+            "ContentDeleted",
+            "All content successfully deleted, may be waiting on finalization",
+        ),
+        ("NamespaceContentRemaining", "True", "SomeResourcesRemain", f"Some resources are remaining: {some}"),
+    ]
+    if held:
+        text = f"Some content in the namespace has finalizers remaining: {held}"
+        facts.append(("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", text))
+    found = list((namespace.get("status") or {}).get("conditions") or [])
+    for fact in facts:
+        found = conditions.replaced(found, conditions.made(*fact, "lastTransitionTime", now=store.now()))
+    status = (namespace.get("status") or {}) | {"conditions": found}
+    store.update(NAMESPACES, *key_of(namespace), lambda item: item | {"status": status})
+
+
+def run_volume_claims(store: ObjectStore) -> None:
+    """Let go of claims that no pod uses any more."""
+    ending = [claim for claim in store.all(CLAIMS_OF_VOLUMES) if "deletionTimestamp" in claim["metadata"]]
+    for claim in ending:
+        used = any(
+            (volume.get("persistentVolumeClaim") or {}).get("claimName") == claim["metadata"]["name"]
+            for pod in store.all(PODS)
+            if pod["metadata"]["namespace"] == claim["metadata"]["namespace"]
+            for volume in pod["spec"].get("volumes") or []
+        )
+        if not used and _PROTECTED in (claim["metadata"].get("finalizers") or []):
+            metadata = {key: value for key, value in claim["metadata"].items() if key != "finalizers"}
+            store.update(CLAIMS_OF_VOLUMES, *key_of(claim), lambda item, new=metadata: item | {"metadata": new})  # type: ignore[misc]

@@ -1,0 +1,85 @@
+"""The chart's rights, judged by a real server's RBAC: enough for every command, and for nothing else.
+
+The emulator knows who may read and who may write, and no roles; test_rbac.py reads the roles without a server.
+"""
+
+import json
+import time
+
+import numpy as np
+import pytest
+from tests.cluster_under_test import KUBECONFIG, NAMESPACE
+from tests.e2e.conftest import gpu_node, gpuwise, of_namespace
+from tests.series import IDLE_VALUES
+
+from gpuwise.emulate.objects import deployment
+from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.store.recording import RecordingWriter
+
+__all__ = ["gpuwise"]
+
+KINDS = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+OTHER = f"{NAMESPACE}-other"
+DAYS, STEP_S = 8, 300
+
+pytestmark = pytest.mark.skipif(
+    KUBECONFIG is None, reason="RBAC is a real server's: make conformance, with GPUWISE_TEST_KUBECONFIG"
+)
+
+
+@pytest.fixture
+def cluster(start_cluster, helm):
+    """Two idle Deployments, and the release's ServiceAccounts and roles, which may act in one of the two namespaces."""
+    fleet = [gpu_node("node-0"), of_namespace("gpuwise"), of_namespace(OTHER)]
+    fleet += [deployment("granted"), deployment("other", namespace=OTHER)]
+    with start_cluster(fleet) as cluster:
+        rights = [one for one in helm.render(enforce__namespaces=[NAMESPACE]) if one["kind"] in KINDS]
+        cluster.load(*rights)
+        yield cluster
+
+
+@pytest.fixture
+def asked(cluster, tmp_path):
+    """A recording in which both are idle, and the release's service as who asks: options of scan, plan and run."""
+    now_s = int(time.time())
+    window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
+    writer = RecordingWriter(tmp_path / "recording")
+    for number, namespace in enumerate((NAMESPACE, OTHER)):
+        [pod] = cluster.connection.items(f"/api/v1/namespaces/{namespace}/pods")
+        samples = {signal: np.full(window.steps, value) for signal, value in IDLE_VALUES.items()}
+        card = DeviceSeries(pod["metadata"]["name"], f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples)
+        writer.append(RecordedPod(namespace, window, (card,), None))
+    token = cluster.token("gpuwise", "prod-gpuwise-service")
+    kubeconfig = ("--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig", token=token))
+    return kubeconfig, (*kubeconfig, "--recording", tmp_path / "recording", "--look-back-h", DAYS * 24, "--now", now_s)
+
+
+def replicas(cluster, name, namespace):
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+    return cluster.connection.must("GET", path)["spec"]["replicas"]
+
+
+def test_the_service_does_all_it_is_for_and_no_right_is_missing(cluster, asked, gpuwise):
+    kubeconfig, options = asked
+    found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
+    assert {one["workload"]["name"] for one in found} == {"granted", "other"}
+    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert done.code == 0, done.err
+    assert (replicas(cluster, "granted", NAMESPACE), replicas(cluster, "other", OTHER)) == (0, 1)
+    assert "NoRight" in done.out  # of the namespace that the release may not act in
+    (command_id,) = {word for word in done.out.replace("`", " ").split() if word.startswith("a-")}
+    assert gpuwise("undo", command_id, "--yes", *kubeconfig).code == 0
+    assert replicas(cluster, "granted", NAMESPACE) == 1
+    assert [one for one in cluster.requests if one.status == 403 and OTHER not in one.path] == []
+    head = cluster.connection.must("GET", "/api/v1/namespaces/gpuwise/configmaps/gpuwise-ledger-head")
+    assert len(head["data"]) == 1
+
+
+def test_the_report_reads_and_cannot_write(cluster, asked, gpuwise, tmp_path):
+    _, options = asked
+    cluster.write_kubeconfig(tmp_path / "kubeconfig", token=cluster.token("gpuwise", "prod-gpuwise-report"))
+    done = gpuwise("scan", *options, "-o", "json")
+    assert len(done.data["recommendations"]) == 2
+    held = json.loads(gpuwise("plan", "--mode", "enforce", *options, "-o", "json").out)
+    assert "NoRight" in json.dumps(held)
+    assert replicas(cluster, "granted", NAMESPACE) == 1

@@ -1,0 +1,320 @@
+"""A real API server with the words of gpuwise.emulate.KubernetesEmulator, so that one test holds of both.
+
+Whatever it makes is in a namespace that carries LABEL, or carries it itself, and is removed at the end. Namespaces and
+nodes without LABEL are never touched: a test that needs such a name is skipped.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+import yaml
+from tests.cluster_under_test import CLUSTER_WIDE, LABEL, NAMESPACE, placed
+from tests.real_cluster import operators
+from tests.real_cluster.connection import MERGE, Connection, Refused
+from tests.real_cluster.fault_proxy import Caller, Fault, FaultProxy, Request
+from tests.real_cluster.played_kubelet import PlayedKubelet, PlayedNotebooks
+from tests.real_cluster.rest import unsettled
+
+from gpuwise.emulate import ADMIN_TOKEN, READER_TOKEN
+
+LABELS = {LABEL: "true"}
+DEADLINE_S = 120.0
+NAMESPACES, NODES = "/api/v1/namespaces", "/api/v1/nodes"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+HEADS = "gpuwise"  # where gpuwise remembers the heads of ledgers, once a test made it
+READER = "gpuwise-test-reader"
+PLURALS = {
+    "Pod": ("/api/v1", "pods"),
+    "ConfigMap": ("/api/v1", "configmaps"),
+    "Deployment": ("/apis/apps/v1", "deployments"),
+    "StatefulSet": ("/apis/apps/v1", "statefulsets"),
+    "ReplicaSet": ("/apis/apps/v1", "replicasets"),
+    "Job": ("/apis/batch/v1", "jobs"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+    "HorizontalPodAutoscaler": ("/apis/autoscaling/v2", "horizontalpodautoscalers"),
+    "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
+}
+PLURALS |= {kind: (f"/apis/{group}/{version}", operators.plural(kind)) for group, version, kind in operators.KINDS}
+GRANTS = {
+    "ServiceAccount": ("/api/v1", "serviceaccounts"),
+    "Role": (RBAC, "roles"),
+    "RoleBinding": (RBAC, "rolebindings"),
+    "ClusterRole": (RBAC, "clusterroles"),
+    "ClusterRoleBinding": (RBAC, "clusterrolebindings"),
+}
+SERVERS_OWN = {"kube-root-ca.crt", "openshift-service-ca.crt"}
+
+
+class RealCluster:
+    """The cluster that a kubeconfig's current context names, for one session.
+
+    Args:
+        kubeconfig: its file; its user must be allowed everything.
+    """
+
+    def __init__(self, kubeconfig: str) -> None:
+        self.connection = Connection(kubeconfig)
+        self._made = {NAMESPACE}  # namespaces of this session
+        self._used = {NAMESPACE}  # those of them that may hold something
+        self._nodes: dict[str, Any] = {}
+        self._kubelet = PlayedKubelet(self.connection, self.ours)
+        self._notebooks = PlayedNotebooks(self.connection, self.ours)
+        self._users = {ADMIN_TOKEN: Caller("admin", other=False, token=None)}
+        self._proxy = FaultProxy(self.connection, self._users)
+        self.url = self._proxy.url
+
+    def __enter__(self) -> Self:
+        self._remove_what_was_made()
+        _refuse_what_belongs_to_others(self.connection)
+        operators.install(self.connection, LABELS)
+        _wait(lambda: operators.installed(self.connection), "the custom resource definitions being served")
+        self._namespace(NAMESPACE)
+        self._users[READER_TOKEN] = Caller("reader", other=True, token=self._reader())
+        for part in (self._proxy, self._kubelet, self._notebooks):
+            part.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            self._remove_what_was_made()
+        finally:
+            for part in (self._notebooks, self._kubelet, self._proxy):
+                part.stop()
+            self.connection.close()
+
+    def ours(self, namespace: str) -> bool:
+        """Whether a namespace was made by the tests."""
+        return namespace in self._made or namespace.startswith(f"{NAMESPACE}-")
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Everything that was asked through `url`, oldest first."""
+        return self._proxy.requests
+
+    @property
+    def version(self) -> str:
+        """The server's, such as v1.36.2."""
+        return str(self.connection.must("GET", "/version")["gitVersion"])
+
+    def write_kubeconfig(self, path: Path, *, token: str = ADMIN_TOKEN) -> Path:
+        """Write a kubeconfig that leads to the proxy; tokens as the emulator's."""
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "proxied", "cluster": {"server": self.url}}],
+            "users": [{"name": "proxied", "user": {"token": token}}],
+            "contexts": [{"name": "proxied", "context": {"cluster": "proxied", "user": "proxied"}}],
+            "current-context": "proxied",
+        }
+        path.write_text(yaml.safe_dump(config))
+        return path
+
+    def fail(
+        self,
+        code: int,
+        *,
+        verb: str | None = None,
+        path: str = "",
+        times: int = 1,
+        after: int = 0,
+        done: bool = False,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Answer coming requests with a failure, as the emulator's `fail`."""
+        self._proxy.order(Fault(code, verb, path, times, after, done, headers or {}))
+
+    def load(self, *objects: Any) -> None:
+        """Create objects, with their status where they have one; what is there by that name is replaced.
+
+        A uid cannot be chosen on a real server: an object that names one is deleted and made anew.
+        """
+        first = [item for item in objects if item["kind"] in ("Namespace", "Node")]
+        rest = placed(item for item in objects if item["kind"] not in ("Namespace", "Node"))
+        for item in first:
+            self._namespace(item["metadata"]["name"], item) if item["kind"] == "Namespace" else self._node(item)
+        for name in {item["metadata"]["namespace"] for item in rest if item["kind"] not in CLUSTER_WIDE}:
+            self._namespace(name)
+        with ThreadPoolExecutor(8 if len(rest) > 100 else 1) as pool:
+            list(pool.map(self._create, rest))
+
+    def reset(self, objects: Iterable[Any] = ()) -> None:
+        """Remove what tests made, create what is wanted, wait until all is at rest, and empty the log.
+
+        Nodes and ConfigMaps that stand already as they are wanted stay.
+        """
+        wanted = list(objects)
+        nodes = {item["metadata"]["name"]: item for item in wanted if item["kind"] == "Node"}
+        maps = {item["metadata"]["name"]: item for item in wanted if item["kind"] == "ConfigMap"}
+        for namespace in sorted(self._used):
+            self._empty(namespace, maps if namespace == NAMESPACE else {})
+        self._used = self._made & {NAMESPACE, HEADS}
+        for name in [name for name, item in self._nodes.items() if not self._stands(name, item, nodes.get(name))]:
+            self._remove_node(name)
+        there = {item["metadata"]["name"] for item in self.connection.items(f"{NAMESPACES}/{NAMESPACE}/configmaps")}
+        self.load(
+            *(
+                item
+                for item in wanted
+                if not (item["kind"] == "Node" and item["metadata"]["name"] in self._nodes)
+                and not (item["kind"] == "ConfigMap" and item["metadata"]["name"] in there)
+            )
+        )
+        self.settle()
+        self._proxy.forget()
+
+    def forget(self) -> None:
+        """Empty the log of requests and take back the failures; the objects stay."""
+        self._proxy.forget()
+
+    def settle(self, timeout_s: float = DEADLINE_S) -> None:
+        """Wait until controllers, scheduler and the played kubelets have nothing left to do."""
+        _wait(lambda: not unsettled(self.connection, self._used, self._nodes), "rest", timeout_s, self._unrest)
+
+    def _unrest(self) -> str:
+        return "; ".join(unsettled(self.connection, self._used, self._nodes))
+
+    def _namespace(self, name: str, wanted: Any = None) -> None:
+        """Make a namespace, or give ours the labels and annotations wanted."""
+        path = f"{NAMESPACES}/{name}"
+        status, found = self.connection.call("GET", path)
+        if status == 404:
+            self.connection.must("POST", NAMESPACES, {"metadata": {"name": name, "labels": LABELS}})
+        elif LABEL not in found["metadata"].get("labels", {}):
+            pytest.skip(f"this cluster has a namespace {name} that is not the tests'")
+        self._made.add(name)
+        self._used.add(name)
+        _wait(lambda: self.connection.call("GET", f"{path}/serviceaccounts/default")[0] == 200, f"{name}'s account")
+        if wanted is not None:
+            marks = {key: wanted["metadata"].get(key, {}) for key in ("labels", "annotations")}
+            self.connection.must("PATCH", path, {"metadata": marks}, content_type=MERGE)
+
+    def _node(self, item: Any) -> None:
+        name = item["metadata"]["name"]
+        if name in self._nodes:
+            self._remove_node(name)
+        if self.connection.call("GET", f"{NODES}/{name}")[0] == 200:
+            pytest.skip(f"this cluster has a node {name} that is not the tests'")
+        labels = item["metadata"].get("labels", {}) | LABELS
+        self._kubelet.add(item | {"metadata": item["metadata"] | {"labels": labels}})
+        self._nodes[name] = item
+
+    def _remove_node(self, name: str) -> None:
+        self.connection.must("DELETE", f"{NODES}/{name}", also=(404,))
+        self._kubelet.forget(name)
+        del self._nodes[name]
+
+    def _stands(self, name: str, made: Any, wanted: Any) -> bool:
+        """Whether a node is as it is wanted, and nobody has touched it since."""
+        if made != wanted:
+            return False
+        spec = self.connection.must("GET", f"{NODES}/{name}")["spec"]
+        return "unschedulable" not in spec and spec.get("taints", []) == made["spec"].get("taints", [])
+
+    def _create(self, item: Any) -> None:
+        labels = LABELS if item["kind"] in CLUSTER_WIDE else {}
+        metadata = item["metadata"] | ({"labels": item["metadata"].get("labels", {}) | labels} if labels else {})
+        uid = metadata.pop("uid", None)
+        root, plural = (PLURALS | GRANTS)[item["kind"]]
+        path = f"{root}/{plural}"
+        if item["kind"] not in CLUSTER_WIDE:
+            path = f"{root}/namespaces/{metadata['namespace']}/{plural}"
+        body = {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
+        named = f"{path}/{metadata['name']}"
+        if uid is not None:
+            self.connection.must("DELETE", named, {"propagationPolicy": "Foreground"}, also=(404,))
+            _wait(lambda: self.connection.call("GET", named)[0] == 404, f"{named} being gone")
+        status, answer = self.connection.call("POST", path, body)
+        if status == 409:
+            status, answer = self.connection.call("PUT", named, body)
+        if status >= 300:
+            raise Refused("POST", path, status, answer)
+        if item.get("status"):
+            self.connection.must("PATCH", f"{named}/status", {"status": item["status"]}, content_type=MERGE)
+
+    def _empty(self, namespace: str, kept: Mapping[str, Any]) -> None:
+        """Delete what a namespace holds but for the server's own objects and ConfigMaps as they are wanted."""
+        options = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
+        paths = [f"{root}/namespaces/{namespace}/{plural}" for root, plural in reversed(PLURALS.values())]
+        for path in paths:
+            if not path.endswith("/configmaps"):
+                self.connection.must("DELETE", path, options)
+        for item in self.connection.items(f"{NAMESPACES}/{namespace}/configmaps"):
+            name = item["metadata"]["name"]
+            as_wanted = name in kept and kept[name].get("data") == item.get("data")
+            if name not in SERVERS_OWN and not as_wanted:
+                self.connection.must("DELETE", f"{NAMESPACES}/{namespace}/configmaps/{name}", also=(404,))
+        left = [path for path in paths if not path.endswith("/configmaps")]
+        _wait(lambda: not any(self.connection.items(path, limit=1) for path in left), f"{namespace} being empty")
+        self._plain(namespace)
+
+    def _plain(self, namespace: str) -> None:
+        """Take off the labels and annotations that a test put on a namespace."""
+        path = f"{NAMESPACES}/{namespace}"
+        found = self.connection.must("GET", path)["metadata"]
+        kept = {LABEL, "kubernetes.io/metadata.name"}
+        marks = {
+            field: {key: None for key in found.get(field, {}) if key not in kept} for field in ("labels", "annotations")
+        }
+        if any(marks.values()):
+            self.connection.must("PATCH", path, {"metadata": marks}, content_type=MERGE)
+
+    def token(self, namespace: str, account: str) -> str:
+        """A bearer token of a ServiceAccount, for some hours."""
+        path = f"{NAMESPACES}/{namespace}/serviceaccounts/{account}/token"
+        answer = self.connection.must("POST", path, {"spec": {"expirationSeconds": 4 * 3600}})
+        return str(answer["status"]["token"])
+
+    def _reader(self) -> str:
+        """A token of a ServiceAccount that may read everything."""
+        everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+        subject = {"kind": "ServiceAccount", "name": "reader", "namespace": NAMESPACE}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER}
+        self.load(
+            {"kind": "ServiceAccount", "metadata": {"name": "reader", "namespace": NAMESPACE}},
+            {"kind": "ClusterRole", "metadata": {"name": READER}, "rules": [everything]},
+            {"kind": "ClusterRoleBinding", "metadata": {"name": READER}, "roleRef": reference, "subjects": [subject]},
+        )
+        return self.token(NAMESPACE, "reader")
+
+    def _remove_what_was_made(self) -> None:
+        """Remove everything that carries the label, of this session or of one that broke off."""
+        selected = {"labelSelector": LABEL}
+        paths = [NODES, f"{RBAC}/clusterrolebindings", f"{RBAC}/clusterroles", operators.DEFINITIONS]
+        namespaces = [item["metadata"]["name"] for item in self.connection.items(NAMESPACES, **selected)]
+        for name in namespaces:
+            options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+            self.connection.must("DELETE", f"{NAMESPACES}/{name}/pods", options)
+            self.connection.must("DELETE", f"{NAMESPACES}/{name}", also=(404, 409))
+        _wait(lambda: not self.connection.items(NAMESPACES, **selected), "the namespaces being gone")
+        for path in paths:
+            for item in self.connection.items(path, **selected):
+                self.connection.must("DELETE", f"{path}/{item['metadata']['name']}", also=(404,))
+        _wait(lambda: not any(self.connection.items(path, **selected) for path in paths), "what was made being gone")
+
+
+def _refuse_what_belongs_to_others(connection: Connection) -> None:
+    """Tests would count a cluster's own GPUs with theirs, and remember their ledgers in a gpuwise that is installed."""
+    if connection.call("GET", f"{NAMESPACES}/{HEADS}")[0] == 200:
+        pytest.exit(f"the tests want a cluster without gpuwise: it has a namespace {HEADS}")
+    for node in connection.items(NODES):
+        devices = [key for key in node.get("status", {}).get("capacity", {}) if key.startswith("nvidia.com/")]
+        if devices and LABEL not in node["metadata"].get("labels", {}):
+            pytest.exit(
+                f"the tests want a cluster without GPUs of its own: node {node['metadata']['name']} has {devices[0]}"
+            )
+
+
+def _wait(
+    done: Callable[[], object], what: str, timeout_s: float = DEADLINE_S, told: Callable[[], str] | None = None
+) -> None:
+    """Ask until it is so: other programs' controllers have their own pace."""
+    end = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come within {timeout_s:.0f} s" + (f": {told()}" if told else ""))
+        time.sleep(0.05)

@@ -1,0 +1,209 @@
+"""A proxy before a real API server: it logs every request, and answers some with the failure that a test ordered."""
+
+import json
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+import urllib3
+from tests.real_cluster.connection import Connection
+
+HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
+NOT_PASSED_ON = HOP_BY_HOP | {"authorization", "host"}
+WORDS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired"}
+WORDS |= {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One line of the log: verb as RBAC has it, path without query, user's name, whether a dry run, HTTP status."""
+
+    verb: str
+    path: str
+    user: str
+    dry_run: bool
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a request is passed on for: the kubeconfig's user, or the owner of another token (None: nobody)."""
+
+    name: str
+    other: bool
+    token: str | None
+
+
+@dataclass(slots=True)
+class Fault:
+    """A failure on order; `done` lets the request take effect and loses only its answer."""
+
+    code: int
+    verb: str | None
+    path: str
+    times: int
+    after: int
+    done: bool
+    headers: Mapping[str, str]
+
+    def matches(self, verb: str, path: str) -> bool:
+        return self.verb in (None, verb) and re.search(self.path, path) is not None
+
+
+def verb_of(method: str, path: str, query: str) -> str:
+    """RBAC's word for a request."""
+    parts = path.strip("/").split("/")
+    rest = parts[2:] if parts[0] == "api" else parts[3:]
+    if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] not in ("status", "finalize"):
+        rest = rest[2:]
+    if method == "GET":
+        watches = parse_qs(query).get("watch", ["false"])[0] in ("true", "1")
+        return "get" if len(rest) != 1 else "watch" if watches else "list"
+    if method == "DELETE" and len(rest) == 1:
+        return "deletecollection"
+    return {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}[method]
+
+
+class FaultProxy:
+    """The proxy, on a free port of loopback.
+
+    Args:
+        connection: to the server behind it.
+        users: whom the tokens of tests stand for; any other token is passed on as it is.
+    """
+
+    def __init__(self, connection: Connection, users: Mapping[str, Caller]) -> None:
+        self._connection, self._users = connection, users
+        self._lock = threading.Lock()
+        self._log: list[Request] = []
+        self._faults: list[Fault] = []
+        self._server = _Server(self)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        """Everything that was asked, oldest first."""
+        with self._lock:
+            return tuple(self._log)
+
+    def order(self, fault: Fault) -> None:
+        """Add a failure; the first that matches is taken."""
+        with self._lock:
+            self._faults.append(fault)
+
+    def forget(self) -> None:
+        """Empty the log and take back the failures."""
+        with self._lock:
+            self._log.clear()
+            self._faults.clear()
+
+    def caller(self, header: str | None) -> Caller:
+        """Whom an Authorization header stands for."""
+        match = re.fullmatch(r"Bearer (.+)", header or "")
+        if match is None:
+            return Caller("", other=True, token=None)
+        return self._users.get(match[1]) or Caller("", other=True, token=match[1])
+
+    def take(self, verb: str, path: str) -> Fault | None:
+        """The failure whose turn has come with this request."""
+        with self._lock:
+            fault = next((one for one in self._faults if one.matches(verb, path)), None)
+            if fault is None:
+                return None
+            if fault.after:
+                fault.after -= 1
+                return None
+            fault.times -= 1
+            if not fault.times:
+                self._faults.remove(fault)
+            return fault
+
+    def record(self, request: Request) -> None:
+        """Add a line to the log."""
+        with self._lock:
+            self._log.append(request)
+
+    def forward(self, handler: BaseHTTPRequestHandler, caller: Caller, body: bytes | None) -> urllib3.BaseHTTPResponse:
+        """Pass a request on."""
+        headers = {key: value for key, value in handler.headers.items() if key.lower() not in NOT_PASSED_ON}
+        return self._connection.open(
+            handler.command, handler.path, headers=headers, body=body, other=caller.other, token=caller.token
+        )
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True  # a watch may still be open
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of clients that hang up."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: "_Server"
+
+    def answer(self) -> None:
+        proxy = self.server.proxy
+        path, _, query = self.path.partition("?")
+        verb, caller = verb_of(self.command, path, query), proxy.caller(self.headers.get("Authorization"))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
+        fault = proxy.take(verb, path)
+        if fault is None:
+            with proxy.forward(self, caller, body) as response:
+                proxy.record(Request(verb, path, caller.name, "dryRun=All" in query, response.status))
+                self.relay(response)
+            return
+        if fault.done:
+            proxy.forward(self, caller, body).drain_conn()
+        proxy.record(Request(verb, path, caller.name, "dryRun=All" in query, fault.code))
+        self.refuse(fault)
+
+    def relay(self, response: urllib3.BaseHTTPResponse) -> None:
+        self.send_response_only(response.status)
+        for key, value in response.headers.items():
+            if key.lower() not in HOP_BY_HOP:
+                self.send_header(key, value)
+        length = response.headers.get("Content-Length")
+        self.send_header(*(("Content-Length", length) if length else ("Transfer-Encoding", "chunked")))
+        self.end_headers()
+        for chunk in response.stream(decode_content=False):
+            self.wfile.write(chunk if length else b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            self.wfile.flush()
+        if not length:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def refuse(self, fault: Fault) -> None:
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        status |= {"message": "a failure was ordered", "reason": WORDS.get(fault.code, ""), "code": fault.code}
+        text = json.dumps(status).encode()
+        self.send_response_only(fault.code)
+        for key, value in {"Content-Type": "application/json", **fault.headers}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names

@@ -1,0 +1,109 @@
+"""Whether a real cluster is at rest: each controller has seen the newest spec, and there is what it wants."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tests.real_cluster.connection import Connection
+from tests.real_cluster.played_kubelet import notebook_replicas
+
+
+def unsettled(connection: Connection, namespaces: Iterable[str], nodes: Iterable[str]) -> list[str]:
+    """What is still under way, in words; empty at rest.
+
+    Args:
+        connection: to the server.
+        namespaces: that are looked at.
+        nodes: that must be ready for pods.
+    """
+    found = list(_nodes(connection, set(nodes)))
+    for namespace in namespaces:
+        found += _namespace(connection, namespace)
+    return found
+
+
+def _nodes(connection: Connection, wanted: set[str]) -> Iterator[str]:
+    for item in connection.items("/api/v1/nodes"):
+        name, taints = item["metadata"]["name"], item["spec"].get("taints", [])
+        # The server taints a new node, and takes it off once the node is ready.
+        if name in wanted and any(one["key"] == "node.kubernetes.io/not-ready" for one in taints):
+            yield f"node {name} is not ready"
+
+
+def _namespace(connection: Connection, namespace: str) -> Iterator[str]:
+    def all_of(root: str, plural: str) -> list[Any]:
+        return connection.items(f"{root}/namespaces/{namespace}/{plural}")
+
+    apps = "/apis/apps/v1"
+    sets = all_of(apps, "statefulsets")
+    pods = all_of("/api/v1", "pods")
+    for pod in pods:
+        yield from _pod(pod)
+    waiting = [pod for pod in pods if _unschedulable(pod)]
+    for item in [*all_of(apps, "deployments"), *all_of(apps, "replicasets"), *sets]:
+        yield from _counted(item, pods, waiting)
+    for item in all_of("/apis/batch/v1", "jobs"):
+        yield from _job(item)
+    for item in all_of("/apis/policy/v1", "poddisruptionbudgets"):
+        yield from _budget(item, pods)
+    replicas = {item["metadata"]["name"]: item["spec"]["replicas"] for item in sets}
+    for item in all_of("/apis/kubeflow.org/v1", "notebooks"):
+        if replicas.get(item["metadata"]["name"]) != notebook_replicas(item):
+            yield f"notebook {item['metadata']['name']}"
+
+
+def _pod(pod: Any) -> Iterator[str]:
+    name = pod["metadata"]["name"]
+    if pod["metadata"].get("deletionTimestamp"):
+        yield f"pod {name} is ending"
+    elif pod["status"].get("phase") == "Pending" and not _unschedulable(pod):
+        yield f"pod {name} is starting"
+
+
+def _unschedulable(pod: Any) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(one["type"] == "PodScheduled" and one["status"] == "False" for one in conditions)
+
+
+def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
+    """A Deployment, ReplicaSet or StatefulSet: seen, and its pods there, but for those that find no place."""
+    name, spec, status = item["metadata"]["name"], item["spec"], item.get("status", {})
+    if status.get("observedGeneration", 0) < item["metadata"]["generation"]:
+        yield f"{name} was not seen by its controller"
+        return
+    if spec.get("paused"):
+        return
+    # One that waits for a place may hold up the rest of a roll-over.
+    mine = spec["selector"].get("matchLabels", {}).items()
+    if any(mine <= pod["metadata"].get("labels", {}).items() for pod in waiting):
+        return
+    wanted = spec.get("replicas", 1)
+    fields = [
+        field for field in ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas") if field in status
+    ]
+    if any(status[field] != wanted for field in fields) or (wanted and "availableReplicas" not in status):
+        yield f"{name} has {[status[field] for field in fields]} of {wanted} pods"
+
+
+def _job(item: Any) -> Iterator[str]:
+    name, spec, status = item["metadata"]["name"], item["spec"], item.get("status", {})
+    conditions = {one["type"]: one["status"] for one in status.get("conditions", [])}
+    if conditions.get("Complete") == "True" or conditions.get("Failed") == "True":
+        return
+    stopped = bool(spec.get("suspend"))
+    if (conditions.get("Suspended") == "True") != stopped:
+        yield f"job {name} was not seen by its controller"
+    wanted = 0 if stopped else spec.get("parallelism", 1)
+    if status.get("active", 0) != wanted or status.get("ready", 0) != wanted:
+        yield f"job {name} has {status.get('active', 0)} of {wanted} pods"
+
+
+def _budget(item: Any, pods: list[Any]) -> Iterator[str]:
+    status, selector = item.get("status", {}), item["spec"].get("selector", {}).get("matchLabels", {}).items()
+    covered = [pod for pod in pods if selector <= pod["metadata"].get("labels", {}).items()]
+    seen = status.get("observedGeneration", 0) == item["metadata"]["generation"]
+    if not seen or status.get("currentHealthy") != sum(map(_ready, covered)):
+        yield f"budget {item['metadata']['name']} was not counted"
+
+
+def _ready(pod: Any) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))
