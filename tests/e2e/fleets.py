@@ -1,4 +1,4 @@
-"""Fleets on the emulated API with their recorded usage: what a user would have after some days."""
+"""Fleets on the cluster under test with their recorded usage: what a user would have after some days."""
 
 import json
 import threading
@@ -12,7 +12,7 @@ import numpy as np
 from tests.e2e.conftest import gpu_node
 from tests.series import BUSY_VALUES, IDLE_VALUES
 
-from gpuwise.emulate import ADMIN_TOKEN, KubernetesEmulator
+from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.store.recording import RecordingWriter
 
@@ -21,7 +21,7 @@ STEP_S = 300
 
 
 def listed(cluster, path):
-    """Every object of a collection of the emulated API."""
+    """Every object of a collection."""
     request = urllib.request.Request(cluster.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)["items"]
@@ -34,7 +34,7 @@ def gpus(pod):
 
 
 @contextmanager
-def emulated(objects, folder, *, days, now_s=NOW_S) -> Iterator:
+def recorded(start_cluster, objects, folder, *, days, now_s=NOW_S) -> Iterator:
     """A cluster with one node of 16 A100, and the recording of its usage up to `now_s`.
 
     Pods whose name begins with "busy" are busy, those of "one" use the first of their GPUs, all others idle.
@@ -42,8 +42,7 @@ def emulated(objects, folder, *, days, now_s=NOW_S) -> Iterator:
     window = Window(now_s - days * 86_400, now_s, STEP_S)
     nodes = [gpu_node("node-0", gpus=16)]
     nodes[0]["metadata"]["labels"]["nvidia.com/gpu.count"] = "16"
-    with KubernetesEmulator([*nodes, *objects], clock=lambda: float(window.start_s)) as cluster:
-        cluster.settle()
+    with start_cluster([*nodes, *objects], clock=lambda: float(window.start_s)) as cluster:
         writer, number = RecordingWriter(folder / "recording"), 0
         for pod in listed(cluster, "/api/v1/pods"):
             name, devices = pod["metadata"]["name"], []
@@ -59,9 +58,9 @@ def emulated(objects, folder, *, days, now_s=NOW_S) -> Iterator:
 
 
 @contextmanager
-def idle_fleet(objects, folder, *, days):
-    """As `emulated`, for tests that only read: the recording and a kubeconfig."""
-    with emulated(objects, folder, days=days) as (cluster, recording):
+def idle_fleet(start_cluster, objects, folder, *, days):
+    """As `recorded`, for tests that only read: the recording and a kubeconfig."""
+    with recorded(start_cluster, objects, folder, days=days) as (cluster, recording):
         yield recording, cluster.write_kubeconfig(folder / "kubeconfig")
 
 
@@ -75,7 +74,7 @@ def reviewing(cluster, may: Callable[[dict[str, str]], bool]) -> Iterator[str]:
     """Stand before an API server and answer SelfSubjectAccessReviews by a rule; all else is the server's.
 
     Args:
-        cluster: the emulated API.
+        cluster: the server.
         may: whether a right, by its resourceAttributes, is granted.
 
     Yields:

@@ -5,7 +5,7 @@ Case plan-not-deed: GPUs in two containers were planned as "4 GPUs to 1 GPU", an
 
 import pytest
 from tests.api_requests import effects
-from tests.e2e.fleets import emulated, options_of, reviewing
+from tests.e2e.fleets import options_of, recorded, reviewing
 
 from gpuwise.emulate.objects import autoscaler, deployment, pod_spec
 
@@ -40,7 +40,7 @@ def disruption_budget(owner):
 
 
 @pytest.fixture
-def fleet(tmp_path):
+def fleet(start_cluster, tmp_path):
     guarded = deployment("pdb-full", namespace="prod", replicas=2)
     objects = [
         deployment("by-keda", namespace="prod"),
@@ -53,7 +53,7 @@ def fleet(tmp_path):
         deployment("one-of-four", namespace="prod", spec=pod_spec(gpus=4)),
         deployment("forgotten", namespace="prod"),
     ]
-    with emulated(objects, tmp_path, days=DAYS) as (cluster, recording):
+    with recorded(start_cluster, objects, tmp_path, days=DAYS) as (cluster, recording):
         yield cluster, options_of(recording, cluster.write_kubeconfig(tmp_path / "kubeconfig"), DAYS)
 
 

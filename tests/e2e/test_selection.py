@@ -12,14 +12,14 @@ DAYS = 8
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory):
+def options(start_cluster, tmp_path_factory):
     fleet = [
         deployment("forgotten", namespace="sandbox", replicas=2, labels={"team": "search", "tier": "gold"}),
         deployment("busy-chat", namespace="sandbox", labels={"team": "nlp"}),
         deployment("old", namespace="prod", labels={"team": "nlp"}),
         deployment("empty", namespace="other", replicas=0),
     ]
-    with idle_fleet(fleet, tmp_path_factory.mktemp("selection"), days=DAYS) as (recording, kubeconfig):
+    with idle_fleet(start_cluster, fleet, tmp_path_factory.mktemp("selection"), days=DAYS) as (recording, kubeconfig):
         yield options_of(recording, kubeconfig, DAYS)
 
 

@@ -4,8 +4,7 @@ Whatever it makes is in a namespace that carries LABEL, or carries it itself, an
 nodes without LABEL are never touched: a test that needs such a name is skipped.
 """
 
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -19,14 +18,20 @@ from tests.real_cluster.connection import MERGE, Connection, Refused
 from tests.real_cluster.fault_proxy import Caller, Fault, FaultProxy, Request
 from tests.real_cluster.played_kubelet import PlayedKubelet, PlayedNotebooks
 from tests.real_cluster.rest import unsettled
+from tests.real_cluster.upkeep import (
+    DEADLINE_S,
+    HEADS,
+    NAMESPACES,
+    NODES,
+    RBAC,
+    refuse_what_belongs_to_others,
+    remove_what_was_made,
+    wait,
+)
 
 from gpuwise.emulate import ADMIN_TOKEN, READER_TOKEN
 
 LABELS = {LABEL: "true"}
-DEADLINE_S = 120.0
-NAMESPACES, NODES = "/api/v1/namespaces", "/api/v1/nodes"
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-HEADS = "gpuwise"  # where gpuwise remembers the heads of ledgers, once a test made it
 READER = "gpuwise-test-reader"
 PLURALS = {
     "Pod": ("/api/v1", "pods"),
@@ -69,10 +74,10 @@ class RealCluster:
         self.url = self._proxy.url
 
     def __enter__(self) -> Self:
-        self._remove_what_was_made()
-        _refuse_what_belongs_to_others(self.connection)
+        remove_what_was_made(self.connection)
+        refuse_what_belongs_to_others(self.connection)
         operators.install(self.connection, LABELS)
-        _wait(lambda: operators.installed(self.connection), "the custom resource definitions being served")
+        wait(lambda: operators.installed(self.connection), "the custom resource definitions being served")
         self._namespace(NAMESPACE)
         self._users[READER_TOKEN] = Caller("reader", other=True, token=self._reader())
         for part in (self._proxy, self._kubelet, self._notebooks):
@@ -81,7 +86,7 @@ class RealCluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            self._remove_what_was_made()
+            remove_what_was_made(self.connection)
         finally:
             for part in (self._notebooks, self._kubelet, self._proxy):
                 part.stop()
@@ -95,11 +100,6 @@ class RealCluster:
     def requests(self) -> tuple[Request, ...]:
         """Everything that was asked through `url`, oldest first."""
         return self._proxy.requests
-
-    @property
-    def version(self) -> str:
-        """The server's, such as v1.36.2."""
-        return str(self.connection.must("GET", "/version")["gitVersion"])
 
     def write_kubeconfig(self, path: Path, *, token: str = ADMIN_TOKEN) -> Path:
         """Write a kubeconfig that leads to the proxy; tokens as the emulator's."""
@@ -173,7 +173,7 @@ class RealCluster:
 
     def settle(self, timeout_s: float = DEADLINE_S) -> None:
         """Wait until controllers, scheduler and the played kubelets have nothing left to do."""
-        _wait(lambda: not unsettled(self.connection, self._used, self._nodes), "rest", timeout_s, self._unrest)
+        wait(lambda: not unsettled(self.connection, self._used, self._nodes), "rest", timeout_s, self._unrest)
 
     def _unrest(self) -> str:
         return "; ".join(unsettled(self.connection, self._used, self._nodes))
@@ -188,7 +188,7 @@ class RealCluster:
             pytest.skip(f"this cluster has a namespace {name} that is not the tests'")
         self._made.add(name)
         self._used.add(name)
-        _wait(lambda: self.connection.call("GET", f"{path}/serviceaccounts/default")[0] == 200, f"{name}'s account")
+        wait(lambda: self.connection.call("GET", f"{path}/serviceaccounts/default")[0] == 200, f"{name}'s account")
         if wanted is not None:
             marks = {key: wanted["metadata"].get(key, {}) for key in ("labels", "annotations")}
             self.connection.must("PATCH", path, {"metadata": marks}, content_type=MERGE)
@@ -227,7 +227,7 @@ class RealCluster:
         named = f"{path}/{metadata['name']}"
         if uid is not None:
             self.connection.must("DELETE", named, {"propagationPolicy": "Foreground"}, also=(404,))
-            _wait(lambda: self.connection.call("GET", named)[0] == 404, f"{named} being gone")
+            wait(lambda: self.connection.call("GET", named)[0] == 404, f"{named} being gone")
         status, answer = self.connection.call("POST", path, body)
         if status == 409:
             status, answer = self.connection.call("PUT", named, body)
@@ -249,7 +249,7 @@ class RealCluster:
             if name not in SERVERS_OWN and not as_wanted:
                 self.connection.must("DELETE", f"{NAMESPACES}/{namespace}/configmaps/{name}", also=(404,))
         left = [path for path in paths if not path.endswith("/configmaps")]
-        _wait(lambda: not any(self.connection.items(path, limit=1) for path in left), f"{namespace} being empty")
+        wait(lambda: not any(self.connection.items(path, limit=1) for path in left), f"{namespace} being empty")
         self._plain(namespace)
 
     def _plain(self, namespace: str) -> None:
@@ -280,41 +280,3 @@ class RealCluster:
             {"kind": "ClusterRoleBinding", "metadata": {"name": READER}, "roleRef": reference, "subjects": [subject]},
         )
         return self.token(NAMESPACE, "reader")
-
-    def _remove_what_was_made(self) -> None:
-        """Remove everything that carries the label, of this session or of one that broke off."""
-        selected = {"labelSelector": LABEL}
-        paths = [NODES, f"{RBAC}/clusterrolebindings", f"{RBAC}/clusterroles", operators.DEFINITIONS]
-        namespaces = [item["metadata"]["name"] for item in self.connection.items(NAMESPACES, **selected)]
-        for name in namespaces:
-            options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-            self.connection.must("DELETE", f"{NAMESPACES}/{name}/pods", options)
-            self.connection.must("DELETE", f"{NAMESPACES}/{name}", also=(404, 409))
-        _wait(lambda: not self.connection.items(NAMESPACES, **selected), "the namespaces being gone")
-        for path in paths:
-            for item in self.connection.items(path, **selected):
-                self.connection.must("DELETE", f"{path}/{item['metadata']['name']}", also=(404,))
-        _wait(lambda: not any(self.connection.items(path, **selected) for path in paths), "what was made being gone")
-
-
-def _refuse_what_belongs_to_others(connection: Connection) -> None:
-    """Tests would count a cluster's own GPUs with theirs, and remember their ledgers in a gpuwise that is installed."""
-    if connection.call("GET", f"{NAMESPACES}/{HEADS}")[0] == 200:
-        pytest.exit(f"the tests want a cluster without gpuwise: it has a namespace {HEADS}")
-    for node in connection.items(NODES):
-        devices = [key for key in node.get("status", {}).get("capacity", {}) if key.startswith("nvidia.com/")]
-        if devices and LABEL not in node["metadata"].get("labels", {}):
-            pytest.exit(
-                f"the tests want a cluster without GPUs of its own: node {node['metadata']['name']} has {devices[0]}"
-            )
-
-
-def _wait(
-    done: Callable[[], object], what: str, timeout_s: float = DEADLINE_S, told: Callable[[], str] | None = None
-) -> None:
-    """Ask until it is so: other programs' controllers have their own pace."""
-    end = time.monotonic() + timeout_s
-    while not done():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not come within {timeout_s:.0f} s" + (f": {told()}" if told else ""))
-        time.sleep(0.05)

@@ -55,10 +55,14 @@ class PlayedKubelet:
                 | {"lastHeartbeatTime": now(), "lastTransitionTime": now()}
             ]
         }
-        self._connection.must("POST", "/api/v1/nodes", {key: value for key, value in node.items() if key != "status"})
+        body = {key: value for key, value in node.items() if key != "status"}
+        uid = self._connection.must("POST", "/api/v1/nodes", body)["metadata"]["uid"]
         path = f"/api/v1/nodes/{name}/status"
         self._connection.must("PATCH", path, {"status": status}, content_type=MERGE)
-        self._connection.must("POST", LEASES, _lease(name), also=(409,))
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}  # so that it goes with the node
+        lease = {"metadata": {"name": name, "ownerReferences": [owner]}, "spec": _lease(name)}
+        self._connection.must("DELETE", f"{LEASES}/{name}", also=(404,))  # of a session that broke off
+        self._connection.must("POST", LEASES, lease)
 
     def forget(self, name: str) -> None:
         """No longer play a node."""
@@ -68,9 +72,9 @@ class PlayedKubelet:
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_S):
             for name in sorted(self._nodes):
-                spec = _lease(name)["spec"]
+                body = {"spec": _lease(name)}
                 try:
-                    self._connection.must("PATCH", f"{LEASES}/{name}", {"spec": spec}, also=(404,), content_type=MERGE)
+                    self._connection.must("PATCH", f"{LEASES}/{name}", body, also=(404,), content_type=MERGE)
                 except (urllib3.exceptions.HTTPError, Refused):  # the next turn comes long before the node is missed
                     break
 
@@ -105,8 +109,7 @@ def _running(spec: Any) -> Any:
 
 def _lease(name: str) -> Any:
     renewed = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": renewed}
-    return {"metadata": {"name": name}, "spec": spec}
+    return {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": renewed}
 
 
 class PlayedNotebooks:
