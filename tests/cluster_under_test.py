@@ -1,6 +1,6 @@
 """One suite, two targets: the cluster that GPUWISE_TEST_KUBECONFIG names, else the emulator.
 
-Either has the words of gpuwise.emulate.KubernetesEmulator: url, requests, write_kubeconfig, fail, load, reset, settle.
+Both have the interface of KubernetesEmulator: url, requests, write_kubeconfig, fail, load, reset, forget, settle.
 Objects that name the namespace "default" are put into NAMESPACE, so that a person's cluster is left alone.
 """
 
@@ -53,7 +53,7 @@ class EmulatedCluster(KubernetesEmulator):
 
 @contextmanager
 def emulated(objects: Iterable[Any] = (), *, clock: Callable[[], float] = time.time) -> Iterator[EmulatedCluster]:
-    """An emulator with objects in it, at rest."""
+    """An emulator with objects in it, after its controllers are done."""
     with EmulatedCluster(objects, clock=clock) as cluster:
         cluster.settle()
         yield cluster
@@ -61,9 +61,9 @@ def emulated(objects: Iterable[Any] = (), *, clock: Callable[[], float] = time.t
 
 @pytest.fixture(scope="session")
 def start_cluster() -> Iterator[StartCluster]:
-    """Start a cluster with objects in it: an emulator of its own, or the real one, emptied of other tests' objects.
+    """Start a cluster with objects in it: a new emulator, or the real cluster after other tests' objects are removed.
 
-    A clock, which the emulator takes, a real server does not.
+    The emulator takes a clock; a real server has its own.
     """
     if KUBECONFIG is None:
         yield emulated
@@ -81,7 +81,7 @@ def start_cluster() -> Iterator[StartCluster]:
 
 
 def refuse_several_processes(config: pytest.Config) -> None:
-    """One process at a time has a real cluster to itself.
+    """Refuse to share a real cluster between processes.
 
     Raises:
         pytest.UsageError: several were asked for.

@@ -1,4 +1,4 @@
-"""A real API server with the words of gpuwise.emulate.KubernetesEmulator, so that one test holds of both.
+"""A real API server with the interface of gpuwise.emulate.KubernetesEmulator, so that one test runs on both.
 
 Whatever it makes is in a namespace that carries LABEL, or carries it itself, and is removed at the end. Namespaces and
 nodes without LABEL are never touched: a test that needs such a name is skipped.
@@ -143,7 +143,7 @@ class RealCluster:
             list(pool.map(self._create, rest))
 
     def reset(self, objects: Iterable[Any] = ()) -> None:
-        """Remove what tests made, create what is wanted, wait until all is at rest, and empty the log.
+        """Remove what tests made, create what is wanted, wait until controllers are done, and empty the log.
 
         Nodes and ConfigMaps that stand already as they are wanted stay.
         """

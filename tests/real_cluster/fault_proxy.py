@@ -1,4 +1,4 @@
-"""A proxy before a real API server: it logs every request, and answers some with the failure that a test ordered."""
+"""A proxy in front of a real API server: it logs every request, and injects the failures that a test asked for."""
 
 import json
 import re
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whom a request is passed on for: the kubeconfig's user, or the owner of another token (None: nobody)."""
+    """The identity that a request is forwarded as: the kubeconfig's user, or another token's owner (None: no one)."""
 
     name: str
     other: bool
@@ -39,7 +39,7 @@ class Caller:
 
 @dataclass(slots=True)
 class Fault:
-    """A failure on order; `done` lets the request take effect and loses only its answer."""
+    """A failure to inject; `done` lets the request take effect and loses only its answer."""
 
     code: int
     verb: str | None
@@ -72,7 +72,7 @@ class FaultProxy:
 
     Args:
         connection: to the server behind it.
-        users: whom the tokens of tests stand for; any other token is passed on as it is.
+        users: the identity that each token of the tests stands for; any other token is forwarded unchanged.
     """
 
     def __init__(self, connection: Connection, users: Mapping[str, Caller]) -> None:
@@ -112,14 +112,14 @@ class FaultProxy:
             self._faults.clear()
 
     def caller(self, header: str | None) -> Caller:
-        """Whom an Authorization header stands for."""
+        """The identity that an Authorization header stands for."""
         match = re.fullmatch(r"Bearer (.+)", header or "")
         if match is None:
             return Caller("", other=True, token=None)
         return self._users.get(match[1]) or Caller("", other=True, token=match[1])
 
     def take(self, verb: str, path: str) -> Fault | None:
-        """The failure whose turn has come with this request."""
+        """The failure that this request gets, None if it is forwarded."""
         with self._lock:
             fault = next((one for one in self._faults if one.matches(verb, path)), None)
             if fault is None:
@@ -138,7 +138,7 @@ class FaultProxy:
             self._log.append(request)
 
     def forward(self, handler: BaseHTTPRequestHandler, caller: Caller, body: bytes | None) -> urllib3.BaseHTTPResponse:
-        """Pass a request on."""
+        """Forward a request."""
         headers = {key: value for key, value in handler.headers.items() if key.lower() not in NOT_PASSED_ON}
         return self._connection.open(
             handler.command, handler.path, headers=headers, body=body, other=caller.other, token=caller.token

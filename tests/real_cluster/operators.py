@@ -1,4 +1,4 @@
-"""Custom resource definitions under the operators' names, with as much schema as gpuwise reads: the rest passes."""
+"""Minimal custom resource definitions under the operators' names; they accept any spec and status."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a cluster for tests lacks: kubelets with GPUs, and Kubeflow's Notebook controller. A thread plays each."""
+"""What a test cluster lacks: kubelets with GPUs, and Kubeflow's Notebook controller. A thread simulates each."""
 
 import threading
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def now() -> str:
 
 
 class PlayedKubelet:
-    """The kubelets of the nodes that it made: bound pods run and are ready, deleted ones are gone at once.
+    """The kubelets of the nodes that it made: bound pods become ready, deleted pods are removed at once.
 
     Args:
         connection: to the server.
@@ -65,7 +65,7 @@ class PlayedKubelet:
         self._connection.must("POST", LEASES, lease)
 
     def forget(self, name: str) -> None:
-        """No longer play a node."""
+        """Stop renewing a node that was deleted."""
         self._nodes.discard(name)
         self._connection.must("DELETE", f"{LEASES}/{name}", also=(404,))
 
@@ -75,7 +75,10 @@ class PlayedKubelet:
                 body = {"spec": _lease(name)}
                 try:
                     self._connection.must("PATCH", f"{LEASES}/{name}", body, also=(404,), content_type=MERGE)
-                except (urllib3.exceptions.HTTPError, Refused):  # the next turn comes long before the node is missed
+                except (
+                    urllib3.exceptions.HTTPError,
+                    Refused,
+                ):  # tried again in 10 s, long before the node counts as lost
                     break
 
     def _attend(self, pod: Any) -> None:

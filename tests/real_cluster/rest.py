@@ -1,4 +1,4 @@
-"""Whether a real cluster is at rest: each controller has seen the newest spec, and there is what it wants."""
+"""Whether the controllers of a real cluster are done: each has seen the newest spec, and its pods are as wanted."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ from tests.real_cluster.played_kubelet import notebook_replicas
 
 
 def unsettled(connection: Connection, namespaces: Iterable[str], nodes: Iterable[str]) -> list[str]:
-    """What is still under way, in words; empty at rest.
+    """What is still under way, in words; empty when all is done.
 
     Args:
         connection: to the server.
@@ -65,14 +65,14 @@ def _unschedulable(pod: Any) -> bool:
 
 
 def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
-    """A Deployment, ReplicaSet or StatefulSet: seen, and its pods there, but for those that find no place."""
+    """A Deployment, ReplicaSet or StatefulSet: seen, and all its pods ready except those that do not fit anywhere."""
     name, spec, status = item["metadata"]["name"], item["spec"], item.get("status", {})
     if status.get("observedGeneration", 0) < item["metadata"]["generation"]:
         yield f"{name} was not seen by its controller"
         return
     if spec.get("paused"):
         return
-    # One that waits for a place may hold up the rest of a roll-over.
+    # A pod that cannot be scheduled may block the rest of a rollout.
     mine = spec["selector"].get("matchLabels", {}).items()
     if any(mine <= pod["metadata"].get("labels", {}).items() for pod in waiting):
         return
