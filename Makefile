@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test test-parts conformance check lint format bench quality image image-tools clean
+.PHONY: help setup demo test test-parts conformance check lint format bench quality image image-tools validate-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -58,6 +58,9 @@ quality: setup ## each policy replayed on the public traces in TRACES, beside it
 	mkdir -p build
 	$(BIN)/gpuwise backtest all --data $(TRACES) --save build/quality.json -o table
 	$(BIN)/python -m benchmarks.quality build/quality.json
+
+validate-gpu: setup ## the exporter beside nvidia-smi and loads of known occupancy, on this machine's GPU: docs/validation.md
+	$(BIN)/python -m benchmarks.validate_gpu
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/gpuwise:$(VERSION)

@@ -153,6 +153,6 @@ def stale() -> list[str]:
 
 if __name__ == "__main__":
     if "--check" in sys.argv:
-        sys.exit("\n".join(f"docs/{name} is stale: python docs/generate.py" for name in stale()))
+        sys.exit("\n".join(f"docs/{name} is stale: python docs/generate.py" for name in stale()) or 0)
     for name in stale():
         (HERE / name).write_text(DOCUMENTS[name]())

@@ -215,6 +215,9 @@ def document(rows: list[Row], cost: list[str]) -> str:
             "|---|---|---|---|---|",
             *table,
             "",
+            "Not shown here: MIG (it needs a reset), XID events, NVLink traffic, throttling, and attribution to pods",
+            "(there was no kubelet).",
+            "",
         ]
     )
 

@@ -24,7 +24,6 @@ from gpuwise.enact.target import path_of
 from gpuwise.model import rights
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.store import ledger_anchor
 from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
 from gpuwise.store.recording import RecordingWriter
 
@@ -159,10 +158,6 @@ def test_nothing_is_granted_that_is_never_sent(objects: Objects, sent: set[Ask])
     used = {(name, ask.resource, ask.verb) for ask in sent for _, name in granting(objects, ask)}
     unused = {(resource, verb) for name, resource, verb in granted(objects) if (name, resource, verb) not in used}
     assert unused == set()
-
-
-def test_the_anchor_of_the_ledger_is_what_may_be_written():
-    assert rights.HEAD_CONFIG_MAP == ledger_anchor.NAME
 
 
 def test_the_rules_are_what_the_table_says():

@@ -244,7 +244,7 @@ def plan(series, subject=None):
     nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
     profiles = {subject.ref: profile(series, ScoreSettings())}
     said = recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
-    return tuple([item for item in items if item.workload == subject.ref] for items in said)
+    return tuple([item for item in items if item.workload == subject.ref] for items in (said.plan, said.holds))
 
 
 def test_one_change_a_workload_the_rest_is_held_as_a_lesser_alternative():

@@ -159,7 +159,9 @@ class TestOddObjects:
     )
     def test_hamis_shares_are_no_gpus(self, limits, request_):
         spec = {"containers": [{"name": "main", "resources": {"limits": limits}}]}
-        assert only(made(pod("p", spec=spec))).request == GpuRequest(*request_)
+        found = only(made(pod("p", spec=spec)))
+        assert found.request == GpuRequest(*request_)
+        assert found.shares_card == any("gpumem" in name for name in limits)
 
 
 class TestOfACluster:

@@ -177,7 +177,7 @@ def _refusal(item: Recommendation, target: Workload | None, situation: Situation
 def _advice(item: Recommendation) -> gates.Refusal | None:
     if item.workload.kind != "Node":
         return None
-    return Reason.KIND_NOT_SUPPORTED, f"{item.change.kind} is advice: who runs the node carries it out"
+    return Reason.KIND_NOT_SUPPORTED, "gpuwise does not write to nodes: who runs the node carries it out"
 
 
 def _first(checks: Iterable[Callable[[Q], gates.Refusal | None]], question: Q) -> gates.Refusal | None:

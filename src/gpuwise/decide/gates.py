@@ -104,7 +104,7 @@ def writable(q: Question) -> Refusal | None:
     """The kind cannot be changed in this way."""
     change, ref = q.recommendation.change, q.recommendation.workload
     if not enactable(change, ref):
-        return Reason.KIND_NOT_SUPPORTED, f"{change.kind} is not written to a {ref.kind}: change its manifest"
+        return Reason.KIND_NOT_SUPPORTED, f"gpuwise does not write this change to a {ref.kind}: change its manifest"
     return None
 
 

@@ -51,16 +51,8 @@ def free(nodes: list[Object], pods: list[Object]) -> dict[str, Amounts]:
     return left
 
 
-def refusal(node: Object, pod: Object, room: Amounts, nodes: list[Object], pods: list[Object]) -> Refusal | None:
-    """Why a pod cannot go to a node, None if it can.
-
-    Args:
-        node: where.
-        pod: what.
-        room: what the node has left.
-        nodes: all nodes.
-        pods: all pods.
-    """
+def unfit(node: Object, pod: Object) -> Refusal | None:
+    """Why a node is not for a pod whatever it has left, None if it is."""
     tolerations = pod["spec"].get("tolerations") or []
     if (node.get("spec") or {}).get("unschedulable") and not any(tolerates(one, _CORDONED) for one in tolerations):
         return ["node(s) were unschedulable"], False
@@ -68,13 +60,27 @@ def refusal(node: Object, pod: Object, room: Amounts, nodes: list[Object], pods:
         return ["node(s) had untolerated taint(s)"], False
     if not _selected(node, pod):
         return ["node(s) didn't match Pod's node affinity/selector"], False
-    short = sorted(lacking(requests(pod), room))
-    if short:
-        total = allocatable(node)
-        hopeless = lacking(requests(pod), total)
-        return [f"Insufficient {name}" if name != "pods" else "Too many pods" for name in short], not hopeless
-    spread = _spread(node, pod, nodes, pods)
-    return spread or _neighbours(node, pod, nodes, pods)
+    return None
+
+
+def shortage(node: Object, wanted: Amounts, room: Amounts) -> Refusal | None:
+    """What a node lacks of what is wanted, None if nothing."""
+    short = sorted(lacking(wanted, room))
+    if not short:
+        return None
+    hopeless = lacking(wanted, allocatable(node))
+    return [f"Insufficient {name}" if name != "pods" else "Too many pods" for name in short], not hopeless
+
+
+def is_social(pod: Object) -> bool:
+    """Whether it matters to a pod where others are."""
+    affinity = pod["spec"].get("affinity") or {}
+    return bool(pod["spec"].get("topologySpreadConstraints") or affinity.keys() & {"podAffinity", "podAntiAffinity"})
+
+
+def crowded(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Refusal | None:
+    """Why the pods that are about keep a pod from a node, None if they do not."""
+    return _spread(node, pod, nodes, pods) or _neighbours(node, pod, nodes, pods)
 
 
 def lacking(wanted: Amounts, room: Amounts) -> list[str]:
@@ -144,6 +150,8 @@ def _spread(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) 
 
 def _neighbours(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Refusal | None:
     affinity = pod["spec"].get("affinity") or {}
+    if not is_social(pod):
+        return None
     labels = {one["metadata"]["name"]: labels_of(one) for one in nodes}
 
     def near(rule: Object) -> bool:

@@ -11,6 +11,9 @@ from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, NODES, PODS
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore, key_of
 
+Rank = tuple[int, int]
+"""The weight of what a pod prefers of a node, and the soft taints against it."""
+
 SCHEDULER = "default-scheduler"
 _STARTED = ("PodScheduled", "Initialized", "Ready", "ContainersReady", "PodReadyToStartContainers")
 
@@ -32,10 +35,9 @@ def run_scheduler(store: ObjectStore) -> None:
     waiting = [pod for pod in pods if _waits(pod)]
     if not waiting:
         return
-    nodes = store.all(NODES)
-    free = filters.free(nodes, pods)
+    turn = _Round(store, store.all(NODES), pods)
     for pod in sorted(waiting, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
-        _schedule(store, pod, nodes, free)
+        _schedule(turn, pod)
 
 
 def _waits(pod: Object) -> bool:
@@ -44,38 +46,100 @@ def _waits(pod: Object) -> bool:
     return mine and is_active(pod) and not spec.get("nodeName") and not spec.get("schedulingGates")
 
 
-def _schedule(store: ObjectStore, pod: Object, nodes: list[Object], free: dict[str, Amounts]) -> None:
+class _Round:
+    """One pass over the waiting pods: what the nodes have left, and what pods of one shape were told."""
+
+    def __init__(self, store: ObjectStore, nodes: list[Object], pods: list[Object]) -> None:
+        self.store, self.nodes = store, nodes
+        self.free = filters.free(nodes, pods)
+        self.told: dict[str, str] = {}
+        self.fitting: dict[str, list[tuple[Object, Rank]]] = {}
+        self._gpus = {name: _gpus(room) for name, room in self.free.items()}
+        self._open: dict[str, tuple[list[tuple[Object, Rank]], list[Refusal]]] = {}
+
+    def open_to(self, pod: Object) -> tuple[list[tuple[Object, Rank]], list[Refusal]]:
+        """The nodes that a pod may go to if they have room, and why the others are not for it."""
+        spec = pod["spec"]
+        shape = repr([spec.get(field) for field in ("nodeSelector", "affinity", "tolerations")])
+        if shape not in self._open:
+            why = [(node, filters.unfit(node, pod)) for node in self.nodes]
+            nodes = [(node, _rank(node, pod)) for node, refusal in why if refusal is None]
+            self._open[shape] = nodes, [refusal for _, refusal in why if refusal is not None]
+        return self._open[shape]
+
+    def take(self, node: str, wanted: Amounts) -> None:
+        """Note what a pod takes of a node."""
+        room = self.free[node]
+        for resource, amount in wanted.items():
+            room[resource] = room.get(resource, Fraction(0)) - amount
+        self._gpus[node] = _gpus(room)
+        self.told.clear()
+
+    def score(self, node: Object, rank: Rank) -> tuple[Rank, Fraction, str]:
+        """Preferred affinity first, then fewer soft taints, then the fuller node: GPUs are packed."""
+        name = node["metadata"]["name"]
+        return rank, -self._gpus[name], name
+
+
+def _schedule(turn: _Round, pod: Object) -> None:
+    store = turn.store
     claims = dra.claims_of(store, pod)
     if claims is None:
         return
-    volumes = _volume_problem(store, pod)
-    if not nodes:
-        _refuse(store, pod, "no nodes available to schedule pods")
+    blocked = _blocked(turn, pod)
+    if blocked:
+        _refuse(store, pod, blocked)
         return
-    if volumes:
-        _refuse(store, pod, f"0/{len(nodes)} nodes are available: {volumes}. not found")
+    # Pods of one shape are one to the scheduler, and in one round nodes only fill up.
+    shape = "" if claims or filters.is_social(pod) else repr(pod["spec"])
+    if shape in turn.told:
+        _refuse(store, pod, turn.told[shape])
         return
-    fitting, refusals = [], []
-    pods = store.all(PODS)
-    for node in nodes:
-        name = node["metadata"]["name"]
-        why = filters.refusal(node, pod, free[name], nodes, pods)
-        devices = dra.allocation(store, claims, name) if why is None and claims else {}
-        if devices is None:
-            why = ["cannot allocate all claims"], False
-        if why is None:
-            fitting.append((node, devices or {}))
-        else:
-            refusals.append(why)
+    wanted = filters.requests(pod)
+    fitting, refusals = _try(turn, pod, wanted, claims, shape)
     if not fitting:
-        _refuse(store, pod, _words(len(nodes), refusals, claims=bool(claims)))
+        said = _words(len(turn.nodes), refusals, claims=bool(claims))
+        if shape:
+            turn.told[shape] = said
+        _refuse(store, pod, said)
         return
-    node, devices = max(fitting, key=lambda entry: _score(entry[0], pod, free))
+    node, _, devices = max(fitting, key=lambda entry: turn.score(entry[0], entry[1]))
     name = node["metadata"]["name"]
     dra.give(store, pod, claims, devices, name)
-    for resource, amount in filters.requests(pod).items():
-        free[name][resource] = free[name].get(resource, Fraction(0)) - amount
+    turn.take(name, wanted)
     _start(store, store.get(PODS, *key_of(pod)), name)
+
+
+def _blocked(turn: _Round, pod: Object) -> str:
+    if not turn.nodes:
+        return "no nodes available to schedule pods"
+    volumes = _volume_problem(turn.store, pod)
+    return f"0/{len(turn.nodes)} nodes are available: {volumes}. not found" if volumes else ""
+
+
+def _try(
+    turn: _Round, pod: Object, wanted: Amounts, claims: list[Object], shape: str
+) -> tuple[list[tuple[Object, Rank, Object]], list[Refusal]]:
+    """The nodes that a pod fits, with the devices that it would get there, and why the others do not do."""
+    candidates, unfit = turn.open_to(pod)
+    if shape:
+        left = turn.fitting.get(shape, candidates)
+        left = [entry for entry in left if not filters.lacking(wanted, turn.free[entry[0]["metadata"]["name"]])]
+        turn.fitting[shape] = left
+        if left:
+            return [(node, rank, {}) for node, rank in left], []
+    pods = [] if shape else turn.store.all(PODS)
+    fitting: list[tuple[Object, Rank, Object]] = []
+    refusals = list(unfit)
+    for node, rank in candidates:
+        name = node["metadata"]["name"]
+        why = filters.shortage(node, wanted, turn.free[name]) or filters.crowded(node, pod, turn.nodes, pods)
+        devices = dra.allocation(turn.store, claims, name) if why is None and claims else {}
+        if why is None and devices is not None:
+            fitting.append((node, rank, devices))
+        else:
+            refusals.append(why or (["cannot allocate all claims"], False))
+    return fitting, refusals
 
 
 def _words(nodes: int, refusals: list[Refusal], *, claims: bool) -> str:
@@ -104,14 +168,15 @@ def _volume_problem(store: ObjectStore, pod: Object) -> str:
     return ""
 
 
-def _score(node: Object, pod: Object, free: dict[str, Amounts]) -> tuple[int, int, Fraction, str]:
-    """Preferred affinity first, then fewer soft taints, then the fuller node: GPUs are packed."""
+def _rank(node: Object, pod: Object) -> Rank:
     affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
     preferred = affinity.get("preferredDuringSchedulingIgnoredDuringExecution") or []
     weight = sum(one["weight"] for one in preferred if filters.term_matches(one["preference"], node))
-    name = node["metadata"]["name"]
-    left = sum((amount for key, amount in free[name].items() if key.startswith("nvidia.com/")), Fraction(0))
-    return weight, -len(filters.untolerated(node, pod)), -left, name
+    return weight, -len(filters.untolerated(node, pod))
+
+
+def _gpus(room: Amounts) -> Fraction:
+    return sum((amount for key, amount in room.items() if key.startswith("nvidia.com/")), Fraction(0))
 
 
 def _start(store: ObjectStore, pod: Object, node: str) -> None:

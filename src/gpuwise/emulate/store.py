@@ -128,7 +128,7 @@ class ObjectStore:
                 except WrongType as error:
                     raise ApiFailure(422, f"{item['kind']} {metadata.get('name')}: {error}") from error
                 born = self.born(resource, value)
-                check(resource, born)
+                check(resource, born, loaded=True)
                 self.put(resource, self.peek(resource, *key_of(born)), born)
             self._found_namespaces()
 

@@ -98,6 +98,35 @@ _WORKLOAD_WIDE = [
     _column("Containers", "Names of each container in the template.", priority=1),
     _column("Images", "Images referenced by each container in the template.", priority=1),
 ]
+# What the API's own documentation says of a field: printers show that.
+_ADDRESSES = (
+    "List of addresses reachable to the node. Queried from cloud provider, if available. More info: "
+    "https://kubernetes.io/docs/reference/node/node-status/#addresses Note: This field is declared as mergeable, "
+    "but the merge key is not sufficiently unique, which can cause data corruption when it is merged. Callers "
+    "should instead use a full-replacement patch. See https://pr.k8s.io/79391 for an example. Consumers should "
+    "assume that addresses can change during the lifetime of a Node. However, there are some exceptions where "
+    "this may not be possible, such as Pods that inherit a Node's address in its own status or consumers of the "
+    "downward API (status.hostIP)."
+)
+_OS_IMAGE = "OS Image reported by the node from /etc/os-release (e.g. Debian GNU/Linux 7 (wheezy))."
+_KERNEL = "Kernel Version reported by the node from 'uname -r' (e.g. 3.16.0-0.bpo.4-amd64)."
+_RUNTIME = "ContainerRuntime Version reported by the node through runtime remote API (e.g. containerd://1.4.2)."
+_UPDATED = "Total number of non-terminating pods targeted by this deployment that have the desired template spec."
+_AVAILABLE = (
+    "Total number of available non-terminating pods (ready for at least minReadySeconds) targeted by this deployment."
+)
+_DEPLOYMENT_SELECTOR = (
+    "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by "
+    "this deployment. It must match the pod template's labels."
+)
+_SUCCEEDED = (
+    "The number of pods which reached phase Succeeded. The value increases monotonically for a given spec. "
+    "However, it may decrease in reaction to scale down of elastic indexed jobs."
+)
+_JOB_SELECTOR = (
+    "A label query over pods that should match the pod count. Normally, the system sets this field for you. More "
+    "info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors"
+)
 _TABLES: dict[Resource, tuple[list[Object], Row]] = {
     resources.LEASES: (
         [_column("Holder", _HOLDER), _LAST],
@@ -109,33 +138,33 @@ _TABLES: dict[Resource, tuple[list[Object], Row]] = {
             _column("Roles", "The roles of the node"),
             _LAST,
             _column("Version", "Kubelet Version reported by the node."),
-            _column("Internal-IP", "List of addresses reachable to the node.", priority=1),
-            _column("External-IP", "List of addresses reachable to the node.", priority=1),
-            _column("OS-Image", "OS Image reported by the node from /etc/os-release.", priority=1),
-            _column("Kernel-Version", "Kernel Version reported by the node from 'uname -r'.", priority=1),
-            _column("Container-Runtime", "ContainerRuntime Version reported by the node.", priority=1),
+            _column("Internal-IP", _ADDRESSES, priority=1),
+            _column("External-IP", _ADDRESSES, priority=1),
+            _column("OS-Image", _OS_IMAGE, priority=1),
+            _column("Kernel-Version", _KERNEL, priority=1),
+            _column("Container-Runtime", _RUNTIME, priority=1),
         ],
         _node,
     ),
     resources.DEPLOYMENTS: (
         [
             _column("Ready", "Number of the pod with ready state"),
-            _column("Up-to-date", "Total number of non-terminated pods targeted by this deployment."),
-            _column("Available", "Total number of available pods."),
+            _column("Up-to-date", _UPDATED),
+            _column("Available", _AVAILABLE),
             _LAST,
             *_WORKLOAD_WIDE,
-            _column("Selector", "Label selector for pods.", priority=1),
+            _column("Selector", _DEPLOYMENT_SELECTOR, priority=1),
         ],
         _deployment,
     ),
     resources.JOBS: (
         [
             _column("Status", "Status of the job."),
-            _column("Completions", "Number of pods that have succeeded of those wanted."),
+            _column("Completions", _SUCCEEDED),
             _column("Duration", "Time required to complete the job."),
             _LAST,
             *_WORKLOAD_WIDE,
-            _column("Selector", "A label query over pods that should match the pod count.", priority=1),
+            _column("Selector", _JOB_SELECTOR, priority=1),
         ],
         _job,
     ),

@@ -28,13 +28,20 @@ _SPECS: dict[Resource, Callable[[Object], Iterator[Cause]]] = {
 _FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 
 
-def check(resource: Resource, item: Object) -> None:
+def check(resource: Resource, item: Object, *, loaded: bool = False) -> None:
     """Check one object by itself.
+
+    Args:
+        resource: its kind.
+        item: the object.
+        loaded: it comes from a cluster's past, which may have known the feature gate HPAScaleToZero.
 
     Raises:
         ApiFailure: 422 with every cause.
     """
     causes = [*name_causes(resource, item["metadata"]), *meta_causes(item["metadata"]), *spec_causes(resource, item)]
+    if loaded and resource is resources.HPAS and item["spec"].get("minReplicas") == 0:
+        causes = [cause for cause in causes if cause.field not in ("spec.minReplicas", "spec.metrics")]
     if causes:
         raise invalid_object(resource, str(item["metadata"].get("name", "")), causes)
 

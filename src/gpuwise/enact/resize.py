@@ -24,16 +24,16 @@ def plan_resize(kind: str, item: Object, change: Resize) -> Wanted | Refusal:
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
     spec = item["spec"]["template"]["spec"]
-    asking = [at for at, container in enumerate(spec["containers"]) if _count(container, change.current) is not None]
+    asking = [at for at, container in enumerate(spec["containers"]) if _count(container, change.current)]
     if not asking:
         return Refusal(Reason.CHANGED_SINCE_PLANNED, f"no container asks for {change.current.resource} now")
-    if len(asking) > 1 or any(_count(one, change.current) is not None for one in spec.get("initContainers") or []):
+    if len(asking) > 1 or any(_count(one, change.current) for one in spec.get("initContainers") or []):
         detail = f"more than one container asks for {change.current.resource}"
         return Refusal(Reason.KIND_NOT_SUPPORTED, detail)
     container = spec["containers"][asking[0]]
     shares = sorted(CARD_SHARES & ((container.get("resources") or {}).get("limits") or {}).keys())
     if shares:
-        return Refusal(Reason.KIND_NOT_SUPPORTED, f"HAMi shares its card by {shares[0]}: change that")
+        return Refusal(Reason.CARD_SHARED, f"HAMi shares its card by {shares[0]}: change that")
     have = _count(container, change.current)
     if have != change.current.count:
         detail = f"it asks for {have} of {change.current.resource} now, the plan was made for {change.current.count}"

@@ -121,6 +121,7 @@ class Workload:
         disruptions_allowed: the least that a PodDisruptionBudget over its pods allows now; None when none covers it.
         chain: kind and name of the objects between it and its pods, old ReplicaSets and itself included.
         asking: containers of one replica, init containers included, that ask for GPUs; usage is known by pod alone.
+        shares_card: a container says how much of a card it may use (HAMi), beside or instead of a number of GPUs.
     """
 
     ref: WorkloadRef
@@ -135,6 +136,7 @@ class Workload:
     disruptions_allowed: int | None = None
     chain: tuple[tuple[str, str], ...] = ()
     asking: int = 1
+    shares_card: bool = False
 
 
 @dataclass(frozen=True, slots=True)

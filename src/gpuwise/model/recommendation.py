@@ -85,6 +85,8 @@ class Reason(StrEnum):
     """It holds no GPU now."""
     TOO_YOUNG = "TooYoung"
     """Idle, but not for long enough to call it forgotten."""
+    CARD_SHARED = "CardShared"
+    """HAMi shares its card by memory and cores: those are its size."""
     SEVERAL_CONTAINERS_ASK = "SeveralContainersAsk"
     """More than one container of its pods asks for GPUs: which of them needs fewer is not known."""
     KIND_NOT_SUPPORTED = "KindNotSupported"

@@ -22,6 +22,8 @@ def right_size(case: Case) -> Recommendation | Hold:
         return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if request.resource != GPU_RESOURCE:
         return case.hold(STAGE, Reason.WELL_SIZED, f"it has {request.resource} already")
+    if case.workload.shares_card:
+        return case.hold(STAGE, Reason.CARD_SHARED, "HAMi shares its card: its size is nvidia.com/gpumem and gpucores")
     if case.workload.asking > 1:
         # Use is known by pod: taking a container's GPUs away could take the one that works (HAMi#1225).
         detail = f"{case.workload.asking} containers of a pod ask for {request.count} GPUs together: size each of them"

@@ -33,6 +33,7 @@ _WORDS = {
     Reason.NO_MIG_CAPACITY: "no node offers the slice that would do",
     Reason.ALREADY_STOPPED: "holds no GPU now",
     Reason.TOO_YOUNG: "idle, but not for long enough",
+    Reason.CARD_SHARED: "HAMi shares its card: its size is memory and cores",
     Reason.SEVERAL_CONTAINERS_ASK: "several of its containers ask for GPUs",
     Reason.KIND_NOT_SUPPORTED: "gpuwise does not write this change to this kind of object",
     Reason.BETTER_ALTERNATIVE: "another change to the same GPU time is worth more",

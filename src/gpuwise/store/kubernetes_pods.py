@@ -56,13 +56,23 @@ def asking(spec: Object | None) -> int:
     return sum(any(True for _ in _gpus(container)) for container in containers)
 
 
+def shares_card(spec: Object | None) -> bool:
+    """Whether a container of a pod spec says how much of a card it may use, as HAMi's do."""
+    containers = [*((spec or {}).get("containers") or []), *((spec or {}).get("initContainers") or [])]
+    return any(CARD_SHARES & _amounts(container).keys() for container in containers)
+
+
 def _gpus(container: Object) -> Iterator[tuple[str, int]]:
-    resources = container.get("resources") or {}
-    amounts = (resources.get("requests") or {}) | (resources.get("limits") or {})
+    amounts = _amounts(container)
     counts = {name: devices(amount) for name, amount in amounts.items() if is_gpu(name)}
     if not counts and any(quantity(amounts[name]) > 0 for name in CARD_SHARES & amounts.keys()):
         counts = {GPU_RESOURCE: 1}
     yield from ((name, count) for name, count in counts.items() if count)
+
+
+def _amounts(container: Object) -> dict[str, str]:
+    resources = container.get("resources") or {}
+    return dict(resources.get("requests") or {}) | dict(resources.get("limits") or {})
 
 
 def epoch_s(text: str) -> int:

@@ -8,7 +8,7 @@ from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass,
 from gpuwise.model.labels import WORKLOAD_CLASS
 from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import Object
-from gpuwise.store.kubernetes_pods import asking, controller_of, epoch_s, gpu_request, pod_of
+from gpuwise.store.kubernetes_pods import asking, controller_of, epoch_s, gpu_request, pod_of, shares_card
 from gpuwise.store.kubernetes_templates import KINDS, replicas, template_request
 from gpuwise.store.kubernetes_unread import ODD, reading, unread
 
@@ -165,6 +165,7 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
         chain=tuple(sorted(found.chain)),
         asking=asking(spec),
+        shares_card=shares_card(spec),
     )
 
 

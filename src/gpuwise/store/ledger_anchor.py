@@ -11,9 +11,9 @@ from gpuwise.model.command import Intent, LedgerHead
 from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.ports import ClusterWriter, Object
 from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.rights import HEAD_CONFIG_MAP as NAME
 from gpuwise.store.ledger import SqliteLedger
 
-NAME = "gpuwise-ledger-head"
 _MERGE_PATCH = "application/merge-patch+json"
 # Another process with the same ledger moves the head, too; each try reads where it is.
 _TRIES = 5
