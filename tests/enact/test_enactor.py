@@ -239,6 +239,28 @@ class TestTheVeryObject:
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 4
         assert [one.status for one in stage.ledger.outcomes()] == [NOT_APPLIED]
 
+    @pytest.mark.parametrize(("times", "status"), [(1, OutcomeStatus.APPLIED), (2, NOT_APPLIED)])
+    def test_a_write_to_the_status_costs_one_more_look_and_no_more(self, stage, times, status):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+
+        class Controller:
+            left = times
+
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                if self.left and "selfsubject" not in path:
+                    self.left -= 1
+                    written = {"status": {"observedGeneration": 1, "collisionCount": self.left + 1}}
+                    stage.cluster.patch(f"{path}/status", written, content_type="application/merge-patch+json")
+                return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
+
+        [outcome] = KubernetesEnactor(Controller(), stage.ledger, ENFORCE, clock).enact([command])
+        assert outcome.status is status, outcome
+        assert len(stage.ledger.intents()) == 1
+
     def test_i9_each_effect_carries_uid_and_version(self, stage):
         stage.add(deployment("llm", replicas=2))
         seen = []

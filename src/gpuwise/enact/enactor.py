@@ -130,7 +130,7 @@ class KubernetesEnactor:
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
         return self._remember(self._write(intent, prepared.item))
 
-    def _write(self, intent: Intent, item: Object) -> Outcome:
+    def _write(self, intent: Intent, item: Object, *, again: bool = True) -> Outcome:
         refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
             (Conflict, Reason.CHANGED_SINCE_PLANNED),
             (Gone, Reason.TARGET_GONE),
@@ -141,11 +141,24 @@ class KubernetesEnactor:
         try:
             self._patch(intent, item, intent.pre_image, intent.post_image)
         except ClusterError as error:
+            fresh = self._still_as_planned(intent) if again and isinstance(error, Conflict) else None
+            if fresh is not None:
+                return self._write(intent, fresh, again=False)
             for kind, reason in refusals:
                 if isinstance(error, kind):
                     return _outcome(intent.command, self._clock(), OutcomeStatus.NOT_APPLIED, reason, str(error))
             return self._doubtful(intent, error)
         return self._verified(intent, self._clock())
+
+    def _still_as_planned(self, intent: Intent) -> Object | None:
+        """The target if only others' fields moved its version, and every check still holds; else None.
+
+        A controller writes the status of a busy object between our read and our write, which is no change of plan.
+        """
+        found = self._examiner.prepare(intent.command)
+        if isinstance(found, Refusal) or found.effect.pre_image != intent.pre_image:
+            return None
+        return found.item
 
     def _doubtful(self, intent: Intent, error: ClusterError) -> Outcome:
         """The answer may be all that was lost; "nothing was changed" is said only when that was seen (I31)."""

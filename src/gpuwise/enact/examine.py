@@ -9,7 +9,7 @@ from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import access_of, read_target
 from gpuwise.model.command import Command
-from gpuwise.model.errors import ClusterError
+from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.recommendation import Hold, Reason
@@ -57,6 +57,9 @@ class Examiner:
         """Read the target, look for what forbids the command, and plan its effect."""
         try:
             return self._prepared(command, self._clock())
+        except Forbidden as error:
+            # Where nobody granted to write, nobody granted to read before the write either.
+            return missing_right(self._cluster, command.workload) or Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
         except ClusterError as error:
             # What could not be read could not be checked.
             return Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
