@@ -284,3 +284,13 @@ def test_reused_values_of_the_previous_version_are_refused_with_the_remedy(helm:
     done = helm.run("template", "prod", older, "--set=prometheus.url=http://p:9090")
     assert done.returncode != 0
     assert "--reset-then-reuse-values" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path", ["service", "exporter", "grafana.dashboards", "prometheus.settings", "exporter.webConfig"]
+)
+def test_a_section_that_is_null_is_named_and_no_nil_pointer(helm: Helm, path: str):
+    done = helm.template(values=None, **REQUIRED | {path.replace(".", "__"): None})
+    assert done.returncode
+    assert path.rpartition(".")[2] in done.stderr
+    assert "nil pointer" not in done.stderr
