@@ -4,6 +4,7 @@ One ConfigMap holds the head of each ledger that acts on the cluster, under the 
 each effect and after each run, so what can be taken from the file unseen is no effect.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ NAME = "gpuwise-ledger-head"
 _MERGE_PATCH = "application/merge-patch+json"
 # Another process with the same ledger moves the head, too; each try reads where it is.
 _TRIES = 5
+_SEQ = re.compile("[0-9]{1,18}")  # what fits into SQLite's integers
 
 
 class ConfigMapAnchor:
@@ -128,6 +130,7 @@ class AnchoredLedger(SqliteLedger):
 
     def check(self) -> None:
         """See the port."""
+        super().check()
         self.anchor.ensure(self)
 
     def record_run(
@@ -188,7 +191,7 @@ def parse_head(text: str) -> LedgerHead:
 
 def _head(identity: str, said: str) -> LedgerHead:
     seq, _, digest = said.partition(":")
-    if not seq.isdigit() or not digest:
+    if _SEQ.fullmatch(seq) is None or not digest:
         raise LedgerError(
             f"{said!r} is no head of a ledger",
             mend=f"remove {identity} from the ConfigMap {NAME}, or copy the head whole",
