@@ -30,15 +30,6 @@ ANNOTATIONS: Schema = {"type": "object", "additionalProperties": TEXT}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"}
 OURS = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "part-of", "managed-by")]
 OWN_LABELS: Schema = {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}}
-# A null takes a key away, and the templates read these: helm then says that it is missing, in place of a nil pointer.
-SECTIONS = ["config", "enforce", "exporter", "grafana", "grid", "image", "networkPolicy", "persistence", "policy"]
-SECTIONS += ["prices", "prometheus", "prometheusRule", "report", "service", "serviceAccount", "serviceMonitor"]
-_WITHIN = {
-    "exporter": ["serviceAccount", "sharedGpus", "webConfig"],
-    "grafana": ["dashboards"],
-    "prometheus": ["url", "bearerTokenSecret", "settings"],
-    "service": ["tokenSecret"],
-}
 _CHARTS_OWN = {"cluster_name", "recording", "prices", "grid", "prometheus", "kubernetes", "policy", "ledger"}
 """Keys of the configuration that have values of their own, or none in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode"}
@@ -231,11 +222,10 @@ def build() -> str:
     policy = of_type(typing.get_type_hints(Config)["policy"], "policy.")
     # `mode` is let through to be refused with a message that names the value to use.
     policy["properties"]["mode"] = {}
-    values = VALUES | {name: {**VALUES[name], "required": keys} for name, keys in _WITHIN.items()}
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "gpuwise",
-        **section({**values, "policy": policy, "config": settings}, required=[*SECTIONS, "mode"]),
+        **section({**VALUES, "policy": policy, "config": settings}, required=["prometheus", "mode"]),
     }
     return json.dumps(schema, indent=2) + "\n"
 
