@@ -149,6 +149,15 @@ def test_a_namespace_that_is_not_there(cluster, tmp_path):
     with AnchoredLedger(tmp_path / "l.db", ConfigMapAnchor(cluster, "gpuwise-nowhere")) as ledger:
         assert spend(ledger, 0)
         assert 'namespaces "gpuwise-nowhere" not found' in ledger.anchor.problem
+        assert "ledger.anchor_namespace" in ledger.anchor.state(ledger)
+
+
+def test_a_new_ledger_beside_one_that_was_lost_is_told(cluster, opened, tmp_path):
+    lost = opened()
+    spend(lost, 0)
+    with AnchoredLedger(tmp_path / "new.db", ConfigMapAnchor(cluster, "gpuwise")) as ledger:
+        ledger.anchor.compare(ledger)
+        assert f"which knows {lost.head().ledger}" in ledger.anchor.state(ledger)
 
 
 def test_a_cluster_that_does_not_answer_lets_no_effect_through(api, opened):

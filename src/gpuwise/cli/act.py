@@ -19,11 +19,13 @@ from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
 from gpuwise.store.ledger import SqliteLedger
+from gpuwise.store.ledger_anchor import AnchoredLedger
 from gpuwise.wiring import by_hand, loop
 from gpuwise.wiring import now as clock
 
@@ -51,6 +53,12 @@ def _pass(pipeline: Pipeline, now_s: int | None) -> None:
     with progress() as shown:
         done = replace(pipeline, progress=shown).run_once(now_s or clock())
     told(done)
+    _warn_unanchored(pipeline.ledger)
+
+
+def _warn_unanchored(ledger: Ledger) -> None:
+    if isinstance(ledger, AnchoredLedger) and ledger.anchor.problem is not None:
+        say(Text(f"warning: {ledger.anchor.state(ledger)}; deleted rows would go unnoticed", "yellow"), to=err)
 
 
 def told(run: Run, *, flags: str = "") -> None:
@@ -89,6 +97,7 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
     _ask(yes=yes)
     with by_hand(config, getpass.getuser()) as person:
         result = person.apply(recommendation_id)
+        _warn_unanchored(person.ledger)
     if isinstance(result, Hold):
         raise InputError(f"{result.reason.value}: {result.detail}", mend="nothing was changed")
     _outcome(result, f"undo it with: gpuwise undo {result.command_id}")

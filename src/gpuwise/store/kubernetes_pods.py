@@ -32,8 +32,8 @@ def gpu_request(spec: Object | None) -> GpuRequest | None:
     Raises:
         ValueError: an amount cannot be read.
     """
-    # Init containers run before the others and give their devices back, but for sidecars, which stay: the larger of what
-    # is held while each one starts, and of what is held at the end (KEP-753).
+    # Init containers run before the others and give their devices back, but for sidecars, which stay: the larger of
+    # what is held while each one starts, and of what is held at the end (KEP-753).
     staying: dict[str, int] = {}
     most: dict[str, int] = {}
     for container in (spec or {}).get("initContainers") or []:

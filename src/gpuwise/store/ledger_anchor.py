@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gpuwise.model.command import Intent, LedgerHead
-from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
+from gpuwise.model.errors import ClusterError, Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.ports import ClusterWriter, Object
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.store.ledger import SqliteLedger
@@ -58,9 +58,16 @@ class ConfigMapAnchor:
         """What the cluster remembers of a ledger that was compared, for a person."""
         if self.problem is not None:
             return f"the cluster does not remember its newest row: {self.problem}"
-        known = self._known(ledger.head().ledger)
+        identity = ledger.head().ledger
+        known = self._known(identity)
+        if known is not None:
+            return f"{self.place} agrees up to row {known.seq}"
+        others = sorted(((self._found or {}).get("data") or {}).keys() - {identity})
+        said = f"nothing of ledger {identity} is in {self.place} yet"
         return (
-            f"nothing of it is in {self.place} yet" if known is None else f"{self.place} agrees up to row {known.seq}"
+            f"{said}, which knows {', '.join(others)}: if this file replaces a lost one, put that back"
+            if others
+            else said
         )
 
     def ensure(self, ledger: SqliteLedger) -> None:
@@ -95,9 +102,19 @@ class ConfigMapAnchor:
         try:
             self._found, self.problem = self._cluster.get(f"{self._collection}/{NAME}"), None
         except Gone:
-            self._found, self.problem = {}, None
+            self._found, self.problem = {}, self._nowhere()
         except Forbidden as error:
             self._found, self.problem = None, error.problem
+
+    def _nowhere(self) -> str | None:
+        """Why there is no place for a head, None where there is or where that cannot be told."""
+        try:
+            self._cluster.get(f"/api/v1/namespaces/{self._namespace}")
+        except Gone as error:
+            return f"{error.problem}; create the namespace, or name another one as ledger.anchor_namespace"
+        except ClusterError:
+            return None
+        return None
 
     def _known(self, identity: str) -> LedgerHead | None:
         said = ((self._found or {}).get("data") or {}).get(identity)
