@@ -138,3 +138,10 @@ def test_pausing_twice_and_resuming_twice_say_so_and_fail_no_script(tmp_path):
         "resume",
         "gpuwise is not paused",
     ]
+
+
+def test_a_terminal_that_lacks_a_letter_shows_its_escape(tmp_path):
+    ran("pause", "--reason", "Zähler", home=tmp_path)
+    done = ran("pause", home=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "Z\\xe4hler" in done.stdout

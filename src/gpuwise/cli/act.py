@@ -58,7 +58,8 @@ def _pass(pipeline: Pipeline, now_s: int | None) -> None:
 
 def _warn_unanchored(ledger: Ledger) -> None:
     if isinstance(ledger, AnchoredLedger) and ledger.anchor.problem is not None:
-        say(Text(f"warning: {ledger.anchor.state(ledger)}; deleted rows would go unnoticed", "yellow"), to=err)
+        said = f"{ledger.anchor.state(ledger)}; deleted rows would go unnoticed: see `gpuwise doctor`"
+        say(Text(f"warning: {said}", "yellow"), to=err)
 
 
 def told(run: Run, *, flags: str = "") -> None:

@@ -15,7 +15,7 @@ from gpuwise.cli.console import say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
 from gpuwise.config import Config
-from gpuwise.model.errors import GpuwiseError
+from gpuwise.model.errors import GpuwiseError, InputError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.store.ledger_anchor import agree, parse_head
@@ -46,7 +46,7 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
             if reader is not None and wiring.changeable(config):
                 _rights(told, config, reader, seen)
         if reader is not None and wiring.changeable(config):
-            told.check("ledger head", lambda: _head(config, stack))
+            told.check("ledger head", lambda: _head(config, stack, seen))
     if told.failed:
         context.exit(1)
 
@@ -127,8 +127,11 @@ def _rights(told: _Told, config: Config, reader: ClusterReader, seen: Inventory)
         told.check("rights", lambda: (True, "none are needed: no namespace is in mode approve or enforce"))
 
 
-def _head(config: Config, stack: ExitStack) -> tuple[bool, str]:
+def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[bool, str]:
     ledger = wiring.ledger(config, stack)
     anchor = wiring.anchor(config, wiring.cluster(config, stack))
+    if seen is not None and anchor.namespace not in seen.namespaces:
+        problem = f"there is no namespace {anchor.namespace}, so the cluster does not remember the ledger's newest row"
+        raise InputError(problem, mend="create it, or name another one as ledger.anchor_namespace")
     anchor.compare(ledger)
     return True, anchor.state(ledger)

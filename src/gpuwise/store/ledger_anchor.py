@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gpuwise.model.command import Intent, LedgerHead
-from gpuwise.model.errors import ClusterError, Conflict, Forbidden, Gone, LedgerError
+from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.ports import ClusterWriter, Object
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.store.ledger import SqliteLedger
@@ -36,6 +36,11 @@ class ConfigMapAnchor:
         self._found: Object | None = None
         self.problem: str | None = None
         """Why no head is remembered, None while one is."""
+
+    @property
+    def namespace(self) -> str:
+        """Where the ConfigMap is."""
+        return self._namespace
 
     @property
     def place(self) -> str:
@@ -102,19 +107,9 @@ class ConfigMapAnchor:
         try:
             self._found, self.problem = self._cluster.get(f"{self._collection}/{NAME}"), None
         except Gone:
-            self._found, self.problem = {}, self._nowhere()
+            self._found, self.problem = {}, None
         except Forbidden as error:
             self._found, self.problem = None, error.problem
-
-    def _nowhere(self) -> str | None:
-        """Why there is no place for a head, None where there is or where that cannot be told."""
-        try:
-            self._cluster.get(f"/api/v1/namespaces/{self._namespace}")
-        except Gone as error:
-            return f"{error.problem}; create the namespace, or name another one as ledger.anchor_namespace"
-        except ClusterError:
-            return None
-        return None
 
     def _known(self, identity: str) -> LedgerHead | None:
         said = ((self._found or {}).get("data") or {}).get(identity)
