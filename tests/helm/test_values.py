@@ -294,3 +294,13 @@ def test_a_section_that_is_null_is_named_and_no_nil_pointer(helm: Helm, path: st
     assert done.returncode
     assert path.rpartition(".")[2] in done.stderr
     assert "nil pointer" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"prometheus__settings": {"passwrd_file": "x"}}, {"fullnameOverride": "Upper"}, {"nameOverride": "a_b"}],
+)
+def test_what_no_pod_or_server_would_take_is_refused_by_the_schema(helm: Helm, settings: dict[str, Any]):
+    done = helm.template(values=None, **REQUIRED | settings)
+    assert done.returncode
+    assert "meet the specifications of the schema" in done.stderr
