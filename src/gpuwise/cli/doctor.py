@@ -15,7 +15,7 @@ from gpuwise.cli.console import say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
 from gpuwise.config import Config
-from gpuwise.model.errors import GpuwiseError, InputError
+from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.store.ledger_anchor import agree, parse_head
@@ -130,8 +130,8 @@ def _rights(told: _Told, config: Config, reader: ClusterReader, seen: Inventory)
 def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[bool, str]:
     ledger = wiring.ledger(config, stack)
     anchor = wiring.anchor(config, wiring.cluster(config, stack))
-    if seen is not None and anchor.namespace not in seen.namespaces:
-        problem = f"there is no namespace {anchor.namespace}, so the cluster does not remember the ledger's newest row"
-        raise InputError(problem, mend="create it, or name another one as ledger.anchor_namespace")
     anchor.compare(ledger)
+    if seen is not None and anchor.namespace not in seen.namespaces:
+        remedy = "create it, or name another one as ledger.anchor_namespace"
+        return True, f"not remembered in the cluster, which has no namespace {anchor.namespace}: {remedy}"
     return True, anchor.state(ledger)
