@@ -145,3 +145,10 @@ def test_a_terminal_that_lacks_a_letter_shows_its_escape(tmp_path):
     done = ran("pause", home=tmp_path, PYTHONIOENCODING="ascii")
     assert done.returncode == 0, done.stderr
     assert "Z\\xe4hler" in done.stdout
+
+
+@pytest.mark.parametrize("interval", ["0", "-5"])
+def test_a_loop_without_a_pause_is_refused(tmp_path, interval):
+    done = ran("run", "--interval", interval, home=tmp_path)
+    assert done.returncode == 1
+    assert "--interval" in done.stderr

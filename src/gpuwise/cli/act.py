@@ -36,7 +36,14 @@ why = click.option("--reason", default="", help="Why, for whoever asks later.")
 @command()
 @acting
 @click.option("--once", is_flag=True, help="One pass of the loop instead of one every --interval.")
-@click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between passes.")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.IntRange(min=1),
+    default=3_600,
+    show_default=True,
+    help="Seconds between passes.",
+)
 @now
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
