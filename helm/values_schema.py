@@ -32,7 +32,7 @@ OURS = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component"
 OWN_LABELS: Schema = {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}}
 _CHARTS_OWN = {"cluster_name", "recording", "prices", "grid", "prometheus", "kubernetes", "policy", "ledger"}
 """Keys of the configuration that have values of their own, or none in a cluster."""
-_CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode"}
+_CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode", "prometheus.url", "prometheus.bearer_token_file"}
 
 
 def section(properties: Mapping[str, Schema], **more: Any) -> Schema:
@@ -89,8 +89,8 @@ ENFORCED: Schema = {
 MOUNTED_SECRET: Schema = {**DNS_LABEL, "maxLength": 56}
 
 VALUES: Mapping[str, Schema] = {
-    "nameOverride": TEXT,
-    "fullnameOverride": TEXT,
+    "nameOverride": {"type": "string", "pattern": "^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$"},
+    "fullnameOverride": {"type": "string", "pattern": "^([a-z]([-a-z0-9]*[a-z0-9])?)?$"},
     "global": FREE,
     "commonLabels": OWN_LABELS,
     "podLabels": OWN_LABELS,
@@ -222,10 +222,14 @@ def build() -> str:
     policy = of_type(typing.get_type_hints(Config)["policy"], "policy.")
     # `mode` is let through to be refused with a message that names the value to use.
     policy["properties"]["mode"] = {}
+    usage = of_type(typing.get_type_hints(Config)["prometheus"], "prometheus.")
+    values = VALUES | {
+        "prometheus": VALUES["prometheus"] | {"properties": VALUES["prometheus"]["properties"] | {"settings": usage}}
+    }
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "gpuwise",
-        **section({**VALUES, "policy": policy, "config": settings}, required=["prometheus", "mode"]),
+        **section({**values, "policy": policy, "config": settings}, required=["prometheus", "mode"]),
     }
     return json.dumps(schema, indent=2) + "\n"
 

@@ -138,3 +138,17 @@ def test_pausing_twice_and_resuming_twice_say_so_and_fail_no_script(tmp_path):
         "resume",
         "gpuwise is not paused",
     ]
+
+
+def test_a_terminal_that_lacks_a_letter_shows_its_escape(tmp_path):
+    ran("pause", "--reason", "Zähler", home=tmp_path)
+    done = ran("pause", home=tmp_path, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert "Z\\xe4hler" in done.stdout
+
+
+@pytest.mark.parametrize("interval", ["0", "-5"])
+def test_a_loop_without_a_pause_is_refused(tmp_path, interval):
+    done = ran("run", "--interval", interval, home=tmp_path)
+    assert done.returncode == 1
+    assert "--interval" in done.stderr

@@ -498,7 +498,7 @@ class TestCrash:
         self.crash(stage, command, effect=effect)
         assert stage.ledger.outcomes() == []
 
-        [outcome] = stage.enactor(now_s=NOW_S + 10).recover()
+        [outcome] = stage.enactor(now_s=NOW_S + 70).recover()
 
         assert outcome.status is status
         assert stage.ledger.outcomes() == [outcome]
@@ -509,32 +509,49 @@ class TestCrash:
         if effect:
             assert stage.undo(command).status is OutcomeStatus.UNDONE
 
+    def test_i31_recovery_beside_a_writer_whose_patch_is_still_to_come(self, stage):
+        """Seen on a real server with two at once: "it was never written", by the one, of what the other then wrote."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+
+        class Slow:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                assert stage.enactor(now_s=NOW_S + 10).recover() == []
+                return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
+
+        [outcome] = KubernetesEnactor(Slow(), stage.ledger, ENFORCE, clock).enact([command])
+        assert outcome.status is OutcomeStatus.APPLIED
+        assert stage.ledger.outcomes() == [outcome]
+
     def test_the_same_command_again_without_recovery_first(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         self.crash(stage, command, effect=True)
-        assert stage.enact(command, now_s=NOW_S + 10).status is OutcomeStatus.APPLIED
+        assert stage.enact(command, now_s=NOW_S + 70).status is OutcomeStatus.APPLIED
         assert len(stage.mutations) == 1
 
     def test_a_target_that_cannot_be_read_stays_open(self, stage):
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=True)
         stage.api.fail(500, verb="get")
-        assert stage.enactor(now_s=NOW_S + 10).recover() == []
+        assert stage.enactor(now_s=NOW_S + 70).recover() == []
         assert [one.status for one in stage.enactor(now_s=NOW_S + 20).recover()] == [OutcomeStatus.APPLIED]
 
     def test_a_target_that_somebody_changed_meanwhile(self, stage):
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=True)
         stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
-        [outcome] = stage.enactor(now_s=NOW_S + 10).recover()
+        [outcome] = stage.enactor(now_s=NOW_S + 70).recover()
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
 
     def test_a_target_that_was_recreated(self, stage):
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=False)
         stage.add(deployment("llm", replicas=2, uid="11111111-2222-3333-4444-555555555555"))
-        [outcome] = stage.enactor(now_s=NOW_S + 10).recover()
+        [outcome] = stage.enactor(now_s=NOW_S + 70).recover()
         assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
 
     def test_an_undo_that_crashed_before_it_was_remembered(self, stage):

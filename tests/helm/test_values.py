@@ -284,3 +284,23 @@ def test_reused_values_of_the_previous_version_are_refused_with_the_remedy(helm:
     done = helm.run("template", "prod", older, "--set=prometheus.url=http://p:9090")
     assert done.returncode != 0
     assert "--reset-then-reuse-values" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path", ["service", "exporter", "grafana.dashboards", "prometheus.settings", "exporter.webConfig"]
+)
+def test_a_section_that_is_null_is_named_and_no_nil_pointer(helm: Helm, path: str):
+    done = helm.template(values=None, **REQUIRED | {path.replace(".", "__"): None})
+    assert done.returncode
+    assert path.rpartition(".")[2] in done.stderr
+    assert "nil pointer" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"prometheus__settings": {"passwrd_file": "x"}}, {"fullnameOverride": "Upper"}, {"nameOverride": "a_b"}],
+)
+def test_what_no_pod_or_server_would_take_is_refused_by_the_schema(helm: Helm, settings: dict[str, Any]):
+    done = helm.template(values=None, **REQUIRED | settings)
+    assert done.returncode
+    assert "meet the specifications of the schema" in done.stderr

@@ -293,6 +293,14 @@ class TestOwners:
         spec["initContainers"] = pod_spec(gpus=3)["containers"]
         assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 4)
 
+    def test_sidecars_add_up_and_are_held_while_later_init_containers_run(self):
+        spec = pod_spec(gpus=2)
+        (sidecar,), (init,) = pod_spec(gpus=1)["containers"], pod_spec(gpus=4)["containers"]
+        spec["initContainers"] = [sidecar | {"restartPolicy": "Always"}]
+        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 3)
+        spec["initContainers"].append(init)
+        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 5)
+
     def test_the_same_name_with_another_uid_is_another_workload(self):
         first = inventory(made(deployment("llm"))).workloads[0]
         assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref()
@@ -561,3 +569,22 @@ class TestRecordings:
             recorded.get("/apis/apps/v1/namespaces/other/deployments/llm")
         with pytest.raises(Gone):
             recorded.list("/api/v1/secrets")
+
+
+class TestOwnersInACircle:
+    """The API server lets anybody who may change an object name it among its own owners."""
+
+    def test_i32_an_object_that_owns_itself_costs_itself(self):
+        itself = pod("odd", spec=pod_spec() | {"nodeName": "gpu-0"})
+        found = inventory(owned(itself, made(itself)), made(deployment("sound")))
+        assert [one.ref.name for one in found.workloads] == ["sound"]
+        [unread] = found.unread
+        assert unread.ref.name == "odd"
+        assert "circle" in unread.problem
+        assert unread.nodes == {"gpu-0"}
+
+    def test_i32_two_that_own_each_other(self):
+        one, other = deployment("one"), deployment("other")
+        found = inventory(owned(one, made(other)), owned(other, made(one)), made(deployment("sound")))
+        assert [workload.ref.name for workload in found.workloads] == ["sound"]
+        assert {unread.ref.name for unread in found.unread} == {"one", "other"}

@@ -108,6 +108,20 @@ def test_rows_that_are_deleted_under_a_process_that_runs_are_seen(opened):
         spend(ledger, 9)
 
 
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+def test_i25_a_file_that_is_taken_from_under_a_process_is_seen(opened, tmp_path, how):
+    """SQLite goes on with the open file, and what is written to it is lost with the process."""
+    ledger = opened()
+    spend(ledger, 0)
+    (tmp_path / "ledger.db").rename(tmp_path / "aside.db")
+    if how == "replaced":
+        shutil.copy(tmp_path / "aside.db", tmp_path / "ledger.db")
+    with pytest.raises(LedgerError, match="deleted or replaced"):
+        spend(ledger, 1)
+    with pytest.raises(LedgerError, match="deleted or replaced"):
+        ledger.check()
+
+
 def test_two_processes_with_one_ledger_move_one_head(cluster, opened):
     one, two = opened(), opened()
     for number, ledger in enumerate([one, two, two, one, two]):
@@ -137,6 +151,14 @@ def test_a_namespace_that_is_not_there(cluster, tmp_path):
         assert 'namespaces "gpuwise-nowhere" not found' in ledger.anchor.problem
 
 
+def test_a_new_ledger_beside_one_that_was_lost_is_told(cluster, opened, tmp_path):
+    lost = opened()
+    spend(lost, 0)
+    with AnchoredLedger(tmp_path / "new.db", ConfigMapAnchor(cluster, "gpuwise")) as ledger:
+        ledger.anchor.compare(ledger)
+        assert f"which knows {lost.head().ledger}" in ledger.anchor.state(ledger)
+
+
 def test_a_cluster_that_does_not_answer_lets_no_effect_through(api, opened):
     ledger = opened()
     api.fail(500, times=1000, path="/configmaps")
@@ -144,7 +166,7 @@ def test_a_cluster_that_does_not_answer_lets_no_effect_through(api, opened):
         spend(ledger, 0)
 
 
-@pytest.mark.parametrize("said", ["", "x", "x:1", "x:one:abc", "x:-1:abc"])
+@pytest.mark.parametrize("said", ["", "x", "x:1", "x:one:abc", "x:-1:abc", "x:³:abc", f"x:{10**30}:abc"])
 def test_what_is_no_head_is_one_line(said):
     with pytest.raises(LedgerError, match="no head of a ledger"):
         parse_head(said)

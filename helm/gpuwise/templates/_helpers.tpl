@@ -3,6 +3,12 @@
 {{- if not (hasKey .Values "openshift") -}}
 {{- fail "these are the values of an older gpuwise chart, as --reuse-values keeps them: upgrade with --reset-then-reuse-values (helm 3.14 or later) or give your values with -f" -}}
 {{- end -}}
+{{- /* A null takes a key away: it is named, in place of a nil pointer somewhere in the templates. */ -}}
+{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
+{{- if not (include "gpuwise.hasPath" (list $.Values $path)) -}}
+{{- fail (printf "the value %s is null, and gpuwise needs it: leave it out for its default, or give its keys" $path) -}}
+{{- end -}}
+{{- end -}}
 {{- default (ternary .Release.Name (printf "%s-%s" .Release.Name (default .Chart.Name .Values.nameOverride)) (contains (default .Chart.Name .Values.nameOverride) .Release.Name)) .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 
@@ -212,4 +218,13 @@ true
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* "yes" if there is a section at a dotted path: (list VALUES PATH). */}}
+{{- define "gpuwise.hasPath" -}}
+{{- $at := index . 0 -}}
+{{- range $key := splitList "." (index . 1) -}}
+{{- if and (kindIs "map" $at) (hasKey $at $key) -}}{{- $at = index $at $key -}}{{- else -}}{{- $at = false -}}{{- end -}}
+{{- end -}}
+{{- if kindIs "map" $at -}}yes{{- end -}}
 {{- end -}}

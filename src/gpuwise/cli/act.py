@@ -19,11 +19,13 @@ from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
 from gpuwise.store.ledger import SqliteLedger
+from gpuwise.store.ledger_anchor import AnchoredLedger
 from gpuwise.wiring import by_hand, loop
 from gpuwise.wiring import now as clock
 
@@ -34,7 +36,14 @@ why = click.option("--reason", default="", help="Why, for whoever asks later.")
 @command()
 @acting
 @click.option("--once", is_flag=True, help="One pass of the loop instead of one every --interval.")
-@click.option("--interval", "interval_s", type=int, default=3_600, show_default=True, help="Seconds between passes.")
+@click.option(
+    "--interval",
+    "interval_s",
+    type=click.IntRange(min=1),
+    default=3_600,
+    show_default=True,
+    help="Seconds between passes.",
+)
 @now
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
@@ -51,6 +60,13 @@ def _pass(pipeline: Pipeline, now_s: int | None) -> None:
     with progress() as shown:
         done = replace(pipeline, progress=shown).run_once(now_s or clock())
     told(done)
+    _warn_unanchored(pipeline.ledger)
+
+
+def _warn_unanchored(ledger: Ledger) -> None:
+    if isinstance(ledger, AnchoredLedger) and ledger.anchor.problem is not None:
+        said = f"{ledger.anchor.state(ledger)}; deleted rows would go unnoticed: see `gpuwise doctor`"
+        say(Text(f"warning: {said}", "yellow"), to=err)
 
 
 def told(run: Run, *, flags: str = "") -> None:
@@ -89,6 +105,7 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
     _ask(yes=yes)
     with by_hand(config, getpass.getuser()) as person:
         result = person.apply(recommendation_id)
+        _warn_unanchored(person.ledger)
     if isinstance(result, Hold):
         raise InputError(f"{result.reason.value}: {result.detail}", mend="nothing was changed")
     _outcome(result, f"undo it with: gpuwise undo {result.command_id}")

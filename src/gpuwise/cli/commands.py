@@ -70,7 +70,8 @@ def run(failed: Callable[[str], int]) -> int:
     except click.Abort:
         return failed("stopped; nothing more was done")
     except click.ClickException as error:
-        return failed(f"{error.format_message()}; `gpuwise {_command()}--help` lists what it takes")
+        said = error.format_message().rstrip(".")
+        return failed(f"{said}; `gpuwise {_command()}--help` lists what it takes")
     return code if isinstance(code, int) else 0
 
 

@@ -46,7 +46,7 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
             if reader is not None and wiring.changeable(config):
                 _rights(told, config, reader, seen)
         if reader is not None and wiring.changeable(config):
-            told.check("ledger head", lambda: _head(config, stack))
+            told.check("ledger head", lambda: _head(config, stack, seen))
     if told.failed:
         context.exit(1)
 
@@ -127,8 +127,11 @@ def _rights(told: _Told, config: Config, reader: ClusterReader, seen: Inventory)
         told.check("rights", lambda: (True, "none are needed: no namespace is in mode approve or enforce"))
 
 
-def _head(config: Config, stack: ExitStack) -> tuple[bool, str]:
+def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[bool, str]:
     ledger = wiring.ledger(config, stack)
     anchor = wiring.anchor(config, wiring.cluster(config, stack))
     anchor.compare(ledger)
+    if seen is not None and anchor.namespace not in seen.namespaces:
+        remedy = "create it, or name another one as ledger.anchor_namespace"
+        return True, f"not remembered in the cluster, which has no namespace {anchor.namespace}: {remedy}"
     return True, anchor.state(ledger)

@@ -3,6 +3,7 @@
 What takes time to import is imported inside of `main`, so that an early Ctrl-C is answered like a late one.
 """
 
+import io
 import os
 import sys
 
@@ -29,6 +30,9 @@ def _run() -> int:
         return _failed("standard output or standard error is closed; send it to a file or to /dev/null")
     from gpuwise.cli.commands import run  # noqa: PLC0415 - see above
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an annotation may hold what the terminal's encoding does not
+            stream.reconfigure(errors="backslashreplace")
     code = run(_failed)
     # Only a flush tells whether the last lines were written.
     sys.stdout.flush()

@@ -91,7 +91,7 @@ class KubernetesEnactor:
             if last.get(intent.command.id, OutcomeStatus.UNKNOWN) is OutcomeStatus.UNKNOWN
         ]
         now_s = self._clock()
-        found = (self._resolve(intent, last.get(intent.command.id), now_s) for intent in still_open)
+        found = (self._resolve(intent, now_s) for intent in still_open)
         return [outcome for outcome in found if outcome is not None]
 
     def _carry_out(self, command: Command) -> Outcome:
@@ -112,7 +112,7 @@ class KubernetesEnactor:
         last, now_s = self._outcome_of(intent.command.id), self._clock()
         if last is not None and last.status is not OutcomeStatus.UNKNOWN:
             return last
-        found = self._resolve(intent, last.status if last else None, now_s)
+        found = self._resolve(intent, now_s)
         detail = "it was begun before, and its target cannot be read now"
         return found or _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
 
@@ -207,12 +207,13 @@ class KubernetesEnactor:
             return False
         return True
 
-    def _resolve(self, intent: Intent, last: OutcomeStatus | None, now_s: int) -> Outcome | None:
+    def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
             found = self._look(intent, now_s)
         except ClusterError:  # it stays open: the next start asks again
             return None
-        waits = last is OutcomeStatus.UNKNOWN and now_s - intent.at_s < _IN_FLIGHT_S
+        # An intent without an outcome may be another process's, whose write is still to come.
+        waits = now_s - intent.at_s < _IN_FLIGHT_S
         if waits and found.status is OutcomeStatus.NOT_APPLIED:
             return None
         return self._remember(found)

@@ -32,14 +32,23 @@ def gpu_request(spec: Object | None) -> GpuRequest | None:
     Raises:
         ValueError: an amount cannot be read.
     """
-    counts: dict[str, int] = {}
+    # Init containers run before the others and give their devices back, but for sidecars, which stay: the larger of
+    # what is held while each one starts, and of what is held at the end (KEP-753).
+    staying: dict[str, int] = {}
+    most: dict[str, int] = {}
+    for container in (spec or {}).get("initContainers") or []:
+        stays = container.get("restartPolicy") == "Always"
+        for name, count in _gpus(container):
+            held = staying.get(name, 0) + count
+            most[name] = max(most.get(name, 0), held)
+            if stays:
+                staying[name] = held
+    counts = dict(staying)
     for container in (spec or {}).get("containers") or []:
         for name, count in _gpus(container):
             counts[name] = counts.get(name, 0) + count
-    for container in (spec or {}).get("initContainers") or []:
-        # Init containers run before the others and give their devices back: the larger of the two is held.
-        for name, count in _gpus(container):
-            counts[name] = max(counts.get(name, 0), count)
+    for name, held in most.items():
+        counts[name] = max(counts.get(name, 0), held)
     if not counts:
         return None
     name = max(counts, key=lambda resource: (resource == GPU_RESOURCE, counts[resource], resource))

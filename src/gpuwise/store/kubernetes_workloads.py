@@ -88,7 +88,8 @@ def _belonging(kind: str, item: Object, owners: Owners, found: dict[str, _Found]
         yield
     except ODD as error:
         said = unread(kind, item, error)
-        with reading(kind, item, odd):
+        held = _nodes(_Found(kind, item, pods=[item])) if kind == "Pod" else frozenset[str]()
+        with reading(kind, item, odd, nodes=held):
             top = _climb(kind, item, owners, found)
             top.problem = top.problem or (said.problem if top.item is item else f"{said.ref}: {said.problem}")
             if kind == "Pod":
@@ -120,9 +121,16 @@ def _place(item: Object) -> str:
 
 
 def _climb(kind: str, item: Object, owners: Owners, found: dict[str, _Found]) -> _Found:
-    """Walk up to the top owner; a Job is one even under a CronJob, which makes a new one each time."""
-    chain = {(kind, item["metadata"]["name"])}
+    """Walk up to the top owner; a Job is one even under a CronJob, which makes a new one each time.
+
+    Raises:
+        ValueError: it is among its own owners, which the API server lets anybody write.
+    """
+    chain, seen = {(kind, item["metadata"]["name"])}, {item["metadata"]["uid"]}
     while kind != "Job" and (reference := controller_of(item)) is not None:
+        if reference["uid"] in seen:
+            raise ValueError(f"its ownerReferences lead in a circle, over {reference['kind']} {reference['name']}")
+        seen.add(reference["uid"])
         known = owners.get(reference["uid"]) or _service_of(item, owners)
         # An owner of a kind that is not listed is known by the reference alone.
         kind, item = known or (reference["kind"], _by_reference(reference, item))

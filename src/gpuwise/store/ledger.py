@@ -87,6 +87,7 @@ class SqliteLedger:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
+            self._opened = _file(self.path)
             self.verify()
         except LedgerError:
             self._db.close()
@@ -130,7 +131,10 @@ class SqliteLedger:
         return LedgerHead(identity, *(row or (0, _GENESIS)))
 
     def check(self) -> None:
-        """See the port: nothing is remembered elsewhere."""
+        """See the port: nothing is remembered elsewhere, but the file may have been taken from under this process."""
+        if _file(self.path) != self._opened:
+            problem = f"ledger {self.path} was deleted or replaced while this process had it open"
+            raise LedgerError(problem, mend="put it back if it is lost, and start this command again")
 
     def digest_at(self, seq: int) -> str | None:
         """The hash of a row, None where there is none; row 0 is before the first."""
@@ -232,6 +236,7 @@ class SqliteLedger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self.check()
         with self._guarded():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -253,6 +258,15 @@ class SqliteLedger:
             raise LedgerError(f"ledger {self.path}: {error}", mend="another process may hold it; try again") from error
         except sqlite3.DatabaseError as error:
             raise LedgerError(f"ledger {self.path} is corrupt: {error}", mend=_MEND) from error
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file stands at a path, None where there is none: SQLite goes on with one that is there no more."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _digest(text: str) -> str:

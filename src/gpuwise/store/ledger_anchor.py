@@ -4,6 +4,7 @@ One ConfigMap holds the head of each ledger that acts on the cluster, under the 
 each effect and after each run, so what can be taken from the file unseen is no effect.
 """
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from gpuwise.store.ledger import SqliteLedger
 _MERGE_PATCH = "application/merge-patch+json"
 # Another process with the same ledger moves the head, too; each try reads where it is.
 _TRIES = 5
+_SEQ = re.compile("[0-9]{1,18}")  # what fits into SQLite's integers
 
 
 class ConfigMapAnchor:
@@ -34,6 +36,11 @@ class ConfigMapAnchor:
         self._found: Object | None = None
         self.problem: str | None = None
         """Why no head is remembered, None while one is."""
+
+    @property
+    def namespace(self) -> str:
+        """Where the ConfigMap is."""
+        return self._namespace
 
     @property
     def place(self) -> str:
@@ -56,9 +63,16 @@ class ConfigMapAnchor:
         """What the cluster remembers of a ledger that was compared, for a person."""
         if self.problem is not None:
             return f"the cluster does not remember its newest row: {self.problem}"
-        known = self._known(ledger.head().ledger)
+        identity = ledger.head().ledger
+        known = self._known(identity)
+        if known is not None:
+            return f"{self.place} agrees up to row {known.seq}"
+        others = sorted(((self._found or {}).get("data") or {}).keys() - {identity})
+        said = f"nothing of ledger {identity} is in {self.place} yet"
         return (
-            f"nothing of it is in {self.place} yet" if known is None else f"{self.place} agrees up to row {known.seq}"
+            f"{said}, which knows {', '.join(others)}: if this file replaces a lost one, put that back"
+            if others
+            else said
         )
 
     def ensure(self, ledger: SqliteLedger) -> None:
@@ -128,6 +142,7 @@ class AnchoredLedger(SqliteLedger):
 
     def check(self) -> None:
         """See the port."""
+        super().check()
         self.anchor.ensure(self)
 
     def record_run(
@@ -188,7 +203,7 @@ def parse_head(text: str) -> LedgerHead:
 
 def _head(identity: str, said: str) -> LedgerHead:
     seq, _, digest = said.partition(":")
-    if not seq.isdigit() or not digest:
+    if _SEQ.fullmatch(seq) is None or not digest:
         raise LedgerError(
             f"{said!r} is no head of a ledger",
             mend=f"remove {identity} from the ConfigMap {NAME}, or copy the head whole",
