@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gpuwise.decide.decide import approve
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.model.command import Directive, Outcome
+from gpuwise.model.command import Directive, Intent, Outcome
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Enactor, Ledger
 from gpuwise.model.recommendation import Hold, Recommendation
@@ -39,11 +39,22 @@ class ByHand:
         word = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
         return word if isinstance(word, Hold) else self.enactor.enact([word])[0]
 
+    def done(self, command_id: str) -> Intent:
+        """What a command was to change.
+
+        Raises:
+            InputError: the ledger knows no such command.
+            LedgerError: rows of the ledger are missing, the command's own perhaps.
+        """
+        self.ledger.check()
+        intent = self.ledger.intent(command_id)
+        if intent is None:
+            raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
+        return intent
+
     def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed."""
-        if self.ledger.intent(command_id) is None:
-            raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
-        self.ledger.check()
+        self.done(command_id)
         return self.enactor.undo(command_id)
 
 

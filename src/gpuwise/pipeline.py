@@ -219,8 +219,8 @@ class Pipeline:
             survey: what was found.
             now_s: when it was looked at; the clock, if there is one, says when it is decided.
         """
+        self.ledger.check()
         if self.enactor is not None:
-            self.ledger.check()
             self.enactor.recover()
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         fleet, at_s = self._fresh(survey.inventory, now_s)

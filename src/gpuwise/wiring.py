@@ -43,7 +43,13 @@ def now() -> int:
 
 @contextmanager
 def loop(
-    config: Config, progress: Progress = quiet, *, writing: bool, at_s: int | None = None, watch: Watch = unwatched
+    config: Config,
+    progress: Progress = quiet,
+    *,
+    writing: bool,
+    planning: bool = False,
+    at_s: int | None = None,
+    watch: Watch = unwatched,
 ) -> Iterator[Pipeline]:
     """Build the loop, and take it down again.
 
@@ -51,6 +57,7 @@ def loop(
         config: what it is told.
         progress: who is told how far it is.
         writing: whether it may change the cluster; without it there is no enactor at all.
+        planning: whether it says what writing would do, and so refuses the ledger that writing refuses.
         at_s: stand still at this instant, epoch seconds; None goes by the clock.
         watch: entered around each step.
 
@@ -65,7 +72,8 @@ def loop(
         source = usage(config)
         prices = read_prices(config.prices, config.grid)
         live = cluster(config, stack) if changeable(config) else None
-        remembered = ledger(config, stack, live if writing and not config.enact.dry_run else None)
+        moves = writing and not config.enact.dry_run
+        remembered = ledger(config, stack, live if writing or planning else None, moves=moves)
         yield Pipeline(
             inventory=KubernetesInventory(live or recorded(config)),
             usage=source,
@@ -103,7 +111,7 @@ def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
         raise _unchangeable()
     with ExitStack() as stack:
         live = cluster(config, stack)
-        remembered = ledger(config, stack, None if config.enact.dry_run else live)
+        remembered = ledger(config, stack, live, moves=not config.enact.dry_run)
         yield ByHand(
             actor, remembered, KubernetesEnactor(live, remembered, _enact_settings(config), now), config.policy, now
         )
@@ -118,16 +126,21 @@ def _unchangeable() -> InputError:
     return InputError("a recording cannot be changed", mend="name a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
-def ledger(config: Config, stack: ExitStack, cluster: ClusterWriter | None = None) -> SqliteLedger:
+def ledger(
+    config: Config, stack: ExitStack, cluster: ClusterWriter | None = None, *, moves: bool = True
+) -> SqliteLedger:
     """What is remembered.
 
     Args:
         config: where.
         stack: closes it.
         cluster: which remembers its head; None for who only looks.
+        moves: whether the head is moved, or only compared.
     """
     path = config.ledger.path.expanduser()
-    return stack.enter_context(SqliteLedger(path) if cluster is None else AnchoredLedger(path, anchor(config, cluster)))
+    if cluster is None:
+        return stack.enter_context(SqliteLedger(path))
+    return stack.enter_context(AnchoredLedger(path, anchor(config, cluster), moves=moves))
 
 
 def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:

@@ -38,8 +38,8 @@ def test_the_demo_node_needs_no_gpu_and_no_kubelet():
     ("flags", "said"),
     [
         (["--listen", "nonsense"], "error: --listen is 'nonsense'; write host:port"),
-        (["--interval", "0"], "error: Invalid value for '--interval': 0.0 is not in the range x>=0.05."),
-        (["--compat", "zabbix"], "error: Invalid value for '--compat': 'zabbix' is not one of 'none', 'dcgm'."),
+        (["--interval", "0"], "error: Invalid value for '--interval': 0.0 is not in the range x>=0.05"),
+        (["--compat", "zabbix"], "error: Invalid value for '--compat': 'zabbix' is not one of 'none', 'dcgm'"),
         (
             ["--nvml-library", "/nowhere/libnvidia-ml.so.1"],
             "error: NVML library /nowhere/libnvidia-ml.so.1 cannot be loaded",

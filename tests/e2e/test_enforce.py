@@ -137,6 +137,29 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome", "outcome"]
 
 
+def test_i25_a_ledger_with_rows_missing_is_refused_by_plan_run_and_undo_and_scan_still_reads(
+    cluster, options, gpuwise, tmp_path, kubeconfig
+):
+    cluster.load(of_namespace("gpuwise"))
+    gpuwise("run", "--once", "--mode", "enforce", *options)
+    (_, command_id, _), _ = events(tmp_path)
+    db = sqlite3.connect(tmp_path / "ledger.db")
+    db.executescript("DROP TRIGGER no_delete; DELETE FROM events; DELETE FROM findings")
+    db.close()
+    before = [request for request in cluster.requests if effects(request)]
+    for command in (
+        ("plan", "--mode", "enforce", *options),
+        ("run", "--once", "--mode", "enforce", *options),
+        ("undo", command_id, "--yes", *kubeconfig),
+        ("doctor", *options[:-2]),
+    ):
+        done = gpuwise(*command)
+        assert done.code == 1, command
+        assert "rows were deleted" in done.err + done.out, command
+    assert gpuwise("scan", *options).code == 0
+    assert [request for request in cluster.requests if effects(request)] == before
+
+
 def test_a_second_run_lets_it_rest(cluster, options, gpuwise, tmp_path, kubeconfig):
     gpuwise("run", "--once", "--mode", "enforce", *options)
     (_, command_id, _), _ = events(tmp_path)

@@ -160,4 +160,5 @@ def test_a_move_to_spot_keeps_what_was_preferred_and_borne(item):
 
 
 def test_a_difference_is_told_with_what_is_absent():
-    assert difference({"/a": 1, "/b": 2}, {"/a": 1, "/c": 3}) == "/b is absent, expected 2; /c is 3, expected absent"
+    said = difference({"/a": 1, "/b": 2}, {"/a": 1, "/c/d~1e": 3})
+    assert said == "b is absent, expected 2; c[d/e] is 3, expected absent"

@@ -46,7 +46,7 @@ class TestScaleToZero:
         outcome = stage.enact(command)
 
         assert outcome.status is OutcomeStatus.APPLIED
-        assert "/spec/replicas: 3 -> 0" in outcome.detail
+        assert "spec.replicas: 3 -> 0" in outcome.detail
         assert stage.pods("llm") == []
         assert stage.get(kind, "llm")["metadata"]["annotations"][ACTION_ID] == command.id
 
@@ -417,7 +417,7 @@ class TestFailures:
 
         [outcome] = KubernetesEnactor(Fighter(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.NO_EFFECT)
-        assert "/spec/replicas is 2, expected 0" in outcome.detail
+        assert "spec.replicas is 2, expected 0" in outcome.detail
         # Nothing of us is left, so an undo finds the object as it was.
         assert ACTION_ID not in (stage.get("Deployment", "llm")["metadata"].get("annotations") or {})
         assert refused(stage.undo(command)) == (NOT_APPLIED, Reason.NO_EFFECT)
@@ -574,7 +574,7 @@ class TestUndo:
         stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
         outcome = stage.undo(command)
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
-        assert "/spec/replicas is 1, expected 0" in outcome.detail
+        assert "spec.replicas is 1, expected 0" in outcome.detail
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 1
         assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.APPLIED]
 
@@ -592,11 +592,11 @@ class TestUndo:
         stage.add(deployment("llm", replicas=3))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
-        first = stage.undo(command)
+        stage.undo(command)
         written = len(stage.mutations)
         second = stage.undo(command, now_s=NOW_S + 3600)
         assert second.status is OutcomeStatus.UNDONE
-        assert second.detail.startswith(f"already undone at {first.at_s}")
+        assert second.detail.startswith("already undone on 2026-11-18 11:07 UTC")
         assert len(stage.mutations) == written
 
     def test_incident_kube_downscaler_44_a_repeated_run_keeps_the_first_pre_image(self, stage):

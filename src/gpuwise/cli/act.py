@@ -17,6 +17,7 @@ from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
+from gpuwise.enact.images import change_text
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
@@ -79,7 +80,7 @@ def told(run: Run, *, flags: str = "") -> None:
     outcomes = {outcome.command_id: outcome for outcome in run.outcomes}
     columns = (Column("USD/month", right=True), Column("Outcome"), Column("What was to be done"))
     rows = [_done(one, outcomes[one.id], flags) for one in run.decision.commands if one.id in outcomes]
-    show.put(listing(f"Done ({len(run.outcomes)})", columns, rows, width=out.width))
+    show.put(listing(f"Actions ({len(run.outcomes)})", columns, rows, width=out.width))
     show.put(show.held(run.decision.holds, "Blocked, by reason"))
 
 
@@ -124,13 +125,10 @@ def _warn(item: Recommendation) -> None:
 @sure
 def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     """Restore exactly what a command (a-...) changed, unless somebody changed it since."""
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
-        intent = ledger.intent(command_id)
-    if intent is None:
-        raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
-    say(f"{intent.command.workload}: back to {intent.pre_image}", to=err)
-    _ask(yes=yes)
     with by_hand(config, getpass.getuser()) as person:
+        intent = person.done(command_id)
+        say(f"{intent.command.workload}: {change_text(intent.post_image, intent.pre_image)}", to=err)
+        _ask(yes=yes)
         result = person.undo(command_id)
     _outcome(result, "it is as it was")
 

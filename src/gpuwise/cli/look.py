@@ -93,7 +93,7 @@ def plan(
 ) -> None:
     """Show what `gpuwise run` would do, and what blocks the rest. Reads only."""
     at_s = now_s or int(time.time())
-    with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
+    with progress() as tell, loop(config, tell, writing=False, planning=True, at_s=now_s) as pipeline:
         survey = pipeline.survey(at_s)
         decision = pipeline.decide(survey, at_s)
         pipeline.record(survey, decision, at_s)
@@ -108,7 +108,8 @@ def plan(
 def _planned(decision: Decision) -> None:
     columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What would be done"))
     rows = [Row(str(one.workload), (one.recommendation_id, *_price(one))) for one in decision.commands]
-    show.put(listing(f"Would be done ({len(decision.commands)})", columns, rows, width=out.width))
+    title = f"Would be done ({len(rows)})"
+    show.put(listing(title, columns, rows, width=out.width) if rows else Text(title, "bold"))
     show.put(_blocked(decision.holds))
 
 

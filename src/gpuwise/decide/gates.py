@@ -119,12 +119,12 @@ def cooling(q: Question) -> Refusal | None:
     """It was changed lately."""
     last = q.history.last_effect(q.recommendation.workload.uid)
     cool_down_s = q.settings.cool_down_h * 3_600
-    if last is not None and q.now_s - last.at_s < cool_down_s:
-        return (
-            Reason.COOLING_DOWN,
-            f"{last.command.id} touched it {q.now_s - last.at_s} s ago; {cool_down_s} s must pass",
-        )
-    return None
+    if last is None or q.now_s - last.at_s >= cool_down_s:
+        return None
+    if not q.history.settled(last.command.id):
+        return Reason.COOLING_DOWN, f"what came of {last.command.id} is not known yet: the next run looks at the object"
+    passed_s = q.now_s - last.at_s
+    return Reason.COOLING_DOWN, f"{last.command.id} touched it {passed_s} s ago; {cool_down_s} s must pass"
 
 
 def broken(q: Question) -> Refusal | None:

@@ -91,6 +91,11 @@ class History:
         """The latest intent on that object that changed it, or may have."""
         return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
 
+    def settled(self, command_id: str) -> bool:
+        """Whether it is known what came of a command."""
+        last = self._last.get(command_id)
+        return last is not None and last.status is not OutcomeStatus.UNKNOWN
+
     def failures(self, uid: str) -> Failures | None:
         """The latest attempts of automation on that object, if they failed; a person's begins the count anew."""
         count, last_s = 0, 0

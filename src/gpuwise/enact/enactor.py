@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from gpuwise.enact.effects import MARK
 from gpuwise.enact.examine import Examiner, Prepared
@@ -69,7 +70,8 @@ class KubernetesEnactor:
             raise InputError(f"there is no action {command_id}", mend="`gpuwise report` lists those that were taken")
         last = self._outcome_of(command_id)
         if last is not None and last.status is OutcomeStatus.UNDONE:
-            return replace(last, detail=f"already undone at {last.at_s}: {last.detail}")
+            when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+            return replace(last, detail=f"already undone on {when}: {last.detail}")
         try:
             return self._restore(intent, last, now_s)
         except NoAnswer as error:

@@ -51,21 +51,28 @@ def operations(item: Object, old: Image, new: Image) -> list[Object]:
 
 
 def difference(expected: Image, actual: Image) -> str:
-    """What differs, for a person: "/spec/replicas is 3, expected 0"."""
+    """What differs, for a person: "spec.replicas is 3, expected 0"."""
     return "; ".join(
-        f"{at} is {_say(actual, at)}, expected {_say(expected, at)}"
+        f"{_name(at)} is {_say(actual, at)}, expected {_say(expected, at)}"
         for at in sorted(expected.keys() | actual.keys())
         if expected.get(at, _NOTHING) != actual.get(at, _NOTHING)
     )
 
 
 def change_text(old: Image, new: Image) -> str:
-    """What changes, for a person: "/spec/replicas: 3 -> 0"."""
+    """What changes, for a person: "spec.replicas: 3 -> 0"."""
     return "; ".join(
-        f"{at}: {_say(old, at)} -> {_say(new, at)}"
+        f"{_name(at)}: {_say(old, at)} -> {_say(new, at)}"
         for at in sorted(old.keys() | new.keys())
         if old.get(at, _NOTHING) != new.get(at, _NOTHING)
     )
+
+
+def _name(at: str) -> str:
+    """A field as people write it: "metadata.annotations[gpuwise.dev/action-id]"."""
+    first, *rest = _parts(at)
+    plain = (f".{part}" if part.isidentifier() else f"[{part}]" for part in rest)
+    return "".join((first, *plain))
 
 
 def _say(image: Image, at: str) -> str:

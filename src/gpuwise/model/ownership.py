@@ -79,8 +79,12 @@ def autoscalers(
 
 
 def _target(autoscaler: Object) -> tuple[str, str]:
-    reference = (autoscaler.get("spec") or {}).get("scaleTargetRef") or {}
-    return reference.get("kind", "Deployment"), reference.get("name", "")
+    spec = autoscaler.get("spec")
+    reference = spec.get("scaleTargetRef") if isinstance(spec, Mapping) else None
+    if not isinstance(reference, Mapping):
+        return "", ""
+    # What is no name names nothing: an odd autoscaler scales nobody, and costs nobody.
+    return str(reference.get("kind", "Deployment")), str(reference.get("name", ""))
 
 
 def makers(metadata: Object) -> tuple[str, ...]:

@@ -134,11 +134,12 @@ class AnchoredLedger(SqliteLedger):
     Args:
         path: of the file.
         anchor: what remembers.
+        moves: whether the head is moved; who only plans compares it.
     """
 
-    def __init__(self, path: Path, anchor: ConfigMapAnchor) -> None:
+    def __init__(self, path: Path, anchor: ConfigMapAnchor, *, moves: bool = True) -> None:
         super().__init__(path)
-        self.anchor = anchor
+        self.anchor, self._moves = anchor, moves
 
     def check(self) -> None:
         """See the port."""
@@ -153,9 +154,9 @@ class AnchoredLedger(SqliteLedger):
         alternatives: Iterable[Recommendation] = (),
     ) -> None:
         """See the port."""
-        self.check()
         super().record_run(now_s, recommendations, holds, alternatives)
-        self.anchor.move(self)
+        if self._moves:
+            self.anchor.move(self)
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
         """See the port; the head is moved before the effect, so none can be forgotten unseen."""
