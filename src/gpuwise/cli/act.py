@@ -80,7 +80,8 @@ def told(run: Run, *, flags: str = "") -> None:
     outcomes = {outcome.command_id: outcome for outcome in run.outcomes}
     columns = (Column("USD/month", right=True), Column("Outcome"), Column("What was to be done"))
     rows = [_done(one, outcomes[one.id], flags) for one in run.decision.commands if one.id in outcomes]
-    show.put(listing(f"Actions ({len(run.outcomes)})", columns, rows, width=out.width))
+    title = f"Actions ({len(rows)})"
+    show.put(listing(title, columns, rows, width=out.width) if rows else Text(title, "bold"))
     show.put(show.held(run.decision.holds, "Blocked, by reason"))
 
 

@@ -1,7 +1,7 @@
 """The ledger's head, remembered in the cluster: deleted rows, or yesterday's copy of the file, are seen (I25).
 
-One ConfigMap holds the head of each ledger that acts on the cluster, under the ledger's identity. It is moved before
-each effect and after each run, so what can be taken from the file unseen is no effect.
+One ConfigMap holds the head of each ledger that acts on the cluster, under the ledger's identity. It is made before the
+first effect and moved before each effect and after each run, so what can be taken from the file unseen is no effect.
 """
 
 import re
@@ -58,6 +58,10 @@ class ConfigMapAnchor:
         known = self._known(ledger.head().ledger)
         if known is not None:
             agree(ledger, known, self.place)
+
+    def knows(self, ledger: SqliteLedger) -> bool:
+        """Whether the cluster remembers a head of a ledger that was compared."""
+        return self._known(ledger.head().ledger) is not None
 
     def state(self, ledger: SqliteLedger) -> str:
         """What the cluster remembers of a ledger that was compared, for a person."""
@@ -155,7 +159,8 @@ class AnchoredLedger(SqliteLedger):
     ) -> None:
         """See the port."""
         super().record_run(now_s, recommendations, holds, alternatives)
-        if self._moves:
+        # The first effect makes the ConfigMap: before it there is nothing that could be forgotten.
+        if self._moves and self.anchor.knows(self):
             self.anchor.move(self)
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
