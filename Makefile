@@ -32,9 +32,15 @@ test: setup ## the suite; as root on Debian it installs Prometheus and Chromium 
 conformance: setup ## every test that speaks to Kubernetes, on the cluster that GPUWISE_TEST_KUBECONFIG names: docs/conformance.md
 	$(BIN)/python -m pytest -p tests.conformance_record --numprocesses 0 $(ARGS)
 
-test-parts: setup ## the suites on heavier real parts, such as the image; as root on Debian it installs what they need
+test-parts: setup ## the suites on heavier real parts: the image, a Prometheus 3; as root on Debian it installs what they need
 	.ci/system-packages prometheus chromium buildah mmdebstrap
 	$(BIN)/python -m pytest -m parts --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
+	.ci/later-prometheus $(CURDIR)/build/prometheus-3
+	PATH="$(CURDIR)/build/prometheus-3/usr/bin:$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ON_PROMETHEUS)
+
+# What speaks to a real Prometheus: `make test` runs it on Debian 12's 2.42, `make test-parts` once more on a 3.x.
+ON_PROMETHEUS := $(wildcard tests/store/test_prometheus*.py) tests/store/test_conformance.py tests/service/test_metrics.py \
+  tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
 lint: setup ## format, ruff, strict typing, import contracts; changes nothing
 	$(BIN)/ruff format --check .

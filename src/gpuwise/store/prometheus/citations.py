@@ -31,7 +31,9 @@ def query(workload: Workload, evidence: Evidence, present: Collection[str], wind
         return None
     pods = quoted("|".join(dict.fromkeys(patterns(workload, free=False))))
     space = quoted(workload.ref.namespace)
-    over = f"[{window.seconds}s] @ {window.end_s})"
+    # Prometheus 2 counts both ends of a range, 3 leaves the left one out. A millisecond earlier, both count the samples
+    # from the window's start on, and none at its end, which is the next window's.
+    over = f"[{window.seconds}s] @ {window.end_s - 0.001:.3f})"
     begin = _function(name, evidence.statistic)
     ways = (f"{name}{{{way.namespace}={space},{way.pod}=~{pods}}}" for way in POD_LABELS)
     return " or ".join(f"{begin}{way}{over}" for way in ways)
