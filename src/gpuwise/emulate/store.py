@@ -259,7 +259,8 @@ def _matters(old: Object | None, new: Object | None) -> bool:
 def _goes(item: Object) -> bool:
     """An object that is marked for deletion is gone once nothing holds it; a pod goes by the kubelet's word."""
     metadata = item["metadata"]
-    held = metadata.get("finalizers") or (item.get("spec") or {}).get("finalizers")
+    of_namespace = item["spec"].get("finalizers") if item.get("kind") == "Namespace" and "spec" in item else None
+    held = metadata.get("finalizers") or of_namespace
     return "deletionTimestamp" in metadata and not held and item.get("kind") != "Pod"
 
 
