@@ -4,7 +4,7 @@ import getpass
 import sys
 import time
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, NoReturn
 
 import click
 from rich.text import Text
@@ -19,7 +19,7 @@ from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.enact.images import change_text
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
-from gpuwise.model.errors import InputError
+from gpuwise.model.errors import ClusterError, InputError
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Hold, Recommendation
 from gpuwise.pipeline import Pipeline, Run
@@ -126,12 +126,26 @@ def _warn(item: Recommendation) -> None:
 @sure
 def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     """Restore exactly what a command (a-...) changed, unless somebody changed it since."""
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        if ledger.intent(command_id) is None:
+            _unknown(config, command_id)
     with by_hand(config, getpass.getuser()) as person:
         intent = person.done(command_id)
         say(f"{intent.command.workload}: {change_text(intent.post_image, intent.pre_image)}", to=err)
         _ask(yes=yes)
         result = person.undo(command_id)
     _outcome(result, "it is as it was")
+
+
+def _unknown(config: Config, command_id: str) -> NoReturn:
+    """Say that the ledger has no such command, or, where a cluster remembers more of it, that rows are missing."""
+    try:
+        with by_hand(config, getpass.getuser()) as person:
+            person.done(command_id)
+    except (ClusterError, InputError) as error:
+        problem = f"the ledger {config.ledger.path} knows no command {command_id}"
+        raise InputError(problem, mend="`gpuwise report` lists what was done") from error
+    raise AssertionError(command_id)
 
 
 def _ask(*, yes: bool) -> None:
