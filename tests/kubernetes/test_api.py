@@ -529,6 +529,10 @@ class TestControllers:
         apps.patch_namespaced_deployment_scale("d", namespace, {"spec": {"replicas": 0}})
         eventually(lambda: not self.pods(core, namespace))
 
+    def uids(self, core, namespace):
+        """Of the pods that there are; between two, a StatefulSet has none."""
+        return {pod.metadata.uid for pod in self.pods(core, namespace)}
+
     def test_a_statefulset_counts_its_pods(self, core, apps, namespace, eventually):
         apps.create_namespaced_stateful_set(namespace, statefulset("d", replicas=3, namespace=namespace, spec=PAUSE))
         eventually(lambda: self.ready(core, namespace, 3))
@@ -538,7 +542,7 @@ class TestControllers:
         old = self.pods(core, namespace)[0].metadata.uid
         change = {"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}
         apps.patch_namespaced_stateful_set("d", namespace, change)
-        eventually(lambda: self.ready(core, namespace, 1) and self.pods(core, namespace)[0].metadata.uid != old)
+        eventually(lambda: self.ready(core, namespace, 1) and old not in self.uids(core, namespace))
 
     def test_a_job_runs_stops_and_runs(self, api, core, namespace, eventually):
         batch = BatchV1Api(api)
