@@ -57,7 +57,7 @@ to a budget by leaving out whole metrics, the last of this table first, and says
 _FLEET = """
 ## Service (`gpuwise serve`, port 8080)
 
-Numbers of the latest weekly report; before the first there are none. Money is US dollars.
+Numbers of the latest report, absent before the first, and how the steps of the loop fare. Money is US dollars.
 """
 
 

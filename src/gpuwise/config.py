@@ -146,7 +146,7 @@ class ServiceConfig:
     """Seconds between passes of the loop."""
 
     stall_s: int = 1_800
-    """Seconds without a sign of life from the loop after which /healthz fails, so that the pod is started anew."""
+    """Seconds without a sign of life from the loop after which /healthz fails, so that the pod is restarted."""
 
 
 @dataclass(frozen=True, slots=True)

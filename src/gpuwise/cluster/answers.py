@@ -31,7 +31,7 @@ def refusal(asked: str, code: int, status: Object) -> ClusterError:
     # A real server says 422 where a patch names another uid, and 409 for every other precondition (kubernetes#127625).
     other_uid = code == 422 and any(cause.get("field") == "metadata.uid" for cause in causes)
     if code == 409 or other_uid:
-        return Conflict(said, mend="read it again and decide anew")
+        return Conflict(said, mend="read it again, then decide again")
     # A ValidatingAdmissionPolicy denies with 422 unless it names another reason.
     if _DENIED.search(why) or (code == 403 and status.get("kind") == "Status" and not _NO_RIGHT.search(why)):
         return Denied(said, mend="ask whoever runs that policy, or change the object so that it is let in")

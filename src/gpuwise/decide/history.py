@@ -97,7 +97,7 @@ class History:
         return last is not None and last.status is not OutcomeStatus.UNKNOWN
 
     def failures(self, uid: str) -> Failures | None:
-        """The latest attempts of automation on that object, if they failed; a person's begins the count anew."""
+        """The latest attempts of automation on that object, if they failed; a person's attempt resets the count."""
         count, last_s = 0, 0
         for intent in reversed(self._by_uid.get(uid, ())):
             outcome = self._last.get(intent.command.id)

@@ -24,13 +24,13 @@ _IN_FLIGHT_S = 60
 
 
 class KubernetesEnactor:
-    """The only writer to a cluster.
+    """The only writer to workloads; the ledger's anchor writes its own ConfigMap.
 
     Args:
         cluster: given to nobody else with the right to write.
         ledger: what is remembered; a failure of it stops everything.
         settings: limits.
-        clock: epoch seconds, read anew for each effect.
+        clock: epoch seconds, read again for each effect.
     """
 
     def __init__(

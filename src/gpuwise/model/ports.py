@@ -94,7 +94,7 @@ class Executor(Protocol):
 
 
 class Enactor(Protocol):
-    """The only writer to a cluster."""
+    """The only writer to workloads."""
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or say why not; every effect has its intent in the ledger before it."""

@@ -44,7 +44,7 @@ def create_app(
         latest: gives the newest report, None before the first run.
         token: what readers must show; None lets everyone in, see `auth.token_for`.
         collectors: what `/metrics` exposes.
-        trouble: why the process should be started anew, None while it need not.
+        trouble: why the process should be restarted, None while it need not.
     """
     # FastAPI's own documentation pages load script from a CDN.
     app = FastAPI(title="gpuwise", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")

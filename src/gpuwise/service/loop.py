@@ -93,7 +93,7 @@ class LoopWatch(Collector):
 
     @property
     def trouble(self) -> str | None:
-        """Why the process should be started anew, None while the loop lives."""
+        """Why the process should be restarted, None while the loop lives."""
         with self._lock:
             if self._ended is not None:
                 return f"the loop has ended: {self._ended}"
