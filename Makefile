@@ -22,7 +22,7 @@ setup: .venv/ready ## everything that the other targets need, in .venv
 	VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --constraint .ci/constraints.txt --group dev --editable .
 	@touch $@
 
-demo: setup ## simulate a fleet, find its waste, mend it on an emulated cluster, report the week (SERVE=1 leaves the page running)
+demo: setup ## simulate a fleet, find its waste, fix it on an emulated cluster, report the week (SERVE=1 leaves the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
 
 test: setup ## the suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip

@@ -1,4 +1,4 @@
-"""gpuwise: find idle GPU money in a Kubernetes fleet, explain it, and mend it safely.
+"""gpuwise: find idle GPU money in a Kubernetes fleet, explain it, and fix it safely.
 
 The product's table of contents is `gpuwise.pipeline.Pipeline.run_once`.
 """

@@ -49,7 +49,7 @@ class ByHand:
         self.ledger.check()
         intent = self.ledger.intent(command_id)
         if intent is None:
-            raise InputError(f"the ledger knows no command {command_id}", mend="`gpuwise report` lists what was done")
+            raise InputError(f"the ledger knows no command {command_id}", hint="`gpuwise report` lists what was done")
         return intent
 
     def undo(self, command_id: str) -> Outcome:
@@ -67,7 +67,7 @@ def find(ledger: Ledger, recommendation_id: str) -> Recommendation:
     known = (*ledger.recommendations(), *ledger.alternatives())
     found = next((item for item in known if item.id == recommendation_id), None)
     if found is None:
-        raise InputError(f"the latest run made no recommendation {recommendation_id}", mend="run `gpuwise scan`")
+        raise InputError(f"the latest run made no recommendation {recommendation_id}", hint="run `gpuwise scan`")
     return found
 
 

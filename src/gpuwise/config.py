@@ -197,7 +197,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
         flags: by dotted key; a None was not given.
 
     Raises:
-        InputError: naming the file, variable or flag, the key and the mend.
+        InputError: naming the file, variable or flag, the key and the hint.
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -237,14 +237,14 @@ def _of_file(file: Path | None) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(file.read_text())
     except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", mend="check --config") from error
+        raise InputError(f"cannot read {file}: {error.strerror}", hint="check --config") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
-        raise InputError(f"{file} is no YAML: {where}", mend="mend the line it names") from error
+        raise InputError(f"{file} is no YAML: {where}", hint="fix the line it names") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise InputError(f"{file} holds no mapping", mend="write `key: value` lines; see docs/configuration.md")
+        raise InputError(f"{file} holds no mapping", hint="write `key: value` lines; see docs/configuration.md")
     return dict(_flat(tree, str(file)))
 
 
@@ -253,12 +253,12 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
     for name, value in tree.items():
         key = f"{prefix}{name}"
         if name not in known:
-            raise InputError(f"{file}: unknown key {key}", mend=_nearest(key))
+            raise InputError(f"{file}: unknown key {key}", hint=_nearest(key))
         if dataclasses.is_dataclass(known[name]) and isinstance(value, dict):
             yield from _flat(value, file, typing.cast("type", known[name]), f"{key}.")
         elif dataclasses.is_dataclass(known[name]):
             inner = ", ".join(_fields(typing.cast("type", known[name])))
-            raise InputError(f"{file}: {key} is a section", mend=f"give its keys: {inner}")
+            raise InputError(f"{file}: {key} is a section", hint=f"give its keys: {inner}")
         else:
             yield key, value
 
@@ -286,7 +286,7 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
         )
         shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
         problem = f"{origins.get(key, 'the configuration')}: {key} is {shown}: {first['msg'].lower()}"
-        raise InputError(problem, mend=f"give it {_wanted(key)}") from error
+        raise InputError(problem, hint=f"give it {_wanted(key)}") from error
 
 
 def at_home(config: Config) -> Config:
@@ -325,7 +325,7 @@ def expanded(path: Path, key: str) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         problem = f"{key} is {str(path)!r}, and no home folder is known for it"
-        raise InputError(problem, mend="write the whole path") from error
+        raise InputError(problem, hint="write the whole path") from error
 
 
 def _wanted(key: str) -> str:

@@ -123,7 +123,7 @@ def changeable(config: Config) -> bool:
 
 
 def _unchangeable() -> InputError:
-    return InputError("a recording cannot be changed", mend="name a cluster with --kubeconfig, or use `gpuwise plan`")
+    return InputError("a recording cannot be changed", hint="name a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
 def ledger(
@@ -155,7 +155,7 @@ def usage(config: Config) -> UsageSource:
 
         return RecordedUsage(config.recording)
     if config.prometheus.url is None:
-        raise InputError("no source of usage is named", mend="give --prometheus URL or --recording FOLDER")
+        raise InputError("no source of usage is named", hint="give --prometheus URL or --recording FOLDER")
     from gpuwise.store.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
     from gpuwise.store.prometheus.usage import PrometheusUsage  # noqa: PLC0415
 
@@ -216,7 +216,7 @@ def _settings(config: Config) -> LoopSettings:
     if config.observe.step_s <= 0 or HOUR_S % config.observe.step_s:
         raise InputError(
             f"observe.step_s is {config.observe.step_s}, and an hour is no multiple of that",
-            mend="give it a divisor of 3600, such as 60, 300 or 900",
+            hint="give it a divisor of 3600, such as 60, 300 or 900",
         )
     return LoopSettings(
         cluster_name=config.cluster_name,
@@ -250,4 +250,4 @@ def secret(path: Path | None, key: str) -> str | None:
     try:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read the secret in {path}: {error}", mend=f"check {key}") from error
+        raise InputError(f"cannot read the secret in {path}: {error}", hint=f"check {key}") from error

@@ -28,7 +28,7 @@ class Listed:
 
     def list(self) -> tuple[Allocation, ...]:
         if self.silent:
-            raise SourceError("no answer", mend="mount it")
+            raise SourceError("no answer", hint="mount it")
         return self.allocations
 
     def of_pod(self, namespace: str, pod: str) -> tuple[Allocation, ...]:

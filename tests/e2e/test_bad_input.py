@@ -1,4 +1,4 @@
-"""Bad input: one line that names the mend, exit code 1, nothing lost."""
+"""Bad input: one line that has a hint, exit code 1, nothing lost."""
 
 import pytest
 from tests.cluster_under_test import emulated

@@ -358,14 +358,14 @@ class TestFailures:
 
             def get(self, path):
                 if self.gone:
-                    raise NoAnswer("connection refused", mend="try again")
+                    raise NoAnswer("connection refused", hint="try again")
                 return stage.cluster.get(path)
 
             def patch(self, path, body, *, content_type, dry_run=False):
                 if effect:
                     stage.cluster.patch(path, body, content_type=content_type)
                 self.gone = True
-                raise NoAnswer("connection reset", mend="try again")
+                raise NoAnswer("connection reset", hint="try again")
 
         [outcome] = KubernetesEnactor(Away(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN)
@@ -381,10 +381,10 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("error", "reason"),
         [
-            (Denied('admission webhook "w" denied the request: no', mend="ask"), Reason.DENIED_BY_ADMISSION),
-            (Forbidden("cannot patch", mend="ask"), Reason.NO_RIGHT),
-            (Throttled("later", mend="later"), Reason.REFUSED_BY_CLUSTER),
-            (Conflict("changed", mend="again"), Reason.CHANGED_SINCE_PLANNED),
+            (Denied('admission webhook "w" denied the request: no', hint="ask"), Reason.DENIED_BY_ADMISSION),
+            (Forbidden("cannot patch", hint="ask"), Reason.NO_RIGHT),
+            (Throttled("later", hint="later"), Reason.REFUSED_BY_CLUSTER),
+            (Conflict("changed", hint="again"), Reason.CHANGED_SINCE_PLANNED),
         ],
     )
     def test_a_refused_write_wrote_nothing_and_says_why_in_the_servers_words(self, stage, error, reason):
@@ -637,7 +637,7 @@ class TestUndo:
 
         class Away:
             def get(self, path):
-                raise ClusterError("cannot reach it", mend="check")
+                raise ClusterError("cannot reach it", hint="check")
 
         outcome = KubernetesEnactor(Away(), stage.ledger, ENFORCE, clock).undo(command.id)
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)

@@ -69,7 +69,7 @@ def test_a_worker_that_dies_is_replaced(on_ray, tmp_path):
 
 
 def refuse(_item):
-    raise SourceError("Prometheus said no", mend="ask again")
+    raise SourceError("Prometheus said no", hint="ask again")
 
 
 def test_an_error_in_a_worker_is_the_same_error_here(on_ray):
@@ -78,8 +78,8 @@ def test_an_error_in_a_worker_is_the_same_error_here(on_ray):
 
 
 def test_errors_survive_a_pickle():
-    error = pickle.loads(pickle.dumps(SourceError("what", mend="how")))
-    assert (type(error), error.problem, error.mend) == (SourceError, "what", "how")
+    error = pickle.loads(pickle.dumps(SourceError("what", hint="how")))
+    assert (type(error), error.problem, error.hint) == (SourceError, "what", "how")
     assert isinstance(error, GpuwiseError)
 
 

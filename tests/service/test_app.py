@@ -83,7 +83,7 @@ def test_before_the_first_run_the_service_lives_but_is_not_ready():
         for path in ("/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"):
             answer = client.get(path)
             assert answer.status_code == 503
-            assert answer.json()["mend"]
+            assert answer.json()["hint"]
 
 
 def test_liveness_follows_the_loop(report):

@@ -162,7 +162,7 @@ def test_running_pods_ask_for_no_more_than_their_node_offers():
 def test_sizes_that_mean_nothing_are_refused_with_a_mend(wrong):
     with pytest.raises(InputError) as refused:
         FleetSettings(**wrong)
-    assert refused.value.mend
+    assert refused.value.hint
 
 
 def test_what_no_pod_holds_rests_and_is_held_by_nobody_meanwhile():

@@ -1,4 +1,4 @@
-"""Prices: what is shipped is whole and sensible, and a file that is wrong says where and how to mend it."""
+"""Prices: what is shipped is whole and sensible, and a file that is wrong says where and how to fix it."""
 
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def test_a_bad_row_is_named_by_file_line_and_field(tmp_path, rows, said):
     message = str(refused.value)
     assert "mine.csv" in message
     assert [part for part in said if part not in message] == []
-    assert refused.value.mend
+    assert refused.value.hint
 
 
 def test_a_missing_column_is_named(tmp_path):

@@ -100,7 +100,7 @@ def test_an_answer_that_is_not_whole_is_an_error(body, says):
 
 
 @pytest.mark.parametrize(
-    ("status", "mend", "tries"),
+    ("status", "hint", "tries"),
     [
         (400, "too many samples", 1),
         (401, "check --prometheus-token-file", 1),
@@ -114,14 +114,14 @@ def test_an_answer_that_is_not_whole_is_an_error(body, says):
     ],
 )
 @pytest.mark.parametrize("body", [b'{"status":"error","error":"because"}', b"no json"])
-def test_a_refusal_names_the_address_and_the_mend(status, mend, tries, body):
+def test_a_refusal_names_the_address_and_the_hint(status, hint, tries, body):
     asked = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request)
         return httpx.Response(status, content=body)
 
-    with pytest.raises(SourceError, match=rf"http://prometheus refused: {status}.*{mend}"):
+    with pytest.raises(SourceError, match=rf"http://prometheus refused: {status}.*{hint}"):
         read(source(answer))
     assert len(asked) == tries
 

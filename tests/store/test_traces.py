@@ -147,7 +147,7 @@ def test_bad_files_are_refused_in_one_line_that_names_file_column_and_mend(tmp_p
     line = str(refused.value)
     assert "trace.csv" in line
     assert "\n" not in line
-    assert refused.value.mend
+    assert refused.value.hint
     for word in words:
         assert word in line
 

@@ -37,9 +37,9 @@ def read_columns(
     header, rows = _rows(path)
     missing = [name for name in needed if name not in header]
     if missing:
-        raise InputError(f"{path} has no column {missing[0]}", mend=f"its columns are {', '.join(header)}")
+        raise InputError(f"{path} has no column {missing[0]}", hint=f"its columns are {', '.join(header)}")
     if not rows:
-        raise InputError(f"{path} has a header and no rows", mend="give the whole trace")
+        raise InputError(f"{path} has a header and no rows", hint="give the whole trace")
     kinds = {**needed, **{name: kind for name, kind in (optional or {}).items() if name in header}}
     return {name: _column(path, name, header.index(name), rows, kind, blank=blank) for name, kind in kinds.items()}
 
@@ -65,11 +65,11 @@ def _rows(path: Path) -> tuple[list[str], list[list[str]]]:
         header, *rows = [row for row in csv.reader(io.StringIO(text), strict=True) if row] or [[]]
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read: {why}", mend="give a CSV file, plain or as .csv.gz") from error
+        raise InputError(f"{path} cannot be read: {why}", hint="give a CSV file, plain or as .csv.gz") from error
     short = next((number for number, row in enumerate(rows, 2) if len(row) != len(header)), None)
     if short is not None:
         raise InputError(
-            f"{path}, line {short}: {len(rows[short - 2])} cells under a header of {len(header)}", mend="mend the row"
+            f"{path}, line {short}: {len(rows[short - 2])} cells under a header of {len(header)}", hint="fix the row"
         )
     return header, rows
 
@@ -85,7 +85,7 @@ def _column(path: Path, name: str, index: int, rows: list[list[str]], kind: type
     if wrong.any():
         at = int(np.argmax(wrong))
         wanted = "a whole number" if kind is int else "a number"
-        raise InputError(f"{path}, line {at + 2}: {name} is {cells[at]!r}", mend=f"write {wanted}")
+        raise InputError(f"{path}, line {at + 2}: {name} is {cells[at]!r}", hint=f"write {wanted}")
     return values.astype(np.int64) if kind is int else values
 
 

@@ -34,7 +34,7 @@ def _spread(trace: OpenbTrace, share: float) -> list[Placement | None]:
     That is the node with the largest shares of CPU and memory left (NodeResourcesFit, LeastAllocated).
     """
     if not 0 < share <= 1:
-        raise InputError(f"--share is {share:g}", mend="give a share of the arrivals, above 0 and at most 1")
+        raise InputError(f"--share is {share:g}", hint="give a share of the arrivals, above 0 and at most 1")
     left, total = trace.empty.copy(), trace.empty
     at: list[Placement | None] = []
     for pod in trace.pods[: round(share * len(trace.pods))]:
@@ -117,12 +117,12 @@ def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
     for name, source, target, *gpus in decisions.rows:
         pod = number.get(name)
         if pod is None or pod in moved:
-            raise InputError(f"pod {name} is not in the trace, or moves twice", mend="move each pod at most once")
+            raise InputError(f"pod {name} is not in the trace, or moves twice", hint="move each pod at most once")
         if trace.node_names[at[pod].node] != source:
-            raise InputError(f"pod {name} is not on {source}", mend="name the node it is on")
+            raise InputError(f"pod {name} is not on {source}", hint="name the node it is on")
         to = place_of(trace, target, gpus[0] if gpus and gpus[0] else _fullest(trace, left, pod, target))
         if to is None or to.node == at[pod].node or not left.takes(trace.pods[pod], to):
-            raise InputError(f"pod {name} has no room on {target}", mend="move it where it fits at that time")
+            raise InputError(f"pod {name} has no room on {target}", hint="move it where it fits at that time")
         left.give(trace.pods[pod], at[pod])
         left.take(trace.pods[pod], to)
         at[pod] = to

@@ -53,8 +53,8 @@ def _load(given: Mapping[str, Any]) -> TypeTrace:
     jobs = [job for job in dict.fromkeys(job for job, _ in speed) if all((job, gpu) in speed for gpu in types)]
     table = np.array([[speed[job, gpu] for gpu in types] for job in jobs])
     if len(jobs) < 2 or (table < 0).any() or not (table > 0).any(axis=1).all():
-        mend = "give two jobs or more, each with a speed above 0 on a type; 0 where it does not run"
-        raise InputError(f"{path} has no two jobs that were measured on every priced type", mend=mend)
+        hint = "give two jobs or more, each with a speed above 0 on a type; 0 where it does not run"
+        raise InputError(f"{path} has no two jobs that were measured on every priced type", hint=hint)
     usd_per_h = np.array([prices[gpu] for gpu in types])
     return TypeTrace(
         jobs, types, table, usd_per_h, _measured(given["measured"], types, usd_per_h), _halves(len(jobs), given["lot"])
@@ -66,7 +66,7 @@ def _prices(path: Path | None) -> dict[str, float]:
         return _PRICES
     found = read_columns(path, {"gpu": str, "usd_per_h": float})
     if (found["usd_per_h"] <= 0).any():
-        raise InputError(f"{path}: a price is 0 or less", mend="leave out cards that cost nothing")
+        raise InputError(f"{path}: a price is 0 or less", hint="leave out cards that cost nothing")
     return dict(zip(found["gpu"], found["usd_per_h"].tolist(), strict=True))
 
 
@@ -75,7 +75,7 @@ def _measured(wanted: str | None, types: Sequence[str], usd_per_h: NDArray[np.fl
     if wanted is None:
         return int(np.argmin(usd_per_h))
     if wanted not in types:
-        raise InputError(f"--measured is {wanted!r}", mend=f"name one of {', '.join(types)}")
+        raise InputError(f"--measured is {wanted!r}", hint=f"name one of {', '.join(types)}")
     return list(types).index(wanted)
 
 

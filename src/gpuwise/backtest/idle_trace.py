@@ -61,15 +61,15 @@ def load(given: Mapping[str, Any]) -> IdleTrace:
     """
     path, cost_s = given["requests"], given["cold_start_cost_s"]
     if not (0 < cost_s < np.inf):
-        raise InputError(f"--cold-start-cost-s is {cost_s:g}", mend="give a positive number of seconds")
+        raise InputError(f"--cold-start-cost-s is {cost_s:g}", hint="give a positive number of seconds")
     columns = _columns(path)
     negative = columns["duration_s"] < 0
     if negative.any():
         line = int(np.argmax(negative)) + 2
-        raise InputError(f"{path}, line {line}: duration_s is below 0", mend="give seconds, 0 or more")
+        raise InputError(f"{path}, line {line}: duration_s is below 0", hint="give seconds, 0 or more")
     fleet = _by_endpoint(columns)
     if not fleet:
-        raise InputError(f"{path}: no endpoint has {_LEAST_REQUESTS} requests", mend="give a longer trace")
+        raise InputError(f"{path}: no endpoint has {_LEAST_REQUESTS} requests", hint="give a longer trace")
     return IdleTrace(fleet, cost_s)
 
 
@@ -90,7 +90,7 @@ def _seconds(path: Path, cells: NDArray[Any]) -> Floats:
     try:
         times = cells.astype("datetime64[s]")
     except ValueError as error:
-        raise InputError(f"{path}: gmt_create: {error}", mend="write times as 2024-11-15 20:47:12") from error
+        raise InputError(f"{path}: gmt_create: {error}", hint="write times as 2024-11-15 20:47:12") from error
     return np.asarray((times - times.min()).astype(np.float64))
 
 
@@ -135,7 +135,7 @@ def endpoint_costs(trace: IdleTrace, made: Decisions) -> dict[str, EndpointCost]
     warm: dict[str, list[tuple[float, float]]] = {name: [] for name in trace.fleet}
     for name, from_s, to_s in made.rows:
         if name not in warm:
-            raise InputError(f"decisions: endpoint {name} is not in the trace", mend="decide on its endpoints alone")
+            raise InputError(f"decisions: endpoint {name} is not in the trace", hint="decide on its endpoints alone")
         warm[name].append((float(from_s), float(to_s)))
     return {
         name: _cost(name, requests, np.array(sorted(warm[name])).reshape(-1, 2), trace.cold_start_cost_s)
@@ -147,11 +147,11 @@ def _cost(name: str, requests: Requests, warm: Floats, cold_start_cost_s: float)
     gaps = idle_gaps(requests)
     from_s, to_s = warm.T
     if (to_s < from_s).any() or (from_s[1:] < to_s[:-1]).any():
-        raise InputError(f"decisions: warm times of {name} overlap or end before they begin", mend="merge or sort them")
+        raise InputError(f"decisions: warm times of {name} overlap or end before they begin", hint="merge or sort them")
     busy_from_s, busy_to_s = requests.starts_s[np.append(0, gaps.request[:-1] + 1)], gaps.since_s
     serving = np.searchsorted(from_s, busy_from_s, side="right") - 1
     if (serving < 0).any() or (to_s[serving] < busy_to_s).any():
-        raise InputError(f"decisions: {name} is cold while it serves", mend="keep it warm until all is answered")
+        raise InputError(f"decisions: {name} is cold while it serves", hint="keep it warm until all is answered")
     idle_s = _warm_until(busy_from_s[1:], from_s, to_s) - _warm_until(busy_to_s[:-1], from_s, to_s)
     optimum_s = float(np.minimum(gaps.gap_s[:-1], cold_start_cost_s).sum())
     return EndpointCost(float(idle_s.sum()), int(serving[-1] - serving[0]), optimum_s)

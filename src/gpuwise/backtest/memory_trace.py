@@ -44,14 +44,14 @@ def load(given: Mapping[str, Any]) -> MemoryTrace:
     """
     for name in ("history_h", "horizon_h"):
         if not (0 < given[name] < np.inf):
-            raise InputError(f"--{name.replace('_', '-')} is {given[name]:g}", mend="give a positive number of hours")
+            raise InputError(f"--{name.replace('_', '-')} is {given[name]:g}", hint="give a positive number of hours")
     path = given["usage"]
     columns = read_columns(path, {"pod": str, "t_s": float, "gpu_mem_mib": float}, blank=True)
     wrong = np.isnan(columns["t_s"]) | (columns["gpu_mem_mib"] < 0)
     if wrong.any():
         line = int(np.argmax(wrong)) + 2
         raise InputError(
-            f"{path}, line {line}: a blank t_s or a memory below 0", mend="give MiB, or a blank if missing"
+            f"{path}, line {line}: a blank t_s or a memory below 0", hint="give MiB, or a blank if missing"
         )
     fleet, ends_s = {}, {}
     for name in np.unique(columns["pod"].astype(str)).tolist():
@@ -60,14 +60,14 @@ def load(given: Mapping[str, Any]) -> MemoryTrace:
         order = np.argsort(t_s)
         t_s, mib = t_s[order], mib[order]
         if (np.diff(t_s) == 0).any():
-            raise InputError(f"{path}: pod {name} has two samples at one time", mend="keep one of them")
+            raise InputError(f"{path}: pod {name} has two samples at one time", hint="keep one of them")
         there = ~np.isnan(mib)
         if there.any():
             fleet[name] = Usage(t_s[there], mib[there])
             ends_s[name] = float(t_s[-1] + (np.median(np.diff(t_s)) if len(t_s) > 1 else 0.0))
     trace = MemoryTrace(fleet, ends_s, given["history_h"], given["horizon_h"])
     if not any(windows(trace).values()):
-        raise InputError(f"{path}: no pod lasts for history and horizon", mend="give a longer trace")
+        raise InputError(f"{path}: no pod lasts for history and horizon", hint="give a longer trace")
     return trace
 
 
@@ -129,12 +129,12 @@ def judged(trace: MemoryTrace, made: Decisions) -> dict[str, Floats]:
     for name, start_s, limit_mib in made.rows:
         key = (str(name), float(start_s))
         if key in found or not (0 <= float(limit_mib) < np.inf):
-            raise InputError(f"decisions: pod {name} at {start_s}: two limits, or none", mend="give one of 0 or more")
+            raise InputError(f"decisions: pod {name} at {start_s}: two limits, or none", hint="give one of 0 or more")
         found[key] = float(limit_mib)
     wanted = {(name, start_s) for name, starts_s in due.items() for start_s in starts_s}
     if wanted != set(found):
         name, start_s = min(wanted ^ set(found))
-        raise InputError(f"decisions: pod {name} at {start_s:g} s: a limit is missing or not due", mend="one a window")
+        raise InputError(f"decisions: pod {name} at {start_s:g} s: a limit is missing or not due", hint="one a window")
     return {
         name: scored(trace, name, starts_s, [found[name, start_s] for start_s in starts_s])
         for name, starts_s in due.items()

@@ -88,7 +88,7 @@ def whole_gpus(demand: DemandSet) -> list[Placed]:
     """No slices: as many whole GPUs as each model needs alone."""
     served = demand.served_ips[:, _WHOLE]
     if (served[demand.rate_ips > 0] <= 0).any():
-        raise InputError(f"set {demand.name}: a model was not measured on 7g in time", mend="play another policy")
+        raise InputError(f"set {demand.name}: a model was not measured on 7g in time", hint="play another policy")
     counts = np.ceil(np.divide(demand.rate_ips, served, out=np.zeros_like(served), where=served > 0)).astype(int)
     items = [item for item, count in enumerate(counts.tolist()) for _ in range(count)]
     return [Placed(gpu, 0, _WHOLE, item) for gpu, item in enumerate(items)]

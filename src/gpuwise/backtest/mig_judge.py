@@ -29,7 +29,7 @@ def judge(trace: MigTrace, decisions: Decisions) -> dict[str, Figure]:
     for row in decisions.rows:
         name = str(row[6]) if trace.named else ""
         if name not in by_set:
-            raise InputError(f"the decisions name set {name}, which the demand has not", mend="leave it out")
+            raise InputError(f"the decisions name set {name}, which the demand has not", hint="leave it out")
         by_set[name].append(row)
     used = np.array([float(_gpus(trace, demand, by_set[demand.name])) for demand in trace.sets])
     bound = np.array([float(demand.packing.bound) for demand in trace.sets])
@@ -53,12 +53,12 @@ def _gpus(trace: MigTrace, demand: DemandSet, rows: Sequence[tuple[Any, ...]]) -
         )
         if model not in limits or latency_s > limits[model]:
             problem = f"{told}: {model} with batch {batch} and {processes} processes was not measured or is too slow"
-            raise InputError(problem, mend="run another setup")
+            raise InputError(problem, hint="run another setup")
         served[model] += ips
     for model, rate in zip(demand.models, demand.rate_ips.tolist(), strict=True):
         if served[model] < rate * (1 - _ROUNDING):
             raise InputError(
-                f"set {demand.name}: {model} is served {served[model]:g} of {rate:g} a second", mend="add an instance"
+                f"set {demand.name}: {model} is served {served[model]:g} of {rate:g} a second", hint="add an instance"
             )
     return len({gpu for gpu, _ in taken})
 
@@ -66,8 +66,8 @@ def _gpus(trace: MigTrace, demand: DemandSet, rows: Sequence[tuple[Any, ...]]) -
 def _take(taken: set[tuple[int, int]], told: str, gpu: int, profile: str, start: int) -> None:
     """Mark the memory slices of an instance as taken."""
     if profile not in PROFILES or start not in PROFILES[profile].starts:
-        raise InputError(f"{told}: it cannot begin there", mend=f"cut {', '.join(NAMES)} where MIG allows it")
+        raise InputError(f"{told}: it cannot begin there", hint=f"cut {', '.join(NAMES)} where MIG allows it")
     slices = {(gpu, start + offset) for offset in range(PROFILES[profile].memory_slices)}
     if taken & slices:
-        raise InputError(f"{told}: another instance is there", mend="give each its own memory slices")
+        raise InputError(f"{told}: another instance is there", hint="give each its own memory slices")
     taken |= slices

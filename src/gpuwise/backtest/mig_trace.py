@@ -91,7 +91,7 @@ def load(given: Mapping[str, Any]) -> MigTrace:
     import scipy.optimize  # noqa: F401, PLC0415 - its second of importing is not a policy's time
 
     if given["scale"] < 1:
-        raise InputError(f"--scale is {given['scale']}", mend="give a whole number from 1 on")
+        raise InputError(f"--scale is {given['scale']}", hint="give a whole number from 1 on")
     measured = _measured(given["throughput"])
     path = given["slo"]
     found = read_columns(path, {"model": str, "rate_ips": float, "latency_s": float}, {"set": str})
@@ -110,10 +110,10 @@ def _measured(path: Path) -> dict[Setup, tuple[float, float]]:
     sizes = {profile.compute_slices for profile in PROFILES.values()}
     other = sorted(set(found["mig_gpcs"].tolist()) - sizes)
     if other:
-        raise InputError(f"{path}: mig_gpcs is {other[0]}", mend=f"slices have {', '.join(map(str, sorted(sizes)))}")
+        raise InputError(f"{path}: mig_gpcs is {other[0]}", hint=f"slices have {', '.join(map(str, sorted(sizes)))}")
     keys = list(zip(found["model"], *(found[name].tolist() for name in whole), strict=True))
     if len(set(keys)) < len(keys):
-        raise InputError(f"{path} has two rows of one model, slice, batch size and processes", mend="keep one of them")
+        raise InputError(f"{path} has two rows of one model, slice, batch size and processes", hint="keep one of them")
     rates = zip(keys, found["throughput_ips"].tolist(), found["latency_s"].tolist(), strict=True)
     return {key: (key[3] * ips, latency_s) for key, ips, latency_s in rates if ips > 0}
 
@@ -127,7 +127,7 @@ def _demand(
     models = [model for model, _, _ in rows]
     where = f"{path}, set {name}" if name else f"{path}"
     if len(set(models)) < len(models) or any(rate < 0 for _, rate, _ in rows):
-        raise InputError(f"{where}: a model has two rows or a rate below 0", mend="give one row a model")
+        raise InputError(f"{where}: a model has two rows or a rate below 0", hint="give one row a model")
     served, setup = np.zeros((len(rows), len(NAMES))), np.zeros((len(rows), len(NAMES), 2), dtype=np.int64)
     numbers = {profile.compute_slices: number for number, profile in enumerate(PROFILES.values())}
     asked = {model: (item, latency_s) for item, (model, _, latency_s) in enumerate(rows)}
@@ -139,5 +139,5 @@ def _demand(
     rates = np.array([rate for _, rate, _ in rows])
     unserved = np.flatnonzero((rates > 0) & (served <= 0).all(axis=1))
     if unserved.size:
-        raise InputError(f"{where}: no slice serves {models[unserved[0]]} in time", mend="allow it a longer latency_s")
+        raise InputError(f"{where}: no slice serves {models[unserved[0]]} in time", hint="allow it a longer latency_s")
     return DemandSet(name, models, rates, np.array([latency_s for _, _, latency_s in rows]), served, setup)

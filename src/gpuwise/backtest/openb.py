@@ -62,7 +62,7 @@ def load_openb(given: Mapping[str, Any]) -> OpenbTrace:
     _checked(given["pods"], pods, "name", ("cpu_milli", "memory_mib", "num_gpu", "gpu_milli"))
     models = sorted(set(machines["model"]))
     if len(models) > _MOST_MODELS:
-        raise InputError(f"{given['nodes']} names {len(models)} GPU models", mend=f"give at most {_MOST_MODELS}")
+        raise InputError(f"{given['nodes']} names {len(models)} GPU models", hint=f"give at most {_MOST_MODELS}")
     bits = {model: 1 << number for number, model in enumerate(models)}
     empty = nodes(
         machines["cpu_milli"], machines["memory_mib"], machines["gpu"], [bits[model] for model in machines["model"]]
@@ -76,11 +76,11 @@ def _checked(path: Path, found: Columns, name: str, numbers: Sequence[str]) -> N
     first: dict[str, int] = {}
     for row, one in enumerate(names):
         if first.setdefault(one, row) != row:
-            raise InputError(f"{path}, line {row + 2}: {name} {one} comes a second time", mend="name each once")
+            raise InputError(f"{path}, line {row + 2}: {name} {one} comes a second time", hint="name each once")
     for column in numbers:
         if (found[column] < 0).any():
             row = int(np.argmax(found[column] < 0))
-            raise InputError(f"{path}, line {row + 2}: {column} is {found[column][row]}", mend="write 0 or more")
+            raise InputError(f"{path}, line {row + 2}: {column} is {found[column][row]}", hint="write 0 or more")
 
 
 def _shapes(path: Path, pods: Columns, bits: Mapping[str, int]) -> list[PodShape]:
@@ -93,7 +93,7 @@ def _shapes(path: Path, pods: Columns, bits: Mapping[str, int]) -> list[PodShape
         if gpus and not (milli == WHOLE or (gpus == 1 and 0 < milli < WHOLE)):
             raise InputError(
                 f"{path}, line {row + 2}: {gpus} GPUs of {milli} milli each",
-                mend="ask for whole GPUs (1000), or for a share of one",
+                hint="ask for whole GPUs (1000), or for a share of one",
             )
         # A spec may name a model twice, or one that the fleet has not.
         models = every if not spec else sum({bits.get(model, 0) for model in spec.split("|")})
@@ -104,14 +104,14 @@ def _shapes(path: Path, pods: Columns, bits: Mapping[str, int]) -> list[PodShape
 def _placed(path: Path, pods: Columns, trace: OpenbTrace) -> OpenbTrace:
     texts = pods.get("gpus")
     if texts is None:
-        raise InputError(f"{path} has a column node and no column gpus", mend="say on which GPUs of its node a pod is")
+        raise InputError(f"{path} has a column node and no column gpus", hint="say on which GPUs of its node a pod is")
     at = [place_of(trace, str(name), str(gpus)) for name, gpus in zip(pods["node"], texts, strict=True)]
     left = trace.empty.copy()
     for row, (pod, place) in enumerate(zip(trace.pods, at, strict=True)):
         if place is not None and not left.takes(pod, place):
             raise InputError(
                 f"{path}, line {row + 2}: {trace.pod_names[row]} does not fit on {pods['node'][row]}",
-                mend="place it where it fits",
+                hint="place it where it fits",
             )
         if place is not None:
             left.take(pod, place)
@@ -132,11 +132,11 @@ def place_of(trace: OpenbTrace, node: str | None, gpus: str) -> Placement | None
     if not node:
         return None
     if node not in trace.node_names:
-        raise InputError(f"there is no node {node} in the trace", mend="name one of the nodes file")
+        raise InputError(f"there is no node {node} in the trace", hint="name one of the nodes file")
     try:
         return Placement(trace.node_names.index(node), tuple(int(one) for one in gpus.split(",") if one))
     except ValueError as error:
-        raise InputError(f"the GPUs on {node} are {gpus!r}", mend='write their numbers, as "0,3"') from error
+        raise InputError(f"the GPUs on {node} are {gpus!r}", hint='write their numbers, as "0,3"') from error
 
 
 Choose = Callable[[PodShape], Placement | None]

@@ -31,16 +31,16 @@ def _ours(trace: OpenbTrace) -> Decisions:
 def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
     """Refuses a pod that is put where it does not fit, or left out though some node had room."""
     if [row[0] for row in decisions.rows] != list(trace.pod_names):
-        raise InputError("the decisions are not one row a pod, as they arrive", mend="give each pod its row, in order")
+        raise InputError("the decisions are not one row a pod, as they arrive", hint="give each pod its row, in order")
     left, refused = trace.empty.copy(), 0
     for pod, (name, node, gpus) in zip(trace.pods, decisions.rows, strict=True):
         at = place_of(trace, node, gpus or "")
         if at is None:
             refused += 1
             if left.fit(pod).any():
-                raise InputError(f"{name} is left out though a node has room for it", mend="place what fits")
+                raise InputError(f"{name} is left out though a node has room for it", hint="place what fits")
         elif not left.takes(pod, at):
-            raise InputError(f"{name} does not fit on {node}, GPUs {gpus!r}", mend="place it where it fits")
+            raise InputError(f"{name} does not fit on {node}, GPUs {gpus!r}", hint="place it where it fits")
         else:
             left.take(pod, at)
     allocated = 1 - int(left.gpu.sum()) / trace.gpu_milli

@@ -55,9 +55,9 @@ def _load(given: Mapping[str, Any]) -> PowerTrace:
     for workload, group in groupby(ordered, key=lambda row: row[0]):
         trials = [CapTrial(float(limit), float(energy), float(time)) for _, limit, energy, time in group]
         if len({trial.limit_w for trial in trials}) < len(trials):
-            raise InputError(f"{path}: {workload} has two rows at one limit", mend="keep one of them")
+            raise InputError(f"{path}: {workload} has two rows at one limit", hint="keep one of them")
         if any(trial.energy_j <= 0 or trial.time_s <= 0 for trial in trials):
-            raise InputError(f"{path}: {workload} has an energy or time of 0 or less", mend="leave that row out")
+            raise InputError(f"{path}: {workload} has an energy or time of 0 or less", hint="leave that row out")
         workloads[workload] = trials
     return PowerTrace(workloads, PowerCapSettings(tries=given["tries"]))
 

@@ -29,7 +29,7 @@ def play(backtest: Backtest[Any], given: Mapping[str, Any], *, policies: Sequenc
     unknown = [name for name in names if name not in backtest.policies]
     if unknown:
         known = ", ".join((*backtest.policies, "all"))
-        raise InputError(f"--policy is {unknown[0]!r}", mend=f"name one of {known}")
+        raise InputError(f"--policy is {unknown[0]!r}", hint=f"name one of {known}")
     trace = backtest.load(given)
     played = {name: _played(backtest, name, trace) for name in names}
     return Result(backtest.name, label, played, backtest.bound(trace))
@@ -60,7 +60,7 @@ def write_decisions(path: Path, result: Result) -> None:
             writer.writerows(decisions.rows)
     except OSError as error:
         raise InputError(
-            f"--decisions: {path} cannot be written: {error.strerror}", mend="name another file"
+            f"--decisions: {path} cannot be written: {error.strerror}", hint="name another file"
         ) from error
 
 

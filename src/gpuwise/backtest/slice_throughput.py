@@ -41,9 +41,9 @@ def _load(given: Mapping[str, Any]) -> SliceTrace:
     names = ("model", "mig_gpcs", "batch_size", "mps_procs", "throughput_ips")
     table = Throughputs(*(found[name] for name in names))
     if (table.ips < 0).any():
-        raise InputError(f"{path}: throughput_ips is below 0 in a row", mend="write 0 where it did not run")
+        raise InputError(f"{path}: throughput_ips is below 0 in a row", hint="write 0 where it did not run")
     if not (table.gpcs == WHOLE_GPCS).any():
-        raise InputError(f"{path} has no row of a whole card", mend=f"give rows with mig_gpcs {WHOLE_GPCS}")
+        raise InputError(f"{path} has no row of a whole card", hint=f"give rows with mig_gpcs {WHOLE_GPCS}")
     return SliceTrace(table, _held_out(given["held_out"], list(dict.fromkeys(table.model)), path))
 
 
@@ -56,7 +56,7 @@ def _held_out(wanted: str, models: Sequence[str], path: Path) -> tuple[frozenset
     named = frozenset(wanted.split(","))
     if not named <= set(models):
         unknown = ", ".join(sorted(named - set(models)))
-        raise InputError(f"--held-out: {unknown} is not in {path}", mend=f"name one of {', '.join(models)}")
+        raise InputError(f"--held-out: {unknown} is not in {path}", hint=f"name one of {', '.join(models)}")
     return (named,)
 
 
@@ -141,7 +141,7 @@ def _judge(trace: SliceTrace, decisions: Decisions) -> dict[str, Figure]:
     for (model, *key), ips in _rates(trace.table).items():
         if key[0] != WHOLE_GPCS and any(model in out for out in trace.held_out):
             if (model, *key) not in foretold:
-                raise InputError(f"no decision for {model} at {key}", mend="decide every slice row of the table")
+                raise InputError(f"no decision for {model} at {key}", hint="decide every slice row of the table")
             errors.setdefault(model, []).append(abs(foretold[model, *key] / ips - 1))
     sums, counts = np.array([sum(e) for e in errors.values()]), np.array([float(len(e)) for e in errors.values()])
     return {"mape": ratio_of_sums(sums, counts)}

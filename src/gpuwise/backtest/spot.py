@@ -48,7 +48,7 @@ def _zones(path: Path | None, windows: Sequence[str]) -> list[str]:
     zones = dict(zip(rows["window"], rows["zone"], strict=True))
     missing = next((window for window in windows if window not in zones), None)
     if missing is not None:
-        raise InputError(f"{path} has no zone for window {missing}", mend="give one for each window, or no --zones")
+        raise InputError(f"{path} has no zone for window {missing}", hint="give one for each window, or no --zones")
     return [zones[window] for window in windows]
 
 

@@ -48,7 +48,7 @@ def paid(trace: SpotTrace, decisions: Decisions) -> tuple[Floats, Bools, Ints]:
         used, where = use[:, row], region[:, row]
         lost = (used == Use.SPOT) & ~trace.available[every, row, where]
         if lost.any():
-            raise InputError(_at(trace, int(np.argmax(lost)), row, "spot was not available"), mend="decide otherwise")
+            raise InputError(_at(trace, int(np.argmax(lost)), row, "spot was not available"), hint="decide otherwise")
         launches += (used != Use.NONE) & ((used != now.use) | (where != now.region))
         spot_usd_h = trace.usd_h[every, row, where]
         prices = np.select([used == Use.SPOT, used == Use.ON_DEMAND], [spot_usd_h, trace.job.on_demand_usd_h], 0.0)
@@ -65,14 +65,14 @@ def _tables(trace: SpotTrace, decisions: Decisions) -> tuple[Ints, Ints]:
     for name, t_s, *where, what in decisions.rows:
         window = windows.get(str(name))
         if window is None:
-            raise InputError(f"the decisions name window {name}, which the trace has not", mend="leave it out")
+            raise InputError(f"the decisions name window {name}, which the trace has not", hint="leave it out")
         row = int(told[window])
         if row >= shape[1] or abs(float(t_s) - row * trace.job.step_s) > 1e-6:
-            raise InputError(_at(trace, window, row, f"the next decision is at {t_s} s"), mend="give each row in turn")
+            raise InputError(_at(trace, window, row, f"the next decision is at {t_s} s"), hint="give each row in turn")
         if what not in _USES:
-            raise InputError(_at(trace, window, row, f"use is {what!r}"), mend=f"write one of {', '.join(_USES)}")
+            raise InputError(_at(trace, window, row, f"use is {what!r}"), hint=f"write one of {', '.join(_USES)}")
         if where and what != "none" and where[0] not in trace.regions[window]:
-            raise InputError(_at(trace, window, row, f"there is no region {where[0]!r}"), mend="name one of the trace")
+            raise InputError(_at(trace, window, row, f"there is no region {where[0]!r}"), hint="name one of the trace")
         use[window, row] = _USES[what]
         region[window, row] = trace.regions[window].index(where[0]) if where and what != "none" else 0
         told[window] += 1

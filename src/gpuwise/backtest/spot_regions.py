@@ -27,13 +27,13 @@ def _load(given: Mapping[str, Any]) -> SpotTrace:
     path = given["availability"]
     found = read_windows(path, regions=True)
     if (found["spot_usd_h"] <= 0).any():
-        raise InputError(f"{path}: a spot_usd_h is 0 or less", mend="give the price in USD an hour")
+        raise InputError(f"{path}: a spot_usd_h is 0 or less", hint="give the price in USD an hour")
     job = job_of(given, step_of(path, found))
     pairs = list(dict.fromkeys(zip(found["window"], found["region"], strict=True)))
     windows = list(dict.fromkeys(window for window, _ in pairs))
     regions = [[region for one, region in pairs if one == window] for window in windows]
     if len({len(names) for names in regions}) > 1:
-        raise InputError(f"{path}: its windows have different numbers of regions", mend="give all regions in each")
+        raise InputError(f"{path}: its windows have different numbers of regions", hint="give all regions in each")
     values = stacked(path, found, ("available", "spot_usd_h"), job, len(pairs))
     shaped = {name: of.reshape(len(windows), -1, job.rows).transpose(0, 2, 1) for name, of in values.items()}
     trace = SpotTrace(job, windows, regions, shaped["available"] > 0, shaped["spot_usd_h"])
@@ -46,7 +46,7 @@ def _drawn(trace: SpotTrace, count: int | None, seed: int | None) -> SpotTrace:
         return trace
     there = len(trace.regions[0])
     if not 1 <= count <= there:
-        raise InputError(f"--draw-regions is {count}", mend=f"the trace has {there} regions")
+        raise InputError(f"--draw-regions is {count}", hint=f"the trace has {there} regions")
     rng = np.random.default_rng(seed or 0)
     return trace.choosing(np.array([np.sort(rng.choice(there, count, replace=False)) for _ in trace.windows]))
 

@@ -94,7 +94,7 @@ def read_windows(path: Path, *, regions: bool) -> Columns:
     named = {"region": str, "spot_usd_h": float} if regions else {}
     found = read_columns(path, {"window": str, "t_s": float, "available": int, **named})
     if (found["available"] < 0).any():
-        raise InputError(f"{path}: available is below 0", mend="write 1 (or a count) where spot can be had, else 0")
+        raise InputError(f"{path}: available is below 0", hint="write 1 (or a count) where spot can be had, else 0")
     windows = _numbered(found["window"])
     keys = (found["t_s"], _numbered(found["region"]), windows) if regions else (found["t_s"], windows)
     order = np.lexsort(keys)
@@ -120,7 +120,7 @@ def step_of(path: Path, found: Columns) -> float:
     starts = np.r_[True, (found["window"][1:] != found["window"][:-1]) | (gaps <= 0)]
     regular = np.abs(gaps[~starts[1:]] - step_s) < 1e-6
     if step_s <= 0 or not regular.all() or found["t_s"][starts].any():
-        raise InputError(f"{path}: its rows are not a steady step from t_s 0", mend="give every window at one step")
+        raise InputError(f"{path}: its rows are not a steady step from t_s 0", hint="give every window at one step")
     return step_s
 
 
@@ -137,12 +137,12 @@ def stacked(path: Path, found: Columns, names: Sequence[str], job: Job, series: 
     starts = np.flatnonzero(found["t_s"] == 0)
     lengths = np.diff(np.r_[starts, len(found["t_s"])])
     if len(starts) != series:
-        raise InputError(f"{path} has {len(starts)} series where {series} were expected", mend="give each row once")
+        raise InputError(f"{path} has {len(starts)} series where {series} were expected", hint="give each row once")
     if lengths.min() < job.rows:
         short = found["window"][starts[int(lengths.argmin())]]
         raise InputError(
             f"{path}: window {short} has {lengths.min()} rows, the deadline is at row {job.rows}",
-            mend="leave the window out, or give an earlier --deadline-h",
+            hint="leave the window out, or give an earlier --deadline-h",
         )
     rows = starts[:, None] + np.arange(job.rows)
     return {name: found[name][rows] for name in names}

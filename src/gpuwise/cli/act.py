@@ -109,7 +109,7 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
         result = person.apply(recommendation_id)
         _warn_unanchored(person.ledger)
     if isinstance(result, Hold):
-        raise InputError(f"{result.reason.value}: {result.detail}", mend="nothing was changed")
+        raise InputError(f"{result.reason.value}: {result.detail}", hint="nothing was changed")
     _outcome(result, f"undo it with: gpuwise undo {result.command_id}")
 
 
@@ -144,7 +144,7 @@ def _unknown(config: Config, command_id: str) -> NoReturn:
             person.done(command_id)
     except (ClusterError, InputError) as error:
         problem = f"the ledger {config.ledger.path} knows no command {command_id}"
-        raise InputError(problem, mend="`gpuwise report` lists what was done") from error
+        raise InputError(problem, hint="`gpuwise report` lists what was done") from error
     raise AssertionError(command_id)
 
 
@@ -152,7 +152,7 @@ def _ask(*, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InputError("this changes the cluster and there is no terminal to ask on", mend="give --yes")
+        raise InputError("this changes the cluster and there is no terminal to ask on", hint="give --yes")
     click.confirm("Do it?", abort=True, err=True)
 
 
@@ -161,7 +161,7 @@ def _outcome(result: Outcome, then: str) -> None:
         say(f"{result.status.value}: {result.detail}; {then}")
         return
     reason = result.reason.value if result.reason else result.status.value
-    raise InputError(f"{reason}: {result.detail}", mend=_AFTERWARDS[result.status])
+    raise InputError(f"{reason}: {result.detail}", hint=_AFTERWARDS[result.status])
 
 
 # "Nothing was changed" is said where the server said so, or the object was seen without the change.

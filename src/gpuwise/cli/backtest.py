@@ -43,7 +43,7 @@ def every(data: Path, save: Path | None, form: str | None, *, quiet: bool) -> No
     """Run every backtest on the public traces: ours, the baselines, the bound, the goal."""
     behave(quiet=quiet, no_color=False)
     if not data.is_dir():
-        raise InputError(f"--data: {data} is no folder", mend="name the folder that holds the traces' folders")
+        raise InputError(f"--data: {data} is no folder", hint="name the folder that holds the traces' folders")
     rows: list[tuple[Backtest[Any], list[Result], Sequence[Verdict]]] = []
     with progress() as tell:
         for kind in BACKTESTS:
@@ -80,7 +80,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(f"--save: {path} cannot be written: {error.strerror}", mend="name another file") from error
+        raise InputError(f"--save: {path} cannot be written: {error.strerror}", hint="name another file") from error
 
 
 def _say(verdict: Verdict) -> None:

@@ -82,9 +82,9 @@ def _cleared(folder: Path) -> None:
     """Make the folder, or take away what an earlier demo left in it; a folder that no demo made is not touched."""
     mark = folder / _MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
-        raise InputError(f"{folder} is not empty, and no demo made it", mend="name another --output-dir")
+        raise InputError(f"{folder} is not empty, and no demo made it", hint="name another --output-dir")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is no folder", mend="name another --output-dir")
+        raise InputError(f"{folder} is no folder", hint="name another --output-dir")
     folder.mkdir(parents=True, exist_ok=True)
     mark.touch()
     shutil.rmtree(folder / "recording", ignore_errors=True)

@@ -43,7 +43,7 @@ def serve(folder: Path) -> None:
     try:
         items = json.loads((folder / _FILE).read_text())["items"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder} holds no cluster that a demo left", mend="run `gpuwise demo` first") from error
+        raise InputError(f"{folder} holds no cluster that a demo left", hint="run `gpuwise demo` first") from error
     stop = stopping()
     with KubernetesEmulator(items) as cluster:
         kubeconfig = cluster.write_kubeconfig(folder / KUBECONFIG)

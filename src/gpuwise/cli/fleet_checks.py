@@ -132,5 +132,5 @@ def granted(reader: ClusterReader, targets: Sequence[WorkloadRef]) -> tuple[bool
     for target in targets:
         if (refusal := missing_right(reader, replace(target, name=""))) is not None:
             problem, _, hint = refusal.detail.partition(": ")
-            raise Forbidden(problem, mend=hint)
+            raise Forbidden(problem, hint=hint)
     return True, f"may patch {', '.join(f'{target.kind}s' for target in targets)}"

@@ -146,7 +146,7 @@ def explain(config: Config, subject: str, form: str) -> None:
         history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
         found, holds = _about(ledger, history, subject)
     if not found and not holds:
-        raise InputError(f"nothing is known about {subject}", mend="run `gpuwise scan`; its table has the IDs")
+        raise InputError(f"nothing is known about {subject}", hint="run `gpuwise scan`; its table has the IDs")
     if form == "json":
         told = [to_plain(item) | {"state": history.state(item.id)} for item in found]
         show.print_raw(to_json({"recommendations": told, "holds": to_plain(tuple(holds))}, indent=2))

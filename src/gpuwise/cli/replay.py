@@ -72,7 +72,7 @@ def replay(
 def _seconds(text: str) -> int:
     match = re.fullmatch(r"([1-9]\d*)([smhd])", text)
     if match is None:
-        raise InputError(f"--every is {text!r}", mend="write a number and s, m, h or d, as 24h")
+        raise InputError(f"--every is {text!r}", hint="write a number and s, m, h or d, as 24h")
     return int(match[1]) * _UNITS_S[match[2]]
 
 

@@ -51,8 +51,8 @@ def selection(namespaces: tuple[str, ...], selector: str | None, *, everywhere: 
     try:
         parse_selector(selector or "")
     except ValueError as error:
-        mend = "write requirements with commas between: team=search, team!=dev, team in (search,nlp), team, !team"
-        raise InputError(f"--selector is {selector!r}: {error}", mend=mend) from error
+        hint = "write requirements with commas between: team=search, team!=dev, team in (search,nlp), team, !team"
+        raise InputError(f"--selector is {selector!r}: {error}", hint=hint) from error
     return Selection(() if everywhere else namespaces, selector or "")
 
 
@@ -78,6 +78,6 @@ class Existing:
         used = {workload.ref.namespace for workload in fleet.workloads}
         missing = [name for name in self.namespaces if name not in used and name not in fleet.namespaces]
         if missing:
-            mend = f"GPU workloads are in: {', '.join(sorted(used)) or 'no namespace'}"
-            raise InputError(f"--namespace: there is no namespace {missing[0]}", mend=mend)
+            hint = f"GPU workloads are in: {', '.join(sorted(used)) or 'no namespace'}"
+            raise InputError(f"--namespace: there is no namespace {missing[0]}", hint=hint)
         return fleet

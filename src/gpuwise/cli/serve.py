@@ -110,4 +110,4 @@ def listen_on(
     server.should_exit = True
     thread.join()
     if not server.started:
-        raise InputError(f"cannot listen on {shown}:{port}", mend="is another process there? give another --listen")
+        raise InputError(f"cannot listen on {shown}:{port}", hint="is another process there? give another --listen")

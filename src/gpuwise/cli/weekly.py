@@ -62,17 +62,17 @@ def week_of(text: str, now_s: int) -> tuple[str, int]:
     else:
         match = _WEEK.fullmatch(text)
         if match is None:
-            raise InputError(f"--week is {text!r}", mend='write an ISO week such as 2026-W20, or "last"')
+            raise InputError(f"--week is {text!r}", hint='write an ISO week such as 2026-W20, or "last"')
         year, number = int(match[1]), int(match[2])
     try:
         monday = date.fromisocalendar(year, number, 1)
     except ValueError as error:
-        raise InputError(f"there is no week {text}: {error}", mend="weeks run from W01 to W52 or W53") from error
+        raise InputError(f"there is no week {text}: {error}", hint="weeks run from W01 to W52 or W53") from error
     start = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
     start_s = int(start.timestamp())
     if start_s > now_s:
         problem = f"the week {year}-W{number:02d} begins on {monday}, which is yet to come"
         raise InputError(
-            problem, mend=f'name an earlier one, or "last"; now it is {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}'
+            problem, hint=f'name an earlier one, or "last"; now it is {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}'
         )
     return f"{year}-W{number:02d}", start_s

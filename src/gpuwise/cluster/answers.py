@@ -31,14 +31,14 @@ def refusal(asked: str, code: int, status: Object) -> ClusterError:
     # A real server says 422 where a patch names another uid, and 409 for every other precondition (kubernetes#127625).
     other_uid = code == 422 and any(cause.get("field") == "metadata.uid" for cause in causes)
     if code == 409 or other_uid:
-        return Conflict(said, mend="read it again, then decide again")
+        return Conflict(said, hint="read it again, then decide again")
     # A ValidatingAdmissionPolicy denies with 422 unless it names another reason.
     if _DENIED.search(why) or (code == 403 and status.get("kind") == "Status" and not _NO_RIGHT.search(why)):
-        return Denied(said, mend="ask whoever runs that policy, or change the object so that it is let in")
+        return Denied(said, hint="ask whoever runs that policy, or change the object so that it is let in")
     if code in (401, 403):
-        return Forbidden(said, mend="give this identity the right, or use another one with --context")
+        return Forbidden(said, hint="give this identity the right, or use another one with --context")
     if code == 410:
-        return Expired(said, mend="list again")
+        return Expired(said, hint="list again")
     kinds: dict[int, tuple[type[ClusterError], str]] = {
         404: (Gone, "it may have been deleted; list again"),
         429: (Throttled, "try again later"),
@@ -46,8 +46,8 @@ def refusal(asked: str, code: int, status: Object) -> ClusterError:
         502: (NoAnswer, "try again later"),
         504: (NoAnswer, "try again later"),
     }
-    kind, mend = kinds.get(code, (ClusterError, "see the API server's log"))
-    return kind(said, mend=mend)
+    kind, hint = kinds.get(code, (ClusterError, "see the API server's log"))
+    return kind(said, hint=hint)
 
 
 def first_line(raw: bytes) -> str:

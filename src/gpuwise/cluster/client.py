@@ -105,7 +105,7 @@ class KubernetesCluster:
                 # The list outlived its version while it was read: again from the start, as long as there is time.
                 if time.monotonic() >= until:
                     problem = f"the list of {path} expired again and again while it was read"
-                    raise ClusterError(problem, mend="the API server is overloaded; try again later") from error
+                    raise ClusterError(problem, hint="the API server is overloaded; try again later") from error
 
     def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Objects:
         """As `list`, and nothing where no such kind is installed.
@@ -213,7 +213,7 @@ class KubernetesCluster:
             page = self._request("GET", path, query | ({"continue": token} if token else {}), until=until)
             items = page.get("items")
             if not isinstance(items, list):
-                raise ClusterError(f"{self.address}{path} answered without items", mend="is it a Kubernetes API?")
+                raise ClusterError(f"{self.address}{path} answered without items", hint="is it a Kubernetes API?")
             yield items
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
@@ -272,7 +272,7 @@ class KubernetesCluster:
             raw: bytes = response.read()
         except (HTTPError, ApiException, OSError) as error:
             raise NoAnswer(
-                f"cannot reach the Kubernetes API at {self.address}: {cause_of(error)}", mend=CHECK
+                f"cannot reach the Kubernetes API at {self.address}: {cause_of(error)}", hint=CHECK
             ) from error
         return int(response.status), response.headers, raw
 
@@ -285,9 +285,9 @@ class KubernetesCluster:
                 # Not every refusal is a Status: for a group that it does not serve, an API server sends plain text.
                 raise refusal(asked, code, {"message": first_line(raw)}) from error
             problem = f"{self.address}{path} answered {code} and no JSON"
-            raise ClusterError(problem, mend="is it a Kubernetes API, whole and not behind a login page?") from error
+            raise ClusterError(problem, hint="is it a Kubernetes API, whole and not behind a login page?") from error
         if not isinstance(answer, dict):
-            raise ClusterError(f"{self.address}{path} answered no object", mend="is it a Kubernetes API?")
+            raise ClusterError(f"{self.address}{path} answered no object", hint="is it a Kubernetes API?")
         if not 200 <= code < 300:
             raise refusal(asked, code, answer)
         return answer

@@ -36,7 +36,7 @@ def _load(config: Any, settings: Any, kubeconfig: Path | None, context: str | No
     from yaml import YAMLError  # noqa: PLC0415  # as above
 
     if kubeconfig is not None and not kubeconfig.is_file():
-        raise InputError(f"there is no kubeconfig {kubeconfig}", mend="give a file with --kubeconfig")
+        raise InputError(f"there is no kubeconfig {kubeconfig}", hint="give a file with --kubeconfig")
     name = str(kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
     try:
         if kubeconfig is None and not _has_kubeconfig(config):
@@ -47,15 +47,15 @@ def _load(config: Any, settings: Any, kubeconfig: Path | None, context: str | No
             config.load_kube_config(file, context=context, client_configuration=settings, persist_config=False)
     except config.ConfigException as error:
         if kubeconfig is None and not _has_kubeconfig(config):
-            raise InputError("found no Kubernetes cluster", mend="give a kubeconfig with --kubeconfig") from error
-        raise InputError(f"cannot use the kubeconfig {name}: {error}", mend=CHECK) from error
+            raise InputError("found no Kubernetes cluster", hint="give a kubeconfig with --kubeconfig") from error
+        raise InputError(f"cannot use the kubeconfig {name}: {error}", hint=CHECK) from error
     except (YAMLError, OSError, HTTPError, TypeError, AttributeError, KeyError, ValueError) as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read the kubeconfig {name}: {said}", mend="mend or replace the file") from error
+        raise InputError(f"cannot read the kubeconfig {name}: {said}", hint="fix or replace the file") from error
     if complaints:
         raise InputError(
             f"the credential plugin (users[].user.exec) of the kubeconfig {name} failed: {complaints[0]}",
-            mend="install that program and sign in with it, or use another user with --context",
+            hint="install that program and sign in with it, or use another user with --context",
         )
 
 

@@ -95,4 +95,4 @@ class _Sampling(threading.Thread):
             self.failure = error
         except Exception as error:  # noqa: BLE001 - whatever it is: better restarted than without samples
             _log.exception("sampling broke")
-            self.failure = DeviceError(f"sampling ended by itself: {error!r}", mend="the exporter is to be restarted")
+            self.failure = DeviceError(f"sampling ended by itself: {error!r}", hint="the exporter is to be restarted")

@@ -126,7 +126,7 @@ class DriverReplaced(DeviceError):
     def __init__(self) -> None:
         super().__init__(
             "the NVIDIA driver was replaced by another version under the running exporter",
-            mend="restart the exporter: a loaded library cannot be exchanged",
+            hint="restart the exporter: a loaded library cannot be exchanged",
         )
 
 

@@ -67,7 +67,7 @@ class KubernetesEnactor:
         now_s = self._clock()
         intent = self._ledger.intent(command_id)
         if intent is None:
-            raise InputError(f"there is no action {command_id}", mend="`gpuwise report` lists those that were taken")
+            raise InputError(f"there is no action {command_id}", hint="`gpuwise report` lists those that were taken")
         last = self._outcome_of(command_id)
         if last is not None and last.status is OutcomeStatus.UNDONE:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")

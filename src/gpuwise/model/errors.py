@@ -1,4 +1,4 @@
-"""The error tree: everything a user can cause, each with one line that says what is wrong and how to mend it.
+"""The error tree: everything a user can cause, each with one line that says what is wrong and how to fix it.
 
 GpuwiseError
 ├── InputError           a file, flag or key that cannot be read as meant
@@ -18,25 +18,25 @@ from collections.abc import Callable
 
 
 class GpuwiseError(Exception):
-    """What is wrong and the mend, in one line for a person.
+    """What is wrong and the hint, in one line for a person.
 
     Args:
         problem: what is wrong, naming the file, field, flag or address.
-        mend: what the reader can do about it.
+        hint: what the reader can do about it.
     """
 
-    def __init__(self, problem: str, *, mend: str) -> None:
-        super().__init__(f"{problem}; {mend}")
+    def __init__(self, problem: str, *, hint: str) -> None:
+        super().__init__(f"{problem}; {hint}")
         self.problem = problem
-        self.mend = mend
+        self.hint = hint
 
     def __reduce__(self) -> tuple[Callable[..., "GpuwiseError"], tuple[type["GpuwiseError"], str, str]]:
         """Errors travel between processes; the keyword has to come along."""
-        return _rebuilt, (type(self), self.problem, self.mend)
+        return _rebuilt, (type(self), self.problem, self.hint)
 
 
-def _rebuilt(kind: type[GpuwiseError], problem: str, mend: str) -> GpuwiseError:
-    return kind(problem, mend=mend)
+def _rebuilt(kind: type[GpuwiseError], problem: str, hint: str) -> GpuwiseError:
+    return kind(problem, hint=hint)
 
 
 class InputError(GpuwiseError):

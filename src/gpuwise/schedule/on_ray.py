@@ -49,7 +49,7 @@ class RayExecutor:
         except (ConnectionError, RayError, RuntimeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0]
             raise SourceError(
-                f"cannot join Ray at {address or 'local'}: {reason}", mend="check --ray-address"
+                f"cannot join Ray at {address or 'local'}: {reason}", hint="check --ray-address"
             ) from error
 
     def __enter__(self) -> Self:
@@ -80,7 +80,7 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=_REACH_S).close()
     except (OSError, ValueError) as error:
-        raise SourceError(f"cannot join Ray at {address}: {error}", mend="check --ray-address") from error
+        raise SourceError(f"cannot join Ray at {address}: {error}", hint="check --ray-address") from error
 
 
 def _call(function: Callable[[Item], Result], item: Item) -> Result:
@@ -94,9 +94,9 @@ def _result(reference: Any) -> Any:
     except RayTaskError as error:
         cause = error.cause
         if isinstance(cause, GpuwiseError):
-            raise type(cause)(cause.problem, mend=cause.mend) from error
+            raise type(cause)(cause.problem, hint=cause.hint) from error
         raise
     except RayError as error:
         raise SourceError(
-            f"a Ray worker failed: {str(error).splitlines()[0]}", mend="run again, or --executor local"
+            f"a Ray worker failed: {str(error).splitlines()[0]}", hint="run again, or --executor local"
         ) from error

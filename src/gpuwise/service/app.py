@@ -78,11 +78,11 @@ def _guard(app: FastAPI, token: str | None) -> None:
 
     @app.exception_handler(NotYet)
     async def not_yet(_: Request, error: NotYet) -> JSONResponse:
-        return JSONResponse({"problem": error.problem, "mend": error.mend}, status_code=503)
+        return JSONResponse({"problem": error.problem, "hint": error.hint}, status_code=503)
 
 
 def _unauthorized() -> Response:
-    body = {"problem": "this needs the token", "mend": "send it as Bearer, or as the password of any user"}
+    body = {"problem": "this needs the token", "hint": "send it as Bearer, or as the password of any user"}
     return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": 'Basic realm="gpuwise"'})
 
 
@@ -97,7 +97,7 @@ def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
     def newest() -> WeeklyReport:
         report = latest()
         if report is None:
-            raise NotYet("no run has finished yet", mend="wait for the first run, or run `gpuwise scan`")
+            raise NotYet("no run has finished yet", hint="wait for the first run, or run `gpuwise scan`")
         return report
 
     @app.get("/api/v1/report")

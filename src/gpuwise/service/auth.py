@@ -27,7 +27,7 @@ def token_for(listen_host: str, token: str | None) -> str | None:
         return None
     raise InputError(
         f"listening on {listen_host} without a token would show the report to everyone who can reach it",
-        mend="set service.token, or listen on 127.0.0.1",
+        hint="set service.token, or listen on 127.0.0.1",
     )
 
 

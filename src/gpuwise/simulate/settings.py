@@ -26,11 +26,11 @@ class FleetSettings:
 
     def __post_init__(self) -> None:
         if self.nodes < 4:
-            raise InputError(f"a simulated fleet of {self.nodes} nodes has no room for 4 GPU types", mend="ask for 4")
+            raise InputError(f"a simulated fleet of {self.nodes} nodes has no room for 4 GPU types", hint="ask for 4")
         if self.days < 1:
-            raise InputError(f"a recording of {self.days} days is empty", mend="ask for at least 1 day")
+            raise InputError(f"a recording of {self.days} days is empty", hint="ask for at least 1 day")
         if self.step_s < 1 or DAY_S % self.step_s:
-            raise InputError(f"a step of {self.step_s} s does not divide a day", mend="use 60 s")
+            raise InputError(f"a step of {self.step_s} s does not divide a day", hint="use 60 s")
 
     def window(self, now_s: int) -> Window:
         """The span that is recorded when the clock reads `now_s`."""

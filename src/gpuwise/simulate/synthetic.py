@@ -46,10 +46,10 @@ class SyntheticFleet:
         if self.gpus < GPUS_PER_BLOCK or self.gpus % GPUS_PER_BLOCK:
             raise InputError(
                 f"{self.gpus} GPUs do not fill blocks of {GPUS_PER_BLOCK}",
-                mend=f"ask for a multiple of {GPUS_PER_BLOCK}",
+                hint=f"ask for a multiple of {GPUS_PER_BLOCK}",
             )
         if DAY_S % self.window.step_s:
-            raise InputError(f"a step of {self.window.step_s} s does not divide a day", mend="use 60 s")
+            raise InputError(f"a step of {self.window.step_s} s does not divide a day", hint="use 60 s")
 
     @property
     def blocks(self) -> int:
@@ -163,7 +163,7 @@ class SyntheticFleet:
         if window.step_s % own.step_s or (window.start_s - own.start_s) % own.step_s:
             raise SourceError(
                 f"steps of {window.step_s} s from {window.start_s} are not made of the fleet's steps of {own.step_s} s",
-                mend=f"ask for a multiple of {own.step_s} s that begins with one of its steps",
+                hint=f"ask for a multiple of {own.step_s} s that begins with one of its steps",
             )
 
 

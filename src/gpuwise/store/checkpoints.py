@@ -77,7 +77,7 @@ class SqliteCheckpoints:
         except (sqlite3.Error, OSError) as error:
             raise InputError(
                 f"{self._path} cannot keep hours: {error}",
-                mend="delete it (it is a cache), or set observe.incremental to false",
+                hint="delete it (it is a cache), or set observe.incremental to false",
             ) from error
 
 

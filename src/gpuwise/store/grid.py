@@ -23,7 +23,7 @@ def read_grid(path: Path | None) -> dict[str, float]:
         Kilograms of CO2 equivalent per kWh, by region.
 
     Raises:
-        InputError: it cannot be read as such; names file, line, field, the text and the mend.
+        InputError: it cannot be read as such; names file, line, field, the text and the hint.
     """
     name = "the shipped grid.csv" if path is None else str(path)
     text = shipped("grid.csv") if path is None else text_of(path, "grid file")
@@ -34,5 +34,5 @@ def read_grid(path: Path | None) -> dict[str, float]:
             row.refuse("region", "name each region once, as nodes' topology.kubernetes.io/region does")
         found[region] = row.positive("kg_co2e_per_kwh", "write kilograms per kWh above 0, such as 0.323")
     if not found:
-        raise InputError(f"{name} holds no region", mend="add a row such as us-east-1,0.323")
+        raise InputError(f"{name} holds no region", hint="add a row such as us-east-1,0.323")
     return found

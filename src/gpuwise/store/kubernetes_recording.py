@@ -37,9 +37,9 @@ class RecordedObjects:
             InputError: selectors, which a recording does not know.
         """
         if label_selector or field_selector:
-            raise InputError(f"the recording {self._path} cannot be selected from", mend="list the whole collection")
+            raise InputError(f"the recording {self._path} cannot be selected from", hint="list the whole collection")
         if path not in _KINDS:
-            raise Gone(f"the recording {self._path} holds no {path}", mend=_HOW)
+            raise Gone(f"the recording {self._path} holds no {path}", hint=_HOW)
         return [item for item in self._objects if item["kind"] == _KINDS[path]]
 
     def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Objects:
@@ -65,31 +65,31 @@ class RecordedObjects:
             same = not plural or metadata.get("namespace") == namespace
             if item["kind"] == kind and metadata["name"] == name and same:
                 return item
-        raise Gone(f"the recording {self._path} holds no {path}", mend=_HOW)
+        raise Gone(f"the recording {self._path} holds no {path}", hint=_HOW)
 
 
 def _read(path: Path) -> Objects:
     try:
         listed: Any = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}", mend="give a recording of a cluster") from error
+        raise InputError(f"cannot read {path}: {error.strerror}", hint="give a recording of a cluster") from error
     except ValueError as error:
-        raise InputError(f"{path} is no JSON: {error}", mend=_HOW) from error
+        raise InputError(f"{path} is no JSON: {error}", hint=_HOW) from error
     items = listed.get("items") if isinstance(listed, dict) else None
     if not isinstance(items, list):
-        raise InputError(f"{path} is no Kubernetes List", mend=_HOW)
+        raise InputError(f"{path} is no Kubernetes List", hint=_HOW)
     for at, item in enumerate(items):
         _check(item, f"items[{at}] of {path}")
     # A fleet without a node is a recording that was cut short, not an empty fleet (safety story 15).
     if not any(item["kind"] == "Node" for item in items):
-        raise InputError(f"{path} holds no Node", mend=_HOW)
+        raise InputError(f"{path} holds no Node", hint=_HOW)
     return items
 
 
 def _check(item: Any, where: str) -> None:
     metadata = item.get("metadata") if isinstance(item, dict) else None
     if not isinstance(metadata, dict) or "kind" not in item or "name" not in metadata:
-        raise InputError(f"{where} is no Kubernetes object", mend=_HOW)
+        raise InputError(f"{where} is no Kubernetes object", hint=_HOW)
     for field in ("uid", "creationTimestamp"):
         if item["kind"] in (*TOPS, "Pod") and field not in metadata:
-            raise InputError(f"{where} has no metadata.{field}", mend=_HOW)
+            raise InputError(f"{where} has no metadata.{field}", hint=_HOW)

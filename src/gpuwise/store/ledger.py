@@ -80,7 +80,7 @@ class SqliteLedger:
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise LedgerError(
-                f"cannot open ledger {path}: {error}", mend="check the path and its permissions"
+                f"cannot open ledger {path}: {error}", hint="check the path and its permissions"
             ) from error
         try:
             with self._guarded():
@@ -117,11 +117,11 @@ class SqliteLedger:
                 seq, at_s, kind, subject, body, digest = row
                 last = _link(last, at_s, kind, subject, body)
                 if seq != expected or digest != last:
-                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", mend=_MEND)
+                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", hint=_MEND)
             latest = "SELECT e.seq, e.body, f.body FROM events e LEFT JOIN findings f ON f.run = e.seq"
             run = self._db.execute(f"{latest} WHERE e.kind = 'run' ORDER BY e.seq DESC LIMIT 1").fetchone()
         if run is not None and (run[2] is None or _digest(run[2]) != run[1]):
-            raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", mend=_MEND)
+            raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", hint=_MEND)
 
     def head(self) -> LedgerHead:
         """See the port."""
@@ -134,7 +134,7 @@ class SqliteLedger:
         """See the port: nothing is remembered elsewhere, but the file may have been taken from under this process."""
         if _file(self.path) != self._opened:
             problem = f"ledger {self.path} was deleted or replaced while this process had it open"
-            raise LedgerError(problem, mend="put it back if it is lost, and start this command again")
+            raise LedgerError(problem, hint="put it back if it is lost, and start this command again")
 
     def digest_at(self, seq: int) -> str | None:
         """The hash of a row, None where there is none; row 0 is before the first."""
@@ -223,7 +223,7 @@ class SqliteLedger:
             return from_json(noun, body)
         except ValidationError as error:
             problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
-            raise LedgerError(problem, mend=_MEND) from error
+            raise LedgerError(problem, hint=_MEND) from error
 
     def _append(self, at_s: int, kind: str, subject: str, body: str) -> int:
         """Add a row to the chain; its number."""
@@ -252,12 +252,12 @@ class SqliteLedger:
             yield
         except sqlite3.IntegrityError as error:
             raise LedgerError(
-                f"ledger {self.path} refused a row: {error}", mend="this command was recorded before"
+                f"ledger {self.path} refused a row: {error}", hint="this command was recorded before"
             ) from error
         except sqlite3.OperationalError as error:
-            raise LedgerError(f"ledger {self.path}: {error}", mend="another process may hold it; try again") from error
+            raise LedgerError(f"ledger {self.path}: {error}", hint="another process may hold it; try again") from error
         except sqlite3.DatabaseError as error:
-            raise LedgerError(f"ledger {self.path} is corrupt: {error}", mend=_MEND) from error
+            raise LedgerError(f"ledger {self.path} is corrupt: {error}", hint=_MEND) from error
 
 
 def _file(path: Path) -> tuple[int, int] | None:

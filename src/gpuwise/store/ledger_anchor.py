@@ -183,18 +183,18 @@ def agree(ledger: SqliteLedger, known: LedgerHead, place: str) -> None:
     Raises:
         LedgerError: rows are missing, or are others.
     """
-    mend = f"put the newest copy of {ledger.path} back; if it is lost, note that and remove {known.ledger} from {place}"
+    hint = f"put the newest copy of {ledger.path} back; if it is lost, note that and remove {known.ledger} from {place}"
     digest, head = ledger.digest_at(known.seq), ledger.head()
     if known.ledger != head.ledger:
         problem = f"{place} speaks of ledger {known.ledger}, and {ledger.path} is ledger {head.ledger}"
-        raise LedgerError(problem, mend="compare with a report that was made from this ledger")
+        raise LedgerError(problem, hint="compare with a report that was made from this ledger")
     if digest is None:
         problem = (
             f"ledger {ledger.path} ends at row {head.seq}, and {place} remembers row {known.seq}: rows were deleted, "
         )
-        raise LedgerError(f"{problem}or an older copy was put in its place", mend=mend)
+        raise LedgerError(f"{problem}or an older copy was put in its place", hint=hint)
     if not digest.startswith(known.digest):
-        raise LedgerError(f"row {known.seq} of ledger {ledger.path} is not the one that {place} remembers", mend=mend)
+        raise LedgerError(f"row {known.seq} of ledger {ledger.path} is not the one that {place} remembers", hint=hint)
 
 
 def parse_head(text: str) -> LedgerHead:
@@ -212,6 +212,6 @@ def _head(identity: str, said: str) -> LedgerHead:
     if _SEQ.fullmatch(seq) is None or not digest:
         raise LedgerError(
             f"{said!r} is no head of a ledger",
-            mend=f"remove {identity} from the ConfigMap {NAME}, or copy the head whole",
+            hint=f"remove {identity} from the ConfigMap {NAME}, or copy the head whole",
         )
     return LedgerHead(identity, int(seq), digest)

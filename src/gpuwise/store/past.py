@@ -66,25 +66,25 @@ def open_past(source: Path, *, mappings: Iterable[str], gpu_type: str | None, ki
         step_s: length of a step of the window; it divides an hour.
 
     Raises:
-        InputError: it is neither, or not as the schema asks; names the file, the column and the mend.
+        InputError: it is neither, or not as the schema asks; names the file, the column and the hint.
     """
     if gpu_type is not None and named(gpu_type) is None:
         known = ", ".join(card.name for card in GPU_TYPES)
-        raise InputError(f"--gpu-type is {gpu_type!r}", mend=f"write one of {known}")
+        raise InputError(f"--gpu-type is {gpu_type!r}", hint=f"write one of {known}")
     if HOUR_S % step_s:
-        raise InputError(f"--step is {step_s}: it does not divide an hour", mend="write 60 or 300")
+        raise InputError(f"--step is {step_s}: it does not divide an hour", hint="write 60 or 300")
     mappings = tuple(mappings)
     if source.is_dir():
         if mappings or gpu_type:
             raise InputError(
                 f"{source} is a recording, whose columns have the schema's names",
-                mend="leave --column and --gpu-type out, or name a file",
+                hint="leave --column and --gpu-type out, or name a file",
             )
         return _of_folder(source, kind, step_s)
     if not source.is_file() or not source.name.endswith(_SUFFIXES):
         raise InputError(
             f"{source} is {'no trace' if source.is_file() else 'not there'}",
-            mend="name a folder of a recording, or a file that ends in .csv, .csv.gz or .parquet",
+            hint="name a folder of a recording, or a file that ends in .csv, .csv.gz or .parquet",
         )
     devices = read_trace(source, columns_of(mappings), gpu_type=gpu_type)
     pods = BarePods(pod_spans(devices), kind, step_s)
@@ -104,7 +104,7 @@ def _of_folder(folder: Path, kind: str, step_s: int) -> Past:
     if not files:
         raise InputError(
             f"{folder} holds no recording: no file usage/NAMESPACE/POD.parquet or .csv",
-            mend="name the folder above 'usage', or a file",
+            hint="name the folder above 'usage', or a file",
         )
     columns = columns_of(())
     pods: list[PodSpan] = []

@@ -28,7 +28,7 @@ def read_prices(path: Path | None, grid: Path | None = None) -> PriceBook:
         Dollars per whole GPU and hour by GPU type and capacity type, kilograms of CO2 equivalent per kWh by region.
 
     Raises:
-        InputError: a file cannot be read; names file, line, field, the text and the mend.
+        InputError: a file cannot be read; names file, line, field, the text and the hint.
     """
     if path is not None:
         text = text_of(path, "price file")
@@ -44,10 +44,10 @@ def _parse(name: str, text: str) -> dict[tuple[str, CapacityType], float]:
     for row in rows(name, text, _COLUMNS):
         key = (_gpu(row), _capacity(row))
         if key in prices:
-            raise InputError(f"{row.where}: {key[0]} {key[1]} has a price already", mend="keep one row of each pair")
+            raise InputError(f"{row.where}: {key[0]} {key[1]} has a price already", hint="keep one row of each pair")
         prices[key] = row.positive("usd_per_gpu_h", "write dollars per GPU and hour above 0, such as 6.88")
     if not prices:
-        raise InputError(f"{name} holds no price", mend="add a row such as H100-80GB,on-demand,6.88")
+        raise InputError(f"{name} holds no price", hint="add a row such as H100-80GB,on-demand,6.88")
     return prices
 
 

@@ -1,4 +1,4 @@
-"""Small CSV files of figures that a person keeps: prices, grid intensities; each bad field is named with its mend."""
+"""Small CSV files of figures that a person keeps: prices, grid intensities; each bad field is named with a hint."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ class Row:
         """A cell without the blanks around it; an empty one is ""."""
         return (self.cells[column] or "").strip()
 
-    def positive(self, column: str, mend: str) -> float:
+    def positive(self, column: str, hint: str) -> float:
         """A cell as a finite number above 0.
 
         Raises:
@@ -39,12 +39,12 @@ class Row:
         except ValueError:
             value = math.nan
         if not (0.0 < value < math.inf):
-            self.refuse(column, mend)
+            self.refuse(column, hint)
         return value
 
-    def refuse(self, column: str, mend: str) -> NoReturn:
-        """Raise the error that names this line's cell, and how to mend it."""
-        raise InputError(f"{self.where}: {column} is {self.text(column)!r}", mend=mend)
+    def refuse(self, column: str, hint: str) -> NoReturn:
+        """Raise the error that names this line's cell, and how to fix it."""
+        raise InputError(f"{self.where}: {column} is {self.text(column)!r}", hint=hint)
 
 
 def shipped(name: str) -> str:
@@ -61,7 +61,7 @@ def text_of(path: Path, what: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{what} {path} cannot be read ({error})", mend="name a readable CSV file") from error
+        raise InputError(f"{what} {path} cannot be read ({error})", hint="name a readable CSV file") from error
 
 
 def rows(name: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
@@ -81,6 +81,6 @@ def rows(name: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
     if missing:
         raise InputError(
             f"{name}, line 1: the column {missing[0]!r} is missing from {','.join(header)!r}",
-            mend=f"begin the file with {','.join(columns)}",
+            hint=f"begin the file with {','.join(columns)}",
         )
     return (Row(f"{name}, line {reader.line_num}", cells) for cells in reader)

@@ -49,9 +49,9 @@ def columns_of(mappings: Iterable[str]) -> dict[str, Column]:
         name, equals, rest = text.partition("=")
         if name not in columns or not equals or not rest:
             known = ", ".join(columns)
-            raise InputError(f"--column is {text!r}", mend=f"write NAME=COLUMN[:UNIT], NAME one of {known}")
+            raise InputError(f"--column is {text!r}", hint=f"write NAME=COLUMN[:UNIT], NAME one of {known}")
         if columns[name].asked:
-            raise InputError(f"--column names {name} twice", mend="leave one of them out")
+            raise InputError(f"--column names {name} twice", hint="leave one of them out")
         column, colon, unit = rest.rpartition(":")
         columns[name] = Column(column if colon else rest, _factor(name, unit) if colon else 1.0, asked=True)
     return columns
@@ -62,5 +62,5 @@ def _factor(name: str, unit: str) -> float:
     units = _UNITS[measured] if measured else {}
     if unit not in units:
         takes = f"write one of {', '.join(units)}" if units else f"{name} has no unit: leave it out"
-        raise InputError(f"--column gives {name} the unit {unit!r}", mend=takes)
+        raise InputError(f"--column gives {name} the unit {unit!r}", hint=takes)
     return units[unit]

@@ -140,7 +140,7 @@ def read_trace(
         measured: read the signals, too; else keys and times alone.
 
     Raises:
-        InputError: the file cannot be read, or lacks a column; names the file, the column and the mend.
+        InputError: the file cannot be read, or lacks a column; names the file, the column and the hint.
     """
     table = _read(path, columns, measured=measured)
     times = _times(path, table.column("t_s"), columns["t_s"])
@@ -148,7 +148,7 @@ def read_trace(
     if pods.null_count or not len(pods):
         raise InputError(
             f"{path}: the column {columns['pod'].name} lacks the pod of {pods.null_count or 'every'} rows",
-            mend="name another by --column pod=COLUMN",
+            hint="name another by --column pod=COLUMN",
         )
     spaces = _texts(table, "namespace", NAMESPACE)
     uuids = pc.coalesce(_texts(table, "device_uuid", None), pc.binary_join_element_wise("GPU", pods, "-"))
@@ -181,13 +181,13 @@ def _read(path: Path, columns: Mapping[str, Column], *, measured: bool) -> pa.Ta
         if measured and not any(signal.value in here for signal in Signal):
             raise InputError(
                 f"{path} has no column of a signal ({', '.join(names)})",
-                mend="name one, as --column gpu_util_ratio=COLUMN:percent",
+                hint="name one, as --column gpu_util_ratio=COLUMN:percent",
             )
         wanted = {name: column for name, column in here.items() if measured or name not in set(Signal)}
         table = _read_table(path, [column.name for column in wanted.values()], wanted)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path} cannot be read as a trace: {reason}", mend="give a CSV or Parquet file") from error
+        raise InputError(f"{path} cannot be read as a trace: {reason}", hint="give a CSV or Parquet file") from error
     return pa.table({name: table.column(column.name) for name, column in wanted.items()})
 
 
@@ -203,7 +203,7 @@ def _require(path: Path, columns: Mapping[str, Column], names: Sequence[str]) ->
         if column.name not in names and (column.asked or name in REQUIRED):
             raise InputError(
                 f"{path} has no column {column.name!r} for {name}, but {', '.join(names)}",
-                mend=f"name it, as --column {name}=COLUMN",
+                hint=f"name it, as --column {name}=COLUMN",
             )
 
 
@@ -223,14 +223,14 @@ def _times(path: Path, column: pa.ChunkedArray, meant: Column) -> NDArray[np.int
     if column.null_count or not len(column):
         raise InputError(
             f"{path}: the column {meant.name} lacks the time of {column.null_count or 'every'} rows",
-            mend="name another by --column t_s=COLUMN",
+            hint="name another by --column t_s=COLUMN",
         )
     if pa.types.is_timestamp(column.type):
         return _array(column.cast(pa.timestamp("s"), safe=False).cast(pa.int64()))
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise InputError(
             f"{path}: the column {meant.name} holds no times but {str(column[0].as_py())!r}",
-            mend="write epoch seconds or 2026-05-01 12:00:00, or name another column by --column t_s=COLUMN",
+            hint="write epoch seconds or 2026-05-01 12:00:00, or name another column by --column t_s=COLUMN",
         )
     return np.floor(_array(column.cast(pa.float64())) * meant.factor).astype(np.int64)
 

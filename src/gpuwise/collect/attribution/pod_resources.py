@@ -70,7 +70,7 @@ class PodResources:
     def _silent(self, error: grpc.RpcError) -> SourceError:
         return SourceError(
             f"the kubelet's pod-resources socket {self.socket} does not answer: {error.code().name}",
-            mend="mount /var/lib/kubelet/pod-resources into the exporter, or name another --pod-resources-socket",
+            hint="mount /var/lib/kubelet/pod-resources into the exporter, or name another --pod-resources-socket",
         )
 
 

@@ -81,7 +81,7 @@ class Nvml:
             self._open = False
             raise DeviceError(
                 f"NVML lists no devices: {name_of(error.value)}",
-                mend="look at dmesg and nvidia-smi on the node; drain it if a GPU fell off",
+                hint="look at dmesg and nvidia-smi on the node; drain it if a GPU fell off",
             ) from error
         calls = Calls()
         readings = tuple(reading for index in range(count) for reading in self._gpu(index, calls))

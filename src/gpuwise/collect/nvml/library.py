@@ -65,7 +65,7 @@ def preload(library: Path) -> None:
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         raise DeviceError(
-            f"NVML library {library} cannot be loaded: {error}", mend="name a libnvidia-ml.so.1, or leave the flag out"
+            f"NVML library {library} cannot be loaded: {error}", hint="name a libnvidia-ml.so.1, or leave the flag out"
         ) from error
 
 
@@ -83,5 +83,5 @@ def initialise() -> None:
             raise DriverReplaced from error
         raise DeviceError(
             f"NVML cannot be opened: {error}",
-            mend="install the NVIDIA driver on this node, and give the container NVIDIA_VISIBLE_DEVICES=all",
+            hint="install the NVIDIA driver on this node, and give the container NVIDIA_VISIBLE_DEVICES=all",
         ) from error

@@ -145,4 +145,4 @@ def _bind(listen: str, face: _Face) -> _Server:
     try:
         return _Server((host.strip("[]"), int(port)), face)
     except (OSError, ValueError, OverflowError) as error:
-        raise InputError(f"cannot listen on {listen!r}: {error}", mend='give --listen as "address:port"') from error
+        raise InputError(f"cannot listen on {listen!r}: {error}", hint='give --listen as "address:port"') from error

@@ -62,7 +62,7 @@ def load(path: Path) -> WebConfig:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
         raise InputError(
-            f"web config {path} cannot be read: {said}", mend="name a YAML file in exporter-toolkit's form"
+            f"web config {path} cannot be read: {said}", hint="name a YAML file in exporter-toolkit's form"
         ) from error
     _known(path, told, _KEYS, "")
     tls: Any = told.get("tls_server_config")
@@ -75,22 +75,22 @@ def load(path: Path) -> WebConfig:
 def _known(path: Path, told: Any, keys: frozenset[str], under: str) -> None:
     if not isinstance(told, dict):
         raise InputError(
-            f"web config {path}: {under.rstrip('.') or 'the file'} is no mapping", mend="write keys with values"
+            f"web config {path}: {under.rstrip('.') or 'the file'} is no mapping", hint="write keys with values"
         )
     for key in told:
         if key not in keys:
             allowed = ", ".join(sorted(keys))
-            raise InputError(f"web config {path}: {under}{key} is not supported", mend=f"what is: {allowed}")
+            raise InputError(f"web config {path}: {under}{key} is not supported", hint=f"what is: {allowed}")
 
 
 def _users(path: Path, told: Any) -> dict[str, str]:
     if not isinstance(told, dict):
-        raise InputError(f"web config {path}: basic_auth_users is no mapping", mend="write user: hash")
+        raise InputError(f"web config {path}: basic_auth_users is no mapping", hint="write user: hash")
     for user, hashed in told.items():
         if not isinstance(hashed, str) or not _HASH.match(hashed):
             raise InputError(
                 f"web config {path}: basic_auth_users.{user} is no bcrypt hash",
-                mend="make one by: htpasswd -nBC 10 USER",
+                hint="make one by: htpasswd -nBC 10 USER",
             )
     return {str(user): hashed for user, hashed in told.items()}
 
@@ -101,7 +101,7 @@ def _tls(path: Path, told: Any) -> ssl.SSLContext | None:
     _known(path, told, _TLS_KEYS, "tls_server_config.")
     for key in ("cert_file", "key_file"):
         if not told.get(key):
-            raise InputError(f"web config {path}: tls_server_config.{key} is missing", mend="name a PEM file")
+            raise InputError(f"web config {path}: tls_server_config.{key} is missing", hint="name a PEM file")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _one_of(path, told, "min_version", _VERSIONS, "TLS12")
     context.maximum_version = _one_of(path, told, "max_version", _VERSIONS, "TLS13")
@@ -111,10 +111,10 @@ def _tls(path: Path, told: Any) -> ssl.SSLContext | None:
         if told.get("client_ca_file"):
             context.load_verify_locations(path.parent / told["client_ca_file"])
     except (OSError, ssl.SSLError) as error:
-        raise InputError(f"web config {path}: tls_server_config: {error}", mend="name readable PEM files") from error
+        raise InputError(f"web config {path}: tls_server_config: {error}", hint="name readable PEM files") from error
     if clients is not ssl.CERT_NONE and not told.get("client_ca_file"):
-        mend = "name the authority whose clients are let in"
-        raise InputError(f"web config {path}: tls_server_config.client_ca_file is missing", mend=mend)
+        hint = "name the authority whose clients are let in"
+        raise InputError(f"web config {path}: tls_server_config.client_ca_file is missing", hint=hint)
     context.verify_mode = clients
     return context
 
@@ -124,7 +124,7 @@ def _one_of(path: Path, told: Any, key: str, known: Mapping[str, Any], default: 
     if value not in known:
         allowed = ", ".join(known)
         raise InputError(
-            f"web config {path}: tls_server_config.{key} is {value!r}", mend=f"what is supported: {allowed}"
+            f"web config {path}: tls_server_config.{key} is {value!r}", hint=f"what is supported: {allowed}"
         )
     return known[value]
 

@@ -51,7 +51,7 @@ def waits(fleet: Mapping[str, Requests], settings: KeepAliveSettings, prior: Pri
     """
     cost_s = settings.cold_start_cost_s
     if not (0 < cost_s < np.inf):
-        raise InputError(f"a cold start costs {cost_s:g} s", mend="give a positive number of seconds")
+        raise InputError(f"a cold start costs {cost_s:g} s", hint="give a positive number of seconds")
     if not fleet:
         return {}
     starts_s = np.sort(np.concatenate([requests.starts_s for requests in fleet.values()]))

@@ -44,7 +44,7 @@ def memory_limits(
         InputError: a moment has no sample before it.
     """
     if any(now_s <= usage.t_s[0] for now_s in at_s):
-        raise InputError("a memory limit is asked for before the first sample", mend="wait for a sample")
+        raise InputError("a memory limit is asked for before the first sample", hint="wait for a sample")
     return [_limit_mib(known(usage, now_s), settings, prior) for now_s in at_s]
 
 

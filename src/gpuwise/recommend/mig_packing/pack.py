@@ -89,7 +89,7 @@ def pack(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings | N
     """
     unserved = np.flatnonzero((demand > 0) & ~(rates > 0).any(axis=1))
     if unserved.size:
-        raise InputError(f"no slice serves item {unserved[0]}", mend="leave it out or ask for less")
+        raise InputError(f"no slice serves item {unserved[0]}", hint="leave it out or ask for less")
     settings = settings or PackSettings()
     # Any demand takes a slice, and the slowest that serves it at all is the least it can get.
     least = np.where(rates > 0, rates, np.inf).min(axis=1)

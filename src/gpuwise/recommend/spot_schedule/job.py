@@ -59,12 +59,12 @@ class Job:
     def __post_init__(self) -> None:
         """Refuse what cannot be done."""
         if min(self.work_s, self.step_s) <= 0 or min(self.restart_s, self.migration_s) < 0:
-            raise InputError("work and step are not above 0, or restart or migration is below", mend="give real times")
+            raise InputError("work and step are not above 0, or restart or migration is below", hint="give real times")
         if self.work_s + self.restart_s > self.rows * self.step_s + EPSILON_S:
             raise InputError(
                 f"{self.work_s / 3600:g} h of work and {self.restart_s / 3600:g} h of restart do not fit "
                 f"into {self.rows} steps of {self.step_s:g} s before the deadline",
-                mend="give a later deadline",
+                hint="give a later deadline",
             )
 
     @property

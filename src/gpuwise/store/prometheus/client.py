@@ -168,7 +168,7 @@ class PrometheusClient:
                 if len(content) > _MOST_BYTES:
                     raise TooMuchAsked(
                         f"Prometheus at {self._shown} answers with more than {_MOST_BYTES >> 20} MiB",
-                        mend="shorten the window or lengthen the step",
+                        hint="shorten the window or lengthen the step",
                     )
         return Answer(self._shown, bytes(content))
 
@@ -237,14 +237,14 @@ def _tls(settings: PrometheusSettings) -> ssl.SSLContext:
     """Whom to trust, and what to show."""
     ca, cert, key = settings.ca_file, settings.client_cert_file, settings.client_key_file
     if key and not cert:
-        raise InputError("prometheus.client_key_file has no certificate", mend="give prometheus.client_cert_file, too")
+        raise InputError("prometheus.client_key_file has no certificate", hint="give prometheus.client_cert_file, too")
     if not (ca or cert or settings.shown_url.startswith("https:")):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the public certificates take 70 ms to load
     try:
         context = ssl.create_default_context(cafile=str(ca)) if ca else httpx.create_ssl_context()
     except OSError as error:
         raise InputError(
-            f"{ca} holds no certificates: {error}", mend="name a PEM file in prometheus.ca_file"
+            f"{ca} holds no certificates: {error}", hint="name a PEM file in prometheus.ca_file"
         ) from error
     if cert:
         try:
@@ -253,6 +253,6 @@ def _tls(settings: PrometheusSettings) -> ssl.SSLContext:
         except OSError as error:
             raise InputError(
                 f"{cert} and its key cannot be used: {error}",
-                mend="name PEM files in prometheus.client_cert_file and client_key_file, without a password",
+                hint="name PEM files in prometheus.client_cert_file and client_key_file, without a password",
             ) from error
     return context

@@ -40,31 +40,31 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
     if path == "read" and (status in _NOT_OFFERED or (status == 400 and _NOT_OFFERED_WORDS.search(text))):
         return not_offered(shown, f"{status} {reason}: {text}")
     if status in _MAY_BE_TOO_MUCH and _TOO_MUCH.search(f"{reason} {text}"):
-        return TooMuchAsked(problem, mend="shorten the window, or raise its --query.max-samples and --query.timeout")
+        return TooMuchAsked(problem, hint="shorten the window, or raise its --query.max-samples and --query.timeout")
     match status:
         case 401 | 403:
-            mend = "check --prometheus-token-file and the other prometheus.* keys that let in"
+            hint = "check --prometheus-token-file and the other prometheus.* keys that let in"
         case 404 | 301 | 302 | 307 | 308:
-            mend = "give the base of its API as --prometheus, without /api/v1, and no login page before it"
+            hint = "give the base of its API as --prometheus, without /api/v1, and no login page before it"
         case 400 | 422:
-            mend = "if it speaks of too many samples, shorten the window or raise its --query.max-samples"
+            hint = "if it speaks of too many samples, shorten the window or raise its --query.max-samples"
         case _:
-            mend = "look at its log, then run again"
-    return SourceError(problem, mend=mend)
+            hint = "look at its log, then run again"
+    return SourceError(problem, hint=hint)
 
 
 def not_offered(shown: str, why: str) -> NotOffered:
     """The server has no streamed remote read."""
     return NotOffered(
         f"Prometheus at {shown} offers no streamed remote read: {why}",
-        mend="set prometheus.read to auto or query-range",
+        hint="set prometheus.read to auto or query-range",
     )
 
 
 def unreachable(shown: str, why: str) -> SourceError:
     """No answer, or not the end of one."""
     return SourceError(
-        f"Prometheus at {shown} cannot be reached: {why}", mend="check --prometheus, and that it answers from here"
+        f"Prometheus at {shown} cannot be reached: {why}", hint="check --prometheus, and that it answers from here"
     )
 
 
@@ -72,7 +72,7 @@ def took_too_long(shown: str, why: str) -> TooMuchAsked:
     """The answer, or the rest of it, did not come in time."""
     return TooMuchAsked(
         f"Prometheus at {shown} cannot be reached: {why}",
-        mend="check --prometheus, and that it answers from here; else raise prometheus.timeout_s",
+        hint="check --prometheus, and that it answers from here; else raise prometheus.timeout_s",
     )
 
 
@@ -80,7 +80,7 @@ def malformed(shown: str, detail: str) -> SourceError:
     """An answer that is not what its API promises."""
     return SourceError(
         f"Prometheus at {shown} sent no whole answer: {printable(detail)}",
-        mend="check that --prometheus is Prometheus itself and not a page before it",
+        hint="check that --prometheus is Prometheus itself and not a page before it",
     )
 
 
@@ -88,7 +88,7 @@ def partial(shown: str, why: str) -> SourceError:
     """An answer that the server itself calls incomplete."""
     return SourceError(
         f"Prometheus at {shown} answered in part: {printable(why)}",
-        mend="mend the store that it names, then run again: partial data is not used",
+        hint="fix the store that it names, then run again: partial data is not used",
     )
 
 

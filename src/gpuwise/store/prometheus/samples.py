@@ -66,7 +66,7 @@ def on_grid(series: Series, window: Window) -> NDArray[np.float64]:
     if not np.all((off_s < _TICK_S) & (index >= 0) & (index < window.steps)):
         raise SourceError(
             "Prometheus sent samples of times that were not asked for",
-            mend="ask it directly, without a rewriting proxy",
+            hint="ask it directly, without a rewriting proxy",
         )
     grid = np.full(window.steps, np.nan)
     np.fmax.at(grid, index.astype(np.intp), series.values)

@@ -58,14 +58,14 @@ class PrometheusSettings:
         Raises:
             InputError: it is no http URL.
         """
-        mend = "give --prometheus as http://host:port"
+        hint = "give --prometheus as http://host:port"
         try:
             parts = urlsplit(self.url)
             _ = parts.port
         except ValueError as error:
-            raise InputError(f"the Prometheus URL is none: {error}", mend=mend) from error
+            raise InputError(f"the Prometheus URL is none: {error}", hint=hint) from error
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError("the Prometheus URL is no http or https URL", mend=mend)
+            raise InputError("the Prometheus URL is no http or https URL", hint=hint)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     @property
@@ -78,14 +78,14 @@ class PrometheusSettings:
         found = {name: _sendable(value, f"prometheus.headers.{name}") for name, value in self.headers.items()}
         for name in found:
             if not _TOKEN.fullmatch(name):
-                raise InputError(f"prometheus.headers names no header: {name!r}", mend="name one, as X-Scope-OrgID")
+                raise InputError(f"prometheus.headers names no header: {name!r}", hint="name one, as X-Scope-OrgID")
         if self.bearer_token is not None:
             found["Authorization"] = f"Bearer {_sendable(self.bearer_token, 'the Prometheus token')}"
         ways = [self.bearer_token, self.username, *(name for name in self.headers if name.lower() == "authorization")]
         if sum(way is not None for way in ways) > 1:
             raise InputError(
                 "two ways to be let in by Prometheus are given",
-                mend="keep one of prometheus.bearer_token_file, prometheus.username and a header Authorization",
+                hint="keep one of prometheus.bearer_token_file, prometheus.username and a header Authorization",
             )
         return found
 
@@ -99,14 +99,14 @@ class PrometheusSettings:
         if self.username is None and self.password is None:
             return None
         if self.username is None or self.password is None:
-            mend = "give both prometheus.username and prometheus.password_file, or neither"
-            raise InputError("user and password for Prometheus are not both given", mend=mend)
+            hint = "give both prometheus.username and prometheus.password_file, or neither"
+            raise InputError("user and password for Prometheus are not both given", hint=hint)
         return self.username, self.password.strip("\r\n")
 
 
 def _sendable(value: str, what: str) -> str:
     bare = value.strip()
     if not bare or not bare.isascii() or not bare.isprintable():
-        mend = "check --prometheus-token-file" if "token" in what else "check it, or the file it is in"
-        raise InputError(f"{what} is empty or no plain text", mend=mend)
+        hint = "check --prometheus-token-file" if "token" in what else "check it, or the file it is in"
+        raise InputError(f"{what} is empty or no plain text", hint=hint)
     return bare

@@ -156,7 +156,7 @@ class PrometheusUsage:
     def _empty(self, when: str) -> SourceError:
         return SourceError(
             f"Prometheus at {self.settings.shown_url} has no GPU metrics {when}",
-            mend="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
+            hint="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
         )
 
     def _client(self) -> PrometheusClient:

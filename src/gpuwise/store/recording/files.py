@@ -69,7 +69,7 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
-            f"{path} cannot be read as a recording: {reason}", mend="restore it or record again"
+            f"{path} cannot be read as a recording: {reason}", hint="restore it or record again"
         ) from error
 
 
@@ -153,7 +153,7 @@ def _require(path: Path, names: Sequence[str]) -> None:
     if missing:
         raise SourceError(
             f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
-            mend="write it with the columns " + ", ".join(REQUIRED),
+            hint="write it with the columns " + ", ".join(REQUIRED),
         )
 
 

@@ -55,7 +55,7 @@ def checked(name: str) -> str:
         InputError: it is no Kubernetes name.
     """
     if not _NAME.fullmatch(name):
-        raise InputError(f"{name!r} is no Kubernetes name", mend="use lower-case letters, digits, '-' and '.'")
+        raise InputError(f"{name!r} is no Kubernetes name", hint="use lower-case letters, digits, '-' and '.'")
     return name
 
 

@@ -98,7 +98,7 @@ class RecordedUsage:
         if not folder.is_dir():
             raise SourceError(
                 f"{self.directory} holds no recording: there is no directory 'usage' in it",
-                mend="make one with `gpuwise demo`, or name the directory above 'usage'",
+                hint="make one with `gpuwise demo`, or name the directory above 'usage'",
             )
         return folder
 

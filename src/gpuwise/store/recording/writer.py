@@ -30,7 +30,7 @@ class RecordingWriter:
         self._directory = directory
         if self._usage.exists() and any(self._usage.iterdir()):
             raise InputError(
-                f"{directory} already holds a recording", mend="name a new directory, or remove the old one"
+                f"{directory} already holds a recording", hint="name a new directory, or remove the old one"
             )
         self._usage.mkdir(parents=True, exist_ok=True)
 
