@@ -244,7 +244,7 @@ def _own_namespace() -> str | None:
 
 
 def secret(path: Path | None, key: str) -> str | None:
-    """What a file of one secret holds, None if no file is named."""
+    """What a file of one secret contains, None if no file is named."""
     if path is None:
         return None
     try:

@@ -13,7 +13,7 @@ from gpuwise.model.gpu import named
 from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Finding, Hold, Reason, Recommendation, Repartition
+from gpuwise.model.recommendation import Blocked, Finding, Reason, Recommendation, Repartition
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.geometry import repartition
@@ -143,7 +143,7 @@ REFUSED = {
 def test_a_node_is_held_for_a_reason(case):
     workloads, kept, reason = REFUSED[case]
     said = judged(*workloads, **kept)
-    assert isinstance(said, Hold)
+    assert isinstance(said, Blocked)
     assert said.reason is reason
     assert said.workload == node_ref(kept.get("one") or node("mig-0"))
 

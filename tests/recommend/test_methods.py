@@ -10,7 +10,7 @@ from tests.series import BUSY_VALUES, DAY_STEPS, device, usage
 from gpuwise.model.inventory import CapacityType, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Finding, Hold, MoveToSpot, Reason, Recommendation, Resize, ScaleTo
+from gpuwise.model.recommendation import Blocked, Finding, MoveToSpot, Reason, Recommendation, Resize, ScaleTo
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
@@ -35,7 +35,7 @@ def case(series, subject=None, *, nodes=None, prices=PRICES):
 
 
 def reason(found) -> Reason:
-    assert isinstance(found, Hold), found
+    assert isinstance(found, Blocked), found
     return found.reason
 
 
@@ -244,14 +244,14 @@ def plan(series, subject=None):
     nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
     profiles = {subject.ref: profile(series, ScoreSettings())}
     said = recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
-    return tuple([item for item in items if item.workload == subject.ref] for items in (said.plan, said.holds))
+    return tuple([item for item in items if item.workload == subject.ref] for items in (said.plan, said.blocked))
 
 
 def test_one_change_a_workload_the_rest_is_held_as_a_lesser_alternative():
-    chosen, holds = plan(usage(device(WEEK)))
+    chosen, blocked = plan(usage(device(WEEK)))
     assert [r.finding for r in chosen] == [Finding.IDLE]
-    assert Reason.BETTER_ALTERNATIVE in {h.reason for h in holds}
-    assert len(chosen) + len(holds) == len(METHODS)
+    assert Reason.BETTER_ALTERNATIVE in {h.reason for h in blocked}
+    assert len(chosen) + len(blocked) == len(METHODS)
 
 
 def test_i20_the_same_input_gives_the_same_ids_and_etags():

@@ -10,9 +10,9 @@ from tests.series import DAY_STEPS, device, usage
 from gpuwise.model.inventory import CapacityType, WorkloadClass
 from gpuwise.model.price import PriceBook
 from gpuwise.model.recommendation import (
+    Blocked,
     CapPower,
     ChangeGpuType,
-    Hold,
     Reason,
     Recommendation,
     ScaleTo,
@@ -63,7 +63,7 @@ def case(one, subject=None, *, nodes=None, prices=BOOK, **settings):
 
 
 def reason(found) -> Reason:
-    assert isinstance(found, Hold), found
+    assert isinstance(found, Blocked), found
     return found.reason
 
 

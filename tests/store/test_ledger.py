@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Hold, Reason, ScaleTo
+from gpuwise.model.recommendation import Blocked, Reason, ScaleTo
 from gpuwise.store.ledger import SqliteLedger
 
 REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
@@ -31,23 +31,23 @@ def test_what_is_recorded_comes_back_after_a_restart(tmp_path):
     path = tmp_path / "new folder" / "ledger.db"
     outcome = Outcome("a-0", 1_001, OutcomeStatus.APPLIED, None, "2 to 0")
     word = Directive("dismiss", "r-1", "ana", 5, "needed")
-    hold = Hold(REF, "decide", Reason.RECOMMEND_ONLY, "mode recommend")
+    blocked = Blocked(REF, "decide", Reason.RECOMMEND_ONLY, "mode recommend")
     with SqliteLedger(path) as first:
         spend(first, 0)
         first.record_outcome(outcome)
         first.record_directive(word)
-        first.record_run(2_000, [], [hold])
+        first.record_run(2_000, [], [blocked])
     with SqliteLedger(path) as second:
         assert second.intent("a-0") == intent()
         assert second.intents() == [intent()]
         assert second.outcomes() == [outcome]
         assert second.directives() == [word]
-        assert second.holds() == [hold]
+        assert second.blocked() == [blocked]
         assert second.recommendations() == []
 
 
 def test_an_empty_ledger_remembers_nothing(ledger):
-    assert (ledger.intent("a-0"), ledger.holds(), ledger.recommendations()) == (None, [], [])
+    assert (ledger.intent("a-0"), ledger.blocked(), ledger.recommendations()) == (None, [], [])
 
 
 def test_one_command_has_one_intent(ledger):
@@ -107,7 +107,7 @@ def test_i25_tampering_behind_its_back_is_seen(tmp_path, name):
 def test_i25_findings_behind_the_chain_are_seen_to_be_changed(tmp_path, statement):
     path = tmp_path / "ledger.db"
     with SqliteLedger(path) as ledger:
-        ledger.record_run(1, [], [Hold(REF, "decide", Reason.PAUSED, "")])
+        ledger.record_run(1, [], [Blocked(REF, "decide", Reason.PAUSED, "")])
         spend(ledger, 0)
     db = sqlite3.connect(path)
     db.executescript(statement)
@@ -118,8 +118,8 @@ def test_i25_findings_behind_the_chain_are_seen_to_be_changed(tmp_path, statemen
 
 def test_a_run_replaces_the_findings_of_the_one_before(ledger):
     for reason in (Reason.PAUSED, Reason.BUSY):
-        ledger.record_run(1, [], [Hold(REF, "decide", reason, "")])
-    assert [hold.reason for hold in ledger.holds()] == [Reason.BUSY]
+        ledger.record_run(1, [], [Blocked(REF, "decide", reason, "")])
+    assert [item.reason for item in ledger.blocked()] == [Reason.BUSY]
     assert ledger._db.execute("SELECT count(*) FROM findings").fetchone() == (1,)
     ledger.verify()
 

@@ -11,11 +11,11 @@ from gpuwise.model.gpu import GpuType, MigProfile
 from gpuwise.model.inventory import Node, Pod, Workload, node_ref
 from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.profile import UsageProfile, Verdict
-from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Repartition, Saving
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Repartition, Saving
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import CONFIDENT_DAYS, HOURS_PER_MONTH
-from gpuwise.recommend.consolidation.movable import answers_alone, obstacle
-from gpuwise.recommend.fleet import Fleet, node_hold, node_recommendation
+from gpuwise.recommend.consolidation.movable import answers_alone, blocker
+from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
 from gpuwise.recommend.mig_packing.geometry import Ints, geometries, offers
 from gpuwise.recommend.mig_packing.pack import Packing, pack
 from gpuwise.recommend.proposal import Proposal
@@ -51,8 +51,8 @@ class _Fit:
         return self.offered_gpus - self.needed_gpus
 
 
-def repartition(fleet: Fleet) -> Iterator[Recommendation | Hold]:
-    """Cut the GPUs of each node with MIG so that fewer hold the slices in use, or say why not.
+def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
+    """Cut the GPUs of each node with MIG so that fewer have the slices in use, or say why not.
 
     A slice that a pod waits for counts as used on every node whose cards have it: which node it would get is not known.
     Slices in use do not move by themselves: the node is drained, cut anew and filled again.
@@ -66,37 +66,39 @@ def repartition(fleet: Fleet) -> Iterator[Recommendation | Hold]:
             yield _judged(fleet, node, waiting)
 
 
-def _judged(fleet: Fleet, node: Node, waiting: Slices) -> Recommendation | Hold:
+def _judged(fleet: Fleet, node: Node, waiting: Slices) -> Recommendation | Blocked:
     gpu = node.gpu_type
     if gpu is None:
-        return node_hold(node, STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is of no known type")
+        return node_blocked(node, STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is of no known type")
     refusal = _unknown(fleet, node, gpu)
     if refusal is not None:
-        return node_hold(node, STAGE, *refusal)
+        return node_blocked(node, STAGE, *refusal)
     fit = _fit(gpu, node, _asked(fleet.pods_on.get(node.name, ())), waiting)
     if fit.offered_gpus > node.gpu_count > 0:
         detail = f"it offers slices of {fit.offered_gpus} GPUs and has {node.gpu_count}"
-        return node_hold(node, STAGE, Reason.INSUFFICIENT_DATA, detail)
+        return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail)
     if fit.freed_gpus < 1:
         detail = f"what is used and waited for takes {fit.needed_gpus} GPUs; {fit.offered_gpus} are cut"
-        return node_hold(node, STAGE, Reason.WELL_PACKED, detail, _evidence(node, fit))
+        return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, _evidence(node, fit))
     return _freed(fleet, node, fit)
 
 
-def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Hold:
+def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Blocked:
     """Fewer GPUs would do: free the others if nothing is lost by it."""
     unheld, evidence = fleet.profiles.get(node_ref(node)), _evidence(node, fit)
     if unheld is None:
-        return node_hold(node, STAGE, Reason.INSUFFICIENT_DATA, "what no pod holds was never sampled", evidence)
+        return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, "what no pod holds was never sampled", evidence)
     refusal = _in_use(unheld) or _undisturbed(fleet, node)
     if refusal is not None:
-        return node_hold(node, STAGE, *refusal, evidence)
+        return node_blocked(node, STAGE, *refusal, evidence)
     usd_per_gpu_h = fleet.usd_per_gpu_h(node)
     if usd_per_gpu_h is None:
-        return node_hold(node, STAGE, Reason.NO_PRICE, "could be cut otherwise, but its GPUs have no price", evidence)
+        return node_blocked(
+            node, STAGE, Reason.NO_PRICE, "could be cut otherwise, but its GPUs have no price", evidence
+        )
     proposal = _proposal(node, fit, usd_per_gpu_h, _coverage(unheld), _risk(fleet, node), evidence)
     length = min(1.0, unheld.observed_s / (CONFIDENT_DAYS * DAY_S))
-    # It counts slices that nobody holds, so what its workloads hold may be counted by others.
+    # It counts slices that nobody uses, so what its workloads use may be counted by others.
     return node_recommendation(
         fleet, node, proposal, confidence=length * proposal.coverage, claims=(), observed_s=unheld.observed_s
     )
@@ -123,7 +125,7 @@ def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
         return Reason.INSUFFICIENT_DATA, "what one of its pods asks for is not known"
     more = sorted(name for name, count in _asked(pods).items() if count > node.mig.get(name, 0))
     if more:
-        return Reason.INSUFFICIENT_DATA, f"its pods hold more of {more[0]} than it offers"
+        return Reason.INSUFFICIENT_DATA, f"its pods use more of {more[0]} than it offers"
     return None
 
 
@@ -160,7 +162,7 @@ def _in_use(unheld: UsageProfile) -> Refusal | None:
 
 def _undisturbed(fleet: Fleet, node: Node) -> Refusal | None:
     """Why a pod of the node may not be moved; draining it moves them all."""
-    found = (obstacle(fleet, *holder) for holder in fleet.pods_on.get(node.name, ()))
+    found = (blocker(fleet, *holder) for holder in fleet.pods_on.get(node.name, ()))
     return next((refusal for refusal in found if refusal is not None), None)
 
 

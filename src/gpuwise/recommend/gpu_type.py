@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import GPU_RESOURCE
-from gpuwise.model.recommendation import ChangeGpuType, Evidence, Finding, Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, ChangeGpuType, Evidence, Finding, Reason, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
@@ -37,27 +37,29 @@ class Need:
         return enough and card.memory_bytes >= self.memory_bytes
 
 
-def cheaper_type(case: Case) -> Recommendation | Hold:
+def cheaper_type(case: Case) -> Recommendation | Blocked:
     """Another type of card of the fleet that holds what is used for less, or why none."""
     request, gpu = case.workload.request, case.gpu_type
     if request is None or not case.workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if gpu is None or request.resource != GPU_RESOURCE:
-        return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "it holds no whole cards of one known type")
+        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "it holds no whole cards of one known type")
     if request.count > 1:
         # Links between cards (NVLink or PCIe) are part of what several cards do, and are not measured.
-        return case.hold(STAGE, Reason.NO_CHEAPER_TYPE, "a pod of several cards depends on the links between them")
+        return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "a pod of several cards depends on the links between them")
     observed_h = case.profile.observed_s / HOUR_S
     needs = [need(case) for need in (_SM, _TENSOR, _DRAM, needed_memory)]
     sm, tensor, dram, memory = needs
     if observed_h < case.settings.min_observed_h or sm is None or tensor is None or dram is None or memory is None:
         names = ", ".join(signal.value for signal in _TELLING)
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by {names}, well sampled for three days")
+        return case.blocked(
+            STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by {names}, well sampled for three days"
+        )
     # The busier of the pipes says how much of the card's arithmetic is used; SM activity counts warps that wait, too.
     return _chosen(case, gpu, Need(max(tensor, sm) * gpu.tflops, dram * gpu.memory_gb_s, memory))
 
 
-def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Hold:
+def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Blocked:
     limit = case.profile.bottleneck
     evidence: tuple[Evidence, ...] = (
         *needs(case, Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY),
@@ -67,10 +69,10 @@ def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Hold:
     )
     now = case.usd_per_gpu_h()
     if now is None:
-        return case.hold(STAGE, Reason.NO_PRICE, "no price is known for its GPUs", evidence)
+        return case.blocked(STAGE, Reason.NO_PRICE, "no price is known for its GPUs", evidence)
     fitting = [(price, other) for other, price in _offered(case).items() if price < now and need.fits(other)]
     if not fitting:
-        return case.hold(STAGE, Reason.NO_CHEAPER_TYPE, "no cheaper card of the fleet holds what it uses", evidence)
+        return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "no cheaper card of the fleet holds what it uses", evidence)
     price, best = min(fitting, key=lambda option: (option[0], option[1].name))
     evidence += (Evidence(f"price of {best.name} per GPU-hour", None, "list price", price, now, "USD/h"),)
     return recommendation(case, _proposal(case, gpu, best, now - price, evidence))

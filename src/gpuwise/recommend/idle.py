@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from gpuwise.model.command import STOPPABLE
 from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
-from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Saving, ScaleTo
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal
@@ -13,7 +13,7 @@ from gpuwise.recommend.settings import HOUR_S
 STAGE = "idle"
 
 
-def idle_shutdown(case: Case) -> Recommendation | Hold:
+def idle_shutdown(case: Case) -> Recommendation | Blocked:
     """Scale to zero a workload that every signal calls idle for long enough, or say why not."""
     refusal = _refusal(case)
     if refusal is not None:
@@ -21,7 +21,7 @@ def idle_shutdown(case: Case) -> Recommendation | Hold:
     price = case.usd_per_gpu_h()
     evidence = _evidence(case)
     if price is None:
-        return case.hold(
+        return case.blocked(
             STAGE, Reason.NO_PRICE, "idle, but no price is known for its GPUs: give one with --prices", evidence
         )
     return recommendation(
@@ -38,18 +38,18 @@ def idle_shutdown(case: Case) -> Recommendation | Hold:
     )
 
 
-def _refusal(case: Case) -> Hold | None:
+def _refusal(case: Case) -> Blocked | None:
     idle, workload = case.profile.idle, case.workload
     needed_h = case.settings.idle_after_h[workload.workload_class]
     idle_h = _idle_h(case)
     if workload.ref.kind not in STOPPABLE:
-        return case.hold(
+        return case.blocked(
             STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise does not stop a {workload.ref.kind}", _evidence(case)
         )
     if workload.replicas == 0 or not workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if not idle.verdicts:
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "no activity was ever sampled")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "no activity was ever sampled")
     if idle.since_s is None:
         return _not_idle_now(case, idle)
     if idle.agreeing_sensors < case.settings.agreeing_sensors:
@@ -57,24 +57,24 @@ def _refusal(case: Case) -> Hold | None:
         detail = (
             f"idle for {idle_h:.0f} h by {idle.agreeing_sensors} of the {needed} independent sensors that must agree"
         )
-        return case.hold(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
+        return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
     if idle_h < needed_h:
         detail = f"idle for {idle_h:.1f} h; {workload.workload_class.value} work is left alone for {needed_h} h"
-        return case.hold(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
+        return case.blocked(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
     return None
 
 
-def _not_idle_now(case: Case, idle: IdleEvidence) -> Hold:
+def _not_idle_now(case: Case, idle: IdleEvidence) -> Blocked:
     busy = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.BUSY]
     if not busy:
-        return case.hold(
+        return case.blocked(
             STAGE, Reason.INSUFFICIENT_DATA, "samples are missing up to now, so it counts as busy", _evidence(case)
         )
     quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
     if quiet:
         detail = f"{', '.join(busy)} saw use that {', '.join(quiet)} did not"
-        return case.hold(STAGE, Reason.SIGNALS_DISAGREE, detail, _evidence(case))
-    return case.hold(STAGE, Reason.BUSY, f"in use by {', '.join(busy)}", _evidence(case))
+        return case.blocked(STAGE, Reason.SIGNALS_DISAGREE, detail, _evidence(case))
+    return case.blocked(STAGE, Reason.BUSY, f"in use by {', '.join(busy)}", _evidence(case))
 
 
 def _idle_h(case: Case) -> float:
@@ -93,7 +93,7 @@ def _reasons(case: Case) -> tuple[Reason, ...]:
 
 
 def _saving(case: Case, usd_per_gpu_h: float) -> Saving:
-    """What it holds, until it is likely to be used again: of the coming month, by the forecast's middle and ends."""
+    """Its GPU time of the coming month until the forecast next use: median, early and late."""
     now_s, expected = case.profile.window.end_s, case.profile.next_use
     until = (None, None, None) if expected is None else (expected.early_s, expected.median_s, expected.late_s)
     early, middle, late = (

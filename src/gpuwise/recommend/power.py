@@ -5,7 +5,7 @@ import numpy as np
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.profile import Distribution
-from gpuwise.model.recommendation import CapPower, Evidence, Finding, Hold, Reason, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, CapPower, Evidence, Finding, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.power_cap import PowerCapSettings, expected_cap
@@ -22,32 +22,32 @@ _USUAL = 0.75
 _MOSTLY = 0.5
 
 
-def cap_power(case: Case) -> Recommendation | Hold:
+def cap_power(case: Case) -> Recommendation | Blocked:
     """A power limit at which the work is expected to lose at most 5 % of its speed, or why none.
 
     It is where a search begins (`power_cap.next_cap`); the owners measure it, and one or two more.
     """
     gpu, workload = case.gpu_type, case.workload
     if workload.workload_class not in {WorkloadClass.TRAINING, WorkloadClass.BATCH}:
-        return case.hold(STAGE, Reason.IS_A_SERVICE, "somebody waits for its answers")
+        return case.blocked(STAGE, Reason.IS_A_SERVICE, "somebody waits for its answers")
     if not workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if gpu is None:
-        return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
+        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
     if not case.well_covered(Signal.POWER, Signal.SM_ACTIVITY):
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "power and SM activity must be well sampled")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "power and SM activity must be well sampled")
     if case.settings.usd_per_kwh is None:
         detail = "energy has no price of its own in a cloud; where you pay for it, set recommend.usd_per_kwh"
-        return case.hold(STAGE, Reason.NO_PRICE, detail)
+        return case.blocked(STAGE, Reason.NO_PRICE, detail)
     return _capped(case, gpu, case.settings.usd_per_kwh)
 
 
-def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Hold:
+def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Blocked:
     draw_w, usual_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER, _USUAL)
     if usual_w is None:
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its busy hours may be among the samples that are missing")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its busy hours may be among the samples that are missing")
     if draw_w is None or _busy_share(case) < _MOSTLY:
-        return case.hold(STAGE, Reason.NO_ACTIVITY, "at rest most of the time: a matter of stopping, not of power")
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "at rest most of the time: a matter of stopping, not of power")
     levels = [gpu.board_watts * _LEAST_SHARE + _STEP_W * step for step in range(64)]
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
     limit_w = expected_cap(limits, usual_w, _CAPS)
@@ -58,7 +58,7 @@ def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Ho
     )
     above_w, slower_w = _spared(case.profile.distributions[Signal.POWER], limit_w)
     if above_w <= slower_w:
-        return case.hold(STAGE, Reason.NOTHING_TO_CAP, "it draws more than such a limit too seldom", evidence)
+        return case.blocked(STAGE, Reason.NOTHING_TO_CAP, "it draws more than such a limit too seldom", evidence)
     evidence += (
         Evidence("draw above the limit, over all time held", Signal.POWER, "mean", above_w, None, "W"),
         Evidence("draw of the 5 % longer time, while above the limit", None, "estimate", slower_w, None, "W"),

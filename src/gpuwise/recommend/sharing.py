@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.labels import GPU_RESOURCE
-from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, Share, Sharing
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Share, Sharing
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
@@ -33,40 +33,40 @@ class Option:
     text: str
 
 
-def share_card(case: Case) -> Recommendation | Hold:
+def share_card(case: Case) -> Recommendation | Blocked:
     """Share the card of a workload that needs little of it, by the least risky method, or say why not."""
     request, gpu = case.workload.request, case.gpu_type
     if request is None or not case.workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if request.resource != GPU_RESOURCE or request.count != 1:
-        return case.hold(STAGE, Reason.NOT_SHAREABLE, "only a workload of one whole card a pod can share it")
+        return case.blocked(STAGE, Reason.NOT_SHAREABLE, "only a workload of one whole card a pod can share it")
     if gpu is None:
-        return case.hold(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
+        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
     if case.workload.workload_class is WorkloadClass.TRAINING:
-        return case.hold(STAGE, Reason.NOT_SHAREABLE, "training takes all that it is given")
+        return case.blocked(STAGE, Reason.NOT_SHAREABLE, "training takes all that it is given")
     observed_h = case.profile.observed_s / HOUR_S
     activity, memory = _ACTIVITY(case), needed_memory(case)
     if observed_h < case.settings.min_observed_h or activity is None or memory is None:
         detail = (
             f"{observed_h:.0f} h of data; SM activity and memory, well sampled for {case.settings.min_observed_h} h"
         )
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, detail)
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return _shared(case, gpu, activity, memory / gpu.memory_bytes)
 
 
-def _shared(case: Case, gpu: GpuType, activity: float, memory: float) -> Recommendation | Hold:
+def _shared(case: Case, gpu: GpuType, activity: float, memory: float) -> Recommendation | Blocked:
     evidence = needs(case, Signal.SM_ACTIVITY)
     options = _options(case, gpu, activity, memory)
     evidence += tuple(
         Evidence(f"{one.method.value}: {one.text}", None, "risk", one.risk, None, "of 4") for one in options
     )
     if not options:
-        return case.hold(
+        return case.blocked(
             STAGE, Reason.NOT_SHAREABLE, f"one {gpu.name} holds no two of its size with headroom", evidence
         )
     price = case.usd_per_gpu_h()
     if price is None:
-        return case.hold(STAGE, Reason.NO_PRICE, "could share, but no price is known for its GPUs", evidence)
+        return case.blocked(STAGE, Reason.NO_PRICE, "could share, but no price is known for its GPUs", evidence)
     return recommendation(case, _proposal(case, options[0], price, evidence))
 
 

@@ -4,7 +4,7 @@ import math
 
 from gpuwise.model.inventory import CapacityType, Pod, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.recommendation import Evidence, Finding, Hold, MoveToSpot, Reason, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, MoveToSpot, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal
@@ -19,25 +19,25 @@ _LOST_AT_WORST = 0.2
 _NOTICE_S = 30.0
 
 
-def spot_move(case: Case) -> Recommendation | Hold:
+def spot_move(case: Case) -> Recommendation | Blocked:
     """Prefer spot nodes for work that a reclaim does not hurt, with fallback to on-demand, or say why not."""
     workload = case.workload
     if not workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if not case.capacity_types <= {CapacityType.ON_DEMAND, None}:
-        return case.hold(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot or paid for in advance")
+        return case.blocked(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot or paid for in advance")
     reason = _interruptible(case)
     if reason is None:
         detail = f'neither annotated {CHECKPOINTED}: "true" nor an endpoint with two ready replicas'
-        return case.hold(STAGE, Reason.NOT_INTERRUPTIBLE, detail)
+        return case.blocked(STAGE, Reason.NOT_INTERRUPTIBLE, detail)
     gpu, now, then = case.gpu_type, case.usd_per_gpu_h(), case.usd_per_gpu_h(CapacityType.SPOT)
     if gpu is None or now is None or then is None or then >= now:
-        return case.hold(STAGE, Reason.NO_PRICE, "no spot price below the present one is known for its GPUs")
+        return case.blocked(STAGE, Reason.NO_PRICE, "no spot price below the present one is known for its GPUs")
     if not any(offer.gpu == gpu and offer.capacity_type is CapacityType.SPOT for offer in case.fleet.offers):
-        return case.hold(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}")
+        return case.blocked(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}")
     activity = max(case.profile.coverage.get(Signal.SM_ACTIVITY, 0.0), case.profile.coverage.get(Signal.GPU_UTIL, 0.0))
     if activity < case.settings.min_coverage:
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, f"only {activity:.0%} of its activity was sampled")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, f"only {activity:.0%} of its activity was sampled")
     return recommendation(case, _proposal(case, reason, now, then, activity))
 
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from gpuwise.model.command import STOPPABLE
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, StopAtHours
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, StopAtHours
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
@@ -15,14 +15,14 @@ WEEK_H = 168
 WEEK_S = WEEK_H * HOUR_S
 
 
-def stop_at_hours(case: Case) -> Recommendation | Hold:
+def stop_at_hours(case: Case) -> Recommendation | Blocked:
     """Stop a workload at the hours that passed without use in every week seen, or say why not."""
     refusal = _refusal(case)
     if refusal is not None:
         return refusal
     quiet = _quiet(case)
     if quiet.all():
-        return case.hold(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of hours")
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of hours")
     spans = _spans(quiet, case.settings.min_unused_span_h)
     hours = sum(last - first for first, last in spans)
     seen = case.profile.observed_s / WEEK_S
@@ -32,10 +32,10 @@ def stop_at_hours(case: Case) -> Recommendation | Hold:
     )
     if not spans:
         longest = f"no {case.settings.min_unused_span_h} h of the week in a row were always without use"
-        return case.hold(STAGE, Reason.USED_AT_ALL_HOURS, longest, evidence)
+        return case.blocked(STAGE, Reason.USED_AT_ALL_HOURS, longest, evidence)
     price = case.usd_per_gpu_h()
     if price is None:
-        return case.hold(
+        return case.blocked(
             STAGE, Reason.NO_PRICE, "unused at the same hours, but no price is known for its GPUs", evidence
         )
     # Rule of succession: an hour unused in n weeks is unused in the next with probability (n + 1) / (n + 2).
@@ -46,20 +46,20 @@ def stop_at_hours(case: Case) -> Recommendation | Hold:
     return recommendation(case, proposal)
 
 
-def _refusal(case: Case) -> Hold | None:
+def _refusal(case: Case) -> Blocked | None:
     workload = case.workload
     if workload.workload_class is WorkloadClass.ENDPOINT:
-        return case.hold(STAGE, Reason.IS_A_SERVICE, "a request may come at any hour")
+        return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may come at any hour")
     if workload.ref.kind not in STOPPABLE - {"Job"}:
-        return case.hold(STAGE, Reason.KIND_NOT_SUPPORTED, f"a {workload.ref.kind} is not stopped and started again")
+        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, f"a {workload.ref.kind} is not stopped and started again")
     if not workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if case.profile.idle.agreeing_sensors < case.settings.agreeing_sensors and case.profile.idle.since_s is not None:
-        return case.hold(STAGE, Reason.NEEDS_SECOND_SIGNAL, "one sensor alone calls its hours unused")
+        return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, "one sensor alone calls its hours unused")
     # An hour off either end: looks begin and end within one.
     if len(case.profile.coverage) < 2 or case.profile.observed_s < case.settings.min_weeks * WEEK_S - 2 * HOUR_S:
         seen = f"{case.profile.observed_s / WEEK_S:.1f} weeks of data; {case.settings.min_weeks} are needed"
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, seen)
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, seen)
     return None
 
 

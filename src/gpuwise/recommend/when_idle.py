@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Evidence, Finding, Hold, Reason, Recommendation, StopWhenIdle
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, StopWhenIdle
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.keep_alive import KeepAliveSettings, Requests, idle_gaps, waits
@@ -21,7 +21,7 @@ _LEAST_WAIT_S = 900.0
 Floats = NDArray[np.float64]
 
 
-def stop_when_idle(case: Case) -> Recommendation | Hold:
+def stop_when_idle(case: Case) -> Recommendation | Blocked:
     """Stop an endpoint some time after its last request, chosen by how it was used before, or say why not."""
     refusal = _refusal(case)
     if refusal is not None:
@@ -38,25 +38,25 @@ def stop_when_idle(case: Case) -> Recommendation | Hold:
         Evidence("time that stopping would spare", None, "share", share, case.settings.min_rest_share, "ratio"),
     )
     if share < case.settings.min_rest_share:
-        return case.hold(STAGE, Reason.STEADILY_USED, "its rests are too short or too few to stop for", evidence)
+        return case.blocked(STAGE, Reason.STEADILY_USED, "its rests are too short or too few to stop for", evidence)
     price = case.usd_per_gpu_h()
     if price is None:
-        return case.hold(STAGE, Reason.NO_PRICE, "rests for long, but no price is known for its GPUs", evidence)
+        return case.blocked(STAGE, Reason.NO_PRICE, "rests for long, but no price is known for its GPUs", evidence)
     return recommendation(case, _proposal(case, price, share, evidence))
 
 
-def _refusal(case: Case) -> Hold | None:
+def _refusal(case: Case) -> Blocked | None:
     if case.workload.workload_class is not WorkloadClass.ENDPOINT:
-        return case.hold(STAGE, Reason.KIND_NOT_SUPPORTED, "only what is asked can be started by the next request")
+        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, "only what is asked can be started by the next request")
     if not case.workload.pods:
-        return case.hold(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if case.profile.requests is None:  # where they are reported for some of the time, the rest of it is no rest
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, "its requests are not reported")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its requests are not reported")
     if not case.well_covered(Signal.SM_ACTIVITY) and not case.well_covered(Signal.GPU_UTIL):
-        return case.hold(STAGE, Reason.NEEDS_SECOND_SIGNAL, "its activity must be sampled beside its requests")
+        return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, "its activity must be sampled beside its requests")
     if case.profile.observed_s < case.settings.min_observed_h * HOUR_S:
         seen = f"{case.profile.observed_s / HOUR_S:.0f} h of data; {case.settings.min_observed_h} are needed"
-        return case.hold(STAGE, Reason.INSUFFICIENT_DATA, seen)
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, seen)
     return None
 
 

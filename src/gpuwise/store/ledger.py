@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 T = TypeVar("T")
 
@@ -53,13 +53,13 @@ SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ? AND coa
 ), '') != ?
 """
 _GENESIS = "0" * 64
-_MEND = "nothing was changed: move the file aside and keep it, or give another with --ledger"
+_HINT = "nothing was changed: move the file aside and keep it, or give another with --ledger"
 
 
 @dataclass(frozen=True, slots=True)
 class _Findings:
     recommendations: tuple[Recommendation, ...]
-    holds: tuple[Hold, ...]
+    blocked: AllBlocked
     alternatives: tuple[Recommendation, ...] = ()
 
 
@@ -117,11 +117,11 @@ class SqliteLedger:
                 seq, at_s, kind, subject, body, digest = row
                 last = _link(last, at_s, kind, subject, body)
                 if seq != expected or digest != last:
-                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", hint=_MEND)
+                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", hint=_HINT)
             latest = "SELECT e.seq, e.body, f.body FROM events e LEFT JOIN findings f ON f.run = e.seq"
             run = self._db.execute(f"{latest} WHERE e.kind = 'run' ORDER BY e.seq DESC LIMIT 1").fetchone()
         if run is not None and (run[2] is None or _digest(run[2]) != run[1]):
-            raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", hint=_MEND)
+            raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", hint=_HINT)
 
     def head(self) -> LedgerHead:
         """See the port."""
@@ -148,11 +148,11 @@ class SqliteLedger:
         self,
         now_s: int,
         recommendations: Iterable[Recommendation],
-        holds: Iterable[Hold],
+        blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
     ) -> None:
         """See the port."""
-        body = to_json(_Findings(tuple(recommendations), tuple(holds), tuple(alternatives)))
+        body = to_json(_Findings(tuple(recommendations), tuple(blocked), tuple(alternatives)))
         with self._transaction():
             run = self._append(now_s, "run", str(now_s), _digest(body))
             self._db.execute("DELETE FROM findings")
@@ -203,9 +203,9 @@ class SqliteLedger:
         """See the port."""
         return list(self._findings().alternatives)
 
-    def holds(self) -> list[Hold]:
+    def blocked(self) -> list[Blocked]:
         """See the port."""
-        return list(self._findings().holds)
+        return list(self._findings().blocked)
 
     def _findings(self) -> _Findings:
         with self._guarded():
@@ -223,7 +223,7 @@ class SqliteLedger:
             return from_json(noun, body)
         except ValidationError as error:
             problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
-            raise LedgerError(problem, hint=_MEND) from error
+            raise LedgerError(problem, hint=_HINT) from error
 
     def _append(self, at_s: int, kind: str, subject: str, body: str) -> int:
         """Add a row to the chain; its number."""
@@ -257,7 +257,7 @@ class SqliteLedger:
         except sqlite3.OperationalError as error:
             raise LedgerError(f"ledger {self.path}: {error}", hint="another process may hold it; try again") from error
         except sqlite3.DatabaseError as error:
-            raise LedgerError(f"ledger {self.path} is corrupt: {error}", hint=_MEND) from error
+            raise LedgerError(f"ledger {self.path} is corrupt: {error}", hint=_HINT) from error
 
 
 def _file(path: Path) -> tuple[int, int] | None:

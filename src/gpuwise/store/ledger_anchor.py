@@ -11,7 +11,7 @@ from pathlib import Path
 from gpuwise.model.command import Intent, LedgerHead
 from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.ports import ClusterWriter, Object
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.rights import HEAD_CONFIG_MAP as NAME
 from gpuwise.store.ledger import SqliteLedger
 
@@ -48,7 +48,7 @@ class ConfigMapAnchor:
         return f"ConfigMap {NAME} in namespace {self._namespace}"
 
     def compare(self, ledger: SqliteLedger) -> None:
-        """Hold a ledger against the head that the cluster remembers of it.
+        """Compare a ledger with the head that the cluster remembers of it.
 
         Raises:
             LedgerError: rows are missing, or are others.
@@ -154,11 +154,11 @@ class AnchoredLedger(SqliteLedger):
         self,
         now_s: int,
         recommendations: Iterable[Recommendation],
-        holds: Iterable[Hold],
+        blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
     ) -> None:
         """See the port."""
-        super().record_run(now_s, recommendations, holds, alternatives)
+        super().record_run(now_s, recommendations, blocked, alternatives)
         # The first effect makes the ConfigMap: before it there is nothing that could be forgotten.
         if self._moves and self.anchor.knows(self):
             self.anchor.move(self)
@@ -173,7 +173,7 @@ class AnchoredLedger(SqliteLedger):
 
 
 def agree(ledger: SqliteLedger, known: LedgerHead, place: str) -> None:
-    """Hold a ledger against a head that was remembered of it.
+    """Compare a ledger with a head that was remembered of it.
 
     Args:
         ledger: the file.

@@ -11,7 +11,7 @@ from tests.series import WORKLOAD
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
-from gpuwise.model.recommendation import FreeNode, Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, FreeNode, Reason, Recommendation
 from gpuwise.recommend.consolidation.free_nodes import free_nodes
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.joint import best_plan
@@ -150,7 +150,7 @@ def freeable(placements, nodes):
             room[name] -= gpus
             workloads.append(serving(f"w{number}", name, gpus=gpus))
     found = judged(*workloads, nodes=nodes)
-    return {name for name, item in found.items() if not isinstance(item, Hold)}
+    return {name for name, item in found.items() if not isinstance(item, Blocked)}
 
 
 @settings(max_examples=60)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tests.fleet import inventory, node, pod, workload
 from tests.series import WORKLOAD
 
-from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.recommendation import Blocked, Reason
 from gpuwise.recommend.placement.advise import Advice, advise
 
 
@@ -23,9 +23,9 @@ def test_the_fullest_node_with_room_is_advised_and_the_largest_is_first():
 def test_where_nothing_fits_or_nothing_is_known_it_says_so():
     unknown = replace(waiting("unknown", 1), request=None)
     found = list(advise(inventory(waiting("large", 9), unknown)))
-    assert [one.reason for one in found if isinstance(one, Hold)] == [Reason.WELL_PACKED, Reason.INSUFFICIENT_DATA]
+    assert [one.reason for one in found if isinstance(one, Blocked)] == [Reason.WELL_PACKED, Reason.INSUFFICIENT_DATA]
 
 
 def test_no_advice_is_given_twice_for_one_gpu():
     found = list(advise(inventory(waiting("a", 5), waiting("b", 5))))
-    assert [type(one) for one in found] == [Advice, Hold]
+    assert [type(one) for one in found] == [Advice, Blocked]

@@ -8,11 +8,11 @@ from functools import partial
 from itertools import islice
 
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
-from gpuwise.model.recommendation import Evidence, Finding, FreeNode, Hold, Reason, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, Evidence, Finding, FreeNode, Reason, Recommendation, Saving
 from gpuwise.recommend.case import HOURS_PER_MONTH
-from gpuwise.recommend.consolidation.movable import answers_alone, obstacle
+from gpuwise.recommend.consolidation.movable import answers_alone, blocker
 from gpuwise.recommend.consolidation.rooms import fitted, offered, room
-from gpuwise.recommend.fleet import Fleet, node_hold, node_recommendation
+from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
 from gpuwise.recommend.proposal import Proposal
 
 STAGE = "free-node"
@@ -43,20 +43,20 @@ class _Surroundings:
     waiting: Mapping[str | None, tuple[int, str]]
 
 
-def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Hold]:
+def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     """Judge every node with GPUs by itself: whether its GPU pods fit elsewhere as things are now.
 
     Two recommendations that count on the same node claim it both, so a plan holds one of them. A pod goes only to a
     node of the same product, region, zone and way of paying. It must be worth it, as Karpenter's Balanced policy has
     it (designs/balanced-consolidation): (cost saved / cost of the pool) / (disruption / disruption of the pool) >= 0.5.
     The pool's disruption is taken as one pod a GPU here, not as the pods there are: otherwise a node became easier to
-    free the more pods the others hold (I3). With one price in a pool this is GPUs given back a pod moved.
+    free the more pods the others have (I3). With one price in a pool this is GPUs given back a pod moved.
 
     Args:
         fleet: what is known.
 
     Yields:
-        A recommendation or a hold for each node, by name.
+        A recommendation or what blocks it, for each node, by name.
     """
     around = _Surroundings(fleet, _rooms(fleet), _waiting(fleet))
     for _, node in sorted(fleet.inventory.nodes.items()):
@@ -64,40 +64,40 @@ def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Hold]:
             yield _judged(around, node)
 
 
-def _judged(around: _Surroundings, node: Node) -> Recommendation | Hold:
-    fleet, hold = around.fleet, partial(node_hold, node, STAGE)
+def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
+    fleet, blocked = around.fleet, partial(node_blocked, node, STAGE)
     tenants, usd_h = fleet.pods_on.get(node.name, ()), fleet.usd_per_gpu_h(node)
     if node.gpu_type is None:
-        return hold(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its card'} is not known here")
+        return blocked(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its card'} is not known here")
     if node.capacity_type is CapacityType.RESERVED:
-        return hold(Reason.ALREADY_SPOT, "it is paid for in advance: giving it back saves nothing")
+        return blocked(Reason.ALREADY_SPOT, "it is paid for in advance: giving it back saves nothing")
     if usd_h is None:
-        return hold(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
+        return blocked(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
     asked = _waiting_for(around, node)
     if asked is not None:
-        return hold(Reason.WELL_PACKED, f"{asked} waits for GPUs, and may get those of this node")
+        return blocked(Reason.WELL_PACKED, f"{asked} waits for GPUs, and may get those of this node")
     for workload, pod in tenants:
-        why = obstacle(fleet, workload, pod)
+        why = blocker(fleet, workload, pod)
         if why is not None:
-            return hold(*why)
+            return blocked(*why)
         if answers_alone(workload, node.name):
-            return hold(Reason.SINGLE_REPLICA, f"nobody answers for {workload.ref} while {pod.name} moves")
+            return blocked(Reason.SINGLE_REPLICA, f"nobody answers for {workload.ref} while {pod.name} moves")
     if node.region is None or node.zone is None:
         detail = "its region or zone is not known: no cloud is known to take it back, and no other node to match it"
-        return hold(Reason.INSUFFICIENT_DATA, detail)
+        return blocked(Reason.INSUFFICIENT_DATA, detail)
     return _weighed(around, node, tenants, usd_h)
 
 
-def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) -> Recommendation | Hold:
+def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) -> Recommendation | Blocked:
     balance = node.gpu_count / len(tenants) if tenants else float("inf")
     evidence = _evidence(node, tenants)
     if balance < _LEAST_BALANCE:
         detail = f"{len(tenants)} pods would move for {node.gpu_count} GPUs"
-        return node_hold(node, STAGE, Reason.WELL_PACKED, detail, evidence)
+        return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
     to = fitted(_asked(tenants), _candidates(around, node, len(tenants)))
     if to is None:
         detail = f"its {len(tenants)} GPU pods do not all fit on others of its kind in {node.zone}"
-        return node_hold(node, STAGE, Reason.WELL_PACKED, detail, evidence)
+        return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
     moves = [(str(workload.ref), pod.name, name) for (workload, pod), name in zip(tenants, to, strict=True)]
     gpu_h = node.gpu_count * HOURS_PER_MONTH
     proposal = Proposal(

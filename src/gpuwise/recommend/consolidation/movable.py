@@ -10,7 +10,7 @@ from gpuwise.recommend.fleet import Fleet
 _TIED = frozenset({"DaemonSet", "Pod", "Node"})
 
 
-def obstacle(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
+def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
     """Why a pod must stay where it is; None where it may move.
 
     Args:

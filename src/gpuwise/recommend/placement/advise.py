@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
-from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.recommendation import Blocked, Reason
 from gpuwise.recommend.consolidation.rooms import room
 
 STAGE = "placement"
@@ -29,7 +29,7 @@ class Advice:
     why: str
 
 
-def advise(inventory: Inventory) -> Iterator[Advice | Hold]:
+def advise(inventory: Inventory) -> Iterator[Advice | Blocked]:
     """Say for each waiting pod which node to take: the largest first, each the node that it leaves fullest.
 
     Best fit decreasing by the one resource that the inventory tells; CPU, memory and selectors are not known here, and
@@ -46,12 +46,12 @@ def advise(inventory: Inventory) -> Iterator[Advice | Hold]:
     for workload, pod in sorted(_waiting(inventory), key=_largest_first):
         request = workload.request
         if request is None:
-            yield Hold(workload.ref, STAGE, Reason.INSUFFICIENT_DATA, f"{pod.name} does not say what it asks for")
+            yield Blocked(workload.ref, STAGE, Reason.INSUFFICIENT_DATA, f"{pod.name} does not say what it asks for")
             continue
         name = _fullest(free, request)
         if name is None:
             detail = f"no node has {request.count} {request.resource} free for {pod.name}"
-            yield Hold(workload.ref, STAGE, Reason.WELL_PACKED, detail)
+            yield Blocked(workload.ref, STAGE, Reason.WELL_PACKED, detail)
             continue
         free[name][request.resource] -= request.count
         yield _advice(workload, pod, inventory.nodes[name], free[name][request.resource])

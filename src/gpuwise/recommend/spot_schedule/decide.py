@@ -10,7 +10,7 @@ from gpuwise.recommend.spot_schedule.values import SpotPlan
 def decide_spot(plan: SpotPlan, now: Standing, belief: Floats, available: Bools, *, row: int) -> Ints:
     """What each job runs on in a row: the use of least expected cost among those that are safe.
 
-    On-demand is always among them, so that the lemma of `job` holds: no deadline that can be met is missed.
+    On-demand is always among them, so that the lemma of `job` is true: no deadline that can be met is missed.
 
     Args:
         plan: of the job.
