@@ -16,7 +16,7 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.recommendation import Blocked, Finding, Reason, Recommendation, Repartition
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.geometry import repartition
+from gpuwise.recommend.methods.mig_geometry_misfit import repartition
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings

@@ -14,12 +14,12 @@ from gpuwise.model.recommendation import Blocked, Finding, MoveToSpot, Reason, R
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.idle import idle_shutdown
+from gpuwise.recommend.methods.gpu_overprovisioned import right_size
+from gpuwise.recommend.methods.idle import idle_shutdown
+from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
+from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.plan import METHODS, recommend
-from gpuwise.recommend.rightsize import right_size
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.recommend.spot import spot_move
-from gpuwise.recommend.when_idle import stop_when_idle
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 

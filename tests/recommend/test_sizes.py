@@ -23,12 +23,12 @@ from gpuwise.model.recommendation import (
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.gpu_type import cheaper_type
-from gpuwise.recommend.power import cap_power
-from gpuwise.recommend.replicas import fewer_replicas
+from gpuwise.recommend.methods.gpu_shareable import share_card
+from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
+from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
+from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
+from gpuwise.recommend.methods.unused_hours import stop_at_hours
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.recommend.sharing import share_card
-from gpuwise.recommend.unused_hours import stop_at_hours
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
