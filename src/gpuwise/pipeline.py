@@ -18,8 +18,8 @@ from gpuwise.model.recommendation import Blocked, Reason, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.joint import best_plan
 from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard

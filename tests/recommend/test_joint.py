@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import Finding, Reason, Recommendation, Saving, ScaleTo
-from gpuwise.recommend.joint import best_plan, superseded_by
 from gpuwise.recommend.proposal import Proposal, complete
+from gpuwise.recommend.selection import best_plan, superseded_by
 
 
 def worth(number: int, usd: float, claims: tuple[str, ...], *, low: float = 0.0, risk: int = 0) -> Recommendation:

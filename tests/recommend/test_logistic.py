@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from gpuwise.recommend.logistic import expit, logit
+from gpuwise.recommend.engines.logistic import expit, logit
 
 
 def test_it_is_the_logistic_function_at_both_ends_too():

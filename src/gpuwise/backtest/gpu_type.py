@@ -13,7 +13,7 @@ from gpuwise.backtest.bootstrap import ratio_of_sums
 from gpuwise.backtest.columns import read_columns
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option, Result, Trial, Verdict, at_most
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.gpu_choice import MeasuredJobs, cheapest_types
+from gpuwise.research.gpu_type_overprovisioned import MeasuredJobs, cheapest_types
 
 # The specification's prices, dollars an hour.
 _PRICES = {"k80": 0.45, "p100": 1.46, "v100": 2.48}

@@ -19,9 +19,9 @@ from gpuwise.backtest.idle_baselines import (
     randomised,
 )
 from gpuwise.backtest.idle_trace import IdleTrace, decisions, endpoint_costs, load
-from gpuwise.recommend.keep_alive import KeepAliveSettings, waits
-from gpuwise.recommend.keep_alive.hazard import Prior
-from gpuwise.recommend.keep_alive.prior import PRIOR
+from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, waits
+from gpuwise.recommend.engines.idle_between_uses.hazard import Prior
+from gpuwise.recommend.engines.idle_between_uses.prior import PRIOR
 
 ENDPOINT_HELD_OUT = "gpuwise-endpoint-held-out"
 

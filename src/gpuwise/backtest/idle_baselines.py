@@ -6,7 +6,7 @@ import numpy as np
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.idle_trace import COLUMNS, Floats, IdleTrace, decisions, finished_gaps
-from gpuwise.recommend.keep_alive import Requests, idle_gaps
+from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 
 Waits = Callable[[Floats, float], Floats]
 """From the gaps of one endpoint and B to the wait in each; one that is online looks at earlier gaps alone."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpuwise.backtest.columns import Columns, names_columns, read_columns
 from gpuwise.backtest.contract import Decisions
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.keep_alive import Requests, idle_gaps
+from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 
 Floats = NDArray[np.float64]
 

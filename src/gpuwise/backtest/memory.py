@@ -9,10 +9,10 @@ from gpuwise.backtest.bootstrap import ratio_of_sums
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option, Result, Trial, Verdict, at_most
 from gpuwise.backtest.folds import read_folds
 from gpuwise.backtest.memory_trace import MemoryTrace, decisions, judged, load, peaks_mib, scored, windows
-from gpuwise.recommend.memory_limit import MemoryLimitSettings, Usage, memory_limits
-from gpuwise.recommend.memory_limit.chance import Prior
-from gpuwise.recommend.memory_limit.history import HOUR_S
-from gpuwise.recommend.memory_limit.prior import PRIOR
+from gpuwise.research.memory_limit import MemoryLimitSettings, Usage, memory_limits
+from gpuwise.research.memory_limit.chance import Prior
+from gpuwise.research.memory_limit.history import HOUR_S
+from gpuwise.research.memory_limit.prior import PRIOR
 
 POD_HELD_OUT = "gpuwise-pod-held-out"
 

@@ -9,8 +9,8 @@ import numpy as np
 from gpuwise.backtest.columns import read_columns
 from gpuwise.backtest.contract import Decisions
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.memory_limit import Usage
-from gpuwise.recommend.memory_limit.history import HOUR_S, Floats
+from gpuwise.research.memory_limit import Usage
+from gpuwise.research.memory_limit.history import HOUR_S, Floats
 
 COLUMNS = ("pod", "t_s", "limit_mib")
 

@@ -7,8 +7,8 @@ from gpuwise.backtest.contract import OURS, Backtest, Decisions, Option, Result,
 from gpuwise.backtest.mig_baselines import greedy, parvagpu, whole_gpus
 from gpuwise.backtest.mig_judge import judge
 from gpuwise.backtest.mig_trace import CUTS, NAMES, OFFERS, DemandSet, MigTrace, load
-from gpuwise.recommend.mig_packing.pack import pack
-from gpuwise.recommend.mig_packing.place import Placed, place
+from gpuwise.recommend.engines.mig_geometry_misfit.pack import pack
+from gpuwise.research.mig_geometry_misfit.place import Placed, place
 
 _COLUMNS = ("gpu", "profile", "start", "model", "batch_size", "mps_procs")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from gpuwise.backtest.mig_trace import CUTS, NAMES, OFFERS, PROFILES, DemandSet
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.mig_packing.geometry import Ints
-from gpuwise.recommend.mig_packing.pack import Floats
-from gpuwise.recommend.mig_packing.place import Placed
+from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints
+from gpuwise.recommend.engines.mig_geometry_misfit.pack import Floats
+from gpuwise.research.mig_geometry_misfit.place import Placed
 
 _SLICES = np.array([profile.compute_slices for profile in PROFILES.values()])
 _WHOLE, _THREE = NAMES.index("7g"), NAMES.index("3g")

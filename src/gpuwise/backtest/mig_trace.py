@@ -12,8 +12,8 @@ import numpy as np
 from gpuwise.backtest.columns import read_columns
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import GPU_TYPES, MigProfile
-from gpuwise.recommend.mig_packing.geometry import Ints, geometries, offers
-from gpuwise.recommend.mig_packing.pack import Floats, Packing, pack
+from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints, geometries, offers
+from gpuwise.recommend.engines.mig_geometry_misfit.pack import Floats, Packing, pack
 
 Setup = tuple[str, int, int, int]
 """Model, compute slices, batch size, processes."""

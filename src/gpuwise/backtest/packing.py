@@ -17,7 +17,7 @@ from gpuwise.backtest.contract import (
 )
 from gpuwise.backtest.openb import OPTIONS, OpenbTrace, arrived, load_openb, place_of
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.placement.policy import Placer
+from gpuwise.research.placement.policy import Placer
 
 _HEADLINE = "gpu_allocation_percent"
 _GOALS = {"default": 96.3, "gpushare100": 88.6, "multigpu50": 97.9}

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.openb import OpenbTrace, arrived
-from gpuwise.recommend.placement.nodes import WHOLE, Floats, Ints, Nodes, Placement, PodShape
+from gpuwise.research.placement.nodes import WHOLE, Floats, Ints, Nodes, Placement, PodShape
 
 _SEED = 1
 # openb's largest node; the baselines count CPU and GPU in shares of it.

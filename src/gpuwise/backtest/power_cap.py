@@ -23,7 +23,7 @@ from gpuwise.backtest.contract import (
     at_most,
 )
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.power_cap import CapTrial, PowerCapSettings, best_cap, next_cap
+from gpuwise.research.power_limit_overprovisioned import CapTrial, PowerCapSettings, best_cap, next_cap
 
 # A choice that is slower than this counts as nothing saved: 5 % is allowed, 1 % is the measurement's.
 _BREACH = 1.06

@@ -6,7 +6,7 @@ import numpy as np
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.spot_trace import Choose, SpotTrace, replayed
-from gpuwise.recommend.spot_schedule.job import Bools, Floats, Ints, Standing, Use
+from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Standing, Use
 
 
 def on_demand(trace: SpotTrace) -> Decisions:

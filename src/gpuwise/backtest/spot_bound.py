@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from gpuwise.recommend.spot_schedule.job import Bools, Floats, Job
+from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Job
 
 _PROHIBITIVE = 1e9
 

@@ -12,11 +12,11 @@ from gpuwise.backtest.folds import read_folds
 from gpuwise.backtest.spot_judge import judge, paid
 from gpuwise.backtest.spot_trace import JOB_OPTIONS, SpotTrace, job_of, read_windows, replayed, stacked, step_of
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.spot_schedule.availability import AvailabilityModel, fitted
-from gpuwise.recommend.spot_schedule.job import Ints, Standing
-from gpuwise.recommend.spot_schedule.prior import UNION, ZONE
-from gpuwise.recommend.spot_schedule.region_values import RegionPlan
-from gpuwise.recommend.spot_schedule.regions import Outlook, RegionScheduler
+from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, fitted
+from gpuwise.research.interruptible_on_demand.job import Ints, Standing
+from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
+from gpuwise.research.interruptible_on_demand.region_values import RegionPlan
+from gpuwise.research.interruptible_on_demand.regions import Outlook, RegionScheduler
 
 _HEADLINE = "cost_over_omniscient"
 HALF_HELD_OUT, UNIFORM = "gpuwise-half-held-out", "uniform-progress"

@@ -13,7 +13,7 @@ from gpuwise.backtest.columns import Columns, read_columns
 from gpuwise.backtest.contract import Decisions, Option
 from gpuwise.backtest.spot_bound import least_usd
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.spot_schedule.job import Bools, Floats, Ints, Job, Standing, Use, advance, begin
+from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Job, Standing, Use, advance, begin
 
 JOB_OPTIONS = (
     Option("--work-h", "Hours of work; on spot and on on-demand alike.", kind=float, default=48.0),

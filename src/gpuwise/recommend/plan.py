@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from gpuwise.model.recommendation import Blocked, Reason, Recommendation
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.joint import best_plan, superseded_by
 from gpuwise.recommend.methods.gpu_overprovisioned import right_size
 from gpuwise.recommend.methods.gpu_shareable import share_card
 from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
@@ -18,6 +17,7 @@ from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
+from gpuwise.recommend.selection import best_plan, superseded_by
 
 METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     idle_shutdown,  # what nobody uses: all of its cost

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recommend.placement.test_choose import shapes, without
 
-from gpuwise.recommend.consolidation.bound import _dual_feasible, least_nodes
-from gpuwise.recommend.consolidation.policy import consolidate
-from gpuwise.recommend.placement.nodes import Placement, PodShape, nodes
-from gpuwise.recommend.placement.policy import Placer
+from gpuwise.research.node_underutilised.bound import _dual_feasible, least_nodes
+from gpuwise.research.node_underutilised.policy import consolidate
+from gpuwise.research.placement.nodes import Placement, PodShape, nodes
+from gpuwise.research.placement.policy import Placer
 
 
 def fleet(count=6):

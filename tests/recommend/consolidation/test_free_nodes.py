@@ -13,8 +13,8 @@ from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.recommendation import Blocked, FreeNode, Reason, Recommendation
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.joint import best_plan
 from gpuwise.recommend.methods.node_underutilised import free_nodes
+from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 
 

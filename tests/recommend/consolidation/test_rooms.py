@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.recommend.consolidation.rooms import fitted
+from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted
 
 GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 asked = st.lists(st.builds(GpuRequest, st.sampled_from([GPU, SLICE]), st.integers(1, 4)), max_size=4)

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.memory_limit import MemoryLimitSettings, Usage, memory_limits
-from gpuwise.recommend.memory_limit.chance import candidates, features, overrun_chance
-from gpuwise.recommend.memory_limit.history import LEAST_MIB, WINDOWS_S, known
-from gpuwise.recommend.memory_limit.prior import PRIOR
+from gpuwise.research.memory_limit import MemoryLimitSettings, Usage, memory_limits
+from gpuwise.research.memory_limit.chance import candidates, features, overrun_chance
+from gpuwise.research.memory_limit.history import LEAST_MIB, WINDOWS_S, known
+from gpuwise.research.memory_limit.prior import PRIOR
 
 HOUR = 3600.0
 levels = st.lists(st.one_of(st.just(0.0), st.floats(1, 80_000)), min_size=2, max_size=30)

@@ -3,7 +3,7 @@
 import pytest
 
 from gpuwise.model.gpu import GPU_TYPES, named
-from gpuwise.recommend.mig_packing.geometry import geometries, offers
+from gpuwise.recommend.engines.mig_geometry_misfit.geometry import geometries, offers
 
 CUT = [gpu for gpu in GPU_TYPES if gpu.mig_profiles]
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import named
-from gpuwise.recommend.mig_packing.geometry import geometries, offers
-from gpuwise.recommend.mig_packing.pack import PackSettings, pack
-from gpuwise.recommend.mig_packing.place import place
+from gpuwise.recommend.engines.mig_geometry_misfit.geometry import geometries, offers
+from gpuwise.recommend.engines.mig_geometry_misfit.pack import PackSettings, pack
+from gpuwise.research.mig_geometry_misfit.place import place
 
 A30, A100 = named("A30").mig_profiles, named("A100-80GB").mig_profiles
 CUTS, SMALL_CUTS = geometries(A100), geometries(A30)

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwise.recommend.placement import _choose, _choose_c, _choose_py
-from gpuwise.recommend.placement.nodes import PodShape, nodes
+from gpuwise.research.placement import _choose, _choose_c, _choose_py
+from gpuwise.research.placement.nodes import PodShape, nodes
 
 shapes = st.builds(
     PodShape,

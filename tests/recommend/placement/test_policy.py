@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recommend.placement.test_choose import shapes, without
 
-from gpuwise.recommend.placement.demand import Demand, fragmentation
-from gpuwise.recommend.placement.nodes import PodShape, nodes
-from gpuwise.recommend.placement.policy import Placer
+from gpuwise.research.placement.demand import Demand, fragmentation
+from gpuwise.research.placement.nodes import PodShape, nodes
+from gpuwise.research.placement.policy import Placer
 
 pods = st.lists(shapes | without, min_size=1, max_size=80)
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwise.recommend.placement.prices import leftover
+from gpuwise.research.placement.prices import leftover
 
 
 def whole(count=100):

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwise.recommend.spot_schedule.availability import fitted, joined
-from gpuwise.recommend.spot_schedule.prior import UNION, ZONE
+from gpuwise.research.interruptible_on_demand.availability import fitted, joined
+from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
 
 MODELS = [fitted(*constants) for constants in (*ZONE, *UNION)]
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from gpuwise.recommend.spot_schedule.checkpoint import daly_interval_s, young_interval_s
+from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s, young_interval_s
 
 
 def lost_share(interval_s, save_s, life_s):

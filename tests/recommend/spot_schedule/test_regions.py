@@ -4,10 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwise.recommend.spot_schedule.availability import fitted
-from gpuwise.recommend.spot_schedule.job import Job, Use, advance, begin
-from gpuwise.recommend.spot_schedule.prior import UNION, ZONE
-from gpuwise.recommend.spot_schedule.regions import RegionScheduler
+from gpuwise.research.interruptible_on_demand.availability import fitted
+from gpuwise.research.interruptible_on_demand.job import Job, Use, advance, begin
+from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
+from gpuwise.research.interruptible_on_demand.regions import RegionScheduler
 
 HOUR_S = 3600
 

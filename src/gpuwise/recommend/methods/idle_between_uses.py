@@ -9,8 +9,8 @@ from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, StopWhenIdle
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.keep_alive import KeepAliveSettings, Requests, idle_gaps, waits
-from gpuwise.recommend.keep_alive.guard import WORST_RATIO, gap_cost
+from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, Requests, idle_gaps, waits
+from gpuwise.recommend.engines.idle_between_uses.guard import WORST_RATIO, gap_cost
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 

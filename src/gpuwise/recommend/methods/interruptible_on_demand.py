@@ -7,9 +7,9 @@ from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.recommendation import Blocked, Evidence, Finding, MoveToSpot, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
-from gpuwise.recommend.spot_schedule.checkpoint import daly_interval_s
 
 STAGE = "spot"
 

@@ -14,10 +14,10 @@ from gpuwise.model.profile import UsageProfile, Verdict
 from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Repartition, Saving
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import CONFIDENT_DAYS, HOURS_PER_MONTH
-from gpuwise.recommend.consolidation.movable import answers_alone, blocker
+from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints, geometries, offers
+from gpuwise.recommend.engines.mig_geometry_misfit.pack import Packing, pack
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
-from gpuwise.recommend.mig_packing.geometry import Ints, geometries, offers
-from gpuwise.recommend.mig_packing.pack import Packing, pack
+from gpuwise.recommend.movable import answers_alone, blocker
 from gpuwise.recommend.proposal import Proposal
 
 STAGE = "repartition"

@@ -10,9 +10,9 @@ from itertools import islice
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
 from gpuwise.model.recommendation import Blocked, Evidence, Finding, FreeNode, Reason, Recommendation, Saving
 from gpuwise.recommend.case import HOURS_PER_MONTH
-from gpuwise.recommend.consolidation.movable import answers_alone, blocker
-from gpuwise.recommend.consolidation.rooms import fitted, offered, room
+from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, offered, room
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
+from gpuwise.recommend.movable import answers_alone, blocker
 from gpuwise.recommend.proposal import Proposal
 
 STAGE = "free-node"

@@ -8,14 +8,13 @@ from gpuwise.model.profile import Distribution
 from gpuwise.model.recommendation import Blocked, CapPower, Evidence, Finding, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.power_cap import PowerCapSettings, expected_cap
+from gpuwise.recommend.engines.power_limit_overprovisioned.expected import MAX_SLOWDOWN, expected_cap
 from gpuwise.recommend.proposal import Proposal
 
 STAGE = "power"
 # Boards are set in steps like Zeus' own grid, and take no less than 40 % of their limit (V100: 100 of 250 W).
 _STEP_W = 25.0
 _LEAST_SHARE = 0.4
-_CAPS = PowerCapSettings()
 # What work draws that is busy for most of its time, with a margin over the median. Missing samples count as full draw,
 # so less data never lowers the limit (I3); a mean would be lowered by rests that are taken for work.
 _USUAL = 0.75
@@ -25,7 +24,7 @@ _MOSTLY = 0.5
 def cap_power(case: Case) -> Recommendation | Blocked:
     """A power limit at which the work is expected to lose at most 5 % of its speed, or why none.
 
-    It is where a search begins (`power_cap.next_cap`); the owners measure it, and one or two more.
+    It is the first limit to measure; `gpuwise.research.power_limit_overprovisioned` searches on from there.
     """
     gpu, workload = case.gpu_type, case.workload
     if workload.workload_class not in {WorkloadClass.TRAINING, WorkloadClass.BATCH}:
@@ -50,7 +49,7 @@ def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Bl
         return case.blocked(STAGE, Reason.NO_ACTIVITY, "at rest most of the time: a matter of stopping, not of power")
     levels = [gpu.board_watts * _LEAST_SHARE + _STEP_W * step for step in range(64)]
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
-    limit_w = expected_cap(limits, usual_w, _CAPS)
+    limit_w = expected_cap(limits, usual_w)
     evidence: tuple[Evidence, ...] = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
         Evidence("power, missing samples as full draw", Signal.POWER, f"p{_USUAL * 100:g}", usual_w, None, "W"),
@@ -70,7 +69,7 @@ def _spared(power: Distribution, limit_w: float) -> tuple[float, float]:
     """Watts that a limit cuts off on average, and those that work takes because it lasts longer under it."""
     shares = power.weights / power.weights.sum()
     above_w = np.maximum(0.0, power.midpoints - limit_w)
-    return float(shares @ above_w), float(shares[above_w > 0.0].sum()) * _CAPS.max_slowdown * limit_w
+    return float(shares @ above_w), float(shares[above_w > 0.0].sum()) * MAX_SLOWDOWN * limit_w
 
 
 def _proposal(
