@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from gpuwise.backtest.folds import write_folds
-from gpuwise.backtest.idle_trace import load
+from gpuwise.backtest.idle_between_uses.trace import load
 from gpuwise.recommend.engines.idle_between_uses import idle_gaps
 from gpuwise.recommend.engines.idle_between_uses.features import features
 from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_S, Prior, knots, standardised

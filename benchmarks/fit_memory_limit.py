@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import expit
 
 from gpuwise.backtest.folds import write_folds
-from gpuwise.backtest.memory_trace import load
+from gpuwise.backtest.memory_limit.trace import load
 from gpuwise.research.memory_limit.chance import Prior, candidates, features
 from gpuwise.research.memory_limit.history import HOUR_S, known
 
