@@ -1,7 +1,7 @@
 """The consolidate backtest on openb's arrivals, and on pods made for it."""
 
 import pytest
-from tests.backtest.test_packing import fleet  # noqa: F401 - a fixture
+from tests.backtest.placement.test_policies import fleet  # noqa: F401 - a fixture
 
 from gpuwise.backtest.contract import OURS, Decisions
 from gpuwise.backtest.node_underutilised import CONSOLIDATE

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.recommend.placement.test_choose import shapes, without
+from tests.research.placement.test_choose import shapes, without
 
 from gpuwise.research.node_underutilised.bound import _dual_feasible, least_nodes
 from gpuwise.research.node_underutilised.policy import consolidate

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.recommend.placement.test_choose import shapes, without
+from tests.research.placement.test_choose import shapes, without
 
 from gpuwise.research.placement.demand import Demand, fragmentation
 from gpuwise.research.placement.nodes import PodShape, nodes
