@@ -18,6 +18,8 @@ from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.enact.images import change_text
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger_anchor import AnchoredLedger
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, InputError
 from gpuwise.model.ports import Ledger
@@ -25,8 +27,6 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
-from gpuwise.store.ledger import SqliteLedger
-from gpuwise.store.ledger_anchor import AnchoredLedger
 from gpuwise.wiring import by_hand, loop
 from gpuwise.wiring import now as clock
 

@@ -16,6 +16,7 @@ from gpuwise.cli.selecting import Existing, selection
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.decide.history import History, State
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.command import Command
 from gpuwise.model.errors import InputError
@@ -24,7 +25,6 @@ from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendati
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import next_command, reason
-from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import loop
 
 output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS), default="table", show_default=True)

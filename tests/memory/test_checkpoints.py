@@ -1,8 +1,8 @@
 import pytest
 from tests.series import WORKLOAD
 
+from gpuwise.memory.checkpoints import SqliteCheckpoints
 from gpuwise.model.errors import InputError
-from gpuwise.store.checkpoints import SqliteCheckpoints
 
 OTHER = type(WORKLOAD)(WORKLOAD.namespace, WORKLOAD.kind, WORKLOAD.name, "uid-2")  # made anew under the same name
 

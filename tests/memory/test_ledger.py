@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.recommendation import Blocked, Reason, ScaleTo
-from gpuwise.store.ledger import SqliteLedger
 
 REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
 

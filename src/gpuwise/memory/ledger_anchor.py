@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Intent, LedgerHead
 from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.ports import ClusterWriter, Object
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.rights import HEAD_CONFIG_MAP as NAME
-from gpuwise.store.ledger import SqliteLedger
 
 _MERGE_PATCH = "application/merge-patch+json"
 # Another process with the same ledger moves the head, too; each try reads where it is.
