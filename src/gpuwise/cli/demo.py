@@ -28,7 +28,7 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.report import wording, write_report
 from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 from gpuwise.wiring import loop
 
 SEED = 20_260_516

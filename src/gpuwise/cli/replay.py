@@ -23,8 +23,8 @@ from gpuwise.replay import Replay, Sighting
 from gpuwise.replay import replay as replayed
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
-from gpuwise.store.bare_pods import KINDS
-from gpuwise.store.past import open_past
+from gpuwise.sources.bare_pods import KINDS
+from gpuwise.sources.past import open_past
 from gpuwise.wiring import looking_back
 
 SCHEMA = "gpuwise.dev/replay/v1"
