@@ -11,7 +11,7 @@ from typing import Any
 
 from gpuwise.config import Config, variable
 from gpuwise.model.codec import to_plain
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 HERE = Path(__file__).parent
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gpuwise.by_hand import ByHand
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.config import Config
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.model.errors import InputError
@@ -105,14 +105,14 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
 
 
 @contextmanager
-def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
+def manual(config: Config, actor: str) -> Iterator[ManualActions]:
     """Build what a person needs to act: no source of usage and no scoring are involved, so undo works without them."""
     if not changeable(config):
         raise _unchangeable()
     with ExitStack() as stack:
         live = cluster(config, stack)
         remembered = ledger(config, stack, live, moves=not config.enact.dry_run)
-        yield ByHand(
+        yield ManualActions(
             actor, remembered, KubernetesEnactor(live, remembered, _enact_settings(config), now), config.policy, now
         )
 

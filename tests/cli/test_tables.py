@@ -11,8 +11,10 @@ from gpuwise.cli import act, backtest, look, replay, show
 from gpuwise.cli.console import out
 from gpuwise.decide.decide import Decision, command
 from gpuwise.model.command import POLICY, Outcome, OutcomeStatus
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import Inventory, WorkloadRef
-from gpuwise.model.recommendation import Blocked, Finding, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Run, Survey
 from gpuwise.replay import Replay, Sighting

@@ -9,7 +9,6 @@ from typing import Literal, NoReturn
 import click
 from rich.text import Text
 
-from gpuwise.by_hand import find, tell
 from gpuwise.cli import show
 from gpuwise.cli.console import err, out, progress, say, stopping
 from gpuwise.cli.help import command
@@ -18,6 +17,7 @@ from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.enact.images import change_text
+from gpuwise.manual import find, record
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
@@ -27,7 +27,7 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
-from gpuwise.wiring import by_hand, loop
+from gpuwise.wiring import loop, manual
 from gpuwise.wiring import now as clock
 
 sure = click.option("--yes", is_flag=True, help="Do not ask; required off a terminal.")
@@ -105,7 +105,7 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
         item = find(ledger, recommendation_id)
     _warn(item)
     _ask(yes=yes)
-    with by_hand(config, getpass.getuser()) as person:
+    with manual(config, getpass.getuser()) as person:
         result = person.apply(recommendation_id)
         _warn_unanchored(person.ledger)
     if isinstance(result, Blocked):
@@ -129,7 +129,7 @@ def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         if ledger.intent(command_id) is None:
             _unknown(config, command_id)
-    with by_hand(config, getpass.getuser()) as person:
+    with manual(config, getpass.getuser()) as person:
         intent = person.done(command_id)
         say(f"{intent.command.workload}: {change_text(intent.post_image, intent.pre_image)}", to=err)
         _ask(yes=yes)
@@ -140,7 +140,7 @@ def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
 def _unknown(config: Config, command_id: str) -> NoReturn:
     """Say that the ledger has no such command, or, where a cluster remembers more of it, that rows are missing."""
     try:
-        with by_hand(config, getpass.getuser()) as person:
+        with manual(config, getpass.getuser()) as person:
             person.done(command_id)
     except (ClusterError, InputError) as error:
         problem = f"the ledger {config.ledger.path} knows no command {command_id}"
@@ -201,5 +201,5 @@ def resume(config: Config, reason: str) -> None:
 def _tell(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
     directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
-        already = tell(ledger, directive)
+        already = record(ledger, directive)
     say(already or f"{kind}: recorded in {config.ledger.path}")

@@ -21,7 +21,8 @@ from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.command import Command
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
-from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import next_command, reason

@@ -3,7 +3,7 @@
 from gpuwise.model.inventory import Pod, Workload, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.fleet import Fleet
 
 # Nothing makes a bare pod anew elsewhere, and a DaemonSet's belongs to its node.

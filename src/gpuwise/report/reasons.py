@@ -2,7 +2,8 @@
 
 import shlex
 
-from gpuwise.model.recommendation import Blocked, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 
 _WORDS = {
     Reason.NO_ACTIVITY: "no signal shows any use",

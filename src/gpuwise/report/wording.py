@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from gpuwise.model.changes import Change
 from gpuwise.model.command import OutcomeStatus, enactable
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.model.recommendation import Blocked, Change, Evidence, Finding, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.report import WeeklyReport
 
 UNKNOWN = "unknown"

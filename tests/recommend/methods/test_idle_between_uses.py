@@ -6,8 +6,9 @@ from tests.cases import WEEK, case, reason
 from tests.fleet import workload
 from tests.series import device, usage
 
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Finding, Reason
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
 
 """An endpoint that works for an hour every six, a request in every step at work."""

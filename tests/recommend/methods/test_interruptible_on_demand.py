@@ -5,9 +5,10 @@ from tests.cases import WEEK, case, reason
 from tests.fleet import node, pod, workload
 from tests.series import device, usage
 
+from gpuwise.model.changes import MoveToSpot
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.recommendation import MoveToSpot, Reason
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 
 SPOT_NODES = (node(), node("spot-0", capacity=CapacityType.SPOT))

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
 from tests.series import DAY_STEPS, device, usage
 
+from gpuwise.model.changes import Repartition
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Blocked, Finding, Reason, Recommendation, Repartition
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
 from tests.series import WORKLOAD
 
+from gpuwise.model.changes import FreeNode
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
-from gpuwise.model.recommendation import Blocked, FreeNode, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.selection import best_plan

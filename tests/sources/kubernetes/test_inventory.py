@@ -9,10 +9,10 @@ from tests.cluster_under_test import NAMESPACE
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, notebook, pod, pod_spec, statefulset
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import enactable
 from gpuwise.model.errors import ClusterError, Gone, InputError
 from gpuwise.model.inventory import CapacityType, GpuRequest, WorkloadClass
-from gpuwise.model.recommendation import MoveToSpot, Resize, ScaleTo
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects, inventory_of
 from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
 

@@ -2,9 +2,12 @@
 
 import math
 
+from gpuwise.model.changes import MoveToSpot
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, Pod, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, MoveToSpot, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s

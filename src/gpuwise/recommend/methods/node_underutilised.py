@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from gpuwise.model.changes import FreeNode
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, FreeNode, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, offered, room
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation

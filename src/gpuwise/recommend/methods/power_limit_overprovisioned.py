@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from gpuwise.model.changes import CapPower
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.profile import Distribution
-from gpuwise.model.recommendation import Blocked, CapPower, Evidence, Finding, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.engines.power_limit_overprovisioned.expected import MAX_SLOWDOWN, expected_cap

@@ -3,9 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuwise.model.changes import StopAtHours
 from gpuwise.model.command import STOPPABLE
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, StopAtHours
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S

@@ -1,4 +1,4 @@
-"""What people do besides the loop: apply, undo, dismiss, pause, resume. The ledger keeps each word and each effect."""
+"""What people do besides the loop: apply, undo, dismiss, pause, resume. The ledger records each of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
-    """A person's acts on the cluster: each reads its own target, not the fleet.
+class ManualActions:
+    """Effects that a person asks for: each reads its own target, not the fleet.
 
     Attributes:
-        actor: who they are.
+        actor: who asks.
         ledger: what is remembered.
         enactor: the only writer to the cluster.
-        policy: whose limits hold for people too.
+        policy: its limits apply to people, too.
         clock: epoch seconds.
     """
 
@@ -31,20 +31,20 @@ class ByHand:
     clock: Callable[[], int]
 
     def apply(self, recommendation_id: str) -> Outcome | Blocked:
-        """Carry out one recommendation: the person's word is the consent that mode, risk or confidence asked for."""
+        """Carry out one recommendation; the person consents to what its mode, risk or confidence blocks."""
         recommendation = find(self.ledger, recommendation_id)
         self.ledger.check()
         self.enactor.recover()
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
-        word = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
-        return word if isinstance(word, Blocked) else self.enactor.enact([word])[0]
+        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
+        return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
 
     def done(self, command_id: str) -> Intent:
-        """What a command was to change.
+        """The intent of a command: what it changes.
 
         Raises:
             InputError: the ledger knows no such command.
-            LedgerError: rows of the ledger are missing, the command's own perhaps.
+            LedgerError: rows of the ledger are missing, possibly this command's.
         """
         self.ledger.check()
         intent = self.ledger.intent(command_id)
@@ -62,7 +62,7 @@ def find(ledger: Ledger, recommendation_id: str) -> Recommendation:
     """The recommendation of that id in the latest run, alternatives included.
 
     Raises:
-        InputError: the latest run has none such.
+        InputError: the latest run has no such recommendation.
     """
     known = (*ledger.recommendations(), *ledger.alternatives())
     found = next((item for item in known if item.id == recommendation_id), None)
@@ -71,14 +71,14 @@ def find(ledger: Ledger, recommendation_id: str) -> Recommendation:
     return found
 
 
-def tell(ledger: Ledger, directive: Directive) -> str | None:
-    """Put a person's word into the ledger; every later decision respects it.
+def record(ledger: Ledger, directive: Directive) -> str | None:
+    """Write a directive to the ledger; every later decision respects it.
 
     Returns:
-        Why nothing was written, for a person: it is so already. None where it was written.
+        Why nothing was written, for a person: it is in force already. None if it was written.
 
     Raises:
-        InputError: it dismisses what nobody recommended.
+        InputError: it dismisses a recommendation that does not exist.
     """
     if directive.kind == "dismiss":
         find(ledger, directive.subject)
