@@ -24,7 +24,7 @@ def recommended(number: int, workload: WorkloadRef, owner: str | None, change: C
     finding = {
         "ScaleTo": Finding.IDLE,
         "Resize": Finding.GPU_OVERPROVISIONED,
-        "MoveToSpot": Finding.ON_DEMAND_INTERRUPTIBLE,
+        "MoveToSpot": Finding.INTERRUPTIBLE_ON_DEMAND,
     }
     return Recommendation(
         id=f"r-{number:010x}",

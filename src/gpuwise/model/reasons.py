@@ -54,7 +54,9 @@ class Reason(StrEnum):
     NOT_INTERRUPTIBLE = "NotInterruptible"
     """A reclaimed node would lose work or answers."""
     ALREADY_SPOT = "AlreadySpot"
-    """Some of its nodes are spot or paid for in advance."""
+    """Some of its nodes are spot nodes, or it prefers them already."""
+    PAID_IN_ADVANCE = "PaidInAdvance"
+    """Its nodes are reserved or committed: using less of them saves nothing."""
     NO_SPOT_CAPACITY = "NoSpotCapacity"
     """The fleet has no spot node with its card."""
     NO_MIG_CAPACITY = "NoMigCapacity"
@@ -68,7 +70,11 @@ class Reason(StrEnum):
     SEVERAL_CONTAINERS_ASK = "SeveralContainersAsk"
     """More than one container of its pods asks for GPUs: which of them needs fewer is not known."""
     KIND_NOT_SUPPORTED = "KindNotSupported"
-    """gpuwise does not write this change to this kind of object."""
+    """gpuwise does not write this change to this kind of object: its owner changes it."""
+    NOT_APPLICABLE = "NotApplicable"
+    """This change has no meaning for this kind of workload or node."""
+    NOT_MOVABLE = "NotMovable"
+    """Nothing recreates the pod on another node."""
     BETTER_ALTERNATIVE = "BetterAlternative"
     """Another change to the same GPU time is in the plan; the two together would count it twice."""
     USED_AT_ALL_HOURS = "UsedAtAllHours"
@@ -141,3 +147,11 @@ class Reason(StrEnum):
     """The write went through, and the object is not as asked for."""
     CHANGED_BY_OTHERS = "ChangedByOthers"
     """Somebody changed it since, so undo would overwrite their word."""
+
+
+EARLIER_CODES = {
+    Reason.PAID_IN_ADVANCE: Reason.ALREADY_SPOT,
+    Reason.NOT_APPLICABLE: Reason.KIND_NOT_SUPPORTED,
+    Reason.NOT_MOVABLE: Reason.KIND_NOT_SUPPORTED,
+}
+"""What release 0.1 said in place of a code that is newer, for queries and scripts that select by it."""

@@ -46,7 +46,7 @@ def test_without_requests_nobody_would_start_it_again():
 
 def test_only_what_is_asked_for_is_started_by_a_request():
     subject = workload(workload_class=WorkloadClass.TRAINING)
-    assert reason(judged(BUSY, subject=subject)) is Reason.KIND_NOT_SUPPORTED
+    assert reason(judged(BUSY, subject=subject)) is Reason.NOT_APPLICABLE
 
 
 def test_the_replay_is_that_of_the_waits_over_its_own_idle_gaps():

@@ -57,6 +57,12 @@ def test_without_spot_nodes_there_is_nowhere_to_go():
     assert reason(spot_move(case(usage(device(WEEK, busy=[0])), subject))) is Reason.NO_SPOT_CAPACITY
 
 
+def test_what_is_paid_for_in_advance_stays():
+    subject = workload(pods=(pod("a"), pod("b")))
+    found = spot_move(case(usage(device(WEEK)), subject, nodes=[node(capacity=CapacityType.RESERVED)]))
+    assert reason(found) is Reason.PAID_IN_ADVANCE
+
+
 def test_what_is_on_spot_stays():
     subject = workload(pods=(pod("a", on="spot-0"), pod("b", on="spot-0")))
     found = spot_move(case(usage(device(WEEK)), subject, nodes=SPOT_NODES))

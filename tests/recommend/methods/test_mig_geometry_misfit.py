@@ -106,7 +106,7 @@ REFUSED = {
     "one profile for all": (
         [],
         {"one": replace(node("mig-0", mig={"1g.10gb": 56}), gpu_product="NVIDIA-A100-SXM4-80GB-MIG-1g.10gb")},
-        Reason.KIND_NOT_SUPPORTED,
+        Reason.NOT_APPLICABLE,
     ),
     "more slices than cards": ([], {"one": node("mig-0", mig={"7g.80gb": 9})}, Reason.INSUFFICIENT_DATA),
     "more used than offered": ([slices("chat", "7g.80gb", 1)], {}, Reason.INSUFFICIENT_DATA),
@@ -134,7 +134,7 @@ REFUSED = {
     "bare pod": (
         [replace(CHAT, ref=WorkloadRef("research", "Pod", "chat", "uid-chat"))],
         {},
-        Reason.KIND_NOT_SUPPORTED,
+        Reason.NOT_MOVABLE,
     ),
     "work outside Kubernetes": ([CHAT], {"seen": unheld(node("mig-0"), busy=[STEPS - 1])}, Reason.BUSY),
     "unsampled": ([CHAT], {"seen": None}, Reason.INSUFFICIENT_DATA),

@@ -30,4 +30,4 @@ def test_two_stay_two():
 
 
 def test_workers_of_one_training_do_not_stand_in_for_each_other():
-    assert reason(fewer_replicas(case(at_level(), training()))) is Reason.KIND_NOT_SUPPORTED
+    assert reason(fewer_replicas(case(at_level(), training()))) is Reason.NOT_APPLICABLE

@@ -122,7 +122,7 @@ def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
     if strange:
         return Reason.UNKNOWN_GPU_TYPE, f"it offers {strange[0]}, which no {gpu.name} is known to have"
     if "-MIG-" in node.gpu_product:
-        return Reason.KIND_NOT_SUPPORTED, "MIG strategy single gives all its GPUs one profile; mixed gives each its own"
+        return Reason.NOT_APPLICABLE, "MIG strategy single gives all its GPUs one profile; mixed gives each its own"
     pods = fleet.pods_on.get(node.name, ())
     if any(workload.request is None for workload, _ in pods):
         return Reason.INSUFFICIENT_DATA, "what one of its pods asks for is not known"

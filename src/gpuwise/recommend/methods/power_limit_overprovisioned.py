@@ -84,7 +84,7 @@ def _proposal(
     # High end: nothing is lost of its speed.
     high_usd = held_h * above_w / 1e3 * usd_per_kwh
     return Proposal(
-        finding=Finding.POWER_OVERPROVISIONED,
+        finding=Finding.POWER_LIMIT_OVERPROVISIONED,
         reasons=(Reason.DRAWS_LESS_THAN_LIMIT,),
         change=CapPower(limit_w),
         saving=Saving(kwh * usd_per_kwh, 0.0, high_usd, 0.0, kwh, case.carbon(kwh)),

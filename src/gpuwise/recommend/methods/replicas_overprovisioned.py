@@ -22,7 +22,7 @@ def fewer_replicas(case: Case) -> Recommendation | Blocked:
     """Fewer replicas, by the load that all of them carried at once at most, or why not."""
     workload, settings = case.workload, case.settings
     if workload.workload_class is not WorkloadClass.ENDPOINT or workload.ref.kind not in _SCALED:
-        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, "only the replicas of endpoints stand in for each other")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only the replicas of endpoints stand in for each other")
     if not workload.replicas or not workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if workload.replicas <= settings.min_replicas:

@@ -54,7 +54,7 @@ def _refusal(case: Case) -> Blocked | None:
     if workload.workload_class is WorkloadClass.ENDPOINT:
         return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may come at any hour")
     if workload.ref.kind not in STOPPABLE - {"Job"}:
-        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, f"a {workload.ref.kind} is not stopped and started again")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} is not stopped and started again")
     if not workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if case.profile.idle.agreeing_sensors < case.settings.agreeing_sensors and case.profile.idle.since_s is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpuwise.research.slice_throughput import Throughputs, predict_slices
+from gpuwise.research.gpu_overprovisioned import Throughputs, predict_slices
 
 BATCHES, PROCESSES = (1, 2, 4, 8, 16, 32), (1, 2, 3)
 

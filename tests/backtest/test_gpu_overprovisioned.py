@@ -3,8 +3,8 @@
 import pytest
 
 from gpuwise.backtest.contract import OURS
+from gpuwise.backtest.gpu_overprovisioned import SLICE
 from gpuwise.backtest.runner import play
-from gpuwise.backtest.slice_throughput import SLICE
 from gpuwise.model.errors import InputError
 
 
