@@ -1,4 +1,4 @@
-"""The configuration as it is in force."""
+"""`gpuwise config`: the configuration in force."""
 
 import os
 
@@ -20,11 +20,13 @@ def config() -> None:
 @config.command("print")
 @acting
 @click.option(
-    "--effective", is_flag=True, help="What is in force, from flags, environment, file and defaults (as without)."
+    "--effective",
+    is_flag=True,
+    help="The configuration in force: flags, environment, file and defaults (default).",
 )
-@click.option("--environment", is_flag=True, help="The environment variable of each key instead of its value.")
+@click.option("--environment", is_flag=True, help="List the environment variable of each key instead.")
 def print_config(config: Config, effective: bool, environment: bool) -> None:  # noqa: ARG001, FBT001 - click
-    """Print the configuration in force as YAML that --config takes."""
+    """Print the configuration in force as YAML for --config."""
     if environment:
         lines = (f"{variable(key)}{'  # set' if variable(key) in os.environ else ''}" for key in keys())
         print_raw("\n".join(lines))

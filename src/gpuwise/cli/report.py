@@ -1,4 +1,4 @@
-"""The weekly report."""
+"""`gpuwise report`: the weekly report."""
 
 import re
 import time
@@ -26,16 +26,16 @@ WEEK_S = 7 * 86_400
 @scoring
 @click.option("--week", default="last", show_default=True, help='ISO week such as 2026-W20, or "last".')
 @now
-@click.option("--output-dir", type=FILE, help="Write HTML, Markdown and JSON there, and print the HTML's path last.")
+@click.option("--output-dir", type=FILE, help="Write HTML, Markdown and JSON here, and print the path of the HTML.")
 @click.option(
     "-o", "--output", "form", type=click.Choice([*show.FORMATS, "markdown"]), default="markdown", show_default=True
 )
 def report(config: Config, week: str, now_s: int | None, output_dir: Path | None, form: str) -> None:
-    """Report one week: the bill, who wasted what, what to do, what was done."""
+    """Report one week: the bill, the waste by owner, what to do, what was done."""
     at_s = now_s or int(time.time())
     name, start_s = week_of(week, at_s)
     window = Window(start_s, start_s + WEEK_S, config.observe.step_s)
-    with progress() as tell, loop(config, tell, writing=False) as pipeline:
+    with progress() as shown, loop(config, shown, writing=False) as pipeline:
         found = pipeline.report(window, week=name, now_s=at_s)
     if output_dir is not None:
         say(str(write_report(found, output_dir).html))
@@ -48,14 +48,14 @@ def report(config: Config, week: str, now_s: int | None, output_dir: Path | None
 
 
 def week_of(text: str, now_s: int) -> tuple[str, int]:
-    """The ISO name and the first second of a week.
+    """Return the ISO name and the first second of a week.
 
     Args:
         text: "2026-W20" or "last".
-        now_s: for "last", the week before the one that holds this instant.
+        now_s: "last" is the week before the week of this instant.
 
     Raises:
-        InputError: it is neither, or there is no such week.
+        InputError: the text is neither, or there is no such week.
     """
     if text == "last":
         year, number, _ = (datetime.fromtimestamp(now_s, UTC) - timedelta(days=7)).isocalendar()
@@ -71,8 +71,8 @@ def week_of(text: str, now_s: int) -> tuple[str, int]:
     start = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
     start_s = int(start.timestamp())
     if start_s > now_s:
-        problem = f"the week {year}-W{number:02d} begins on {monday}, which is yet to come"
+        problem = f"the week {year}-W{number:02d} begins on {monday}, in the future"
         raise InputError(
-            problem, hint=f'name an earlier one, or "last"; now it is {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}'
+            problem, hint=f'name an earlier one, or "last"; today is {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}'
         )
     return f"{year}-W{number:02d}", start_s
