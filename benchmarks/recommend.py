@@ -13,7 +13,7 @@ from benchmarks.measure import at_most, remark, scaled, seconds
 
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
@@ -31,12 +31,12 @@ _SCORED_BLOCKS = 12
 
 def figures() -> dict[str, float]:
     judged = _fleet()
-    found: list[tuple[list[Recommendation], list[Hold]]] = []
+    found: list[tuple[list[Recommendation], list[Blocked]]] = []
     taken = seconds(lambda: found.append(recommend(judged)))
-    ((chosen, holds),) = found
+    ((chosen, blocked),) = found
     gpus = sum(node.gpu_count for node in judged.inventory.nodes.values())
     workloads = len(judged.inventory.workloads)
-    remark(f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(chosen):,} recommended, {len(holds):,} holds")
+    remark(f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(chosen):,} recommended, {len(blocked):,} holds")
     return {"recommend_seconds": taken, "recommend_ms_per_workload": taken / workloads * 1e3}
 
 

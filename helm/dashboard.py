@@ -132,7 +132,7 @@ ACTIONS: tuple[Panel, ...] = (
     ),
     _rows(
         "Why did nothing happen?",
-        "sort_desc(sum by (stage, reason) (gpuwise_holds))",
+        "sort_desc(sum by (stage, reason) (gpuwise_blocked))",
         "short",
         "What was held back, by the step that held it and its reason; `gpuwise explain` tells of each.",
     ),

@@ -32,7 +32,7 @@ What a series speaks of decides its labels:
 | container labels | {container_labels} |
 
 **Devices** are GPUs and MIG instances. One that several pods share has one series for each of them, with the same
-value: `max`, never `sum`, over pods. A device that no pod holds, or whose holder the kubelet does not tell, has no
+value: `max`, never `sum`, over pods. A device that no pod uses, or whose holder the kubelet does not tell, has no
 label `pod`. Under MIG there is a device for the card, with its power, and one for each instance, with its memory and
 activity.
 

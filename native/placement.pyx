@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Where one pod loses least; `gpuwise.recommend.placement._choose_py` is its specification."""
+"""Where one pod loses least; `gpuwise.research.placement._choose_py` is its specification."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t

@@ -7,7 +7,7 @@ import pytest
 
 from gpuwise.config import Config, LedgerConfig, ObserveConfig
 from gpuwise.model.errors import InputError
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.usage import DAY_S
 from gpuwise.replay import replay
 from gpuwise.store.past import open_past
@@ -84,7 +84,7 @@ def test_without_an_inventory_the_same_gpu_time_is_found_pod_by_pod(recording, w
     # Pods of workloads that were gone by the end are in the recording, and no longer in the inventory.
     assert total[1] >= total[0] * 0.999 > 0
     assert {cost.workload.split("/")[1] for cost in bare.whole.workloads} == {"Pod"}
-    assert all(isinstance(one.said, Hold) or one.said.finding != "Idle" for one in bare.sightings)
+    assert all(isinstance(one.said, Blocked) or one.said.finding != "Idle" for one in bare.sightings)
 
 
 def test_pods_taken_as_statefulsets_can_be_stopped(without_inventory):

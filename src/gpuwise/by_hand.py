@@ -9,7 +9,7 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Directive, Intent, Outcome
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Enactor, Ledger
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class ByHand:
     policy: DecideSettings
     clock: Callable[[], int]
 
-    def apply(self, recommendation_id: str) -> Outcome | Hold:
+    def apply(self, recommendation_id: str) -> Outcome | Blocked:
         """Carry out one recommendation: the person's word is the consent that mode, risk or confidence asked for."""
         recommendation = find(self.ledger, recommendation_id)
         self.ledger.check()
         self.enactor.recover()
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         word = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
-        return word if isinstance(word, Hold) else self.enactor.enact([word])[0]
+        return word if isinstance(word, Blocked) else self.enactor.enact([word])[0]
 
     def done(self, command_id: str) -> Intent:
         """What a command was to change.

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, Situation, decide, obstacles
+from gpuwise.decide.decide import Decision, Situation, blockers, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
@@ -14,12 +14,12 @@ from gpuwise.model.inventory import Inventory, Workload, WorkloadRef, node_ref
 from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, Reason, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.joint import best_plan
 from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
@@ -51,7 +51,7 @@ class Survey:
         inventory: the fleet.
         profiles: usage by workload.
         recommendations: the best plan, most expensive first.
-        holds: what the recommenders held back.
+        blocked: why the methods recommend nothing.
         alternatives: what else was found, of which each excludes a recommendation and is worth less.
         selection: which workloads it is of, for a person; None for the whole fleet.
     """
@@ -60,7 +60,7 @@ class Survey:
     inventory: Inventory
     profiles: Mapping[WorkloadRef, UsageProfile]
     recommendations: tuple[Recommendation, ...]
-    holds: tuple[Hold, ...]
+    blocked: tuple[Blocked, ...]
     alternatives: tuple[Recommendation, ...] = ()
     selection: str | None = None
 
@@ -76,7 +76,7 @@ class Survey:
             self,
             inventory=replace(self.inventory, workloads=tuple(chosen)),
             recommendations=tuple(item for item in self.recommendations if item.workload in refs),
-            holds=tuple(hold for hold in self.holds if hold.workload in refs),
+            blocked=tuple(item for item in self.blocked if item.workload in refs),
             alternatives=tuple(item for item in self.alternatives if item.workload in refs),
             selection=selection,
         )
@@ -208,7 +208,7 @@ class Pipeline:
             found = tuple(_cited(item, workloads.get(item.workload), cite) for item in found)
             also = tuple(_cited(item, workloads.get(item.workload), cite) for item in also)
         self.progress("recommend", 1, 1)
-        return Survey(window, fleet, profiles, found, advice.holds, also)
+        return Survey(window, fleet, profiles, found, advice.blocked, also)
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
         """Let policy, protections and the budget have their word, once what a crash left open is settled (I8).
@@ -224,7 +224,7 @@ class Pipeline:
             self.enactor.recover()
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         fleet, at_s = self._fresh(survey.inventory, now_s)
-        refused: dict[str, Hold] = {}
+        refused: dict[str, Blocked] = {}
         asked: set[str] = set()
         while True:
             situation = Situation(fleet, history, self.settings.policy, at_s, refused)
@@ -234,8 +234,8 @@ class Pipeline:
                 return decision
             for command in unasked:
                 asked.add(command.recommendation_id)
-                if (hold := self.checker.check(command)) is not None:
-                    refused[command.recommendation_id] = hold
+                if (blocked := self.checker.check(command)) is not None:
+                    refused[command.recommendation_id] = blocked
 
     def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
         """The fleet as it is when it is decided, and when that is: scoring a large one takes longer than it keeps."""
@@ -257,12 +257,12 @@ class Pipeline:
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
         """Remember what was found and held; intents and outcomes were recorded around each effect."""
         commanded = {(command.workload, command.change.kind) for command in decision.commands}
-        holds = [
-            hold
-            for hold in survey.holds
-            if hold.reason is not Reason.BETTER_ALTERNATIVE or (hold.workload, hold.stage) not in commanded
+        blocked = [
+            item
+            for item in survey.blocked
+            if item.reason is not Reason.BETTER_ALTERNATIVE or (item.workload, item.stage) not in commanded
         ]
-        self.ledger.record_run(now_s, survey.recommendations, (*holds, *decision.holds), survey.alternatives)
+        self.ledger.record_run(now_s, survey.recommendations, (*blocked, *decision.blocked), survey.alternatives)
 
     def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
         """One week: its usage scored anew, and what the ledger says was found and done.
@@ -273,8 +273,8 @@ class Pipeline:
             now_s: when it is made, epoch seconds.
         """
         fleet = self.observe(now_s)
-        found, holds = tuple(self._open()), tuple(self.ledger.holds())
-        return self.summary(Survey(window, fleet, self.score(fleet, window), found, holds), week=week, now_s=now_s)
+        found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
+        return self.summary(Survey(window, fleet, self.score(fleet, window), found, blocked), week=week, now_s=now_s)
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
         """What a survey comes to in money, with what was done in its window."""
@@ -289,17 +289,17 @@ class Pipeline:
             seen,
             name=week,
             recommendations=survey.recommendations,
-            holds=survey.holds,
+            blocked=survey.blocked,
             actions=actions,
             cluster=self.settings.cluster_name,
             ledger_head=str(self.ledger.head()) if week else None,
-            obstacles=self._obstacles(survey, now_s),
+            blockers=self._blockers(survey, now_s),
         )
 
-    def _obstacles(self, survey: Survey, now_s: int) -> tuple[Hold, ...]:
+    def _blockers(self, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
         """What keeps people's `gpuwise apply` from what is recommended, as far as the look at the fleet tells."""
         history = History(directives=self.ledger.directives())
-        return obstacles(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
+        return blockers(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
 
     def _open(self) -> list[Recommendation]:
         """What the latest run recommended and nobody has carried out since."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from gpuwise.model.inventory import Inventory, WorkloadRef
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline, Progress, Survey
@@ -15,13 +15,13 @@ class Sighting:
     """One thing that was said about a workload, from the first time to the last.
 
     Attributes:
-        said: the latest recommendation, or hold.
+        said: the latest recommendation, or what blocked it.
         first_s: when it was first said.
         last_s: when it was last said.
         times: how often.
     """
 
-    said: Recommendation | Hold
+    said: Recommendation | Blocked
     first_s: int
     last_s: int
     times: int
@@ -62,7 +62,7 @@ def replay(pipeline: Pipeline, everything: Inventory, window: Window, *, every_s
     last: Survey | None = None
     for done, now_s in enumerate(instants, start=1):
         last = pipeline.survey(now_s)
-        told: tuple[Recommendation | Hold, ...] = (*last.recommendations, *last.holds)
+        told: tuple[Recommendation | Blocked, ...] = (*last.recommendations, *last.blocked)
         for said in told:
             before = seen.get(_key(said))
             first_s, times = (before.first_s, before.times) if before else (now_s, 0)
@@ -80,7 +80,7 @@ def _instants(window: Window, every_s: int) -> Iterator[int]:
     yield window.end_s
 
 
-def _key(said: Recommendation | Hold) -> tuple[WorkloadRef, str, str]:
+def _key(said: Recommendation | Blocked) -> tuple[WorkloadRef, str, str]:
     if isinstance(said, Recommendation):
         return said.workload, "recommendation", said.id
     return said.workload, said.stage, said.reason
@@ -89,4 +89,4 @@ def _key(said: Recommendation | Hold) -> tuple[WorkloadRef, str, str]:
 def _rank(sighting: Sighting) -> tuple[bool, float, int, str]:
     said = sighting.said
     worth = said.saving.usd_month if isinstance(said, Recommendation) else 0.0
-    return isinstance(said, Hold), -worth, sighting.first_s, str(said.workload)
+    return isinstance(said, Blocked), -worth, sighting.first_s, str(said.workload)

@@ -13,13 +13,13 @@ from gpuwise.config import Config
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
 from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
-from gpuwise.store.ledger import SqliteLedger
-from gpuwise.store.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.store.prices import read_prices
 
 if typing.TYPE_CHECKING:
@@ -184,7 +184,7 @@ def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
     """Where hours are kept between runs, beside the ledger; a recording is read whole."""
     if config.recording is not None or not config.observe.incremental:
         return None
-    from gpuwise.store.checkpoints import SqliteCheckpoints  # noqa: PLC0415
+    from gpuwise.memory.checkpoints import SqliteCheckpoints  # noqa: PLC0415
 
     # Hours counted with other thresholds, or read from elsewhere, are other hours.
     source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below])
@@ -244,7 +244,7 @@ def _own_namespace() -> str | None:
 
 
 def secret(path: Path | None, key: str) -> str | None:
-    """What a file of one secret holds, None if no file is named."""
+    """What a file of one secret contains, None if no file is named."""
     if path is None:
         return None
     try:

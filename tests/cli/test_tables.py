@@ -12,7 +12,7 @@ from gpuwise.cli.console import out
 from gpuwise.decide.decide import Decision, command
 from gpuwise.model.command import POLICY, Outcome, OutcomeStatus
 from gpuwise.model.inventory import Inventory, WorkloadRef
-from gpuwise.model.recommendation import Finding, Hold, Reason
+from gpuwise.model.recommendation import Blocked, Finding, Reason
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Run, Survey
 from gpuwise.replay import Replay, Sighting
@@ -40,13 +40,13 @@ def report():
         for number, finding in enumerate(Finding)
     ]
     owned = [
-        Hold(item.workload, "decide", Reason.MANAGED_BY_OTHER, f"owned by ArgoCD/{TEAM}", (), item.id)
+        Blocked(item.workload, "decide", Reason.MANAGED_BY_OTHER, f"owned by ArgoCD/{TEAM}", (), item.id)
         for item in items[:6]
     ]
     costs = [replace(cost, workload=str(LONG), team=TEAM) for cost in sample.workloads]
-    holds = [Hold(LONG, "decide", code, "why " * 30, (), "r-1") for code in Reason]
+    blocked = [Blocked(LONG, "decide", code, "why " * 30, (), "r-1") for code in Reason]
     return replace(
-        sample, recommendations=tuple(items), obstacles=tuple(owned), workloads=tuple(costs), holds=tuple(holds)
+        sample, recommendations=tuple(items), blockers=tuple(owned), workloads=tuple(costs), blocked=tuple(blocked)
     )
 
 
@@ -72,7 +72,7 @@ def names_are_whole(lines, *refs):
 
 def decision(report):
     orders = tuple(command(item, actor=POLICY, now_s=MOMENT) for item in report.recommendations[:3])
-    return Decision(orders, report.holds)
+    return Decision(orders, report.blocked)
 
 
 def test_scan(report, capsys):
@@ -83,7 +83,7 @@ def test_scan(report, capsys):
         "Do these first (",
         "Advice: others carry these out (",
         "Allocated but idle (",
-        "Held back, by reason",
+        "Blocked, by reason",
     ):
         assert title in text
     before, _, after = text.partition("Advice: others carry these out")
@@ -110,9 +110,9 @@ def test_plan(report, capsys):
 
 def test_plan_groups_what_is_blocked(report, capsys):
     held = tuple(
-        Hold(USUAL, "decide", Reason.RECOMMEND_ONLY, "mode recommend", (), f"r-{number}") for number in range(28)
+        Blocked(USUAL, "decide", Reason.RECOMMEND_ONLY, "mode recommend", (), f"r-{number}") for number in range(28)
     )
-    look._planned(Decision((), (*held, Hold(LONG, "decide", Reason.PROTECTED, "do-not-disrupt", (), "r-99"))))
+    look._planned(Decision((), (*held, Blocked(LONG, "decide", Reason.PROTECTED, "do-not-disrupt", (), "r-99"))))
     lines = fitting(capsys.readouterr().out)
     at = lines.index("Blocked (29)")
     assert lines[at + 1 : at + 5] == [
@@ -142,7 +142,7 @@ def test_run(report, capsys):
 
 def test_replay(report, capsys):
     seen = [Sighting(item, MOMENT, MOMENT, 3) for item in report.recommendations]
-    seen += [Sighting(hold, MOMENT, MOMENT, 3) for hold in report.holds]
+    seen += [Sighting(item, MOMENT, MOMENT, 3) for item in report.blocked]
     replay._table(Replay(report, tuple(seen), 3600))
     text = capsys.readouterr().out
     table, _, _ = text.partition("\nAllocated ")

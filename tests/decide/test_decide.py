@@ -12,10 +12,10 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
 from gpuwise.model.inventory import Namespace, WorkloadRef
 from gpuwise.model.recommendation import (
+    Blocked,
     Finding,
     FreeNode,
     GpuRequest,
-    Hold,
     MoveToSpot,
     Reason,
     Recommendation,
@@ -69,13 +69,13 @@ def held(item=None, subject=None, settings=ENFORCE, history=None, **fleet) -> Re
     found = decide(
         [item or recommendation()], Situation(inventory(subject, **fleet), history or History(), settings, NOW_S)
     )
-    return found.holds[0].reason if found.holds else None
+    return found.blocked[0].reason if found.blocked else None
 
 
 def test_enforce_makes_a_command_for_the_very_object():
     found = decide([recommendation()], Situation(inventory(workload()), History(), ENFORCE, NOW_S))
     assert [c.workload for c in found.commands] == [WORKLOAD]
-    assert found.holds == ()
+    assert found.blocked == ()
 
 
 MODES = [
@@ -221,17 +221,17 @@ def test_advice_keeps_nobody_from_what_automation_may_do():
     situation = Situation(inventory(workload()), History(), ENFORCE, NOW_S)
     found = decide([drain], situation, alternatives=[stop])
     assert [one.recommendation_id for one in found.commands] == [stop.id]
-    assert [one.reason for one in found.holds] == [Reason.KIND_NOT_SUPPORTED]
+    assert [one.reason for one in found.blocked] == [Reason.KIND_NOT_SUPPORTED]
 
 
 def test_what_the_enactor_refuses_takes_no_place_in_the_budget():
     subjects = [workload(ref) for ref in refs(3)]
     items = [recommendation(ref, usd=float(i)) for i, ref in enumerate(refs(3))]
-    no = Hold(items[2].workload, "enact", Reason.NO_RIGHT, "no grant", recommendation_id=items[2].id)
+    no = Blocked(items[2].workload, "enact", Reason.NO_RIGHT, "no grant", recommendation_id=items[2].id)
     settings = replace(ENFORCE, budget=Budget(1, 3_600))
     found = decide(items, Situation(inventory(*subjects), History(), settings, NOW_S, {items[2].id: no}))
     assert [one.workload.uid for one in found.commands] == ["uid-1"]
-    assert no in found.holds
+    assert no in found.blocked
 
 
 def test_i26_a_pause_holds_everything_until_resume():
@@ -281,19 +281,19 @@ def test_i5_the_window_never_holds_more_than_the_budget(limit, ages):
     found = many(5, replace(ENFORCE, budget=Budget(limit, 3_600)), past)
     spent = sum(1 for age in ages if age < 3_600)
     assert len(found.commands) == min(5, max(0, limit - spent))
-    assert len(found.commands) + len(found.holds) == 5
+    assert len(found.commands) + len(found.blocked) == 5
 
 
 def test_the_budget_goes_to_the_dearest_first():
     found = many(5, replace(ENFORCE, budget=Budget(2, 3_600)))
     assert [c.workload.uid for c in found.commands] == ["uid-4", "uid-3"]
-    assert {h.reason for h in found.holds} == {Reason.BUDGET_EXHAUSTED}
+    assert {h.reason for h in found.blocked} == {Reason.BUDGET_EXHAUSTED}
 
 
 def test_i16_the_brake_stops_a_run_that_wants_to_change_half_the_fleet():
     found = many(8, replace(ENFORCE, brake_share=0.4, budget=Budget(100, 3_600)))
     assert found.commands == ()
-    assert {h.reason for h in found.holds} == {Reason.BRAKE_ENGAGED}
+    assert {h.reason for h in found.blocked} == {Reason.BRAKE_ENGAGED}
 
 
 def apply(item=None, settings=None, history=None):
@@ -317,4 +317,4 @@ def test_a_persons_apply_does_not_open_the_safety_gates():
         (recommendation(replace(WORKLOAD, namespace="kube-system")), None),
         (recommendation(replace(WORKLOAD, kind="Pod")), None),
     ]:
-        assert isinstance(apply(item, history=history), Hold)
+        assert isinstance(apply(item, history=history), Blocked)

@@ -66,7 +66,7 @@ def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
     assert report["realised_usd_month"] > 0
     done_ids = {action["intent"]["command"]["recommendation_id"] for action in report["actions"]}
     assert done_ids.isdisjoint(item["id"] for item in report["recommendations"])
-    reasons = {hold["reason"] for hold in report["holds"]}
+    reasons = {item["reason"] for item in report["holds"]}
     assert reasons >= {
         "BudgetExhausted",
         "Protected",

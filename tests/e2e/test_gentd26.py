@@ -93,4 +93,4 @@ def test_scan_finds_the_idle_pods_with_their_hours_and_money(rows, prometheus, s
     assert sum(expected.values()) > 500  # most of this fleet's day is idle: SOURCE.md says 69.9 % of GPU time below 1 %
     # One sensor alone (utilisation) never stops anything (I2): false zeros are real.
     assert found["recommendations"] == []
-    assert "NeedsSecondSignal" in {hold["reason"] for hold in found["holds"]}
+    assert "NeedsSecondSignal" in {item["reason"] for item in found["holds"]}

@@ -68,20 +68,20 @@ def test_gpus_of_several_containers_are_not_resized_by_guesswork(fleet, gpuwise)
     assert {item["workload"]["name"] for item in found["recommendations"] if item["change"]["kind"] == "Resize"} == {
         "one-of-four"
     }
-    (hold,) = [
-        hold
-        for hold in found["holds"]
-        if (hold["workload"]["name"], hold["stage"]) == ("one-two-containers", "right-size")
+    (item,) = [
+        item
+        for item in found["holds"]
+        if (item["workload"]["name"], item["stage"]) == ("one-two-containers", "right-size")
     ]
-    assert hold["reason"] == "SeveralContainersAsk"
-    assert hold["detail"] == "2 containers of a pod ask for 4 GPUs together: size each of them"
+    assert item["reason"] == "SeveralContainersAsk"
+    assert item["detail"] == "2 containers of a pod ask for 4 GPUs together: size each of them"
 
 
 def test_what_is_planned_is_what_is_done(fleet, gpuwise, tmp_path):
     cluster, options = fleet
     planned = gpuwise("plan", "--mode", "enforce", *options, "-o", "json", env=RISKY).data
     assert names(planned["commands"]) == {"forgotten": "ScaleTo", "one-of-four": "Resize"}
-    blocked = {hold["workload"]["name"]: hold["reason"] for hold in planned["holds"]}
+    blocked = {item["workload"]["name"]: item["reason"] for item in planned["holds"]}
     assert blocked["by-keda"] == blocked["by-hpa"] == "ManagedByOther"
     assert blocked["pdb-full"] == "BlockedByPDB"
     assert [request for request in cluster.requests if effects(request)] == []
@@ -101,7 +101,7 @@ def test_a_right_that_is_missing_is_told_in_the_plan(fleet, gpuwise, tmp_path):
         planned = gpuwise("plan", "--mode", "enforce", *options, "-o", "json", env=RISKY).data
         ran = gpuwise("run", "--once", "--mode", "enforce", *options, env=RISKY)
     assert planned["commands"] == []
-    refused = {hold["workload"]["name"]: hold for hold in planned["holds"] if hold["reason"] == "NoRight"}
+    refused = {item["workload"]["name"]: item for item in planned["holds"] if item["reason"] == "NoRight"}
     assert set(refused) == {"forgotten", "one-of-four"}
     assert "may not patch deployments.apps in namespace prod: list the namespace" in refused["forgotten"]["detail"]
     assert ran.code == 0, ran.err

@@ -39,7 +39,7 @@ def test_bill_teams_days_and_savings_are_those_of_the_namespace(gpuwise, options
     assert [item["workload"]["name"] for item in found["recommendations"]] == ["forgotten"]
     assert found["predicted_usd_month"] == pytest.approx(2 * 730 * A100_USD_H)
     assert found["selection"] == "namespace sandbox"
-    assert {hold["workload"]["namespace"] for hold in found["holds"]} == {"sandbox"}
+    assert {item["workload"]["namespace"] for item in found["holds"]} == {"sandbox"}
 
 
 def test_selections_add_up_to_what_the_whole_fleet_held(gpuwise, options):

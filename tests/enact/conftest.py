@@ -29,7 +29,7 @@ class MemoryLedger:
         self.written_intents = []
         self.written_outcomes = []
 
-    def record_run(self, now_s, recommendations, holds):
+    def record_run(self, now_s, recommendations, blocked):
         raise AssertionError("the enactor records no runs")
 
     def record_intent(self, intent, *, limit, per_s):

@@ -280,7 +280,7 @@ def test_a_price_that_is_not_known_is_never_zero_dollars():
     assert cost.idle_gpu_h == 24
     total = bill(lone)
     assert total.unpriced_gpu_s == total.capacity_gpu_s == 8 * 7 * DAY_S
-    report = compile_report(lone, name=None, recommendations=[], holds=[], actions=[], cluster="c")
+    report = compile_report(lone, name=None, recommendations=[], blocked=[], actions=[], cluster="c")
     assert report.quality.unpriced == 1
 
 
@@ -296,7 +296,7 @@ def test_a_week_still_running_is_counted_up_to_now_and_says_so():
     half = week([node("h0", "H100-80GB")], [], now_s=MONDAY + 3 * DAY_S + DAY_S // 2)
     assert bill(half).capacity_gpu_s == 8 * 3.5 * DAY_S
     assert len(fleet_days(half)) == 4
-    report = compile_report(half, name=None, recommendations=[], holds=[], actions=[], cluster="c")
+    report = compile_report(half, name=None, recommendations=[], blocked=[], actions=[], cluster="c")
     assert "Only 3.5 of 7 days" in report.quality.notes[0]
     assert report.quality.coverage is None
 
@@ -346,7 +346,7 @@ def test_the_report_puts_the_dearest_first_and_adds_up_what_is_predicted():
         week([node("h0", "H100-80GB")], [(one, profile(one.ref, [(24, 12)] * 7, coverage=0.8))]),
         name="2026-W47",
         recommendations=made,
-        holds=[],
+        blocked=[],
         actions=[],
         cluster="c",
     )
@@ -363,7 +363,7 @@ def test_the_notes_tell_dropped_values_and_an_old_inventory():
     seen = week([node("h0", "H100-80GB")], [(one, usage)])
     old = dataclasses.replace(seen, inventory=dataclasses.replace(seen.inventory, taken_s=NEXT - 2 * 3600))
     fresh, stale = (
-        compile_report(period, name=None, recommendations=[], holds=[], actions=[], cluster="c").quality.notes
+        compile_report(period, name=None, recommendations=[], blocked=[], actions=[], cluster="c").quality.notes
         for period in (seen, old)
     )
     assert any(note.startswith("1,200 impossible values") for note in fresh)

@@ -13,10 +13,10 @@ from gpuwise.model.inventory import CapacityType, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.price import PriceBook
 from gpuwise.model.recommendation import (
+    Blocked,
     CapPower,
     Change,
     ChangeGpuType,
-    Hold,
     MoveToSpot,
     Reason,
     Recommendation,
@@ -126,7 +126,7 @@ def no_bolder(after, before, kind, requests=None):
     more = case(scored(before, known), kind)
     for method in METHODS:
         proposed, could = method(less), method(more)
-        if isinstance(proposed, Hold) or (isinstance(could, Hold) and could.reason in DEFERRED):
+        if isinstance(proposed, Blocked) or (isinstance(could, Blocked) and could.reason in DEFERRED):
             continue
         assert isinstance(could, Recommendation), (method.__name__, could)
         assert boldness(proposed.change) <= boldness(could.change), method.__name__
@@ -196,7 +196,7 @@ def one_gpu_h(node) -> float:
 def test_the_savings_of_a_plan_never_exceed_the_bill_and_claims_are_its_own(busy, level, kind):
     one = case(scored(used(busy, level)), kind)
     advice = recommend(one.fleet)
-    chosen, holds = advice.plan, advice.holds
+    chosen, blocked = advice.plan, advice.blocked
     energy_usd = 0.4 * 730 * 0.2  # 400 W at most
     # The workload's one card, and nodes that are given back as a whole, of which its own is none while it is changed.
     whole = {item.workload.name for item in chosen if item.workload.kind == "Node"}
@@ -206,5 +206,5 @@ def test_the_savings_of_a_plan_never_exceed_the_bill_and_claims_are_its_own(busy
     assert sum(item.saving.usd_month for item in chosen) <= bill_usd * (1 + 1e-9)
     claims = [claim for item in chosen for claim in item.claims]
     assert len(claims) == len(set(claims))
-    about = [item for item in (*chosen, *holds) if item.workload == one.workload.ref]
+    about = [item for item in (*chosen, *blocked) if item.workload == one.workload.ref]
     assert len(about) == len(METHODS)

@@ -6,10 +6,10 @@ from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.profile import Limit
 from gpuwise.model.recommendation import (
+    Blocked,
     Change,
     Evidence,
     Finding,
-    Hold,
     MoveToSpot,
     Reason,
     Recommendation,
@@ -67,8 +67,8 @@ def action(number: int, workload: WorkloadRef, status: OutcomeStatus | None, usd
     return Action(intent, outcome, recommended(number, workload, "search", change, usd))
 
 
-def held(namespace: str, name: str, reason: Reason, detail: str) -> Hold:
-    return Hold(ref(namespace, "Deployment", name), "decide", reason, detail)
+def held(namespace: str, name: str, reason: Reason, detail: str) -> Blocked:
+    return Blocked(ref(namespace, "Deployment", name), "decide", reason, detail)
 
 
 def team(name: str | None, workloads: int, cost: float, idle: float, saving: float) -> TeamCost:
@@ -87,7 +87,7 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
                     Resize(GpuRequest("nvidia.com/gpu", 1), GpuRequest("nvidia.com/mig-1g.10gb", 1)), 2146.7),
         recommended(6, ref("vision", "Deployment", "image-gen-v2"), "vision", ScaleTo(0), 89.5),
     )  # fmt: skip
-    holds = (
+    blocked = (
         held("vision", "caption-demo", Reason.PROTECTED, "gpuwise.dev/do-not-disrupt is 'true'"),
         held("nlp", "summarise-v1", Reason.UNREADABLE_POLICY, "gpuwise.dev/do-not-disrupt is 'yes'"),
         held("nlp", "faq-bot", Reason.RECOMMEND_ONLY, "namespace nlp lets gpuwise recommend only"),
@@ -136,7 +136,7 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
             ),
         ),
         recommendations=recommendations,
-        holds=holds,
+        blocked=blocked,
         actions=(
             action(11, ref("search", "Deployment", "legal-search"), OutcomeStatus.APPLIED, 1204.0),
             action(12, ref("vision", "Deployment", "cat-finder"), OutcomeStatus.UNDONE, 713.0),

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gpuwise.model.codec import from_json
-from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.recommendation import Blocked, Reason
 from gpuwise.model.report import Bill, DataQuality, WeeklyReport
 from gpuwise.report import headline, render_html, render_json, render_markdown, render_waiting, write_report
 
@@ -33,7 +33,7 @@ class Page(HTMLParser):
 
 def empty(report: WeeklyReport) -> WeeklyReport:
     return dataclasses.replace(
-        report, bill=EMPTY_BILL, days=(), teams=(), workloads=(), recommendations=(), holds=(), actions=(),
+        report, bill=EMPTY_BILL, days=(), teams=(), workloads=(), recommendations=(), blocked=(), actions=(),
         predicted_usd_month=0.0, realised_usd_month=0.0, quality=DataQuality(0, 0, None, 0, ()),
     )  # fmt: skip
 
@@ -108,8 +108,8 @@ def test_holds_are_grouped_by_reason_and_healthy_ones_only_counted(report):
 
 def test_what_gpuwise_cannot_apply_is_advice_with_its_reason(report):
     first, second, *_ = report.recommendations
-    owned = Hold(first.workload, "decide", Reason.MANAGED_BY_OTHER, "owned by Flux/apps", (), first.id)
-    blocked = dataclasses.replace(report, recommendations=(first, second), obstacles=(owned,))
+    owned = Blocked(first.workload, "decide", Reason.MANAGED_BY_OTHER, "owned by Flux/apps", (), first.id)
+    blocked = dataclasses.replace(report, recommendations=(first, second), blockers=(owned,))
     for view in (Page(render_html(blocked)).text, render_markdown(blocked)):
         before, _, after = view.partition("Advice: others carry these out")
         assert f"gpuwise apply {second.id}" in before
@@ -121,7 +121,7 @@ def test_what_gpuwise_cannot_apply_is_advice_with_its_reason(report):
 
 
 def test_a_jobs_template_is_for_its_owners(report):
-    """No run told of obstacles, as in reports of older releases: what cannot be written is advice all the same."""
+    """No run recorded blockers, as in reports of older releases: what cannot be written is advice all the same."""
     jobs = [one for one in report.recommendations if one.workload.kind == "Job" and one.change.kind != "ScaleTo"]
     assert jobs
     for view in (Page(render_html(report)).text, render_markdown(report)):
@@ -181,7 +181,7 @@ def test_an_empty_week_still_makes_a_report(report, render):
 
 def test_an_empty_week_says_so(report):
     text = Page(render_html(empty(report))).text
-    for sentence in ("Nothing to recommend", "Nothing was changed", "Nothing was held back", "No day of it"):
+    for sentence in ("Nothing to recommend", "Nothing was changed", "Nothing was blocked", "No day of it"):
         assert sentence in text
 
 

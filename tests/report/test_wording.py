@@ -5,7 +5,7 @@ import math
 import pytest
 
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
-from gpuwise.model.recommendation import Evidence, Hold, MoveToSpot, Reason, Resize, ScaleTo
+from gpuwise.model.recommendation import Blocked, Evidence, MoveToSpot, Reason, Resize, ScaleTo
 from gpuwise.model.signal import Signal
 from gpuwise.report import wording
 from gpuwise.report.reasons import next_command, reason
@@ -62,11 +62,11 @@ def test_every_reason_has_words_and_a_next_command():
     target = WorkloadRef("ns", "Deployment", "chat", "u")
     for code in Reason:
         assert 4 <= len(reason(code)) <= 60
-        blocked = Hold(target, "decide", code, "", (), "r-1")
+        blocked = Blocked(target, "decide", code, "", (), "r-1")
         assert next_command(blocked).split()[:2][0] == "gpuwise"
-    assert next_command(Hold(target, "decide", Reason.RECOMMEND_ONLY, "", (), "r-1")) == "gpuwise apply r-1"
-    assert next_command(Hold(target, "decide", Reason.PAUSED, "", (), "r-1")) == "gpuwise resume"
-    assert next_command(Hold(target, "idle", Reason.BUSY, "")) == "gpuwise explain ns/Deployment/chat"
+    assert next_command(Blocked(target, "decide", Reason.RECOMMEND_ONLY, "", (), "r-1")) == "gpuwise apply r-1"
+    assert next_command(Blocked(target, "decide", Reason.PAUSED, "", (), "r-1")) == "gpuwise resume"
+    assert next_command(Blocked(target, "idle", Reason.BUSY, "")) == "gpuwise explain ns/Deployment/chat"
 
 
 def test_risk_outside_the_scale_is_told_as_it_is():

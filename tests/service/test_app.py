@@ -18,7 +18,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.recommendation import Blocked, Reason
 from gpuwise.model.report import WeeklyReport
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import admits, token_for
@@ -34,8 +34,10 @@ def report() -> WeeklyReport:
     prices = PriceBook({("H100-80GB", CapacityType.ON_DEMAND): 6.88}, "test prices")
     now_s = MONDAY + 7 * 86_400
     period = Period(Inventory(now_s, nodes, (), {}), {}, prices, MONDAY, now_s, now_s)
-    hold = Hold(WorkloadRef("apps", "Deployment", "<b>web</b>", "u"), "idle", Reason.INSUFFICIENT_DATA, "too young")
-    return compile_report(period, name="2026-W47", recommendations=[], holds=[hold], actions=[], cluster="test")
+    blocked = Blocked(
+        WorkloadRef("apps", "Deployment", "<b>web</b>", "u"), "idle", Reason.INSUFFICIENT_DATA, "too young"
+    )
+    return compile_report(period, name="2026-W47", recommendations=[], blocked=[blocked], actions=[], cluster="test")
 
 
 class OneGauge:

@@ -7,7 +7,7 @@ from tests.prometheus_server import NEEDS_PROMETHEUS
 
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Finding, Hold, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.recommendation import Blocked, Finding, Reason, Recommendation, Saving, ScaleTo
 from gpuwise.model.report import Action, Bill, DataQuality, TeamCost, WeeklyReport
 from gpuwise.service.loop import LoopWatch
 from gpuwise.service.metrics import UNCLAIMED, FleetCollector
@@ -59,10 +59,10 @@ REPORT = WeeklyReport(
         recommendation(Finding.IDLE, 30.0),
         recommendation(Finding.GPU_OVERPROVISIONED, 5.0),
     ),
-    holds=(
-        Hold(REF, "idle", Reason.BUSY, ""),
-        Hold(REF, "decide", Reason.PAUSED, ""),
-        Hold(REF, "idle", Reason.BUSY, ""),
+    blocked=(
+        Blocked(REF, "idle", Reason.BUSY, ""),
+        Blocked(REF, "decide", Reason.PAUSED, ""),
+        Blocked(REF, "idle", Reason.BUSY, ""),
     ),
     actions=(action(OutcomeStatus.APPLIED), action(None)),
     predicted_usd_month=105.0,
@@ -93,8 +93,8 @@ def value(report: WeeklyReport | None, name: str, **labels: str) -> float | None
         ("gpuwise_recommended_saving_usd_per_month", {"finding": "Idle"}, 100.0),
         ("gpuwise_recommended_saving_usd_per_month", {"finding": "GPUOverprovisioned"}, 5.0),
         ("gpuwise_realised_saving_usd_per_month", {}, 42.0),
-        ("gpuwise_holds", {"stage": "idle", "reason": "Busy"}, 2.0),
-        ("gpuwise_holds", {"stage": "decide", "reason": "Paused"}, 1.0),
+        ("gpuwise_blocked", {"stage": "idle", "reason": "Busy"}, 2.0),
+        ("gpuwise_blocked", {"stage": "decide", "reason": "Paused"}, 1.0),
         ("gpuwise_actions", {"status": "applied"}, 1.0),
         ("gpuwise_actions", {"status": "in-flight"}, 1.0),
         ("gpuwise_data_coverage_ratio", {}, 0.875),

@@ -1,4 +1,4 @@
-"""Devices that no pod holds: each way in which a row without a pod is no proof."""
+"""Devices that no pod uses: each way in which a row without a pod is no proof."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Units by HELP text: what all exporters state holds, and where they do not the values tell."""
+"""Units by HELP text: what all exporters state is used, and where they do not the values tell."""
 
 import httpx
 import numpy as np

@@ -13,7 +13,7 @@ from gpuwise.backtest.bootstrap import ratio_of_sums
 from gpuwise.backtest.columns import read_columns
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option, Result, Trial, Verdict, at_most
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.slice_throughput import WHOLE_GPCS, Throughputs, predict_slices
+from gpuwise.research.slice_throughput import WHOLE_GPCS, Throughputs, predict_slices
 
 EACH, FAMILIES = "each", "each-family"
 

@@ -18,15 +18,15 @@ from gpuwise.cli.options import acting, connection, now
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.config import Config
 from gpuwise.enact.images import change_text
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger_anchor import AnchoredLedger
 from gpuwise.model.command import Command, Directive, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, InputError
 from gpuwise.model.ports import Ledger
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
-from gpuwise.store.ledger import SqliteLedger
-from gpuwise.store.ledger_anchor import AnchoredLedger
 from gpuwise.wiring import by_hand, loop
 from gpuwise.wiring import now as clock
 
@@ -82,7 +82,7 @@ def told(run: Run, *, flags: str = "") -> None:
     rows = [_done(one, outcomes[one.id], flags) for one in run.decision.commands if one.id in outcomes]
     title = f"Actions ({len(rows)})"
     show.put(listing(title, columns, rows, width=out.width) if rows else Text(title, "bold"))
-    show.put(show.held(run.decision.holds, "Blocked, by reason"))
+    show.put(show.blocked(run.decision.blocked))
 
 
 def _done(order: Command, outcome: Outcome, flags: str) -> Row:
@@ -108,7 +108,7 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
     with by_hand(config, getpass.getuser()) as person:
         result = person.apply(recommendation_id)
         _warn_unanchored(person.ledger)
-    if isinstance(result, Hold):
+    if isinstance(result, Blocked):
         raise InputError(f"{result.reason.value}: {result.detail}", hint="nothing was changed")
     _outcome(result, f"undo it with: gpuwise undo {result.command_id}")
 

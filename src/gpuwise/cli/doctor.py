@@ -15,10 +15,10 @@ from gpuwise.cli.console import say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
 from gpuwise.config import Config
+from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
-from gpuwise.store.ledger_anchor import agree, parse_head
 from gpuwise.store.prices import read_prices
 
 T = TypeVar("T")

@@ -16,15 +16,15 @@ from gpuwise.cli.selecting import Existing, selection
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.decide.history import History, State
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.command import Command
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
-from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendation, Saving
 from gpuwise.pipeline import Survey
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import next_command, reason
-from gpuwise.store.ledger import SqliteLedger
 from gpuwise.wiring import loop
 
 output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS), default="table", show_default=True)
@@ -110,7 +110,7 @@ def _planned(decision: Decision) -> None:
     rows = [Row(str(one.workload), (one.recommendation_id, *_price(one))) for one in decision.commands]
     title = f"Would be done ({len(rows)})"
     show.put(listing(title, columns, rows, width=out.width) if rows else Text(title, "bold"))
-    show.put(_blocked(decision.holds))
+    show.put(_blocked(decision.blocked))
 
 
 def _price(order: Command) -> tuple[str, str, str]:
@@ -119,12 +119,12 @@ def _price(order: Command) -> tuple[str, str, str]:
     return ("", "", said) if why is None else (written.usd(why.saving.usd_month), written.risk(why.risk), said)
 
 
-def _blocked(holds: tuple[Hold, ...]) -> Text:
+def _blocked(blocked: tuple[Blocked, ...]) -> Text:
     """One entry a reason: how many, in plain words, the most expensive of them and the next command for that."""
-    groups: dict[Reason, list[Hold]] = {}
-    for hold in holds:
-        groups.setdefault(hold.reason, []).append(hold)
-    text = Text(f"Blocked ({len(holds)})", style="bold")
+    groups: dict[Reason, list[Blocked]] = {}
+    for item in blocked:
+        groups.setdefault(item.reason, []).append(item)
+    text = Text(f"Blocked ({len(blocked)})", style="bold")
     for code, found in sorted(groups.items(), key=lambda group: -len(group[1])):
         head = "\n".join(wrapped(f"{len(found)}: {reason(code)} ({code.value})", out.width, indent=2))
         text.append(f"\n{head}", style="bold")
@@ -144,27 +144,29 @@ def explain(config: Config, subject: str, form: str) -> None:
     """Explain a recommendation (r-...) or why nothing is done about a workload (namespace/Kind/name)."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
-        found, holds = _about(ledger, history, subject)
-    if not found and not holds:
+        found, blocked = _about(ledger, history, subject)
+    if not found and not blocked:
         raise InputError(f"nothing is known about {subject}", hint="run `gpuwise scan`; its table has the IDs")
     if form == "json":
         told = [to_plain(item) | {"state": history.state(item.id)} for item in found]
-        show.print_raw(to_json({"recommendations": told, "holds": to_plain(tuple(holds))}, indent=2))
+        show.print_raw(to_json({"recommendations": told, "holds": to_plain(tuple(blocked))}, indent=2))
         return
     for item in found:
         _recommended(item, history.state(item.id))
-    for hold in holds:
-        say(Text.assemble((f"{hold.stage}: {hold.reason.value}", "bold"), f" - {hold.detail}"))
-        _numbers(hold.evidence)
+    for one in blocked:
+        say(Text.assemble((f"{one.stage}: {one.reason.value}", "bold"), f" - {one.detail}"))
+        _numbers(one.evidence)
 
 
-def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recommendation], list[Hold]]:
+def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recommendation], list[Blocked]]:
     """What the latest run says, and what was carried out since it was last recommended."""
     latest = {item.id: item for item in ledger.recommendations()}
     carried = {i.command.because.id: i.command.because for i in history.intents if i.command.because is not None}
     found = [item for item in (carried | latest).values() if subject in (item.id, str(item.workload))]
     named = {subject, *(str(item.workload) for item in found)}
-    return found, [hold for hold in ledger.holds() if str(hold.workload) in named or hold.recommendation_id == subject]
+    return found, [
+        item for item in ledger.blocked() if str(item.workload) in named or item.recommendation_id == subject
+    ]
 
 
 def _recommended(item: Recommendation, state: State) -> None:

@@ -18,7 +18,7 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
-from gpuwise.model.recommendation import Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, Reason, Recommendation
 from gpuwise.replay import Replay, Sighting
 from gpuwise.replay import replay as replayed
 from gpuwise.report import wording as written
@@ -143,12 +143,12 @@ def _held(found: Replay) -> Text:
     """One row a reason: which step held, how many workloads, since when."""
     groups: dict[tuple[str, Reason], list[Sighting]] = {}
     for sighting in found.sightings:
-        if isinstance(sighting.said, Hold):
+        if isinstance(sighting.said, Blocked):
             groups.setdefault((sighting.said.stage, sighting.said.reason), []).append(sighting)
     rows = []
     for (stage, code), held in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
         first = held[0]
-        assert isinstance(first.said, Hold)
+        assert isinstance(first.said, Blocked)
         example = f"{first.said.workload}: {first.said.detail}"
         title = f"{stage}: {reason(code)} ({code.value})"
         rows.append(Row(title, (_when(found, first.first_s), str(len(held)), example)))

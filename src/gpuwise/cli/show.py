@@ -12,7 +12,7 @@ from gpuwise.cli.console import out
 from gpuwise.cli.listing import Column, Row, listing, wrapped
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.profile import Limit
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import WeeklyReport, WorkloadCost
 from gpuwise.report import render_html
 from gpuwise.report import wording as written
@@ -50,7 +50,7 @@ def table(report: WeeklyReport) -> None:
     idle = [cost for cost in report.workloads if cost.idle_gpu_h > 0]
     if idle:
         put(_workloads(idle))
-    put(held(report.holds))
+    put(blocked(report.blocked))
 
 
 def put(text: Text) -> None:
@@ -164,15 +164,15 @@ def _title(name: str, count: int, most: int) -> str:
     return f"{name} ({count})" if count <= most else f"{name} (the {most} most expensive of {count})"
 
 
-def held(holds: Sequence[Hold], title: str = "Held back, by reason") -> Text:
+def blocked(items: Sequence[Blocked]) -> Text:
     """How often which reason stood between a workload and a saving, in plain words."""
-    groups = written.blocked(holds)
+    groups, title = written.blocked(items), "Blocked, by reason"
     text = Text(title if groups else f"{title}: nothing", style="dim")
     size = max((len(str(group.count)) for group in groups), default=0)
     for group in groups:
         lines = wrapped(f"{reason(group.code)} ({group.reason})", out.width, indent=size + 4)
         text.append(f"\n  {group.count:>{size}}  " + "\n".join(lines).lstrip())
-    fine = ", ".join(f"{reason(group.code)} {group.count}" for group in written.nothing_to_do(holds))
+    fine = ", ".join(f"{reason(group.code)} {group.count}" for group in written.nothing_to_do(items))
     if fine:
         text.append("\n" + "\n".join(wrapped(f"As it should be: {fine}.", out.width, indent=2)))
     return text

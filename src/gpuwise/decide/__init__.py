@@ -1,4 +1,4 @@
-"""From Recommendation to Command or Hold: modes, protections, one budget.
+"""From Recommendation to Command or Blocked: modes, protections, one budget.
 
 Pure: no clock, environment, network, file, log or unseeded randomness.
 """

@@ -11,7 +11,7 @@ from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import POLICY, Command
 from gpuwise.model.inventory import Inventory, Workload
-from gpuwise.model.recommendation import Hold, Reason, Recommendation
+from gpuwise.model.recommendation import AllBlocked, Blocked, Reason, Recommendation
 
 STAGE = "decide"
 
@@ -23,7 +23,7 @@ class Decision:
     """What will be done, and what will not, and why."""
 
     commands: tuple[Command, ...]
-    holds: tuple[Hold, ...]
+    blocked: AllBlocked
 
 
 Choose = Callable[[Sequence[Recommendation]], Sequence[Recommendation]]
@@ -46,7 +46,7 @@ class Situation:
     history: History
     settings: DecideSettings
     now_s: int
-    refused: Mapping[str, Hold] = field(default_factory=dict)
+    refused: Mapping[str, Blocked] = field(default_factory=dict)
 
 
 def decide(
@@ -67,7 +67,7 @@ def decide(
         choose: picks those to carry out together.
     """
     settings, now_s = situation.settings, situation.now_s
-    passed, holds = _gate(recommendations, situation)
+    passed, blocked = _gate(recommendations, situation)
     also, _ = _gate(alternatives, situation)
     passed = sorted(choose([*passed, *also]), key=_rank)
     most = max(settings.brake_floor, int(settings.brake_share * len(situation.inventory.workloads)))
@@ -75,16 +75,16 @@ def decide(
         detail = (
             f"{len(passed)} changes at once among {len(situation.inventory.workloads)} workloads, {most} are believed"
         )
-        return Decision((), (*holds, *(_hold(item, Reason.BRAKE_ENGAGED, detail) for item in passed)))
+        return Decision((), (*blocked, *(_blocked(item, Reason.BRAKE_ENGAGED, detail) for item in passed)))
     left = max(0, settings.budget.disruptions - situation.history.spent(now_s=now_s, per_s=settings.budget.per_s))
     detail = f"{settings.budget.disruptions} disruptions in {settings.budget.per_s} s are spent: the next run goes on"
-    over = [_hold(item, Reason.BUDGET_EXHAUSTED, detail) for item in passed[left:]]
-    return Decision(tuple(command(item, actor=POLICY, now_s=now_s) for item in passed[:left]), (*holds, *over))
+    over = [_blocked(item, Reason.BUDGET_EXHAUSTED, detail) for item in passed[left:]]
+    return Decision(tuple(command(item, actor=POLICY, now_s=now_s) for item in passed[:left]), (*blocked, *over))
 
 
 def approve(
     recommendation: Recommendation, history: History, settings: DecideSettings, *, actor: str, now_s: int
-) -> Command | Hold:
+) -> Command | Blocked:
     """Decide what a person's apply does: their word is the consent that mode, risk or confidence asks for.
 
     What the target itself forbids is read from the cluster by the enactor, at the time of the effect.
@@ -98,11 +98,11 @@ def approve(
     """
     refusal = _advice(recommendation) or _first(gates.PEOPLE, Question(recommendation, history, settings, now_s))
     if refusal is not None:
-        return _hold(recommendation, *refusal)
+        return _blocked(recommendation, *refusal)
     return command(recommendation, actor=actor, now_s=now_s)
 
 
-def obstacles(recommendations: Iterable[Recommendation], situation: Situation) -> tuple[Hold, ...]:
+def blockers(recommendations: Iterable[Recommendation], situation: Situation) -> tuple[Blocked, ...]:
     """What keeps a person's apply from each of some recommendations, by the inventory; one without is not here.
 
     Args:
@@ -111,7 +111,7 @@ def obstacles(recommendations: Iterable[Recommendation], situation: Situation) -
     """
     targets = situation.inventory.by_ref()
     found = ((item, _obstacle(item, targets.get(item.workload), situation)) for item in recommendations)
-    return tuple(_hold(item, *refusal) for item, refusal in found if refusal is not None)
+    return tuple(_blocked(item, *refusal) for item, refusal in found if refusal is not None)
 
 
 def _obstacle(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
@@ -144,18 +144,18 @@ def _rank(item: Recommendation) -> tuple[float, str]:
     return -item.saving.usd_month, item.id
 
 
-def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Hold]]:
+def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Blocked]]:
     targets = situation.inventory.by_ref()
-    passed, holds = [], []
+    passed, blocked = [], []
     for item in sorted(items, key=_rank):
         refusal = _refusal(item, targets.get(item.workload), situation)
         if refusal is not None:
-            holds.append(_hold(item, *refusal))
+            blocked.append(_blocked(item, *refusal))
         elif item.id in situation.refused:
-            holds.append(situation.refused[item.id])
+            blocked.append(situation.refused[item.id])
         else:
             passed.append(item)
-    return passed, holds
+    return passed, blocked
 
 
 def _refusal(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
@@ -184,5 +184,5 @@ def _first(checks: Iterable[Callable[[Q], gates.Refusal | None]], question: Q) -
     return next((refusal for check in checks if (refusal := check(question)) is not None), None)
 
 
-def _hold(item: Recommendation, reason: Reason, detail: str) -> Hold:
-    return Hold(item.workload, STAGE, reason, detail, recommendation_id=item.id)
+def _blocked(item: Recommendation, reason: Reason, detail: str) -> Blocked:
+    return Blocked(item.workload, STAGE, reason, detail, recommendation_id=item.id)

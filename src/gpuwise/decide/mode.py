@@ -24,7 +24,7 @@ def mode_of(workload: Workload, namespace: Namespace | None, default: Mode) -> M
 
 
 def _said(annotations: Mapping[str, str], labels: Mapping[str, str]) -> str | None:
-    """Both are read; when they disagree the more careful one holds, and an unreadable one beats both."""
+    """Both are read; when they disagree the more careful one wins, and an unreadable one beats both."""
     words = [mapping[MODE] for mapping in (annotations, labels) if MODE in mapping]
     order = [mode.value for mode in Mode]
     return min(words, key=lambda word: order.index(word) if word in order else -1, default=None)

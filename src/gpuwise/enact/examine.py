@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpuwise.enact.effects import Effect, plan_effect
-from gpuwise.enact.guard import obstacle
+from gpuwise.enact.guard import blocker
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import access_of, read_target
@@ -12,7 +12,7 @@ from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import ClusterReader, Object
-from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.recommendation import Blocked, Reason
 
 STAGE = "enact"
 # What reading a field of an unexpected type or form raises.
@@ -46,12 +46,12 @@ class Examiner:
         self._settings = settings
         self._clock = clock
 
-    def check(self, command: Command) -> Hold | None:
+    def check(self, command: Command) -> Blocked | None:
         """What the enactor would refuse, None if nothing."""
         found = self.prepare(command)
         if isinstance(found, Prepared):
             return None
-        return Hold(command.workload, STAGE, found.reason, found.detail, recommendation_id=command.recommendation_id)
+        return Blocked(command.workload, STAGE, found.reason, found.detail, recommendation_id=command.recommendation_id)
 
     def prepare(self, command: Command) -> Prepared | Refusal:
         """Read the target, look for what forbids the command, and plan its effect."""
@@ -72,7 +72,7 @@ class Examiner:
         item = read_target(self._cluster, command.workload)
         if isinstance(item, Refusal):
             return item
-        refusal = obstacle(self._cluster, command, item, self._settings)
+        refusal = blocker(self._cluster, command, item, self._settings)
         effect = refusal or plan_effect(item, command, now_s)
         if isinstance(effect, Refusal):
             return effect

@@ -16,7 +16,7 @@ from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.recommendation import Reason
 
 
-def obstacle(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:
+def blocker(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:
     """The first thing that forbids a command now, None if nothing does.
 
     Args:

@@ -7,7 +7,7 @@ from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, DataQuality, WeeklyReport, WorkloadCost
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
@@ -26,11 +26,11 @@ def compile_report(
     *,
     name: str | None,
     recommendations: Sequence[Recommendation],
-    holds: Sequence[Hold],
+    blocked: Sequence[Blocked],
     actions: Sequence[Action],
     cluster: str,
     ledger_head: str | None = None,
-    obstacles: Sequence[Hold] = (),
+    blockers: Sequence[Blocked] = (),
 ) -> WeeklyReport:
     """Put the weekly report together.
 
@@ -38,11 +38,11 @@ def compile_report(
         period: inventory, profiles, prices and the period's bounds.
         name: of the ISO week, "2026-W20"; None for another window.
         recommendations: those open now.
-        holds: what was held back, and why.
+        blocked: what was blocked, and why.
         actions: what was done in the period.
         cluster: name of the fleet.
         ledger_head: newest row of the ledger, None to leave it out.
-        obstacles: what keeps gpuwise from some of the recommendations.
+        blockers: what keeps gpuwise from some of the recommendations.
     """
     workloads = cost_by_workload(period)
     return WeeklyReport(
@@ -57,7 +57,7 @@ def compile_report(
         teams=cost_by_team(period, recommendations),
         workloads=workloads,
         recommendations=tuple(sorted(recommendations, key=lambda one: (-one.saving.usd_month, one.id))),
-        holds=tuple(holds),
+        blocked=tuple(blocked),
         actions=tuple(actions),
         predicted_usd_month=sum(recommendation.saving.usd_month for recommendation in recommendations),
         realised_usd_month=realised_usd_month(actions),
@@ -65,7 +65,7 @@ def compile_report(
         price_source=period.prices.source,
         ledger_head=ledger_head,
         selection=period.selection,
-        obstacles=tuple(obstacles),
+        blockers=tuple(blockers),
     )
 
 

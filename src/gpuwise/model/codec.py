@@ -17,12 +17,12 @@ def _adapter(noun: Any) -> TypeAdapter[Any]:
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
     """Write a noun, or a tuple of them, as JSON; None becomes null, never 0."""
-    return _adapter(type(value)).dump_json(value, indent=indent).decode()
+    return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True).decode()
 
 
 def to_plain(value: Any) -> Any:
     """A noun as dicts, lists and scalars that JSON and YAML can take."""
-    return _adapter(type(value)).dump_python(value, mode="json")
+    return _adapter(type(value)).dump_python(value, mode="json", by_alias=True)
 
 
 def from_json(noun: type[T], text: str | bytes) -> T:

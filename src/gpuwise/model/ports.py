@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
-from gpuwise.model.recommendation import Evidence, Hold, Recommendation
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
 Item = TypeVar("Item")
@@ -112,7 +112,7 @@ class Enactor(Protocol):
 class Checker(Protocol):
     """What an enactor would refuse now, found out by reads alone."""
 
-    def check(self, command: Command) -> Hold | None:
+    def check(self, command: Command) -> Blocked | None:
         """The refusal, None if it would carry the command out."""
         ...
 
@@ -125,7 +125,7 @@ class Ledger(Protocol):
         ...
 
     def check(self) -> None:
-        """Hold it against what is remembered of it elsewhere.
+        """Compare it with what is remembered of it elsewhere.
 
         Raises:
             LedgerError: rows are missing, or are others.
@@ -136,7 +136,7 @@ class Ledger(Protocol):
         self,
         now_s: int,
         recommendations: Iterable[Recommendation],
-        holds: Iterable[Hold],
+        blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
     ) -> None:
         """Remember what one run found; alternatives exclude a recommendation, and are worth less."""
@@ -182,8 +182,8 @@ class Ledger(Protocol):
         """What the latest run found besides: of less worth than a recommendation that excludes it."""
         ...
 
-    def holds(self) -> list[Hold]:
-        """What the latest run held back; empty if there was none."""
+    def blocked(self) -> list[Blocked]:
+        """What blocked the latest run's changes; empty if there was none."""
         ...
 
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:

@@ -1,8 +1,10 @@
-"""What to do about a workload, or why not: Recommendation or Hold."""
+"""What to do about a workload, or why not: Recommendation or Blocked."""
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.signal import Signal
@@ -396,7 +398,7 @@ class Recommendation:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Blocked:
     """Doing nothing, and why.
 
     Attributes:
@@ -405,7 +407,7 @@ class Hold:
         reason: code.
         detail: the particular of this case, for a person.
         evidence: the numbers.
-        recommendation_id: which recommendation was held back, None where none was made.
+        recommendation_id: the blocked recommendation, None where none was made.
     """
 
     workload: WorkloadRef
@@ -414,3 +416,7 @@ class Hold:
     detail: str
     evidence: tuple[Evidence, ...] = ()
     recommendation_id: str | None = None
+
+
+AllBlocked = Annotated[tuple[Blocked, ...], Field(alias="holds")]
+"""A field of them; JSON and ledgers have called it `holds` since 0.1."""

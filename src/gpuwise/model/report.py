@@ -1,10 +1,13 @@
 """The weekly report as data; HTML, Markdown and JSON are three views of it."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from gpuwise.model.command import Intent, Outcome
 from gpuwise.model.profile import Limit
-from gpuwise.model.recommendation import Hold, Recommendation
+from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +149,8 @@ class WeeklyReport:
         teams: dearest first.
         workloads: dearest idle first.
         recommendations: open ones, dearest first.
-        holds: what was held back, and why.
-        obstacles: what keeps gpuwise from open recommendations by the inventory, each with its recommendation's id; the
+        blocked: what was blocked, and why.
+        blockers: what keeps gpuwise from open recommendations by the inventory, each with its recommendation's id; the
             others can be applied now.
         actions: what was done in the week.
         predicted_usd_month: worth of the open recommendations.
@@ -170,7 +173,7 @@ class WeeklyReport:
     teams: tuple[TeamCost, ...]
     workloads: tuple[WorkloadCost, ...]
     recommendations: tuple[Recommendation, ...]
-    holds: tuple[Hold, ...]
+    blocked: AllBlocked
     actions: tuple[Action, ...]
     predicted_usd_month: float
     realised_usd_month: float
@@ -178,4 +181,4 @@ class WeeklyReport:
     price_source: str
     ledger_head: str | None = None
     selection: str | None = None
-    obstacles: tuple[Hold, ...] = ()
+    blockers: Annotated[tuple[Blocked, ...], Field(alias="obstacles")] = ()

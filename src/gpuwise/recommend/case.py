@@ -8,7 +8,7 @@ from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
-from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.fleet import Fleet
@@ -58,7 +58,7 @@ class Case:
 
     @property
     def gpu_type(self) -> GpuType | None:
-        """The one type of card the workload holds, None if it is unknown or mixed."""
+        """The one type of card the workload uses, None if it is unknown or mixed."""
         types = set(self.profile.allocated_gpu_s_by_type)
         return named(types.pop()) if len(types) == 1 else None
 
@@ -154,9 +154,9 @@ class Case:
         """Length of the data against two weeks, times its coverage."""
         return min(1.0, self.profile.observed_s / (CONFIDENT_DAYS * DAY_S)) * coverage
 
-    def hold(self, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Hold:
+    def blocked(self, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Blocked:
         """A refusal about this workload."""
-        return Hold(self.workload.ref, stage, reason, detail, tuple(evidence))
+        return Blocked(self.workload.ref, stage, reason, detail, tuple(evidence))
 
 
 def recommendation(case: Case, proposal: Proposal) -> Recommendation:

@@ -9,7 +9,7 @@ from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload
 from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Evidence, Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendation
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import RecommendSettings
 
@@ -128,6 +128,6 @@ def node_recommendation(
     )
 
 
-def node_hold(node: Node, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Hold:
+def node_blocked(node: Node, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Blocked:
     """A refusal about a node."""
-    return Hold(node_ref(node), stage, reason, detail, tuple(evidence))
+    return Blocked(node_ref(node), stage, reason, detail, tuple(evidence))

@@ -3,23 +3,23 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from gpuwise.model.recommendation import Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, Reason, Recommendation
 from gpuwise.recommend.case import Case
-from gpuwise.recommend.consolidation.free_nodes import free_nodes
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.geometry import repartition
-from gpuwise.recommend.gpu_type import cheaper_type
-from gpuwise.recommend.idle import idle_shutdown
-from gpuwise.recommend.joint import best_plan, superseded_by
-from gpuwise.recommend.power import cap_power
-from gpuwise.recommend.replicas import fewer_replicas
-from gpuwise.recommend.rightsize import right_size
-from gpuwise.recommend.sharing import share_card
-from gpuwise.recommend.spot import spot_move
-from gpuwise.recommend.unused_hours import stop_at_hours
-from gpuwise.recommend.when_idle import stop_when_idle
+from gpuwise.recommend.methods.gpu_overprovisioned import right_size
+from gpuwise.recommend.methods.gpu_shareable import share_card
+from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
+from gpuwise.recommend.methods.idle import idle_shutdown
+from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
+from gpuwise.recommend.methods.interruptible_on_demand import spot_move
+from gpuwise.recommend.methods.mig_geometry_misfit import repartition
+from gpuwise.recommend.methods.node_underutilised import free_nodes
+from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
+from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
+from gpuwise.recommend.methods.unused_hours import stop_at_hours
+from gpuwise.recommend.selection import best_plan, superseded_by
 
-METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
+METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     idle_shutdown,  # what nobody uses: all of its cost
     stop_when_idle,  # what nobody uses for long between two uses
     stop_at_hours,  # what nobody uses at night
@@ -32,7 +32,7 @@ METHODS: tuple[Callable[[Case], Recommendation | Hold], ...] = (
 )
 
 
-FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Hold]], ...] = (
+FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Blocked]], ...] = (
     free_nodes,  # what could be empty
     repartition,  # what is cut into slices that nobody needs
 )
@@ -45,12 +45,12 @@ class Advice:
     Attributes:
         plan: the recommendations of the best plan, most expensive first.
         alternatives: the others, each of which excludes one of the plan and is worth less.
-        holds: why nothing is recommended, and, as BetterAlternative, why an alternative is not in the plan.
+        blocked: why nothing is recommended, and, as BetterAlternative, why an alternative is not in the plan.
     """
 
     plan: tuple[Recommendation, ...]
     alternatives: tuple[Recommendation, ...]
-    holds: tuple[Hold, ...]
+    blocked: tuple[Blocked, ...]
 
 
 def recommend(fleet: Fleet) -> Advice:
@@ -66,14 +66,14 @@ def recommend(fleet: Fleet) -> Advice:
     said += [item for method in FLEET_METHODS for item in method(fleet)]
     said = [_known(item, fleet.unread_nodes) for item in said]
     found = [item for item in said if isinstance(item, Recommendation)]
-    holds = [item for item in said if isinstance(item, Hold)]
-    holds += [Hold(one.ref, "observe", Reason.UNREADABLE_OBJECT, one.problem) for one in fleet.inventory.unread]
+    blocked = [item for item in said if isinstance(item, Blocked)]
+    blocked += [Blocked(one.ref, "observe", Reason.UNREADABLE_OBJECT, one.problem) for one in fleet.inventory.unread]
     chosen = best_plan(found)
     by_claim = {claim: item for item in chosen for claim in item.claims}
     taken = {item.id for item in chosen}
     others = tuple(item for item in found if item.id not in taken)
-    holds += [_superseded(item, superseded_by(item, by_claim)) for item in others]
-    return Advice(tuple(chosen), others, tuple(holds))
+    blocked += [_superseded(item, superseded_by(item, by_claim)) for item in others]
+    return Advice(tuple(chosen), others, tuple(blocked))
 
 
 def _cases(fleet: Fleet) -> Iterator[Case]:
@@ -82,15 +82,15 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
             yield Case(workload, fleet.profiles[workload.ref], fleet)
 
 
-def _known(item: Recommendation | Hold, unread_nodes: frozenset[str]) -> Recommendation | Hold:
+def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Recommendation | Blocked:
     """A node is not what it looks like while pods on it could not be read, and no pod is sent there."""
-    if isinstance(item, Hold) or not unread_nodes.intersection(item.claims):
+    if isinstance(item, Blocked) or not unread_nodes.intersection(item.claims):
         return item
     detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} could not be read"
-    return Hold(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
+    return Blocked(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
 
 
-def _superseded(item: Recommendation, best: Recommendation) -> Hold:
+def _superseded(item: Recommendation, best: Recommendation) -> Blocked:
     detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} is worth more, or surer"
-    hold = Hold(item.workload, item.change.kind, Reason.BETTER_ALTERNATIVE, detail, item.evidence)
-    return replace(hold, recommendation_id=best.id)
+    blocked = Blocked(item.workload, item.change.kind, Reason.BETTER_ALTERNATIVE, detail, item.evidence)
+    return replace(blocked, recommendation_id=best.id)

@@ -2,7 +2,7 @@
 
 import shlex
 
-from gpuwise.model.recommendation import Hold, Reason
+from gpuwise.model.recommendation import Blocked, Reason
 
 _WORDS = {
     Reason.NO_ACTIVITY: "no signal shows any use",
@@ -98,12 +98,12 @@ def reason(value: Reason) -> str:
     return _WORDS[value]
 
 
-def next_command(hold: Hold) -> str:
+def next_command(item: Blocked) -> str:
     """The command that comes next for something that is blocked, ready to paste."""
-    subject = hold.recommendation_id or str(hold.workload)
-    if hold.reason in _COMMANDS:
-        words = _COMMANDS[hold.reason]
-    elif hold.reason in _BY_A_PERSON and hold.recommendation_id is not None:
+    subject = item.recommendation_id or str(item.workload)
+    if item.reason in _COMMANDS:
+        words = _COMMANDS[item.reason]
+    elif item.reason in _BY_A_PERSON and item.recommendation_id is not None:
         words = ("apply", subject)
     else:
         words = ("explain", subject)

@@ -97,8 +97,8 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "advice": wording.advice(report)[:_TOP_ACTIONS],
         "advised": len(wording.advice(report)),
         "idle_workloads": [cost for cost in report.workloads if cost.idle_gpu_h > 0][:_TOP_WORKLOADS],
-        "blocked": wording.blocked(report.holds),
-        "nothing_to_do": wording.nothing_to_do(report.holds),
+        "blocked": wording.blocked(report.blocked),
+        "nothing_to_do": wording.nothing_to_do(report.blocked),
     }
 
 

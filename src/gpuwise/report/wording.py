@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuwise.model.command import OutcomeStatus, enactable
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.model.recommendation import Change, Evidence, Finding, Hold, Reason, Recommendation
+from gpuwise.model.recommendation import Blocked, Change, Evidence, Finding, Reason, Recommendation
 from gpuwise.model.report import WeeklyReport
 
 UNKNOWN = "unknown"
@@ -162,7 +162,7 @@ def next_step(item: Recommendation) -> str:
 
 def applicable(report: WeeklyReport) -> list[Recommendation]:
     """The open recommendations that `gpuwise apply` carries out, as far as the inventory tells."""
-    blocked_ids = {hold.recommendation_id for hold in report.obstacles}
+    blocked_ids = {item.recommendation_id for item in report.blockers}
     return [
         item for item in report.recommendations if item.id not in blocked_ids and enactable(item.change, item.workload)
     ]
@@ -170,7 +170,7 @@ def applicable(report: WeeklyReport) -> list[Recommendation]:
 
 def advice(report: WeeklyReport) -> list[tuple[Recommendation, str]]:
     """The other open recommendations, each with what keeps gpuwise from it."""
-    why = {hold.recommendation_id: hold.detail for hold in report.obstacles}
+    why = {item.recommendation_id: item.detail for item in report.blockers}
     can = {item.id for item in applicable(report)}
     return [(item, why.get(item.id, _MANIFEST)) for item in report.recommendations if item.id not in can]
 
@@ -239,7 +239,7 @@ def status(value: OutcomeStatus | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldGroup:
+class BlockedGroup:
     """Holds of one reason.
 
     Attributes:
@@ -252,24 +252,24 @@ class HoldGroup:
     code: Reason
     reason: str
     count: int
-    examples: tuple[Hold, ...]
+    examples: tuple[Blocked, ...]
 
 
-def blocked(holds: Iterable[Hold]) -> list[HoldGroup]:
-    """Holds that stand between the reader and a saving, the most frequent reason first."""
-    return _grouped(hold for hold in holds if hold.reason not in _NOTHING_TO_DO)
+def blocked(items: Iterable[Blocked]) -> list[BlockedGroup]:
+    """What blocks a saving, the most frequent reason first."""
+    return _grouped(item for item in items if item.reason not in _NOTHING_TO_DO)
 
 
-def nothing_to_do(holds: Iterable[Hold]) -> list[HoldGroup]:
-    """Holds that say a workload is as it should be."""
-    return _grouped(hold for hold in holds if hold.reason in _NOTHING_TO_DO)
+def nothing_to_do(items: Iterable[Blocked]) -> list[BlockedGroup]:
+    """Reasons for which a workload needs no change."""
+    return _grouped(item for item in items if item.reason in _NOTHING_TO_DO)
 
 
-def _grouped(holds: Iterable[Hold]) -> list[HoldGroup]:
-    chosen = {(hold.reason, hold.workload): hold for hold in reversed(list(holds))}
+def _grouped(items: Iterable[Blocked]) -> list[BlockedGroup]:
+    chosen = {(item.reason, item.workload): item for item in reversed(list(items))}
     counts = Counter(reason for reason, _ in chosen)
-    kept = sorted(chosen.values(), key=lambda hold: str(hold.workload))
+    kept = sorted(chosen.values(), key=lambda item: str(item.workload))
     return [
-        HoldGroup(reason, reason.value, count, tuple(hold for hold in kept if hold.reason is reason)[:3])
+        BlockedGroup(reason, reason.value, count, tuple(item for item in kept if item.reason is reason)[:3])
         for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]

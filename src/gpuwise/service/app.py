@@ -111,9 +111,9 @@ def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
         return _json(newest().recommendations)
 
     @app.get("/api/v1/holds")
-    def holds() -> Response:
-        """What was held back, and why."""
-        return _json(newest().holds)
+    def blocked() -> Response:
+        """What was blocked, and why."""
+        return _json(newest().blocked)
 
 
 def _json(noun: Any) -> Response:

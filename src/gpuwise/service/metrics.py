@@ -90,10 +90,10 @@ _METRICS: tuple[_Metric, ...] = (
         lambda report: {(): report.realised_usd_month},
     ),
     (
-        "gpuwise_holds",
-        "What was held back, by the step and the reason: why nothing happened.",
+        "gpuwise_blocked",
+        "What was blocked, by the step and the reason: why nothing happened.",
         ("stage", "reason"),
-        lambda report: _counted((hold.stage, hold.reason) for hold in report.holds),
+        lambda report: _counted((item.stage, item.reason) for item in report.blocked),
     ),
     (
         "gpuwise_actions",

@@ -156,7 +156,7 @@ class Occupancy:
     def place(
         self, *, gpu: str, resource: str, count: int, capacity: CapacityType, span: tuple[int, int]
     ) -> tuple[Slot, ...] | None:
-        """Hold `count` slots of one node over `span`, or None if no node has so many free.
+        """Reserve `count` slots of one node over `span`, or None if no node has so many free.
 
         Args:
             gpu: canonical type of the card.

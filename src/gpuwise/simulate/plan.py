@@ -25,7 +25,7 @@ class PodPlan:
         name: its name.
         uid: its uid.
         template: hash of the ReplicaSet it belongs to, empty for other kinds.
-        slots: what it holds, empty while pending.
+        slots: what it uses, empty while pending.
         started_s: when it started; creation time while pending.
         ended_s: when it ended, None while it lives.
     """

@@ -113,8 +113,3 @@ def _older(rows: PodRows, created_s: int, window: Window) -> bool:
     """Whether it had run a whole step before that instant."""
     lived = np.flatnonzero(rows.lived(window))
     return bool(lived.size) and window.start_s + (int(lived[0]) + 1) * window.step_s <= created_s
-
-
-def device_pairs(gathered: Mapping[PodKey, PodRows]) -> dict[PodKey, Devices]:
-    """The devices alone, by pod."""
-    return {pod: rows.devices for pod, rows in gathered.items()}
