@@ -58,7 +58,7 @@ def test_every_pinned_package_has_hashes_and_nothing_else():
 
 
 def test_no_index_is_named():
-    """Whoever installs chooses the index: a mirror serves the same hashes."""
+    """The person who installs chooses the index: a mirror serves files with the same hashes."""
     assert not re.search(r"https?:|index|find-links", CONSTRAINTS.read_text())
 
 
