@@ -54,7 +54,7 @@ test-parts: setup ## the suites on heavier real parts: the image, a Prometheus 3
 	PATH="$(CURDIR)/build/prometheus-3/usr/bin:$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ON_PROMETHEUS)
 
 # What speaks to a real Prometheus: `make test` runs it on Debian 12's 2.42, `make test-parts` once more on a 3.x.
-ON_PROMETHEUS := $(wildcard tests/store/test_prometheus*.py) tests/store/test_conformance.py tests/service/test_metrics.py \
+ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
   tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
 lint: setup ## format, ruff, strict typing, import contracts; changes nothing

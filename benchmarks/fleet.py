@@ -22,8 +22,8 @@ from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.simulate import SyntheticFleet
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK
-from gpuwise.store.prices import read_prices
-from gpuwise.store.recording import RecordedUsage, RecordingWriter
+from gpuwise.sources.prices import read_prices
+from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 
 METRICS = tuple(signal.value for signal in Signal if signal is not Signal.REQUESTS)
 

@@ -6,10 +6,8 @@ import numpy as np
 
 from gpuwise.model.inventory import CapacityType, WorkloadClass
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import (
-    Blocked,
-    Reason,
-)
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet

@@ -10,7 +10,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.usage import DAY_S
 from gpuwise.replay import replay
-from gpuwise.store.past import open_past
+from gpuwise.sources.past import open_past
 from gpuwise.wiring import looking_back, loop
 from tests.recordings import NOW_S, record_fleet
 

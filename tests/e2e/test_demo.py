@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import GPUWISE
 
-from gpuwise.model.recommendation import Finding
+from gpuwise.model.findings import Finding
 from gpuwise.report.wording import usd
 
 CHROMIUM = shutil.which("chromium")

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Blocked, Reason, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 
 REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
 

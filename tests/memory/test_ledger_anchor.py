@@ -9,10 +9,10 @@ from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import NAME, AnchoredLedger, ConfigMapAnchor, agree, parse_head
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, LedgerError
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import ScaleTo
 
 REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
 PATH = f"/api/v1/namespaces/gpuwise/configmaps/{NAME}"

@@ -9,9 +9,11 @@ from tests.cases import MIG_NODE, WEEK, case
 from tests.fleet import NOW_S, PRICES, inventory, node, workload
 from tests.series import BUSY_VALUES, device, usage
 
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.recommendation import Finding, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.idle import idle_shutdown

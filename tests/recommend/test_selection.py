@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Finding, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation, Saving
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.selection import best_plan, superseded_by
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gpuwise.backtest.contract import Backtest
+from gpuwise.backtest.gpu_overprovisioned import SLICE
 from gpuwise.backtest.gpu_type_overprovisioned import GPU_TYPE
 from gpuwise.backtest.idle_between_uses.policies import IDLE
 from gpuwise.backtest.interruptible_on_demand.policies import SPOT
@@ -12,7 +13,6 @@ from gpuwise.backtest.mig_geometry_misfit.policies import MIG
 from gpuwise.backtest.node_underutilised import CONSOLIDATE
 from gpuwise.backtest.placement.policies import PACKING
 from gpuwise.backtest.power_limit_overprovisioned import POWER_CAP
-from gpuwise.backtest.slice_throughput import SLICE
 
 BACKTESTS: tuple[Backtest[Any], ...] = (
     IDLE,

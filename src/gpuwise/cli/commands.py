@@ -12,22 +12,22 @@ from gpuwise.cli.help import HELP_NAMES, Group
 from gpuwise.model.errors import GpuwiseError
 
 COMMANDS = {
-    "scan": ("gpuwise.cli.look", "Find idle GPUs, what they cost, and what to do about them."),
-    "plan": ("gpuwise.cli.look", "Show what `gpuwise run` would do, and what blocks the rest."),
-    "explain": ("gpuwise.cli.look", "Explain a recommendation (r-...) or why nothing is done about a workload"),
-    "run": ("gpuwise.cli.act", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
-    "apply": ("gpuwise.cli.act", "Carry out one recommendation; safety gates hold for people, too."),
-    "undo": ("gpuwise.cli.act", "Restore exactly what a command (a-...) changed, unless somebody changed it since."),
-    "dismiss": ("gpuwise.cli.act", "Never do this; it stays in reports as dismissed."),
-    "pause": ("gpuwise.cli.act", "Stop all effects from the next decision on, people's included, until resume."),
-    "resume": ("gpuwise.cli.act", "End a pause."),
-    "report": ("gpuwise.cli.weekly", "Report one week: the bill, who wasted what, what to do, what was done."),
+    "scan": ("gpuwise.cli.scan", "Find idle GPUs, what they cost, and what to do about them."),
+    "plan": ("gpuwise.cli.plan", "Show what `gpuwise run` would do, and what blocks the rest."),
+    "explain": ("gpuwise.cli.explain", "Explain a recommendation (r-...) or why nothing is done about a workload"),
+    "run": ("gpuwise.cli.run", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
+    "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety gates hold for people, too."),
+    "undo": ("gpuwise.cli.undo", "Restore exactly what a command (a-...) changed, unless somebody changed it since."),
+    "dismiss": ("gpuwise.cli.directives", "Never do this; it stays in reports as dismissed."),
+    "pause": ("gpuwise.cli.directives", "Stop all effects from the next decision on, people's included, until resume."),
+    "resume": ("gpuwise.cli.directives", "End a pause."),
+    "report": ("gpuwise.cli.report", "Report one week: the bill, who wasted what, what to do, what was done."),
     "serve": ("gpuwise.cli.serve", "Serve the page, the API and gpuwise's own metrics"),
     "exporter": ("gpuwise.cli.exporter", "Serve this node's GPU metrics to Prometheus."),
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have said, and when."),
     "backtest": ("gpuwise.cli.backtest", "Replay a policy on a recorded trace, beside its baselines."),
     "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage, cluster and rights; say what to do."),
-    "config": ("gpuwise.cli.settings", "Show the configuration."),
+    "config": ("gpuwise.cli.config", "Show the configuration."),
     "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),
 }
 """Each command's module and what the list of commands says of it, the beginning of its own help."""

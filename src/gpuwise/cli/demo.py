@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 import yaml
 
-from gpuwise.cli import act, demo_cluster, show
+from gpuwise.cli import demo_cluster, show
 from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.paths import FILE
-from gpuwise.cli.weekly import WEEK_S, week_of
+from gpuwise.cli.report import WEEK_S, week_of
+from gpuwise.cli.run import show_run
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.model.command import OutcomeStatus
@@ -28,7 +29,7 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.report import wording, write_report
 from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 from gpuwise.wiring import loop
 
 SEED = 20_260_516
@@ -105,7 +106,7 @@ def _turn(pipeline: Pipeline, now_s: int, reach: str) -> None:
     with progress() as tell:
         turn = replace(pipeline, progress=tell).run_once(now_s)
     show.table(pipeline.summary(turn.survey, now_s=now_s))
-    act.told(turn, flags=reach)
+    show_run(turn, flags=reach)
 
 
 def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport:

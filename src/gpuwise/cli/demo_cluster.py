@@ -8,7 +8,7 @@ from gpuwise.cli.console import err, say, stopping
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.model.errors import InputError
-from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 KUBECONFIG = "kubeconfig"
 _FILE = "cluster.json"

@@ -19,7 +19,7 @@ from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
-from gpuwise.store.prices import read_prices
+from gpuwise.sources.prices import read_prices
 
 T = TypeVar("T")
 

@@ -15,8 +15,8 @@ from gpuwise.model.labels import MODE
 from gpuwise.model.ports import ClusterReader, Object, UsageSource
 from gpuwise.model.protection import SYSTEM_NAMESPACES
 from gpuwise.model.usage import Window
-from gpuwise.store.kubernetes import inventory_of
-from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.inventory import inventory_of
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 EVERYWHERE, OPTIONAL = tuple(COLLECTIONS), tuple(OPTIONAL_COLLECTIONS)
 _ACTING = (Mode.APPROVE, Mode.ENFORCE)

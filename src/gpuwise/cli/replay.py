@@ -18,13 +18,14 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
-from gpuwise.model.recommendation import Blocked, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.replay import Replay, Sighting
 from gpuwise.replay import replay as replayed
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
-from gpuwise.store.bare_pods import KINDS
-from gpuwise.store.past import open_past
+from gpuwise.sources.bare_pods import KINDS
+from gpuwise.sources.past import open_past
 from gpuwise.wiring import looking_back
 
 SCHEMA = "gpuwise.dev/replay/v1"

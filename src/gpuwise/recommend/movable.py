@@ -3,7 +3,7 @@
 from gpuwise.model.inventory import Pod, Workload, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.fleet import Fleet
 
 # Nothing makes a bare pod anew elsewhere, and a DaemonSet's belongs to its node.
@@ -28,7 +28,7 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
         if said is not None:
             return said[0], f"{pod.name}: {said[1]}"
     if workload.ref.kind in _TIED:
-        return Reason.KIND_NOT_SUPPORTED, f"{pod.name} is of a {workload.ref.kind}: nothing brings it back elsewhere"
+        return Reason.NOT_MOVABLE, f"{pod.name} belongs to a {workload.ref.kind}: nothing recreates it on another node"
     if workload.disruptions_allowed is not None and workload.disruptions_allowed < 1:
         return Reason.BLOCKED_BY_PDB, f"the budget of {workload.ref} allows no disruption"
     if workload.request is None:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from gpuwise.model.recommendation import Blocked, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.gpu_overprovisioned import right_size

@@ -5,7 +5,8 @@ from tests.cases import MIG_NODE, WEEK, case, reason
 from tests.fleet import node, workload
 from tests.series import DAY_STEPS, device, usage
 
-from gpuwise.model.recommendation import Reason, Resize
+from gpuwise.model.changes import Resize
+from gpuwise.model.reasons import Reason
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.gpu_overprovisioned import right_size
 

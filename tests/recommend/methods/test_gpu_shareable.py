@@ -8,12 +8,9 @@ from tests.cases import mixed_fleet_case as case
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
 from tests.series import usage
 
-from gpuwise.model.recommendation import (
-    Reason,
-    Recommendation,
-    Share,
-    Sharing,
-)
+from gpuwise.model.changes import Share, Sharing
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.gpu_shareable import share_card

@@ -7,10 +7,8 @@ from tests.cases import at_level, reason
 from tests.cases import mixed_fleet_case as case
 from tests.fleet import node, workload
 
-from gpuwise.model.recommendation import (
-    ChangeGpuType,
-    Reason,
-)
+from gpuwise.model.changes import ChangeGpuType
+from gpuwise.model.reasons import Reason
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
 

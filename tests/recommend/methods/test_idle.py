@@ -6,9 +6,12 @@ from tests.cases import WEEK, case, reason
 from tests.fleet import workload
 from tests.series import BUSY_VALUES, DAY_STEPS, device, usage
 
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass, WorkloadRef
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Finding, Reason, Recommendation, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.idle import idle_shutdown
 

@@ -6,8 +6,9 @@ from tests.cases import WEEK, case, reason
 from tests.fleet import workload
 from tests.series import device, usage
 
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Finding, Reason
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
 
 """An endpoint that works for an hour every six, a request in every step at work."""
@@ -45,7 +46,7 @@ def test_without_requests_nobody_would_start_it_again():
 
 def test_only_what_is_asked_for_is_started_by_a_request():
     subject = workload(workload_class=WorkloadClass.TRAINING)
-    assert reason(judged(BUSY, subject=subject)) is Reason.KIND_NOT_SUPPORTED
+    assert reason(judged(BUSY, subject=subject)) is Reason.NOT_APPLICABLE
 
 
 def test_the_replay_is_that_of_the_waits_over_its_own_idle_gaps():

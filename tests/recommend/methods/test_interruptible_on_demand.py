@@ -5,9 +5,10 @@ from tests.cases import WEEK, case, reason
 from tests.fleet import node, pod, workload
 from tests.series import device, usage
 
+from gpuwise.model.changes import MoveToSpot
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.recommendation import MoveToSpot, Reason
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 
 SPOT_NODES = (node(), node("spot-0", capacity=CapacityType.SPOT))
@@ -54,6 +55,12 @@ def test_i22_a_single_replica_does_not_move():
 def test_without_spot_nodes_there_is_nowhere_to_go():
     subject = workload(pods=(pod("a"), pod("b")))
     assert reason(spot_move(case(usage(device(WEEK, busy=[0])), subject))) is Reason.NO_SPOT_CAPACITY
+
+
+def test_what_is_paid_for_in_advance_stays():
+    subject = workload(pods=(pod("a"), pod("b")))
+    found = spot_move(case(usage(device(WEEK)), subject, nodes=[node(capacity=CapacityType.RESERVED)]))
+    assert reason(found) is Reason.PAID_IN_ADVANCE
 
 
 def test_what_is_on_spot_stays():

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
 from tests.series import DAY_STEPS, device, usage
 
+from gpuwise.model.changes import Repartition
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Blocked, Finding, Reason, Recommendation, Repartition
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition
@@ -103,7 +106,7 @@ REFUSED = {
     "one profile for all": (
         [],
         {"one": replace(node("mig-0", mig={"1g.10gb": 56}), gpu_product="NVIDIA-A100-SXM4-80GB-MIG-1g.10gb")},
-        Reason.KIND_NOT_SUPPORTED,
+        Reason.NOT_APPLICABLE,
     ),
     "more slices than cards": ([], {"one": node("mig-0", mig={"7g.80gb": 9})}, Reason.INSUFFICIENT_DATA),
     "more used than offered": ([slices("chat", "7g.80gb", 1)], {}, Reason.INSUFFICIENT_DATA),
@@ -131,7 +134,7 @@ REFUSED = {
     "bare pod": (
         [replace(CHAT, ref=WorkloadRef("research", "Pod", "chat", "uid-chat"))],
         {},
-        Reason.KIND_NOT_SUPPORTED,
+        Reason.NOT_MOVABLE,
     ),
     "work outside Kubernetes": ([CHAT], {"seen": unheld(node("mig-0"), busy=[STEPS - 1])}, Reason.BUSY),
     "unsampled": ([CHAT], {"seen": None}, Reason.INSUFFICIENT_DATA),

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
 from tests.series import WORKLOAD
 
+from gpuwise.model.changes import FreeNode
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
-from gpuwise.model.recommendation import Blocked, FreeNode, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.selection import best_plan
@@ -89,8 +91,8 @@ TRAINING = {"workload_class": WorkloadClass.TRAINING}
         ({"annotations": {DO_NOT_DISRUPT: "true"}}, Reason.PROTECTED),
         ({"annotations": {DO_NOT_DISRUPT: "yes"}}, Reason.UNREADABLE_POLICY),
         ({"disruptions_allowed": 0}, Reason.BLOCKED_BY_PDB),
-        ({"ref": replace(WORKLOAD, kind="DaemonSet")}, Reason.KIND_NOT_SUPPORTED),
-        ({"ref": replace(WORKLOAD, kind="Pod")}, Reason.KIND_NOT_SUPPORTED),
+        ({"ref": replace(WORKLOAD, kind="DaemonSet")}, Reason.NOT_MOVABLE),
+        ({"ref": replace(WORKLOAD, kind="Pod")}, Reason.NOT_MOVABLE),
         ({"ref": replace(WORKLOAD, namespace="kube-system")}, Reason.PROTECTED_NAMESPACE),
         ({"ref": replace(WORKLOAD, namespace="unheard-of")}, Reason.UNREADABLE_POLICY),
         ({"request": None}, Reason.INSUFFICIENT_DATA),
@@ -123,7 +125,7 @@ def test_a_protected_namespace_keeps_its_nodes():
         ({"zone": None}, Reason.INSUFFICIENT_DATA),
         ({"zone": "eu-west-1b"}, Reason.WELL_PACKED),
         ({"capacity_type": CapacityType.SPOT}, Reason.WELL_PACKED),
-        ({"capacity_type": CapacityType.RESERVED}, Reason.ALREADY_SPOT),
+        ({"capacity_type": CapacityType.RESERVED}, Reason.PAID_IN_ADVANCE),
         ({"gpu_type": named("L40S"), "gpu_product": "NVIDIA-L40S"}, Reason.NO_PRICE),
     ],
 )

@@ -5,10 +5,8 @@ from tests.cases import WEEK, at_level, reason, training
 from tests.cases import mixed_fleet_case as case
 from tests.series import DAY_STEPS, device
 
-from gpuwise.model.recommendation import (
-    CapPower,
-    Reason,
-)
+from gpuwise.model.changes import CapPower
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 
 

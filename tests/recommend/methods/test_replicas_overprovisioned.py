@@ -5,10 +5,8 @@ from tests.cases import at_level, reason, training
 from tests.cases import mixed_fleet_case as case
 from tests.fleet import pod, workload
 
-from gpuwise.model.recommendation import (
-    Reason,
-    ScaleTo,
-)
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 
 FIVE = workload(pods=tuple(pod(f"chat-{i}") for i in range(5)))
@@ -32,4 +30,4 @@ def test_two_stay_two():
 
 
 def test_workers_of_one_training_do_not_stand_in_for_each_other():
-    assert reason(fewer_replicas(case(at_level(), training()))) is Reason.KIND_NOT_SUPPORTED
+    assert reason(fewer_replicas(case(at_level(), training()))) is Reason.NOT_APPLICABLE

@@ -9,11 +9,9 @@ from tests.cases import mixed_fleet_case as case
 from tests.fleet import workload
 from tests.series import device
 
+from gpuwise.model.changes import StopAtHours
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import (
-    Reason,
-    StopAtHours,
-)
+from gpuwise.model.reasons import Reason
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
 

@@ -1,9 +1,12 @@
 """Give a replica as many GPUs as it ever used at once, or the MIG slice that it fits."""
 
+from gpuwise.model.changes import Resize
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType, MigProfile
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import GPU_RESOURCE
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Resize
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needed_memory, needs

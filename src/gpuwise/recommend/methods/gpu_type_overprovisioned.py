@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+from gpuwise.model.changes import ChangeGpuType
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import GPU_RESOURCE
-from gpuwise.model.recommendation import Blocked, ChangeGpuType, Evidence, Finding, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needed_memory, needs

@@ -2,9 +2,12 @@
 
 from dataclasses import replace
 
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import STOPPABLE
+from gpuwise.model.findings import Finding
 from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal

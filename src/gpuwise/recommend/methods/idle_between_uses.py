@@ -5,8 +5,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuwise.model.changes import StopWhenIdle
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, StopWhenIdle
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, Requests, idle_gaps, waits
@@ -47,7 +50,7 @@ def stop_when_idle(case: Case) -> Recommendation | Blocked:
 
 def _refusal(case: Case) -> Blocked | None:
     if case.workload.workload_class is not WorkloadClass.ENDPOINT:
-        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, "only what is asked can be started by the next request")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only what is asked can be started by the next request")
     if not case.workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if case.profile.requests is None:  # where they are reported for some of the time, the rest of it is no rest

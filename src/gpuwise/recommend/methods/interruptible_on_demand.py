@@ -2,9 +2,12 @@
 
 import math
 
+from gpuwise.model.changes import MoveToSpot
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, Pod, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, MoveToSpot, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s
@@ -24,8 +27,10 @@ def spot_move(case: Case) -> Recommendation | Blocked:
     workload = case.workload
     if not workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if CapacityType.SPOT in case.capacity_types:
+        return case.blocked(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot nodes")
     if not case.capacity_types <= {CapacityType.ON_DEMAND, None}:
-        return case.blocked(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot or paid for in advance")
+        return case.blocked(STAGE, Reason.PAID_IN_ADVANCE, "some of its nodes are reserved or committed")
     reason = _interruptible(case)
     if reason is None:
         detail = f'neither annotated {CHECKPOINTED}: "true" nor an endpoint with two ready replicas'
@@ -61,7 +66,7 @@ def _proposal(case: Case, reason: Reason, now: float, then: float, coverage: flo
         Evidence("spot price per GPU-hour", None, "list price", then, None, "USD/h"),
     )
     return Proposal(
-        finding=Finding.ON_DEMAND_INTERRUPTIBLE,
+        finding=Finding.INTERRUPTIBLE_ON_DEMAND,
         reasons=(reason,),
         change=MoveToSpot(),
         saving=Saving(

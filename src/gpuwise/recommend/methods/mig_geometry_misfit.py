@@ -7,11 +7,14 @@ from functools import cache
 
 import numpy as np
 
+from gpuwise.model.changes import Repartition
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType, MigProfile
 from gpuwise.model.inventory import Node, Pod, Workload, node_ref
 from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.profile import UsageProfile, Verdict
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, Repartition, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import CONFIDENT_DAYS, HOURS_PER_MONTH
 from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints, geometries, offers
@@ -119,7 +122,7 @@ def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
     if strange:
         return Reason.UNKNOWN_GPU_TYPE, f"it offers {strange[0]}, which no {gpu.name} is known to have"
     if "-MIG-" in node.gpu_product:
-        return Reason.KIND_NOT_SUPPORTED, "MIG strategy single gives all its GPUs one profile; mixed gives each its own"
+        return Reason.NOT_APPLICABLE, "MIG strategy single gives all its GPUs one profile; mixed gives each its own"
     pods = fleet.pods_on.get(node.name, ())
     if any(workload.request is None for workload, _ in pods):
         return Reason.INSUFFICIENT_DATA, "what one of its pods asks for is not known"

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
+from gpuwise.model.changes import FreeNode
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, FreeNode, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, offered, room
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
@@ -70,7 +73,7 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
     if node.gpu_type is None:
         return blocked(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its card'} is not known here")
     if node.capacity_type is CapacityType.RESERVED:
-        return blocked(Reason.ALREADY_SPOT, "it is paid for in advance: giving it back saves nothing")
+        return blocked(Reason.PAID_IN_ADVANCE, "it is reserved or committed: removing it saves nothing")
     if usd_h is None:
         return blocked(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
     asked = _waiting_for(around, node)
@@ -101,7 +104,7 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
     moves = [(str(workload.ref), pod.name, name) for (workload, pod), name in zip(tenants, to, strict=True)]
     gpu_h = node.gpu_count * HOURS_PER_MONTH
     proposal = Proposal(
-        finding=Finding.NODE_UNDERUSED,
+        finding=Finding.NODE_UNDERUTILISED,
         reasons=(Reason.PODS_FIT_ELSEWHERE,),
         change=FreeNode(tuple(sorted(moves))),
         # Low end: what else runs on it, and what its pods need besides GPUs, may keep it.

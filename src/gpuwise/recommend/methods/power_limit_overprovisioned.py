@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from gpuwise.model.changes import CapPower
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.profile import Distribution
-from gpuwise.model.recommendation import Blocked, CapPower, Evidence, Finding, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.engines.power_limit_overprovisioned.expected import MAX_SLOWDOWN, expected_cap
@@ -81,7 +84,7 @@ def _proposal(
     # High end: nothing is lost of its speed.
     high_usd = held_h * above_w / 1e3 * usd_per_kwh
     return Proposal(
-        finding=Finding.POWER_OVERPROVISIONED,
+        finding=Finding.POWER_LIMIT_OVERPROVISIONED,
         reasons=(Reason.DRAWS_LESS_THAN_LIMIT,),
         change=CapPower(limit_w),
         saving=Saving(kwh * usd_per_kwh, 0.0, high_usd, 0.0, kwh, case.carbon(kwh)),

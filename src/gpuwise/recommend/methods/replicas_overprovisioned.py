@@ -2,8 +2,11 @@
 
 import math
 
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.estimators import needed_activity, needs
@@ -19,7 +22,7 @@ def fewer_replicas(case: Case) -> Recommendation | Blocked:
     """Fewer replicas, by the load that all of them carried at once at most, or why not."""
     workload, settings = case.workload, case.settings
     if workload.workload_class is not WorkloadClass.ENDPOINT or workload.ref.kind not in _SCALED:
-        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, "only the replicas of endpoints stand in for each other")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only the replicas of endpoints stand in for each other")
     if not workload.replicas or not workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if workload.replicas <= settings.min_replicas:

@@ -3,9 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuwise.model.changes import StopAtHours
 from gpuwise.model.command import STOPPABLE
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.recommendation import Blocked, Evidence, Finding, Reason, Recommendation, StopAtHours
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
@@ -51,7 +54,7 @@ def _refusal(case: Case) -> Blocked | None:
     if workload.workload_class is WorkloadClass.ENDPOINT:
         return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may come at any hour")
     if workload.ref.kind not in STOPPABLE - {"Job"}:
-        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, f"a {workload.ref.kind} is not stopped and started again")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} is not stopped and started again")
     if not workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if case.profile.idle.agreeing_sensors < case.settings.agreeing_sensors and case.profile.idle.since_s is not None:

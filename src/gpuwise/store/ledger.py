@@ -1,0 +1,5 @@
+"""Forwards to `gpuwise.memory.ledger`."""
+
+from gpuwise.memory.ledger import SqliteLedger
+
+__all__ = ["SqliteLedger"]
