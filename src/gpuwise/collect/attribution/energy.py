@@ -1,6 +1,6 @@
-"""Energy of containers: what a board's counter grows by between two sweeps, cut as its power is and added up.
+"""Energy of containers: the growth of a board's counter between two sweeps, split like its power and accumulated.
 
-Law: what all owners were ever given, those since gone among them, sums to what the counters grew by.
+Law: the energy of all owners, including those that are gone, sums to the growth of the boards' counters.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _Account = tuple[str, Container | None, Method]
 
 
 class EnergyAccounts:
-    """A counter per owner; one that holds its device no more is dropped with its counter."""
+    """A counter per owner; the counter is dropped when the owner no longer has the device."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, int]] = {}
@@ -23,24 +23,24 @@ class EnergyAccounts:
         self._accounts: dict[_Account, tuple[Owner, float]] = {}
 
     def add(self, readings: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> Iterator[Part]:
-        """Book what was used since the last sweep, and yield every counter that still has an owner.
+        """Account for the energy since the last sweep, and yield the counter of every current owner.
 
         Args:
             readings: of the cards and of their MIG instances.
-            holders: who holds each device.
-            owner_of: tells processes' containers.
+            holders: the containers of each device.
+            owner_of: maps a process to its container.
         """
         self._sweeps += 1
         for card, instances in by_card(readings):
             shares = of_board(card, instances, holders, owner_of)
-            grown, whose_known = self._grown(card)
-            for owner, joules in (shares.cut(grown) if whose_known else {shares.rest: grown}).items():
+            grown, known = self._grown(card)
+            for owner, joules in (shares.split(grown) if known else {shares.rest: grown}).items():
                 self._book(owner, joules)
         self._close({reading.device.uuid: reading.device for reading in readings}, holders)
         return (Part(owner, c.PART_ENERGY, joules) for owner, joules in self._accounts.values())
 
     def skip(self, readings: Sequence[Reading]) -> None:
-        """Nobody knows who held what: what is used until the next sweep that knows is nobody's.
+        """The allocations are unknown: the energy until the next sweep that knows them is unattributed.
 
         Args:
             readings: of this sweep.
@@ -56,7 +56,7 @@ class EnergyAccounts:
             return 0.0, False
         last, sweep = self._last.get(card.device.uuid, (joules, self._sweeps - 1))
         self._last[card.device.uuid] = joules, self._sweeps
-        if joules < last:  # set back by the driver: what it shows was used since
+        if joules < last:  # the driver reset the counter: its value is what was used since the reset
             return joules, False
         return joules - last, sweep == self._sweeps - 1
 
