@@ -1,4 +1,4 @@
-"""How each behaviour spends its time: one function per behaviour, from a clock and a generator to an Activity."""
+"""How each behaviour uses its GPUs: one function per behaviour, from a clock and a generator to an Activity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gpuwise.simulate.catalogue import Archetype, Behaviour
 
 Track = NDArray[np.float32]
 
-# A steady job's GPU utilisation in the window: how the mean of four published fleets splits above 95 %
+# GPU utilisation of a steady job: how the mean of four published fleets is distributed above 95 %
 # (AcmeTrace, NSDI'24, utilization/util_pkl: Seren, Kalos, Philly, PAI).
 _TOP_LEVELS = np.array([0.95, 0.96, 0.97, 0.98, 0.99, 1.00], dtype=np.float32)
 _TOP_SHARES = np.cumsum([0.03, 0.05, 0.08, 0.18, 0.34, 0.32])
@@ -20,7 +20,7 @@ _TOP_SHARES = np.cumsum([0.03, 0.05, 0.08, 0.18, 0.34, 0.32])
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The grid as a behaviour sees it.
+    """The time grid as a behaviour uses it.
 
     Attributes:
         window: the grid.
@@ -34,26 +34,26 @@ class Clock:
 
     @classmethod
     def over(cls, window: Window, utc_offset_h: int) -> "Clock":
-        """The clock of a place that many hours from UTC."""
+        """The clock of a location this many hours from UTC."""
         local = window.start_s + utc_offset_h * 3600 + np.arange(window.steps, dtype=np.int64) * window.step_s
         # 1970-01-01 was a Thursday, day 3 of a week that starts on Monday.
         return cls(window, (local % DAY_S / 3600).astype(np.float32), (local // DAY_S + 3) % 7 < 5)
 
     def steps(self, minutes: float) -> int:
-        """That many minutes in steps, at least one."""
+        """A number of minutes in steps, at least one."""
         return max(1, round(minutes * 60 / self.window.step_s))
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What a workload does, before the physics of a device.
+    """What a workload does, before it is translated to sensor values of a device.
 
     Attributes:
         util: share of time with a kernel running, 0 to 1.
-        sm: share of the multiprocessors busy while util says so, as a factor on util.
+        sm: share of the SMs that are busy, as a factor on util.
         memory: share of the device's memory in use.
-        requests_per_second: that reach the whole workload, None if it serves none.
-        devices: how many devices of a pod take part, None for all.
+        requests_per_second: requests to the whole workload, None if it serves none.
+        devices: how many devices of a pod are used, None for all.
     """
 
     util: Track
@@ -64,7 +64,7 @@ class Activity:
 
 
 def activity(archetype: Archetype, clock: Clock, rng: np.random.Generator) -> Activity:
-    """What a workload of this archetype does over the clock's window."""
+    """The activity of a workload of this archetype over the clock's window."""
     level = rng.uniform(*archetype.level)
     memory = rng.uniform(*archetype.memory)
     return _BEHAVIOURS[archetype.behaviour](clock, level, memory, rng)
@@ -75,7 +75,7 @@ def _flat(clock: Clock, value: float) -> Track:
 
 
 def _wander(clock: Clock, minutes: float, rng: np.random.Generator) -> Track:
-    """A unit-variance autoregression that forgets within about so many minutes."""
+    """A unit-variance autoregression with a memory of about this many minutes."""
     keep = np.exp(-1.0 / clock.steps(minutes))
     noise = rng.standard_normal(clock.window.steps, dtype=np.float32) * np.sqrt(1 - keep**2)
     filtered, _ = lfilter([1.0], [1.0, -keep], noise, zi=[rng.standard_normal() * keep])
@@ -83,7 +83,7 @@ def _wander(clock: Clock, minutes: float, rng: np.random.Generator) -> Track:
 
 
 def _spells(clock: Clock, per_day: float, minutes: tuple[float, float], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """True inside spells that begin at random, log-uniform in length."""
+    """True within periods that start at random and have log-uniform lengths."""
     inside = np.zeros(clock.window.steps, dtype=bool)
     for start in rng.integers(0, clock.window.steps, rng.poisson(per_day * clock.window.seconds / DAY_S)):
         inside[start : start + clock.steps(np.exp(rng.uniform(*np.log(minutes))))] = True
@@ -91,7 +91,7 @@ def _spells(clock: Clock, per_day: float, minutes: tuple[float, float], rng: np.
 
 
 def _steady(clock: Clock, _level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """Training that keeps its cards full but for checkpoints and restarts."""
+    """Training that keeps its cards fully used except during checkpoints and restarts."""
     util = _TOP_LEVELS[np.searchsorted(_TOP_SHARES, rng.random(clock.window.steps) * _TOP_SHARES[-1])]
     util[_checkpoints(clock, rng)] *= rng.uniform(0.05, 0.4)
     down = _spells(clock, 0.25, (8, 120), rng)
@@ -114,13 +114,13 @@ def _input_bound(clock: Clock, level: float, memory: float, rng: np.random.Gener
 
 
 def _partial(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """Training that asked for several devices per pod and computes on one."""
+    """Training that requested several devices per pod and computes on one."""
     whole = _input_bound(clock, level, memory, rng)
     return Activity(whole.util, whole.sm, whole.memory, devices=1)
 
 
 def _stalled(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """A collective that waits for ever: the driver reads 100 %, no multiprocessor works."""
+    """A collective that never completes: the driver reports 100 %, and no SM is active."""
     running = _steady(clock, level, memory, rng)
     stuck = int(clock.window.steps * rng.uniform(0.35, 0.55))
     running.util[stuck:] = 1.0
@@ -130,7 +130,7 @@ def _stalled(clock: Clock, level: float, memory: float, rng: np.random.Generator
 
 
 def _serving(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """An endpoint with users: a day, a week, and noise that lasts some minutes."""
+    """An endpoint with users: a daily and a weekly pattern, and noise that lasts some minutes."""
     peak_hour = rng.uniform(12, 17)
     night = rng.uniform(0.08, 0.4)
     day = 0.5 + 0.5 * np.cos((clock.hour - peak_hour) * np.float32(np.pi / 12))
@@ -142,12 +142,12 @@ def _serving(clock: Clock, level: float, memory: float, rng: np.random.Generator
 
 
 def _uncalled(clock: Clock, _level: float, memory: float, _rng: np.random.Generator) -> Activity:
-    """An endpoint nobody calls; its memory stays reserved."""
+    """An endpoint without requests; its memory stays reserved."""
     return Activity(_flat(clock, 0.0), _flat(clock, 0.0), _flat(clock, memory), _flat(clock, 0.0))
 
 
 def _sparse(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """An endpoint called now and then, in working hours more than at night."""
+    """An endpoint with occasional requests, more in working hours than at night."""
     called = _spells(clock, rng.uniform(2, 6), (2, 25), rng)
     called &= (clock.workday & (clock.hour > 7) & (clock.hour < 20)) | (rng.random() < 0.2)
     util = np.where(called, np.clip(level + 0.15 * _wander(clock, 3, rng), 0.02, 1.0), 0.0).astype(np.float32)
@@ -156,7 +156,7 @@ def _sparse(clock: Clock, level: float, memory: float, rng: np.random.Generator)
 
 
 def _crunching(clock: Clock, _level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """Batch work: long runs of computing between spells of reading and writing."""
+    """Batch work: long computation between phases of reading and writing."""
     top = rng.uniform(0.75, 0.99)
     util = np.clip(top + 0.07 * _wander(clock, 20, rng), 0.05, 1.0)
     reading = _spells(clock, rng.uniform(6, 24), (4, 25), rng)
@@ -165,7 +165,7 @@ def _crunching(clock: Clock, _level: float, memory: float, rng: np.random.Genera
 
 
 def _office(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """A notebook used in working hours; between runs the kernel keeps its memory."""
+    """A notebook used in working hours; between runs, the kernel keeps its memory."""
     runs = _spells(clock, rng.uniform(8, 20), (4, 90), rng)
     runs &= clock.workday & (clock.hour >= rng.uniform(8, 10)) & (clock.hour < rng.uniform(17, 20))
     util = np.where(runs, np.clip(level + 0.25 * _wander(clock, 10, rng), 0.01, 1.0), 0.0).astype(np.float32)
@@ -174,7 +174,7 @@ def _office(clock: Clock, level: float, memory: float, rng: np.random.Generator)
 
 
 def _forgotten(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
-    """Busy in its first days, then left alone with its memory held."""
+    """Busy in its first days, then abandoned with its memory still allocated."""
     left = int(clock.window.steps * rng.uniform(0.02, 0.25))
     whole = _crunching(clock, level, memory, rng)
     whole.util[left:] = 0.0
