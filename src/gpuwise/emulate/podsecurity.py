@@ -1,4 +1,4 @@
-"""Pod Security admission: the levels baseline and restricted, as a namespace's labels ask for them."""
+"""Pod Security admission: the levels baseline and restricted, as set by a namespace's labels."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,7 +17,7 @@ _CAPABILITIES = frozenset(
 
 
 def check(store: ObjectStore, pod: Object, warnings: list[str]) -> None:
-    """Check a pod against its namespace's enforced level, and warn by its warned one.
+    """Check a pod against the enforced level of its namespace, and warn by its warn level.
 
     Raises:
         ApiFailure: 403.
@@ -32,7 +32,7 @@ def check(store: ObjectStore, pod: Object, warnings: list[str]) -> None:
 
 
 def warn(store: ObjectStore, namespace: str, spec: Object, warnings: list[str]) -> None:
-    """Warn of a pod, or of a template, that the warned level would refuse."""
+    """Warn about a pod or template that the warn level would reject."""
     labels = _labels(store, namespace)
     level, version = labels.get(f"{_LABEL}warn", ""), labels.get(f"{_LABEL}warn-version", "latest")
     problems = list(violations(level, spec))
@@ -46,7 +46,7 @@ def _labels(store: ObjectStore, namespace: str) -> dict[str, str]:
 
 
 def violations(level: str, spec: Object) -> Iterator[str]:
-    """What a pod's spec does that a level does not allow; "" and privileged allow everything."""
+    """The violations of a level by a pod's spec; "" and privileged allow everything."""
     if level == "restricted":
         yield from _escalation(spec)
     if level in ("baseline", "restricted"):
