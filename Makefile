@@ -5,7 +5,11 @@ BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-.PHONY: help setup demo test test-parts conformance check lint format bench quality image image-tools validate-gpu clean
+# A package is installed only if its hash is in the constraints; --no-build: no package's own build script runs.
+UV := VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv
+HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .ci/constraints.txt
+
+.PHONY: help setup constraints demo test test-parts conformance check lint format bench quality image image-tools validate-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -13,14 +17,25 @@ help: ## this list
 
 setup: .venv/ready ## everything that the other targets need, in .venv
 
-.venv/ready: pyproject.toml .ci/constraints.txt $(wildcard native/*.pyx)
+.venv/ready: $(BIN)/uv pyproject.toml .ci/constraints.txt $(wildcard native/*.pyx)
+	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension and found no compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
+	$(UV) pip install --quiet $(HASHED) --no-build --requirement pyproject.toml --group dev
+	$(UV) pip install --quiet --no-deps --build-constraint .ci/constraints.txt --editable .
+	@touch $@
+
+$(BIN)/uv: .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
 	  { echo "gpuwise needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
-	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension and found no compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/constraints.txt uv
-	VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --constraint .ci/constraints.txt --group dev --editable .
+	sed -n '/^uv==/,/[^\\]$$/p' .ci/constraints.txt > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement .venv/uv.txt
 	@touch $@
+
+constraints: $(BIN)/uv ## write .ci/constraints.txt again from pyproject.toml (UPGRADE=1 takes the newest versions): docs/supply-chain.md
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	  --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) --output-file .ci/constraints.txt \
+	  pyproject.toml --group dev --group bench - >/dev/null
 
 demo: setup ## simulate a fleet, find its waste, fix it on an emulated cluster, report the week (SERVE=1 leaves the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
@@ -39,7 +54,7 @@ test-parts: setup ## the suites on heavier real parts: the image, a Prometheus 3
 	PATH="$(CURDIR)/build/prometheus-3/usr/bin:$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ON_PROMETHEUS)
 
 # What speaks to a real Prometheus: `make test` runs it on Debian 12's 2.42, `make test-parts` once more on a 3.x.
-ON_PROMETHEUS := $(wildcard tests/store/test_prometheus*.py) tests/store/test_conformance.py tests/service/test_metrics.py \
+ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
   tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
 lint: setup ## format, ruff, strict typing, import contracts; changes nothing
@@ -55,7 +70,7 @@ format: setup ## put the code into its one form
 	$(BIN)/ruff check --fix .
 
 bench: setup ## timings as ratios to peers in the same run (ONLY=sketch one of them, RESULTS=1 also benchmarks/RESULTS.md)
-	VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --constraint .ci/constraints.txt --group bench
+	$(UV) pip install --quiet $(HASHED) --group bench
 	$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(RESULTS),--results)
 
 TRACES ?= ../shared/data

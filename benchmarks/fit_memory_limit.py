@@ -1,8 +1,8 @@
-"""Fits the constants of `gpuwise.recommend.memory_limit`, for use and for judging them on pods left out.
+"""Fits the constants of `gpuwise.research.memory_limit`, for use and for judging them on pods left out.
 
     python benchmarks/fit_memory_limit.py DATA
 
-Writes src/gpuwise/recommend/memory_limit/prior.py, fitted on all pods, and src/gpuwise/backtest/memory_folds.npz,
+Writes src/gpuwise/research/memory_limit/prior.py, fitted on all pods, and src/gpuwise/backtest/memory_limit/folds.npz,
 fitted without each sixth of them: what the figures of the backtest "memory" are made with. DATA is the folder of public
 traces; GenTD26's pods are the only ones with memory over time.
 """
@@ -15,9 +15,9 @@ import numpy as np
 from scipy.special import expit
 
 from gpuwise.backtest.folds import write_folds
-from gpuwise.backtest.memory_trace import load
-from gpuwise.recommend.memory_limit.chance import Prior, candidates, features
-from gpuwise.recommend.memory_limit.history import HOUR_S, known
+from gpuwise.backtest.memory_limit.trace import load
+from gpuwise.research.memory_limit.chance import Prior, candidates, features
+from gpuwise.research.memory_limit.history import HOUR_S, known
 
 # Moments of one pod that a fit learns from: after 3 h, every 20 minutes. Neighbours share 40 of their 60 minutes, and
 # some 30 candidates share one peak: a row weighs 0.2.
@@ -73,7 +73,7 @@ def main():
     names = sorted(fleet, key=lambda name: -float(np.max(fleet[name].mib)))
     folds = [names[at::FOLDS] for at in range(FOLDS)]
     kept = [(held, fit(rows, [name for name in names if name not in held])) for held in folds]
-    write_folds(HOME / "backtest" / "memory_folds.npz", kept)
+    write_folds(HOME / "backtest" / "memory_limit" / "folds.npz", kept)
 
 
 def write(prior):
@@ -82,11 +82,11 @@ def write(prior):
         for name in ("centre", "scale", "weight")
     }
     body = "".join(f"    {name}=np.array({values}),\n" for name, values in short.items())
-    (HOME / "recommend" / "memory_limit" / "prior.py").write_text(
+    (HOME / "research" / "memory_limit" / "prior.py").write_text(
         '"""Constants of the overrun chance, written by benchmarks/fit_memory_limit.py: change that, not this.\n\n'
         "Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h): figures on that trace are in\n"
         "sample. The backtest also plays pods that were left out: 31.9 % slack, 2.4 % overrun.\n"
-        '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.memory_limit.chance import Prior\n\n'
+        '"""\n\nimport numpy as np\n\nfrom gpuwise.research.memory_limit.chance import Prior\n\n'
         f"PRIOR = Prior(\n{body}    level={prior.level:.4g},\n)\n",
         encoding="utf-8",
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.measure import scaled
 
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.ports import Executor, UsageSource
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, Window
@@ -21,9 +22,8 @@ from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.simulate import SyntheticFleet
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK
-from gpuwise.store.ledger import SqliteLedger
-from gpuwise.store.prices import read_prices
-from gpuwise.store.recording import RecordedUsage, RecordingWriter
+from gpuwise.sources.prices import read_prices
+from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 
 METRICS = tuple(signal.value for signal in Signal if signal is not Signal.REQUESTS)
 

@@ -10,7 +10,7 @@ import math
 from benchmarks.fleet import NOW_S, pipeline, recorded, size
 from benchmarks.measure import at_most, remark, seconds
 
-from gpuwise.store.recording import RecordedUsage
+from gpuwise.sources.recording import RecordedUsage
 
 GOALS = {"growth_per_unit": at_most(1.1)}
 

@@ -15,12 +15,12 @@ from pathlib import Path
 from benchmarks.fleet import DAYS, NOW_S, STEP_S, pipeline, size
 from benchmarks.measure import at_most, remark, seconds
 
+from gpuwise.memory.checkpoints import SqliteCheckpoints
 from gpuwise.model.inventory import Inventory, Node, Workload
 from gpuwise.model.ports import Cite
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.pipeline import Pipeline
 from gpuwise.simulate import SyntheticFleet
-from gpuwise.store.checkpoints import SqliteCheckpoints
 
 GOALS = {"incremental_read_share": at_most(0.01)}
 

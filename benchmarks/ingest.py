@@ -73,7 +73,7 @@ def decode_msps(patterns) -> float:
     from itertools import accumulate
 
     import numpy as np
-    from gpuwise.store._chunks_c import reduce_chunks
+    from gpuwise.sources.prometheus._chunks_c import reduce_chunks
 
     calls = []
     for pattern in patterns:
@@ -144,9 +144,9 @@ def _check(url: str, series: int) -> None:
 
 def _read(url: str, names: tuple[str, ...], step_s: int):
     from gpuwise.model.usage import Window
-    from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
-    from gpuwise.store.prometheus.remote_read import RemoteRead
-    from gpuwise.store.prometheus.series import Match, Matcher, Selection
+    from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings
+    from gpuwise.sources.prometheus.remote_read import RemoteRead
+    from gpuwise.sources.prometheus.series import Match, Matcher, Selection
 
     with PrometheusClient(PrometheusSettings(url)) as client:
         selection = Selection(names, (Matcher("pod", Match.NOT_EQUAL, ""),))

@@ -20,7 +20,7 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK
-from gpuwise.store.prices import read_prices
+from gpuwise.sources.prices import read_prices
 
 GOALS = {"recommend_seconds": at_most(60.0)}
 

@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md, docs/reasons.md and docs/safety.md from the source; with --check it only compares."""
+"""Writes configuration.md, findings.md, reasons.md and safety.md in docs/ from the source; --check only compares."""
 
 import ast
 import dataclasses
@@ -9,9 +9,14 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import grimp
+
+from gpuwise.backtest.catalogue import BACKTESTS
 from gpuwise.config import Config, variable
 from gpuwise.model.codec import to_plain
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.findings import Finding
+from gpuwise.model.reasons import EARLIER_CODES, Reason
+from gpuwise.report import wording
 
 HERE = Path(__file__).parent
 
@@ -54,14 +59,36 @@ what is in force.
 |---|---|---|---|
 """
 
+FINDINGS = """\
+# Findings
+
+Each finding has one name in the output, in the code, in the backtests and in the tests: the name in snake case.
+
+- **Method** decides from usage whether the finding applies, and what to do: `src/gpuwise/recommend/methods/`.
+- **Engine** is the policy that the method calls: `src/gpuwise/recommend/engines/`. Without an engine the method decides
+  by thresholds.
+- **Research** is what a backtest plays and no method calls yet: `src/gpuwise/research/`.
+- **Backtest** plays policies on public traces: `src/gpuwise/backtest/`, `gpuwise backtest NAME`.
+
+| Finding | Meaning | Method and test | Engine | Research | Backtest |
+|---|---|---|---|---|---|
+"""
+
+WITHOUT_FINDING = """
+## Decisions that no finding uses yet
+
+| Research | Backtest |
+|---|---|
+"""
+
 REASONS = """\
 # Reason codes
 
-Every recommendation and every refusal carries one; they do not change between releases. `gpuwise explain` shows them
-with the numbers behind.
+Every recommendation and every blocked change has a reason code. `gpuwise explain` shows it with the numbers behind it.
+Where release 0.1 had another code, the last column has it: select by both while you upgrade.
 
-| Code | Meaning |
-|---|---|
+| Code | Meaning | Release 0.1 |
+|---|---|---|
 """
 
 
@@ -73,7 +100,44 @@ def configuration() -> str:
 def reasons() -> str:
     """docs/reasons.md."""
     docs = attribute_docs(Reason)
-    return REASONS + "\n".join(f"| `{reason.value}` | {docs[reason.name]} |" for reason in Reason) + "\n"
+    earlier = {reason: f"`{code.value}`" for reason, code in EARLIER_CODES.items()}
+    lines = [f"| `{one.value}` | {docs[one.name]} | {earlier.get(one, '')} |" for one in Reason]
+    return REASONS + "\n".join(lines) + "\n"
+
+
+def name_of(finding: Finding) -> str:
+    """The name of a finding's modules: GPUOverprovisioned is in gpu_overprovisioned; Orphaned is Idle without owner."""
+    named = Finding.IDLE if finding is Finding.ORPHANED else finding
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", named.value).lower()
+
+
+def linked(folder: str, name: str, text: str = "") -> str:
+    """A link to the module or package of that name, empty where there is none."""
+    for path in (f"{folder}/{name}", f"{folder}/{name}.py"):
+        if (HERE.parent / path).exists():
+            return f"[`{text or name}`](../{path})"
+    return ""
+
+
+def backtest_names(name: str) -> str:
+    """The backtests in the module or package of that name, as `gpuwise backtest` knows them."""
+    home = f"gpuwise.backtest.{name}"
+    found = [one.name for one in BACKTESTS if f"{one.load.__module__}.".startswith(f"{home}.")]
+    return ", ".join(linked("src/gpuwise/backtest", name, one) for one in found)
+
+
+def findings() -> str:
+    """docs/findings.md."""
+    lines = []
+    for finding in Finding:
+        name = name_of(finding)
+        tested = f"{linked('src/gpuwise/recommend/methods', name)}, {linked('tests/recommend/methods', f'test_{name}')}"
+        engine, research = linked("src/gpuwise/recommend/engines", name), linked("src/gpuwise/research", name)
+        words = (f"`{finding.value}`", wording.finding(finding), tested, engine, research, backtest_names(name))
+        lines.append(f"| {' | '.join(words)} |")
+    alone = ("memory_limit", "placement")
+    rows = [f"| {linked('src/gpuwise/research', name)} | {backtest_names(name)} |" for name in alone]
+    return FINDINGS + "\n".join(lines) + "\n" + WITHOUT_FINDING + "\n".join(rows) + "\n"
 
 
 SAFETY = """\
@@ -142,7 +206,38 @@ def safety() -> str:
     return SAFETY + "\n".join(lines) + "\n" + INCIDENTS + "\n".join(reports) + "\n"
 
 
-DOCUMENTS = {"configuration.md": configuration, "reasons.md": reasons, "safety.md": safety}
+GRAPH_BEGIN, GRAPH_END = "```mermaid\n", "```\n"
+# Every package imports the types; release 0.1's names only forward.
+LEFT_OUT = frozenset({"model", "store"})
+
+
+def packages_imported() -> dict[str, list[str]]:
+    """For each package that imports others: which, without those in LEFT_OUT."""
+    graph = grimp.build_graph("gpuwise", cache_dir=None)
+    pairs: set[tuple[str, str]] = set()
+    for module in graph.modules:
+        for other in graph.find_modules_directly_imported_by(module):
+            pairs.add((f"{module}.".split(".")[1], f"{other}.".split(".")[1]))
+    kept = sorted((a, b) for a, b in pairs if a and b and a != b and not {a, b} & LEFT_OUT)
+    return {a: [b for one, b in kept if one == a] for a in dict(kept)}
+
+
+def architecture() -> str:
+    """ARCHITECTURE.md, with its import graph as the code has it."""
+    text = (HERE.parent / "ARCHITECTURE.md").read_text()
+    before, _, rest = text.partition(GRAPH_BEGIN)
+    _, _, after = rest.partition(GRAPH_END)
+    edges = [f"  {name} --> {' & '.join(others)}\n" for name, others in packages_imported().items()]
+    return before + GRAPH_BEGIN + "flowchart LR\n" + "".join(edges) + GRAPH_END + after
+
+
+DOCUMENTS = {
+    "../ARCHITECTURE.md": architecture,
+    "configuration.md": configuration,
+    "findings.md": findings,
+    "reasons.md": reasons,
+    "safety.md": safety,
+}
 
 
 def stale() -> list[str]:

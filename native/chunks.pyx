@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Reduces XOR chunks to the maximum of each step, in one pass; `gpuwise.store._chunks_py` is its specification."""
+"""Reduces XOR chunks to the maximum of each step, in one pass; `gpuwise.sources.prometheus._chunks_py` is its specification."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy

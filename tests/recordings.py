@@ -5,7 +5,7 @@ from pathlib import Path
 from gpuwise.model.usage import Window
 from gpuwise.simulate.fleet import simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 
 NOW_S = 1_780_272_000
 

@@ -10,7 +10,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.usage import DAY_S
 from gpuwise.replay import replay
-from gpuwise.store.past import open_past
+from gpuwise.sources.past import open_past
 from gpuwise.wiring import looking_back, loop
 from tests.recordings import NOW_S, record_fleet
 
@@ -47,7 +47,7 @@ def test_the_last_pass_equals_a_scan_at_the_end(recording, tmp_path):
         survey = pipeline.survey(past.window.end_s)
     assert past.window.end_s == NOW_S
     assert survey.recommendations
-    latest = {one.said.id for one in found.recommended if one.last_s == NOW_S}
+    latest = {one.item.id for one in found.recommended if one.last_s == NOW_S}
     assert latest == {item.id for item in survey.recommendations}
 
 
@@ -62,9 +62,9 @@ def test_passes_are_evenly_spaced_and_the_last_is_at_the_end(recording):
 
 def test_recommendations_come_first_and_the_most_expensive_first(recording):
     _, found = replayed(recording)
-    kinds = [isinstance(one.said, Recommendation) for one in found.sightings]
+    kinds = [isinstance(one.item, Recommendation) for one in found.sightings]
     assert kinds == sorted(kinds, reverse=True)
-    worth = [one.said.saving.usd_month for one in found.recommended]
+    worth = [one.item.saving.usd_month for one in found.recommended]
     assert worth == sorted(worth, reverse=True)
     assert worth
 
@@ -72,9 +72,9 @@ def test_recommendations_come_first_and_the_most_expensive_first(recording):
 def test_more_frequent_passes_never_find_later(recording):
     _, rare = replayed(recording, every_s=2 * DAY_S)
     _, often = replayed(recording, every_s=DAY_S)
-    firsts = {(str(one.said.workload), one.said.id): one.first_s for one in often.recommended}
+    firsts = {(str(one.item.workload), one.item.id): one.first_s for one in often.recommended}
     for one in rare.recommended:
-        assert firsts[str(one.said.workload), one.said.id] <= one.first_s
+        assert firsts[str(one.item.workload), one.item.id] <= one.first_s
 
 
 def test_without_an_inventory_the_same_gpu_time_is_found_pod_by_pod(recording, without_inventory):
@@ -84,12 +84,12 @@ def test_without_an_inventory_the_same_gpu_time_is_found_pod_by_pod(recording, w
     # Pods of workloads that no longer exist at the end are in the recording, but not in the inventory.
     assert total[1] >= total[0] * 0.999 > 0
     assert {cost.workload.split("/")[1] for cost in bare.whole.workloads} == {"Pod"}
-    assert all(isinstance(one.said, Blocked) or one.said.finding != "Idle" for one in bare.sightings)
+    assert all(isinstance(one.item, Blocked) or one.item.finding != "Idle" for one in bare.sightings)
 
 
 def test_pods_read_as_statefulsets_can_be_stopped(without_inventory):
     _, found = replayed(without_inventory, kind="StatefulSet")
-    assert "Idle" in {one.said.finding for one in found.recommended}
+    assert "Idle" in {one.item.finding for one in found.recommended}
 
 
 def test_nothing_is_written(recording):

@@ -14,12 +14,13 @@ from gpuwise.model.inventory import Inventory, Workload, WorkloadRef, node_ref
 from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Blocked, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.joint import best_plan
 from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard

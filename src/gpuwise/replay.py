@@ -1,4 +1,4 @@
-"""The loop over a past: what gpuwise would have said, and when it would first have said it. It writes nothing."""
+"""The loop over the past: what gpuwise would have recommended, and when first. It writes nothing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,16 +12,16 @@ from gpuwise.pipeline import Pipeline, Progress, Survey
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """One thing that was said about a workload, from the first time to the last.
+    """A recommendation, or what blocked one, over the passes in which it appeared.
 
     Attributes:
-        said: the latest recommendation, or what blocked it.
-        first_s: when it was first said.
-        last_s: when it was last said.
-        times: how often.
+        item: as of the last of these passes.
+        first_s: the first of these passes, epoch seconds.
+        last_s: the last of these passes, epoch seconds.
+        times: number of passes.
     """
 
-    said: Recommendation | Blocked
+    item: Recommendation | Blocked
     first_s: int
     last_s: int
     times: int
@@ -29,12 +29,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """What came of it.
+    """The result of a replay.
 
     Attributes:
-        whole: everything measured, scored as one window; its workloads are all that ever were.
-        sightings: recommendations, dearest first, then holds by time.
-        every_s: seconds between two looks.
+        whole: everything measured, scored as one window, with every workload that ever existed.
+        sightings: recommendations, the largest saving first, then what is blocked, by time.
+        every_s: seconds between two passes.
     """
 
     whole: WeeklyReport
@@ -44,31 +44,31 @@ class Replay:
     @property
     def recommended(self) -> tuple[Sighting, ...]:
         """Those that are recommendations."""
-        return tuple(one for one in self.sightings if isinstance(one.said, Recommendation))
+        return tuple(one for one in self.sightings if isinstance(one.item, Recommendation))
 
 
 def replay(pipeline: Pipeline, everything: Inventory, window: Window, *, every_s: int, progress: Progress) -> Replay:
-    """Step through a past, then score it as a whole.
+    """Run a pass at each instant of the past, then score the past as a whole.
 
     Args:
-        pipeline: over the past; its inventory knows what was there when.
-        everything: all workloads that ever were.
-        window: what was measured.
-        every_s: seconds from one look to the next; the last look is at the window's end.
-        progress: told of looks done and in all.
+        pipeline: over the past; its inventory returns what existed at an instant.
+        everything: all workloads that ever existed.
+        window: of the measurements.
+        every_s: seconds between two passes; the last pass is at the end of the window.
+        progress: called with the passes done, and their number.
     """
     seen: dict[tuple[WorkloadRef, str, str], Sighting] = {}
     instants = list(_instants(window, every_s))
     last: Survey | None = None
     for done, now_s in enumerate(instants, start=1):
         last = pipeline.survey(now_s)
-        told: tuple[Recommendation | Blocked, ...] = (*last.recommendations, *last.blocked)
-        for said in told:
-            before = seen.get(_key(said))
+        items: tuple[Recommendation | Blocked, ...] = (*last.recommendations, *last.blocked)
+        for item in items:
+            before = seen.get(_key(item))
             first_s, times = (before.first_s, before.times) if before else (now_s, 0)
-            seen[_key(said)] = Sighting(said, first_s, now_s, times + 1)
+            seen[_key(item)] = Sighting(item, first_s, now_s, times + 1)
         progress("replay", done, len(instants))
-    assert last is not None, "a window has an end, and so a look"
+    assert last is not None, "a window has an end, and so a pass"
     profiles = pipeline.score(everything, window)
     found = replace(last, window=window, inventory=everything, profiles=profiles)
     ordered = sorted(seen.values(), key=_rank)
@@ -80,13 +80,13 @@ def _instants(window: Window, every_s: int) -> Iterator[int]:
     yield window.end_s
 
 
-def _key(said: Recommendation | Blocked) -> tuple[WorkloadRef, str, str]:
-    if isinstance(said, Recommendation):
-        return said.workload, "recommendation", said.id
-    return said.workload, said.stage, said.reason
+def _key(item: Recommendation | Blocked) -> tuple[WorkloadRef, str, str]:
+    if isinstance(item, Recommendation):
+        return item.workload, "recommendation", item.id
+    return item.workload, item.stage, item.reason
 
 
 def _rank(sighting: Sighting) -> tuple[bool, float, int, str]:
-    said = sighting.said
-    worth = said.saving.usd_month if isinstance(said, Recommendation) else 0.0
-    return isinstance(said, Blocked), -worth, sighting.first_s, str(said.workload)
+    item = sighting.item
+    saving = item.saving.usd_month if isinstance(item, Recommendation) else 0.0
+    return isinstance(item, Blocked), -saving, sighting.first_s, str(item.workload)

@@ -7,23 +7,23 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from gpuwise.by_hand import ByHand
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.config import Config
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.manual import ManualActions
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
-from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
-from gpuwise.store.ledger import SqliteLedger
-from gpuwise.store.ledger_anchor import AnchoredLedger, ConfigMapAnchor
-from gpuwise.store.prices import read_prices
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
+from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
-    from gpuwise.store.past import Past
+    from gpuwise.sources.past import Past
 
 INVENTORY_FILE = "inventory.json"
 ANCHOR_NAMESPACE = "gpuwise"
@@ -105,14 +105,14 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
 
 
 @contextmanager
-def by_hand(config: Config, actor: str) -> Iterator[ByHand]:
+def manual(config: Config, actor: str) -> Iterator[ManualActions]:
     """Build what a person needs to act: no source of usage and no scoring are involved, so undo works without them."""
     if not changeable(config):
         raise _unchangeable()
     with ExitStack() as stack:
         live = cluster(config, stack)
         remembered = ledger(config, stack, live, moves=not config.enact.dry_run)
-        yield ByHand(
+        yield ManualActions(
             actor, remembered, KubernetesEnactor(live, remembered, _enact_settings(config), now), config.policy, now
         )
 
@@ -151,13 +151,13 @@ def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:
 def usage(config: Config) -> UsageSource:
     """Where usage is read: the recording if one is named, else Prometheus."""
     if config.recording is not None:
-        from gpuwise.store.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
+        from gpuwise.sources.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
 
         return RecordedUsage(config.recording)
     if config.prometheus.url is None:
         raise InputError("no source of usage is named", hint="give --prometheus URL or --recording FOLDER")
-    from gpuwise.store.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
-    from gpuwise.store.prometheus.usage import PrometheusUsage  # noqa: PLC0415
+    from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
+    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415
 
     told = config.prometheus
     hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in told.header_files.items()}
@@ -184,7 +184,7 @@ def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
     """Where hours are kept between runs, beside the ledger; a recording is read whole."""
     if config.recording is not None or not config.observe.incremental:
         return None
-    from gpuwise.store.checkpoints import SqliteCheckpoints  # noqa: PLC0415
+    from gpuwise.memory.checkpoints import SqliteCheckpoints  # noqa: PLC0415
 
     # Hours counted with other thresholds, or read from elsewhere, are other hours.
     source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below])

@@ -10,20 +10,20 @@ PURE = ("model", "score", "recommend", "decide", "finops")
 
 
 def layers() -> list[str]:
-    """The rooms of the import contract, top layer first."""
+    """The packages of the import contract, top layer first."""
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
     contract = next(c for c in settings["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
-    return [room.strip() for layer in contract["layers"] for room in layer.split("|")]
+    return [name.strip() for layer in contract["layers"] for name in layer.split("|")]
 
 
-def test_the_architecture_page_lists_the_rooms_of_the_import_contract():
+def test_the_architecture_page_lists_the_packages_of_the_import_contract():
     page = (REPOSITORY / "ARCHITECTURE.md").read_text()
     listed = re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)
     assert listed == layers()
 
 
 def test_the_architecture_page_is_one_page():
-    assert len((REPOSITORY / "ARCHITECTURE.md").read_text().splitlines()) <= 80
+    assert len((REPOSITORY / "ARCHITECTURE.md").read_text().splitlines()) <= 120
 
 
 def test_every_package_and_module_is_in_the_contract():
@@ -39,13 +39,13 @@ def test_the_import_contracts_hold():
     assert "0 broken" in found.stdout
 
 
-def test_every_room_opens_with_a_charter():
-    for room in layers():
-        source = REPOSITORY / "src" / "gpuwise" / room / "__init__.py"
+def test_every_package_opens_with_a_charter():
+    for package in layers():
+        source = REPOSITORY / "src" / "gpuwise" / package / "__init__.py"
         if source.exists():
             text = source.read_text()
-            assert text.startswith('"""'), room
-            assert "orbidden" in text or "Pure" in text or room in ("cli", "service"), room
+            assert text.startswith('"""'), package
+            assert "orbidden" in text or "Pure" in text or package in ("cli", "service", "store"), package
 
 
 def test_generated_documents_are_current():

@@ -17,8 +17,10 @@ class Line:
 @pytest.fixture
 def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(folds, "__file__", str(tmp_path / "folds.py"))
+    (tmp_path / "made").mkdir()
     folds.write_folds(
-        tmp_path / "made_folds.npz", [(["a", "b"], Line(np.array([1.0, 2.0]), 3.5)), (["c/d"], Line(np.zeros(2), 0.0))]
+        tmp_path / "made" / "folds.npz",
+        [(["a", "b"], Line(np.array([1.0, 2.0]), 3.5)), (["c/d"], Line(np.zeros(2), 0.0))],
     )
     return folds.read_folds("made", Line)
 

@@ -7,12 +7,16 @@ from tests.report.conftest import sample_report
 
 from gpuwise.backtest.catalogue import BACKTESTS
 from gpuwise.backtest.contract import Decisions, Figure, Played, Result
-from gpuwise.cli import act, backtest, look, replay, show
+from gpuwise.cli import backtest, replay, show
 from gpuwise.cli.console import out
+from gpuwise.cli.plan import show_plan
+from gpuwise.cli.run import show_run
 from gpuwise.decide.decide import Decision, command
 from gpuwise.model.command import POLICY, Outcome, OutcomeStatus
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import Inventory, WorkloadRef
-from gpuwise.model.recommendation import Blocked, Finding, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Run, Survey
 from gpuwise.replay import Replay, Sighting
@@ -99,7 +103,7 @@ def test_scan_of_a_selection(report, capsys):
 
 
 def test_plan(report, capsys):
-    look._planned(decision(report))
+    show_plan(decision(report))
     text = capsys.readouterr().out
     names_are_whole(fitting(text), LONG, USUAL)
     assert "Would be done (3)" in text
@@ -112,7 +116,7 @@ def test_plan_groups_what_is_blocked(report, capsys):
     held = tuple(
         Blocked(USUAL, "decide", Reason.RECOMMEND_ONLY, "mode recommend", (), f"r-{number}") for number in range(28)
     )
-    look._planned(Decision((), (*held, Blocked(LONG, "decide", Reason.PROTECTED, "do-not-disrupt", (), "r-99"))))
+    show_plan(Decision((), (*held, Blocked(LONG, "decide", Reason.PROTECTED, "do-not-disrupt", (), "r-99"))))
     lines = fitting(capsys.readouterr().out)
     at = lines.index("Blocked (29)")
     assert lines[at + 1 : at + 5] == [
@@ -133,7 +137,7 @@ def test_run(report, capsys):
         Outcome(dry, MOMENT, OutcomeStatus.WOULD_APPLY, None, "replicas 2 to 0"),
     )
     nothing = Survey(Window(0, 3600, 300), Inventory(0, {}, (), {}), {}, (), ())
-    act.told(Run(nothing, made, outcomes))
+    show_run(Run(nothing, made, outcomes))
     lines = fitting(capsys.readouterr().out)
     names_are_whole(lines, LONG, USUAL)
     assert f"  undo it: gpuwise undo {applied}" in lines

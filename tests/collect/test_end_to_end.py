@@ -15,8 +15,8 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import UsageSeries, Window
-from gpuwise.store.prometheus.settings import PrometheusSettings
-from gpuwise.store.prometheus.usage import PrometheusUsage
+from gpuwise.sources.prometheus.settings import PrometheusSettings
+from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 from .conftest import Scenario, kubelet
 from .scenarios import H100, SLICED, moved

@@ -9,20 +9,12 @@ from tests.series import WORKLOAD
 from gpuwise.decide.decide import Situation, approve, decide
 from gpuwise.decide.history import History, State
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.model.changes import FreeNode, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import Namespace, WorkloadRef
-from gpuwise.model.recommendation import (
-    Blocked,
-    Finding,
-    FreeNode,
-    GpuRequest,
-    MoveToSpot,
-    Reason,
-    Recommendation,
-    Resize,
-    Saving,
-    ScaleTo,
-)
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, GpuRequest, Recommendation, Saving
 
 ENFORCE = DecideSettings(mode=Mode.ENFORCE)
 

@@ -14,7 +14,7 @@ from tests.series import BUSY_VALUES, IDLE_VALUES
 
 from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 
 NOW_S = 1_780_272_000  # 2026-06-01 00:00 UTC
 STEP_S = 300

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.e2e.conftest import GPUWISE
 
-from gpuwise.model.recommendation import Finding
+from gpuwise.model.findings import Finding
 from gpuwise.report.wording import usd
 
 CHROMIUM = shutil.which("chromium")
@@ -42,7 +42,7 @@ def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
 
 def test_without_a_demo_there_is_no_cluster_to_serve(gpuwise, tmp_path):
     done = gpuwise("demo", "--api", "--output-dir", tmp_path)
-    assert (done.code, "holds no cluster that a demo left; run `gpuwise demo` first" in done.err) == (1, True)
+    assert (done.code, "has no saved cluster of a demo; run `gpuwise demo` first" in done.err) == (1, True)
 
 
 def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
@@ -51,7 +51,7 @@ def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
     precious.write_text("years of work")
     done = gpuwise("demo", "--output-dir", tmp_path / "mine")
     assert (done.code, done.out) == (1, "")
-    assert "is not empty, and no demo made it; name another --output-dir" in done.err
+    assert "is not empty and not of an earlier demo; name another --output-dir" in done.err
     assert precious.read_text() == "years of work"
 
 

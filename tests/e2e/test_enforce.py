@@ -14,7 +14,7 @@ from tests.series import BUSY_VALUES, IDLE_VALUES
 from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, deployment
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 
 STEP_S = 300
 DAYS = 8

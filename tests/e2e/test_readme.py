@@ -1,4 +1,4 @@
-"""The commands of the README's "Point it at your cluster", in its order, against a real Prometheus."""
+"""The commands of the README's "Point it at your cluster" and "Let it act", in its order, against a real Prometheus."""
 
 import re
 import shlex
@@ -19,7 +19,9 @@ IDLE = {"DCGM_FI_DEV_GPU_UTIL": 0, "DCGM_FI_DEV_POWER_USAGE": 61, "DCGM_FI_DEV_F
 
 
 def commands():
-    text = (REPOSITORY / "README.md").read_text().split("## Point it at your cluster")[1].split("\n## ")[0]
+    text = (
+        (REPOSITORY / "README.md").read_text().split("## Point it at your cluster")[1].split("## What it recommends")[0]
+    )
     lines = [line for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("gpuwise ")]
 

@@ -8,9 +8,9 @@ from tests.cluster_under_test import NAMESPACE
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.objects import node
 from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Mode
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import ScaleTo
 
 NOW_S = 1_795_000_000
 PATHS = {

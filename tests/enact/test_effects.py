@@ -11,10 +11,10 @@ from gpuwise.emulate.objects import deployment
 from gpuwise.enact.effects import MARK, Effect, plan_effect
 from gpuwise.enact.images import difference, image_of, operations, pointer
 from gpuwise.enact.refusal import Refusal
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.labels import ACTION_ID
-from gpuwise.model.recommendation import MoveToSpot, Resize, ScaleTo
 
 GPU = "nvidia.com/gpu"
 REF = WorkloadRef("default", "Deployment", "llm", "uid-1")

@@ -7,11 +7,12 @@ from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, notebook, pod, pod_spec, statefulset
 from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Mode, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
-from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
+from gpuwise.model.reasons import Reason
 
 KUBE_SYSTEM = pytest.param(
     "kube-system", marks=pytest.mark.emulator_only(reason="it would write into a namespace that is not the tests'")

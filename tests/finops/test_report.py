@@ -17,7 +17,9 @@ from gpuwise.finops import (
     fleet_days,
     realised_usd_month,
 )
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import (
     CapacityType,
@@ -32,7 +34,7 @@ from gpuwise.model.inventory import (
 )
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import Bottleneck, DayUse, IdleEvidence, Limit, Rhythm, UsageProfile
-from gpuwise.model.recommendation import Finding, Recommendation, Saving, ScaleTo
+from gpuwise.model.recommendation import Recommendation, Saving
 from gpuwise.model.report import Action
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, Window

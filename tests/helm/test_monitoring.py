@@ -11,7 +11,7 @@ import pytest
 import yaml
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus
 
-from gpuwise.store.prometheus.client import PrometheusClient, PrometheusSettings
+from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings
 
 from .conftest import CHART, ROOT
 

@@ -24,8 +24,8 @@ from gpuwise.enact.target import path_of
 from gpuwise.model import rights
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.recording import RecordingWriter
 
 from .conftest import CHART, Helm, of_kind
 from .test_monitoring import script

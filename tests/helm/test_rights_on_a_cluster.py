@@ -14,7 +14,7 @@ from tests.series import IDLE_VALUES
 
 from gpuwise.emulate.objects import deployment
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 
 __all__ = ["gpuwise"]
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gpuwise.config import load
-from gpuwise.store.prices import read_prices
+from gpuwise.sources.prices import read_prices
 
 from .conftest import CHART, REQUIRED, ROOT, Helm, of_kind, pod_of
 from .test_monitoring import script

@@ -6,13 +6,13 @@ from tests.kubernetes.replay_server import ReplayServer
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Mode, OutcomeStatus
 from gpuwise.model.errors import Conflict, Denied, Forbidden, Gone
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.ports import Access
-from gpuwise.model.recommendation import ScaleTo
-from gpuwise.store.kubernetes import KubernetesInventory, inventory_of
-from gpuwise.store.kubernetes_collections import OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, inventory_of
+from gpuwise.sources.kubernetes.listings import OPTIONAL_COLLECTIONS
 
 JSON_PATCH = "application/json-patch+json"
 NOW_S = 1_795_000_000

@@ -9,23 +9,22 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, inventory, node, pod, workload
 from tests.series import DAY_STEPS, device, usage
 
-from gpuwise.model.inventory import CapacityType, WorkloadClass
-from gpuwise.model.labels import CHECKPOINTED
-from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import (
-    Blocked,
+from gpuwise.model.changes import (
     CapPower,
     Change,
     ChangeGpuType,
     MoveToSpot,
-    Reason,
-    Recommendation,
     Resize,
     ScaleTo,
     Share,
     StopAtHours,
     StopWhenIdle,
 )
+from gpuwise.model.inventory import CapacityType, WorkloadClass
+from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.price import PriceBook
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet

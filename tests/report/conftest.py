@@ -2,21 +2,13 @@
 
 import pytest
 
+from gpuwise.model.changes import Change, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.profile import Limit
-from gpuwise.model.recommendation import (
-    Blocked,
-    Change,
-    Evidence,
-    Finding,
-    MoveToSpot,
-    Reason,
-    Recommendation,
-    Resize,
-    Saving,
-    ScaleTo,
-)
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.report import Action, Bill, DataQuality, FleetDay, TeamCost, WeeklyReport, WorkloadCost
 from gpuwise.model.signal import Signal
 
@@ -32,7 +24,7 @@ def recommended(number: int, workload: WorkloadRef, owner: str | None, change: C
     finding = {
         "ScaleTo": Finding.IDLE,
         "Resize": Finding.GPU_OVERPROVISIONED,
-        "MoveToSpot": Finding.ON_DEMAND_INTERRUPTIBLE,
+        "MoveToSpot": Finding.INTERRUPTIBLE_ON_DEMAND,
     }
     return Recommendation(
         id=f"r-{number:010x}",

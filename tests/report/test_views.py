@@ -7,7 +7,8 @@ from html.parser import HTMLParser
 import pytest
 
 from gpuwise.model.codec import from_json
-from gpuwise.model.recommendation import Blocked, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.report import Bill, DataQuality, WeeklyReport
 from gpuwise.report import headline, render_html, render_json, render_markdown, render_waiting, write_report
 

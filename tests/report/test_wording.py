@@ -4,8 +4,10 @@ import math
 
 import pytest
 
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
-from gpuwise.model.recommendation import Blocked, Evidence, MoveToSpot, Reason, Resize, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence
 from gpuwise.model.signal import Signal
 from gpuwise.report import wording
 from gpuwise.report.reasons import next_command, reason

@@ -10,8 +10,8 @@ from gpuwise.model.errors import GpuwiseError, SourceError
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
-from gpuwise.store.kubernetes import KubernetesInventory, RecordedObjects
-from gpuwise.store.recording import RecordedUsage
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
+from gpuwise.sources.recording import RecordedUsage
 
 pytestmark = pytest.mark.xdist_group("ray")  # see ray_head
 

@@ -18,7 +18,8 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
-from gpuwise.model.recommendation import Blocked, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.report import WeeklyReport
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import admits, token_for

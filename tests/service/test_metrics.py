@@ -5,9 +5,12 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Blocked, Finding, Reason, Recommendation, Saving, ScaleTo
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation, Saving
 from gpuwise.model.report import Action, Bill, DataQuality, TeamCost, WeeklyReport
 from gpuwise.service.loop import LoopWatch
 from gpuwise.service.metrics import UNCLAIMED, FleetCollector

@@ -19,8 +19,8 @@ from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 from gpuwise.simulate import SyntheticFleet
 from gpuwise.simulate.blocks import BLOCK_WORKLOADS, GPUS_PER_BLOCK
-from gpuwise.store.kubernetes import inventory_of
-from gpuwise.store.recording import RecordedUsage, RecordingWriter
+from gpuwise.sources.kubernetes.inventory import inventory_of
+from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 
 NOW = 1_780_272_000
 WINDOW = Window(NOW - 2 * DAY_S, NOW, 300)

@@ -2,17 +2,17 @@
 
 from typing import Any
 
-from gpuwise.backtest.consolidate import CONSOLIDATE
 from gpuwise.backtest.contract import Backtest
-from gpuwise.backtest.gpu_type import GPU_TYPE
-from gpuwise.backtest.idle import IDLE
-from gpuwise.backtest.memory import MEMORY
-from gpuwise.backtest.mig import MIG
-from gpuwise.backtest.packing import PACKING
-from gpuwise.backtest.power_cap import POWER_CAP
-from gpuwise.backtest.slice_throughput import SLICE
-from gpuwise.backtest.spot import SPOT
-from gpuwise.backtest.spot_regions import SPOT_REGIONS
+from gpuwise.backtest.gpu_overprovisioned import SLICE
+from gpuwise.backtest.gpu_type_overprovisioned import GPU_TYPE
+from gpuwise.backtest.idle_between_uses.policies import IDLE
+from gpuwise.backtest.interruptible_on_demand.policies import SPOT
+from gpuwise.backtest.interruptible_on_demand.regions import SPOT_REGIONS
+from gpuwise.backtest.memory_limit.policies import MEMORY
+from gpuwise.backtest.mig_geometry_misfit.policies import MIG
+from gpuwise.backtest.node_underutilised import CONSOLIDATE
+from gpuwise.backtest.placement.policies import PACKING
+from gpuwise.backtest.power_limit_overprovisioned import POWER_CAP
 
 BACKTESTS: tuple[Backtest[Any], ...] = (
     IDLE,

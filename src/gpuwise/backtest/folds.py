@@ -1,7 +1,6 @@
 """Models fitted without a part of the public trace that judges them, for figures that are not of a fit to itself.
 
-The `*_folds.npz` beside this are written by the scripts in benchmarks/ that fit the shipped constants; backtests alone
-use them.
+The `folds.npz` of a backtest is written by the script in benchmarks/ that fits the shipped constants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ def write_folds(path: Path, folds: Sequence[tuple[Sequence[str], Any]]) -> None:
     """Keep models with the names of what each was fitted without.
 
     Args:
-        path: the file, *_folds.npz.
+        path: the file, folds.npz in the folder of a backtest.
         folds: names left out, and the model: a dataclass of arrays and numbers.
     """
     kept: dict[str, Any] = {}
@@ -36,11 +35,11 @@ def read_folds(name: str, kind: type[Model]) -> Mapping[str, Model]:
     """Models by the name of each thing that they were fitted without.
 
     Args:
-        name: of the backtest: "spot".
+        name: of the backtest's folder: "idle_between_uses".
         kind: the models' dataclass.
     """
     found: dict[str, Model] = {}
-    with np.load(Path(__file__).with_name(f"{name}_folds.npz")) as kept:
+    with np.load(Path(__file__).parent / name / "folds.npz") as kept:
         for key in (key for key in kept.files if key.endswith(_LEFT_OUT)):
             index = key.partition("/")[0]
             values = {one.name: kept[f"{index}/{one.name}"][()] for one in fields(kind)}  # type: ignore[arg-type]

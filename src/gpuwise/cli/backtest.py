@@ -1,4 +1,4 @@
-"""Replaying decisions on recorded traces, to see how good they are."""
+"""`gpuwise backtest`: play policies on recorded traces, and judge their decisions."""
 
 import sys
 from collections.abc import Sequence
@@ -31,26 +31,26 @@ _QUIET = click.option("-q", "--quiet", is_flag=True, cls=SharedOption, help="No 
 
 @group()
 def backtest() -> None:
-    """Replay a policy on a recorded trace, beside its baselines. docs/backtests.md tells traces and figures."""
+    """Play a policy and its baselines on a recorded trace. See docs/backtests.md for traces and figures."""
 
 
 @backtest.command(name="all")
-@click.option("--data", type=FILE, required=True, help="Folder of the public traces; docs/backtests.md says whence.")
-@click.option("--save", type=FILE, help="Write everything as JSON to this file, too.")
+@click.option("--data", type=FILE, required=True, help="Folder of the public traces: docs/backtests.md.")
+@click.option("--save", type=FILE, help="Also write the results as JSON to this file.")
 @_FORM
 @_QUIET
 def every(data: Path, save: Path | None, form: str | None, *, quiet: bool) -> None:
-    """Run every backtest on the public traces: ours, the baselines, the bound, the goal."""
+    """Run every backtest on the public traces: our policy, the baselines, the bound, the goal."""
     behave(quiet=quiet, no_color=False)
     if not data.is_dir():
-        raise InputError(f"--data: {data} is no folder", hint="name the folder that holds the traces' folders")
+        raise InputError(f"--data: {data} is not a folder", hint="name the folder of the public traces")
     rows: list[tuple[Backtest[Any], list[Result], Sequence[Verdict]]] = []
-    with progress() as tell:
+    with progress() as shown:
         for kind in BACKTESTS:
             trials, results = kind.trials(data), []
             for trial in trials:
                 results.append(play(kind, trial.given, label=trial.label))
-                tell(kind.name, len(results), len(trials))
+                shown(kind.name, len(results), len(trials))
             rows.append((kind, results, kind.goals(results)))
     found = to_json({"schema": SCHEMA, "backtests": [_plain(*row) for row in rows]}, indent=2)
     if save is not None:
@@ -115,7 +115,7 @@ def _form(given: str | None) -> str:
 
 
 def _command(kind: Backtest[Any]) -> click.Command:
-    """The command of one backtest, with an option for each thing it is given."""
+    """Build the command of one backtest, with its options."""
 
     def run(policy: tuple[str, ...], decisions: Path | None, form: str | None, *, quiet: bool, **given: Any) -> None:
         behave(quiet=quiet, no_color=False)
@@ -132,9 +132,11 @@ def _command(kind: Backtest[Any]) -> click.Command:
         multiple=True,
         default=(OURS,),
         show_default=True,
-        help=f"One of {', '.join(kind.policies)}, or all; may be given several times.",
+        help=f"One of {', '.join(kind.policies)}, or all; repeatable.",
     )
-    decisions = click.option("--decisions", type=FILE, help="Write what was decided (with several: ours) to this CSV.")
+    decisions = click.option(
+        "--decisions", type=FILE, help="Write the decisions (of several policies: ours) to this CSV."
+    )
     made: Any = run
     for option in (*reversed([_option(one) for one in kind.options]), policies, decisions, _FORM, _QUIET)[::-1]:
         made = option(made)

@@ -1,4 +1,4 @@
-"""The group of commands, each imported when it is called."""
+"""The commands; the module of a command is imported when the command runs."""
 
 import importlib
 import sys
@@ -12,29 +12,29 @@ from gpuwise.cli.help import HELP_NAMES, Group
 from gpuwise.model.errors import GpuwiseError
 
 COMMANDS = {
-    "scan": ("gpuwise.cli.look", "Find idle GPUs, what they cost, and what to do about them."),
-    "plan": ("gpuwise.cli.look", "Show what `gpuwise run` would do, and what blocks the rest."),
-    "explain": ("gpuwise.cli.look", "Explain a recommendation (r-...) or why nothing is done about a workload"),
-    "run": ("gpuwise.cli.act", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
-    "apply": ("gpuwise.cli.act", "Carry out one recommendation; safety gates hold for people, too."),
-    "undo": ("gpuwise.cli.act", "Restore exactly what a command (a-...) changed, unless somebody changed it since."),
-    "dismiss": ("gpuwise.cli.act", "Never do this; it stays in reports as dismissed."),
-    "pause": ("gpuwise.cli.act", "Stop all effects from the next decision on, people's included, until resume."),
-    "resume": ("gpuwise.cli.act", "End a pause."),
-    "report": ("gpuwise.cli.weekly", "Report one week: the bill, who wasted what, what to do, what was done."),
-    "serve": ("gpuwise.cli.serve", "Serve the page, the API and gpuwise's own metrics"),
+    "scan": ("gpuwise.cli.scan", "Find idle GPUs, their cost, and what to do about them."),
+    "plan": ("gpuwise.cli.plan", "Show what `gpuwise run` would do, and what blocks the rest."),
+    "explain": ("gpuwise.cli.explain", "Explain a recommendation (r-...), or why a workload has none"),
+    "run": ("gpuwise.cli.run", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
+    "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety checks apply to people, too."),
+    "undo": ("gpuwise.cli.undo", "Restore exactly what an action (a-...) changed, unless somebody changed it since."),
+    "dismiss": ("gpuwise.cli.directives", "Never carry out this recommendation; reports show it as dismissed."),
+    "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
+    "resume": ("gpuwise.cli.directives", "End a pause."),
+    "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
+    "serve": ("gpuwise.cli.serve", "Serve the page, the JSON API and gpuwise's own metrics"),
     "exporter": ("gpuwise.cli.exporter", "Serve this node's GPU metrics to Prometheus."),
-    "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have said, and when."),
-    "backtest": ("gpuwise.cli.backtest", "Replay a policy on a recorded trace, beside its baselines."),
-    "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, source of usage, cluster and rights; say what to do."),
-    "config": ("gpuwise.cli.settings", "Show the configuration."),
+    "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have recommended, and when."),
+    "backtest": ("gpuwise.cli.backtest", "Play a policy and its baselines on a recorded trace."),
+    "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, usage, cluster and rights; say how to fix what fails."),
+    "config": ("gpuwise.cli.config", "Show the configuration."),
     "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),
 }
-"""Each command's module and what the list of commands says of it, the beginning of its own help."""
+"""The module of each command, and its line in the list of commands: the first line of its own help."""
 
 
 class _Commands(Group):
-    """Imports a command's module when the command is called: ray, kubernetes and pyarrow take seconds together."""
+    """Imports the module of a command when it runs: ray, kubernetes and pyarrow together take seconds."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -54,24 +54,24 @@ class _Commands(Group):
 @click.command(cls=_Commands, context_settings=HELP_NAMES)
 @click.version_option(__version__, prog_name="gpuwise")
 def gpuwise() -> None:
-    """Find the GPU money that a Kubernetes fleet burns for nothing, and fix it safely."""
+    """Find GPU time that a Kubernetes fleet pays for and does not use, and fix it safely."""
 
 
 def run(failed: Callable[[str], int]) -> int:
     """Run the command line.
 
     Args:
-        failed: tells the user of an error, and gives the exit code.
+        failed: prints an error, and returns the exit code.
     """
     try:
-        code = gpuwise(standalone_mode=False)  # click hands the code of context.exit back instead of exiting
+        code = gpuwise(standalone_mode=False)  # click returns the code of context.exit instead of exiting
     except GpuwiseError as error:
         return failed(str(error))
     except click.Abort:
-        return failed("stopped; nothing more was done")
+        return failed("stopped; nothing else was changed")
     except click.ClickException as error:
-        said = error.format_message().rstrip(".")
-        return failed(f"{said}; `gpuwise {_command()}--help` lists what it takes")
+        problem = error.format_message().rstrip(".")
+        return failed(f"{problem}; see `gpuwise {_command()}--help`")
     return code if isinstance(code, int) else 0
 
 

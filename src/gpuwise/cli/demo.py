@@ -12,11 +12,12 @@ from pathlib import Path
 import click
 import yaml
 
-from gpuwise.cli import act, demo_cluster, show
+from gpuwise.cli import demo_cluster, show
 from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.paths import FILE
-from gpuwise.cli.weekly import WEEK_S, week_of
+from gpuwise.cli.report import WEEK_S, week_of
+from gpuwise.cli.run import show_run
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.model.command import OutcomeStatus
@@ -28,26 +29,28 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.report import wording, write_report
 from gpuwise.simulate.fleet import SimulatedFleet, simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
-from gpuwise.store.recording import RecordingWriter
+from gpuwise.sources.recording import RecordingWriter
 from gpuwise.wiring import loop
 
 SEED = 20_260_516
 
 _MARK = ".gpuwise-demo"
 
-# The loop turns on Sunday at 23:00, so that what it does belongs to the week that is reported at midnight.
+# The pass runs on Sunday at 23:00, so that its effects belong to the week that is reported at midnight.
 _BEFORE_MIDNIGHT_S = 3_600
 
 
 @command()
 @click.option(
-    "--output-dir", type=FILE, default=Path("build/demo"), show_default=True, help="New, or an earlier demo's."
+    "--output-dir",
+    type=FILE,
+    default=Path("build/demo"),
+    show_default=True,
+    help="New, or of an earlier demo.",
 )
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
-@click.option("--serve", is_flag=True, help="Leave the page running afterwards.")
-@click.option(
-    "--api", is_flag=True, help="Serve the emulated cluster as the last demo left it until Ctrl-C; simulate nothing."
-)
+@click.option("--serve", is_flag=True, help="Serve the page afterwards, until Ctrl-C.")
+@click.option("--api", is_flag=True, help="Only serve the emulated cluster as the last demo left it, until Ctrl-C.")
 @click.option("--listen", default="127.0.0.1:8080", show_default=True, help="For --serve.")
 def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -> None:  # noqa: FBT001 - click
     """Simulate a fleet of 320 GPUs, find its waste, fix what is safe on an emulated cluster, and report the week."""
@@ -55,7 +58,7 @@ def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -
         demo_cluster.serve(output_dir)
         return
     now_s = week_of("last", int(time.time()))[1] + WEEK_S
-    _cleared(output_dir)
+    _clear(output_dir)
     with progress() as tell:
         fleet = simulate_fleet(SEED, now_s, FleetSettings(), lambda done, total: tell("simulate", done, total))
         _record(fleet, output_dir / "recording")
@@ -63,7 +66,7 @@ def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -
         config = _config(fleet, output_dir, executor, cluster.write_kubeconfig(output_dir / demo_cluster.KUBECONFIG))
         file = _write_config(config, output_dir)
         with loop(config, writing=True, at_s=now_s - _BEFORE_MIDNIGHT_S) as pipeline:
-            _turn(pipeline, now_s - _BEFORE_MIDNIGHT_S, _reach(file, config))
+            _run_pass(pipeline, now_s - _BEFORE_MIDNIGHT_S, _flags(file, config))
             report = _week(pipeline, fleet, now_s)
         demo_cluster.keep(output_dir / demo_cluster.KUBECONFIG, output_dir)
     paths = write_report(report, output_dir)
@@ -78,13 +81,13 @@ def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -
         listen_on(host, port, lambda: report, None)
 
 
-def _cleared(folder: Path) -> None:
-    """Make the folder, or take away what an earlier demo left in it; a folder that no demo made is not touched."""
+def _clear(folder: Path) -> None:
+    """Create the folder, or remove the files of an earlier demo from it; a folder of something else is an error."""
     mark = folder / _MARK
     if folder.is_dir() and any(folder.iterdir()) and not mark.exists():
-        raise InputError(f"{folder} is not empty, and no demo made it", hint="name another --output-dir")
+        raise InputError(f"{folder} is not empty and not of an earlier demo", hint="name another --output-dir")
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is no folder", hint="name another --output-dir")
+        raise InputError(f"{folder} is not a folder", hint="name another --output-dir")
     folder.mkdir(parents=True, exist_ok=True)
     mark.touch()
     shutil.rmtree(folder / "recording", ignore_errors=True)
@@ -100,12 +103,12 @@ def _record(fleet: SimulatedFleet, folder: Path) -> None:
         writer.append(pod)
 
 
-def _turn(pipeline: Pipeline, now_s: int, reach: str) -> None:
-    """One turn of the loop against the emulated cluster, and what it found and did."""
+def _run_pass(pipeline: Pipeline, now_s: int, flags: str) -> None:
+    """Run one pass of the loop on the emulated cluster, and show what it found and did."""
     with progress() as tell:
-        turn = replace(pipeline, progress=tell).run_once(now_s)
-    show.table(pipeline.summary(turn.survey, now_s=now_s))
-    act.told(turn, flags=reach)
+        done = replace(pipeline, progress=tell).run_once(now_s)
+    show.table(pipeline.summary(done.survey, now_s=now_s))
+    show_run(done, flags=flags)
 
 
 def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport:
@@ -124,15 +127,15 @@ def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path
         ledger=LedgerConfig(folder / "ledger.db"),
         kubernetes=KubernetesConfig(kubeconfig),
         observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
-        # As if energy had a price of its own, so that limits on power are worth something.
+        # Energy gets a price of its own, so that lower power limits have a saving.
         recommend=RecommendSettings(usd_per_kwh=0.2),
         schedule=ScheduleConfig("ray" if executor == "ray" else "local"),
     )
 
 
 def _write_config(config: Config, folder: Path) -> Path:
-    """What the other commands need to go on: whole paths, so that they work from any folder."""
-    told = {
+    """Write the configuration for later commands, with absolute paths, so that they work from any folder."""
+    settings = {
         "cluster_name": config.cluster_name,
         "recording": str(config.recording),
         "ledger": {"path": str(config.ledger.path)},
@@ -140,29 +143,29 @@ def _write_config(config: Config, folder: Path) -> Path:
         "recommend": {"usd_per_kwh": config.recommend.usd_per_kwh},
     }
     path = folder / "gpuwise.yaml"
-    path.write_text(f"# What `gpuwise demo` left, for --config.\n{yaml.safe_dump(told, sort_keys=False)}")
+    path.write_text(f"# Written by `gpuwise demo`, for --config.\n{yaml.safe_dump(settings, sort_keys=False)}")
     return path
 
 
-def _reach(file: Path, config: Config) -> str:
-    """Flags with which a command finds the demo's ledger and its emulated cluster."""
+def _flags(file: Path, config: Config) -> str:
+    """Return the flags of the demo's ledger and of its emulated cluster."""
     return f" --config {shlex.quote(str(file))} --kubeconfig {shlex.quote(str(config.kubernetes.kubeconfig))}"
 
 
 def _next_steps(report: WeeklyReport, config: Config, file: Path, now_s: int) -> Iterator[str]:
-    """Where the demo leads on, each command on a line ready to paste."""
+    """Yield the commands to try next, each on a line to copy."""
     program, flags = _program(), f"--config {shlex.quote(str(file))}"
     first = next(iter(wording.applicable(report)), None)
-    yield "Next, line by line:"
+    yield "Try next:"
     if first is not None:
         yield f"  {program} explain {first.id} {flags}"
     yield f"  {program} plan {flags} --now {now_s}"
     yield f"  {program} scan {flags} --now {now_s}"
     undone = next((one.intent.command.id for one in report.actions if _applied(one)), None)
     if undone is not None:
-        yield "To undo an action, serve the emulated cluster in a second terminal, then undo:"
+        yield "To undo an action, serve the emulated cluster in a second terminal first:"
         yield f"  {program} demo --api --output-dir {shlex.quote(str(file.parent))}"
-        yield f"  {program} undo {undone}{_reach(file, config)}"
+        yield f"  {program} undo {undone}{_flags(file, config)}"
 
 
 def _applied(action: Action) -> bool:
@@ -170,6 +173,6 @@ def _applied(action: Action) -> bool:
 
 
 def _program() -> str:
-    """How this very program is called: by its name where that is on the path."""
+    """Return the name of this program if it is on the path, else how it was called."""
     found = shutil.which("gpuwise")
     return "gpuwise" if found and Path(found).resolve() == Path(sys.argv[0]).resolve() else shlex.quote(sys.argv[0])

@@ -1,4 +1,4 @@
-"""The demo's emulated cluster after the demo: kept as a file, and served again for `gpuwise undo` and `apply`."""
+"""The demo's emulated cluster after the demo: saved to a file, and served again for `gpuwise undo` and `apply`."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ from gpuwise.cli.console import err, say, stopping
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.model.errors import InputError
-from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 KUBECONFIG = "kubeconfig"
 _FILE = "cluster.json"
-# The ConfigMaps hold the head of the demo's ledger.
+# A ConfigMap has the head of the demo's ledger.
 _KEPT = COLLECTIONS | OPTIONAL_COLLECTIONS | {"ConfigMap": "/api/v1/configmaps"}
 
 
@@ -20,8 +20,8 @@ def keep(kubeconfig: Path, folder: Path) -> None:
     """Write every object of the emulated cluster to a file, as `kubectl get -o json` would.
 
     Args:
-        kubeconfig: leads to the cluster.
-        folder: of the demo.
+        kubeconfig: of the cluster.
+        folder: the demo's output folder.
     """
     items: list[dict[str, Any]] = []
     with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster:
@@ -32,23 +32,23 @@ def keep(kubeconfig: Path, folder: Path) -> None:
 
 
 def serve(folder: Path) -> None:
-    """Serve the cluster as the last demo, or the last time it was served, left it; until SIGINT or SIGTERM.
+    """Serve the cluster in its last state until SIGINT or SIGTERM.
 
     Args:
-        folder: of the demo.
+        folder: the demo's output folder.
 
     Raises:
-        InputError: no demo left a cluster there.
+        InputError: the folder has no saved cluster.
     """
     try:
         items = json.loads((folder / _FILE).read_text())["items"]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder} holds no cluster that a demo left", hint="run `gpuwise demo` first") from error
+        raise InputError(f"{folder} has no saved cluster of a demo", hint="run `gpuwise demo` first") from error
     stop = stopping()
     with KubernetesEmulator(items) as cluster:
         kubeconfig = cluster.write_kubeconfig(folder / KUBECONFIG)
-        say(f"The demo's cluster is at {cluster.url}, for --kubeconfig {kubeconfig}; Ctrl-C ends it.")
+        say(f"The demo's cluster is at {cluster.url}, for --kubeconfig {kubeconfig}; stop it with Ctrl-C.")
         stop.wait()
         cluster.settle()
         keep(kubeconfig, folder)
-    say(f"What was changed is kept in {folder / _FILE}.", to=err)
+    say(f"The changes are saved in {folder / _FILE}.", to=err)

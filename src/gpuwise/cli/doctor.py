@@ -1,4 +1,4 @@
-"""Is everything in reach that the other commands need? Each call that they make is made, and told of by itself."""
+"""`gpuwise doctor`: make each call that the other commands make, and report each result."""
 
 import time
 from collections.abc import Callable
@@ -15,11 +15,11 @@ from gpuwise.cli.console import say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
 from gpuwise.config import Config
+from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
-from gpuwise.store.ledger_anchor import agree, parse_head
-from gpuwise.store.prices import read_prices
+from gpuwise.sources.prices import read_prices
 
 T = TypeVar("T")
 
@@ -29,54 +29,54 @@ T = TypeVar("T")
 @click.option("--ledger-head", metavar="HEAD", help="Compare the ledger with this head, as a report prints it.")
 @click.pass_context
 def doctor(context: click.Context, config: Config, ledger_head: str | None) -> None:
-    """Check prices, ledger, source of usage, cluster and rights; say what to do. Reads only."""
-    told = _Told()
+    """Check prices, ledger, usage, cluster and rights; say how to fix what fails. Reads only."""
+    checks = _Checks()
     with ExitStack() as stack:
-        told.check("prices", lambda: _prices(config))
-        told.check("ledger", lambda: _ledger(config, ledger_head))
-        source = told.check("usage", lambda: _usage(config))
-        reader = told.check("cluster", lambda: _reader(config, stack))
-        seen = _inventory(told, reader) if reader is not None else None
+        checks.check("prices", lambda: _prices(config))
+        checks.check("ledger", lambda: _ledger(config, ledger_head))
+        source = checks.check("usage", lambda: _usage(config))
+        reader = checks.check("cluster", lambda: _reader(config, stack))
+        seen = _inventory(checks, reader) if reader is not None else None
         if seen is None:
             for name in ("inventory", "usage of workloads", "rights"):
-                told.skip(name, "the fleet could not be listed")
+                checks.skip(name, "the fleet could not be listed")
         else:
             if source is not None and config.recording is None:
-                told.check("usage of workloads", lambda: fleet.read_usage(source, seen, config.observe.step_s))
+                checks.check("usage of workloads", lambda: fleet.read_usage(source, seen, config.observe.step_s))
             if reader is not None and wiring.changeable(config):
-                _rights(told, config, reader, seen)
+                _rights(checks, config, reader, seen)
         if reader is not None and wiring.changeable(config):
-            told.check("ledger head", lambda: _head(config, stack, seen))
-    if told.failed:
+            checks.check("ledger head", lambda: _head(config, stack, seen))
+    if checks.failed:
         context.exit(1)
 
 
-class _Told:
-    """Tells of each check in a line; one that fails does not stop the next."""
+class _Checks:
+    """Prints one line per check; a failed check does not stop the next."""
 
     def __init__(self) -> None:
         self.failed = 0
 
     def check(self, name: str, do: Callable[[], tuple[T, str]]) -> T | None:
-        """Do a check; its value, None if it failed."""
+        """Run a check and return its value, None if it failed."""
         try:
-            value, said = do()
+            value, result = do()
         except GpuwiseError as error:
             self.fail(name, str(error))
-        except Exception as error:  # noqa: BLE001 - the other checks are still worth making
-            self.fail(name, f"{type(error).__name__}: {error}; this is a defect of gpuwise: report it")
+        except Exception as error:  # noqa: BLE001 - the other checks still run
+            self.fail(name, f"{type(error).__name__}: {error}; this is a bug in gpuwise: please report it")
         else:
-            say(Text.assemble(("ok       ", "green"), f"{name}: {said}"))
+            say(Text.assemble(("ok       ", "green"), f"{name}: {result}"))
             return value
         return None
 
     def fail(self, name: str, problem: str) -> None:
-        """Tell of a failure."""
+        """Print a failure."""
         self.failed += 1
         say(Text.assemble(("failed   ", "red"), f"{name}: {problem}"))
 
     def skip(self, name: str, why: str) -> None:
-        """Tell of what could not be tried."""
+        """Print a check that could not be tried."""
         say(Text.assemble(("skipped  ", "yellow"), f"{name}: {why}"))
 
 
@@ -90,7 +90,7 @@ def _ledger(config: Config, ledger_head: str | None) -> tuple[bool, str]:
         ledger = wiring.ledger(config, stack)
         if ledger_head is not None:
             agree(ledger, parse_head(ledger_head), "--ledger-head")
-        return True, f"{config.ledger.path} is whole; {len(ledger.intents())} actions so far"
+        return True, f"{config.ledger.path} is intact; {len(ledger.intents())} actions so far"
 
 
 def _usage(config: Config) -> tuple[UsageSource, str]:
@@ -105,26 +105,26 @@ def _reader(config: Config, stack: ExitStack) -> tuple[ClusterReader, str]:
     return cluster, cluster.address
 
 
-def _inventory(told: _Told, reader: ClusterReader) -> Inventory | None:
-    """List as `scan` lists, kind by kind; None if a kind that every cluster has could not be listed."""
-    began, before = time.monotonic(), told.failed
-    lists = {kind: told.check(f"list {kind}", partial(fleet.listed, reader, kind)) for kind in fleet.EVERYWHERE}
+def _inventory(checks: _Checks, reader: ClusterReader) -> Inventory | None:
+    """List each kind as `scan` does; None if a list failed."""
+    began, before = time.monotonic(), checks.failed
+    lists = {kind: checks.check(f"list {kind}", partial(fleet.listed, reader, kind)) for kind in fleet.EVERYWHERE}
     for kind in fleet.OPTIONAL:
-        lists[kind] = told.check(f"list {kind}", partial(fleet.listed_if_there, reader, kind))
-    if told.failed > before:
+        lists[kind] = checks.check(f"list {kind}", partial(fleet.listed_if_there, reader, kind))
+    if checks.failed > before:
         return None
     took_s = time.monotonic() - began
-    return told.check("inventory", lambda: fleet.understood({k: v or [] for k, v in lists.items()}, took_s))
+    return checks.check("inventory", lambda: fleet.assembled({k: v or [] for k, v in lists.items()}, took_s))
 
 
-def _rights(told: _Told, config: Config, reader: ClusterReader, seen: Inventory) -> None:
+def _rights(checks: _Checks, config: Config, reader: ClusterReader, seen: Inventory) -> None:
     for problem in fleet.unreadable_modes(seen):
-        told.fail("mode", problem)
+        checks.fail("mode", problem)
     wanted = fleet.wanted_rights(seen, config.policy)
     for place, targets in wanted.items():
-        told.check(f"rights in {place}", partial(fleet.granted, reader, targets))
+        checks.check(f"rights in {place}", partial(fleet.granted, reader, targets))
     if not wanted:
-        told.check("rights", lambda: (True, "none are needed: no namespace is in mode approve or enforce"))
+        checks.check("rights", lambda: (True, "none needed: no namespace has mode approve or enforce"))
 
 
 def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[bool, str]:
@@ -132,6 +132,6 @@ def _head(config: Config, stack: ExitStack, seen: Inventory | None) -> tuple[boo
     anchor = wiring.anchor(config, wiring.cluster(config, stack))
     anchor.compare(ledger)
     if seen is not None and anchor.namespace not in seen.namespaces:
-        remedy = "create it, or name another one as ledger.anchor_namespace"
+        remedy = "create it, or set ledger.anchor_namespace"
         return True, f"not remembered in the cluster, which has no namespace {anchor.namespace}: {remedy}"
     return True, anchor.state(ledger)

@@ -1,4 +1,4 @@
-"""What `gpuwise doctor` asks of a cluster and of a source of usage: the calls of `scan` and `run`, one by one."""
+"""The checks of `gpuwise doctor`: the calls that `scan` and `run` make, one by one."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +15,13 @@ from gpuwise.model.labels import MODE
 from gpuwise.model.ports import ClusterReader, Object, UsageSource
 from gpuwise.model.protection import SYSTEM_NAMESPACES
 from gpuwise.model.usage import Window
-from gpuwise.store.kubernetes import inventory_of
-from gpuwise.store.kubernetes_collections import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.inventory import inventory_of
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
 
 EVERYWHERE, OPTIONAL = tuple(COLLECTIONS), tuple(OPTIONAL_COLLECTIONS)
 _ACTING = (Mode.APPROVE, Mode.ENFORCE)
 _HOUR_S = 3_600
-# Enough to see that queries are answered; `scan` reads them all.
+# Enough to check that queries work; `scan` reads all workloads.
 _SOME = 3
 
 Place = str
@@ -29,20 +29,20 @@ Place = str
 
 
 def listed(reader: ClusterReader, kind: str) -> tuple[list[Object], str]:
-    """The objects of a kind that every cluster has, and how many they are.
+    """List a kind that every cluster has; return the objects and their number.
 
     Raises:
-        ClusterError: it could not be listed.
+        ClusterError: the list failed.
     """
     found = reader.list(COLLECTIONS[kind])
     return found, str(len(found))
 
 
 def listed_if_there(reader: ClusterReader, kind: str) -> tuple[list[Object], str]:
-    """The objects of a kind that an operator brings, and how many they are, or that it is not installed.
+    """List a kind that an operator installs; return the objects and their number, or "not installed".
 
     Raises:
-        ClusterError: it is installed and could not be listed.
+        ClusterError: it is installed, and the list failed.
     """
     path = OPTIONAL_COLLECTIONS[kind]
     try:
@@ -50,33 +50,33 @@ def listed_if_there(reader: ClusterReader, kind: str) -> tuple[list[Object], str
     except Gone:
         return [], "not installed"
     except Forbidden:
-        # Where no such kind is installed a refusal means nothing: this asks discovery, and raises if it is.
+        # A 403 can also mean that the kind is not installed: list_optional asks discovery, and raises if it is.
         reader.list_optional(path)
         return [], "not installed"
     return found, str(len(found))
 
 
-def understood(objects: Mapping[str, list[Object]], took_s: float) -> tuple[Inventory, str]:
-    """The fleet that some lists make, and its size.
+def assembled(objects: Mapping[str, list[Object]], took_s: float) -> tuple[Inventory, str]:
+    """Assemble the inventory from lists; return it and its size.
 
     Args:
         objects: by kind.
-        took_s: how long it took to list them.
+        took_s: duration of the lists, seconds.
     """
     fleet = inventory_of(objects, taken_s=int(time.time()))
     gpus = sum(node.gpu_count for node in fleet.nodes.values())
     few = ", ".join(islice((str(workload.ref) for workload in fleet.workloads), _SOME))
     more = " ..." if len(fleet.workloads) > _SOME else ""
-    said = f"{len(fleet.nodes)} nodes, {gpus} GPUs, {len(fleet.workloads)} GPU workloads"
-    said += f" ({few}{more})" if few else ""
+    size = f"{len(fleet.nodes)} nodes, {gpus} GPUs, {len(fleet.workloads)} GPU workloads"
+    size += f" ({few}{more})" if few else ""
     if fleet.unread:
-        odd = fleet.unread[0]
-        said += f"; {len(fleet.unread)} could not be read, and are left alone: {odd.ref}: {odd.problem}"
-    return fleet, f"{said}, listed in {took_s:.1f} s"
+        first = fleet.unread[0]
+        size += f"; {len(fleet.unread)} could not be read and are left alone: {first.ref}: {first.problem}"
+    return fleet, f"{size}, listed in {took_s:.1f} s"
 
 
 def read_usage(source: UsageSource, fleet: Inventory, step_s: int) -> tuple[bool, str]:
-    """Read the last hour of some workloads, and of a node, as scoring reads the whole look-back.
+    """Read the last hour of some workloads and of a node, as scoring reads the whole look-back.
 
     Raises:
         SourceError: a query failed.
@@ -86,31 +86,31 @@ def read_usage(source: UsageSource, fleet: Inventory, step_s: int) -> tuple[bool
     seen = sum(bool(series.devices) for series in source.read(some, fleet, window))
     list(source.read_nodes(list(fleet.nodes.values())[:1], fleet, window))
     if some and not seen:
-        return True, f"queries are answered, and none of {len(some)} workloads has samples in the last hour"
-    return True, f"samples of {seen} of {len(some)} workloads that were tried, in the last hour"
+        return True, f"queries work, but none of {len(some)} workloads has samples in the last hour"
+    return True, f"{seen} of {len(some)} workloads tried have samples in the last hour"
 
 
 def unreadable_modes(fleet: Inventory) -> Iterator[str]:
-    """Modes that are none, with what to do about each; gpuwise leaves such a namespace or workload alone."""
+    """Yield a line for each invalid mode; gpuwise leaves such a namespace or workload alone."""
     holders: list[tuple[str, Mapping[str, str], Mapping[str, str]]] = [
         *((f"namespace {one.name}", one.labels, one.annotations) for one in fleet.namespaces.values()),
         *((str(one.ref), one.labels, one.annotations) for one in fleet.workloads),
     ]
     for what, labels, annotations in holders:
-        for said in {place[MODE] for place in (labels, annotations) if MODE in place} - set(Mode):
-            yield f"{what}: {MODE} is {said!r}, so it is left alone; write one of {', '.join(Mode)}"
+        for value in {place[MODE] for place in (labels, annotations) if MODE in place} - set(Mode):
+            yield f"{what}: {MODE} is {value!r}, so it is left alone; set it to one of {', '.join(Mode)}"
 
 
 def wanted_rights(fleet: Inventory, policy: DecideSettings) -> dict[Place, list[WorkloadRef]]:
-    """What `run` would write to, one target of each kind, by namespace where it may act or be told to.
+    """Return one target of each kind that `run` or `apply` may write to, by namespace.
 
-    A namespace in such a mode without a GPU workload is asked for with a Deployment that may come.
+    A namespace with such a mode and no GPU workload is checked with a Deployment.
     """
     found: dict[tuple[str, Mode], dict[str, WorkloadRef]] = {}
     for name, namespace in fleet.namespaces.items():
-        said = {place[MODE] for place in (namespace.labels, namespace.annotations) if MODE in place}
+        values = {place[MODE] for place in (namespace.labels, namespace.annotations) if MODE in place}
         for mode in _ACTING:
-            if said == {mode}:
+            if values == {mode}:
                 found[name, mode] = {}
     for workload in fleet.workloads:
         in_force = mode_of(workload, fleet.namespaces.get(workload.ref.namespace), policy.mode)
@@ -124,10 +124,10 @@ def wanted_rights(fleet: Inventory, policy: DecideSettings) -> dict[Place, list[
 
 
 def granted(reader: ClusterReader, targets: Sequence[WorkloadRef]) -> tuple[bool, str]:
-    """That this identity may write to some targets.
+    """Check that this identity may write to the targets.
 
     Raises:
-        Forbidden: it may not, with what to do.
+        Forbidden: it may not; with a hint.
     """
     for target in targets:
         if (refusal := missing_right(reader, replace(target, name=""))) is not None:

@@ -1,4 +1,4 @@
-"""Help: a command's own options first, those that commands share in a section of their own."""
+"""Help texts: a command's own options first, shared options in a second section."""
 
 import functools
 from collections.abc import Callable
@@ -10,14 +10,14 @@ HELP_NAMES = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class SharedOption(click.Option):
-    """An option that many commands take: where to read, how to score, what to print."""
+    """An option that many commands have."""
 
 
 class Command(click.Command):
-    """A command whose help has its own options apart from the shared ones."""
+    """A command that lists shared options in a section of their own."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write both sections; an empty one is left out."""
+        """Write both sections, without an empty one."""
         own: list[tuple[str, str]] = []
         shared: list[tuple[str, str]] = []
         for parameter in self.get_params(ctx):
@@ -30,7 +30,7 @@ class Command(click.Command):
 
 
 class Group(click.Group):
-    """A group of commands that prints its help, with exit code 0, when it is called without one."""
+    """A group of commands that prints its help, with exit code 0, when no command is given."""
 
     command_class = Command
 
@@ -43,7 +43,7 @@ class Group(click.Group):
 
 
 command: Callable[..., Callable[[Callable[..., Any]], click.Command]] = functools.partial(click.command, cls=Command)
-"""As click.command, with help in sections."""
+"""click.command with help in sections."""
 
 group: Callable[..., Callable[[Callable[..., Any]], click.Group]] = functools.partial(click.group, cls=Group)
-"""As click.group, with help for who names no command."""
+"""click.group that prints its help when no command is given."""

@@ -1,4 +1,4 @@
-"""Tables that fit 80 columns: each row is a whole name, and below it aligned cells whose last one wraps."""
+"""Tables that fit 80 columns: each row has a name on its own line, and aligned cells below; the last cell wraps."""
 
 import re
 import textwrap
@@ -10,17 +10,17 @@ from rich.text import Text
 _INDENT = 2
 _GAP = 2
 _LEAST_LAST = 20
-"""Columns that the last cell needs; with fewer it gets a line of its own."""
+"""Least width of the last cell; below it the cell gets its own line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One thing that is listed.
+    """A row of a listing.
 
     Attributes:
-        subject: its name, on a line of its own; it breaks at slashes, and only if it must elsewhere.
-        cells: one a column; the last one is prose and wraps.
-        commands: for copying, so each on a line that never wraps.
+        subject: its name, on its own line; broken at slashes, elsewhere only if needed.
+        cells: one per column; the last one is text and wraps.
+        commands: to copy, each on a line that never wraps.
     """
 
     subject: str
@@ -37,12 +37,12 @@ class Column:
 
 
 def listing(title: str, columns: Sequence[Column], rows: Sequence[Row], *, width: int) -> Text:
-    """A titled list.
+    """Format a list with a title.
 
     Args:
         title: above it.
-        columns: of the second line of each row; the last one is prose.
-        rows: what is listed.
+        columns: of the second line of each row; the last one is text.
+        rows: of the list.
         width: columns of the terminal.
     """
     *first, _ = columns
@@ -75,7 +75,7 @@ def _line(columns: Sequence[Column], cells: Sequence[str], sizes: Sequence[int],
 
 
 def wrapped(text: str, width: int, *, indent: int = 0) -> list[str]:
-    """Prose in lines of at most `width` columns, all indented alike; hyphens and codes stay whole."""
+    """Wrap text to `width` columns with one indent; words with hyphens are not broken."""
     space = " " * indent
     return textwrap.wrap(
         text, width, initial_indent=space, subsequent_indent=space, break_on_hyphens=False, break_long_words=True
@@ -83,13 +83,13 @@ def wrapped(text: str, width: int, *, indent: int = 0) -> list[str]:
 
 
 def folded(name: str, width: int) -> Iterator[str]:
-    """A name in lines of at most `width` columns: broken behind slashes, then hyphens and dots, then anywhere.
+    """Break a name into lines of at most `width` columns: after slashes, then hyphens and dots, then anywhere.
 
-    What is broken goes on indented; put together the parts are the name.
+    Continuation lines are indented; joined without indents the lines are the name.
     """
-    line, room = "", width
+    line = ""
     for piece in _pieces(name, width - _INDENT):
-        if line and len(line) + len(piece) > room:
+        if line and len(line) + len(piece) > width:
             yield line
             line = " " * _INDENT
         line += piece

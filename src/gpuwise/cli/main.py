@@ -1,6 +1,6 @@
-"""The entry point: errors as one line, and no traceback for what a user, a full disk or a closed pipe does.
+"""The entry point: one line per error, no traceback for a user's mistake, a full disk or a closed pipe.
 
-What takes time to import is imported inside of `main`, so that an early Ctrl-C is answered like a late one.
+Slow imports happen inside `main`, so that Ctrl-C during the import is handled like a later one.
 """
 
 import io
@@ -11,15 +11,15 @@ _OUTPUT = "standard output"
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends in one line and exit code 1."""
+    """Run the command line; an error is one line on stderr and exit code 1."""
     try:
         code = _run()
     except KeyboardInterrupt:
-        code = _failed("stopped; nothing more was done")
-    except BrokenPipeError:  # the reader, such as `head`, has all it wants
+        code = _failed("stopped; nothing else was changed")
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         code = 1
     except OSError as error:
-        code = _failed(_told(error))
+        code = _failed(_described(error))
     _abandon(sys.stdout)
     _abandon(sys.stderr)
     sys.exit(code)
@@ -31,18 +31,18 @@ def _run() -> int:
     from gpuwise.cli.commands import run  # noqa: PLC0415 - see above
 
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # an annotation may hold what the terminal's encoding does not
+        if isinstance(stream, io.TextIOWrapper):  # the terminal's encoding may lack a character
             stream.reconfigure(errors="backslashreplace")
     code = run(_failed)
-    # Only a flush tells whether the last lines were written.
+    # Only a flush shows whether the last lines were written.
     sys.stdout.flush()
     return code
 
 
-def _told(error: OSError) -> str:
+def _described(error: OSError) -> str:
     if error.filename is None:
         return f"{_OUTPUT}: {error.strerror or error}; is the disk full?"
-    return f"{error.filename}: {error.strerror}; is it there, and may it be read and written?"
+    return f"{error.filename}: {error.strerror}; does it exist, and do you have the permission?"
 
 
 def _failed(problem: str) -> int:
@@ -50,13 +50,13 @@ def _failed(problem: str) -> int:
         from gpuwise.cli.console import complain  # noqa: PLC0415 - see above
 
         complain(problem)
-    except (OSError, AttributeError, KeyboardInterrupt):  # nobody listens
+    except (OSError, AttributeError, KeyboardInterrupt):  # stderr is closed, too
         pass
     return 1
 
 
 def _abandon(stream: object) -> None:
-    """Let what could not be written go: at its end Python would try again, and print a traceback."""
+    """Discard what could not be written: Python would try again at exit, and print a traceback."""
     try:
         if stream is not None:
             stream.flush()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The options that commands share, and how they become a Config."""
+"""Options that several commands share, and the Config that they make."""
 
 import functools
 import os
@@ -17,46 +17,46 @@ from gpuwise.model.command import Mode
 _shared = functools.partial(click.option, cls=SharedOption)
 
 _CONNECTION: dict[str, Callable[..., Any]] = {
-    "cluster_name": _shared("--cluster-name", help="Name that stands in reports."),
+    "cluster_name": _shared("--cluster-name", help="Name of the fleet in reports."),
     "prometheus.url": _shared("--prometheus", metavar="URL", help="Read usage from this Prometheus."),
-    "prometheus.bearer_token_file": _shared("--prometheus-token-file", type=FILE, help="File that holds its token."),
+    "prometheus.bearer_token_file": _shared("--prometheus-token-file", type=FILE, help="File with its bearer token."),
     "prometheus.read": _shared(
         "--prometheus-read",
         type=click.Choice(["auto", "remote-read", "query-range"]),
-        help="By which of its APIs; auto takes remote read where it is offered.",
+        help="API to read with; auto uses remote read where the server offers it.",
     ),
-    "recording": _shared("--recording", type=FILE, help="Read usage from this folder of Parquet or CSV."),
-    "prices": _shared("--prices", type=FILE, help="CSV of prices; list prices ship with gpuwise."),
-    "ledger.path": _shared("--ledger", type=FILE, help="SQLite file of what gpuwise remembers."),
-    "kubernetes.kubeconfig": _shared("--kubeconfig", type=FILE, help="Cluster to read, and to change where asked to."),
-    "kubernetes.context": _shared("--context", help="Context of the kubeconfig."),
+    "recording": _shared("--recording", type=FILE, help="Read usage from this folder of Parquet or CSV files."),
+    "prices": _shared("--prices", type=FILE, help="CSV file of prices.  [default: list prices that ship with gpuwise]"),
+    "ledger.path": _shared("--ledger", type=FILE, help="SQLite file of the ledger."),
+    "kubernetes.kubeconfig": _shared("--kubeconfig", type=FILE, help="Kubeconfig of the cluster."),
+    "kubernetes.context": _shared("--context", help="Context in the kubeconfig."),
 }
 _SCORING: dict[str, Callable[..., Any]] = {
-    "observe.look_back_h": _shared("--look-back-h", type=int, help="Hours to look back."),
-    "observe.step_s": _shared("--step", type=int, metavar="SECONDS", help="Length of a step; it holds its peak."),
+    "observe.look_back_h": _shared("--look-back-h", type=int, help="Hours of usage to read."),
+    "observe.step_s": _shared("--step", type=int, metavar="SECONDS", help="Length of a step."),
     "schedule.executor": _shared("--executor", type=click.Choice(["local", "ray"]), help="Where scoring runs."),
     "schedule.ray_address": _shared("--ray-address", help="Join this Ray cluster; implies --executor ray."),
 }
 _POLICY: dict[str, Callable[..., Any]] = {
     "policy.mode": click.option(
-        "--mode", type=click.Choice([mode.value for mode in Mode]), help="For workloads that say nothing themselves."
+        "--mode", type=click.Choice([mode.value for mode in Mode]), help="Mode of workloads without a mode label."
     ),
     "enact.dry_run": click.option("--dry-run", is_flag=True, default=None, help="Send no mutating request."),
 }
 
 _STREAMS = (
     _shared("-q", "--quiet", is_flag=True, help="No progress on stderr."),
-    _shared("--no-color", is_flag=True, help="No colour; NO_COLOR in the environment says the same."),
+    _shared("--no-color", is_flag=True, help="No colour, as with NO_COLOR in the environment."),
 )
 
 
-# What a calendar can name: from 1970 to the end of 9998.
+# Instants with a date: from 1970 to the end of 9998.
 _FIRST_S, _LAST_S = 86_400, 253_370_764_799
 
 
 def _instant(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
     if value is not None and not _FIRST_S <= value <= _LAST_S:
-        raise click.BadParameter(f"{value} is no instant between 1970 and 9998 in seconds since 1970-01-01 UTC")
+        raise click.BadParameter(f"{value} is not between 1970 and 9998 in seconds since 1970-01-01 UTC")
     return value
 
 
@@ -66,27 +66,27 @@ now = click.option(
     type=int,
     callback=_instant,
     metavar="EPOCH_S",
-    help="Judge as of this instant instead of now.",
+    help="Evaluate as of this instant instead of now.",
 )
 
 
 def connection(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of where to read; it receives `config`."""
+    """Add the options of the sources to a command, which receives `config`."""
     return _configured(command, _CONNECTION)
 
 
 def scoring(command: Callable[..., Any]) -> Callable[..., Any]:
-    """As `connection`, with the options of scoring."""
+    """Add the options of sources and scoring."""
     return _configured(command, _CONNECTION | _SCORING)
 
 
 def replaying(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of scoring what it is handed: no cluster, no Prometheus, no ledger."""
+    """Add the options of scoring alone: the command needs no cluster, no Prometheus and no ledger."""
     return _configured(command, {key: _CONNECTION[key] for key in ("cluster_name", "prices")} | _SCORING)
 
 
 def acting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """As `scoring`, with the options of policy."""
+    """Add the options of sources, scoring and policy."""
     return _configured(command, _CONNECTION | _SCORING | _POLICY)
 
 
@@ -103,11 +103,11 @@ def _configured(command: Callable[..., Any], options: dict[str, Callable[..., An
 
     for option in reversed((*options.values(), *_STREAMS)):
         with_config = option(with_config)
-    return _shared("--config", "config_file", type=FILE, help="YAML file; GPUWISE_CONFIG names one, too.")(with_config)
+    return _shared("--config", "config_file", type=FILE, help="YAML file.  [default: $GPUWISE_CONFIG]")(with_config)
 
 
 def _parameter(option: Callable[..., Any]) -> str:
-    """The name under which click passes an option on."""
+    """The parameter name under which click passes an option."""
 
     def probe() -> None: ...
 

@@ -1,4 +1,4 @@
-"""One pass of the loop after the other: what ends one does not end the rest."""
+"""Run passes of the loop: a failed pass does not end the process."""
 
 import traceback
 from collections.abc import Callable
@@ -11,14 +11,17 @@ RETRY_S = 30.0
 
 
 def passed(one: Callable[[], None]) -> bool:
-    """Whether one pass of the loop succeeded; its error is told, and ends nothing: the next may succeed."""
+    """Run one pass and return whether it succeeded; print its error."""
     try:
         one()
     except GpuwiseError as error:
         say(f"pass failed: {error}", to=err)
         return False
-    except Exception as error:  # noqa: BLE001 - a defect in one pass is no reason to stop looking
-        say(f"pass failed: {type(error).__name__}: {error}; this is a defect of gpuwise: report it with this", to=err)
+    except Exception as error:  # noqa: BLE001 - the next pass may succeed
+        say(
+            f"pass failed: {type(error).__name__}: {error}; this is a bug in gpuwise: please report it",
+            to=err,
+        )
         traceback.print_exc()
         return False
     return True

@@ -1,4 +1,4 @@
-"""Paths on the command line; light, for the node exporter imports it."""
+"""Paths on the command line; without heavy imports, because the node exporter uses it."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ import click
 
 
 class FilePath(click.Path):
-    """A path in which a leading ~ is the home folder: a shell leaves it alone behind "=" and within quotes."""
+    """A path whose leading ~ is the home folder: a shell does not expand it after "=" or within quotes."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it."""
+        """Convert the text to a path."""
         return super().convert(os.path.expanduser(value), param, ctx)  # noqa: PTH111 - a name may be bytes
 
 

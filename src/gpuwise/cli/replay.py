@@ -1,4 +1,4 @@
-"""Replaying a recording or a public trace."""
+"""`gpuwise replay`: what gpuwise would have recommended on a recording or a public trace."""
 
 import csv
 import re
@@ -18,13 +18,14 @@ from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
-from gpuwise.model.recommendation import Blocked, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.replay import Replay, Sighting
 from gpuwise.replay import replay as replayed
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
-from gpuwise.store.bare_pods import KINDS
-from gpuwise.store.past import open_past
+from gpuwise.sources.bare_pods import KINDS
+from gpuwise.sources.past import open_past
 from gpuwise.wiring import looking_back
 
 SCHEMA = "gpuwise.dev/replay/v1"
@@ -46,33 +47,33 @@ _COLUMNS = (
     "columns",
     multiple=True,
     metavar="NAME=COLUMN[:UNIT]",
-    help="Where a file has a column of the schema, as gpu_util_ratio=duty:percent; may be given several times.",
+    help="Column that holds a field of the schema, such as gpu_util_ratio=duty:percent. Repeatable.",
 )
-@click.option("--gpu-type", help="Canonical type of the cards, as A100-80GB, where the file names none.")
+@click.option("--gpu-type", help="GPU type, such as A100-80GB, if the file has none.")
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
     default="Pod",
     show_default=True,
-    help="What each pod is taken as where no inventory is recorded; a bare Pod is never stopped.",
+    help="Kind of each pod if no inventory is recorded; a bare Pod is never stopped.",
 )
-@click.option("--every", default="24h", show_default=True, help="Time between two looks, as 30m, 6h or 7d.")
+@click.option("--every", default="24h", show_default=True, help="Time between two passes, such as 30m, 6h or 7d.")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 def replay(
     config: Config, source: Path, columns: tuple[str, ...], gpu_type: str | None, kind: str, every: str, form: str
 ) -> None:
-    """Replay a recording or a trace: what gpuwise would have said, and when. SOURCE: see docs/recording.md."""
+    """Replay a recording or a trace: what gpuwise would have recommended, and when. SOURCE: see docs/recording.md."""
     every_s = _seconds(every)
     past = open_past(source, mappings=columns, gpu_type=gpu_type, kind=kind, step_s=config.observe.step_s)
-    with progress() as tell, looking_back(config, past) as pipeline:
-        found = replayed(pipeline, past.everything, past.window, every_s=every_s, progress=tell)
+    with progress() as shown, looking_back(config, past) as pipeline:
+        found = replayed(pipeline, past.everything, past.window, every_s=every_s, progress=shown)
     {"table": _table, "json": lambda f: show.print_raw(to_json(_plain(f), indent=2)), "csv": _csv}[form](found)
 
 
 def _seconds(text: str) -> int:
     match = re.fullmatch(r"([1-9]\d*)([smhd])", text)
     if match is None:
-        raise InputError(f"--every is {text!r}", hint="write a number and s, m, h or d, as 24h")
+        raise InputError(f"--every is {text!r}", hint="write a number and s, m, h or d, such as 24h")
     return int(match[1]) * _UNITS_S[match[2]]
 
 
@@ -102,14 +103,14 @@ def _idle_h(found: Replay) -> float:
 
 def _row(sighting: Sighting) -> dict[str, Any]:
     seen = {"first_seen_s": sighting.first_s, "last_seen_s": sighting.last_s, "times": sighting.times}
-    said = sighting.said
-    if isinstance(said, Recommendation):
-        told = {"finding": said.finding.value, "hold": None, "stage": None}
-        worth, detail = said.saving.usd_month, written.change(said.change)
+    item = sighting.item
+    if isinstance(item, Recommendation):
+        about = {"finding": item.finding.value, "hold": None, "stage": None}
+        saving, detail = item.saving.usd_month, written.change(item.change)
     else:
-        told = {"finding": None, "hold": said.reason.value, "stage": said.stage}
-        worth, detail = None, said.detail
-    return seen | {"workload": str(said.workload)} | told | {"saving_usd_month": worth, "detail": detail}
+        about = {"finding": None, "hold": item.reason.value, "stage": item.stage}
+        saving, detail = None, item.detail
+    return seen | {"workload": str(item.workload)} | about | {"saving_usd_month": saving, "detail": detail}
 
 
 def _csv(found: Replay) -> None:
@@ -121,7 +122,7 @@ def _csv(found: Replay) -> None:
 def _table(found: Replay) -> None:
     if found.recommended:
         show.put(_recommended(found))
-    show.put(_held(found))
+    show.put(_blocked(found))
     for label, words in _summary(found):
         out.print(Text.assemble((f"{label:<12}", "bold"), words), soft_wrap=True)
 
@@ -131,29 +132,29 @@ def _recommended(found: Replay) -> Text:
     title = f"Would have been recommended ({count if count <= _TOP else f'the {_TOP} most expensive of {count}'})"
     rows = []
     for sighting in found.recommended[:_TOP]:
-        said = sighting.said
-        assert isinstance(said, Recommendation)
-        what = f"{written.finding(said.finding)}: {written.change(said.change)}"
-        rows.append(Row(str(said.workload), (_when(found, sighting.first_s), written.usd(said.saving.usd_month), what)))
+        item = sighting.item
+        assert isinstance(item, Recommendation)
+        what = f"{written.finding(item.finding)}: {written.change(item.change)}"
+        rows.append(Row(str(item.workload), (_when(found, sighting.first_s), written.usd(item.saving.usd_month), what)))
     columns = (Column("First seen"), Column("USD/month", right=True), Column("What to do"))
     return listing(title, columns, rows, width=out.width)
 
 
-def _held(found: Replay) -> Text:
-    """One row a reason: which step held, how many workloads, since when."""
+def _blocked(found: Replay) -> Text:
+    """One row per reason: the step that blocked, the number of workloads, and since when."""
     groups: dict[tuple[str, Reason], list[Sighting]] = {}
     for sighting in found.sightings:
-        if isinstance(sighting.said, Blocked):
-            groups.setdefault((sighting.said.stage, sighting.said.reason), []).append(sighting)
+        if isinstance(sighting.item, Blocked):
+            groups.setdefault((sighting.item.stage, sighting.item.reason), []).append(sighting)
     rows = []
-    for (stage, code), held in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
-        first = held[0]
-        assert isinstance(first.said, Blocked)
-        example = f"{first.said.workload}: {first.said.detail}"
+    for (stage, code), sightings in sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])):
+        first = sightings[0]
+        assert isinstance(first.item, Blocked)
+        example = f"{first.item.workload}: {first.item.detail}"
         title = f"{stage}: {reason(code)} ({code.value})"
-        rows.append(Row(title, (_when(found, first.first_s), str(len(held)), example)))
-    columns = (Column("First seen"), Column("Workloads", right=True), Column("As in"))
-    return listing("Would have been held", columns, rows, width=out.width)
+        rows.append(Row(title, (_when(found, first.first_s), str(len(sightings)), example)))
+    columns = (Column("First seen"), Column("Workloads", right=True), Column("Example"))
+    return listing("Would have been blocked", columns, rows, width=out.width)
 
 
 def _when(found: Replay, at_s: int) -> str:
@@ -177,17 +178,17 @@ def _summary(found: Replay) -> list[tuple[str, str]]:
 
 def _advice(found: Replay) -> str:
     if not found.recommended:
-        return "nothing; the table says what held it"
-    said = [one.said for one in found.recommended if isinstance(one.said, Recommendation)]
-    # Two recommendations for one workload exclude each other: the dearer one counts.
+        return "nothing; the table lists what blocked it"
+    items = [one.item for one in found.recommended if isinstance(one.item, Recommendation)]
+    # Two recommendations for one workload exclude each other: the one with the larger saving counts.
     best: dict[str, float] = {}
-    for item in said:
+    for item in items:
         best[str(item.workload)] = max(best.get(str(item.workload), 0.0), item.saving.usd_month)
-    return f"{len(said)} changes to {len(best)} workloads, up to {written.usd(sum(best.values()))} a month"
+    return f"{len(items)} changes to {len(best)} workloads, up to {written.usd(sum(best.values()))} a month"
 
 
 def _first(found: Replay) -> str:
     first = min(found.recommended, key=lambda one: one.first_s, default=None)
-    if first is None or not isinstance(first.said, Recommendation):
+    if first is None or not isinstance(first.item, Recommendation):
         return "never"
-    return f"{_when(found, first.first_s)}: {first.said.workload}, {written.change(first.said.change)}"
+    return f"{_when(found, first.first_s)}: {first.item.workload}, {written.change(first.item.change)}"

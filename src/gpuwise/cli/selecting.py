@@ -1,4 +1,4 @@
-"""Which workloads a command speaks of: -n, -A and -l."""
+"""Selecting workloads: -n, -A and -l."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from gpuwise.pipeline import Survey
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Namespaces and labels to keep to.
+    """Namespaces and labels of the workloads to show.
 
     Attributes:
         namespaces: names; empty for all.
@@ -30,7 +30,7 @@ class Selection:
         return ", ".join(filter(None, parts))
 
     def of(self, survey: Survey) -> Survey:
-        """What of a survey is selected."""
+        """Return the selected part of a survey."""
         if not self.namespaces and not self.selector:
             return survey
         labels = parse_selector(self.selector)
@@ -43,25 +43,25 @@ class Selection:
 
 
 def selection(namespaces: tuple[str, ...], selector: str | None, *, everywhere: bool) -> Selection:
-    """Read the flags; -A beats -n, as kubectl has it.
+    """Parse the flags; -A overrides -n, as in kubectl.
 
     Raises:
-        InputError: the selector is none.
+        InputError: the selector cannot be parsed.
     """
     try:
         parse_selector(selector or "")
     except ValueError as error:
-        hint = "write requirements with commas between: team=search, team!=dev, team in (search,nlp), team, !team"
+        hint = "separate requirements with commas: team=search, team!=dev, team in (search,nlp), team, !team"
         raise InputError(f"--selector is {selector!r}: {error}", hint=hint) from error
     return Selection(() if everywhere else namespaces, selector or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Existing:
-    """A source of the fleet that refuses namespaces which are not there, before hours are spent on scoring.
+    """An inventory source that checks that namespaces exist, before the fleet is scored.
 
     Attributes:
-        source: where the fleet is read.
+        source: of the inventory.
         namespaces: those that must exist.
     """
 
@@ -72,7 +72,7 @@ class Existing:
         """List everything, as the source does.
 
         Raises:
-            InputError: one of the namespaces is not there.
+            InputError: a namespace does not exist.
         """
         fleet = self.source.snapshot(now_s)
         used = {workload.ref.namespace for workload in fleet.workloads}

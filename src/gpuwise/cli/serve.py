@@ -1,4 +1,4 @@
-"""The service with its page, which stays."""
+"""`gpuwise serve`: the page, the JSON API, metrics, and the loop in the background."""
 
 import threading
 from collections.abc import Callable
@@ -27,10 +27,10 @@ from gpuwise.wiring import changeable, loop, now, secret
 
 @command()
 @acting
-@click.option("--listen", help="Host and port; beyond loopback a token is demanded.  [default: 127.0.0.1:8080]")
-@click.option("--token-file", type=FILE, help="File that holds the token that readers must bring.")
+@click.option("--listen", help="Host and port; an address beyond loopback needs a token.  [default: 127.0.0.1:8080]")
+@click.option("--token-file", type=FILE, help="File with the token that readers must send.")
 def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
-    """Serve the page, the API and gpuwise's own metrics, and run the loop every service.interval_s as policy allows."""
+    """Serve the page, the JSON API and gpuwise's own metrics, and run the loop as policy allows."""
     host, port = address(listen or config.service.listen)
     token = token_for(host, secret(token_file or config.service.token_file, "service.token_file"))
     watch = LoopWatch(config.service.stall_s)
@@ -47,10 +47,10 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
 
 
 class Latest:
-    """The newest report, replaced as a whole; readers see the old one or the new one.
+    """The newest report. Replaced as a whole: readers see the old one or the new one.
 
     Args:
-        watch: told of each pass.
+        watch: records each pass.
     """
 
     def __init__(self, watch: LoopWatch) -> None:
@@ -58,7 +58,7 @@ class Latest:
         self._watch = watch
 
     def get(self) -> WeeklyReport | None:
-        """The report, None before the first pass has ended."""
+        """Return the report, None before the first pass has ended."""
         return self._report
 
     def follow(self, pipeline: Pipeline, interval_s: int, stop: threading.Event) -> None:
@@ -69,7 +69,7 @@ class Latest:
                 self._watch.beat("wait", within_s=pause_s)
                 stop.wait(pause_s)
         finally:
-            self._watch.end("it was told to stop" if stop.is_set() else "its thread died")
+            self._watch.end("it was stopped" if stop.is_set() else "its thread died")
 
     def _pass(self, pipeline: Pipeline) -> None:
         at_s = now()
@@ -86,10 +86,10 @@ def listen_on(
     token: str | None,
     watch: LoopWatch | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let requests end.
+    """Serve until SIGTERM or SIGINT, then finish open requests.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: the address cannot be bound.
     """
     collectors = [FleetCollector(latest), *([] if watch is None else [watch])]
     app = create_app(latest, token=token, collectors=collectors, trouble=lambda: watch.trouble if watch else None)
@@ -97,8 +97,8 @@ def listen_on(
     stop = stopping()
 
     def run() -> None:
-        # On its own thread uvicorn leaves the signals alone; on the main one it would end the process mid-effect.
-        with suppress(SystemExit):  # how it says that it cannot bind
+        # On its own thread uvicorn handles no signals; on the main thread it would end the process during an effect.
+        with suppress(SystemExit):  # uvicorn exits so if it cannot bind
             server.run()
         stop.set()
 
@@ -110,4 +110,4 @@ def listen_on(
     server.should_exit = True
     thread.join()
     if not server.started:
-        raise InputError(f"cannot listen on {shown}:{port}", hint="is another process there? give another --listen")
+        raise InputError(f"cannot listen on {shown}:{port}", hint="stop what listens there, or give another --listen")

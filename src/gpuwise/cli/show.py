@@ -1,4 +1,4 @@
-"""Documents as tables, JSON, YAML, CSV or HTML."""
+"""Reports as tables, JSON, YAML, CSV or HTML."""
 
 import csv
 import dataclasses
@@ -23,7 +23,7 @@ _TOP, _FEW = 15, 5
 
 
 def document(report: WeeklyReport, form: str) -> None:
-    """Write a report to stdout in the form asked for."""
+    """Write a report to stdout in one of FORMATS."""
     views: dict[str, Callable[[WeeklyReport], None]] = {
         "table": table,
         "json": lambda r: print_raw(to_json(r, indent=2)),
@@ -35,12 +35,12 @@ def document(report: WeeklyReport, form: str) -> None:
 
 
 def print_raw(text: str) -> None:
-    """To stdout as it is."""
+    """Write text to stdout unchanged."""
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
 def table(report: WeeklyReport) -> None:
-    """For people on a terminal."""
+    """Write a report as tables for a terminal."""
     put(_headline(report))
     first, advice = written.applicable(report), written.advice(report)
     if first:
@@ -54,7 +54,7 @@ def table(report: WeeklyReport) -> None:
 
 
 def put(text: Text) -> None:
-    """A part of a table, and the empty line behind it; its lines are as wide as they may be."""
+    """Write a part of a table and an empty line; its lines are wrapped already."""
     out.print(text, soft_wrap=True)
     out.print()
 
@@ -68,28 +68,29 @@ def _headline(report: WeeklyReport) -> Text:
     text = Text()
     text.append(f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim")
     text.append(
-        f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} bought nothing ({share:.0%}):\n", style="bold"
+        f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} went to unused GPUs ({share:.0%}):\n",
+        style="bold",
     )
     text.append(f"{written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
-    text.append(f"{written.usd(bill.unallocated_usd)} on GPUs that nobody held.\n")
+    text.append(f"{written.usd(bill.unallocated_usd)} on unallocated GPUs.\n")
     if bill.outside_gpu_s > 0:
         outside = written.gpu_hours(bill.outside_gpu_s / 3600)
-        text.append(f"{written.usd(bill.outside_usd)} ({outside}) went to work outside Kubernetes.\n")
+        text.append(f"{written.usd(bill.outside_usd)} ({outside}) was used outside Kubernetes.\n")
     return text.append(_worth(report))
 
 
 def _of_selection(report: WeeklyReport) -> Text:
-    """Of some workloads: what they held themselves, for what nobody held belongs to nodes."""
+    """The headline of a selection: allocated GPUs only, because unallocated GPUs belong to nodes."""
     bill, count = report.bill, report.quality.workloads
     text = Text(f"{report.selection}: {count} GPU workload{'s' if count != 1 else ''},\n", style="dim")
     text.append(f"{written.when(report.start_s)} to {written.when(report.end_s)}\n")
     if not count:
         return text.append("No GPU workload is selected.")
     share = written.percent(written.share(bill.idle_gpu_s, bill.capacity_gpu_s))
-    held = f"{written.usd(bill.capacity_usd)} that they held" if bill.capacity_usd else "what they held"
+    allocated = f"{written.usd(bill.capacity_usd)} of allocated GPUs" if bill.capacity_usd else "allocated GPU time"
     idle = written.usd(bill.idle_usd) if bill.capacity_usd else written.gpu_hours(bill.idle_gpu_s / 3600)
-    text.append(f"{idle} of {held} stood idle ({share})\n", style="bold")
-    text.append("GPUs that nobody held belong to nodes, not to workloads: they are left out.\n")
+    text.append(f"{idle} of {allocated} was idle ({share})\n", style="bold")
+    text.append("Unallocated GPUs belong to nodes, not to workloads: they are not included.\n")
     return text.append(_worth(report))
 
 
@@ -98,13 +99,13 @@ def _worth(report: WeeklyReport) -> str:
     if not count:
         return "Nothing is recommended."
     worth = written.usd(report.predicted_usd_month)
-    told = f"{count} recommendation{'s are' if count != 1 else ' is'} worth {worth} a month"
+    total = f"{count} recommendation{'s are' if count != 1 else ' is'} worth {worth} a month"
     done = written.usd(sum(item.saving.usd_month for item in can))
-    return f"{told};\n`gpuwise apply` can carry out {len(can)} of them, worth {done} a month."
+    return f"{total};\n`gpuwise apply` can carry out {len(can)} of them, worth {done} a month."
 
 
 def recommendations(title: str, items: Sequence[Recommendation]) -> Text:
-    """The most expensive ones."""
+    """List the recommendations with the largest savings."""
     columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What to do"))
     rows = [
         Row(
@@ -117,11 +118,11 @@ def recommendations(title: str, items: Sequence[Recommendation]) -> Text:
 
 
 def _what(item: Recommendation) -> str:
-    return f"{written.finding(item.finding)}: {written.change(item.change)}; owner: {item.owner or 'nobody'}"
+    return f"{written.finding(item.finding)}: {written.change(item.change)}; owner: {item.owner or 'none'}"
 
 
 def _advice(items: Sequence[tuple[Recommendation, str]]) -> Text:
-    columns = (Column("ID"), Column("USD/month", right=True), Column("What to do, and why gpuwise does not"))
+    columns = (Column("ID"), Column("USD/month", right=True), Column("What to do, and why gpuwise does not do it"))
     rows = [
         Row(
             str(item.workload),
@@ -129,13 +130,13 @@ def _advice(items: Sequence[tuple[Recommendation, str]]) -> Text:
         )
         for item, why in items[:_FEW]
     ]
-    return listing(_title("Advice: others carry these out", len(items), _FEW), columns, rows, width=out.width)
+    return listing(_title("Advice: you carry these out", len(items), _FEW), columns, rows, width=out.width)
 
 
 def _workloads(idle: Sequence[WorkloadCost]) -> Text:
     columns = (
-        *(Column("Cost of idle", right=True), Column("Idle", right=True), Column("Held", right=True)),
-        *(Column("Activity", right=True), Column("GPU, owner, what limits it at work")),
+        *(Column("Cost of idle", right=True), Column("Idle", right=True), Column("Allocated", right=True)),
+        *(Column("Activity", right=True), Column("GPU type, owner, bottleneck")),
     )
     rows = [
         Row(
@@ -154,8 +155,8 @@ def _workloads(idle: Sequence[WorkloadCost]) -> Text:
 
 
 def _about(cost: WorkloadCost) -> Iterator[str]:
-    yield cost.gpu_type or "card mixed or unknown"
-    yield cost.team or "nobody"
+    yield cost.gpu_type or "GPU type mixed or unknown"
+    yield cost.team or "no owner"
     if cost.limit not in (Limit.UNKNOWN, Limit.IDLE):
         yield cost.limit.value
 
@@ -165,7 +166,7 @@ def _title(name: str, count: int, most: int) -> str:
 
 
 def blocked(items: Sequence[Blocked]) -> Text:
-    """How often which reason stood between a workload and a saving, in plain words."""
+    """List what blocked changes: each reason in plain words, with its count."""
     groups, title = written.blocked(items), "Blocked, by reason"
     text = Text(title if groups else f"{title}: nothing", style="dim")
     size = max((len(str(group.count)) for group in groups), default=0)
@@ -174,7 +175,7 @@ def blocked(items: Sequence[Blocked]) -> Text:
         text.append(f"\n  {group.count:>{size}}  " + "\n".join(lines).lstrip())
     fine = ", ".join(f"{reason(group.code)} {group.count}" for group in written.nothing_to_do(items))
     if fine:
-        text.append("\n" + "\n".join(wrapped(f"As it should be: {fine}.", out.width, indent=2)))
+        text.append("\n" + "\n".join(wrapped(f"No change needed: {fine}.", out.width, indent=2)))
     return text
 
 

@@ -66,11 +66,6 @@ class Metric:
     most: int = 1
     highest: float = math.inf
 
-    @property
-    def all_labels(self) -> tuple[str, ...]:
-        """Names of its labels, in the order in which values are given."""
-        return LABELS[self.scope] + self.labels
-
     def plausible(self, value: float) -> bool:
         """Whether a board can have this value; never for NaN."""
         return 0.0 <= value <= self.highest and math.isfinite(value)

@@ -11,7 +11,8 @@ from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import POLICY, Command
 from gpuwise.model.inventory import Inventory, Workload
-from gpuwise.model.recommendation import AllBlocked, Blocked, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 STAGE = "decide"
 

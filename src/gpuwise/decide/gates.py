@@ -9,7 +9,8 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Mode, enactable
 from gpuwise.model.inventory import Namespace, Workload
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
-from gpuwise.model.recommendation import Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
 
 Refusal = tuple[Reason, str]
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gpuwise.emulate.resources import JOBS, PODS, Resource
+from gpuwise.emulate.resources import JOBS, Resource
 from gpuwise.emulate.status import ApiFailure, Object, details_of
 
 _KEPT = ("uid", "namespace", "creationTimestamp", "generation", "resourceVersion", "managedFields", "generateName")
@@ -112,8 +112,3 @@ def name_suffix(number: int) -> str:
         left, digit = divmod(left, len(alphabet))
         text += alphabet[digit]
     return text
-
-
-def is_pod(resource: Resource) -> bool:
-    """Whether deletion waits for a kubelet."""
-    return resource is PODS

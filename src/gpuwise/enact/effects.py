@@ -7,10 +7,11 @@ from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.resize import plan_resize
 from gpuwise.enact.scale import plan_scale
 from gpuwise.enact.spot import plan_spot
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command
 from gpuwise.model.labels import ACTION_ID
 from gpuwise.model.ports import Object
-from gpuwise.model.recommendation import MoveToSpot, Reason, Resize, ScaleTo
+from gpuwise.model.reasons import Reason
 
 MARK = pointer("metadata", "annotations", ACTION_ID)
 

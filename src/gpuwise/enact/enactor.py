@@ -14,7 +14,7 @@ from gpuwise.enact.verify import settled
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
 from gpuwise.model.ports import ClusterWriter, Ledger, Object
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 _JSON_PATCH = "application/json-patch+json"
 

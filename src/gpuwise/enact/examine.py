@@ -12,7 +12,8 @@ from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import ClusterReader, Object
-from gpuwise.model.recommendation import Blocked, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 
 STAGE = "enact"
 # What reading a field of an unexpected type or form raises.

@@ -13,7 +13,7 @@ from gpuwise.model.labels import MODE
 from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 
 def blocker(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:

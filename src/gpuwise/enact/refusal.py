@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)

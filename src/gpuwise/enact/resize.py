@@ -4,11 +4,12 @@ from typing import Any
 
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.model.changes import Resize
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import CARD_SHARES
 from gpuwise.model.ports import Object
 from gpuwise.model.quantity import count as devices
-from gpuwise.model.recommendation import Reason, Resize
+from gpuwise.model.reasons import Reason
 
 _CONTAINERS = ("spec", "template", "spec", "containers")
 

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.ports import Object
-from gpuwise.model.recommendation import Reason, ScaleTo
+from gpuwise.model.reasons import Reason
 
 REPLICAS = pointer("spec", "replicas")
 SUSPEND = pointer("spec", "suspend")

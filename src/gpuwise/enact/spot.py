@@ -5,7 +5,7 @@ from typing import Any
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import Refusal, Wanted
 from gpuwise.model.ports import Object
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 # How each cloud labels its spot nodes, and taints them where it does (GKE, AKS; by convention Karpenter and EKS):
 # model/labels.py CAPACITY_TYPE_LABELS, with the value that means spot.

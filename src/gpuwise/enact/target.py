@@ -4,7 +4,7 @@ from gpuwise.enact.refusal import Refusal
 from gpuwise.model.errors import Gone
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import Access, ClusterReader, Object
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 _COLLECTIONS = {
     "Deployment": ("/apis/apps/v1", "deployments"),

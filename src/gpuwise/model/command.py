@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from gpuwise.model.changes import Change
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Change, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
 
 
 class Mode(StrEnum):

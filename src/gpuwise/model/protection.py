@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from gpuwise.model.labels import DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, SAFE_TO_EVICT, TEAM_LABELS
-from gpuwise.model.recommendation import Reason
+from gpuwise.model.reasons import Reason
 
 # What each protecting annotation must say to protect, and to say nothing; anything else is a typo, and protects (I11).
 _MEANINGS = {

@@ -8,7 +8,8 @@ from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
-from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.fleet import Fleet

@@ -9,7 +9,8 @@ from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload
 from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Blocked, Evidence, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import RecommendSettings
 

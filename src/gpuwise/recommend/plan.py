@@ -3,21 +3,22 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from gpuwise.model.recommendation import Blocked, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.case import Case
-from gpuwise.recommend.consolidation.free_nodes import free_nodes
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.geometry import repartition
-from gpuwise.recommend.gpu_type import cheaper_type
-from gpuwise.recommend.idle import idle_shutdown
-from gpuwise.recommend.joint import best_plan, superseded_by
-from gpuwise.recommend.power import cap_power
-from gpuwise.recommend.replicas import fewer_replicas
-from gpuwise.recommend.rightsize import right_size
-from gpuwise.recommend.sharing import share_card
-from gpuwise.recommend.spot import spot_move
-from gpuwise.recommend.unused_hours import stop_at_hours
-from gpuwise.recommend.when_idle import stop_when_idle
+from gpuwise.recommend.methods.gpu_overprovisioned import right_size
+from gpuwise.recommend.methods.gpu_shareable import share_card
+from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
+from gpuwise.recommend.methods.idle import idle_shutdown
+from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
+from gpuwise.recommend.methods.interruptible_on_demand import spot_move
+from gpuwise.recommend.methods.mig_geometry_misfit import repartition
+from gpuwise.recommend.methods.node_underutilised import free_nodes
+from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
+from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
+from gpuwise.recommend.methods.unused_hours import stop_at_hours
+from gpuwise.recommend.selection import best_plan, superseded_by
 
 METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     idle_shutdown,  # what nobody uses: all of its cost

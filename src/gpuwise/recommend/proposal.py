@@ -3,10 +3,13 @@
 import hashlib
 from dataclasses import dataclass
 
+from gpuwise.model.changes import Change
 from gpuwise.model.codec import to_json
 from gpuwise.model.command import enactable
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.recommendation import Change, Evidence, Finding, Reason, Recommendation, Saving
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Evidence, Recommendation, Saving
 
 FINGERPRINT_VERSION = 1
 """Part of every id: raised only when the same change must be told apart from an older release's (I20)."""

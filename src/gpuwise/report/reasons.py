@@ -2,7 +2,8 @@
 
 import shlex
 
-from gpuwise.model.recommendation import Blocked, Reason
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 
 _WORDS = {
     Reason.NO_ACTIVITY: "no signal shows any use",
@@ -28,7 +29,8 @@ _WORDS = {
     Reason.NO_PRICE: "no price is known for its GPUs",
     Reason.UNKNOWN_GPU_TYPE: "its card is unknown, or of several types",
     Reason.NOT_INTERRUPTIBLE: "an interruption would lose work or answers",
-    Reason.ALREADY_SPOT: "on spot or reserved nodes already",
+    Reason.ALREADY_SPOT: "on spot nodes already",
+    Reason.PAID_IN_ADVANCE: "on nodes that are paid for in advance",
     Reason.NO_SPOT_CAPACITY: "the fleet has no spot node with its card",
     Reason.NO_MIG_CAPACITY: "no node offers the slice that would do",
     Reason.ALREADY_STOPPED: "holds no GPU now",
@@ -36,6 +38,8 @@ _WORDS = {
     Reason.CARD_SHARED: "HAMi shares its card: its size is memory and cores",
     Reason.SEVERAL_CONTAINERS_ASK: "several of its containers ask for GPUs",
     Reason.KIND_NOT_SUPPORTED: "gpuwise does not write this change to this kind of object",
+    Reason.NOT_APPLICABLE: "has no meaning for this kind of workload",
+    Reason.NOT_MOVABLE: "nothing recreates its pod on another node",
     Reason.BETTER_ALTERNATIVE: "another change to the same GPU time is worth more",
     Reason.USED_AT_ALL_HOURS: "used at all hours of the week",
     Reason.STEADILY_USED: "its rests are shorter than a start",

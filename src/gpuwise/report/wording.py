@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from gpuwise.model.changes import Change
 from gpuwise.model.command import OutcomeStatus, enactable
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.model.recommendation import Blocked, Change, Evidence, Finding, Reason, Recommendation
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.report import WeeklyReport
 
 UNKNOWN = "unknown"
@@ -26,9 +29,9 @@ _FINDINGS = {
     Finding.REPLICAS_OVERPROVISIONED: "has more replicas than its load needs",
     Finding.GPU_SHAREABLE: "leaves most of its card free",
     Finding.GPU_TYPE_OVERPROVISIONED: "a cheaper card would do",
-    Finding.ON_DEMAND_INTERRUPTIBLE: "could run on spot",
-    Finding.POWER_OVERPROVISIONED: "may draw more power than its speed needs",
-    Finding.NODE_UNDERUSED: "its pods fit elsewhere",
+    Finding.INTERRUPTIBLE_ON_DEMAND: "could run on spot",
+    Finding.POWER_LIMIT_OVERPROVISIONED: "may draw more power than its speed needs",
+    Finding.NODE_UNDERUTILISED: "its pods fit elsewhere",
     Finding.MIG_GEOMETRY_MISFIT: "cut into slices that nobody needs",
 }
 
@@ -37,6 +40,7 @@ _NOTHING_TO_DO = frozenset(
         Reason.BUSY,
         Reason.WELL_SIZED,
         Reason.ALREADY_SPOT,
+        Reason.PAID_IN_ADVANCE,
         Reason.ALREADY_STOPPED,
         Reason.NOT_INTERRUPTIBLE,
         Reason.BETTER_ALTERNATIVE,

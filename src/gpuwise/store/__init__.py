@@ -1,4 +1,1 @@
-"""Where usage, inventory and prices are read, and where gpuwise remembers.
-
-Forbidden here: deciding anything, and writing to a cluster.
-"""
+"""Names of release 0.1, forwarded: the sources are in `gpuwise.sources`, the ledger in `gpuwise.memory`."""

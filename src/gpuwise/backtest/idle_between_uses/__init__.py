@@ -1,0 +1,1 @@
+"""Backtest `idle`: when to stop an endpoint between two uses, on request traces."""

@@ -1,0 +1,1 @@
+"""Backtests `spot` and `spot-regions`: a job with a deadline, on traces of spot availability."""

@@ -1,0 +1,140 @@
+"""Spot, on-demand or wait, in one region: what a job with a deadline pays over the omniscient program."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuwise.backtest.columns import read_columns
+from gpuwise.backtest.contract import OURS, Backtest, Decisions, Option, Result, Trial, Verdict, at_most
+from gpuwise.backtest.folds import read_folds
+from gpuwise.backtest.interruptible_on_demand import baselines as spot_baselines
+from gpuwise.backtest.interruptible_on_demand.judge import judge
+from gpuwise.backtest.interruptible_on_demand.trace import (
+    JOB_OPTIONS,
+    SpotTrace,
+    job_of,
+    read_windows,
+    replayed,
+    stacked,
+    step_of,
+)
+from gpuwise.model.errors import InputError
+from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, fitted, joined
+from gpuwise.research.interruptible_on_demand.decide import decide_spot
+from gpuwise.research.interruptible_on_demand.job import Ints, Standing
+from gpuwise.research.interruptible_on_demand.prior import ZONE
+from gpuwise.research.interruptible_on_demand.values import plan_spot
+
+_HEADLINE = "cost_over_omniscient"
+ZONE_HELD_OUT, AREA_HELD_OUT = "gpuwise-zone-held-out", "gpuwise-area-held-out"
+
+
+def _load(given: Mapping[str, Any]) -> SpotTrace:
+    path = given["availability"]
+    found = read_windows(path, regions=False)
+    job = job_of(given, step_of(path, found))
+    windows = list(dict.fromkeys(found["window"]))
+    available = stacked(path, found, ("available",), job, len(windows))["available"][:, :, None] > 0
+    price = np.full(available.shape, given["spot_usd_h"])
+    return SpotTrace(job, windows, [[""]] * len(windows), available, price, _zones(given.get("zones"), windows))
+
+
+def _zones(path: Path | None, windows: Sequence[str]) -> list[str]:
+    if path is None:
+        return []
+    rows = read_columns(path, {"window": str, "zone": str})
+    zones = dict(zip(rows["window"], rows["zone"], strict=True))
+    missing = next((window for window in windows if window not in zones), None)
+    if missing is not None:
+        raise InputError(f"{path} has no zone for window {missing}", hint="give one for each window, or no --zones")
+    return [zones[window] for window in windows]
+
+
+def _shipped() -> AvailabilityModel:
+    return joined([fitted(*constants) for constants in ZONE])
+
+
+def _ours(trace: SpotTrace) -> Decisions:
+    return _played(trace, [_shipped()] * len(trace.windows))
+
+
+def _held_out(kind: str) -> Callable[[SpotTrace], Decisions]:
+    """Ours with constants fitted without a window's own zone (or area); the shipped ones have not seen other zones."""
+
+    def decide(trace: SpotTrace) -> Decisions:
+        names = [zone if kind == "zone" else zone[:-1] for zone in trace.zones or [""] * len(trace.windows)]
+        folds, shipped = read_folds("interruptible_on_demand", AvailabilityModel), _shipped()
+        return _played(trace, [folds.get(f"{kind}/{name}", shipped) for name in names])
+
+    return decide
+
+
+def _played(trace: SpotTrace, models: Sequence[AvailabilityModel]) -> Decisions:
+    """Each window by its model; windows of one model share a plan."""
+    distinct = list({id(model): model for model in models}.values())
+    price = float(trace.usd_h[0, 0, 0])
+    plans = [plan_spot(trace.job, model, spot_usd_h=price) for model in distinct]
+    members = [np.flatnonzero([model is one for model in models]) for one in distinct]
+    beliefs = [np.tile(model.start, (len(which), 1)) for model, which in zip(distinct, members, strict=True)]
+    moves = [model.transition(trace.job.step_s) for model in distinct]
+
+    def choose(row: int, now: Standing) -> tuple[Ints, Ints]:
+        use = np.zeros(len(models), dtype=np.int64)
+        for index, (plan, which) in enumerate(zip(plans, members, strict=True)):
+            available = trace.available[which, row, 0]
+            before = beliefs[index] @ moves[index] if row else beliefs[index]
+            beliefs[index] = plan.model.observe(before, available)
+            use[which] = decide_spot(plan, now.of(which), beliefs[index], available, row=row)
+        return use, np.zeros_like(use)
+
+    return replayed(trace, choose)
+
+
+def _trials(data: Path) -> list[Trial]:
+    folder = data / "spot_windows"
+    files = {"availability": folder / "windows.csv.gz", "zones": folder / "index.csv"}
+    prices = {"work_h": 48.0, "on_demand_usd_h": 3.06, "spot_usd_h": 0.9731}
+    return [
+        Trial(
+            f"{deadline:g} h, restart {restart:g} h", {**files, **prices, "deadline_h": deadline, "restart_h": restart}
+        )
+        for deadline in (52.0, 70.0)
+        for restart in (0.05, 0.2)
+    ]
+
+
+def _goals(results: Sequence[Result]) -> list[Verdict]:
+    cells = [result.value(_HEADLINE, ZONE_HELD_OUT) for result in results]
+    missed = sum(result.value("missed_deadlines", name) for result in results for name in (OURS, ZONE_HELD_OUT))
+    return [
+        at_most("mean cost over the omniscient, on zones not fitted on", float(np.mean(cells)), 0.035),
+        at_most("worst cell, on zones not fitted on", max(cells), 0.08),
+        at_most("missed deadlines", missed, 0),
+    ]
+
+
+SPOT: Backtest[SpotTrace] = Backtest(
+    name="spot",
+    about="What a job with a deadline costs on spot, on-demand or waiting, over the omniscient program's cost.",
+    options=(
+        Option("--availability", "CSV with window, t_s, available (0, or 1 or a count)."),
+        *JOB_OPTIONS,
+        Option("--spot-usd-h", "Price of spot.", kind=float, default=0.9731),
+        Option("--zones", "CSV with window, zone; for the policies that hold a zone or an area out.", optional=True),
+    ),
+    load=_load,
+    policies={
+        OURS: _ours,
+        ZONE_HELD_OUT: _held_out("zone"),
+        AREA_HELD_OUT: _held_out("area"),
+        "uniform-progress": spot_baselines.uniform_progress,
+        "greedy": spot_baselines.greedy,
+        "on-demand": spot_baselines.on_demand,
+    },
+    judge=judge,
+    trials=_trials,
+    goals=_goals,
+    bound=lambda _trace: {_HEADLINE: 0.0},
+)

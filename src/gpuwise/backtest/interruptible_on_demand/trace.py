@@ -1,0 +1,170 @@
+"""What a spot backtest replays: windows of availability and price by region, and the job that runs in each."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.backtest.columns import Columns, read_columns
+from gpuwise.backtest.contract import Decisions, Option
+from gpuwise.backtest.interruptible_on_demand.bound import least_usd
+from gpuwise.model.errors import InputError
+from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Job, Standing, Use, advance, begin
+
+JOB_OPTIONS = (
+    Option("--work-h", "Hours of work; on spot and on on-demand alike.", kind=float, default=48.0),
+    Option("--deadline-h", "Hours from the first row of a window to the deadline.", kind=float),
+    Option("--restart-h", "Hours that every launch or switch costs.", kind=float),
+    Option("--on-demand-usd-h", "Price of on-demand.", kind=float, default=3.06),
+)
+
+
+@dataclass(frozen=True)
+class SpotTrace:
+    """Windows of one length, cut at the deadline; each runs the job once.
+
+    Attributes:
+        job: what is run.
+        windows: their names.
+        regions: names by window and region; one nameless region where there is only one.
+        available: whether spot can be had, shape (windows, rows, regions).
+        usd_h: its price, shape (windows, rows, regions).
+        zones: by window, where it was recorded; empty if not told.
+    """
+
+    job: Job
+    windows: Sequence[str]
+    regions: Sequence[Sequence[str]]
+    available: Bools
+    usd_h: Floats
+    zones: Sequence[str] = ()
+
+    @cached_property
+    def least_usd(self) -> Floats:
+        """What the omniscient dynamic program pays in each window."""
+        return least_usd(self.job, self.available, self.usd_h)
+
+    def choosing(self, regions: Ints) -> "SpotTrace":
+        """The trace with some of its regions.
+
+        Args:
+            regions: which, by window, shape (windows, fewer).
+        """
+        at = regions[:, None, :]
+        return replace(
+            self,
+            regions=[[names[one] for one in chosen] for names, chosen in zip(self.regions, regions, strict=True)],
+            available=np.take_along_axis(self.available, at, axis=2),
+            usd_h=np.take_along_axis(self.usd_h, at, axis=2),
+        )
+
+
+Choose = Callable[[int, Standing], tuple[Ints, Ints]]
+"""Use and region of every window in a row, from where they stand; it may look at the trace up to and in that row."""
+
+
+def job_of(given: Mapping[str, Any], step_s: float) -> Job:
+    """The job that the options describe.
+
+    Args:
+        given: option values.
+        step_s: of the trace, seconds.
+    """
+    return Job(
+        given["work_h"] * 3600,
+        given["deadline_h"] * 3600,
+        given["restart_h"] * 3600,
+        step_s,
+        given["on_demand_usd_h"],
+        given.get("migration_h", 0.0) * 3600,
+    )
+
+
+def read_windows(path: Path, *, regions: bool) -> Columns:
+    """Columns window, t_s, available and, with regions, region and spot_usd_h; sorted by window, region and time.
+
+    Args:
+        path: of the trace.
+        regions: whether it has several.
+    """
+    named = {"region": str, "spot_usd_h": float} if regions else {}
+    found = read_columns(path, {"window": str, "t_s": float, "available": int, **named})
+    if (found["available"] < 0).any():
+        raise InputError(f"{path}: available is below 0", hint="write 1 (or a count) where spot can be had, else 0")
+    windows = _numbered(found["window"])
+    keys = (found["t_s"], _numbered(found["region"]), windows) if regions else (found["t_s"], windows)
+    order = np.lexsort(keys)
+    return {name: values[order] for name, values in found.items()}
+
+
+def _numbered(names: NDArray[Any]) -> Ints:
+    """Names by the order in which they come first."""
+    first = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([first[name] for name in names])
+
+
+def step_of(path: Path, found: Columns) -> float:
+    """Seconds from row to row, the same in the whole trace.
+
+    Args:
+        path: of the trace.
+        found: its columns, sorted.
+    """
+    gaps = np.diff(found["t_s"])
+    inner = gaps[gaps > 0]
+    step_s = float(inner.min()) if len(inner) else 0.0
+    starts = np.r_[True, (found["window"][1:] != found["window"][:-1]) | (gaps <= 0)]
+    regular = np.abs(gaps[~starts[1:]] - step_s) < 1e-6
+    if step_s <= 0 or not regular.all() or found["t_s"][starts].any():
+        raise InputError(f"{path}: its rows are not a steady step from t_s 0", hint="give every window at one step")
+    return step_s
+
+
+def stacked(path: Path, found: Columns, names: Sequence[str], job: Job, series: int) -> dict[str, NDArray[Any]]:
+    """Columns as arrays of shape (series, rows before the deadline).
+
+    Args:
+        path: of the trace.
+        found: its columns, sorted; every series from t_s 0.
+        names: of the columns that are wanted.
+        job: whose deadline is kept.
+        series: how many there are.
+    """
+    starts = np.flatnonzero(found["t_s"] == 0)
+    lengths = np.diff(np.r_[starts, len(found["t_s"])])
+    if len(starts) != series:
+        raise InputError(f"{path} has {len(starts)} series where {series} were expected", hint="give each row once")
+    if lengths.min() < job.rows:
+        short = found["window"][starts[int(lengths.argmin())]]
+        raise InputError(
+            f"{path}: window {short} has {lengths.min()} rows, the deadline is at row {job.rows}",
+            hint="leave the window out, or give an earlier --deadline-h",
+        )
+    rows = starts[:, None] + np.arange(job.rows)
+    return {name: found[name][rows] for name in names}
+
+
+def replayed(trace: SpotTrace, choose: Choose) -> Decisions:
+    """Play a policy, row by row, until all windows are done or the deadline is there.
+
+    Args:
+        trace: what is replayed.
+        choose: the policy.
+    """
+    named = len(trace.regions[0]) > 1 or bool(trace.regions[0][0])
+    now, rows = begin(trace.job, len(trace.windows)), []
+    for row in range(trace.job.rows):
+        if now.done.all():
+            break
+        use, region = choose(row, now)
+        for window in map(int, np.flatnonzero(~now.done)):
+            what = Use(int(use[window]))
+            where = trace.regions[window][region[window]] if what is not Use.NONE else None
+            told = (where, what.name.lower()) if named else (what.name.lower(),)
+            rows.append((trace.windows[window], row * trace.job.step_s, *told))
+        now = advance(trace.job, now, np.where(now.done, int(Use.NONE), use), region)
+    return Decisions(("window", "t_s", "region", "use") if named else ("window", "t_s", "use"), rows)

@@ -1,0 +1,150 @@
+"""Memory limits: what share of them is never used, and how often they are exceeded."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gpuwise.backtest.bootstrap import ratio_of_sums
+from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option, Result, Trial, Verdict, at_most
+from gpuwise.backtest.folds import read_folds
+from gpuwise.backtest.memory_limit.trace import MemoryTrace, decisions, judged, load, peaks_mib, scored, windows
+from gpuwise.research.memory_limit import MemoryLimitSettings, Usage, memory_limits
+from gpuwise.research.memory_limit.chance import Prior
+from gpuwise.research.memory_limit.history import HOUR_S
+from gpuwise.research.memory_limit.prior import PRIOR
+
+POD_HELD_OUT = "gpuwise-pod-held-out"
+
+# The VPA recommender's defaults: 90th percentile, margin 15 %, samples of a day ago weigh half.
+_VPA_SHARE, _VPA_MARGIN, _VPA_HALF_LIFE_S = 0.9, 1.15, 86_400.0
+
+_ALLOWED_OVERRUN = 0.025
+_LOOK_BACKS_H = (1.0, 2.0, 4.0, 6.0, 12.0, np.inf)
+_FACTORS = np.arange(1.0, 2.51, 0.05)
+
+Rule = Callable[[Usage, float], float]
+"""From a pod and a moment to a limit; an online one looks at samples before that moment alone."""
+
+
+def _ours(trace: MemoryTrace) -> Decisions:
+    return _decided(trace, {})
+
+
+def _held_out(trace: MemoryTrace) -> Decisions:
+    """Ours with constants fitted without a pod; the shipped ones have not seen those of other traces."""
+    return _decided(trace, read_folds("memory_limit", Prior))
+
+
+def _decided(trace: MemoryTrace, priors: Mapping[str, Prior]) -> Decisions:
+    at_s, settings = windows(trace), MemoryLimitSettings(horizon_h=trace.horizon_h)
+    return decisions(
+        {name: memory_limits(trace.fleet[name], at_s[name], settings, priors.get(name, PRIOR)) for name in at_s}, at_s
+    )
+
+
+def _policy(rule: Rule) -> Callable[[MemoryTrace], Decisions]:
+    return lambda trace: decisions(_limits(trace, rule), windows(trace))
+
+
+def _limits(trace: MemoryTrace, rule: Rule) -> dict[str, list[float]]:
+    return {name: [rule(trace.fleet[name], at) for at in starts_s] for name, starts_s in windows(trace).items()}
+
+
+def _maximum(factor: float, look_back_h: float = np.inf) -> Rule:
+    def rule(usage: Usage, now_s: float) -> float:
+        past = np.searchsorted(usage.t_s, now_s)
+        first = np.searchsorted(usage.t_s, now_s - look_back_h * HOUR_S)
+        return factor * float(usage.mib[min(first, past - 1) : past].max())
+
+    return rule
+
+
+def _vpa(usage: Usage, now_s: float) -> float:
+    past = np.searchsorted(usage.t_s, now_s)
+    order = np.argsort(usage.mib[:past])
+    weight = np.exp2((usage.t_s[:past][order] - now_s) / _VPA_HALF_LIFE_S).cumsum()
+    at = int(np.searchsorted(weight, _VPA_SHARE * weight[-1]))
+    return _VPA_MARGIN * float(usage.mib[:past][order][at])
+
+
+def _best_simple(trace: MemoryTrace) -> Decisions:
+    """The factor over the maximum of some look-back that, of all, leaves least slack at <= 2.5 % overrun."""
+    best: tuple[float, dict[str, list[float]]] | None = None
+    for look_back_h in _LOOK_BACKS_H:
+        plain = _limits(trace, _maximum(1.0, look_back_h))
+        for factor in _FACTORS:
+            limits = {name: [factor * one for one in values] for name, values in plain.items()}
+            slack, overrun = _pooled(trace, limits).mean(axis=0)
+            if overrun <= _ALLOWED_OVERRUN and (best is None or slack < best[0]):
+                best = (float(slack), limits)
+    limits = _limits(trace, _maximum(_FACTORS[-1])) if best is None else best[1]
+    return decisions(limits, windows(trace))
+
+
+def _pooled(
+    trace: MemoryTrace, limits: Mapping[str, Sequence[float]]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    at_s = windows(trace)
+    return np.concatenate([scored(trace, name, at_s[name], limits[name]) for name in at_s])
+
+
+def _peaks(trace: MemoryTrace) -> dict[str, list[float]]:
+    return {name: peaks_mib(trace, name, starts_s) for name, starts_s in windows(trace).items()}
+
+
+def _oracle(trace: MemoryTrace) -> Decisions:
+    return decisions(_peaks(trace), windows(trace))
+
+
+def _judge(trace: MemoryTrace, made: Decisions) -> dict[str, Figure]:
+    by_pod = list(judged(trace, made).values())
+    count = np.array([float(len(one)) for one in by_pod])
+    slack, overrun = np.array([one.sum(axis=0) for one in by_pod]).T
+    return {
+        "slack_share": ratio_of_sums(slack, count),
+        "overrun_share": ratio_of_sums(overrun, count),
+        "windows": Figure(float(count.sum())),
+    }
+
+
+def _trials(data: Path) -> list[Trial]:
+    usage = data / "genai_gentd26" / "pod_gpu_57s.csv.gz"
+    return [Trial("GenTD26", {"usage": usage, "history_h": 6.0, "horizon_h": 1.0})]
+
+
+def _goals(results: Sequence[Result]) -> list[Verdict]:
+    [result] = results
+    return [
+        at_most("share of the limit left unused, pods not fitted on", result.value("slack_share", POD_HELD_OUT), 0.32),
+        at_most(
+            "share of windows overrun, pods not fitted on",
+            result.value("overrun_share", POD_HELD_OUT),
+            _ALLOWED_OVERRUN,
+        ),
+    ]
+
+
+MEMORY: Backtest[MemoryTrace] = Backtest(
+    name="memory",
+    about="GPU memory limits set every hour: the share that is never used, and how often they are exceeded.",
+    options=(
+        Option("--usage", "CSV with pod, t_s, gpu_mem_mib; a blank is missing."),
+        Option("--history-h", "Hours of a pod before its first limit.", kind=float, default=6.0),
+        Option("--horizon-h", "Hours for which a limit holds.", kind=float, default=1.0),
+    ),
+    load=load,
+    policies={
+        OURS: _ours,
+        POD_HELD_OUT: _held_out,
+        "vpa": _policy(_vpa),
+        "max": _policy(_maximum(1.0)),
+        "max-x1.10": _policy(_maximum(1.1)),
+        "best-simple": _best_simple,
+        "oracle": _oracle,
+    },
+    judge=_judge,
+    trials=_trials,
+    goals=_goals,
+    bound=lambda trace: {"slack_share": float(_pooled(trace, _peaks(trace)).mean(axis=0)[0]), "overrun_share": 0.0},
+)

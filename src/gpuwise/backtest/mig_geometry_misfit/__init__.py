@@ -1,0 +1,1 @@
+"""Backtest `mig`: the fewest GPUs for a demand of MIG slices."""

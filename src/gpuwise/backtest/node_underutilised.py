@@ -1,0 +1,187 @@
+"""Consolidation: how many nodes can be given back by moving pods, against the least that a linear program allows."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option, Result, Trial, Verdict, at_most
+from gpuwise.backtest.placement.trace import OPTIONS, OpenbTrace, load_openb, place_of
+from gpuwise.model.errors import InputError
+from gpuwise.research.node_underutilised.bound import least_nodes
+from gpuwise.research.node_underutilised.policy import Move, consolidate
+from gpuwise.research.placement.nodes import Ints, Nodes, Placement, PodShape
+
+_HEADLINE = "nodes_over_bound"
+_COLUMNS = ("pod", "from", "to", "gpus")
+_VARIANTS = ("default", "gpushare100", "multigpu50", "gpuspec33")
+
+
+def _load(given: Mapping[str, Any]) -> OpenbTrace:
+    """Pods without a place are left out; where the trace places none, a part of them is spread first."""
+    trace = load_openb(given)
+    at = trace.at or _spread(trace, given["share"])
+    here = [number for number, place in enumerate(at) if place is not None]
+    names, pods = [trace.pod_names[one] for one in here], [trace.pods[one] for one in here]
+    return replace(trace, pod_names=names, pods=pods, at=[at[one] for one in here])
+
+
+def _spread(trace: OpenbTrace, share: float) -> list[Placement | None]:
+    """Put the first arrivals where Kubernetes does by default, on the first GPUs with room.
+
+    That is the node with the largest shares of CPU and memory left (NodeResourcesFit, LeastAllocated).
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"--share is {share:g}", hint="give a share of the arrivals, above 0 and at most 1")
+    left, total = trace.empty.copy(), trace.empty
+    at: list[Placement | None] = []
+    for pod in trace.pods[: round(share * len(trace.pods))]:
+        fit = np.flatnonzero(left.fit(pod))
+        cpu = (left.cpu[fit] - pod.cpu_milli) / np.maximum(total.cpu[fit], 1)
+        memory = (left.memory[fit] - pod.memory_mib) / np.maximum(total.memory[fit], 1)
+        place = _first(left, pod, int(fit[np.argmax(cpu + memory)])) if len(fit) else None
+        if place is not None:
+            left.take(pod, place)
+        at.append(place)
+    return at
+
+
+def _first(left: Nodes, pod: PodShape, node: int) -> Placement:
+    """The first GPUs of a node with room."""
+    with_room = np.flatnonzero(left.gpu[node] >= max(pod.gpu_milli, 1))
+    return Placement(node, tuple(map(int, with_room[: pod.gpus])))
+
+
+def _where(trace: OpenbTrace) -> list[Placement]:
+    return [place for place in trace.at or () if place is not None]
+
+
+def _ours(trace: OpenbTrace) -> Decisions:
+    return _told(trace, consolidate(trace.empty, trace.pods, _where(trace)))
+
+
+def _first_fit_decreasing(trace: OpenbTrace) -> Decisions:
+    """Free the nodes with the fewest GPU-milli first, their pods to the first node with room, the largest first."""
+    at = _where(trace)
+    left = _filled(trace, at)
+    open_ = np.isin(np.arange(len(left.cpu)), [place.node for place in at])
+    used = (trace.empty.gpu - left.gpu).sum(axis=1)
+    for node in sorted(np.flatnonzero(open_), key=lambda one: int(used[one])):
+        open_[node] = False
+        here = [one for one, place in enumerate(at) if place.node == node]
+        here.sort(key=lambda one: (-trace.pods[one].milli, -trace.pods[one].cpu_milli))
+        open_[node] = not _refill(trace, left, at, here, open_)
+    return _told(
+        trace, [Move(one, to) for one, (old, to) in enumerate(zip(_where(trace), at, strict=True)) if old != to]
+    )
+
+
+def _refill(trace: OpenbTrace, left: Nodes, at: list[Placement], here: Sequence[int], open_: Any) -> bool:
+    """Move some pods to the first open nodes with room; all or none."""
+    before = [at[one] for one in here]
+    for done, one in enumerate(here):
+        fit = np.flatnonzero(left.fit(trace.pods[one]) & open_)
+        if not len(fit):
+            for back, place in zip(here[:done], before, strict=False):
+                left.give(trace.pods[back], at[back])
+                at[back] = place
+            return False
+        at[one] = _first(left, trace.pods[one], int(fit[0]))
+        left.take(trace.pods[one], at[one])
+    return True
+
+
+def _filled(trace: OpenbTrace, at: Iterable[Placement]) -> Nodes:
+    left = trace.empty.copy()
+    for pod, place in zip(trace.pods, at, strict=True):
+        left.take(pod, place)
+    return left
+
+
+def _told(trace: OpenbTrace, moves: Sequence[Move]) -> Decisions:
+    at, nodes = _where(trace), trace.node_names
+    rows = [
+        (trace.pod_names[one.pod], nodes[at[one.pod].node], nodes[one.to.node], ",".join(map(str, one.to.gpus)))
+        for one in moves
+    ]
+    return Decisions(_COLUMNS, rows)
+
+
+def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
+    """Make the moves in the order of the rows; a row without GPUs takes the fullest that have room."""
+    at, number = _where(trace), {name: one for one, name in enumerate(trace.pod_names)}
+    left, moved = _filled(trace, at), set()
+    before = {place.node for place in at}
+    for name, source, target, *gpus in decisions.rows:
+        pod = number.get(name)
+        if pod is None or pod in moved:
+            raise InputError(f"pod {name} is not in the trace, or moves twice", hint="move each pod at most once")
+        if trace.node_names[at[pod].node] != source:
+            raise InputError(f"pod {name} is not on {source}", hint="name the node it is on")
+        to = place_of(trace, target, gpus[0] if gpus and gpus[0] else _fullest(trace, left, pod, target))
+        if to is None or to.node == at[pod].node or not left.takes(trace.pods[pod], to):
+            raise InputError(f"pod {name} has no room on {target}", hint="move it where it fits at that time")
+        left.give(trace.pods[pod], at[pod])
+        left.take(trace.pods[pod], to)
+        at[pod] = to
+        moved.add(pod)
+    after = {place.node for place in at}
+    bound = least_nodes(trace.empty, trace.pods).nodes
+    return {
+        _HEADLINE: Figure(len(after) / bound - 1 if bound else np.nan),
+        "nodes_needed": Figure(float(len(after))),
+        "nodes_freed": Figure(float(len(before - after))),
+        "pods_moved": Figure(float(len(moved))),
+    }
+
+
+def _fullest(trace: OpenbTrace, left: Nodes, pod: int, target: str) -> str:
+    at = place_of(trace, target, "")
+    row: Ints = left.gpu[at.node] if at else np.zeros(0, np.int64)
+    with_room = np.flatnonzero(row >= max(trace.pods[pod].gpu_milli, 1))
+    order = with_room[np.argsort(row[with_room], kind="stable")][: trace.pods[pod].gpus]
+    return ",".join(map(str, order))
+
+
+def _bound(trace: OpenbTrace) -> dict[str, float]:
+    return {_HEADLINE: 0.0, "nodes_needed": least_nodes(trace.empty, trace.pods).nodes}
+
+
+def _trials(data: Path) -> list[Trial]:
+    folder = data / "openb_arrivals"
+    return [
+        Trial(
+            variant,
+            {**{kind: folder / f"{kind}_{variant}_1.csv.gz" for kind in ("nodes", "pods")}, "share": 0.5},
+        )
+        for variant in _VARIANTS
+    ]
+
+
+def _goals(results: Sequence[Result]) -> list[Verdict]:
+    return [at_most(f"nodes over the bound, {one.label}", one.value(_HEADLINE), 0.02) for one in results]
+
+
+_POLICIES: dict[str, Callable[[OpenbTrace], Decisions]] = {OURS: _ours, "first-fit-decreasing": _first_fit_decreasing}
+
+CONSOLIDATE: Backtest[OpenbTrace] = Backtest(
+    name="consolidate",
+    about="GPU nodes that can be given back by moving each pod at most once, against a linear program's bound.",
+    options=(
+        *OPTIONS,
+        Option(
+            "--share",
+            "Of the arrivals, spread as Kubernetes does by default; pods with columns node and gpus stay as they are.",
+            kind=float,
+            default=0.5,
+        ),
+    ),
+    load=_load,
+    policies=_POLICIES,
+    judge=_judge,
+    trials=_trials,
+    goals=_goals,
+    bound=_bound,
+)

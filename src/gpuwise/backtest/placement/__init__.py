@@ -1,0 +1,1 @@
+"""Backtest `packing`: where pods go, on a trace of arrivals."""

@@ -1,0 +1,183 @@
+"""Power limits: what share of the energy that a limit can save is found with a few tries, without slowing work down."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpuwise.backtest.bootstrap import ratio_of_sums
+from gpuwise.backtest.columns import Columns, names_columns, read_columns
+from gpuwise.backtest.contract import (
+    OURS,
+    Backtest,
+    Decisions,
+    Figure,
+    Option,
+    Result,
+    Trial,
+    Verdict,
+    at_least,
+    at_most,
+)
+from gpuwise.model.errors import InputError
+from gpuwise.research.power_limit_overprovisioned import CapTrial, PowerCapSettings, best_cap, next_cap
+
+# A choice that is slower than this counts as nothing saved: 5 % is allowed, 1 % is the measurement's.
+_BREACH = 1.06
+
+
+@dataclass(frozen=True, slots=True)
+class PowerTrace:
+    """What every limit would have measured; a policy sees the highest and those it tries.
+
+    Attributes:
+        workloads: by name, every limit that was measured, the highest first.
+        settings: how many tries a policy has, and what it may lose.
+    """
+
+    workloads: Mapping[str, Sequence[CapTrial]]
+    settings: PowerCapSettings
+
+
+Search = Callable[[Sequence[CapTrial], PowerCapSettings], list[CapTrial]]
+"""Which limits of one workload are tried, the highest first."""
+
+
+def _load(given: Mapping[str, Any]) -> PowerTrace:
+    path = given["power"]
+    columns = _columns(path)
+    rows = zip(*(columns[name] for name in ("workload", "limit_w", "energy_j", "time_s")), strict=True)
+    ordered = sorted(rows, key=lambda row: (row[0], -row[1]))
+    workloads: dict[str, list[CapTrial]] = {}
+    for workload, group in groupby(ordered, key=lambda row: row[0]):
+        trials = [CapTrial(float(limit), float(energy), float(time)) for _, limit, energy, time in group]
+        if len({trial.limit_w for trial in trials}) < len(trials):
+            raise InputError(f"{path}: {workload} has two rows at one limit", hint="keep one of them")
+        if any(trial.energy_j <= 0 or trial.time_s <= 0 for trial in trials):
+            raise InputError(f"{path}: {workload} has an energy or time of 0 or less", hint="leave that row out")
+        workloads[workload] = trials
+    return PowerTrace(workloads, PowerCapSettings(tries=given["tries"]))
+
+
+def _columns(path: Path) -> Columns:
+    """The contract's columns, or Zeus' own, where a combination of card, workload and batch size is one workload."""
+    measured = {"energy_j": float, "time_s": float}
+    if not names_columns(path, ("gpu", "batch_size", "power_limit_w")):
+        return read_columns(path, {"workload": str, "limit_w": float, **measured})
+    found = read_columns(path, {"gpu": str, "workload": str, "batch_size": str, "power_limit_w": float, **measured})
+    parts = zip(found["gpu"], found["workload"], found["batch_size"], strict=True)
+    named = np.array([" ".join(part) for part in parts], dtype=object)
+    return {**found, "workload": named, "limit_w": found["power_limit_w"]}
+
+
+def _ours(trials: Sequence[CapTrial], settings: PowerCapSettings) -> list[CapTrial]:
+    limits = {trial.limit_w: trial for trial in trials}
+    tried = [trials[0]]
+    while (limit := next_cap(list(limits), tried, settings)) is not None:
+        tried.append(limits[limit])
+    return tried
+
+
+def _bisection(trials: Sequence[CapTrial], settings: PowerCapSettings) -> list[CapTrial]:
+    """Halve the range between the slowest limit known to be fine and the highest known not to be."""
+    levels = sorted(trials, key=lambda trial: trial.limit_w)
+    tried, low, high = [trials[0]], -1, len(levels) - 1
+    while len(tried) <= settings.tries and high - low > 1:
+        middle = (low + high) // 2
+        tried.append(levels[middle])
+        if levels[middle].time_s <= (1 + settings.max_slowdown) * trials[0].time_s:
+            high = middle
+        else:
+            low = middle
+    return tried
+
+
+def _shares(*shares: float) -> Search:
+    """The limits nearest to some shares of the highest, as many as there are tries."""
+
+    def search(trials: Sequence[CapTrial], settings: PowerCapSettings) -> list[CapTrial]:
+        wanted = [share * trials[0].limit_w for share in shares[: settings.tries]]
+        return [trials[0], *(min(trials, key=lambda one: abs(one.limit_w - limit_w)) for limit_w in wanted)]
+
+    return search
+
+
+def _policy(search: Search) -> Callable[[PowerTrace], Decisions]:
+    """Keep the best limit that a search tried."""
+
+    def decide(trace: PowerTrace) -> Decisions:
+        return _decisions(
+            (workload, tried, best_cap(tried, trace.settings))
+            for workload, trials in trace.workloads.items()
+            for tried in [search(trials, trace.settings)]
+        )
+
+    return decide
+
+
+def _fixed(share: float) -> Callable[[PowerTrace], Decisions]:
+    """Set one share of the highest limit and never look."""
+
+    def decide(trace: PowerTrace) -> Decisions:
+        found = ((workload, _shares(share)(trials, trace.settings)) for workload, trials in trace.workloads.items())
+        return _decisions((workload, tried, tried[-1].limit_w) for workload, tried in found)
+
+    return decide
+
+
+def _decisions(chosen: Iterable[tuple[str, Sequence[CapTrial], float]]) -> Decisions:
+    rows = [(workload, limit, ";".join(f"{one.limit_w:g}" for one in tried[1:])) for workload, tried, limit in chosen]
+    return Decisions(("workload", "limit_w", "tried"), rows)
+
+
+def _judge(trace: PowerTrace, decisions: Decisions) -> dict[str, Figure]:
+    saved, possible, breaches = [], [], 0
+    for workload, limit, _ in decisions.rows:
+        trials = trace.workloads[workload]
+        highest = trials[0]
+        measured = {trial.limit_w: trial for trial in trials}
+        chosen, best = measured[float(limit)], measured[best_cap(trials, trace.settings)]
+        breach = chosen.time_s > _BREACH * highest.time_s
+        breaches += breach
+        saved.append(0.0 if breach else 1 - chosen.energy_j / highest.energy_j)
+        possible.append(1 - best.energy_j / highest.energy_j)
+    return {"saved_share": ratio_of_sums(np.array(saved), np.array(possible)), "breaches": Figure(float(breaches))}
+
+
+def _trials(data: Path) -> list[Trial]:
+    power = data / "zeus_power" / "zeus_power.csv.gz"
+    return [Trial(f"Zeus, {tries} tries", {"power": power, "tries": tries}) for tries in (3, 2)]
+
+
+def _goals(results: Sequence[Result]) -> list[Verdict]:
+    three, two = results
+    return [
+        at_least("share of the oracle's saving, 3 tries", three.value("saved_share"), 0.95),
+        at_least("share of the oracle's saving, 2 tries", two.value("saved_share"), 0.85),
+        at_most("limits more than 6 % slower", three.value("breaches") + two.value("breaches"), 0),
+    ]
+
+
+POWER_CAP: Backtest[PowerTrace] = Backtest(
+    name="power-cap",
+    about="Share of the energy a power limit can save that is found with a few tries, at no more than 5 % slowdown.",
+    options=(
+        Option("--power", "CSV with workload, limit_w, energy_j, time_s, or Zeus' own columns."),
+        Option("--tries", "Limits that may be measured besides the highest.", kind=int, default=3),
+    ),
+    load=_load,
+    policies={
+        OURS: _policy(_ours),
+        "bisection": _policy(_bisection),
+        "80-70-60": _policy(_shares(0.8, 0.7, 0.6)),
+        "fixed-70": _fixed(0.7),
+    },
+    judge=_judge,
+    trials=_trials,
+    goals=_goals,
+    bound=lambda _trace: {"saved_share": 1.0},
+    higher_is_better=True,
+)

@@ -1,0 +1,44 @@
+"""`gpuwise apply`: carry out one recommendation."""
+
+import getpass
+
+import click
+from rich.text import Text
+
+from gpuwise.cli.confirming import ask, finish, sure
+from gpuwise.cli.console import err, say
+from gpuwise.cli.help import command
+from gpuwise.cli.options import connection
+from gpuwise.cli.run import warn_unanchored
+from gpuwise.config import Config
+from gpuwise.manual import find
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.errors import InputError
+from gpuwise.model.recommendation import Blocked, Recommendation
+from gpuwise.report import wording as written
+from gpuwise.wiring import manual
+
+
+@command()
+@connection
+@click.argument("recommendation_id", metavar="ID")
+@sure
+def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: FBT001
+    """Carry out one recommendation; safety gates hold for people, too."""
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        item = find(ledger, recommendation_id)
+    _warn(item)
+    ask(yes=yes)
+    with manual(config, getpass.getuser()) as person:
+        result = person.apply(recommendation_id)
+        warn_unanchored(person.ledger)
+    if isinstance(result, Blocked):
+        raise InputError(f"{result.reason.value}: {result.detail}", hint="nothing was changed")
+    finish(result, f"undo it with: gpuwise undo {result.command_id}")
+
+
+def _warn(item: Recommendation) -> None:
+    pods, undo = "stop or restart" if item.restart_needed else "go on", "can" if item.rollback_possible else "cannot"
+    say(Text.assemble((str(item.workload), "bold"), f": {written.change(item.change)}"), to=err)
+    say(f"One workload is touched; its pods {pods}.", to=err)
+    say(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it {undo} be undone.", to=err)

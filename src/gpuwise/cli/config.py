@@ -1,0 +1,34 @@
+"""`gpuwise config`: the configuration in force."""
+
+import os
+
+import click
+import yaml
+
+from gpuwise.cli.help import group
+from gpuwise.cli.options import acting
+from gpuwise.cli.show import print_raw
+from gpuwise.config import Config, keys, variable
+from gpuwise.model.codec import to_plain
+
+
+@group()
+def config() -> None:
+    """Show the configuration."""
+
+
+@config.command("print")
+@acting
+@click.option(
+    "--effective",
+    is_flag=True,
+    help="The configuration in force: flags, environment, file and defaults (default).",
+)
+@click.option("--environment", is_flag=True, help="List the environment variable of each key instead.")
+def print_config(config: Config, effective: bool, environment: bool) -> None:  # noqa: ARG001, FBT001 - click
+    """Print the configuration in force as YAML for --config."""
+    if environment:
+        lines = (f"{variable(key)}{'  # set' if variable(key) in os.environ else ''}" for key in keys())
+        print_raw("\n".join(lines))
+        return
+    print_raw(yaml.safe_dump(to_plain(config), sort_keys=False))

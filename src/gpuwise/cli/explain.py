@@ -1,0 +1,101 @@
+"""`gpuwise explain`: one recommendation from metric to money, or why nothing is done. Reads only."""
+
+from collections.abc import Iterator
+
+import click
+from rich.text import Text
+
+from gpuwise.cli import show
+from gpuwise.cli.console import say
+from gpuwise.cli.help import command
+from gpuwise.cli.options import connection
+from gpuwise.config import Config
+from gpuwise.decide.history import History, State
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Ledger
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.report import wording as written
+from gpuwise.report.reasons import reason
+
+
+@command()
+@connection
+@click.argument("subject", metavar="ID|WORKLOAD")
+@click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def explain(config: Config, subject: str, form: str) -> None:
+    """Explain a recommendation (r-...) or why nothing is done about a workload (namespace/Kind/name)."""
+    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
+        found, blocked = _about(ledger, history, subject)
+    if not found and not blocked:
+        raise InputError(f"nothing is known about {subject}", hint="run `gpuwise scan`; its table has the IDs")
+    if form == "json":
+        told = [to_plain(item) | {"state": history.state(item.id)} for item in found]
+        show.print_raw(to_json({"recommendations": told, "holds": to_plain(tuple(blocked))}, indent=2))
+        return
+    for item in found:
+        _recommended(item, history.state(item.id))
+    for one in blocked:
+        say(Text.assemble((f"{one.stage}: {one.reason.value}", "bold"), f" - {one.detail}"))
+        _numbers(one.evidence)
+
+
+def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recommendation], list[Blocked]]:
+    """What the latest run says, and what was carried out since it was last recommended."""
+    latest = {item.id: item for item in ledger.recommendations()}
+    carried = {i.command.because.id: i.command.because for i in history.intents if i.command.because is not None}
+    found = [item for item in (carried | latest).values() if subject in (item.id, str(item.workload))]
+    named = {subject, *(str(item.workload) for item in found)}
+    return found, [
+        item for item in ledger.blocked() if str(item.workload) in named or item.recommendation_id == subject
+    ]
+
+
+def _recommended(item: Recommendation, state: State) -> None:
+    say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
+    say(f"Finding    {written.finding(item.finding)} ({item.finding.value}), owner {item.owner or 'nobody'}")
+    for code in item.reasons:
+        say(f"           {reason(code)} ({code.value})")
+    say(f"State      {state.value}; found {written.when(item.created_s)}, good until {written.when(item.expires_s)}")
+    for name, line in _worth(item.saving):
+        say(Text(f"{name:10} {line}"))
+    say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}"))
+    say(Text(f"Data       {written.data(item)}"))
+    say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
+    _numbers(item.evidence)
+    if state in {State.SUCCEEDED, State.DISMISSED}:
+        return
+    if written.next_step(item) == "apply":
+        say(f"Do it      gpuwise apply {item.id}")
+    else:
+        say(f"Do it      {_manual(item)}")
+    say(f"Or not     gpuwise dismiss {item.id} --reason '...'")
+
+
+def _manual(item: Recommendation) -> str:
+    if item.workload.kind == "Node":
+        return "who runs the node does it: gpuwise advises here and writes nothing"
+    return f"change the manifest: gpuwise does not write this to a {item.workload.kind}"
+
+
+def _worth(saving: Saving) -> Iterator[tuple[str, str]]:
+    low, high = written.usd(saving.low_usd_month), written.usd(saving.high_usd_month)
+    yield "Worth", f"{written.usd(saving.usd_month)} a month, between {low} and {high}"
+    if saving.gpu_h_month > 0:
+        price = written.usd(saving.usd_month / saving.gpu_h_month)
+        yield "", f"{saving.gpu_h_month:,.0f} GPU-hours a month x {price} an hour on the nodes it runs on"
+    if saving.kwh_month is not None:
+        carbon = saving.kg_co2e_month
+        emitted = "CO2e unknown: no grid intensity for its region" if carbon is None else f"{carbon:,.0f} kg CO2e"
+        yield "Energy", f"{saving.kwh_month:,.0f} kWh a month, {emitted}"
+
+
+def _numbers(evidence: tuple[Evidence, ...]) -> None:
+    for number in evidence:
+        value = "nothing sampled" if number.value is None else f"{number.value:,.4g} {number.unit}"
+        limit = "" if number.threshold is None else f", held against {number.threshold:,.4g}"
+        say(Text(f"  {number.text}: {number.statistic} {value}{limit}"))
+        if number.query is not None:
+            say(Text(f"    {number.query}", "dim"))

@@ -1,0 +1,92 @@
+"""What people do besides the loop: apply, undo, dismiss, pause, resume. The ledger records each of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gpuwise.decide.decide import approve
+from gpuwise.decide.history import History
+from gpuwise.decide.settings import DecideSettings
+from gpuwise.model.command import Directive, Intent, Outcome
+from gpuwise.model.errors import InputError
+from gpuwise.model.ports import Enactor, Ledger
+from gpuwise.model.recommendation import Blocked, Recommendation
+
+
+@dataclass(frozen=True, slots=True)
+class ManualActions:
+    """Effects that a person asks for: each reads its own target, not the fleet.
+
+    Attributes:
+        actor: who asks.
+        ledger: what is remembered.
+        enactor: the only writer to the cluster.
+        policy: its limits apply to people, too.
+        clock: epoch seconds.
+    """
+
+    actor: str
+    ledger: Ledger
+    enactor: Enactor
+    policy: DecideSettings
+    clock: Callable[[], int]
+
+    def apply(self, recommendation_id: str) -> Outcome | Blocked:
+        """Carry out one recommendation; the person consents to what its mode, risk or confidence blocks."""
+        recommendation = find(self.ledger, recommendation_id)
+        self.ledger.check()
+        self.enactor.recover()
+        history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
+        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
+        return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
+
+    def done(self, command_id: str) -> Intent:
+        """The intent of a command: what it changes.
+
+        Raises:
+            InputError: the ledger knows no such command.
+            LedgerError: rows of the ledger are missing, possibly this command's.
+        """
+        self.ledger.check()
+        intent = self.ledger.intent(command_id)
+        if intent is None:
+            raise InputError(f"the ledger knows no command {command_id}", hint="`gpuwise report` lists what was done")
+        return intent
+
+    def undo(self, command_id: str) -> Outcome:
+        """Restore exactly what a command changed."""
+        self.done(command_id)
+        return self.enactor.undo(command_id)
+
+
+def find(ledger: Ledger, recommendation_id: str) -> Recommendation:
+    """The recommendation of that id in the latest run, alternatives included.
+
+    Raises:
+        InputError: the latest run has no such recommendation.
+    """
+    known = (*ledger.recommendations(), *ledger.alternatives())
+    found = next((item for item in known if item.id == recommendation_id), None)
+    if found is None:
+        raise InputError(f"the latest run made no recommendation {recommendation_id}", hint="run `gpuwise scan`")
+    return found
+
+
+def record(ledger: Ledger, directive: Directive) -> str | None:
+    """Write a directive to the ledger; every later decision respects it.
+
+    Returns:
+        Why nothing was written, for a person: it is in force already. None if it was written.
+
+    Raises:
+        InputError: it dismisses a recommendation that does not exist.
+    """
+    if directive.kind == "dismiss":
+        find(ledger, directive.subject)
+    paused = History(directives=ledger.directives()).paused
+    if directive.kind == "pause" and paused is not None:
+        why = f"by {paused.actor}: {paused.detail or 'no reason given'}"
+        return f"gpuwise is paused already, {why}; `gpuwise resume` ends the pause"
+    if directive.kind == "resume" and paused is None:
+        return "gpuwise is not paused; `gpuwise pause` stops all effects"
+    ledger.record_directive(directive)
+    return None

@@ -1,0 +1,277 @@
+"""The ledger: one append-only SQLite table, each row chained to the one before by its hash (I25).
+
+Everything gpuwise remembers is an event: a run, an intent with its evidence, an outcome, a person's directive. Views
+are derived by reading; nothing is changed. SQLite's own triggers refuse updates and deletes, and the chain shows what
+was done to the file behind them. Of a run the chain holds the digest of what it found; the findings themselves stand
+beside it and are replaced by the next run's, for a fleet's holds of every hour would fill the disk.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from pydantic import ValidationError
+
+from gpuwise.model.codec import from_json, to_json
+from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus
+from gpuwise.model.errors import LedgerError
+from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
+
+T = TypeVar("T")
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    seq INTEGER PRIMARY KEY,
+    at_s INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS findings (run INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS identity (id TEXT NOT NULL);
+INSERT INTO identity SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1 FROM identity);
+CREATE UNIQUE INDEX IF NOT EXISTS one_intent ON events (subject) WHERE kind = 'intent';
+CREATE INDEX IF NOT EXISTS by_kind ON events (kind, at_s);
+CREATE INDEX IF NOT EXISTS by_subject ON events (subject, kind);
+CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON events
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events
+BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
+"""
+# Intents of the window but those whose last outcome says that nothing was written.
+_SPENT = """
+SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ? AND coalesce((
+    SELECT json_extract(body, '$.status') FROM events AS outcome
+    WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
+), '') != ?
+"""
+_GENESIS = "0" * 64
+_HINT = "nothing was changed: move the file aside and keep it, or give another with --ledger"
+
+
+@dataclass(frozen=True, slots=True)
+class _Findings:
+    recommendations: tuple[Recommendation, ...]
+    blocked: AllBlocked
+    alternatives: tuple[Recommendation, ...] = ()
+
+
+class SqliteLedger:
+    """The `Ledger` port over one file; safe to open from several processes.
+
+    Args:
+        path: the file; made, with its folder, if it is not there.
+
+    Raises:
+        LedgerError: it is no ledger, is corrupt, or its chain of hashes is broken.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(
+                f"cannot open ledger {path}: {error}", hint="check the path and its permissions"
+            ) from error
+        try:
+            with self._guarded():
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = FULL")
+                self._db.executescript(_SCHEMA)
+            self._opened = _file(self.path)
+            self.verify()
+        except LedgerError:
+            self._db.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def verify(self) -> None:
+        """Recompute the chain.
+
+        Raises:
+            LedgerError: a row was changed, removed or put in from outside.
+        """
+        last = _GENESIS
+        with self._guarded():
+            for expected, row in enumerate(self._db.execute("SELECT * FROM events ORDER BY seq"), start=1):
+                seq, at_s, kind, subject, body, digest = row
+                last = _link(last, at_s, kind, subject, body)
+                if seq != expected or digest != last:
+                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", hint=_HINT)
+            latest = "SELECT e.seq, e.body, f.body FROM events e LEFT JOIN findings f ON f.run = e.seq"
+            run = self._db.execute(f"{latest} WHERE e.kind = 'run' ORDER BY e.seq DESC LIMIT 1").fetchone()
+        if run is not None and (run[2] is None or _digest(run[2]) != run[1]):
+            raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", hint=_HINT)
+
+    def head(self) -> LedgerHead:
+        """See the port."""
+        with self._guarded():
+            (identity,) = self._db.execute("SELECT id FROM identity").fetchone()
+            row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        return LedgerHead(identity, *(row or (0, _GENESIS)))
+
+    def check(self) -> None:
+        """See the port: nothing is remembered elsewhere, but the file may have been taken from under this process."""
+        if _file(self.path) != self._opened:
+            problem = f"ledger {self.path} was deleted or replaced while this process had it open"
+            raise LedgerError(problem, hint="put it back if it is lost, and start this command again")
+
+    def digest_at(self, seq: int) -> str | None:
+        """The hash of a row, None where there is none; row 0 is before the first."""
+        if seq == 0:
+            return _GENESIS
+        with self._guarded():
+            row = self._db.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def record_run(
+        self,
+        now_s: int,
+        recommendations: Iterable[Recommendation],
+        blocked: Iterable[Blocked],
+        alternatives: Iterable[Recommendation] = (),
+    ) -> None:
+        """See the port."""
+        body = to_json(_Findings(tuple(recommendations), tuple(blocked), tuple(alternatives)))
+        with self._transaction():
+            run = self._append(now_s, "run", str(now_s), _digest(body))
+            self._db.execute("DELETE FROM findings")
+            self._db.execute("INSERT INTO findings VALUES (?, ?)", (run, body))
+
+    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
+        """See the port."""
+        with self._transaction():
+            since_s = intent.at_s - per_s
+            (spent,) = self._db.execute(_SPENT, (since_s, OutcomeStatus.NOT_APPLIED)).fetchone()
+            if spent >= limit:
+                return False
+            self._append(intent.at_s, "intent", intent.command.id, to_json(intent))
+            return True
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """See the port."""
+        with self._transaction():
+            self._append(outcome.at_s, "outcome", outcome.command_id, to_json(outcome))
+
+    def record_directive(self, directive: Directive) -> None:
+        """See the port."""
+        with self._transaction():
+            self._append(directive.at_s, "directive", directive.subject, to_json(directive))
+
+    def intent(self, command_id: str) -> Intent | None:
+        """See the port."""
+        found = list(self._read(Intent, "kind = 'intent' AND subject = ?", command_id))
+        return found[0] if found else None
+
+    def intents(self, *, since_s: int = 0) -> list[Intent]:
+        """See the port."""
+        return list(self._read(Intent, "kind = 'intent' AND at_s >= ?", since_s))
+
+    def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
+        """See the port."""
+        return list(self._read(Outcome, "kind = 'outcome' AND at_s >= ?", since_s))
+
+    def directives(self) -> list[Directive]:
+        """See the port."""
+        return list(self._read(Directive, "kind = 'directive'"))
+
+    def recommendations(self) -> list[Recommendation]:
+        """See the port."""
+        return list(self._findings().recommendations)
+
+    def alternatives(self) -> list[Recommendation]:
+        """See the port."""
+        return list(self._findings().alternatives)
+
+    def blocked(self) -> list[Blocked]:
+        """See the port."""
+        return list(self._findings().blocked)
+
+    def _findings(self) -> _Findings:
+        with self._guarded():
+            row = self._db.execute("SELECT run, body FROM findings").fetchone()
+        return _Findings((), ()) if row is None else self._noun(_Findings, *row)
+
+    def _read(self, noun: type[T], where: str, *values: str | int) -> Iterator[T]:
+        with self._guarded():
+            rows = self._db.execute(f"SELECT seq, body FROM events WHERE {where} ORDER BY seq", values).fetchall()  # noqa: S608 - `where` is one of the constants above
+        for seq, body in rows:
+            yield self._noun(noun, seq, body)
+
+    def _noun(self, noun: type[T], seq: int, body: str) -> T:
+        try:
+            return from_json(noun, body)
+        except ValidationError as error:
+            problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
+            raise LedgerError(problem, hint=_HINT) from error
+
+    def _append(self, at_s: int, kind: str, subject: str, body: str) -> int:
+        """Add a row to the chain; its number."""
+        row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+        seq, last = row or (0, _GENESIS)
+        digest = _link(last, at_s, kind, subject, body)
+        values = (seq + 1, at_s, kind, subject, body, digest)
+        self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
+        return int(seq + 1)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.check()
+        with self._guarded():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            raise LedgerError(
+                f"ledger {self.path} refused a row: {error}", hint="this command was recorded before"
+            ) from error
+        except sqlite3.OperationalError as error:
+            raise LedgerError(f"ledger {self.path}: {error}", hint="another process may hold it; try again") from error
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(f"ledger {self.path} is corrupt: {error}", hint=_HINT) from error
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Which file stands at a path, None where there is none: SQLite goes on with one that is there no more."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
+    return hashlib.sha256(json.dumps([last, at_s, kind, subject, body]).encode()).hexdigest()

@@ -1,1 +1,0 @@
-"""Which nodes can be given back when pods move together."""

@@ -1,0 +1,87 @@
+"""A gap's survival from its features: a discrete-time logistic hazard on a logarithmic time axis.
+
+In bin k of the axis, a gap that has lasted so far ends with probability h_k = 1 / (1 + exp(-z_k)),
+
+    z_k = a_k + sum_f x_f w_f(t_k) + r_own,k v_own(t_k) + r_fleet,k v_fleet(t_k),
+
+with standardised features x, rhythms r, and coefficients that are piecewise linear in ln t (Singer and Willett, "It's
+about time", 1993; varying coefficients as in Hastie and Tibshirani, 1993).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpuwise.recommend.engines.idle_between_uses.requests import Floats
+from gpuwise.recommend.engines.logistic import expit
+
+EDGES_S: Floats = np.concatenate([[0.0], np.round(np.geomspace(4, 90_000, 36))])
+"""Ends of the bins, seconds, shape (bins + 1,); also the waits that are chosen from: 0 to 25 h."""
+
+MIDDLES_S: Floats = np.sqrt(np.maximum(EDGES_S[:-1], 1.0) * EDGES_S[1:])
+"""A time within each bin, seconds, shape (bins,)."""
+
+# A feature so far from what was fitted on says no more than this many standard deviations do.
+_CLIP = 3.0
+
+
+def knots(count: int) -> Floats:
+    """Triangular basis over ln t, equally spaced from the first bin to the last, shape (count, bins)."""
+    at = np.log(MIDDLES_S)
+    centres = np.linspace(at[0], at[-1], count)
+    return np.asarray(np.maximum(0.0, 1 - np.abs(at - centres[:, None]) / (centres[1] - centres[0])))
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Constants of the hazard, fitted on other fleets.
+
+    Attributes:
+        centre: mean of each feature, shape (features,).
+        scale: standard deviation of each, same shape.
+        level: of z at knots over ln t, shape (knots of level,).
+        feature: coefficient of each feature at knots, shape (features, knots).
+        own: coefficient of the endpoint's rhythm at knots, shape (knots of rhythm,).
+        fleet: the same of the fleet's rhythm.
+    """
+
+    centre: Floats
+    scale: Floats
+    level: Floats
+    feature: Floats
+    own: Floats
+    fleet: Floats
+
+
+def standardised(features: Floats, centre: Floats, scale: Floats) -> Floats:
+    """Features by how far they are from what is usual, at most 3 standard deviations."""
+    return np.clip((features - centre) / scale, -_CLIP, _CLIP)
+
+
+def survival(features: Floats, own: Floats, fleet: Floats, prior: Prior) -> Floats:
+    """Probability that a gap lasts longer than each edge.
+
+    Args:
+        features: shape (n, features).
+        own: rhythm of the endpoint at `MIDDLES_S`, shape (n, bins).
+        fleet: the same of the fleet.
+        prior: constants.
+
+    Returns:
+        Shape (n, bins + 1), the first column 1.
+    """
+    z = standardised(features, prior.centre, prior.scale) @ (prior.feature @ knots(prior.feature.shape[1]))
+    z += prior.level @ knots(len(prior.level))
+    z += own * (prior.own @ knots(len(prior.own))) + fleet * (prior.fleet @ knots(len(prior.fleet)))
+    return np.asarray(np.cumprod(np.column_stack([np.ones(len(z)), expit(-z)]), axis=1), dtype=np.float64)
+
+
+def expected_cost(alive: Floats, cold_start_cost_s: float) -> Floats:
+    """Expected cost of a gap under a wait until each edge: integral of S up to T, plus B S(T).
+
+    Args:
+        alive: from `survival`, shape (n, bins + 1).
+        cold_start_cost_s: B.
+    """
+    held = np.cumsum(np.diff(EDGES_S) * (alive[:, 1:] + alive[:, :-1]) / 2, axis=1)
+    return np.column_stack([np.zeros(len(alive)), held]) + cold_start_cost_s * alive

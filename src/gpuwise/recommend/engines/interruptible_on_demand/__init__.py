@@ -1,0 +1,1 @@
+"""How often interruptible work saves a checkpoint, and what interruptions cost it."""

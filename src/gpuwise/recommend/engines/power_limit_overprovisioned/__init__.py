@@ -1,0 +1,1 @@
+"""The power limit at which work is expected to keep its speed."""

@@ -1,0 +1,130 @@
+"""Give a replica as many GPUs as it ever used at once, or the MIG slice that it fits."""
+
+from gpuwise.model.changes import Resize
+from gpuwise.model.findings import Finding
+from gpuwise.model.gpu import GpuType, MigProfile
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
+from gpuwise.recommend.proposal import Proposal
+from gpuwise.recommend.settings import HOUR_S
+
+STAGE = "right-size"
+_ACTIVITY = needed_activity(Signal.SM_ACTIVITY)
+
+
+def right_size(case: Case) -> Recommendation | Blocked:
+    """Fewer GPUs per replica, or a MIG slice in place of a whole card, or why not."""
+    request = case.workload.request
+    observed_h = case.profile.observed_s / HOUR_S
+    if request is None or not case.workload.pods:
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+    if request.resource != GPU_RESOURCE:
+        return case.blocked(STAGE, Reason.WELL_SIZED, f"it has {request.resource} already")
+    if case.workload.shares_card:
+        return case.blocked(
+            STAGE, Reason.CARD_SHARED, "HAMi shares its card: its size is nvidia.com/gpumem and gpucores"
+        )
+    if case.workload.asking > 1:
+        # Use is known by pod: taking a container's GPUs away could take the one that works (HAMi#1225).
+        detail = f"{case.workload.asking} containers of a pod ask for {request.count} GPUs together: size each of them"
+        return case.blocked(STAGE, Reason.SEVERAL_CONTAINERS_ASK, detail)
+    if observed_h < case.settings.min_observed_h:
+        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h are needed"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    return _fewer(case, request) if request.count > 1 else _slice(case, request)
+
+
+def _fewer(case: Case, request: GpuRequest) -> Recommendation | Blocked:
+    busy, coverage = case.profile.busy_devices, case.coverage(Signal.SM_ACTIVITY, Signal.GPU_UTIL)
+    if busy is None or coverage is None or coverage < case.settings.min_coverage:
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "too few activity samples to know how many GPUs it uses")
+    if busy == 0:
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size")
+    proposed = _power_of_two(busy)
+    evidence = Evidence(
+        f"at most {busy} of its {request.count} GPUs were in use in the same step",
+        None,
+        "max",
+        busy,
+        request.count,
+        "GPUs",
+    )
+    if proposed >= request.count:
+        return case.blocked(STAGE, Reason.WELL_SIZED, evidence.text, (evidence,))
+    change = Resize(request, GpuRequest(GPU_RESOURCE, proposed))
+    # 2: what used to run beside each other may now have to take turns.
+    return _sized(
+        case, change, Reason.DEVICES_NEVER_BUSY_TOGETHER, 2, coverage, (evidence,), 1 - proposed / request.count
+    )
+
+
+def _power_of_two(count: int) -> int:
+    """Collectives and NVLink domains come in powers of two; the next one up is the headroom."""
+    return 1 << (count - 1).bit_length()
+
+
+def _slice(case: Case, request: GpuRequest) -> Recommendation | Blocked:
+    gpu = case.gpu_type
+    if gpu is None:
+        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
+    if not gpu.mig_profiles:
+        return case.blocked(STAGE, Reason.WELL_SIZED, f"one {gpu.name} is the least there is of it")
+    activity, memory = _ACTIVITY(case), needed_memory(case)
+    if activity is None or memory is None:
+        detail = "a slice is chosen by SM activity and memory; GPU utilisation only says that some kernel ran"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    return _fitted(case, request, gpu, (activity, memory))
+
+
+def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, float]) -> Recommendation | Blocked:
+    activity, memory = need
+    evidence = needs(case, Signal.SM_ACTIVITY)
+    fitting = [p for p in gpu.mig_profiles[:-1] if _fits(p, gpu, activity, memory)]
+    if activity == 0.0:
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size", evidence)
+    if not fitting:
+        return case.blocked(
+            STAGE, Reason.WELL_SIZED, f"no slice of a {gpu.name} holds its activity and memory", evidence
+        )
+    offered = next((profile for profile in fitting if _offered(case, gpu, profile)), None)
+    if offered is None:
+        detail = f"{fitting[0].name} would do, but no {gpu.name} node offers it or a larger slice"
+        return case.blocked(STAGE, Reason.NO_MIG_CAPACITY, detail, evidence)
+    change = Resize(request, GpuRequest(offered.resource, 1))
+    # Whichever it takes more of: four 1g of double memory leave a card's other compute slices without memory.
+    share = 1 - max(offered.compute_slices / gpu.compute_slices, offered.memory_bytes / gpu.memory_bytes)
+    # 1: compute and memory are the slice's own, with headroom over the measured peak; bursts run slower.
+    coverage = min(case.profile.coverage[Signal.SM_ACTIVITY], case.profile.coverage[Signal.MEMORY_USED])
+    return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)
+
+
+def _fits(profile: MigProfile, gpu: GpuType, activity: float, memory_bytes: float) -> bool:
+    return profile.compute_slices / gpu.compute_slices >= activity and profile.memory_bytes >= memory_bytes
+
+
+def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:
+    return any(offer.gpu == gpu and offer.resource == profile.resource for offer in case.fleet.offers)
+
+
+def _sized(
+    case: Case,
+    change: Resize,
+    reason: Reason,
+    risk: int,
+    coverage: float,
+    evidence: tuple[Evidence, ...],
+    saved_share: float,
+) -> Recommendation | Blocked:
+    price = case.usd_per_gpu_h()
+    if price is None:
+        return case.blocked(STAGE, Reason.NO_PRICE, "too large, but no price is known for its GPUs", evidence)
+    gpu_h = case.gpus_now * saved_share * HOURS_PER_MONTH
+    # Low end: freed slices and cards pay only once somebody else, or a smaller node, takes them; half is booked.
+    saving = case.saving(gpu_h, price, low=0.5)
+    proposal = Proposal(Finding.GPU_OVERPROVISIONED, (reason,), change, saving, risk, coverage, evidence)
+    return recommendation(case, proposal)

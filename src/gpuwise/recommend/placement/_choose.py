@@ -1,5 +1,0 @@
-"""Chooses the kernel: the compiled one, unless the twin is asked for by name. There is no silent fallback."""
-
-from gpuwise.recommend.placement._choose_c import choose
-
-__all__ = ["choose"]

@@ -1,0 +1,190 @@
+"""The choice among waiting, on-demand and spot in one of several regions."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel
+from gpuwise.research.interruptible_on_demand.grid import PROHIBITIVE, grid_of
+from gpuwise.research.interruptible_on_demand.job import (
+    Bools,
+    Floats,
+    Job,
+    Standing,
+    Use,
+    advance,
+    held,
+    is_safe,
+    slack_s,
+)
+from gpuwise.research.interruptible_on_demand.region_values import Market, RegionPlan
+
+# Spot that runs is kept where nothing available is cheaper by more: a move costs a restart and a migration.
+_KEPT_WITHIN = 1.2
+
+# Regions dearer than that do not count as "some region has spot": a region that is always there at a multiple of the
+# others' price would make it look as if cheap spot were.
+_AFFORDABLE, _BELOW_ON_DEMAND = 1.6, 0.9
+
+# A plan is made anew after so long, for beliefs about the regions move on.
+_PLAN_S = 6 * 3600.0
+
+# What is believed of the region that is found next: of all of them an hour from now.
+_FRESH_S = 3600.0
+
+# Rows and levels of slack in a plan: 5.5 minutes each at 22 h of slack. Rows of 10 minutes took three times as long
+# and cost the same within what four draws can tell.
+_TABLE_STEP_S = 1800.0
+_MOST_LEVELS = 240
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outlook:
+    """What is believed of several regions, with a row seen.
+
+    Attributes:
+        zones: hidden state by region, shape (regions, z).
+        others: hidden state of the union of the other regions, by region, shape (regions, u).
+        all: of the union of all of them, shape (u,).
+    """
+
+    zones: Floats
+    others: Floats
+    all: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionScheduler:
+    """Decides for one job; what it has seen and planned is in the value that `observe` and `plan` return.
+
+    Attributes:
+        job: what is to be done.
+        zone: model of one region.
+        union: model of whether any of several regions has spot.
+    """
+
+    job: Job
+    zone: AvailabilityModel
+    union: AvailabilityModel
+    _zone_moves: Floats = field(init=False)
+    _union_moves: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Moves over one step, for every row asks for them."""
+        object.__setattr__(self, "_zone_moves", self.zone.transition(self.job.step_s))
+        object.__setattr__(self, "_union_moves", self.union.transition(self.job.step_s))
+
+    def observe(self, before: Outlook | None, available: Bools, usd_h: Floats) -> Outlook:
+        """The outlook with another row seen.
+
+        Args:
+            before: with the rows before; None at the first.
+            available: by region.
+            usd_h: spot price by region.
+        """
+        count = len(available)
+        if before is None:
+            before = Outlook(
+                np.tile(self.zone.start, (count, 1)), np.tile(self.union.start, (count, 1)), self.union.start
+            )
+        else:
+            before = Outlook(
+                before.zones @ self._zone_moves, before.others @ self._union_moves, before.all @ self._union_moves
+            )
+        counted = available & self._affordable(usd_h)
+        return Outlook(
+            self.zone.observe(before.zones, available),
+            self.union.observe(before.others, counted.sum() - counted > 0),
+            self.union.observe(before.all, counted.any()),
+        )
+
+    def _affordable(self, usd_h: Floats) -> Bools:
+        limit = min(_AFFORDABLE * usd_h.min(), _BELOW_ON_DEMAND * self.job.on_demand_usd_h)
+        return np.asarray(usd_h <= max(limit, usd_h.min()))
+
+    def plan(self, seen: Outlook, usd_h: Floats, *, row: int) -> RegionPlan:
+        """Tabulate what the job may cost from a row on.
+
+        Args:
+            seen: with that row.
+            usd_h: spot price by region.
+            row: from 0.
+        """
+        grid = grid_of(self.job, _MOST_LEVELS, _TABLE_STEP_S)
+        ahead = seen.zones[self._affordable(usd_h)] @ self.zone.transition(_FRESH_S)
+        fresh = (ahead * self.zone.up).sum(axis=0)
+        market = Market.of(self.zone, self.union, self.job.step_s * grid.stride)
+        return RegionPlan(self.job, market, grid, row, float(usd_h.min()), fresh / fresh.sum())
+
+    def is_old(self, plan: RegionPlan | None, *, row: int) -> bool:
+        """Whether there is no plan, or one that beliefs have moved on from.
+
+        Args:
+            plan: the last one.
+            row: from 0.
+        """
+        return plan is None or (row - plan.first_row) * self.job.step_s >= _PLAN_S
+
+    def keeps(self, now: Standing, available: Bools, usd_h: Floats, *, row: int) -> bool:
+        """Whether spot goes on where it runs, without a plan: it can be had, is safe and about the cheapest.
+
+        Args:
+            now: of this job alone.
+            available: by region.
+            usd_h: spot price by region.
+            row: from 0.
+        """
+        at = int(now.region[0])
+        if now.use[0] != Use.SPOT or not available[at] or usd_h[at] > _KEPT_WITHIN * usd_h[available].min():
+            return False
+        return bool(is_safe(self.job, advance(self.job, now, now.use, now.region), self.job.rows - row - 1)[0])
+
+    def decide(
+        self, plan: RegionPlan, seen: Outlook, now: Standing, available: Bools, usd_h: Floats, *, row: int
+    ) -> tuple[Use, int]:
+        """The use and region of least expected cost among those that are safe; on-demand always is one.
+
+        Args:
+            plan: not older than the row.
+            seen: with the row.
+            now: of this job alone.
+            available: by region.
+            usd_h: spot price by region.
+            row: from 0.
+        """
+        stay = max(int(now.region[0]), 0)
+        choices = [(Use.NONE, stay), (Use.ON_DEMAND, stay)]
+        choices += [(Use.SPOT, int(region)) for region in np.flatnonzero(available)]
+        costs = [self._cost(plan, seen, now, choice, usd_h, row=row) for choice in choices]
+        return choices[int(np.argmin(costs))]
+
+    def _cost(
+        self, plan: RegionPlan, seen: Outlook, now: Standing, choice: tuple[Use, int], usd_h: Floats, *, row: int
+    ) -> float:
+        """Expected USD of a choice in this row and the best afterwards; infinite where it is not safe."""
+        use, region = choice
+        uses, where, rows_left = np.array([int(use)]), np.array([region]), self.job.rows - row
+        if not is_safe(self.job, advance(self.job, now, uses, where), rows_left - 1)[0]:
+            return float(PROHIBITIVE) if use is Use.ON_DEMAND else np.inf
+        # The table knows no shorter step than its own, so a choice is valued as if it were held for that long.
+        steps = min(plan.grid.stride, rows_left)
+        after, billed = held(self.job, now, uses, where, steps=steps)
+        price = {Use.NONE: 0.0, Use.SPOT: float(usd_h[region]), Use.ON_DEMAND: self.job.on_demand_usd_h}[use]
+        spent = price * self.job.step_h * int(billed[0])
+        if after.done[0] or rows_left == steps:
+            return spent
+        index = plan.index(row + steps)
+        level = float(slack_s(self.job, after, rows_left - steps)[0]) / plan.grid.quantum_s
+        table = {Use.NONE: plan.waiting, Use.ON_DEMAND: plan.on_demand}.get(use)
+        values = plan.spot_at(price) if table is None else table
+        return spent + _mean(values[index], seen.zones[region][:, None] * seen.others[region], level)
+
+
+def _mean(values: NDArray[np.float32], belief: Floats, level: float) -> float:
+    """Values at a level, weighed by a belief over all but the last axis."""
+    level = min(max(level, 0.0), values.shape[-1] - 1)
+    low = int(level)
+    high = min(low + 1, values.shape[-1] - 1)
+    at = (1 - (level - low)) * values[..., low] + (level - low) * values[..., high]
+    return float((belief * at).sum())

@@ -1,0 +1,1 @@
+"""Which MIG slice of which GPU serves which pod."""

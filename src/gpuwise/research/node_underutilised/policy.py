@@ -1,0 +1,103 @@
+"""Which nodes to empty, and where their pods go: every pod moves at most once, to a node that is kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.research.node_underutilised.bound import LeastNodes, least_nodes
+from gpuwise.research.node_underutilised.repacking import Repacking
+from gpuwise.research.placement.nodes import Floats, Nodes, Placement, PodShape
+
+# Nodes kept over the bound at first.
+_SPARE = 0.02
+# How often a pod without a place is looked after in vain: at first, before one more node is kept; later, before a node
+# that was closed is opened again. And how often in all, which takes some 30 s for 5,000 pods.
+_PATIENCE_FIRST, _PATIENCE, _STEPS = 100, 400, 40_000
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One pod from one node to another.
+
+    Attributes:
+        pod: by number.
+        to: where it goes.
+    """
+
+    pod: int
+    to: Placement
+
+
+def consolidate(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement]) -> list[Move]:
+    """Choose nodes to free, and moves that empty them.
+
+    A linear program says how many nodes of each kind are needed at least; so many and 2 % more, the fullest, are kept
+    and the pods of all others placed there (`Repacking`), or a node is kept after all. Then one after another, the
+    emptiest first, further nodes are closed while their pods find a place.
+
+    Args:
+        empty: the nodes with nothing on them.
+        pods: those that are on them.
+        at: where each is.
+
+    Returns:
+        Moves in an order in which each has room at its time; none where no node would be freed.
+    """
+    if not pods:
+        return []
+    fleet = Repacking(empty, pods, at)
+    before = int(fleet.open.sum())
+    least = least_nodes(empty, pods)
+    fleet.close(np.flatnonzero(fleet.open & ~_fullest(fleet.used(), least)).tolist())
+    while not fleet.settle(_PATIENCE_FIRST):
+        if not fleet.reopen():
+            return []
+    moves = _ordered(fleet, empty, pods, at)
+    untried = np.ones(len(fleet.open), dtype=np.bool_)
+    while fleet.steps < _STEPS and (fleet.open & untried).any() and fleet.open.sum() > least.nodes:
+        fleet.mark()
+        kept = fleet.open.sum()
+        node = int(np.argmin(np.where(fleet.open & untried, fleet.used(), np.inf)))
+        untried[node] = False
+        fleet.close([node])
+        fewer = _ordered(fleet, empty, pods, at) if fleet.settle(_PATIENCE) else []
+        if fleet.waits or fleet.open.sum() >= kept:
+            fleet.back()
+        else:
+            moves = fewer
+    return moves if fleet.open.sum() < before else []
+
+
+def _ordered(fleet: Repacking, empty: Nodes, pods: Sequence[PodShape], before: Sequence[Placement]) -> list[Move]:
+    """Moves in an order in which each has room at its time; pods that would have to be parked stay where they were."""
+    fleet.go_home()
+    left = empty.copy()
+    for pod, place in zip(pods, before, strict=True):
+        left.take(pod, place)
+    moves: list[Move] = []
+    blocked = [number for number, (old, new) in enumerate(zip(before, fleet.at, strict=True)) if old != new]
+    waiting: list[int] = []
+    while len(blocked) != len(waiting):
+        waiting, blocked = blocked, []
+        for number in waiting:
+            to = fleet.at[number]
+            if left.takes(pods[number], to):
+                left.give(pods[number], before[number])
+                left.take(pods[number], to)
+                moves.append(Move(number, to))
+            else:
+                blocked.append(number)
+    fleet.send_home(blocked)
+    return moves
+
+
+def _fullest(used: Floats, least: LeastNodes) -> NDArray[np.bool_]:
+    """Of each kind as many nodes as the bound asks for and a few, the fullest first."""
+    kept = np.zeros(len(used), dtype=np.bool_)
+    for kind, wanted in enumerate(least.by_kind):
+        members = np.flatnonzero(least.kind == kind)
+        many = int(np.ceil(wanted * (1 + _SPARE) - 1e-6))
+        kept[members[np.argsort(-used[members], kind="stable")[:many]]] = True
+    return kept

@@ -1,0 +1,296 @@
+"""Pods of nodes that are closed find places on open ones; for one that finds none, others make way and look in turn.
+
+That is the ejection pool of Nagata and Bräysy ("A powerful route minimization heuristic for the vehicle routing problem
+with time windows", Operations Research Letters 37, 2009), with nodes for vehicles: a pod that finds no place counts as
+harder from then on, those make way who are easiest together, and a few pods change places at random in between.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.research.placement.demand import Demand
+from gpuwise.research.placement.nodes import Floats, Ints, Nodes, Placement, PodShape
+from gpuwise.research.placement.policy import PlacementSettings, Scorer
+
+# All pods are known here, so CPU and GPU that are left together weigh more than for pods that come one by one.
+_SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=5.0, gpu_left_without=10.0)
+# One that has not moved yet is harder to ask by this factor. At 1 half as many pods again move on gpushare100, for one
+# node; at 4 between 2 and 8 % fewer move on three of four variants, and multigpu50 needs one node more.
+_STAYS = 2.0
+# Nodes, drawn anew each time, on which several pods are asked to make way together.
+_DRAWN = 24
+# So many pods change places after so many steps: without it the same pods push each other round.
+_SHAKEN, _EVERY = 5, 5
+# A closed node: so far below what any pod asks for.
+_CLOSED = 1 << 40
+_WAITS = -1
+# Size of a pod that asks for neither CPU nor GPU, so that it counts.
+_LEAST = 1e-9
+
+
+class Repacking:
+    """Where pods are while nodes are closed and opened; what is done can be taken back.
+
+    Args:
+        empty: the nodes with nothing on them.
+        pods: those that are on them.
+        home: where each is. A pod does not move within its node: it comes back to this very place or to none there.
+    """
+
+    def __init__(self, empty: Nodes, pods: Sequence[PodShape], home: Sequence[Placement]) -> None:
+        self.at = list(home)
+        self.steps = 0
+        self.open: NDArray[np.bool_] = np.zeros(len(empty.cpu), dtype=np.bool_)
+        self._empty, self._pods, self._home = empty, pods, home
+        self._left = empty.copy()
+        self._left.cpu[:] -= _CLOSED
+        self._on: list[set[int]] = [set() for _ in empty.cpu]
+        self._waiting: list[int] = []
+        self._undo: list[tuple[Callable[..., None], tuple[object, ...]]] = []
+        self._rng = np.random.default_rng(0)
+        self._scorer = _scorer(pods, empty)
+        self._cpu, self._memory, self._gpus, self._milli = np.array(
+            [(pod.cpu_milli, pod.memory_mib, pod.gpus, pod.gpu_milli if pod.gpus else 0) for pod in pods]
+        ).T
+        self._choices = np.array([pod.models.bit_count() if pod.gpus else np.inf for pod in pods])
+        most_gpu, most_cpu = max(float(empty.gpu.sum(axis=1).max()), 1.0), max(float(empty.cpu.max()), 1.0)
+        self._size = self._gpus * self._milli / most_gpu + self._cpu / most_cpu
+        self._capacity = empty.gpu.sum(axis=1) / most_gpu + empty.cpu / most_cpu
+        self._hard = np.ones(len(pods))
+        self._home_node: Ints = np.array([place.node for place in home])
+        self._node: Ints = np.full(len(pods), _WAITS)
+        self._gpu: Ints = np.zeros(len(pods), dtype=np.int64)
+        for number, place in enumerate(home):
+            self._put(number, place)
+        self._open(np.unique(self._home_node))
+
+    @property
+    def waits(self) -> bool:
+        """Whether a pod of a closed node has no place."""
+        return bool(self._waiting)
+
+    def used(self) -> Floats:
+        """Size of the pods on each node, in shares of the largest node's CPU and GPUs."""
+        there = self._node != _WAITS
+        return np.asarray(np.bincount(self._node[there], self._size[there], len(self.open)), dtype=np.float64)
+
+    def mark(self) -> None:
+        """From here on what is done can be taken back."""
+        self._undo.clear()
+
+    def back(self) -> None:
+        """Take back what was done since the mark."""
+        while self._undo:
+            act, given = self._undo.pop()
+            act(*given)
+        self._waiting.clear()
+
+    def close(self, nodes: Iterable[int]) -> None:
+        """Close nodes; their pods wait."""
+        for node in nodes:
+            here = sorted(self._on[node])
+            for number in here:
+                self._lift(number)
+            self._waiting += here
+            self._close(node)
+            self._undo.append((self._open, (node,)))
+
+    def reopen(self) -> bool:
+        """Open the closed node that has room for most of what waits; false where none has any."""
+        asked = np.zeros(len(self.open))
+        for number in self._waiting:
+            asked += (self._size[number] + _LEAST) * (self._empty.fit(self._pods[number]) & ~self.open)
+        gain = np.minimum(asked, self._capacity)
+        node = int(np.argmax(gain))
+        if gain[node] == 0:
+            return False
+        self._reopen(node)
+        return True
+
+    def settle(self, patience: int) -> bool:
+        """Find a place for all that wait.
+
+        Args:
+            patience: how often one that waits is looked after without fewer waiting than ever before.
+
+        Returns:
+            Whether nobody waits any more.
+        """
+        # Those with the fewest models to go to before the others: they find no place later.
+        order = sorted(self._waiting, key=lambda one: (self._choices[one], -self._size[one]))
+        self._waiting = [number for number in order if not self._finds(number)]
+        fewest, last = len(self._waiting), self.steps + patience
+        while self._waiting and self.steps < last:
+            if len(self._waiting) < fewest:
+                fewest, last = len(self._waiting), self.steps + patience
+            number = max(self._waiting, key=self._hardness)
+            self._waiting.remove(number)
+            self.steps += 1
+            if not self._finds(number) and not self._pushes(number):
+                self._waiting.append(number)
+                return False
+            if self.steps % _EVERY == 0:
+                self._shake()
+        return not self._waiting
+
+    def go_home(self) -> None:
+        """Bring back all that have room again where they were."""
+        for number in np.flatnonzero(self._node != self._home_node).tolist():
+            place = self._home[number]
+            if self.open[place.node] and self._left.takes(self._pods[number], place):
+                self._lift(number)
+                self._place(number, place)
+
+    def send_home(self, numbers: Sequence[int]) -> None:
+        """Put pods back where they were, though their node was closed, and close nodes that are empty now.
+
+        Args:
+            numbers: of the pods; there is room once all of them have left.
+        """
+        for number in numbers:
+            self._lift(number)
+        for number in numbers:
+            if not self.open[self._home_node[number]]:
+                self._reopen(int(self._home_node[number]))
+            self._place(number, self._home[number])
+        self.close([int(node) for node in np.flatnonzero(self.open) if not self._on[node]])
+
+    def _finds(self, number: int) -> bool:
+        """Place a pod at home, or else where it loses least; false where it fits nowhere."""
+        home, pod = self._home[number], self._pods[number]
+        to: Placement | None = home
+        if not self._left.takes(pod, home):
+            self._left.cpu[home.node] -= _CLOSED
+            to = self._scorer.best(self._left, pod)
+            self._left.cpu[home.node] += _CLOSED
+        if to is None:
+            return False
+        self._place(number, to)
+        return True
+
+    def _pushes(self, number: int) -> bool:
+        """Place a pod where those make way who are easiest; false where it could not be alone either."""
+        self._hard[number] += 1
+        pod = self._pods[number]
+        hosts = np.flatnonzero(self.open & self._empty.fit(pod))
+        if not len(hosts):
+            return False
+        cost = self._hard * self._size * np.where(self._node == self._home_node, _STAYS, 1.0)
+        drawn = self._rng.choice(hosts, min(_DRAWN, len(hosts)), replace=False).tolist()
+        asked = [*self._one(number, cost), *(self._several(number, node, cost) for node in drawn)]
+        node, leave = min(asked, key=lambda one: sum(cost[other] for other in one[1]))
+        for other in leave:
+            self._lift(other)
+        self._waiting += leave
+        self._place(number, self._room(number, node))
+        return True
+
+    def _one(self, number: int, cost: Floats) -> list[tuple[int, list[int]]]:
+        """The easiest pod without which another fits on its node, after that node; nothing where there is none."""
+        left, pod = self._left, self._pods[number]
+        node = np.maximum(self._node, 0)
+        fits = (self._node != _WAITS) & (node != self._home_node[number])
+        fits &= (left.cpu[node] + self._cpu >= pod.cpu_milli) & (left.memory[node] + self._memory >= pod.memory_mib)
+        if pod.gpus:
+            free = left.gpu[node, self._gpu]
+            gains = np.where(self._gpus > 1, self._gpus, (free < pod.gpu_milli) & (free + self._milli >= pod.gpu_milli))
+            fits &= (left.gpu >= pod.gpu_milli).sum(axis=1)[node] + gains >= pod.gpus
+            fits &= (left.models[node] & pod.models) != 0
+        others = np.flatnonzero(fits)
+        if not len(others):
+            return []
+        about = cost[others] * (1 + 0.2 * self._rng.random(len(others)))  # among near equals any
+        other = int(others[np.argmin(about)])
+        return [(int(self._node[other]), [other])]
+
+    def _several(self, number: int, node: int, cost: Floats) -> tuple[int, list[int]]:
+        """The easiest pods of a node without which one fits there: taken off in turn, and put back if not needed."""
+        pod, home = self._pods[number], self._home[number]
+        gpus = home.gpus if home.node == node else range(self._left.gpu.shape[1])
+        free: list[int] = [int(self._left.cpu[node]), int(self._left.memory[node]), *self._left.gpu[node].tolist()]
+
+        def fits() -> bool:
+            enough = sum(free[2 + gpu] >= pod.gpu_milli for gpu in gpus) >= pod.gpus
+            return enough and free[0] >= pod.cpu_milli and free[1] >= pod.memory_mib
+
+        def add(other: int, sign: int) -> None:
+            shape = self._pods[other]
+            free[0] += sign * shape.cpu_milli
+            free[1] += sign * shape.memory_mib
+            for gpu in self.at[other].gpus:
+                free[2 + gpu] += sign * shape.gpu_milli
+
+        off, needed = [], []
+        for other in sorted(self._on[node], key=lambda one: (cost[one], one)):
+            if fits():
+                break
+            add(other, 1)
+            off.append(other)
+        for other in reversed(off):
+            add(other, -1)
+            if not fits():
+                add(other, 1)
+                needed.append(other)
+        return node, needed
+
+    def _shake(self) -> None:
+        """Move a few pods elsewhere, whichever and wherever there is room."""
+        for number in self._rng.integers(len(self._pods), size=_SHAKEN).tolist():
+            fit = self._left.fit(self._pods[number])
+            fit[[self._node[number], self._home_node[number]]] = False
+            nodes = np.flatnonzero(fit)
+            if self._node[number] != _WAITS and len(nodes):
+                self._lift(number)
+                self._place(number, self._room(number, int(self._rng.choice(nodes))))
+
+    def _room(self, number: int, node: int) -> Placement:
+        """The fullest GPUs with room of a node on which a pod fits; at home those that it had."""
+        if node == self._home_node[number]:
+            return self._home[number]
+        pod, free = self._pods[number], self._left.gpu[node]
+        gpus = np.flatnonzero(free >= pod.gpu_milli)
+        fullest = gpus[np.argsort(free[gpus], kind="stable")][: pod.gpus]
+        return Placement(node, tuple(sorted(fullest.tolist())))
+
+    def _hardness(self, number: int) -> float:
+        return float(self._hard[number] * self._size[number])
+
+    def _place(self, number: int, place: Placement) -> None:
+        self._undo.append((self._take_off, (number, self.at[number])))
+        self._put(number, place)
+
+    def _lift(self, number: int) -> None:
+        self._undo.append((self._put, (number, self.at[number])))
+        self._take_off(number, self.at[number])
+
+    def _reopen(self, node: int) -> None:
+        self._undo.append((self._close, (node,)))
+        self._open(node)
+
+    def _put(self, number: int, place: Placement) -> None:
+        self._left.take(self._pods[number], place)
+        self.at[number], self._node[number] = place, place.node
+        self._gpu[number] = place.gpus[0] if place.gpus else 0
+        self._on[place.node].add(number)
+
+    def _take_off(self, number: int, before: Placement) -> None:
+        self._left.give(self._pods[number], self.at[number])
+        self._on[self._node[number]].remove(number)
+        self.at[number], self._node[number] = before, _WAITS
+
+    def _open(self, nodes: int | Ints) -> None:
+        self.open[nodes] = True
+        self._left.cpu[nodes] += _CLOSED
+
+    def _close(self, nodes: int | Ints) -> None:
+        self.open[nodes] = False
+        self._left.cpu[nodes] -= _CLOSED
+
+
+def _scorer(pods: Iterable[PodShape], empty: Nodes) -> Scorer:
+    demand = Demand()
+    for pod in pods:
+        demand.see(pod)
+    return Scorer(_SETTINGS, demand, empty.gpu.shape[1])

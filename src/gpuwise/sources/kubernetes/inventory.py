@@ -1,0 +1,67 @@
+"""The fleet as the Kubernetes API, or a recording of it, has it.
+
+All lists succeed, or there is no inventory: a list that failed is not an empty one (safety stories 12 and 15).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
+from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.nodes import node_of
+from gpuwise.sources.kubernetes.recorded import RecordedObjects
+from gpuwise.sources.kubernetes.unread import reading
+from gpuwise.sources.kubernetes.workloads import workloads_of
+
+__all__ = ["KubernetesInventory", "RecordedObjects", "inventory_of"]
+
+
+class KubernetesInventory:
+    """Lists the fleet.
+
+    Args:
+        reader: the cluster, or a recording of one.
+    """
+
+    def __init__(self, reader: ClusterReader) -> None:
+        self._reader = reader
+
+    def snapshot(self, now_s: int) -> Inventory:
+        """List everything, or fail as a whole.
+
+        Args:
+            now_s: epoch seconds, which the inventory is dated with.
+
+        Raises:
+            ClusterError: one of the lists failed.
+        """
+        objects = {kind: self._reader.list(path) for kind, path in COLLECTIONS.items()}
+        objects |= {kind: list(self._reader.list_optional(path)) for kind, path in OPTIONAL_COLLECTIONS.items()}
+        return inventory_of(objects, taken_s=now_s)
+
+
+def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Inventory:
+    """Make sense of listed objects.
+
+    Args:
+        objects: by kind; a kind that is absent is taken as not installed.
+        taken_s: when every list had succeeded, epoch seconds.
+    """
+    odd: list[Unread] = []
+    nodes: dict[str, Node] = {}
+    for item in objects.get("Node", []):
+        with reading("Node", item, odd):
+            if (node := node_of(item)) is not None:
+                nodes[node.name] = node
+    return Inventory(
+        taken_s=taken_s,
+        nodes=nodes,
+        workloads=workloads_of(objects, odd),
+        namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
+        unread=tuple(odd),
+    )
+
+
+def _namespace(metadata: Mapping[str, Any]) -> Namespace:
+    return Namespace(metadata["name"], metadata.get("labels") or {}, metadata.get("annotations") or {})

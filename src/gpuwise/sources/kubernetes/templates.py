@@ -1,0 +1,138 @@
+"""What each kind's pods ask for and how many there are to be, by the kind's own spec.
+
+Fields: Kubernetes' apps/v1 and batch/v1, KubeRay's ray.io/v1, LeaderWorkerSet v1, Kubeflow's notebooks v1 and training
+operator v1, KServe v1beta1, Argo Rollouts v1alpha1.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.ports import Object
+from gpuwise.sources.kubernetes.pods import gpu_request
+
+STOPPED = "kubeflow-resource-stopped"
+"""Kubeflow's annotation on a notebook that is scaled to nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodGroup:
+    """Pods of one template.
+
+    Attributes:
+        spec: their pod spec.
+        pods: how many there are to be, None where the object does not say.
+    """
+
+    spec: Object
+    pods: int | None
+
+
+def pod_groups(kind: str, item: Object) -> tuple[PodGroup, ...]:
+    """The groups of pods that an object makes; empty for a kind that is not known here, or without its spec."""
+    groups = _GROUPS.get(kind) if "spec" in item else None
+    return () if groups is None else tuple(groups(item))
+
+
+def template_request(kind: str, item: Object) -> tuple[GpuRequest, Object] | None:
+    """GPUs that a pod of it asks for, and its spec, of the group that asks for most; None if none does."""
+    groups = [(request, group.spec) for group in pod_groups(kind, item) if (request := gpu_request(group.spec))]
+    return max(groups, key=lambda group: group[0].count, default=None)
+
+
+def replicas(kind: str, item: Object) -> int | None:
+    """How many pods there are to be, of those that ask for GPUs if any does; None where the object does not say."""
+    groups = pod_groups(kind, item)
+    counts = [group.pods for group in groups if gpu_request(group.spec) is not None] or [group.pods for group in groups]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known and len(known) == len(counts) else None
+
+
+def is_finished(job: Object) -> bool:
+    """Whether a Job has come to its end, good or bad."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(entry["type"] in _ENDS and entry["status"] == "True" for entry in conditions)
+
+
+# A Job ends as Complete or Failed, the training operator's jobs as Succeeded or Failed.
+_ENDS = frozenset({"Complete", "Succeeded", "Failed"})
+
+
+def _spec(item: Object) -> Object:
+    return item.get("spec") or {}
+
+
+def _of(template: Object | None, pods: int | None) -> PodGroup:
+    return PodGroup((template or {}).get("spec") or {}, pods)
+
+
+def _replicated(item: Object) -> list[PodGroup]:
+    return [_of(_spec(item).get("template"), int(_spec(item).get("replicas", 1)))]
+
+
+def _job(item: Object) -> list[PodGroup]:
+    spec = _spec(item)
+    rests = spec.get("suspend") or is_finished(item)
+    return [_of(spec.get("template"), 0 if rests else int(spec.get("parallelism", 1)))]
+
+
+def _notebook(item: Object) -> list[PodGroup]:
+    stopped = STOPPED in (item["metadata"].get("annotations") or {})
+    return [_of(_spec(item).get("template"), 0 if stopped else 1)]
+
+
+def _inference_service(item: Object) -> list[PodGroup]:
+    """Its autoscaler decides how many; a predictor asks in its containers, its model or its framework's own field."""
+    predictor: Object = _spec(item).get("predictor") or {}
+    asking = [part for part in predictor.values() if isinstance(part, dict) and "resources" in part]
+    return [PodGroup({"containers": [*(predictor.get("containers") or []), *asking]}, None)]
+
+
+def _ray_cluster(spec: Object, *, rests: bool) -> list[PodGroup]:
+    rests = rests or bool(spec.get("suspend"))
+    groups = [((spec.get("headGroupSpec") or {}).get("template"), 1)]
+    groups += [
+        (group.get("template"), int(group.get("replicas") or 0) * int(group.get("numOfHosts") or 1))
+        for group in spec.get("workerGroupSpecs") or []
+    ]
+    return [_of(template, 0 if rests else pods) for template, pods in groups]
+
+
+def _ray_job(item: Object) -> list[PodGroup]:
+    ended = (item.get("status") or {}).get("jobDeploymentStatus") in {"Complete", "Failed", "Suspended"}
+    cluster = _spec(item).get("rayClusterSpec") or {}
+    return _ray_cluster(cluster, rests=ended or bool(_spec(item).get("suspend")))
+
+
+def _leader_worker_set(item: Object) -> list[PodGroup]:
+    """So many groups of a leader and its workers; the leader has the workers' template where it has none."""
+    spec = _spec(item)
+    both, count = spec.get("leaderWorkerTemplate") or {}, int(spec.get("replicas", 1))
+    worker = both.get("workerTemplate")
+    return [_of(both.get("leaderTemplate") or worker, count), _of(worker, count * (int(both.get("size", 1)) - 1))]
+
+
+def _pytorch_job(item: Object) -> list[PodGroup]:
+    spec = _spec(item)
+    rests = (spec.get("runPolicy") or {}).get("suspend") or is_finished(item)
+    parts = (spec.get("pytorchReplicaSpecs") or {}).values()
+    return [_of(part.get("template"), 0 if rests else int(part.get("replicas", 1))) for part in parts]
+
+
+_GROUPS: Mapping[str, Callable[[Object], list[PodGroup]]] = {
+    "Deployment": _replicated,
+    "StatefulSet": _replicated,
+    "ReplicaSet": _replicated,
+    "Rollout": _replicated,
+    "Job": _job,
+    "Notebook": _notebook,
+    "InferenceService": _inference_service,
+    "RayCluster": lambda item: _ray_cluster(_spec(item), rests=False),
+    "RayService": lambda item: _ray_cluster(_spec(item).get("rayClusterConfig") or {}, rests=False),
+    "RayJob": _ray_job,
+    "LeaderWorkerSet": _leader_worker_set,
+    "PyTorchJob": _pytorch_job,
+}
+
+KINDS = tuple(_GROUPS)
+"""Kinds whose pods are known by their own spec."""

@@ -1,0 +1,204 @@
+"""Workloads: the tops of the owner chains that hold GPUs or ask for them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.labels import WORKLOAD_CLASS
+from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
+from gpuwise.model.ports import Object
+from gpuwise.sources.kubernetes.pods import asking, controller_of, epoch_s, gpu_request, pod_of, shares_card
+from gpuwise.sources.kubernetes.templates import KINDS, replicas, template_request
+from gpuwise.sources.kubernetes.unread import ODD, reading, unread
+
+TOPS = KINDS
+_SERVICE = "InferenceService"
+_SERVED_BY = "serving.kserve.io/inferenceservice"
+"""KServe's label, down to the pods: between stand Knative's Service and Revision, which are not listed."""
+
+_CLASSES = {
+    "Notebook": WorkloadClass.NOTEBOOK,
+    "Job": WorkloadClass.BATCH,
+    "RayJob": WorkloadClass.BATCH,
+    "PyTorchJob": WorkloadClass.TRAINING,
+}
+"""What a kind is for; any other may serve, and an endpoint is left alone longest."""
+
+Owners = Mapping[str, tuple[str, Object]]
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is gathered about one workload.
+
+    Attributes:
+        kind: of the top owner.
+        item: the top owner, or as much as a reference to it says.
+        chain: kind and name of every object between it and its pods, itself included.
+        pods: those that ask for GPUs.
+        template: what a pod of the nearest template below it asks for, and its spec; None without one.
+        problem: of the first object of it that cannot be read, None where all can.
+    """
+
+    kind: str
+    item: Object
+    chain: set[tuple[str, str]] = field(default_factory=set)
+    pods: list[Object] = field(default_factory=list)
+    template: tuple[GpuRequest, Object] | None = None
+    problem: str | None = None
+
+
+def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tuple[Workload, ...]:
+    """Every workload that owns GPU pods, or whose template asks for GPUs, by namespace, kind and name.
+
+    Args:
+        objects: by kind.
+        odd: where objects are noted that cannot be read; one of a workload's costs that workload.
+    """
+    owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
+    owners |= {f"{_SERVED_BY}={_place(item)}": (kind, item) for kind, item in owners.values() if kind == _SERVICE}
+    # The leader's pod owns its workers' StatefulSet in a LeaderWorkerSet.
+    owners |= {item["metadata"]["uid"]: ("Pod", item) for item in objects.get("Pod", [])}
+    found: dict[str, _Found] = {}
+    for kind, item in owners.values():
+        with _belonging(kind, item, owners, found, odd):
+            request = template_request(kind, item)
+            if request is not None:
+                top = _climb(kind, item, owners, found)
+                # A ReplicaSet of an older template speaks only where nothing above it does.
+                top.template = request if top.template is None or top.item is item else top.template
+    for item in objects.get("Pod", []):
+        with _belonging("Pod", item, owners, found, odd):
+            if gpu_request(item.get("spec")) is not None:
+                _climb("Pod", item, owners, found).pods.append(item)
+    workloads: list[Workload] = []
+    for one in found.values():
+        with reading(one.kind, one.item, odd, nodes=_nodes(one)):
+            if one.problem is not None:
+                raise ValueError(one.problem)
+            workloads.append(_workload(one, objects))
+    return tuple(sorted(workloads, key=lambda workload: workload.ref))
+
+
+@contextmanager
+def _belonging(kind: str, item: Object, owners: Owners, found: dict[str, _Found], odd: list[Unread]) -> Iterator[None]:
+    """Read an object; if it is odd, so is the workload that it belongs to."""
+    try:
+        yield
+    except ODD as error:
+        said = unread(kind, item, error)
+        held = _nodes(_Found(kind, item, pods=[item])) if kind == "Pod" else frozenset[str]()
+        with reading(kind, item, odd, nodes=held):
+            top = _climb(kind, item, owners, found)
+            top.problem = top.problem or (said.problem if top.item is item else f"{said.ref}: {said.problem}")
+            if kind == "Pod":
+                top.pods.append(item)
+
+
+def _nodes(found: _Found) -> frozenset[str]:
+    names = ((pod.get("spec") or {}).get("nodeName") for pod in found.pods)
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def _listed(kind: str, objects: Mapping[str, list[Object]]) -> list[Object]:
+    """The objects of a kind; a Rollout that borrows the template of a Deployment has it as its own."""
+    if kind != "Rollout":
+        return objects.get(kind, [])
+    lenders = {_place(item): item for item in objects.get("Deployment", [])}
+    return [_with_template(item, lenders) for item in objects.get(kind, [])]
+
+
+def _with_template(rollout: Object, lenders: Mapping[str, Object]) -> Object:
+    lender = lenders.get(f"{rollout['metadata'].get('namespace', '')}/{borrowed(rollout)}")
+    if lender is None or (spec := rollout["spec"]).get("template"):
+        return rollout
+    return rollout | {"spec": spec | {"template": (lender.get("spec") or {}).get("template")}}
+
+
+def _place(item: Object) -> str:
+    return f"{item['metadata'].get('namespace', '')}/{item['metadata']['name']}"
+
+
+def _climb(kind: str, item: Object, owners: Owners, found: dict[str, _Found]) -> _Found:
+    """Walk up to the top owner; a Job is one even under a CronJob, which makes a new one each time.
+
+    Raises:
+        ValueError: it is among its own owners, which the API server lets anybody write.
+    """
+    chain, seen = {(kind, item["metadata"]["name"])}, {item["metadata"]["uid"]}
+    while kind != "Job" and (reference := controller_of(item)) is not None:
+        if reference["uid"] in seen:
+            raise ValueError(f"its ownerReferences lead in a circle, over {reference['kind']} {reference['name']}")
+        seen.add(reference["uid"])
+        known = owners.get(reference["uid"]) or _service_of(item, owners)
+        # An owner of a kind that is not listed is known by the reference alone.
+        kind, item = known or (reference["kind"], _by_reference(reference, item))
+        chain.add((kind, item["metadata"]["name"]))
+    top = found.setdefault(item["metadata"]["uid"], _Found(kind, item))
+    top.chain |= chain
+    return top
+
+
+def _service_of(item: Object, owners: Owners) -> tuple[str, Object] | None:
+    metadata = item["metadata"]
+    name = (metadata.get("labels") or {}).get(_SERVED_BY)
+    return owners.get(f"{_SERVED_BY}={metadata.get('namespace', '')}/{name}") if name else None
+
+
+def _by_reference(reference: Object, child: Object) -> Object:
+    metadata = child["metadata"]
+    kept = {key: metadata[key] for key in ("namespace", "creationTimestamp") if key in metadata}
+    return {"metadata": {"name": reference["name"], "uid": reference["uid"]} | kept}
+
+
+def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
+    metadata = found.item["metadata"]
+    namespace = metadata.get("namespace", "")
+    labels = [pod["metadata"].get("labels") or {} for pod in found.pods]
+    here = {kind: _within(namespace, objects.get(kind, [])) for kind in ("HorizontalPodAutoscaler", "ScaledObject")}
+    scalers = autoscalers(here["HorizontalPodAutoscaler"], here["ScaledObject"], frozenset(found.chain))
+    pods = sorted(found.pods, key=lambda pod: str(pod["metadata"]["name"]))
+    request, spec = _request(found)
+    return Workload(
+        ref=WorkloadRef(namespace, found.kind, metadata["name"], metadata["uid"]),
+        workload_class=_class(found.kind, metadata.get("labels") or {}),
+        replicas=replicas(found.kind, found.item),
+        request=request,
+        labels=metadata.get("labels") or {},
+        annotations=metadata.get("annotations") or {},
+        pods=tuple(pod_of(pod) for pod in pods),
+        created_s=epoch_s(metadata["creationTimestamp"]),
+        managed_by=scalers + _borrowers(found, objects) + makers(metadata) + gitops_owners(metadata),
+        disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
+        chain=tuple(sorted(found.chain)),
+        asking=asking(spec),
+        shares_card=shares_card(spec),
+    )
+
+
+def _borrowers(found: _Found, objects: Mapping[str, list[Object]]) -> tuple[str, ...]:
+    """The Rollouts that keep a Deployment at 0 and run its template themselves."""
+    if found.kind != "Deployment":
+        return ()
+    name, namespace = found.item["metadata"]["name"], found.item["metadata"].get("namespace", "")
+    rollouts = _within(namespace, objects.get("Rollout", []))
+    return tuple(sorted(f"Rollout/{item['metadata']['name']}" for item in rollouts if borrowed(item) == name))
+
+
+def _within(namespace: str, items: list[Object]) -> list[Object]:
+    return [item for item in items if item["metadata"].get("namespace") == namespace]
+
+
+def _request(found: _Found) -> tuple[GpuRequest | None, Object | None]:
+    """The template's word, else that of a pod, and the pod spec that it stands in."""
+    if found.template is not None:
+        return found.template
+    return next(((gpu_request(pod["spec"]), pod["spec"]) for pod in found.pods), (None, None))
+
+
+def _class(kind: str, labels: Mapping[str, str]) -> WorkloadClass:
+    said = labels.get(WORKLOAD_CLASS, "")
+    if said in set(WorkloadClass):
+        return WorkloadClass(said)
+    return _CLASSES.get(kind, WorkloadClass.ENDPOINT)

@@ -1,0 +1,65 @@
+"""Prices from a CSV file: gpu_type, capacity_type, usd_per_gpu_h; the shipped list prices where no file is named.
+
+The shipped file's on-demand prices are AWS's list prices (us-east-1, largest instance of each GPU, per GPU). Its spot
+prices are estimates from AWS's published average savings and its reserved ones from GCP's 1-year discount on the same
+GPU, laid on the on-demand price; each row says so. A file of one's own replaces the shipped one as a whole.
+"""
+
+from pathlib import Path
+
+from gpuwise.model.errors import InputError
+from gpuwise.model.gpu import GPU_TYPES, named
+from gpuwise.model.inventory import CapacityType
+from gpuwise.model.price import PriceBook
+from gpuwise.sources.grid import read_grid
+from gpuwise.sources.tables import Row, rows, shipped, text_of
+
+_COLUMNS = ("gpu_type", "capacity_type", "usd_per_gpu_h")
+
+
+def read_prices(path: Path | None, grid: Path | None = None) -> PriceBook:
+    """Read a price file, and the carbon of the grids.
+
+    Args:
+        path: a CSV file; None means the list prices shipped with gpuwise.
+        grid: a CSV file of grid intensities; None means those shipped with gpuwise.
+
+    Returns:
+        Dollars per whole GPU and hour by GPU type and capacity type, kilograms of CO2 equivalent per kWh by region.
+
+    Raises:
+        InputError: a file cannot be read; names file, line, field, the text and the hint.
+    """
+    if path is not None:
+        text = text_of(path, "price file")
+        return PriceBook(_parse(str(path), text), f"price file {path.name}", read_grid(grid))
+    text = shipped("prices.csv")
+    dates = {row.text("as_of") for row in rows("prices", text, ()) if _capacity(row) is CapacityType.ON_DEMAND}
+    source = f"list prices shipped with gpuwise (AWS us-east-1, as of {max(dates)}; spot and reserved are estimates)"
+    return PriceBook(_parse("the shipped prices.csv", text), source, read_grid(grid))
+
+
+def _parse(name: str, text: str) -> dict[tuple[str, CapacityType], float]:
+    prices: dict[tuple[str, CapacityType], float] = {}
+    for row in rows(name, text, _COLUMNS):
+        key = (_gpu(row), _capacity(row))
+        if key in prices:
+            raise InputError(f"{row.where}: {key[0]} {key[1]} has a price already", hint="keep one row of each pair")
+        prices[key] = row.positive("usd_per_gpu_h", "write dollars per GPU and hour above 0, such as 6.88")
+    if not prices:
+        raise InputError(f"{name} holds no price", hint="add a row such as H100-80GB,on-demand,6.88")
+    return prices
+
+
+def _gpu(row: Row) -> str:
+    text = row.text("gpu_type")
+    if named(text) is None:
+        row.refuse("gpu_type", "use one of " + ", ".join(gpu.name for gpu in GPU_TYPES))
+    return text
+
+
+def _capacity(row: Row) -> CapacityType:
+    text = row.text("capacity_type")
+    if text not in set(CapacityType):
+        row.refuse("capacity_type", "use one of " + ", ".join(CapacityType))
+    return CapacityType(text)

@@ -1,0 +1,133 @@
+"""Answers of Prometheus' JSON API: whatever is not whole and well-formed is a SourceError."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.sources.prometheus.refusals import malformed, partial
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of a range query.
+
+    Attributes:
+        labels: its labels.
+        at_s: evaluation times, epoch seconds, shape (samples,).
+        values: float64 of the same shape.
+    """
+
+    labels: Mapping[str, str]
+    at_s: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The body of a 200.
+
+    Attributes:
+        shown: the server's URL as it may be shown.
+        content: the body.
+    """
+
+    shown: str
+    content: bytes
+
+    def matrix(self) -> list[Series]:
+        """The answer to a range query.
+
+        Raises:
+            SourceError: it is not a whole matrix.
+        """
+        try:
+            return [_series(entry) for entry in self._result("matrix")]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise malformed(self.shown, f"a matrix entry: {error}") from error
+
+    def vector(self) -> list[tuple[Mapping[str, str], float]]:
+        """The answer to an instant query.
+
+        Raises:
+            SourceError: it is not a whole vector.
+        """
+        try:
+            return [(_labels(entry), _number(entry["value"][1])) for entry in self._result("vector")]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise malformed(self.shown, f"a vector entry: {error}") from error
+
+    def strings(self, what: str) -> list[str]:
+        """A list of strings.
+
+        Raises:
+            SourceError: it is none.
+        """
+        values = self._data()
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise malformed(self.shown, what)
+        return values
+
+    def help_texts(self, metric: str) -> list[str]:
+        """The HELP texts of a metric.
+
+        Raises:
+            SourceError: it is no whole metadata.
+        """
+        data = self._data()
+        entries = data.get(metric, []) if isinstance(data, dict) else None
+        if not isinstance(entries, list):
+            raise malformed(self.shown, f"metadata of {metric}")
+        return [str(entry["help"]) for entry in entries if isinstance(entry, dict) and entry.get("help")]
+
+    def _result(self, kind: str) -> list[Any]:
+        data = self._data()
+        if not isinstance(data, dict) or data.get("resultType") != kind or not isinstance(data.get("result"), list):
+            raise malformed(self.shown, f"no {kind}")
+        result: list[Any] = data["result"]
+        return result
+
+    def _data(self) -> Any:
+        try:
+            body = json.loads(self.content)
+        except (ValueError, RecursionError) as error:
+            raise malformed(self.shown, str(error)) from error
+        if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
+            error_text = body.get("error") if isinstance(body, dict) else None
+            raise malformed(self.shown, str(error_text or "no reason given"))
+        data = body["data"]
+        # Thanos has put its warnings beside the data and into it. VictoriaMetrics' cluster says isPartial.
+        warnings = body.get("warnings") or (data.get("warnings") if isinstance(data, dict) else None)
+        if warnings or body.get("isPartial"):
+            raise partial(self.shown, str(warnings or "isPartial"))
+        return data
+
+
+def _series(entry: Any) -> Series:
+    pairs = entry["values"]
+    at_s = np.array([_time(at) for at, _ in pairs], dtype=np.float64)
+    values = np.array([_number(value) for _, value in pairs], dtype=np.float64)
+    return Series(_labels(entry), at_s, values)
+
+
+def _labels(entry: Any) -> dict[str, str]:
+    labels = entry["metric"]
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise TypeError("labels are no strings")
+    return labels
+
+
+def _time(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no time")
+    return float(value)
+
+
+def _number(value: Any) -> float:
+    """Prometheus sends samples as strings, so that NaN and Inf survive JSON."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no sample")
+    return float(value)

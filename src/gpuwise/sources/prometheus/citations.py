@@ -1,0 +1,52 @@
+"""The PromQL by which a person sees the samples behind a number."""
+
+import re
+from collections.abc import Collection
+
+from gpuwise.model.inventory import Workload
+from gpuwise.model.recommendation import Evidence
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import Window
+from gpuwise.sources.kubernetes.pod_names import patterns
+from gpuwise.sources.prometheus.names import METRICS, POD_LABELS, quoted
+from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Counting
+
+_FUNCTIONS = {"max": "max_over_time(", "mean": "avg_over_time("}
+_QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
+
+
+def query(workload: Workload, evidence: Evidence, present: Collection[str], window: Window) -> str | None:
+    """An instant query of one number per device, from the metric that was preferred.
+
+    Counters of requests are given as their increase.
+
+    Args:
+        workload: whose.
+        evidence: the number.
+        present: names of metrics that there are.
+        window: what was looked at.
+    """
+    name = _metric(evidence.signal, present)
+    if name is None:
+        return None
+    pods = quoted("|".join(dict.fromkeys(patterns(workload, free=False))))
+    space = quoted(workload.ref.namespace)
+    # Prometheus 2 counts both ends of a range, 3 leaves the left one out. A millisecond earlier, both count the samples
+    # from the window's start on, and none at its end, which is the next window's.
+    over = f"[{window.seconds}s] @ {window.end_s - 0.001:.3f})"
+    begin = _function(name, evidence.statistic)
+    ways = (f"{name}{{{way.namespace}={space},{way.pod}=~{pods}}}" for way in POD_LABELS)
+    return " or ".join(f"{begin}{way}{over}" for way in ways)
+
+
+def _metric(signal: Signal | None, present: Collection[str]) -> str | None:
+    ours = (metric.name for metric in METRICS if metric.signal is signal)
+    names = REQUEST_METRICS if signal is Signal.REQUESTS else ours
+    return next((name for name in names if name in present), None)
+
+
+def _function(name: str, statistic: str) -> str:
+    if REQUEST_METRICS.get(name) in {Counting.ANSWERED, Counting.WORK}:
+        return "increase("
+    at = _QUANTILE.fullmatch(statistic)
+    return f"quantile_over_time({float(at[1]) / 100:g}, " if at else _FUNCTIONS.get(statistic, "count_over_time(")

@@ -1,0 +1,156 @@
+"""What Prometheus has of devices: the rows of every exporter, merged by pod and device."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import Window
+from gpuwise.sources.prometheus.names import (
+    INSTANCE_LABELS,
+    PROFILE_LABELS,
+    UUID_LABELS,
+    Family,
+    MetricName,
+    first,
+    pod_labels,
+)
+from gpuwise.sources.prometheus.series import GridSeries, Reduce
+from gpuwise.sources.prometheus.units import to_base_units
+
+Grid = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_ACTIVITY = frozenset({Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL})
+
+PodKey = tuple[str, str]
+"""(namespace, name) of a pod."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class DeviceKey:
+    """Which device: under MIG, dcgm-exporter gives the card's UUID and the instance's id, we the instance's UUID.
+
+    The id is "" for a whole card.
+    """
+
+    uuid: str
+    gpu_instance_id: str
+
+    @property
+    def name(self) -> str:
+        """One string for it: the UUID, with the instance where the UUID is that of the whole card."""
+        if not self.gpu_instance_id or self.uuid.startswith("MIG-"):
+            return self.uuid
+        return f"{self.uuid}/{self.gpu_instance_id}"
+
+
+@dataclass(slots=True)
+class Device:
+    """What some rows say of one device.
+
+    Attributes:
+        rows: labels of a row of each metric, by metric name.
+        raw: values as they were sent, by metric name, on the grid they were read on.
+    """
+
+    rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    raw: dict[str, Grid] = field(default_factory=dict)
+
+    @property
+    def mig_profile(self) -> str | None:
+        """The MIG profile, None for a whole card."""
+        return self.label(PROFILE_LABELS)
+
+    def label(self, names: Iterable[str]) -> str | None:
+        """The first of these labels that any row has, or None."""
+        return next((value for labels in self.rows.values() if (value := first(labels, names))), None)
+
+    def add(self, metric: MetricName, labels: Mapping[str, str], values: Grid) -> None:
+        """Merge a row in; two of the same metric are one measured twice: the busier, never the sum."""
+        self.rows.setdefault(metric.name, labels)
+        before = self.raw.get(metric.name)
+        busier = np.fmin if metric.reduce is Reduce.MIN else np.fmax
+        self.raw[metric.name] = values if before is None else busier(before, values)
+
+    def sampled(self) -> Mask:
+        """Steps in which any row has a sample."""
+        return np.asarray(np.any([~np.isnan(values) for values in self.raw.values()], axis=0))
+
+    def tells_activity(self, metrics: Iterable[MetricName]) -> bool:
+        """Whether any row tells how much the device worked, over and above whether a kernel ran."""
+        return any(
+            metric.name in self.raw and metric.signal in _ACTIVITY and not self._is_false_zero(metric)
+            for metric in metrics
+        )
+
+    def samples(self, metrics: Sequence[MetricName], window: Window) -> tuple[dict[Signal, Grid], int]:
+        """Each signal in base units, and how many steps had a value that was dropped.
+
+        Args:
+            metrics: in order of preference: the first wins, and a later one fills what it leaves open.
+            window: the grid.
+        """
+        found: dict[Signal, Grid] = {}
+        dropped: Mask = np.zeros(window.steps, dtype=bool)
+        for metric in metrics:
+            if metric.name not in self.raw or self._is_false_zero(metric):
+                continue
+            values, bad = to_base_units(self.raw[metric.name], metric, window)
+            before = found.get(metric.signal)
+            found[metric.signal] = values if before is None else np.where(np.isnan(before), values, before)
+            dropped |= bad
+        return found, int(dropped.sum())
+
+    def _is_false_zero(self, metric: MetricName) -> bool:
+        """Under MIG, dcgm-exporter's GPU_UTIL is missing or 0 (dcgm-exporter#216)."""
+        sliced = self.mig_profile is not None or self.label(INSTANCE_LABELS) is not None
+        return sliced and metric.signal is Signal.GPU_UTIL
+
+
+Devices = dict[DeviceKey, Device]
+
+
+def device_key(labels: Mapping[str, str]) -> DeviceKey | None:
+    """The device that a row speaks of, or None if it names none; nvidia_gpu_exporter leaves "GPU-" out."""
+    uuid = first(labels, UUID_LABELS)
+    if uuid is None:
+        return None
+    return DeviceKey(uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}", first(labels, INSTANCE_LABELS) or "")
+
+
+def pod_key(labels: Mapping[str, str]) -> PodKey | None:
+    """The pod that a series speaks of, or None if it names none."""
+    way = pod_labels(labels)
+    return None if way is None else (labels.get(way.namespace, ""), labels[way.pod])
+
+
+def add_row(devices: Devices, metric: MetricName, series: GridSeries, values: Grid) -> None:
+    """Merge a row into the device it names; a row that names none is left out."""
+    key = device_key(series.labels)
+    if key is not None:
+        devices.setdefault(key, Device()).add(metric, series.labels, values)
+
+
+def counted_once(devices: Mapping[DeviceKey, Device], metrics: Iterable[MetricName]) -> Devices:
+    """The devices of one pod, none of them twice.
+
+    Where we report them, another exporter adds none: under MIG it names the same ones otherwise. A whole card beside
+    its own instances is the same card again.
+    """
+    families = {metric.name: metric.family for metric in metrics}
+    ours = {key for key, device in devices.items() if Family.GPUWISE in {families[name] for name in device.raw}}
+    kept = {key: device for key, device in devices.items() if not ours or key in ours}
+    cut = {key.uuid for key in kept if key.gpu_instance_id}
+    return {key: device for key, device in kept.items() if key.gpu_instance_id or key.uuid not in cut}
+
+
+def span_of(sampled: Mask) -> Mask:
+    """From the first to the last sampled step: what held a device at both ends held it between them."""
+    seen = np.flatnonzero(sampled)
+    held = np.zeros(sampled.shape, dtype=bool)
+    if seen.size:
+        held[seen[0] : seen[-1] + 1] = True
+    return held

@@ -1,0 +1,115 @@
+"""The pods that workloads had over a window, with what Prometheus says of each."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.usage import Window
+from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, said_owner
+from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_row, pod_key, span_of
+from gpuwise.sources.prometheus.names import MetricName
+from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Requests
+from gpuwise.sources.prometheus.selections import by_pod
+from gpuwise.sources.prometheus.series import GridSeries, SeriesReader
+
+POD_OWNER = "kube_pod_owner"
+"""kube-state-metrics' word on whose a pod is, which outlives the pod."""
+
+
+@dataclass(slots=True)
+class PodRows:
+    """What the series of one pod say.
+
+    Attributes:
+        devices: that it held.
+        requests: that reached it, None if nothing reports them.
+        said: its controller by kube-state-metrics, None where that says nothing.
+    """
+
+    devices: Devices = field(default_factory=dict)
+    requests: Requests | None = None
+    said: Owner | None = None
+
+    def lived(self, window: Window) -> Mask:
+        """Steps from its first to its last sample."""
+        sampled = [device.sampled() for device in self.devices.values()]
+        if self.requests is not None:
+            sampled.append(~np.isnan(self.requests.per_second()))
+        return span_of(np.any(sampled, axis=0)) if sampled else np.zeros(window.steps, dtype=bool)
+
+
+Gathered = dict[PodKey, PodRows]
+
+
+def gather(
+    reader: SeriesReader,
+    metrics: Sequence[MetricName],
+    present: Collection[str],
+    workloads: Sequence[Workload],
+    window: Window,
+) -> Gathered:
+    """Everything that is said of the pods that these workloads may have had.
+
+    Args:
+        reader: where.
+        metrics: of GPUs, that there are.
+        present: names of all metrics that there are.
+        workloads: whose pods.
+        window: the grid.
+
+    Raises:
+        SourceError: any of the answers is not whole.
+    """
+    by_name = {metric.name: metric for metric in metrics}
+    names = {*by_name, *(set(present) & {*REQUEST_METRICS, POD_OWNER})}
+    free = POD_OWNER in names
+    pods = [(workload.ref.namespace, pattern) for workload in workloads for pattern in patterns(workload, free=free)]
+    # A counter tells by its rise: the step before the window is read, too.
+    lead = Window(window.start_s - window.step_s, window.end_s, window.step_s)
+    gathered: Gathered = {}
+    for series in reader.series(by_pod(names, pods), lead):
+        pod = pod_key(series.labels)
+        if pod is not None:
+            _take(gathered.setdefault(pod, PodRows()), series, by_name, lead)
+    return gathered
+
+
+def _take(rows: PodRows, series: GridSeries, metrics: Mapping[str, MetricName], lead: Window) -> None:
+    name = series.labels["__name__"]
+    if name == POD_OWNER:
+        rows.said = said_owner(series.labels)
+    elif name in REQUEST_METRICS:
+        rows.requests = rows.requests or Requests(lead)
+        rows.requests.add(series)
+    elif not np.isnan(series.values[1:]).all():
+        add_row(rows.devices, metrics[name], series, series.values[1:])
+
+
+def of_workloads(
+    gathered: Gathered, workloads: Sequence[Workload], inventory: Inventory, window: Window
+) -> list[dict[PodKey, PodRows]]:
+    """The pods of each workload: those alive, then those since gone that are surely its own.
+
+    A namesake that was deleted was another workload: its pods are older than this one.
+    """
+    owners = PodOwners((*inventory.workloads, *workloads))
+    found: dict[object, dict[PodKey, PodRows]] = {workload.ref: _alive(workload, gathered) for workload in workloads}
+    created_s = {workload.ref: workload.created_s for workload in workloads}
+    for pod, rows in sorted(gathered.items(), key=lambda item: item[0]):
+        owner = owners.owner(*pod, rows.said)
+        if owner in created_s and not _older(rows, created_s[owner], window):
+            found[owner].setdefault(pod, rows)
+    return [found[workload.ref] for workload in workloads]
+
+
+def _alive(workload: Workload, gathered: Gathered) -> dict[PodKey, PodRows]:
+    keys: Iterable[PodKey] = ((workload.ref.namespace, pod.name) for pod in workload.pods)
+    return {key: gathered.get(key) or PodRows() for key in keys}
+
+
+def _older(rows: PodRows, created_s: int, window: Window) -> bool:
+    """Whether it had run a whole step before that instant."""
+    lived = np.flatnonzero(rows.lived(window))
+    return bool(lived.size) and window.start_s + (int(lived[0]) + 1) * window.step_s <= created_s

@@ -1,0 +1,81 @@
+"""Series by remote read: Prometheus sends its chunks as they are stored, and they are reduced to the grid here.
+
+At most one frame and one series are alive at a time. The server's external labels come with each series, and a remote
+store behind it that fails is only in its log, not in the answer: its samples are then missing, which is never bolder.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.usage import Window
+from gpuwise.sources.prometheus._chunks import reduce_chunks
+from gpuwise.sources.prometheus._chunks_py import PADDING
+from gpuwise.sources.prometheus.client import PrometheusClient
+from gpuwise.sources.prometheus.messages import XOR, Malformed, frames, read_request
+from gpuwise.sources.prometheus.refusals import malformed
+from gpuwise.sources.prometheus.series import GridSeries, Reduce, Selection
+
+
+class RemoteRead:
+    """Fulfils `SeriesReader` by remote read.
+
+    Args:
+        client: which Prometheus.
+    """
+
+    def __init__(self, client: PrometheusClient) -> None:
+        self._client = client
+
+    def series(self, selections: Sequence[Selection], window: Window) -> Iterator[GridSeries]:
+        """See the port; a NotOffered comes before the first series of a selection."""
+        for selection in (selection for selection in selections if selection.names):
+            with self._client.remote_read(read_request(selection, window)) as pieces:
+                try:
+                    yield from _whole_series(pieces, selection, window)
+                except Malformed as error:
+                    raise malformed(self._client.shown_url, str(error)) from error
+
+
+def _whole_series(pieces: Iterable[bytes], selection: Selection, window: Window) -> Iterator[GridSeries]:
+    """Join the frames of a series, which come one after the other."""
+    current: GridSeries | None = None
+    for frame in frames(pieces):
+        for part in frame.chunked_series:
+            labels = _labels(part, selection)
+            if current is None or current.labels != labels:
+                if current is not None:
+                    yield current
+                current = GridSeries(labels, np.full(window.steps, np.nan))
+            _reduce(part, current.values, selection, window)
+    if current is not None:
+        yield current
+
+
+def _labels(part: Any, selection: Selection) -> dict[str, str]:
+    labels = {label.name: label.value for label in part.labels}
+    if labels.get("__name__") not in selection.names:
+        raise Malformed(f"a series that was not asked for: {labels.get('__name__')!r}")
+    return labels
+
+
+def _reduce(part: Any, values: NDArray[np.float64], selection: Selection, window: Window) -> None:
+    data = []
+    for chunk in part.chunks:
+        if chunk.type != XOR:
+            raise Malformed(f"a chunk of type {chunk.type} instead of floats: a native histogram is no GPU metric")
+        data.append(chunk.data)
+    found = reduce_chunks(
+        b"".join((*data, bytes(PADDING))),
+        array("q", accumulate(map(len, data))),
+        values,
+        window.start_s * 1000,
+        window.step_s * 1000,
+        selection.reduce is Reduce.MIN,
+    )
+    if found < 0:
+        raise Malformed(f"a damaged chunk, number {-found} of {len(data)}")

@@ -1,0 +1,144 @@
+"""How many requests reached a workload, from the metrics of the servers people run.
+
+A request that waits or is being answered during a step counts as one of that step, so that a long one leaves no gap.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.signal import SIGNALS, Signal
+from gpuwise.model.usage import Window
+from gpuwise.sources.prometheus.devices import Grid, Mask
+from gpuwise.sources.prometheus.series import GridSeries
+
+
+class Counting(StrEnum):
+    """What a metric's value says of requests."""
+
+    ANSWERED = "answered"
+    """A counter of requests that were answered."""
+
+    IN_FLIGHT = "in flight"
+    """A gauge of requests that wait or are being answered."""
+
+    WORK = "work"
+    """A counter of something else that only requests cause, as tokens."""
+
+    OCCUPANCY = "occupancy"
+    """A gauge from 0 to 1 of what requests occupy, as the KV cache."""
+
+
+REQUEST_METRICS = {
+    "vllm:num_requests_running": Counting.IN_FLIGHT,
+    "vllm:num_requests_waiting": Counting.IN_FLIGHT,
+    "vllm:num_requests_swapped": Counting.IN_FLIGHT,
+    "vllm:request_success_total": Counting.ANSWERED,
+    "vllm:generation_tokens_total": Counting.WORK,
+    "vllm:kv_cache_usage_perc": Counting.OCCUPANCY,
+    "vllm:gpu_cache_usage_perc": Counting.OCCUPANCY,
+    "nv_inference_pending_request_count": Counting.IN_FLIGHT,
+    "nv_inference_request_success": Counting.ANSWERED,
+    "nv_inference_request_failure": Counting.ANSWERED,
+    "tgi_queue_size": Counting.IN_FLIGHT,
+    "tgi_batch_current_size": Counting.IN_FLIGHT,
+    "tgi_request_count": Counting.ANSWERED,
+}
+
+# Some versions of vLLM count a reserved block as used: a cache that is less full than this says nothing.
+_OCCUPIED = 0.01
+
+
+@dataclass(slots=True)
+class Requests:
+    """What the series of one pod say of its requests.
+
+    Attributes:
+        window: the grid they are on; it starts one step early, since a counter tells by its rise.
+        raw: by metric, then by the series' labels: parts of one series are one.
+    """
+
+    window: Window
+    raw: dict[str, dict[frozenset[tuple[str, str]], Grid]] = field(default_factory=lambda: defaultdict(dict))
+
+    def add(self, series: GridSeries) -> None:
+        """Take a series in."""
+        of_name = self.raw[series.labels["__name__"]]
+        labels = frozenset(series.labels.items())
+        of_name[labels] = np.fmax(of_name[labels], series.values) if labels in of_name else series.values
+
+    def per_second(self) -> Grid:
+        """Requests per second from the second step on, NaN where they cannot be told; shape (window.steps - 1,)."""
+        step_s = float(self.window.step_s)
+        in_flight = [self._sum(name) for name in self._of(Counting.IN_FLIGHT)]
+        heard = np.any([~np.isnan(values) for values in in_flight], axis=0) if in_flight else None
+        counts = [values[1:] / step_s for values in in_flight]
+        counts += [self._rise(name, heard) / step_s for name in self._of(Counting.ANSWERED)]
+        evidence = [_least(self._rise(name, heard), step_s, 0.0) for name in self._of(Counting.WORK)]
+        evidence += [_least(self._sum(name)[1:], step_s, _OCCUPIED) for name in self._of(Counting.OCCUPANCY)]
+        known = [total(counts)] if counts else []
+        return np.asarray(np.fmax.reduce([_believable(values) for values in known + evidence]))
+
+    def _of(self, counting: Counting) -> list[str]:
+        return [name for name in self.raw if REQUEST_METRICS[name] is counting]
+
+    def _sum(self, name: str) -> Grid:
+        """Over models and engines; one that is not there at a step is left out of that step's sum."""
+        stacked = np.stack([_believable(values) for values in self.raw[name].values()])
+        return np.where(np.isnan(stacked).all(axis=0), np.nan, np.nansum(stacked, axis=0))
+
+    def _rise(self, name: str, heard: Mask | None) -> Grid:
+        rises = np.stack([_rise(values, heard) for values in self.raw[name].values()])
+        return np.where(np.isnan(rises).all(axis=0), np.nan, np.nansum(rises, axis=0))
+
+
+def _rise(counter: Grid, heard: Mask | None) -> Grid:
+    """How much a counter rose in each step but the first, NaN where that cannot be told.
+
+    Servers make a counter when they first count. Before it is there it stands at 0, if its server was heard.
+    """
+    seen = ~np.isnan(counter)
+    if heard is not None and seen.any():
+        counter = np.where(~seen & heard & (np.arange(counter.size) < int(np.argmax(seen))), 0.0, counter)
+    before = _last_known(counter)[:-1]
+    now = counter[1:]
+    return np.where(now >= before, now - before, np.where(now < before, now, np.nan))  # it fell: it began anew
+
+
+def _last_known(values: Grid) -> Grid:
+    at: NDArray[np.intp] = np.maximum.accumulate(np.where(np.isnan(values), 0, np.arange(values.size)))
+    return np.asarray(values[at])
+
+
+def _least(values: Grid, step_s: float, above: float) -> Grid:
+    """One request a step where the value shows work, 0 where it shows none, else NaN."""
+    return np.where(values > above, 1.0 / step_s, np.where(values == 0.0, 0.0, np.nan))
+
+
+def _believable(values: Grid) -> Grid:
+    return np.where((values >= 0.0) & (values <= SIGNALS[Signal.REQUESTS].highest), values, np.nan)
+
+
+def of_workload(lives: Sequence[tuple[Mask, Grid | None]]) -> Grid | None:
+    """Requests per second of all pods of a workload, shape (window.steps,), or None if none of them reports any.
+
+    Args:
+        lives: of each pod, the steps in which it ran and what it reports.
+    """
+    if all(rate is None for _, rate in lives):
+        return None
+    return total(np.where(alive, np.nan if rate is None else rate, 0.0) for alive, rate in lives)
+
+
+def total(parts: Iterable[Grid]) -> Grid:
+    """The sum, where every part is known; where some are not, what is known if it is positive, else NaN.
+
+    A partial sum that shows activity is activity; one that shows none is unknown (thanos#622).
+    """
+    stacked = np.stack(list(parts))
+    known = np.nansum(stacked, axis=0)
+    return np.where(np.isfinite(stacked).all(axis=0) | (known > 0.0), known, np.nan)

@@ -1,0 +1,258 @@
+"""Usage as Prometheus has it: whichever exporter measured it, on one grid, in base units."""
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+import numpy as np
+
+from gpuwise.model.errors import SourceError
+from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
+from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.ports import Cite
+from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
+from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_tenants, tenants
+from gpuwise.sources.prometheus.citations import query
+from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
+from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
+from gpuwise.sources.prometheus.names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
+from gpuwise.sources.prometheus.nodes import unheld
+from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
+from gpuwise.sources.prometheus.reader import PrometheusSeries
+from gpuwise.sources.prometheus.requests import REQUEST_METRICS, of_workload
+from gpuwise.sources.prometheus.series import SeriesReader
+from gpuwise.sources.prometheus.sharing import holders
+from gpuwise.sources.prometheus.units import metrics_of
+
+__all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
+
+_FAMILIES = {metric.name: metric.family for metric in METRICS}
+_OTHER_NAMES = frozenset({*REQUEST_METRICS, POD_OWNER})
+_COMPUTE_SLICES = re.compile(r"^(\d+)g\.")
+_READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCheck:
+    """What a Prometheus has for us.
+
+    Attributes:
+        series: how many series each GPU metric has now, by its name.
+        families: whose exporters they come from.
+    """
+
+    series: Mapping[str, int]
+    families: frozenset[Family]
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the rows of devices are read with.
+
+    Attributes:
+        metrics: that there are, in order of preference, with their units.
+        inventory: tells what a row does not.
+        window: the grid.
+    """
+
+    metrics: Sequence[MetricName]
+    inventory: Inventory
+    window: Window
+
+
+@dataclass(frozen=True, slots=True)
+class PrometheusUsage:
+    """A source of usage that asks Prometheus; fulfils `UsageSource`.
+
+    Attributes:
+        settings: which Prometheus.
+        transport: what carries the requests instead of the network, for tests.
+    """
+
+    settings: PrometheusSettings
+    transport: Transport | None = field(default=None, repr=False, compare=False)
+
+    def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series per workload, in the order asked for.
+
+        All answers are fetched before the first series is given out.
+
+        Args:
+            workloads: whose pods, those alive and those since gone.
+            inventory: tells the GPU type of a node whose series name none, and who else a pod may belong to.
+            window: the grid.
+
+        Raises:
+            SourceError: unreachable, refused, partial, or not what it should be.
+        """
+        if not workloads:
+            return iter(())
+        with self._client() as client:
+            present = self._present(client, window)
+            context = _Context(metrics_of(client, present), inventory, window)
+            reader = _READER(client)
+            gathered = gather(reader, context.metrics, present, workloads, window)
+            pods = of_workloads(gathered, workloads, inventory, window)
+            for one in pods:
+                for rows in one.values():
+                    rows.devices = counted_once(rows.devices, context.metrics)
+            _add_cards(reader, context, workloads, pods)
+            shares = holders(client, chain.from_iterable(_devices(one) for one in pods), _FAMILIES, window)
+        return (_usage(workload, rows, shares, context) for workload, rows in zip(workloads, pods, strict=True))
+
+    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series per node, in the order asked for, of its devices at the times when no pod held them.
+
+        Args:
+            nodes: which.
+            inventory: tells which pods are on them.
+            window: the grid.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        if not nodes:
+            return iter(())
+        with self._client() as client:
+            context = _Context(metrics_of(client, self._present(client, window)), inventory, window)
+            devices = unheld(_READER(client), context.metrics, nodes, inventory, window)
+        return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
+
+    def cite(self, window: Window) -> Cite:
+        """Tell how a person sees the samples of a window: by PromQL.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with self._client() as client:
+            present = self._present(client, window)
+        return lambda workload, evidence: query(workload, evidence, present, window)
+
+    def check(self) -> SourceCheck:
+        """Say what GPU metrics there are now.
+
+        Raises:
+            SourceError: unreachable, refused, or without any GPU metric.
+        """
+        with self._client() as client:
+            found = client.instant(f"count by (__name__) ({_matching(_FAMILIES)})")
+        series = {labels.get("__name__", ""): int(count) for labels, count in found if 1 <= count < math.inf}
+        families = frozenset(family for name, family in _FAMILIES.items() if series.get(name))
+        if not families:
+            raise self._empty("now")
+        return SourceCheck(series, families)
+
+    def describe(self) -> str:
+        """Say in a sentence what can be read here now.
+
+        Raises:
+            SourceError: unreachable, refused, or without any GPU metric.
+        """
+        found = self.check()
+        return f"{sum(found.series.values())} GPU series from {', '.join(sorted(found.families))}"
+
+    def _empty(self, when: str) -> SourceError:
+        return SourceError(
+            f"Prometheus at {self.settings.shown_url} has no GPU metrics {when}",
+            hint="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
+        )
+
+    def _client(self) -> PrometheusClient:
+        return PrometheusClient(self.settings, transport=self.transport)
+
+    def _present(self, client: PrometheusClient, window: Window) -> frozenset[str]:
+        present = client.label_values(
+            "__name__", match=_matching({*_FAMILIES, *_OTHER_NAMES}), start_s=window.start_s, end_s=window.end_s
+        )
+        if not set(present) - {POD_OWNER}:
+            raise self._empty(f"in the {window.seconds / 3600:.1f} h looked at")
+        return frozenset(present)
+
+
+def _matching(names: Iterable[str]) -> str:
+    return f"{{__name__=~{any_of(names)}}}"
+
+
+def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:
+    return chain.from_iterable(rows.devices.items() for rows in pods.values())
+
+
+def _add_cards(
+    reader: SeriesReader, context: _Context, workloads: Sequence[Workload], pods: Sequence[Mapping[PodKey, PodRows]]
+) -> None:
+    """What rows without a pod say of the pods' devices, and of pods that no row names."""
+    every = dict(chain.from_iterable(one.items() for one in pods))
+    held = {pod: rows.devices for pod, rows in every.items()}
+    add_card_facts(reader, context.metrics, held, context.window)
+    if any(metric.family is Family.SMI for metric in context.metrics):
+        alone = tenants(workloads, context.inventory)
+        silent = {node: one for node, one in alone.items() if not held.get(one.pod)}
+        for pod, devices in cards_of_tenants(reader, context.metrics, silent, context.window).items():
+            every[pod].devices = devices
+
+
+def _usage(
+    workload: Workload, pods: Mapping[PodKey, PodRows], shares: Mapping[DeviceKey, int], context: _Context
+) -> UsageSeries:
+    nodes = {pod.name: pod.node for pod in workload.pods}
+    devices = tuple(
+        _device_series(pod, key, device, nodes.get(pod), shares.get(key, 1), context)
+        for (_, pod), rows in pods.items()
+        for key, device in sorted(rows.devices.items())
+    )
+    return UsageSeries(workload.ref, context.window, devices, of_workload(_lives(workload, pods, context.window)))
+
+
+def _lives(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, Grid | None]]:
+    """When each pod ran, and its requests; one that is pending receives none."""
+    alive = {(workload.ref.namespace, pod.name): pod for pod in workload.pods}
+    ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
+    lives = []
+    for key, rows in pods.items():
+        pod = alive.get(key)
+        if pod is None:
+            ran = rows.lived(window)
+        elif pod.node is None:
+            continue
+        else:
+            ran = ends_s > (pod.started_s or 0)
+        lives.append((ran, None if rows.requests is None else rows.requests.per_second()))
+    return lives
+
+
+def _of_node(node: Node, devices: Devices, context: _Context) -> tuple[DeviceSeries, ...]:
+    return tuple(_device_series("", key, device, node.name, 1, context) for key, device in sorted(devices.items()))
+
+
+def _device_series(
+    pod: str, key: DeviceKey, device: Device, node: str | None, shared_by: int, context: _Context
+) -> DeviceSeries:
+    node = node or next((name for name in _named_nodes(device) if name in context.inventory.nodes), None)
+    card = _card(device, node, context.inventory)
+    slices = _COMPUTE_SLICES.match(device.mig_profile or "")
+    whole = card.compute_slices if card else COMPUTE_SLICES
+    samples, dropped = device.samples(context.metrics, context.window)
+    return DeviceSeries(
+        pod=pod,
+        device_uuid=key.name,
+        gpu_fraction=(int(slices[1]) / whole if slices else 1.0) / shared_by,
+        gpu_type=card.name if card else None,
+        node=node,
+        samples=samples,
+        dropped_samples=dropped,
+    )
+
+
+def _named_nodes(device: Device) -> Iterator[str]:
+    return (labels[name] for labels in device.rows.values() for name in NODE_LABELS if name in labels)
+
+
+def _card(device: Device, node: str | None, inventory: Inventory) -> GpuType | None:
+    """The card's type by its series, else by its node."""
+    named = gpu_type(device.label(MODEL_LABELS) or "")
+    if named is not None:
+        return named
+    found = inventory.nodes.get(node or "")
+    return found.gpu_type if found else None

@@ -1,0 +1,176 @@
+"""One file to columns by signal, and the parts of its rows that are of one device."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from gpuwise.model.errors import SourceError
+from gpuwise.model.signal import Signal
+from gpuwise.sources.recording.layout import INDEX, REQUIRED, SIGNALS_BY_COLUMN, TYPES
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one device that stand together in a table.
+
+    Attributes:
+        rows: which.
+        times: of each row: an array, or a range where they are even; None before they are read.
+        device_uuid: whose, as are the rest; fields as in `DeviceSeries`.
+    """
+
+    rows: slice
+    times: NDArray[np.int64] | range | None
+    device_uuid: str
+    gpu_type: str | None
+    gpu_fraction: float
+    node: str | None
+
+
+def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
+    """Read a file, whoever wrote it.
+
+    Args:
+        path: of a Parquet or CSV file.
+
+    Returns:
+        Columns by signal, and the parts of their rows.
+
+    Raises:
+        SourceError: it is corrupt or lacks a column.
+    """
+    try:
+        if path.suffix != ".parquet":
+            options = pa_csv.ConvertOptions(column_types=TYPES, null_values=["", "NaN", "nan", "null"])
+            return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
+        # Opened here: given a path, pyarrow first asks which file system it is on, for a fifth of the time to open it.
+        with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
+            parts = _indexed(file.metadata)
+            if parts is None:
+                return _any_rows(path, file.read(use_threads=False))
+            wanted = _sampled(file.metadata)
+            if any(part.times is None for part in parts):
+                wanted.append("t_s")
+            table = file.read(columns=wanted, use_threads=False)
+            columns = dict(zip(table.column_names, table.columns, strict=True))
+            if (read := columns.pop("t_s", None)) is not None:
+                times = _whole(read, np.dtype(np.int64))
+                parts = [replace(part, times=times[part.rows]) for part in parts]
+            return {SIGNALS_BY_COLUMN[name]: column for name, column in columns.items()}, parts
+    except (pa.ArrowException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SourceError(
+            f"{path} cannot be read as a recording: {reason}", hint="restore it or record again"
+        ) from error
+
+
+def _sampled(metadata: pq.FileMetaData) -> list[str]:
+    """Signals of which the file holds any value, by its own statistics: to read nulls takes a quarter of a column."""
+    groups = [group for number in range(metadata.num_row_groups) if (group := metadata.row_group(number)).num_rows]
+
+    def empty(column: int) -> bool:
+        found = (group.column(column).statistics for group in groups)
+        return all(one is not None and one.has_null_count and one.num_values == 0 for one in found)
+
+    columns = enumerate(metadata.schema.names)
+    return [name for column, name in columns if name in SIGNALS_BY_COLUMN and not empty(column)]
+
+
+def _indexed(metadata: pq.FileMetaData) -> list[Part] | None:
+    """The parts by the index that our writer leaves; None without one, or if the row groups are not what it says."""
+    try:
+        return _held_against(metadata, json.loads((metadata.metadata or {}).get(INDEX, b"null")))
+    except (ValueError, TypeError, KeyError):  # not as our writer leaves it: the rows themselves are read instead
+        return None
+
+
+def _held_against(metadata: pq.FileMetaData, index: Any) -> list[Part] | None:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    groups = [group for group in groups if group.num_rows]
+    if index is None or len(groups) != len(index["devices"]):
+        return None
+    column = metadata.schema.names.index("t_s")
+    parts, start, step_s = [], 0, index["step_s"]
+    for group, (rows, first_s, last_s, *who) in zip(groups, index["devices"], strict=True):
+        found = group.column(column).statistics
+        if found is None or (found.min, found.max, found.num_values) != (first_s, last_s, rows):
+            return None
+        even = last_s - first_s == (rows - 1) * step_s
+        parts.append(Part(slice(start, start + rows), range(first_s, last_s + 1, step_s) if even else None, *who))
+        start += rows
+    return parts
+
+
+def _any_rows(path: Path, table: pa.Table) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
+    """A table whose rows stand in any order, and its parts."""
+    _require(path, table.column_names)
+    known = [name for name in table.column_names if name in TYPES]
+    table = _by_device(pa.table({name: table.column(name).cast(TYPES[name]) for name in known}))
+    columns = {SIGNALS_BY_COLUMN[name]: table.column(name) for name in known if name in SIGNALS_BY_COLUMN}
+    return columns, list(_parts(table))
+
+
+def _by_device(table: pa.Table) -> pa.Table:
+    """The table with each device's rows together, in the order the devices first appear."""
+    codes = table.column("device_uuid").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    if (np.diff(codes) >= 0).all():
+        return table
+    return table.take(pa.array(np.argsort(codes, kind="stable")))
+
+
+def _parts(table: pa.Table) -> Iterator[Part]:
+    times = _whole(table.column("t_s"), np.dtype(np.int64))
+    uuids = table.column("device_uuid").combine_chunks().dictionary_encode()
+    codes = uuids.indices.to_numpy(zero_copy_only=False)
+    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+
+    def at(name: str, row: int) -> Any:
+        return table.column(name)[row].as_py() if name in table.column_names else None
+
+    for start, end in pairwise(edges):
+        if start < end:
+            yield Part(
+                slice(start, end),
+                times[start:end],
+                at("device_uuid", start),
+                at("gpu_type", start),
+                float(at("gpu_fraction", start)),
+                at("node", start),
+            )
+
+
+def _require(path: Path, names: Sequence[str]) -> None:
+    missing = [name for name in REQUIRED if name not in names]
+    if missing:
+        raise SourceError(
+            f"{path} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)}",
+            hint="write it with the columns " + ", ".join(REQUIRED),
+        )
+
+
+def values_of(column: pa.ChunkedArray, rows: slice) -> NDArray[np.float32] | None:
+    """A column's values at some rows, without a copy where nothing is null; None where all are."""
+    length = rows.stop - rows.start
+    chosen = column if length == len(column) else column.slice(rows.start, length)
+    nulls = chosen.null_count
+    if nulls == length:
+        return None
+    if nulls == 0:
+        return _whole(chosen, np.dtype(np.float32))
+    values: NDArray[np.float32] = chosen.to_numpy().astype(np.float32, copy=False)
+    return values
+
+
+def _whole(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A column without nulls as it lies in memory; Arrow's own way imports pandas where that is installed."""
+    array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return np.frombuffer(array.buffers()[1], dtype=dtype)[array.offset : array.offset + len(array)]

@@ -1,0 +1,115 @@
+"""Writes recordings."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gpuwise.model.errors import InputError
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import RecordedPod
+from gpuwise.sources.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
+
+
+class RecordingWriter:
+    """Writes one recording into an empty directory.
+
+    Args:
+        directory: made if it is not there.
+
+    Raises:
+        InputError: the directory already holds a recording; two fleets mixed would pass for one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._usage = directory / "usage"
+        self._directory = directory
+        if self._usage.exists() and any(self._usage.iterdir()):
+            raise InputError(
+                f"{directory} already holds a recording", hint="name a new directory, or remove the old one"
+            )
+        self._usage.mkdir(parents=True, exist_ok=True)
+
+    def append(self, pod: RecordedPod) -> None:
+        """Write one pod's file, or that of what no pod held on a node; what was not sampled leaves no row."""
+        if not pod.devices:
+            return
+        first = pod.devices[0]
+        folder, name = (checked(pod.namespace), first.pod) if pod.namespace else (NODES, first.node or "")
+        path = self._usage / folder / f"{checked(name)}.parquet"
+        path.parent.mkdir(exist_ok=True)
+        tables = [_device_table(pod, index) for index in range(len(pod.devices))]
+        # Quantised samples take few distinct values: a dictionary and zstd's fastest level cost least time per byte.
+        with pq.ParquetWriter(
+            path,
+            tables[0].schema.with_metadata(_index(pod, tables)),
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[name for name in tables[0].column_names if name != "t_s"],
+            column_encoding={"t_s": "DELTA_BINARY_PACKED"},
+            write_statistics=["t_s", *SIGNALS_BY_COLUMN],
+        ) as writer:
+            for table in tables:
+                writer.write_table(table, row_group_size=max(table.num_rows, 1))
+
+    def write_objects(self, objects: Iterable[Mapping[str, Any]]) -> Path:
+        """Write `inventory.json` beside the usage, as `kubectl get -o json` would."""
+        path = self._directory / "inventory.json"
+        listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        path.write_text(json.dumps(listing, separators=(",", ":")) + "\n", encoding="utf-8")
+        return path
+
+
+def _device_table(pod: RecordedPod, index: int) -> pa.Table:
+    device = pod.devices[index]
+    signals = dict(device.samples)
+    if index == 0 and pod.requests_per_second is not None:
+        signals[Signal.REQUESTS] = pod.requests_per_second
+    sampled = np.zeros(pod.window.steps, dtype=bool)
+    for values in signals.values():
+        sampled |= ~np.isnan(values)
+    rows = np.flatnonzero(sampled)
+    times = pod.window.start_s + rows * pod.window.step_s
+    whole = rows.size == pod.window.steps
+
+    def column(signal: Signal) -> pa.Array:
+        values = signals.get(signal)
+        if values is None:
+            return pa.nulls(rows.size, pa.float32())
+        return pa.array((values if whole else values[rows]).astype(np.float32))
+
+    labels = (pod.namespace, device.pod, device.device_uuid, device.gpu_type)
+    return pa.table(
+        {"t_s": times}
+        | {name: _repeat(label, rows.size) for name, label in zip(REQUIRED[1:5], labels, strict=True)}
+        | {"gpu_fraction": np.full(rows.size, device.gpu_fraction), "node": _repeat(device.node, rows.size)}
+        | {signal.value: column(signal) for signal in Signal}
+    )
+
+
+def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:
+    """Whose each row group is, and its times where they are even, so that a reader need not read that row by row.
+
+    A reader holds it against the row groups' own statistics: a file that another tool has written anew does not pass
+    for what it was.
+    """
+    parts = [
+        [len(table), *_span(table), device.device_uuid, device.gpu_type, device.gpu_fraction, device.node]
+        for device, table in zip(pod.devices, tables, strict=True)
+        if len(table)
+    ]
+    return {INDEX: json.dumps({"step_s": pod.window.step_s, "devices": parts}).encode()}
+
+
+def _span(table: pa.Table) -> tuple[int, int]:
+    times = table.column("t_s")
+    return times[0].as_py(), times[-1].as_py()
+
+
+def _repeat(label: str | None, rows: int) -> pa.DictionaryArray:
+    indices = pa.array(np.zeros(rows, dtype=np.int8), mask=np.full(rows, label is None))
+    return pa.DictionaryArray.from_arrays(indices, pa.array([label or ""], pa.string()))

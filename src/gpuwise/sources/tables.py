@@ -1,0 +1,86 @@
+"""Small CSV files of figures that a person keeps: prices, grid intensities; each bad field is named with a hint."""
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import NoReturn
+
+from gpuwise.model.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of such a file.
+
+    Attributes:
+        where: file and line, as a person finds it.
+        cells: text by column.
+    """
+
+    where: str
+    cells: Mapping[str, str | None]
+
+    def text(self, column: str) -> str:
+        """A cell without the blanks around it; an empty one is ""."""
+        return (self.cells[column] or "").strip()
+
+    def positive(self, column: str, hint: str) -> float:
+        """A cell as a finite number above 0.
+
+        Raises:
+            InputError: it is none.
+        """
+        try:
+            value = float(self.text(column))
+        except ValueError:
+            value = math.nan
+        if not (0.0 < value < math.inf):
+            self.refuse(column, hint)
+        return value
+
+    def refuse(self, column: str, hint: str) -> NoReturn:
+        """Raise the error that names this line's cell, and how to fix it."""
+        raise InputError(f"{self.where}: {column} is {self.text(column)!r}", hint=hint)
+
+
+def shipped(name: str) -> str:
+    """The text of a file that comes with gpuwise."""
+    return resources.files("gpuwise.sources").joinpath(name).read_text(encoding="utf-8")
+
+
+def text_of(path: Path, what: str) -> str:
+    """The text of a person's file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{what} {path} cannot be read ({error})", hint="name a readable CSV file") from error
+
+
+def rows(name: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
+    """Go through a CSV file that has some columns, and perhaps others.
+
+    Args:
+        name: of the file, for errors.
+        text: its content.
+        columns: that it must have.
+
+    Raises:
+        InputError: a column is missing.
+    """
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    header = tuple(reader.fieldnames or ())
+    missing = [column for column in columns if column not in header]
+    if missing:
+        raise InputError(
+            f"{name}, line 1: the column {missing[0]!r} is missing from {','.join(header)!r}",
+            hint=f"begin the file with {','.join(columns)}",
+        )
+    return (Row(f"{name}, line {reader.line_num}", cells) for cells in reader)

@@ -1,0 +1,1 @@
+"""Traces: one table of samples of many pods, read as usage."""

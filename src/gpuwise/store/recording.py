@@ -1,0 +1,3 @@
+"""Forwards to `gpuwise.sources.recording`."""
+
+from gpuwise.sources.recording import *  # noqa: F403

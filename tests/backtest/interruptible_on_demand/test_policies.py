@@ -1,0 +1,147 @@
+"""The spot backtest on nine zones of AWS, and on windows made for it."""
+
+import numpy as np
+import pytest
+
+from gpuwise.backtest.contract import OURS, Decisions
+from gpuwise.backtest.interruptible_on_demand.policies import SPOT, ZONE_HELD_OUT
+from gpuwise.backtest.runner import play
+from gpuwise.model.errors import InputError
+
+pytestmark = pytest.mark.xdist_group("spot")  # the cells are played once
+HEADLINE = "cost_over_omniscient"
+
+
+@pytest.fixture
+def windows(tmp_path):
+    def write(*series, step_s=600):
+        path = tmp_path / "windows.csv"
+        rows = [f"{w},{t * step_s},{one}\n" for w, line in enumerate(series) for t, one in enumerate(line)]
+        path.write_text("window,t_s,available\n" + "".join(rows))
+        return {
+            "availability": path,
+            "zones": None,
+            "work_h": 1.0,
+            "deadline_h": 2.0,
+            "restart_h": 0.05,
+            "on_demand_usd_h": 3.0,
+            "spot_usd_h": 1.2,
+        }
+
+    return write
+
+
+NAMES = (OURS, ZONE_HELD_OUT, "uniform-progress", "greedy", "on-demand")
+
+
+@pytest.fixture(scope="module")
+def results(traces):
+    """All cells; one worker of pytest-xdist plays them once."""
+    return [play(SPOT, trial.given, policies=NAMES) for trial in SPOT.trials(traces)]
+
+
+def test_baselines_come_to_their_published_figures(results):
+    """Specification, 'spot': cells 52/.05, 52/.20, 70/.05, 70/.20, in percent."""
+    for policy, expected in {
+        "on-demand": [78, 68, 107, 96],
+        "greedy": [27.3, 22.9, 14.4, 13.9],
+        "uniform-progress": [9.9, 16.8, 4.8, 8.1],
+    }.items():
+        found = [100 * result.value(HEADLINE, policy) for result in results]
+        assert found == pytest.approx(expected, abs=0.06 if policy != "on-demand" else 0.5)
+
+
+def test_what_is_reached_on_zones_not_fitted_on(results):
+    """3.6 % in the mean: above the goal of 3.5 %. The worst cell reaches its goal."""
+    zone = [result.value(HEADLINE, ZONE_HELD_OUT) for result in results]
+    assert np.mean(zone) <= 0.037
+    assert max(zone) <= 0.08
+
+
+def test_no_deadline_is_missed(results):
+    assert [one.figures["missed_deadlines"].value for result in results for one in result.played.values()] == [0] * 20
+
+
+def test_the_bound_is_below_every_policy_and_exact_where_it_is_plain(windows):
+    """One hour of work: with spot from the third row on, 2 rows of waiting and 7 of spot."""
+    result = play(SPOT, windows([0, 0] + [1] * 10))
+    trace = SPOT.load(windows([0, 0] + [1] * 10))
+    assert trace.least_usd[0] == pytest.approx(7 * 1.2 / 6)
+    assert all(one.figures[HEADLINE].value >= -1e-9 for one in result.played.values())
+
+
+def test_the_bound_pays_for_a_switch_only_where_it_saves(windows):
+    """Nothing but on-demand: 60 minutes and 3 of restart are 7 rows."""
+    assert SPOT.load(windows([0] * 12)).least_usd[0] == pytest.approx(7 * 3 / 6)
+
+
+def test_the_future_changes_no_past_decision(traces):
+    trial = SPOT.trials(traces)[3].given
+    trace = SPOT.load(trial)
+    row = 200
+    other = trace.available.copy()
+    other[:, row:] = ~other[:, row:]
+    changed = type(trace)(trace.job, trace.windows, trace.regions, other, trace.usd_h, trace.zones)
+    before = [[one for one in SPOT.policies[OURS](one).rows if one[1] < row * 600] for one in (trace, changed)]
+    assert before[0] == before[1]
+
+
+@pytest.mark.parametrize("step_s", [60, 195, 1800])
+def test_other_steps_are_played(windows, step_s):
+    hours = [[1, 1, 0, 1, 1, 1, 0, 0, 1], [0, 0, 1, 1, 1, 1, 1, 1, 1], [1] * 9, [0] * 9]
+    given = windows(*np.repeat(hours, 3600 // step_s + 1, axis=1), step_s=step_s)
+    names = [OURS, "uniform-progress", "on-demand"]
+    result = play(SPOT, given | {"work_h": 6.0, "deadline_h": 8.5, "restart_h": 0.2}, policies=names)
+    assert result.value("missed_deadlines") == 0
+    assert 0 <= result.value(HEADLINE) < 0.3 < result.value(HEADLINE, "on-demand")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"deadline_h": 1.0}, "do not fit"),
+        ({"deadline_h": 3.0}, "window 0 has 12 rows, the deadline is at row 18"),
+        ({"work_h": 0.0}, "not above 0"),
+    ],
+)
+def test_a_job_that_cannot_be_is_refused(windows, change, problem):
+    with pytest.raises(InputError, match=problem):
+        SPOT.load(windows([1] * 12) | change)
+
+
+def test_bad_windows_are_refused(windows, tmp_path):
+    given = windows([1] * 12)
+    lines = given["availability"].read_text().splitlines(keepends=True)
+    given["availability"].write_text("".join(lines[:5] + lines[6:]))
+    with pytest.raises(InputError, match="not a steady step"):
+        SPOT.load(given)
+    given["availability"].write_text("".join([*lines[:5], "0,2400,-1\n", *lines[6:]]))
+    with pytest.raises(InputError, match="available is below 0"):
+        SPOT.load(given)
+    zones = tmp_path / "zones.csv"
+    zones.write_text("window,zone\n7,us-east-1a\n")
+    with pytest.raises(InputError, match="no zone for window 0"):
+        SPOT.load(windows([1] * 12) | {"zones": zones})
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([(0, 0, "spot")], "window 0, 0 s: spot was not available"),
+        ([(0, 600, "none")], "the next decision is at 600 s"),
+        ([(0, 0, "lease")], "use is 'lease'"),
+        ([(9, 0, "none")], "name window 9"),
+    ],
+)
+def test_decisions_that_break_a_rule_are_refused(windows, rows, problem):
+    trace = SPOT.load(windows([0] * 12))
+    with pytest.raises(InputError, match=problem):
+        SPOT.judge(trace, Decisions(("window", "t_s", "use"), [(str(w), t, use) for w, t, use in rows]))
+
+
+def test_rows_that_stop_early_are_a_missed_deadline(windows):
+    trace = SPOT.load(windows([1] * 12, [1] * 12))
+    rows = [("0", 600.0 * row, "spot") for row in range(7)] + [("1", 0.0, "spot")]
+    figures = SPOT.judge(trace, Decisions(("window", "t_s", "use"), rows))
+    assert figures["missed_deadlines"].value == 1
+    assert figures["usd_per_window"].value == pytest.approx(8 * 1.2 / 6 / 2)

@@ -1,0 +1,61 @@
+"""The consolidate backtest on openb's arrivals, and on pods made for it."""
+
+import pytest
+from tests.backtest.placement.test_policies import fleet  # noqa: F401 - a fixture
+
+from gpuwise.backtest.contract import OURS, Decisions
+from gpuwise.backtest.node_underutilised import CONSOLIDATE
+from gpuwise.backtest.runner import play
+from gpuwise.model.errors import InputError
+
+HEADLINE = "nodes_over_bound"
+PODS = ("p,1,1,1,600,n0,0", "q,1,1,1,400,n1,1", "r,1,1,1,500,n1,0")
+
+
+@pytest.fixture
+def trace(fleet):  # noqa: F811 - the fixture
+    return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | {"share": 0.5})
+
+
+def test_the_goal_is_reached(traces):
+    """On the trial with the most pods; benchmarks/QUALITY.md has all four."""
+    given = next(one.given for one in CONSOLIDATE.trials(traces) if one.label == "gpushare100")
+    result = play(CONSOLIDATE, given)
+    assert 0 <= result.value(HEADLINE) <= 0.02
+    assert result.value(HEADLINE) < result.value(HEADLINE, "first-fit-decreasing") - 0.02
+
+
+def test_placed_pods_are_taken_as_they_are_and_one_node_is_freed(trace):
+    figures = CONSOLIDATE.judge(trace, CONSOLIDATE.policies[OURS](trace))
+    assert (figures["nodes_needed"].value, figures["nodes_freed"].value) == (1, 1)
+    assert figures["pods_moved"].value <= 2
+
+
+def test_without_gpus_told_the_fullest_with_room_are_taken(trace):
+    rows = [("q", "n1", "n0"), ("r", "n1", "n0")]
+    assert CONSOLIDATE.judge(trace, Decisions(("pod", "from", "to"), rows))["nodes_freed"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        ([("p", "n0", "n1", "0")], "p has no room on n1"),
+        ([("p", "n0", "n0", "1")], "p has no room on n0"),
+        ([("p", "n1", "n0", "1")], "p is not on n1"),
+        ([("q", "n1", "n0", "0"), ("q", "n0", "n1", "0")], "moves twice"),
+        ([("x", "n1", "n0", "0")], "x is not in the trace"),
+        ([("q", "n1", "n5", "0")], "no node n5"),
+    ],
+)
+def test_moves_that_break_a_rule_are_refused(trace, rows, problem):
+    with pytest.raises(InputError, match=problem):
+        CONSOLIDATE.judge(trace, Decisions(("pod", "from", "to", "gpus"), rows))
+
+
+def test_bad_placements_are_refused(fleet):  # noqa: F811 - the fixture
+    with pytest.raises(InputError, match="line 3: q does not fit on n0"):
+        CONSOLIDATE.load(fleet("p,1,1,1,600,n0,0", "q,1,1,1,600,n0,0", columns="node,gpus") | {"share": 0.5})
+    with pytest.raises(InputError, match="no column gpus"):
+        CONSOLIDATE.load(fleet("p,1,1,1,600,n0", columns="node") | {"share": 0.5})
+    with pytest.raises(InputError, match="--share is 2"):
+        CONSOLIDATE.load(fleet("p,1,1,1,600,") | {"share": 2.0})

@@ -1,0 +1,21 @@
+"""The examples, a recorded fleet to use them on, and the fixtures of the suites that they are used like."""
+
+from pathlib import Path
+
+import pytest
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import gpuwise
+from tests.helm.conftest import helm
+from tests.recordings import NOW_S, record_fleet
+
+__all__ = ["gpuwise", "helm"]
+
+EXAMPLES = REPOSITORY / "examples"
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The flags that make a command read a simulated fleet of six nodes in two regions."""
+    folder: Path = tmp_path_factory.mktemp("recording")
+    record_fleet(folder, nodes=6, days=15)
+    return ["--recording", str(folder), "--now", str(NOW_S), "--quiet"]

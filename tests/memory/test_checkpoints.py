@@ -1,0 +1,47 @@
+import pytest
+from tests.series import WORKLOAD
+
+from gpuwise.memory.checkpoints import SqliteCheckpoints
+from gpuwise.model.errors import InputError
+
+OTHER = type(WORKLOAD)(WORKLOAD.namespace, WORKLOAD.kind, WORKLOAD.name, "uid-2")  # made anew under the same name
+
+
+def test_what_was_saved_is_loaded_in_the_order_of_its_names(tmp_path):
+    with SqliteCheckpoints(tmp_path / "deep" / "hours.db", "here") as kept:
+        kept.save({WORKLOAD: {"today": b"c", "past": b"a"}, OTHER: {"past": b"o"}})
+        kept.save({WORKLOAD: {"today": b"newer"}})
+        assert kept.load([WORKLOAD, OTHER]) == {WORKLOAD: [b"a", b"newer"], OTHER: [b"o"]}
+
+
+def test_it_survives_a_restart(tmp_path):
+    with SqliteCheckpoints(tmp_path / "hours.db", "here") as kept:
+        kept.save({WORKLOAD: {"past": b"a"}})
+    with SqliteCheckpoints(tmp_path / "hours.db", "here") as kept:
+        assert kept.load([WORKLOAD]) == {WORKLOAD: [b"a"]}
+
+
+def test_another_source_and_a_recreated_namesake_are_others(tmp_path):
+    with SqliteCheckpoints(tmp_path / "hours.db", "here") as kept:
+        kept.save({WORKLOAD: {"past": b"a"}})
+        assert kept.load([OTHER]) == {OTHER: []}
+    with SqliteCheckpoints(tmp_path / "hours.db", "there") as kept:
+        assert kept.load([WORKLOAD]) == {WORKLOAD: []}
+
+
+def test_two_processes_may_keep_at_once(tmp_path):
+    with (
+        SqliteCheckpoints(tmp_path / "hours.db", "here") as one,
+        SqliteCheckpoints(tmp_path / "hours.db", "here") as two,
+    ):
+        one.save({WORKLOAD: {"past": b"a"}})
+        two.save({WORKLOAD: {"today": b"b"}})
+        assert one.load([WORKLOAD]) == {WORKLOAD: [b"a", b"b"]}
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_text("no database" * 99), lambda path: path.mkdir()])
+def test_a_file_that_is_something_else_is_named(tmp_path, spoil):
+    path = tmp_path / "hours.db"
+    spoil(path)
+    with pytest.raises(InputError, match=r"hours\.db cannot keep hours: .*delete it .it is a cache"):
+        SqliteCheckpoints(path, "here")

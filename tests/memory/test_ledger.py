@@ -1,0 +1,140 @@
+import sqlite3
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
+from gpuwise.model.errors import LedgerError
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
+
+REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
+
+
+def intent(number=0, at_s=1_000) -> Intent:
+    return Intent(Command(f"a-{number}", "r-1", REF, ScaleTo(0), "policy"), at_s, "7", {"replicas": 2}, {"replicas": 0})
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    with SqliteLedger(tmp_path / "ledger.db") as opened:
+        yield opened
+
+
+def spend(ledger, number, at_s=1_000, limit=10):
+    return ledger.record_intent(intent(number, at_s), limit=limit, per_s=3_600)
+
+
+def test_what_is_recorded_comes_back_after_a_restart(tmp_path):
+    path = tmp_path / "new folder" / "ledger.db"
+    outcome = Outcome("a-0", 1_001, OutcomeStatus.APPLIED, None, "2 to 0")
+    word = Directive("dismiss", "r-1", "ana", 5, "needed")
+    blocked = Blocked(REF, "decide", Reason.RECOMMEND_ONLY, "mode recommend")
+    with SqliteLedger(path) as first:
+        spend(first, 0)
+        first.record_outcome(outcome)
+        first.record_directive(word)
+        first.record_run(2_000, [], [blocked])
+    with SqliteLedger(path) as second:
+        assert second.intent("a-0") == intent()
+        assert second.intents() == [intent()]
+        assert second.outcomes() == [outcome]
+        assert second.directives() == [word]
+        assert second.blocked() == [blocked]
+        assert second.recommendations() == []
+
+
+def test_an_empty_ledger_remembers_nothing(ledger):
+    assert (ledger.intent("a-0"), ledger.blocked(), ledger.recommendations()) == (None, [], [])
+
+
+def test_one_command_has_one_intent(ledger):
+    assert spend(ledger, 0)
+    with pytest.raises(LedgerError, match="refused a row"):
+        spend(ledger, 0)
+    assert len(ledger.intents()) == 1
+
+
+@given(st.lists(st.integers(0, 400), max_size=15), st.integers(0, 3))
+def test_i5_no_window_ever_holds_more_intents_than_the_budget(tmp_path_factory, gaps, limit):
+    with SqliteLedger(tmp_path_factory.mktemp("ledger") / "ledger.db") as ledger:
+        at_s = 10_000
+        for number, gap in enumerate(gaps):
+            at_s += gap
+            ledger.record_intent(intent(number, at_s), limit=limit, per_s=1_000)
+        times = [i.at_s for i in ledger.intents()]
+        assert all(sum(1 for other in times if t - 1_000 < other <= t) <= limit for t in times)
+
+
+def test_i5_two_processes_spend_one_budget(tmp_path):
+    with SqliteLedger(tmp_path / "l.db") as one, SqliteLedger(tmp_path / "l.db") as two:
+        spent = [spend(ledger, n, limit=3) for n, ledger in enumerate([one, two, one, two, one])]
+    assert spent == [True, True, True, False, False]
+
+
+@pytest.mark.parametrize("statement", ["UPDATE events SET body = '{}'", "DELETE FROM events"])
+def test_i25_rows_are_never_changed(ledger, statement):
+    spend(ledger, 0)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        ledger._db.execute(statement)
+
+
+TAMPERING = {
+    "a row changed": "UPDATE events SET body = replace(body, 'policy', 'nobody') WHERE seq = 2",
+    "a row removed": "DELETE FROM events WHERE seq = 2",
+    "two rows swapped": "UPDATE events SET seq = CASE seq WHEN 2 THEN 30 ELSE 2 END WHERE seq IN (2, 3);"
+    "UPDATE events SET seq = 3 WHERE seq = 30",
+    "a row added": "INSERT INTO events VALUES (5, 1, 'outcome', 'a-9', '{}', 'f00d')",
+}
+
+
+@pytest.mark.parametrize("name", TAMPERING)
+def test_i25_tampering_behind_its_back_is_seen(tmp_path, name):
+    path = tmp_path / "ledger.db"
+    with SqliteLedger(path) as ledger:
+        for number in range(4):
+            spend(ledger, number)
+    db = sqlite3.connect(path)
+    db.executescript(f"DROP TRIGGER no_update; DROP TRIGGER no_delete; {TAMPERING[name]}")
+    db.close()
+    with pytest.raises(LedgerError, match="tampered with at row"):
+        SqliteLedger(path)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE findings SET body = '{}'", "DELETE FROM findings"])
+def test_i25_findings_behind_the_chain_are_seen_to_be_changed(tmp_path, statement):
+    path = tmp_path / "ledger.db"
+    with SqliteLedger(path) as ledger:
+        ledger.record_run(1, [], [Blocked(REF, "decide", Reason.PAUSED, "")])
+        spend(ledger, 0)
+    db = sqlite3.connect(path)
+    db.executescript(statement)
+    db.close()
+    with pytest.raises(LedgerError, match="tampered with at the findings of row 1"):
+        SqliteLedger(path)
+
+
+def test_a_run_replaces_the_findings_of_the_one_before(ledger):
+    for reason in (Reason.PAUSED, Reason.BUSY):
+        ledger.record_run(1, [], [Blocked(REF, "decide", reason, "")])
+    assert [item.reason for item in ledger.blocked()] == [Reason.BUSY]
+    assert ledger._db.execute("SELECT count(*) FROM findings").fetchone() == (1,)
+    ledger.verify()
+
+
+def test_a_corrupt_file_is_named_and_left_as_it_was(tmp_path):
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"not a database at all" * 100)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match=r"ledger\.db is corrupt.*move the file aside"):
+        SqliteLedger(path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_in_its_place_is_an_error_with_a_mend(tmp_path):
+    with pytest.raises(LedgerError, match="check the path"):
+        SqliteLedger(tmp_path)

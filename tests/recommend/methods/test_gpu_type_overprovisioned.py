@@ -1,0 +1,44 @@
+"""GPUTypeOverprovisioned: a cheaper type of card."""
+
+from dataclasses import replace
+
+import pytest
+from tests.cases import at_level, reason
+from tests.cases import mixed_fleet_case as case
+from tests.fleet import node, workload
+
+from gpuwise.model.changes import ChangeGpuType
+from gpuwise.model.reasons import Reason
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
+
+
+def test_the_cheapest_that_holds_compute_bandwidth_and_memory():
+    """A tenth of an A100 is 31 TFLOPS, 204 GB/s and 10 GiB: with headroom a T4 (65, 320, 15) has it."""
+    found = cheaper_type(case(at_level()))
+    assert found.change == ChangeGpuType("A100-80GB", "T4")
+    assert found.saving.usd_month == pytest.approx(2.5 * 730)
+    assert found.saving.gpu_h_month == 0.0
+    assert found.risk == 3
+
+
+@pytest.mark.parametrize("more", [{"gib": 14.0}, {"dram": 0.14}, {"sm": 0.2}])
+def test_each_need_alone_rules_a_card_out(more):
+    assert cheaper_type(case(at_level(**more))).change == ChangeGpuType("A100-80GB", "L40S")
+
+
+def test_a_card_of_another_region_is_not_offered():
+    far = replace(node("t4-0", gpu="T4"), region="us-east-1")
+    assert reason(cheaper_type(case(at_level(), nodes=[node(), far]))) is Reason.NO_CHEAPER_TYPE
+    allowed = case(at_level(), nodes=[node(), far], allowed_regions=("us-east-1",))
+    assert cheaper_type(allowed).change.proposed == "T4"
+
+
+def test_links_between_cards_are_not_measured():
+    assert reason(cheaper_type(case(at_level(), workload(gpus=4)))) is Reason.NO_CHEAPER_TYPE
+
+
+def test_without_tensor_activity_nothing_is_said():
+    one = at_level()
+    del one.samples[Signal.TENSOR_ACTIVITY]
+    assert reason(cheaper_type(case(one))) is Reason.INSUFFICIENT_DATA

@@ -1,0 +1,92 @@
+"""Idle, Orphaned: what nobody uses is stopped, and each way in which idleness is not proved."""
+
+import numpy as np
+import pytest
+from tests.cases import WEEK, case, reason
+from tests.fleet import workload
+from tests.series import BUSY_VALUES, DAY_STEPS, device, usage
+
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.findings import Finding
+from gpuwise.model.inventory import WorkloadClass, WorkloadRef
+from gpuwise.model.price import PriceBook
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.methods.idle import idle_shutdown
+
+
+def test_a_forgotten_endpoint_is_stopped_for_the_price_of_its_gpu():
+    found = idle_shutdown(case(usage(device(WEEK), requests=np.zeros(WEEK))))
+    assert isinstance(found, Recommendation)
+    assert found.change == ScaleTo(0)
+    assert found.finding is Finding.IDLE
+    assert found.saving.usd_month == pytest.approx(3.0 * 730)
+    assert found.owner == "search"
+    assert found.risk == 0
+    assert Reason.NO_REQUESTS in found.reasons
+
+
+def test_what_may_be_used_again_is_worth_what_passes_until_then():
+    """A notebook of office hours, on a Sunday evening: it is wanted on Monday, so stopping it now saves a night."""
+    four = 4 * WEEK
+    hours = np.arange(four) // 12
+    office = (hours // 24 % 7 < 5) & (hours % 24 >= 8) & (hours % 24 < 18)
+    one = usage(device(four, busy=np.flatnonzero(office)))
+    found = idle_shutdown(case(one, workload(workload_class=WorkloadClass.NOTEBOOK)))
+    saving = found.saving
+    assert 0 < saving.low_usd_month <= saving.usd_month <= saving.high_usd_month < 3.0 * 24 * 7
+    forecast = next(e for e in found.evidence if e.statistic == "forecast")
+    assert saving.usd_month == pytest.approx(3.0 * forecast.value)
+    assert found.risk == 1
+
+
+def test_a_busy_one_is_held_with_the_signals_that_say_so():
+    found = idle_shutdown(case(usage(device(WEEK, busy=range(WEEK)))))
+    assert reason(found) is Reason.BUSY
+    assert {e.signal for e in found.evidence} >= {Signal.SM_ACTIVITY, Signal.POWER}
+
+
+def test_a_quiet_weekend_does_not_stop_an_endpoint():
+    weekend = 65 * 12
+    assert reason(idle_shutdown(case(usage(device(WEEK, busy=range(WEEK - weekend)))))) is Reason.TOO_YOUNG
+
+
+def test_a_notebook_is_forgotten_after_a_day():
+    subject = workload(workload_class=WorkloadClass.NOTEBOOK)
+    found = idle_shutdown(case(usage(device(WEEK, busy=range(WEEK - DAY_STEPS))), subject))
+    assert isinstance(found, Recommendation)
+
+
+def test_i2_gpu_util_alone_stops_nothing():
+    found = idle_shutdown(case(usage(device(WEEK, signals=(Signal.GPU_UTIL, Signal.MEMORY_USED)))))
+    assert reason(found) is Reason.NEEDS_SECOND_SIGNAL
+
+
+def test_signals_that_disagree_are_named():
+    one = device(WEEK)
+    one.samples[Signal.POWER][:] = BUSY_VALUES[Signal.POWER]
+    found = idle_shutdown(case(usage(one)))
+    assert reason(found) is Reason.SIGNALS_DISAGREE
+    assert "power_watts" in found.detail
+
+
+def test_no_price_is_a_hold_not_a_saving_of_zero():
+    found = idle_shutdown(case(usage(device(WEEK)), prices=PriceBook({}, "none")))
+    assert reason(found) is Reason.NO_PRICE
+
+
+def test_a_kind_that_cannot_be_stopped_is_left():
+    ref = WorkloadRef("research", "RayCluster", "sweep", "uid-1")
+    series = usage(device(WEEK), workload=ref)
+    assert reason(idle_shutdown(case(series, workload(ref)))) is Reason.KIND_NOT_SUPPORTED
+
+
+def test_an_idle_job_is_risky():
+    ref = WorkloadRef("research", "Job", "sweep", "uid-1")
+    assert idle_shutdown(case(usage(device(WEEK), workload=ref), workload(ref))).risk == 3
+
+
+def test_what_holds_no_gpu_is_stopped_already():
+    found = idle_shutdown(case(usage(device(WEEK)), workload(pods=())))
+    assert reason(found) is Reason.ALREADY_STOPPED

@@ -1,0 +1,198 @@
+"""Cutting nodes anew: fewer GPUs for the slices in use, and nobody's work lost by it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.series import DAY_STEPS, device, usage
+
+from gpuwise.model.changes import Repartition
+from gpuwise.model.findings import Finding
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadClass, WorkloadRef, node_ref
+from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
+from gpuwise.model.price import PriceBook
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.methods.mig_geometry_misfit import repartition
+from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
+
+STEPS = 14 * DAY_STEPS
+MIG = {"1g.10gb": 7, "2g.20gb": 3, "3g.40gb": 2}  # three cards
+NAMES = tuple(p.name for p in named("A100-80GB").mig_profiles)
+
+
+def slices(name, profile_name, count, on="mig-0", **changes):
+    pods = tuple(pod(f"{name}-{index}", on) for index in range(count))
+    ref = WorkloadRef("research", "Deployment", name, f"uid-{name}")
+    return replace(workload(ref, pods=pods), request=GpuRequest(f"nvidia.com/mig-{profile_name}", 1), **changes)
+
+
+def unheld(one, *, busy=(), without=()):
+    signals = tuple(s for s in (Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.POWER) if s not in without)
+    sampled = device(STEPS, busy=busy, pod="", node=one.name, fraction=1 / 7, signals=signals)
+    return profile(usage(sampled, workload=node_ref(one)), ScoreSettings())
+
+
+IDLE = unheld(node("mig-0"))
+
+
+def fleet(*workloads, one=None, seen=IDLE, prices=PRICES, namespaces=None):
+    one = one or node("mig-0", mig=MIG)
+    profiles = {} if seen is None else {node_ref(one): seen}
+    held = inventory(*workloads, nodes=[one], namespaces=namespaces)
+    return Fleet(held, profiles, prices, RecommendSettings(), NOW_S)
+
+
+def judged(*workloads, **kept):
+    (said,) = repartition(fleet(*workloads, **kept))
+    return said
+
+
+def test_slices_spread_over_three_cards_fit_one():
+    """Two 1g, a 2g and a 3g are cut from one card, so two of three stay whole."""
+    chat, embed, rank = slices("chat", "1g.10gb", 2), slices("embed", "2g.20gb", 1), slices("rank", "3g.40gb", 1)
+    said = judged(chat, embed, rank)
+    assert isinstance(said, Recommendation)
+    current = (("1g.10gb", 7), ("2g.20gb", 3), ("3g.40gb", 2))
+    assert said.change == Repartition(current, (("1g.10gb", 2), ("2g.20gb", 1), ("3g.40gb", 1)), 2)
+    assert (said.finding, said.reasons) == (Finding.MIG_GEOMETRY_MISFIT, (Reason.SLICES_FIT_FEWER_GPUS,))
+    assert said.saving.gpu_h_month == 2 * 730
+    assert (said.saving.low_usd_month, said.saving.usd_month) == (0.0, pytest.approx(2 * 730 * 3.0))
+    assert said.restart_needed
+    assert not said.rollback_possible
+    assert said.claims == ("mig-0",)  # what its pods hold may be counted by other changes
+    assert said.confidence == pytest.approx(1.0, abs=0.01)
+
+
+def test_what_is_used_in_full_stays():
+    used = [slices(name[:2], name, count) for name, count in MIG.items()]
+    assert judged(*used).reason is Reason.WELL_PACKED
+
+
+def test_a_node_that_nobody_uses_is_whole_again():
+    said = judged()
+    assert (said.change.proposed, said.change.freed_gpus) == ((), 3)
+
+
+def test_what_pods_wait_for_is_kept():
+    """Seven 1g in use fill a card; two 3g that pods wait for take the second, and a 4g more the third."""
+    chat, queue = slices("chat", "1g.10gb", 7), slices("queue", "3g.40gb", 2, on=None)
+    said = judged(chat, queue)
+    assert said.change.freed_gpus == 1
+    assert dict(said.change.proposed)["3g.40gb"] == 2
+    assert judged(chat, queue, slices("large", "7g.80gb", 1, on=None)).reason is Reason.WELL_PACKED
+    assert judged(chat, queue, slices("foreign", "1g.5gb", 30, on=None)) == said
+
+
+def test_the_only_pod_of_an_endpoint_is_a_greater_risk():
+    assert judged(slices("chat", "1g.10gb", 1)).risk == 3
+    spread = slices("chat", "1g.10gb", 1)
+    elsewhere = pod("chat-9", "node-9")
+    assert judged(replace(spread, pods=(*spread.pods, elsewhere))).risk == 2
+
+
+CHAT = slices("chat", "1g.10gb", 1)
+REFUSED = {
+    "unknown card": ([], {"one": replace(node("mig-0", mig=MIG), gpu_type=None)}, Reason.UNKNOWN_GPU_TYPE),
+    "unknown slice": ([], {"one": node("mig-0", mig=MIG | {"1g.10gb.me": 1})}, Reason.UNKNOWN_GPU_TYPE),
+    "one profile for all": (
+        [],
+        {"one": replace(node("mig-0", mig={"1g.10gb": 56}), gpu_product="NVIDIA-A100-SXM4-80GB-MIG-1g.10gb")},
+        Reason.NOT_APPLICABLE,
+    ),
+    "more slices than cards": ([], {"one": node("mig-0", mig={"7g.80gb": 9})}, Reason.INSUFFICIENT_DATA),
+    "more used than offered": ([slices("chat", "7g.80gb", 1)], {}, Reason.INSUFFICIENT_DATA),
+    "a pod that asks for who knows what": ([replace(CHAT, request=None)], {}, Reason.INSUFFICIENT_DATA),
+    "a budget of none": ([replace(CHAT, disruptions_allowed=0)], {}, Reason.BLOCKED_BY_PDB),
+    "protected": ([replace(CHAT, annotations={DO_NOT_DISRUPT: "true"})], {}, Reason.PROTECTED),
+    "protected pod": (
+        [replace(CHAT, pods=(pod("chat-0", "mig-0", {DO_NOT_DISRUPT: "true"}),))],
+        {},
+        Reason.PROTECTED,
+    ),
+    "unreadable": ([replace(CHAT, annotations={DO_NOT_DISRUPT: "yes"})], {}, Reason.UNREADABLE_POLICY),
+    "protected namespace": (
+        [CHAT],
+        {"namespaces": [Namespace("research", {}, {DO_NOT_DISRUPT: "true"})]},
+        Reason.PROTECTED,
+    ),
+    "unknown namespace": ([CHAT], {"namespaces": [Namespace("other", {}, {})]}, Reason.UNREADABLE_POLICY),
+    "system": (
+        [replace(CHAT, ref=WorkloadRef("kube-system", "Deployment", "chat", "uid-chat"))],
+        {},
+        Reason.PROTECTED_NAMESPACE,
+    ),
+    "training": ([replace(CHAT, workload_class=WorkloadClass.TRAINING)], {}, Reason.NOT_INTERRUPTIBLE),
+    "bare pod": (
+        [replace(CHAT, ref=WorkloadRef("research", "Pod", "chat", "uid-chat"))],
+        {},
+        Reason.NOT_MOVABLE,
+    ),
+    "work outside Kubernetes": ([CHAT], {"seen": unheld(node("mig-0"), busy=[STEPS - 1])}, Reason.BUSY),
+    "unsampled": ([CHAT], {"seen": None}, Reason.INSUFFICIENT_DATA),
+    "no price": ([CHAT], {"prices": PriceBook({}, "none")}, Reason.NO_PRICE),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_node_is_held_for_a_reason(case):
+    workloads, kept, reason = REFUSED[case]
+    said = judged(*workloads, **kept)
+    assert isinstance(said, Blocked)
+    assert said.reason is reason
+    assert said.workload == node_ref(kept.get("one") or node("mig-0"))
+
+
+def test_checkpointed_training_may_be_moved():
+    training = replace(CHAT, workload_class=WorkloadClass.TRAINING, annotations={CHECKPOINTED: "true"})
+    assert isinstance(judged(training), Recommendation)
+
+
+def test_nodes_without_slices_are_not_judged():
+    assert list(repartition(fleet(workload(), one=node()))) == []
+
+
+def freed(*workloads, **kept):
+    said = judged(*workloads, **kept)
+    return said.change.freed_gpus if isinstance(said, Recommendation) else 0
+
+
+COUNTS = st.fixed_dictionaries({name: st.integers(0, 3) for name in MIG})
+
+
+@given(COUNTS, st.sampled_from(NAMES), st.integers(1, 3), st.booleans())
+@settings(max_examples=40)
+def test_more_use_never_frees_more(counts, name, more, waiting):
+    """I3: another slice in use, or one that a pod waits for, never makes the cut bolder."""
+    used = [slices(f"w{kind[0]}", kind, min(count, MIG[kind])) for kind, count in counts.items()]
+    added = slices("more", name, more, on=None if waiting else "mig-0")
+    assert freed(*used, added) <= freed(*used)
+
+
+@given(st.lists(st.integers(0, STEPS - 1), max_size=30), st.sets(st.sampled_from([Signal.POWER, Signal.DRAM_ACTIVITY])))
+@settings(max_examples=15)
+def test_work_outside_kubernetes_and_samples_that_are_missing_never_free_more(busy, without):
+    assert freed(CHAT, seen=unheld(node("mig-0"), busy=busy)) <= freed(CHAT)
+    assert freed(CHAT, seen=unheld(node("mig-0"), busy=[*busy, STEPS - 1], without=without)) == 0
+    assert freed(CHAT, seen=None) == 0
+
+
+@given(COUNTS)
+@settings(max_examples=40)
+def test_what_is_proposed_offers_what_is_used_on_the_gpus_that_stay(counts):
+    used = {kind: min(count, MIG[kind]) for kind, count in counts.items()}
+    said = judged(*(slices(f"w{kind[0]}", kind, count) for kind, count in used.items()))
+    if isinstance(said, Recommendation):
+        offered = dict(said.change.proposed)
+        assert all(offered.get(kind, 0) >= count for kind, count in used.items())
+        compute = sum(named("A100-80GB").mig_profile(kind).compute_slices * count for kind, count in offered.items())
+        assert compute <= 7 * (3 - said.change.freed_gpus)
+        assert np.isfinite(said.saving.usd_month)

@@ -1,0 +1,174 @@
+"""Nodes to give back: what forbids it, what it is worth, and that more pods or less data never free more."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.series import WORKLOAD
+
+from gpuwise.model.changes import FreeNode
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass
+from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked, Recommendation
+from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.methods.node_underutilised import free_nodes
+from gpuwise.recommend.selection import best_plan
+from gpuwise.recommend.settings import RecommendSettings
+
+
+def here(name, **changes):
+    return replace(node(name), **({"zone": "eu-west-1a"} | changes))
+
+
+def serving(name, *on, gpus=1, **changes):
+    """An endpoint with one pod on each of some nodes, and a ready one on a node that is no part of the test."""
+    pods = tuple(pod(f"{name}-{index}", on=one) for index, one in enumerate((*on, "elsewhere")))
+    return workload(replace(WORKLOAD, name=name, uid=f"uid-{name}"), gpus, pods=pods, **changes)
+
+
+def judged(*workloads, nodes=None, **more):
+    found = inventory(*workloads, nodes=nodes or [here("node-0"), here("node-1")], **more)
+    return {item.workload.name: item for item in free_nodes(Fleet(found, {}, PRICES, RecommendSettings(), NOW_S))}
+
+
+def test_a_node_whose_pods_fit_elsewhere_is_freed():
+    found = judged(serving("a", "node-0"), serving("b", "node-1", gpus=4))
+    item = found["node-0"]
+    assert item.change == FreeNode((("research/Deployment/a", "a-0", "node-1"),))
+    assert item.claims == ("node-0", "node-1", "uid-a")
+    assert item.saving.usd_month == 8 * 730 * 3.0
+    assert item.saving.low_usd_month == 0.0
+    assert any("not looked at" in one.text for one in item.evidence)
+
+
+def test_of_two_that_would_move_to_each_other_a_plan_frees_one():
+    found = judged(serving("a", "node-0"), serving("b", "node-1"))
+    plan = best_plan([one for one in found.values() if isinstance(one, Recommendation)])
+    assert len(found) == 2
+    assert len(plan) == 1
+
+
+def test_of_many_half_used_nodes_a_plan_frees_about_half():
+    names = [f"node-{number}" for number in range(10)]
+    found = judged(*(serving(name, name, gpus=4) for name in names), nodes=[here(name) for name in names])
+    assert len(best_plan([one for one in found.values() if isinstance(one, Recommendation)])) == 5
+
+
+def test_an_empty_node_is_freed_without_moves_and_before_pods_are_moved_to_it():
+    found = judged(serving("a", "node-0"))
+    assert found["node-1"].change == FreeNode(())
+    assert best_plan(list(found.values())) == [found["node-1"]]
+
+
+def test_slices_move_to_slices_of_the_same_profile():
+    sliced = [here("node-0", mig={"1g.10gb": 7}), here("node-1", mig={"1g.10gb": 7})]
+    one = serving("a", "node-0")
+    one = replace(one, request=replace(one.request, resource="nvidia.com/mig-1g.10gb"))
+    other = serving("b", "node-1")
+    other = replace(other, request=replace(other.request, resource="nvidia.com/mig-1g.10gb"))
+    assert isinstance(judged(one, other, nodes=sliced)["node-0"], Recommendation)
+    cut_otherwise = [sliced[0], here("node-1", mig={"2g.20gb": 3})]
+    assert judged(one, other, nodes=cut_otherwise)["node-0"].reason is Reason.WELL_PACKED
+
+
+def test_more_than_two_pods_a_gpu_are_not_moved():
+    sliced = [here("node-0", mig={"1g.10gb": 56}), here("node-1", mig={"1g.10gb": 56})]
+    one = serving("a", *["node-0"] * 17)
+    one = replace(one, request=replace(one.request, resource="nvidia.com/mig-1g.10gb"))
+    assert judged(one, serving("b", "node-1"), nodes=sliced)["node-0"].reason is Reason.WELL_PACKED
+
+
+TRAINING = {"workload_class": WorkloadClass.TRAINING}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"annotations": {DO_NOT_DISRUPT: "true"}}, Reason.PROTECTED),
+        ({"annotations": {DO_NOT_DISRUPT: "yes"}}, Reason.UNREADABLE_POLICY),
+        ({"disruptions_allowed": 0}, Reason.BLOCKED_BY_PDB),
+        ({"ref": replace(WORKLOAD, kind="DaemonSet")}, Reason.NOT_MOVABLE),
+        ({"ref": replace(WORKLOAD, kind="Pod")}, Reason.NOT_MOVABLE),
+        ({"ref": replace(WORKLOAD, namespace="kube-system")}, Reason.PROTECTED_NAMESPACE),
+        ({"ref": replace(WORKLOAD, namespace="unheard-of")}, Reason.UNREADABLE_POLICY),
+        ({"request": None}, Reason.INSUFFICIENT_DATA),
+        (TRAINING, Reason.NOT_INTERRUPTIBLE),
+        (TRAINING | {"annotations": {CHECKPOINTED: "yes"}}, Reason.NOT_INTERRUPTIBLE),
+        ({"pods": (pod("a-0"),)}, Reason.SINGLE_REPLICA),
+        ({"pods": (pod("a-0", annotations={DO_NOT_DISRUPT: "true"}), pod("a-1", "x"))}, Reason.PROTECTED),
+    ],
+)
+def test_a_pod_that_may_not_move_keeps_its_node(changes, reason):
+    found = judged(replace(serving("a", "node-0"), **changes), serving("b", "node-1"))
+    assert found["node-0"].reason is reason
+
+
+def test_checkpointed_training_may_move():
+    one = serving("a", "node-0", annotations={CHECKPOINTED: "true"}, **TRAINING)
+    assert isinstance(judged(one, serving("b", "node-1"))["node-0"], Recommendation)
+
+
+def test_a_protected_namespace_keeps_its_nodes():
+    spaces = [Namespace("research", {}, {DO_NOT_DISRUPT: "true"})]
+    assert judged(serving("a", "node-0"), namespaces=spaces)["node-0"].reason is Reason.PROTECTED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"gpu_type": None}, Reason.UNKNOWN_GPU_TYPE),
+        ({"region": None}, Reason.INSUFFICIENT_DATA),
+        ({"zone": None}, Reason.INSUFFICIENT_DATA),
+        ({"zone": "eu-west-1b"}, Reason.WELL_PACKED),
+        ({"capacity_type": CapacityType.SPOT}, Reason.WELL_PACKED),
+        ({"capacity_type": CapacityType.RESERVED}, Reason.PAID_IN_ADVANCE),
+        ({"gpu_type": named("L40S"), "gpu_product": "NVIDIA-L40S"}, Reason.NO_PRICE),
+    ],
+)
+def test_a_node_unlike_the_others_or_not_known_stays(changes, reason):
+    found = judged(serving("a", "node-0"), serving("b", "node-1"), nodes=[here("node-0", **changes), here("node-1")])
+    assert found["node-0"].reason is reason
+
+
+def test_while_pods_wait_no_node_that_they_could_take_is_freed():
+    queued = workload(replace(WORKLOAD, name="queued", uid="queued"), pods=(pod("queued-0", on=None),))
+    found = judged(serving("a", "node-0"), serving("b", "node-1"), queued)
+    assert {item.reason for item in found.values()} == {Reason.WELL_PACKED}
+
+
+NAMES = ("node-0", "node-1", "node-2", "node-3")
+placements = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([1, 1, 2, 4])), max_size=9)
+
+
+def freeable(placements, nodes):
+    """Nodes that could be given back; pods that are too many for a node are left out."""
+    room, workloads = {one.name: one.gpu_count for one in nodes}, []
+    for number, (name, gpus) in enumerate(placements):
+        if room[name] >= gpus:
+            room[name] -= gpus
+            workloads.append(serving(f"w{number}", name, gpus=gpus))
+    found = judged(*workloads, nodes=nodes)
+    return {name for name, item in found.items() if not isinstance(item, Blocked)}
+
+
+@settings(max_examples=60)
+@given(placements, st.sampled_from(NAMES), st.sampled_from([1, 2, 4]), st.lists(st.sampled_from([4, 8]), min_size=4))
+def test_i3_more_pods_never_free_a_node(before, name, gpus, sizes):
+    nodes = [here(one, gpu_count=size) for one, size in zip(NAMES, sizes, strict=False)]
+    assert freeable([*before, (name, gpus)], nodes) <= freeable(before, nodes)
+
+
+@settings(max_examples=40)
+@given(
+    placements,
+    st.integers(0, 3),
+    st.sampled_from([{"gpu_type": None}, {"region": None}, {"zone": None}, {"capacity_type": None}]),
+)
+def test_i3_less_known_of_a_node_never_frees_a_node(before, which, lost):
+    nodes = [here(one) for one in NAMES]
+    blind = [replace(one, **lost) if number == which else one for number, one in enumerate(nodes)]
+    assert freeable(before, blind) <= freeable(before, nodes)

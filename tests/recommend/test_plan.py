@@ -1,0 +1,77 @@
+"""The plan: one change a workload, stable ids, and savings within the bill."""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.cases import MIG_NODE, WEEK, case
+from tests.fleet import NOW_S, PRICES, inventory, node, workload
+from tests.series import BUSY_VALUES, device, usage
+
+from gpuwise.model.findings import Finding
+from gpuwise.model.inventory import CapacityType
+from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation
+from gpuwise.model.signal import Signal
+from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.methods.idle import idle_shutdown
+from gpuwise.recommend.plan import METHODS, recommend
+from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
+
+
+def plan(series, subject=None):
+    """What is said of the workload; its fleet has empty nodes, of which more is said."""
+    subject = subject or workload(annotations={CHECKPOINTED: "true"})
+    nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
+    profiles = {subject.ref: profile(series, ScoreSettings())}
+    said = recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
+    return tuple([item for item in items if item.workload == subject.ref] for items in (said.plan, said.blocked))
+
+
+def test_one_change_a_workload_the_rest_is_held_as_a_lesser_alternative():
+    chosen, blocked = plan(usage(device(WEEK)))
+    assert [r.finding for r in chosen] == [Finding.IDLE]
+    assert Reason.BETTER_ALTERNATIVE in {h.reason for h in blocked}
+    assert len(chosen) + len(blocked) == len(METHODS)
+
+
+def test_i20_the_same_input_gives_the_same_ids_and_etags():
+    first, second = plan(usage(device(WEEK)))[0], plan(usage(device(WEEK)))[0]
+    assert [(r.id, r.etag) for r in first] == [(r.id, r.etag) for r in second]
+
+
+def test_a_recreated_namesake_gets_another_id():
+    one = workload()
+    other = replace(one, ref=replace(one.ref, uid="uid-2"))
+    ids = {plan(usage(device(WEEK), workload=w.ref), w)[0][0].id for w in (one, other)}
+    assert len(ids) == 2
+
+
+busy_steps = st.lists(st.integers(0, WEEK - 1), max_size=6)
+voters = st.sampled_from([Signal.SM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.DRAM_ACTIVITY])
+
+
+@settings(max_examples=40)
+@given(busy_steps, st.sampled_from(["all", Signal.SM_ACTIVITY, Signal.POWER, Signal.MEMORY_USED]), busy_steps)
+def test_the_savings_of_a_plan_never_exceed_the_bill(busy, signal, holes):
+    one = device(WEEK, busy=busy)
+    for column in one.samples.values() if signal == "all" else [one.samples[signal]]:
+        column[holes] = np.nan
+    chosen, _ = plan(usage(one))
+    assert sum(r.saving.usd_month for r in chosen) <= 3.0 * 730 * (1 + 1e-9)
+    assert all(r.saving.low_usd_month <= r.saving.usd_month <= r.saving.high_usd_month for r in chosen)
+
+
+@settings(max_examples=40)
+@given(busy_steps, busy_steps, voters)
+def test_i3_activity_or_holes_never_add_a_shutdown(busy, more, signal):
+    before, active, holed = (device(WEEK, busy=busy) for _ in range(3))
+    active.samples[signal][more] = BUSY_VALUES[signal]
+    holed.samples[signal][more] = np.nan
+    stops = [isinstance(idle_shutdown(case(usage(d))), Recommendation) for d in (before, active, holed)]
+    assert stops[1] <= stops[0]
+    assert stops[2] <= stops[0]

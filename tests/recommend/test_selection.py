@@ -1,0 +1,56 @@
+"""The best plan, against every plan there is."""
+
+from itertools import combinations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.findings import Finding
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation, Saving
+from gpuwise.recommend.proposal import Proposal, complete
+from gpuwise.recommend.selection import best_plan, superseded_by
+
+
+def worth(number: int, usd: float, claims: tuple[str, ...], *, low: float = 0.0, risk: int = 0) -> Recommendation:
+    target = WorkloadRef("a", "Deployment", f"w-{number}", f"uid-{number}")
+    saving = Saving(usd, low, usd, 0.0)
+    made = Proposal(Finding.IDLE, (Reason.NO_ACTIVITY,), ScaleTo(0), saving, risk, 1.0, ())
+    return complete(made, target, owner=None, confidence=1.0, now_s=0, lifetime_s=1, claims=claims)
+
+
+def compatible(items) -> bool:
+    claims = [claim for item in items for claim in item.claims]
+    return len(claims) == len(set(claims))
+
+
+def total(items) -> float:
+    return sum(item.saving.usd_month for item in items)
+
+
+claims = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=3, unique=True).map(tuple)
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), claims), max_size=8))
+def test_no_two_count_the_same_time_and_no_plan_is_worth_more(drawn):
+    items = [worth(number, float(usd), claimed) for number, (usd, claimed) in enumerate(drawn)]
+    chosen = best_plan(items)
+    assert compatible(chosen)
+    plans = [plan for size in range(len(items) + 1) for plan in combinations(items, size) if compatible(plan)]
+    assert total(chosen) == pytest.approx(max(map(total, plans)))
+    taken = {claim: item for item in chosen for claim in item.claims}
+    for item in items:
+        assert item in chosen or superseded_by(item, taken) in chosen
+
+
+def test_of_equal_savings_the_surer_then_the_less_risky():
+    unsure, sure = worth(0, 10.0, ("a",)), worth(1, 10.0, ("a",), low=5.0)
+    assert best_plan([unsure, sure]) == [sure]
+    risky, safe = worth(2, 10.0, ("b",), risk=3), worth(3, 10.0, ("b",), risk=1)
+    assert best_plan([risky, safe]) == [safe]
+    # The same where an integer program chooses.
+    tied = [worth(4, 10.0, ("c", "d")), worth(5, 10.0, ("c", "e"), low=5.0), worth(6, 1.0, ("d", "e"))]
+    assert best_plan(tied) == [tied[1]]

@@ -1,0 +1,95 @@
+"""Laws of freeing nodes, and of the bound that they are held against."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.research.placement.test_choose import shapes, without
+
+from gpuwise.research.node_underutilised.bound import _dual_feasible, least_nodes
+from gpuwise.research.node_underutilised.policy import consolidate
+from gpuwise.research.placement.nodes import Placement, PodShape, nodes
+from gpuwise.research.placement.policy import Placer
+
+
+def fleet(count=6):
+    return nodes([16_000, 8_000, 8_000] * count, [2_000] * 3 * count, [4, 2, 1] * count, [1, 2, 2] * count)
+
+
+@st.composite
+def placed(draw):
+    """Pods somewhere on a fleet where they fit."""
+    empty, pods, at = fleet(2), [], []
+    left = empty.copy()
+    for pod in draw(st.lists(shapes | without, min_size=1, max_size=25)):
+        fit = np.flatnonzero(left.fit(pod))
+        if len(fit):
+            node = nodes(left.cpu, left.memory, [0] * len(left.cpu), left.models)
+            np.copyto(node.cpu, np.where(np.arange(len(left.cpu)) == draw(st.sampled_from(list(fit))), left.cpu, -1))
+            alone = type(left)(node.cpu, left.memory.copy(), left.models, left.gpu.copy())
+            place = Placer(alone).place(pod)
+            left.take(pod, place)
+            pods.append(pod)
+            at.append(place)
+    return empty, pods, at
+
+
+def needed(at):
+    return len({place.node for place in at})
+
+
+@settings(max_examples=15)
+@given(placed())
+def test_moves_have_room_in_their_order_and_empty_nodes(case):
+    empty, pods, at = case
+    left = empty.copy()
+    for pod, place in zip(pods, at, strict=True):
+        left.take(pod, place)
+    moves, after = consolidate(empty, pods, at), list(at)
+    assert len({move.pod for move in moves}) == len(moves)
+    for move in moves:
+        assert left.takes(pods[move.pod], move.to)
+        left.give(pods[move.pod], after[move.pod])
+        left.take(pods[move.pod], move.to)
+        after[move.pod] = move.to
+    assert needed(after) <= needed(at)
+    assert not moves or needed(after) < needed(at)
+
+
+@settings(max_examples=15)
+@given(placed())
+def test_no_placement_needs_fewer_nodes_than_the_bound(case):
+    empty, pods, at = case
+    bound = least_nodes(empty, pods)
+    moved = {move.pod: move.to for move in consolidate(empty, pods, at)}
+    after = [moved.get(number, place) for number, place in enumerate(at)]
+    assert bound.nodes <= needed(after) + 1e-6
+    assert bound.by_kind.sum() == pytest.approx(bound.nodes)
+
+
+@given(st.lists(st.integers(1, 1000), max_size=12), st.integers(1, 6))
+def test_shares_of_one_gpu_stay_one_gpu_under_every_dual_feasible_function(shares, k):
+    taken = [share for at, share in enumerate(shares) if sum(shares[: at + 1]) <= 1000]
+    assert sum(_dual_feasible(k, share) for share in taken) <= 1 + 1e-9
+
+
+def test_shares_above_half_need_a_gpu_each():
+    pods = [PodShape(0, 0, 1, 510, 1)] * 8
+    assert least_nodes(nodes([1000] * 4, [1000] * 4, [4] * 4, [1] * 4), pods).nodes == pytest.approx(2)
+
+
+def test_a_pod_that_can_go_elsewhere_makes_way_for_one_that_cannot():
+    """p and s are tied to the nodes of q, which may join r."""
+    empty = nodes([10_000] * 3, [100] * 3, [1, 1, 2], [1, 1, 2])
+    p, q, r = (PodShape(1, 1, 1, milli, models) for milli, models in [(700, 1), (600, 3), (900, 2)])
+    s = PodShape(1, 1, 1, 300, 1)
+    at = [Placement(0, (0,)), Placement(1, (0,)), Placement(2, (0,)), Placement(1, (0,))]
+    moves = consolidate(empty, [p, q, r, s], at)
+    after = {number: place.node for number, place in enumerate(at)} | {move.pod: move.to.node for move in moves}
+    assert after[1] == 2
+    assert len(set(after.values())) == 2
+
+
+def test_without_pods_nothing_is_needed_and_nothing_moves():
+    assert least_nodes(fleet(), []).nodes == 0
+    assert consolidate(fleet(), [], []) == []

@@ -1,0 +1,90 @@
+"""Closing nodes, and taking it back."""
+
+import numpy as np
+import pytest
+
+from gpuwise.research.node_underutilised.repacking import Repacking
+from gpuwise.research.placement.nodes import Placement, PodShape, nodes
+
+SMALL, LARGE = PodShape(1_000, 10, 1, 300, 1), PodShape(1_000, 10, 1, 700, 1)
+
+
+def at(*places):
+    return [Placement(node, (gpu,)) for node, gpu in places]
+
+
+@pytest.fixture
+def fleet():
+    """Three nodes of one GPU, the third without pods: 300 and 300, then 700."""
+    empty = nodes([8_000] * 3, [100] * 3, [1] * 3, [1] * 3)
+    return Repacking(empty, [SMALL, SMALL, LARGE], at((0, 0), (0, 0), (1, 0)))
+
+
+def test_only_nodes_with_pods_are_open(fleet):
+    assert fleet.open.tolist() == [True, True, False]
+    assert fleet.used() == pytest.approx([0.85, 0.825, 0])
+
+
+def test_what_does_not_fit_together_waits(fleet):
+    fleet.close([1])
+    assert not fleet.settle(20)
+    assert fleet.waits
+
+
+def test_a_node_with_room_for_what_waits_is_opened_again(fleet):
+    fleet.close([1])
+    fleet.settle(20)
+    assert fleet.reopen()
+    assert fleet.settle(20)
+    assert fleet.open.sum() == 2
+
+
+def test_nothing_can_be_opened_where_all_are_open():
+    fleet = Repacking(nodes([8_000], [100], [1], [1]), [LARGE], at((0, 0)))
+    fleet.close([0])
+    assert fleet.reopen()
+    assert not fleet.reopen()
+
+
+def test_what_was_done_is_taken_back(fleet):
+    fleet.mark()
+    before, used = list(fleet.at), fleet.used()
+    fleet.close([1])
+    fleet.settle(20)
+    fleet.reopen()
+    fleet.settle(3)
+    fleet.back()
+    assert not fleet.waits
+    assert fleet.at == before
+    assert np.array_equal(fleet.used(), used)
+    assert fleet.open.tolist() == [True, True, False]
+
+
+def test_several_make_way_for_one_that_is_large():
+    """It fits on node 0 alone once both others are gone, and those fit on node 2."""
+    empty = nodes([8_000] * 3, [100] * 3, [1, 1, 1], [1, 2, 2])
+    large, small, tied = (PodShape(1_000, 10, 1, *asked) for asked in [(900, 3), (300, 3), (300, 2)])
+    fleet = Repacking(empty, [small, small, large, tied], at((0, 0), (0, 0), (1, 0), (2, 0)))
+    fleet.close([1])
+    assert fleet.settle(50)
+    assert {place.node for place in fleet.at} == {0, 2}
+    assert fleet.at[2].node == 0
+
+
+def test_those_that_can_go_home_do(fleet):
+    fleet.close([0])
+    fleet.reopen()
+    fleet.settle(20)
+    fleet.go_home()
+    assert fleet.at[2] == Placement(1, (0,))
+
+
+def test_who_is_sent_home_opens_it_and_what_is_left_empty_closes():
+    empty = nodes([8_000] * 2, [100] * 2, [1] * 2, [1] * 2)
+    fleet = Repacking(empty, [SMALL, SMALL], at((0, 0), (1, 0)))
+    fleet.close([0])
+    assert fleet.settle(5)
+    assert fleet.open.tolist() == [False, True]
+    fleet.send_home([0])
+    assert fleet.open.tolist() == [True, True]
+    assert fleet.at == at((0, 0), (1, 0))

@@ -1,0 +1,37 @@
+"""Prices of leftovers: what still fits is worth keeping, what fits nothing is lost."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuwise.research.placement.prices import leftover
+
+
+def whole(count=100):
+    free = np.zeros(101, dtype=np.int64)
+    free[100] = count
+    return free
+
+
+def test_a_remainder_that_pods_fill_is_worth_more_than_a_larger_one_that_none_does():
+    value = leftover(whole(), {70: 1.0, 30: 1.0})
+    assert value[300] < value[200] < value[290]
+    assert value[300] < value[400]
+
+
+def test_what_no_pod_wants_is_lost_whole():
+    value = leftover(whole(), {100: 1.0})
+    assert np.allclose(value[:1000], np.arange(1000) // 10 * 10)
+
+
+@settings(max_examples=30)
+@given(
+    st.dictionaries(st.integers(1, 100), st.floats(0.01, 5), min_size=1, max_size=6),
+    st.lists(st.integers(0, 100), min_size=1, max_size=30),
+)
+def test_there_is_always_an_answer_and_nothing_left_is_nothing_lost(asked, levels):
+    """However rare the small pods and whatever is free: the program has a solution."""
+    value = leftover(np.bincount(levels, minlength=101), asked)
+    assert value.shape == (1001,)
+    assert value[0] == 0.0
+    assert np.isfinite(value).all()

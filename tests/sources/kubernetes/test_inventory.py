@@ -1,0 +1,590 @@
+"""The inventory, of the emulated cluster and of hand-made objects."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.cluster_under_test import NAMESPACE
+
+from gpuwise.cluster import KubernetesCluster
+from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, notebook, pod, pod_spec, statefulset
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.command import enactable
+from gpuwise.model.errors import ClusterError, Gone, InputError
+from gpuwise.model.inventory import CapacityType, GpuRequest, WorkloadClass
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects, inventory_of
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+
+NOW_S = 1_795_000_000
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 9) | st.sampled_from(["", "1", "x"]),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(
+                [
+                    "template",
+                    "spec",
+                    "replicas",
+                    "containers",
+                    "resources",
+                    "limits",
+                    "nvidia.com/gpu",
+                    "predictor",
+                    "workerGroupSpecs",
+                    "headGroupSpec",
+                    "leaderWorkerTemplate",
+                    "size",
+                    "pytorchReplicaSpecs",
+                ]
+            ),
+            inner,
+            max_size=3,
+        ),
+    ),
+    max_leaves=12,
+)
+CHANGES = (
+    ScaleTo(0),
+    Resize(GpuRequest("nvidia.com/gpu", 2), GpuRequest("nvidia.com/gpu", 1)),
+    MoveToSpot(),
+)
+LABELS = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "topology.kubernetes.io/region": "eu-1"}
+
+
+def made(item, **metadata):
+    """As it comes from the API: with uid and times."""
+    name = item["metadata"]["name"]
+    given = {"uid": f"{item['kind']}-{name}", "creationTimestamp": "2026-01-01T00:00:00Z"} | metadata
+    return item | {"metadata": given | item["metadata"] | metadata}
+
+
+def owned(item, owner, *, kind=None):
+    reference = {"kind": kind or owner["kind"], "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    return made(item, ownerReferences=[reference | {"controller": True}])
+
+
+def inventory(*items):
+    objects = {}
+    for item in items:
+        objects.setdefault(item["kind"], []).append(item)
+    return inventory_of(objects, taken_s=NOW_S)
+
+
+def only(*items):
+    [workload] = inventory(*items).workloads
+    return workload
+
+
+@pytest.fixture(scope="module")
+def standing(start_cluster, tmp_path_factory):
+    """A fleet that no test changes, so it is set up once."""
+    objects = [
+        node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
+        node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
+        node("cpu-0", gpus=0),
+        deployment("llm", replicas=2, labels={"team": "nlp"}),
+        deployment("web", spec=pod_spec(gpus=0)),
+        deployment("asleep", replicas=0),
+        statefulset("cache", spec=pod_spec(gpus=2)),
+        job("train", labels={"gpuwise.dev/class": "training"}),
+        notebook("ada"),
+        pod("alone", spec=pod_spec(resource="nvidia.com/mig-1g.10gb")),
+        budget("llm", app="llm", minAvailable=1),
+        autoscaler("hpa", kind="Deployment", target="llm"),
+    ]
+    with start_cluster(objects) as api:
+        kubeconfig = api.write_kubeconfig(tmp_path_factory.mktemp("kube") / "config")
+        with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.3) as cluster:
+            yield api, cluster
+
+
+@pytest.fixture
+def fleet(standing):
+    api, cluster = standing
+    api.forget()
+    return api, cluster
+
+
+AMOUNTS = st.one_of(
+    st.sampled_from(["1", "3k", "3000", "1e3", "0", "500m", "0.5", "-1", "", "many", "1Gi", "4294967296Ei"]),
+    st.integers(-5, 10_000),
+    st.floats(allow_nan=True),
+    st.none(),
+    st.lists(st.integers(), max_size=1),
+)
+RESOURCES = st.sampled_from(
+    ["nvidia.com/gpu", "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb", "nvidia.com/gpumem", "nvidia.com/gpucores"]
+)
+RESOURCE_LISTS = st.one_of(st.none(), st.text(max_size=2), st.dictionaries(RESOURCES, AMOUNTS, max_size=3))
+
+
+class TestOddObjects:
+    """I32: no object of the cluster ends a run; an odd one costs one workload."""
+
+    @given(limits=RESOURCE_LISTS, requests=RESOURCE_LISTS, kind=st.sampled_from(["Pod", "Deployment", "Job"]))
+    def test_incident_hami_1704_any_amounts(self, limits, requests, kind):
+        spec = {"containers": [{"name": "main", "resources": {"limits": limits, "requests": requests}}]}
+        odd = pod("odd", spec=spec) if kind == "Pod" else deployment("odd", spec=spec) | {"kind": kind}
+        found = inventory(made(odd), made(deployment("sound")))
+        assert "sound" in {one.ref.name for one in found.workloads}
+        assert not {one.ref for one in found.unread} & {one.ref for one in found.workloads}
+
+    @given(st.sampled_from(["RayCluster", "LeaderWorkerSet", "InferenceService", "PyTorchJob", "Rollout"]), JSON)
+    def test_i32_any_spec_of_a_custom_resource(self, kind, spec):
+        odd = made({"kind": kind, "metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
+        found = inventory(odd, made(deployment("sound")))
+        assert "sound" in {one.ref.name for one in found.workloads}
+
+    def test_an_amount_that_cannot_be_read_is_named_with_its_pod(self):
+        owner = made(deployment("llm"))
+        broken = owned(pod("llm-0", spec=pod_spec() | {"nodeName": "gpu-0"}), owner)
+        broken["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "500m"}}
+        found = inventory(owner, broken, made(deployment("sound")))
+        assert [one.ref.name for one in found.workloads] == ["sound"]
+        [unread] = found.unread
+        assert unread.ref.name == "llm"
+        assert "Pod/llm-0: '500m' is no number of devices" in unread.problem
+        assert unread.nodes == {"gpu-0"}
+
+    @pytest.mark.parametrize(
+        ("limits", "request_"),
+        [
+            ({"nvidia.com/gpu": "2", "nvidia.com/gpumem": "3k", "nvidia.com/gpucores": "30"}, ("nvidia.com/gpu", 2)),
+            ({"nvidia.com/gpumem": "7k", "nvidia.com/gpucores": "30"}, ("nvidia.com/gpu", 1)),
+            ({"nvidia.com/gpumem-percentage": "50"}, ("nvidia.com/gpu", 1)),
+            ({"nvidia.com/gpu": "1k"}, ("nvidia.com/gpu", 1000)),
+        ],
+    )
+    def test_hamis_shares_are_no_gpus(self, limits, request_):
+        spec = {"containers": [{"name": "main", "resources": {"limits": limits}}]}
+        found = only(made(pod("p", spec=spec)))
+        assert found.request == GpuRequest(*request_)
+        assert found.shares_card == any("gpumem" in name for name in limits)
+
+
+class TestOfACluster:
+    def test_every_workload_that_asks_for_gpus(self, fleet):
+        _, cluster = fleet
+        found = KubernetesInventory(cluster).snapshot(NOW_S)
+        assert found.taken_s == NOW_S
+        assert [str(one.ref) for one in found.workloads] == [
+            f"{NAMESPACE}/Deployment/asleep",
+            f"{NAMESPACE}/Deployment/llm",
+            f"{NAMESPACE}/Job/train",
+            f"{NAMESPACE}/Notebook/ada",
+            f"{NAMESPACE}/Pod/alone",
+            f"{NAMESPACE}/StatefulSet/cache",
+        ]
+        llm = found.workloads[1]
+        assert (llm.replicas, llm.request, llm.labels) == (2, GpuRequest("nvidia.com/gpu", 1), {"team": "nlp"})
+        assert {(one.node, one.phase, one.ready) for one in llm.pods} == {("gpu-0", "Running", True)}
+        assert len(llm.pods) == 2
+        assert all(one.started_s for one in llm.pods)
+        assert (llm.managed_by, llm.disruptions_allowed) == (("HorizontalPodAutoscaler/hpa",), 1)
+        asleep, _, train, ada, alone, cache = found.workloads
+        assert (asleep.replicas, asleep.pods, asleep.request) == (0, (), GpuRequest("nvidia.com/gpu", 1))
+        assert (train.workload_class, train.replicas) == (WorkloadClass.TRAINING, 1)
+        assert (ada.workload_class, ada.replicas) == (WorkloadClass.NOTEBOOK, 1)
+        assert [one.name for one in ada.pods] == ["ada-0"]
+        assert (alone.replicas, alone.request) == (None, GpuRequest("nvidia.com/mig-1g.10gb", 1))
+        assert (cache.request, cache.disruptions_allowed) == (GpuRequest("nvidia.com/gpu", 2), None)
+
+    def test_nodes_with_gpus(self, fleet):
+        _, cluster = fleet
+        nodes = KubernetesInventory(cluster).snapshot(NOW_S).nodes
+        assert set(nodes) == {"gpu-0", "gpu-1"}
+        whole, cut = nodes["gpu-0"], nodes["gpu-1"]
+        assert (whole.gpu_count, whole.capacity_type, whole.region) == (8, CapacityType.SPOT, "eu-1")
+        assert whole.gpu_type.name == "A100-80GB"
+        assert (cut.gpu_count, cut.mig, cut.capacity_type) == (1, {"1g.10gb": 7}, None)
+
+    @pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
+    @pytest.mark.parametrize("code", [403, 429, 500])
+    def test_incident_autoscaler_7419_one_list_that_fails_fails_the_snapshot(self, fleet, path, code):
+        """I4, per list."""
+        api, cluster = fleet
+        api.fail(code, verb="list", path=f"^{path}$", times=100)
+        with pytest.raises(ClusterError):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
+    @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
+    def test_a_kind_that_is_not_installed_is_skipped(self, fleet, path):
+        api, cluster = fleet
+        api.fail(404, verb="list", path=f"^{path}$")
+        assert len(KubernetesInventory(cluster).snapshot(NOW_S).workloads) >= 5
+
+    @pytest.mark.parametrize("path", COLLECTIONS.values())
+    def test_a_kind_that_every_cluster_has_is_not(self, fleet, path):
+        api, cluster = fleet
+        api.fail(404, verb="list", path=f"^{path}$")
+        with pytest.raises(Gone):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
+    @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
+    def test_a_list_that_expires_is_not_a_kind_that_is_missing(self, fleet, path):
+        api, cluster = fleet
+        api.fail(410, verb="list", path=f"^{path}$", times=10_000)
+        with pytest.raises(ClusterError, match="expired"):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
+    def test_a_recording_reads_the_same(self, fleet, tmp_path):
+        _, cluster = fleet
+        items = []
+        for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items():
+            items += [item | {"kind": kind} for item in cluster.list(path)]
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
+        live = KubernetesInventory(cluster).snapshot(NOW_S)
+        assert KubernetesInventory(RecordedObjects(path)).snapshot(NOW_S) == live
+
+
+class TestOwners:
+    def test_a_pod_is_its_deployments(self):
+        top = made(deployment("llm"))
+        one = owned({"kind": "ReplicaSet", "metadata": {"name": "llm-1", "namespace": "default"}, "spec": {}}, top)
+        found = only(top, one, owned(pod("llm-1-a"), one))
+        assert (found.ref.kind, found.ref.uid) == ("Deployment", "Deployment-llm")
+        assert [one.name for one in found.pods] == ["llm-1-a"]
+
+    def test_an_owner_that_is_not_listed_is_known_by_its_reference(self):
+        cluster = {"kind": "RayCluster", "metadata": {"name": "ray", "uid": "ray-1"}}
+        head = owned(pod("ray-head", spec=pod_spec(gpus=0)), cluster)
+        found = only(head, owned(pod("ray-0"), cluster), owned(pod("ray-1"), cluster))
+        assert (str(found.ref), found.ref.uid, found.replicas) == ("default/RayCluster/ray", "ray-1", None)
+        assert [one.name for one in found.pods] == ["ray-0", "ray-1"]
+
+    def test_an_operator_above_a_deployment_is_the_workload(self):
+        top = made(deployment("llm", replicas=0))
+        found = only(owned(top, {"kind": "LlmService", "metadata": {"name": "svc", "uid": "svc-1"}}))
+        assert (found.ref.kind, found.request) == ("LlmService", GpuRequest("nvidia.com/gpu", 1))
+
+    def test_a_cronjobs_job_stays_a_job(self):
+        cron = {"kind": "CronJob", "metadata": {"name": "nightly", "uid": "c"}}
+        one = owned(job("nightly-1"), cron)
+        found = only(one, owned(pod("nightly-1-a"), one))
+        assert (found.ref.kind, found.workload_class) == ("Job", WorkloadClass.BATCH)
+
+    def test_a_finished_job_keeps_the_names_of_its_pods(self):
+        """They cost money earlier in the window."""
+        status = {"conditions": [{"type": "Complete", "status": "True"}]}
+        one = made(job("train", parallelism=2)) | {"status": status}
+        pods = [owned(pod(f"train-{n}"), one) | {"status": {"phase": "Succeeded"}} for n in range(2)]
+        found = only(one, *pods)
+        assert (found.replicas, [one.phase for one in found.pods]) == (0, ["Succeeded", "Succeeded"])
+
+    def test_an_inference_service_asks_through_its_predictor(self):
+        limits = {"resources": {"limits": {"nvidia.com/gpu": "2"}}}
+        spec = {"predictor": {"model": {"name": "m"} | limits}}
+        item = {"kind": "InferenceService", "metadata": {"name": "svc", "namespace": "default"}, "spec": spec}
+        assert only(made(item)).request == GpuRequest("nvidia.com/gpu", 2)
+
+    def test_what_asks_for_no_gpus_is_no_workload_of_ours(self):
+        assert inventory(made(deployment("web", spec=pod_spec(gpus=0)))).workloads == ()
+
+    def test_zero_gpus_are_none(self):
+        spec = {"containers": [{"name": "m", "resources": {"limits": {"nvidia.com/gpu": "0"}}}]}
+        assert inventory(made(pod("p", spec=spec))).workloads == ()
+
+    def test_containers_add_up_and_init_containers_do_not(self):
+        spec = pod_spec(gpus=2)
+        spec["containers"] = spec["containers"] * 2
+        spec["initContainers"] = pod_spec(gpus=3)["containers"]
+        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 4)
+
+    def test_sidecars_add_up_and_are_held_while_later_init_containers_run(self):
+        spec = pod_spec(gpus=2)
+        (sidecar,), (init,) = pod_spec(gpus=1)["containers"], pod_spec(gpus=4)["containers"]
+        spec["initContainers"] = [sidecar | {"restartPolicy": "Always"}]
+        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 3)
+        spec["initContainers"].append(init)
+        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 5)
+
+    def test_the_same_name_with_another_uid_is_another_workload(self):
+        first = inventory(made(deployment("llm"))).workloads[0]
+        assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref()
+
+
+def by_an_operator(kind, name, spec, **metadata):
+    return made({"kind": kind, "metadata": {"name": name, "namespace": "default"} | metadata, "spec": spec})
+
+
+def template(gpus):
+    return {"spec": pod_spec(gpus=gpus)}
+
+
+RAY = {
+    "headGroupSpec": {"template": template(0)},
+    "workerGroupSpecs": [
+        {"groupName": "gpu", "replicas": 3, "numOfHosts": 2, "template": template(4)},
+        {"groupName": "cpu", "replicas": 9, "template": template(0)},
+    ],
+}
+TRAIN = {"Master": {"replicas": 1, "template": template(8)}, "Worker": {"replicas": 3, "template": template(8)}}
+GROUP = {"size": 4, "leaderTemplate": template(0), "workerTemplate": template(2)}
+ENDED = {"conditions": [{"type": "Succeeded", "status": "True"}]}
+
+
+class TestOperators:
+    @pytest.mark.parametrize(
+        ("kind", "spec", "status", "expected"),
+        [
+            ("RayCluster", RAY, {}, (6, 4, WorkloadClass.ENDPOINT)),
+            ("RayCluster", RAY | {"suspend": True}, {}, (0, 4, WorkloadClass.ENDPOINT)),
+            ("RayService", {"rayClusterConfig": RAY}, {}, (6, 4, WorkloadClass.ENDPOINT)),
+            ("RayJob", {"rayClusterSpec": RAY}, {}, (6, 4, WorkloadClass.BATCH)),
+            ("RayJob", {"rayClusterSpec": RAY, "suspend": True}, {}, (0, 4, WorkloadClass.BATCH)),
+            ("RayJob", {"rayClusterSpec": RAY}, {"jobDeploymentStatus": "Complete"}, (0, 4, WorkloadClass.BATCH)),
+            ("LeaderWorkerSet", {"replicas": 2, "leaderWorkerTemplate": GROUP}, {}, (6, 2, WorkloadClass.ENDPOINT)),
+            (
+                "LeaderWorkerSet",
+                {"leaderWorkerTemplate": {"size": 2, "workerTemplate": template(8)}},
+                {},
+                (2, 8, WorkloadClass.ENDPOINT),
+            ),
+            ("PyTorchJob", {"pytorchReplicaSpecs": TRAIN}, {}, (4, 8, WorkloadClass.TRAINING)),
+            ("PyTorchJob", {"pytorchReplicaSpecs": TRAIN}, ENDED, (0, 8, WorkloadClass.TRAINING)),
+            (
+                "PyTorchJob",
+                {"pytorchReplicaSpecs": TRAIN, "runPolicy": {"suspend": True}},
+                {},
+                (0, 8, WorkloadClass.TRAINING),
+            ),
+            ("Rollout", {"replicas": 3, "template": template(1)}, {}, (3, 1, WorkloadClass.ENDPOINT)),
+        ],
+    )
+    def test_how_many_pods_ask_for_how_many_gpus(self, kind, spec, status, expected):
+        found = only(by_an_operator(kind, "x", spec) | {"status": status})
+        assert (found.ref.kind, found.ref.uid) == (kind, f"{kind}-x")
+        assert (found.replicas, found.request.count, found.workload_class) == expected
+        assert not any(enactable(change, found.ref) for change in CHANGES)
+
+    def test_the_top_of_the_chain_is_the_workload(self):
+        service = by_an_operator("RayService", "chat", {"rayClusterConfig": RAY})
+        cluster = owned(by_an_operator("RayCluster", "chat-raycluster-x2z4q", RAY), service)
+        found = only(service, cluster, owned(pod("chat-raycluster-x2z4q-gpu-worker-b5b5b"), cluster))
+        assert (found.ref.kind, len(found.pods)) == ("RayService", 1)
+        assert ("RayCluster", "chat-raycluster-x2z4q") in found.chain
+
+    def test_a_leader_worker_sets_pods_come_through_stateful_sets(self):
+        top = by_an_operator("LeaderWorkerSet", "llm", {"leaderWorkerTemplate": GROUP})
+        leaders = owned(statefulset("llm", spec=pod_spec(gpus=0)), top)
+        leader = owned(pod("llm-0", spec=pod_spec(gpus=0)), leaders)
+        workers = owned(statefulset("llm-0"), leader)
+        assert [str(one.ref) for one in inventory(top, leaders, leader, workers).workloads][-1] == (
+            "default/LeaderWorkerSet/llm"
+        )
+
+    def test_knative_stands_between_an_inference_service_and_its_pods(self):
+        limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
+        service = by_an_operator("InferenceService", "sum", {"predictor": {"triton": limits, "minReplicas": 1}})
+        labels = {"serving.kserve.io/inferenceservice": "sum"}
+        revision = {"kind": "Revision", "metadata": {"name": "sum-predictor-00001", "uid": "rev-1"}}
+        runs = owned(deployment("sum-predictor-00001-deployment", labels=labels), revision)
+        found = only(service, runs)
+        assert (found.ref.kind, found.request, found.replicas) == (
+            "InferenceService",
+            GpuRequest("nvidia.com/gpu", 1),
+            None,
+        )
+
+    def test_a_rollout_that_borrows_a_template(self):
+        lender = made(deployment("llm", replicas=0))
+        reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
+        top = by_an_operator("Rollout", "llm", {"replicas": 2, "workloadRef": reference})
+        asleep, runs = inventory(lender, top).workloads
+        assert (asleep.ref.kind, asleep.replicas, asleep.managed_by) == ("Deployment", 0, ("Rollout/llm",))
+        assert (runs.ref.kind, runs.replicas, runs.request) == ("Rollout", 2, GpuRequest("nvidia.com/gpu", 1))
+
+    def test_a_scaled_job_makes_the_next_one(self):
+        one = owned(job("batch-x2z4q"), {"kind": "ScaledJob", "metadata": {"name": "batch", "uid": "s"}})
+        found = only(one)
+        assert (found.ref.kind, found.managed_by) == ("Job", ("ScaledJob/batch",))
+
+
+class TestWhatIsSaid:
+    @pytest.mark.parametrize(
+        ("label", "kind", "expected"),
+        [
+            ("batch", deployment, WorkloadClass.BATCH),
+            ("Batch!", deployment, WorkloadClass.ENDPOINT),
+            (None, deployment, WorkloadClass.ENDPOINT),
+            (None, job, WorkloadClass.BATCH),
+            (None, notebook, WorkloadClass.NOTEBOOK),
+            ("training", statefulset, WorkloadClass.TRAINING),
+        ],
+    )
+    def test_the_class(self, label, kind, expected):
+        labels = {"gpuwise.dev/class": label} if label else {}
+        assert only(made(kind("x", labels=labels))).workload_class is expected
+
+    @pytest.mark.parametrize(
+        ("metadata", "expected"),
+        [
+            (
+                {"annotations": {"argocd.argoproj.io/tracking-id": "app:Deployment"}},
+                ("ArgoCD/app",),
+            ),
+            ({"labels": {"argocd.argoproj.io/instance": "app"}}, ("ArgoCD/app",)),
+            ({"labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, ("Flux/apps",)),
+            ({"labels": {"helm.toolkit.fluxcd.io/name": "llm"}}, ("Flux/llm",)),
+            ({"labels": {"app.kubernetes.io/managed-by": "Helm"}}, ()),
+            (
+                {"annotations": {"argocd.argoproj.io/tracking-id": "ml_llm:apps/Deployment:default/llm"}},
+                ("ArgoCD/ml_llm",),
+            ),
+            ({"managedFields": [{"manager": "argocd-controller"}]}, ("ArgoCD/argocd-controller",)),
+            ({"managedFields": [{"manager": "kubectl-client-side-apply"}]}, ()),
+            (
+                {
+                    "labels": {"helm.toolkit.fluxcd.io/name": "llm"},
+                    "managedFields": [{"manager": "helm-controller"}],
+                },
+                ("Flux/llm",),
+            ),
+        ],
+    )
+    def test_gitops(self, metadata, expected):
+        assert only(made(deployment("llm", **metadata))).managed_by == expected
+
+    def test_keda(self):
+        scaled = {"kind": "ScaledObject", "metadata": {"name": "so", "namespace": "default"}}
+        llm = made(deployment("llm"))
+        assert only(llm, scaled | {"spec": {"scaleTargetRef": {"name": "llm"}}}).managed_by == ("ScaledObject/so",)
+        other = {"scaleTargetRef": {"name": "llm", "kind": "StatefulSet"}}
+        assert only(llm, scaled | {"spec": other}).managed_by == ()
+
+    def test_an_autoscaler_of_another_namespace(self):
+        other = autoscaler("h", kind="Deployment", target="llm", namespace="b")
+        assert only(made(deployment("llm")), other).managed_by == ()
+
+    @pytest.mark.parametrize(
+        ("budgets", "expected"),
+        [
+            ([], None),
+            ([({"matchLabels": {"a": "1"}}, 3), ({"matchLabels": {}}, 2)], 2),
+            ([({"matchLabels": {"a": "2"}}, 0)], None),
+            ([({"matchExpressions": [{"key": "a", "operator": "In", "values": ["1", "2"]}]}, 0)], 0),
+            ([({"matchExpressions": [{"key": "a", "operator": "Sometimes"}]}, 0)], 0),
+            ([({}, None)], 0),
+            ([(None, 0)], None),
+        ],
+    )
+    def test_disruption_budgets(self, budgets, expected):
+        items = []
+        for number, (selector, allowed) in enumerate(budgets):
+            item = budget(f"b{number}", app="x")
+            item["spec"] = {} if selector is None else {"selector": selector}
+            items.append(item | {"status": {} if allowed is None else {"disruptionsAllowed": allowed}})
+        assert only(made(pod("p", labels={"a": "1"})), *items).disruptions_allowed == expected
+
+    @pytest.mark.parametrize(
+        ("key", "value", "expected"),
+        [
+            ("karpenter.sh/capacity-type", "spot", CapacityType.SPOT),
+            ("karpenter.sh/capacity-type", "on-demand", CapacityType.ON_DEMAND),
+            ("karpenter.sh/capacity-type", "reserved", CapacityType.RESERVED),
+            ("eks.amazonaws.com/capacityType", "SPOT", CapacityType.SPOT),
+            ("eks.amazonaws.com/capacityType", "ON_DEMAND", CapacityType.ON_DEMAND),
+            ("cloud.google.com/gke-spot", "true", CapacityType.SPOT),
+            ("kubernetes.azure.com/scalesetpriority", "spot", CapacityType.SPOT),
+            ("kubernetes.azure.com/scalesetpriority", "regular", CapacityType.ON_DEMAND),
+            ("karpenter.sh/capacity-type", "odd", None),
+            ("other", "spot", None),
+        ],
+    )
+    def test_capacity_types(self, key, value, expected):
+        assert inventory(made(node("n", labels={key: value}))).nodes["n"].capacity_type is expected
+
+    @pytest.mark.parametrize(
+        ("labels", "offered", "expected"),
+        [
+            ({"nvidia.com/gpu.product": "NVIDIA-L4-SHARED", "nvidia.com/gpu.replicas": "4"}, 8, ("L4", 2, {})),
+            ({"nvidia.com/gpu.product": "NVIDIA-L4-SHARED", "nvidia.com/gpu.count": "2"}, 8, ("L4", 2, {})),
+            (
+                {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", "nvidia.com/gpu.count": "14"},
+                14,
+                ("A100-80GB", 2, {"1g.10gb": 14}),
+            ),
+            (
+                {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.20gb"},
+                8,
+                ("A100-80GB", 2, {"1g.20gb": 8}),
+            ),
+            ({"nvidia.com/gpu.product": "NVIDIA-A100-PCIE", "nvidia.com/gpu.memory": "40960"}, 1, ("A100-40GB", 1, {})),
+            ({"nvidia.com/gpu.product": "Tesla-V100-SXM2-32GB"}, 1, ("V100-32GB", 1, {})),
+            ({"cloud.google.com/gke-accelerator": "nvidia-tesla-a100"}, 1, ("A100-40GB", 1, {})),
+            ({"cloud.google.com/gke-accelerator": "nvidia-h100-80gb"}, 8, ("H100-80GB", 8, {})),
+            ({"karpenter.k8s.aws/instance-gpu-name": "l40s"}, 1, ("L40S", 1, {})),
+            ({"karpenter.k8s.aws/instance-gpu-name": "a100"}, 8, (None, 8, {})),
+        ],
+    )
+    def test_cards_are_counted_and_named_whatever_is_made_of_them(self, labels, offered, expected):
+        found = inventory(made(node("n", gpus=offered, labels=labels))).nodes["n"]
+        assert (found.gpu_type.name if found.gpu_type else None, found.gpu_count, found.mig) == expected
+
+    def test_the_zone(self):
+        labels = {"topology.kubernetes.io/region": "eu-1", "topology.kubernetes.io/zone": "eu-1b"}
+        found = inventory(made(node("n", labels=labels))).nodes["n"]
+        assert (found.region, found.zone) == ("eu-1", "eu-1b")
+
+    def test_an_unknown_product_is_kept_as_it_stands(self):
+        found = inventory(made(node("n", labels={"nvidia.com/gpu.product": "Odd-9000"}))).nodes["n"]
+        assert (found.gpu_type, found.gpu_product) == (None, "Odd-9000")
+
+
+class TestRecordings:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("{", "is no JSON"),
+            ("[]", "is no Kubernetes List"),
+            ('{"items": 3}', "is no Kubernetes List"),
+            ('{"items": [{"kind": "Node"}]}', "items[0]"),
+            ('{"items": []}', "holds no Node"),
+            ('{"items": [{"kind": "Job", "metadata": {"name": "j", "uid": "u"}}]}', "metadata.creationTimestamp"),
+            ('{"items": [{"kind": "Namespace", "metadata": {"name": "n"}}]}', "holds no Node"),
+        ],
+    )
+    def test_what_is_none_says_so_and_names_the_file(self, tmp_path, text, said):
+        path = tmp_path / "inventory.json"
+        path.write_text(text)
+        with pytest.raises(InputError) as error:
+            RecordedObjects(path)
+        assert said in str(error.value)
+        assert "inventory.json" in error.value.problem
+
+    def test_a_missing_file(self, tmp_path):
+        with pytest.raises(InputError, match=r"cannot read .*inventory.json: No such file"):
+            RecordedObjects(tmp_path / "inventory.json")
+
+    def test_one_object_by_its_path(self, tmp_path):
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"items": [made(node("n")), made(deployment("llm"))]}))
+        recorded = RecordedObjects(path)
+        assert recorded.get("/api/v1/nodes/n")["metadata"]["name"] == "n"
+        assert recorded.get("/apis/apps/v1/namespaces/default/deployments/llm")["kind"] == "Deployment"
+        with pytest.raises(Gone):
+            recorded.get("/apis/apps/v1/namespaces/other/deployments/llm")
+        with pytest.raises(Gone):
+            recorded.list("/api/v1/secrets")
+
+
+class TestOwnersInACircle:
+    """The API server lets anybody who may change an object name it among its own owners."""
+
+    def test_i32_an_object_that_owns_itself_costs_itself(self):
+        itself = pod("odd", spec=pod_spec() | {"nodeName": "gpu-0"})
+        found = inventory(owned(itself, made(itself)), made(deployment("sound")))
+        assert [one.ref.name for one in found.workloads] == ["sound"]
+        [unread] = found.unread
+        assert unread.ref.name == "odd"
+        assert "circle" in unread.problem
+        assert unread.nodes == {"gpu-0"}
+
+    def test_i32_two_that_own_each_other(self):
+        one, other = deployment("one"), deployment("other")
+        found = inventory(owned(one, made(other)), owned(other, made(one)), made(deployment("sound")))
+        assert [workload.ref.name for workload in found.workloads] == ["sound"]
+        assert {unread.ref.name for unread in found.unread} == {"one", "other"}

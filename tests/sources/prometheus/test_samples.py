@@ -1,0 +1,81 @@
+"""Laws of the arithmetic between Prometheus' samples and the window's grid."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuwise.model.signal import SIGNALS
+from gpuwise.model.usage import Window
+from gpuwise.sources.prometheus.client import Series
+from gpuwise.sources.prometheus.names import METRICS, MetricName, any_of, pod_labels, quoted
+from gpuwise.sources.prometheus.requests import total
+from gpuwise.sources.prometheus.samples import in_base_units, on_grid
+
+WINDOW = Window(1_780_000_020, 1_780_000_020 + 20 * 15, 15)
+anything = st.floats() | st.integers(0, 1000).map(lambda n: n / 10) | st.sampled_from([0.0, 1.0, 4294967295.0, -1.0])
+grids = st.lists(anything, min_size=1, max_size=20).map(np.array)
+metrics = st.sampled_from(METRICS)
+rates = st.lists(st.just(float("nan")) | st.floats(0, 1e6), min_size=4, max_size=4).map(np.array)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.integers(0, WINDOW.steps - 1), st.floats(0, 1)))
+def test_each_sample_lands_in_its_own_step(samples: dict[int, float]):
+    at_s = np.array([WINDOW.start_s + (i + 1) * WINDOW.step_s - 0.001 for i in samples], dtype=float)
+    grid = on_grid(Series({}, at_s, np.array(list(samples.values()), dtype=float)), WINDOW)
+    assert {i: value for i, value in enumerate(grid) if not np.isnan(value)} == samples
+
+
+@settings(deadline=None)
+@given(metrics, grids)
+def test_i1_what_comes_out_is_believable_or_unknown(metric: MetricName, raw: np.ndarray):
+    values = in_base_units(raw, metric)
+    known = values[~np.isnan(values)]
+    assert np.all((known >= 0.0) & (known <= SIGNALS[metric.signal].highest))
+    assert np.isnan(values[np.isnan(raw) | (raw < 0.0)]).all()
+
+
+@settings(deadline=None)
+@given(metrics, grids, st.floats(0.0, 100.0))
+def test_i3_one_more_sample_makes_no_other_one_look_less_active(metric: MetricName, raw: np.ndarray, more: float):
+    if metric.perhaps_percent:
+        raw = np.where(raw > 1.0, np.nan, raw)  # so far it was a ratio; what comes may show that it is percent
+    before = in_base_units(raw, metric)
+    after = in_base_units(np.append(raw, more), metric)[:-1]
+    assert np.all(np.isnan(after) | np.isnan(before) | (after >= before))
+
+
+@settings(deadline=None)
+@given(st.lists(rates, min_size=1, max_size=4))
+def test_a_partial_sum_is_activity_or_unknown_never_silence(parts: list[np.ndarray]):
+    sums = total(parts)
+    missing = np.isnan(np.stack(parts)).any(axis=0)
+    assert np.all(np.isnan(sums[missing]) | (sums[missing] > 0.0))
+    np.testing.assert_allclose(sums[~missing], np.stack(parts).sum(axis=0)[~missing])
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
+def test_a_literal_is_closed_whatever_the_name(names: list[str]):
+    for literal in (any_of(names), *map(quoted, names)):
+        inside = literal[1:-1]
+        assert literal[0] == literal[-1] == '"'
+        assert '"' not in inside.replace("\\\\", "").replace('\\"', "")
+        assert "\n" not in inside
+
+
+@pytest.mark.parametrize(
+    ("labels", "pod_label"),
+    [
+        ({"pod": "a"}, "pod"),
+        ({"pod": "exporter", "exported_pod": "a"}, "exported_pod"),
+        ({"pod_name": "a"}, "pod_name"),
+        ({"pod": "", "pod_name": "a"}, "pod_name"),
+        ({"pod": ""}, None),
+        ({}, None),
+    ],
+)
+def test_the_workloads_pod_is_told_from_the_exporters(labels: dict[str, str], pod_label: str | None):
+    way = pod_labels(labels)
+    assert (way.pod if way else None) == pod_label

@@ -1,0 +1,69 @@
+"""Units by HELP text: what all exporters state is used, and where they do not the values tell."""
+
+import httpx
+import numpy as np
+import pytest
+
+from gpuwise.model.signal import Signal
+from gpuwise.model.usage import Window
+from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings
+from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS
+from gpuwise.sources.prometheus.units import metrics_of, to_base_units
+
+NAN = float("nan")
+WINDOW = Window(0, 300, 60)
+UTIL, FRAMEBUFFER = "DCGM_FI_DEV_GPU_UTIL_RATIO", "DCGM_FI_DEV_FB_USED_BYTES"
+
+
+def stated(name: str, answer: httpx.Response):
+    """The metric as a server's metadata has it."""
+    settings = PrometheusSettings("http://prometheus", backoff_s=0.0)
+    with PrometheusClient(settings, transport=httpx.MockTransport(lambda _: answer)) as client:
+        (metric,) = metrics_of(client, [name])
+    return metric
+
+
+def metadata(name: str, *texts: str) -> httpx.Response:
+    entries = [{"type": "gauge", "help": text, "unit": ""} for text in texts]
+    return httpx.Response(200, json={"status": "success", "data": {name: entries}})
+
+
+@pytest.mark.parametrize(
+    ("name", "texts", "raw", "expected"),
+    [
+        (UTIL, ("GPU utilization (in %).",), [0.4, 88, 101], [0.004, 0.88, NAN]),
+        (UTIL, ("GPU utilization, percent.",), [0.4, 0.9, 1], [0.004, 0.009, 0.01]),
+        (UTIL, ("GPU utilization, as a ratio.",), [0.4, 0.9, 1], [0.4, 0.9, 1.0]),
+        (UTIL, ("GPU utilization, as a ratio.",), [0.4, 88, 1], [NAN, 0.88, NAN]),  # it was percent once
+        (UTIL, ("GPU utilization (in %).", "GPU utilization, as a ratio."), [0.4, 0.9, 1], [0.4, 0.9, 1.0]),
+        (UTIL, (), [0.4, 0.9, 1], [0.4, 0.9, 1.0]),
+        (FRAMEBUFFER, ("Framebuffer used (in MiB).",), [1, 2, -1], [2**20, 2**21, NAN]),
+        (FRAMEBUFFER, ("Framebuffer used in bytes.",), [1, 2, 2e15], [1, 2, NAN]),
+    ],
+)
+def test_the_help_text_states_the_unit(name, texts, raw, expected):
+    window = Window(0, 180, 60)
+    values, dropped = to_base_units(np.array(raw), stated(name, metadata(name, *texts)), window)
+    np.testing.assert_allclose(values, expected)
+    assert list(dropped) == list(np.isnan(expected))
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+def test_a_server_without_metadata_leaves_it_to_the_values(status):
+    metric = stated(UTIL, httpx.Response(status, content=b"no"))
+    assert metric in METRICS
+    assert metric.perhaps_percent
+
+
+def test_the_last_kernel_ran_in_this_step_or_not():
+    metric = next(metric for metric in METRICS if metric.name == LAST_KERNEL)
+    assert metric.signal is Signal.KERNEL_ACTIVITY
+    raw = np.array([0.0, 59.9, 60.0, NAN, 4294967295.0])
+    values, dropped = to_base_units(raw, metric, WINDOW)
+    np.testing.assert_allclose(values, [1.0, 1.0, 0.0, NAN, NAN])
+    assert list(dropped) == [False, False, False, False, True]
+
+
+def test_nothing_sampled_is_nothing_dropped():
+    for metric in METRICS:
+        assert not to_base_units(np.full(5, NAN), metric, WINDOW)[1].any()

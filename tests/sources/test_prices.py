@@ -1,0 +1,96 @@
+"""Prices: what is shipped is whole and sensible, and a file that is wrong says where and how to fix it."""
+
+from pathlib import Path
+
+import pytest
+
+from gpuwise.model.errors import InputError
+from gpuwise.model.gpu import GPU_TYPES
+from gpuwise.model.inventory import CapacityType
+from gpuwise.sources.prices import read_prices
+
+HEADER = "gpu_type,capacity_type,usd_per_gpu_h\n"
+
+
+def written(tmp_path: Path, rows: str, header: str = HEADER) -> Path:
+    path = tmp_path / "mine.csv"
+    path.write_text(header + rows)
+    return path
+
+
+def test_every_type_but_those_of_no_public_list_has_a_shipped_on_demand_price():
+    book = read_prices(None)
+    without = {gpu.name for gpu in GPU_TYPES if book.price(gpu.name, CapacityType.ON_DEMAND) is None}
+    assert without == {"A30", "H100-96GB", "GH200-96GB", "GB200-186GB", "B300-269GB"}
+    assert "list prices" in book.source
+    assert "2026-07-20" in book.source
+
+
+def test_shipped_spot_and_reserved_cost_less_than_on_demand():
+    book = read_prices(None)
+    for (gpu_type, capacity_type), usd in book.usd_per_gpu_h.items():
+        on_demand = book.price(gpu_type, CapacityType.ON_DEMAND)
+        assert (capacity_type is CapacityType.ON_DEMAND) or usd < on_demand
+        assert 0.1 < usd < 20
+
+
+def test_every_shipped_row_says_when_and_whence():
+    text = (Path(__file__).parents[2] / "src/gpuwise/sources/prices.csv").read_text().splitlines()
+    assert text[0] == "gpu_type,capacity_type,usd_per_gpu_h,as_of,source"
+    for line in text[1:]:
+        _, capacity_type, _, as_of, source = line.split(",")
+        assert as_of.startswith("202")
+        assert source.startswith("estimate: ") is (capacity_type != "on-demand")
+
+
+def test_ones_own_file_replaces_the_shipped_prices_as_a_whole(tmp_path):
+    book = read_prices(written(tmp_path, "L4,on-demand,0.5,2026-11,contract\n", HEADER.strip() + ",as_of,source\n"))
+    assert book.usd_per_gpu_h == {("L4", CapacityType.ON_DEMAND): 0.5}
+    assert book.source == "price file mine.csv"
+    assert book.price("T4", CapacityType.ON_DEMAND) is None
+
+
+def test_an_unlabelled_node_is_priced_as_on_demand(tmp_path):
+    assert read_prices(written(tmp_path, "L4,on-demand,0.5\n")).price("L4", None) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("L4,on-demand,0.5\nL4,spot,-1\n", ["line 3", "usd_per_gpu_h", "'-1'"]),
+        ("L4,on-demand,0\n", ["line 2", "usd_per_gpu_h", "'0'", "above 0"]),
+        ("L4,on-demand,nan\n", ["usd_per_gpu_h", "'nan'"]),
+        ("L4,on-demand,inf\n", ["usd_per_gpu_h", "'inf'"]),
+        ("L4,on-demand,\n", ["usd_per_gpu_h", "''"]),
+        ("L4,on-demand\n", ["usd_per_gpu_h", "''"]),
+        ('L4,on-demand,"1,5"\n', ["usd_per_gpu_h", "'1,5'"]),
+        ("H900,on-demand,1\n", ["line 2", "gpu_type", "'H900'", "A100-80GB"]),
+        ("L4,preemptible,1\n", ["line 2", "capacity_type", "'preemptible'", "on-demand, spot, reserved"]),
+        ("L4,on-demand,1\nL4,on-demand,2\n", ["line 3", "already"]),
+        ("", ["holds no price"]),
+    ],
+)
+def test_a_bad_row_is_named_by_file_line_and_field(tmp_path, rows, said):
+    with pytest.raises(InputError) as refused:
+        read_prices(written(tmp_path, rows))
+    message = str(refused.value)
+    assert "mine.csv" in message
+    assert [part for part in said if part not in message] == []
+    assert refused.value.hint
+
+
+def test_a_missing_column_is_named(tmp_path):
+    with pytest.raises(InputError, match="capacity_type"):
+        read_prices(written(tmp_path, "L4,1\n", "gpu_type,usd_per_gpu_h\n"))
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv"):
+        read_prices(tmp_path / "none.csv")
+
+
+def test_a_binary_file_is_refused(tmp_path):
+    path = tmp_path / "blob.csv"
+    path.write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_prices(path)
