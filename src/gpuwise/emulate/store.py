@@ -69,7 +69,7 @@ class ObjectStore:
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Call a function after each write, while the lock is finalizers: it must be quick."""
+        """Call a function after each write, while the lock is held: it must be quick."""
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], None]) -> None:

@@ -232,7 +232,7 @@ def _pod_status(pod: PodPlan) -> Object:
             "type": "PodScheduled",
             "status": "False",
             "reason": "Unschedulable",
-            "message": "no node has so many free GPUs",
+            "message": "no node has enough free GPUs",
             "lastTransitionTime": at,
         }
         return {"phase": "Pending", "conditions": [waiting]}

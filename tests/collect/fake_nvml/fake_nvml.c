@@ -296,20 +296,20 @@ typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, c
 static int running_of(unit *u, unsigned *count, running *out, int mps)
 {
     unit *card = u->parent ? u->parent : u;
-    unsigned room = *count, found = 0, anonymous = 0, instance = 0;
+    unsigned capacity = *count, found = 0, anonymous = 0, instance = 0;
     int counted = !mps && !take_unsigned(u, "processes", &anonymous);
     if (!counted && !card->processes && !find(u, "used")) return NOT_SUPPORTED;
     if (u->parent) take_unsigned(u, "gpu_instance_id", &instance);
     for (int i = 0; i < card->processes; i++) {
         process *p = &card->process[i];
         if (p->mps != mps || (u->parent && p->instance != (int)instance)) continue;
-        if (out && found < room) out[found] = (running){p->pid, p->memory, (unsigned)p->instance, ~0u};
+        if (out && found < capacity) out[found] = (running){p->pid, p->memory, (unsigned)p->instance, ~0u};
         found++;
     }
     for (unsigned i = 0; i < anonymous; i++, found++)
-        if (out && found < room) out[found] = (running){1000 + i, ~0ull, ~0u, ~0u};
+        if (out && found < capacity) out[found] = (running){1000 + i, ~0ull, ~0u, ~0u};
     *count = found;
-    return found && (!out || room < found) ? INSUFFICIENT_SIZE : SUCCESS;
+    return found && (!out || capacity < found) ? INSUFFICIENT_SIZE : SUCCESS;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(unit *u, unsigned *count, running *out) { ENTER(u); return running_of(u, count, out, 0); }
 int nvmlDeviceGetMPSComputeRunningProcesses_v3(unit *u, unsigned *count, running *out) { ENTER(u); return running_of(u, count, out, 1); }
@@ -318,16 +318,16 @@ typedef struct { unsigned pid; unsigned long long at; unsigned sm, memory, encod
 int nvmlDeviceGetProcessUtilization(unit *u, utilisation *out, unsigned *count, unsigned long long since)
 {
     ENTER(u);
-    unsigned room = *count, found = 0, mig = 0;
+    unsigned capacity = *count, found = 0, mig = 0;
     unsigned long long at = (unsigned long long)(monotonic() * 1e6);
     if (u->parent || (!take_unsigned(u, "mig_mode", &mig) && mig) || !u->processes) return NOT_SUPPORTED;
     for (int i = 0; i < u->processes && at > since; i++) {
         if (u->process[i].sm == 0) continue;
-        if (out && found < room) out[found] = (utilisation){u->process[i].pid, at, (unsigned)u->process[i].sm, 0, 0, 0};
+        if (out && found < capacity) out[found] = (utilisation){u->process[i].pid, at, (unsigned)u->process[i].sm, 0, 0, 0};
         found++;
     }
     *count = found;
-    return !found ? NOT_FOUND : !out || room < found ? INSUFFICIENT_SIZE : SUCCESS;
+    return !found ? NOT_FOUND : !out || capacity < found ? INSUFFICIENT_SIZE : SUCCESS;
 }
 
 int nvmlDeviceGetMigMode(unit *u, unsigned *current, unsigned *pending)
