@@ -16,7 +16,7 @@ _NO_RIGHT = re.compile(r"\bcannot \w+ (resource|path) ")
 _DENIED = re.compile(r"denied (the )?request")
 
 
-def refusal(asked: str, code: int, status: Object) -> ClusterError:
+def error_for(asked: str, code: int, status: Object) -> ClusterError:
     """The error for a response that is not a success.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gpuwise.cluster.answers import Expired, cause_of, first_line, refusal, retry_after_s
+from gpuwise.cluster.answers import Expired, cause_of, error_for, first_line, retry_after_s
 from gpuwise.cluster.kubeconfig import CHECK, client_of
 from gpuwise.model.errors import ClusterError, Forbidden, Gone, NoAnswer
 from gpuwise.model.ports import Access, Object
@@ -283,12 +283,12 @@ class KubernetesCluster:
         except ValueError as error:
             if not 200 <= code < 300:
                 # Not every error is a Status: for a group that it does not serve, an API server sends plain text.
-                raise refusal(asked, code, {"message": first_line(raw)}) from error
+                raise error_for(asked, code, {"message": first_line(raw)}) from error
             problem = f"{self.address}{path} returned {code} and no JSON"
             hint = "check that it is a Kubernetes API and not a login page"
             raise ClusterError(problem, hint=hint) from error
         if not isinstance(answer, dict):
             raise ClusterError(f"{self.address}{path} returned no object", hint="check that it is a Kubernetes API")
         if not 200 <= code < 300:
-            raise refusal(asked, code, answer)
+            raise error_for(asked, code, answer)
         return answer

@@ -92,36 +92,36 @@ class DemoDevices:
 
     clock: Callable[[], float] = time.time
     driver: DriverState = field(default_factory=lambda: DriverState("demo", 0))
-    _began_s: float | None = None
+    _start_s: float | None = None
     _swept_s: float = 0.0
     _joules: dict[str, float] = field(default_factory=dict)
 
     def sweep(self) -> Sweep:
         """Advance every device to the current time."""
         now_s = self.clock()
-        if self._began_s is None:
-            self._began_s = self._swept_s = now_s
-        began_s, since_s = self._began_s, now_s - self._swept_s
+        if self._start_s is None:
+            self._start_s = self._swept_s = now_s
+        start_s, since_s = self._start_s, now_s - self._swept_s
         self._swept_s = now_s
-        gone = now_s - began_s >= _LOST_AT_S
-        readings = [self._read(play, now_s, began_s, since_s) for play in _NODE if not (play.fails and gone)]
-        lost = [(play.device, began_s + _LOST_AT_S) for play in _NODE if play.fails and gone]
+        gone = now_s - start_s >= _LOST_AT_S
+        readings = [self._read(play, now_s, start_s, since_s) for play in _NODE if not (play.fails and gone)]
+        lost = [(play.device, start_s + _LOST_AT_S) for play in _NODE if play.fails and gone]
         return Sweep(tuple(readings), tuple(lost), ("NVML_ERROR_GPU_IS_LOST",) * len(lost))
 
     def close(self) -> None:
         """Nothing to release."""
 
-    def _read(self, play: _Behaviour, now_s: float, began_s: float, since_s: float) -> Reading:
-        activity = _swing(play.busy, now_s - began_s, play.device.index)
+    def _read(self, play: _Behaviour, now_s: float, start_s: float, since_s: float) -> Reading:
+        activity = _oscillating(play.busy, now_s - start_s, play.device.index)
         # A MIG card draws power for its instances' work: three of seven slices at the server's activity.
-        work = _swing(0.9, now_s - began_s, 0) * 3 / 7 if play.device is _MIG_CARD else activity
+        work = _oscillating(0.9, now_s - start_s, 0) * 3 / 7 if play.device is _MIG_CARD else activity
         watts = play.idle_watts + (play.busy_watts - play.idle_watts) * work
         uuid = play.device.uuid
         self._joules[uuid] = self._joules.get(uuid, 0.0) + watts * since_s
         samples = [*_work(play, activity), *_memory(play)]
         if play.device.mig is None:
             samples += _board(play, watts, self._joules[uuid])
-            samples += _failure(play, now_s, began_s)
+            samples += _failure(play, now_s, start_s)
         processes = tuple(Process(pid, play.used_gib * _GIB / len(play.pids)) for pid in play.pids)
         return Reading(play.device, now_s, tuple(samples), processes, _times(play, activity))
 
@@ -145,7 +145,7 @@ class _DemoAllocations:
         return tuple(one for one in self.list() if (one.container.namespace, one.container.pod) == (namespace, pod))
 
 
-def _swing(highest: float, elapsed_s: float, card: int) -> float:
+def _oscillating(highest: float, elapsed_s: float, card: int) -> float:
     """Oscillate between half the peak and the peak, with a period of five minutes and a phase per card."""
     return highest * (0.75 + 0.25 * math.sin(2 * math.pi * elapsed_s / 300 + card))
 
@@ -175,11 +175,11 @@ def _board(play: _Behaviour, watts: float, joules: float) -> Iterator[Sample]:
     yield Sample(c.CLOCK, 1.4e9, ("sm",))
 
 
-def _failure(play: _Behaviour, now_s: float, began_s: float) -> Iterator[Sample]:
-    if play.fails and now_s - began_s >= _XID_AT_S:
+def _failure(play: _Behaviour, now_s: float, start_s: float) -> Iterator[Sample]:
+    if play.fails and now_s - start_s >= _XID_AT_S:
         yield Sample(c.XID_ERRORS, 1.0, (str(_XID),))
         yield Sample(c.XID_LAST, float(_XID))
-        yield Sample(c.XID_LAST_AT, began_s + _XID_AT_S)
+        yield Sample(c.XID_LAST_AT, start_s + _XID_AT_S)
 
 
 def _times(play: _Behaviour, activity: float) -> dict[int, float] | None:

@@ -161,8 +161,8 @@ def read_patch(raw: bytes, media: str) -> Any:
         return json.loads(raw)
     except ValueError as error:
         text = raw.decode("utf-8", "replace")
-        begun = not text.strip() or text.lstrip()[0] in "{["
+        is_json = not text.strip() or text.lstrip()[0] in "{["
         why = "unexpected end of JSON input"
-        if not begun:
+        if not is_json:
             why = f"invalid character {text.lstrip()[0]!r} looking for beginning of value"
         raise ApiFailure(400, f"error decoding patch: {why}") from error

@@ -57,8 +57,8 @@ def evict(store: ObjectStore, pod: Object, options: Object, *, dry_run: bool) ->
     """
     with store.lock:
         check_preconditions(PODS, pod, options.get("preconditions") or {})
-        guarded = phase(pod) not in ("Pending", "Succeeded", "Failed") and not is_terminating(pod)
-        budgets = [budget for budget in store.all(PDBS) if covers(budget, pod)] if guarded else []
+        is_limited = phase(pod) not in ("Pending", "Succeeded", "Failed") and not is_terminating(pod)
+        budgets = [budget for budget in store.all(PDBS) if covers(budget, pod)] if is_limited else []
         if len(budgets) > 1:
             text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
             raise ApiFailure(500, text, reason="")

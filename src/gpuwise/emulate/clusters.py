@@ -16,7 +16,7 @@ def run_nodes(store: ObjectStore) -> None:
     """Taint cordoned nodes, and remove the taint of a new node when it is ready."""
     for node in store.all(NODES):
         taints = list(node["spec"].get("taints") or [])
-        wanted = [one for one in taints if not _outlived(node, one)]
+        wanted = [one for one in taints if not _is_obsolete(node, one)]
         if node["spec"].get("unschedulable") and not any(one["key"] == _UNSCHEDULABLE for one in wanted):
             wanted.append({"key": _UNSCHEDULABLE, "effect": "NoSchedule", "timeAdded": store.now()})
         if wanted == taints:
@@ -28,7 +28,7 @@ def run_nodes(store: ObjectStore) -> None:
         store.update(NODES, *key_of(node), lambda item: item | change | {"metadata": metadata})  # noqa: B023
 
 
-def _outlived(node: Object, taint: Object) -> bool:
+def _is_obsolete(node: Object, taint: Object) -> bool:
     if taint["key"] == _UNSCHEDULABLE:
         return not node["spec"].get("unschedulable")
     ready = conditions.find(node, "Ready")

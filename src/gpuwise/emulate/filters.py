@@ -68,8 +68,8 @@ def shortage(node: Object, wanted: Amounts, available: Amounts) -> Rejection | N
     short = sorted(lacking(wanted, available))
     if not short:
         return None
-    hopeless = lacking(wanted, allocatable(node))
-    return [f"Insufficient {name}" if name != "pods" else "Too many pods" for name in short], not hopeless
+    never_fits = lacking(wanted, allocatable(node))
+    return [f"Insufficient {name}" if name != "pods" else "Too many pods" for name in short], not never_fits
 
 
 def depends_on_pods(pod: Object) -> bool:

@@ -8,7 +8,7 @@ from gpuwise.emulate.status import ApiFailure, Object
 from gpuwise.emulate.store import ObjectStore, key_of
 
 TRACKED = "batch.kubernetes.io/job-tracking"
-_ENDS = {
+_END_CONDITIONS = {
     "Complete": ("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"),
     "Failed": ("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"),
 }
@@ -27,7 +27,7 @@ def run_jobs(store: ObjectStore) -> None:
 
 def finished(job: Object) -> bool:
     """Whether a Job is finished."""
-    return any((conditions.find(job, kind) or {}).get("status") == "True" for kind in _ENDS)
+    return any((conditions.find(job, kind) or {}).get("status") == "True" for kind in _END_CONDITIONS)
 
 
 def _sync(store: ObjectStore, job: Object, pods: list[Object]) -> None:
@@ -52,9 +52,9 @@ def _sync(store: ObjectStore, job: Object, pods: list[Object]) -> None:
         if not active:
             return
     # Pods without a node are removed at once; the status still counts them until the next start.
-    vanished: dict[str, int] = store.scratch.setdefault("jobs", {})
-    vanished[uid] = vanished.get(uid, 0) + ended if job["spec"].get("suspend") else 0
-    terminating = sum(is_terminating(pod) and bool(pod["spec"].get("nodeName")) for pod in pods) + vanished[uid]
+    removed: dict[str, int] = store.scratch.setdefault("jobs", {})
+    removed[uid] = removed.get(uid, 0) + ended if job["spec"].get("suspend") else 0
+    terminating = sum(is_terminating(pod) and bool(pod["spec"].get("nodeName")) for pod in pods) + removed[uid]
     _report(store, job, active, {"succeeded": done, "failed": failed, "terminating": terminating}, outcome)
     _remove_finalizer(store, [pod for pod in pods if not is_active(pod)])
 
@@ -102,7 +102,7 @@ def _report(store: ObjectStore, job: Object, active: list[Object], counts: dict[
         found = conditions.replaced(found, new)
     status: Object = {}
     if outcome:
-        first, reason, message = _ENDS[outcome]
+        first, reason, message = _END_CONDITIONS[outcome]
         found += [conditions.made(kind, "True", reason, message, *times, now=now) for kind in (first, outcome)]
     if found:
         status["conditions"] = found

@@ -105,12 +105,12 @@ def _failures(spec: Object, old: Object | None, new: Object) -> Iterator[tuple[s
         if validation.get("messageExpression"):
             raise not_emulated("messageExpression of a ValidatingAdmissionPolicy")
         try:
-            fine = evaluate(source, variables)
+            result = evaluate(source, variables)
         except Failed as error:
             if spec.get("failurePolicy", "Fail") == "Fail":
                 yield f"expression '{source}' resulted in error: {error}", "Invalid"
             continue
-        if fine is not True:
+        if result is not True:
             yield validation.get("message") or f"failed expression: {source}", reason
 
 

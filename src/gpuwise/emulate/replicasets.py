@@ -44,8 +44,8 @@ def run_replicasets(store: ObjectStore) -> None:
 def _deletion_order(pod: Object) -> tuple[bool, bool, bool, str]:
     """Pods without a node first, then pods that are not ready, then the youngest: ActivePodsWithRanks, shortened."""
     created = pod["metadata"]["creationTimestamp"]
-    flipped = "".join(chr(0x10FFFF - ord(letter)) for letter in created)
-    return bool(pod["spec"].get("nodeName")), phase(pod) == "Running", is_ready(pod), flipped
+    youngest_first = "".join(chr(0x10FFFF - ord(letter)) for letter in created)
+    return bool(pod["spec"].get("nodeName")), phase(pod) == "Running", is_ready(pod), youngest_first
 
 
 def _adopt(store: ObjectStore, one: Object, free: list[Object]) -> list[Object]:

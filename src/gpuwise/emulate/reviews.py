@@ -121,25 +121,25 @@ def _info(user: User) -> Object:
 
 
 def _asked(spec: Object) -> RequestInfo:
-    thing, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if thing is not None and path is not None:
+    attributes, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if attributes is not None and path is not None:
         shown = {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
         why = "cannot be specified in combination with resourceAttributes"
         raise _invalid(wrong("spec.nonResourceAttributes", shown, why))
     if path is not None:
         return RequestInfo(path.get("verb", ""), path.get("path", ""))
-    if thing is None:
+    if attributes is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise _invalid(wrong("spec.resourceAttributes", None, why))
     fields: dict[str, Any] = {
-        "group": thing.get("group", ""),
+        "group": attributes.get("group", ""),
         "version": "v1",
-        "plural": thing.get("resource", ""),
-        "namespace": thing.get("namespace", ""),
-        "name": thing.get("name", ""),
-        "part": thing.get("subresource", ""),
+        "plural": attributes.get("resource", ""),
+        "namespace": attributes.get("namespace", ""),
+        "name": attributes.get("name", ""),
+        "part": attributes.get("subresource", ""),
     }
-    return RequestInfo(thing.get("verb", ""), "", **fields)
+    return RequestInfo(attributes.get("verb", ""), "", **fields)
 
 
 def _decide(asked: RequestInfo, user: User) -> Object:

@@ -55,17 +55,17 @@ class _Pass:
         self.messages: dict[str, str] = {}
         self.fitting: dict[str, list[tuple[Object, Rank]]] = {}
         self._gpus = {name: _gpus(left) for name, left in self.free.items()}
-        self._open: dict[str, tuple[list[tuple[Object, Rank]], list[Rejection]]] = {}
+        self._eligible: dict[str, tuple[list[tuple[Object, Rank]], list[Rejection]]] = {}
 
-    def open_to(self, pod: Object) -> tuple[list[tuple[Object, Rank]], list[Rejection]]:
+    def eligible_nodes(self, pod: Object) -> tuple[list[tuple[Object, Rank]], list[Rejection]]:
         """The nodes that are eligible for a pod regardless of free resources, and why the others are not."""
         spec = pod["spec"]
         shape = repr([spec.get(field) for field in ("nodeSelector", "affinity", "tolerations")])
-        if shape not in self._open:
+        if shape not in self._eligible:
             why = [(node, filters.unfit(node, pod)) for node in self.nodes]
             nodes = [(node, _rank(node, pod)) for node, rejection in why if rejection is None]
-            self._open[shape] = nodes, [rejection for _, rejection in why if rejection is not None]
-        return self._open[shape]
+            self._eligible[shape] = nodes, [rejection for _, rejection in why if rejection is not None]
+        return self._eligible[shape]
 
     def take(self, node: str, wanted: Amounts) -> None:
         """Subtract the requests of a pod from the free resources of a node."""
@@ -121,7 +121,7 @@ def _try(
     this_pass: _Pass, pod: Object, wanted: Amounts, claims: list[Object], shape: str
 ) -> tuple[list[tuple[Object, Rank, Object]], list[Rejection]]:
     """The nodes that fit a pod, with the devices that it would get, and why the other nodes do not."""
-    candidates, unfit = this_pass.open_to(pod)
+    candidates, unfit = this_pass.eligible_nodes(pod)
     if shape:
         left = this_pass.fitting.get(shape, candidates)
         left = [entry for entry in left if not filters.lacking(wanted, this_pass.free[entry[0]["metadata"]["name"]])]
@@ -148,11 +148,13 @@ def _message(nodes: int, rejections: list[Rejection], *, claims: bool) -> str:
     head = f"0/{nodes} nodes are available: "
     reasons = Counter(reason for why, _ in rejections for reason in why)
     message = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    help_needed = Counter(
-        "No preemption victims found for incoming pod" if helps else "Preemption is not helpful for scheduling"
-        for _, helps in rejections
+    counts = Counter(
+        "No preemption victims found for incoming pod"
+        if preemption_helps
+        else "Preemption is not helpful for scheduling"
+        for _, preemption_helps in rejections
     )
-    preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in help_needed.items()))
+    preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
     tried = "still not schedulable" if claims else "no new claims to deallocate"
     return f"{head}{message}. {tried}, preemption: {head}{preemption}."
 

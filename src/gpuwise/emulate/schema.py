@@ -271,10 +271,10 @@ def _time(kind: str, value: Any) -> Any:
 
 
 def _expect(value: Any, wanted: type, owner: str, field: Field, path: tuple[str, ...]) -> None:
-    fine = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    valid = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
     if wanted is int and isinstance(value, float):
         return
-    if not fine:
+    if not valid:
         raise _mismatch(_word(value), owner, path, go_name(field, element=wanted in (str, int, bool)))
 
 

@@ -204,7 +204,9 @@ _FIELDS: dict[tuple[str, str, str], dict[str, tuple[str, str]]] = {
         },
     },
 }
-_OWN_WORDS = frozenset({resources.PODS.place, resources.NODES.place, resources.NAMESPACES.place, resources.JOBS.place})
+_OWN_MESSAGE = frozenset(
+    {resources.PODS.place, resources.NODES.place, resources.NAMESPACES.place, resources.JOBS.place}
+)
 """Kinds with the error "field label not supported"; the error of the others lists the two labels of every kind."""
 
 
@@ -229,7 +231,7 @@ def field_predicate(selector: str, resource: Resource) -> Predicate:
 
 
 def _unknown_field(resource: Resource, label: str) -> str:
-    if not resource.builtin or resource.place in _OWN_WORDS:
+    if not resource.builtin or resource.place in _OWN_MESSAGE:
         return f"field label not supported: {label}"
     return f'"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 

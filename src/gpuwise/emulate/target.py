@@ -114,9 +114,9 @@ def find(registry: Registry, asked: RequestInfo, method: str) -> Target:
         raise _absent(registry, asked, method)
     named = asked.name if asked.verb not in ("list", "watch", "deletecollection") else ""
     namespace = asked.namespace if resource.namespaced else ""
-    misplaced = bool(asked.namespace and not resource.namespaced and resource.plural != "namespaces")
-    unplaced = bool(resource.namespaced and named and not namespace)
-    if misplaced or unplaced or asked.rest:
+    has_extra_namespace = bool(asked.namespace and not resource.namespaced and resource.plural != "namespaces")
+    lacks_namespace = bool(resource.namespaced and named and not namespace)
+    if has_extra_namespace or lacks_namespace or asked.rest:
         raise no_such_resource() if resource.builtin else NoSuchPath()
     if asked.part and asked.part not in resource.subresources:
         raise no_such_resource() if resource.builtin else not_found(resource, named)

@@ -50,9 +50,9 @@ def _resources(path: str, found: Object) -> Iterator[Cause]:
     for field, values in (("limits", limits), ("requests", requests)):
         for name, value in values.items():
             yield from _amount(f"{path}.{field}[{name}]", name, value)
-    huge = any(name.startswith("hugepages-") for name in (*limits, *requests))
+    has_huge_pages = any(name.startswith("hugepages-") for name in (*limits, *requests))
     yield from _against_limits(path, limits, requests)
-    if huge and not any(name in values for values in (limits, requests) for name in ("cpu", "memory")):
+    if has_huge_pages and not any(name in values for values in (limits, requests) for name in ("cpu", "memory")):
         yield forbidden(path, "HugePages require cpu or memory")
 
 

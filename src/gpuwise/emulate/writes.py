@@ -65,7 +65,7 @@ def create(store: ObjectStore, resource: Resource, namespace: str, item: Object,
     with store.lock:
         metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_SET}
         if resource.namespaced:
-            metadata["namespace"] = _home(namespace, metadata)
+            metadata["namespace"] = _namespace_of(namespace, metadata)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName']}{store.suffix()}"
         version = metadata.pop("resourceVersion", "")
@@ -78,31 +78,39 @@ def create(store: ObjectStore, resource: Resource, namespace: str, item: Object,
         if not metadata.get("name"):
             raise invalid_object(resource, "", list(name_causes(resource, metadata)))
         attempt = Attempt(resource, "CREATE", namespace, "", writing.options.dry_run, writing.warnings)
-        born = admission.mutate_new(store, attempt, store.prepared(resource, fresh))
-        born = policies.mutate(store, resource, "CREATE", "", None, born)
-        _check_new(resource, born, lenient=writing.lenient)
+        created = admission.mutate_new(store, attempt, store.prepared(resource, fresh))
+        created = policies.mutate(store, resource, "CREATE", "", None, created)
+        _check_new(resource, created, lenient=writing.lenient)
         if version not in ("", "0"):
             raise ApiFailure(500, "resourceVersion should not be set on objects to be created")
         there = store.peek(resource, metadata.get("namespace", ""), metadata["name"])
         if there is not None:
             raise _taken(resource, there)
-        admission.validate(store, attempt, None, born)
-        born = _signed(store, resource, born, None, writing, "")
-        return born if writing.options.dry_run else store.put(resource, None, born)
+        admission.validate(store, attempt, None, created)
+        created = _signed(store, resource, created, None, writing, "")
+        return created if writing.options.dry_run else store.put(resource, None, created)
 
 
-def _check_new(resource: Resource, born: Object, *, lenient: bool) -> None:
+def _check_new(resource: Resource, created: Object, *, lenient: bool) -> None:
     if resource is EVENTS and lenient:
-        causes = [*name_causes(resource, born["metadata"]), *meta_causes(born["metadata"]), *event_namespace(born)]
+        causes = [
+            *name_causes(resource, created["metadata"]),
+            *meta_causes(created["metadata"]),
+            *event_namespace(created),
+        ]
         if causes:
-            raise invalid_object(resource, born["metadata"]["name"], causes)
+            raise invalid_object(resource, created["metadata"]["name"], causes)
         return
     if resource.builtin:
-        check(resource, born)
+        check(resource, created)
         return
-    causes = [*name_causes(resource, born["metadata"]), *meta_causes(born["metadata"]), *custom_causes(resource, born)]
+    causes = [
+        *name_causes(resource, created["metadata"]),
+        *meta_causes(created["metadata"]),
+        *custom_causes(resource, created),
+    ]
     if causes:
-        raise invalid_object(resource, born["metadata"]["name"], causes)
+        raise invalid_object(resource, created["metadata"]["name"], causes)
 
 
 def custom_causes(resource: Resource, item: Object) -> list[Cause]:
@@ -118,7 +126,7 @@ def _taken(resource: Resource, there: Object) -> ApiFailure:
     return failure
 
 
-def _home(namespace: str, metadata: Object) -> str:
+def _namespace_of(namespace: str, metadata: Object) -> str:
     if metadata.get("namespace", namespace) != namespace:
         raise ApiFailure(400, "the namespace of the provided object does not match the namespace sent on the request")
     return namespace
@@ -131,7 +139,7 @@ def check_identity(resource: Resource, namespace: str, name: str, metadata: Obje
         ApiFailure: 400.
     """
     if resource.namespaced:
-        _home(namespace, metadata)
+        _namespace_of(namespace, metadata)
     given = metadata.get("name") or ""
     if not given:
         raise ApiFailure(400, f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
@@ -212,7 +220,7 @@ def revise(
     if subresource != "status":
         new = _annotated(resource, old, new)
         # The server's own fields are restored by now, but changes of them by the request must be reported.
-        checked = new | {"metadata": new["metadata"] | _offending(wanted["metadata"], fixed)}
+        checked = new | {"metadata": new["metadata"] | _changed_metadata(wanted["metadata"], fixed)}
         _check_changed(resource, old, checked)
     elif fixed:
         raise invalid_object(resource, old["metadata"]["name"], fixed * 2)
@@ -254,7 +262,7 @@ def _annotated(resource: Resource, old: Object, new: Object) -> Object:
     return new | {"metadata": after | {"generation": after["generation"] + 1}}
 
 
-def _offending(metadata: Object, fixed: list[Cause]) -> Object:
+def _changed_metadata(metadata: Object, fixed: list[Cause]) -> Object:
     fields = {cause.field.removeprefix("metadata.") for cause in fixed}
     return {field: metadata[field] for field in fields if field in metadata}
 

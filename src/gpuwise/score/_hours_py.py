@@ -41,11 +41,11 @@ def fold(  # noqa: PLR0913, PLR0917 - a kernel takes plain numbers and arrays
     of_step = (np.arange(values.shape[0]) + offset) // per_hour
     for hour in range(-(-(values.shape[0] + offset) // per_hour)):
         inside = (of_step == hour) & known
-        at_work = values[inside & (busy != 0)]
+        busy_values = values[inside & (busy != 0)]
         peak = values[inside].max(initial=-1.0) if inside.any() else np.nan
         # accumulate adds in sequence, as the compiled loop does; sum would add in pairs.
-        busy_sum = np.add.accumulate(at_work)[-1] if at_work.size else 0.0
-        hours[:, hour] = peak, inside.sum(), busy_sum, at_work.size
+        busy_sum = np.add.accumulate(busy_values)[-1] if busy_values.size else 0.0
+        hours[:, hour] = peak, inside.sum(), busy_sum, busy_values.size
         if counts.shape[1]:
             buckets = np.clip((values[inside].view(np.int64) >> 46) - base, 0, counts.shape[1] - 1)
             np.add.at(counts[(first_hour + hour) // 24 - first_hour // 24], buckets, 1)

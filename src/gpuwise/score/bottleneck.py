@@ -22,7 +22,7 @@ _SPINNING = 0.9
 _SPIN_TENSOR = 0.05
 _SPIN_DRAM = 0.1
 # Below this, the device waits for its next kernel for about a third of its active time.
-_FED = 0.7
+_STARVED_BELOW = 0.7
 _MEMORY_FULL = 0.9
 _IDLE_SHARE = 0.95
 
@@ -77,7 +77,7 @@ def _limit(means: Mapping[Signal, float], devices: Sequence[AllocatedDevice]) ->
         return Limit.COMPUTE
     if dram is not None and sm >= _SM_GOOD:
         return Limit.COMPUTE
-    if util is not None and util < _FED:
+    if util is not None and util < _STARVED_BELOW:
         return Limit.INPUT
     return Limit.MEMORY if _memory_full(devices) else Limit.UNKNOWN
 

@@ -187,11 +187,11 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
 def _appended(first: HourRows, second: HourRows) -> HourRows:
     if not first.hours or not second.hours:
         return first if first.hours else second
-    hole = second.first_hour - first.end_hour
+    gap = second.first_hour - first.end_hour
     return HourRows(
         first.first_hour,
         {
-            name: np.concatenate([column, _unsampled(name, column, hole), second.rows[name]])
+            name: np.concatenate([column, _unsampled(name, column, gap), second.rows[name]])
             for name, column in first.rows.items()
         },
     )

@@ -31,10 +31,10 @@ def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
     Raises:
         ValueError: the window's step does not divide an hour.
     """
-    return judge(hours_of(series, settings), series.window, settings)
+    return score_hours(hours_of(series, settings), series.window, settings)
 
 
-def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
+def score_hours(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
     """Score the stored hours of one workload.
 
     Args:
@@ -43,7 +43,7 @@ def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsagePr
         settings: thresholds and half-life, the same that the hours were counted with.
     """
     if hours.devices or hours.counts or hours.requests is not None:
-        return _judged(hours, window, settings)
+        return _profile(hours, window, settings)
     # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (hours.step_s, hours.first_hour, hours.end_hour)
     return replace(_without_devices(span, window=window, settings=settings), workload=hours.workload)
@@ -52,10 +52,10 @@ def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsagePr
 @lru_cache(maxsize=4)
 def _without_devices(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> UsageProfile:
     unnamed = WorkloadRef("", "", "", "")
-    return _judged(UsageHours(unnamed, *span, devices={}, requests=None, counts={}), window, settings)
+    return _profile(UsageHours(unnamed, *span, devices={}, requests=None, counts={}), window, settings)
 
 
-def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
+def _profile(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
     sheet = _Sheet.of(hours, window, settings)
     devices = sheet.devices
     days = sheet.days()
@@ -64,7 +64,7 @@ def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usage
     back = sheet.look_back(spans[-1].start_s if spans and spans[-1].end_s == window.end_s else None)
     verdicts = tuple(verdicts_of(devices, hours.requests, back, settings))
     by_type = _by_type(days)
-    beat = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
+    weekly_use = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
     return UsageProfile(
         workload=hours.workload,
         window=window,
@@ -84,8 +84,8 @@ def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usage
         days=days,
         requests=_requests(hours),
         observed_s=_observed_steps(devices) * window.step_s,
-        rhythm=beat,
-        next_use=next_use(beat, window.end_s),
+        rhythm=weekly_use,
+        next_use=next_use(weekly_use, window.end_s),
         bottleneck=bottleneck(devices, settings),
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
     )

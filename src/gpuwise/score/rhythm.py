@@ -54,8 +54,8 @@ def rhythm(
     weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
     of_week = hours_of_week(hours.first_hour, used.shape[0])
 
-    def total(weighed: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(of_week, weights=weighed, minlength=WEEK_H).astype(np.float64)
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(of_week, weights=values, minlength=WEEK_H).astype(np.float64)
 
     observed = total(weights * known)
     gpus = total(weights * busy_gpus * known)

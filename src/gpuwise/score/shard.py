@@ -11,7 +11,7 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
 from gpuwise.score.hours import hours_of, join, select_days
-from gpuwise.score.profile import judge
+from gpuwise.score.profile import score_hours
 from gpuwise.score.settings import ScoreSettings
 
 PAST, TODAY = "past", "today"
@@ -94,7 +94,7 @@ def _score(
 
         def score(series: UsageSeries) -> Scored:
             if shard.kept is None or window.start_s % DAY_S:
-                return Scored(judge(hours_of(series, settings), window, settings), {})
+                return Scored(score_hours(hours_of(series, settings), window, settings), {})
             return _scored(saved.pop(series.workload), series, window, settings)
 
         # With map, a series is released before the next one is read: its memory, still in the cache, is reused.
@@ -126,7 +126,7 @@ def _scored(saved: UsageHours | None, series: UsageSeries, window: Window, setti
         keep = dict(_kept(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
     within = None if known is None else select_days(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
     rest = hours_of(_between(series, settled_s, fresh.end_s), settings)
-    return Scored(judge(_joined(within, rest), window, settings), keep)
+    return Scored(score_hours(_joined(within, rest), window, settings), keep)
 
 
 def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[str, bytes]]:
@@ -136,8 +136,8 @@ def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[st
         past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
         if past is not None:
             yield PAST, encode(past)
-    nothing_yet = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
-    yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or nothing_yet)
+    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
+    yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
 
 
 def _joined(saved: UsageHours | None, fresh: UsageHours) -> UsageHours:

@@ -74,7 +74,7 @@ def _flat(clock: Clock, value: float) -> Track:
     return np.full(clock.window.steps, value, dtype=np.float32)
 
 
-def _wander(clock: Clock, minutes: float, rng: np.random.Generator) -> Track:
+def _autoregression(clock: Clock, minutes: float, rng: np.random.Generator) -> Track:
     """A unit-variance autoregression with a memory of about this many minutes."""
     keep = np.exp(-1.0 / clock.steps(minutes))
     noise = rng.standard_normal(clock.window.steps, dtype=np.float32) * np.sqrt(1 - keep**2)
@@ -82,7 +82,9 @@ def _wander(clock: Clock, minutes: float, rng: np.random.Generator) -> Track:
     return np.asarray(filtered, dtype=np.float32)
 
 
-def _spells(clock: Clock, per_day: float, minutes: tuple[float, float], rng: np.random.Generator) -> NDArray[np.bool_]:
+def _random_periods(
+    clock: Clock, per_day: float, minutes: tuple[float, float], rng: np.random.Generator
+) -> NDArray[np.bool_]:
     """True within periods that start at random and have log-uniform lengths."""
     inside = np.zeros(clock.window.steps, dtype=bool)
     for start in rng.integers(0, clock.window.steps, rng.poisson(per_day * clock.window.seconds / DAY_S)):
@@ -94,7 +96,7 @@ def _steady(clock: Clock, _level: float, memory: float, rng: np.random.Generator
     """Training that keeps its cards fully used except during checkpoints and restarts."""
     util = _TOP_LEVELS[np.searchsorted(_TOP_SHARES, rng.random(clock.window.steps) * _TOP_SHARES[-1])]
     util[_checkpoints(clock, rng)] *= rng.uniform(0.05, 0.4)
-    down = _spells(clock, 0.25, (8, 120), rng)
+    down = _random_periods(clock, 0.25, (8, 120), rng)
     util[down] = 0.0
     used = _flat(clock, memory)
     used[down] = 0.01
@@ -108,8 +110,8 @@ def _checkpoints(clock: Clock, rng: np.random.Generator) -> NDArray[np.bool_]:
 
 def _input_bound(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
     """Training whose data loading cannot keep up."""
-    util = np.clip(level + 0.12 * _wander(clock, 30, rng), 0.05, 0.99)
-    util[_spells(clock, 0.3, (8, 90), rng)] = 0.0
+    util = np.clip(level + 0.12 * _autoregression(clock, 30, rng), 0.05, 0.99)
+    util[_random_periods(clock, 0.3, (8, 90), rng)] = 0.0
     return Activity(util, _flat(clock, rng.uniform(0.35, 0.7)), _flat(clock, memory))
 
 
@@ -122,10 +124,10 @@ def _partial(clock: Clock, level: float, memory: float, rng: np.random.Generator
 def _stalled(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
     """A collective that never completes: the driver reports 100 %, and no SM is active."""
     running = _steady(clock, level, memory, rng)
-    stuck = int(clock.window.steps * rng.uniform(0.35, 0.55))
-    running.util[stuck:] = 1.0
-    running.sm[stuck:] = 0.0
-    running.memory[stuck:] = memory
+    stall = int(clock.window.steps * rng.uniform(0.35, 0.55))
+    running.util[stall:] = 1.0
+    running.sm[stall:] = 0.0
+    running.memory[stall:] = memory
     return running
 
 
@@ -135,7 +137,7 @@ def _serving(clock: Clock, level: float, memory: float, rng: np.random.Generator
     night = rng.uniform(0.08, 0.4)
     day = 0.5 + 0.5 * np.cos((clock.hour - peak_hour) * np.float32(np.pi / 12))
     week = np.where(clock.workday, np.float32(1.0), np.float32(rng.uniform(0.35, 0.95)))
-    load = (night + (1 - night) * day**1.5) * week * np.exp(0.18 * _wander(clock, 8, rng))
+    load = (night + (1 - night) * day**1.5) * week * np.exp(0.18 * _autoregression(clock, 8, rng))
     util = np.minimum(level * load, 1.0).astype(np.float32)
     requests = (load * np.float32(rng.uniform(2, 60))).astype(np.float32)
     return Activity(util, _flat(clock, rng.uniform(0.25, 0.7)), _flat(clock, memory), requests)
@@ -148,9 +150,9 @@ def _uncalled(clock: Clock, _level: float, memory: float, _rng: np.random.Genera
 
 def _sparse(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
     """An endpoint with occasional requests, more in working hours than at night."""
-    called = _spells(clock, rng.uniform(2, 6), (2, 25), rng)
+    called = _random_periods(clock, rng.uniform(2, 6), (2, 25), rng)
     called &= (clock.workday & (clock.hour > 7) & (clock.hour < 20)) | (rng.random() < 0.2)
-    util = np.where(called, np.clip(level + 0.15 * _wander(clock, 3, rng), 0.02, 1.0), 0.0).astype(np.float32)
+    util = np.where(called, np.clip(level + 0.15 * _autoregression(clock, 3, rng), 0.02, 1.0), 0.0).astype(np.float32)
     requests = np.where(called, util * np.float32(rng.uniform(1, 8)), 0.0).astype(np.float32)
     return Activity(util, _flat(clock, rng.uniform(0.3, 0.6)), _flat(clock, memory), requests)
 
@@ -158,26 +160,26 @@ def _sparse(clock: Clock, level: float, memory: float, rng: np.random.Generator)
 def _crunching(clock: Clock, _level: float, memory: float, rng: np.random.Generator) -> Activity:
     """Batch work: long computation between phases of reading and writing."""
     top = rng.uniform(0.75, 0.99)
-    util = np.clip(top + 0.07 * _wander(clock, 20, rng), 0.05, 1.0)
-    reading = _spells(clock, rng.uniform(6, 24), (4, 25), rng)
+    util = np.clip(top + 0.07 * _autoregression(clock, 20, rng), 0.05, 1.0)
+    reading = _random_periods(clock, rng.uniform(6, 24), (4, 25), rng)
     util[reading] *= rng.uniform(0.05, 0.4)
     return Activity(util, _flat(clock, rng.uniform(0.4, 0.8)), _flat(clock, memory))
 
 
 def _office(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
     """A notebook used in working hours; between runs, the kernel keeps its memory."""
-    runs = _spells(clock, rng.uniform(8, 20), (4, 90), rng)
+    runs = _random_periods(clock, rng.uniform(8, 20), (4, 90), rng)
     runs &= clock.workday & (clock.hour >= rng.uniform(8, 10)) & (clock.hour < rng.uniform(17, 20))
-    util = np.where(runs, np.clip(level + 0.25 * _wander(clock, 10, rng), 0.01, 1.0), 0.0).astype(np.float32)
+    util = np.where(runs, np.clip(level + 0.25 * _autoregression(clock, 10, rng), 0.01, 1.0), 0.0).astype(np.float32)
     grown = np.minimum(1.0, 0.3 + np.cumsum(runs, dtype=np.float32) * np.float32(0.7 / max(runs.sum(), 1)))
     return Activity(util, _flat(clock, rng.uniform(0.3, 0.8)), (memory * np.round(grown, 1)).astype(np.float32))
 
 
 def _forgotten(clock: Clock, level: float, memory: float, rng: np.random.Generator) -> Activity:
     """Busy in its first days, then abandoned with its memory still allocated."""
-    left = int(clock.window.steps * rng.uniform(0.02, 0.25))
+    abandoned = int(clock.window.steps * rng.uniform(0.02, 0.25))
     whole = _crunching(clock, level, memory, rng)
-    whole.util[left:] = 0.0
+    whole.util[abandoned:] = 0.0
     return whole
 
 

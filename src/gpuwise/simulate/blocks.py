@@ -182,12 +182,12 @@ def _plan(
         marks=Marks(),
         created_s=created_s,
         ended_s=None,
-        pods=tuple(_pods(workload, uid, _taken(workload.archetype, free), created_s, rng)),
+        pods=tuple(_pods(workload, uid, _take_slots(workload.archetype, free), created_s, rng)),
         seed=(number >> 96, number & 0xFFFF_FFFF_FFFF),
     )
 
 
-def _taken(archetype: Archetype, free: list[Slot]) -> list[Slot]:
+def _take_slots(archetype: Archetype, free: list[Slot]) -> list[Slot]:
     """The machine's next free slots of the resource that the workload requests."""
     taken = [slot for slot in free if slot.resource == archetype.resource][: archetype.pods * archetype.gpus]
     free[:] = [slot for slot in free if slot not in taken]

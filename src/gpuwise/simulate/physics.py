@@ -50,8 +50,10 @@ def _percent(values: Track) -> Track:
 
 def _jitter(util: Track, rng: np.random.Generator) -> Track:
     """A device deviates by up to 1 % from its active workload, and not at all from an idle one."""
-    stray = rng.integers(-1, 2, util.size, dtype=np.int8) * np.float32(0.01) * (util < 0.95)
-    return np.where(util > 0, np.maximum(_percent(util + stray), np.float32(0.01)), np.float32(0)).astype(np.float32)
+    deviation = rng.integers(-1, 2, util.size, dtype=np.int8) * np.float32(0.01) * (util < 0.95)
+    return np.where(util > 0, np.maximum(_percent(util + deviation), np.float32(0.01)), np.float32(0)).astype(
+        np.float32
+    )
 
 
 def _memory(share: Track, slot: Slot) -> Track:

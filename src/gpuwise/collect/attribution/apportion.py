@@ -114,7 +114,7 @@ def parts(readings: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> I
     for card, instances in by_card(readings):
         watts = card.value(c.POWER)
         if watts is not None:
-            yield from _split(of_board(card, instances, holders, owner_of), c.PART_POWER, watts)
+            yield from _split(board_shares(card, instances, holders, owner_of), c.PART_POWER, watts)
 
 
 def by_card(readings: Iterable[Reading]) -> Iterator[tuple[Reading, list[Reading]]]:
@@ -129,7 +129,7 @@ def by_card(readings: Iterable[Reading]) -> Iterator[tuple[Reading, list[Reading
     return ((card, instances[card.device.uuid]) for card in cards)
 
 
-def of_board(card: Reading, instances: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> Shares:
+def board_shares(card: Reading, instances: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> Shares:
     """How a card's power and energy are split: among its containers, or those of its MIG instances."""
     if not card.value(c.MIG_MODE):
         return by_sm_time(card, holders.get(card.device.uuid, ()), owner_of)

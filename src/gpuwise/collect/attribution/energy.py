@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Container, Holders
-from gpuwise.collect.attribution.apportion import Method, Owner, Part, by_card, of_board
+from gpuwise.collect.attribution.apportion import Method, Owner, Part, board_shares, by_card
 from gpuwise.collect.attribution.containers import OwnerOf
 from gpuwise.collect.reading import Device, Reading
 
@@ -32,10 +32,10 @@ class EnergyAccounts:
         """
         self._sweeps += 1
         for card, instances in by_card(readings):
-            shares = of_board(card, instances, holders, owner_of)
+            shares = board_shares(card, instances, holders, owner_of)
             grown, known = self._grown(card)
             for owner, joules in (shares.split(grown) if known else {shares.rest: grown}).items():
-                self._book(owner, joules)
+                self._credit(owner, joules)
         self._close({reading.device.uuid: reading.device for reading in readings}, holders)
         return (Part(owner, c.PART_ENERGY, joules) for owner, joules in self._accounts.values())
 
@@ -47,7 +47,7 @@ class EnergyAccounts:
         """
         self._sweeps += 1
         for card, _ in by_card(readings):
-            self._book(Owner(card.device, None, Method.UNATTRIBUTED), self._grown(card)[0])
+            self._credit(Owner(card.device, None, Method.UNATTRIBUTED), self._grown(card)[0])
 
     def _grown(self, card: Reading) -> tuple[float, bool]:
         """Joules since the card was last read, and whether that was in the last sweep and by the same counter."""
@@ -60,7 +60,7 @@ class EnergyAccounts:
             return joules, False
         return joules - last, sweep == self._sweeps - 1
 
-    def _book(self, owner: Owner, joules: float) -> None:
+    def _credit(self, owner: Owner, joules: float) -> None:
         account = (owner.device.uuid, owner.container, owner.method)
         _, before = self._accounts.get(account, (owner, 0.0))
         self._accounts[account] = (owner, before + joules)

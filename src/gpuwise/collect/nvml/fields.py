@@ -63,7 +63,7 @@ def fields(gpu: Any, calls: Calls) -> Iterator[Sample]:
         if answer.nvmlReturn == pynvml.NVML_SUCCESS:
             yield Sample(metric, _number(answer) / unit, labels)
         elif answer.nvmlReturn not in _TOO_OLD:  # a driver answers so for a field that it does not know yet
-            calls.refuse(answer.nvmlReturn)
+            calls.record_error(answer.nvmlReturn)
 
 
 def _number(answer: ctypes.Structure) -> float:

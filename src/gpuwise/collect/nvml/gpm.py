@@ -55,7 +55,7 @@ class _Pair:
             if answer.nvmlReturn == pynvml.NVML_SUCCESS:
                 yield Sample(metric, answer.value / unit, labels)
             else:
-                calls.refuse(answer.nvmlReturn)
+                calls.record_error(answer.nvmlReturn)
 
     def free(self) -> None:
         """Free both samples."""

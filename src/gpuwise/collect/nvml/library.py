@@ -33,7 +33,7 @@ class Calls(Findings):
         try:
             return function(*args)
         except pynvml.NVMLError as error:
-            self.refuse(error.value)
+            self.record_error(error.value)
             return None
 
     def ask_or(self, absent: T, function: Callable[..., T], *args: Any) -> T | None:
@@ -41,10 +41,10 @@ class Calls(Findings):
         try:
             return function(*args)
         except pynvml.NVMLError as error:
-            self.refuse(error.value)
+            self.record_error(error.value)
             return absent if error.value in _ABSENT else None
 
-    def refuse(self, code: int) -> None:
+    def record_error(self, code: int) -> None:
         """Count an error by its NVML name."""
         if code not in _ABSENT:
             self.errors.append(name_of(code))

@@ -62,7 +62,7 @@ def _handles(gpu: Any, calls: Calls) -> Iterator[Any]:
             yield pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, slot)
         except pynvml.NVMLError as error:
             if error.value != pynvml.NVML_ERROR_NOT_FOUND:
-                calls.refuse(error.value)
+                calls.record_error(error.value)
 
 
 def _instance(gpu: Any, handle: Any, calls: Calls) -> MigInstance | None:

@@ -55,7 +55,7 @@ class SmTimes:
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_NOT_FOUND:  # no process was active
                 return {}
-            calls.refuse(error.value)
+            calls.record_error(error.value)
             return None
         times: dict[int, float] = defaultdict(float)
         periods: Counter[int] = Counter()

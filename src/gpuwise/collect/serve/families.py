@@ -58,10 +58,10 @@ def capped(families: Iterable[Family], most: int) -> tuple[list[Family], Mapping
     """
     kept: list[Family] = []
     left_out: dict[str, int] = {}
-    left = most
+    remaining = most
     for family in families:
-        if len(family.lines) <= left:
-            left -= len(family.lines)
+        if len(family.lines) <= remaining:
+            remaining -= len(family.lines)
             kept.append(family)
         else:
             left_out[family.name] = len(family.lines)
