@@ -25,7 +25,7 @@ from gpuwise.report.reasons import reason
 @click.argument("subject", metavar="ID|WORKLOAD")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def explain(config: Config, subject: str, form: str) -> None:
-    """Explain a recommendation (r-...), or why a workload (namespace/Kind/name) has none."""
+    """Explain a recommendation (r-...), or why a workload has none. WORKLOAD is namespace/Kind/name."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
         found, blocked = _about(ledger, history, subject)
