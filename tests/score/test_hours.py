@@ -11,7 +11,7 @@ from gpuwise.model.hours import HOUR_S
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.score.hours import hours_of, join, select_days
-from gpuwise.score.profile import score_hours, profile
+from gpuwise.score.profile import profile, score_hours
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
