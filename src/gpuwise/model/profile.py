@@ -232,6 +232,8 @@ class UsageProfile:
         next_use: forecast of the next use, None where it was never seen to rest or never seen at all.
         bottleneck: what limits it.
         dropped_samples: values that no card can have, over all devices.
+        running_pods: number of pods that run now.
+        unsampled_pods: of these, those with fewer reporting devices than they request; missing data counts as used.
     """
 
     workload: WorkloadRef
@@ -252,6 +254,8 @@ class UsageProfile:
     next_use: NextUse | None
     bottleneck: Bottleneck
     dropped_samples: int
+    running_pods: int = 0
+    unsampled_pods: tuple[str, ...] = ()
 
     def weighted_coverage(self, signal: Signal) -> float:
         """Share of the decayed device-steps held in which a signal was sampled; what a quantile of it speaks for.

@@ -21,6 +21,8 @@ HOURS_PER_MONTH = 730.0
 _REST_QUANTILE = 0.05
 # 14 days of data are full confidence: AWS Compute Optimizer's and KRR's default look-back.
 CONFIDENT_DAYS = 14.0
+# Names of pods in a message.
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,22 @@ class Case:
     def well_covered(self, *signals: Signal) -> bool:
         """Whether each of some signals was sampled well enough to size by."""
         return all(self.profile.coverage.get(one, 0.0) >= self.settings.min_coverage for one in signals)
+
+    @property
+    def unsampled(self) -> tuple[Evidence, ...]:
+        """How many running pods do not report every GPU that they request; empty if all of them do."""
+        missing, running = len(self.profile.unsampled_pods), float(self.profile.running_pods)
+        text = f"{missing} of {running:.0f} running pods without samples of every GPU"
+        return (Evidence(text, None, "count", float(missing), running, "pods"),) if missing else ()
+
+    @property
+    def missing(self) -> str:
+        """Which samples are missing, for a person."""
+        pods = self.profile.unsampled_pods
+        if not pods:
+            return "samples are missing up to now, and missing samples count as used"
+        named = ", ".join(pods[:_NAMED]) + (" ..." if len(pods) > _NAMED else "")
+        return f"{len(pods)} of {self.profile.running_pods} running pods lack samples ({named}), which count as used"
 
     def confidence(self, coverage: float) -> float:
         """Length of the data against two weeks, times its coverage."""

@@ -41,6 +41,8 @@ def bottleneck(devices: Sequence[AllocatedDevice], settings: ScoreSettings) -> B
     """
     sums, seen, busy_seen = (np.zeros(len(DEVICE_SIGNALS)) for _ in range(3))
     for device in devices:
+        if not device.rows.hours:
+            continue
         rows = device.rows.rows
         # In sequence: a sum in pairs would depend on the memory layout of the rows.
         sums += np.add.accumulate(rows["busy_sum"], axis=0)[-1]

@@ -1,5 +1,6 @@
 """Scores one UsageSeries into one UsageProfile; hours kept from it give the same result."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,6 +15,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
+from gpuwise.score.expected import RunningPod, unsampled_devices
 from gpuwise.score.hours import hours_of
 from gpuwise.score.idle import AllocatedDevice, Mask, Runs, allocated_device, intervals, together_idle, unpacked
 from gpuwise.score.rhythm import next_use, rhythm
@@ -34,19 +36,23 @@ def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
     return score_hours(hours_of(series, settings), series.window, settings)
 
 
-def score_hours(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
+def score_hours(
+    hours: UsageHours, window: Window, settings: ScoreSettings, pods: Sequence[RunningPod] = ()
+) -> UsageProfile:
     """Score the stored hours of one workload.
 
     Args:
         hours: of the window, and none outside it.
         window: the time that they cover.
         settings: thresholds and half-life, the same that the hours were counted with.
+        pods: that run now; a device that they request and that does not report is missing data.
     """
     if hours.devices or hours.counts or hours.requests is not None:
-        return _profile(hours, window, settings)
+        return _profile(hours, window, settings, pods)
     # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (hours.step_s, hours.first_hour, hours.end_hour)
-    return replace(_without_devices(span, window=window, settings=settings), workload=hours.workload)
+    nothing = _without_devices(span, window=window, settings=settings)
+    return replace(nothing, workload=hours.workload, running_pods=len(pods), unsampled_pods=_names(pods))
 
 
 @lru_cache(maxsize=4)
@@ -55,8 +61,14 @@ def _without_devices(span: tuple[int, int, int], *, window: Window, settings: Sc
     return _profile(UsageHours(unnamed, *span, devices={}, requests=None, counts={}), window, settings)
 
 
-def _profile(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
-    sheet = _Sheet.of(hours, window, settings)
+def _names(pods: Sequence[RunningPod]) -> tuple[str, ...]:
+    return tuple(sorted(pod.name for pod in pods))
+
+
+def _profile(
+    hours: UsageHours, window: Window, settings: ScoreSettings, pods: Sequence[RunningPod] = ()
+) -> UsageProfile:
+    sheet = _Sheet.of(hours, window, settings, pods)
     devices = sheet.devices
     days = sheet.days()
     quiet = Runs.of(together_idle(devices, sheet.silent, sheet.steps), at_least=sheet.least)
@@ -87,6 +99,8 @@ def _profile(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usag
         rhythm=weekly_use,
         next_use=next_use(weekly_use, window.end_s),
         bottleneck=bottleneck(devices, settings),
+        running_pods=len(pods),
+        unsampled_pods=_unsampled(devices, pods, sheet.last_step),
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
     )
 
@@ -116,7 +130,7 @@ class _Sheet:
     silent: Mask | None
 
     @classmethod
-    def of(cls, hours: UsageHours, window: Window, settings: ScoreSettings) -> "_Sheet":
+    def of(cls, hours: UsageHours, window: Window, settings: ScoreSettings, pods: Sequence[RunningPod]) -> "_Sheet":
         per_hour, first_hour = hours.per_hour, window.start_s // HOUR_S
         steps = (-(-window.end_s // HOUR_S) - first_hour) * per_hour
         ordered = sorted(hours.devices.items(), key=lambda item: tuple(map(str, item[0])))
@@ -126,17 +140,23 @@ class _Sheet:
             at = (hours.requests.first_hour - first_hour) * per_hour
             bits = unpacked(hours.requests.rows["silent"], per_hour)
             silent[at : at + bits.shape[0]] = bits
+        base_s = first_hour * HOUR_S
+        last_step = (window.end_s - base_s) // window.step_s
+        sampled = tuple(
+            allocated_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
+            for holding, rows in ordered
+        )
+        unsampled = unsampled_devices(
+            sampled, pods, base_s=base_s, step_s=window.step_s, last_step=last_step, per_hour=per_hour
+        )
         return cls(
             window=window,
-            base_s=first_hour * HOUR_S,
+            base_s=base_s,
             steps=steps,
-            last_step=(window.end_s - first_hour * HOUR_S) // window.step_s,
+            last_step=last_step,
             least=max(1, -(-settings.min_idle_s // window.step_s)),
             per_hour=per_hour,
-            devices=tuple(
-                allocated_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
-                for holding, rows in ordered
-            ),
+            devices=(*sampled, *unsampled),
             silent=silent,
         )
 
@@ -211,6 +231,8 @@ def _daily_peaks(devices: Sequence[AllocatedDevice], hours: UsageHours) -> tuple
     first_day = hours.first_hour // DAY_H
     peaks = np.full((hours.end_hour - 1) // DAY_H - first_day + 1, np.nan)
     for device in devices:
+        if not device.rows.hours:
+            continue
         day = device.rows.first_hour // DAY_H - first_day
         starts = np.maximum(0, np.arange(-(device.rows.first_hour % DAY_H), device.rows.hours, DAY_H))
         by_day = np.fmax.reduceat(device.rows.rows["peak"][:, memory], starts)
@@ -235,6 +257,12 @@ def _most_at_once(devices: Sequence[AllocatedDevice], steps: int) -> int:
     for device in devices:
         busy[device.start : device.end] += device.not_idle
     return int(busy.max())
+
+
+def _unsampled(devices: Sequence[AllocatedDevice], pods: Sequence[RunningPod], last_step: int) -> tuple[str, ...]:
+    """Running pods of which fewer devices than requested report up to the end of the window."""
+    reporting = Counter(device.holding.pod for device in devices if device.voters and device.end == last_step)
+    return tuple(sorted(pod.name for pod in pods if reporting[pod.name] < pod.devices))
 
 
 def _requests(hours: UsageHours) -> float | None:

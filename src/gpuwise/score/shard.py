@@ -10,6 +10,7 @@ from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
+from gpuwise.score.expected import RunningPod, running_pods
 from gpuwise.score.hours import hours_of, join, select_days
 from gpuwise.score.profile import score_hours
 from gpuwise.score.settings import ScoreSettings
@@ -66,11 +67,12 @@ def score_shard(
     """
     workloads = {workload.ref: workload for workload in shard.workloads}
     nodes = {node_ref(node): node for node in shard.nodes}
+    pods = {ref: running_pods(workload, inventory) for ref, workload in workloads.items()}
     scored = {
         **_score(lambda refs, fresh: source.read([workloads[ref] for ref in refs], inventory, fresh),
-                 workloads, shard, window, settings),
+                 pods, shard, window, settings),
         **_score(lambda refs, fresh: source.read_nodes([nodes[ref] for ref in refs], inventory, fresh),
-                 nodes, shard, window, settings),
+                 dict.fromkeys(nodes, ()), shard, window, settings),
     }  # fmt: skip
     return [scored[ref] for ref in (*workloads, *nodes)]
 
@@ -79,12 +81,16 @@ _Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
 
 
 def _score(
-    read: _Read, refs: Mapping[WorkloadRef, object], shard: Shard, window: Window, settings: ScoreSettings
+    read: _Read,
+    pods: Mapping[WorkloadRef, Sequence[RunningPod]],
+    shard: Shard,
+    window: Window,
+    settings: ScoreSettings,
 ) -> dict[WorkloadRef, Scored]:
     """Workloads whose stored hours end at the same hour are read together."""
     saved: dict[WorkloadRef, UsageHours | None] = {}
     by_start: dict[int, list[WorkloadRef]] = defaultdict(list)
-    for ref in refs:
+    for ref in pods:
         saved[ref] = _restored(shard.kept.get(ref, ()), window) if shard.kept else None
         known = saved[ref]
         by_start[window.start_s if known is None else known.end_hour * HOUR_S].append(ref)
@@ -94,8 +100,8 @@ def _score(
 
         def score(series: UsageSeries) -> Scored:
             if shard.kept is None or window.start_s % DAY_S:
-                return Scored(score_hours(hours_of(series, settings), window, settings), {})
-            return _scored(saved.pop(series.workload), series, window, settings)
+                return Scored(score_hours(hours_of(series, settings), window, settings, pods[series.workload]), {})
+            return _scored(saved.pop(series.workload), series, window, settings, pods[series.workload])
 
         # With map, a series is released before the next one is read: its memory, still in the cache, is reused.
         scored.update(zip(together, map(score, read(together, fresh)), strict=True))
@@ -116,7 +122,13 @@ def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None
     return whole if whole.first_hour * HOUR_S <= window.start_s < whole.end_hour * HOUR_S < window.end_s else None
 
 
-def _scored(saved: UsageHours | None, series: UsageSeries, window: Window, settings: ScoreSettings) -> Scored:
+def _scored(
+    saved: UsageHours | None,
+    series: UsageSeries,
+    window: Window,
+    settings: ScoreSettings,
+    pods: Sequence[RunningPod],
+) -> Scored:
     fresh = series.window
     settled_s = max(fresh.start_s, (window.end_s - settings.settle_s) // HOUR_S * HOUR_S)
     known: UsageHours | None = saved
@@ -126,7 +138,7 @@ def _scored(saved: UsageHours | None, series: UsageSeries, window: Window, setti
         keep = dict(_kept(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
     within = None if known is None else select_days(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
     rest = hours_of(_between(series, settled_s, fresh.end_s), settings)
-    return Scored(score_hours(_joined(within, rest), window, settings), keep)
+    return Scored(score_hours(_joined(within, rest), window, settings, pods), keep)
 
 
 def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[str, bytes]]:

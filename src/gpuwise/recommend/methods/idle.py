@@ -70,9 +70,7 @@ def _refusal(case: Case) -> Blocked | None:
 def _not_idle_now(case: Case, idle: IdleEvidence) -> Blocked:
     busy = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.BUSY]
     if not busy:
-        return case.blocked(
-            STAGE, Reason.INSUFFICIENT_DATA, "samples are missing up to now, so it counts as busy", _evidence(case)
-        )
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, case.missing, _evidence(case))
     quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
     if quiet:
         detail = f"{', '.join(busy)} saw use that {', '.join(quiet)} did not"
@@ -126,7 +124,7 @@ def _risk(case: Case) -> int:
 
 
 def _evidence(case: Case) -> tuple[Evidence, ...]:
-    return tuple(_number(verdict) for verdict in case.profile.idle.verdicts)
+    return (*map(_number, case.profile.idle.verdicts), *case.unsampled)
 
 
 def _number(verdict: SignalVerdict) -> Evidence:

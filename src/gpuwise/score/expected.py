@@ -1,0 +1,128 @@
+"""The samples that should be there: every device that a running pod requests, in every step in which the pod runs.
+
+A device that should report and does not is missing data. It counts as in use, lowers the coverage of its workload, and
+breaks its idle intervals (I27).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, device_rows
+from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload
+from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.score.idle import AllocatedDevice, Runs
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPod:
+    """A pod that runs now, and the devices that it requests.
+
+    Attributes:
+        name: of the pod.
+        node: where it runs.
+        gpu_type: canonical type of the node's GPUs, None if unknown.
+        start_s: when it started, epoch seconds.
+        devices: number of devices that should report; at least 1.
+        gpu_fraction: whole-GPU equivalents of one of them.
+    """
+
+    name: str
+    node: str
+    gpu_type: str | None
+    start_s: int
+    devices: int
+    gpu_fraction: float
+
+
+def running_pods(workload: Workload, inventory: Inventory) -> tuple[RunningPod, ...]:
+    """List the running pods of a workload with the devices that each should report.
+
+    Args:
+        workload: its pods and its request.
+        inventory: for the GPU types of the nodes.
+    """
+    return tuple(_running(pod, workload, inventory) for pod in workload.pods if pod.node and pod.phase == "Running")
+
+
+def _running(pod: Pod, workload: Workload, inventory: Inventory) -> RunningPod:
+    assert pod.node is not None
+    node = inventory.nodes.get(pod.node)
+    gpu = node.gpu_type if node else None
+    devices, profile = _requested(workload.request, shares_card=workload.shares_card)
+    slices = gpu.mig_profile(profile) if gpu and profile else None
+    return RunningPod(
+        name=pod.name,
+        node=pod.node,
+        gpu_type=gpu.name if gpu else None,
+        start_s=workload.created_s if pod.started_s is None else pod.started_s,
+        devices=devices,
+        gpu_fraction=slices.compute_slices / gpu.compute_slices if gpu and slices else 1.0,
+    )
+
+
+def _requested(request: GpuRequest | None, *, shares_card: bool) -> tuple[int, str]:
+    """Number of devices, and the MIG profile ("" for whole GPUs).
+
+    A pod that shares cards reports at least one device; how many cards its replicas come from is not known.
+    """
+    if request is None or shares_card:
+        return 1, ""
+    if request.resource == GPU_RESOURCE:
+        return max(1, request.count), ""
+    if request.resource.startswith(MIG_RESOURCE_PREFIX):
+        return max(1, request.count), request.resource.removeprefix(MIG_RESOURCE_PREFIX)
+    return 1, ""
+
+
+def unsampled_devices(
+    sampled: Sequence[AllocatedDevice],
+    pods: Sequence[RunningPod],
+    *,
+    base_s: int,
+    step_s: int,
+    last_step: int,
+    per_hour: int,
+) -> Iterator[AllocatedDevice]:
+    """Yield a device without samples for each span in which a running pod reports fewer devices than it requests.
+
+    The spans begin at the first sample of the workload: what was before is not part of the observed time.
+
+    Args:
+        sampled: devices with samples, of all pods of the workload.
+        pods: that run now.
+        base_s: time of step 0, epoch seconds.
+        step_s: length of a step.
+        last_step: first step after the window.
+        per_hour: steps in an hour.
+    """
+    if not sampled:
+        return
+    steps = sampled[0].idle.shape[0]
+    first = min(device.start for device in sampled)
+    for pod in pods:
+        start = max(first, -(-(pod.start_s - base_s) // step_s))
+        missing = np.zeros(steps, dtype=np.int64)
+        missing[start:last_step] = pod.devices
+        for device in sampled:
+            if device.holding.pod == pod.name:
+                missing[device.start : device.end] -= 1
+        for level in range(1, int(missing.max(initial=0)) + 1):
+            yield from _spans(missing >= level, pod, level, per_hour=per_hour)
+
+
+def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int, *, per_hour: int) -> Iterator[AllocatedDevice]:
+    runs = Runs.of(missing, at_least=1)
+    for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
+        yield AllocatedDevice(
+            holding=Holding(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node),
+            rows=HourRows(0, device_rows(per_hour, 0)),
+            start=start,
+            end=end,
+            idle=np.zeros(missing.shape[0], dtype=bool),
+            voters=0,
+            active=np.zeros(0, dtype=np.int64),
+            seen=np.zeros(len(DEVICE_SIGNALS), dtype=np.int64),
+        )
