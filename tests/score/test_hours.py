@@ -11,7 +11,7 @@ from gpuwise.model.hours import HOUR_S
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.score.hours import hours_of, join, select_days
-from gpuwise.score.profile import judge, profile
+from gpuwise.score.profile import profile, score_hours
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -25,7 +25,7 @@ def test_hours_of_the_parts_join_to_the_hours_of_the_whole(series, cuts):
     for more in parts[1:]:
         joined = join(joined, more)
     assert same(joined, hours_of(series, SETTINGS))
-    assert same(judge(joined, series.window, SETTINGS), profile(series, SETTINGS))
+    assert same(score_hours(joined, series.window, SETTINGS), profile(series, SETTINGS))
 
 
 @given(usages(), st.integers(1, HOURS - 2), st.integers(1, HOURS - 1))
@@ -55,7 +55,7 @@ def test_hours_outside_the_window_do_not_count(series):
     midnight = (whole.first_hour // 24 + 1) * 24
     rest = part(series, (midnight - whole.first_hour) * PER_HOUR, HOURS * PER_HOUR)
     kept = select_days(whole, midnight, midnight + 48)
-    assert same(judge(kept, rest.window, SETTINGS), profile(rest, SETTINGS))
+    assert same(score_hours(kept, rest.window, SETTINGS), profile(rest, SETTINGS))
 
 
 @pytest.mark.parametrize("offset", [1, 5, 11])
