@@ -26,7 +26,7 @@ BOOK = PriceBook(
         ("L40S", CapacityType.ON_DEMAND): 1.5,
         ("T4", CapacityType.ON_DEMAND): 0.5,
     },
-    "made by hand",
+    "written for tests",
     {"eu-west-1": 0.3},
 )
 
