@@ -23,7 +23,13 @@ WINDOW = Window(NOW_S - DAYS * 86_400, NOW_S, STEP_S)
 
 
 @pytest.fixture
-def cluster(start_cluster):
+def instant():
+    """The time of the emulated cluster: its pods start with the window, and later ones at its end."""
+    return {"now_s": WINDOW.start_s}
+
+
+@pytest.fixture
+def cluster(start_cluster, instant):
     objects = [
         gpu_node("node-0"),
         of_namespace("prod"),
@@ -33,7 +39,7 @@ def cluster(start_cluster):
         autoscaler("owned", kind="Deployment", target="owned", namespace="prod"),
         deployment("precious", namespace="prod", annotations={"gpuwise.dev/do-not-disrupt": "true"}),
     ]
-    with start_cluster(objects, clock=lambda: float(WINDOW.start_s)) as started:
+    with start_cluster(objects, clock=lambda: float(instant["now_s"])) as started:
         yield started
 
 
@@ -73,8 +79,10 @@ def record(cluster, folder, window):
 
 
 @pytest.fixture
-def recorded(cluster, tmp_path):
-    return record(cluster, tmp_path, WINDOW)
+def recorded(cluster, instant, tmp_path):
+    made = record(cluster, tmp_path, WINDOW)
+    instant["now_s"] = NOW_S
+    return made
 
 
 @pytest.fixture

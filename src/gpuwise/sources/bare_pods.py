@@ -85,7 +85,7 @@ class BarePods:
 
     def snapshot(self, now_s: int) -> Inventory:
         """The pods that were alive then: from their first sample on, until the last."""
-        alive = [pod for pod in self.pods if pod.first_s <= now_s <= pod.last_s + 2 * self.step_s]
+        alive = [pod for pod in self.pods if pod.first_s <= now_s and self._runs(pod, now_s)]
         return self._inventory(alive, now_s)
 
     def everything(self, now_s: int) -> Inventory:
@@ -100,13 +100,16 @@ class BarePods:
         return Inventory(
             taken_s=now_s,
             nodes={name: _node(name, held) for name, held in on_node.items()},
-            workloads=tuple(self._workload(pod) for pod in pods),
+            workloads=tuple(self._workload(pod, now_s) for pod in pods),
             namespaces={name: Namespace(name, {}, {}) for name in spaces},
         )
 
-    def _workload(self, span: PodSpan) -> Workload:
-        uid = f"{span.namespace}/{span.name}"
-        pod = Pod(span.name, uid, span.node, "Running", ready=True, started_s=span.first_s)
+    def _runs(self, span: PodSpan, now_s: int) -> bool:
+        return now_s <= span.last_s + 2 * self.step_s
+
+    def _workload(self, span: PodSpan, now_s: int) -> Workload:
+        uid, runs = f"{span.namespace}/{span.name}", self._runs(span, now_s)
+        pod = Pod(span.name, uid, span.node, "Running" if runs else "Succeeded", ready=runs, started_s=span.first_s)
         return Workload(
             ref=WorkloadRef(span.namespace, self.kind, span.name, uid),
             workload_class=_CLASSES.get(self.kind, WorkloadClass.ENDPOINT),
