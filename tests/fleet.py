@@ -1,4 +1,4 @@
-"""A small fleet made by hand, for the laws of recommending and deciding."""
+"""A small hand-written fleet, for the laws of recommending and deciding."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ PRICES = PriceBook(
         ("A100-80GB", CapacityType.SPOT): 1.0,
         ("T4", CapacityType.ON_DEMAND): 0.5,
     },
-    "made by hand",
+    "written for tests",
 )
 NOW_S = 100 * 86_400
 

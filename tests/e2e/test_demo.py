@@ -34,7 +34,7 @@ def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
     assert path.parent == folder
     assert path.suffix == ".html"
     assert path.exists()
-    assert re.search(r"\$[\d,]+ of \$[\d,]+ bought nothing \(\d+%\)", done.stdout)
+    assert re.search(r"\$[\d,]+ of \$[\d,]+ went to unused GPUs \(\d+%\)", done.stdout)
     assert "Do these first (the 15 most expensive of" in done.stdout
     for step in ("simulate:", "observe:", "score:"):
         assert step in done.stderr

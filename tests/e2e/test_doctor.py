@@ -91,7 +91,7 @@ def test_a_mode_that_is_none_is_told(start_cluster, gpuwise, tmp_path):
         "failed",
         (
             "namespace typo: gpuwise.dev/mode is 'enforced', so it is left alone; "
-            "write one of off, recommend, approve, enforce"
+            "set it to one of off, recommend, approve, enforce"
         ),
     )
 
@@ -150,4 +150,4 @@ def test_the_queries_of_a_scan_are_made(gpuwise, cluster, tmp_path, start_promet
     flags = ("--prometheus", url, "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig"))
     told = lines(gpuwise("doctor", *flags))
     assert told["usage"][0] == "ok"
-    assert told["usage of workloads"] == ("ok", "samples of 1 of 3 workloads that were tried, in the last hour")
+    assert told["usage of workloads"] == ("ok", "1 of 3 workloads tried have samples in the last hour")

@@ -56,8 +56,8 @@ def test_selections_add_up_to_what_the_whole_fleet_held(gpuwise, options):
 def test_the_headline_speaks_of_the_selection(gpuwise, options):
     told = gpuwise("scan", *options, "-q", "-n", "sandbox").out
     assert re.search(r"^namespace sandbox: 2 GPU workloads", told)
-    assert "$1,317 of $1,976 that they held stood idle (67\u00a0%)" in told
-    assert "GPUs that nobody held belong to nodes" in told
+    assert "$1,317 of $1,976 of allocated GPUs was idle (67\u00a0%)" in told
+    assert "Unallocated GPUs belong to nodes" in told
     assert "1 recommendation is worth $5,009 a month" in told
     page = gpuwise("scan", *options, "-q", "-n", "sandbox", "-o", "html").out
     assert "of what namespace sandbox held" in page

@@ -1,4 +1,4 @@
-"""Kubeflow's Notebook controller: a StatefulSet of one pod, or of none while the notebook is stopped."""
+"""Kubeflow's Notebook controller: a StatefulSet of one pod, or none while the notebook is stopped."""
 
 from gpuwise.emulate.pods import make, owned, reference_to
 from gpuwise.emulate.resources import NOTEBOOKS, STATEFULSETS
@@ -11,8 +11,8 @@ MANAGER = "notebook-controller"
 
 
 def run_notebooks(store: ObjectStore) -> None:
-    """Keep one StatefulSet per notebook, of 1 replica, or 0 once the annotation stands."""
-    # A definition alone brings no controller with it.
+    """Keep one StatefulSet per notebook, with 1 replica, or 0 while it has the stop annotation."""
+    # A CustomResourceDefinition of that name alone does not include a controller.
     if store.registry.find(*NOTEBOOKS.place) is not NOTEBOOKS:
         return
     sets = owned(store.all(STATEFULSETS))
