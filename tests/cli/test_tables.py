@@ -93,7 +93,7 @@ def test_scan(report, capsys):
     before, _, after = text.partition("Advice: you carry these out")
     assert "owned by ArgoCD" not in before
     assert "Owned by ArgoCD" in after
-    assert "holds more than it uses" in text
+    assert "requests more GPU than it uses" in text
     assert "GPUOverprovisioned" not in text
 
 

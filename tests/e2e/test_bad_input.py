@@ -81,7 +81,7 @@ def test_a_corrupt_ledger_stops_before_anything_is_done(gpuwise, kubeconfig, tmp
     done = gpuwise(
         "run", "--once", "--mode", "enforce", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig
     )
-    one_line(done, "ledger.db is corrupt", "move the file aside")
+    one_line(done, "ledger.db is corrupt", "keep this file under another name")
     assert ledger.read_bytes() == before
 
 

@@ -65,7 +65,7 @@ def test_a_namespace_in_mode_enforce_without_a_grant_is_told_with_the_remedy(gpu
     assert status == "failed"
     assert said == (
         "this identity may not patch deployments.apps in namespace acting; "
-        "list the namespace in the chart's enforce.namespaces, or grant it by a Role"
+        "add the namespace to the chart's enforce.namespaces, or grant the right with a Role"
     )
     assert not [name for name in told if "kube-system" in name or "quiet" in name]
     assert done.code == 1
