@@ -63,6 +63,8 @@ class DeviceSeries:
         node: where the card is, None if unknown; what it costs depends on how that node is paid for.
         samples: by signal, float64 or float32 of shape (window.steps,).
         dropped_samples: steps whose value was dropped because no card can have it, or its unit cannot be told.
+        heartbeats: values that advance while the exporter measures (the energy counter, the time of the last sample),
+            each of shape (window.steps,), NaN where missing.
     """
 
     pod: str
@@ -72,6 +74,7 @@ class DeviceSeries:
     node: str | None
     samples: Mapping[Signal, Samples]
     dropped_samples: int = 0
+    heartbeats: tuple[Samples, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,6 +161,14 @@ class Case:
         return (Evidence(text, None, "count", float(missing), running, "pods"),) if missing else ()
 
     @property
+    def never_sampled(self) -> str:
+        """Why there is no activity at all, for a person."""
+        dropped = self.profile.dropped_samples
+        if dropped:
+            return f"no activity was sampled: {dropped:,} values were dropped, as impossible or from an old page"
+        return "no activity was ever sampled"
+
+    @property
     def missing(self) -> str:
         """Which samples are missing, for a person."""
         pods = self.profile.unsampled_pods

@@ -19,6 +19,7 @@ from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
 from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
+from gpuwise.score.liveness import frozen_hours
 from gpuwise.score.settings import ScoreSettings
 
 _NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
@@ -37,7 +38,8 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     grid = grid_of(series.window)
     counts: dict[Signal, NDArray[np.uint32]] = {}
     devices: dict[Holding, HourRows] = {}
-    for device in series.devices:
+    for measured in series.devices:
+        device = _alive(measured, grid)
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
@@ -52,6 +54,16 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
         requests=_request_rows(series.requests_per_second, grid),
         counts=counts,
     )
+
+
+def _alive(device: DeviceSeries, grid: Grid) -> DeviceSeries:
+    """The device without the samples of hours in which its exporter served an old page."""
+    frozen = frozen_hours(device, grid)
+    if frozen is None:
+        return device
+    steps = grid.by_step(frozen)
+    samples = {signal: np.where(steps, np.nan, column) for signal, column in device.samples.items()}
+    return replace(device, samples=samples, dropped_samples=device.dropped_samples + int(steps.sum()))
 
 
 def _device_rows(

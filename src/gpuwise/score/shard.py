@@ -168,6 +168,7 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
             replace(
                 device,
                 samples={signal: column[steps] for signal, column in device.samples.items()},
+                heartbeats=tuple(beat[steps] for beat in device.heartbeats),
                 dropped_samples=device.dropped_samples if start_s == window.start_s else 0,
             )
             for device in series.devices

@@ -52,7 +52,7 @@ def _refusal(case: Case) -> Blocked | None:
     if workload.replicas == 0 or not workload.pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
     if not idle.verdicts:
-        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "no activity was ever sampled")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, case.never_sampled)
     if idle.since_s is None:
         return _not_idle_now(case, idle)
     if idle.agreeing_sensors < case.settings.agreeing_sensors:

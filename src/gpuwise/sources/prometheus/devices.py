@@ -55,10 +55,12 @@ class Device:
     Attributes:
         rows: labels of a row of each metric, by metric name.
         raw: raw values by metric name, on the grid on which they were read.
+        heartbeats: values that advance while the exporter measures, by metric name, on the same grid.
     """
 
     rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
     raw: dict[str, Grid] = field(default_factory=dict)
+    heartbeats: dict[str, Grid] = field(default_factory=dict)
 
     @property
     def mig_profile(self) -> str | None:
@@ -135,6 +137,15 @@ def add_row(devices: Devices, metric: MetricName, series: GridSeries, values: Gr
         devices.setdefault(key, Device()).add(metric, series.labels, values)
 
 
+def add_heartbeat(devices: Devices, series: GridSeries, values: Grid) -> None:
+    """Add a heartbeat to its device; two series of one metric, such as those of an HA pair, show the same counter."""
+    key = device_key(series.labels)
+    if key is not None:
+        beats = devices.setdefault(key, Device()).heartbeats
+        name = series.labels["__name__"]
+        beats[name] = np.fmax(beats[name], values) if name in beats else values
+
+
 def counted_once(devices: Mapping[DeviceKey, Device], metrics: Iterable[MetricName]) -> Devices:
     """Return the devices of one pod without duplicates.
 
@@ -146,6 +157,16 @@ def counted_once(devices: Mapping[DeviceKey, Device], metrics: Iterable[MetricNa
     kept = {key: device for key, device in devices.items() if not ours or key in ours}
     divided = {key.uuid for key in kept if key.gpu_instance_id}
     return {key: device for key, device in kept.items() if key.gpu_instance_id or key.uuid not in divided}
+
+
+def measured(devices: Devices) -> Devices:
+    """Return the devices with a signal, each with its heartbeats; a MIG instance has those of its card, too."""
+    found = {key: device for key, device in devices.items() if device.raw}
+    for key, device in found.items():
+        card = devices.get(DeviceKey(key.uuid, ""))
+        if card is not None:
+            device.heartbeats = card.heartbeats | device.heartbeats
+    return found
 
 
 def span_of(sampled: Mask) -> Mask:

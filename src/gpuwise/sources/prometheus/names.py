@@ -60,6 +60,17 @@ def _smi(name: str, signal: Signal) -> MetricName:
     return MetricName(f"nvidia_smi_{name}", signal, Family.SMI)
 
 
+# They advance while the exporter measures: energy used by the board, and the time of the last sample.
+HEARTBEATS = frozenset(
+    {
+        "gpuwise_gpu_energy_joules_total",
+        "gpuwise_gpu_sample_timestamp_seconds",
+        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+        "DCGM_FI_GPU_ENERGY_JOULES_TOTAL",
+        "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL",
+    }
+)
+
 LAST_KERNEL = "hami_container_last_kernel_elapsed_seconds"
 
 # For each signal the first name wins, and a later one only fills its gaps. The graphics engine's activity replaces SM

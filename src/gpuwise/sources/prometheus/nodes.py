@@ -7,7 +7,7 @@ while every GPU pod that the inventory has on the node is named by some row.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,8 +20,10 @@ from gpuwise.sources.prometheus.devices import (
     Device,
     DeviceKey,
     Devices,
+    Grid,
     Mask,
     PodKey,
+    add_heartbeat,
     add_row,
     device_key,
     pod_key,
@@ -40,12 +42,14 @@ class _Seen:
         cards: rows without a pod.
         allocated: steps in which each pod's rows have a sample, by device and pod.
         divided: UUIDs and indices of cards that are divided into MIG instances.
+        heartbeats: of all devices of the node.
         doubtful: rows whose pod may be the exporter's own, by that pod and the scraped address.
     """
 
     cards: Devices = field(default_factory=dict)
     allocated: dict[DeviceKey, dict[PodKey, Mask]] = field(default_factory=lambda: defaultdict(dict))
     divided: set[str] = field(default_factory=set)
+    heartbeats: Devices = field(default_factory=dict)
     doubtful: dict[tuple[PodKey, str], Devices] = field(default_factory=lambda: defaultdict(dict))
 
     @property
@@ -60,7 +64,13 @@ class _Seen:
 
 
 def unallocated(
-    reader: SeriesReader, metrics: Sequence[MetricName], nodes: Sequence[Node], inventory: Inventory, window: Window
+    reader: SeriesReader,
+    metrics: Sequence[MetricName],
+    nodes: Sequence[Node],
+    inventory: Inventory,
+    window: Window,
+    *,
+    heartbeats: Collection[str] = (),
 ) -> dict[str, Devices]:
     """Return the devices of nodes, with the samples of the steps in which they were unallocated, by node.
 
@@ -70,6 +80,7 @@ def unallocated(
         nodes: the nodes.
         inventory: the pods on the nodes.
         window: the grid.
+        heartbeats: names of the available ones.
 
     Raises:
         SourceError: a response is not complete.
@@ -77,9 +88,11 @@ def unallocated(
     names = {metric.name: metric for metric in metrics if metric.family in NAMES_PODS}
     seen = {node.name: _Seen() for node in nodes}
     owners = PodOwners(inventory.workloads)
-    for series in reader.series(by_node(names, seen), window):
+    for series in reader.series(by_node({*names, *heartbeats}, seen), window):
         node = node_of(series.labels, seen)
-        if node is not None:
+        if node is not None and series.labels["__name__"] in heartbeats:
+            add_heartbeat(seen[node].heartbeats, series, series.values)
+        elif node is not None:
             _sort_in(seen[node], names[series.labels["__name__"]], series, owners)
     _settle(reader, names, seen.values(), window)
     _add_sharers(reader, metrics, seen.values(), window)
@@ -155,7 +168,16 @@ def _free(seen: _Seen, unknown: Mask) -> Devices:
             taken |= span_of(sampled)
         free = {name: np.where(taken, np.nan, values) for name, values in card.raw.items()}
         if any(not np.isnan(values).all() for values in free.values()):
-            found[key] = Device(card.rows, free)
+            found[key] = Device(card.rows, free, _heartbeats(seen, key))
+    return found
+
+
+def _heartbeats(seen: _Seen, key: DeviceKey) -> dict[str, Grid]:
+    """Return the heartbeats of a device and, for a MIG instance, of its card."""
+    found: dict[str, Grid] = {}
+    for other in (DeviceKey(key.uuid, ""), key):
+        if other in seen.heartbeats:
+            found |= seen.heartbeats[other].heartbeats
     return found
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, series_owner
-from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_row, pod_key, span_of
-from gpuwise.sources.prometheus.names import MetricName
+from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_heartbeat, add_row, measured, pod_key, span_of
+from gpuwise.sources.prometheus.names import HEARTBEATS, MetricName
 from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Requests
 from gpuwise.sources.prometheus.selections import by_pod
 from gpuwise.sources.prometheus.series import GridSeries, SeriesReader
@@ -63,7 +63,7 @@ def gather(
         SourceError: a response is not complete.
     """
     by_name = {metric.name: metric for metric in metrics}
-    names = {*by_name, *(set(present) & {*REQUEST_METRICS, POD_OWNER})}
+    names = {*by_name, *(set(present) & {*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})}
     free = POD_OWNER in names
     pods = [(workload.ref.namespace, pattern) for workload in workloads for pattern in patterns(workload, free=free)]
     # A counter is used by its increase, so the step before the window is read, too.
@@ -73,6 +73,8 @@ def gather(
         pod = pod_key(series.labels)
         if pod is not None:
             _take(gathered.setdefault(pod, PodRows()), series, by_name, lead)
+    for rows in gathered.values():
+        rows.devices = measured(rows.devices)
     return gathered
 
 
@@ -83,6 +85,8 @@ def _take(rows: PodRows, series: GridSeries, metrics: Mapping[str, MetricName], 
     elif name in REQUEST_METRICS:
         rows.requests = rows.requests or Requests(lead)
         rows.requests.add(series)
+    elif name in HEARTBEATS:
+        add_heartbeat(rows.devices, series, series.values[1:])
     elif not np.isnan(series.values[1:]).all():
         add_row(rows.devices, metrics[name], series, series.values[1:])
 

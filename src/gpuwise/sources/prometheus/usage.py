@@ -17,7 +17,7 @@ from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods,
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
-from gpuwise.sources.prometheus.names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
+from gpuwise.sources.prometheus.names import HEARTBEATS, METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
 from gpuwise.sources.prometheus.nodes import unallocated
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.reader import PrometheusSeries
@@ -29,7 +29,7 @@ from gpuwise.sources.prometheus.units import metrics_of
 __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
-_OTHER_NAMES = frozenset({*REQUEST_METRICS, POD_OWNER})
+_OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
 _COMPUTE_SLICES = re.compile(r"^(\d+)g\.")
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
@@ -116,8 +116,11 @@ class PrometheusUsage:
         if not nodes:
             return iter(())
         with self._client() as client:
-            context = _Context(metrics_of(client, self._present(client, window)), inventory, window)
-            devices = unallocated(_READER(client), context.metrics, nodes, inventory, window)
+            present = self._present(client, window)
+            context = _Context(metrics_of(client, present), inventory, window)
+            devices = unallocated(
+                _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & present
+            )
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
 
     def cite(self, window: Window) -> Cite:
@@ -166,7 +169,7 @@ class PrometheusUsage:
         present = client.label_values(
             "__name__", match=_matching({*_FAMILIES, *_OTHER_NAMES}), start_s=window.start_s, end_s=window.end_s
         )
-        if not set(present) - {POD_OWNER}:
+        if not set(present) - {POD_OWNER, *HEARTBEATS}:
             raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
         return frozenset(present)
 
@@ -242,6 +245,7 @@ def _device_series(
         node=node,
         samples=samples,
         dropped_samples=dropped,
+        heartbeats=tuple(device.heartbeats[name] for name in sorted(device.heartbeats)),
     )
 
 
