@@ -54,6 +54,10 @@ class PrometheusConfig:
     password_file: Path | None = None
     """File that holds the password of `username`."""
 
+    matchers: Annotated[dict[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
+    """Labels that every series must have, where the server stores several clusters: {cluster: eu1}. In the environment
+    Name=value,Name=value."""
+
     headers: Annotated[dict[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
     """Sent with each request, as X-Scope-OrgID; in the environment Name=value,Name=value. `config print` shows them."""
 

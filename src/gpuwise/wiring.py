@@ -167,6 +167,7 @@ def usage(config: Config) -> UsageSource:
             bearer_token=secret(told.bearer_token_file, "prometheus.bearer_token_file"),
             username=told.username,
             password=secret(told.password_file, "prometheus.password_file"),
+            matchers=told.matchers,
             headers=told.headers | hidden,
             ca_file=told.ca_file,
             client_cert_file=told.client_cert_file,

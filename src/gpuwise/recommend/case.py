@@ -163,10 +163,8 @@ class Case:
     @property
     def never_sampled(self) -> str:
         """Why there is no activity at all, for a person."""
-        dropped = self.profile.dropped_samples
-        if dropped:
-            return f"no activity was sampled: {dropped:,} values were dropped, as impossible or from an old page"
-        return "no activity was ever sampled"
+        pods = f"{self.profile.running_pods} running pods" if self.profile.running_pods else "its pods"
+        return f"no activity was sampled of {pods}: there are no series, or their exporter repeats an old page"
 
     @property
     def missing(self) -> str:

@@ -63,7 +63,7 @@ def _alive(device: DeviceSeries, grid: Grid) -> DeviceSeries:
         return device
     steps = grid.by_step(frozen)
     samples = {signal: np.where(steps, np.nan, column) for signal, column in device.samples.items()}
-    return replace(device, samples=samples, dropped_samples=device.dropped_samples + int(steps.sum()))
+    return replace(device, samples=samples)
 
 
 def _device_rows(

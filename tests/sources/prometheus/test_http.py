@@ -49,7 +49,7 @@ def responding(body: object, *, status: int = 200) -> Answer:
     """Returns valid metric names, then this body to each query."""
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/values"):
+        if request.url.path.endswith(("/values", "/labels")):
             return httpx.Response(200, json=NAMES)
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return httpx.Response(status, content=content)
@@ -220,7 +220,7 @@ def test_a_pod_name_is_never_a_pattern():
     queries = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("/values"):
+        if request.url.path.endswith(("/values", "/labels")):
             return httpx.Response(200, json=NAMES)
         queries.append(httpx.QueryParams(request.content.decode())["query"])
         return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": []}})

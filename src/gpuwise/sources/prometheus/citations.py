@@ -1,21 +1,23 @@
 """The PromQL query that shows the samples behind a number."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from gpuwise.model.inventory import Workload
 from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import patterns
-from gpuwise.sources.prometheus.names import METRICS, POD_LABELS, quoted
+from gpuwise.sources.prometheus.names import METRICS, POD_LABELS, quoted, selector
 from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Counting
 
 _FUNCTIONS = {"max": "max_over_time(", "mean": "avg_over_time("}
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
 
 
-def query(workload: Workload, evidence: Evidence, present: Collection[str], window: Window) -> str | None:
+def query(
+    workload: Workload, evidence: Evidence, present: Collection[str], window: Window, matchers: Mapping[str, str]
+) -> str | None:
     """Build an instant query that returns one number per device, from the preferred metric.
 
     Counters of requests are shown as their increase.
@@ -25,6 +27,7 @@ def query(workload: Workload, evidence: Evidence, present: Collection[str], wind
         evidence: the number to cite.
         present: names of the available metrics.
         window: the window that was read.
+        matchers: labels that every series must have.
     """
     name = _metric(evidence.signal, present)
     if name is None:
@@ -35,7 +38,7 @@ def query(workload: Workload, evidence: Evidence, present: Collection[str], wind
     # both include the samples from the window's start on, and none at its end, which belong to the next window.
     over = f"[{window.seconds}s] @ {window.end_s - 0.001:.3f})"
     begin = _function(name, evidence.statistic)
-    ways = (f"{name}{{{way.namespace}={space},{way.pod}=~{pods}}}" for way in POD_LABELS)
+    ways = (f"{name}{{{way.namespace}={space},{way.pod}=~{pods}{selector(matchers)}}}" for way in POD_LABELS)
     return " or ".join(f"{begin}{way}{over}" for way in ways)
 
 

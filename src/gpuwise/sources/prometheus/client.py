@@ -133,6 +133,15 @@ class PrometheusClient:
         request = _Request(f"label/{label}/values", "GET", parameters)
         return self._answer(request).strings(f"values of {label}")
 
+    def label_names(self, *, match: str, start_s: int, end_s: int) -> list[str]:
+        """Return the names of the labels of the matching series.
+
+        Raises:
+            SourceError: the response is not a complete list of strings.
+        """
+        parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
+        return self._answer(_Request("labels", "GET", parameters)).strings("names of labels")
+
     def help_texts(self, metric: str) -> list[str]:
         """Return the HELP texts of a metric from the current scrape targets; empty if none has it.
 

@@ -129,6 +129,8 @@ MODEL_LABELS = ("model", "modelName")
 PROFILE_LABELS = ("mig_profile", "GPU_I_PROFILE")
 INSTANCE_LABELS = ("gpu_instance_id", "GPU_I_ID")
 NODE_LABELS = ("node", "Hostname", "hostname")
+REPLICA_LABELS = frozenset({"prometheus_replica", "__replica__", "prometheus"})
+"""Labels that distinguish the two servers of an HA pair, which measure the same series."""
 
 
 def first(labels: Mapping[str, str], names: Iterable[str]) -> str | None:
@@ -154,6 +156,11 @@ _META = frozenset(r"\.+*?()|[]{}^$")
 def literal(name: str) -> str:
     """Return a regular expression that matches exactly this name."""
     return "".join(f"\\{char}" if char in _META else char for char in name)
+
+
+def selector(matchers: Mapping[str, str]) -> str:
+    """Return conditions to append to a PromQL selector, each after a comma; "" for none."""
+    return "".join(f",{name}={quoted(value)}" for name, value in matchers.items())
 
 
 def any_of(names: Iterable[str]) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, series_owner
+from gpuwise.sources.prometheus.clusters import KnownPods
 from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_heartbeat, add_row, measured, pod_key, span_of
 from gpuwise.sources.prometheus.names import HEARTBEATS, MetricName
 from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Requests
@@ -49,6 +50,7 @@ def gather(
     present: Collection[str],
     workloads: Sequence[Workload],
     window: Window,
+    known: KnownPods,
 ) -> Gathered:
     """Read all series of the pods that these workloads may have had.
 
@@ -58,6 +60,7 @@ def gather(
         present: names of all available metrics.
         workloads: the workloads.
         window: the grid.
+        known: pods and nodes of this cluster; a series of another cluster is not used.
 
     Raises:
         SourceError: a response is not complete.
@@ -71,7 +74,7 @@ def gather(
     gathered: Gathered = {}
     for series in reader.series(by_pod(names, pods), lead):
         pod = pod_key(series.labels)
-        if pod is not None:
+        if pod is not None and not known.elsewhere(pod, series.labels):
             _take(gathered.setdefault(pod, PodRows()), series, by_name, lead)
     for rows in gathered.values():
         rows.devices = measured(rows.devices)

@@ -1,13 +1,14 @@
 """Series by the best API that a server offers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.ranges import RangeQueries
 from gpuwise.sources.prometheus.refusals import NotOffered
 from gpuwise.sources.prometheus.remote_read import RemoteRead
-from gpuwise.sources.prometheus.series import GridSeries, Selection
+from gpuwise.sources.prometheus.series import GridSeries, Match, Matcher, Selection
 
 
 class PrometheusSeries:
@@ -21,6 +22,7 @@ class PrometheusSeries:
     """
 
     def __init__(self, client: PrometheusClient) -> None:
+        self._matchers = tuple(Matcher(name, Match.EQUAL, value) for name, value in client.settings.matchers.items())
         self._forced = client.settings.read == "remote-read"
         self._remote_read = RemoteRead(client)
         self._ranges = RangeQueries(client)
@@ -28,7 +30,7 @@ class PrometheusSeries:
 
     def series(self, selections: Sequence[Selection], window: Window) -> Iterator[GridSeries]:
         """See the port."""
-        left = list(selections)
+        left = [replace(one, matchers=(*one.matchers, *self._matchers)) for one in selections]
         while left and self._offered:
             try:
                 yield from self._remote_read.series(left[:1], window)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.devices import Grid, Mask
+from gpuwise.sources.prometheus.names import REPLICA_LABELS
 from gpuwise.sources.prometheus.series import GridSeries
 
 
@@ -66,9 +67,9 @@ class Requests:
     raw: dict[str, dict[frozenset[tuple[str, str]], Grid]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, series: GridSeries) -> None:
-        """Add a series."""
+        """Add a series; those of the two servers of an HA pair are one series."""
         of_name = self.raw[series.labels["__name__"]]
-        labels = frozenset(series.labels.items())
+        labels = frozenset(item for item in series.labels.items() if item[0] not in REPLICA_LABELS)
         of_name[labels] = np.fmax(of_name[labels], series.values) if labels in of_name else series.values
 
     def per_second(self) -> Grid:

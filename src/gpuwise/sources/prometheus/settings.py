@@ -24,6 +24,7 @@ class PrometheusSettings:
         bearer_token: token sent with each request, None for none.
         username: user for basic authentication, None for none.
         password: password for basic authentication.
+        matchers: labels that every series must have, such as cluster: eu1, where a server stores several clusters.
         headers: headers sent with each request, such as X-Scope-OrgID for Mimir.
         ca_file: CA certificates to trust instead of the public ones (certifi's, or those in SSL_CERT_FILE); PEM.
         client_cert_file: client certificate for mutual TLS; PEM.
@@ -40,6 +41,7 @@ class PrometheusSettings:
     bearer_token: str | None = field(default=None, repr=False)
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    matchers: Mapping[str, str] = field(default_factory=dict, hash=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     ca_file: Path | None = None
     client_cert_file: Path | None = None

@@ -9,7 +9,15 @@ import numpy as np
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, device_key
-from gpuwise.sources.prometheus.names import INSTANCE_LABELS, UUID_LABELS, Family, PodLabels, any_of, pod_labels
+from gpuwise.sources.prometheus.names import (
+    INSTANCE_LABELS,
+    UUID_LABELS,
+    Family,
+    PodLabels,
+    any_of,
+    pod_labels,
+    selector,
+)
 from gpuwise.sources.prometheus.selections import chunks
 
 # The number changes with pods, not with scrapes: 200 evaluations in the window are enough for its median.
@@ -45,7 +53,7 @@ def pods_per_device(
     step_s = math.ceil(window.seconds / _EVALUATIONS / window.step_s) * window.step_s
     for (metric, label, way), names in uuids.items():
         for some in chunks(sorted(names)):
-            query = _query(metric, label, way, some)
+            query = _query(metric, label, way, some, client.settings.matchers)
             for series in client.range(query, start_s=window.start_s + step_s, end_s=window.end_s, step_s=step_s):
                 shared = device_key(series.labels)
                 seen = series.values[np.isfinite(series.values) & (series.values >= 1.0)]
@@ -59,11 +67,13 @@ def _counted(device: Device, families: Mapping[str, Family]) -> str:
     return next((name for name in device.raw if families[name] is Family.HAMI), next(iter(device.raw)))
 
 
-def _query(metric: str, label: str, way: PodLabels, uuids: list[str]) -> str:
-    from_ = f'{metric}{{{label}=~{any_of(uuids)},{way.pod}!=""}}'
+def _query(metric: str, label: str, way: PodLabels, uuids: list[str], matchers: Mapping[str, str]) -> str:
+    own = selector(matchers)
+    from_ = f'{metric}{{{label}=~{any_of(uuids)},{way.pod}!=""{own}}}'
     if way == PodLabels("namespace", "pod"):
         # Prometheus adds the scrape target's pod to a row without a pod. The exporter's own pod has a series `up` at
         # the same address and uses no device.
-        from_ += f" unless on (instance,{way.namespace},{way.pod}) up"
+        target = f'up{{{way.pod}!=""{own}}}'
+        from_ += f" unless on (instance,{way.namespace},{way.pod}) {target}"
     device = ",".join((label, *INSTANCE_LABELS))
     return f"count by ({device}) (count by ({device},{way.namespace},{way.pod}) ({from_}))"

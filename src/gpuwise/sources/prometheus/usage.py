@@ -16,8 +16,18 @@ from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods, sole_pods
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
+from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
-from gpuwise.sources.prometheus.names import HEARTBEATS, METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
+from gpuwise.sources.prometheus.names import (
+    HEARTBEATS,
+    METRICS,
+    MODEL_LABELS,
+    NODE_LABELS,
+    Family,
+    MetricName,
+    any_of,
+    selector,
+)
 from gpuwise.sources.prometheus.nodes import unallocated
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.reader import PrometheusSeries
@@ -93,7 +103,7 @@ class PrometheusUsage:
             present = self._present(client, window)
             context = _Context(metrics_of(client, present), inventory, window)
             reader = _READER(client)
-            gathered = gather(reader, context.metrics, present, workloads, window)
+            gathered = gather(reader, context.metrics, present, workloads, window, KnownPods.of(inventory))
             pods = of_workloads(gathered, workloads, inventory, window)
             for one in pods:
                 for rows in one.values():
@@ -131,7 +141,7 @@ class PrometheusUsage:
         """
         with self._client() as client:
             present = self._present(client, window)
-        return lambda workload, evidence: query(workload, evidence, present, window)
+        return lambda workload, evidence: query(workload, evidence, present, window, self.settings.matchers)
 
     def check(self) -> SourceCheck:
         """Return the GPU metrics that the server has now.
@@ -140,7 +150,7 @@ class PrometheusUsage:
             SourceError: the server is unreachable, returned an error, or has no GPU metrics.
         """
         with self._client() as client:
-            found = client.instant(f"count by (__name__) ({_matching(_FAMILIES)})")
+            found = client.instant(f"count by (__name__) ({_matching(_FAMILIES, self.settings.matchers)})")
         series = {labels.get("__name__", ""): int(count) for labels, count in found if 1 <= count < math.inf}
         families = frozenset(family for name, family in _FAMILIES.items() if series.get(name))
         if not families:
@@ -166,16 +176,16 @@ class PrometheusUsage:
         return PrometheusClient(self.settings, transport=self.transport)
 
     def _present(self, client: PrometheusClient, window: Window) -> frozenset[str]:
-        present = client.label_values(
-            "__name__", match=_matching({*_FAMILIES, *_OTHER_NAMES}), start_s=window.start_s, end_s=window.end_s
-        )
+        match = _matching({*_FAMILIES, *_OTHER_NAMES}, self.settings.matchers)
+        present = client.label_values("__name__", match=match, start_s=window.start_s, end_s=window.end_s)
         if not set(present) - {POD_OWNER, *HEARTBEATS}:
             raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
+        check_one_cluster(client, match, window)
         return frozenset(present)
 
 
-def _matching(names: Iterable[str]) -> str:
-    return f"{{__name__=~{any_of(names)}}}"
+def _matching(names: Iterable[str], matchers: Mapping[str, str]) -> str:
+    return f"{{__name__=~{any_of(names)}{selector(matchers)}}}"
 
 
 def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:

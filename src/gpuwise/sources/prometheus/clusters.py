@@ -1,0 +1,90 @@
+"""Which series belong to this cluster, where one Prometheus stores those of several.
+
+Two clusters can have the same namespaces and pods (opencost#2979), so a series counts only if it certainly belongs to
+this cluster (I28): by the configured `prometheus.matchers`, or because no label distinguishes clusters. A series of a
+running pod whose node this cluster does not have belongs to another pod of the same name.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from gpuwise.model.errors import SourceError
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.usage import Window
+from gpuwise.sources.prometheus.client import PrometheusClient
+from gpuwise.sources.prometheus.devices import PodKey
+from gpuwise.sources.prometheus.names import NODE_LABELS
+
+CLUSTER_LABELS = (
+    "cluster",
+    "cluster_name",
+    "cluster_id",
+    "k8s_cluster",
+    "k8s_cluster_name",
+    "kubernetes_cluster",
+)
+"""Labels by which people distinguish clusters: Mimir's and Thanos' guides, OpenTelemetry, Google and AWS agents."""
+
+_SHOWN = 5
+
+
+def check_one_cluster(client: PrometheusClient, match: str, window: Window) -> None:
+    """Check that no label of the selected series names several clusters.
+
+    Args:
+        client: client of the server; a label that its matchers select by is not checked.
+        match: selector of the series.
+        window: when.
+
+    Raises:
+        SourceError: a label does, with its values and the setting that selects one.
+    """
+    names = set(client.label_names(match=match, start_s=window.start_s, end_s=window.end_s))
+    for label in CLUSTER_LABELS:
+        if label not in names or label in client.settings.matchers:
+            continue
+        values = client.label_values(label, match=match, start_s=window.start_s, end_s=window.end_s)
+        if len(values) > 1:
+            shown = ", ".join(sorted(values)[:_SHOWN]) + (" ..." if len(values) > _SHOWN else "")
+            raise SourceError(
+                f"Prometheus at {client.shown_url} has GPU metrics of several clusters: label {label} is {shown}",
+                hint=f"set prometheus.matchers to this cluster, such as {label}: {min(values)}",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPods:
+    """The running pods of this cluster, and its nodes.
+
+    Attributes:
+        nodes: names of all nodes.
+        pods: node of each running pod.
+    """
+
+    nodes: Collection[str]
+    pods: Mapping[PodKey, str]
+
+    @classmethod
+    def of(cls, inventory: Inventory) -> "KnownPods":
+        """Index an inventory."""
+        pods = {
+            (workload.ref.namespace, pod.name): pod.node
+            for workload in inventory.workloads
+            for pod in workload.pods
+            if pod.node is not None
+        }
+        return cls(inventory.nodes.keys(), pods)
+
+    def elsewhere(self, pod: PodKey, labels: Mapping[str, str]) -> bool:
+        """Whether a series of a running pod names a node that this cluster does not have.
+
+        An exporter without the node's name reports its own pod's name as the host: that is no node.
+        """
+        own = self.pods.get(pod)
+        named = {labels[name] for name in NODE_LABELS if labels.get(name)}
+        named = {name for name in named if not _is_exporter(name)}
+        return own is not None and bool(named) and own not in named and not named & set(self.nodes)
+
+
+def _is_exporter(name: str) -> bool:
+    return "exporter" in name or "dcgm" in name

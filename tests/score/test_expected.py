@@ -1,0 +1,133 @@
+"""Samples that should be there: a device that a running pod requests and that does not report counts as used (I27)."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fleet import inventory, node, pod, workload
+from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage
+
+from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.profile import Verdict
+from gpuwise.model.signal import Signal
+from gpuwise.score.expected import RunningPod, running_pods
+from gpuwise.score.hours import hours_of
+from gpuwise.score.profile import score_hours
+from gpuwise.score.settings import ScoreSettings
+
+STEPS = 4 * DAY_STEPS
+SETTINGS = ScoreSettings()
+
+
+def running(*names, devices=1, start_s=0):
+    return tuple(RunningPod(name, "node-0", "A100-80GB", start_s, devices, 1.0) for name in names)
+
+
+def scored(devices, pods):
+    series = usage(*devices)
+    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods)
+
+
+def agreeing(profile):
+    return profile.idle.agreeing_sensors
+
+
+def test_what_every_pod_reports_is_idle():
+    profile = scored([device(STEPS), device(STEPS, pod="chat-1", uuid="GPU-1")], running("chat-0", "chat-1"))
+    assert (profile.idle.since_s, agreeing(profile), profile.unsampled_pods) == (0, 3, ())
+
+
+def test_i27_replicas_that_were_never_sampled_count_as_used():
+    profile = scored([device(STEPS)], running("chat-0", "chat-1", "chat-2", "chat-3"))
+    assert profile.idle.since_s is None
+    assert profile.unsampled_pods == ("chat-1", "chat-2", "chat-3")
+    assert profile.running_pods == 4
+    assert profile.coverage[Signal.SM_ACTIVITY] == pytest.approx(1 / 4)
+    assert profile.allocated_gpu_s == pytest.approx(4 * STEPS * STEP_S)
+    assert profile.idle.idle_gpu_s == pytest.approx(STEPS * STEP_S)
+    assert {verdict.verdict for verdict in profile.idle.verdicts} == {Verdict.UNKNOWN}
+
+
+def test_i27_one_of_four_cards_that_is_not_sampled_counts_as_used():
+    cards = [device(STEPS, uuid=f"GPU-{number}") for number in range(3)]
+    profile = scored(cards, running("chat-0", devices=4))
+    assert profile.idle.since_s is None
+    assert profile.busy_devices == 1
+    assert profile.devices == 4
+    assert profile.unsampled_pods == ("chat-0",)
+
+
+def test_i27_an_exporter_that_stopped_reporting_ends_the_idle_time():
+    card = device(STEPS)
+    for column in card.samples.values():
+        column[-DAY_STEPS:] = np.nan
+    profile = scored([card], running("chat-0"))
+    assert profile.idle.since_s is None
+    assert profile.coverage[Signal.POWER] == pytest.approx(3 / 4)
+
+
+def test_a_pod_that_started_later_is_expected_from_its_start_on():
+    late = device(STEPS, pod="chat-1", uuid="GPU-1")
+    for column in late.samples.values():
+        column[:DAY_STEPS] = np.nan
+    pods = (*running("chat-0"), *running("chat-1", start_s=DAY_STEPS * STEP_S))
+    profile = scored([device(STEPS), late], pods)
+    assert (profile.idle.since_s, profile.coverage[Signal.POWER]) == (0, 1.0)
+
+
+def test_time_before_the_first_sample_of_the_workload_is_not_observed():
+    """The exporter was installed a day after the pod started: three days were observed, and all of them sampled."""
+    card = device(STEPS)
+    for column in card.samples.values():
+        column[:DAY_STEPS] = np.nan
+    profile = scored([card], running("chat-0"))
+    assert profile.observed_s == 3 * DAY_STEPS * STEP_S
+    assert profile.coverage[Signal.POWER] == 1.0
+    assert profile.idle.since_s == DAY_STEPS * STEP_S
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_i27_removing_any_series_never_makes_more_of_it_idle(data):
+    pods, cards = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
+    devices = [
+        device(DAY_STEPS, pod=f"chat-{one}", uuid=f"GPU-{one}-{card}", busy=data.draw(st.lists(st.integers(0, 287))))
+        for one in range(pods)
+        for card in range(cards)
+    ]
+    expected = running(*(f"chat-{one}" for one in range(pods)), devices=cards)
+    kept = data.draw(st.lists(st.sampled_from(devices), min_size=1, unique_by=lambda one: one.device_uuid))
+    whole, part = scored(devices, expected), scored(kept, expected)
+    assert part.idle.idle_gpu_s <= whole.idle.idle_gpu_s
+    assert sum(i.end_s - i.start_s for i in part.idle.intervals) <= sum(
+        i.end_s - i.start_s for i in whole.idle.intervals
+    )
+    assert agreeing(part) <= agreeing(whole)
+    assert (part.busy_devices or 0) >= (whole.busy_devices or 0)
+    for signal, coverage in part.coverage.items():
+        assert coverage <= whole.coverage[signal] + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("request_", "shared", "devices", "fraction"),
+    [
+        (GpuRequest("nvidia.com/gpu", 4), False, 4, 1.0),
+        (GpuRequest("nvidia.com/mig-1g.10gb", 2), False, 2, 1 / 7),
+        (GpuRequest("nvidia.com/gpu", 2), True, 1, 1.0),  # HAMi: two shares may come from one card
+        (GpuRequest("nvidia.com/gpu.shared", 2), False, 1, 1.0),
+        (None, False, 1, 1.0),
+    ],
+)
+def test_the_devices_that_a_pod_requests(request_, shared, devices, fraction):
+    one = replace(workload(WORKLOAD), request=request_, shares_card=shared, pods=(pod("chat-0"),))
+    (found,) = running_pods(one, inventory(one, nodes=[node()]))
+    assert (found.devices, found.gpu_fraction) == (devices, pytest.approx(fraction))
+
+
+def test_pods_that_do_not_run_are_not_expected_to_report():
+    waiting = replace(pod("chat-1"), node=None, phase="Pending")
+    ended = replace(pod("chat-2"), phase="Succeeded")
+    one = replace(workload(WORKLOAD), pods=(pod("chat-0"), waiting, ended))
+    assert [found.name for found in running_pods(one, inventory(one))] == ["chat-0"]
