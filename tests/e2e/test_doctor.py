@@ -50,7 +50,7 @@ def test_every_kind_is_listed_and_told_of(gpuwise, cluster, tmp_path):
     assert told["list ScaledObject"][0] == "ok"
     assert told["cluster"] == ("ok", cluster.url)
     assert told["inventory"][1].startswith("1 nodes, 8 GPUs, 3 GPU workloads (acting/Deployment/chat, ")
-    assert told["usage"] == ("failed", "no source of usage is named; give --prometheus URL or --recording FOLDER")
+    assert told["usage"] == ("failed", "no source of usage is configured; give --prometheus URL or --recording FOLDER")
 
 
 def test_a_namespace_in_mode_enforce_without_a_grant_is_told_with_the_remedy(gpuwise, cluster, tmp_path):
