@@ -1,7 +1,7 @@
 """Write the chart's values.schema.json: `python helm/values_schema.py`.
 
-The keys of `policy` and `config` are those of gpuwise's configuration, so that helm rejects a misspelt key. Otherwise the
-pod would not start.
+The keys of `policy` and `config` are those of gpuwise's configuration, so that helm rejects a misspelt key before a pod
+fails to start.
 """
 
 import dataclasses
