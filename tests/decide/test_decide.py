@@ -12,9 +12,9 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.changes import FreeNode, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
 from gpuwise.model.findings import Finding
-from gpuwise.model.inventory import Namespace, WorkloadRef
+from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadRef
 from gpuwise.model.reasons import Reason
-from gpuwise.model.recommendation import Blocked, GpuRequest, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, Recommendation, Saving
 
 ENFORCE = DecideSettings(mode=Mode.ENFORCE)
 

@@ -45,7 +45,7 @@ PRICES = PriceBook(
         ("L40S", CapacityType.ON_DEMAND): 1.5,
         ("T4", CapacityType.ON_DEMAND): 0.5,
     },
-    "made by hand",
+    "written for tests",
     {"eu-west-1": 0.3},
 )
 SETTINGS = RecommendSettings(usd_per_kwh=0.2)
