@@ -47,9 +47,9 @@ BAD_FILES = {
         "policy.mode is 'yes please'.*off or recommend or approve",
     ),
     "a number that is none": ("observe: {step_s: often}", "observe.step_s is 'often'.*a value of type int"),
-    "a value for a section": ("policy: enforce", "policy is a section; give its keys: mode"),
-    "a list": ("- a", "holds no mapping"),
-    "no YAML": ("a: [", "is no YAML"),
+    "a value for a section": ("policy: enforce", "policy is a section, not a value; set its keys: mode"),
+    "a list": ("- a", "is not a mapping"),
+    "no YAML": ("a: [", "is not valid YAML"),
 }
 
 

@@ -107,7 +107,7 @@ def test_a_tilde_is_the_home_folder_in_flags_file_and_environment(tmp_path):
 def test_a_tilde_of_nobody_is_told(tmp_path):
     done = ran("config", "print", "--recording=~no-such-user/rec", home=tmp_path)
     assert done.returncode == 1
-    assert "recording is '~no-such-user/rec', and no home folder is known for it; write the whole path" in done.stderr
+    assert "recording is '~no-such-user/rec', but its home folder is unknown; write the full path" in done.stderr
 
 
 @pytest.mark.parametrize(

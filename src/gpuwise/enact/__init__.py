@@ -1,6 +1,6 @@
 """The only writer to workloads. Each effect is recorded as an intent first, has a precondition, and can be undone.
 
-This package does not choose what to do.
+Forbidden here: choosing what to do.
 """
 
 from gpuwise.enact.enactor import KubernetesEnactor

@@ -1,6 +1,6 @@
 """The weekly report as HTML, Markdown and JSON: three views of one `WeeklyReport`.
 
-This package reads no sources and computes no money; it only formats.
+Forbidden here: reading sources and computing money; a view only formats.
 """
 
 from gpuwise.report.render import (
