@@ -18,22 +18,13 @@ import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 
 ENVIRONMENT_PREFIX = "GPUWISE_"
 _HIDDEN_KEYS = "prometheus.headers"
-
-
-def _pairs(value: Any) -> Any:
-    """Convert Name=value,Name=value from the environment to a mapping; other types are returned unchanged."""
-    if not isinstance(value, str):
-        return value
-    pairs = [pair.strip().partition("=") for pair in value.split(",")]
-    if not all(equals for _, equals, _ in pairs):
-        raise ValueError("it is not in the form Name=value,Name=value")
-    return {name: of for name, _, of in pairs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +46,14 @@ class PrometheusConfig:
     password_file: Path | None = None
     """File with the password of `username`."""
 
-    matchers: Annotated[dict[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
+    matchers: Annotated[dict[str, str], BeforeValidator(pairs)] = field(default_factory=dict)
     """Labels that every series must have, where the server stores several clusters: {cluster: eu1}. In the environment
     Name=value,Name=value."""
 
-    headers: Annotated[dict[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
+    headers: Annotated[dict[str, str], BeforeValidator(pairs)] = field(default_factory=dict)
     """Headers of each request, such as X-Scope-OrgID; in the environment Name=value,... `config print` shows them."""
 
-    header_files: Annotated[dict[str, Path], BeforeValidator(_pairs)] = field(default_factory=dict)
+    header_files: Annotated[dict[str, Path], BeforeValidator(pairs)] = field(default_factory=dict)
     """Like `headers`, for secrets: each value is a file with the header's value."""
 
     ca_file: Path | None = None

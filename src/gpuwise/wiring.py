@@ -236,6 +236,7 @@ def _enact_settings(config: Config) -> EnactSettings:
         budget_limit=config.policy.budget.disruptions,
         budget_per_s=config.policy.budget.per_s,
         protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
+        protections=config.policy.protections,
         default_mode=config.policy.mode,
     )
 

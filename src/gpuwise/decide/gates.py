@@ -87,11 +87,13 @@ def system(q: Question) -> Refusal | None:
 
 
 def protected(q: TargetQuestion) -> Refusal | None:
-    """An annotation of the workload, its pods or its namespace forbids it."""
-    sources = [q.workload.annotations, *(pod.annotations for pod in q.workload.pods)]
+    """A label or annotation of the workload, its pods or its namespace forbids it."""
+    marked = [{**q.workload.labels, **q.workload.annotations}]
+    marked += [{**pod.labels, **pod.annotations} for pod in q.workload.pods]
     if q.namespace is not None:
-        sources.append(q.namespace.annotations)
-    return next((found for source in sources if (found := protection(source)) is not None), None)
+        marked.append({**q.namespace.labels, **q.namespace.annotations})
+    found = (protection(one, q.about.settings.protections) for one in marked)
+    return next((refusal for refusal in found if refusal is not None), None)
 
 
 def owned(q: TargetQuestion) -> Refusal | None:

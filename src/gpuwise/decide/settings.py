@@ -1,7 +1,11 @@
 """The policy: what gpuwise may change, and what it must not change."""
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from pydantic import BeforeValidator
+
+from gpuwise.model.codec import pairs
 from gpuwise.model.command import Budget, Mode
 
 
@@ -43,3 +47,6 @@ class DecideSettings:
 
     protected_namespaces: tuple[str, ...] = ()
     """Namespaces that gpuwise never changes, in addition to the system namespaces."""
+
+    protections: Annotated[dict[str, str], BeforeValidator(pairs)] = field(default_factory=dict)
+    """Further labels or annotations that protect a workload, pod or namespace, with the value; "*" is any value."""

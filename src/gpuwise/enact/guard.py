@@ -10,9 +10,9 @@ from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.command import POLICY, Command, Mode
 from gpuwise.model.labels import MODE
-from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
+from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, job_owners
 from gpuwise.model.ports import ClusterReader, Object
-from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
+from gpuwise.model.protection import SYSTEM_NAMESPACES, marks, protection
 from gpuwise.model.reasons import Reason
 
 
@@ -37,15 +37,15 @@ def _blockers(cluster: ClusterReader, command: Command, item: Object, settings: 
         yield Refusal(Reason.PROTECTED_NAMESPACE, f"the namespace {name} is protected: gpuwise never changes it")
     namespace = cluster.get(f"/api/v1/namespaces/{name}")
     pods = cluster.list(f"/api/v1/namespaces/{name}/pods", label_selector=pod_selector(command.workload.kind, item))
-    yield from _protections(namespace, item, pods)
+    yield from _protections(namespace, item, pods, settings)
     yield from _modes(command, namespace, item, settings.default_mode)
     yield from _owners(cluster, command, item)
     yield from _budgets(cluster, name, pods)
 
 
-def _protections(namespace: Object, item: Object, pods: list[Object]) -> Iterator[Refusal]:
+def _protections(namespace: Object, item: Object, pods: list[Object], settings: EnactSettings) -> Iterator[Refusal]:
     for what, holder in [("namespace", namespace), ("workload", item), *(("pod", pod) for pod in pods)]:
-        found = protection(holder["metadata"].get("annotations") or {})
+        found = protection(marks(holder["metadata"]), settings.protections)
         if found is not None:
             yield Refusal(found[0], f"the {what} {holder['metadata']['name']} is protected: {found[1]}")
 
@@ -77,7 +77,7 @@ def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[
     hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers")
     scaled = cluster.list_optional(f"/apis/keda.sh/v1alpha1/namespaces/{space}/scaledobjects")
     owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
-    owners += makers(item["metadata"])
+    owners += job_owners(workload.kind, item["metadata"])
     if workload.kind == "Deployment":
         rollouts = cluster.list_optional(f"/apis/argoproj.io/v1alpha1/namespaces/{space}/rollouts")
         owners += tuple(f"Rollout/{one['metadata']['name']}" for one in rollouts if borrowed(one) == workload.name)

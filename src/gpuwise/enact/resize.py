@@ -24,6 +24,8 @@ def plan_resize(kind: str, item: Object, change: Resize) -> Wanted | Refusal:
     """
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
+    if item["spec"].get("paused"):
+        return Refusal(Reason.ROLLOUT_PAUSED, "spec.paused is true: a change of its template rolls nothing out")
     spec = item["spec"]["template"]["spec"]
     requesting = [at for at, container in enumerate(spec["containers"]) if _count(container, change.current)]
     if not requesting:

@@ -40,12 +40,20 @@ def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> Wanted |
 def _replicas(item: Object, wanted: int) -> Wanted | Refusal:
     # Absent means 1, the API's default. A scale-down never increases (GoKubeDownscaler#456 raised 0 to 1).
     have = item["spec"].get("replicas", 1)
+    if _deletes_volumes(item):
+        detail = "persistentVolumeClaimRetentionPolicy.whenScaled is Delete: a scale-down deletes its volumes"
+        return Refusal(Reason.NOT_REVERSIBLE, detail)
     if have == 0:
         return Refusal(Reason.ALREADY_STOPPED, "it already has 0 replicas")
     if have <= wanted:
         detail = f"it has {have} replicas now and the plan is {wanted}: a scale-down never increases"
         return Refusal(Reason.CHANGED_SINCE_PLANNED, detail)
     return Wanted({REPLICAS: wanted})
+
+
+def _deletes_volumes(item: Object) -> bool:
+    policy = item["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    return bool(item["spec"].get("volumeClaimTemplates")) and policy.get("whenScaled") == "Delete"
 
 
 def _suspend(item: Object) -> Wanted | Refusal:

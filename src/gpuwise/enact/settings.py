@@ -1,6 +1,7 @@
 """Limits of the enactor."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gpuwise.model.command import Mode
 
@@ -16,6 +17,7 @@ class EnactSettings:
         settle_timeout_s: how long to wait for the target's controller to observe a write, seconds.
         protected_namespaces: never changed, in addition to the system namespaces: gpuwise's own namespace, and those
             of the policy.
+        protections: further labels or annotations that protect, with the value; "*" is any value.
         default_mode: the policy's mode, for a workload that sets none and whose namespace sets none. The mode off
             also blocks people's commands.
     """
@@ -25,4 +27,5 @@ class EnactSettings:
     budget_per_s: int = 3600
     settle_timeout_s: float = 5.0
     protected_namespaces: frozenset[str] = frozenset()
+    protections: Mapping[str, str] = field(default_factory=dict)
     default_mode: Mode = Mode.RECOMMEND

@@ -29,6 +29,8 @@ def plan_spot(kind: str, item: Object) -> Wanted | Refusal:
     """
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
+    if item["spec"].get("paused"):
+        return Refusal(Reason.ROLLOUT_PAUSED, "spec.paused is true: a change of its template rolls nothing out")
     spec = item["spec"]["template"]["spec"]
     pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
     if any(value != SPOT_LABELS[key] for key, value in pinned.items()):

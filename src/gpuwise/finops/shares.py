@@ -55,7 +55,7 @@ def _cost(period: Period, workload: Workload) -> WorkloadCost | None:
     profile = period.profiles[workload.ref]
     return WorkloadCost(
         workload=str(workload.ref),
-        team=team_of(workload.labels, namespace.labels if namespace is not None else {}),
+        team=team_of(workload.labels, workload.pod_labels, namespace.labels if namespace is not None else {}),
         gpu_type=types.pop() if len(types) == 1 else None,
         allocated_gpu_h=sum(day.allocated_gpu_s for day in days) / HOUR_S,
         idle_gpu_h=sum(day.idle_gpu_s for day in days) / HOUR_S,

@@ -37,3 +37,13 @@ def from_json(model_type: type[T], text: str | bytes) -> T:
     """
     value: T = _adapter(model_type).validate_json(text)
     return value
+
+
+def pairs(value: Any) -> Any:
+    """Convert Name=value,Name=value from the environment to a mapping; other types are returned unchanged."""
+    if not isinstance(value, str):
+        return value
+    pairs = [pair.strip().partition("=") for pair in value.split(",")]
+    if not all(equals for _, equals, _ in pairs):
+        raise ValueError("it is not in the form Name=value,Name=value")
+    return {name: of for name, _, of in pairs}

@@ -93,6 +93,7 @@ class Pod:
         ready: the Ready condition.
         started_s: status.startTime, None while pending.
         annotations: the pod's annotations; a protection may be on the pod only.
+        labels: the pod's labels.
     """
 
     name: str
@@ -102,6 +103,12 @@ class Pod:
     ready: bool
     started_s: int | None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def uses_node(self) -> bool:
+        """Whether it uses GPUs of its node: it is scheduled, and has not ended."""
+        return self.node is not None and self.phase not in ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +130,7 @@ class Workload:
         chain: kind and name of the objects between it and its pods, including old ReplicaSets and the object itself.
         asking: containers of one replica, init containers included, that request GPUs; usage is known per pod only.
         shares_card: a container requests a part of a GPU (HAMi), in addition to or instead of a number of GPUs.
+        pod_labels: labels of its pods, which may name a team that the object itself does not name.
     """
 
     ref: WorkloadRef
@@ -138,6 +146,7 @@ class Workload:
     chain: tuple[tuple[str, str], ...] = ()
     asking: int = 1
     shares_card: bool = False
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

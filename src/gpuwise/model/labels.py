@@ -26,9 +26,14 @@ TEAM_LABELS = (TEAM, "team", "app.kubernetes.io/team", "owner")
 CAPACITY_TYPE_LABELS = (
     "karpenter.sh/capacity-type",
     "eks.amazonaws.com/capacityType",
+    "cloud.google.com/gke-provisioning",
     "cloud.google.com/gke-spot",
+    "cloud.google.com/gke-preemptible",
     "kubernetes.azure.com/scalesetpriority",
+    "scheduling.cast.ai/spot",
+    "node-role.kubernetes.io/spot-worker",
 )
+"""Labels of nodes that say how they are paid for: Karpenter, EKS, GKE, AKS, CAST AI, kOps."""
 GPU_PRODUCT_LABEL = "nvidia.com/gpu.product"
 GPU_COUNT_LABEL = "nvidia.com/gpu.count"
 GPU_MEMORY_LABEL = "nvidia.com/gpu.memory"

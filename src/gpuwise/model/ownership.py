@@ -15,7 +15,18 @@ _GITOPS_LABELS = {
     "argocd.argoproj.io/instance": "ArgoCD",
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
+    "kapp.k14s.io/app": "kapp",
+    "objectset.rio.cattle.io/hash": "Fleet",
 }
+_GITOPS_ANNOTATIONS = {
+    "objectset.rio.cattle.io/id": "Fleet",
+    "configsync.gke.io/resource-id": "ConfigSync",
+    "kapp.k14s.io/identity": "kapp",
+}
+_CONFIG_SYNC = "configmanagement.gke.io/managed"
+_KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
+# A CronJob only creates Jobs; every other controller of a Job sets its fields (jobset#1178).
+_CREATES_JOBS = ("batch", "CronJob")
 # Field managers of the same controllers, for objects on which a custom label key or a mutating webhook leaves no known
 # mark.
 _GITOPS_WRITERS = {
@@ -23,7 +34,14 @@ _GITOPS_WRITERS = {
     "argocd-application-controller": "ArgoCD",
     "kustomize-controller": "Flux",
     "helm-controller": "Flux",
+    "fleetagent": "Fleet",
+    "configsync": "ConfigSync",
+    "kapp": "kapp",
+    "kapp-controller": "kapp",
 }
+
+
+_JOBS = frozenset({"Job", "RayJob", "PyTorchJob"})
 
 
 def selects(selector: Object | None, labels: Mapping[str, str]) -> bool:
@@ -89,14 +107,31 @@ def _target(autoscaler: Object) -> tuple[str, str]:
     return str(reference.get("kind", "Deployment")), str(reference.get("name", ""))
 
 
-def makers(metadata: Object) -> tuple[str, ...]:
-    """KEDA's ScaledJob that creates this Job and its successors, as "ScaledJob/name"; empty for any other object.
+def job_owners(kind: str, metadata: Object) -> tuple[str, ...]:
+    """What sets the fields of a Job: a controller other than a CronJob, as "JobSet/name", and Kueue's queue.
+
+    Kueue sets `suspend`, and reverts a value set by hand (kueue#1726); a queue on another kind admits pods and leaves
+    the replicas alone. Empty for any other kind.
 
     Args:
+        kind: kind of the object.
         metadata: the object's metadata.
     """
-    owners = metadata.get("ownerReferences") or ()
-    return tuple(f"ScaledJob/{owner['name']}" for owner in owners if owner.get("kind") == "ScaledJob")
+    if kind not in _JOBS:
+        return ()
+    found = [
+        f"{owner['kind']}/{owner['name']}"
+        for owner in metadata.get("ownerReferences") or ()
+        if (owner.get("controller") or owner.get("kind") == "ScaledJob")
+        and (group_of(owner.get("apiVersion", "")), owner["kind"]) != _CREATES_JOBS
+    ]
+    queue = (metadata.get("labels") or {}).get(_KUEUE_QUEUE)
+    return (*found, *([f"Kueue/{queue}"] if queue else []))
+
+
+def group_of(api_version: str) -> str:
+    """The API group of an apiVersion; "" for the core group."""
+    return api_version.rpartition("/")[0]
 
 
 def borrowed(rollout: Object) -> str:
@@ -118,7 +153,13 @@ def gitops_owners(metadata: Object) -> tuple[str, ...]:
         metadata: the object's metadata.
     """
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    owners = {f"{tool}/{labels[key]}" for key, tool in _GITOPS_LABELS.items() if labels.get(key)}
+    owners = {f"{tool}/{annotations[key]}" for key, tool in _GITOPS_ANNOTATIONS.items() if annotations.get(key)}
+    marked = {owner.partition("/")[0] for owner in owners}
+    owners |= {
+        f"{tool}/{labels[key]}" for key, tool in _GITOPS_LABELS.items() if labels.get(key) and tool not in marked
+    }
+    if annotations.get(_CONFIG_SYNC) == "enabled" and "ConfigSync" not in marked:
+        owners.add(f"ConfigSync/{metadata.get('name', '')}")
     if tracked := annotations.get(_ARGO_TRACKING):
         # "application:group/Kind:namespace/name"; an application in another namespace is "namespace_application".
         owners.add(f"ArgoCD/{tracked.partition(':')[0]}")

@@ -1,6 +1,8 @@
-"""Annotations that protect an object from disruption; read when planning and again just before the effect."""
+"""Labels and annotations that protect an object from disruption; read when planning and just before the effect."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from gpuwise.model.labels import DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, SAFE_TO_EVICT, TEAM_LABELS
 from gpuwise.model.reasons import Reason
@@ -11,6 +13,9 @@ _MEANINGS = {
     DO_NOT_DISRUPT: ("true", "false"),
     KARPENTER_DO_NOT_DISRUPT: ("true", "false"),
     SAFE_TO_EVICT: ("false", "true"),
+    "karpenter.sh/do-not-evict": ("true", "false"),  # Karpenter before 0.33
+    "autoscaling.cast.ai/removal-disabled": ("true", "false"),
+    "downscaler/exclude": ("true", "false"),
 }
 
 SYSTEM_NAMESPACES = frozenset(
@@ -28,14 +33,25 @@ SYSTEM_NAMESPACES = frozenset(
 """Never changed, regardless of their labels (I18): the control plane, the GPU stack, and what gpuwise itself needs."""
 
 
-def protection(annotations: Mapping[str, str]) -> tuple[Reason, str] | None:
-    """Why these annotations forbid a disruption, or None if they do not.
+def marks(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The labels and annotations of an object; an annotation overrides a label of the same name."""
+    return {**(metadata.get("labels") or {}), **(metadata.get("annotations") or {})}
+
+
+def protection(
+    marked: Mapping[str, str], configured: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Reason, str] | None:
+    """Why the marks of an object forbid a disruption, or None if they do not.
 
     Args:
-        annotations: the annotations of a workload, a pod or a namespace.
+        marked: labels and annotations of a workload, a pod or a namespace.
+        configured: further labels or annotations that protect, with the value; "*" is any value.
     """
+    for key, wanted in configured.items():
+        if key in marked and wanted in ("*", marked[key]):
+            return Reason.PROTECTED, f"{key} is {marked[key]!r}"
     for key, (protects, permits) in _MEANINGS.items():
-        value = annotations.get(key)
+        value = marked.get(key)
         if value is None or value == permits:
             continue
         if value == protects:

@@ -129,7 +129,7 @@ class Case:
     def team(self) -> str | None:
         """The team that owns it, None if no label names one."""
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
-        return team_of(self.workload.labels, namespace.labels if namespace else {})
+        return team_of(self.workload.labels, self.workload.pod_labels, namespace.labels if namespace else {})
 
     def coverage(self, *alternatives: Signal) -> float | None:
         """Highest coverage among some signals, None if none of them was sampled."""

@@ -55,7 +55,7 @@ class Fleet:
         """The GPU pods on each node, with their workloads; a node without GPU pods is absent."""
         by_node: dict[str, list[tuple[Workload, Pod]]] = {}
         for workload, pod in self._pods():
-            if pod.node is not None:
+            if pod.node is not None and pod.uses_node:
                 by_node.setdefault(pod.node, []).append((workload, pod))
         return {node: tuple(pods) for node, pods in by_node.items()}
 

@@ -23,8 +23,8 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
         return Reason.PROTECTED_NAMESPACE, f"{pod.name} is in {workload.ref.namespace}"
     if namespace is None:
         return Reason.UNREADABLE_POLICY, f"namespace {workload.ref.namespace} is not in the inventory"
-    for annotations in (pod.annotations, workload.annotations, namespace.annotations):
-        refusal = protection(annotations)
+    for holder in (pod, workload, namespace):
+        refusal = protection({**holder.labels, **holder.annotations})
         if refusal is not None:
             return refusal[0], f"{pod.name}: {refusal[1]}"
     if workload.ref.kind in _TIED:

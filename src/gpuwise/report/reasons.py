@@ -65,6 +65,8 @@ _WORDS = {
     Reason.STALE_INVENTORY: "the inventory is too old: scan again",
     Reason.BRAKE_ENGAGED: "too many changes at once: the data may be wrong",
     Reason.BREAKER_OPEN: "the last attempts on it failed",
+    Reason.ROLLOUT_PAUSED: "its rollout is paused",
+    Reason.NOT_REVERSIBLE: "would delete data that undo cannot restore",
     Reason.UNREADABLE_OBJECT: "one of its fields cannot be read",
     Reason.PAUSED: "gpuwise is paused",
     Reason.CHANGED_SINCE_PLANNED: "it changed between plan and write",

@@ -25,3 +25,9 @@ OPTIONAL_COLLECTIONS = {
     "Rollout": "/apis/argoproj.io/v1alpha1/rollouts",
 }
 """Kinds that exist only if their operator is installed."""
+
+GROUPS = {
+    kind: path.removeprefix("/apis/").partition("/")[0] if path.startswith("/apis/") else ""
+    for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items()
+}
+"""API group of each kind; "" for the core group."""

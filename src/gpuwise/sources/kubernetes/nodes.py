@@ -21,9 +21,12 @@ from gpuwise.model.ports import Object
 from gpuwise.model.quantity import count as devices
 
 # Values of CAPACITY_TYPE_LABELS, in lower case and with "-" for "_": Karpenter on-demand, spot and reserved; EKS
-# ON_DEMAND, SPOT and CAPACITY_BLOCK; GKE's label is "true" on spot nodes; AKS regular and spot.
+# ON_DEMAND, SPOT and CAPACITY_BLOCK; GKE standard, spot and preemptible, or "true" on spot nodes; AKS regular and
+# spot; CAST AI and kOps "true".
 _CAPACITY_TYPES = {
     "spot": CapacityType.SPOT,
+    "preemptible": CapacityType.SPOT,
+    "standard": CapacityType.ON_DEMAND,
     "true": CapacityType.SPOT,
     "on-demand": CapacityType.ON_DEMAND,
     "regular": CapacityType.ON_DEMAND,

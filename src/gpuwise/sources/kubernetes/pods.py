@@ -23,6 +23,7 @@ def pod_of(item: Object) -> Pod:
         ready=any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions),
         started_s=epoch_s(started) if started else None,
         annotations=metadata.get("annotations") or {},
+        labels=metadata.get("labels") or {},
     )
 
 

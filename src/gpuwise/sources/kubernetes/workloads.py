@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
-from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
+from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, group_of, job_owners
 from gpuwise.model.ports import Object
+from gpuwise.sources.kubernetes.listings import GROUPS
 from gpuwise.sources.kubernetes.pods import (
     controller_of,
     epoch_s,
@@ -135,16 +136,27 @@ def _climb(kind: str, item: Object, owners: Owners, found: dict[str, _Found]) ->
     """
     chain, seen = {(kind, item["metadata"]["name"])}, {item["metadata"]["uid"]}
     while kind != "Job" and (reference := controller_of(item)) is not None:
+        if reference["kind"] == "Node":  # the mirror of a static pod: the kubelet runs it from a file
+            break
         if reference["uid"] in seen:
             raise ValueError(f"its ownerReferences form a cycle through {reference['kind']} {reference['name']}")
         seen.add(reference["uid"])
         known = owners.get(reference["uid"]) or _service_of(item, owners)
         # An owner of a kind that is not listed is known only by the reference.
-        kind, item = known or (reference["kind"], _by_reference(reference, item))
+        kind, item = known or (_unlisted(reference), _by_reference(reference, item))
         chain.add((kind, item["metadata"]["name"]))
     top = found.setdefault(item["metadata"]["uid"], _Found(kind, item))
     top.chain |= chain
     return top
+
+
+def _unlisted(reference: Object) -> str:
+    """The kind of an owner that was not listed, with its API group if a listed kind has the same name.
+
+    A Job of batch.volcano.sh is not a Job of batch.
+    """
+    kind, group = str(reference["kind"]), group_of(reference.get("apiVersion", ""))
+    return f"{kind}.{group}" if group and GROUPS.get(kind, group) != group else kind
 
 
 def _service_of(item: Object, owners: Owners) -> tuple[str, Object] | None:
@@ -176,12 +188,23 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
         annotations=metadata.get("annotations") or {},
         pods=tuple(pod_of(pod) for pod in pods),
         created_s=epoch_s(metadata["creationTimestamp"]),
-        managed_by=scalers + _borrowers(found, objects) + makers(metadata) + gitops_owners(metadata),
+        managed_by=scalers + _borrowers(found, objects) + job_owners(found.kind, metadata) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
         chain=tuple(sorted(found.chain)),
         asking=requesting_containers(spec),
         shares_card=shares_card(spec),
+        pod_labels=_pod_labels(found),
     )
+
+
+def _pod_labels(found: _Found) -> dict[str, str]:
+    """Labels of the template and of the pods; of two values of one label the template's counts."""
+    spec = found.item.get("spec")
+    template = (spec.get("template") if isinstance(spec, dict) else None) or {}
+    labels: dict[str, str] = {}
+    for metadata in (*(pod["metadata"] for pod in reversed(found.pods)), template.get("metadata") or {}):
+        labels |= metadata.get("labels") or {}
+    return labels
 
 
 def _borrowers(found: _Found, objects: Mapping[str, list[Object]]) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ def sole_pods(workloads: Iterable[Workload], inventory: Inventory) -> dict[str, 
     on_node: dict[str, list[tuple[Workload, Pod]]] = {}
     for workload in inventory.workloads:
         for pod in workload.pods:
-            if pod.node is not None and pod.phase not in {"Succeeded", "Failed"}:
+            if pod.node is not None and pod.uses_node:
                 on_node.setdefault(pod.node, []).append((workload, pod))
     return {
         name: SolePod((here[0][0].ref.namespace, here[0][1].name), here[0][1].started_s)
