@@ -22,21 +22,21 @@ HERE = Path(__file__).parent
 
 
 def attribute_docs(kind: type) -> dict[str, str]:
-    """The string under each attribute of a class, by the attribute's name."""
+    """The docstring of each attribute of a class, by the attribute's name."""
     (body,) = ast.parse(inspect.getsource(kind)).body
     assert isinstance(body, ast.ClassDef)
-    found = {}
+    docs = {}
     for statement, following in zip(body.body, body.body[1:], strict=False):
         text = getattr(getattr(following, "value", None), "value", None)
         if isinstance(text, str) and isinstance(statement, ast.AnnAssign | ast.Assign):
             target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
             assert isinstance(target, ast.Name)
-            found[target.id] = " ".join(text.split())
-    return found
+            docs[target.id] = " ".join(text.split())
+    return docs
 
 
 def rows(settings: Any, prefix: str = "") -> list[str]:
-    """A table row per key."""
+    """One table row per key."""
     docs, lines = attribute_docs(type(settings)), []
     for name in typing.get_type_hints(type(settings)):
         value = getattr(settings, name)
@@ -51,9 +51,9 @@ def rows(settings: Any, prefix: str = "") -> list[str]:
 CONFIGURATION = """\
 # Configuration
 
-A flag beats an environment variable, which beats the file (`--config` or `GPUWISE_CONFIG`), which beats the default.
-In the file the dots are nesting: `policy: {mode: approve}`. An unknown key is an error. `gpuwise config print` shows
-what is in force.
+A flag overrides an environment variable, which overrides the file (`--config` or `GPUWISE_CONFIG`), which overrides the
+default. In the file, a dot in a key is one level of nesting: `policy: {mode: approve}`. An unknown key is an error.
+`gpuwise config print` shows the values in force.
 
 | Key | Environment | Default | Meaning |
 |---|---|---|---|
@@ -62,13 +62,13 @@ what is in force.
 FINDINGS = """\
 # Findings
 
-Each finding has one name in the output, in the code, in the backtests and in the tests: the name in snake case.
+Each finding has the same name in the output, the code, the backtests and the tests; modules have it in snake case.
 
-- **Method** decides from usage whether the finding applies, and what to do: `src/gpuwise/recommend/methods/`.
-- **Engine** is the policy that the method calls: `src/gpuwise/recommend/engines/`. Without an engine the method decides
-  by thresholds.
-- **Research** is what a backtest plays and no method calls yet: `src/gpuwise/research/`.
-- **Backtest** plays policies on public traces: `src/gpuwise/backtest/`, `gpuwise backtest NAME`.
+- A **method** decides from usage whether the finding applies, and what to do: `src/gpuwise/recommend/methods/`.
+- An **engine** is the policy that the method calls: `src/gpuwise/recommend/engines/`. Without an engine the method
+  decides by thresholds.
+- **Research** is a policy that a backtest replays and no method calls yet: `src/gpuwise/research/`.
+- A **backtest** replays policies on public traces: `src/gpuwise/backtest/`, `gpuwise backtest NAME`.
 
 | Finding | Meaning | Method and test | Engine | Research | Backtest |
 |---|---|---|---|---|---|
@@ -85,7 +85,7 @@ REASONS = """\
 # Reason codes
 
 Every recommendation and every blocked change has a reason code. `gpuwise explain` shows it with the numbers behind it.
-Where release 0.1 had another code, the last column has it: select by both while you upgrade.
+The last column has the code of release 0.1 if it was different: during an upgrade, select by both codes.
 
 | Code | Meaning | Release 0.1 |
 |---|---|---|
@@ -106,13 +106,13 @@ def reasons() -> str:
 
 
 def name_of(finding: Finding) -> str:
-    """The name of a finding's modules: GPUOverprovisioned is in gpu_overprovisioned; Orphaned is Idle without owner."""
+    """The name of a finding's modules: GPUOverprovisioned is in gpu_overprovisioned, and Orphaned is part of idle."""
     named = Finding.IDLE if finding is Finding.ORPHANED else finding
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", named.value).lower()
 
 
 def linked(folder: str, name: str, text: str = "") -> str:
-    """A link to the module or package of that name, empty where there is none."""
+    """A link to the module or package of that name, empty if there is none."""
     for path in (f"{folder}/{name}", f"{folder}/{name}.py"):
         if (HERE.parent / path).exists():
             return f"[`{text or name}`](../{path})"
@@ -120,10 +120,10 @@ def linked(folder: str, name: str, text: str = "") -> str:
 
 
 def backtest_names(name: str) -> str:
-    """The backtests in the module or package of that name, as `gpuwise backtest` knows them."""
+    """The backtests in the module or package of that name, by their names in `gpuwise backtest`."""
     home = f"gpuwise.backtest.{name}"
-    found = [one.name for one in BACKTESTS if f"{one.load.__module__}.".startswith(f"{home}.")]
-    return ", ".join(linked("src/gpuwise/backtest", name, one) for one in found)
+    names = [one.name for one in BACKTESTS if f"{one.load.__module__}.".startswith(f"{home}.")]
+    return ", ".join(linked("src/gpuwise/backtest", name, one) for one in names)
 
 
 def findings() -> str:
@@ -133,63 +133,63 @@ def findings() -> str:
         name = name_of(finding)
         tested = f"{linked('src/gpuwise/recommend/methods', name)}, {linked('tests/recommend/methods', f'test_{name}')}"
         engine, research = linked("src/gpuwise/recommend/engines", name), linked("src/gpuwise/research", name)
-        words = (f"`{finding.value}`", wording.finding(finding), tested, engine, research, backtest_names(name))
-        lines.append(f"| {' | '.join(words)} |")
+        cells = (f"`{finding.value}`", wording.finding(finding), tested, engine, research, backtest_names(name))
+        lines.append(f"| {' | '.join(cells)} |")
     alone = ("memory_limit", "placement")
     rows = [f"| {linked('src/gpuwise/research', name)} | {backtest_names(name)} |" for name in alone]
     return FINDINGS + "\n".join(lines) + "\n" + WITHOUT_FINDING + "\n".join(rows) + "\n"
 
 
 SAFETY = """\
-# Safety: what is promised, and the tests that hold it
+# Safety: the invariants and their tests
 
-This software changes production clusters. Each promise below is a test that a stranger can run by its name
-(`.venv/bin/python -m pytest -k NAME`). A promise without a test is not kept yet, and the table says so.
+This software changes production clusters. Each invariant below has tests that anyone can run by name
+(`.venv/bin/python -m pytest -k NAME`). An invariant without a test is marked "not yet": nothing verifies it.
 
-| | Promise | Tests |
+| | Invariant | Tests |
 |---|---|---|
 """
 
 INCIDENTS = """
-## Failures of others, as regression tests
+## Incidents in other projects, as regression tests
 
 | Public report | Test |
 |---|---|
 """
 
 PROMISES = (
-    "What is missing, NaN, stale, out of range, partial or unsupported never counts as idle.",
-    "Stopping needs covered data and two independent sensors that agree.",
+    "Data that are missing, NaN, stale, out of range, partial or unsupported never count as idle.",
+    "A workload is stopped only if its data are covered and two independent sensors agree.",
     "More activity, or less data, never makes a plan bolder.",
-    "Nothing is done on a look at the fleet that is old or not whole.",
-    "No window of time holds more disruptions than the budget, across restarts and processes.",
-    "At most one leader's writes take effect.",
-    "A leader stops writing before its lease runs out.",
-    "A crash between intent and effect is settled at the next start, neither lost nor doubled.",
-    "Every effect names the object's uid and version; a recreated namesake is not touched.",
-    "Protections that appear between plan and effect hold.",
-    "A protection or policy that cannot be read protects.",
-    "Undo restores exactly, or refuses with the difference.",
-    "An effect whose check fails, or cannot be made, is reverted in bounded time.",
-    "No target swings to and fro.",
-    "Attempts that fail in a row open the target's breaker.",
-    "Wanting to change too much at once stops the run.",
-    "What was scaled to zero wakes without gpuwise.",
+    "An inventory that is old or incomplete leads to no change.",
+    "No time window has more disruptions than the budget, across restarts and processes.",
+    "The writes of at most one leader take effect.",
+    "A leader stops writing before its lease expires.",
+    "After a crash between intent and effect, the next start settles the command: its effect is not lost or repeated.",
+    "Every effect names the object's uid and version; a recreated object of the same name is not changed.",
+    "Protections that are added between plan and effect are respected.",
+    "A protection or policy with an invalid value protects.",
+    "Undo restores the exact fields, or refuses and shows the difference.",
+    "An effect whose verification fails or is not possible is reverted in bounded time.",
+    "No target oscillates between two states.",
+    "Consecutive failed attempts open the target's breaker.",
+    "A run that would change too much of the fleet at once changes nothing.",
+    "A workload that was scaled to zero can be started without gpuwise.",
     "The control plane and gpuwise itself are never targets.",
     "A dry run sends no mutating request and shows the same plan.",
     "An upgrade alone changes nothing.",
-    "A MIG layout changes only on a GPU that is verified empty.",
-    "Only work that bears it goes to spot.",
-    "What another controller owns is never written to.",
-    "Once faults stop, the state converges.",
-    "The ledger is append-only and chained; tampering shows.",
-    "A pause holds from the next decision on.",
-    "What should report and does not counts as used.",
-    "A series that may belong to another cluster is never booked here.",
-    "Values of one frozen exporter are one silent sensor.",
-    "A node is empty only by sensors that agree.",
-    "An outcome that is not known stays open until the object was seen.",
-    "No object, label or quantity of the cluster ends a run.",
+    "A MIG geometry changes only on a GPU that is verified to be empty.",
+    "Only work that tolerates interruption moves to spot.",
+    "Objects that another controller owns are never written to.",
+    "When faults stop, the state converges.",
+    "The ledger is append-only and hash-chained; tampering is detected.",
+    "A pause applies from the next decision on.",
+    "A device that should report and does not counts as used.",
+    "A series that may belong to another cluster is never counted here.",
+    "The values of one frozen exporter count as one silent sensor.",
+    "A node counts as empty only if sensors agree.",
+    "An unknown outcome stays open until the object has been read.",
+    "No object, label or quantity of the cluster can stop a run.",
 )
 
 
@@ -199,20 +199,20 @@ def safety() -> str:
     names = sorted(set(re.findall(r"def (test_\w+)", text)))
     lines = []
     for number, promise in enumerate(PROMISES, start=1):
-        held = [f"`{name}`" for name in names if name.startswith(f"test_i{number}_")]
-        lines.append(f"| I{number} | {promise} | {', '.join(held) or 'not yet'} |")
-    found = [re.match(r"test_incident_(\w+?)_(\d+)_(\w+)", name) for name in names]
-    reports = [f"| {m[1].replace('_', '-')}#{m[2]} | `{m[0]}` |" for m in found if m]
+        tests = [f"`{name}`" for name in names if name.startswith(f"test_i{number}_")]
+        lines.append(f"| I{number} | {promise} | {', '.join(tests) or 'not yet'} |")
+    incidents = [re.match(r"test_incident_(\w+?)_(\d+)_(\w+)", name) for name in names]
+    reports = [f"| {m[1].replace('_', '-')}#{m[2]} | `{m[0]}` |" for m in incidents if m]
     return SAFETY + "\n".join(lines) + "\n" + INCIDENTS + "\n".join(reports) + "\n"
 
 
 GRAPH_BEGIN, GRAPH_END = "```mermaid\n", "```\n"
-# Every package imports the types; release 0.1's names only forward.
+# Every package imports `model`; `store` only forwards the module names of release 0.1.
 LEFT_OUT = frozenset({"model", "store"})
 
 
 def packages_imported() -> dict[str, list[str]]:
-    """For each package that imports others: which, without those in LEFT_OUT."""
+    """For each package that imports others, the names of these, without those in LEFT_OUT."""
     graph = grimp.build_graph("gpuwise", cache_dir=None)
     pairs: set[tuple[str, str]] = set()
     for module in graph.modules:
@@ -223,7 +223,7 @@ def packages_imported() -> dict[str, list[str]]:
 
 
 def architecture() -> str:
-    """ARCHITECTURE.md, with its import graph as the code has it."""
+    """ARCHITECTURE.md, with the import graph generated from the code."""
     text = (HERE.parent / "ARCHITECTURE.md").read_text()
     before, _, rest = text.partition(GRAPH_BEGIN)
     _, _, after = rest.partition(GRAPH_END)
@@ -241,7 +241,7 @@ DOCUMENTS = {
 
 
 def stale() -> list[str]:
-    """Documents that do not say what the source says."""
+    """Documents that differ from what the source generates."""
     paths = {name: HERE / name for name in DOCUMENTS}
     return [name for name, path in paths.items() if not path.exists() or path.read_text() != DOCUMENTS[name]()]
 

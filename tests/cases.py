@@ -1,4 +1,4 @@
-"""One workload as a method sees it, in fleets of one or three nodes."""
+"""Cases for the tests of the methods: one workload in a fleet of one or three nodes."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ BOOK = PriceBook(
         ("L40S", CapacityType.ON_DEMAND): 1.5,
         ("T4", CapacityType.ON_DEMAND): 0.5,
     },
-    "made by hand",
+    "written for tests",
     {"eu-west-1": 0.3},
 )
 
@@ -34,23 +34,23 @@ BOOK = PriceBook(
 def case(series, subject=None, *, nodes=None, prices=PRICES):
     subject = subject or workload()
     scored = profile(series, ScoreSettings())
-    around = Fleet(inventory(subject, nodes=nodes), {subject.ref: scored}, prices, RecommendSettings(), NOW_S)
-    return Case(subject, scored, around)
+    fleet = Fleet(inventory(subject, nodes=nodes), {subject.ref: scored}, prices, RecommendSettings(), NOW_S)
+    return Case(subject, scored, fleet)
 
 
 def mixed_fleet_case(one, subject=None, *, nodes=None, prices=BOOK, **settings):
     subject = subject or workload()
     scored = profile(usage(one, workload=subject.ref), ScoreSettings())
-    around = Fleet(
+    fleet = Fleet(
         inventory(subject, nodes=nodes or [node(), node("l40s-0", gpu="L40S"), node("t4-0", gpu="T4")]),
         {subject.ref: scored}, prices, RecommendSettings(**settings), NOW_S,
     )  # fmt: skip
-    return Case(subject, scored, around)
+    return Case(subject, scored, fleet)
 
 
-def reason(found) -> Reason:
-    assert isinstance(found, Blocked), found
-    return found.reason
+def reason(result) -> Reason:
+    assert isinstance(result, Blocked), result
+    return result.reason
 
 
 def at_level(steps=WEEK, *, sm=0.1, dram=0.1, tensor=0.05, watts=120.0, gib=10.0):

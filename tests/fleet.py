@@ -38,7 +38,7 @@ def pod(name="chat-0", on="node-0", annotations=None):
 
 def workload(ref: WorkloadRef = WORKLOAD, gpus=1, pods=None, **changes) -> Workload:
     pods = (pod(),) if pods is None else pods
-    made = Workload(
+    default = Workload(
         ref,
         WorkloadClass.ENDPOINT,
         len(pods),
@@ -48,10 +48,10 @@ def workload(ref: WorkloadRef = WORKLOAD, gpus=1, pods=None, **changes) -> Workl
         pods=pods,
         created_s=0,
     )
-    return replace(made, **changes)
+    return replace(default, **changes)
 
 
 def inventory(*workloads: Workload, nodes=None, namespaces=None, taken_s=NOW_S) -> Inventory:
     nodes = nodes or [node()]
-    named_spaces = namespaces or [Namespace("research", {}, {})]
-    return Inventory(taken_s, {n.name: n for n in nodes}, workloads, {n.name: n for n in named_spaces})
+    namespaces = namespaces or [Namespace("research", {}, {})]
+    return Inventory(taken_s, {n.name: n for n in nodes}, workloads, {n.name: n for n in namespaces})

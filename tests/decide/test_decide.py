@@ -12,15 +12,15 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.changes import FreeNode, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
 from gpuwise.model.findings import Finding
-from gpuwise.model.inventory import Namespace, WorkloadRef
+from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadRef
 from gpuwise.model.reasons import Reason
-from gpuwise.model.recommendation import Blocked, GpuRequest, Recommendation, Saving
+from gpuwise.model.recommendation import Blocked, Recommendation, Saving
 
 ENFORCE = DecideSettings(mode=Mode.ENFORCE)
 
 
 def recommendation(ref=WORKLOAD, usd=100.0, **changes) -> Recommendation:
-    made = Recommendation(
+    default = Recommendation(
         id=f"r-{ref.uid}",
         workload=ref,
         owner="search",
@@ -39,7 +39,7 @@ def recommendation(ref=WORKLOAD, usd=100.0, **changes) -> Recommendation:
         expires_s=NOW_S + 86_400,
         etag="e1",
     )
-    return replace(made, **changes)
+    return replace(default, **changes)
 
 
 def refs(count):
@@ -55,16 +55,16 @@ def outcome(number, status, at_s=NOW_S - 50) -> Outcome:
     return Outcome(f"a-{number}", at_s, status, None, "")
 
 
-def held(item=None, subject=None, settings=ENFORCE, history=None, **fleet) -> Reason | None:
-    """Why it was held, or None if it became a command."""
+def blocked(item=None, subject=None, settings=ENFORCE, history=None, **fleet) -> Reason | None:
+    """Why the recommendation is blocked, or None if it became a command."""
     subject = subject or workload()
-    found = decide(
+    decision = decide(
         [item or recommendation()], Situation(inventory(subject, **fleet), history or History(), settings, NOW_S)
     )
-    return found.blocked[0].reason if found.blocked else None
+    return decision.blocked[0].reason if decision.blocked else None
 
 
-def test_enforce_makes_a_command_for_the_very_object():
+def test_enforce_makes_a_command_for_the_same_object():
     found = decide([recommendation()], Situation(inventory(workload()), History(), ENFORCE, NOW_S))
     assert [c.workload for c in found.commands] == [WORKLOAD]
     assert found.blocked == ()
@@ -85,16 +85,16 @@ MODES = [
 ]
 
 
-@pytest.mark.parametrize(("own", "spaces", "policy", "expected"), MODES)
-def test_the_workloads_mode_beats_the_namespaces_beats_the_policys(own, spaces, policy, expected):
+@pytest.mark.parametrize(("own", "namespaces", "policy", "expected"), MODES)
+def test_the_workloads_mode_overrides_the_namespaces_which_overrides_the_policys(own, namespaces, policy, expected):
     subject = workload(annotations={} if own is None else {"gpuwise.dev/mode": own})
-    namespace = Namespace("research", {} if spaces is None else {"gpuwise.dev/mode": spaces}, {})
-    assert held(subject=subject, namespaces=[namespace], settings=DecideSettings(mode=policy)) is expected
+    namespace = Namespace("research", {} if namespaces is None else {"gpuwise.dev/mode": namespaces}, {})
+    assert blocked(subject=subject, namespaces=[namespace], settings=DecideSettings(mode=policy)) is expected
 
 
-def test_label_and_annotation_that_disagree_mean_the_more_careful_one():
+def test_if_label_and_annotation_differ_the_more_restrictive_one_applies():
     subject = workload(annotations={"gpuwise.dev/mode": "enforce"}, labels={"gpuwise.dev/mode": "recommend"})
-    assert held(subject=subject) is Reason.RECOMMEND_ONLY
+    assert blocked(subject=subject) is Reason.RECOMMEND_ONLY
 
 
 @pytest.mark.parametrize(
@@ -110,34 +110,35 @@ def test_label_and_annotation_that_disagree_mean_the_more_careful_one():
     ],
 )
 @pytest.mark.parametrize("place", ["workload", "pod", "namespace"])
-def test_i11_protections_hold_wherever_they_stand_and_typos_protect(key, value, expected, place):
-    note = {key: value}
+def test_i11_protections_apply_on_workload_pod_and_namespace_and_invalid_values_protect(key, value, expected, place):
+    annotation = {key: value}
     subject = workload(
-        annotations=note if place == "workload" else {}, pods=(pod(annotations=note if place == "pod" else {}),)
+        annotations=annotation if place == "workload" else {},
+        pods=(pod(annotations=annotation if place == "pod" else {}),),
     )
-    namespace = Namespace("research", {}, note if place == "namespace" else {})
-    assert held(subject=subject, namespaces=[namespace]) is expected
+    namespace = Namespace("research", {}, annotation if place == "namespace" else {})
+    assert blocked(subject=subject, namespaces=[namespace]) is expected
 
 
 @pytest.mark.parametrize("name", ["kube-system", "gpu-operator", "gpuwise"])
-def test_i18_system_namespaces_are_never_touched(name):
+def test_i18_system_namespaces_are_never_changed(name):
     ref = replace(WORKLOAD, namespace=name)
     subject = workload(ref, annotations={"gpuwise.dev/mode": "enforce"})
-    assert held(recommendation(ref), subject) is Reason.PROTECTED_NAMESPACE
+    assert blocked(recommendation(ref), subject) is Reason.PROTECTED_NAMESPACE
 
 
-def test_i23_what_another_controller_owns_is_left_to_it():
-    assert held(subject=workload(managed_by=("HorizontalPodAutoscaler/chat",))) is Reason.MANAGED_BY_OTHER
+def test_i23_a_workload_that_another_controller_owns_is_not_changed():
+    assert blocked(subject=workload(managed_by=("HorizontalPodAutoscaler/chat",))) is Reason.MANAGED_BY_OTHER
 
 
-def test_a_disruption_budget_of_zero_holds():
-    assert held(subject=workload(disruptions_allowed=0)) is Reason.BLOCKED_BY_PDB
-    assert held(subject=workload(disruptions_allowed=1)) is None
-    assert held(subject=workload(disruptions_allowed=None)) is None
+def test_a_disruption_budget_of_zero_blocks():
+    assert blocked(subject=workload(disruptions_allowed=0)) is Reason.BLOCKED_BY_PDB
+    assert blocked(subject=workload(disruptions_allowed=1)) is None
+    assert blocked(subject=workload(disruptions_allowed=None)) is None
 
 
 def test_i9_a_recreated_target_is_gone():
-    assert held(subject=workload(replace(WORKLOAD, uid="uid-2"))) is Reason.TARGET_GONE
+    assert blocked(subject=workload(replace(WORKLOAD, uid="uid-2"))) is Reason.TARGET_GONE
 
 
 @pytest.mark.parametrize(
@@ -148,25 +149,25 @@ def test_i9_a_recreated_target_is_gone():
         ({"expires_s": NOW_S}, Reason.STALE_INVENTORY),
     ],
 )
-def test_automation_takes_only_what_is_sure_safe_and_fresh(changes, expected):
-    assert held(recommendation(**changes)) is expected
+def test_automation_needs_a_low_risk_enough_confidence_and_a_fresh_recommendation(changes, expected):
+    assert blocked(recommendation(**changes)) is expected
 
 
-def test_i4_an_old_inventory_is_no_ground():
-    assert held(taken_s=NOW_S - 301) is Reason.STALE_INVENTORY
+def test_i4_an_old_inventory_blocks():
+    assert blocked(taken_s=NOW_S - 301) is Reason.STALE_INVENTORY
 
 
 def test_a_job_is_not_resized():
     ref = replace(WORKLOAD, kind="Job")
     change = Resize(GpuRequest("nvidia.com/gpu", 2), GpuRequest("nvidia.com/gpu", 1))
-    assert held(recommendation(ref, change=change), workload(ref)) is Reason.KIND_NOT_SUPPORTED
-    assert held(recommendation(ref, change=MoveToSpot()), workload(ref)) is Reason.KIND_NOT_SUPPORTED
-    assert held(recommendation(ref), workload(ref)) is None
+    assert blocked(recommendation(ref, change=change), workload(ref)) is Reason.KIND_NOT_SUPPORTED
+    assert blocked(recommendation(ref, change=MoveToSpot()), workload(ref)) is Reason.KIND_NOT_SUPPORTED
+    assert blocked(recommendation(ref), workload(ref)) is None
 
 
-def test_a_target_changed_today_rests():
-    assert held(history=History([intent(at_s=NOW_S - 3_600)])) is Reason.COOLING_DOWN
-    assert held(history=History([intent(at_s=NOW_S - 86_400)])) is None
+def test_a_target_changed_within_a_day_cools_down():
+    assert blocked(history=History([intent(at_s=NOW_S - 3_600)])) is Reason.COOLING_DOWN
+    assert blocked(history=History([intent(at_s=NOW_S - 86_400)])) is None
 
 
 @pytest.mark.parametrize("status", [OutcomeStatus.NOT_APPLIED, OutcomeStatus.FAILED])
@@ -174,23 +175,23 @@ def test_i15_two_failures_open_the_breaker(status):
     at_s = NOW_S - 86_400 + 60
     intents = [intent(at_s=at_s - 86_400, number=n) for n in range(2)]
     failed = [outcome(n, status, at_s) for n in range(2)]
-    healed = [*failed[:1], outcome(1, OutcomeStatus.APPLIED, at_s)]
-    assert held(history=History(intents, failed)) is Reason.BREAKER_OPEN
-    assert held(history=History(intents, healed)) is None
+    recovered = [*failed[:1], outcome(1, OutcomeStatus.APPLIED, at_s)]
+    assert blocked(history=History(intents, failed)) is Reason.BREAKER_OPEN
+    assert blocked(history=History(intents, recovered)) is None
 
 
-def test_the_breaker_closes_by_time_by_a_success_and_by_a_person():
+def test_the_breaker_closes_after_a_time_a_success_or_a_persons_attempt():
     failed = [outcome(n, OutcomeStatus.NOT_APPLIED, NOW_S - 86_400) for n in range(2)]
     intents = [intent(at_s=NOW_S - 2 * 86_400, number=n) for n in range(2)]
-    assert held(history=History(intents, failed)) is None  # 24 h after the last
+    assert blocked(history=History(intents, failed)) is None  # 24 h after the last
     late = [replace(one, at_s=NOW_S - 60) for one in failed]
     person = replace(intents[0], command=replace(intents[0].command, id="a-9", actor="ana"))
-    assert held(history=History([*intents, person], [*late, outcome(9, OutcomeStatus.NOT_APPLIED)])) is None
-    assert isinstance(apply(history=History(intents, late)), Command)  # people are never kept from it
+    assert blocked(history=History([*intents, person], [*late, outcome(9, OutcomeStatus.NOT_APPLIED)])) is None
+    assert isinstance(apply(history=History(intents, late)), Command)  # the breaker does not block people
 
 
 def test_only_effects_count():
-    """An attempt that wrote nothing starts no cool-down and spends no budget; one whose outcome is not known does."""
+    """An attempt that wrote nothing starts no cool-down and uses no budget; an attempt with unknown outcome does."""
     one_a_day = replace(ENFORCE, budget=Budget(1, 86_400))
     for status, expected in [
         (OutcomeStatus.NOT_APPLIED, None),
@@ -200,13 +201,13 @@ def test_only_effects_count():
         (None, Reason.COOLING_DOWN),
     ]:
         past = History([intent(at_s=NOW_S - 60)], [outcome(0, status)] if status else [])
-        assert held(history=past) is expected
+        assert blocked(history=past) is expected
         elsewhere = History([intent(replace(WORKLOAD, uid="other"))], [outcome(0, status)] if status else [])
-        assert held(settings=one_a_day, history=elsewhere) is (expected and Reason.BUDGET_EXHAUSTED)
+        assert blocked(settings=one_a_day, history=elsewhere) is (expected and Reason.BUDGET_EXHAUSTED)
 
 
-def test_advice_keeps_nobody_from_what_automation_may_do():
-    """A node that would better be drained, by people, is no reason to leave its idle endpoint running."""
+def test_advice_for_people_does_not_block_an_alternative_for_automation():
+    """A node that a person should drain does not keep automation from stopping the idle endpoint on it."""
     stop = recommendation(usd=50.0)
     node = WorkloadRef("", "Node", "gpu-1", "gpu-1")
     drain = recommendation(node, usd=500.0, change=FreeNode(()), claims=("gpu-1", WORKLOAD.uid))
@@ -216,7 +217,7 @@ def test_advice_keeps_nobody_from_what_automation_may_do():
     assert [one.reason for one in found.blocked] == [Reason.KIND_NOT_SUPPORTED]
 
 
-def test_what_the_enactor_refuses_takes_no_place_in_the_budget():
+def test_a_command_that_the_enactor_refuses_uses_no_budget():
     subjects = [workload(ref) for ref in refs(3)]
     items = [recommendation(ref, usd=float(i)) for i, ref in enumerate(refs(3))]
     no = Blocked(items[2].workload, "enact", Reason.NO_RIGHT, "no grant", recommendation_id=items[2].id)
@@ -226,19 +227,19 @@ def test_what_the_enactor_refuses_takes_no_place_in_the_budget():
     assert no in found.blocked
 
 
-def test_i26_a_pause_holds_everything_until_resume():
-    words = [Directive("pause", "*", "ana", 1, "incident"), Directive("resume", "*", "ana", 2, "")]
-    assert held(history=History(directives=words[:1])) is Reason.PAUSED
-    assert held(history=History(directives=words)) is None
+def test_i26_a_pause_blocks_everything_until_resume():
+    orders = [Directive("pause", "*", "ana", 1, "incident"), Directive("resume", "*", "ana", 2, "")]
+    assert blocked(history=History(directives=orders[:1])) is Reason.PAUSED
+    assert blocked(history=History(directives=orders)) is None
 
 
 def test_a_dismissed_recommendation_stays_dismissed():
-    word = Directive("dismiss", recommendation().id, "ana", 1, "needed for the launch")
-    assert held(history=History(directives=[word])) is Reason.DISMISSED
+    order = Directive("dismiss", recommendation().id, "ana", 1, "needed for the launch")
+    assert blocked(history=History(directives=[order])) is Reason.DISMISSED
 
 
 @pytest.mark.parametrize(
-    ("attempts", "words", "state"),
+    ("attempts", "orders", "state"),
     [
         ([], [], State.ACTIVE),
         ([None], [], State.CLAIMED),
@@ -251,10 +252,10 @@ def test_a_dismissed_recommendation_stays_dismissed():
         ([OutcomeStatus.FAILED], ["dismiss"], State.DISMISSED),
     ],
 )
-def test_the_state_of_a_recommendation_is_what_came_of_it_last(attempts, words, state):
+def test_the_state_of_a_recommendation_follows_its_latest_outcome(attempts, orders, state):
     intents = [intent(number=number) for number in range(len(attempts))]
     outcomes = [outcome(number, status) for number, status in enumerate(attempts) if status is not None]
-    past = History(intents, outcomes, [Directive(word, "r-x", "ana", 1, "") for word in words])
+    past = History(intents, outcomes, [Directive(kind, "r-x", "ana", 1, "") for kind in orders])
     assert past.state("r-x") is state
     assert past.state("r-other") is State.ACTIVE
 
@@ -267,7 +268,7 @@ def many(count, settings, history=None):
 
 
 @given(st.integers(0, 5), st.lists(st.integers(0, 7_200), max_size=8))
-def test_i5_the_window_never_holds_more_than_the_budget(limit, ages):
+def test_i5_the_window_never_has_more_disruptions_than_the_budget(limit, ages):
     old = replace(WORKLOAD, uid="uid-past")
     past = History(sorted((intent(old, NOW_S - a, n) for n, a in enumerate(ages)), key=lambda i: i.at_s))
     found = many(5, replace(ENFORCE, budget=Budget(limit, 3_600)), past)
@@ -276,13 +277,13 @@ def test_i5_the_window_never_holds_more_than_the_budget(limit, ages):
     assert len(found.commands) + len(found.blocked) == 5
 
 
-def test_the_budget_goes_to_the_dearest_first():
+def test_the_budget_goes_to_the_largest_savings_first():
     found = many(5, replace(ENFORCE, budget=Budget(2, 3_600)))
     assert [c.workload.uid for c in found.commands] == ["uid-4", "uid-3"]
     assert {h.reason for h in found.blocked} == {Reason.BUDGET_EXHAUSTED}
 
 
-def test_i16_the_brake_stops_a_run_that_wants_to_change_half_the_fleet():
+def test_i16_the_brake_stops_a_run_that_would_change_half_the_fleet():
     found = many(8, replace(ENFORCE, brake_share=0.4, budget=Budget(100, 3_600)))
     assert found.commands == ()
     assert {h.reason for h in found.blocked} == {Reason.BRAKE_ENGAGED}
@@ -294,14 +295,14 @@ def apply(item=None, settings=None, history=None):
     )
 
 
-def test_a_persons_apply_is_the_consent_that_recommend_mode_waits_for():
+def test_a_persons_apply_is_the_consent_that_mode_recommend_requires():
     found = apply(recommendation(risk=3, confidence=0.1))
     assert isinstance(found, Command)
     assert found.actor == "ana"
 
 
-def test_a_persons_apply_does_not_open_the_safety_gates():
-    """What the target forbids is read at the time of the effect: tests/enact."""
+def test_a_persons_apply_does_not_bypass_the_safety_gates():
+    """The target's protections are checked just before the effect: tests/enact."""
     for item, history in [
         (recommendation(), History(directives=[Directive("pause", "*", "bo", 1, "")])),
         (recommendation(), History(directives=[Directive("dismiss", recommendation().id, "bo", 1, "")])),

@@ -1,4 +1,4 @@
-"""The week's money: conservation, bounds, and three spellings for zero, missing and nothing."""
+"""The cost of a week: conservation, bounds, and the difference between zero, missing and nothing."""
 
 import dataclasses
 import math
@@ -52,7 +52,7 @@ PRICES = PriceBook(
 
 
 def node(name: str, gpu: str | None, capacity: CapacityType | None = CapacityType.ON_DEMAND, gpus: int = 8) -> Node:
-    return Node(name, named(gpu) if gpu else None, gpu or "Riddle 3000", gpus, {}, capacity, None)
+    return Node(name, named(gpu) if gpu else None, gpu or "Unknown 3000", gpus, {}, capacity, None)
 
 
 def workload(name: str, nodes: tuple[str, ...], *, team: str | None = None, namespace: str = "apps") -> Workload:
@@ -69,32 +69,32 @@ def profile(
     coverage: float = 1.0,
     nodes: tuple[str, ...] = ("h0",),
 ):
-    """Hours held and idle by day, in equal parts on each node."""
-    card = None if gpu == "unknown" else gpu
+    """Allocated and idle hours by day, in equal parts on each node."""
+    gpu_type = None if gpu == "unknown" else gpu
     uses = tuple(
         DayUse(
             MONDAY + index * DAY_S,
             on,
-            card,
-            held * 3600 / len(nodes),
+            gpu_type,
+            allocated * 3600 / len(nodes),
             idle * 3600 / len(nodes),
-            (held - idle) * 3600 / len(nodes),
+            (allocated - idle) * 3600 / len(nodes),
         )
-        for index, (held, idle) in enumerate(days)
+        for index, (allocated, idle) in enumerate(days)
         for on in nodes
-        if held
+        if allocated
     )
-    held = sum(use.allocated_gpu_s for use in uses)
+    allocated = sum(use.allocated_gpu_s for use in uses)
     idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
     return UsageProfile(
-        ref, Window(MONDAY, NEXT, 60), held, {gpu: held} if held else {}, {Signal.SM_ACTIVITY: coverage}, {}, (),
-        0.0, 1, None, idle, uses, None, 7 * DAY_S,
+        ref, Window(MONDAY, NEXT, 60), allocated, {gpu: allocated} if allocated else {},
+        {Signal.SM_ACTIVITY: coverage}, {}, (), 0.0, 1, None, idle, uses, None, 7 * DAY_S,
         Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
     )  # fmt: skip
 
 
 def outside(one: Node, hours: list[float]) -> UsageProfile:
-    """What no pod held of a node: at work for so many hours of each day, of the twice as many that were measured."""
+    """A node's unallocated devices: at work for the given hours of each day, and measured for twice as many."""
     return profile(node_ref(one), [(2 * active, active) for active in hours], nodes=(one.name,))
 
 
@@ -104,7 +104,7 @@ def week(
     *,
     now_s: int = NEXT,
     prices=PRICES,
-    unheld: dict[str, list[float]] | None = None,
+    at_work: dict[str, list[float]] | None = None,
 ) -> Period:
     inventory = Inventory(
         now_s,
@@ -112,7 +112,7 @@ def week(
         tuple(one for one, _ in pairs),
         {"apps": Namespace("apps", {"team": "platform"}, {})},
     )
-    by_node = {node_ref(one): outside(one, (unheld or {}).get(one.name, [])) for one in nodes}
+    by_node = {node_ref(one): outside(one, (at_work or {}).get(one.name, [])) for one in nodes}
     return Period(inventory, {one.ref: usage for one, usage in pairs} | by_node, prices, MONDAY, NEXT, now_s)
 
 
@@ -130,7 +130,7 @@ def action(number: int, status: OutcomeStatus | None, usd: float | None) -> Acti
     return Action(intent, outcome, None if usd is None else recommendation(number, ref, usd))
 
 
-day_use = st.floats(0, 192).flatmap(lambda held: st.tuples(st.just(held), st.floats(0, held)))
+day_use = st.floats(0, 192).flatmap(lambda allocated: st.tuples(st.just(allocated), st.floats(0, allocated)))
 
 
 @st.composite
@@ -149,10 +149,10 @@ def weeks(draw) -> Period:
         pairs.append(
             (one, profile(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])), nodes=at or ("gone",)))
         )
-    unheld = {
+    at_work = {
         one.name: draw(st.lists(st.floats(0, 250), max_size=7)) for one in nodes if draw(st.booleans())
-    }  # hours at work a day, sometimes more than the node has
-    return week(nodes, pairs, now_s=draw(st.integers(MONDAY, NEXT + DAY_S)), unheld=unheld)
+    }  # hours at work per day, sometimes more than the node has
+    return week(nodes, pairs, now_s=draw(st.integers(MONDAY, NEXT + DAY_S)), at_work=at_work)
 
 
 @settings(max_examples=150, deadline=None)
@@ -167,8 +167,8 @@ def test_four_classes_sum_to_the_capacity_exactly(one):
 
 @settings(max_examples=100, deadline=None)
 @given(weeks())
-def test_use_outside_comes_out_of_the_unallocated_alone(one):
-    """Pods' claims win; what no pod held and worked is no more than what they left."""
+def test_use_outside_kubernetes_reduces_only_the_unallocated_time(one):
+    """Allocations of pods come first; use outside Kubernetes is at most what they leave."""
     pods = {ref: usage for ref, usage in one.profiles.items() if ref.kind != "Node"}
     without, total = bill(dataclasses.replace(one, profiles=pods | _nothing(one))), bill(one)
     assert without.outside_gpu_s == 0.0
@@ -182,18 +182,18 @@ def _nothing(one: Period) -> dict[WorkloadRef, UsageProfile]:
     return {node_ref(at): outside(at, []) for at in one.inventory.nodes.values()}
 
 
-def test_work_outside_kubernetes_is_told_from_what_nobody_uses():
-    total = bill(week([node("h0", "H100-80GB", gpus=2)], [], unheld={"h0": [24.0, 10.0]}))
+def test_work_outside_kubernetes_is_counted_apart_from_unallocated_time():
+    total = bill(week([node("h0", "H100-80GB", gpus=2)], [], at_work={"h0": [24.0, 10.0]}))
     assert total.outside_gpu_s == 34 * 3600
     assert total.outside_usd == pytest.approx(34 * 6.88)
     assert total.unallocated_gpu_s == (2 * 7 * 24 - 34) * 3600
 
 
-def test_pods_claims_win_on_their_own_node():
-    """Use outside on a full node is no use of the empty one beside it."""
+def test_use_outside_kubernetes_counts_on_its_own_node_only():
+    """Use outside Kubernetes on a fully allocated node does not count as use of an empty node."""
     full = workload("w", ("h0",))
     nodes = [node("h0", "H100-80GB", gpus=1), node("h1", "H100-80GB", gpus=1)]
-    total = bill(week(nodes, [(full, profile(full.ref, [(24, 0)]))], unheld={"h0": [5.0]}))
+    total = bill(week(nodes, [(full, profile(full.ref, [(24, 0)]))], at_work={"h0": [5.0]}))
     assert (total.used_gpu_s, total.outside_gpu_s) == (24 * 3600, 0.0)
 
 
@@ -215,7 +215,7 @@ def test_days_workloads_and_teams_sum_to_the_bill(one):
 
 @settings(max_examples=100, deadline=None)
 @given(weeks(), st.integers(0, 5))
-def test_selections_share_what_was_held_and_none_has_what_nobody_held(one, cut):
+def test_selections_share_the_allocated_time_and_have_no_unallocated_time(one, cut):
     total = bill(one)
     parts = []
     for chosen in (one.inventory.workloads[:cut], one.inventory.workloads[cut:]):
@@ -230,7 +230,7 @@ def test_selections_share_what_was_held_and_none_has_what_nobody_held(one, cut):
 
 @settings(max_examples=60, deadline=None)
 @given(weeks())
-def test_priced_and_unpriced_time_is_all_the_time(one):
+def test_priced_and_unpriced_time_sum_to_the_capacity(one):
     total = bill(one)
     free = PriceBook(dict.fromkeys(PRICES.usd_per_gpu_h, 1.0), "one dollar")
     dollars = bill(Period(one.inventory, one.profiles, free, one.start_s, one.end_s, one.now_s))
@@ -245,7 +245,7 @@ def test_capacity_is_the_nodes_gpus_over_the_week():
     assert total.capacity_usd == pytest.approx(7 * 24 * (8 * 6.88 + 4 * 0.978))
 
 
-def test_idle_time_costs_what_its_node_costs():
+def test_idle_time_is_priced_by_its_node():
     spot = workload("cheap", ("h1",))
     mixed = workload("mixed", ("h0", "h1", "h1"))
     nodes = [node("h0", "H100-80GB"), node("h1", "H100-80GB", CapacityType.SPOT)]
@@ -274,7 +274,7 @@ def test_more_idle_time_only_moves_money_from_used_to_idle():
     assert more.unallocated_usd == less.unallocated_usd
 
 
-def test_a_price_that_is_not_known_is_never_zero_dollars():
+def test_an_unknown_price_is_never_zero_dollars():
     one = workload("w", ("x0",))
     lone = week([node("x0", None)], [(one, profile(one.ref, [(24, 24)], "unknown", nodes=("x0",)))])
     [cost] = cost_by_workload(lone)
@@ -286,7 +286,7 @@ def test_a_price_that_is_not_known_is_never_zero_dollars():
     assert report.quality.unpriced == 1
 
 
-def test_what_was_held_on_a_node_since_gone_still_counts():
+def test_use_of_a_removed_node_still_counts():
     one = workload("w", ())
     total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)]))]))
     assert total.unallocated_gpu_s == 6 * DAY_S
@@ -294,7 +294,7 @@ def test_what_was_held_on_a_node_since_gone_still_counts():
     assert total.capacity_gpu_s == 6 * DAY_S + 48 * 3600
 
 
-def test_a_week_still_running_is_counted_up_to_now_and_says_so():
+def test_a_week_in_progress_is_counted_up_to_now_with_a_note():
     half = week([node("h0", "H100-80GB")], [], now_s=MONDAY + 3 * DAY_S + DAY_S // 2)
     assert bill(half).capacity_gpu_s == 8 * 3.5 * DAY_S
     assert len(fleet_days(half)) == 4
@@ -313,7 +313,7 @@ def test_days_outside_the_week_are_not_counted():
     assert bill(shifted).idle_gpu_s == 2 * 24 * 3600
 
 
-def test_the_workloads_label_names_the_team_before_its_namespace_does():
+def test_the_workloads_team_label_overrides_its_namespaces():
     mine, theirs, nobody = (
         workload("m", ("h0",), team="vision"),
         workload("t", ("h0",)),
@@ -325,7 +325,7 @@ def test_the_workloads_label_names_the_team_before_its_namespace_does():
     assert {team.team: team.saving_usd_month for team in teams}["vision"] == 7.0
 
 
-def test_realised_counts_what_was_applied_and_stands_each_once():
+def test_realised_savings_count_each_applied_and_not_undone_command_once():
     actions = [
         action(1, OutcomeStatus.APPLIED, 100.0),
         action(1, OutcomeStatus.APPLIED, 100.0),
@@ -341,13 +341,13 @@ def test_realised_counts_what_was_applied_and_stands_each_once():
     assert realised_usd_month([]) == 0.0
 
 
-def test_the_report_puts_the_dearest_first_and_adds_up_what_is_predicted():
+def test_the_report_sorts_by_saving_and_adds_up_the_predicted_savings():
     one = workload("w", ("h0",), team="a")
-    made = [recommendation(index, one.ref, usd, "a") for index, usd in enumerate((5.0, 50.0, 20.0))]
+    items = [recommendation(index, one.ref, usd, "a") for index, usd in enumerate((5.0, 50.0, 20.0))]
     report = compile_report(
         week([node("h0", "H100-80GB")], [(one, profile(one.ref, [(24, 12)] * 7, coverage=0.8))]),
         name="2026-W47",
-        recommendations=made,
+        recommendations=items,
         blocked=[],
         actions=[],
         cluster="c",
@@ -359,14 +359,14 @@ def test_the_report_puts_the_dearest_first_and_adds_up_what_is_predicted():
     assert "sampled 80%" in report.quality.notes[0]
 
 
-def test_the_notes_tell_dropped_values_and_an_old_inventory():
+def test_the_notes_mention_dropped_values_and_an_old_inventory():
     one = workload("w", ("h0",))
     usage = dataclasses.replace(profile(one.ref, [(24, 0)] * 7), dropped_samples=1200)
-    seen = week([node("h0", "H100-80GB")], [(one, usage)])
-    old = dataclasses.replace(seen, inventory=dataclasses.replace(seen.inventory, taken_s=NEXT - 2 * 3600))
+    current = week([node("h0", "H100-80GB")], [(one, usage)])
+    old = dataclasses.replace(current, inventory=dataclasses.replace(current.inventory, taken_s=NEXT - 2 * 3600))
     fresh, stale = (
         compile_report(period, name=None, recommendations=[], blocked=[], actions=[], cluster="c").quality.notes
-        for period in (seen, old)
+        for period in (current, old)
     )
     assert any(note.startswith("1,200 impossible values") for note in fresh)
     assert not any("older than this report" in note for note in fresh)

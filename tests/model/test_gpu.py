@@ -38,20 +38,20 @@ PRODUCTS = {
 
 
 @pytest.mark.parametrize(("product", "name"), PRODUCTS.items())
-def test_a_product_string_means_one_type_or_none(product, name):
-    found = gpu_type(product)
-    assert (found.name if found else None) == name
+def test_a_product_string_gives_one_type_or_none(product, name):
+    gpu = gpu_type(product)
+    assert (gpu.name if gpu else None) == name
 
 
 @pytest.mark.parametrize("gpu", GPU_TYPES, ids=lambda gpu: gpu.name)
-def test_a_canonical_name_means_itself(gpu):
+def test_a_canonical_name_gives_its_own_type(gpu):
     assert gpu_type(gpu.name) is named(gpu.name) is gpu
 
 
-CUT = [gpu for gpu in GPU_TYPES if gpu.mig_profiles]
+WITH_MIG = [gpu for gpu in GPU_TYPES if gpu.mig_profiles]
 
 
-@pytest.mark.parametrize("gpu", CUT, ids=lambda gpu: gpu.name)
+@pytest.mark.parametrize("gpu", WITH_MIG, ids=lambda gpu: gpu.name)
 def test_mig_profiles_grow_up_to_the_whole_card(gpu):
     sizes = [(profile.compute_slices, profile.memory_bytes) for profile in gpu.mig_profiles]
     assert sizes == sorted(sizes)
@@ -61,8 +61,8 @@ def test_mig_profiles_grow_up_to_the_whole_card(gpu):
     )
 
 
-@pytest.mark.parametrize("gpu", CUT, ids=lambda gpu: gpu.name)
-def test_a_profile_beside_itself_overlaps_nothing_and_leaves_no_room_for_another(gpu):
+@pytest.mark.parametrize("gpu", WITH_MIG, ids=lambda gpu: gpu.name)
+def test_instances_of_one_profile_do_not_overlap_and_no_further_one_fits(gpu):
     memory_slices = gpu.mig_profiles[-1].memory_slices
     for profile in gpu.mig_profiles:
         gaps = [after - before for before, after in pairwise((*profile.starts, memory_slices))]
@@ -71,9 +71,9 @@ def test_a_profile_beside_itself_overlaps_nothing_and_leaves_no_room_for_another
         assert profile.per_card == min(by_compute, memory_slices // profile.memory_slices)
 
 
-@pytest.mark.parametrize("gpu", CUT, ids=lambda gpu: gpu.name)
-def test_a_memory_slice_holds_its_share_of_the_card(gpu):
-    """Names round to whole gigabytes, so by 1 GB on either side."""
+@pytest.mark.parametrize("gpu", WITH_MIG, ids=lambda gpu: gpu.name)
+def test_the_memory_of_a_profile_is_in_proportion_to_its_memory_slices(gpu):
+    """Within 1 GB, because the names round to whole gigabytes."""
     memory_slices = gpu.mig_profiles[-1].memory_slices
     for profile in gpu.mig_profiles:
         share = gpu.memory_bytes * profile.memory_slices / memory_slices
@@ -83,8 +83,8 @@ def test_a_memory_slice_holds_its_share_of_the_card(gpu):
 @pytest.mark.parametrize("name", ["A100-80GB", "H100-80GB"])
 def test_the_profiles_of_80_gb_cards_are_nvidias(name):
     """`nvidia-smi mig -lgipp` on an 80 GB card: {starts}:width."""
-    found = {profile.name: (profile.starts, profile.memory_slices) for profile in named(name).mig_profiles}
-    assert found == {
+    placements = {profile.name: (profile.starts, profile.memory_slices) for profile in named(name).mig_profiles}
+    assert placements == {
         "1g.10gb": ((0, 1, 2, 3, 4, 5, 6), 1),
         "1g.20gb": ((0, 2, 4, 6), 2),
         "2g.20gb": ((0, 2, 4), 2),

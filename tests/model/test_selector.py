@@ -1,4 +1,4 @@
-"""Selector strings mean what Kubernetes means by them."""
+"""Selector strings select the same objects as in Kubernetes."""
 
 import pytest
 
@@ -36,29 +36,29 @@ OBJECTS = {
         ("in=x", set()),
     ],
 )
-def test_what_is_selected(text, matched):
+def test_a_selector_selects_the_same_objects_as_kubectl(text, matched):
     assert {name for name, labels in OBJECTS.items() if selects(parse_selector(text), labels)} == matched
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("team>3", "'team>3' compares numbers"),
-        ("team=a=b", "'team=a=b' is no requirement"),
+        ("team=a=b", "'team=a=b' is not a valid requirement"),
         ("team=search,", "a requirement is empty"),
         (",", "a requirement is empty"),
-        ("team in search", "'team in search' is no requirement"),
-        ("team in (search", "'team in (search' is no requirement"),
-        ("team within (search)", "is no requirement"),
-        ("-team=x", "'-team' in '-team=x' is no label key"),
-        ("team=-x", "'-x' in 'team=-x' is no label value"),
+        ("team in search", "'team in search' is not a valid requirement"),
+        ("team in (search", "'team in (search' is not a valid requirement"),
+        ("team within (search)", "is not a valid requirement"),
+        ("-team=x", "'-team' in '-team=x' is not a valid label key"),
+        ("team=-x", "'-x' in 'team=-x' is not a valid label value"),
         ("team in (a b)", "'a b' in"),
-        (f"team={'x' * 64}", "is no label value"),
-        ("=x", "is no requirement"),
-        ("!team=x", "is no requirement"),
+        (f"team={'x' * 64}", "is not a valid label value"),
+        ("=x", "is not a valid requirement"),
+        ("!team=x", "is not a valid requirement"),
     ],
 )
-def test_what_is_no_selector_is_refused(text, said):
+def test_an_invalid_selector_is_refused(text, message):
     with pytest.raises(ValueError, match=r".") as refused:
         parse_selector(text)
-    assert said in str(refused.value)
+    assert message in str(refused.value)

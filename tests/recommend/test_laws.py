@@ -1,4 +1,4 @@
-"""Laws that hold for every method: I1, I2 and I3 of the safety rules, and what a plan may claim."""
+"""Laws for every method: invariants I1, I2 and I3 (docs/safety.md), and the claims of a plan."""
 
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ PRICES = PriceBook(
         ("L40S", CapacityType.ON_DEMAND): 1.5,
         ("T4", CapacityType.ON_DEMAND): 0.5,
     },
-    "made by hand",
+    "written for tests",
     {"eu-west-1": 0.3},
 )
 SETTINGS = RecommendSettings(usd_per_kwh=0.2)
@@ -65,7 +65,7 @@ CLASSES = [
 
 
 def used(hours, level):
-    """A card that works at a level in some hours and is idle in the others, every signal sampled."""
+    """A GPU that works at a level in some hours and is idle in the others, with every signal sampled."""
     one = device(
         STEPS, signals=(Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.MEMORY_USED)
     )
@@ -87,12 +87,12 @@ def case(profiled, kind=CLASSES[0], replicas=4):
     pods = tuple(pod(f"chat-{index}") for index in range(replicas))
     ref = replace(workload().ref, kind=name)
     subject = workload(ref, pods=pods, workload_class=workload_class, annotations={CHECKPOINTED: "true"})
-    around = Fleet(inventory(subject, nodes=NODES), {ref: profiled}, PRICES, SETTINGS, NOW_S)
-    return Case(subject, profiled, around)
+    fleet = Fleet(inventory(subject, nodes=NODES), {ref: profiled}, PRICES, SETTINGS, NOW_S)
+    return Case(subject, profiled, fleet)
 
 
 def boldness(change: Change) -> float:
-    """How far a change goes, among changes of its kind: less capacity is bolder."""
+    """How far a change goes compared with others of its kind: less capacity is bolder."""
     match change:
         case ScaleTo():
             return -change.replicas
@@ -108,19 +108,19 @@ def boldness(change: Change) -> float:
         case CapPower():
             return -change.limit_w
         case StopWhenIdle() | MoveToSpot():
-            return 1.0  # either done or not: how long it waits follows from its rhythm, not from how busy it is
+            return 1.0  # done or not: the wait follows from the rhythm, not from the load
     raise AssertionError(change)
 
 
-def asked(device):
-    """A request in every step in which it works."""
+def requested(device):
+    """A request in every step in which the device works."""
     busy = np.nan_to_num(device.samples[Signal.SM_ACTIVITY], nan=0.0) > 0.02
     return np.where(busy, 1.0, 0.0)
 
 
 def no_bolder(after, before, kind, requests=None):
-    """What is proposed after is no bolder than before; where that was left to stopping, or needless, anything was."""
-    known = asked(before)
+    """The later proposal is not bolder; skipped if the earlier one was blocked because stopping saves more or all."""
+    known = requested(before)
     less = case(scored(after, known if requests is None else requests), kind)
     more = case(scored(before, known), kind)
     for method in METHODS:
@@ -152,7 +152,7 @@ def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, signal,
 @given(hours | office, levels, spans, st.sampled_from([np.nan, 1.0]))
 def test_i3_more_requests_or_fewer_known_never_make_a_change_bolder(busy, level, where, what):
     one = used(busy, level)
-    requests = asked(one)
+    requests = requested(one)
     for start, length in where:
         requests[start : start + length] = what
     no_bolder(one, one, CLASSES[0], requests)
@@ -178,7 +178,7 @@ def test_i1_without_samples_nothing_is_recommended(kind):
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
-def test_i2_one_sensor_alone_stops_and_shrinks_nothing(kind):
+def test_i2_one_sensor_alone_neither_stops_nor_shrinks_a_workload(kind):
     blind = used([], 0.0)
     alone = replace(blind, samples={Signal.GPU_UTIL: blind.samples[Signal.GPU_UTIL]})
     one = case(scored(alone), kind)
@@ -192,16 +192,16 @@ def one_gpu_h(node) -> float:
 
 @settings(max_examples=25)
 @given(hours | office, levels, kinds)
-def test_the_savings_of_a_plan_never_exceed_the_bill_and_claims_are_its_own(busy, level, kind):
+def test_the_savings_of_a_plan_never_exceed_the_bill_and_no_two_share_a_claim(busy, level, kind):
     one = case(scored(used(busy, level)), kind)
     advice = recommend(one.fleet)
     chosen, blocked = advice.plan, advice.blocked
     energy_usd = 0.4 * 730 * 0.2  # 400 W at most
-    # The workload's one card, and nodes that are given back as a whole, of which its own is none while it is changed.
+    # The workload's GPU, and whole nodes that are drained and removed; the workload's node is not both.
     whole = {item.workload.name for item in chosen if item.workload.kind == "Node"}
     nodes_usd = {one.name: one.gpu_count * 730 * one_gpu_h(one) for one in NODES}
-    cards_usd = 3.0 * 730 if one.workload.pods[0].node not in whole else 0.0
-    bill_usd = cards_usd + energy_usd + sum(nodes_usd[name] for name in whole)
+    gpus_usd = 3.0 * 730 if one.workload.pods[0].node not in whole else 0.0
+    bill_usd = gpus_usd + energy_usd + sum(nodes_usd[name] for name in whole)
     assert sum(item.saving.usd_month for item in chosen) <= bill_usd * (1 + 1e-9)
     claims = [claim for item in chosen for claim in item.claims]
     assert len(claims) == len(set(claims))

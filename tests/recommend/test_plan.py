@@ -1,4 +1,4 @@
-"""The plan: one change a workload, stable ids, and savings within the bill."""
+"""The plan: one change per workload, stable ids, and savings within the bill."""
 
 from dataclasses import replace
 
@@ -24,15 +24,15 @@ from gpuwise.score.settings import ScoreSettings
 
 
 def plan(series, subject=None):
-    """What is said of the workload; its fleet has empty nodes, of which more is said."""
+    """The recommendations and blocked changes of the workload; the results for the fleet's empty nodes are left out."""
     subject = subject or workload(annotations={CHECKPOINTED: "true"})
     nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
     profiles = {subject.ref: profile(series, ScoreSettings())}
-    said = recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
-    return tuple([item for item in items if item.workload == subject.ref] for items in (said.plan, said.blocked))
+    advice = recommend(Fleet(inventory(subject, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S))
+    return tuple([item for item in items if item.workload == subject.ref] for items in (advice.plan, advice.blocked))
 
 
-def test_one_change_a_workload_the_rest_is_held_as_a_lesser_alternative():
+def test_a_plan_has_one_change_per_workload_and_blocks_the_alternatives():
     chosen, blocked = plan(usage(device(WEEK)))
     assert [r.finding for r in chosen] == [Finding.IDLE]
     assert Reason.BETTER_ALTERNATIVE in {h.reason for h in blocked}
@@ -44,7 +44,7 @@ def test_i20_the_same_input_gives_the_same_ids_and_etags():
     assert [(r.id, r.etag) for r in first] == [(r.id, r.etag) for r in second]
 
 
-def test_a_recreated_namesake_gets_another_id():
+def test_a_recreated_object_gets_another_id():
     one = workload()
     other = replace(one, ref=replace(one.ref, uid="uid-2"))
     ids = {plan(usage(device(WEEK), workload=w.ref), w)[0][0].id for w in (one, other)}

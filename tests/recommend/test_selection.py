@@ -1,4 +1,4 @@
-"""The best plan, against every plan there is."""
+"""The best plan, compared with every possible plan."""
 
 from itertools import combinations
 
@@ -18,8 +18,8 @@ from gpuwise.recommend.selection import best_plan, superseded_by
 def worth(number: int, usd: float, claims: tuple[str, ...], *, low: float = 0.0, risk: int = 0) -> Recommendation:
     target = WorkloadRef("a", "Deployment", f"w-{number}", f"uid-{number}")
     saving = Saving(usd, low, usd, 0.0)
-    made = Proposal(Finding.IDLE, (Reason.NO_ACTIVITY,), ScaleTo(0), saving, risk, 1.0, ())
-    return complete(made, target, owner=None, confidence=1.0, now_s=0, lifetime_s=1, claims=claims)
+    proposal = Proposal(Finding.IDLE, (Reason.NO_ACTIVITY,), ScaleTo(0), saving, risk, 1.0, ())
+    return complete(proposal, target, owner=None, confidence=1.0, now_s=0, lifetime_s=1, claims=claims)
 
 
 def compatible(items) -> bool:
@@ -35,7 +35,7 @@ claims = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=3, unique=True
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), claims), max_size=8))
-def test_no_two_count_the_same_time_and_no_plan_is_worth_more(drawn):
+def test_no_two_recommendations_share_a_claim_and_no_plan_is_worth_more(drawn):
     items = [worth(number, float(usd), claimed) for number, (usd, claimed) in enumerate(drawn)]
     chosen = best_plan(items)
     assert compatible(chosen)
@@ -46,11 +46,11 @@ def test_no_two_count_the_same_time_and_no_plan_is_worth_more(drawn):
         assert item in chosen or superseded_by(item, taken) in chosen
 
 
-def test_of_equal_savings_the_surer_then_the_less_risky():
+def test_ties_are_broken_by_the_low_end_then_by_the_risk():
     unsure, sure = worth(0, 10.0, ("a",)), worth(1, 10.0, ("a",), low=5.0)
     assert best_plan([unsure, sure]) == [sure]
     risky, safe = worth(2, 10.0, ("b",), risk=3), worth(3, 10.0, ("b",), risk=1)
     assert best_plan([risky, safe]) == [safe]
-    # The same where an integer program chooses.
+    # The same with an integer program.
     tied = [worth(4, 10.0, ("c", "d")), worth(5, 10.0, ("c", "e"), low=5.0), worth(6, 1.0, ("d", "e"))]
     assert best_plan(tied) == [tied[1]]

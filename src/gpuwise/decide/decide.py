@@ -1,4 +1,4 @@
-"""From recommendations to commands: through the gates, under the brake, within the budget."""
+"""Turns recommendations into commands: checks the gates, then the brake, then the budget."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,25 +21,25 @@ Q = TypeVar("Q", Question, TargetQuestion)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What will be done, and what will not, and why."""
+    """The commands to carry out, and the blocked recommendations with their reasons."""
 
     commands: tuple[Command, ...]
     blocked: AllBlocked
 
 
 Choose = Callable[[Sequence[Recommendation]], Sequence[Recommendation]]
-"""Picks, of recommendations that exclude each other, those to carry out together."""
+"""Chooses, among recommendations that exclude each other, those to carry out together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything but the recommendations that a decision depends on.
+    """Everything that a decision depends on except the recommendations.
 
     Attributes:
         inventory: the fleet as it is now.
-        history: what was done and said before.
+        history: earlier commands, outcomes and directives.
         settings: the policy.
-        now_s: when, epoch seconds.
+        now_s: time of the decision, epoch seconds.
         refused: by recommendation id, what the enactor is known to refuse.
     """
 
@@ -57,15 +57,16 @@ def decide(
     alternatives: Sequence[Recommendation] = (),
     choose: Choose = tuple,
 ) -> Decision:
-    """Decide what automation does about some recommendations.
+    """Decide which recommendations automation carries out.
 
-    It plans over what it may do: a better alternative that nobody carries out for it does not keep it from the next.
+    It selects only among changes that it may make: a recommendation that only a person can carry out does not keep
+    automation from an alternative.
 
     Args:
         recommendations: the best plan for people.
-        situation: fleet, past, policy and time.
+        situation: fleet, history, policy and time.
         alternatives: recommendations that exclude some of these and are worth less.
-        choose: picks those to carry out together.
+        choose: chooses those to carry out together.
     """
     settings, now_s = situation.settings, situation.now_s
     passed, blocked = _gate(recommendations, situation)
@@ -74,11 +75,11 @@ def decide(
     most = max(settings.brake_floor, int(settings.brake_share * len(situation.inventory.workloads)))
     if len(passed) > most:
         detail = (
-            f"{len(passed)} changes at once among {len(situation.inventory.workloads)} workloads, {most} are believed"
+            f"{len(passed)} of {len(situation.inventory.workloads)} workloads would change at once; the limit is {most}"
         )
         return Decision((), (*blocked, *(_blocked(item, Reason.BRAKE_ENGAGED, detail) for item in passed)))
     left = max(0, settings.budget.disruptions - situation.history.spent(now_s=now_s, per_s=settings.budget.per_s))
-    detail = f"{settings.budget.disruptions} disruptions in {settings.budget.per_s} s are spent: the next run goes on"
+    detail = f"the budget of {settings.budget.disruptions} disruptions in {settings.budget.per_s} s is used up"
     over = [_blocked(item, Reason.BUDGET_EXHAUSTED, detail) for item in passed[left:]]
     return Decision(tuple(command(item, actor=POLICY, now_s=now_s) for item in passed[:left]), (*blocked, *over))
 
@@ -86,15 +87,15 @@ def decide(
 def approve(
     recommendation: Recommendation, history: History, settings: DecideSettings, *, actor: str, now_s: int
 ) -> Command | Blocked:
-    """Decide what a person's apply does: their word is the consent that mode, risk or confidence asks for.
+    """Decide what a person's `gpuwise apply` does: it is the consent that mode, risk or confidence requires.
 
-    What the target itself forbids is read from the cluster by the enactor, at the time of the effect.
+    The enactor reads the protections of the target from the cluster just before the effect.
 
     Args:
-        recommendation: what they applied.
-        history: what was done and said before.
+        recommendation: the recommendation to apply.
+        history: earlier commands, outcomes and directives.
         settings: the policy.
-        actor: who.
+        actor: the person.
         now_s: when, epoch seconds.
     """
     refusal = _advice(recommendation) or _first(gates.PEOPLE, Question(recommendation, history, settings, now_s))
@@ -104,18 +105,18 @@ def approve(
 
 
 def blockers(recommendations: Iterable[Recommendation], situation: Situation) -> tuple[Blocked, ...]:
-    """What keeps a person's apply from each of some recommendations, by the inventory; one without is not here.
+    """The blockers that keep a person's `gpuwise apply` from open recommendations, according to the inventory.
 
     Args:
-        recommendations: open ones.
-        situation: fleet, past, policy and time.
+        recommendations: the open recommendations; those without a blocker are not in the result.
+        situation: fleet, history, policy and time.
     """
     targets = situation.inventory.by_ref()
-    found = ((item, _obstacle(item, targets.get(item.workload), situation)) for item in recommendations)
-    return tuple(_blocked(item, *refusal) for item, refusal in found if refusal is not None)
+    refusals = ((item, _blocker(item, targets.get(item.workload), situation)) for item in recommendations)
+    return tuple(_blocked(item, *refusal) for item, refusal in refusals if refusal is not None)
 
 
-def _obstacle(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
+def _blocker(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
     if (advice := _advice(item)) is not None:
         return advice
     about = Question(item, situation.history, situation.settings, situation.now_s)
@@ -123,13 +124,13 @@ def _obstacle(item: Recommendation, target: Workload | None, situation: Situatio
     if lasting is not None:
         return lasting
     if target is None:
-        return Reason.TARGET_GONE, "the inventory has no such object any more"
+        return Reason.TARGET_GONE, "the inventory no longer has this object"
     namespace = situation.inventory.namespaces.get(target.ref.namespace)
     return _first(gates.LASTING_TARGET, TargetQuestion(about, target, namespace, situation.inventory.taken_s))
 
 
 def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Command:
-    """The order that carries out a recommendation; its id is the same however often this instant is replayed."""
+    """The command that carries out a recommendation; replaying the same instant gives the same id."""
     digest = hashlib.sha256(f"{recommendation.id}|{recommendation.etag}|{now_s}".encode()).hexdigest()
     return Command(
         id=f"a-{digest[:10]}",
@@ -163,7 +164,7 @@ def _refusal(item: Recommendation, target: Workload | None, situation: Situation
     if (advice := _advice(item)) is not None:
         return advice
     if target is None:
-        return Reason.TARGET_GONE, "the inventory has no such object any more"
+        return Reason.TARGET_GONE, "the inventory no longer has this object"
     about = Question(item, situation.history, situation.settings, situation.now_s)
     namespace = situation.inventory.namespaces.get(target.ref.namespace)
     on = TargetQuestion(about, target, namespace, situation.inventory.taken_s)
@@ -178,7 +179,7 @@ def _refusal(item: Recommendation, target: Workload | None, situation: Situation
 def _advice(item: Recommendation) -> gates.Refusal | None:
     if item.workload.kind != "Node":
         return None
-    return Reason.KIND_NOT_SUPPORTED, "gpuwise does not write to nodes: who runs the node carries it out"
+    return Reason.KIND_NOT_SUPPORTED, "gpuwise does not change nodes: the node's operator has to carry this out"
 
 
 def _first(checks: Iterable[Callable[[Q], gates.Refusal | None]], question: Q) -> gates.Refusal | None:

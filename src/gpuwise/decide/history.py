@@ -1,4 +1,4 @@
-"""What was done and said before, as decisions need it."""
+"""Earlier commands, outcomes and directives, as decisions need them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ _FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED)
 
 
 class State(StrEnum):
-    """Where a recommendation is in its life, by the names of Google Cloud's Recommender."""
+    """The state of a recommendation, with the names of Google Cloud's Recommender."""
 
     ACTIVE = "active"
-    """Nobody has done anything about it, or it was undone."""
+    """Nobody has carried it out, or it was undone."""
 
     CLAIMED = "claimed"
-    """Somebody, or the policy, is at it."""
+    """A person or the policy is carrying it out."""
 
     SUCCEEDED = "succeeded"
     """It was carried out."""
 
     FAILED = "failed"
-    """The last attempt came to nothing."""
+    """The last attempt failed."""
 
     DISMISSED = "dismissed"
-    """A person does not want it."""
+    """A person dismissed it."""
 
 
 _STATES = {
@@ -41,11 +41,11 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """Attempts on one object that came to nothing, one after the other up to now.
+    """The latest consecutive failed attempts on one object.
 
     Attributes:
-        count: how many.
-        last_s: when the last one was, epoch seconds.
+        count: number of failed attempts.
+        last_s: time of the last one, epoch seconds.
     """
 
     count: int
@@ -54,12 +54,12 @@ class Failures:
 
 @dataclass(frozen=True)
 class History:
-    """The ledger's past, oldest first.
+    """Records from the ledger, oldest first.
 
     Attributes:
-        intents: within the longest of budget window and cool-down.
-        outcomes: of these and earlier ones.
-        directives: people's words.
+        intents: the intents within the longest of budget window, cool-down and open breaker.
+        outcomes: outcomes of these intents and of earlier ones.
+        directives: orders from people.
     """
 
     intents: Sequence[Intent] = ()
@@ -69,16 +69,16 @@ class History:
     @property
     def paused(self) -> Directive | None:
         """The pause in force, if any."""
-        words = [d for d in self.directives if d.kind in ("pause", "resume")]
-        return words[-1] if words and words[-1].kind == "pause" else None
+        orders = [d for d in self.directives if d.kind in ("pause", "resume")]
+        return orders[-1] if orders and orders[-1].kind == "pause" else None
 
     def dismissed(self, recommendation_id: str) -> Directive | None:
-        """Who dismissed it, if anybody did."""
-        found = (d for d in reversed(self.directives) if d.kind == "dismiss" and d.subject == recommendation_id)
-        return next(found, None)
+        """The order that dismissed a recommendation, if any."""
+        orders = (d for d in reversed(self.directives) if d.kind == "dismiss" and d.subject == recommendation_id)
+        return next(orders, None)
 
     def state(self, recommendation_id: str) -> State:
-        """Where a recommendation is in its life."""
+        """The state of a recommendation."""
         if self.dismissed(recommendation_id):
             return State.DISMISSED
         ours = [intent.command.id for intent in self.intents if intent.command.recommendation_id == recommendation_id]
@@ -88,11 +88,11 @@ class History:
         return State.CLAIMED if last is None else _STATES[last.status]
 
     def last_effect(self, uid: str) -> Intent | None:
-        """The latest intent on that object that changed it, or may have."""
+        """The latest intent that changed, or may have changed, that object."""
         return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
 
     def settled(self, command_id: str) -> bool:
-        """Whether it is known what came of a command."""
+        """Whether the outcome of a command is known."""
         last = self._last.get(command_id)
         return last is not None and last.status is not OutcomeStatus.UNKNOWN
 
@@ -110,17 +110,17 @@ class History:
         return Failures(count, last_s) if count else None
 
     def spent(self, *, now_s: int, per_s: int) -> int:
-        """How many disruptions of the sliding window are spent: effects, not attempts that wrote nothing."""
+        """Disruptions in the sliding window: effects count, attempts that wrote nothing do not."""
         return sum(1 for intent in self._effects if intent.at_s > now_s - per_s)
 
     @cached_property
     def _last(self) -> Mapping[str, Outcome]:
-        """The last word on each command."""
+        """The latest outcome of each command."""
         return {outcome.command_id: outcome for outcome in self.outcomes}
 
     @cached_property
     def _effects(self) -> Sequence[Intent]:
-        """Intents that changed their target, or may have: all but those that are known to have written nothing."""
+        """Intents that changed, or may have changed, their target: all except those known to have written nothing."""
         return [
             intent
             for intent in self.intents
@@ -129,7 +129,7 @@ class History:
 
     @cached_property
     def _by_uid(self) -> Mapping[str, Sequence[Intent]]:
-        found: dict[str, list[Intent]] = {}
+        intents: dict[str, list[Intent]] = {}
         for intent in self.intents:
-            found.setdefault(intent.command.workload.uid, []).append(intent)
-        return found
+            intents.setdefault(intent.command.workload.uid, []).append(intent)
+        return intents

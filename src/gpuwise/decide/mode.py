@@ -1,4 +1,4 @@
-"""Which mode holds for a workload: its own word beats its namespace's, which beats the policy's."""
+"""The mode of a workload: its own mode overrides its namespace's, which overrides the policy's."""
 
 from collections.abc import Mapping
 
@@ -8,23 +8,23 @@ from gpuwise.model.labels import MODE
 
 
 def mode_of(workload: Workload, namespace: Namespace | None, default: Mode) -> Mode | str:
-    """The mode in force, or, as text, what stands there and is none: unreadable means hands off (I11).
+    """The mode in force. An invalid value is returned as text, and protects the workload (I11).
 
     Args:
-        workload: its annotations and labels are asked first.
-        namespace: then its namespace's.
-        default: the policy's.
+        workload: its annotations and labels are read first.
+        namespace: its annotations and labels are read next.
+        default: the policy's mode.
     """
-    said = _said(workload.annotations, workload.labels)
-    if said is None and namespace is not None:
-        said = _said(namespace.annotations, namespace.labels)
-    if said is None:
+    value = _value(workload.annotations, workload.labels)
+    if value is None and namespace is not None:
+        value = _value(namespace.annotations, namespace.labels)
+    if value is None:
         return default
-    return Mode(said) if said in set(Mode) else said
+    return Mode(value) if value in set(Mode) else value
 
 
-def _said(annotations: Mapping[str, str], labels: Mapping[str, str]) -> str | None:
-    """Both are read; when they disagree the more careful one wins, and an unreadable one beats both."""
-    words = [mapping[MODE] for mapping in (annotations, labels) if MODE in mapping]
+def _value(annotations: Mapping[str, str], labels: Mapping[str, str]) -> str | None:
+    """The mode from annotation and label. If they differ, the more restrictive one applies, an invalid one first."""
+    values = [mapping[MODE] for mapping in (annotations, labels) if MODE in mapping]
     order = [mode.value for mode in Mode]
-    return min(words, key=lambda word: order.index(word) if word in order else -1, default=None)
+    return min(values, key=lambda value: order.index(value) if value in order else -1, default=None)

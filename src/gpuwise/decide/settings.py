@@ -1,4 +1,4 @@
-"""The policy: how far gpuwise may go, and what it leaves alone."""
+"""The policy: what gpuwise may change, and what it must not change."""
 
 from dataclasses import dataclass, field
 
@@ -7,37 +7,39 @@ from gpuwise.model.command import Budget, Mode
 
 @dataclass(frozen=True, slots=True)
 class DecideSettings:
-    """One policy for the fleet; workloads and namespaces say their own mode by label."""
+    """One policy for the fleet; a label or annotation sets the mode of a workload or a namespace."""
 
     mode: Mode = Mode.RECOMMEND
-    """For workloads that, like their namespace, say nothing."""
+    """Mode of workloads without a mode of their own or of their namespace: off, recommend, approve or enforce."""
 
     budget: Budget = field(default_factory=Budget)
-    """Disruptions allowed, over the whole fleet."""
+    """Disruptions allowed in the whole fleet."""
 
     max_risk: int = 1
-    """Riskier recommendations are for people: `gpuwise apply ID`."""
+    """Highest risk for automatic changes; riskier recommendations need a person: `gpuwise apply ID`."""
 
     min_confidence: float = 0.5
-    """A week of well-covered data; see `Case.confidence`."""
+    """Lowest confidence for automatic changes: 0.5 is a week of well-covered data."""
 
     cool_down_h: int = 24
-    """One change to a target a day: 600 rescales in a fight with an operator is what happens else (story 25)."""
+    """Hours after a change in which the target is not changed again: without it gpuwise and an operator could rescale a
+    workload in turn without end, as in a public report of 600 rescales (I14)."""
 
     breaker_failures: int = 2
-    """Attempts of automation on a target that failed in a row, after which it is left to people (I15)."""
+    """Number of consecutive failed automatic attempts after which a target is left to people (I15)."""
 
     breaker_open_h: int = 24
-    """So long after the last of them automation tries again; a person's `gpuwise apply` is never kept from it."""
+    """Hours after the last failed attempt before automation tries again; `gpuwise apply` works at any time."""
 
     brake_share: float = 0.5
-    """Wanting to change more than this share of all workloads at once means that the data lie, not the fleet (I16)."""
+    """If more than this share of all workloads is to change at once, the run changes nothing: the data are probably
+    wrong (I16)."""
 
     brake_floor: int = 5
-    """Up to so many changes the brake never engages: a fleet of three workloads may have two idle ones."""
+    """Number of changes up to which the brake never engages: in a fleet of three workloads two may be idle."""
 
     max_inventory_age_s: int = 300
-    """An older look at the fleet is no ground for a change."""
+    """Maximum age of the inventory, in seconds, for a change."""
 
     protected_namespaces: tuple[str, ...] = ()
-    """Besides the system's own."""
+    """Namespaces that gpuwise never changes, in addition to the system namespaces."""

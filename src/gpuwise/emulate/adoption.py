@@ -27,11 +27,11 @@ def adopt_loaded(store: ObjectStore) -> None:
                 store.update(PODS, *key, lambda item, new=metadata: item | {"metadata": new})  # type: ignore[misc]
 
 
-def _agree(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
+def _agree(store: ObjectStore, deployment: Object, replicasets: list[Object]) -> None:
     wanted = bare_template(deployment)
-    if not mine or any(bare_template(one) == wanted for one in mine):
+    if not replicasets or any(bare_template(one) == wanted for one in replicasets):
         return
-    newest = max(mine, key=lambda one: (revision(one), str(one["metadata"]["creationTimestamp"])))
+    newest = max(replicasets, key=lambda one: (revision(one), str(one["metadata"]["creationTimestamp"])))
     kept = newest["spec"]["template"].get("metadata") or {}
     mark = {HASH_LABEL: (kept.get("labels") or {}).get(HASH_LABEL, digest(wanted))}
     labels = (wanted["metadata"].get("labels") or {}) | mark

@@ -62,8 +62,8 @@ def _apply_scale(store: ObjectStore, target: Target, old: Object, body: Any, wri
 def _apply_over(store: ObjectStore, resource: Resource, old: Object, item: Object, writing: Writing) -> Object:
     entries = old["metadata"].get("managedFields") or []
     changed = list(_changed({key: value for key, value in item.items() if key not in ("metadata", "status")}, old, ""))
-    mine = any(entry["manager"] == writing.manager for entry in entries)
-    if mine:
+    applied_before = any(entry["manager"] == writing.manager for entry in entries)
+    if applied_before:
         raise not_emulated("server-side apply that may give up fields")
     conflicts = [(path, owner) for path in changed for owner in owners(old, path)]
     if len(conflicts) > 1:

@@ -23,28 +23,28 @@ def run_deployments(store: ObjectStore) -> None:
     for deployment in list(store.all(DEPLOYMENTS)):
         if "deletionTimestamp" in deployment["metadata"]:
             continue
-        mine = [
+        replicasets = [
             one for one in sets.get(deployment["metadata"]["uid"], []) if "deletionTimestamp" not in one["metadata"]
         ]
         try:
-            _sync(store, deployment, [*mine, *_adopted(store, deployment)])
+            _sync(store, deployment, [*replicasets, *_adopted(store, deployment)])
         except ApiFailure:
             # A ReplicaSet of that name is still being deleted, or was rejected: the next pass retries.
             continue
 
 
-def _sync(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
+def _sync(store: ObjectStore, deployment: Object, replicasets: list[Object]) -> None:
     wanted = bare_template(deployment)
-    current = next((one for one in mine if bare_template(one) == wanted), None)
+    current = next((one for one in replicasets if bare_template(one) == wanted), None)
     fresh = False
     if not deployment["spec"].get("paused"):
         if current is None:
-            current, fresh = _create(store, deployment, mine), True
-        current = _newest(store, current, mine)
-        current = _roll(store, deployment, current, [one for one in mine if not _same(one, current)])
+            current, fresh = _create(store, deployment, replicasets), True
+        current = _newest(store, current, replicasets)
+        current = _roll(store, deployment, current, [one for one in replicasets if not _same(one, current)])
     elif current is not None:
         _scale(store, deployment, current, deployment["spec"]["replicas"])
-    _report(store, deployment, current, mine, fresh=fresh)
+    _report(store, deployment, current, replicasets, fresh=fresh)
 
 
 def _adopted(store: ObjectStore, deployment: Object) -> list[Object]:
@@ -173,8 +173,12 @@ def _scale(store: ObjectStore, deployment: Object, one: Object, replicas: int) -
     return store.update(REPLICASETS, *key, lambda item: item | change)
 
 
-def _report(store: ObjectStore, deployment: Object, current: Object | None, mine: list[Object], *, fresh: bool) -> None:
-    every = mine if current is None or any(_same(one, current) for one in mine) else [*mine, current]
+def _report(
+    store: ObjectStore, deployment: Object, current: Object | None, replicasets: list[Object], *, fresh: bool
+) -> None:
+    every = (
+        replicasets if current is None or any(_same(one, current) for one in replicasets) else [*replicasets, current]
+    )
     every = [current if current is not None and _same(one, current) else one for one in every]
     before = deployment.get("status") or {}
     spread = sum(one["spec"]["replicas"] for one in every)

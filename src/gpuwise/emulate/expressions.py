@@ -44,8 +44,8 @@ def _program(source: str) -> Any:
 
 
 def _compare(one: Any, other: Any) -> Any:
-    mine, theirs = quantity(str(one)), quantity(str(other))
-    return _celpy().celtypes.IntType((mine > theirs) - (mine < theirs))
+    left, right = quantity(str(one)), quantity(str(other))
+    return _celpy().celtypes.IntType((left > right) - (left < right))
 
 
 def syntax_problem(source: str) -> str | None:

@@ -39,13 +39,13 @@ def _remove_finalizer(store: ObjectStore, resource: Resource, owner: Object) -> 
     for kind in store.registry.stored():
         for item in list(store.all(kind)):
             owners = item["metadata"].get("ownerReferences") or []
-            mine = next((one for one in owners if one["uid"] == uid), None)
-            if mine is None:
+            reference = next((one for one in owners if one["uid"] == uid), None)
+            if reference is None:
                 continue
             if orphan:
                 _release(store, kind, item, uid)
             else:
-                waiting = waiting or bool(mine.get("blockOwnerDeletion"))
+                waiting = waiting or bool(reference.get("blockOwnerDeletion"))
                 if "deletionTimestamp" not in item["metadata"]:
                     delete_object(store, kind, item, {"propagationPolicy": "Foreground"})
     if waiting:

@@ -16,9 +16,9 @@ _END_CONDITIONS = {
 
 def run_jobs(store: ObjectStore) -> None:
     """Bring the pods of each unfinished Job to its desired state."""
-    mine = owned(store.all(PODS))
+    pods_by_owner = owned(store.all(PODS))
     for job in list(store.all(JOBS)):
-        pods = mine.get(job["metadata"]["uid"], [])
+        pods = pods_by_owner.get(job["metadata"]["uid"], [])
         if "deletionTimestamp" in job["metadata"] or finished(job):
             _remove_finalizer(store, pods)
             continue

@@ -17,12 +17,12 @@ def run_notebooks(store: ObjectStore) -> None:
         return
     sets = owned(store.all(STATEFULSETS))
     for notebook in list(store.all(NOTEBOOKS)):
-        mine = sets.get(notebook["metadata"]["uid"], [])
+        owned_sets = sets.get(notebook["metadata"]["uid"], [])
         replicas = 0 if STOPPED in (notebook["metadata"].get("annotations") or {}) else 1
         namespace = notebook["metadata"]["namespace"]
-        if not mine and "template" in (notebook.get("spec") or {}):
+        if not owned_sets and "template" in (notebook.get("spec") or {}):
             make(store, STATEFULSETS, namespace, _statefulset(notebook, replicas), manager=MANAGER)
-        for one in mine:
+        for one in owned_sets:
             store.update(
                 STATEFULSETS,
                 namespace,

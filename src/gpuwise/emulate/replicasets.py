@@ -21,9 +21,9 @@ from gpuwise.emulate.store import ObjectStore
 def run_replicasets(store: ObjectStore) -> None:
     """Bring the pods of each ReplicaSet to spec.replicas."""
     pods = store.all(PODS)
-    mine, free = owned(pods), [pod for pod in pods if owner_of(pod) is None and is_active(pod)]
+    pods_by_owner, free = owned(pods), [pod for pod in pods if owner_of(pod) is None and is_active(pod)]
     for one in list(store.all(REPLICASETS)):
-        every = mine.get(one["metadata"]["uid"], [])
+        every = pods_by_owner.get(one["metadata"]["uid"], [])
         active, failure = [pod for pod in every if is_active(pod)], ""
         ending = sum(map(is_terminating, every))
         if "deletionTimestamp" not in one["metadata"]:

@@ -42,8 +42,8 @@ def run_scheduler(store: ObjectStore) -> None:
 
 def _waits(pod: Object) -> bool:
     spec = pod["spec"]
-    mine = spec.get("schedulerName", SCHEDULER) == SCHEDULER
-    return mine and is_active(pod) and not spec.get("nodeName") and not spec.get("schedulingGates")
+    is_default = spec.get("schedulerName", SCHEDULER) == SCHEDULER
+    return is_default and is_active(pod) and not spec.get("nodeName") and not spec.get("schedulingGates")
 
 
 class _Pass:

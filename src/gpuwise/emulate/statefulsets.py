@@ -22,11 +22,11 @@ from gpuwise.emulate.store import ObjectStore
 
 def run_statefulsets(store: ObjectStore) -> None:
     """Take one step towards the desired state of each StatefulSet."""
-    mine = owned(store.all(PODS))
+    pods_by_owner = owned(store.all(PODS))
     for one in list(store.all(STATEFULSETS)):
         if "deletionTimestamp" in one["metadata"]:
             continue
-        pods = {pod["metadata"]["name"]: pod for pod in mine.get(one["metadata"]["uid"], [])}
+        pods = {pod["metadata"]["name"]: pod for pod in pods_by_owner.get(one["metadata"]["uid"], [])}
         _keep_revision(store, one)
         with suppress(ApiFailure):  # A pod was rejected: the status shows the current number, the next pass retries.
             _step(store, one, pods)

@@ -1,4 +1,4 @@
-"""Whose money it is: the bill, cost per team, what was wasted.
+"""The cost of the fleet: the bill, the cost per team and workload, and the weekly report.
 
 Pure: no clock, environment, network, file, log or unseeded randomness.
 """

@@ -1,10 +1,11 @@
-"""GPU-seconds by day and pool: the one table that every sum of the report is taken from.
+"""GPU-seconds by day and pool: the single table behind every sum of the report.
 
-A pool is what one price buys: a GPU type and a capacity type. GPU-seconds lie in the pool of the node that they were
-spent on, whatever has moved since; those of a node that the inventory lacks lie in a pool of no known capacity type,
-which is priced as on-demand. Capacity is the inventory's nodes over the measured part of each day; where pods held more
-than that (a node since gone), the capacity is what they held. What pods claim is theirs: use outside Kubernetes is
-counted in what they leave of a node, and of its pool. So no class is ever below 0, and the four sum to the capacity.
+A pool has one price: a GPU type and a capacity type. GPU-seconds belong to the pool of the node on which they were
+spent, even if the pod has moved since. Those of a node that is no longer in the inventory belong to a pool without a
+capacity type, which is priced as on-demand. The capacity of a day is the inventory's nodes times the measured part of
+the day; if pods were allocated more than that (on a node that has been removed), the capacity is their allocation.
+Allocations of pods come first: use outside Kubernetes counts only in the rest of its node and pool. So no class is ever
+below 0, and the four classes sum to the capacity.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +20,7 @@ from gpuwise.model.usage import DAY_S
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What one price buys; None where the node says neither type nor how it is paid for."""
+    """A GPU type and a capacity type, which have one price; None if the node's type or capacity type is not known."""
 
     gpu_type: str | None
     capacity_type: CapacityType | None
@@ -27,17 +28,18 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """What money is counted from.
+    """The input of the cost calculation.
 
     Attributes:
         inventory: the fleet.
-        profiles: usage by workload, and by `node_ref` of what no pod held; one without held nothing that is known.
-        prices: what a GPU hour costs.
-        start_s: first second; of a week Monday 00:00 UTC.
-        end_s: first second after it.
-        now_s: when the report is made; what lies after it has not happened.
-        selection: which workloads the inventory was cut to, None for the whole fleet. What no pod held belongs to
-            nodes, so to none of a selection, whose capacity is what it held.
+        profiles: usage profiles by workload, and by `node_ref` for unallocated devices; a workload without a profile
+            counts as not allocated.
+        prices: prices of GPU-hours.
+        start_s: first second; for a week, Monday 00:00 UTC.
+        end_s: first second after the period.
+        now_s: when the report is made; later time is not counted.
+        selection: the selection of workloads in the inventory, None for the whole fleet. Unallocated time belongs to
+            nodes, so a selection has none: its capacity is what its workloads were allocated.
     """
 
     inventory: Inventory
@@ -50,26 +52,26 @@ class Period:
 
     @property
     def measured(self) -> tuple[int, int]:
-        """The part of the period that profiles speak of; empty (start twice) where they speak of none of it."""
+        """The part of the period that the profiles cover; if they cover none of it, start and end are equal."""
         windows = [profile.window for profile in self.profiles.values()]
         start_s = max(self.start_s, min((window.start_s for window in windows), default=self.start_s))
         end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
         return start_s, max(start_s, end_s)
 
     def price(self, pool: Pool) -> float | None:
-        """Dollars per GPU and hour in that pool, or None."""
+        """Dollars per GPU-hour in a pool, or None if no price is known."""
         return self.prices.price(pool.gpu_type, pool.capacity_type)
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """GPU-seconds, of one day in one pool or of any sum over them.
+class GpuSeconds:
+    """GPU-seconds in four classes, of one day in one pool or of a sum of these.
 
     Attributes:
         used: allocated and not idle.
         idle: allocated and idle.
-        outside: held by no pod, and at work.
-        unallocated: held by no pod, and not known to work.
+        outside: not allocated to a pod, but at work.
+        unallocated: not allocated to a pod, and not known to be at work.
     """
 
     used: float
@@ -79,11 +81,11 @@ class Held:
 
     @property
     def capacity(self) -> float:
-        """The four together."""
+        """The sum of the four classes."""
         return self.used + self.idle + self.outside + self.unallocated
 
 
-Accounts = Mapping[tuple[int, Pool], Held]
+Accounts = Mapping[tuple[int, Pool], GpuSeconds]
 
 
 def accounts(period: Period) -> Accounts:
@@ -100,49 +102,51 @@ def accounts(period: Period) -> Accounts:
     }
     outside = _outside(period)
     return {
-        key: _held(allocated[key], idle[key], outside.get(key, 0.0), max(0.0, capacity.get(key, 0.0) - allocated[key]))
+        key: _classes(
+            allocated[key], idle[key], outside.get(key, 0.0), max(0.0, capacity.get(key, 0.0) - allocated[key])
+        )
         for key in sorted(capacity.keys() | allocated.keys(), key=str)
     }
 
 
-def _held(allocated: float, idle: float, outside: float, free: float) -> Held:
-    return Held(allocated - idle, idle, min(outside, free), max(0.0, free - outside))
+def _classes(allocated: float, idle: float, outside: float, free: float) -> GpuSeconds:
+    return GpuSeconds(allocated - idle, idle, min(outside, free), max(0.0, free - outside))
 
 
 def _outside(period: Period) -> dict[tuple[int, Pool], float]:
-    """GPU-seconds at work that no pod held, of each day and pool: on each node at most what pods left of it."""
-    claimed: defaultdict[tuple[int, str], float] = defaultdict(float)
+    """GPU-seconds at work outside Kubernetes, by day and pool; on each node at most its unallocated time."""
+    allocated: defaultdict[tuple[int, str], float] = defaultdict(float)
     for workload in period.inventory.workloads:
         for day in days_of(period, workload.ref):
             if day.node is not None:
-                claimed[day.start_s, day.node] += day.allocated_gpu_s
+                allocated[day.start_s, day.node] += day.allocated_gpu_s
     if period.selection is not None:
         return {}
     seconds = dict(_days(period))
-    found: defaultdict[tuple[int, Pool], float] = defaultdict(float)
+    outside: defaultdict[tuple[int, Pool], float] = defaultdict(float)
     for node in period.inventory.nodes.values():
         at_work: defaultdict[int, float] = defaultdict(float)
         for day in days_of(period, node_ref(node)):
             at_work[day.start_s] += day.active_gpu_s
         for day_s, active in at_work.items():
-            left = max(0.0, node.gpu_count * seconds.get(day_s, 0) - claimed[day_s, node.name])
-            found[day_s, pool_of_node(node)] += min(active, left)
-    return dict(found)
+            left = max(0.0, node.gpu_count * seconds.get(day_s, 0) - allocated[day_s, node.name])
+            outside[day_s, pool_of_node(node)] += min(active, left)
+    return dict(outside)
 
 
 def pool_of(inventory: Inventory, day: DayUse) -> Pool:
-    """The pool that a day's GPU-seconds were spent in."""
+    """The pool in which a day's GPU-seconds were spent."""
     node = inventory.nodes.get(day.node) if day.node is not None else None
     return Pool(day.gpu_type, node.capacity_type if node is not None else None)
 
 
 def pool_of_node(node: Node) -> Pool:
-    """The pool that a node's GPUs are in."""
+    """The pool of a node's GPUs."""
     return Pool(node.gpu_type.name if node.gpu_type is not None else None, node.capacity_type)
 
 
 def days_of(period: Period, workload: WorkloadRef) -> Iterator[DayUse]:
-    """What a workload, or a node without pods, held on each measured day."""
+    """The use by a workload, or of a node's unallocated devices, on each measured day."""
     profile = period.profiles.get(workload)
     start_s, end_s = period.measured
     for day in profile.days if profile is not None else ():

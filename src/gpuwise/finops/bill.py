@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
-from gpuwise.finops.accounts import Held, Period, accounts
+from gpuwise.finops.accounts import GpuSeconds, Period, accounts
 from gpuwise.model.report import Bill, FleetDay
 
 HOUR_S = 3600.0
@@ -14,13 +14,13 @@ def bill(period: Period) -> Bill:
     time = _Sum()
     money = _Sum()
     unpriced = 0.0
-    for (_, pool), held in accounts(period).items():
-        time.add(held, 1.0)
+    for (_, pool), seconds in accounts(period).items():
+        time.add(seconds, 1.0)
         price = period.price(pool)
         if price is None:
-            unpriced += held.capacity
+            unpriced += seconds.capacity
         else:
-            money.add(held, price / HOUR_S)
+            money.add(seconds, price / HOUR_S)
     return Bill(
         capacity_gpu_s=time.whole,
         used_gpu_s=time.used,
@@ -43,31 +43,31 @@ class _Sum:
     outside: float = 0.0
     unallocated: float = 0.0
 
-    def add(self, held: Held, factor: float) -> None:
-        self.used += held.used * factor
-        self.idle += held.idle * factor
-        self.outside += held.outside * factor
-        self.unallocated += held.unallocated * factor
+    def add(self, seconds: GpuSeconds, factor: float) -> None:
+        self.used += seconds.used * factor
+        self.idle += seconds.idle * factor
+        self.outside += seconds.outside * factor
+        self.unallocated += seconds.unallocated * factor
 
     @property
     def whole(self) -> float:
-        """In this order, so that a reader who adds the classes up gets it bit for bit."""
+        """The sum, in this order, so that a reader who adds the classes up gets the same bits."""
         return self.used + self.idle + self.outside + self.unallocated
 
 
 def fleet_days(period: Period) -> tuple[FleetDay, ...]:
-    """The same per measured day, in GPU-hours; the days sum to the bill."""
-    days: defaultdict[int, list[Held]] = defaultdict(list)
-    for (day_s, _), held in accounts(period).items():
-        days[day_s].append(held)
-    return tuple(_day(day_s, held) for day_s, held in sorted(days.items()))
+    """The four classes of each measured day, in GPU-hours; the days sum to the bill."""
+    days: defaultdict[int, list[GpuSeconds]] = defaultdict(list)
+    for (day_s, _), seconds in accounts(period).items():
+        days[day_s].append(seconds)
+    return tuple(_day(day_s, pools) for day_s, pools in sorted(days.items()))
 
 
-def _day(day_s: int, held: list[Held]) -> FleetDay:
+def _day(day_s: int, pools: list[GpuSeconds]) -> FleetDay:
     return FleetDay(
         start_s=day_s,
-        used_gpu_h=sum(part.used for part in held) / HOUR_S,
-        idle_gpu_h=sum(part.idle for part in held) / HOUR_S,
-        outside_gpu_h=sum(part.outside for part in held) / HOUR_S,
-        unallocated_gpu_h=sum(part.unallocated for part in held) / HOUR_S,
+        used_gpu_h=sum(pool.used for pool in pools) / HOUR_S,
+        idle_gpu_h=sum(pool.idle for pool in pools) / HOUR_S,
+        outside_gpu_h=sum(pool.outside for pool in pools) / HOUR_S,
+        unallocated_gpu_h=sum(pool.unallocated for pool in pools) / HOUR_S,
     )

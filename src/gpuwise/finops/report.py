@@ -1,4 +1,4 @@
-"""The weekly report, put together from its period, what is recommended and what was done."""
+"""Compiles the weekly report from a period, the open recommendations and the actions."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,10 +14,10 @@ from gpuwise.model.usage import DAY_S
 
 SCHEMA = "gpuwise.dev/weekly-report/v1"
 
-# Below this share of sampled time a reader should not take idle figures for the whole truth.
+# With a lower coverage the report notes that the idle figures are incomplete.
 _THIN_COVERAGE = 0.9
 
-# A list that is older than this may lack pods that have run since.
+# An older inventory may lack pods that have run since.
 _OLD_INVENTORY_S = 3_600
 
 
@@ -32,17 +32,17 @@ def compile_report(
     ledger_head: str | None = None,
     blockers: Sequence[Blocked] = (),
 ) -> WeeklyReport:
-    """Put the weekly report together.
+    """Compile the weekly report.
 
     Args:
         period: inventory, profiles, prices and the period's bounds.
-        name: of the ISO week, "2026-W20"; None for another window.
-        recommendations: those open now.
-        blocked: what was blocked, and why.
-        actions: what was done in the period.
+        name: name of the ISO week, "2026-W20"; None for another window.
+        recommendations: the open recommendations.
+        blocked: the blocked changes, and why.
+        actions: what gpuwise did in the period.
         cluster: name of the fleet.
         ledger_head: newest row of the ledger, None to leave it out.
-        blockers: what keeps gpuwise from some of the recommendations.
+        blockers: what keeps a person from applying some of the recommendations.
     """
     workloads = cost_by_workload(period)
     return WeeklyReport(
@@ -70,8 +70,8 @@ def compile_report(
 
 
 def realised_usd_month(actions: Iterable[Action]) -> float:
-    """Worth of what was applied and not undone, each command once; one whose recommendation is not known counts 0."""
-    standing: dict[str, float] = {}
+    """Worth of the commands that were applied and not undone; without its recommendation a command counts as 0."""
+    applied: dict[str, float] = {}
     undone: set[str] = set()
     for action in actions:
         if action.outcome is None:
@@ -79,8 +79,8 @@ def realised_usd_month(actions: Iterable[Action]) -> float:
         if action.outcome.status is OutcomeStatus.UNDONE:
             undone.add(action.outcome.command_id)
         elif action.outcome.status is OutcomeStatus.APPLIED and action.recommendation is not None:
-            standing[action.outcome.command_id] = action.recommendation.saving.usd_month
-    return sum(usd for command_id, usd in standing.items() if command_id not in undone)
+            applied[action.outcome.command_id] = action.recommendation.saving.usd_month
+    return sum(usd for command_id, usd in applied.items() if command_id not in undone)
 
 
 def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
@@ -97,7 +97,7 @@ def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
 
 
 def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
-    """Share of allocated time with an activity sample, from whichever of the two sensors saw more."""
+    """Share of allocated time with an activity sample, by the better covered of the two sensors."""
     allocated = covered = 0.0
     for profile in profiles:
         best = max(profile.coverage.get(Signal.SM_ACTIVITY, 0.0), profile.coverage.get(Signal.GPU_UTIL, 0.0))
@@ -110,12 +110,12 @@ def _notes(period: Period, profiles: Iterable[UsageProfile], coverage: float | N
     start_s, end_s = period.measured
     if end_s - start_s < period.end_s - period.start_s:
         measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S
-        yield f"Only {measured:.1f} of {whole:.0f} days were measured; the sums are of these."
+        yield f"Only {measured:.1f} of {whole:.0f} days were measured; all sums are for the measured time."
     if coverage is not None and coverage < _THIN_COVERAGE:
         yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
     if (dropped := sum(profile.dropped_samples for profile in profiles)) > 0:
-        yield f"{dropped:,} impossible values, as exporters send for unknown, were dropped and count as not measured."
+        yield f"{dropped:,} impossible values, which exporters send for unknown, were dropped; they count as missing."
     if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
         yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
     if any(node.capacity_type is None for node in period.inventory.nodes.values()):
-        yield "Nodes that no label calls spot or reserved are priced as on-demand."
+        yield "Nodes without a label for their capacity type are priced as on-demand."

@@ -1,4 +1,4 @@
-"""Whose money it is: cost per workload and per team."""
+"""Cost per workload and per team."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,13 +14,16 @@ from gpuwise.model.signal import Signal
 
 
 def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
-    """What each workload held and left idle in the period, dearest idle first; those that held nothing are left out."""
+    """Allocated and idle time of each workload in the period, most expensive idle time first.
+
+    Workloads without any allocation are left out.
+    """
     costs = [cost for workload in period.inventory.workloads if (cost := _cost(period, workload)) is not None]
     return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload)))
 
 
 def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
-    """The same by team, dearest first; dollars that are not known are left out of a team's sums."""
+    """Allocated and idle time by team, most expensive first; unknown dollars are left out of a team's sums."""
     members: defaultdict[str | None, list[WorkloadCost]] = defaultdict(list)
     for cost in cost_by_workload(period):
         members[cost.team].append(cost)
@@ -66,7 +69,7 @@ def _cost(period: Period, workload: Workload) -> WorkloadCost | None:
 
 
 def _usd(period: Period, spent: Iterable[tuple[DayUse, float]]) -> float | None:
-    """Price of GPU-seconds where they were spent; None as soon as one of the pools has no price."""
+    """Price of GPU-seconds by the pool in which they were spent; None if one of the pools has no price."""
     total = 0.0
     for day, gpu_s in spent:
         price = period.price(pool_of(period.inventory, day))

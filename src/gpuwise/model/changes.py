@@ -9,7 +9,7 @@ from gpuwise.model.inventory import GpuRequest
 
 @dataclass(frozen=True, slots=True)
 class ScaleTo:
-    """Set the number of replicas; 0 stops the workload and gives its GPUs back."""
+    """Set the number of replicas; 0 stops the workload and releases its GPUs."""
 
     replicas: int
     kind: Literal["ScaleTo"] = "ScaleTo"
@@ -17,7 +17,7 @@ class ScaleTo:
 
 @dataclass(frozen=True, slots=True)
 class Resize:
-    """Give each replica another number of GPUs or a MIG slice."""
+    """Change the number of GPUs per replica, or replace them by MIG slices."""
 
     current: GpuRequest
     proposed: GpuRequest
@@ -26,14 +26,14 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class MoveToSpot:
-    """Prefer spot nodes, fall back to on-demand."""
+    """Prefer spot nodes, with on-demand nodes as the fallback."""
 
     kind: Literal["MoveToSpot"] = "MoveToSpot"
 
 
 @dataclass(frozen=True, slots=True)
 class StopWhenIdle:
-    """Scale to zero once nothing was asked of it for so long, and back at the next request.
+    """Scale to zero after a time without requests, and up again at the next request.
 
     Attributes:
         after_s: seconds without a request.
@@ -48,7 +48,7 @@ class StopAtHours:
     """Scale to zero in the same hours of every week.
 
     Attributes:
-        spans: [first, last) hours of the week, UTC; hour 0 begins on Monday at 00:00.
+        spans: half-open ranges [first, last) of hours of the week, UTC; hour 0 begins on Monday at 00:00.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -56,7 +56,7 @@ class StopAtHours:
 
 
 class Sharing(StrEnum):
-    """How one card serves several pods, the best isolated first."""
+    """How several pods share one GPU, from the strongest isolation to the weakest."""
 
     MIG = "mig"
     MPS = "mps"
@@ -65,11 +65,11 @@ class Sharing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Let others onto its card.
+    """Let other pods use the same GPU.
 
     Attributes:
-        method: how; a node has one method for all of its cards.
-        tenants: pods of its size that one card holds.
+        method: how the GPU is shared; a node uses one method for all of its GPUs.
+        tenants: how many pods of this size fit on one GPU.
     """
 
     method: Sharing
@@ -79,11 +79,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ChangeGpuType:
-    """Run on another type of card.
+    """Run on another GPU type.
 
     Attributes:
-        current: canonical name.
-        proposed: canonical name.
+        current: canonical name of the present type.
+        proposed: canonical name of the new type.
     """
 
     current: str
@@ -93,10 +93,10 @@ class ChangeGpuType:
 
 @dataclass(frozen=True, slots=True)
 class CapPower:
-    """Set the power limit of its cards.
+    """Set the power limit of the GPUs.
 
     Attributes:
-        limit_w: watts per card.
+        limit_w: watts per GPU.
     """
 
     limit_w: float
@@ -105,7 +105,7 @@ class CapPower:
 
 @dataclass(frozen=True, slots=True)
 class FreeNode:
-    """Move a node's GPU pods elsewhere and give the node back.
+    """Move a node's GPU pods to other nodes, then drain and remove the node.
 
     Attributes:
         moves: (workload, pod, node) for each pod that has to move.
@@ -117,12 +117,12 @@ class FreeNode:
 
 @dataclass(frozen=True, slots=True)
 class Repartition:
-    """Cut the GPUs of a node otherwise.
+    """Reconfigure MIG on the GPUs of a node.
 
     Attributes:
-        current: MIG profiles that the node offers now, with their number.
-        proposed: those that it is to offer.
-        freed_gpus: whole GPUs that this leaves.
+        current: the MIG profiles that the node offers now, with their numbers.
+        proposed: the MIG profiles that it offers afterwards, with their numbers.
+        freed_gpus: whole GPUs that become free.
     """
 
     current: tuple[tuple[str, int], ...]

@@ -1,4 +1,4 @@
-"""The nouns as JSON and back; the one place that knows how."""
+"""The only place where the model's types are converted to JSON and back."""
 
 from typing import Any, TypeVar
 
@@ -9,27 +9,31 @@ T = TypeVar("T")
 _ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
 
 
-def _adapter(noun: Any) -> TypeAdapter[Any]:
-    if noun not in _ADAPTERS:
-        _ADAPTERS[noun] = TypeAdapter(noun)
-    return _ADAPTERS[noun]
+def _adapter(model_type: Any) -> TypeAdapter[Any]:
+    if model_type not in _ADAPTERS:
+        _ADAPTERS[model_type] = TypeAdapter(model_type)
+    return _ADAPTERS[model_type]
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Write a noun, or a tuple of them, as JSON; None becomes null, never 0."""
+    """Convert an object of the model, or a tuple of them, to JSON; None becomes null, never 0."""
     return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True).decode()
 
 
 def to_plain(value: Any) -> Any:
-    """A noun as dicts, lists and scalars that JSON and YAML can take."""
+    """Convert an object of the model to dicts, lists and scalars that JSON and YAML accept."""
     return _adapter(type(value)).dump_python(value, mode="json", by_alias=True)
 
 
-def from_json(noun: type[T], text: str | bytes) -> T:
-    """Read a noun back.
+def from_json(model_type: type[T], text: str | bytes) -> T:
+    """Read an object of the model from JSON.
+
+    Args:
+        model_type: the type to read.
+        text: the JSON.
 
     Raises:
-        pydantic.ValidationError: the text is not such a noun.
+        pydantic.ValidationError: the text does not describe an object of that type.
     """
-    value: T = _adapter(noun).validate_json(text)
+    value: T = _adapter(model_type).validate_json(text)
     return value

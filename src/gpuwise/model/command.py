@@ -1,4 +1,4 @@
-"""What is done to a cluster, and what came of it."""
+"""Commands, intents and outcomes: what gpuwise does to a cluster, and the result."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ from gpuwise.model.recommendation import Recommendation
 
 
 class Mode(StrEnum):
-    """How far gpuwise may go; the workload's word beats the namespace's, which beats the global one."""
+    """How far gpuwise may go. A mode on the workload overrides one on its namespace, which overrides the global one."""
 
     OFF = "off"
     RECOMMEND = "recommend"
@@ -23,42 +23,42 @@ POLICY = "policy"
 """The actor of a command that no person ordered."""
 
 STOPPABLE = frozenset({"Deployment", "StatefulSet", "Job", "Notebook"})
-"""Kinds that can be stopped and started again with nothing lost that the kind itself keeps."""
+"""Kinds that can be stopped and started again without losing state that the object itself keeps."""
 
 ENACTABLE: dict[str, frozenset[str]] = {
     "ScaleTo": STOPPABLE,
     "Resize": frozenset({"Deployment", "StatefulSet"}),
     "MoveToSpot": frozenset({"Deployment", "StatefulSet"}),
 }
-"""Kinds that each change can be written to; a running Job's template is immutable. Other changes are advice."""
+"""The kinds to which gpuwise can write each change; a running Job's template is immutable. Other changes are advice."""
 
 
 def enactable(change: Change, workload: WorkloadRef) -> bool:
-    """Whether gpuwise can write this change to this kind of object, and so take it back again."""
+    """Whether gpuwise can write this change to this kind of object, and so undo it."""
     return workload.kind in ENACTABLE.get(change.kind, frozenset())
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How many disruptions gpuwise may cause in any window of time; unspecified is never unlimited."""
+    """How many disruptions gpuwise may cause in any span of time; a budget that is not set is never unlimited."""
 
     disruptions: int = 10
-    """Intents allowed."""
+    """Number of disruptions allowed in any `per_s` seconds."""
 
     per_s: int = 3_600
-    """In any span of so many seconds."""
+    """Length of the sliding window, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """A person's word that decisions respect.
+    """An order from a person that decisions respect.
 
     Attributes:
-        kind: "dismiss" a recommendation, "pause" everything, "resume".
-        subject: recommendation id for dismiss, else "*".
-        actor: who.
-        at_s: when.
-        detail: why, in their words.
+        kind: "dismiss" for one recommendation, "pause" or "resume" for everything.
+        subject: recommendation id for "dismiss", else "*".
+        actor: the person.
+        at_s: when, epoch seconds.
+        detail: the person's reason.
     """
 
     kind: Literal["dismiss", "pause", "resume"]
@@ -74,11 +74,11 @@ class Command:
 
     Attributes:
         id: "a-" and 10 hex digits; what `gpuwise undo` takes.
-        recommendation_id: what it carries out.
-        workload: the target; an object of the same name with another uid is not it.
+        recommendation_id: the recommendation that it carries out.
+        workload: the target, identified by its uid: an object of the same name with another uid is a different object.
         change: what to do.
         actor: who ordered it: "policy" or a person's name.
-        because: the recommendation as it was then, the evidence of the effect; later runs no longer make it.
+        because: a copy of the recommendation with its evidence, because later runs no longer make it.
     """
 
     id: str
@@ -91,14 +91,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """Written to the ledger before the effect: enough to finish, undo or explain it after a crash.
+    """Written to the ledger before the effect, with enough data to finish, undo or explain the effect after a crash.
 
     Attributes:
         command: the order.
-        at_s: when.
-        resource_version: what the target was when it was read; the write carries it as a precondition.
-        pre_image: the fields that the change touches, as they were; written once.
-        post_image: the same fields as they will be.
+        at_s: when, epoch seconds.
+        resource_version: the target's resourceVersion when it was read; the write carries it as a precondition.
+        pre_image: the fields that the change touches, before it; written once.
+        post_image: the same fields after it.
     """
 
     command: Command
@@ -110,12 +110,12 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class LedgerHead:
-    """The newest row of a ledger: whoever remembers it elsewhere sees that rows were deleted or an old copy put back.
+    """The newest row of a ledger. A copy kept elsewhere shows if rows were deleted or an old copy was restored.
 
     Attributes:
-        ledger: the identity of the ledger, made when it was.
+        ledger: identity of the ledger, created together with it.
         seq: number of the row, 0 while there is none.
-        digest: hash of the row, which all earlier rows go into.
+        digest: hash of the row, computed over all earlier rows as well.
     """
 
     ledger: str
@@ -123,37 +123,37 @@ class LedgerHead:
     digest: str
 
     def __str__(self) -> str:
-        """As reports print it and `gpuwise doctor --ledger-head` takes it."""
+        """Format it as reports print it and as `gpuwise doctor --ledger-head` accepts it."""
         return f"{self.ledger}:{self.seq}:{self.digest[:16]}"
 
 
 class OutcomeStatus(StrEnum):
-    """What came of a command; a later outcome of the same command replaces an earlier one."""
+    """The result of a command; a later outcome of the same command replaces an earlier one."""
 
     APPLIED = "applied"
-    """It was written, and seen in place."""
+    """The change was written and verified on the object."""
     NOT_APPLIED = "not-applied"
-    """Nothing was written: the server said so, or the object was seen without it. No disruption, so no budget."""
+    """Nothing was written: the server reported so, or the object does not have the change. No budget is spent."""
     FAILED = "failed"
-    """It was written and did not last, or is not as asked for."""
+    """The change was written and did not persist, or the object differs from what was requested."""
     UNKNOWN = "unknown"
-    """The server did not answer the write. It counts as an effect until the object has been seen."""
+    """The server did not answer the write. It counts as an effect until the object has been read."""
     UNDONE = "undone"
-    """It was applied, and a person took it back."""
+    """The change was applied, and a person undid it."""
     WOULD_APPLY = "would-apply"
     """A dry run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a command.
+    """The result of a command.
 
     Attributes:
-        command_id: which.
-        at_s: when.
-        status: what.
-        reason: code when it did not apply, else None.
-        detail: for a person.
+        command_id: id of the command.
+        at_s: when, epoch seconds.
+        status: the result.
+        reason: reason code if the change was not applied, else None.
+        detail: explanation for a person.
     """
 
     command_id: str

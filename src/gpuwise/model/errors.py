@@ -1,16 +1,16 @@
-"""The error tree: everything a user can cause, each with one line that says what is wrong and how to fix it.
+"""The error tree: every error that a user can cause has one line that states the problem and how to fix it.
 
 GpuwiseError
-├── InputError           a file, flag or key that cannot be read as meant
-├── SourceError          Prometheus or a recording did not give whole, trustworthy data
-├── ClusterError         the Kubernetes API refused or could not be reached
+├── InputError           a file, flag or configuration key is invalid
+├── SourceError          Prometheus or a recording did not return complete, trustworthy data
+├── ClusterError         the Kubernetes API refused a request or could not be reached
 │   ├── Conflict         409: the object changed since it was read
-│   ├── Gone             404 or 410: the object, or the version asked for, is no more
-│   ├── Forbidden        401 or 403: the identity may not do this
-│   ├── Denied           admission said no: a policy, a webhook, a quota
+│   ├── Gone             404 or 410: the object, or the requested version of it, no longer exists
+│   ├── Forbidden        401 or 403: the identity has no right to do this
+│   ├── Denied           admission refused the object: a policy, a webhook, a quota
 │   ├── Throttled        429: a disruption budget, or too many requests
-│   └── NoAnswer         no answer, or a gateway's: whether a write took place is not known
-├── DeviceError          NVML refused or is not there
+│   └── NoAnswer         no answer, or only a gateway's: it is not known whether a write took place
+├── DeviceError          NVML returned an error or is not installed
 └── LedgerError          the ledger is corrupt, tampered with or locked
 """
 
@@ -18,10 +18,10 @@ from collections.abc import Callable
 
 
 class GpuwiseError(Exception):
-    """What is wrong and the hint, in one line for a person.
+    """The problem and the hint, in one line for a person.
 
     Args:
-        problem: what is wrong, naming the file, field, flag or address.
+        problem: what is wrong, with the name of the file, field, flag or address.
         hint: what the reader can do about it.
     """
 
@@ -31,7 +31,7 @@ class GpuwiseError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[Callable[..., "GpuwiseError"], tuple[type["GpuwiseError"], str, str]]:
-        """Errors travel between processes; the keyword has to come along."""
+        """Keep the keyword argument when an error is pickled and sent to another process."""
         return _rebuilt, (type(self), self.problem, self.hint)
 
 
@@ -40,15 +40,15 @@ def _rebuilt(kind: type[GpuwiseError], problem: str, hint: str) -> GpuwiseError:
 
 
 class InputError(GpuwiseError):
-    """A file, flag or configuration key that cannot be read as meant."""
+    """A file, flag or configuration key is invalid."""
 
 
 class SourceError(GpuwiseError):
-    """A source of usage did not give whole, trustworthy data."""
+    """A source of usage did not return complete, trustworthy data."""
 
 
 class ClusterError(GpuwiseError):
-    """The Kubernetes API refused or could not be reached."""
+    """The Kubernetes API refused a request or could not be reached."""
 
 
 class Conflict(ClusterError):
@@ -56,27 +56,27 @@ class Conflict(ClusterError):
 
 
 class Gone(ClusterError):
-    """The object, or the version asked for, is no more (404, 410)."""
+    """The object, or the requested version of it, no longer exists (404, 410)."""
 
 
 class Forbidden(ClusterError):
-    """The identity may not do this (401, 403)."""
+    """The identity has no right to do this (401, 403)."""
 
 
 class Denied(ClusterError):
-    """Admission refused the object: a policy, a webhook, Pod Security or a quota; who asked had the right to ask."""
+    """Admission refused the object: a policy, a webhook, Pod Security or a quota. RBAC allowed the request."""
 
 
 class Throttled(ClusterError):
-    """A disruption budget or the server's rate limit says later (429)."""
+    """A disruption budget or the server's rate limit refuses the request for now (429)."""
 
 
 class NoAnswer(ClusterError):
-    """No answer came from the API server itself: whether a write took place is not known."""
+    """The API server itself did not answer: it is not known whether a write took place."""
 
 
 class DeviceError(GpuwiseError):
-    """NVML refused or is not there."""
+    """NVML returned an error or is not installed."""
 
 
 class LedgerError(GpuwiseError):

@@ -1,4 +1,4 @@
-"""GPU types: what a product string means, how large the card is, and how it can be sliced.
+"""GPU types: how to parse a product string, the size of each GPU, and its MIG profiles.
 
 MIG names, sizes and placements: NVIDIA's MIG User Guide, "Supported MIG Profiles", and `nvidia-smi mig -lgipp`, which
 prints placements as {starts}:width in memory slices. Board power, dense FP16 tensor TFLOPS and memory bandwidth:
@@ -14,14 +14,14 @@ COMPUTE_SLICES = 7
 
 @dataclass(frozen=True, slots=True)
 class MigProfile:
-    """One shape that a MIG-capable GPU can be cut into.
+    """The shape of one kind of MIG instance.
 
     Attributes:
         name: NVIDIA's name, as in the resource `nvidia.com/mig-1g.10gb`.
-        compute_slices: of the card's compute slices (7; on A30, 4).
+        compute_slices: how many of the GPU's compute slices (7; on A30, 4) it uses.
         memory_bytes: framebuffer of the instance.
-        memory_slices: how many of the card's memory slices (8; on A30, 4) it takes, side by side.
-        starts: memory slices that it may begin at, ascending; no two of them make it overlap itself.
+        memory_slices: how many adjacent memory slices of the GPU (8; on A30, 4) it uses.
+        starts: memory slices at which an instance may begin, ascending; instances at different starts do not overlap.
     """
 
     name: str
@@ -32,28 +32,28 @@ class MigProfile:
 
     @property
     def per_card(self) -> int:
-        """How many of it, and of nothing else, one card can be cut into."""
+        """How many instances of this profile one GPU has if it has no others."""
         return len(self.starts)
 
     @property
     def resource(self) -> str:
-        """The extended resource that the NVIDIA device plugin (strategy "mixed") offers for it."""
+        """The extended resource under which the NVIDIA device plugin (strategy "mixed") offers it."""
         return f"nvidia.com/mig-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class GpuType:
-    """One GPU product as people name it.
+    """One GPU product.
 
     Attributes:
         name: canonical short name, the key of price files: "A100-80GB".
         memory_bytes: framebuffer.
         board_watts: default power limit of the board.
-        idle_ratio: share of board_watts under which a card with an open context does no work; small boards idle
-            at a larger share (L4 and T4 hold 25-35 W of 70 with a context open).
+        idle_ratio: share of board_watts below which a GPU with an open context does no work; small boards idle
+            at a larger share (L4 and T4 draw 25-35 W of 70 with a context open).
         tflops: dense FP16 tensor TFLOPS.
         memory_gb_s: memory bandwidth, GB/s.
-        mig_profiles: smallest first; empty where MIG is not to be had.
+        mig_profiles: smallest first; empty if the GPU does not support MIG.
     """
 
     name: str
@@ -66,16 +66,16 @@ class GpuType:
 
     @property
     def compute_slices(self) -> int:
-        """How many compute slices the whole card has."""
+        """How many compute slices the whole GPU has."""
         return max((profile.compute_slices for profile in self.mig_profiles), default=COMPUTE_SLICES)
 
     def mig_profile(self, name: str) -> MigProfile | None:
-        """The profile of that name, or None if this card has none such."""
+        """The profile of that name, or None if this GPU does not have it."""
         return next((profile for profile in self.mig_profiles if profile.name == name), None)
 
 
-# Compute slices, memory slices and starts of what a card is cut into, smallest first. The second 1g is the one with the
-# double memory ("1g.20gb" on A100-80GB): eight memory slices hold four of it.
+# Compute slices, memory slices and starts of each MIG profile, smallest first. The second 1g is the profile with double
+# memory ("1g.20gb" on A100-80GB): four of it fit in eight memory slices.
 _OF_SEVEN = (
     (1, 1, (0, 1, 2, 3, 4, 5, 6)),
     (1, 2, (0, 2, 4, 6)),
@@ -88,7 +88,7 @@ _OF_FOUR = ((1, 1, (0, 1, 2, 3)), (2, 2, (0, 2)), (4, 4, (0,)))  # A30
 
 
 def _profiles(*gigabytes: int) -> tuple[MigProfile, ...]:
-    """The profiles of a card by the gigabytes in their names, as `_OF_SEVEN` or `_OF_FOUR` lists them."""
+    """The profiles of a GPU from the gigabytes in their names, in the order of `_OF_SEVEN` or `_OF_FOUR`."""
     shapes = _OF_SEVEN if len(gigabytes) == len(_OF_SEVEN) else _OF_FOUR
     return tuple(
         MigProfile(f"{compute}g.{gb}gb", compute, gb * GIB, memory, starts)
@@ -109,7 +109,7 @@ GPU_TYPES: tuple[GpuType, ...] = (
     GpuType("H100-80GB", 80 * GIB, 700, 0.25, 989, 3350, _profiles(10, 20, 20, 40, 40, 80)),
     GpuType("H100-94GB", 94 * GIB, 400, 0.25, 835, 3938, _profiles(12, 24, 24, 47, 47, 94)),
     GpuType("H100-96GB", 96 * GIB, 700, 0.25, 989, 3350, _profiles(12, 24, 24, 48, 48, 96)),
-    # Its module may draw up to 1,000 W with the CPU; 700 is what the GPU has, and keeps the idle threshold low.
+    # The module may draw up to 1,000 W including the CPU; 700 W is the GPU's share and keeps the idle threshold low.
     GpuType("GH200-96GB", 96 * GIB, 700, 0.25, 989, 4000, _profiles(12, 24, 24, 48, 48, 96)),
     GpuType("H200-141GB", 141 * GIB, 700, 0.25, 989, 4800, _profiles(18, 35, 35, 71, 71, 141)),
     GpuType("B200-180GB", 180 * GIB, 1000, 0.25, 2250, 8000, _profiles(23, 45, 45, 90, 90, 180)),
@@ -123,13 +123,13 @@ _MEMORY = re.compile(r"(\d+)\s*G(?:B|i|\b)", re.IGNORECASE)
 
 
 def gpu_type(product: str) -> GpuType | None:
-    """Find the GPU type that a product string means, or None if it names none that is known.
+    """Find the GPU type that a product string names, or None if the type is not known.
 
     Args:
         product: GPU feature discovery's `nvidia.com/gpu.product` ("NVIDIA-A100-SXM4-80GB"), NVML's name
             ("NVIDIA A100-SXM4-80GB") or a canonical name ("A100-80GB").
     """
-    # Of "NVIDIA-H200-MIG-1g.18gb" the end is the slice; the 480 GB of a GH200 are its CPU's.
+    # In "NVIDIA-H200-MIG-1g.18gb" the end names the slice; the 480 GB in "GH200 480GB" is the CPU's memory.
     words = product.replace("-", " ").replace("_", " ").partition(" MIG ")[0].replace("GH200 480GB", "GH200 96GB")
     model = _PRODUCT.search(words)
     if model is None:
@@ -138,9 +138,9 @@ def gpu_type(product: str) -> GpuType | None:
     size = _MEMORY.search(words)
     if size is not None:
         return next((gpu for gpu in candidates if gpu.name in (model[1], f"{model[1]}-{size[1]}GB")), None)
-    if model[1] == "H100":  # the one product that is told by its form: NVL has 94 GB, SXM5 and PCIe have 80
+    if model[1] == "H100":  # the only product whose form gives its memory: NVL has 94 GB, SXM5 and PCIe have 80
         return named("H100-94GB" if "NVL" in words else "H100-80GB")
-    # A GH200 is had with 96 and with 144 GB: one that does not say is not taken for the smaller.
+    # The GH200 exists with 96 and with 144 GB: without a size in the name the type is unknown, not the smaller one.
     return candidates[0] if len(candidates) == 1 and model[1] != "GH200" else None
 
 

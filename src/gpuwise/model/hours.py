@@ -1,6 +1,6 @@
-"""What usage comes to hour by hour: one row an hour, so that a new hour is one more row and nothing is counted again.
+"""Usage counted per hour: a new hour adds one row, and earlier hours are not counted again.
 
-Rows lie on the hours of the UTC epoch. They hold no decision that a later hour could change.
+Rows are aligned to UTC hours. They contain no decision that a later hour could change.
 """
 
 from collections.abc import Mapping
@@ -24,12 +24,12 @@ Rows = Mapping[str, NDArray[Any]]
 
 
 def device_rows(per_hour: int, hours: int) -> dict[str, NDArray[Any]]:
-    """A device's rows in which nothing was sampled.
+    """The rows of a device for which nothing was sampled.
 
-    - sampled, idle, active: a bit a step: any signal sampled; every signal of this hour sampled and below its
-      threshold; any activity signal at or above it; shape (hours, bytes).
-    - voters: a bit for each signal that was sampled at all and has a say on idleness.
-    - dropped: values that were none; a source tells their number as a whole, so they stand in its first row.
+    - sampled, idle, active: one bit per step: any signal was sampled; every signal of this hour was sampled and below
+      its threshold; any activity signal was at or above its threshold; shape (hours, bytes).
+    - voters: one bit for each signal that was sampled in the hour and takes part in the decision on idleness.
+    - dropped: number of invalid values; a source reports one total, which is in the first row.
     - peak, seen: largest sample (NaN without one) and number of samples, by signal; shape (hours, signals).
     - busy_sum, busy_seen: sum and number of the samples at active steps, by signal.
 
@@ -42,7 +42,7 @@ def device_rows(per_hour: int, hours: int) -> dict[str, NDArray[Any]]:
         **{name: np.zeros((hours, bits), dtype=np.uint8) for name in ("sampled", "idle", "active")},
         "voters": np.zeros(hours, dtype=np.uint8),
         "dropped": np.zeros(hours, dtype=np.uint32),
-        # Signal by signal in memory: a month of hours is then reduced in 7 us, and in 50 us from hour by hour.
+        # Each signal is contiguous in memory: reducing a month of hours takes 7 us, instead of 50 us hour by hour.
         "peak": np.full((wide, hours), np.nan).T,
         "seen": np.zeros((wide, hours), dtype=np.uint16).T,
         "busy_sum": np.zeros((wide, hours)).T,
@@ -51,7 +51,7 @@ def device_rows(per_hour: int, hours: int) -> dict[str, NDArray[Any]]:
 
 
 class Holding(NamedTuple):
-    """Which pod on which device, at what share of which card; fields as in `DeviceSeries`."""
+    """The allocation of a device to a pod; fields as in `DeviceSeries`."""
 
     pod: str
     device_uuid: str
@@ -65,10 +65,10 @@ class HourRows:
     """Rows of consecutive hours.
 
     Attributes:
-        first_hour: of the first row, hours since the epoch.
-        rows: of a device, as `device_rows` has them; or of requests:
+        first_hour: hour of the first row, hours since the epoch.
+        rows: the rows of a device, with the columns of `device_rows`; or the rows of requests:
 
-            - silent: a bit a step that is known to have had none, shape (hours, bytes).
+            - silent: one bit per step that is known to have had no requests, shape (hours, bytes).
             - total, peak, seen: sum, largest (NaN without one) and number of the known rates.
     """
 
@@ -86,22 +86,22 @@ class HourRows:
         return self.first_hour + self.hours
 
     def between(self, first_hour: int, end_hour: int) -> "HourRows":
-        """The rows of those hours, as far as there are any."""
+        """The rows in that span of hours; fewer if the span reaches beyond the rows."""
         start, end = (min(max(hour - self.first_hour, 0), self.hours) for hour in (first_hour, end_hour))
         return HourRows(self.first_hour + start, {name: column[start:end] for name, column in self.rows.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class UsageHours:
-    """Everything that scoring keeps of one workload's usage.
+    """Everything that scoring keeps about one workload's usage.
 
     Attributes:
-        workload: whose.
+        workload: the workload.
         step_s: length of a step; it divides an hour.
-        first_hour: first hour looked at, sampled or not.
-        end_hour: first hour after the last one looked at.
+        first_hour: first hour that was read, with samples or without.
+        end_hour: first hour after the last one that was read.
         devices: rows from the first hour with a sample to the last, by device.
-        requests: rows of requests, None while nothing reports them.
+        requests: rows of requests, None if no source reports requests.
         counts: samples by UTC day (from that of first_hour) and bucket, uint32 of shape (days, buckets), by signal.
     """
 

@@ -1,4 +1,4 @@
-"""What the fleet is made of: nodes, workloads with their pods, and what protects them."""
+"""The inventory of a fleet: nodes, workloads with their pods, and their protections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class CapacityType(StrEnum):
 
 
 class WorkloadClass(StrEnum):
-    """What a workload is for; decides which recommendations make sense."""
+    """What a workload is for; it decides which recommendations apply."""
 
     ENDPOINT = "endpoint"
     BATCH = "batch"
@@ -26,7 +26,7 @@ class WorkloadClass(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class WorkloadRef:
-    """Which object: what people type, and the uid that tells a recreated namesake apart."""
+    """Identifies an object: namespace, kind and name, and the uid, by which a recreated object differs."""
 
     namespace: str
     kind: str
@@ -34,17 +34,17 @@ class WorkloadRef:
     uid: str
 
     def __str__(self) -> str:
-        """As people write it; a node is in no namespace: "Node/gpu-7"."""
+        """Format it as "namespace/Kind/name"; a node has no namespace: "Node/gpu-7"."""
         return "/".join(part for part in (self.namespace, self.kind, self.name) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class GpuRequest:
-    """GPUs that one replica asks for.
+    """The GPUs that one replica requests.
 
     Attributes:
         resource: extended resource, "nvidia.com/gpu" or "nvidia.com/mig-1g.10gb".
-        count: how many of it.
+        count: how many.
     """
 
     resource: str
@@ -57,11 +57,11 @@ class Node:
 
     Attributes:
         name: its name in Kubernetes.
-        gpu_type: what the product label means, None if it names no type known here.
-        gpu_product: the product label as it stands.
+        gpu_type: the type that the product label names, None if that type is not known.
+        gpu_product: the product label, unchanged.
         gpu_count: physical GPUs.
         mig: allocatable MIG resources by profile name; empty without MIG.
-        capacity_type: how it is paid for, None if no label says.
+        capacity_type: how it is paid for, None if it has no such label.
         region: topology.kubernetes.io/region, None if absent.
         zone: topology.kubernetes.io/zone, None if absent.
     """
@@ -77,22 +77,22 @@ class Node:
 
 
 def node_ref(node: Node) -> WorkloadRef:
-    """What stands in a profile for the devices of a node that no pod holds."""
+    """The reference under which the unallocated devices of a node have a profile."""
     return WorkloadRef("", "Node", node.name, node.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod that holds GPUs, or waits for them.
+    """One pod that has GPUs or waits for them.
 
     Attributes:
         name: its name.
         uid: its uid.
-        node: where it runs, None while pending.
+        node: node that it runs on, None while pending.
         phase: Kubernetes' phase.
         ready: the Ready condition.
         started_s: status.startTime, None while pending.
-        annotations: its own; protections can stand on the pod alone.
+        annotations: the pod's annotations; a protection may be on the pod only.
     """
 
     name: str
@@ -106,22 +106,23 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """An object that owns GPU pods, as Kubernetes has it.
+    """A Kubernetes object that owns GPU pods.
 
     Attributes:
-        ref: which object; the top of the owner chain (a Deployment, not its ReplicaSet).
+        ref: the object at the top of the owner chain (a Deployment, not its ReplicaSet).
         workload_class: what it is for.
-        replicas: spec.replicas (spec.parallelism for a Job), None where the kind has none.
-        request: GPUs per replica, None when the template asks for none.
-        labels: of the object itself.
-        annotations: of the object itself.
-        pods: those alive now.
+        replicas: spec.replicas (spec.parallelism for a Job), None if the kind has none.
+        request: GPUs per replica, None if the template requests none.
+        labels: labels of the object itself.
+        annotations: annotations of the object itself.
+        pods: the pods that exist now.
         created_s: metadata.creationTimestamp.
-        managed_by: other controllers that own its scale, as "HorizontalPodAutoscaler/name"; empty when none does.
-        disruptions_allowed: the least that a PodDisruptionBudget over its pods allows now; None when none covers it.
-        chain: kind and name of the objects between it and its pods, old ReplicaSets and itself included.
-        asking: containers of one replica, init containers included, that ask for GPUs; usage is known by pod alone.
-        shares_card: a container says how much of a card it may use (HAMi), beside or instead of a number of GPUs.
+        managed_by: other controllers that own its scale, as "HorizontalPodAutoscaler/name"; empty if there are none.
+        disruptions_allowed: the smallest number of disruptions that a PodDisruptionBudget for its pods allows now; None
+            if no budget covers them.
+        chain: kind and name of the objects between it and its pods, including old ReplicaSets and the object itself.
+        asking: containers of one replica, init containers included, that request GPUs; usage is known per pod only.
+        shares_card: a container requests a part of a GPU (HAMi), in addition to or instead of a number of GPUs.
     """
 
     ref: WorkloadRef
@@ -141,12 +142,12 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An object that could not be made sense of: nothing is said about it, and nothing is done to it.
+    """An object that cannot be read. gpuwise makes no recommendation about it and does not change it.
 
     Attributes:
-        ref: which object.
-        problem: what of it, for a person.
-        nodes: on which its GPU pods run, as far as that is known.
+        ref: the object.
+        problem: what cannot be read, for a person.
+        nodes: the nodes on which its GPU pods run, as far as they are known.
     """
 
     ref: WorkloadRef
@@ -156,7 +157,7 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace with what it says about us."""
+    """A namespace with its labels and annotations."""
 
     name: str
     labels: Mapping[str, str]
@@ -165,14 +166,14 @@ class Namespace:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """One consistent look at the fleet.
+    """One consistent list of the fleet's objects.
 
     Attributes:
-        taken_s: when every list had succeeded, epoch seconds.
+        taken_s: when all lists were complete, epoch seconds.
         nodes: by name.
-        workloads: all that own GPU pods or ask for GPUs.
+        workloads: all workloads that own GPU pods or request GPUs.
         namespaces: by name.
-        unread: what could not be made sense of; one odd object never hides the others.
+        unread: objects that cannot be read; one such object never hides the others.
     """
 
     taken_s: int
@@ -182,5 +183,5 @@ class Inventory:
     unread: tuple[Unread, ...] = ()
 
     def by_ref(self) -> dict[WorkloadRef, Workload]:
-        """Index the workloads by reference; a recreated namesake has another uid, and so is another one."""
+        """The workloads by reference. A recreated object has another uid, and so another reference."""
         return {workload.ref: workload for workload in self.workloads}

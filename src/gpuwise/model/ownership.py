@@ -1,6 +1,6 @@
-"""Who else has a say over a workload, by raw Kubernetes objects: disruption budgets, autoscalers, GitOps.
+"""Who else controls a workload, read from raw Kubernetes objects: disruption budgets, autoscalers, GitOps.
 
-Read when planning and again at the moment of the effect, so both must mean the same.
+The same functions are used when planning and just before the effect, so that both give the same answer.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,16 @@ from typing import Any
 
 Object = Mapping[str, Any]
 
-# Marks that GitOps controllers put on what they apply. app.kubernetes.io/managed-by=Helm is none: nobody re-applies it.
+# Marks that GitOps controllers set on the objects they apply. app.kubernetes.io/managed-by=Helm is not one of them:
+# Helm does not re-apply objects.
 _ARGO_TRACKING = "argocd.argoproj.io/tracking-id"
 _GITOPS_LABELS = {
     "argocd.argoproj.io/instance": "ArgoCD",
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
-# Field managers of the same, where an own label key or a mutating webhook leaves no mark that is known.
+# Field managers of the same controllers, for objects on which a custom label key or a mutating webhook leaves no known
+# mark.
 _GITOPS_WRITERS = {
     "argocd-controller": "ArgoCD",
     "argocd-application-controller": "ArgoCD",
@@ -25,18 +27,18 @@ _GITOPS_WRITERS = {
 
 
 def selects(selector: Object | None, labels: Mapping[str, str]) -> bool:
-    """Whether a LabelSelector matches; None matches nothing, the empty one everything.
+    """Whether a LabelSelector matches; None matches nothing, the empty selector everything.
 
-    An operator that is not known matches: a budget that cannot be read guards.
+    An unknown operator matches, so that a budget that cannot be read still protects.
     """
     if selector is None:
         return False
     if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
         return False
-    return all(_holds(expression, labels) for expression in selector.get("matchExpressions") or ())
+    return all(_matches(expression, labels) for expression in selector.get("matchExpressions") or ())
 
 
-def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
+def _matches(expression: Object, labels: Mapping[str, str]) -> bool:
     value, values = labels.get(expression.get("key", "")), expression.get("values") or ()
     return {
         "In": value in values,
@@ -47,10 +49,10 @@ def _holds(expression: Object, labels: Mapping[str, str]) -> bool:
 
 
 def disruptions_allowed(budgets: Iterable[Object], pod_labels: Iterable[Mapping[str, str]]) -> int | None:
-    """The least that a PodDisruptionBudget over any of these pods allows now, None when none covers them.
+    """The fewest disruptions that a PodDisruptionBudget for any of these pods allows now, None without a budget.
 
     Args:
-        budgets: PodDisruptionBudgets of the pods' namespace; one without a status yet allows 0.
+        budgets: PodDisruptionBudgets of the pods' namespace; a budget without a status allows 0.
         pod_labels: the labels of each pod.
     """
     pods = tuple(pod_labels)
@@ -71,11 +73,11 @@ def autoscalers(
 
     Args:
         hpas: HorizontalPodAutoscalers of the objects' namespace.
-        scaled_objects: KEDA's ScaledObjects of it; their target is a Deployment unless they say otherwise.
+        scaled_objects: KEDA's ScaledObjects of the namespace; their target is a Deployment unless they name a kind.
         targets: kind and name of each object.
     """
-    found = [("HorizontalPodAutoscaler", item) for item in hpas] + [("ScaledObject", item) for item in scaled_objects]
-    return tuple(sorted(f"{kind}/{item['metadata']['name']}" for kind, item in found if _target(item) in targets))
+    scalers = [("HorizontalPodAutoscaler", item) for item in hpas] + [("ScaledObject", item) for item in scaled_objects]
+    return tuple(sorted(f"{kind}/{item['metadata']['name']}" for kind, item in scalers if _target(item) in targets))
 
 
 def _target(autoscaler: Object) -> tuple[str, str]:
@@ -83,22 +85,25 @@ def _target(autoscaler: Object) -> tuple[str, str]:
     reference = spec.get("scaleTargetRef") if isinstance(spec, Mapping) else None
     if not isinstance(reference, Mapping):
         return "", ""
-    # What is no name names nothing: an odd autoscaler scales nobody, and costs nobody.
+    # A reference that is not a name matches no object: a malformed autoscaler does not stop the pass.
     return str(reference.get("kind", "Deployment")), str(reference.get("name", ""))
 
 
 def makers(metadata: Object) -> tuple[str, ...]:
-    """KEDA's ScaledJob that made this Job and makes the next, as "ScaledJob/name"; empty for any other object.
+    """KEDA's ScaledJob that creates this Job and its successors, as "ScaledJob/name"; empty for any other object.
 
     Args:
-        metadata: of the object.
+        metadata: the object's metadata.
     """
     owners = metadata.get("ownerReferences") or ()
     return tuple(f"ScaledJob/{owner['name']}" for owner in owners if owner.get("kind") == "ScaledJob")
 
 
 def borrowed(rollout: Object) -> str:
-    """The Deployment whose template an Argo Rollout runs, and whose replicas it keeps at 0; "" if it has its own."""
+    """The Deployment whose template an Argo Rollout runs and whose replicas it keeps at 0.
+
+    Empty if the Rollout has its own template.
+    """
     spec = rollout.get("spec")
     reference = spec.get("workloadRef") if isinstance(spec, dict) else None
     if not isinstance(reference, dict) or reference.get("kind") != "Deployment":
@@ -107,17 +112,19 @@ def borrowed(rollout: Object) -> str:
 
 
 def gitops_owners(metadata: Object) -> tuple[str, ...]:
-    """The GitOps controllers that would put this object back, as "Flux/name"; empty when none does.
+    """The GitOps controllers that would revert a change to this object, as "Flux/name"; empty if there are none.
 
     Args:
-        metadata: of the object.
+        metadata: the object's metadata.
     """
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    found = {f"{tool}/{labels[key]}" for key, tool in _GITOPS_LABELS.items() if labels.get(key)}
+    owners = {f"{tool}/{labels[key]}" for key, tool in _GITOPS_LABELS.items() if labels.get(key)}
     if tracked := annotations.get(_ARGO_TRACKING):
-        # "application:group/Kind:namespace/name"; an application of another namespace is "namespace_application".
-        found.add(f"ArgoCD/{tracked.partition(':')[0]}")
+        # "application:group/Kind:namespace/name"; an application in another namespace is "namespace_application".
+        owners.add(f"ArgoCD/{tracked.partition(':')[0]}")
     writers = {entry.get("manager", "") for entry in metadata.get("managedFields") or ()}
-    named = {owner.partition("/")[0] for owner in found}
-    found |= {f"{tool}/{writer}" for writer, tool in _GITOPS_WRITERS.items() if writer in writers and tool not in named}
-    return tuple(sorted(found))
+    named = {owner.partition("/")[0] for owner in owners}
+    owners |= {
+        f"{tool}/{writer}" for writer, tool in _GITOPS_WRITERS.items() if writer in writers and tool not in named
+    }
+    return tuple(sorted(owners))

@@ -1,4 +1,4 @@
-"""The ports of the loop: what it needs of the outside, as protocols that adapters in the rooms fulfil."""
+"""The ports of the loop: what it needs from outside, as protocols that the adapters of other packages implement."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,28 +13,29 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Cite = Callable[[Workload, Evidence], str | None]
-"""What asks a source for the samples behind a number about a workload; None where it has no such samples."""
+"""Returns the query for the samples behind a number about a workload, or None if the source has no such samples."""
 
 Object = dict[str, Any]
-"""A Kubernetes object as the API sends it."""
+"""A Kubernetes object as the API returns it."""
 
 
 class UsageSource(Protocol):
-    """Where usage is read. It is picklable: scoring workers read their own share."""
+    """Where usage is read. It is picklable, because scoring workers read their own shards."""
 
     def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Yield one series per workload, in the order asked for; a workload with no samples yields one without devices.
+        """Yield one series per workload, in the order of `workloads`; without samples the series has no devices.
 
         Raises:
-            SourceError: unreachable, refused, partial, or not what it should be; never an empty answer instead.
+            SourceError: the source is unreachable, refuses, or returns partial or invalid data; this never becomes an
+                empty result.
         """
         ...
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Yield one series per node, in the order asked for, of its devices at the times when no pod held them.
+        """Yield one series per node, in the order of `nodes`, with its devices while they were unallocated.
 
         The workload of such a series is `node_ref(node)`, its devices' pod is "". Work on these devices is use outside
-        Kubernetes. A device-level row beside the rows of pods that share the device is not one of these.
+        Kubernetes. A device-level row next to the rows of pods that share the device is not part of it.
 
         Raises:
             SourceError: as `read`.
@@ -42,7 +43,7 @@ class UsageSource(Protocol):
         ...
 
     def cite(self, window: Window) -> Cite:
-        """Tell how a person sees the samples of a window, in the source's own language.
+        """The function that returns queries for the samples of a window, in the source's own language.
 
         Raises:
             SourceError: as `read`.
@@ -50,10 +51,10 @@ class UsageSource(Protocol):
         ...
 
     def describe(self) -> str:
-        """Say in a sentence what can be read here now.
+        """Describe in one sentence what can be read here now.
 
         Raises:
-            SourceError: nothing can, and why.
+            SourceError: nothing can be read; the message has the reason.
         """
         ...
 
@@ -71,14 +72,14 @@ class InventorySource(Protocol):
 
 
 class Checkpoints(Protocol):
-    """Where hours of usage are kept from one run to the next; what is lost here is only read again."""
+    """Where hours of usage are kept between runs; data that is lost here is read from the source again."""
 
     def load(self, workloads: Iterable[WorkloadRef]) -> Mapping[WorkloadRef, Sequence[bytes]]:
-        """What was kept, in the order of its names; nothing for an unknown workload."""
+        """The saved checkpoints, ordered by name; none for an unknown workload."""
         ...
 
     def save(self, kept: Mapping[WorkloadRef, Mapping[str, bytes]]) -> None:
-        """Keep checkpoints by name, in place of earlier ones of the same name; all or none of them."""
+        """Save checkpoints by name and replace earlier ones of the same name; all of them or none."""
         ...
 
 
@@ -88,7 +89,7 @@ class Executor(Protocol):
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Apply a picklable function to each item; results come in the items' order, the same on every executor.
 
-        Items are taken up as there is room for them, not all at once.
+        Items are submitted as workers become free, not all at once.
         """
         ...
 
@@ -97,38 +98,38 @@ class Enactor(Protocol):
     """The only writer to workloads."""
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Carry out each command once, or say why not; every effect has its intent in the ledger before it."""
+        """Carry out each command once, or return why not; the intent is in the ledger before the effect."""
         ...
 
     def undo(self, command_id: str) -> Outcome:
-        """Restore exactly what a command changed, or refuse with the difference if a person changed it since."""
+        """Restore exactly the fields that a command changed, or refuse with the difference if they changed since."""
         ...
 
     def recover(self) -> list[Outcome]:
-        """Settle what a crash or a lost answer left open, by what the target looks like (I8, I31)."""
+        """Settle the commands that a crash or a lost answer left open, from the state of their targets (I8, I31)."""
         ...
 
 
 class Checker(Protocol):
-    """What an enactor would refuse now, found out by reads alone."""
+    """Finds out by reads alone whether an enactor would refuse a command now."""
 
     def check(self, command: Command) -> Blocked | None:
-        """The refusal, None if it would carry the command out."""
+        """The refusal, or None if the enactor would carry the command out."""
         ...
 
 
 class Ledger(Protocol):
-    """What gpuwise remembers: append-only, hash-chained."""
+    """The append-only, hash-chained record of what gpuwise did and found."""
 
     def head(self) -> LedgerHead:
         """The newest row."""
         ...
 
     def check(self) -> None:
-        """Compare it with what is remembered of it elsewhere.
+        """Compare the ledger with the copy of its head that is kept elsewhere.
 
         Raises:
-            LedgerError: rows are missing, or are others.
+            LedgerError: rows are missing or differ.
         """
         ...
 
@@ -139,23 +140,23 @@ class Ledger(Protocol):
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
     ) -> None:
-        """Remember what one run found; alternatives exclude a recommendation, and are worth less."""
+        """Record what one run found; an alternative shares a claim with a recommendation that is worth more."""
         ...
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
-        """Spend one unit of the disruption budget and write the intent, in one transaction; False if it is spent.
+        """Use one unit of the disruption budget and write the intent, in one transaction; False if none is left.
 
         An earlier intent that is known to have written nothing does not count.
 
         Args:
-            intent: what is about to be done; its command id must be new.
+            intent: the effect that is about to be written; its command id must be new.
             limit: effects allowed in any `per_s` seconds.
             per_s: length of the sliding window, seconds.
         """
         ...
 
     def record_outcome(self, outcome: Outcome) -> None:
-        """Remember what came of it."""
+        """Record the outcome of a command."""
         ...
 
     def intent(self, command_id: str) -> Intent | None:
@@ -167,23 +168,23 @@ class Ledger(Protocol):
         ...
 
     def record_directive(self, directive: Directive) -> None:
-        """Remember a person's word."""
+        """Record a person's order."""
         ...
 
     def directives(self) -> list[Directive]:
-        """All of them, oldest first."""
+        """All directives, oldest first."""
         ...
 
     def recommendations(self) -> list[Recommendation]:
-        """What the latest run recommended; empty if there was none."""
+        """What the latest run recommended; empty if there was no run."""
         ...
 
     def alternatives(self) -> list[Recommendation]:
-        """What the latest run found besides: of less worth than a recommendation that excludes it."""
+        """The alternatives of the latest run: each shares a claim with a recommendation that is worth more."""
         ...
 
     def blocked(self) -> list[Blocked]:
-        """What blocked the latest run's changes; empty if there was none."""
+        """What blocked the latest run's changes; empty if there was no run."""
         ...
 
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
@@ -200,7 +201,7 @@ class Access:
         group: API group, "" for the core.
         resource: plural, with a subresource after a slash.
         namespace: where, "" for the whole cluster.
-        name: of one object, "" for all.
+        name: name of one object, "" for all.
     """
 
     verb: str
@@ -210,13 +211,13 @@ class Access:
     name: str = ""
 
     def __str__(self) -> str:
-        """As RBAC's own messages say it: "patch deployments.apps in namespace search"."""
+        """Format it as RBAC's own messages do: "patch deployments.apps in namespace search"."""
         what = f"{self.resource}.{self.group}" if self.group else self.resource
         return f"{self.verb} {what}{f' in namespace {self.namespace}' if self.namespace else ''}"
 
 
 class ClusterReader(Protocol):
-    """The Kubernetes API, reading only."""
+    """The Kubernetes API, read-only."""
 
     def list(self, path: str, *, label_selector: str = "", field_selector: str = "") -> list[Object]:
         """All objects under a collection path such as "/apis/apps/v1/deployments", page by page.
@@ -227,10 +228,10 @@ class ClusterReader(Protocol):
         ...
 
     def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Sequence[Object]:
-        """As `list`, and nothing where no such kind is installed.
+        """As `list`, but empty if the kind is not installed.
 
         Raises:
-            ClusterError: it is installed and any page failed.
+            ClusterError: the kind is installed and any page failed.
         """
         ...
 
@@ -238,24 +239,24 @@ class ClusterReader(Protocol):
         """One object by its path.
 
         Raises:
-            Gone: there is none.
+            Gone: the object does not exist.
             ClusterError: anything else.
         """
         ...
 
     def may(self, access: Access) -> bool | None:
-        """Whether this identity has a right; None if that cannot be asked. Nothing is changed by asking."""
+        """Whether this identity has a right; None if the API server cannot answer. The check changes nothing."""
         ...
 
 
 class ClusterWriter(ClusterReader, Protocol):
-    """The Kubernetes API, writing too; given to the enactor and to the ledger's anchor alone."""
+    """The Kubernetes API, read and write; only the enactor and the ledger's anchor get it."""
 
     def create(self, path: str, body: Object) -> Object:
         """Create one object.
 
         Raises:
-            Conflict: there is one of that name.
+            Conflict: an object of that name exists.
             ClusterError: anything else.
         """
         ...
@@ -263,16 +264,16 @@ class ClusterWriter(ClusterReader, Protocol):
     def patch(
         self, path: str, body: Mapping[str, Any] | list[Object], *, content_type: str, dry_run: bool = False
     ) -> Object:
-        """Patch one object; preconditions travel in metadata.uid and metadata.resourceVersion.
+        """Patch one object; metadata.uid and metadata.resourceVersion in the body are preconditions.
 
         Args:
-            path: of the object or its subresource.
+            path: path of the object or its subresource.
             body: merge or strategic-merge patch, or a list of RFC 6902 operations.
             content_type: "application/" and one of "merge-patch+json", "strategic-merge-patch+json", "json-patch+json".
-            dry_run: let the server check it and keep nothing.
+            dry_run: let the server validate the patch without storing it.
 
         Raises:
-            Conflict: a precondition does not hold.
+            Conflict: a precondition failed.
             ClusterError: anything else.
         """
         ...

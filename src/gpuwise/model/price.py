@@ -1,4 +1,4 @@
-"""What a GPU hour costs in dollars, and a kilowatt-hour in carbon."""
+"""Prices of GPU-hours in dollars, and the carbon intensity of a kilowatt-hour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from gpuwise.model.inventory import CapacityType
 
 @dataclass(frozen=True, slots=True)
 class PriceBook:
-    """Prices by GPU type and capacity type; a price that nobody gave is None, never 0.
+    """Prices by GPU type and capacity type; a price that is not given is None, never 0.
 
     Attributes:
         usd_per_gpu_h: by (canonical GPU type, capacity type).
-        source: where the prices are from, for the report.
-        kg_co2e_per_kwh: carbon intensity of the grid by region of the cloud.
+        source: where the prices come from, for the report.
+        kg_co2e_per_kwh: carbon intensity of the grid by cloud region.
     """
 
     usd_per_gpu_h: Mapping[tuple[str, CapacityType], float]
@@ -25,7 +25,7 @@ class PriceBook:
 
         Args:
             gpu_type: canonical name, as in `GpuType.name`.
-            capacity_type: None is priced as on-demand, which is what an unlabelled node is.
+            capacity_type: None is priced as on-demand, because an unlabelled node is taken to be on-demand.
         """
         if gpu_type is None:
             return None

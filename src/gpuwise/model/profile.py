@@ -1,4 +1,4 @@
-"""What scoring makes of a UsageSeries: distributions, idle intervals, coverage."""
+"""The result of scoring a UsageSeries: distributions, idle intervals, coverage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from gpuwise.model.usage import Window
 
 @dataclass(frozen=True, slots=True)
 class BucketLayout:
-    """Log-linear buckets: 64 per octave, so a value is told within 1/128 = 0.78 % of itself.
+    """Log-linear buckets: 64 per octave, so a value has a relative error of at most 1/128 = 0.78 %.
 
     Attributes:
-        lowest: values below it, 0 included, share bucket 0 and read as 0.0.
-        highest: values above it fall into the last bucket.
+        lowest: values below this, 0 included, are in bucket 0 and read as 0.0.
+        highest: values above this are in the last bucket.
     """
 
     lowest: float
@@ -32,7 +32,7 @@ class Distribution:
     Attributes:
         layout: the buckets.
         weights: total weight per bucket, float64 of shape (buckets,).
-        midpoints: the value each bucket stands for, float64 of shape (buckets,).
+        midpoints: the value that each bucket represents, float64 of shape (buckets,).
     """
 
     layout: BucketLayout
@@ -40,7 +40,7 @@ class Distribution:
     midpoints: NDArray[np.float64]
 
     def quantile(self, q: float) -> float | None:
-        """The least bucket value with at least q of the weight at or below it; None if nothing was seen.
+        """The smallest bucket value with at least q of the weight at or below it; None if nothing was sampled.
 
         Args:
             q: 0 to 1.
@@ -48,26 +48,26 @@ class Distribution:
         total = float(self.weights.sum())
         if total <= 0.0:
             return None
-        # Weights are sums of powers of two apart by rounding: the tolerance keeps q = 1 inside the array.
+        # Weights are sums of powers of two with rounding errors: the tolerance keeps q = 1 inside the array.
         reached = np.cumsum(self.weights) >= q * total * (1.0 - 1e-12)
         occupied = reached & (self.weights > 0.0)
         return float(self.midpoints[int(np.argmax(occupied))])
 
     @property
     def mean(self) -> float | None:
-        """Weighted mean; None if nothing was seen."""
+        """Weighted mean; None if nothing was sampled."""
         total = float(self.weights.sum())
         return float(self.weights @ self.midpoints) / total if total > 0.0 else None
 
     @property
     def peak(self) -> float | None:
-        """The largest bucket value seen, however little it weighs; None if nothing was seen."""
-        seen = np.flatnonzero(self.weights > 0.0)
-        return float(self.midpoints[seen[-1]]) if seen.size else None
+        """The largest bucket value with any weight; None if nothing was sampled."""
+        occupied = np.flatnonzero(self.weights > 0.0)
+        return float(self.midpoints[occupied[-1]]) if occupied.size else None
 
 
 class Verdict(StrEnum):
-    """What one signal says about idleness."""
+    """Whether one signal shows a workload as idle."""
 
     IDLE = "idle"
     BUSY = "busy"
@@ -76,14 +76,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignalVerdict:
-    """One signal's word, with the numbers behind it.
+    """One signal's verdict on idleness, with the numbers behind it.
 
     Attributes:
-        signal: which.
+        signal: the signal.
         highest: largest value in the trailing look-back, None if nothing was sampled.
-        threshold: at or above this the signal vetoes idleness.
+        threshold: a value at or above this means that the workload is not idle.
         coverage: share of the trailing look-back that was sampled.
-        verdict: busy vetoes; unknown neither vetoes nor agrees.
+        verdict: BUSY vetoes idleness; UNKNOWN neither vetoes nor confirms it.
     """
 
     signal: Signal
@@ -95,12 +95,12 @@ class SignalVerdict:
 
 @dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
 class IdleInterval:
-    """A span in which every signal at hand was below its threshold, unbroken.
+    """An unbroken span in which every available signal was below its threshold.
 
     Attributes:
         start_s: first idle second.
-        end_s: first second after it.
-        gpus: whole-GPU equivalents held through it.
+        end_s: first second after the span.
+        gpus: whole-GPU equivalents allocated throughout the span.
     """
 
     start_s: int
@@ -110,14 +110,14 @@ class IdleInterval:
 
 @dataclass(frozen=True, slots=True)
 class IdleEvidence:
-    """How idle a workload was, and who says so.
+    """How idle a workload was, and which sensors agree.
 
     Attributes:
-        intervals: per workload, when all its devices were idle at once and for long enough to count.
-        idle_gpu_s: GPU-seconds paid for on devices that were idle, device by device.
-        since_s: start of the interval that reaches the end of the window, None when the workload is not idle now.
-        verdicts: every signal over the time since `since_s` (or the last look-back), with its value and veto.
-        agreeing_sensors: how many independent sensors said idle all through the current interval.
+        intervals: spans in which all devices of the workload were idle at once, and long enough to count.
+        idle_gpu_s: GPU-seconds allocated on idle devices, summed over the devices.
+        since_s: start of the interval that reaches the end of the window, None if the workload is not idle now.
+        verdicts: the verdict of every signal since `since_s` (or over the last look-back).
+        agreeing_sensors: how many independent sensors measured no use throughout the current interval.
     """
 
     intervals: tuple[IdleInterval, ...]
@@ -129,15 +129,15 @@ class IdleEvidence:
 
 @dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
 class DayUse:
-    """What a workload held of one GPU type on one node in one UTC day; a profile's days sum to its totals.
+    """A workload's use of one GPU type on one node in one UTC day; a profile's days sum to its totals.
 
     Attributes:
         start_s: midnight.
-        node: where, None if unknown.
-        gpu_type: canonical name of the card, None if unknown.
-        allocated_gpu_s: GPU-seconds held.
+        node: the node, None if unknown.
+        gpu_type: canonical name of the GPU type, None if unknown.
+        allocated_gpu_s: GPU-seconds allocated.
         idle_gpu_s: of these, on devices that were idle.
-        active_gpu_s: of these, on devices that a signal positively shows at work; what is neither is not known.
+        active_gpu_s: of these, on devices that a signal shows at work; time that is neither is not known.
     """
 
     start_s: int
@@ -153,17 +153,17 @@ class Rhythm:
     """How use repeats by the hour of the week, UTC; hour 0 begins on Monday at 00:00. Weights decay with age.
 
     Attributes:
-        observed: weight of the hours of which it is known whether there was use, float64 of shape (168,).
-        used: of these, those with use.
-        rests: of these, those that follow an hour without use.
-        wakes: of the rests, those with use.
-        busy_gpus: mean of whole-GPU equivalents at work in the hours observed, NaN where none was.
+        observed: weight of the hours for which it is known whether there was use, float64 of shape (168,).
+        used: of these, the hours with use.
+        after_idle: of the hours observed, those that follow an hour without use.
+        resumed: of the hours in `after_idle`, those with use.
+        busy_gpus: mean whole-GPU equivalents at work in the hours observed, NaN if none was observed.
     """
 
     observed: NDArray[np.float64]
     used: NDArray[np.float64]
-    rests: NDArray[np.float64]
-    wakes: NDArray[np.float64]
+    after_idle: NDArray[np.float64]
+    resumed: NDArray[np.float64]
     busy_gpus: NDArray[np.float64]
 
 
@@ -172,9 +172,9 @@ class NextUse:
     """When an unused workload is likely to be used again: ends of hours, epoch seconds; None is beyond two weeks.
 
     Attributes:
-        early_s: it is used before this with probability 0.1.
-        median_s: as likely before as after.
-        late_s: it is used before this with probability 0.9.
+        early_s: the workload is used before this with probability 0.1.
+        median_s: the workload is used before this with probability 0.5.
+        late_s: the workload is used before this with probability 0.9.
     """
 
     early_s: int | None
@@ -183,7 +183,7 @@ class NextUse:
 
 
 class Limit(StrEnum):
-    """What keeps a workload from going faster."""
+    """What limits the speed of a workload."""
 
     COMPUTE = "compute-bound"
     BANDWIDTH = "bandwidth-bound"
@@ -199,9 +199,9 @@ class Bottleneck:
     """A workload's limit, with the numbers behind it.
 
     Attributes:
-        limit: which.
-        confidence: 0 to 1, by which of the activity signals there were and how well they were sampled.
-        means: mean of each signal over the steps at work; a signal that was not sampled then is absent.
+        limit: the limit.
+        confidence: 0 to 1, from which activity signals were available and how well they were sampled.
+        means: mean of each signal over the steps at work; a signal without samples in these steps is absent.
     """
 
     limit: Limit
@@ -211,27 +211,27 @@ class Bottleneck:
 
 @dataclass(frozen=True, slots=True)
 class UsageProfile:
-    """Everything the recommenders know of a workload's usage.
+    """Everything that the methods know about a workload's usage.
 
     Attributes:
-        workload: whose.
-        window: over which.
-        allocated_gpu_s: GPU-seconds held, in whole-GPU equivalents.
-        allocated_gpu_s_by_type: allocated GPU-seconds by canonical GPU type ("unknown" where no type is known).
-        coverage: share of allocated device-steps with a sample, by signal; a signal never seen is absent.
-        distributions: per signal over all devices, decayed; memory is per device.
+        workload: the workload.
+        window: the window of the data.
+        allocated_gpu_s: GPU-seconds allocated, in whole-GPU equivalents.
+        allocated_gpu_s_by_type: allocated GPU-seconds by canonical GPU type ("unknown" if the type is not known).
+        coverage: share of allocated device-steps with a sample, by signal; a signal without samples is absent.
+        distributions: by signal over all devices, decayed; memory is per device.
         daily_peaks: largest memory per day and device in bytes, newest last.
-        weight_held: device-steps held, decayed as the distributions' weights are.
-        devices: devices held at the end of the window.
-        busy_devices: the most devices that were busy in the same step, None if activity was never seen.
+        allocated_weight: device-steps allocated, decayed like the weights of the distributions.
+        devices: devices allocated at the end of the window.
+        busy_devices: the largest number of devices that were busy in the same step, None if activity was not sampled.
         idle: idleness.
         days: allocated and idle time by UTC day, node and GPU type, oldest first.
-        requests: total requests seen in the window, None if nothing reports them.
+        requests: total requests in the window, None if no source reports them.
         observed_s: seconds from first to last sample.
         rhythm: use by the hour of the week.
-        next_use: forecast of the next use, None where it was never seen to rest or never seen at all.
-        bottleneck: what limits it.
-        dropped_samples: values that no card can have, over all devices.
+        next_use: forecast of the next use, None if the workload never became idle or was not sampled.
+        bottleneck: what limits the workload.
+        dropped_samples: impossible values that were dropped, over all devices.
     """
 
     workload: WorkloadRef
@@ -241,7 +241,7 @@ class UsageProfile:
     coverage: Mapping[Signal, float]
     distributions: Mapping[Signal, Distribution]
     daily_peaks: tuple[float, ...]
-    weight_held: float
+    allocated_weight: float
     devices: int
     busy_devices: int | None
     idle: IdleEvidence
@@ -254,12 +254,12 @@ class UsageProfile:
     dropped_samples: int
 
     def weighted_coverage(self, signal: Signal) -> float:
-        """Share of the decayed device-steps held in which a signal was sampled; what a quantile of it speaks for.
+        """Share of the decayed, allocated device-steps in which a signal was sampled; a quantile covers only these.
 
         Args:
-            signal: of a device.
+            signal: a signal of a device.
         """
-        seen = self.distributions.get(signal)
-        return (
-            0.0 if seen is None or self.weight_held <= 0.0 else min(1.0, float(seen.weights.sum()) / self.weight_held)
-        )
+        distribution = self.distributions.get(signal)
+        if distribution is None or self.allocated_weight <= 0.0:
+            return 0.0
+        return min(1.0, float(distribution.weights.sum()) / self.allocated_weight)

@@ -1,11 +1,12 @@
-"""What an object says about being left alone; read when planning and again at the moment of the effect."""
+"""Annotations that protect an object from disruption; read when planning and again just before the effect."""
 
 from collections.abc import Mapping
 
 from gpuwise.model.labels import DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, SAFE_TO_EVICT, TEAM_LABELS
 from gpuwise.model.reasons import Reason
 
-# What each protecting annotation must say to protect, and to say nothing; anything else is a typo, and protects (I11).
+# The value with which each annotation protects, and the value with which it does not. Any other value is taken for a
+# typing error, and protects (I11).
 _MEANINGS = {
     DO_NOT_DISRUPT: ("true", "false"),
     KARPENTER_DO_NOT_DISRUPT: ("true", "false"),
@@ -24,14 +25,14 @@ SYSTEM_NAMESPACES = frozenset(
         "istio-system",
     }
 )
-"""Never touched, whatever their labels say (I18): the control plane, the GPU stack, and what gpuwise itself needs."""
+"""Never changed, regardless of their labels (I18): the control plane, the GPU stack, and what gpuwise itself needs."""
 
 
 def protection(annotations: Mapping[str, str]) -> tuple[Reason, str] | None:
     """Why these annotations forbid a disruption, or None if they do not.
 
     Args:
-        annotations: of a workload, a pod or a namespace.
+        annotations: the annotations of a workload, a pod or a namespace.
     """
     for key, (protects, permits) in _MEANINGS.items():
         value = annotations.get(key)
@@ -39,12 +40,12 @@ def protection(annotations: Mapping[str, str]) -> tuple[Reason, str] | None:
             continue
         if value == protects:
             return Reason.PROTECTED, f"{key} is {value!r}"
-        return Reason.UNREADABLE_POLICY, f"{key} is {value!r}, neither {protects!r} nor {permits!r}: taken as protected"
+        return Reason.UNREADABLE_POLICY, f"{key} is {value!r}, not {protects!r} or {permits!r}: it counts as protected"
     return None
 
 
 def team_of(*labels: Mapping[str, str]) -> str | None:
-    """The team that the first labelled object names: workload first, then namespace; None if none does."""
+    """The team named by the first object with a team label, the workload before the namespace; None without a label."""
     for mapping in labels:
         for key in TEAM_LABELS:
             if mapping.get(key):

@@ -3,7 +3,7 @@
 import re
 from fractions import Fraction
 
-# Suffixes: apimachinery's resource.Quantity. The server canonicalises: what was sent as "3000" comes back as "3k".
+# Suffixes: apimachinery's resource.Quantity. The API server canonicalises values: "3000" is returned as "3k".
 _SCALE = {
     "": Fraction(1),
     "n": Fraction(1, 10**9),
@@ -26,25 +26,25 @@ _QUANTITY = re.compile(r"([+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30}))(?:[eE]([+-]?\
 
 
 def quantity(text: str | float) -> Fraction:
-    """The number that a quantity means.
+    """The value of a quantity.
 
     Raises:
-        ValueError: it is no quantity.
+        ValueError: the text is not a valid quantity.
     """
     match = _QUANTITY.fullmatch(str(text))
     if match is None:
-        raise ValueError(f"{text!r} is no Kubernetes quantity")
+        raise ValueError(f"{text!r} is not a Kubernetes quantity")
     exponent = Fraction(10) ** int(match[2]) if match[2] else Fraction(1)
     return Fraction(match[1]) * exponent * _SCALE[match[3] or ""]
 
 
 def count(text: str | float) -> int:
-    """The number of devices that a quantity means.
+    """The number of devices given by a quantity.
 
     Raises:
-        ValueError: it is no quantity, negative, or no whole number: a device cannot be split.
+        ValueError: the text is not a quantity, is negative, or is not a whole number: a device cannot be split.
     """
     value = quantity(text)
     if value.denominator != 1 or value < 0:
-        raise ValueError(f"{text!r} is no number of devices")
+        raise ValueError(f"{text!r} is not a number of devices")
     return int(value)

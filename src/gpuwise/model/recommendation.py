@@ -1,4 +1,4 @@
-"""A recommendation with its evidence and its saving, or what blocks it."""
+"""A recommendation with its evidence and its saving, or the reason why a change is blocked."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -14,16 +14,16 @@ from gpuwise.model.signal import Signal
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One number behind a decision, so that anyone can recompute it.
+    """One number behind a decision, with what is needed to recompute it.
 
     Attributes:
-        text: what it says, for a person: "power stayed under 25 % of the board's limit".
-        signal: which signal, None for facts of the inventory.
-        statistic: how the value was made: "max", "p98", "coverage".
-        value: the number, None where nothing was sampled.
-        threshold: what it was held against, None where it is only told.
-        unit: of value and threshold.
-        query: what asks the source for the samples behind it, None for facts of the inventory.
+        text: description for a person: "power stayed under 25 % of the board's limit".
+        signal: the signal, None for facts from the inventory.
+        statistic: how the value was computed: "max", "p98", "coverage".
+        value: the number, None if nothing was sampled.
+        threshold: what the value was compared with, None if it is only information.
+        unit: unit of value and threshold.
+        query: query for the samples behind the value, None for facts from the inventory.
     """
 
     text: str
@@ -37,15 +37,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """What a change is worth while it lasts, with an interval for what the data cannot tell.
+    """What a change is worth while it lasts, with an interval for the uncertainty of the data.
 
     Attributes:
         usd_month: dollars per month of 730 h.
-        low_usd_month: lower end.
-        high_usd_month: upper end.
+        low_usd_month: lower end of the interval.
+        high_usd_month: upper end of the interval.
         gpu_h_month: whole-GPU hours per month.
-        kwh_month: energy, None where power was not sampled.
-        kg_co2e_month: of that energy, None where it or the grid's intensity is not known.
+        kwh_month: energy, None if power was not sampled.
+        kg_co2e_month: carbon of that energy, None if the energy or the grid's intensity is not known.
     """
 
     usd_month: float
@@ -58,29 +58,29 @@ class Saving:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """One change to one workload, with its reasons, worth and risk; immutable, told apart by its etag.
+    """One change to one workload or node, with its reasons, saving and risk; immutable, with an etag for its content.
 
     Attributes:
         id: stable for the same change to the same object: "r-" and 10 hex digits.
         workload: the target.
-        owner: its team, None if no label names one.
+        owner: the target's team, None if no label names one.
         finding: what is wrong.
-        reasons: codes.
+        reasons: reason codes.
         change: what to do.
-        saving: what it is worth.
-        risk: performance risk 0 (none) to 4 (very high), the maximum over dimensions.
-        confidence: 0 to 1, from length and coverage of the data.
-        coverage: least share of samples among the signals used.
+        saving: what the change is worth.
+        risk: performance risk from 0 (none) to 4 (very high), the maximum over its dimensions.
+        confidence: 0 to 1, from the length and the coverage of the data.
+        coverage: lowest coverage among the signals used.
         evidence: the numbers.
-        restart_needed: pods are replaced.
-        rollback_possible: `gpuwise undo` can restore it.
-        effort: Low, Medium or High for the people who own it.
+        restart_needed: whether pods are replaced.
+        rollback_possible: whether `gpuwise undo` can revert it.
+        effort: Low, Medium or High, for the owners of the target.
         created_s: when it was made.
-        expires_s: when it is no longer to be trusted.
-        etag: changes with the content.
-        claims: uids of the workloads, and names of the nodes, whose GPU time it counts; of the recommendations that
-            share a claim a plan holds one.
-        observed_s: length of the data behind it, seconds; None where it is not usage that it rests on.
+        expires_s: when it becomes too old to use.
+        etag: digest of the content; it changes with the numbers and texts of the evidence.
+        claims: uids of the workloads, and names of the nodes, whose GPU time it counts; a plan has at most one
+            recommendation per claim.
+        observed_s: length of the data behind it, seconds; None if it is not based on usage.
     """
 
     id: str
@@ -100,19 +100,19 @@ class Recommendation:
     created_s: int
     expires_s: int
     etag: str
-    claims: tuple[str, ...] = ()  # as in ledgers that were begun before there were any
-    observed_s: int | None = None  # as above
+    claims: tuple[str, ...] = ()  # the default is for ledgers that were written before this field existed
+    observed_s: int | None = None  # likewise
 
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """Doing nothing, and why.
+    """A change that is not made, and why.
 
     Attributes:
-        workload: about which.
-        stage: which recommender or which step held: "idle", "right-size", "spot", "decide", "enact".
-        reason: code.
-        detail: the particular of this case, for a person.
+        workload: the workload or node.
+        stage: the method or the step that blocked it: "idle", "right-size", "spot", "decide", "enact".
+        reason: reason code.
+        detail: the details of this case, for a person.
         evidence: the numbers.
         recommendation_id: the blocked recommendation, None where none was made.
     """
@@ -126,4 +126,4 @@ class Blocked:
 
 
 AllBlocked = Annotated[tuple[Blocked, ...], Field(alias="holds")]
-"""A field of them; JSON and ledgers have called it `holds` since 0.1."""
+"""A field of blocked changes; JSON and ledgers have called it `holds` since 0.1."""

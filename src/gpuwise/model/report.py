@@ -14,15 +14,14 @@ from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 class Bill:
     """GPU time and money of one window, in four classes that sum to the capacity.
 
-    A price that is not known leaves its GPU-seconds in the time columns and out of the dollars; `unpriced_gpu_s` says
-    how many.
+    GPU-seconds without a known price count in the time columns but not in the dollars; `unpriced_gpu_s` has their sum.
 
     Attributes:
         capacity_gpu_s: whole GPUs times seconds.
         used_gpu_s: allocated and not idle, or not known to be idle.
         idle_gpu_s: allocated, and idle by every signal.
-        outside_gpu_s: held by no pod and positively at work all the same: used outside Kubernetes.
-        unallocated_gpu_s: held by no pod, and not known to work.
+        outside_gpu_s: not allocated to a pod, but measured at work: used outside Kubernetes.
+        unallocated_gpu_s: not allocated to a pod, and not known to be at work.
         capacity_usd, used_usd, idle_usd, outside_usd, unallocated_usd: the same in dollars.
         unpriced_gpu_s: GPU-seconds for which no price is known.
     """
@@ -42,16 +41,16 @@ class Bill:
 
 @dataclass(frozen=True, slots=True)
 class TeamCost:
-    """One team's share; team None gathers what no label claims.
+    """One team's share of the bill; team None has the workloads without a team label.
 
     Attributes:
-        team: its name.
-        workloads: how many it has.
-        allocated_gpu_h: GPU-hours held.
+        team: name of the team.
+        workloads: number of its workloads.
+        allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
-        cost_usd: price of what it held.
-        idle_usd: price of the idle part.
-        saving_usd_month: what the open recommendations are worth.
+        cost_usd: cost of the allocated GPU-hours.
+        idle_usd: cost of the idle part.
+        saving_usd_month: what its open recommendations are worth.
     """
 
     team: str | None
@@ -65,20 +64,20 @@ class TeamCost:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadCost:
-    """One workload's share of the bill; dollars are None where no price is known.
+    """One workload's share of the bill; dollars are None if no price is known.
 
     Attributes:
         workload: "namespace/Kind/name".
         team: its team.
-        gpu_type: canonical name of its cards, None if unknown or mixed.
-        allocated_gpu_h: GPU-hours held.
+        gpu_type: canonical name of its GPU type, None if unknown or mixed.
+        allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
-        activity_ratio: mean SM activity, or GPU utilisation where only that is known; None if neither was sampled.
-        cost_usd: price of what it held.
-        idle_usd: price of the idle part.
-        limit: what keeps it from going faster while it works.
-        limit_confidence: how sure that is, 0 to 1.
-        next_use_s: as likely used again before as after this instant if it rests now, None if nothing tells.
+        activity_ratio: mean SM activity, or GPU utilisation if only that is known; None if neither was sampled.
+        cost_usd: cost of the allocated GPU-hours.
+        idle_usd: cost of the idle part.
+        limit: what limits its speed while it works.
+        limit_confidence: confidence in the limit, 0 to 1.
+        next_use_s: median forecast of the next use if it is idle now, epoch seconds; None without a forecast.
     """
 
     workload: str
@@ -107,14 +106,14 @@ class FleetDay:
 
 @dataclass(frozen=True, slots=True)
 class DataQuality:
-    """How much of what should have been measured was.
+    """How complete the measurements are.
 
     Attributes:
-        workloads: how many the inventory has.
-        measured: how many had any sample.
+        workloads: number of workloads in the inventory.
+        measured: of these, the number with any sample.
         coverage: share of allocated device-steps with an activity sample; None if nothing is allocated.
-        unpriced: workloads for which no price is known.
-        notes: what a reader should know, a sentence each.
+        unpriced: number of workloads without a known price.
+        notes: remarks for the reader, one sentence each.
     """
 
     workloads: int
@@ -126,7 +125,7 @@ class DataQuality:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What gpuwise did, with what came of it."""
+    """What gpuwise did, with the outcome."""
 
     intent: Intent
     outcome: Outcome | None
@@ -139,27 +138,27 @@ class WeeklyReport:
 
     Attributes:
         schema: version of this JSON form.
-        week: ISO week, "2026-W20"; None when it covers another window, as a scan does.
-        start_s: first second, of a week Monday 00:00 UTC.
-        end_s: first second after it.
-        generated_s: when it was made.
+        week: ISO week, "2026-W20"; None if the report covers another window, as a scan does.
+        start_s: first second; for a week, Monday 00:00 UTC.
+        end_s: first second after the window.
+        generated_s: when the report was made.
         cluster: name of the fleet.
         bill: the week's GPU time and money.
         days: the same per day.
-        teams: dearest first.
-        workloads: dearest idle first.
-        recommendations: open ones, dearest first.
-        blocked: what was blocked, and why.
-        blockers: what keeps gpuwise from open recommendations by the inventory, each with its recommendation's id; the
-            others can be applied now.
-        actions: what was done in the week.
+        teams: most expensive first.
+        workloads: most expensive idle time first.
+        recommendations: the open ones, largest saving first.
+        blocked: the blocked changes, and why.
+        blockers: for open recommendations that cannot be applied now according to the inventory, the reason, with the
+            recommendation's id; the others can be applied now.
+        actions: what gpuwise did in the week.
         predicted_usd_month: worth of the open recommendations.
-        realised_usd_month: worth of what was applied in the week and not undone.
-        quality: what the data could not tell.
-        price_source: where the prices are from.
-        ledger_head: newest row of the ledger then, which `gpuwise doctor --ledger-head` compares; None in a scan.
-        selection: which workloads it is of, "namespace sandbox"; None for the whole fleet. The capacity of a selection
-            is what its workloads held: what nobody held belongs to nodes.
+        realised_usd_month: worth of the changes that were applied in the week and not undone.
+        quality: how complete the data are.
+        price_source: where the prices come from.
+        ledger_head: newest row of the ledger at that time, for `gpuwise doctor --ledger-head`; None in a scan.
+        selection: which workloads the report covers, "namespace sandbox"; None for the whole fleet. The capacity of a
+            selection is what its workloads were allocated: unallocated GPU time belongs to nodes, not to workloads.
     """
 
     schema: str

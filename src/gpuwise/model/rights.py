@@ -1,12 +1,12 @@
-"""The Kubernetes rights that gpuwise uses: the one table that the chart's RBAC rules and `doctor` are made of.
+"""The Kubernetes rights that gpuwise uses: the single table behind the chart's RBAC rules and `gpuwise doctor`.
 
-A test compares it with the requests that the commands send: what they send is granted, what is granted they send.
+A test compares it with the requests that the commands send: every request is granted, and every right is used.
 """
 
 from dataclasses import dataclass
 
 HEAD_CONFIG_MAP = "gpuwise-ledger-head"
-"""Name of the ConfigMap beside gpuwise that anchors the head of the ledger."""
+"""Name of the ConfigMap in gpuwise's namespace that anchors the head of the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,8 @@ class Right:
     Attributes:
         group: API group, "" for the core.
         resource: plural name.
-        verbs: what is done to it, as RBAC has it.
-        names: of single objects, empty for all.
+        verbs: RBAC verbs.
+        names: names of single objects, empty for all.
     """
 
     group: str
@@ -48,21 +48,21 @@ READ = (
     Right("ray.io", "rayservices", _LIST),
     Right("serving.kserve.io", "inferenceservices", _LIST),
 )
-"""In the whole cluster, for every command: the inventory is these lists."""
+"""Cluster-wide rights for every command: the inventory consists of these lists."""
 
 WRITE = (
-    # A namespace is read by its name to see its mode and protections again just before an effect.
+    # The namespace is read again just before an effect, for its mode and protections.
     Right("", "namespaces", ("get",)),
     Right("apps", "deployments", ("get", "patch")),
     Right("apps", "statefulsets", ("get", "patch")),
     Right("batch", "jobs", ("get", "patch")),
     Right("kubeflow.org", "notebooks", ("get", "patch")),
 )
-"""In each namespace where gpuwise may act, besides READ."""
+"""Rights in each namespace where gpuwise may act, in addition to READ."""
 
 HEAD = (
-    # RBAC cannot restrict a creation to a name.
+    # RBAC cannot restrict "create" to a name.
     Right("", "configmaps", ("create",)),
     Right("", "configmaps", ("get", "patch"), (HEAD_CONFIG_MAP,)),
 )
-"""In gpuwise's own namespace, for the process that writes the ledger."""
+"""Rights in gpuwise's own namespace, for the process that writes the ledger."""

@@ -1,8 +1,8 @@
-"""Label selectors as people type them (kubectl's -l), turned into the LabelSelector that objects have.
+"""Parses label selectors in kubectl's syntax (-l) into the LabelSelector of the Kubernetes API.
 
 Grammar: Kubernetes' labels.Parse, comma-separated requirements: `key`, `!key`, `key=v`, `key==v`, `key!=v`,
-`key in (a,b)`, `key notin (a,b)`. A requirement with `!=` or `notin` also matches an object without the key. Its
-numeric `<` and `>` are refused: a LabelSelector has none.
+`key in (a,b)`, `key notin (a,b)`. A requirement with `!=` or `notin` also matches an object without the key. The
+numeric `<` and `>` are refused, because a LabelSelector does not have them.
 """
 
 import re
@@ -20,13 +20,13 @@ _EXISTS = re.compile(r"(?P<not>!?)\s*(?P<key>[^\s=!()]+)")
 
 
 def parse_selector(text: str) -> Object:
-    """The LabelSelector that a selector string means; the empty string selects everything.
+    """Parse a selector string into a LabelSelector; the empty string selects everything.
 
     Args:
-        text: as `team in (search,nlp),tier!=dev,!legacy`.
+        text: for example `team in (search,nlp),tier!=dev,!legacy`.
 
     Raises:
-        ValueError: it is no selector; the message names the part that cannot be read.
+        ValueError: the text is not a valid selector; the message names the invalid part.
     """
     if not text.strip():
         return {"matchExpressions": []}
@@ -34,38 +34,38 @@ def parse_selector(text: str) -> Object:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """Cut at the commas outside of brackets."""
-    depth, begun = 0, 0
-    for at, letter in enumerate(text):
+    """Split at the commas outside parentheses."""
+    depth, start = 0, 0
+    for position, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
         if letter == "," and depth == 0:
-            yield text[begun:at]
-            begun = at + 1
-    yield text[begun:]
+            yield text[start:position]
+            start = position + 1
+    yield text[start:]
 
 
 def _requirement(part: str) -> Object:
     if "<" in part or ">" in part:
-        raise ValueError(f"{part!r} compares numbers, which gpuwise does not")
-    if (found := _SET.fullmatch(part)) is not None:
-        values = [_value(value.strip(), part) for value in found["values"].split(",")]
-        return _expression(found["key"], "In" if found["how"] == "in" else "NotIn", part, values)
-    if (found := _EQUAL.fullmatch(part)) is not None:
+        raise ValueError(f"{part!r} compares numbers, which gpuwise does not support")
+    if (match := _SET.fullmatch(part)) is not None:
+        values = [_value(value.strip(), part) for value in match["values"].split(",")]
+        return _expression(match["key"], "In" if match["how"] == "in" else "NotIn", part, values)
+    if (match := _EQUAL.fullmatch(part)) is not None:
         return _expression(
-            found["key"], "NotIn" if found["how"] == "!=" else "In", part, [_value(found["value"], part)]
+            match["key"], "NotIn" if match["how"] == "!=" else "In", part, [_value(match["value"], part)]
         )
-    if (found := _EXISTS.fullmatch(part)) is not None:
-        return _expression(found["key"], "DoesNotExist" if found["not"] else "Exists", part)
-    raise ValueError(f"{part!r} is no requirement" if part else "a requirement is empty")
+    if (match := _EXISTS.fullmatch(part)) is not None:
+        return _expression(match["key"], "DoesNotExist" if match["not"] else "Exists", part)
+    raise ValueError(f"{part!r} is not a valid requirement" if part else "a requirement is empty")
 
 
 def _expression(key: str, operator: str, part: str, values: list[str] | None = None) -> Object:
     if _KEY.fullmatch(key) is None:
-        raise ValueError(f"{key!r} in {part!r} is no label key")
+        raise ValueError(f"{key!r} in {part!r} is not a valid label key")
     return {"key": key, "operator": operator} | ({} if values is None else {"values": values})
 
 
 def _value(value: str, part: str) -> str:
     if _VALUE.fullmatch(value) is None:
-        raise ValueError(f"{value!r} in {part!r} is no label value")
+        raise ValueError(f"{value!r} in {part!r} is not a valid label value")
     return value

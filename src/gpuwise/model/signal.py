@@ -7,7 +7,7 @@ from enum import StrEnum
 class Sensor(StrEnum):
     """Where a signal is measured; two signals are independent evidence only if their sensors differ.
 
-    dcgm-exporter#662 read 0 on every profiling field at 99 % load: fields of one sensor fail together.
+    In dcgm-exporter#662 every profiling field read 0 at 99 % load: the fields of one sensor fail together.
     """
 
     PROFILING = "profiling"
@@ -33,12 +33,12 @@ class Signal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SignalSpec:
-    """What a signal may be: its unit, the largest value that is not a sentinel, and its sensor.
+    """The unit of a signal, its largest valid value, and its sensor.
 
     Attributes:
         unit: the base unit.
-        highest: largest believable value; anything above is dropped as unknown.
-        sensor: what measures it.
+        highest: largest valid value; a larger one is a sentinel and is dropped as unknown.
+        sensor: what measures the signal.
     """
 
     unit: str
@@ -46,9 +46,8 @@ class SignalSpec:
     sensor: Sensor
 
 
-# Highest: DCGM and NVML mark "unknown" by huge numbers (4294967295 in DCGM#199, 9223372036854775794 in
-# gpu-monitoring-tools#92).
-# 1 TiB and 10 kW lie above any board sold by 2026 and below every sentinel.
+# Largest values: DCGM and NVML report "unknown" as huge numbers (4294967295 in DCGM#199, 9223372036854775794 in
+# gpu-monitoring-tools#92). 1 TiB and 10 kW are above any board sold by 2026 and below every sentinel.
 SIGNALS: dict[Signal, SignalSpec] = {
     Signal.SM_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.PROFILING),
     Signal.TENSOR_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.PROFILING),
@@ -57,6 +56,6 @@ SIGNALS: dict[Signal, SignalSpec] = {
     Signal.MEMORY_USED: SignalSpec("bytes", float(2**40), Sensor.MEMORY),
     Signal.POWER: SignalSpec("watts", 1e4, Sensor.POWER),
     Signal.REQUESTS: SignalSpec("requests per second", 1e9, Sensor.APPLICATION),
-    # 1.0 in a step in which a kernel was launched, by what intercepts the launches (HAMi), else 0.0.
+    # 1.0 in a step in which a kernel was launched, else 0.0; reported by HAMi, which intercepts the launches.
     Signal.KERNEL_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.KERNEL),
 }

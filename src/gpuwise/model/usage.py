@@ -1,4 +1,4 @@
-"""Usage as it was measured: a UsageSeries per workload over a window."""
+"""Measured usage: a UsageSeries per workload over a window."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ Samples = NDArray[np.float64] | NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A span of time cut into steps: sample i speaks for [start_s + i step_s, start_s + (i + 1) step_s).
+    """A span of time divided into steps: sample i covers [start_s + i step_s, start_s + (i + 1) step_s).
 
     Attributes:
         start_s: first second, epoch seconds.
-        end_s: first second after it.
+        end_s: first second after the span.
         step_s: length of a step; end_s - start_s is a multiple of it.
     """
 
@@ -30,11 +30,11 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.step_s <= 0 or self.end_s <= self.start_s or (self.end_s - self.start_s) % self.step_s:
-            raise ValueError(f"window {self.start_s}..{self.end_s} is no positive multiple of {self.step_s} s")
+            raise ValueError(f"window {self.start_s}..{self.end_s} is not a positive multiple of {self.step_s} s")
 
     @property
     def steps(self) -> int:
-        """How many samples a whole series has."""
+        """How many samples a complete series has."""
         return (self.end_s - self.start_s) // self.step_s
 
     @property
@@ -44,25 +44,25 @@ class Window:
 
     @classmethod
     def ending(cls, now_s: int, *, length_s: int, step_s: int) -> "Window":
-        """The last whole steps before `now_s`, aligned to multiples of `step_s` so that runs see the same grid."""
+        """The last whole steps before `now_s`, aligned to multiples of `step_s` so that all runs use the same grid."""
         end_s = now_s - now_s % step_s
         return cls(end_s - length_s // step_s * step_s, end_s, step_s)
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSeries:
-    """What one pod did on one device: an array per signal on the window's grid.
+    """One pod's use of one device: an array per signal on the window's grid.
 
-    A value that is NaN, negative or beyond `SignalSpec.highest` was not sampled; scoring passes it over.
+    A value that is NaN, negative or above `SignalSpec.highest` counts as not sampled; scoring skips it.
 
     Attributes:
-        pod: name of the pod; empty for a device that no pod holds.
+        pod: name of the pod; empty for an unallocated device.
         device_uuid: NVML's UUID.
-        gpu_fraction: share of a whole card that this allocation pays for: 1.0, 1/7 for a 1g slice, 1/n shared by n.
-        gpu_type: canonical name of the card, None if unknown.
-        node: where the card is, None if unknown; what it costs depends on how that node is paid for.
+        gpu_fraction: share of a whole GPU that this allocation pays for: 1.0, 1/7 for a 1g slice, 1/n if n pods share.
+        gpu_type: canonical name of the GPU type, None if unknown.
+        node: the GPU's node, None if unknown; the GPU's price depends on how the node is paid for.
         samples: by signal, float64 or float32 of shape (window.steps,).
-        dropped_samples: steps whose value was dropped because no card can have it, or its unit cannot be told.
+        dropped_samples: steps whose value was dropped because it is impossible or its unit is ambiguous.
     """
 
     pod: str
@@ -76,13 +76,14 @@ class DeviceSeries:
 
 @dataclass(frozen=True, slots=True)
 class UsageSeries:
-    """Everything measured of one workload over one window.
+    """All measurements of one workload over one window.
 
     Attributes:
-        workload: whose.
-        window: the grid all arrays are on.
+        workload: the workload.
+        window: the grid of all arrays.
         devices: one entry per pod and device.
-        requests_per_second: requests that reached the workload, shape (window.steps,), or None if nothing reports them.
+        requests_per_second: requests that reached the workload, shape (window.steps,), or None if no source reports
+            requests.
     """
 
     workload: WorkloadRef
@@ -93,15 +94,16 @@ class UsageSeries:
 
 @dataclass(frozen=True, slots=True)
 class RecordedPod:
-    """What was measured of one pod over the part of its life that a recording covers; the unit recordings are kept in.
+    """All measurements of one pod during the part of its life that a recording covers; recordings are stored per pod.
 
-    What no pod held on a node is recorded alike, with namespace and pods "".
+    The unallocated devices of a node are recorded in the same way, with "" as namespace and pod.
 
     Attributes:
-        namespace: of the pod.
-        window: the pod's own grid, which all arrays are on.
+        namespace: the pod's namespace.
+        window: the pod's own grid, used by all arrays.
         devices: one entry per device.
-        requests_per_second: requests that reached this pod, shape (window.steps,), or None if nothing reports them.
+        requests_per_second: requests that reached this pod, shape (window.steps,), or None if no source reports
+            requests.
     """
 
     namespace: str

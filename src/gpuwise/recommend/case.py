@@ -1,4 +1,4 @@
-"""What a recommender is given about one workload, and the sums they all need."""
+"""The input of the methods about one workload, and the calculations that they share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import RecommendSettings
 
 HOURS_PER_MONTH = 730.0
-# Low enough to be at rest wherever there was any rest, above a single odd sample.
-_REST_QUANTILE = 0.05
-# 14 days of data are full confidence: AWS Compute Optimizer's and KRR's default look-back.
+# Low enough to be idle power if the workload was ever idle, and above a single outlier.
+_IDLE_QUANTILE = 0.05
+# 14 days of data give full confidence: the default look-back of AWS Compute Optimizer and KRR.
 CONFIDENT_DAYS = 14.0
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One workload as a recommender sees it.
+    """One workload, with everything that a method needs to decide about it.
 
     Attributes:
-        workload: from the inventory.
-        profile: from scoring.
-        fleet: what is around it.
+        workload: the workload, from the inventory.
+        profile: its usage profile, from scoring.
+        fleet: the fleet that it is part of.
     """
 
     workload: Workload
@@ -39,38 +39,38 @@ class Case:
 
     @property
     def inventory(self) -> Inventory:
-        """The fleet around it."""
+        """The inventory of the fleet."""
         return self.fleet.inventory
 
     @property
     def prices(self) -> PriceBook:
-        """What hours cost."""
+        """The prices of GPU-hours."""
         return self.fleet.prices
 
     @property
     def settings(self) -> RecommendSettings:
-        """Thresholds."""
+        """Thresholds and margins."""
         return self.fleet.settings
 
     @property
     def now_s(self) -> int:
-        """When it is judged, epoch seconds."""
+        """The time of the evaluation, epoch seconds."""
         return self.fleet.now_s
 
     @property
     def gpu_type(self) -> GpuType | None:
-        """The one type of card the workload uses, None if it is unknown or mixed."""
+        """The GPU type that the workload uses, None if it is unknown or mixed."""
         types = set(self.profile.allocated_gpu_s_by_type)
         return named(types.pop()) if len(types) == 1 else None
 
     @property
     def capacity_types(self) -> set[CapacityType | None]:
-        """How the nodes under its pods are paid for."""
+        """How the nodes of its pods are paid for."""
         return {node.capacity_type for node in self.nodes}
 
     @property
     def nodes(self) -> list[Node]:
-        """The nodes under its pods, one for each pod."""
+        """The nodes of its pods, one entry per pod."""
         return [
             self.inventory.nodes[pod.node]
             for pod in self.workload.pods
@@ -79,89 +79,89 @@ class Case:
 
     @property
     def gpus_now(self) -> float:
-        """Whole-GPU equivalents held on average over the time it was seen."""
+        """Whole-GPU equivalents allocated to it, averaged over the observed time."""
         seconds = self.profile.observed_s
         return self.profile.allocated_gpu_s / seconds if seconds else 0.0
 
     def usd_per_gpu_h(self, capacity_type: CapacityType | None = None) -> float | None:
-        """Price of one of its GPUs per hour; None if it is not known or its nodes are paid for in several ways.
+        """Price of one of its GPUs per hour; None if unknown or if its nodes have several capacity types.
 
         Args:
-            capacity_type: price it so, instead of as its nodes are.
+            capacity_type: the capacity type to price; None for that of its nodes.
         """
         if self.gpu_type is None:
             return None
         if capacity_type is None:
-            kinds = self.capacity_types
-            if len(kinds) > 1:
+            capacity_types = self.capacity_types
+            if len(capacity_types) > 1:
                 return None
-            capacity_type = kinds.pop() if kinds else None
+            capacity_type = capacity_types.pop() if capacity_types else None
         return self.prices.price(self.gpu_type.name, capacity_type)
 
     @property
-    def rest_watts(self) -> float | None:
-        """What one of its cards draws at rest: the 5 % quantile, None where power was not sampled."""
+    def idle_watts(self) -> float | None:
+        """Power draw of one of its GPUs when idle: the 5 % quantile, None if power was not sampled."""
         power = self.profile.distributions.get(Signal.POWER)
-        return None if power is None else power.quantile(_REST_QUANTILE)
+        return None if power is None else power.quantile(_IDLE_QUANTILE)
 
     def saving(self, gpu_h: float, usd_per_gpu_h: float, *, low: float, kwh: float | None = None) -> Saving:
-        """What GPU-hours that are given back are worth, with the energy their cards draw at rest.
+        """The saving from released GPU-hours, including the energy that their idle GPUs draw.
 
         Args:
-            gpu_h: whole-GPU hours a month.
+            gpu_h: whole-GPU hours per month.
             usd_per_gpu_h: their price.
-            low: share of the dollars that is sure.
-            kwh: energy, where it is not that of cards at rest.
+            low: lower end of the interval, as a share of the dollars.
+            kwh: energy per month, if it is not that of idle GPUs.
         """
-        usd, rest_w = gpu_h * usd_per_gpu_h, self.rest_watts
-        energy = kwh if kwh is not None or rest_w is None else gpu_h * rest_w / 1e3
+        usd, idle_w = gpu_h * usd_per_gpu_h, self.idle_watts
+        energy = kwh if kwh is not None or idle_w is None else gpu_h * idle_w / 1e3
         return Saving(usd, usd * low, usd, gpu_h, energy, self.carbon(energy))
 
     def carbon(self, kwh: float | None) -> float | None:
-        """Kilograms of CO2 equivalent of some energy; None where it, or the grid of one of its nodes, is unknown."""
+        """Kilograms of CO2 equivalent of some energy; None if the energy or the grid of one of its nodes is unknown."""
         grids = [self.prices.kg_co2e_per_kwh.get(node.region or "") for node in self.nodes]
-        known = [one for one in grids if one is not None]
+        known = [intensity for intensity in grids if intensity is not None]
         return None if kwh is None or not known or len(known) < len(grids) else kwh * sum(known) / len(known)
 
     @property
     def team(self) -> str | None:
-        """Who owns it."""
+        """The team that owns it, None if no label names one."""
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
         return team_of(self.workload.labels, namespace.labels if namespace else {})
 
     def coverage(self, *alternatives: Signal) -> float | None:
-        """Coverage of the best sampled of some signals, None if none was ever sampled."""
+        """Highest coverage among some signals, None if none of them was sampled."""
         return max((self.profile.coverage[s] for s in alternatives if s in self.profile.coverage), default=None)
 
     def busiest(self, signal: Signal, quantile: float | None = None) -> float | None:
-        """A quantile of a signal, missing samples taken as full use; None if it falls among them.
+        """A quantile of a signal, with missing samples counted as full use; None if it falls among the missing ones.
 
-        So neither more activity nor less data ever makes a size smaller (I3).
+        With this, neither more activity nor less data ever makes a size smaller (I3).
 
         Args:
-            signal: of a device.
-            quantile: the performance quantile unless another is given.
+            signal: a signal of a device.
+            quantile: 0 to 1; None for the setting `activity_quantile`.
         """
         wanted = self.settings.activity_quantile if quantile is None else quantile
-        seen = self.profile.distributions.get(signal)
+        distribution = self.profile.distributions.get(signal)
         covered = self.profile.weighted_coverage(signal)
-        return None if seen is None or covered < wanted else seen.quantile(wanted / covered)
+        return None if distribution is None or covered < wanted else distribution.quantile(wanted / covered)
 
     def well_covered(self, *signals: Signal) -> bool:
-        """Whether each of some signals was sampled well enough to size by."""
-        return all(self.profile.coverage.get(one, 0.0) >= self.settings.min_coverage for one in signals)
+        """Whether the coverage of each of some signals is high enough to size by it."""
+        return all(self.profile.coverage.get(signal, 0.0) >= self.settings.min_coverage for signal in signals)
 
     def confidence(self, coverage: float) -> float:
-        """Length of the data against two weeks, times its coverage."""
+        """Length of the data as a share of two weeks, at most 1, times its coverage."""
         return min(1.0, self.profile.observed_s / (CONFIDENT_DAYS * DAY_S)) * coverage
 
     def blocked(self, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Blocked:
-        """A refusal about this workload."""
+        """A change to this workload that is not recommended, and why."""
         return Blocked(self.workload.ref, stage, reason, detail, tuple(evidence))
 
 
 def recommendation(case: Case, proposal: Proposal) -> Recommendation:
-    """Complete a proposal about the workload of a case."""
+    """Turn a proposal about the workload of a case into a recommendation."""
     return complete(
         proposal,
         case.workload.ref,

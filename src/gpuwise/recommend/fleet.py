@@ -1,4 +1,4 @@
-"""What the recommenders are given about a whole fleet, and how one about a node is completed."""
+"""The input of the methods about a whole fleet, and how a proposal about a node becomes a recommendation."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from gpuwise.recommend.settings import RecommendSettings
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What some node of a fleet offers to pods.
+    """A kind of device that at least one node of the fleet offers to pods.
 
     Attributes:
-        gpu: the card.
-        resource: whole cards, or a slice of it.
+        gpu: the GPU type.
+        resource: the extended resource: whole GPUs or a MIG slice.
         capacity_type: how the node is paid for.
-        region: where it is.
+        region: the node's region.
     """
 
     gpu: GpuType
@@ -34,14 +34,14 @@ class Offer:
 
 @dataclass(frozen=True)
 class Fleet:
-    """Everything that is known at the time of judging.
+    """A fleet with its usage and prices: the input of all methods.
 
     Attributes:
         inventory: nodes, workloads and namespaces.
-        profiles: usage by workload; what was not scored is absent.
-        prices: what hours cost.
-        settings: thresholds.
-        now_s: when it is judged, epoch seconds.
+        profiles: usage profiles by workload; a workload that was not scored is absent.
+        prices: the prices of GPU-hours.
+        settings: thresholds and margins.
+        now_s: time of the evaluation, epoch seconds.
     """
 
     inventory: Inventory
@@ -52,24 +52,24 @@ class Fleet:
 
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:
-        """The GPU pods on each node that holds any, with their workloads."""
-        found: dict[str, list[tuple[Workload, Pod]]] = {}
+        """The GPU pods on each node, with their workloads; a node without GPU pods is absent."""
+        by_node: dict[str, list[tuple[Workload, Pod]]] = {}
         for workload, pod in self._pods():
             if pod.node is not None:
-                found.setdefault(pod.node, []).append((workload, pod))
-        return {node: tuple(pods) for node, pods in found.items()}
+                by_node.setdefault(pod.node, []).append((workload, pod))
+        return {node: tuple(pods) for node, pods in by_node.items()}
 
     @cached_property
     def unread_nodes(self) -> frozenset[str]:
-        """Nodes that hold GPU pods which could not be read, or could not be read themselves."""
+        """Nodes that cannot be read, or that have a GPU pod that cannot be read."""
         unread = self.inventory.unread
         return frozenset().union(
-            *(one.nodes for one in unread), {one.ref.name for one in unread if one.ref.kind == "Node"}
+            *(item.nodes for item in unread), {item.ref.name for item in unread if item.ref.kind == "Node"}
         )
 
     @cached_property
     def offers(self) -> frozenset[Offer]:
-        """What there is to ask for: far less than there are nodes."""
+        """The kinds of devices in the fleet; far fewer than there are nodes."""
         return frozenset(
             Offer(node.gpu_type, resource, node.capacity_type, node.region)
             for node in self.inventory.nodes.values()
@@ -82,7 +82,7 @@ class Fleet:
         return frozenset(workload.ref.uid for workload, _ in self.pods_on.get(node, ()))
 
     def usd_per_gpu_h(self, node: Node) -> float | None:
-        """What an hour of one of its GPUs costs; None where its type has no price."""
+        """Price per hour of one of a node's GPUs; None if the type has no price."""
         return None if node.gpu_type is None else self.prices.price(node.gpu_type.name, node.capacity_type)
 
     def _pods(self) -> Iterator[tuple[Workload, Pod]]:
@@ -107,15 +107,15 @@ def node_recommendation(
     claims: Sequence[str],
     observed_s: int | None = None,
 ) -> Recommendation:
-    """Complete a proposal about a node.
+    """Turn a proposal about a node into a recommendation.
 
     Args:
-        fleet: where it is.
+        fleet: the node's fleet.
         node: the target.
-        proposal: what its method decided.
+        proposal: the method's decision.
         confidence: 0 to 1.
-        claims: names of nodes and uids of workloads whose GPU time it counts, its own included.
-        observed_s: length of the data behind it, seconds; None where it rests on what pods ask for alone.
+        claims: names of other nodes and uids of workloads whose GPU time it counts; the node itself is added.
+        observed_s: length of the data behind it, seconds; None if it is based on requests alone.
     """
     return complete(
         proposal,
@@ -130,5 +130,5 @@ def node_recommendation(
 
 
 def node_blocked(node: Node, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Blocked:
-    """A refusal about a node."""
+    """A change to a node that is not recommended, and why."""
     return Blocked(node_ref(node), stage, reason, detail, tuple(evidence))

@@ -1,4 +1,4 @@
-"""All methods on all workloads and nodes, and of the changes that exclude each other the best plan."""
+"""Runs all methods on all workloads and nodes, and selects the best plan among changes that exclude each other."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -21,31 +21,31 @@ from gpuwise.recommend.methods.unused_hours import stop_at_hours
 from gpuwise.recommend.selection import best_plan, superseded_by
 
 METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
-    idle_shutdown,  # what nobody uses: all of its cost
-    stop_when_idle,  # what nobody uses for long between two uses
-    stop_at_hours,  # what nobody uses at night
-    fewer_replicas,  # what carries less than it could
-    right_size,  # what holds more than it uses
-    share_card,  # what leaves room on its card
-    cheaper_type,  # what a lesser card would do
-    spot_move,  # what may be interrupted
-    cap_power,  # what draws more than its speed needs
+    idle_shutdown,  # unused: saves all of its cost
+    stop_when_idle,  # long idle gaps between uses
+    stop_at_hours,  # unused at night or at weekends
+    fewer_replicas,  # more replicas than the load needs
+    right_size,  # more GPUs than it uses
+    share_card,  # uses a small part of its GPU
+    cheaper_type,  # a cheaper GPU type suffices
+    spot_move,  # tolerates interruption
+    cap_power,  # draws more power than its speed needs
 )
 
 
 FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Blocked]], ...] = (
-    free_nodes,  # what could be empty
-    repartition,  # what is cut into slices that nobody needs
+    free_nodes,  # its pods fit on other nodes
+    repartition,  # has MIG slices that nobody needs
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What is found about a fleet.
+    """The result of all methods for a fleet.
 
     Attributes:
-        plan: the recommendations of the best plan, most expensive first.
-        alternatives: the others, each of which excludes one of the plan and is worth less.
+        plan: the recommendations of the best plan, largest saving first.
+        alternatives: the others, each of which shares a claim with a recommendation of the plan and is worth less.
         blocked: why nothing is recommended, and, as BetterAlternative, why an alternative is not in the plan.
     """
 
@@ -55,24 +55,23 @@ class Advice:
 
 
 def recommend(fleet: Fleet) -> Advice:
-    """Judge every workload that has a profile, and every node.
+    """Run all methods on every workload that has a profile and on every node, and select the best plan.
 
-    Of the recommendations that claim the same GPU time the best plan has one, so that its savings never exceed the
-    bill.
+    A plan has at most one recommendation for the same GPU time, so that its savings never exceed the bill.
 
     Args:
-        fleet: what is known of it.
+        fleet: the fleet.
     """
-    said = [method(case) for case in _cases(fleet) for method in METHODS]
-    said += [item for method in FLEET_METHODS for item in method(fleet)]
-    said = [_known(item, fleet.unread_nodes) for item in said]
-    found = [item for item in said if isinstance(item, Recommendation)]
-    blocked = [item for item in said if isinstance(item, Blocked)]
-    blocked += [Blocked(one.ref, "observe", Reason.UNREADABLE_OBJECT, one.problem) for one in fleet.inventory.unread]
-    chosen = best_plan(found)
+    results = [method(case) for case in _cases(fleet) for method in METHODS]
+    results += [item for method in FLEET_METHODS for item in method(fleet)]
+    results = [_known(item, fleet.unread_nodes) for item in results]
+    recommended = [item for item in results if isinstance(item, Recommendation)]
+    blocked = [item for item in results if isinstance(item, Blocked)]
+    blocked += [Blocked(item.ref, "observe", Reason.UNREADABLE_OBJECT, item.problem) for item in fleet.inventory.unread]
+    chosen = best_plan(recommended)
     by_claim = {claim: item for item in chosen for claim in item.claims}
-    taken = {item.id for item in chosen}
-    others = tuple(item for item in found if item.id not in taken)
+    chosen_ids = {item.id for item in chosen}
+    others = tuple(item for item in recommended if item.id not in chosen_ids)
     blocked += [_superseded(item, superseded_by(item, by_claim)) for item in others]
     return Advice(tuple(chosen), others, tuple(blocked))
 
@@ -84,14 +83,14 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
 
 
 def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Recommendation | Blocked:
-    """A node is not what it looks like while pods on it could not be read, and no pod is sent there."""
+    """Block a recommendation that claims a node with GPU pods that cannot be read: its free capacity is not known."""
     if isinstance(item, Blocked) or not unread_nodes.intersection(item.claims):
         return item
-    detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} could not be read"
+    detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} cannot be read"
     return Blocked(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Blocked:
-    detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} is worth more, or surer"
+    detail = f"{item.finding.value} would save ${item.saving.usd_month:,.0f} a month; {best.id} saves more or is surer"
     blocked = Blocked(item.workload, item.change.kind, Reason.BETTER_ALTERNATIVE, detail, item.evidence)
     return replace(blocked, recommendation_id=best.id)

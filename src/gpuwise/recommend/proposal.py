@@ -1,4 +1,4 @@
-"""What a method decides of a recommendation, and all that follows from it."""
+"""The part of a recommendation that a method decides, and how the rest is derived from it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Evidence, Recommendation, Saving
 
 FINGERPRINT_VERSION = 1
-"""Part of every id: raised only when the same change must be told apart from an older release's (I20)."""
+"""Part of every id; it is raised only if the same change must get another id than in earlier releases (I20)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """The part of a recommendation that its method decides; the rest follows from its target.
+    """The part of a recommendation that its method decides; the rest is derived from the target.
 
     Attributes:
         finding: what is wrong.
-        reasons: codes.
+        reasons: reason codes.
         change: what to do.
-        saving: what it is worth.
+        saving: what the change is worth.
         risk: 0 to 4.
-        coverage: least share of samples among the signals used.
+        coverage: lowest coverage among the signals used.
         evidence: the numbers.
-        restart_needed: pods are replaced.
+        restart_needed: whether pods are replaced.
     """
 
     finding: Finding
@@ -57,15 +57,15 @@ def complete(
     claims: tuple[str, ...],
     observed_s: int | None = None,
 ) -> Recommendation:
-    """Make a proposal a recommendation.
+    """Turn a proposal into a recommendation.
 
     Args:
-        proposal: what its method decided.
+        proposal: the method's decision.
         target: the object to change.
-        owner: its team, None if nobody is named.
+        owner: the target's team, None if no label names one.
         confidence: 0 to 1.
         now_s: when it is made, epoch seconds.
-        lifetime_s: how long it may be trusted.
+        lifetime_s: seconds until it expires.
         claims: names of nodes and uids of workloads whose GPU time it counts.
         observed_s: length of the data behind it, seconds.
     """

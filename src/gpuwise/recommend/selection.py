@@ -1,4 +1,4 @@
-"""Which of the recommendations that exclude each other make the best plan."""
+"""Plan selection: chooses the best set among recommendations that exclude each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -7,20 +7,20 @@ import numpy as np
 from gpuwise.model.recommendation import Recommendation
 
 
-def best_plan(found: Sequence[Recommendation]) -> list[Recommendation]:
-    """Choose the recommendations of highest saving of which no two count the same GPU time.
+def best_plan(recommended: Sequence[Recommendation]) -> list[Recommendation]:
+    """Choose the recommendations with the highest total saving of which no two count the same GPU time.
 
-    Each recommendation claims workloads and nodes; of those that share a claim at most one is taken. Every GPU-hour is
-    counted once, so the savings of a plan never exceed the bill. What hangs together by claims is chosen together, by
-    an integer program where more than one claim ties it (set packing; HiGHS proves the optimum).
+    Each recommendation claims workloads and nodes; of those that share a claim at most one is chosen. Every GPU-hour is
+    counted once, so the savings of a plan never exceed the bill. Recommendations that are connected by claims are
+    chosen together, with an integer program unless one claim is common to all (set packing; HiGHS proves the optimum).
 
     Args:
-        found: everything that was recommended.
+        recommended: all recommendations.
 
     Returns:
-        The chosen ones, dearest first.
+        The chosen ones, largest saving first.
     """
-    ordered = sorted(found, key=_rank)
+    ordered = sorted(recommended, key=_rank)
     chosen: list[Recommendation] = []
     for group in _groups(ordered):
         chosen += [group[0]] if _exclusive(group) else _packed(group)
@@ -28,23 +28,23 @@ def best_plan(found: Sequence[Recommendation]) -> list[Recommendation]:
 
 
 def _rank(item: Recommendation) -> tuple[float, float, int, str]:
-    """The highest saving first; of equal ones the surer, then the less risky."""
+    """Sort by the highest saving; ties by the higher low end, then by the lower risk."""
     return -item.saving.usd_month, -item.saving.low_usd_month, item.risk, item.id
 
 
 def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
-    """What hangs together by claims, in the items' order (union-find)."""
-    above: dict[str, str] = {}
+    """Groups of items that are connected by claims, in the items' order (union-find)."""
+    parents: dict[str, str] = {}
 
     def root(claim: str) -> str:
-        while (up := above.setdefault(claim, claim)) != claim:
-            above[claim] = above[up]  # halves the path for the next
-            claim = up
+        while (parent := parents.setdefault(claim, claim)) != claim:
+            parents[claim] = parents[parent]  # path halving
+            claim = parent
         return claim
 
     for item in items:
         for claim in item.claims:
-            above[root(claim)] = root(item.claims[0])
+            parents[root(claim)] = root(item.claims[0])
     groups: dict[str, list[Recommendation]] = {}
     for item in items:
         groups.setdefault(root(item.claims[0]), []).append(item)
@@ -52,14 +52,14 @@ def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
 
 
 def _pairs(items: Sequence[Recommendation]) -> tuple[list[int], list[int]]:
-    """(item, claim) by number, for every claim of every item."""
+    """The indices (item, claim) of every claim of every item."""
     number: dict[str, int] = {}
     pairs = [(row, number.setdefault(claim, len(number))) for row, item in enumerate(items) for claim in item.claims]
     return [row for row, _ in pairs], [column for _, column in pairs]
 
 
 def _exclusive(group: Sequence[Recommendation]) -> bool:
-    """Whether one claim is everybody's, so that only one of them can be taken."""
+    """Whether all items share a claim, so that only one of them can be chosen."""
     return bool(set.intersection(*(set(item.claims) for item in group))) or len(group) == 1
 
 
@@ -69,8 +69,8 @@ def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
 
     rows, columns = _pairs(group)
     claims = csr_array((np.ones(len(rows)), (columns, rows)), shape=(max(columns) + 1, len(group)))
-    # What saves no money may still save energy: a mite puts it into the plan where it harms nothing. Of equals, the
-    # surer one.
+    # A change that saves no money may still save energy: the small constant puts it into the plan if it excludes no
+    # better one. Among equal savings the higher low end wins.
     worth = np.array([item.saving.usd_month + 1e-6 * (1 + item.saving.low_usd_month) for item in group])
     solved = milp(
         -worth,
@@ -78,16 +78,16 @@ def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
         integrality=np.ones(len(group), dtype=np.int64),
         bounds=Bounds(0, 1),
     )
-    if solved.x is None:  # pragma: no cover - taking nothing is always feasible, so HiGHS has an answer
+    if solved.x is None:  # pragma: no cover - the empty plan is always feasible, so HiGHS finds a solution
         raise RuntimeError(solved.message)
     return [item for item, taken in zip(group, solved.x, strict=True) if taken > 0.5]
 
 
 def superseded_by(item: Recommendation, chosen: Mapping[str, Recommendation]) -> Recommendation:
-    """The recommendation of the plan that keeps another one out of it.
+    """The recommendation of the plan that excludes an alternative.
 
     Args:
-        item: what was not chosen.
+        item: a recommendation that was not chosen.
         chosen: the plan, by claim.
     """
     return min((chosen[claim] for claim in item.claims if claim in chosen), key=_rank)

@@ -1,4 +1,4 @@
-"""What the recommenders may be told."""
+"""Settings of the methods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ HOUR_S = 3_600
 
 @dataclass(frozen=True, slots=True)
 class RecommendSettings:
-    """How long, how sure and how roomy."""
+    """Thresholds and margins of the methods."""
 
     idle_after_h: Mapping[WorkloadClass, int] = field(
         default_factory=lambda: {
@@ -20,65 +20,68 @@ class RecommendSettings:
             WorkloadClass.TRAINING: 24,
         }
     )
-    """Idle for this long is forgotten: a quiet weekend (65 h) must not stop an endpoint."""
+    """Idle hours, by class, after which a workload counts as forgotten: a quiet weekend (65 h) must not stop an
+    endpoint."""
 
     orphaned_after_h: int = 336
-    """Idle for two weeks with no owner on any label is nobody's: a sprint has passed and no one missed it."""
+    """Idle hours after which a workload without an owner label counts as orphaned: two weeks, a sprint."""
 
     agreeing_sensors: int = 2
-    """Independent sensors that must agree on idleness (I2)."""
+    """Number of independent sensors that must agree that a workload is idle (I2)."""
 
     min_observed_h: int = 72
-    """Less than three days of data sizes nothing: KRR asks for 3 h and its users were OOM-killed (krr#110)."""
+    """Hours of data that are required to size a workload: KRR requires 3 h, and its users were OOM-killed (krr#110)."""
 
     min_coverage: float = 0.9
-    """Share of samples under which a signal is not known well enough to size by."""
+    """Share of samples that a signal must have before a workload is sized by it."""
 
     activity_quantile: float = 0.98
-    """Kruize's performance quantile; its cost quantile of 0.60 can sit below a model's footprint."""
+    """Quantile of activity by which a workload is sized: Kruize's performance quantile. Kruize's cost quantile of 0.60
+    can be below a model's footprint."""
 
     headroom: float = 1.15
-    """VPA's and KRR's 15 % margin, on activity and on peak memory."""
+    """Factor on activity and on peak memory: the 15 % margin of VPA and KRR."""
 
     target_load: float = 0.7
-    """SM activity that a replica may reach at its busiest: above it queues grow fast (Kingman's formula, 1961)."""
+    """Highest SM activity of a replica at peak load: above it, queues grow fast (Kingman's formula, 1961)."""
 
     min_replicas: int = 2
-    """An endpoint that has two replicas keeps them: one must answer while the other restarts."""
+    """Minimum number of replicas of an endpoint: one must answer while the other restarts."""
 
     max_tenants: int = 4
-    """Pods on one card without slices; the interference of more is not foreseen."""
+    """Maximum number of pods on one GPU without MIG; the interference of more pods is not predictable."""
 
     min_unused_span_h: int = 4
-    """Hours in a row worth stopping for: a start, its checks and its warm-up can take most of one."""
+    """Minimum number of consecutive unused hours: a start, its checks and its warm-up can take most of an hour."""
 
     min_weeks: int = 2
-    """Weeks in which the same hours must have passed without use: once is no habit."""
+    """Number of weeks in which the same hours must have been unused: one week does not show a pattern."""
 
     cold_start_cost_s: float = 600.0
-    """What starting an endpoint anew costs, in seconds of an idle GPU: twice KEDA's default wait. Loading a base model
-    took 23 s at the median and 52 s at p99 (GenTD26); the rest is for the pod, its image, and whoever waits."""
+    """Cost of a cold start of an endpoint, in seconds of an idle GPU: twice KEDA's default cool-down. Loading a base
+    model took 23 s at the median and 52 s at p99 (GenTD26); the difference is for the pod, its image, and the users who
+    wait."""
 
     min_rest_share: float = 0.2
-    """Share of its time that stopping an endpoint in its rests must spare to be worth the machinery."""
+    """Minimum share of its time that stopping an endpoint in its idle gaps must save: less is not worth the effort."""
 
     spot_reclaims_month: float = 0.2
-    """Share of spot machines taken back within a month: where the worst band of AWS's Spot Advisor begins."""
+    """Share of spot nodes that are reclaimed within a month: the lower end of the worst band of AWS's Spot Advisor."""
 
     checkpoint_save_s: float = 60.0
-    """What saving a checkpoint takes: assumed, for nothing measures it."""
+    """Seconds to save a checkpoint; an assumption, because no metric reports it."""
 
     restart_s: float = 600.0
-    """From a reclaim to the next step of training, with a new node, image and checkpoint: assumed."""
+    """Seconds from a reclaim to the next training step, with a new node, image and checkpoint; an assumption."""
 
     usd_per_kwh: float | None = None
-    """What energy costs where it is paid for by the kilowatt-hour; without it no power limit is recommended."""
+    """Price of energy, if you pay for energy; without it gpuwise recommends no power limits."""
 
     allowed_regions: tuple[str, ...] = ()
-    """Regions whose cards may be recommended; none named means those that a workload runs in now."""
+    """Regions whose GPUs may be recommended; if empty, those in which the workload runs now."""
 
     lifetime_days: int = 7
-    """A recommendation older than this is not to be trusted."""
+    """Days after which a recommendation expires."""
 
     @property
     def lifetime_s(self) -> int:

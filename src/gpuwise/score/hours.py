@@ -110,16 +110,16 @@ def _vote(
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue
-        mine = active if signal in ACTIVITY else vetoed
+        mask = active if signal in ACTIVITY else vetoed
         if known is None:
             rows["voters"] |= np.uint8(VOTER_BITS[signal])
             if most is not None and most >= limit:
-                mine |= column >= limit
+                mask |= column >= limit
         else:
             here = grid.any_by_hour(known)
             rows["voters"] |= here * np.uint8(VOTER_BITS[signal])
             vetoed |= ~known & grid.by_step(here)
-            mine |= known & (column >= limit)
+            mask |= known & (column >= limit)
     rows["sampled"], rows["active"], rows["idle"] = grid.packed(sampled, active, sampled & ~(vetoed | active))
     return found, active
 

@@ -77,7 +77,7 @@ def _profile(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usag
             if signal in hours.counts
         },
         daily_peaks=_daily_peaks(devices, hours),
-        weight_held=sheet.weight_held(hours, settings.half_life_s),
+        allocated_weight=sheet.allocated_weight(hours, settings.half_life_s),
         devices=sum(device.end == sheet.last_step for device in devices),
         busy_devices=_busy_devices(devices, sheet.steps),
         idle=evidence(spans, sum(day.idle_gpu_s for day in days), verdicts, window_end_s=window.end_s),
@@ -150,7 +150,7 @@ class _Sheet:
         """Share of each hour's steps that are in idle runs, shape (hours,)."""
         return quiet.within(np.arange(0, self.steps + 1, self.per_hour)) / self.per_hour
 
-    def weight_held(self, hours: UsageHours, half_life_s: int) -> float:
+    def allocated_weight(self, hours: UsageHours, half_life_s: int) -> float:
         """Allocated device-steps, weighted by the age of their day like the samples of the histograms."""
         first_day, end_day = hours.first_hour // DAY_H, (hours.end_hour - 1) // DAY_H + 1
         bounds = (np.arange(first_day, end_day + 1) * DAY_S - self.base_s) // self.window.step_s

@@ -62,8 +62,8 @@ def rhythm(
     return Rhythm(
         observed=observed,
         used=total(weights * used),
-        rests=total(weights * rests),
-        wakes=total(weights * (rests & used)),
+        after_idle=total(weights * rests),
+        resumed=total(weights * (rests & used)),
         busy_gpus=np.divide(gpus, observed, out=np.full(WEEK_H, np.nan), where=observed > 0.0),
     )
 
@@ -94,7 +94,7 @@ def next_use(rhythm: Rhythm, now_s: int) -> NextUse | None:
     Returns:
         None if the workload was never seen idle, or never in use.
     """
-    if rhythm.rests.sum() <= 0.0 or rhythm.used.sum() <= 0.0:
+    if rhythm.after_idle.sum() <= 0.0 or rhythm.used.sum() <= 0.0:
         return None
     first_hour = -(-now_s // HOUR_S)
     ahead = hours_of_week(first_hour, _HORIZON_H)
@@ -111,9 +111,9 @@ def _chances(rhythm: Rhythm) -> NDArray[np.float64]:
     """Probability that an idle gap ends in each hour of the week, shape (168,)."""
     index = np.arange(WEEK_H)
     # Jeffreys' prior: half a gap that ended, half a gap that did not.
-    overall = (rhythm.wakes.sum() + 0.5) / (rhythm.rests.sum() + 1.0)
+    overall = (rhythm.resumed.sum() + 0.5) / (rhythm.after_idle.sum() + 1.0)
     kind = index % 24 + 24 * (index >= _WORKDAY_H)
-    wakes, rests = (np.bincount(kind, weights=part, minlength=48) for part in (rhythm.wakes, rhythm.rests))
-    pooled = (wakes + _BORROWED_BY_KIND * overall) / (rests + _BORROWED_BY_KIND)
-    chances: NDArray[np.float64] = (rhythm.wakes + _BORROWED * pooled[kind]) / (rhythm.rests + _BORROWED)
+    resumed, gaps = (np.bincount(kind, weights=part, minlength=48) for part in (rhythm.resumed, rhythm.after_idle))
+    pooled = (resumed + _BORROWED_BY_KIND * overall) / (gaps + _BORROWED_BY_KIND)
+    chances: NDArray[np.float64] = (rhythm.resumed + _BORROWED * pooled[kind]) / (rhythm.after_idle + _BORROWED)
     return chances

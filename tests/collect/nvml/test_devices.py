@@ -291,7 +291,7 @@ def test_a_reloaded_driver_is_opened_again(open_nvml: OpenNvml, scenario: Scenar
     assert nvml.driver.reloads == 0
     scenario.play(H100, "driver 999.1-fake")
     (reading,) = nvml.sweep().readings
-    assert reading.value(c.SM_ACTIVITY) is None  # the previous sample came from the previous driver
+    assert reading.value(c.SM_ACTIVITY) is None  # the previous sample is from the previous driver
     assert nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.415
     assert (nvml.driver.version, nvml.driver.reloads) == ("999.1-fake", 1)
 
@@ -311,11 +311,11 @@ def test_xid_errors_are_counted_by_code_with_the_time_of_the_last(open_nvml: Ope
     nvml = open_nvml(H100, "event 0 13 0", "event 0 13 0.05", "event 0 79 0.1")
     found: list[Reading] = []
 
-    def came() -> bool:
+    def all_counted() -> bool:
         found[:] = nvml.sweep().readings
         return found[0].value(c.XID_LAST) == 79.0
 
-    poll(came, what="the three errors")
+    poll(all_counted, what="the three errors")
     assert (found[0].value(c.XID_ERRORS, "13"), found[0].value(c.XID_ERRORS, "79")) == (2.0, 1.0)
     assert found[0].value(c.XID_LAST_AT) == 5000.0
 

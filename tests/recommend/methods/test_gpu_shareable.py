@@ -1,4 +1,4 @@
-"""GPUShareable: several pods on one card."""
+"""GPUShareable: several pods on one GPU."""
 
 from dataclasses import replace
 
@@ -19,37 +19,37 @@ from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 
-def test_a_slice_comes_before_what_isolates_less():
+def test_mig_is_preferred_to_methods_with_less_isolation():
     found = share_card(case(at_level()))
-    assert found.change == Share(Sharing.MIG, 4)  # 10 GiB with headroom need 1g.20gb, four to a card
-    assert found.saving.low_usd_month == 0.0  # until somebody takes the room
+    assert found.change == Share(Sharing.MIG, 4)  # 10 GiB with headroom need 1g.20gb, four per GPU
+    assert found.saving.low_usd_month == 0.0  # until another pod uses the freed part
 
 
-def test_what_fits_no_slice_twice_shares_by_mps_with_its_risk():
+def test_without_mig_a_workload_shares_by_mps_with_a_higher_risk():
     found = share_card(case(replace(at_level(gib=6.0), gpu_type="L40S"), nodes=[node(gpu="L40S")]))
     assert found.change == Share(Sharing.MPS, 4)
     assert found.risk == 2
 
 
-def test_a_neighbour_on_the_node_is_a_risk_more():
+def test_another_workload_on_the_node_raises_the_risk():
     one = replace(at_level(gib=6.0), gpu_type="L40S")
     alone = share_card(case(one, nodes=[node(gpu="L40S")]))
     subject = workload()
     other = workload(replace(subject.ref, name="other", uid="uid-2"), pods=(pod("other-0"),))
     scored = profile(usage(one), ScoreSettings())
-    around = Fleet(inventory(subject, other, nodes=[node(gpu="L40S")]), {}, BOOK, RecommendSettings(), NOW_S)
-    assert share_card(Case(subject, scored, around)).risk == alone.risk + 1
+    fleet = Fleet(inventory(subject, other, nodes=[node(gpu="L40S")]), {}, BOOK, RecommendSettings(), NOW_S)
+    assert share_card(Case(subject, scored, fleet)).risk == alone.risk + 1
 
 
-def test_training_takes_all_that_it_is_given():
+def test_training_does_not_share_its_gpu():
     assert reason(share_card(case(at_level(), training()))) is Reason.NOT_SHAREABLE
 
 
-def test_a_full_card_is_not_shared():
+def test_a_full_gpu_is_not_shared():
     assert reason(share_card(case(at_level(gib=70.0)))) is Reason.NOT_SHAREABLE
 
 
-def test_energy_and_carbon_stand_beside_the_dollars_or_are_unknown():
+def test_a_saving_has_energy_and_carbon_or_they_are_unknown():
     found = share_card(case(at_level()))
     assert found.saving.kwh_month == pytest.approx(found.saving.gpu_h_month * 0.12, rel=0.05)
     assert found.saving.kg_co2e_month == pytest.approx(found.saving.kwh_month * 0.3)

@@ -1,4 +1,4 @@
-"""GPUTypeOverprovisioned: a cheaper type of card."""
+"""GPUTypeOverprovisioned: a cheaper GPU type."""
 
 from dataclasses import replace
 
@@ -13,8 +13,8 @@ from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
 
 
-def test_the_cheapest_that_holds_compute_bandwidth_and_memory():
-    """A tenth of an A100 is 31 TFLOPS, 204 GB/s and 10 GiB: with headroom a T4 (65, 320, 15) has it."""
+def test_the_cheapest_type_with_enough_compute_bandwidth_and_memory():
+    """A tenth of an A100 is 31 TFLOPS, 204 GB/s and 10 GiB: with headroom this fits a T4 (65, 320, 15)."""
     found = cheaper_type(case(at_level()))
     assert found.change == ChangeGpuType("A100-80GB", "T4")
     assert found.saving.usd_month == pytest.approx(2.5 * 730)
@@ -23,22 +23,22 @@ def test_the_cheapest_that_holds_compute_bandwidth_and_memory():
 
 
 @pytest.mark.parametrize("more", [{"gib": 14.0}, {"dram": 0.14}, {"sm": 0.2}])
-def test_each_need_alone_rules_a_card_out(more):
+def test_each_need_alone_can_exclude_a_type(more):
     assert cheaper_type(case(at_level(**more))).change == ChangeGpuType("A100-80GB", "L40S")
 
 
-def test_a_card_of_another_region_is_not_offered():
+def test_a_gpu_in_another_region_is_not_offered():
     far = replace(node("t4-0", gpu="T4"), region="us-east-1")
     assert reason(cheaper_type(case(at_level(), nodes=[node(), far]))) is Reason.NO_CHEAPER_TYPE
     allowed = case(at_level(), nodes=[node(), far], allowed_regions=("us-east-1",))
     assert cheaper_type(allowed).change.proposed == "T4"
 
 
-def test_links_between_cards_are_not_measured():
+def test_a_pod_with_several_gpus_keeps_its_type():
     assert reason(cheaper_type(case(at_level(), workload(gpus=4)))) is Reason.NO_CHEAPER_TYPE
 
 
-def test_without_tensor_activity_nothing_is_said():
+def test_without_tensor_activity_nothing_is_recommended():
     one = at_level()
     del one.samples[Signal.TENSOR_ACTIVITY]
     assert reason(cheaper_type(case(one))) is Reason.INSUFFICIENT_DATA

@@ -1,4 +1,4 @@
-"""Idle, Orphaned: what nobody uses is stopped, and each way in which idleness is not proved."""
+"""Idle, Orphaned: unused workloads are stopped, and each case in which idleness is not proved."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.recommend.methods.idle import idle_shutdown
 
 
-def test_a_forgotten_endpoint_is_stopped_for_the_price_of_its_gpu():
+def test_a_forgotten_endpoint_is_stopped_and_saves_the_price_of_its_gpu():
     found = idle_shutdown(case(usage(device(WEEK), requests=np.zeros(WEEK))))
     assert isinstance(found, Recommendation)
     assert found.change == ScaleTo(0)
@@ -27,8 +27,8 @@ def test_a_forgotten_endpoint_is_stopped_for_the_price_of_its_gpu():
     assert Reason.NO_REQUESTS in found.reasons
 
 
-def test_what_may_be_used_again_is_worth_what_passes_until_then():
-    """A notebook of office hours, on a Sunday evening: it is wanted on Monday, so stopping it now saves a night."""
+def test_the_saving_lasts_until_the_forecast_next_use():
+    """A notebook used in office hours, on a Sunday evening: it is needed on Monday, so stopping it saves a night."""
     four = 4 * WEEK
     hours = np.arange(four) // 12
     office = (hours // 24 % 7 < 5) & (hours % 24 >= 8) & (hours % 24 < 18)
@@ -41,7 +41,7 @@ def test_what_may_be_used_again_is_worth_what_passes_until_then():
     assert found.risk == 1
 
 
-def test_a_busy_one_is_held_with_the_signals_that_say_so():
+def test_a_busy_workload_is_blocked_with_the_signals_as_evidence():
     found = idle_shutdown(case(usage(device(WEEK, busy=range(WEEK)))))
     assert reason(found) is Reason.BUSY
     assert {e.signal for e in found.evidence} >= {Signal.SM_ACTIVITY, Signal.POWER}
@@ -52,7 +52,7 @@ def test_a_quiet_weekend_does_not_stop_an_endpoint():
     assert reason(idle_shutdown(case(usage(device(WEEK, busy=range(WEEK - weekend)))))) is Reason.TOO_YOUNG
 
 
-def test_a_notebook_is_forgotten_after_a_day():
+def test_a_notebook_counts_as_forgotten_after_a_day():
     subject = workload(workload_class=WorkloadClass.NOTEBOOK)
     found = idle_shutdown(case(usage(device(WEEK, busy=range(WEEK - DAY_STEPS))), subject))
     assert isinstance(found, Recommendation)
@@ -71,22 +71,22 @@ def test_signals_that_disagree_are_named():
     assert "power_watts" in found.detail
 
 
-def test_no_price_is_a_hold_not_a_saving_of_zero():
+def test_without_a_price_it_is_blocked_not_a_saving_of_zero():
     found = idle_shutdown(case(usage(device(WEEK)), prices=PriceBook({}, "none")))
     assert reason(found) is Reason.NO_PRICE
 
 
-def test_a_kind_that_cannot_be_stopped_is_left():
+def test_a_kind_that_cannot_be_stopped_is_blocked():
     ref = WorkloadRef("research", "RayCluster", "sweep", "uid-1")
     series = usage(device(WEEK), workload=ref)
     assert reason(idle_shutdown(case(series, workload(ref)))) is Reason.KIND_NOT_SUPPORTED
 
 
-def test_an_idle_job_is_risky():
+def test_stopping_an_idle_job_has_a_high_risk():
     ref = WorkloadRef("research", "Job", "sweep", "uid-1")
     assert idle_shutdown(case(usage(device(WEEK), workload=ref), workload(ref))).risk == 3
 
 
-def test_what_holds_no_gpu_is_stopped_already():
+def test_a_workload_without_pods_is_already_stopped():
     found = idle_shutdown(case(usage(device(WEEK)), workload(pods=())))
     assert reason(found) is Reason.ALREADY_STOPPED

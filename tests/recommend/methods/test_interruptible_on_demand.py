@@ -1,4 +1,4 @@
-"""InterruptibleOnDemand: what may be interrupted moves to spot."""
+"""InterruptibleOnDemand: interruptible workloads move to spot."""
 
 import pytest
 from tests.cases import WEEK, case, reason
@@ -14,7 +14,7 @@ from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 SPOT_NODES = (node(), node("spot-0", capacity=CapacityType.SPOT))
 
 
-def test_checkpointed_work_moves():
+def test_checkpointed_work_moves_to_spot():
     subject = workload(annotations={CHECKPOINTED: "true"})
     found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), subject, nodes=SPOT_NODES))
     assert found.change == MoveToSpot()
@@ -25,24 +25,24 @@ def test_checkpointed_work_moves():
     assert found.saving.low_usd_month == pytest.approx((3.0 - 1.2 - lost) * 730)
 
 
-def test_a_gang_of_machines_is_stopped_by_each_and_saves_more_often():
-    def told(*nodes):
+def test_work_on_several_nodes_is_interrupted_more_often_and_saves_more_checkpoints():
+    def evidence(*nodes):
         pods = tuple(pod(f"w-{i}", on=name) for i, name in enumerate(nodes))
         subject = workload(annotations={CHECKPOINTED: "true"}, pods=pods)
-        around = (*(node(name) for name in nodes), node("spot-0", capacity=CapacityType.SPOT))
-        found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), subject, nodes=around))
+        fleet_nodes = (*(node(name) for name in nodes), node("spot-0", capacity=CapacityType.SPOT))
+        found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), subject, nodes=fleet_nodes))
         return {e.statistic: e.value for e in found.evidence}
 
-    one, four = told("a"), told("a", "b", "c", "d")
+    one, four = evidence("a"), evidence("a", "b", "c", "d")
     assert four["count"] == 4
     assert four["expected"] > one["expected"]
-    # Young's formula goes with the root of the life, Daly's nearly so.
+    # Young's interval is proportional to the square root of the mean life, Daly's nearly so.
     assert four["optimum"] == pytest.approx(one["optimum"] / 2, rel=0.02)
 
 
-@pytest.mark.parametrize("word", ["True", "yes", "1", "false", ""])
-def test_i22_any_other_word_is_not_checkpointed(word):
-    subject = workload(annotations={CHECKPOINTED: word})
+@pytest.mark.parametrize("value", ["True", "yes", "1", "false", ""])
+def test_i22_any_other_value_is_not_checkpointed(value):
+    subject = workload(annotations={CHECKPOINTED: value})
     found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), subject, nodes=SPOT_NODES))
     assert reason(found) is Reason.NOT_INTERRUPTIBLE
 
@@ -52,18 +52,18 @@ def test_i22_a_single_replica_does_not_move():
     assert reason(found) is Reason.NOT_INTERRUPTIBLE
 
 
-def test_without_spot_nodes_there_is_nowhere_to_go():
+def test_without_spot_nodes_it_is_blocked():
     subject = workload(pods=(pod("a"), pod("b")))
     assert reason(spot_move(case(usage(device(WEEK, busy=[0])), subject))) is Reason.NO_SPOT_CAPACITY
 
 
-def test_what_is_paid_for_in_advance_stays():
+def test_a_workload_on_reserved_nodes_stays():
     subject = workload(pods=(pod("a"), pod("b")))
     found = spot_move(case(usage(device(WEEK)), subject, nodes=[node(capacity=CapacityType.RESERVED)]))
     assert reason(found) is Reason.PAID_IN_ADVANCE
 
 
-def test_what_is_on_spot_stays():
+def test_a_workload_on_spot_nodes_stays():
     subject = workload(pods=(pod("a", on="spot-0"), pod("b", on="spot-0")))
     found = spot_move(case(usage(device(WEEK)), subject, nodes=SPOT_NODES))
     assert reason(found) is Reason.ALREADY_SPOT

@@ -1,4 +1,4 @@
-"""Cutting nodes anew: fewer GPUs for the slices in use, and nobody's work lost by it."""
+"""Reconfiguring MIG: fewer GPUs offer the slices in use, and no work is lost."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 STEPS = 14 * DAY_STEPS
-MIG = {"1g.10gb": 7, "2g.20gb": 3, "3g.40gb": 2}  # three cards
+MIG = {"1g.10gb": 7, "2g.20gb": 3, "3g.40gb": 2}  # three GPUs
 NAMES = tuple(p.name for p in named("A100-80GB").mig_profiles)
 
 
@@ -35,64 +35,64 @@ def slices(name, profile_name, count, on="mig-0", **changes):
     return replace(workload(ref, pods=pods), request=GpuRequest(f"nvidia.com/mig-{profile_name}", 1), **changes)
 
 
-def unheld(one, *, busy=(), without=()):
+def unallocated(one, *, busy=(), without=()):
     signals = tuple(s for s in (Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.POWER) if s not in without)
     sampled = device(STEPS, busy=busy, pod="", node=one.name, fraction=1 / 7, signals=signals)
     return profile(usage(sampled, workload=node_ref(one)), ScoreSettings())
 
 
-IDLE = unheld(node("mig-0"))
+IDLE = unallocated(node("mig-0"))
 
 
-def fleet(*workloads, one=None, seen=IDLE, prices=PRICES, namespaces=None):
+def fleet(*workloads, one=None, usage=IDLE, prices=PRICES, namespaces=None):
     one = one or node("mig-0", mig=MIG)
-    profiles = {} if seen is None else {node_ref(one): seen}
-    held = inventory(*workloads, nodes=[one], namespaces=namespaces)
-    return Fleet(held, profiles, prices, RecommendSettings(), NOW_S)
+    profiles = {} if usage is None else {node_ref(one): usage}
+    nodes = inventory(*workloads, nodes=[one], namespaces=namespaces)
+    return Fleet(nodes, profiles, prices, RecommendSettings(), NOW_S)
 
 
-def judged(*workloads, **kept):
-    (said,) = repartition(fleet(*workloads, **kept))
-    return said
+def judged(*workloads, **changes):
+    (result,) = repartition(fleet(*workloads, **changes))
+    return result
 
 
-def test_slices_spread_over_three_cards_fit_one():
-    """Two 1g, a 2g and a 3g are cut from one card, so two of three stay whole."""
+def test_slices_spread_over_three_gpus_fit_one():
+    """Two 1g, a 2g and a 3g fit on one GPU, so two of the three become whole."""
     chat, embed, rank = slices("chat", "1g.10gb", 2), slices("embed", "2g.20gb", 1), slices("rank", "3g.40gb", 1)
-    said = judged(chat, embed, rank)
-    assert isinstance(said, Recommendation)
+    result = judged(chat, embed, rank)
+    assert isinstance(result, Recommendation)
     current = (("1g.10gb", 7), ("2g.20gb", 3), ("3g.40gb", 2))
-    assert said.change == Repartition(current, (("1g.10gb", 2), ("2g.20gb", 1), ("3g.40gb", 1)), 2)
-    assert (said.finding, said.reasons) == (Finding.MIG_GEOMETRY_MISFIT, (Reason.SLICES_FIT_FEWER_GPUS,))
-    assert said.saving.gpu_h_month == 2 * 730
-    assert (said.saving.low_usd_month, said.saving.usd_month) == (0.0, pytest.approx(2 * 730 * 3.0))
-    assert said.restart_needed
-    assert not said.rollback_possible
-    assert said.claims == ("mig-0",)  # what its pods hold may be counted by other changes
-    assert said.confidence == pytest.approx(1.0, abs=0.01)
+    assert result.change == Repartition(current, (("1g.10gb", 2), ("2g.20gb", 1), ("3g.40gb", 1)), 2)
+    assert (result.finding, result.reasons) == (Finding.MIG_GEOMETRY_MISFIT, (Reason.SLICES_FIT_FEWER_GPUS,))
+    assert result.saving.gpu_h_month == 2 * 730
+    assert (result.saving.low_usd_month, result.saving.usd_month) == (0.0, pytest.approx(2 * 730 * 3.0))
+    assert result.restart_needed
+    assert not result.rollback_possible
+    assert result.claims == ("mig-0",)  # other changes may count the GPU time of its pods
+    assert result.confidence == pytest.approx(1.0, abs=0.01)
 
 
-def test_what_is_used_in_full_stays():
+def test_a_node_whose_slices_are_all_in_use_stays():
     used = [slices(name[:2], name, count) for name, count in MIG.items()]
     assert judged(*used).reason is Reason.WELL_PACKED
 
 
-def test_a_node_that_nobody_uses_is_whole_again():
-    said = judged()
-    assert (said.change.proposed, said.change.freed_gpus) == ((), 3)
+def test_all_gpus_of_an_unused_node_become_whole():
+    result = judged()
+    assert (result.change.proposed, result.change.freed_gpus) == ((), 3)
 
 
-def test_what_pods_wait_for_is_kept():
-    """Seven 1g in use fill a card; two 3g that pods wait for take the second, and a 4g more the third."""
+def test_slices_that_pending_pods_request_are_kept():
+    """Seven 1g in use fill a GPU, two requested 3g the second, and a requested 7g the third."""
     chat, queue = slices("chat", "1g.10gb", 7), slices("queue", "3g.40gb", 2, on=None)
-    said = judged(chat, queue)
-    assert said.change.freed_gpus == 1
-    assert dict(said.change.proposed)["3g.40gb"] == 2
+    result = judged(chat, queue)
+    assert result.change.freed_gpus == 1
+    assert dict(result.change.proposed)["3g.40gb"] == 2
     assert judged(chat, queue, slices("large", "7g.80gb", 1, on=None)).reason is Reason.WELL_PACKED
-    assert judged(chat, queue, slices("foreign", "1g.5gb", 30, on=None)) == said
+    assert judged(chat, queue, slices("foreign", "1g.5gb", 30, on=None)) == result
 
 
-def test_the_only_pod_of_an_endpoint_is_a_greater_risk():
+def test_the_only_pod_of_an_endpoint_raises_the_risk():
     assert judged(slices("chat", "1g.10gb", 1)).risk == 3
     spread = slices("chat", "1g.10gb", 1)
     elsewhere = pod("chat-9", "node-9")
@@ -101,17 +101,17 @@ def test_the_only_pod_of_an_endpoint_is_a_greater_risk():
 
 CHAT = slices("chat", "1g.10gb", 1)
 REFUSED = {
-    "unknown card": ([], {"one": replace(node("mig-0", mig=MIG), gpu_type=None)}, Reason.UNKNOWN_GPU_TYPE),
+    "unknown type": ([], {"one": replace(node("mig-0", mig=MIG), gpu_type=None)}, Reason.UNKNOWN_GPU_TYPE),
     "unknown slice": ([], {"one": node("mig-0", mig=MIG | {"1g.10gb.me": 1})}, Reason.UNKNOWN_GPU_TYPE),
     "one profile for all": (
         [],
         {"one": replace(node("mig-0", mig={"1g.10gb": 56}), gpu_product="NVIDIA-A100-SXM4-80GB-MIG-1g.10gb")},
         Reason.NOT_APPLICABLE,
     ),
-    "more slices than cards": ([], {"one": node("mig-0", mig={"7g.80gb": 9})}, Reason.INSUFFICIENT_DATA),
+    "more slices than its GPUs have": ([], {"one": node("mig-0", mig={"7g.80gb": 9})}, Reason.INSUFFICIENT_DATA),
     "more used than offered": ([slices("chat", "7g.80gb", 1)], {}, Reason.INSUFFICIENT_DATA),
-    "a pod that asks for who knows what": ([replace(CHAT, request=None)], {}, Reason.INSUFFICIENT_DATA),
-    "a budget of none": ([replace(CHAT, disruptions_allowed=0)], {}, Reason.BLOCKED_BY_PDB),
+    "a pod with an unknown request": ([replace(CHAT, request=None)], {}, Reason.INSUFFICIENT_DATA),
+    "a budget of zero": ([replace(CHAT, disruptions_allowed=0)], {}, Reason.BLOCKED_BY_PDB),
     "protected": ([replace(CHAT, annotations={DO_NOT_DISRUPT: "true"})], {}, Reason.PROTECTED),
     "protected pod": (
         [replace(CHAT, pods=(pod("chat-0", "mig-0", {DO_NOT_DISRUPT: "true"}),))],
@@ -136,19 +136,19 @@ REFUSED = {
         {},
         Reason.NOT_MOVABLE,
     ),
-    "work outside Kubernetes": ([CHAT], {"seen": unheld(node("mig-0"), busy=[STEPS - 1])}, Reason.BUSY),
-    "unsampled": ([CHAT], {"seen": None}, Reason.INSUFFICIENT_DATA),
+    "work outside Kubernetes": ([CHAT], {"usage": unallocated(node("mig-0"), busy=[STEPS - 1])}, Reason.BUSY),
+    "unsampled": ([CHAT], {"usage": None}, Reason.INSUFFICIENT_DATA),
     "no price": ([CHAT], {"prices": PriceBook({}, "none")}, Reason.NO_PRICE),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_node_is_held_for_a_reason(case):
-    workloads, kept, reason = REFUSED[case]
-    said = judged(*workloads, **kept)
-    assert isinstance(said, Blocked)
-    assert said.reason is reason
-    assert said.workload == node_ref(kept.get("one") or node("mig-0"))
+def test_a_node_is_blocked_with_a_reason(case):
+    workloads, changes, reason = REFUSED[case]
+    result = judged(*workloads, **changes)
+    assert isinstance(result, Blocked)
+    assert result.reason is reason
+    assert result.workload == node_ref(changes.get("one") or node("mig-0"))
 
 
 def test_checkpointed_training_may_be_moved():
@@ -156,13 +156,13 @@ def test_checkpointed_training_may_be_moved():
     assert isinstance(judged(training), Recommendation)
 
 
-def test_nodes_without_slices_are_not_judged():
+def test_nodes_without_mig_give_no_result():
     assert list(repartition(fleet(workload(), one=node()))) == []
 
 
-def freed(*workloads, **kept):
-    said = judged(*workloads, **kept)
-    return said.change.freed_gpus if isinstance(said, Recommendation) else 0
+def freed(*workloads, **changes):
+    result = judged(*workloads, **changes)
+    return result.change.freed_gpus if isinstance(result, Recommendation) else 0
 
 
 COUNTS = st.fixed_dictionaries({name: st.integers(0, 3) for name in MIG})
@@ -171,7 +171,7 @@ COUNTS = st.fixed_dictionaries({name: st.integers(0, 3) for name in MIG})
 @given(COUNTS, st.sampled_from(NAMES), st.integers(1, 3), st.booleans())
 @settings(max_examples=40)
 def test_more_use_never_frees_more(counts, name, more, waiting):
-    """I3: another slice in use, or one that a pod waits for, never makes the cut bolder."""
+    """I3: another slice in use, or one that a pod waits for, never frees more GPUs."""
     used = [slices(f"w{kind[0]}", kind, min(count, MIG[kind])) for kind, count in counts.items()]
     added = slices("more", name, more, on=None if waiting else "mig-0")
     assert freed(*used, added) <= freed(*used)
@@ -179,20 +179,20 @@ def test_more_use_never_frees_more(counts, name, more, waiting):
 
 @given(st.lists(st.integers(0, STEPS - 1), max_size=30), st.sets(st.sampled_from([Signal.POWER, Signal.DRAM_ACTIVITY])))
 @settings(max_examples=15)
-def test_work_outside_kubernetes_and_samples_that_are_missing_never_free_more(busy, without):
-    assert freed(CHAT, seen=unheld(node("mig-0"), busy=busy)) <= freed(CHAT)
-    assert freed(CHAT, seen=unheld(node("mig-0"), busy=[*busy, STEPS - 1], without=without)) == 0
-    assert freed(CHAT, seen=None) == 0
+def test_work_outside_kubernetes_and_missing_samples_never_free_more(busy, without):
+    assert freed(CHAT, usage=unallocated(node("mig-0"), busy=busy)) <= freed(CHAT)
+    assert freed(CHAT, usage=unallocated(node("mig-0"), busy=[*busy, STEPS - 1], without=without)) == 0
+    assert freed(CHAT, usage=None) == 0
 
 
 @given(COUNTS)
 @settings(max_examples=40)
-def test_what_is_proposed_offers_what_is_used_on_the_gpus_that_stay(counts):
+def test_the_proposed_geometry_offers_the_slices_in_use_on_the_remaining_gpus(counts):
     used = {kind: min(count, MIG[kind]) for kind, count in counts.items()}
-    said = judged(*(slices(f"w{kind[0]}", kind, count) for kind, count in used.items()))
-    if isinstance(said, Recommendation):
-        offered = dict(said.change.proposed)
+    result = judged(*(slices(f"w{kind[0]}", kind, count) for kind, count in used.items()))
+    if isinstance(result, Recommendation):
+        offered = dict(result.change.proposed)
         assert all(offered.get(kind, 0) >= count for kind, count in used.items())
         compute = sum(named("A100-80GB").mig_profile(kind).compute_slices * count for kind, count in offered.items())
-        assert compute <= 7 * (3 - said.change.freed_gpus)
-        assert np.isfinite(said.saving.usd_month)
+        assert compute <= 7 * (3 - result.change.freed_gpus)
+        assert np.isfinite(result.saving.usd_month)

@@ -1,4 +1,4 @@
-"""Nodes to give back: what forbids it, what it is worth, and that more pods or less data never free more."""
+"""Nodes to drain and remove: what forbids it, what it saves, and that more pods or less data never free more."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def here(name, **changes):
 
 
 def serving(name, *on, gpus=1, **changes):
-    """An endpoint with one pod on each of some nodes, and a ready one on a node that is no part of the test."""
+    """An endpoint with one pod on each of some nodes, and a ready pod on a node outside the test."""
     pods = tuple(pod(f"{name}-{index}", on=one) for index, one in enumerate((*on, "elsewhere")))
     return workload(replace(WORKLOAD, name=name, uid=f"uid-{name}"), gpus, pods=pods, **changes)
 
@@ -42,10 +42,10 @@ def test_a_node_whose_pods_fit_elsewhere_is_freed():
     assert item.claims == ("node-0", "node-1", "uid-a")
     assert item.saving.usd_month == 8 * 730 * 3.0
     assert item.saving.low_usd_month == 0.0
-    assert any("not looked at" in one.text for one in item.evidence)
+    assert any("were not checked" in one.text for one in item.evidence)
 
 
-def test_of_two_that_would_move_to_each_other_a_plan_frees_one():
+def test_of_two_nodes_that_would_move_pods_to_each_other_a_plan_frees_one():
     found = judged(serving("a", "node-0"), serving("b", "node-1"))
     plan = best_plan([one for one in found.values() if isinstance(one, Recommendation)])
     assert len(found) == 2
@@ -71,11 +71,11 @@ def test_slices_move_to_slices_of_the_same_profile():
     other = serving("b", "node-1")
     other = replace(other, request=replace(other.request, resource="nvidia.com/mig-1g.10gb"))
     assert isinstance(judged(one, other, nodes=sliced)["node-0"], Recommendation)
-    cut_otherwise = [sliced[0], here("node-1", mig={"2g.20gb": 3})]
-    assert judged(one, other, nodes=cut_otherwise)["node-0"].reason is Reason.WELL_PACKED
+    other_profile = [sliced[0], here("node-1", mig={"2g.20gb": 3})]
+    assert judged(one, other, nodes=other_profile)["node-0"].reason is Reason.WELL_PACKED
 
 
-def test_more_than_two_pods_a_gpu_are_not_moved():
+def test_more_than_two_pods_per_gpu_are_not_moved():
     sliced = [here("node-0", mig={"1g.10gb": 56}), here("node-1", mig={"1g.10gb": 56})]
     one = serving("a", *["node-0"] * 17)
     one = replace(one, request=replace(one.request, resource="nvidia.com/mig-1g.10gb"))
@@ -94,7 +94,7 @@ TRAINING = {"workload_class": WorkloadClass.TRAINING}
         ({"ref": replace(WORKLOAD, kind="DaemonSet")}, Reason.NOT_MOVABLE),
         ({"ref": replace(WORKLOAD, kind="Pod")}, Reason.NOT_MOVABLE),
         ({"ref": replace(WORKLOAD, namespace="kube-system")}, Reason.PROTECTED_NAMESPACE),
-        ({"ref": replace(WORKLOAD, namespace="unheard-of")}, Reason.UNREADABLE_POLICY),
+        ({"ref": replace(WORKLOAD, namespace="unknown")}, Reason.UNREADABLE_POLICY),
         ({"request": None}, Reason.INSUFFICIENT_DATA),
         (TRAINING, Reason.NOT_INTERRUPTIBLE),
         (TRAINING | {"annotations": {CHECKPOINTED: "yes"}}, Reason.NOT_INTERRUPTIBLE),
@@ -102,7 +102,7 @@ TRAINING = {"workload_class": WorkloadClass.TRAINING}
         ({"pods": (pod("a-0", annotations={DO_NOT_DISRUPT: "true"}), pod("a-1", "x"))}, Reason.PROTECTED),
     ],
 )
-def test_a_pod_that_may_not_move_keeps_its_node(changes, reason):
+def test_a_pod_that_must_not_move_keeps_its_node(changes, reason):
     found = judged(replace(serving("a", "node-0"), **changes), serving("b", "node-1"))
     assert found["node-0"].reason is reason
 
@@ -113,8 +113,8 @@ def test_checkpointed_training_may_move():
 
 
 def test_a_protected_namespace_keeps_its_nodes():
-    spaces = [Namespace("research", {}, {DO_NOT_DISRUPT: "true"})]
-    assert judged(serving("a", "node-0"), namespaces=spaces)["node-0"].reason is Reason.PROTECTED
+    namespaces = [Namespace("research", {}, {DO_NOT_DISRUPT: "true"})]
+    assert judged(serving("a", "node-0"), namespaces=namespaces)["node-0"].reason is Reason.PROTECTED
 
 
 @pytest.mark.parametrize(
@@ -129,12 +129,12 @@ def test_a_protected_namespace_keeps_its_nodes():
         ({"gpu_type": named("L40S"), "gpu_product": "NVIDIA-L40S"}, Reason.NO_PRICE),
     ],
 )
-def test_a_node_unlike_the_others_or_not_known_stays(changes, reason):
+def test_a_node_of_another_kind_or_with_unknown_data_stays(changes, reason):
     found = judged(serving("a", "node-0"), serving("b", "node-1"), nodes=[here("node-0", **changes), here("node-1")])
     assert found["node-0"].reason is reason
 
 
-def test_while_pods_wait_no_node_that_they_could_take_is_freed():
+def test_no_node_that_a_pending_pod_could_use_is_freed():
     queued = workload(replace(WORKLOAD, name="queued", uid="queued"), pods=(pod("queued-0", on=None),))
     found = judged(serving("a", "node-0"), serving("b", "node-1"), queued)
     assert {item.reason for item in found.values()} == {Reason.WELL_PACKED}
@@ -145,11 +145,11 @@ placements = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([1, 1, 2
 
 
 def freeable(placements, nodes):
-    """Nodes that could be given back; pods that are too many for a node are left out."""
-    room, workloads = {one.name: one.gpu_count for one in nodes}, []
+    """Nodes that could be drained and removed; pods that do not fit on their node are left out."""
+    free, workloads = {one.name: one.gpu_count for one in nodes}, []
     for number, (name, gpus) in enumerate(placements):
-        if room[name] >= gpus:
-            room[name] -= gpus
+        if free[name] >= gpus:
+            free[name] -= gpus
             workloads.append(serving(f"w{number}", name, gpus=gpus))
     found = judged(*workloads, nodes=nodes)
     return {name for name, item in found.items() if not isinstance(item, Blocked)}
@@ -168,7 +168,7 @@ def test_i3_more_pods_never_free_a_node(before, name, gpus, sizes):
     st.integers(0, 3),
     st.sampled_from([{"gpu_type": None}, {"region": None}, {"zone": None}, {"capacity_type": None}]),
 )
-def test_i3_less_known_of_a_node_never_frees_a_node(before, which, lost):
+def test_i3_less_data_about_a_node_never_frees_a_node(before, which, lost):
     nodes = [here(one) for one in NAMES]
     blind = [replace(one, **lost) if number == which else one for number, one in enumerate(nodes)]
     assert freeable(before, blind) <= freeable(before, nodes)

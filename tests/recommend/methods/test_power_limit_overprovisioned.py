@@ -10,12 +10,12 @@ from gpuwise.model.reasons import Reason
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 
 
-def test_a_steady_draw_is_capped_where_five_per_cent_of_speed_go():
+def test_a_steady_draw_is_capped_at_a_slowdown_of_five_percent():
     """330 W / 1.05^2.5 = 292 W: the next step of 25 W above 160 W is 310 W."""
     found = cap_power(case(at_level(sm=0.8, watts=330.0), training(), usd_per_kwh=0.2))
     assert found.change == CapPower(310.0)
-    spared_kwh = 730 * (330 - 310 - 0.05 * 310) / 1e3
-    assert found.saving.kwh_month == pytest.approx(spared_kwh, rel=0.1)
+    saved_kwh = 730 * (330 - 310 - 0.05 * 310) / 1e3
+    assert found.saving.kwh_month == pytest.approx(saved_kwh, rel=0.1)
     assert found.saving.usd_month == pytest.approx(0.2 * found.saving.kwh_month)
     assert found.saving.kg_co2e_month == pytest.approx(0.3 * found.saving.kwh_month)
     assert not found.restart_needed
@@ -26,14 +26,14 @@ def test_a_low_draw_has_nothing_to_cap():
     assert reason(found) is Reason.NOTHING_TO_CAP
 
 
-def test_where_energy_has_no_price_nothing_is_said():
+def test_without_an_energy_price_nothing_is_recommended():
     assert reason(cap_power(case(at_level(sm=0.8, watts=330.0), training()))) is Reason.NO_PRICE
 
 
-def test_what_rests_is_a_matter_of_stopping():
+def test_mostly_idle_work_is_not_capped():
     one = device(WEEK, busy=range(DAY_STEPS))
     assert reason(cap_power(case(one, training(), usd_per_kwh=0.2))) is Reason.NO_ACTIVITY
 
 
-def test_somebody_waits_for_a_service():
+def test_an_endpoint_is_not_capped():
     assert reason(cap_power(case(at_level(watts=330.0), usd_per_kwh=0.2))) is Reason.IS_A_SERVICE

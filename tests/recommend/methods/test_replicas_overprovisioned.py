@@ -13,21 +13,21 @@ FIVE = workload(pods=tuple(pod(f"chat-{i}") for i in range(5)))
 
 
 @pytest.mark.parametrize(("sm", "left"), [(0.05, 2), (0.3, 3), (0.4, 4)])
-def test_they_carry_the_load_at_the_level_that_queues_allow(sm, left):
-    """5 x 0.3 x 1.15 x (1 + 1/7) / 0.7 = 2.8: three; never fewer than two."""
+def test_the_remaining_replicas_carry_the_load_at_the_target_level(sm, left):
+    """5 x 0.3 x 1.15 x (1 + 1/7) / 0.7 = 2.8, so three replicas; never fewer than two."""
     found = fewer_replicas(case(at_level(sm=sm), FIVE))
     assert found.change == ScaleTo(left)
     assert found.saving.gpu_h_month == pytest.approx(730 * (1 - left / 5))
 
 
-def test_a_loaded_one_keeps_them():
+def test_a_loaded_endpoint_keeps_its_replicas():
     assert reason(fewer_replicas(case(at_level(sm=0.6), FIVE))) is Reason.WELL_SIZED
 
 
-def test_two_stay_two():
+def test_two_replicas_are_kept():
     pair = workload(pods=(pod("a"), pod("b")))
     assert reason(fewer_replicas(case(at_level(), pair))) is Reason.SINGLE_REPLICA
 
 
-def test_workers_of_one_training_do_not_stand_in_for_each_other():
+def test_training_workers_cannot_replace_each_other():
     assert reason(fewer_replicas(case(at_level(), training()))) is Reason.NOT_APPLICABLE

@@ -1,4 +1,4 @@
-"""UnusedHours: stopped in the hours of the week without use."""
+"""UnusedHours: a workload is stopped in the hours of the week without use."""
 
 from dataclasses import replace
 
@@ -25,19 +25,19 @@ def office(weeks):
 NOTEBOOK = workload(replace(workload().ref, kind="StatefulSet"), workload_class=WorkloadClass.NOTEBOOK)
 
 
-def test_nights_and_weekends_are_stopped_but_for_the_hour_before_work():
+def test_it_is_stopped_at_night_and_at_weekends_except_the_hour_before_work():
     found = stop_at_hours(case(office(3), NOTEBOOK))
     assert isinstance(found.change, StopAtHours)
     stopped = sum(last - first for first, last in found.change.spans)
-    assert stopped == 168 - 5 * 10 - 5  # warm an hour before each working day
+    assert stopped == 168 - 5 * 10 - 5  # started one hour before each working day
     assert found.saving.usd_month == pytest.approx(3.0 * 730 * stopped / 168)
 
 
-def test_once_is_no_habit():
+def test_one_week_does_not_show_a_pattern():
     assert reason(stop_at_hours(case(office(1), NOTEBOOK))) is Reason.INSUFFICIENT_DATA
 
 
-def test_one_night_at_work_keeps_that_night():
+def test_use_in_one_night_keeps_that_night():
     one = office(3)
     for signal in (Signal.SM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.DRAM_ACTIVITY):
         one.samples[signal][2 * WEEK + 2 * HOUR] = 0.9 if signal is not Signal.POWER else 350.0
@@ -46,5 +46,5 @@ def test_one_night_at_work_keeps_that_night():
     assert sum(b - a for a, b in after) < sum(b - a for a, b in before)
 
 
-def test_a_service_is_asked_at_any_hour():
+def test_an_endpoint_is_not_stopped_by_the_hour():
     assert reason(stop_at_hours(case(office(3)))) is Reason.IS_A_SERVICE

@@ -145,7 +145,7 @@ class TestUnreadableObjects:
         assert [one.ref.name for one in found.workloads] == ["sound"]
         [unread] = found.unread
         assert unread.ref.name == "llm"
-        assert "Pod/llm-0: '500m' is no number of devices" in unread.problem
+        assert "Pod/llm-0: '500m' is not a number of devices" in unread.problem
         assert unread.nodes == {"gpu-0"}
 
     @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The logistic function and its inverse; scipy.special has them, but takes 0.5 s to import."""
+"""The logistic function and its inverse; scipy.special has both, but takes 0.5 s to import."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ _FARTHEST = 700.0
 
 
 def expit(log_odds: Floats) -> Floats:
-    """The probability that log odds mean."""
+    """The probability for given log odds."""
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(log_odds, -_FARTHEST, _FARTHEST))), dtype=np.float64)
 
 

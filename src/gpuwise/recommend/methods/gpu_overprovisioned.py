@@ -1,4 +1,4 @@
-"""Give a replica as many GPUs as it ever used at once, or the MIG slice that it fits."""
+"""Reduce a replica to the number of GPUs that it ever used at once, or to the MIG slice that it fits."""
 
 from gpuwise.model.changes import Resize
 from gpuwise.model.findings import Finding
@@ -18,23 +18,23 @@ _ACTIVITY = needed_activity(Signal.SM_ACTIVITY)
 
 
 def right_size(case: Case) -> Recommendation | Blocked:
-    """Fewer GPUs per replica, or a MIG slice in place of a whole card, or why not."""
+    """Recommend fewer GPUs per replica, or a MIG slice instead of a whole GPU, or return why not."""
     request = case.workload.request
     observed_h = case.profile.observed_s / HOUR_S
     if request is None or not case.workload.pods:
-        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if request.resource != GPU_RESOURCE:
-        return case.blocked(STAGE, Reason.WELL_SIZED, f"it has {request.resource} already")
+        return case.blocked(STAGE, Reason.WELL_SIZED, f"it already uses {request.resource}")
     if case.workload.shares_card:
         return case.blocked(
-            STAGE, Reason.CARD_SHARED, "HAMi shares its card: its size is nvidia.com/gpumem and gpucores"
+            STAGE, Reason.CARD_SHARED, "HAMi shares its GPU: its size is set by nvidia.com/gpumem and gpucores"
         )
     if case.workload.asking > 1:
-        # Use is known by pod: taking a container's GPUs away could take the one that works (HAMi#1225).
-        detail = f"{case.workload.asking} containers of a pod ask for {request.count} GPUs together: size each of them"
+        # Usage is known per pod: removing a container's GPU could remove the one that works (HAMi#1225).
+        detail = f"{case.workload.asking} containers of a pod request {request.count} GPUs in total: size each of them"
         return case.blocked(STAGE, Reason.SEVERAL_CONTAINERS_ASK, detail)
     if observed_h < case.settings.min_observed_h:
-        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h are needed"
+        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h are required"
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return _fewer(case, request) if request.count > 1 else _slice(case, request)
 
@@ -44,7 +44,7 @@ def _fewer(case: Case, request: GpuRequest) -> Recommendation | Blocked:
     if busy is None or coverage is None or coverage < case.settings.min_coverage:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "too few activity samples to know how many GPUs it uses")
     if busy == 0:
-        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size")
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "it was never used: stop it instead of resizing it")
     proposed = _power_of_two(busy)
     evidence = Evidence(
         f"at most {busy} of its {request.count} GPUs were in use in the same step",
@@ -57,26 +57,26 @@ def _fewer(case: Case, request: GpuRequest) -> Recommendation | Blocked:
     if proposed >= request.count:
         return case.blocked(STAGE, Reason.WELL_SIZED, evidence.text, (evidence,))
     change = Resize(request, GpuRequest(GPU_RESOURCE, proposed))
-    # 2: what used to run beside each other may now have to take turns.
+    # Risk 2: processes that ran in parallel may now have to share a GPU.
     return _sized(
         case, change, Reason.DEVICES_NEVER_BUSY_TOGETHER, 2, coverage, (evidence,), 1 - proposed / request.count
     )
 
 
 def _power_of_two(count: int) -> int:
-    """Collectives and NVLink domains come in powers of two; the next one up is the headroom."""
+    """Round up to a power of two, the size of collectives and NVLink domains; this also gives headroom."""
     return 1 << (count - 1).bit_length()
 
 
 def _slice(case: Case, request: GpuRequest) -> Recommendation | Blocked:
     gpu = case.gpu_type
     if gpu is None:
-        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
+        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is unknown or mixed")
     if not gpu.mig_profiles:
-        return case.blocked(STAGE, Reason.WELL_SIZED, f"one {gpu.name} is the least there is of it")
+        return case.blocked(STAGE, Reason.WELL_SIZED, f"it has one {gpu.name}, which does not support MIG")
     activity, memory = _ACTIVITY(case), needed_memory(case)
     if activity is None or memory is None:
-        detail = "a slice is chosen by SM activity and memory; GPU utilisation only says that some kernel ran"
+        detail = "a slice is chosen by SM activity and memory; GPU utilisation only shows that some kernel ran"
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return _fitted(case, request, gpu, (activity, memory))
 
@@ -86,19 +86,20 @@ def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, fl
     evidence = needs(case, Signal.SM_ACTIVITY)
     fitting = [p for p in gpu.mig_profiles[:-1] if _fits(p, gpu, activity, memory)]
     if activity == 0.0:
-        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size", evidence)
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "it was never used: stop it instead of resizing it", evidence)
     if not fitting:
         return case.blocked(
-            STAGE, Reason.WELL_SIZED, f"no slice of a {gpu.name} holds its activity and memory", evidence
+            STAGE, Reason.WELL_SIZED, f"its activity and memory do not fit any slice of a {gpu.name}", evidence
         )
     offered = next((profile for profile in fitting if _offered(case, gpu, profile)), None)
     if offered is None:
-        detail = f"{fitting[0].name} would do, but no {gpu.name} node offers it or a larger slice"
+        detail = f"{fitting[0].name} would suffice, but no {gpu.name} node offers it or a larger slice"
         return case.blocked(STAGE, Reason.NO_MIG_CAPACITY, detail, evidence)
     change = Resize(request, GpuRequest(offered.resource, 1))
-    # Whichever it takes more of: four 1g of double memory leave a card's other compute slices without memory.
+    # The larger of its compute and memory shares counts: four 1g slices of double memory leave the GPU's other compute
+    # slices without memory.
     share = 1 - max(offered.compute_slices / gpu.compute_slices, offered.memory_bytes / gpu.memory_bytes)
-    # 1: compute and memory are the slice's own, with headroom over the measured peak; bursts run slower.
+    # Risk 1: the slice has its own compute and memory, with headroom over the measured peak; bursts run slower.
     coverage = min(case.profile.coverage[Signal.SM_ACTIVITY], case.profile.coverage[Signal.MEMORY_USED])
     return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)
 
@@ -122,9 +123,9 @@ def _sized(
 ) -> Recommendation | Blocked:
     price = case.usd_per_gpu_h()
     if price is None:
-        return case.blocked(STAGE, Reason.NO_PRICE, "too large, but no price is known for its GPUs", evidence)
+        return case.blocked(STAGE, Reason.NO_PRICE, "it is too large, but no price is known for its GPUs", evidence)
     gpu_h = case.gpus_now * saved_share * HOURS_PER_MONTH
-    # Low end: freed slices and cards pay only once somebody else, or a smaller node, takes them; half is booked.
+    # Low end: freed slices and GPUs save money only once others use them or the fleet shrinks; half is assumed.
     saving = case.saving(gpu_h, price, low=0.5)
     proposal = Proposal(Finding.GPU_OVERPROVISIONED, (reason,), change, saving, risk, coverage, evidence)
     return recommendation(case, proposal)

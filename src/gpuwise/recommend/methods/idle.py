@@ -1,4 +1,4 @@
-"""Stop what nobody uses."""
+"""Stop workloads that nobody uses."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ STAGE = "idle"
 
 
 def idle_shutdown(case: Case) -> Recommendation | Blocked:
-    """Scale to zero a workload that every signal calls idle for long enough, or say why not."""
+    """Recommend scaling to zero a workload that every signal shows as idle for long enough, or return why not."""
     refusal = _refusal(case)
     if refusal is not None:
         return refusal
@@ -25,7 +25,7 @@ def idle_shutdown(case: Case) -> Recommendation | Blocked:
     evidence = _evidence(case)
     if price is None:
         return case.blocked(
-            STAGE, Reason.NO_PRICE, "idle, but no price is known for its GPUs: give one with --prices", evidence
+            STAGE, Reason.NO_PRICE, "it is idle, but no price is known for its GPUs: give one with --prices", evidence
         )
     return recommendation(
         case,
@@ -47,22 +47,20 @@ def _refusal(case: Case) -> Blocked | None:
     idle_h = _idle_h(case)
     if workload.ref.kind not in STOPPABLE:
         return case.blocked(
-            STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise does not stop a {workload.ref.kind}", _evidence(case)
+            STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise cannot stop a {workload.ref.kind}", _evidence(case)
         )
     if workload.replicas == 0 or not workload.pods:
-        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if not idle.verdicts:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "no activity was ever sampled")
     if idle.since_s is None:
         return _not_idle_now(case, idle)
     if idle.agreeing_sensors < case.settings.agreeing_sensors:
         needed = case.settings.agreeing_sensors
-        detail = (
-            f"idle for {idle_h:.0f} h by {idle.agreeing_sensors} of the {needed} independent sensors that must agree"
-        )
+        detail = f"idle for {idle_h:.0f} h, but only {idle.agreeing_sensors} of {needed} required sensors agree"
         return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
     if idle_h < needed_h:
-        detail = f"idle for {idle_h:.1f} h; {workload.workload_class.value} work is left alone for {needed_h} h"
+        detail = f"idle for {idle_h:.1f} h; the threshold for class {workload.workload_class.value} is {needed_h} h"
         return case.blocked(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
     return None
 
@@ -71,13 +69,13 @@ def _not_idle_now(case: Case, idle: IdleEvidence) -> Blocked:
     busy = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.BUSY]
     if not busy:
         return case.blocked(
-            STAGE, Reason.INSUFFICIENT_DATA, "samples are missing up to now, so it counts as busy", _evidence(case)
+            STAGE, Reason.INSUFFICIENT_DATA, "the latest samples are missing, so it counts as busy", _evidence(case)
         )
     quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
     if quiet:
-        detail = f"{', '.join(busy)} saw use that {', '.join(quiet)} did not"
+        detail = f"{', '.join(busy)} shows use, {', '.join(quiet)} does not"
         return case.blocked(STAGE, Reason.SIGNALS_DISAGREE, detail, _evidence(case))
-    return case.blocked(STAGE, Reason.BUSY, f"in use by {', '.join(busy)}", _evidence(case))
+    return case.blocked(STAGE, Reason.BUSY, f"in use according to {', '.join(busy)}", _evidence(case))
 
 
 def _idle_h(case: Case) -> float:
@@ -86,7 +84,7 @@ def _idle_h(case: Case) -> float:
 
 
 def _orphaned(case: Case) -> bool:
-    """The second timer: nobody's name stands on it, and nobody has used it for long; it may be torn down."""
+    """Whether no label names an owner and it has been idle for `orphaned_after_h`, so that it may be deleted."""
     return case.team is None and _idle_h(case) >= case.settings.orphaned_after_h
 
 
@@ -96,29 +94,29 @@ def _reasons(case: Case) -> tuple[Reason, ...]:
 
 
 def _saving(case: Case, usd_per_gpu_h: float) -> Saving:
-    """Its GPU time of the coming month until the forecast next use: median, early and late."""
+    """Its GPU time until the forecast next use, at most a month: median, early and late."""
     now_s, expected = case.profile.window.end_s, case.profile.next_use
     until = (None, None, None) if expected is None else (expected.early_s, expected.median_s, expected.late_s)
     early, middle, late = (
-        HOURS_PER_MONTH if at_s is None else min(HOURS_PER_MONTH, max(0.0, at_s - now_s) / HOUR_S) for at_s in until
+        HOURS_PER_MONTH if use_s is None else min(HOURS_PER_MONTH, max(0.0, use_s - now_s) / HOUR_S) for use_s in until
     )
     saving = case.saving(case.gpus_now * middle, usd_per_gpu_h, low=early / middle if middle > 0 else 0.0)
     return replace(saving, high_usd_month=case.gpus_now * late * usd_per_gpu_h)
 
 
 def _forecast(case: Case) -> Evidence:
-    """When it is likely to be used again; None is beyond the two weeks that are looked ahead."""
+    """Hours until it is likely to be used again; None is beyond the forecast of two weeks."""
     expected = case.profile.next_use
     if expected is None:
-        return Evidence("never used, so no next use is expected", None, "forecast", None, None, "h")
+        return Evidence("it was never used, so no next use is expected", None, "forecast", None, None, "h")
     if expected.median_s is None:
-        return Evidence("its next use is not expected within two weeks", None, "forecast", None, None, "h")
+        return Evidence("no use is expected within two weeks", None, "forecast", None, None, "h")
     hours = (expected.median_s - case.profile.window.end_s) / HOUR_S
-    return Evidence("its next use is as likely before as after", None, "forecast", hours, None, "h")
+    return Evidence("time to the next use, median forecast", None, "forecast", hours, None, "h")
 
 
 def _risk(case: Case) -> int:
-    """0 never used in the window; 1 used before; 3 a Job, whose unsaved work is lost."""
+    """0 if it was never used in the window; 1 if it was; 3 for a Job, because its unsaved work is lost."""
     if case.workload.ref.kind == "Job":
         return 3
     never_used = case.profile.idle.since_s == case.profile.window.start_s
@@ -131,7 +129,7 @@ def _evidence(case: Case) -> tuple[Evidence, ...]:
 
 def _number(verdict: SignalVerdict) -> Evidence:
     unit = SIGNALS[verdict.signal].unit
-    words = {Verdict.IDLE: "idle", Verdict.BUSY: "in use: vetoes", Verdict.UNKNOWN: "too few samples to say"}
-    text = f"{verdict.signal.value}: {words[verdict.verdict]} ({verdict.coverage:.0%} sampled)"
+    texts = {Verdict.IDLE: "idle", Verdict.BUSY: "in use", Verdict.UNKNOWN: "too few samples"}
+    text = f"{verdict.signal.value}: {texts[verdict.verdict]} ({verdict.coverage:.0%} sampled)"
     limit = None if verdict.signal is Signal.REQUESTS else verdict.threshold
     return Evidence(text, verdict.signal, "max", verdict.highest, limit, unit)

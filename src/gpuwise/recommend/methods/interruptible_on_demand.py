@@ -1,4 +1,4 @@
-"""Move interruptible work from full-price machines to spot."""
+"""Move interruptible work from on-demand to spot nodes."""
 
 import math
 
@@ -16,28 +16,28 @@ from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "spot"
 
-# At the low end spot costs a fifth more work than it does now: reclaims come in bursts.
+# For the low end of the saving, spot costs a fifth more work than expected, because reclaims come in bursts.
 _LOST_AT_WORST = 0.2
-# A reclaim is announced 120 s before on AWS, 30 s before on Google Cloud and Azure; the least of them.
+# The notice before a reclaim is 120 s on AWS, 30 s on Google Cloud and Azure; this is the shortest.
 _NOTICE_S = 30.0
 
 
 def spot_move(case: Case) -> Recommendation | Blocked:
-    """Prefer spot nodes for work that a reclaim does not hurt, with fallback to on-demand, or say why not."""
+    """Recommend spot nodes, with on-demand as the fallback, for work that tolerates a reclaim, or return why not."""
     workload = case.workload
     if not workload.pods:
-        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if CapacityType.SPOT in case.capacity_types:
         return case.blocked(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot nodes")
     if not case.capacity_types <= {CapacityType.ON_DEMAND, None}:
         return case.blocked(STAGE, Reason.PAID_IN_ADVANCE, "some of its nodes are reserved or committed")
     reason = _interruptible(case)
     if reason is None:
-        detail = f'neither annotated {CHECKPOINTED}: "true" nor an endpoint with two ready replicas'
+        detail = f'it has no annotation {CHECKPOINTED}: "true" and is not an endpoint with two ready replicas'
         return case.blocked(STAGE, Reason.NOT_INTERRUPTIBLE, detail)
     gpu, now, then = case.gpu_type, case.usd_per_gpu_h(), case.usd_per_gpu_h(CapacityType.SPOT)
     if gpu is None or now is None or then is None or then >= now:
-        return case.blocked(STAGE, Reason.NO_PRICE, "no spot price below the present one is known for its GPUs")
+        return case.blocked(STAGE, Reason.NO_PRICE, "no spot price below its present price is known for its GPUs")
     if not any(offer.gpu == gpu and offer.capacity_type is CapacityType.SPOT for offer in case.fleet.offers):
         return case.blocked(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}")
     activity = max(case.profile.coverage.get(Signal.SM_ACTIVITY, 0.0), case.profile.coverage.get(Signal.GPU_UTIL, 0.0))
@@ -47,7 +47,7 @@ def spot_move(case: Case) -> Recommendation | Blocked:
 
 
 def _interruptible(case: Case) -> Reason | None:
-    """Checkpointed, or replicas enough that one may go (I22); an annotation that is not "true" is none."""
+    """Why it tolerates a reclaim: checkpoints or enough replicas (I22). Only the annotation value "true" counts."""
     if case.workload.annotations.get(CHECKPOINTED) == "true":
         return Reason.CHECKPOINTED
     endpoint = case.workload.workload_class is WorkloadClass.ENDPOINT
@@ -82,13 +82,13 @@ def _proposal(case: Case, reason: Reason, now: float, then: float, coverage: flo
 
 
 def _lost(case: Case, reason: Reason) -> tuple[float, tuple[Evidence, ...]]:
-    """Share of the work that reclaims are expected to cost, and the numbers it is made of."""
+    """Share of the work that reclaims are expected to cost, and the numbers behind it."""
     settings = case.settings
-    notice = Evidence("notice before a reclaim, at least", None, "fact", _NOTICE_S, None, "s")
+    notice = Evidence("shortest notice before a reclaim", None, "fact", _NOTICE_S, None, "s")
     reclaims = settings.spot_reclaims_month
-    assumed = Evidence("spot machines taken back in a month", None, "assumed", reclaims, None, "ratio")
+    assumed = Evidence("share of spot nodes reclaimed in a month", None, "assumed", reclaims, None, "ratio")
     if reason is not Reason.CHECKPOINTED:
-        # The other replicas answer meanwhile; what is lost is the time that a new one takes to start.
+        # The other replicas answer meanwhile; the loss is the time that a new replica takes to start.
         lost = -math.log1p(-reclaims) / (HOURS_PER_MONTH * HOUR_S) * settings.restart_s
         return lost, (assumed, notice, Evidence("time lost to starts", None, "expected", lost, None, "ratio"))
     gang = len({pod.node for pod in case.workload.pods if pod.node is not None}) or 1
@@ -98,7 +98,7 @@ def _lost(case: Case, reason: Reason) -> tuple[float, tuple[Evidence, ...]]:
     return lost, (
         assumed,
         notice,
-        Evidence("machines it runs on, each of which stops it", None, "count", float(gang), None, "machines"),
-        Evidence("save a checkpoint every (Daly 2006)", None, "optimum", interval_s, None, "s"),
+        Evidence("nodes it runs on; a reclaim of any one stops it", None, "count", float(gang), None, "nodes"),
+        Evidence("optimal interval between checkpoints (Daly 2006)", None, "optimum", interval_s, None, "s"),
         Evidence("work lost to saving, repeating and restarts", None, "expected", lost, None, "ratio"),
     )

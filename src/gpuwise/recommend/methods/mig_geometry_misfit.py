@@ -1,4 +1,4 @@
-"""Cut the GPUs of a node otherwise: fewer of them offer the slices that are used, and the others stay whole."""
+"""Reconfigure MIG on a node so that fewer of its GPUs offer the slices in use, and the others become whole GPUs."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,14 +32,14 @@ Slices = Mapping[str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """What a node offers and what of it is needed, in slices and in GPUs.
+    """The slices and GPUs that a node offers, and those that are needed.
 
     Attributes:
-        used: slices that pods on it ask for.
-        waiting: slices that pods without a node ask for.
-        offered_gpus: the fewest GPUs that are cut into what it offers now; it may be more.
-        needed_gpus: the fewest that offer what is used and waited for.
-        proposed: slices that these offer.
+        used: slices that pods on the node request.
+        waiting: slices that pods without a node request.
+        offered_gpus: the fewest GPUs that can offer the node's present slices; the node may use more.
+        needed_gpus: the fewest GPUs that can offer the used and the waiting slices.
+        proposed: the slices that these GPUs would offer.
     """
 
     used: Slices
@@ -50,20 +50,22 @@ class _Fit:
 
     @property
     def freed_gpus(self) -> int:
-        """Whole GPUs that are left."""
+        """Whole GPUs that become free."""
         return self.offered_gpus - self.needed_gpus
 
 
 def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
-    """Cut the GPUs of each node with MIG so that fewer have the slices in use, or say why not.
+    """Recommend a MIG geometry for each MIG node with which fewer GPUs offer the slices in use, or return why not.
 
-    A slice that a pod waits for counts as used on every node whose cards have it: which node it would get is not known.
-    Slices in use do not move by themselves: the node is drained, cut anew and filled again.
+    A slice that a pod waits for counts as used on every node whose GPUs can offer it, because it is not known on which
+    node the pod will run. Pods cannot move between slices: the node is drained, reconfigured and filled again.
 
     Args:
-        fleet: what is known of it.
+        fleet: the fleet.
     """
-    waiting = _asked((workload, pod) for workload in fleet.inventory.workloads for pod in workload.pods if not pod.node)
+    waiting = _requested(
+        (workload, pod) for workload in fleet.inventory.workloads for pod in workload.pods if not pod.node
+    )
     for node in fleet.inventory.nodes.values():
         if node.mig:
             yield _judged(fleet, node, waiting)
@@ -72,61 +74,61 @@ def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
 def _judged(fleet: Fleet, node: Node, waiting: Slices) -> Recommendation | Blocked:
     gpu = node.gpu_type
     if gpu is None:
-        return node_blocked(node, STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is of no known type")
+        return node_blocked(node, STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is not known")
     refusal = _unknown(fleet, node, gpu)
     if refusal is not None:
         return node_blocked(node, STAGE, *refusal)
-    fit = _fit(gpu, node, _asked(fleet.pods_on.get(node.name, ())), waiting)
+    fit = _fit(gpu, node, _requested(fleet.pods_on.get(node.name, ())), waiting)
     if fit.offered_gpus > node.gpu_count > 0:
-        detail = f"it offers slices of {fit.offered_gpus} GPUs and has {node.gpu_count}"
+        detail = f"its slices need {fit.offered_gpus} GPUs, but it has {node.gpu_count}"
         return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail)
     if fit.freed_gpus < 1:
-        detail = f"what is used and waited for takes {fit.needed_gpus} GPUs; {fit.offered_gpus} are cut"
+        detail = f"the used and requested slices need {fit.needed_gpus} GPUs; {fit.offered_gpus} have slices now"
         return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, _evidence(node, fit))
     return _freed(fleet, node, fit)
 
 
 def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Blocked:
-    """Fewer GPUs would do: free the others if nothing is lost by it."""
-    unheld, evidence = fleet.profiles.get(node_ref(node)), _evidence(node, fit)
-    if unheld is None:
-        return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, "what no pod holds was never sampled", evidence)
-    refusal = _in_use(unheld) or _undisturbed(fleet, node)
+    """Recommend to free GPUs of a node on which fewer suffice, unless work would be lost."""
+    unallocated, evidence = fleet.profiles.get(node_ref(node)), _evidence(node, fit)
+    if unallocated is None:
+        detail = "its unallocated slices were never sampled"
+        return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail, evidence)
+    refusal = _in_use(unallocated) or _undisturbed(fleet, node)
     if refusal is not None:
         return node_blocked(node, STAGE, *refusal, evidence)
     usd_per_gpu_h = fleet.usd_per_gpu_h(node)
     if usd_per_gpu_h is None:
-        return node_blocked(
-            node, STAGE, Reason.NO_PRICE, "could be cut otherwise, but its GPUs have no price", evidence
-        )
-    proposal = _proposal(node, fit, usd_per_gpu_h, _coverage(unheld), _risk(fleet, node), evidence)
-    length = min(1.0, unheld.observed_s / (CONFIDENT_DAYS * DAY_S))
-    # It counts slices that nobody uses, so what its workloads use may be counted by others.
+        detail = "another MIG geometry would free GPUs, but no price is known for its GPUs"
+        return node_blocked(node, STAGE, Reason.NO_PRICE, detail, evidence)
+    proposal = _proposal(node, fit, usd_per_gpu_h, _coverage(unallocated), _risk(fleet, node), evidence)
+    length = min(1.0, unallocated.observed_s / (CONFIDENT_DAYS * DAY_S))
+    # It counts unallocated slices only, so other recommendations may count the GPU time of the node's workloads.
     return node_recommendation(
-        fleet, node, proposal, confidence=length * proposal.coverage, claims=(), observed_s=unheld.observed_s
+        fleet, node, proposal, confidence=length * proposal.coverage, claims=(), observed_s=unallocated.observed_s
     )
 
 
-def _asked(pods: Iterable[tuple[Workload, Pod]]) -> Slices:
-    """Slices that pods ask for; whole GPUs are no slices."""
-    asked: Counter[str] = Counter()
+def _requested(pods: Iterable[tuple[Workload, Pod]]) -> Slices:
+    """MIG slices that pods request; requests for whole GPUs do not count."""
+    requested: Counter[str] = Counter()
     for workload, _ in pods:
         if workload.request is not None and workload.request.resource.startswith(MIG_RESOURCE_PREFIX):
-            asked[workload.request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += workload.request.count
-    return asked
+            requested[workload.request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += workload.request.count
+    return requested
 
 
 def _unknown(fleet: Fleet, node: Node, gpu: GpuType) -> Refusal | None:
-    """What the node says of itself and what runs on it must be understood whole."""
+    """Why the node's slices or the requests of its pods are not fully known, or None if they are."""
     strange = sorted(name for name in node.mig if gpu.mig_profile(name) is None)
     if strange:
-        return Reason.UNKNOWN_GPU_TYPE, f"it offers {strange[0]}, which no {gpu.name} is known to have"
+        return Reason.UNKNOWN_GPU_TYPE, f"it offers {strange[0]}, which is not a known MIG profile of a {gpu.name}"
     if "-MIG-" in node.gpu_product:
-        return Reason.NOT_APPLICABLE, "MIG strategy single gives all its GPUs one profile; mixed gives each its own"
+        return Reason.NOT_APPLICABLE, "with MIG strategy single all GPUs have one profile; strategy mixed is required"
     pods = fleet.pods_on.get(node.name, ())
     if any(workload.request is None for workload, _ in pods):
-        return Reason.INSUFFICIENT_DATA, "what one of its pods asks for is not known"
-    more = sorted(name for name, count in _asked(pods).items() if count > node.mig.get(name, 0))
+        return Reason.INSUFFICIENT_DATA, "the request of one of its pods is not known"
+    more = sorted(name for name, count in _requested(pods).items() if count > node.mig.get(name, 0))
     if more:
         return Reason.INSUFFICIENT_DATA, f"its pods use more of {more[0]} than it offers"
     return None
@@ -136,56 +138,58 @@ def _fit(gpu: GpuType, node: Node, used: Slices, waiting: Slices) -> _Fit:
     here = {name: count for name, count in waiting.items() if gpu.mig_profile(name) is not None}
     profiles = gpu.mig_profiles
     now, then = _fewest(profiles, node.mig), _fewest(profiles, Counter(used) + Counter(here))
-    _, cuts = _cuts(profiles)
-    counts = zip(profiles, (then.cut @ cuts).tolist(), strict=True)
+    _, partitions = _partitions(profiles)
+    counts = zip(profiles, (then.partitioned @ partitions).tolist(), strict=True)
     proposed = tuple((profile.name, count) for profile, count in counts if count)
     return _Fit(used, here, now.bound, then.gpus, proposed)
 
 
 def _fewest(profiles: tuple[MigProfile, ...], wanted: Slices) -> Packing:
     """The fewest GPUs that offer some slices."""
-    rates, cuts = _cuts(profiles)
-    return pack(cuts, rates.astype(np.float64), np.array([float(wanted.get(profile.name, 0)) for profile in profiles]))
+    rates, partitions = _partitions(profiles)
+    demand = np.array([float(wanted.get(profile.name, 0)) for profile in profiles])
+    return pack(partitions, rates.astype(np.float64), demand)
 
 
 @cache
-def _cuts(profiles: tuple[MigProfile, ...]) -> tuple[Ints, Ints]:
-    """One of each profile, and what each way to cut a card offers."""
+def _partitions(profiles: tuple[MigProfile, ...]) -> tuple[Ints, Ints]:
+    """The rates of one slice of each profile, and the slices that each geometry offers."""
     return np.eye(len(profiles), dtype=np.int64), offers(geometries(profiles), len(profiles))
 
 
-def _in_use(unheld: UsageProfile) -> Refusal | None:
-    """Slices that no pod holds must be seen to be idle: work outside Kubernetes would be lost with them (I1)."""
-    if unheld.idle.since_s is not None:
+def _in_use(unallocated: UsageProfile) -> Refusal | None:
+    """Why unallocated slices are not known to be idle: work on them outside Kubernetes would be lost (I1)."""
+    if unallocated.idle.since_s is not None:
         return None
-    if any(verdict.verdict is Verdict.BUSY for verdict in unheld.idle.verdicts):
-        return Reason.BUSY, "what no pod holds is in use"
-    return Reason.INSUFFICIENT_DATA, "what no pod holds was not sampled up to now, so it counts as in use"
+    if any(verdict.verdict is Verdict.BUSY for verdict in unallocated.idle.verdicts):
+        return Reason.BUSY, "its unallocated slices are in use"
+    return Reason.INSUFFICIENT_DATA, "the latest samples of its unallocated slices are missing: they count as in use"
 
 
 def _undisturbed(fleet: Fleet, node: Node) -> Refusal | None:
-    """Why a pod of the node may not be moved; draining it moves them all."""
-    found = (blocker(fleet, *holder) for holder in fleet.pods_on.get(node.name, ()))
-    return next((refusal for refusal in found if refusal is not None), None)
+    """Why a pod of the node may not be moved, or None; draining the node moves all of them."""
+    refusals = (blocker(fleet, workload, pod) for workload, pod in fleet.pods_on.get(node.name, ()))
+    return next((refusal for refusal in refusals if refusal is not None), None)
 
 
 def _risk(fleet: Fleet, node: Node) -> int:
-    """2: every pod of the node starts anew. 3: no other pod of an endpoint answers while one does."""
+    """2: every pod of the node restarts. 3: an endpoint has no other ready pod meanwhile."""
     alone = any(answers_alone(workload, node.name) for workload, _ in fleet.pods_on.get(node.name, ()))
     return 3 if alone else 2
 
 
-def _coverage(unheld: UsageProfile) -> float:
-    return min((one.coverage for one in unheld.idle.verdicts if one.verdict is Verdict.IDLE), default=0.0)
+def _coverage(unallocated: UsageProfile) -> float:
+    verdicts = unallocated.idle.verdicts
+    return min((verdict.coverage for verdict in verdicts if verdict.verdict is Verdict.IDLE), default=0.0)
 
 
 def _evidence(node: Node, fit: _Fit) -> tuple[Evidence, ...]:
     offered = sum(node.mig.values())
     used, waiting = sum(fit.used.values()), sum(fit.waiting.values())
     return (
-        Evidence("slices that pods on it use, of those it offers", None, "sum", used, offered, "slices"),
-        Evidence("slices of its cards that pods wait for", None, "sum", waiting, None, "slices"),
-        Evidence("GPUs that these take, of the fewest cut now", None, "min", fit.needed_gpus, fit.offered_gpus, "GPUs"),
+        Evidence("slices that its pods use, of those it offers", None, "sum", used, offered, "slices"),
+        Evidence("slices that pending pods request", None, "sum", waiting, None, "slices"),
+        Evidence("GPUs needed for both, of those used now", None, "min", fit.needed_gpus, fit.offered_gpus, "GPUs"),
     )
 
 
@@ -198,7 +202,7 @@ def _proposal(
         finding=Finding.MIG_GEOMETRY_MISFIT,
         reasons=(Reason.SLICES_FIT_FEWER_GPUS,),
         change=Repartition(tuple(sorted(node.mig.items())), fit.proposed, fit.freed_gpus),
-        # Low end: nothing, until somebody takes the GPUs that are whole again.
+        # Low end: nothing is saved until somebody uses the GPUs that become free.
         saving=Saving(usd, 0.0, usd, gpu_h),
         risk=risk,
         coverage=coverage,

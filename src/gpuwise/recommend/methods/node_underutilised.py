@@ -1,4 +1,4 @@
-"""Nodes whose GPU pods fit into what others have free: move them together, and give the node back."""
+"""Drain and remove nodes whose GPU pods fit into the free capacity of other nodes."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -13,18 +13,18 @@ from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workloa
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.recommend.case import HOURS_PER_MONTH
-from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, offered, room
+from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, free_capacity, offered
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
 from gpuwise.recommend.movable import answers_alone, blocker
 from gpuwise.recommend.proposal import Proposal
 
 STAGE = "free-node"
-# Karpenter's Balanced consolidation acts where the share of cost saved is half the share of disruption caused or more.
+# Karpenter's Balanced consolidation acts if the share of cost saved is at least half the share of disruption caused.
 _LEAST_BALANCE = 0.5
-# All of it is read from the API at one moment, but what its pods need besides GPUs is not.
+# The GPUs are read from the API at one moment, but what the pods need besides GPUs is not read.
 _CONFIDENCE = 0.8
-# An empty node: nothing has to move. Half of its worth is taken as sure, for pods may come before it goes; so in a plan
-# it goes before moving pods onto it, which saves as much and of which nothing is sure.
+# An empty node: no pod has to move. The low end is half of its price, because pods may arrive before it is removed. So
+# a plan prefers removing the empty node to moving pods onto it, which saves as much but has a low end of 0.
 _CONFIDENCE_EMPTY, _SURE_EMPTY = 0.9, 0.5
 
 Tenants = Sequence[tuple[Workload, Pod]]
@@ -33,35 +33,36 @@ Kind = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """What is told of the fleet once, for all of its nodes.
+    """Data about the whole fleet, computed once for all of its nodes.
 
     Attributes:
-        fleet: itself.
-        rooms: nodes by their kind, a resource that they offer and how much of it is free; sorted by name.
-        waiting: the least that a pod waits for, and its name, by resource; by None one that does not say.
+        fleet: the fleet.
+        free: nodes by their kind, a resource that they offer, and the free amount of it; sorted by name.
+        waiting: the smallest request of a pending pod, and the pod's name, by resource; None for an unknown request.
     """
 
     fleet: Fleet
-    rooms: Mapping[tuple[Kind, str], Mapping[int, Sequence[Node]]]
+    free: Mapping[tuple[Kind, str], Mapping[int, Sequence[Node]]]
     waiting: Mapping[str | None, tuple[int, str]]
 
 
 def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
-    """Judge every node with GPUs by itself: whether its GPU pods fit elsewhere as things are now.
+    """For each node with GPUs, check whether its GPU pods fit on other nodes as they are now.
 
-    Two recommendations that count on the same node claim it both, so a plan holds one of them. A pod goes only to a
-    node of the same product, region, zone and way of paying. It must be worth it, as Karpenter's Balanced policy has
-    it (designs/balanced-consolidation): (cost saved / cost of the pool) / (disruption / disruption of the pool) >= 0.5.
-    The pool's disruption is taken as one pod a GPU here, not as the pods there are: otherwise a node became easier to
-    free the more pods the others have (I3). With one price in a pool this is GPUs given back a pod moved.
+    Two recommendations that move pods to the same node both claim it, so a plan has only one of them. A pod moves only
+    to a node with the same GPU product, region, zone and capacity type. The change must be worth the disruption, by
+    Karpenter's Balanced policy (designs/balanced-consolidation): (cost saved / cost of the pool) / (disruption /
+    disruption of the pool) >= 0.5. The pool's disruption is counted as one pod per GPU here, not as the actual number
+    of pods: otherwise a node would become easier to free if other nodes had more pods (I3). In a pool with one price
+    the ratio is the number of GPUs released per pod moved.
 
     Args:
-        fleet: what is known.
+        fleet: the fleet.
 
     Yields:
-        A recommendation or what blocks it, for each node, by name.
+        A recommendation, or why it is blocked, for each node, by name.
     """
-    around = _Surroundings(fleet, _rooms(fleet), _waiting(fleet))
+    around = _Surroundings(fleet, _free(fleet), _waiting(fleet))
     for _, node in sorted(fleet.inventory.nodes.items()):
         if node.gpu_count > 0:
             yield _judged(around, node)
@@ -71,22 +72,22 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
     fleet, blocked = around.fleet, partial(node_blocked, node, STAGE)
     tenants, usd_h = fleet.pods_on.get(node.name, ()), fleet.usd_per_gpu_h(node)
     if node.gpu_type is None:
-        return blocked(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its card'} is not known here")
+        return blocked(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its GPU type'} is not known to gpuwise")
     if node.capacity_type is CapacityType.RESERVED:
         return blocked(Reason.PAID_IN_ADVANCE, "it is reserved or committed: removing it saves nothing")
     if usd_h is None:
         return blocked(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
-    asked = _waiting_for(around, node)
-    if asked is not None:
-        return blocked(Reason.WELL_PACKED, f"{asked} waits for GPUs, and may get those of this node")
+    pending = _waiting_for(around, node)
+    if pending is not None:
+        return blocked(Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node")
     for workload, pod in tenants:
         why = blocker(fleet, workload, pod)
         if why is not None:
             return blocked(*why)
         if answers_alone(workload, node.name):
-            return blocked(Reason.SINGLE_REPLICA, f"nobody answers for {workload.ref} while {pod.name} moves")
+            return blocked(Reason.SINGLE_REPLICA, f"{workload.ref} has no other ready pod while {pod.name} moves")
     if node.region is None or node.zone is None:
-        detail = "its region or zone is not known: no cloud is known to take it back, and no other node to match it"
+        detail = "its region or zone is not known: it may not be a cloud node, and no other node can be matched to it"
         return blocked(Reason.INSUFFICIENT_DATA, detail)
     return _weighed(around, node, tenants, usd_h)
 
@@ -97,9 +98,9 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
     if balance < _LEAST_BALANCE:
         detail = f"{len(tenants)} pods would move for {node.gpu_count} GPUs"
         return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
-    to = fitted(_asked(tenants), _candidates(around, node, len(tenants)))
+    to = fitted(_requests(tenants), _candidates(around, node, len(tenants)))
     if to is None:
-        detail = f"its {len(tenants)} GPU pods do not all fit on others of its kind in {node.zone}"
+        detail = f"its {len(tenants)} GPU pods do not all fit on other nodes of the same kind in {node.zone}"
         return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
     moves = [(str(workload.ref), pod.name, name) for (workload, pod), name in zip(tenants, to, strict=True)]
     gpu_h = node.gpu_count * HOURS_PER_MONTH
@@ -107,7 +108,7 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
         finding=Finding.NODE_UNDERUTILISED,
         reasons=(Reason.PODS_FIT_ELSEWHERE,),
         change=FreeNode(tuple(sorted(moves))),
-        # Low end: what else runs on it, and what its pods need besides GPUs, may keep it.
+        # Low end: other pods on the node, or what its pods need besides GPUs, may prevent the removal.
         saving=Saving(gpu_h * usd_h, 0.0 if moves else _SURE_EMPTY * gpu_h * usd_h, gpu_h * usd_h, gpu_h),
         risk=2 if moves else 1,
         coverage=1.0,
@@ -120,19 +121,20 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
     )
 
 
-def _asked(tenants: Tenants) -> list[GpuRequest]:
+def _requests(tenants: Tenants) -> list[GpuRequest]:
     return [workload.request for workload, _ in tenants if workload.request is not None]
 
 
 def _candidates(around: _Surroundings, node: Node, most: int) -> dict[str, dict[str, int]]:
-    """What is free on nodes like it, by resource and node; of those with as much free no more than could be used.
+    """Free capacity of nodes of the same kind, by resource and node; `most` nodes for each amount of free capacity.
 
-    The next by name come first, so that not every node counts on the same one, which a plan could take up only once.
+    Nodes that follow by name come first. Otherwise every node would move its pods to the same target, and a plan could
+    use that target only once.
     """
     return {
         resource: {
             other.name: free
-            for free, others in around.rooms.get((_kind(node), resource), {}).items()
+            for free, others in around.free.get((_kind(node), resource), {}).items()
             for other in islice(_after(others, node), most)
         }
         for resource in offered(node)
@@ -140,35 +142,41 @@ def _candidates(around: _Surroundings, node: Node, most: int) -> dict[str, dict[
 
 
 def _after(others: Sequence[Node], node: Node) -> Iterator[Node]:
-    """All but the node, from its successor by name and around."""
-    begin = bisect_right(others, node.name, key=lambda one: one.name)
-    return (others[at % len(others)] for at in range(begin, begin + len(others)) if others[at % len(others)] != node)
+    """The other nodes by name, beginning after the node and wrapping around."""
+    begin = bisect_right(others, node.name, key=lambda other: other.name)
+    rotated = (others[index % len(others)] for index in range(begin, begin + len(others)))
+    return (other for other in rotated if other != node)
 
 
-def _rooms(fleet: Fleet) -> dict[tuple[Kind, str], dict[int, list[Node]]]:
-    found: dict[tuple[Kind, str], dict[int, list[Node]]] = defaultdict(lambda: defaultdict(list))
+def _free(fleet: Fleet) -> dict[tuple[Kind, str], dict[int, list[Node]]]:
+    nodes: dict[tuple[Kind, str], dict[int, list[Node]]] = defaultdict(lambda: defaultdict(list))
     for _, node in sorted(fleet.inventory.nodes.items()):
-        for resource, free in room(node, fleet.pods_on.get(node.name, ())).items():
-            found[_kind(node), resource][free].append(node)
-    return found
+        for resource, free in free_capacity(node, fleet.pods_on.get(node.name, ())).items():
+            nodes[_kind(node), resource][free].append(node)
+    return nodes
 
 
 def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
-    found: dict[str | None, tuple[int, str]] = {}
+    smallest: dict[str | None, tuple[int, str]] = {}
     for workload in fleet.inventory.workloads:
         request = workload.request
         resource, count = (request.resource, request.count) if request else (None, 0)
         for pod in workload.pods:
             if pod.node is None:
-                found[resource] = min(found.get(resource, (count, pod.name)), (count, pod.name))
-    return found
+                smallest[resource] = min(smallest.get(resource, (count, pod.name)), (count, pod.name))
+    return smallest
 
 
 def _waiting_for(around: _Surroundings, node: Node) -> str | None:
-    """A pod that waits for what the node offers; what asks for more than all of it waits for another."""
-    whole = {None: 0} | room(node, ())
-    found = (around.waiting[one] for one in whole if one in around.waiting and around.waiting[one][0] <= whole[one])
-    return next((name for _, name in found), None)
+    """A pending pod that the empty node could take; a pod that requests more than the whole node does not count."""
+    whole = {None: 0} | free_capacity(node, ())
+    waiting = around.waiting
+    pods = (
+        waiting[resource][1]
+        for resource in whole
+        if waiting.get(resource, (whole[resource] + 1,))[0] <= whole[resource]
+    )
+    return next(pods, None)
 
 
 def _kind(node: Node) -> Kind:
@@ -177,7 +185,7 @@ def _kind(node: Node) -> Kind:
 
 def _evidence(node: Node, tenants: Tenants) -> tuple[Evidence, ...]:
     pods = Evidence("GPU pods that would move", None, "count", len(tenants), node.gpu_count / _LEAST_BALANCE, "pods")
-    unknown = "CPU, memory, selectors and volumes of its pods are not looked at: see that they fit before you move them"
+    unknown = "CPU, memory, selectors and volumes of its pods were not checked: check them before you move the pods"
     return (
         Evidence("GPUs of the node", None, "count", node.gpu_count, None, "GPUs"),
         pods,

@@ -1,4 +1,4 @@
-"""Lower the power limit of work that nobody waits for, where it costs less speed than it saves energy."""
+"""Lower the power limit of training and batch work if the energy saved is worth more than the speed lost."""
 
 import numpy as np
 
@@ -15,31 +15,31 @@ from gpuwise.recommend.engines.power_limit_overprovisioned.expected import MAX_S
 from gpuwise.recommend.proposal import Proposal
 
 STAGE = "power"
-# Boards are set in steps like Zeus' own grid, and take no less than 40 % of their limit (V100: 100 of 250 W).
+# Steps as in Zeus' grid. Boards accept no limit below 40 % of their maximum (V100: 100 of 250 W).
 _STEP_W = 25.0
 _LEAST_SHARE = 0.4
-# What work draws that is busy for most of its time, with a margin over the median. Missing samples count as full draw,
-# so less data never lowers the limit (I3); a mean would be lowered by rests that are taken for work.
+# Quantile of the power draw of work that is busy most of the time, with a margin over the median. Missing samples count
+# as full draw, so less data never lowers the limit (I3). A mean would be too low if idle time was taken for work.
 _USUAL = 0.75
 _MOSTLY = 0.5
 
 
 def cap_power(case: Case) -> Recommendation | Blocked:
-    """A power limit at which the work is expected to lose at most 5 % of its speed, or why none.
+    """Recommend a power limit at which the work is expected to lose at most 5 % of its speed, or return why not.
 
-    It is the first limit to measure; `gpuwise.research.power_limit_overprovisioned` searches on from there.
+    It is the first limit to measure; `gpuwise.research.power_limit_overprovisioned` continues the search from there.
     """
     gpu, workload = case.gpu_type, case.workload
     if workload.workload_class not in {WorkloadClass.TRAINING, WorkloadClass.BATCH}:
-        return case.blocked(STAGE, Reason.IS_A_SERVICE, "somebody waits for its answers")
+        return case.blocked(STAGE, Reason.IS_A_SERVICE, "users wait for its answers")
     if not workload.pods:
-        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if gpu is None:
-        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its card is unknown or not of one type")
+        return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is unknown or mixed")
     if not case.well_covered(Signal.POWER, Signal.SM_ACTIVITY):
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "power and SM activity must be well sampled")
     if case.settings.usd_per_kwh is None:
-        detail = "energy has no price of its own in a cloud; where you pay for it, set recommend.usd_per_kwh"
+        detail = "in a cloud the price of a GPU includes energy; if you pay for energy, set recommend.usd_per_kwh"
         return case.blocked(STAGE, Reason.NO_PRICE, detail)
     return _capped(case, gpu, case.settings.usd_per_kwh)
 
@@ -47,42 +47,43 @@ def cap_power(case: Case) -> Recommendation | Blocked:
 def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Blocked:
     draw_w, usual_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER, _USUAL)
     if usual_w is None:
-        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its busy hours may be among the samples that are missing")
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its busy hours may be among the missing samples")
     if draw_w is None or _busy_share(case) < _MOSTLY:
-        return case.blocked(STAGE, Reason.NO_ACTIVITY, "at rest most of the time: a matter of stopping, not of power")
+        detail = "it is idle most of the time: stop it instead of lowering its power limit"
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, detail)
     levels = [gpu.board_watts * _LEAST_SHARE + _STEP_W * step for step in range(64)]
     limits = [*(level for level in levels if level < gpu.board_watts), gpu.board_watts]
     limit_w = expected_cap(limits, usual_w)
     evidence: tuple[Evidence, ...] = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
-        Evidence("power, missing samples as full draw", Signal.POWER, f"p{_USUAL * 100:g}", usual_w, None, "W"),
-        Evidence("limit at which at most 5 % of speed is expected to be lost", None, "estimate", limit_w, None, "W"),
+        Evidence("power, missing samples counted as full draw", Signal.POWER, f"p{_USUAL * 100:g}", usual_w, None, "W"),
+        Evidence("limit with an expected slowdown of at most 5 %", None, "estimate", limit_w, None, "W"),
     )
-    above_w, slower_w = _spared(case.profile.distributions[Signal.POWER], limit_w)
+    above_w, slower_w = _saved_w(case.profile.distributions[Signal.POWER], limit_w)
     if above_w <= slower_w:
-        return case.blocked(STAGE, Reason.NOTHING_TO_CAP, "it draws more than such a limit too seldom", evidence)
+        return case.blocked(STAGE, Reason.NOTHING_TO_CAP, "its power is rarely above such a limit", evidence)
     evidence += (
-        Evidence("draw above the limit, over all time held", Signal.POWER, "mean", above_w, None, "W"),
-        Evidence("draw of the 5 % longer time, while above the limit", None, "estimate", slower_w, None, "W"),
+        Evidence("power above the limit, mean over the allocated time", Signal.POWER, "mean", above_w, None, "W"),
+        Evidence("power of the up to 5 % longer run time", None, "estimate", slower_w, None, "W"),
     )
     return recommendation(case, _proposal(case, limit_w, (above_w, slower_w), usd_per_kwh, evidence))
 
 
-def _spared(power: Distribution, limit_w: float) -> tuple[float, float]:
-    """Watts that a limit cuts off on average, and those that work takes because it lasts longer under it."""
+def _saved_w(power: Distribution, limit_w: float) -> tuple[float, float]:
+    """Average watts above a limit, and average watts that the work takes because it runs longer under the limit."""
     shares = power.weights / power.weights.sum()
     above_w = np.maximum(0.0, power.midpoints - limit_w)
     return float(shares @ above_w), float(shares[above_w > 0.0].sum()) * MAX_SLOWDOWN * limit_w
 
 
 def _proposal(
-    case: Case, limit_w: float, spared_w: tuple[float, float], usd_per_kwh: float, evidence: tuple[Evidence, ...]
+    case: Case, limit_w: float, saved_w: tuple[float, float], usd_per_kwh: float, evidence: tuple[Evidence, ...]
 ) -> Proposal:
-    above_w, slower_w = spared_w
-    held_h = case.gpus_now * HOURS_PER_MONTH
-    kwh = held_h * (above_w - slower_w) / 1e3
-    # High end: nothing is lost of its speed.
-    high_usd = held_h * above_w / 1e3 * usd_per_kwh
+    above_w, slower_w = saved_w
+    gpu_h = case.gpus_now * HOURS_PER_MONTH
+    kwh = gpu_h * (above_w - slower_w) / 1e3
+    # High end: the work does not slow down.
+    high_usd = gpu_h * above_w / 1e3 * usd_per_kwh
     return Proposal(
         finding=Finding.POWER_LIMIT_OVERPROVISIONED,
         reasons=(Reason.DRAWS_LESS_THAN_LIMIT,),

@@ -1,4 +1,4 @@
-"""Run as many replicas of an endpoint as its load needs, and never fewer than its availability needs."""
+"""Reduce the replicas of an endpoint to what its load needs, but never below what its availability needs."""
 
 import math
 
@@ -19,22 +19,20 @@ _SCALED = frozenset({"Deployment", "StatefulSet"})
 
 
 def fewer_replicas(case: Case) -> Recommendation | Blocked:
-    """Fewer replicas, by the load that all of them carried at once at most, or why not."""
+    """Recommend fewer replicas, based on the highest load that all of them carried at once, or return why not."""
     workload, settings = case.workload, case.settings
     if workload.workload_class is not WorkloadClass.ENDPOINT or workload.ref.kind not in _SCALED:
-        return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only the replicas of endpoints stand in for each other")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only the replicas of endpoints can replace each other")
     if not workload.replicas or not workload.pods:
-        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if workload.replicas <= settings.min_replicas:
         return case.blocked(
-            STAGE, Reason.SINGLE_REPLICA, f"{workload.replicas} of at least {settings.min_replicas} replicas"
+            STAGE, Reason.SINGLE_REPLICA, f"replicas: {workload.replicas}; the minimum is {settings.min_replicas}"
         )
     observed_h = case.profile.observed_s / HOUR_S
     activity = _ACTIVITY(case)
     if observed_h < settings.min_observed_h or activity is None:
-        detail = (
-            f"{observed_h:.0f} h of data; load is told by SM activity, well sampled for {settings.min_observed_h} h"
-        )
+        detail = f"{observed_h:.0f} h of data; {settings.min_observed_h} h of well-sampled SM activity are required"
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return _sized(case, workload.replicas, activity)
 
@@ -42,21 +40,22 @@ def fewer_replicas(case: Case) -> Recommendation | Blocked:
 def _sized(case: Case, replicas: int, activity: float) -> Recommendation | Blocked:
     settings = case.settings
     if activity == 0.0:
-        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of size")
-    # The quantile of one device, taken of all at once, is an upper bound of what they carry together.
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "it was never used: stop it instead of resizing it")
+    # The quantile over single devices, applied to all at once, is an upper bound of their total load.
     needed = max(settings.min_replicas, math.ceil(replicas * activity / settings.target_load))
     evidence = (
         *needs(case, Signal.SM_ACTIVITY)[:2],
-        Evidence("SM activity that a replica may reach", None, "limit", settings.target_load, None, "ratio"),
-        Evidence("replicas that carry it", None, "count", needed, replicas, "replicas"),
+        Evidence("target SM activity of a replica", None, "limit", settings.target_load, None, "ratio"),
+        Evidence("replicas needed", None, "count", needed, replicas, "replicas"),
     )  # fmt: skip
     if needed >= replicas:
         return case.blocked(STAGE, Reason.WELL_SIZED, f"its load needs all of its {replicas} replicas", evidence)
     price = case.usd_per_gpu_h()
     if price is None:
-        return case.blocked(STAGE, Reason.NO_PRICE, "too many replicas, but no price is known for its GPUs", evidence)
+        detail = "it has too many replicas, but no price is known for its GPUs"
+        return case.blocked(STAGE, Reason.NO_PRICE, detail, evidence)
     gpu_h = case.gpus_now * (1 - needed / replicas) * HOURS_PER_MONTH
-    # 2: a replica that is lost takes more of the load with it. Low end: half, as for all freed cards.
+    # Risk 2: losing a replica then loses a larger share of the capacity. Low end: half, as for all freed GPUs.
     return recommendation(
         case,
         Proposal(

@@ -1,4 +1,4 @@
-"""Stop what is no service in the hours of the week in which nobody ever uses it: nights and weekends."""
+"""Stop workloads other than endpoints in the hours of the week without use, such as nights and weekends."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,32 +19,31 @@ WEEK_S = WEEK_H * HOUR_S
 
 
 def stop_at_hours(case: Case) -> Recommendation | Blocked:
-    """Stop a workload at the hours that passed without use in every week seen, or say why not."""
+    """Recommend stopping a workload in the hours without use in every observed week, or return why not."""
     refusal = _refusal(case)
     if refusal is not None:
         return refusal
     quiet = _quiet(case)
     if quiet.all():
-        return case.blocked(STAGE, Reason.NO_ACTIVITY, "never used: a matter of stopping, not of hours")
+        return case.blocked(STAGE, Reason.NO_ACTIVITY, "it was never used: stop it altogether")
     spans = _spans(quiet, case.settings.min_unused_span_h)
     hours = sum(last - first for first, last in spans)
-    seen = case.profile.observed_s / WEEK_S
+    weeks = case.profile.observed_s / WEEK_S
     evidence = (
-        Evidence("hours of the week without use in any week seen, in spans", None, "count", hours, None, "h"),
-        Evidence("weeks seen", None, "count", seen, case.settings.min_weeks, "weeks"),
+        Evidence("hours of the week without use in any week, in spans", None, "count", hours, None, "h"),
+        Evidence("weeks of data", None, "count", weeks, case.settings.min_weeks, "weeks"),
     )
     if not spans:
-        longest = f"no {case.settings.min_unused_span_h} h of the week in a row were always without use"
-        return case.blocked(STAGE, Reason.USED_AT_ALL_HOURS, longest, evidence)
+        detail = f"no {case.settings.min_unused_span_h} consecutive hours of the week were always without use"
+        return case.blocked(STAGE, Reason.USED_AT_ALL_HOURS, detail, evidence)
     price = case.usd_per_gpu_h()
     if price is None:
-        return case.blocked(
-            STAGE, Reason.NO_PRICE, "unused at the same hours, but no price is known for its GPUs", evidence
-        )
+        detail = "it is unused at the same hours, but no price is known for its GPUs"
+        return case.blocked(STAGE, Reason.NO_PRICE, detail, evidence)
     # Rule of succession: an hour unused in n weeks is unused in the next with probability (n + 1) / (n + 2).
-    saving = case.saving(case.gpus_now * HOURS_PER_MONTH * hours / WEEK_H, price, low=(seen + 1) / (seen + 2))
+    saving = case.saving(case.gpus_now * HOURS_PER_MONTH * hours / WEEK_H, price, low=(weeks + 1) / (weeks + 2))
     change, coverage = StopAtHours(tuple(spans)), min(case.profile.coverage.values())
-    # 2: whoever works at an unusual hour waits for a start.
+    # Risk 2: a user who works at an unusual hour waits for a start.
     proposal = Proposal(Finding.UNUSED_HOURS, (Reason.SAME_HOURS_UNUSED,), change, saving, 2, coverage, evidence)
     return recommendation(case, proposal)
 
@@ -52,30 +51,30 @@ def stop_at_hours(case: Case) -> Recommendation | Blocked:
 def _refusal(case: Case) -> Blocked | None:
     workload = case.workload
     if workload.workload_class is WorkloadClass.ENDPOINT:
-        return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may come at any hour")
+        return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may arrive at any hour")
     if workload.ref.kind not in STOPPABLE - {"Job"}:
-        return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} is not stopped and started again")
+        return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} cannot be stopped and started again")
     if not workload.pods:
-        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it holds no GPU now")
+        return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if case.profile.idle.agreeing_sensors < case.settings.agreeing_sensors and case.profile.idle.since_s is not None:
-        return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, "one sensor alone calls its hours unused")
-    # An hour off either end: looks begin and end within one.
+        return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, "only one sensor shows its hours as unused")
+    # One hour less at each end: the window begins and ends within an hour.
     if len(case.profile.coverage) < 2 or case.profile.observed_s < case.settings.min_weeks * WEEK_S - 2 * HOUR_S:
-        seen = f"{case.profile.observed_s / WEEK_S:.1f} weeks of data; {case.settings.min_weeks} are needed"
-        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, seen)
+        detail = f"{case.profile.observed_s / WEEK_S:.1f} weeks of data; {case.settings.min_weeks} are required"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return None
 
 
 def _quiet(case: Case) -> NDArray[np.bool_]:
-    """Hours seen in each of the last weeks and used in none; not the last before a use, so that it is warm by then."""
+    """Hours observed in each of the last weeks and unused in all; without the hour before a use, for the start-up."""
     rhythm = case.profile.rhythm
-    # A week weighs half of the one after it, so hours of the last n weeks weigh 1 - 2^-n or more together.
+    # A week has half the weight of the next, so the same hour of the last n weeks weighs at least 1 - 2^-n.
     unused = (rhythm.used == 0.0) & (rhythm.observed >= 1 - 0.5**case.settings.min_weeks)
     return np.asarray(unused & np.roll(unused, -1))
 
 
 def _spans(quiet: NDArray[np.bool_], least_h: int) -> list[tuple[int, int]]:
-    """[first, last) of each run of quiet hours; a run over the end of Sunday is two."""
+    """[first, last) of each run of quiet hours; a run across the end of Sunday counts as two."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], quiet.astype(np.int8), [0]))))
     runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
     return [(first, last) for first, last in runs if last - first >= least_h]

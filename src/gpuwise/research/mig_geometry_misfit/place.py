@@ -32,7 +32,7 @@ def place(cuts: Sequence[Geometry], packing: Packing) -> list[Placed]:
         packing: of `pack`.
     """
     waiting = [_items(packing.slices[:, profile].tolist()) for profile in range(packing.slices.shape[1])]
-    chosen = [cut for cut, count in zip(cuts, packing.cut.tolist(), strict=True) for _ in range(count)]
+    chosen = [cut for cut, count in zip(cuts, packing.partitioned.tolist(), strict=True) for _ in range(count)]
     return [
         Placed(gpu, start, profile, item)
         for gpu, cut in enumerate(chosen)

@@ -1,4 +1,4 @@
-"""The worst case of keep-alive: whatever is wanted and whatever comes, at most 2.5 times hindsight at every prefix."""
+"""The worst case of keep-alive: for any wanted waits and any gaps, at most 2.5 times the optimum at every prefix."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ def paid(gap_s, waits_s, cost_s):
 
 
 @given(st.data(), costs)
-def test_an_adversary_who_sees_each_wait_before_the_gap_never_gets_beyond_the_bound(data, cost_s):
-    """Gaps just beyond the wait are the worst: the first of them would cost a naive clamp 1 + 1/T each time."""
+def test_an_adversary_that_knows_each_wait_before_the_gap_never_exceeds_the_bound(data, cost_s):
+    """Gaps just longer than the wait are the worst case: the first would cost a naive clamp 1 + 1/T each time."""
     gaps, wants = [], []
     for _ in range(data.draw(st.integers(1, 25))):
         wants.append(data.draw(wanted) * cost_s)
@@ -37,13 +37,13 @@ def test_the_bound_holds_at_every_prefix_of_any_gaps(pairs, cost_s):
     assert (over <= WORST_RATIO * best * (1 + 1e-9)).all()
 
 
-def test_with_an_empty_bank_only_two_thirds_to_one_and_a_half_of_a_cold_start_are_allowed():
+def test_with_an_empty_bank_waits_are_between_two_thirds_and_one_and_a_half_cold_starts():
     assert guarded(np.array([0.0]), np.array([np.inf]), 60.0) == pytest.approx([40.0])
     assert guarded(np.array([1e9]), np.array([np.inf]), 60.0) == pytest.approx([90.0])
 
 
-def test_the_bound_is_spent_not_hoarded():
-    """After short gaps that cost as little as hindsight, an endpoint may be stopped at once."""
+def test_after_optimal_gaps_an_endpoint_may_stop_at_once():
+    """Short gaps that cost no more than the optimum fill the bank, so that any wait is allowed."""
     waits_s = guarded(np.zeros(4), np.array([40.0, 40.0, 40.0, np.inf]), 60.0)
     assert waits_s[0] == pytest.approx(40.0)
     assert waits_s[1:] == pytest.approx(0.0)

@@ -1,4 +1,4 @@
-"""How long endpoints stay warm: from the past alone, and never so that the cost has no bound."""
+"""How long endpoints stay warm: a wait depends on the past only, and the cost is bounded."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, Requests, idle_gaps, waits
 from gpuwise.recommend.engines.idle_between_uses.features import COUNT, features
 from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_S, expected_cost
-from gpuwise.recommend.engines.idle_between_uses.own import best_adviser, past_cost
+from gpuwise.recommend.engines.idle_between_uses.own import best_expert, past_cost
 from gpuwise.recommend.engines.idle_between_uses.policy import gap_survival
 from gpuwise.recommend.engines.idle_between_uses.prior import PRIOR
 from gpuwise.recommend.engines.idle_between_uses.rhythm import rhythm
@@ -37,25 +37,25 @@ def test_gaps_lie_between_the_last_answer_and_the_next_request():
 
 @settings(max_examples=30)
 @given(arrivals, arrivals, st.integers(1, 20), st.sampled_from([60.0, 900.0]))
-def test_what_comes_later_changes_no_wait(steps, other, kept, cost_s):
-    """Cut two endpoints off at the beginning of a gap: that gap's wait and all before it stay."""
+def test_later_requests_change_no_wait(steps, other, kept, cost_s):
+    """If two endpoints are truncated at the beginning of a gap, the waits up to that gap stay the same."""
     whole = {"a": requests(steps), "b": requests(other)}
     gaps = idle_gaps(whole["a"])
     kept = min(kept, len(gaps.since_s))
     now_s = gaps.since_s[kept - 1]
-    cut = {
+    past = {
         name: Requests(*(times[one.starts_s < now_s] for times in (one.starts_s, one.ends_s)))
         for name, one in whole.items()
     }
-    cut["a"] = Requests(*(times[: gaps.request[kept - 1] + 1] for times in (whole["a"].starts_s, whole["a"].ends_s)))
-    cut = {name: one for name, one in cut.items() if len(one.starts_s)}
+    past["a"] = Requests(*(times[: gaps.request[kept - 1] + 1] for times in (whole["a"].starts_s, whole["a"].ends_s)))
+    past = {name: one for name, one in past.items() if len(one.starts_s)}
     before = waits(whole, KeepAliveSettings(cost_s))["a"][:kept]
-    np.testing.assert_array_equal(waits(cut, KeepAliveSettings(cost_s))["a"], before)
+    np.testing.assert_array_equal(waits(past, KeepAliveSettings(cost_s))["a"], before)
 
 
 @settings(max_examples=30)
 @given(arrivals)
-def test_survival_is_a_survival(steps):
+def test_survival_begins_at_one_and_never_rises(steps):
     one = requests(steps)
     alive = gap_survival(one, one.starts_s, PRIOR)
     assert (alive[:, 0] == 1).all()
@@ -63,25 +63,25 @@ def test_survival_is_a_survival(steps):
     assert (alive >= 0).all()
 
 
-def test_a_gap_that_surely_lasts_costs_the_wait_and_a_cold_start():
+def test_a_gap_that_never_ends_costs_the_wait_and_a_cold_start():
     alive = np.ones((1, len(EDGES_S)))
     np.testing.assert_allclose(expected_cost(alive, 60.0)[0], EDGES_S + 60.0)
 
 
-def test_cost_on_past_gaps_is_what_they_cost_discounted():
+def test_the_cost_of_past_gaps_is_discounted():
     gap_s = np.array([100.0, 10.0, np.inf])
     found = past_cost(gap_s, 60.0, memory=0.5)
     wait = int(np.searchsorted(EDGES_S, 20.0))
     assert found[:, wait].tolist() == [0.0, EDGES_S[wait] + 60.0, 0.5 * (EDGES_S[wait] + 60.0) + 10.0]
 
 
-def test_the_second_adviser_is_followed_once_it_is_two_cold_starts_ahead():
+def test_the_second_expert_is_followed_once_it_is_two_cold_starts_ahead():
     gap_s = np.full(6, 1e4)
-    advised = best_adviser([np.full(6, 60.0), np.zeros(6)], gap_s, 60.0)
+    advised = best_expert([np.full(6, 60.0), np.zeros(6)], gap_s, 60.0)
     assert advised.tolist() == [60.0, 60.0, 60.0, 0.0, 0.0, 0.0]
 
 
-def test_requests_like_clockwork_are_soon_foreseen():
+def test_periodic_requests_are_predicted_after_a_few_periods():
     """Every 10 minutes and B = 60 s: stop at once. Every 100 s and B = 300 s: never stop."""
     far = waits({"a": every(600.0, 60)}, KeepAliveSettings(60.0))["a"]
     near = waits({"a": every(100.0, 60)}, KeepAliveSettings(300.0))["a"]
@@ -89,7 +89,7 @@ def test_requests_like_clockwork_are_soon_foreseen():
     assert (near[10:] >= 80).all()
 
 
-def test_a_rhythm_tells_the_busy_hours_of_earlier_days():
+def test_a_rhythm_shows_the_busy_hours_of_earlier_days():
     starts_s = np.sort(np.concatenate([day * 86_400 + np.arange(20) * 180.0 for day in range(4)]))
     ahead = rhythm(starts_s, np.array([3 * 86_400 - 1800.0]), np.array([3600.0, 12 * 3600.0]), before=0.3)[0]
     assert ahead[0] > 1 > -1 > ahead[1]
@@ -99,7 +99,7 @@ def test_the_first_day_has_no_rhythm():
     assert rhythm(np.arange(20) * 60.0, np.array([1200.0]), MIDDLES_S, before=0.3) == pytest.approx(0.0)
 
 
-def test_features_are_finite_for_an_endpoint_of_one_request():
+def test_features_are_finite_for_an_endpoint_with_one_request():
     one = every(1.0, 1)
     found = features(one, idle_gaps(one))
     assert found.shape == (1, COUNT)
@@ -108,7 +108,7 @@ def test_features_are_finite_for_an_endpoint_of_one_request():
 
 @pytest.mark.parametrize("cost_s", [0.0, -1.0, np.nan, np.inf])
 def test_a_cold_start_has_a_positive_cost(cost_s):
-    with pytest.raises(InputError, match="a cold start costs"):
+    with pytest.raises(InputError, match="the cost of a cold start is"):
         waits({"a": every(1.0, 2)}, KeepAliveSettings(cost_s))
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint interval, against the cost that it is to minimise."""
+"""The checkpoint interval, compared with the cost that it minimises."""
 
 import math
 

@@ -1,9 +1,10 @@
-"""How long an endpoint stays warm after its last request: the price of idling against the price of a cold start.
+"""How long an endpoint stays warm after its last request: weighs the cost of idle time against that of a cold start.
 
-With B the cost of a cold start in idle-GPU-seconds, a gap of g seconds costs min(g, B) at best and, when the endpoint
-is stopped after T seconds, g if g <= T and T + B otherwise. `waits` chooses T for every gap from what was known when it
-began: `features` and `rhythm` say how the endpoint and its fleet behaved before, `hazard` turns that into the gap's
-survival by a fitted model, `own` adds what the endpoint's own gaps cost, and `guard` bounds the worst case at 2.5.
+With B the cost of a cold start in idle-GPU-seconds, a gap of g seconds costs at least min(g, B). If the endpoint is
+stopped after T seconds, the gap costs g if g <= T and T + B otherwise. `waits` chooses T for every gap from the data
+known when the gap began: `features` and `rhythm` describe the earlier behaviour of the endpoint and its fleet, `hazard`
+predicts the gap's survival with a fitted model, `own` adds the cost of the endpoint's own earlier gaps, and `guard`
+limits the worst case to 2.5 times the optimum.
 """
 
 from gpuwise.recommend.engines.idle_between_uses.policy import KeepAliveSettings, waits

@@ -1,19 +1,19 @@
-"""Sums in which the past fades."""
+"""Exponentially decayed sums."""
 
 import numpy as np
 
 from gpuwise.recommend.engines.idle_between_uses.requests import Floats
 
-# Rows summed by one product of matrices; scipy.signal.lfilter does the same, but takes 2 s to import.
+# Rows summed by one matrix product. scipy.signal.lfilter would do the same, but takes 2 s to import.
 _BLOCK = 64
 
 
 def decayed_sums(rows: Floats, memory: float) -> Floats:
-    """Sums of the rows up to and with each one, an earlier row weighing `memory` less with each later.
+    """For each row, the sum of the rows up to and including it; a row's weight is multiplied by `memory` per later row.
 
     Args:
         rows: shape (n, columns).
-        memory: from 0 to 1.
+        memory: 0 to 1.
     """
     steps = np.arange(_BLOCK)
     weights = np.tril(memory ** np.maximum(steps[:, None] - steps, 0))

@@ -1,6 +1,6 @@
 """A gap's survival from its features: a discrete-time logistic hazard on a logarithmic time axis.
 
-In bin k of the axis, a gap that has lasted so far ends with probability h_k = 1 / (1 + exp(-z_k)),
+A gap that has lasted until bin k of the axis ends in it with probability h_k = 1 / (1 + exp(-z_k)),
 
     z_k = a_k + sum_f x_f w_f(t_k) + r_own,k v_own(t_k) + r_fleet,k v_fleet(t_k),
 
@@ -16,20 +16,20 @@ from gpuwise.recommend.engines.idle_between_uses.requests import Floats
 from gpuwise.recommend.engines.logistic import expit
 
 EDGES_S: Floats = np.concatenate([[0.0], np.round(np.geomspace(4, 90_000, 36))])
-"""Ends of the bins, seconds, shape (bins + 1,); also the waits that are chosen from: 0 to 25 h."""
+"""Edges of the bins, seconds, shape (bins + 1,); also the candidate waits: 0 to 25 h."""
 
 MIDDLES_S: Floats = np.sqrt(np.maximum(EDGES_S[:-1], 1.0) * EDGES_S[1:])
 """A time within each bin, seconds, shape (bins,)."""
 
-# A feature so far from what was fitted on says no more than this many standard deviations do.
+# Features are clipped to this many standard deviations of the data that the model was fitted on.
 _CLIP = 3.0
 
 
 def knots(count: int) -> Floats:
     """Triangular basis over ln t, equally spaced from the first bin to the last, shape (count, bins)."""
-    at = np.log(MIDDLES_S)
-    centres = np.linspace(at[0], at[-1], count)
-    return np.asarray(np.maximum(0.0, 1 - np.abs(at - centres[:, None]) / (centres[1] - centres[0])))
+    log_t = np.log(MIDDLES_S)
+    centres = np.linspace(log_t[0], log_t[-1], count)
+    return np.asarray(np.maximum(0.0, 1 - np.abs(log_t - centres[:, None]) / (centres[1] - centres[0])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ class Prior:
 
     Attributes:
         centre: mean of each feature, shape (features,).
-        scale: standard deviation of each, same shape.
-        level: of z at knots over ln t, shape (knots of level,).
+        scale: standard deviation of each feature, same shape.
+        level: intercept of z at knots over ln t, shape (knots of level,).
         feature: coefficient of each feature at knots, shape (features, knots).
         own: coefficient of the endpoint's rhythm at knots, shape (knots of rhythm,).
-        fleet: the same of the fleet's rhythm.
+        fleet: the same for the fleet's rhythm.
     """
 
     centre: Floats
@@ -54,7 +54,7 @@ class Prior:
 
 
 def standardised(features: Floats, centre: Floats, scale: Floats) -> Floats:
-    """Features by how far they are from what is usual, at most 3 standard deviations."""
+    """Features in standard deviations from their mean, clipped to 3."""
     return np.clip((features - centre) / scale, -_CLIP, _CLIP)
 
 
@@ -64,8 +64,8 @@ def survival(features: Floats, own: Floats, fleet: Floats, prior: Prior) -> Floa
     Args:
         features: shape (n, features).
         own: rhythm of the endpoint at `MIDDLES_S`, shape (n, bins).
-        fleet: the same of the fleet.
-        prior: constants.
+        fleet: the same for the fleet.
+        prior: constants of the model.
 
     Returns:
         Shape (n, bins + 1), the first column 1.
@@ -77,11 +77,11 @@ def survival(features: Floats, own: Floats, fleet: Floats, prior: Prior) -> Floa
 
 
 def expected_cost(alive: Floats, cold_start_cost_s: float) -> Floats:
-    """Expected cost of a gap under a wait until each edge: integral of S up to T, plus B S(T).
+    """Expected cost of a gap with a wait until each edge: integral of S up to T, plus B S(T).
 
     Args:
-        alive: from `survival`, shape (n, bins + 1).
+        alive: result of `survival`, shape (n, bins + 1).
         cold_start_cost_s: B.
     """
-    held = np.cumsum(np.diff(EDGES_S) * (alive[:, 1:] + alive[:, :-1]) / 2, axis=1)
-    return np.column_stack([np.zeros(len(alive)), held]) + cold_start_cost_s * alive
+    idle_s = np.cumsum(np.diff(EDGES_S) * (alive[:, 1:] + alive[:, :-1]) / 2, axis=1)
+    return np.column_stack([np.zeros(len(alive)), idle_s]) + cold_start_cost_s * alive

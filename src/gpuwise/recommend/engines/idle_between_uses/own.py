@@ -1,4 +1,4 @@
-"""What waits cost, or would have cost, on the endpoint's own earlier gaps: follow the leader."""
+"""The cost that each wait had, or would have had, in the endpoint's own earlier gaps: follow the leader."""
 
 from collections.abc import Sequence
 
@@ -8,10 +8,10 @@ from gpuwise.recommend.engines.idle_between_uses.decay import decayed_sums
 from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S
 from gpuwise.recommend.engines.idle_between_uses.requests import Floats
 
-# A gap weighs this beside the next one when waits are judged: about the last 100 gaps count.
+# Weight of a gap relative to the next one when experts are compared: about the last 100 gaps count.
 _MEMORY = 0.99
 
-# Cold starts by which another than the first adviser must have been better to be followed.
+# Another expert replaces the first one only if it was better by the cost of this many cold starts.
 _LEAD = 2.0
 
 
@@ -19,9 +19,9 @@ def past_cost(gap_s: Floats, cold_start_cost_s: float, *, memory: float) -> Floa
     """Discounted cost of each wait over the gaps before each gap.
 
     Args:
-        gap_s: the endpoint's gaps in order, the last one not looked at, shape (n,).
+        gap_s: the endpoint's gaps in order, shape (n,); the last one is not used.
         cold_start_cost_s: B.
-        memory: weight of a gap beside the next one.
+        memory: weight of a gap relative to the next one.
 
     Returns:
         For waits `EDGES_S`, shape (n, bins + 1); the first row 0.
@@ -31,12 +31,12 @@ def past_cost(gap_s: Floats, cold_start_cost_s: float, *, memory: float) -> Floa
     return _discounted(cost, memory)
 
 
-def best_adviser(advised_s: Sequence[Floats], gap_s: Floats, cold_start_cost_s: float) -> Floats:
-    """For each gap, the wait of whoever advised best on the gaps before it; the first where none is clearly ahead.
+def best_expert(advised_s: Sequence[Floats], gap_s: Floats, cold_start_cost_s: float) -> Floats:
+    """For each gap, the wait of the expert that was best in the gaps before it; of the first if no other is ahead.
 
     Args:
-        advised_s: by adviser, a wait for each gap, each of shape (n,).
-        gap_s: how long the gaps lasted, the last one not looked at, shape (n,).
+        advised_s: for each expert, the wait for each gap, shape (n,).
+        gap_s: how long the gaps lasted, shape (n,); the last one is not used.
         cold_start_cost_s: B.
     """
     advised = np.column_stack(advised_s)
@@ -48,5 +48,5 @@ def best_adviser(advised_s: Sequence[Floats], gap_s: Floats, cold_start_cost_s: 
 
 
 def _discounted(cost: Floats, memory: float) -> Floats:
-    """Sum of the rows before each row, and one row more."""
+    """Discounted sums of the rows before each row, and a final row with the sum of all rows."""
     return np.vstack([np.zeros(cost.shape[1]), decayed_sums(cost, memory)])

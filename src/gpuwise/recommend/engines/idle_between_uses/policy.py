@@ -9,34 +9,34 @@ from gpuwise.model.errors import InputError
 from gpuwise.recommend.engines.idle_between_uses.features import features
 from gpuwise.recommend.engines.idle_between_uses.guard import guarded
 from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_S, Prior, expected_cost, survival
-from gpuwise.recommend.engines.idle_between_uses.own import best_adviser, past_cost
+from gpuwise.recommend.engines.idle_between_uses.own import best_expert, past_cost
 from gpuwise.recommend.engines.idle_between_uses.prior import PRIOR
 from gpuwise.recommend.engines.idle_between_uses.requests import Floats, Requests, idle_gaps
 from gpuwise.recommend.engines.idle_between_uses.rhythm import BEFORE, rhythm
 
-# Rows described at once: 4096 gaps x 36 bins are 1.2 MB an array.
+# Rows per block: 4096 gaps x 36 bins are 1.2 MB per array.
 _BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAliveSettings:
-    """What a cold start costs."""
+    """The cost of a cold start."""
 
     cold_start_cost_s: float
-    """In seconds of an idle GPU: load time, plus what a waiting user is worth."""
+    """Cost in seconds of an idle GPU: the load time, plus the cost of a waiting user."""
 
 
-# How many of the endpoint's own gaps the fitted model weighs as much as, and the weight of one of those beside the
-# next. The first adviser trusts the model, and sees some 33 gaps beside it; the second is for endpoints unlike those
-# that the model was fitted on.
-_ADVISERS = ((300.0, 0.97), (10.0, 0.99))
+# For each expert, the weight of the fitted model in gaps, and the weight of one of the endpoint's own gaps relative to
+# the next. The first expert trusts the model and uses about 33 own gaps; the second is for endpoints that differ from
+# those on which the model was fitted.
+_EXPERTS = ((300.0, 0.97), (10.0, 0.99))
 
 
 def waits(fleet: Mapping[str, Requests], settings: KeepAliveSettings, prior: Prior = PRIOR) -> dict[str, Floats]:
-    """Choose how long each endpoint stays warm in each of its gaps; the last is the present one.
+    """Choose how long each endpoint stays warm in each of its gaps; the last gap is the present one.
 
-    Each wait depends on nothing later than the beginning of its gap. Their cost is at most 2.5 times the clairvoyant
-    optimum for each endpoint at every prefix (`guard`).
+    A wait depends only on data from before its gap. For each endpoint and at every time, the cost so far is at most 2.5
+    times the clairvoyant optimum (`guard`).
 
     Args:
         fleet: requests so far by endpoint, at least one each.
@@ -44,35 +44,35 @@ def waits(fleet: Mapping[str, Requests], settings: KeepAliveSettings, prior: Pri
         prior: constants of the model.
 
     Returns:
-        By endpoint, seconds, one for each of `idle_gaps`.
+        By endpoint, the waits in seconds, one for each of its `idle_gaps`.
 
     Raises:
         InputError: the cost of a cold start is not a positive number.
     """
     cost_s = settings.cold_start_cost_s
     if not (0 < cost_s < np.inf):
-        raise InputError(f"a cold start costs {cost_s:g} s", hint="give a positive number of seconds")
+        raise InputError(f"the cost of a cold start is {cost_s:g} s", hint="give a positive number of seconds")
     if not fleet:
         return {}
     starts_s = np.sort(np.concatenate([requests.starts_s for requests in fleet.values()]))
-    found = {}
+    chosen = {}
     for name, requests in fleet.items():
         gaps = idle_gaps(requests)
         expected = expected_cost(gap_survival(requests, starts_s, prior), cost_s)
         advised = [
             EDGES_S[np.argmin(weight * expected + past_cost(gaps.gap_s, cost_s, memory=memory), axis=1)]
-            for weight, memory in _ADVISERS
+            for weight, memory in _EXPERTS
         ]
-        found[name] = guarded(best_adviser(advised, gaps.gap_s, cost_s), gaps.gap_s, cost_s)
-    return found
+        chosen[name] = guarded(best_expert(advised, gaps.gap_s, cost_s), gaps.gap_s, cost_s)
+    return chosen
 
 
 def gap_survival(requests: Requests, fleet_starts_s: Floats, prior: Prior) -> Floats:
     """Probability that each gap of an endpoint lasts longer than `EDGES_S`.
 
     Args:
-        requests: of the endpoint.
-        fleet_starts_s: of all requests of the fleet, ascending.
+        requests: the endpoint's requests.
+        fleet_starts_s: arrival times of all requests of the fleet, ascending.
         prior: constants of the model.
 
     Returns:
@@ -80,7 +80,7 @@ def gap_survival(requests: Requests, fleet_starts_s: Floats, prior: Prior) -> Fl
     """
     gaps = idle_gaps(requests)
     described = features(requests, gaps)
-    blocks = [slice(at, at + _BLOCK) for at in range(0, len(described), _BLOCK)]
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(described), _BLOCK)]
     return np.concatenate(
         [
             survival(described[block], *rhythms(requests.starts_s, fleet_starts_s, gaps.since_s[block]), prior)
@@ -90,7 +90,7 @@ def gap_survival(requests: Requests, fleet_starts_s: Floats, prior: Prior) -> Fl
 
 
 def rhythms(starts_s: Floats, fleet_starts_s: Floats, since_s: Floats) -> tuple[Floats, Floats]:
-    """Rhythm of an endpoint and of its fleet over the bins of a gap, each of shape (gaps, bins)."""
+    """The rhythm of an endpoint and the rhythm of its fleet over the bins of each gap, each of shape (gaps, bins)."""
     return (
         rhythm(starts_s, since_s, MIDDLES_S, before=BEFORE),
         rhythm(fleet_starts_s, since_s, MIDDLES_S, before=3.0),

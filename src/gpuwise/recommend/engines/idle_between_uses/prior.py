@@ -1,8 +1,8 @@
-"""Constants of the hazard, written by benchmarks/fit_idle_between_uses.py: change that, not this.
+"""Constants of the hazard model, written by benchmarks/fit_idle_between_uses.py: change that file, not this one.
 
 Fitted on all endpoints of GenTD26's request trace (Alibaba, lora_request_trace, 24 endpoints with at least 20
-requests, 8,115 gaps, 23 days): figures on that trace are in sample. The backtest also plays endpoints that
-were left out: a mean cost ratio of 1.358.
+requests, 8,115 gaps, 23 days), so figures on that trace are in sample. The backtest also replays endpoints that were
+left out of the fit: a mean cost ratio of 1.358.
 """
 
 import numpy as np

@@ -13,8 +13,8 @@ class Requests:
     """The requests of one endpoint.
 
     Attributes:
-        starts_s: when each arrived, ascending, shape (n,).
-        ends_s: when each was answered, same order; they may overlap.
+        starts_s: when each request arrived, ascending, shape (n,).
+        ends_s: when each request was answered, in the same order; requests may overlap.
     """
 
     starts_s: Floats
@@ -23,12 +23,12 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Stretches in which an endpoint serves nothing; the last one is still open.
+    """The spans in which an endpoint serves no request; the last one is still open.
 
     Attributes:
-        since_s: when each began, ascending, shape (n,).
-        gap_s: how long it lasted; infinite for the last.
-        request: index of the last request before it.
+        since_s: when each gap began, ascending, shape (n,).
+        gap_s: how long each gap lasted; infinite for the last.
+        request: index of the last request before each gap.
     """
 
     since_s: Floats
@@ -37,10 +37,10 @@ class Gaps:
 
 
 def idle_gaps(requests: Requests) -> Gaps:
-    """Find where an endpoint had answered everything and nothing came.
+    """Find the gaps: the endpoint had answered all requests, and the next had not arrived.
 
     Args:
-        requests: of the endpoint, at least one.
+        requests: the endpoint's requests, at least one.
     """
     served_s = np.maximum.accumulate(requests.ends_s)
     gap_s = np.append(requests.starts_s[1:], np.inf) - served_s

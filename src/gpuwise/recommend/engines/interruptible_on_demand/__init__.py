@@ -1,1 +1,1 @@
-"""How often interruptible work saves a checkpoint, and what interruptions cost it."""
+"""How often interruptible work should save a checkpoint, and what interruptions cost."""

@@ -1,4 +1,4 @@
-"""How often to save work that may be interrupted: the interval that loses least to saving and to repeating."""
+"""The checkpoint interval that loses the least time to saving and to repeating lost work."""
 
 import math
 
@@ -7,8 +7,8 @@ def young_interval_s(save_s: float, mean_life_s: float) -> float:
     """First-order optimum, sqrt(2 d M).
 
     Args:
-        save_s: what one checkpoint takes, d, seconds.
-        mean_life_s: between interruptions, M, seconds.
+        save_s: time to save one checkpoint, d, seconds.
+        mean_life_s: mean time between interruptions, M, seconds.
 
     Source: J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974.
     """
@@ -16,11 +16,11 @@ def young_interval_s(save_s: float, mean_life_s: float) -> float:
 
 
 def daly_interval_s(save_s: float, mean_life_s: float) -> float:
-    """Higher-order optimum: Young's with two more terms, and M where a checkpoint takes twice as long as a life.
+    """Higher-order optimum: Young's with two more terms, and M if saving takes 2 M or longer.
 
     Args:
-        save_s: what one checkpoint takes, d, seconds.
-        mean_life_s: between interruptions, M, seconds.
+        save_s: time to save one checkpoint, d, seconds.
+        mean_life_s: mean time between interruptions, M, seconds.
 
     Source: J. T. Daly, "A higher order estimate of the optimum checkpoint interval for restart dumps", FGCS 22(3),
     2006, equation 37.

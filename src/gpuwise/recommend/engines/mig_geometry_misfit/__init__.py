@@ -1,4 +1,4 @@
 """The fewest GPUs that offer the MIG slices that are needed.
 
-`geometry` lists how a card can be partitioned, `pack` chooses the partitions and proves that no fewer GPUs suffice.
+`geometry` lists the MIG geometries of a GPU; `pack` chooses among them and proves that fewer GPUs do not suffice.
 """

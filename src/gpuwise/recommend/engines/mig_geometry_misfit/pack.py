@@ -1,9 +1,10 @@
-"""How many GPUs of each geometry meet every demand: an integer program, small whatever the demand, and its bound.
+"""How many GPUs of each geometry meet every demand: an integer program whose size does not depend on the demand.
 
-A GPU's cut and what runs on its slices are chosen apart: n GPUs of each geometry and y slices of each profile for each
-item, sum of y over items <= slices that the n GPUs have, rates of an item's slices >= its demand. Any such n and y can
-be dealt out to GPUs slice by slice, so nothing is lost, and the program has (geometries + items x profiles) variables
-where one of slices on single GPUs, with demand in its size, is not proved optimal at 80 of them in a minute.
+The geometries and the use of the slices are separate variables: n GPUs of each geometry, and y slices of each profile
+for each item. The sum of y over the items is at most the number of slices on the n GPUs, and the rates of an item's
+slices add up to its demand or more. Any such n and y can be assigned to GPUs slice by slice, so the separation loses
+nothing. The program has (geometries + items x profiles) variables. A program of slices on single GPUs grows with the
+demand; at 80 GPUs it was not proved optimal within a minute.
 """
 
 import math
@@ -16,56 +17,57 @@ from numpy.typing import NDArray
 from gpuwise.model.errors import InputError
 from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints
 
-if TYPE_CHECKING:  # takes 1 s to import, and a fleet without MIG needs none of it
+if TYPE_CHECKING:  # takes 1 s to import, and a fleet without MIG does not need it
     from scipy import sparse
     from scipy.optimize import OptimizeResult
 
 Floats = NDArray[np.float64]
 
-# HiGHS calls a demand met at 1e-6 under it, and a sum of floats is rounded: far above the rounding, far below any rate.
+# HiGHS accepts a demand as met if it is short by 1e-6, and sums of floats are rounded. The tolerance is far above the
+# rounding and far below any rate.
 _ROUNDING = 1e-10
 _SHORT = 2e-6
 _NODES = 200
-"""Branches of the proof: a limit in seconds would make the answer depend on the machine. A thousand saved no GPU on 36
-random sets of 11 to 60 models, in two to eight times the time."""
+"""Branch limit of the search: with a limit in seconds the answer would depend on the machine. A limit of 1,000 saved no
+GPU on 36 random sets of 11 to 60 models, and took two to eight times as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class PackSettings:
-    """How far the search for the least number of GPUs goes."""
+    """Limits of the search for the smallest number of GPUs."""
 
     proved_gpus: int = 1_000
-    """Above so many GPUs one is less than 0.1 %, and a search around the fluid optimum is enough."""
+    """Above this number one GPU is less than 0.1 %, and a search around the fluid optimum is enough."""
 
     near: int = 1
-    """How far from the fluid optimum that search takes each number of slices."""
+    """How far from the fluid optimum that search varies each number of slices."""
 
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """What is cut, and for whom.
+    """How many GPUs have each geometry, and which items use their slices.
 
     Attributes:
-        cut: GPUs by geometry, shape (geometries,).
-        slices: slices by item and profile, shape (items, profiles).
-        bound: no fewer GPUs meet the demand.
-        fluid: GPUs that would meet it if slices and GPUs came in fractions.
+        partitioned: number of GPUs by geometry, shape (geometries,).
+        slices: number of slices by item and profile, shape (items, profiles).
+        bound: proved lower bound on the number of GPUs that meet the demand.
+        fluid: number of GPUs that would meet the demand if slices and GPUs were divisible.
     """
 
-    cut: Ints
+    partitioned: Ints
     slices: Ints
     bound: int
     fluid: float
 
     @property
     def gpus(self) -> int:
-        """GPUs that are used."""
-        return int(self.cut.sum())
+        """Number of GPUs used."""
+        return int(self.partitioned.sum())
 
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """Least sum of n subject to matrix (n, y) >= low and least <= (n, y) <= high."""
+    """Minimise the sum of n subject to matrix (n, y) >= low and least <= (n, y) <= high."""
 
     cost: Floats
     matrix: "sparse.csc_array"
@@ -75,32 +77,32 @@ class _Program:
 
 
 def pack(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings | None = None) -> Packing:
-    """Cut as few GPUs as meet every demand.
+    """Find the fewest GPUs, and their geometries, that meet every demand.
 
     Args:
         offers: slices that a GPU of each geometry has, shape (geometries, profiles).
-        rates: what one slice of each profile serves of each item, 0 for a slice that it cannot use, shape
+        rates: how much of each item one slice of each profile serves, 0 if the item cannot use the slice, shape
             (items, profiles).
-        demand: what is asked of each item, in the unit of rates, shape (items,).
-        settings: how far to search.
+        demand: demand for each item, in the unit of rates, shape (items,).
+        settings: limits of the search.
 
     Raises:
-        InputError: a demand that no slice serves.
+        InputError: no slice serves an item that is in demand.
     """
     unserved = np.flatnonzero((demand > 0) & ~(rates > 0).any(axis=1))
     if unserved.size:
-        raise InputError(f"no slice serves item {unserved[0]}", hint="leave it out or ask for less")
+        raise InputError(f"no slice serves item {unserved[0]}", hint="leave the item out or lower its demand")
     settings = settings or PackSettings()
-    # Any demand takes a slice, and the slowest that serves it at all is the least it can get.
+    # Any demand needs at least one slice, and the slowest slice that serves it is the least that it can get.
     least = np.where(rates > 0, rates, np.inf).min(axis=1)
     wanted = np.where(demand > 0, np.maximum(demand, least), 0.0)
     first = packing = _packed(offers, rates, wanted, settings)
-    asked = wanted
+    requested = wanted
     while (short := (packing.slices * rates).sum(axis=1) < wanted * (1 - _ROUNDING)).any():
-        # Within HiGHS' tolerance and yet too little: ask for more than the tolerance.
-        asked = np.where(short, asked + _SHORT * rates.max(axis=1), asked)
-        packing = _packed(offers, rates, asked, settings)
-    return Packing(packing.cut, _trimmed(packing.slices, rates, wanted), first.bound, first.fluid)
+        # The result is short by less than HiGHS' tolerance: raise the demand by more than the tolerance.
+        requested = np.where(short, requested + _SHORT * rates.max(axis=1), requested)
+        packing = _packed(offers, rates, requested, settings)
+    return Packing(packing.partitioned, _trimmed(packing.slices, rates, wanted), first.bound, first.fluid)
 
 
 def _packed(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings) -> Packing:
@@ -112,44 +114,47 @@ def _packed(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings)
         exact = _solved(program, whole=True)
         bound = _bound(max(fluid.fun, exact.mip_dual_bound))
         best = exact if exact.x is not None and exact.fun < best.fun else best
-    found = np.rint(best.x).astype(np.int64)
-    cut, slices = np.split(found, [len(offers)])
-    return Packing(cut, slices.reshape(rates.shape), bound, float(fluid.fun))
+    solution = np.rint(best.x).astype(np.int64)
+    partitioned, slices = np.split(solution, [len(offers)])
+    return Packing(partitioned, slices.reshape(rates.shape), bound, float(fluid.fun))
 
 
 def _program(offers: Ints, rates: Floats, demand: Floats) -> _Program:
-    """Rows: slices of each profile, then each item's rate in units of its fastest slice."""
+    """Build the program. Rows: slices of each profile, then each item's rate in units of its fastest slice."""
     from scipy import sparse  # noqa: PLC0415
 
-    (cuts, profiles), items = offers.shape, len(rates)
+    (partitions, profiles), items = offers.shape, len(rates)
     fastest = np.where(demand > 0, rates.max(axis=1, initial=0.0), 1.0)
     share = rates / fastest[:, None]
     given = sparse.hstack([sparse.csr_array(offers.T), sparse.csr_array(-np.tile(np.eye(profiles), items))])
     served = sparse.csr_array(
-        (share.ravel(), (np.repeat(np.arange(items), profiles), cuts + np.arange(items * profiles))),
-        shape=(items, cuts + items * profiles),
+        (share.ravel(), (np.repeat(np.arange(items), profiles), partitions + np.arange(items * profiles))),
+        shape=(items, partitions + items * profiles),
     )
-    asked = demand / fastest
-    most = np.ceil(np.divide(asked[:, None], share, out=np.zeros_like(share), where=share > 0))
+    requested = demand / fastest
+    most = np.ceil(np.divide(requested[:, None], share, out=np.zeros_like(share), where=share > 0))
     return _Program(
-        cost=np.repeat([1.0, 0.0], [cuts, items * profiles]),
+        cost=np.repeat([1.0, 0.0], [partitions, items * profiles]),
         matrix=sparse.csc_array(sparse.vstack([given, served])),
-        low=np.concatenate([np.zeros(profiles), asked]),
-        least=np.zeros(cuts + items * profiles),
-        high=np.concatenate([np.full(cuts, np.inf), most.ravel()]),
+        low=np.concatenate([np.zeros(profiles), requested]),
+        least=np.zeros(partitions + items * profiles),
+        high=np.concatenate([np.full(partitions, np.inf), most.ravel()]),
     )
 
 
 def _near(program: _Program, fluid: Floats, reach: int) -> _Program:
-    """The same within a few of the fluid optimum: seconds where the whole takes minutes, and within 0.1 % at scale."""
+    """The program restricted to the surroundings of the fluid optimum.
+
+    It takes seconds where the whole program takes minutes, and is within 0.1 % of the optimum for large fleets.
+    """
     gpus = program.cost > 0
-    low = np.floor(fluid) - np.where(gpus, 4 * reach, reach)  # a GPU has several slices, so cuts move further
+    low = np.floor(fluid) - np.where(gpus, 4 * reach, reach)  # a GPU has several slices, so geometries vary more
     high = np.where(gpus, np.inf, np.ceil(fluid) + reach)
     return replace(program, least=np.maximum(program.least, low), high=np.minimum(program.high, high))
 
 
 def _solved(program: _Program, *, whole: bool) -> "OptimizeResult":
-    """Its optimum in whole numbers, or in fractions."""
+    """The program's optimum in whole numbers, or in fractions."""
     from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415
 
     return milp(
@@ -162,12 +167,12 @@ def _solved(program: _Program, *, whole: bool) -> "OptimizeResult":
 
 
 def _bound(value: float) -> int:
-    """The least whole number of GPUs that is not under a bound in fractions, which HiGHS has to 1e-6."""
+    """The smallest whole number of GPUs at or above a fractional bound, which HiGHS computes to 1e-6."""
     return math.ceil(value - _SHORT * max(1.0, value))
 
 
 def _trimmed(slices: Ints, rates: Floats, demand: Floats) -> Ints:
-    """Without slices that no demand needs, the largest first: they cost nothing, so the program may have some."""
+    """Remove slices that no demand needs, the largest first: they cost nothing, so the solution may contain some."""
     kept = slices.copy()
     for profile in reversed(range(slices.shape[1])):
         rate = rates[:, profile]
