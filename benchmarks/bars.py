@@ -34,7 +34,7 @@ def bars(title: str, drawn: Sequence[Bar], *, bound: float | None = None) -> str
     Args:
         title: what is shown.
         drawn: from top to bottom.
-        bound: where nobody can get past, a dashed line.
+        bound: value that no policy can beat, drawn as a dashed line.
     """
     values = [bar.value for bar in drawn if bar.value > 0] or [1.0]
     ends = [*(bar.high or bar.value for bar in drawn), bound or 0.0]

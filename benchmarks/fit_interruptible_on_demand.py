@@ -28,7 +28,8 @@ ROUNDS, UNION_ROUNDS = 150, 100
 SEEDS = (1, 2, 3)  # three starts, combined: a single one gives 3.68 to 3.79 % by zone, the three together 3.61
 UNION_SIZES, UNION_DRAWS = (5, 6), 4
 
-_PREAMBLE = '''"""The prior of spot availability, written by benchmarks/fit_interruptible_on_demand.py: change that file, not this one.
+_PREAMBLE = '''\
+"""The prior of spot availability, written by benchmarks/fit_interruptible_on_demand.py: change that file, not this one.
 
 Fitted on all 99 windows of the public trace spot_windows: one V100 in nine AWS zones of us-east-1, us-east-2 and
 us-west-2, 2023-02-15 to 2023-04-02 (github andylizf/skynomad-artifact, Apache-2.0). Rates are per hour.

@@ -193,11 +193,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--series", type=int, default=SERIES)
     parser.add_argument("--read", metavar="URL", help="only read, and say how it went; what the benchmark runs itself")
-    told = parser.parse_args()
-    if told.read:
-        print(json.dumps(_read_all(told.read)))
+    options = parser.parse_args()
+    if options.read:
+        print(json.dumps(_read_all(options.read)))
         return
-    for name, value in figures(told.series).items():
+    for name, value in figures(options.series).items():
         print(f"{name} {value:.2f}")
 
 
