@@ -1,11 +1,11 @@
-# Two targets matter to a stranger: `make demo` and `make test`. Each sets up what it needs, in .venv and build/.
+# New users need two targets: `make demo` and `make test`. Each target installs what it needs in .venv and build/.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 BIN := .venv/bin
 WORKERS ?= auto
 ARGS ?=
 
-# A package is installed only if its hash is in the constraints; --no-build: no package's own build script runs.
+# A package is installed only if its hash is in the constraints. --no-build: no package's build script runs.
 UV := VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .ci/constraints.txt
 
@@ -15,82 +15,82 @@ HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
-setup: .venv/ready ## everything that the other targets need, in .venv
+setup: .venv/ready ## install everything that the other targets need in .venv
 
 .venv/ready: $(BIN)/uv pyproject.toml .ci/constraints.txt $(wildcard native/*.pyx)
-	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension and found no compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension, but there is no C compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
 	$(UV) pip install --quiet $(HASHED) --no-build --requirement pyproject.toml --group dev
 	$(UV) pip install --quiet --no-deps --build-constraint .ci/constraints.txt --editable .
 	@touch $@
 
 $(BIN)/uv: .ci/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || \
-	  { echo "gpuwise needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is not: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	  { echo "gpuwise needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is another version: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	sed -n '/^uv==/,/[^\\]$$/p' .ci/constraints.txt > .venv/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --requirement .venv/uv.txt
 	@touch $@
 
-constraints: $(BIN)/uv ## write .ci/constraints.txt again from pyproject.toml (UPGRADE=1 takes the newest versions): docs/supply-chain.md
+constraints: $(BIN)/uv ## update .ci/constraints.txt from pyproject.toml (UPGRADE=1 uses the newest versions): docs/supply-chain.md
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) --output-file .ci/constraints.txt \
 	  pyproject.toml --group dev --group bench - >/dev/null
 
-demo: setup ## simulate a fleet, find its waste, fix it on an emulated cluster, report the week (SERVE=1 leaves the page running)
+demo: setup ## simulate a fleet, find unused GPUs, fix them on an emulated cluster, report the week (SERVE=1 keeps the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
 
-test: setup ## the suite; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests skip
+test: setup ## run the tests; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests are skipped
 	.ci/system-packages prometheus chromium
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
-conformance: setup ## every test that speaks to Kubernetes, on the cluster that GPUWISE_TEST_KUBECONFIG names: docs/conformance.md
+conformance: setup ## run every test that uses Kubernetes on the cluster of GPUWISE_TEST_KUBECONFIG: docs/conformance.md
 	$(BIN)/python -m pytest -p tests.conformance_record --numprocesses 0 $(ARGS)
 
-test-parts: setup ## the suites on heavier real parts: the image, a Prometheus 3; as root on Debian it installs what they need
+test-parts: setup ## run the tests of the image and with Prometheus 3; as root on Debian it installs what they need
 	.ci/system-packages prometheus chromium buildah mmdebstrap
 	$(BIN)/python -m pytest -m parts --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
 	.ci/later-prometheus $(CURDIR)/build/prometheus-3
 	PATH="$(CURDIR)/build/prometheus-3/usr/bin:$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ON_PROMETHEUS)
 
-# What speaks to a real Prometheus: `make test` runs it on Debian 12's 2.42, `make test-parts` once more on a 3.x.
+# Tests with a real Prometheus: `make test` runs them with Debian 12's 2.42, `make test-parts` again with a 3.x.
 ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
   tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
-lint: setup ## format, ruff, strict typing, import contracts; changes nothing
+lint: setup ## check format, ruff, strict typing and import contracts; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-check: lint test test-parts ## all that CI runs
+check: lint test test-parts ## run all that CI runs
 
-format: setup ## put the code into its one form
+format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## timings as ratios to peers in the same run (ONLY=sketch one of them, RESULTS=1 also benchmarks/RESULTS.md)
+bench: setup ## measure times as ratios to peers in the same run (ONLY=sketch runs one, RESULTS=1 writes benchmarks/RESULTS.md)
 	$(UV) pip install --quiet $(HASHED) --group bench
 	$(BIN)/python -m benchmarks.run $(addprefix --only ,$(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(if $(RESULTS),--results)
 
 TRACES ?= ../shared/data
 
-quality: setup ## each policy replayed on the public traces in TRACES, beside its baselines: benchmarks/QUALITY.md
+quality: setup ## replay each policy and its baselines on the public traces in TRACES: benchmarks/QUALITY.md
 	mkdir -p build
 	$(BIN)/gpuwise backtest all --data $(TRACES) --save build/quality.json -o table
 	$(BIN)/python -m benchmarks.quality build/quality.json
 
-validate-gpu: setup ## the exporter beside nvidia-smi and loads of known occupancy, on this machine's GPU: docs/validation.md
+validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known occupancy on this machine's GPU: docs/validation.md
 	$(BIN)/python -m benchmarks.validate_gpu
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/gpuwise:$(VERSION)
 IMAGE_ARCHIVE := build/gpuwise-image.tar
-# Its own storage, so that nothing of the machine's is touched; vfs and chroot work inside of a container, too.
+# Separate storage, so that the machine's images are not changed; vfs and chroot also work inside a container.
 BUILDAH := buildah --root $(CURDIR)/build/image/storage --runroot $(CURDIR)/build/image/run --storage-driver vfs
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 
-image: image-tools build/image/debian.tar ## the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 names it)
+image: image-tools build/image/debian.tar ## build the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 sets its name)
 	$(BUILDAH) build --isolation chroot --tag $(IMAGE) --build-arg VERSION=$(VERSION) \
 	  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
 	  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro) .
@@ -103,7 +103,7 @@ image-tools:
 	@command -v buildah >/dev/null && command -v mmdebstrap >/dev/null || \
 	  { echo "make image needs buildah and mmdebstrap: apt-get install buildah mmdebstrap debian-archive-keyring" >&2; exit 1; }
 
-# Remove it to have the newest packages of Debian.
+# Remove this file to get the newest Debian packages.
 build/image/debian.tar: | image-tools
 	mkdir -p $(@D)
 	mmdebstrap --quiet --format=tar --variant=minbase --include=python3,ca-certificates \

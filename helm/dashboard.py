@@ -91,36 +91,49 @@ def _rows(title: str, expr: str, unit: str, description: str) -> table.Panel:
 
 
 MONEY: tuple[Panel, ...] = (
-    _number("Cost of the week", "sum(gpuwise_fleet_cost_usd)", _DOLLARS, "Every GPU, held or not."),
-    _number("of it idle", 'gpuwise_fleet_cost_usd{class="idle"}', _DOLLARS, "Held by a pod, and idle by every signal."),
-    _number("of it held by nobody", 'gpuwise_fleet_cost_usd{class="unallocated"}', _DOLLARS, "No pod, no known work."),
+    _number("Weekly cost", "sum(gpuwise_fleet_cost_usd)", _DOLLARS, "Cost of all GPUs, allocated or not."),
     _number(
-        "Could be saved a month",
+        "Idle cost",
+        'gpuwise_fleet_cost_usd{class="idle"}',
+        _DOLLARS,
+        "Cost of the time in which GPUs were allocated to a pod and every signal showed them idle.",
+    ),
+    _number(
+        "Unallocated cost",
+        'gpuwise_fleet_cost_usd{class="unallocated"}',
+        _DOLLARS,
+        "Cost of the time in which GPUs were not allocated to a pod and no work was seen on them.",
+    ),
+    _number(
+        "Possible savings per month",
         "sum(gpuwise_recommended_saving_usd_per_month)",
         _DOLLARS,
-        "What the open recommendations are worth.",
+        "Sum of the savings of all open recommendations.",
     ),
     _number(
-        "Saved a month",
+        "Realised savings per month",
         "gpuwise_realised_saving_usd_per_month",
         _DOLLARS,
-        "What was applied in the week and not undone is worth.",
+        "Savings of the changes that were applied in the week and not rolled back.",
     ),
     _number(
-        "of it measured", "gpuwise_data_coverage_ratio", "percentunit", "What is not measured is never called idle."
+        "Coverage",
+        "gpuwise_data_coverage_ratio",
+        "percentunit",
+        "Share of the allocated GPU time that has an activity sample. Time without a sample never counts as idle.",
     ),
     _bars(
-        "Idle money by team",
+        "Idle cost by team",
         "sort_desc(topk(15, gpuwise_team_idle_cost_usd))",
         "{{team}}",
-        "Price of the GPUs that a team held idle in the week.",
+        "Cost of the idle time of each team's allocated GPUs in the week.",
     ),
     _stacked(
-        "Where the week went",
+        "GPU time of the week by use",
         "gpuwise_fleet_gpu_seconds",
         "{{class}}",
         "s",
-        "GPU time of the week before each report, by what became of it.",
+        "GPU time of the week before each report: used, idle, used outside Kubernetes, or unallocated.",
     ),
 )
 ACTIONS: tuple[Panel, ...] = (
@@ -128,13 +141,13 @@ ACTIONS: tuple[Panel, ...] = (
         "What to do",
         "sort_desc(gpuwise_recommended_saving_usd_per_month)",
         _DOLLARS,
-        "Worth of the open recommendations a month, by finding; `gpuwise scan` lists them.",
+        "Savings of the open recommendations per month, by finding; `gpuwise scan` lists them.",
     ),
     _rows(
         "Why did nothing happen?",
         "sort_desc(sum by (stage, reason) (gpuwise_blocked))",
         "short",
-        "What was held back, by the step that held it and its reason; `gpuwise explain` tells of each.",
+        "Changes that were blocked, by the step that blocked them and its reason; `gpuwise explain` shows each one.",
     ),
 )
 NOW: tuple[Panel, ...] = (
@@ -144,44 +157,44 @@ NOW: tuple[Panel, ...] = (
         ' or on (device_uuid) gpuwise_gpu_utilization_ratio{namespace=~"$namespace"})',
         "{{namespace}}",
         "percentunit",
-        "SM activity where the GPU has it, else the share of time that any kernel ran.",
+        "SM activity where the GPU supports it, otherwise the share of time in which any kernel ran.",
     ),
     _stacked(
-        "Devices held by namespace",
+        "Allocated devices by namespace",
         'count by (namespace) (count by (namespace, device_uuid) (gpuwise_gpu_info{namespace=~"$namespace"}))',
         "{{namespace}}",
         "short",
-        "GPUs and MIG instances; a shared one counts once in each namespace.",
+        "GPUs and MIG instances; a shared device counts once in each namespace.",
     ),
     _stacked(
         "Power by node",
         "sum by (node) (max by (node, device_uuid) (gpuwise_gpu_power_watts))",
         "{{node}}",
         "watt",
-        "Draw of whole boards.",
+        "Power draw of whole boards.",
     ),
     _lines(
         "Memory in use by namespace",
         'sum by (namespace) (gpuwise_gpu_memory_used_bytes{namespace=~"$namespace"})',
         "{{namespace}}",
         "bytes",
-        "A server that reserves its cache fills the card whatever it needs.",
+        "Includes memory that is reserved but not needed, such as the preallocated cache of an inference server.",
     ),
 )
 TRUST: tuple[Panel, ...] = (
     _lines(
-        "Share of held GPU time that was measured",
+        "Coverage: share of the allocated GPU time with an activity sample",
         "gpuwise_data_coverage_ratio",
         "coverage",
         "percentunit",
-        "What is not measured is never called idle.",
+        "Time without a sample never counts as idle.",
     ),
     _lines(
         "Age of the oldest sample by node",
         "time() - min by (node) (gpuwise_gpu_sample_timestamp_seconds)",
         "{{node}}",
         "s",
-        "Grows while a call into the driver hangs.",
+        "Increases while a call into the driver hangs.",
     ),
 )
 
@@ -191,7 +204,9 @@ def build() -> str:
     board = (
         builders.Dashboard("gpuwise: where does the GPU money go?")
         .uid("gpuwise-gpu-money")
-        .description("What the fleet's GPUs cost, what of it is idle, what to do about it, and why nothing was done.")
+        .description(
+            "What the fleet's GPUs cost, how much of it is idle, what to do about it, and why a change was not applied."
+        )
         .tags(["gpuwise", "gpu", "cost"])
         .readonly()
         .time("now-7d", "now")

@@ -17,13 +17,13 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "metrics.md"
 _HEAD = """\
 # Metrics
 
-Generated from the code by `python helm/metrics_document.py`. Units are base units and a ratio is 0 to 1. What a device
-does not support, and what is not known, is an absent series and never 0.
+Generated from the code by `python helm/metrics_document.py`. Units are base units, and a ratio is 0 to 1. A value that
+the device does not support or that is not known has no series; it is never exported as 0.
 """
 _NODE = """
 ## Exporter (`gpuwise exporter`, port 9400)
 
-What a series speaks of decides its labels:
+The labels of a series depend on its scope:
 
 | | labels |
 |---|---|
@@ -31,33 +31,36 @@ What a series speaks of decides its labels:
 | card labels | {card_labels} |
 | container labels | {container_labels} |
 
-**Devices** are GPUs and MIG instances. One that several pods share has one series for each of them, with the same
-value: `max`, never `sum`, over pods. A device that no pod uses, or whose holder the kubelet does not tell, has no
-label `pod`. Under MIG there is a device for the card, with its power, and one for each instance, with its memory and
-activity.
+**Device** metrics describe GPUs and MIG instances. A device that several pods share has one series for each pod, all
+with the same value: aggregate over pods with `max`, never with `sum`. A device that is not allocated to a pod, or whose
+pod the kubelet does not report, has no label `pod`. In MIG mode the card is one device, with the power, and each
+instance is another, with its own memory and activity.
 
-**Containers** have their part of each device they hold; the parts sum to the device, so here `sum` is right. What
-cannot be given to anybody is `unattributed`, and a part is 0 only where the device, or all its processes, say so. How a
-part was found is its `method`: {methods}.
+**Container** metrics describe the part of each device that a container uses. The parts of a device add up to the
+device, so here `sum` is correct. The part that cannot be attributed to a container has the method `unattributed`. A
+part is 0 only if the device, or each of its processes, reports 0. The label `method` names how a part was determined:
+{methods}.
 
-**`source`** of an activity says how far to trust it: `gpm` are hardware counters over the whole time between two
-sweeps; `utilization_rates` is the driver's last sampling period, and says that any kernel ran; `process_samples` are
-the driver's samples of each process, added up.
+**`source`** names where an activity value comes from, and so how precise it is. `gpm`: hardware counters over the whole
+time between two sweeps. `utilization_rates`: the driver's last sampling period; it shows only whether any kernel ran.
+`process_samples`: the driver's samples of each process, added up.
 
-**Age.** Each device has the time of its last reading. Where the last sweep is older than three intervals, all else of
-the devices is withdrawn. A GPU that fell off keeps its time and has `gpuwise_gpu_up` 0.
+**Age.** Each device exports the time of its last reading. If the last sweep is older than three intervals, all other
+series of the devices are withdrawn. A GPU that stops responding keeps this time, and its `gpuwise_gpu_up` is 0.
 
-**Errors.** `code` is NVML's own name of an error, `DEVICES_NOT_LISTED` or `POD_RESOURCES_UNAVAILABLE`.
+**Errors.** `code` is the NVML name of the error, or `DEVICES_NOT_LISTED` or `POD_RESOURCES_UNAVAILABLE`.
 
-**Series** is how many there are at most for one device (and holder), card, part or node. A node of 8 GPUs with 7
-MIG instances each and 56 pods has at most {budget:,} of devices and containers; `--max-series` (10,000) holds any node
-to a budget by leaving out whole metrics, the last of this table first, and says which.
+**Series** is the maximum number of series for one device (and pod), card, part or node. A node of 8 GPUs with 7 MIG
+instances each and 56 pods has at most {budget:,} series of devices and containers. `--max-series` (default 10,000)
+limits the series of a node: whole metrics are left out, the last in this table first.
+`gpuwise_exporter_dropped_series` names them.
 
 """
 _FLEET = """
 ## Service (`gpuwise serve`, port 8080)
 
-Numbers of the latest report, absent before the first, and how the steps of the loop fare. Money is US dollars.
+Values of the latest report, which are absent before the first report, and the state of each step of the loop. Amounts
+of money are in US dollars.
 """
 
 
@@ -68,7 +71,7 @@ _SCOPES = {
     Scope.CONTAINER: "container labels",
     Scope.NODE: "",
 }
-# The node that the budget is stated for. Each part of a device has an unattributed rest beside it.
+# The node that the budget is computed for. Each part of a device can have an unattributed part next to it.
 _CARDS, _INSTANCES = 8, 56
 _MOST_OF = {
     Scope.DEVICE: _CARDS + _INSTANCES,
@@ -79,7 +82,7 @@ _OF_INSTANCES = (catalogue.MIG_INFO, catalogue.UP)
 
 
 def budget() -> int:
-    """Series of devices and containers that a node of 8 cards with 7 instances each has at most."""
+    """The maximum number of device and container series on a node of 8 cards with 7 instances each."""
     cards = sum(_MOST_OF[metric.scope] * metric.most for metric in catalogue.METRICS)
     return cards + sum(_INSTANCES * metric.most for metric in _OF_INSTANCES)
 
@@ -96,7 +99,7 @@ def _rows(families: Iterator[Metric]) -> Iterator[str]:
     yield "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     for family in families:
         suffix = {CounterMetricFamily: "_total", InfoMetricFamily: "_info"}.get(type(family), "")
-        # Its only record of a family's labels; all of its families have it, though its base class does not say so.
+        # prometheus_client keeps the labels only here. All families have it; their base class does not declare it.
         labels = tuple(family._labelnames)  # type: ignore[attr-defined]  # noqa: SLF001
         yield f"| `{family.name}{suffix}` | {family.type} | {_quoted(labels)} | {family.documentation} |\n"
 

@@ -1,4 +1,4 @@
-"""Writes the chart's files/rbac.yaml from the table in `gpuwise.model.rights`: `python helm/rbac.py`."""
+"""Write the chart's files/rbac.yaml from the table in `gpuwise.model.rights`: `python helm/rbac.py`."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _HEAD = "# Generated from src/gpuwise/model/rights.py by `python helm/rbac.py`.\
 
 
 def rules(table: Iterable[rights.Right]) -> list[dict[str, Any]]:
-    """RBAC rules: resources of one group with the same verbs and names share a rule."""
+    """Build RBAC rules; resources of one group with the same verbs and names share a rule."""
     resources: defaultdict[tuple[str, tuple[str, ...], tuple[str, ...]], list[str]] = defaultdict(list)
     for right in table:
         resources[right.group, right.verbs, right.names].append(right.resource)
@@ -26,7 +26,7 @@ def rules(table: Iterable[rights.Right]) -> list[dict[str, Any]]:
 
 
 def build() -> str:
-    """The file's text."""
+    """Return the text of the file."""
     tables = {"read": rights.READ, "write": rights.WRITE, "head": rights.HEAD}
     plain = {name: rules(table) for name, table in tables.items()}
     return _HEAD + yaml.safe_dump(plain, sort_keys=False)

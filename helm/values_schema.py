@@ -1,7 +1,7 @@
-"""Writes the chart's values.schema.json: `python helm/values_schema.py`.
+"""Write the chart's values.schema.json: `python helm/values_schema.py`.
 
-Keys of `policy` and `config` are those of gpuwise's own configuration, so that a misspelt one is refused by helm, and
-not by a pod that does not start.
+The keys of `policy` and `config` are those of gpuwise's configuration, so that helm rejects a misspelt key before a pod
+fails to start.
 """
 
 import dataclasses
@@ -31,22 +31,22 @@ DNS_LABEL: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z
 OURS = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "part-of", "managed-by")]
 OWN_LABELS: Schema = {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}}
 _CHARTS_OWN = {"cluster_name", "recording", "prices", "grid", "prometheus", "kubernetes", "policy", "ledger"}
-"""Keys of the configuration that have values of their own, or none in a cluster."""
+"""Keys of the configuration that have their own chart values, or do not apply in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode", "prometheus.url", "prometheus.bearer_token_file"}
 
 
 def section(properties: Mapping[str, Schema], **more: Any) -> Schema:
-    """An object that has these properties and no others."""
+    """Return the schema of an object that has only these properties."""
     return {"type": "object", "additionalProperties": False, "properties": dict(properties), **more}
 
 
 def several(items: Schema, **more: Any) -> Schema:
-    """A list."""
+    """Return the schema of a list."""
     return {"type": "array", "items": items, **more}
 
 
 def choice(*values: Any) -> Schema:
-    """One of these."""
+    """Return the schema of one of these values."""
     return {"enum": list(values)}
 
 
@@ -116,7 +116,7 @@ VALUES: Mapping[str, Schema] = {
     ),
     "prices": CSV,
     "grid": CSV,
-    # Two writers need a ledger that both can reach, and the only one there is is a SQLite file.
+    # Two writers would need a shared ledger, but the ledger is a SQLite file.
     "replicas": {"type": "integer", "minimum": 0, "maximum": 1},
     "service": section(
         {
@@ -194,14 +194,14 @@ VALUES: Mapping[str, Schema] = {
 
 
 def of_settings(settings: type, prefix: str = "") -> Schema:
-    """The section that a settings dataclass of gpuwise is in a file."""
+    """Return the schema of a settings dataclass of gpuwise."""
     kinds = typing.get_type_hints(settings).items()
     known = {name: kind for name, kind in kinds if f"{prefix}{name}" not in _CHARTS_OWN}
     return section({name: of_type(kind, f"{prefix}{name}.") for name, kind in known.items()})
 
 
 def of_type(kind: Any, prefix: str = "") -> Schema:
-    """What a value of that type is in a file; a form of its own for a type that is not known here is anything."""
+    """Return the schema of a value of a type in a file; a type that is not listed here accepts any value."""
     if dataclasses.is_dataclass(kind):
         return of_settings(typing.cast("type", kind), prefix)
     if typing.get_origin(kind) is types.UnionType:
@@ -217,10 +217,10 @@ def of_type(kind: Any, prefix: str = "") -> Schema:
 
 
 def build() -> str:
-    """The file's text."""
+    """Return the text of the file."""
     settings = of_settings(Config)
     policy = of_type(typing.get_type_hints(Config)["policy"], "policy.")
-    # `mode` is let through to be refused with a message that names the value to use.
+    # The schema accepts `mode`; a template then rejects it with a message that names the value to use.
     policy["properties"]["mode"] = {}
     usage = of_type(typing.get_type_hints(Config)["prometheus"], "prometheus.")
     values = VALUES | {

@@ -16,7 +16,7 @@ cdef struct Hour:
 
 cdef inline Hour fold_hour(const sample* column, const uint8_t* busy, Py_ssize_t steps, double highest, bint whole,
                            int64_t base, int64_t last, uint32_t* row) noexcept nogil:
-    """One hour; where `whole` and `row` are constants of the call, the compiler leaves out what they make needless."""
+    """Fold one hour; `whole` and `row` are constants of each call, so the compiler removes redundant checks."""
     cdef Py_ssize_t i
     cdef int64_t bits, bucket, known = 0, busy_known = 0
     cdef double value, peak = -1.0, busy_sum = 0.0
@@ -26,7 +26,7 @@ cdef inline Hour fold_hour(const sample* column, const uint8_t* busy, Py_ssize_t
             continue
         known += 1
         peak = value if value > peak else peak
-        if busy[i]:  # bursts last many steps, so this branch is told well beforehand
+        if busy[i]:  # bursts last many steps, so this branch is predicted well
             busy_sum += value
             busy_known += 1
         if row != NULL:
@@ -39,7 +39,7 @@ cdef inline Hour fold_hour(const sample* column, const uint8_t* busy, Py_ssize_t
 
 def fold(const sample[::1] column, const uint8_t[::1] busy, double highest, bint whole, Py_ssize_t offset,
          Py_ssize_t per_hour, Py_ssize_t first_hour, int64_t base, uint32_t[:, ::1] counts, double[:, :] hours):
-    """See the twin."""
+    """See the Python twin."""
     cdef Py_ssize_t hour, begin, steps, n = column.shape[0]
     cdef int64_t last = counts.shape[1] - 1
     cdef uint32_t* row = NULL

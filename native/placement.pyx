@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Where one pod loses least; `gpuwise.research.placement._choose_py` is its specification."""
+"""Chooses the placement of a pod with the least loss; `gpuwise.research.placement._choose_py` is its specification."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
@@ -12,7 +12,7 @@ cdef inline double stranded(double free, double cpu, double cpu_per_milli) noexc
 
 def choose(const int64_t[::1] cpu, const int64_t[::1] memory, const int64_t[::1] models, const int64_t[:, ::1] gpu,
            const int64_t[::1] pod, const double[::1] gain, const double[::1] block, const double[::1] weights):
-    """See the twin."""
+    """See the Python twin."""
     cdef Py_ssize_t node, device, begin, best = -1, width = gpu.shape[1], rows = gpu.shape[0]
     cdef int64_t free, whole, each
     cdef double score, one, device_best, highest = -INFINITY

@@ -1,11 +1,11 @@
-"""What the requests of an API server's log did."""
+"""Classifies the requests in the log of an API server."""
 
 
 def changes(request):
-    """Whether a request may change something; asking for one's own rights is a POST that keeps nothing."""
+    """Whether a request may change something; a self subject access review is a POST that stores nothing."""
     return request.verb not in ("get", "list", "watch") and not request.path.endswith("/selfsubjectaccessreviews")
 
 
 def effects(request):
-    """Whether a request may change something besides the ConfigMap that remembers the ledger's head."""
+    """Whether a request may change anything other than the ConfigMap with the ledger's head."""
     return changes(request) and "/configmaps" not in request.path

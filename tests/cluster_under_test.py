@@ -1,7 +1,7 @@
-"""One suite, two targets: the cluster that GPUWISE_TEST_KUBECONFIG names, else the emulator.
+"""One test suite, two targets: the cluster of GPUWISE_TEST_KUBECONFIG if it is set, otherwise the emulator.
 
 Both have the interface of KubernetesEmulator: url, requests, write_kubeconfig, fail, load, reset, forget, settle.
-Objects that name the namespace "default" are put into NAMESPACE, so that a person's cluster is left alone.
+Objects in the namespace "default" are placed in NAMESPACE instead, so that the namespaces of a cluster are not changed.
 """
 
 import os
@@ -24,7 +24,7 @@ StartCluster = Callable[..., AbstractContextManager[Any]]
 
 
 def placed(objects: Iterable[Any]) -> list[Any]:
-    """The objects, in the tests' namespace where they name none of their own."""
+    """The objects; those in the default namespace are moved to the tests' namespace."""
     return [_placed(item) for item in objects]
 
 
@@ -47,13 +47,13 @@ class EmulatedCluster(KubernetesEmulator):
         super().reset([HOME, *placed(objects)])
 
     def forget(self) -> None:
-        """Empty the log of requests and take back the failures; the objects stay."""
+        """Clear the request log and the injected failures; the objects stay."""
         self._http.forget()
 
 
 @contextmanager
 def emulated(objects: Iterable[Any] = (), *, clock: Callable[[], float] = time.time) -> Iterator[EmulatedCluster]:
-    """An emulator with objects in it, after its controllers are done."""
+    """An emulator with objects, after its controllers have settled."""
     with EmulatedCluster(objects, clock=clock) as cluster:
         cluster.settle()
         yield cluster
@@ -61,9 +61,9 @@ def emulated(objects: Iterable[Any] = (), *, clock: Callable[[], float] = time.t
 
 @pytest.fixture(scope="session")
 def start_cluster() -> Iterator[StartCluster]:
-    """Start a cluster with objects in it: a new emulator, or the real cluster after other tests' objects are removed.
+    """Start a cluster with objects: a new emulator, or the real cluster after the removal of other tests' objects.
 
-    The emulator takes a clock; a real server has its own.
+    The emulator accepts a clock; a real server has its own.
     """
     if KUBECONFIG is None:
         yield emulated
@@ -80,11 +80,11 @@ def start_cluster() -> Iterator[StartCluster]:
         yield start
 
 
-def refuse_several_processes(config: pytest.Config) -> None:
-    """Refuse to share a real cluster between processes.
+def require_one_process(config: pytest.Config) -> None:
+    """Reject several test processes on one real cluster.
 
     Raises:
-        pytest.UsageError: several were asked for.
+        pytest.UsageError: several processes were requested.
     """
     if KUBECONFIG is not None and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError(
@@ -92,8 +92,8 @@ def refuse_several_processes(config: pytest.Config) -> None:
         )
 
 
-def skip_what_only_the_emulator_can(items: Iterable[pytest.Item]) -> None:
-    """Skip tests marked emulator_only where a real server is under test."""
+def skip_emulator_only(items: Iterable[pytest.Item]) -> None:
+    """Skip tests marked emulator_only if a real server is under test."""
     for item in items:
         marker = item.get_closest_marker("emulator_only")
         if marker is None:

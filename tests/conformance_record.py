@@ -1,4 +1,4 @@
-"""A pytest plugin of `make conformance`: it runs what speaks to a cluster, and records it in docs/conformance.md."""
+"""A pytest plugin for `make conformance`: it runs the tests that use a cluster and records them in conformance.md."""
 
 import time
 from collections import Counter, defaultdict
@@ -16,7 +16,7 @@ OUTCOMES = ("passed", "failed", "skipped")
 
 
 class Record:
-    """What each test came to, by its file."""
+    """The outcome of each test."""
 
     def __init__(self) -> None:
         self.outcomes: dict[str, str] = {}
@@ -24,7 +24,7 @@ class Record:
         self.started = time.monotonic()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take a test's outcome: its worst phase counts, an error of a fixture is a failure."""
+        """Record a test's outcome: the worst phase counts, and an error of a fixture is a failure."""
         if report.failed:
             self.outcomes[report.nodeid] = "failed"
         elif report.skipped:
@@ -34,33 +34,33 @@ class Record:
             self.outcomes.setdefault(report.nodeid, "passed")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the section, if the run came to its end."""
+        """Write the section if the run completed."""
         if session.exitstatus not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or not self.outcomes:
             return
         write(section(self.outcomes, self.reasons, server_version(), time.monotonic() - self.started))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register it."""
+    """Register the plugin."""
     if KUBECONFIG is None:
         pytest.exit("GPUWISE_TEST_KUBECONFIG must name the kubeconfig of a cluster for tests")
     config.pluginmanager.register(Record())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what would not speak to the cluster."""
-    chosen = [item for item in items if _speaks(item)]
-    config.hook.pytest_deselected(items=[item for item in items if not _speaks(item)])
+    """Deselect tests that do not use the cluster."""
+    chosen = [item for item in items if _uses_cluster(item)]
+    config.hook.pytest_deselected(items=[item for item in items if not _uses_cluster(item)])
     items[:] = chosen
 
 
-def _speaks(item: pytest.Item) -> bool:
+def _uses_cluster(item: pytest.Item) -> bool:
     used = getattr(item, "fixturenames", ())
     return "start_cluster" in used or item.get_closest_marker("emulator_only") is not None
 
 
 def server_version() -> str:
-    """The version that the server gives."""
+    """The version reported by the server."""
     from tests.real_cluster.connection import Connection
 
     connection = Connection(str(KUBECONFIG))
@@ -101,7 +101,7 @@ def _row(name: str, counts: Counter[str]) -> str:
 
 
 def _by_reason(reasons: dict[str, str]) -> Iterable[str]:
-    """One line a reason, with the tests that it stands for; their parameters are left out."""
+    """One line per reason, with its tests; parameters are omitted."""
     tests: dict[str, list[str]] = defaultdict(list)
     for test, reason in reasons.items():
         tests[reason].append(test.partition("[")[0])
@@ -115,7 +115,7 @@ def _listed(title: str, lines: Iterable[str]) -> list[str]:
 
 
 def write(text: str) -> None:
-    """Put the section between its markers; what others wrote on the page stays."""
+    """Replace the section between its markers; the rest of the page stays."""
     before, begin, rest = PAGE.read_text().partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):

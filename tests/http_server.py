@@ -1,4 +1,4 @@
-"""A small HTTP server for what a client must bear: it answers every GET and POST as a function says."""
+"""A small HTTP server for client tests: a function answers every GET and POST."""
 
 import ssl
 import threading
@@ -11,14 +11,14 @@ Answer = Callable[[Mapping[str, str]], tuple[int, bytes] | tuple[int, bytes, Map
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that hang up or are not trusted."""
+        """Do not log disconnected or untrusted clients."""
 
 
 @contextmanager
 def answering(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Serve on a free port of loopback; `answer` makes status, body and perhaps headers of a request's headers.
+    """Serve on a free loopback port; `answer` returns status, body and optional headers for the request's headers.
 
-    Yields the URL; `tls` makes it https.
+    Yields the URL; with `tls` it is https.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -35,7 +35,7 @@ def answering(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[
         do_POST = do_GET  # noqa: N815 - the name is http.server's
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log requests."""
 
     server = _Server(("127.0.0.1", 0), Handler)
     if tls is not None:
@@ -51,7 +51,7 @@ def answering(answer: Answer, *, tls: ssl.SSLContext | None = None) -> Iterator[
 
 
 def empty_prometheus(token: str) -> Answer:
-    """Lets in who shows the token, and has nothing."""
+    """Accepts requests with the token, and has no data."""
 
     def answer(headers: Mapping[str, str]) -> tuple[int, bytes]:
         if headers.get("Authorization") == f"Bearer {token}":

@@ -1,6 +1,6 @@
-"""A real Prometheus for tests: back-filled with OpenMetrics text, or scraping; on a random port, in its own folder.
+"""A real Prometheus for tests: backfilled with OpenMetrics text, or scraping; on a random port with its own directory.
 
-The first `prometheus` and `promtool` on PATH are taken; 2.42 and 3.5 were tried. A conftest takes the fixture by
+The first `prometheus` and `promtool` on PATH are used; tested with 2.42 and 3.5. A conftest imports the fixture with
 `from tests.prometheus_server import start_prometheus`.
 """
 
@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 300.0
-"""Longest wait for what takes a moment on an idle machine: where others keep its cores busy, it can take minutes."""
+DEADLINE_S = 300.0
+"""Longest wait for something quick on an idle machine: on a busy machine it can take minutes."""
 NEEDS_PROMETHEUS = pytest.mark.skipif(
     not (shutil.which("prometheus") and shutil.which("promtool")),
     reason="prometheus and promtool are not installed: apt-get install prometheus",
@@ -33,8 +33,8 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def poll(done: Callable[[], object], *, what: str, deadline_s: float = PATIENCE_S) -> None:
-    """Ask every 50 ms until the answer is truthy; fail loudly when patience is at its end."""
+def poll(done: Callable[[], object], *, what: str, deadline_s: float = DEADLINE_S) -> None:
+    """Check every 50 ms until the result is truthy; fail the test after the deadline."""
     end = time.monotonic() + deadline_s
     while not done():
         if time.monotonic() > end:
@@ -43,7 +43,7 @@ def poll(done: Callable[[], object], *, what: str, deadline_s: float = PATIENCE_
 
 
 def openmetrics(name: str, labels: dict[str, str], samples: dict[float, float], *, kind: str = "gauge") -> str:
-    """One series in OpenMetrics text, `samples` being value by epoch second."""
+    """One series in OpenMetrics text; `samples` maps epoch seconds to values."""
     inside = ",".join(f'{key}="{value}"' for key, value in labels.items())
     lines = [f"{name}{{{inside}}} {value} {at}" for at, value in sorted(samples.items())]
     return "\n".join([f"# TYPE {name.removesuffix('_total') if kind == 'counter' else name} {kind}", *lines, ""])
@@ -53,7 +53,7 @@ def openmetrics(name: str, labels: dict[str, str], samples: dict[float, float], 
 def running(
     directory: Path, *, series: str = "", config: str = "", flags: tuple[str, ...] = (), port: int | None = None
 ) -> Iterator[str]:
-    """A Prometheus holding `series`, obeying `config`; yields its URL. With a port it can be started there again."""
+    """A Prometheus with `series` and `config`; yields its URL. A fixed port allows a restart at the same URL."""
     directory.mkdir(parents=True, exist_ok=True)
     data = directory / "data"
     if series:
@@ -80,7 +80,7 @@ def running(
 
 
 def backfill(series: str, data: Path) -> None:
-    """Write OpenMetrics text into blocks; the hidden flag makes one block of 20 days instead of 240."""
+    """Write OpenMetrics text into blocks; the hidden flag creates one block of 20 days instead of 240."""
     source = data.with_suffix(".om")
     source.write_text(series + "# EOF\n")
     command = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=486h", "openmetrics", source, data]
@@ -98,6 +98,6 @@ def _ready(url: str, process: "subprocess.Popen[bytes]", directory: Path) -> boo
 
 @pytest.fixture
 def start_prometheus(tmp_path: Path) -> Iterator[StartPrometheus]:
-    """Start a Prometheus as `running` does; it ends with the test."""
+    """Start a Prometheus as `running` does; it is stopped at the end of the test."""
     with ExitStack() as stack:
         yield lambda **what: stack.enter_context(running(tmp_path / "prometheus", **what))

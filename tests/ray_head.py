@@ -1,4 +1,4 @@
-"""A real Ray, one a session: its start-up is the longest wait of the suite, and two at once starve each other."""
+"""A real Ray, one per session: its start takes longer than any test, and two at once slow each other down."""
 
 import os
 import signal
@@ -14,12 +14,12 @@ from tests.prometheus_server import free_port
 
 STARTED = "Ray runtime started"
 TRIES = 3
-"""Ray itself gives a node 30 s to come up, which two busy cores can miss."""
+"""Ray gives a node 30 s to start, which two busy cores can exceed."""
 
 
 @pytest.fixture(scope="session")
 def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """HOST:PORT of a Ray with two CPUs on loopback; it demands the token that tests/conftest.py draws.
+    """HOST:PORT of a Ray with two CPUs on loopback; it requires the token that tests/conftest.py generates.
 
     Tests that use it are in xdist's group "ray", so that one worker starts one Ray.
     """
@@ -34,7 +34,7 @@ def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextmanager
 def _head(log: Path) -> Iterator[str | None]:
-    """Start a head node and wait until it says that it has started; None if it ended before."""
+    """Start a head node and wait until it reports its start; None if it ended before."""
     port = free_port()
     command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block", f"--port={port}"]
     flags = ["--num-cpus=2", "--include-dashboard=false", "--node-ip-address=127.0.0.1", "--disable-usage-stats"]

@@ -1,4 +1,4 @@
-"""A small simulated fleet as a recording on disk, for tests that need one and do not care what is in it."""
+"""A small simulated fleet as a recording on disk, for tests that do not depend on its content."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ NOW_S = 1_780_272_000
 
 
 def record_fleet(folder: Path, *, nodes: int, days: int) -> Window:
-    """Write usage and inventory of a fleet whose recording ends at NOW_S; what is recorded."""
+    """Write usage and inventory of a fleet whose recording ends at NOW_S; returns the recorded window."""
     fleet = simulate_fleet(5, NOW_S, FleetSettings(nodes=nodes, days=days))
     writer = RecordingWriter(folder)
     writer.write_objects(fleet.objects)

@@ -1,4 +1,4 @@
-"""Usage made by hand, for the laws."""
+"""Hand-written usage, for the laws."""
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def device(
     node="node-0",
     signals=tuple(IDLE_VALUES),
 ):
-    """A device that is idle but in the steps that `busy` selects."""
+    """A device that is idle except in the steps of `busy`."""
     active = np.zeros(steps, dtype=bool)
     active[np.asarray(busy, dtype=np.int64)] = True
     samples = {s: np.where(active, BUSY_VALUES[s], IDLE_VALUES[s]).astype(np.float64) for s in signals}

@@ -16,7 +16,7 @@ def written(tmp_path, text) -> Path:
     return path
 
 
-def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(tmp_path):
+def test_precedence_is_flag_environment_file_default(tmp_path):
     file = written(tmp_path, "policy: {mode: approve}\nobserve: {step_s: 60}\n")
     assert load(None, {}, {}).policy.mode is Mode.RECOMMEND
     assert load(file, {}, {}).policy.mode is Mode.APPROVE
@@ -29,7 +29,7 @@ def test_an_empty_file_is_the_default(tmp_path):
     assert load(written(tmp_path, "# nothing\n"), {}, {}) == Config()
 
 
-def test_what_config_print_writes_can_be_read_back(tmp_path):
+def test_the_output_of_config_print_can_be_loaded(tmp_path):
     file = written(tmp_path, yaml.safe_dump(to_plain(Config())))
     assert load(file, {}, {}) == Config()
 
@@ -47,14 +47,14 @@ BAD_FILES = {
         "policy.mode is 'yes please'.*off or recommend or approve",
     ),
     "a number that is none": ("observe: {step_s: often}", "observe.step_s is 'often'.*a value of type int"),
-    "a value for a section": ("policy: enforce", "policy is a section; give its keys: mode"),
-    "a list": ("- a", "holds no mapping"),
-    "no YAML": ("a: [", "is no YAML"),
+    "a value for a section": ("policy: enforce", "policy is a section, not a value; set its keys: mode"),
+    "a list": ("- a", "is not a mapping"),
+    "no YAML": ("a: [", "is not valid YAML"),
 }
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_file_is_named_with_its_key_and_the_mend(tmp_path, name):
+def test_an_invalid_file_is_named_with_its_key_and_a_hint(tmp_path, name):
     text, expected = BAD_FILES[name]
     with pytest.raises(InputError, match=rf"gpuwise\.yaml.*{expected}"):
         load(written(tmp_path, text), {}, {})
@@ -65,7 +65,7 @@ def test_a_missing_file_is_an_error():
         load(Path("/nowhere.yaml"), {}, {})
 
 
-def test_a_bad_variable_is_named():
+def test_an_invalid_variable_is_named():
     with pytest.raises(InputError, match=r"environment variable GPUWISE_OBSERVE_STEP_S: observe\.step_s is 'soon'"):
         load(None, {"GPUWISE_OBSERVE_STEP_S": "soon"}, {})
 

@@ -1,4 +1,4 @@
-"""The record of a run on a real API server: what is counted, and that the page's other sections stay."""
+"""The record of a run on a real API server: its counts, and that other sections of the page stay."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_each_file_is_a_row_and_each_reason_a_line():
     assert "- no Prometheus: `tests/b.py::four`" in lines
 
 
-def test_a_new_record_takes_the_place_of_the_last_and_of_nothing_else(monkeypatch, tmp_path):
+def test_a_new_record_replaces_only_the_last(monkeypatch, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n\n{BEGIN}\nold\n{END}\n\n## More\n")
     monkeypatch.setattr(conformance_record, "PAGE", page)
@@ -31,7 +31,7 @@ def test_a_new_record_takes_the_place_of_the_last_and_of_nothing_else(monkeypatc
     assert page.read_text() == f"# Title\n\n{BEGIN}\nnewer\n{END}\n\n## More\n"
 
 
-def test_a_page_without_its_markers_is_left_alone(monkeypatch, tmp_path):
+def test_a_page_without_markers_is_not_changed(monkeypatch, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# Title\n")
     monkeypatch.setattr(conformance_record, "PAGE", page)

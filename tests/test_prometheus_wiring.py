@@ -1,4 +1,4 @@
-"""From the configuration's prometheus.* keys to the settings of the client."""
+"""From the prometheus.* keys of the configuration to the settings of the client."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_each_key_reaches_the_client(tmp_path: Path):
     assert (found.retry_burst, found.retry_ratio, found.longest_wait_s) == (3.0, 0.5, 9.0)
 
 
-def test_headers_may_stand_in_the_environment(tmp_path: Path):
+def test_headers_can_be_set_in_the_environment(tmp_path: Path):
     (tmp_path / "tenant").write_text("team-b")
     environment = {
         "GPUWISE_PROMETHEUS_HEADERS": "X-Env=prod, X-Team=a=b",
@@ -63,14 +63,14 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_value_names_its_key_and_shows_no_secret(name):
-    value, says = BAD[name]
-    with pytest.raises(InputError, match=says) as caught:
+def test_an_invalid_value_names_its_key_and_shows_no_secret(name):
+    value, message = BAD[name]
+    with pytest.raises(InputError, match=message) as caught:
         settings(environment={name: value})
     assert "s3cret" not in str(caught.value)
 
 
-def test_the_flag_forces_one_of_the_apis():
+def test_the_flag_selects_one_of_the_apis():
     found = CliRunner().invoke(gpuwise, ["scan", "--prometheus", "http://p", "--prometheus-read", "grpc"])
     assert found.exit_code == 2
     assert "'auto', 'remote-read', 'query-range'" in found.output

@@ -1,4 +1,4 @@
-"""The loop over a past: what is said when, of a recording with and without an inventory; nothing is written."""
+"""Passes over past usage: findings over time, for recordings with and without an inventory; nothing is written."""
 
 import shutil
 from dataclasses import replace
@@ -33,14 +33,14 @@ def without_inventory(recording, tmp_path_factory):
     return folder
 
 
-def replayed(folder, *, every_s=DAY_S, kind="Pod", told=None):
+def replayed(folder, *, every_s=DAY_S, kind="Pod", calls=None):
     past = open_past(folder, mappings=(), gpu_type=None, kind=kind, step_s=STEP_S)
-    progress = (lambda *call: told.append(call)) if told is not None else (lambda *_: None)
+    progress = (lambda *call: calls.append(call)) if calls is not None else (lambda *_: None)
     with looking_back(CONFIG, past) as pipeline:
         return past, replay(pipeline, past.everything, past.window, every_s=every_s, progress=progress)
 
 
-def test_the_last_look_says_what_a_scan_at_the_end_says(recording, tmp_path):
+def test_the_last_pass_equals_a_scan_at_the_end(recording, tmp_path):
     past, found = replayed(recording)
     config = replace(CONFIG, recording=recording, ledger=LedgerConfig(tmp_path / "ledger.db"))
     with loop(config, writing=False) as pipeline:
@@ -51,16 +51,16 @@ def test_the_last_look_says_what_a_scan_at_the_end_says(recording, tmp_path):
     assert latest == {item.id for item in survey.recommendations}
 
 
-def test_looks_are_evenly_spaced_and_the_last_is_at_the_end(recording):
-    told = []
-    past, found = replayed(recording, every_s=36 * 3_600, told=told)
-    assert told == [("replay", 1, 3), ("replay", 2, 3), ("replay", 3, 3)]
-    looks = {past.window.start_s + 36 * 3_600, past.window.start_s + 72 * 3_600, past.window.end_s}
-    assert {one.first_s for one in found.sightings} | {one.last_s for one in found.sightings} <= looks
+def test_passes_are_evenly_spaced_and_the_last_is_at_the_end(recording):
+    calls = []
+    past, found = replayed(recording, every_s=36 * 3_600, calls=calls)
+    assert calls == [("replay", 1, 3), ("replay", 2, 3), ("replay", 3, 3)]
+    pass_times = {past.window.start_s + 36 * 3_600, past.window.start_s + 72 * 3_600, past.window.end_s}
+    assert {one.first_s for one in found.sightings} | {one.last_s for one in found.sightings} <= pass_times
     assert all(one.first_s <= one.last_s and 1 <= one.times <= 3 for one in found.sightings)
 
 
-def test_recommendations_come_first_and_dearest_first(recording):
+def test_recommendations_come_first_and_the_most_expensive_first(recording):
     _, found = replayed(recording)
     kinds = [isinstance(one.item, Recommendation) for one in found.sightings]
     assert kinds == sorted(kinds, reverse=True)
@@ -69,11 +69,11 @@ def test_recommendations_come_first_and_dearest_first(recording):
     assert worth
 
 
-def test_looking_more_often_never_says_it_later(recording):
-    _, seldom = replayed(recording, every_s=2 * DAY_S)
+def test_more_frequent_passes_never_find_later(recording):
+    _, rare = replayed(recording, every_s=2 * DAY_S)
     _, often = replayed(recording, every_s=DAY_S)
     firsts = {(str(one.item.workload), one.item.id): one.first_s for one in often.recommended}
-    for one in seldom.recommended:
+    for one in rare.recommended:
         assert firsts[str(one.item.workload), one.item.id] <= one.first_s
 
 
@@ -81,13 +81,13 @@ def test_without_an_inventory_the_same_gpu_time_is_found_pod_by_pod(recording, w
     _, known = replayed(recording)
     _, bare = replayed(without_inventory)
     total = [sum(cost.allocated_gpu_h for cost in found.whole.workloads) for found in (known, bare)]
-    # Pods of workloads that were gone by the end are in the recording, and no longer in the inventory.
+    # Pods of workloads that no longer exist at the end are in the recording, but not in the inventory.
     assert total[1] >= total[0] * 0.999 > 0
     assert {cost.workload.split("/")[1] for cost in bare.whole.workloads} == {"Pod"}
     assert all(isinstance(one.item, Blocked) or one.item.finding != "Idle" for one in bare.sightings)
 
 
-def test_pods_taken_as_statefulsets_can_be_stopped(without_inventory):
+def test_pods_read_as_statefulsets_can_be_stopped(without_inventory):
     _, found = replayed(without_inventory, kind="StatefulSet")
     assert "Idle" in {one.item.finding for one in found.recommended}
 
@@ -98,6 +98,6 @@ def test_nothing_is_written(recording):
     assert {path: path.stat().st_mtime_ns for path in recording.rglob("*")} == before
 
 
-def test_a_recording_takes_no_mappings(recording):
+def test_a_recording_accepts_no_mappings(recording):
     with pytest.raises(InputError, match="--column"):
         open_past(recording, mappings=["pod=app"], gpu_type=None, kind="Pod", step_s=STEP_S)

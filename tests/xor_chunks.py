@@ -1,11 +1,11 @@
-"""XOR chunks as Prometheus writes them (tsdb/docs/format/chunks.md), for tests and benchmarks."""
+"""XOR chunks in Prometheus' format (tsdb/docs/format/chunks.md), for tests and benchmarks."""
 
 import struct
 from collections.abc import Sequence
 
 _WORD = 2**64 - 1
 _FLOAT, _BITS = struct.Struct("d"), struct.Struct("Q")
-# The deltas of deltas that fit, with prefix, bits of the prefix and bits of the number.
+# The ranges of deltas of deltas, with the prefix, its number of bits, and the number of bits of the value.
 _TIME_CODES = ((-8191, 8192, 0b10, 2, 14), (-65535, 65536, 0b110, 3, 17), (-524287, 524288, 0b1110, 4, 20))
 
 

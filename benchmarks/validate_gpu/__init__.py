@@ -1,1 +1,1 @@
-"""The exporter beside the driver's own tools on a real GPU; `make validate-gpu` writes docs/validation.md."""
+"""Compares the exporter with nvidia-smi on a real GPU; `make validate-gpu` writes docs/validation.md."""

@@ -1,28 +1,29 @@
-// A CUDA load of known occupancy: so many blocks of so many threads, each busy until the time is over.
+// A CUDA load of known occupancy: BLOCKS blocks of THREADS threads, all busy for SECONDS.
 //
 //   load SECONDS BLOCKS THREADS ON_MS OFF_MS
 //
-// One block runs on each multiprocessor as long as there are no more blocks than multiprocessors: then the share of
-// multiprocessors with a warp resident is BLOCKS / multiprocessors, and the occupancy is
-// BLOCKS * THREADS / (multiprocessors * threads a multiprocessor holds). ON_MS and OFF_MS make it work and rest in turn.
+// As long as BLOCKS does not exceed the number of multiprocessors, each block runs on its own multiprocessor. The share
+// of multiprocessors with a resident warp is then BLOCKS / multiprocessors, and the occupancy is
+// BLOCKS * THREADS / (multiprocessors * maximum resident threads per multiprocessor). The load alternates between
+// ON_MS milliseconds of work and OFF_MS milliseconds without work. With BLOCKS 0 it only creates a context.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <thread>
 
 __global__ void spin(unsigned long long nanoseconds) {
-    unsigned long long began, now;
-    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(began));
+    unsigned long long start, now;
+    asm volatile("mov.u64 %0, %globaltimer;" : "=l"(start));
     do {
         asm volatile("mov.u64 %0, %globaltimer;" : "=l"(now));
-    } while (now - began < nanoseconds);
+    } while (now - start < nanoseconds);
 }
 
-int main(int count, char **given) {
+int main(int argc, char **argv) {
     cudaDeviceProp device;
-    if (count < 6 || cudaGetDeviceProperties(&device, 0) != cudaSuccess) return 2;
-    const double seconds = atof(given[1]);
-    const int blocks = atoi(given[2]), threads = atoi(given[3]), on_ms = atoi(given[4]), off_ms = atoi(given[5]);
+    if (argc < 6 || cudaGetDeviceProperties(&device, 0) != cudaSuccess) return 2;
+    const double seconds = atof(argv[1]);
+    const int blocks = atoi(argv[2]), threads = atoi(argv[3]), on_ms = atoi(argv[4]), off_ms = atoi(argv[5]);
     printf("%d %d\n", device.multiProcessorCount, device.maxThreadsPerMultiProcessor);
     fflush(stdout);
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);

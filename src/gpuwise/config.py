@@ -1,6 +1,7 @@
-"""The configuration: flag over environment over file over default, one frozen dataclass a room.
+"""The configuration: flags override the environment, which overrides the file, which overrides the defaults.
 
-Every key has one dotted name, `policy.mode`; in a file it is nested YAML, in the environment `GPUWISE_POLICY_MODE`.
+There is one frozen dataclass per section. Every key has one dotted name, such as `policy.mode`: nested YAML in a file,
+`GPUWISE_POLICY_MODE` in the environment.
 """
 
 import dataclasses
@@ -26,88 +27,88 @@ _HIDDEN_KEYS = "prometheus.headers"
 
 
 def _pairs(value: Any) -> Any:
-    """Name=value,Name=value, as it stands in the environment, to a mapping; anything else is left to its type."""
+    """Convert Name=value,Name=value from the environment to a mapping; other types are returned unchanged."""
     if not isinstance(value, str):
         return value
     pairs = [pair.strip().partition("=") for pair in value.split(",")]
     if not all(equals for _, equals, _ in pairs):
-        raise ValueError("it is not Name=value,Name=value")
+        raise ValueError("it is not in the form Name=value,Name=value")
     return {name: of for name, _, of in pairs}
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusConfig:
-    """Where usage is read."""
+    """The Prometheus server from which usage is read."""
 
     url: str | None = None
-    """Base URL, as http://prometheus.monitoring:9090; None reads the recording instead."""
+    """Base URL, such as http://prometheus.monitoring:9090; None reads the recording instead."""
 
     read: Literal["auto", "remote-read", "query-range"] = "auto"
-    """By which API: auto takes remote read where the server offers it, and range queries elsewhere."""
+    """API to use: auto uses remote read if the server offers it, else range queries."""
 
     bearer_token_file: Path | None = None
-    """File that holds the token; the token itself never stands in a configuration."""
+    """File with the bearer token. The token itself is never part of the configuration."""
 
     username: str | None = None
-    """For basic authentication."""
+    """User for basic authentication."""
 
     password_file: Path | None = None
-    """File that holds the password of `username`."""
+    """File with the password of `username`."""
 
     headers: Annotated[dict[str, str], BeforeValidator(_pairs)] = field(default_factory=dict)
-    """Sent with each request, as X-Scope-OrgID; in the environment Name=value,Name=value. `config print` shows them."""
+    """Headers of each request, such as X-Scope-OrgID; in the environment Name=value,... `config print` shows them."""
 
     header_files: Annotated[dict[str, Path], BeforeValidator(_pairs)] = field(default_factory=dict)
-    """As `headers`, for secrets: each value is the file that holds the header's."""
+    """Like `headers`, for secrets: each value is a file with the header's value."""
 
     ca_file: Path | None = None
-    """Certificates to trust instead of the public ones (or of those that SSL_CERT_FILE names), PEM."""
+    """CA certificates to trust instead of the public ones (or those in SSL_CERT_FILE), PEM."""
 
     client_cert_file: Path | None = None
-    """Certificate to show where the server demands one (mutual TLS), PEM."""
+    """Client certificate for servers that require one (mutual TLS), PEM."""
 
     client_key_file: Path | None = None
-    """Its key, PEM without a password; None if the certificate's file holds it."""
+    """Key of the client certificate, PEM without a password; None if it is in the certificate's file."""
 
     timeout_s: float = 30.0
-    """Longest wait for one answer, or for the next piece of a streamed one."""
+    """Timeout for one response, or for the next piece of a streamed response, in seconds."""
 
     retry_burst: float = 10.0
-    """Retries that one connection may spend at once; each request is tried at most three times."""
+    """Retries that one client may use at once. Each request is tried at most three times."""
 
     retry_ratio: float = 0.1
-    """Retries that each request adds to these, so that an outage is not met with a multiple of the load."""
+    """Retries that each request adds. This limits the load of retries during an outage."""
 
     longest_wait_s: float = 30.0
-    """A server that asks to wait longer than this (Retry-After) is not waited for."""
+    """A request is not retried if the server's Retry-After is longer than this, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class KubernetesConfig:
-    """Which cluster."""
+    """The Kubernetes cluster."""
 
     kubeconfig: Path | None = None
-    """None takes KUBECONFIG, ~/.kube/config or the pod's service account, in this order."""
+    """Kubeconfig file; None uses KUBECONFIG, ~/.kube/config or the pod's service account, in this order."""
 
     context: str | None = None
-    """Of the kubeconfig; None takes its current one."""
+    """Context of the kubeconfig; None uses its current context."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObserveConfig:
-    """How far back, how fine."""
+    """Window, resolution and scope of the usage that is read."""
 
     look_back_h: Annotated[int, Field(ge=1, le=87_600)] = 336
-    """Two weeks, as KRR and AWS Compute Optimizer: it holds two weekends. It reaches back to a UTC midnight."""
+    """Window in hours, from a UTC midnight on: two weeks with two weekends, as in KRR and AWS Compute Optimizer."""
 
     step_s: int = 300
-    """A step holds the highest sample in it, so no burst and no single missed scrape is lost. It divides an hour."""
+    """Length of a step in seconds; it must divide an hour. A step has its highest sample, so no burst is lost."""
 
     shard_workloads: int = 8
-    """Workloads that one scoring task reads and scores."""
+    """Number of workloads that one scoring task reads and scores."""
 
     incremental: bool = True
-    """Keep scored hours beside the ledger (hours.db), so that a run reads what is new; not with a recording."""
+    """Store scored hours beside the ledger (hours.db), so that a run reads only new samples; not with a recording."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +116,21 @@ class ScheduleConfig:
     """Where scoring runs."""
 
     executor: Literal["local", "ray"] = "local"
-    """In this process, or on Ray."""
+    """Score in this process, or on Ray."""
 
     ray_address: str | None = None
-    """Of a Ray cluster to join; None starts a local one."""
+    """Address of a Ray cluster; None starts a local one."""
 
     workers: int | None = None
-    """CPUs of a local Ray; None takes all."""
+    """CPUs of a local Ray; None uses all."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnactConfig:
-    """How effects are written."""
+    """How changes are written to the cluster."""
 
     dry_run: bool = False
-    """Send no mutating request, yet show the plan."""
+    """Show the plan, but send no request that changes something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,44 +138,44 @@ class ServiceConfig:
     """The page and the API."""
 
     listen: str = "127.0.0.1:8080"
-    """Beyond loopback a token is demanded."""
+    """Address and port to listen on. Addresses other than loopback require a token."""
 
     token_file: Path | None = None
-    """File that holds the token that readers must bring."""
+    """File with the token that clients must send."""
 
     interval_s: int = 3_600
-    """Seconds between passes of the loop."""
+    """Seconds between the passes of the loop."""
 
     stall_s: int = 1_800
-    """Seconds without a sign of life from the loop after which /healthz fails, so that the pod is restarted."""
+    """Seconds without progress of the loop after which /healthz fails, so that the kubelet restarts the pod."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerConfig:
-    """What is remembered, where."""
+    """The ledger of runs, actions and directives."""
 
     path: Path = Path("~/.local/state/gpuwise/ledger.db")
-    """One SQLite file."""
+    """SQLite file of the ledger."""
 
     anchor_namespace: str | None = None
-    """Namespace of the ConfigMap that remembers the ledger's newest row; None takes the pod's own, else gpuwise."""
+    """Namespace of the ConfigMap with the ledger's newest row; None uses the pod's namespace, else gpuwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything gpuwise may be told."""
+    """The whole configuration of gpuwise."""
 
     cluster_name: str = "cluster"
-    """Stands in reports."""
+    """Name of the cluster in reports."""
 
     recording: Path | None = None
-    """Folder of a recording; with it neither Prometheus nor (if it holds inventory.json) a cluster is asked."""
+    """Folder of a recording. It replaces Prometheus and, if it contains inventory.json, the cluster."""
 
     prices: Path | None = None
-    """CSV of prices; None takes the list prices that ship with gpuwise."""
+    """CSV file of prices; None uses the list prices shipped with gpuwise."""
 
     grid: Path | None = None
-    """CSV of the carbon of regions' grids (kg_co2e_per_kwh); None takes the figures that ship with gpuwise."""
+    """CSV file of the carbon intensity of regions' grids (kg_co2e_per_kwh); None uses the file shipped with gpuwise."""
 
     prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
     kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
@@ -189,15 +190,15 @@ class Config:
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:
-    """Compose the configuration.
+    """Load the configuration from file, environment and flags.
 
     Args:
-        file: YAML, or None.
-        environment: the process's; names outside our keys are not ours to judge.
-        flags: by dotted key; a None was not given.
+        file: YAML file, or None.
+        environment: environment variables; unknown names are ignored.
+        flags: values by dotted key; None means that the flag was not given.
 
     Raises:
-        InputError: naming the file, variable or flag, the key and the hint.
+        InputError: a value is not valid; the error names the file, variable or flag, the key and the hint.
     """
     tree: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -214,7 +215,7 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
 
 
 def keys(settings: type = Config, prefix: str = "") -> Iterator[str]:
-    """Every dotted key there is."""
+    """Yield all dotted keys."""
     for name, kind in _fields(settings).items():
         if dataclasses.is_dataclass(kind):
             yield from keys(typing.cast("type", kind), f"{prefix}{name}.")
@@ -223,7 +224,7 @@ def keys(settings: type = Config, prefix: str = "") -> Iterator[str]:
 
 
 def variable(key: str) -> str:
-    """The environment variable of a dotted key."""
+    """Return the environment variable of a dotted key."""
     return ENVIRONMENT_PREFIX + key.upper().replace(".", "_")
 
 
@@ -240,11 +241,11 @@ def _of_file(file: Path | None) -> dict[str, Any]:
         raise InputError(f"cannot read {file}: {error.strerror}", hint="check --config") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
-        raise InputError(f"{file} is no YAML: {where}", hint="fix the line it names") from error
+        raise InputError(f"{file} is not valid YAML: {where}", hint="fix the line that the message names") from error
     if tree is None:
         return {}
     if not isinstance(tree, dict):
-        raise InputError(f"{file} holds no mapping", hint="write `key: value` lines; see docs/configuration.md")
+        raise InputError(f"{file} is not a mapping", hint="write `key: value` lines; see docs/configuration.md")
     return dict(_flat(tree, str(file)))
 
 
@@ -258,7 +259,7 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
             yield from _flat(value, file, typing.cast("type", known[name]), f"{key}.")
         elif dataclasses.is_dataclass(known[name]):
             inner = ", ".join(_fields(typing.cast("type", known[name])))
-            raise InputError(f"{file}: {key} is a section", hint=f"give its keys: {inner}")
+            raise InputError(f"{file}: {key} is a section, not a value", hint=f"set its keys: {inner}")
         else:
             yield key, value
 
@@ -290,10 +291,10 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
 
 
 def at_home(config: Config) -> Config:
-    """The configuration with every path's leading ~ replaced by the home folder.
+    """Return the configuration with the leading ~ of every path replaced by the home folder.
 
     Raises:
-        InputError: there is no such home folder.
+        InputError: the home folder is unknown.
     """
     return typing.cast("Config", _at_home(config))
 
@@ -312,20 +313,20 @@ def _at_home(settings: Any, prefix: str = "") -> Any:
 
 
 def expanded(path: Path, key: str) -> Path:
-    """A path with its leading ~, or ~name, replaced by the home folder.
+    """Return a path with its leading ~ or ~name replaced by the home folder.
 
     Args:
-        path: as it was written.
-        key: where, for the error.
+        path: path as configured.
+        key: configuration key, for the error.
 
     Raises:
-        InputError: there is no such user.
+        InputError: the user is unknown.
     """
     try:
         return path.expanduser()
     except RuntimeError as error:
-        problem = f"{key} is {str(path)!r}, and no home folder is known for it"
-        raise InputError(problem, hint="write the whole path") from error
+        problem = f"{key} is {str(path)!r}, but its home folder is unknown"
+        raise InputError(problem, hint="write the full path") from error
 
 
 def _wanted(key: str) -> str:

@@ -43,13 +43,13 @@ class ManualActions:
         """The intent of a command: what it changes.
 
         Raises:
-            InputError: the ledger knows no such command.
+            InputError: the ledger has no such command.
             LedgerError: rows of the ledger are missing, possibly this command's.
         """
         self.ledger.check()
         intent = self.ledger.intent(command_id)
         if intent is None:
-            raise InputError(f"the ledger knows no command {command_id}", hint="`gpuwise report` lists what was done")
+            raise InputError(f"the ledger has no action {command_id}", hint="`gpuwise report` lists what was done")
         return intent
 
     def undo(self, command_id: str) -> Outcome:

@@ -1,4 +1,4 @@
-"""The loop: the table of contents of the product."""
+"""The loop: observe, score, recommend, decide, enact, record."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -27,12 +27,12 @@ from gpuwise.score.shard import Shard, score_shard
 
 HOUR_S = 3_600
 Progress = Callable[[str, int, int], None]
-"""Told (step, done, total) as the loop goes on."""
+"""Called with (step, done, total) as the loop progresses."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """What the steps of the loop are told."""
+    """Settings of the steps of the loop."""
 
     cluster_name: str
     look_back_h: int
@@ -45,16 +45,16 @@ class LoopSettings:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What was seen and what it means, before anything is decided.
+    """The result of observing, scoring and recommending, before anything is decided.
 
     Attributes:
-        window: what was looked at.
+        window: the window that was read.
         inventory: the fleet.
         profiles: usage by workload.
-        recommendations: the best plan, most expensive first.
-        blocked: why the methods recommend nothing.
-        alternatives: what else was found, of which each excludes a recommendation and is worth less.
-        selection: which workloads it is of, for a person; None for the whole fleet.
+        recommendations: the best plan, largest saving first.
+        blocked: why methods recommend nothing.
+        alternatives: further recommendations that are worth less and exclude one of the plan.
+        selection: description of the selected workloads; None for the whole fleet.
     """
 
     window: Window
@@ -66,11 +66,11 @@ class Survey:
     selection: str | None = None
 
     def only(self, chosen: Collection[Workload], selection: str) -> "Survey":
-        """What was seen of some workloads: nodes stay as what they run on, and what is said about nodes goes.
+        """Return the survey of some workloads. Nodes stay in the inventory; recommendations for nodes are removed.
 
         Args:
             chosen: workloads of the inventory.
-            selection: which they are, for a person.
+            selection: description of the selection.
         """
         refs = {workload.ref for workload in chosen}
         return replace(
@@ -88,9 +88,9 @@ class Run:
     """One pass of the loop.
 
     Attributes:
-        survey: what was seen.
-        decision: what was to be done, and what not.
-        outcomes: what came of it.
+        survey: what was observed and recommended.
+        decision: which recommendations became commands, and which were blocked.
+        outcomes: outcomes of the commands.
     """
 
     survey: Survey
@@ -99,35 +99,35 @@ class Run:
 
 
 Watch = Callable[[str], AbstractContextManager[object]]
-"""Entered around each step of the loop: what times it and counts its errors."""
+"""Context manager around each step of the loop; it measures the step and counts its errors."""
 
 
 def unwatched(_step: str) -> AbstractContextManager[object]:
-    """Nobody times the steps."""
+    """Do not measure the steps."""
     return nullcontext()
 
 
 def quiet(_step: str, _done: int, _total: int) -> None:
-    """Progress that nobody watches."""
+    """Do not report progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The loop over its ports.
+    """The loop, with its ports.
 
     Attributes:
-        inventory: where the fleet is read.
-        usage: where its usage is read.
-        prices: what hours cost.
-        executor: where scoring runs.
-        ledger: what is remembered.
-        settings: what the steps are told.
-        checkpoints: hours kept from run to run; None scores the whole look-back each time.
-        enactor: the only writer to the cluster; None where nothing may be written, as with a recording.
-        checker: says what an enactor would refuse; None where there is no cluster to ask.
-        progress: told how far it is.
-        watch: entered around each step, by its name.
-        clock: epoch seconds, read again before deciding; None stands still at the instant that is judged.
+        inventory: source of the fleet.
+        usage: source of the fleet's usage.
+        prices: prices of GPU-hours.
+        executor: runs the scoring tasks.
+        ledger: record of runs, intents, outcomes and directives.
+        settings: settings of the steps.
+        checkpoints: hours stored between runs; None scores the whole window each time.
+        enactor: the only writer to the cluster; None if nothing may be written, as with a recording.
+        checker: finds what an enactor would refuse; None without a cluster.
+        progress: called as the loop progresses.
+        watch: context manager around each step, called with the step's name.
+        clock: returns epoch seconds, read again before deciding; None uses the instant of the run.
     """
 
     inventory: InventorySource
@@ -147,7 +147,7 @@ class Pipeline:
         """Observe, score, recommend, decide, enact, record.
 
         Args:
-            now_s: the instant it is judged at, epoch seconds.
+            now_s: the instant of the run, epoch seconds.
         """
         survey = self.survey(now_s)
         with self.watch("decide"):
@@ -159,7 +159,7 @@ class Pipeline:
         return Run(survey, decision, outcomes)
 
     def survey(self, now_s: int) -> Survey:
-        """The first half of the loop: look, judge, and touch nothing."""
+        """Run the first half of the loop, which changes nothing: observe, score, recommend."""
         with self.watch("observe"):
             fleet = self.observe(now_s)
         with self.watch("score"):
@@ -168,12 +168,12 @@ class Pipeline:
             return self.recommend(fleet, profiles, now_s)
 
     def window(self, now_s: int) -> Window:
-        """The look-back that ends now, from a midnight on: days leave it as a whole, so they can be kept as a whole."""
+        """Return the window that ends now. It starts at a midnight, so that whole days can be stored and dropped."""
         window = Window.ending(now_s, length_s=self.settings.look_back_h * HOUR_S, step_s=self.settings.step_s)
         return Window(window.start_s - window.start_s % DAY_S, window.end_s, window.step_s)
 
     def observe(self, now_s: int) -> Inventory:
-        """Look at the fleet; usage is read where it is scored."""
+        """Read the inventory; usage is read by the scoring tasks."""
         self.progress("observe", 0, 1)
         fleet = self.inventory.snapshot(now_s)
         self.progress("observe", 1, 1)
@@ -185,9 +185,9 @@ class Pipeline:
         """Read and score every workload and node, shard by shard, on the executor.
 
         Args:
-            fleet: what there is.
-            window: what to look at.
-            checkpoints: what was kept of earlier runs; None reads and scores the whole window.
+            fleet: the inventory.
+            window: the window to read.
+            checkpoints: hours stored by earlier runs; None reads and scores the whole window.
         """
         shards = _shards(fleet, self.settings.shard_workloads)
         work = partial(score_shard, self.usage, fleet, window, self.settings.score)
@@ -201,7 +201,7 @@ class Pipeline:
         return profiles
 
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
-        """Find what to do about each workload, or why nothing."""
+        """Find a recommendation for each workload, or why there is none."""
         advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
         window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:
@@ -212,13 +212,13 @@ class Pipeline:
         return Survey(window, fleet, profiles, found, advice.blocked, also)
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
-        """Let policy, protections and the budget have their word, once what a crash left open is settled (I8).
+        """Apply policy, protections and budget, after resolving the intents that a crash left open (I8).
 
-        What the enactor would refuse is refused here, by the same function, and so takes no place in the budget.
+        Commands that the enactor would refuse are blocked here, by the same function, so that they use no budget.
 
         Args:
             survey: what was found.
-            now_s: when it was looked at; the clock, if there is one, says when it is decided.
+            now_s: when the survey began, epoch seconds; the decision uses the clock, if there is one.
         """
         self.ledger.check()
         if self.enactor is not None:
@@ -226,20 +226,20 @@ class Pipeline:
         history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         fleet, at_s = self._fresh(survey.inventory, now_s)
         refused: dict[str, Blocked] = {}
-        asked: set[str] = set()
+        checked: set[str] = set()
         while True:
             situation = Situation(fleet, history, self.settings.policy, at_s, refused)
             decision = decide(survey.recommendations, situation, alternatives=survey.alternatives, choose=best_plan)
-            unasked = [one for one in decision.commands if one.recommendation_id not in asked]
-            if self.checker is None or not unasked:
+            unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
+            if self.checker is None or not unchecked:
                 return decision
-            for command in unasked:
-                asked.add(command.recommendation_id)
+            for command in unchecked:
+                checked.add(command.recommendation_id)
                 if (blocked := self.checker.check(command)) is not None:
                     refused[command.recommendation_id] = blocked
 
     def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
-        """The fleet as it is when it is decided, and when that is: scoring a large one takes longer than it keeps."""
+        """Return the fleet and the time of the decision; read the fleet again if scoring took too long."""
         if self.clock is None:
             return fleet, now_s
         at_s = self.clock()
@@ -248,7 +248,7 @@ class Pipeline:
         return fleet, at_s
 
     def enact(self, commands: Sequence[Command]) -> tuple[Outcome, ...]:
-        """Carry out what was decided."""
+        """Carry out the commands."""
         if not commands or self.enactor is None:
             return ()
         outcomes = tuple(self.enactor.enact(commands))
@@ -256,7 +256,7 @@ class Pipeline:
         return outcomes
 
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
-        """Remember what was found and held; intents and outcomes were recorded around each effect."""
+        """Record what was found and blocked; the enactor has recorded intents and outcomes around each effect."""
         commanded = {(command.workload, command.change.kind) for command in decision.commands}
         blocked = [
             item
@@ -266,19 +266,19 @@ class Pipeline:
         self.ledger.record_run(now_s, survey.recommendations, (*blocked, *decision.blocked), survey.alternatives)
 
     def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
-        """One week: its usage scored anew, and what the ledger says was found and done.
+        """Build the report of one week from newly scored usage and from the ledger.
 
         Args:
             window: the week.
             week: its ISO name, "2026-W20".
-            now_s: when it is made, epoch seconds.
+            now_s: time of the report, epoch seconds.
         """
         fleet = self.observe(now_s)
         found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
         return self.summary(Survey(window, fleet, self.score(fleet, window), found, blocked), week=week, now_s=now_s)
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
-        """What a survey comes to in money, with what was done in its window."""
+        """Build the report of a survey: its cost and savings, with the actions in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
         seen = Period(survey.inventory, survey.profiles, self.prices, *bounds, selection=selection)
@@ -298,12 +298,12 @@ class Pipeline:
         )
 
     def _blockers(self, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
-        """What keeps people's `gpuwise apply` from what is recommended, as far as the look at the fleet tells."""
+        """Find what blocks a person's `gpuwise apply` of the recommendations, according to the inventory."""
         history = History(directives=self.ledger.directives())
         return blockers(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
 
     def _open(self) -> list[Recommendation]:
-        """What the latest run recommended and nobody has carried out since."""
+        """Return the latest run's recommendations that have not been carried out since."""
         last = {outcome.command_id: outcome.status for outcome in self.ledger.outcomes()}
         applied = {command_id for command_id, status in last.items() if status is OutcomeStatus.APPLIED}
         done = {i.command.recommendation_id for i in self.ledger.intents() if i.command.id in applied}
@@ -324,7 +324,7 @@ def _shards(fleet: Inventory, size: int) -> list[Shard]:
 
 
 def _cited(item: Recommendation, workload: Workload | None, cite: Cite) -> Recommendation:
-    """With what asks the source for the samples behind each number."""
+    """Add to each number the query that returns its samples."""
     if workload is None:
         return item
     return replace(item, evidence=tuple(replace(one, query=cite(workload, one)) for one in item.evidence))

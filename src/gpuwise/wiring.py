@@ -1,4 +1,4 @@
-"""The one place that constructs adapters and puts them into the ports of the loop."""
+"""Construct the adapters and connect them to the ports of the loop. No other module does this."""
 
 import json
 import time
@@ -27,8 +27,8 @@ if typing.TYPE_CHECKING:
 
 INVENTORY_FILE = "inventory.json"
 ANCHOR_NAMESPACE = "gpuwise"
-"""Where the ledger's head is remembered outside of a cluster, unless ledger.anchor_namespace says otherwise."""
-# Where the kubelet tells a pod its namespace; absent outside a cluster.
+"""Namespace of the stored ledger head outside of a cluster, unless ledger.anchor_namespace is set."""
+# File in which a pod finds its namespace; absent outside a cluster.
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -51,18 +51,18 @@ def loop(
     at_s: int | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Pipeline]:
-    """Build the loop, and take it down again.
+    """Build the loop, and close its adapters at the end.
 
     Args:
-        config: what it is told.
-        progress: who is told how far it is.
-        writing: whether it may change the cluster; without it there is no enactor at all.
-        planning: whether it says what writing would do, and so refuses the ledger that writing refuses.
-        at_s: stand still at this instant, epoch seconds; None goes by the clock.
-        watch: entered around each step.
+        config: the configuration.
+        progress: called as the loop progresses.
+        writing: whether it may change the cluster; without this there is no enactor.
+        planning: whether it plans what writing would do; it then refuses a ledger that writing would refuse.
+        at_s: use this instant instead of the clock, epoch seconds; None uses the clock.
+        watch: context manager around each step.
 
     Raises:
-        InputError: the configuration names no source of usage, or asks to write to a recording.
+        InputError: the configuration has no source of usage, or writing to a recording was requested.
         GpuwiseError: an adapter cannot be opened.
     """
     if writing and not changeable(config):
@@ -71,19 +71,19 @@ def loop(
     with ExitStack() as stack:
         source = usage(config)
         prices = read_prices(config.prices, config.grid)
-        live = cluster(config, stack) if changeable(config) else None
+        client = cluster(config, stack) if changeable(config) else None
         moves = writing and not config.enact.dry_run
-        remembered = ledger(config, stack, live if writing or planning else None, moves=moves)
+        records = ledger(config, stack, client if writing or planning else None, moves=moves)
         yield Pipeline(
-            inventory=KubernetesInventory(live or recorded(config)),
+            inventory=KubernetesInventory(client or recorded(config)),
             usage=source,
             prices=prices,
             executor=executor(config, stack),
-            ledger=remembered,
+            ledger=records,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
-            enactor=KubernetesEnactor(live, remembered, _enact_settings(config), clock) if live and writing else None,
-            checker=Examiner(live, _enact_settings(config), clock) if live else None,
+            enactor=KubernetesEnactor(client, records, _enact_settings(config), clock) if client and writing else None,
+            checker=Examiner(client, _enact_settings(config), clock) if client else None,
             progress=progress,
             watch=watch,
             clock=None if at_s is not None else clock,
@@ -92,7 +92,7 @@ def loop(
 
 @contextmanager
 def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
-    """Build the loop over a past: it can write nowhere, and its ledger is forgotten with it."""
+    """Build the loop for a recorded past. It cannot write, and its ledger exists only in memory."""
     with ExitStack() as stack:
         yield Pipeline(
             inventory=past.inventory,
@@ -106,36 +106,36 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
 
 @contextmanager
 def manual(config: Config, actor: str) -> Iterator[ManualActions]:
-    """Build what a person needs to act: no source of usage and no scoring are involved, so undo works without them."""
+    """Build what a person's commands need. They need no usage and no scoring, so undo works without Prometheus."""
     if not changeable(config):
         raise _unchangeable()
     with ExitStack() as stack:
-        live = cluster(config, stack)
-        remembered = ledger(config, stack, live, moves=not config.enact.dry_run)
+        client = cluster(config, stack)
+        records = ledger(config, stack, client, moves=not config.enact.dry_run)
         yield ManualActions(
-            actor, remembered, KubernetesEnactor(live, remembered, _enact_settings(config), now), config.policy, now
+            actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
         )
 
 
 def changeable(config: Config) -> bool:
-    """Whether there is a cluster behind the inventory; a recording's own inventory is the past."""
+    """Return whether the inventory is from a cluster and not from a recording, which cannot be changed."""
     return config.recording is None or config.kubernetes.kubeconfig is not None
 
 
 def _unchangeable() -> InputError:
-    return InputError("a recording cannot be changed", hint="name a cluster with --kubeconfig, or use `gpuwise plan`")
+    return InputError("a recording cannot be changed", hint="give a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
 def ledger(
     config: Config, stack: ExitStack, cluster: ClusterWriter | None = None, *, moves: bool = True
 ) -> SqliteLedger:
-    """What is remembered.
+    """Open the ledger.
 
     Args:
-        config: where.
+        config: path of the ledger.
         stack: closes it.
-        cluster: which remembers its head; None for who only looks.
-        moves: whether the head is moved, or only compared.
+        cluster: cluster that stores the ledger's head; None for commands that only read.
+        moves: whether the stored head is updated, or only compared.
     """
     path = config.ledger.path.expanduser()
     if cluster is None:
@@ -144,61 +144,61 @@ def ledger(
 
 
 def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:
-    """Where the cluster remembers the ledger's head."""
+    """Return the ConfigMap that stores the ledger's head."""
     return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or _own_namespace() or ANCHOR_NAMESPACE)
 
 
 def usage(config: Config) -> UsageSource:
-    """Where usage is read: the recording if one is named, else Prometheus."""
+    """Return the source of usage: the recording if one is configured, else Prometheus."""
     if config.recording is not None:
         from gpuwise.sources.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
 
         return RecordedUsage(config.recording)
     if config.prometheus.url is None:
-        raise InputError("no source of usage is named", hint="give --prometheus URL or --recording FOLDER")
+        raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
     from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
     from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415
 
-    told = config.prometheus
-    hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in told.header_files.items()}
+    given = config.prometheus
+    hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in given.header_files.items()}
     return PrometheusUsage(
         PrometheusSettings(
             config.prometheus.url,
-            bearer_token=secret(told.bearer_token_file, "prometheus.bearer_token_file"),
-            username=told.username,
-            password=secret(told.password_file, "prometheus.password_file"),
-            headers=told.headers | hidden,
-            ca_file=told.ca_file,
-            client_cert_file=told.client_cert_file,
-            client_key_file=told.client_key_file,
-            read=told.read,
-            timeout_s=told.timeout_s,
-            retry_burst=told.retry_burst,
-            retry_ratio=told.retry_ratio,
-            longest_wait_s=told.longest_wait_s,
+            bearer_token=secret(given.bearer_token_file, "prometheus.bearer_token_file"),
+            username=given.username,
+            password=secret(given.password_file, "prometheus.password_file"),
+            headers=given.headers | hidden,
+            ca_file=given.ca_file,
+            client_cert_file=given.client_cert_file,
+            client_key_file=given.client_key_file,
+            read=given.read,
+            timeout_s=given.timeout_s,
+            retry_burst=given.retry_burst,
+            retry_ratio=given.retry_ratio,
+            longest_wait_s=given.longest_wait_s,
         )
     )
 
 
 def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
-    """Where hours are kept between runs, beside the ledger; a recording is read whole."""
+    """Return the store of hours between runs, beside the ledger; None for a recording, which is read as a whole."""
     if config.recording is not None or not config.observe.incremental:
         return None
     from gpuwise.memory.checkpoints import SqliteCheckpoints  # noqa: PLC0415
 
-    # Hours counted with other thresholds, or read from elsewhere, are other hours.
+    # Hours that were counted with other thresholds, or read from another server, must not be used.
     source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below])
     return stack.enter_context(SqliteCheckpoints(config.ledger.path.expanduser().with_name("hours.db"), source))
 
 
 def recorded(config: Config) -> RecordedObjects:
-    """The recording's own inventory."""
-    assert config.recording is not None, "without one there is a cluster"
+    """Return the inventory of the recording."""
+    assert config.recording is not None, "without a recording there is a cluster"
     return RecordedObjects(config.recording / INVENTORY_FILE)
 
 
 def executor(config: Config, stack: ExitStack) -> Executor:
-    """Where scoring runs."""
+    """Return the executor of scoring tasks."""
     if config.schedule.executor == "local":
         from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
 
@@ -207,16 +207,16 @@ def executor(config: Config, stack: ExitStack) -> Executor:
 
 
 def cluster(config: Config, stack: ExitStack) -> KubernetesCluster:
-    """The cluster that is read, and written to."""
-    told = config.kubernetes
-    return stack.enter_context(KubernetesCluster.connect(kubeconfig=told.kubeconfig, context=told.context))
+    """Connect to the cluster that is read and written."""
+    given = config.kubernetes
+    return stack.enter_context(KubernetesCluster.connect(kubeconfig=given.kubeconfig, context=given.context))
 
 
 def _settings(config: Config) -> LoopSettings:
     if config.observe.step_s <= 0 or HOUR_S % config.observe.step_s:
         raise InputError(
-            f"observe.step_s is {config.observe.step_s}, and an hour is no multiple of that",
-            hint="give it a divisor of 3600, such as 60, 300 or 900",
+            f"observe.step_s is {config.observe.step_s}, which does not divide an hour",
+            hint="set it to a divisor of 3600, such as 60, 300 or 900",
         )
     return LoopSettings(
         cluster_name=config.cluster_name,
@@ -244,7 +244,7 @@ def _own_namespace() -> str | None:
 
 
 def secret(path: Path | None, key: str) -> str | None:
-    """What a file of one secret contains, None if no file is named."""
+    """Return the content of a secret's file, None if no file is configured."""
     if path is None:
         return None
     try:

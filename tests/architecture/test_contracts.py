@@ -39,7 +39,7 @@ def test_the_import_contracts_hold():
     assert "0 broken" in found.stdout
 
 
-def test_every_package_opens_with_a_charter():
+def test_every_package_has_a_docstring_with_its_purpose():
     for package in layers():
         source = REPOSITORY / "src" / "gpuwise" / package / "__init__.py"
         if source.exists():

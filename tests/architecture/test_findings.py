@@ -1,4 +1,4 @@
-"""A finding has one name: its method, engine, research, backtest and test are found by it alone."""
+"""A finding has one name, by which its method, engine, research, backtest and test are found."""
 
 import importlib.util
 import re
@@ -31,7 +31,7 @@ def names() -> dict[Finding, str]:
     return {finding: module.name_of(finding) for finding in Finding}
 
 
-def test_each_finding_has_a_method_and_a_test_of_its_name_and_there_are_no_others():
+def test_each_finding_has_exactly_one_method_and_test_of_its_name():
     wanted = set(names().values())
     assert named(METHOD_FOLDER) == wanted
     assert named(REPOSITORY / "tests" / "recommend" / "methods") == {f"test_{name}" for name in wanted}
@@ -42,7 +42,7 @@ def test_the_plan_lists_each_method_once():
     assert sorted(listed) == sorted(set(names().values()))
 
 
-def test_a_method_makes_the_findings_of_its_name_and_no_others():
+def test_a_method_returns_only_the_findings_of_its_name():
     wanted = {name: {one.name for one in Finding if names()[one] == name} for name in names().values()}
     made = {name: set(re.findall(r"\bFinding\.(\w+)", (METHOD_FOLDER / f"{name}.py").read_text())) for name in wanted}
     assert made == wanted
@@ -53,13 +53,13 @@ def test_an_engine_is_called_by_the_method_of_its_name():
         assert f"gpuwise.recommend.engines.{name}" in (METHOD_FOLDER / f"{name}.py").read_text()
 
 
-def test_research_and_backtests_have_the_name_of_a_finding_or_of_a_decision_without_one():
+def test_research_and_backtests_are_named_after_a_finding_or_a_decision():
     assert named(RESEARCH) - SHARED <= set(names().values()) | WITHOUT_FINDING
     played = {one.load.__module__.split(".")[2] for one in BACKTESTS}
     assert played <= set(names().values()) | WITHOUT_FINDING
     assert named(RESEARCH) - SHARED <= played
 
 
-def test_a_finding_is_spelled_alike_in_code_and_output():
+def test_a_finding_has_the_same_spelling_in_code_and_output():
     for finding in Finding:
         assert finding.name.replace("_", "").lower() == finding.value.lower()

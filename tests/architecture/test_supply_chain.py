@@ -1,4 +1,4 @@
-"""Every package that `make setup`, `make bench` and `make image` install is pinned, and known by its hash."""
+"""Every package that `make setup`, `make bench` and `make image` install is pinned and verified by its hash."""
 
 import hashlib
 import re
@@ -24,18 +24,18 @@ HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 
 
 def entries() -> list[tuple[Requirement, list[str]]]:
-    """Each pinned package, and what follows it."""
+    """Each pinned package with its options."""
     text = CONSTRAINTS.read_text().replace("\\\n", " ")
     lines = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     found = []
-    for words in lines:
-        options = [word for word in words if word.startswith("--")]
-        found.append((Requirement(" ".join(word for word in words if word not in options)), options))
+    for fields in lines:
+        options = [field for field in fields if field.startswith("--")]
+        found.append((Requirement(" ".join(field for field in fields if field not in options)), options))
     return found
 
 
 def pinned() -> dict[str, list[Requirement]]:
-    """The pins by name; a package has several where its newest version needs a newer Python."""
+    """The pins by name; a package has several if its newest version needs a newer Python."""
     found: dict[str, list[Requirement]] = defaultdict(list)
     for requirement, _ in entries():
         found[canonicalize_name(requirement.name)].append(requirement)
@@ -57,18 +57,18 @@ def test_every_pinned_package_has_hashes_and_nothing_else():
         assert [one for one in options if not HASH.fullmatch(one)] == [], requirement
 
 
-def test_no_index_is_named():
-    """The person who installs chooses the index: a mirror serves files with the same hashes."""
+def test_no_index_is_configured():
+    """The user chooses the index: a mirror serves files with the same hashes."""
     assert not re.search(r"https?:|index|find-links", CONSTRAINTS.read_text())
 
 
 @pytest.mark.parametrize("python", PYTHONS)
 def test_every_dependency_is_pinned_within_its_range(python: str):
     groups = chain.from_iterable(PROJECT["dependency-groups"].values())
-    asked = [Requirement(text) for text in chain(PROJECT["project"]["dependencies"], groups, BUILD)]
+    required = [Requirement(text) for text in chain(PROJECT["project"]["dependencies"], groups, BUILD)]
     known = pinned()
     environment = {"python_version": python, "python_full_version": f"{python}.0"}
-    for requirement in asked:
+    for requirement in required:
         pins = known.get(canonicalize_name(requirement.name), [])
         used = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
         assert len(used) == 1, f"{requirement} has {len(used)} pins for Python {python}: run `make constraints`"
@@ -83,8 +83,8 @@ def test_build_requirements_are_exact_and_are_the_pinned_ones():
 
 
 @pytest.mark.parametrize("file", ["Makefile", "Containerfile"])
-def test_whatever_is_installed_is_checked(file: str):
-    """Packages by --require-hashes; gpuwise itself, which has no hash, alone and with pinned build requirements."""
+def test_every_installed_package_is_verified(file: str):
+    """Packages by --require-hashes; gpuwise, which has no hash, separately and with pinned build requirements."""
     text = (REPOSITORY / file).read_text().replace("\\\n", " ").replace("$(HASHED)", hashed())
     installs = [line for line in re.split(r"\n|&&", text) if "pip install" in line and not line.startswith("#")]
     assert len(installs) == {"Makefile": 4, "Containerfile": 3}[file]
@@ -111,7 +111,7 @@ def wheel(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("hashes", "complaint"),
+    ("hashes", "message"),
     [
         ("--hash=sha256:{right}", None),
         ("--hash=sha256:{wrong} --hash=sha256:{right}", None),
@@ -119,8 +119,8 @@ def wheel(folder: Path) -> str:
         ("", "Hash-checking is required, but no trusted hash was provided for: `thing`"),
     ],
 )
-def test_a_package_whose_hash_differs_is_refused(tmp_path: Path, hashes: str, complaint: str | None):
-    """With the flags of `make setup`, on a package that no index has."""
+def test_a_package_with_another_hash_is_rejected(tmp_path: Path, hashes: str, message: str | None):
+    """With the flags of `make setup`, for a package that is in no index."""
     right = wheel(tmp_path)
     constraints = tmp_path / "constraints.txt"
     constraints.write_text("thing==1.0 " + hashes.format(right=right, wrong="0" * 64))
@@ -129,6 +129,6 @@ def test_a_package_whose_hash_differs_is_refused(tmp_path: Path, hashes: str, co
     command = [UV, "pip", "install", "--no-config", "--no-cache", "--no-index", "--find-links", tmp_path, *flags]
     command += ["--target", tmp_path / "site", "--requirement", "pyproject.toml"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    assert (done.returncode == 0) is (complaint is None), done.stderr
-    assert (tmp_path / "site" / "thing.py").exists() is (complaint is None)
-    assert complaint is None or complaint in done.stderr
+    assert (done.returncode == 0) is (message is None), done.stderr
+    assert (tmp_path / "site" / "thing.py").exists() is (message is None)
+    assert message is None or message in done.stderr

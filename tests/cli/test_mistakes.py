@@ -107,16 +107,16 @@ def test_a_tilde_is_the_home_folder_in_flags_file_and_environment(tmp_path):
 def test_a_tilde_of_nobody_is_told(tmp_path):
     done = ran("config", "print", "--recording=~no-such-user/rec", home=tmp_path)
     assert done.returncode == 1
-    assert "recording is '~no-such-user/rec', and no home folder is known for it; write the whole path" in done.stderr
+    assert "recording is '~no-such-user/rec', but its home folder is unknown; write the full path" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("report", "--week", "9999-W52", "--recording", "."), "begins on 9999-12-27, which is yet to come"),
+        (("report", "--week", "9999-W52", "--recording", "."), "begins on 9999-12-27, in the future"),
         (("report", "--week", "0000-W01", "--recording", "."), "there is no week 0000-W01"),
-        (("scan", "--now", "999999999999999", "--recording", "."), "no instant between 1970 and 9998"),
-        (("scan", "--now", "-5", "--recording", "."), "no instant between 1970 and 9998"),
+        (("scan", "--now", "999999999999999", "--recording", "."), "is not between 1970 and 9998"),
+        (("scan", "--now", "-5", "--recording", "."), "is not between 1970 and 9998"),
         (("scan", "--look-back-h", "999999999", "--recording", "."), "observe.look_back_h is 999999999"),
         (("scan", "--look-back-h", "0", "--recording", "."), "observe.look_back_h is 0"),
     ],

@@ -85,15 +85,15 @@ def test_scan(report, capsys):
     names_are_whole(fitting(text), LONG, USUAL)
     for title in (
         "Do these first (",
-        "Advice: others carry these out (",
+        "Advice: you carry these out (",
         "Allocated but idle (",
         "Blocked, by reason",
     ):
         assert title in text
-    before, _, after = text.partition("Advice: others carry these out")
+    before, _, after = text.partition("Advice: you carry these out")
     assert "owned by ArgoCD" not in before
     assert "Owned by ArgoCD" in after
-    assert "holds more than it uses" in text
+    assert "requests more GPU than it uses" in text
     assert "GPUOverprovisioned" not in text
 
 
@@ -106,7 +106,7 @@ def test_plan(report, capsys):
     show_plan(decision(report))
     text = capsys.readouterr().out
     names_are_whole(fitting(text), LONG, USUAL)
-    assert "Would be done (3)" in text
+    assert "Planned (3)" in text
     for code in Reason:
         assert f"({code.value})" in text.replace("\n  ", " ")
     assert text.count("next: gpuwise ") == len(Reason)
@@ -140,7 +140,7 @@ def test_run(report, capsys):
     show_run(Run(nothing, made, outcomes))
     lines = fitting(capsys.readouterr().out)
     names_are_whole(lines, LONG, USUAL)
-    assert f"  undo it: gpuwise undo {applied}" in lines
+    assert f"  undo: gpuwise undo {applied}" in lines
     assert "a policy, webhook or quota of the cluster denied it" in " ".join(" ".join(lines).split())
 
 

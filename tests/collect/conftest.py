@@ -1,4 +1,4 @@
-"""The node's outside, played: an NVML in C that follows a scenario file, and a kubelet on a unix socket."""
+"""Fakes of the node's environment: an NVML library in C that follows a scenario file, and a kubelet on a socket."""
 
 import shutil
 import subprocess
@@ -31,14 +31,14 @@ class Scenario:
     path: Path
 
     def play(self, *parts: str) -> None:
-        """Replace it at once, so that no reader sees half of it."""
+        """Replace the file atomically, so that no reader sees a part of it."""
         fresh = self.path.with_suffix(".new")
         fresh.write_text("\n".join(parts))
         fresh.replace(self.path)
 
 
 class Clock:
-    """Epoch seconds that stand still."""
+    """A fixed time in epoch seconds."""
 
     def __init__(self, now_s: float = 1000.0) -> None:
         self.now_s = now_s
@@ -64,9 +64,9 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
-    played = Scenario(tmp_path / "scenario")
-    monkeypatch.setenv("GPUWISE_FAKE_NVML", str(played.path))
-    return played
+    fake = Scenario(tmp_path / "scenario")
+    monkeypatch.setenv("GPUWISE_FAKE_NVML", str(fake.path))
+    return fake
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ OpenNvml = Callable[..., Nvml]
 
 @pytest.fixture
 def open_nvml(fake_nvml: Path, scenario: Scenario, clock: Clock) -> Iterator[OpenNvml]:
-    """Open NVML over a scenario; it is closed with the test."""
+    """Open NVML with a scenario; it is closed at the end of the test."""
     opened: list[Nvml] = []
 
     def open_(*parts: str) -> Nvml:
@@ -94,14 +94,14 @@ def open_nvml(fake_nvml: Path, scenario: Scenario, clock: Clock) -> Iterator[Ope
 
 @dataclass
 class Kubelet:
-    """A kubelet that lists containers with the ids of the devices they hold; both may change while it serves.
+    """A kubelet that lists containers with their device ids; both may change while it serves.
 
     Attributes:
-        devices: ids that the device plugin gave each container.
+        devices: ids that the device plugin allocated to each container.
         claims: driver and device of each container's resource claims.
-        unlisted: containers that List leaves out and Get has.
-        has_get: whether it knows Get, as those since 1.34 do.
-        asked: methods that were called.
+        unlisted: containers that List omits and Get returns.
+        has_get: whether it supports Get, as kubelets since 1.34 do.
+        asked: the methods that were called.
     """
 
     devices: dict[Container, tuple[str, ...]]
@@ -141,20 +141,20 @@ class Kubelet:
 @contextmanager
 def kubelet(socket: Path, devices: dict[Container, tuple[str, ...]], **more: Any) -> Iterator[Kubelet]:
     """Serve a kubelet on a unix socket."""
-    played = Kubelet(dict(devices), **more)
+    fake = Kubelet(dict(devices), **more)
     handlers = {
         name: grpc.unary_unary_rpc_method_handler(
             method,
             request_deserializer=MESSAGES[f"{name}PodResourcesRequest"].FromString,
             response_serializer=lambda message: message.SerializeToString(),
         )
-        for name, method in (("List", played.list), ("Get", played.get))
+        for name, method in (("List", fake.list), ("Get", fake.get))
     }
     server = grpc.server(futures.ThreadPoolExecutor(1))
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("v1.PodResourcesLister", handlers)])
     server.add_insecure_port(f"unix://{socket}")
     server.start()
     try:
-        yield played
+        yield fake
     finally:
         server.stop(grace=None).wait()

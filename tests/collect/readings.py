@@ -1,4 +1,4 @@
-"""Readings made up for the tests of what is done with them."""
+"""Readings constructed for tests."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,7 @@ def reading(
     sm_time: Mapping[int, float] | None = None,
     processes: Sequence[Process] | None = None,
 ) -> Reading:
-    samples = tuple(Sample(metric, value, ("told",) * len(metric.labels)) for metric, value in values.items())
+    samples = tuple(Sample(metric, value, ("label",) * len(metric.labels)) for metric, value in values.items())
     return Reading(device, at_s, samples, None if processes is None else tuple(processes), sm_time)
 
 
@@ -32,8 +32,8 @@ def sliced(of: Device, watts: float) -> Reading:
     return reading(of, {c.MIG_MODE: 1.0, c.POWER: watts})
 
 
-class PlayedDevices:
-    """Devices that give the sweeps they were told, the last one for ever."""
+class ScriptedDevices:
+    """Devices that return the given sweeps in order, and then repeat the last one."""
 
     def __init__(self, *sweeps: Sweep) -> None:
         self.sweeps = list(sweeps)

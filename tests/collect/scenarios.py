@@ -1,4 +1,4 @@
-"""What the fake NVML plays, as its file's statements."""
+"""Scenarios of the fake NVML, in the language of its scenario file."""
 
 H100 = """\
 gpu 0 name NVIDIA H100 80GB HBM3
@@ -37,7 +37,7 @@ mig 0 3 used 0
 mig 0 3 processes 0
 mig 0 3 gpm.2 0
 """
-# Three cards that several containers share, as an L4 with time-slicing is: no GPM, processes known.
+# A card shared by several containers, such as an L4 with time-slicing: no GPM, processes known.
 SHARED = """\
 gpu 0 name NVIDIA L4
 gpu 0 uuid GPU-cccc
@@ -60,7 +60,7 @@ _EVERYTHING = {
     "field.82": 70, "field.91": 18,
     "gpm.1": 50, "gpm.3": 20, "gpm.20": 100, "gpm.21": 200, **{f"field.{number}": 7_000 for number in _FIELDS},
 }  # fmt: skip
-# A card that has all that NVML knows, with an XID error soon after the start.
+# A card with every value that NVML can report, and an XID error soon after the start.
 FULL = (
     H100.replace("gpu 0 processes 2\n", "process 0 501 8000000000 40\n")
     + "".join(f"gpu 0 {key} {value}\n" for key, value in _EVERYTHING.items())
@@ -69,14 +69,14 @@ FULL = (
 
 
 def moved(text: str, *, to: int) -> str:
-    """A scenario of card 0 as one of another card."""
+    """The scenario of card 0, for another card."""
     for word in ("gpu", "mig", "process", "event"):
         text = text.replace(f"{word} 0 ", f"{word} {to} ")
     return text
 
 
 def node(cards: int, instances: int) -> str:
-    """A node of cards that have everything, each cut into so many MIG instances."""
+    """A node of cards with every value, each split into this many MIG instances."""
     found = ""
     for card in range(cards):
         text = moved(FULL, to=card).replace("GPU-aaaa", f"GPU-{card:04d}").replace("mig_mode 0", "mig_mode 1")

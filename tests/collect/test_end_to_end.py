@@ -1,4 +1,4 @@
-"""Fake NVML and kubelet -> our exporter -> a real Prometheus scraping it -> usage as the loop reads it."""
+"""Fake NVML and kubelet -> exporter -> a real Prometheus that scrapes it -> usage as the service reads it."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ SERVER = Container("research", "server-0", "main")
 # The second card, in MIG mode, on the same node.
 BOTH = H100 + moved(SLICED, to=1)
 
-NAMES_OF_DCGM_ALONE = "metric_relabel_configs: [{source_labels: [__name__], regex: 'gpuwise_.*', action: drop}],"
+DCGM_NAMES_ONLY = "metric_relabel_configs: [{source_labels: [__name__], regex: 'gpuwise_.*', action: drop}],"
 
 
 def workload(ref: Container) -> Workload:
@@ -45,7 +45,7 @@ def workload(ref: Container) -> Workload:
 
 
 @pytest.mark.parametrize(("compat", "honor_labels"), [("none", "true"), ("none", "false"), ("dcgm", "true")])
-def test_what_the_gpu_does_is_what_the_loop_reads(
+def test_the_service_reads_what_the_gpu_reports(
     fake_nvml: Path,
     scenario: Scenario,
     tmp_path: Path,
@@ -64,7 +64,7 @@ def test_what_the_gpu_does_is_what_the_loop_reads(
         compat=Compat(compat),
     )
     thread = threading.Thread(target=run_exporter, args=(exporter, stop))
-    relabelled = NAMES_OF_DCGM_ALONE if compat == "dcgm" else ""
+    relabelled = DCGM_NAMES_ONLY if compat == "dcgm" else ""
     config = (
         f"scrape_configs: [{{job_name: gpuwise, scrape_interval: 1s, honor_labels: {honor_labels}, {relabelled} "
         f"static_configs: [{{targets: ['127.0.0.1:{port}'], "
@@ -93,7 +93,7 @@ def test_what_the_gpu_does_is_what_the_loop_reads(
             def first_seen() -> bool:
                 try:
                     return peak(Signal.SM_ACTIVITY) == 0.415
-                except SourceError:  # nothing was scraped yet
+                except SourceError:  # no scrape yet
                     return False
 
             poll(first_seen, what="the first profile being read back")
@@ -112,7 +112,7 @@ def test_what_the_gpu_does_is_what_the_loop_reads(
         Signal.MEMORY_USED: 8 * 2**30,
         Signal.POWER: 312.5,
     }
-    # dcgm-exporter, and so whoever speaks as it does, names an instance by its card.
+    # dcgm-exporter, and so its names served by gpuwise, identifies an instance by its card.
     assert instance.device_uuid == ("MIG-1111" if compat == "none" else "GPU-bbbb/7")
     assert instance.gpu_type == "A100-80GB"
     assert instance.gpu_fraction == pytest.approx(1 / 7)

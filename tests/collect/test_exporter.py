@@ -1,4 +1,4 @@
-"""The exporter as a whole, from settings, over the fake NVML and a kubelet."""
+"""The whole exporter, from its settings, with the fake NVML and a kubelet."""
 
 import http.client
 import threading
@@ -32,11 +32,11 @@ ID, OTHER_ID = "3f" * 32, "7a" * 32
 
 @dataclass(frozen=True)
 class Read:
-    """Reads an exporter's metrics; empty as long as it does not answer.
+    """Reads the metrics of an exporter; empty while the exporter does not answer.
 
     Attributes:
-        port: it serves on.
-        failures: why it ended.
+        port: the exporter's port.
+        failures: why the exporter ended.
     """
 
     port: int
@@ -48,20 +48,20 @@ class Read:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=300) as response:
                 return samples(response.read())
-        except (OSError, http.client.HTTPException):  # not yet, or not any more
+        except (OSError, http.client.HTTPException):  # not started yet, or stopped
             return {}
 
 
 @contextmanager
 def exporter(library: Path, **more: object) -> Iterator[Read]:
-    """Run one on a thread; yields what reads its metrics."""
+    """Run an exporter on a thread; yields a reader of its metrics."""
     read, stop = Read(free_port()), threading.Event()
     settings = {"node": "node-a", "interval_s": 0.05, "pod_resources_socket": None, **more}
-    told = ExporterSettings(listen=f"127.0.0.1:{read.port}", nvml_library=library, **settings)
+    configured = ExporterSettings(listen=f"127.0.0.1:{read.port}", nvml_library=library, **settings)
 
     def run() -> None:
         try:
-            run_exporter(told, stop)
+            run_exporter(configured, stop)
         except GpuwiseError as error:
             read.failures.append(error)
 
@@ -76,32 +76,32 @@ def exporter(library: Path, **more: object) -> Iterator[Read]:
 
 
 def one(read: Read, name: str) -> float | None:
-    """The value of a metric that has one series, None if it has none or more."""
+    """The value of a metric that has one series; None if it has no series or several."""
     found = read().get(name, [])
     return found[0][1] if len(found) == 1 else None
 
 
-def test_a_pod_that_comes_and_goes_is_seen_to(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+def test_a_pod_that_starts_and_ends_is_attributed(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
     scenario.play(H100)
     socket = tmp_path / "kubelet.sock"
 
     def pods(read: Read) -> set[str]:
         return {labels["pod"] for labels, _ in read().get("gpuwise_gpu_info", [])}
 
-    with kubelet(socket, {}) as played, exporter(fake_nvml, pod_resources_socket=socket) as read:
-        poll(lambda: pods(read) == {""}, what="a device that nobody holds")
+    with kubelet(socket, {}) as fake, exporter(fake_nvml, pod_resources_socket=socket) as read:
+        poll(lambda: pods(read) == {""}, what="a device without a pod")
         assert {labels["method"] for labels, _ in read()["gpuwise_container_gpu_power_watts"]} == {"unattributed"}
-        played.devices = {POD: ("GPU-aaaa",)}
+        fake.devices = {POD: ("GPU-aaaa",)}
         poll(lambda: pods(read) == {"trainer-0"}, what="the pod's series")
-        played.devices = {OTHER: ("GPU-aaaa",)}
+        fake.devices = {OTHER: ("GPU-aaaa",)}
         poll(lambda: pods(read) == {"notebook-0"}, what="the next pod's series")
-        played.devices = {}
-        poll(lambda: pods(read) == {""}, what="the device being given back")
+        fake.devices = {}
+        poll(lambda: pods(read) == {""}, what="the device being released")
         scenario.play(H100.replace("power 312500", "power 99000"))
         poll(lambda: one(read, "gpuwise_gpu_power_watts") == 99.0, what="the new power")
 
 
-def test_processes_of_a_time_sliced_gpu_are_given_to_their_pods(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+def test_a_time_sliced_gpu_is_split_among_its_pods(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
     scenario.play(SHARED)
     socket, proc, links = tmp_path / "kubelet.sock", tmp_path / "proc", tmp_path / "containers"
     links.mkdir()
@@ -121,7 +121,7 @@ def test_processes_of_a_time_sliced_gpu_are_given_to_their_pods(fake_nvml: Path,
     )
 
 
-def test_resource_claims_of_mig_instances_are_seen_to(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+def test_resource_claims_of_mig_instances_are_attributed(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
     scenario.play(node(1, 3))
     socket = tmp_path / "kubelet.sock"
     claims = {POD: (("gpu.nvidia.com", "gpu-0-mig-19-1-1"),)}
@@ -132,16 +132,16 @@ def test_resource_claims_of_mig_instances_are_seen_to(fake_nvml: Path, scenario:
     assert pods == {"GPU-0000": "", "MIG-0000-0": "", "MIG-0000-1": "trainer-0", "MIG-0000-2": ""}
 
 
-def test_a_kubelet_that_is_gone_leaves_devices_without_pods_and_says_so(
+def test_without_a_kubelet_devices_have_no_pods_and_the_outage_is_reported(
     fake_nvml: Path, scenario: Scenario, tmp_path: Path
 ):
     scenario.play(H100)
     socket = tmp_path / "kubelet.sock"
     with exporter(fake_nvml, pod_resources_socket=socket) as read:
-        poll(lambda: one(read, "gpuwise_exporter_pod_resources_up") == 0.0, what="a silent kubelet")
+        poll(lambda: one(read, "gpuwise_exporter_pod_resources_up") == 0.0, what="a kubelet that does not answer")
         found = read()
         assert found["gpuwise_gpu_power_watts"][0][0]["pod"] == ""
-        assert "gpuwise_container_gpu_power_watts" not in found  # unknown is not unheld
+        assert "gpuwise_container_gpu_power_watts" not in found  # unknown is not the same as unallocated
         with kubelet(socket, {POD: ("GPU-aaaa",)}):
             poll(
                 lambda: one(read, "gpuwise_exporter_pod_resources_up") == 1.0,
@@ -149,11 +149,11 @@ def test_a_kubelet_that_is_gone_leaves_devices_without_pods_and_says_so(
             )
 
 
-def test_a_hung_driver_hangs_no_scrape_and_its_values_are_withdrawn(fake_nvml: Path, scenario: Scenario):
+def test_a_driver_that_hangs_blocks_no_scrape_and_its_values_are_withdrawn(fake_nvml: Path, scenario: Scenario):
     scenario.play(H100)
     with exporter(fake_nvml) as read:
         poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, what="a first sweep")
-        scenario.play(H100, "speed 60", "hang nvmlDeviceGetPowerUsage 60")  # a minute of it in a second
+        scenario.play(H100, "speed 60", "hang nvmlDeviceGetPowerUsage 60")  # at speed 60, 60 s pass in 1 s
         poll(lambda: "gpuwise_gpu_power_watts" not in read(), what="the values being withdrawn")
         found = read()
         assert found["gpuwise_exporter_snapshot_age_seconds"][0][1] > 0.05
@@ -161,7 +161,7 @@ def test_a_hung_driver_hangs_no_scrape_and_its_values_are_withdrawn(fake_nvml: P
         poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, what="a sweep after the hang")
 
 
-def test_a_driver_that_is_reloaded_is_read_again_and_counted(fake_nvml: Path, scenario: Scenario):
+def test_a_reloaded_driver_is_read_again_and_counted(fake_nvml: Path, scenario: Scenario):
     scenario.play(H100)
     with exporter(fake_nvml) as read:
         poll(lambda: one(read, "gpuwise_exporter_driver_up") == 1.0, what="a first sweep")
@@ -173,16 +173,16 @@ def test_a_driver_that_is_reloaded_is_read_again_and_counted(fake_nvml: Path, sc
         poll(lambda: one(read, "gpuwise_gpu_power_watts") == 312.5, what="a sweep after it")
 
 
-def test_an_hour_of_sweeps_keeps_no_more_memory_than_a_minute(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
+def test_an_hour_of_sweeps_does_not_grow_memory(fake_nvml: Path, scenario: Scenario, tmp_path: Path):
     scenario.play(SHARED, "gpu 0 gpm.2 10+1/s..90")
     nvml = Nvml(fake_nvml)
-    played = Listed()
-    sampler = Sampler(nvml, Attributor(played, {101: POD}.get), interval_s=10)
+    fake = Listed()
+    sampler = Sampler(nvml, Attributor(fake, {101: POD}.get), interval_s=10)
     page = Page(sampler, node="n")
 
     def sweep(number: int) -> None:
-        coming = Container("research", f"pod-{number // 3}", "main")  # another one each 30 s
-        played.allocations = (Allocation(POD, "GPU-cccc::0"), Allocation(coming, "GPU-cccc::1"))
+        coming = Container("research", f"pod-{number // 3}", "main")  # a new pod every 30 s
+        fake.allocations = (Allocation(POD, "GPU-cccc::0"), Allocation(coming, "GPU-cccc::1"))
         sampler.sample()
         page.packed()
 
@@ -201,18 +201,18 @@ def test_an_hour_of_sweeps_keeps_no_more_memory_than_a_minute(fake_nvml: Path, s
     assert grown < 64 * 1024
 
 
-def test_no_driver_ends_the_exporter_with_a_device_error(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_driver_the_exporter_ends_with_a_device_error(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("GPUWISE_FAKE_NVML", raising=False)
     with pytest.raises(DeviceError, match="install the NVIDIA driver"):
         run_exporter(ExporterSettings(node="n", nvml_library=fake_nvml), threading.Event())
 
 
-def test_a_sampler_that_breaks_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
+def test_a_failing_sampler_ends_the_exporter_so_that_it_is_restarted(fake_nvml: Path, scenario: Scenario):
     scenario.path.write_bytes(b"gpu 0 uuid GPU-\xff\xfe")
     settings = ExporterSettings(
         node="n", listen="127.0.0.1:0", interval_s=0.05, nvml_library=fake_nvml, pod_resources_socket=None
     )
-    with pytest.raises(DeviceError, match="sampling ended by itself"):
+    with pytest.raises(DeviceError, match=r"sampling failed.*restart the exporter"):
         run_exporter(settings, threading.Event())
 
 
@@ -225,7 +225,7 @@ def test_a_driver_of_another_version_ends_the_exporter_so_that_it_is_restarted(f
             poll(lambda: read() == {"never": []}, what="the end")
 
 
-def test_a_web_config_that_cannot_be_read_ends_it_before_anything_is_served(fake_nvml: Path, tmp_path: Path):
+def test_an_unreadable_web_config_ends_the_exporter_before_it_serves(fake_nvml: Path, tmp_path: Path):
     settings = ExporterSettings(node="n", nvml_library=fake_nvml, web_config=tmp_path / "none.yml")
     with pytest.raises(InputError, match=r"none\.yml cannot be read"):
         run_exporter(settings, threading.Event())

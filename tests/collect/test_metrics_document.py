@@ -1,4 +1,4 @@
-"""docs/metrics.md against a real Prometheus that scrapes the exporter over the fake: each metric, its type and help."""
+"""docs/metrics.md against a real Prometheus that scrapes the exporter: each metric with its type and help text."""
 
 import json
 import re
@@ -53,8 +53,8 @@ def test_every_metric_of_the_document_is_in_a_scrape_by_prometheus(
             lambda: set(rows) <= set(get(url, "label/__name__/values")),  # type: ignore[call-overload]
             what=f"all {len(rows)} metrics in Prometheus",
         )
-        told = get(url, "metadata")
-    assert isinstance(told, dict)
-    ours = {name: facts[0] for name, facts in told.items() if name.startswith("gpuwise_")}
+        metadata = get(url, "metadata")
+        assert isinstance(metadata, dict)
+        ours = {name: facts[0] for name, facts in metadata.items() if name.startswith("gpuwise_")}
     assert {name: (facts["type"], facts["help"]) for name, facts in ours.items()} == rows
     assert "gpuwise_gpu_energy_joules_total" in ours

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from tests.collect.conftest import Clock, OpenNvml, Scenario, kubelet
-from tests.collect.readings import PlayedDevices, card, reading
+from tests.collect.readings import ScriptedDevices, card, reading
 from tests.collect.scenarios import H100, SHARED
 from tests.prometheus_server import poll
 
@@ -20,7 +20,7 @@ OTHER = Container("research", "notebook-0", "main")
 
 
 class Listed:
-    """A kubelet that has these allocations, or is silent."""
+    """A kubelet that returns these allocations, or does not answer."""
 
     def __init__(self, *allocations: Allocation) -> None:
         self.allocations = allocations
@@ -35,12 +35,12 @@ class Listed:
         return ()
 
 
-def held(*allocations: Allocation) -> Attributor:
+def attributor_of(*allocations: Allocation) -> Attributor:
     return Attributor(Listed(*allocations), {101: POD, 102: OTHER}.get)
 
 
-def test_a_snapshot_is_dated_and_knows_who_holds_each_device(open_nvml: OpenNvml, clock: Clock):
-    sampler = Sampler(open_nvml(H100), held(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
+def test_a_snapshot_has_its_time_and_the_containers_of_each_device(open_nvml: OpenNvml, clock: Clock):
+    sampler = Sampler(open_nvml(H100), attributor_of(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
     assert (sampler.snapshot, sampler.age_s, sampler.fresh) == (None, None, False)
     snapshot = sampler.sample()
     assert sampler.snapshot is snapshot
@@ -50,7 +50,7 @@ def test_a_snapshot_is_dated_and_knows_who_holds_each_device(open_nvml: OpenNvml
     assert sampler.fresh
 
 
-def test_a_kubelet_that_does_not_answer_leaves_attribution_unknown_and_counted(open_nvml: OpenNvml):
+def test_without_an_answer_of_the_kubelet_attribution_is_unknown_and_an_error_is_counted(open_nvml: OpenNvml):
     kubelet = Listed(Allocation(POD, "GPU-aaaa"))
     sampler = Sampler(open_nvml(H100), Attributor(kubelet, {}.get), interval_s=10)
     assert sampler.sample().parts
@@ -62,32 +62,32 @@ def test_a_kubelet_that_does_not_answer_leaves_attribution_unknown_and_counted(o
     assert snapshot.readings[0].value(c.POWER) == 312.5
 
 
-def test_without_a_kubelet_to_ask_nothing_is_said_of_containers(open_nvml: OpenNvml):
+def test_without_a_kubelet_there_are_no_parts(open_nvml: OpenNvml):
     snapshot = Sampler(open_nvml(H100), None, interval_s=10).sample()
     assert (snapshot.holders, snapshot.attribution_up, snapshot.parts) == (None, None, ())
 
 
-def test_shared_devices_are_cut_by_their_processes(open_nvml: OpenNvml):
-    attributor = held(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
+def test_shared_devices_are_split_by_their_processes(open_nvml: OpenNvml):
+    attributor = attributor_of(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
     snapshot = Sampler(open_nvml(SHARED), attributor, interval_s=10).sample()
     watts = {part.owner.container: part.value for part in snapshot.parts if part.metric is c.PART_POWER}
     assert watts == pytest.approx({POD: 45.0, OTHER: 11.25, None: 3.75})
 
 
-def test_a_pod_that_the_list_leaves_out_is_asked_for_while_its_processes_run(open_nvml: OpenNvml, tmp_path: Path):
+def test_a_pod_omitted_by_list_is_read_with_get_while_its_processes_run(open_nvml: OpenNvml, tmp_path: Path):
     socket = tmp_path / "kubelet.sock"
     devices = {POD: ("GPU-cccc::0",), OTHER: ("GPU-cccc::1",)}
-    with kubelet(socket, devices, unlisted={OTHER}) as played:
+    with kubelet(socket, devices, unlisted={OTHER}) as fake:
         attributor = Attributor(PodResources(socket), {101: POD, 102: OTHER}.get)
         readings = open_nvml(SHARED).sweep().readings
-        assert attributor.holders(readings) == {"GPU-cccc": (POD,)}  # one holder: its processes are not looked at
-        played.devices[Container("serving", "llm-0", "main")] = ("GPU-cccc::2",)
+        assert attributor.holders(readings) == {"GPU-cccc": (POD,)}  # one container: its processes are not examined
+        fake.devices[Container("serving", "llm-0", "main")] = ("GPU-cccc::2",)
         found = attributor.holders(readings)
     assert set(found["GPU-cccc"]) == {POD, OTHER, Container("serving", "llm-0", "main")}
-    assert played.asked == ["List", "List", "Get"]
+    assert fake.asked == ["List", "List", "Get"]
 
 
-def test_errors_and_dropped_values_add_up_over_sweeps(open_nvml: OpenNvml):
+def test_errors_and_dropped_values_accumulate_over_sweeps(open_nvml: OpenNvml):
     sampler = Sampler(open_nvml(H100, "gpu 0 util 4294967295", "fail nvmlDeviceGetPowerUsage 15"), None, interval_s=10)
     sampler.sample()
     snapshot = sampler.sample()
@@ -110,7 +110,7 @@ def test_incident_gpu_monitoring_tools_188_a_failed_sweep_repeats_no_old_values(
     assert snapshot.errors == {"DEVICES_NOT_LISTED": 2}
 
 
-def test_a_driver_that_comes_back_is_sampled_again(open_nvml: OpenNvml, scenario: Scenario):
+def test_a_reloaded_driver_is_sampled_again(open_nvml: OpenNvml, scenario: Scenario):
     sampler = Sampler(open_nvml(H100), None, interval_s=10)
     sampler.sample()
     scenario.play(H100, "reload 0 1000")
@@ -124,21 +124,21 @@ def test_a_driver_that_comes_back_is_sampled_again(open_nvml: OpenNvml, scenario
 @pytest.mark.parametrize(
     ("age_s", "fresh"), [(0, True), (STALE_INTERVALS * 10, True), (STALE_INTERVALS * 10 + 1, False)]
 )
-def test_a_snapshot_grows_stale(open_nvml: OpenNvml, clock: Clock, *, age_s: float, fresh: bool):
+def test_a_snapshot_becomes_stale(open_nvml: OpenNvml, clock: Clock, *, age_s: float, fresh: bool):
     sampler = Sampler(open_nvml(H100), None, interval_s=10, clock=clock)
     sampler.sample()
     clock.now_s += age_s
     assert (sampler.fresh, sampler.age_s) == (fresh, age_s)
 
 
-def test_idle_clocks_run_over_sweeps(clock: Clock):
+def test_idle_clocks_continue_over_sweeps(clock: Clock):
     idle = {c.UTILIZATION: 0.0}
     sweeps = [Sweep((reading(card(), idle, at_s=at_s, processes=[]),)) for at_s in (1000.0, 1010.0, 1020.0)]
-    sampler = Sampler(PlayedDevices(*sweeps), None, interval_s=10, clock=clock)
+    sampler = Sampler(ScriptedDevices(*sweeps), None, interval_s=10, clock=clock)
     assert [sampler.sample().readings[0].value(c.IDLE) for _ in sweeps] == [0.0, 10.0, 20.0]
 
 
-def test_a_hung_driver_blocks_the_sampler_alone(open_nvml: OpenNvml, scenario: Scenario):
+def test_a_driver_that_hangs_blocks_only_the_sampler(open_nvml: OpenNvml, scenario: Scenario):
     sampler = Sampler(open_nvml(H100), None, interval_s=0.02)
     stop = threading.Event()
     thread = threading.Thread(target=sampler.run, args=(stop,))

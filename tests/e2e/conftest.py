@@ -1,4 +1,4 @@
-"""The command line as a user has it: a process, its two streams, its exit code."""
+"""The command line as a user runs it: a process, its two streams, its exit code."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class Done:
 
 @pytest.fixture
 def gpuwise(tmp_path):
-    """Run `gpuwise ...` with a ledger of its own and no configuration from outside; a variable of None is taken out."""
+    """Run `gpuwise ...` with its own ledger and without outside configuration; a variable that is None is unset."""
 
     def run(*arguments, env=None, timeout_s=600) -> Done:
         ours = ("GPUWISE_", "RAY_", "KUBECONFIG")

@@ -1,4 +1,4 @@
-"""Fleets on the cluster under test with their recorded usage: what a user would have after some days."""
+"""Fleets on the cluster under test with their recorded usage, as after some days of use."""
 
 import json
 import threading
@@ -28,7 +28,7 @@ def listed(cluster, path):
 
 
 def gpus(pod):
-    """GPUs that a pod asks for, over all of its containers."""
+    """GPUs that a pod requests, in all containers."""
     limits = [(one.get("resources") or {}).get("limits") or {} for one in pod["spec"]["containers"]]
     return sum(int(one.get("nvidia.com/gpu", 0)) for one in limits)
 
@@ -37,7 +37,7 @@ def gpus(pod):
 def recorded(start_cluster, objects, folder, *, days, now_s=NOW_S) -> Iterator:
     """A cluster with one node of 16 A100, and the recording of its usage up to `now_s`.
 
-    Pods whose name begins with "busy" are busy, those of "one" use the first of their GPUs, all others idle.
+    Pods whose name starts with "busy" are busy, those with "one" use the first of their GPUs, all others are idle.
     """
     window = Window(now_s - days * 86_400, now_s, STEP_S)
     nodes = [gpu_node("node-0", gpus=16)]
@@ -71,7 +71,7 @@ def options_of(recording, kubeconfig, days, now_s=NOW_S):
 
 @contextmanager
 def reviewing(cluster, may: Callable[[dict[str, str]], bool]) -> Iterator[str]:
-    """Stand before an API server and answer SelfSubjectAccessReviews by a rule; all else is the server's.
+    """Proxy an API server and answer SelfSubjectAccessReviews by a rule; forward all other requests.
 
     Args:
         cluster: the server.
@@ -85,9 +85,9 @@ def reviewing(cluster, may: Callable[[dict[str, str]], bool]) -> Iterator[str]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if self.path.endswith("/selfsubjectaccessreviews"):
-                asked = json.loads(body)
-                allowed = may(asked["spec"]["resourceAttributes"])
-                return self._send(201, json.dumps(asked | {"status": {"allowed": allowed}}).encode())
+                review = json.loads(body)
+                allowed = may(review["spec"]["resourceAttributes"])
+                return self._send(201, json.dumps(review | {"status": {"allowed": allowed}}).encode())
             headers = {key: self.headers[key] for key in ("Authorization", "Content-Type") if key in self.headers}
             request = urllib.request.Request(cluster.url + self.path, body or None, headers, method=self.command)
             try:

@@ -1,4 +1,4 @@
-"""Bad input: one line that has a hint, exit code 1, nothing lost."""
+"""Bad input: an error of one line with a hint, exit code 1, and no lost data."""
 
 import pytest
 from tests.cluster_under_test import emulated
@@ -15,14 +15,14 @@ def kubeconfig(start_cluster, tmp_path):
         yield cluster.write_kubeconfig(tmp_path / "kubeconfig")
 
 
-def one_line(done, *words):
+def one_line(done, *parts):
     assert done.code == 1, done.out
     assert done.out == ""
     lines = [line for line in done.err.splitlines() if not line.startswith(("observe:", "score:"))]
     assert len(lines) == 1, done.err
     assert lines[0].startswith("error: ")
-    for word in words:
-        assert word in lines[0]
+    for part in parts:
+        assert part in lines[0]
 
 
 def test_an_unreachable_prometheus(gpuwise, kubeconfig):
@@ -61,11 +61,11 @@ BAD_PRICES = {
 
 @pytest.mark.parametrize("name", BAD_PRICES)
 def test_a_malformed_price_file(gpuwise, kubeconfig, tmp_path, name):
-    text, *words = BAD_PRICES[name]
+    text, *parts = BAD_PRICES[name]
     path = tmp_path / "prices.csv"
     path.write_text(f"gpu_type,capacity_type,usd_per_gpu_h\n{text}\n")
     done = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", "--prices", path, "--kubeconfig", kubeconfig)
-    one_line(done, "prices.csv", *words)
+    one_line(done, "prices.csv", *parts)
 
 
 def test_an_unknown_configuration_key(gpuwise, tmp_path):
@@ -81,7 +81,7 @@ def test_a_corrupt_ledger_stops_before_anything_is_done(gpuwise, kubeconfig, tmp
     done = gpuwise(
         "run", "--once", "--mode", "enforce", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig
     )
-    one_line(done, "ledger.db is corrupt", "move the file aside")
+    one_line(done, "ledger.db is corrupt", "keep this file under another name")
     assert ledger.read_bytes() == before
 
 
@@ -102,7 +102,7 @@ def test_a_missing_kubeconfig(gpuwise):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "word"),
+    ("arguments", "part"),
     [
         (("scan", "--step", "often"), "--step"),
         (("scan", "--nonsense"), "--nonsense"),
@@ -119,14 +119,16 @@ def test_a_missing_kubeconfig(gpuwise):
         (("exporter", "--nvml-library", "/none.so", "--listen", "127.0.0.1:0"), "/none.so"),
     ],
 )
-def test_a_mistake_on_the_command_line(gpuwise, arguments, word):
-    one_line(gpuwise(*arguments), word)
+def test_a_mistake_on_the_command_line(gpuwise, arguments, part):
+    one_line(gpuwise(*arguments), part)
 
 
-def test_doctor_says_what_to_mend(gpuwise, kubeconfig):
+def test_doctor_shows_what_to_fix(gpuwise, kubeconfig):
     done = gpuwise("doctor", "--prometheus", "http://127.0.0.1:9", "--kubeconfig", kubeconfig)
     assert done.code == 1
-    told = {line[9:].partition(":")[0]: line.split()[0] for line in done.out.splitlines()}
-    assert [name for name, status in told.items() if status != "ok"] == ["usage"]
-    assert {"prices", "ledger", "cluster", "list Pod", "list RayJob", "inventory", "rights", "ledger head"} <= set(told)
+    statuses = {line[9:].partition(":")[0]: line.split()[0] for line in done.out.splitlines()}
+    assert [name for name, status in statuses.items() if status != "ok"] == ["usage"]
+    assert {"prices", "ledger", "cluster", "list Pod", "list RayJob", "inventory", "rights", "ledger head"} <= set(
+        statuses
+    )
     assert "check --prometheus" in done.out

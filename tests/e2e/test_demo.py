@@ -28,13 +28,13 @@ def demo(tmp_path_factory):
     return done, folder / "out"
 
 
-def test_it_prints_findings_with_money_and_the_reports_path_last(demo):
+def test_it_prints_findings_with_their_cost_and_the_reports_path_last(demo):
     done, folder = demo
     path = Path(done.stdout.strip().splitlines()[-1])
     assert path.parent == folder
     assert path.suffix == ".html"
     assert path.exists()
-    assert re.search(r"\$[\d,]+ of \$[\d,]+ bought nothing \(\d+%\)", done.stdout)
+    assert re.search(r"\$[\d,]+ of \$[\d,]+ went to unused GPUs \(\d+%\)", done.stdout)
     assert "Do these first (the 15 most expensive of" in done.stdout
     for step in ("simulate:", "observe:", "score:"):
         assert step in done.stderr
@@ -45,7 +45,7 @@ def test_without_a_demo_there_is_no_cluster_to_serve(gpuwise, tmp_path):
     assert (done.code, "has no saved cluster of a demo; run `gpuwise demo` first" in done.err) == (1, True)
 
 
-def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
+def test_a_folder_that_is_not_of_a_demo_is_not_changed(gpuwise, tmp_path):
     precious = tmp_path / "mine" / "recording" / "thesis.txt"
     precious.parent.mkdir(parents=True)
     precious.write_text("years of work")
@@ -55,7 +55,7 @@ def test_a_folder_that_no_demo_made_is_not_touched(gpuwise, tmp_path):
     assert precious.read_text() == "years of work"
 
 
-def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
+def test_it_enacts_what_is_safe_and_blocks_the_rest_with_reasons(demo):
     _, folder = demo
     (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
@@ -77,7 +77,7 @@ def test_it_enacts_what_is_safe_and_holds_the_rest_with_reasons(demo):
     }
 
 
-def test_each_kind_of_finding_is_there_and_can_be_followed_from_metric_to_money(demo, gpuwise):
+def test_each_finding_is_included_and_can_be_explained_from_metric_to_saving(demo, gpuwise):
     _, folder = demo
     (file,) = folder.glob("gpuwise-*.json")
     report = json.loads(file.read_text())
@@ -85,11 +85,11 @@ def test_each_kind_of_finding_is_there_and_can_be_followed_from_metric_to_money(
     by_finding = {item["finding"]: item for item in (*report["recommendations"], *carried_out)}
     assert set(by_finding) == set(Finding)
     for item in by_finding.values():
-        told = gpuwise("explain", item["id"], "--ledger", folder / "ledger.db")
-        assert told.code == 0, told.err
+        explained = gpuwise("explain", item["id"], "--ledger", folder / "ledger.db")
+        assert explained.code == 0, explained.err
         low, high = item["saving"]["low_usd_month"], item["saving"]["high_usd_month"]
-        assert f"between {usd(low)} and {usd(high)}" in told.out
-        assert all(number["text"] in told.out for number in item["evidence"])
+        assert f"between {usd(low)} and {usd(high)}" in explained.out
+        assert all(number["text"] in explained.out for number in item["evidence"])
         measured = [number for number in item["evidence"] if number["signal"] is not None]
         assert all(str(folder / "recording") in number["query"] for number in measured)
 
@@ -113,50 +113,50 @@ def test_a_browser_shows_the_report_without_errors_or_sideways_scrolling(demo, w
 
     _, folder = demo
     (page_file,) = folder.glob("*.html")
-    said = []
+    logged = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking"]
         )
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("requestfailed", lambda request: said.append(request.url))
+        page.on("console", lambda message: logged.append(message.text))
+        page.on("pageerror", lambda error: logged.append(str(error)))
+        page.on("requestfailed", lambda request: logged.append(request.url))
         page.goto(page_file.as_uri())
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-        assert "of GPU time stood idle in" in page.inner_text("h1")
+        assert "of GPU time was idle in" in page.inner_text("h1")
         assert page.locator("svg").count() >= 2
         browser.close()
-    assert said == []
+    assert logged == []
 
 
-# Last, for it runs commands on the ledger that the other tests read.
-def test_its_last_lines_lead_on_and_can_be_pasted(demo, gpuwise, tmp_path):
+# The last test, because it runs commands on the ledger that the other tests read.
+def test_its_last_lines_are_commands_that_can_be_pasted(demo, gpuwise, tmp_path):
     done, folder = demo
     lines = [shlex.split(line)[1:] for line in done.stderr.splitlines() if line.startswith(f"  {GPUWISE} ")]
     assert [line[0] for line in lines] == ["explain", "plan", "scan", "demo", "undo"]
     explain, plan, scan, api, undo = lines
     own = {"env": {"GPUWISE_LEDGER_PATH": None}}  # the configuration names the demo's ledger
-    told = gpuwise(*explain, **own)
-    assert told.code == 0, told.err
-    assert f"Do it      gpuwise apply {explain[1]}" in told.out
+    explained = gpuwise(*explain, **own)
+    assert explained.code == 0, explained.err
+    assert f"Do it      gpuwise apply {explain[1]}" in explained.out
     planned = gpuwise(*plan, **own)
     assert planned.code == 0, planned.err
-    assert "changed a short while ago (CoolingDown)" in planned.out  # what the demo did is remembered
+    assert "was changed within the cool-down (CoolingDown)" in planned.out  # the ledger has the demo's actions
     seen = gpuwise(*scan, **own)
     assert seen.code == 0, seen.err
     assert re.match(r"demo, \d{4}-", seen.out)
     alone = gpuwise(*undo, "--yes", **own)
     assert (alone.code, "cannot reach the Kubernetes API" in alone.err) == (1, True)
 
-    for said in ("undone", "already undone"):  # the second time over what the first one kept
+    for outcome in ("undone", "already undone"):  # the second time with the cluster that the first one saved
         with subprocess.Popen([GPUWISE, *api], stdout=subprocess.PIPE, text=True) as served:
             assert "The demo's cluster is at http://127.0.0.1:" in served.stdout.readline()
             undone = gpuwise(*undo, "--yes", **own)
             served.send_signal(signal.SIGINT)
             assert served.wait(timeout=60) == 0
         assert undone.code == 0, undone.err
-        assert said in undone.out
+        assert outcome in undone.out
     left = json.loads((folder / "cluster.json").read_text())["items"]
     (target,) = [one for one in left if (one["kind"], one["metadata"]["name"]) == ("StatefulSet", "rlhf-sweep")]
     assert target["spec"]["replicas"] == 1

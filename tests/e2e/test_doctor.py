@@ -1,4 +1,4 @@
-"""`gpuwise doctor` makes the calls of `scan` and `run`, and tells of each with its remedy."""
+"""`gpuwise doctor` makes the calls of `scan` and `run`, and reports each one with a hint."""
 
 import re
 import time
@@ -25,14 +25,14 @@ def cluster(start_cluster):
         statefulset("sweep", namespace="acting"),
         deployment("idle", namespace="quiet"),
     ]
-    if KUBECONFIG is None:  # the suite changes no namespace of a person's cluster
+    if KUBECONFIG is None:  # the tests change no existing namespace of a user's cluster
         objects.append(of_namespace("kube-system", **{MODE: "enforce"}))
     with start_cluster(objects) as started:
         yield started
 
 
 def lines(done):
-    """Each check's status and words, by its name."""
+    """Each check's status and message, by its name."""
     found = [re.fullmatch(r"(ok|failed|skipped) +([^:]+): (.*)", line) for line in done.out.splitlines()]
     assert all(found), done.out
     return {one[2]: (one[1], one[3]) for one in found}
@@ -44,73 +44,76 @@ def kubeconfig_of(cluster, tmp_path, url):
     return path
 
 
-def test_every_kind_is_listed_and_told_of(gpuwise, cluster, tmp_path):
-    told = lines(gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig")))
-    assert told["list Deployment"] == ("ok", str(len(listed(cluster, "/apis/apps/v1/deployments"))))
-    assert told["list ScaledObject"][0] == "ok"
-    assert told["cluster"] == ("ok", cluster.url)
-    assert told["inventory"][1].startswith("1 nodes, 8 GPUs, 3 GPU workloads (acting/Deployment/chat, ")
-    assert told["usage"] == ("failed", "no source of usage is named; give --prometheus URL or --recording FOLDER")
+def test_every_kind_is_listed_and_reported(gpuwise, cluster, tmp_path):
+    checks = lines(gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig")))
+    assert checks["list Deployment"] == ("ok", str(len(listed(cluster, "/apis/apps/v1/deployments"))))
+    assert checks["list ScaledObject"][0] == "ok"
+    assert checks["cluster"] == ("ok", cluster.url)
+    assert checks["inventory"][1].startswith("1 nodes, 8 GPUs, 3 GPU workloads (acting/Deployment/chat, ")
+    assert checks["usage"] == (
+        "failed",
+        "no source of usage is configured; give --prometheus URL or --recording FOLDER",
+    )
 
 
-def test_a_namespace_in_mode_enforce_without_a_grant_is_told_with_the_remedy(gpuwise, cluster, tmp_path):
+def test_a_namespace_in_mode_enforce_without_the_right_fails_with_a_hint(gpuwise, cluster, tmp_path):
     def may(right):
         return right["namespace"] == "asking"
 
     with reviewing(cluster, may) as url:
         done = gpuwise("doctor", "--kubeconfig", kubeconfig_of(cluster, tmp_path, url))
-    told = lines(done)
-    assert told["rights in asking (mode approve)"] == ("ok", "may patch Deployments")
-    status, said = told["rights in acting (mode enforce)"]
+    checks = lines(done)
+    assert checks["rights in asking (mode approve)"] == ("ok", "may patch Deployments")
+    status, message = checks["rights in acting (mode enforce)"]
     assert status == "failed"
-    assert said == (
+    assert message == (
         "this identity may not patch deployments.apps in namespace acting; "
-        "list the namespace in the chart's enforce.namespaces, or grant it by a Role"
+        "add the namespace to the chart's enforce.namespaces, or grant the right with a Role"
     )
-    assert not [name for name in told if "kube-system" in name or "quiet" in name]
+    assert not [name for name in checks if "kube-system" in name or "quiet" in name]
     assert done.code == 1
-    assert told["ledger head"][0] == "ok"  # what comes after a failure is still tried
+    assert checks["ledger head"][0] == "ok"  # checks after a failure still run
 
 
-def test_every_kind_that_run_would_write_to_needs_its_grant(gpuwise, cluster, tmp_path):
+def test_every_kind_that_run_would_write_needs_its_right(gpuwise, cluster, tmp_path):
     with reviewing(cluster, lambda right: right["resource"] == "deployments") as url:
-        told = lines(gpuwise("doctor", "--kubeconfig", kubeconfig_of(cluster, tmp_path, url)))
-    status, said = told["rights in acting (mode enforce)"]
-    assert (status, "may not patch statefulsets.apps in namespace acting" in said) == ("failed", True)
+        checks = lines(gpuwise("doctor", "--kubeconfig", kubeconfig_of(cluster, tmp_path, url)))
+    status, message = checks["rights in acting (mode enforce)"]
+    assert (status, "may not patch statefulsets.apps in namespace acting" in message) == ("failed", True)
     with reviewing(cluster, lambda _: True) as url:
         flags = ("--kubeconfig", kubeconfig_of(cluster, tmp_path, url), "--mode", "enforce")
-        told = lines(gpuwise("doctor", *flags))
-    assert told["rights in acting (mode enforce)"] == ("ok", "may patch Deployments, StatefulSets")
-    assert told["rights in quiet (mode enforce)"] == ("ok", "may patch Deployments")
+        checks = lines(gpuwise("doctor", *flags))
+    assert checks["rights in acting (mode enforce)"] == ("ok", "may patch Deployments, StatefulSets")
+    assert checks["rights in quiet (mode enforce)"] == ("ok", "may patch Deployments")
 
 
-def test_a_mode_that_is_none_is_told(start_cluster, gpuwise, tmp_path):
+def test_an_unknown_mode_fails(start_cluster, gpuwise, tmp_path):
     with start_cluster([gpu_node("node-0"), of_namespace("typo", **{MODE: "enforced"})]) as cluster:
-        told = lines(gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig")))
-    assert told["mode"] == (
+        checks = lines(gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig")))
+    assert checks["mode"] == (
         "failed",
         (
             "namespace typo: gpuwise.dev/mode is 'enforced', so it is left alone; "
-            "write one of off, recommend, approve, enforce"
+            "set it to one of off, recommend, approve, enforce"
         ),
     )
 
 
-def test_a_list_that_fails_stops_no_other_check(gpuwise, cluster, tmp_path):
+def test_a_failed_list_stops_no_other_check(gpuwise, cluster, tmp_path):
     cluster.fail(403, path="/apis/apps/v1/statefulsets")
     cluster.fail(403, path="/apis/ray.io/v1/rayjobs")
     done = gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig"))
-    told = lines(done)
-    assert told["list StatefulSet"][0] == "failed"
-    assert "/apis/apps/v1/statefulsets" in told["list StatefulSet"][1]
-    assert told["list Rollout"][0] == "ok"
-    assert told["inventory"] == ("skipped", "the fleet could not be listed")
-    assert told["ledger head"][0] == "ok"
+    checks = lines(done)
+    assert checks["list StatefulSet"][0] == "failed"
+    assert "/apis/apps/v1/statefulsets" in checks["list StatefulSet"][1]
+    assert checks["list Rollout"][0] == "ok"
+    assert checks["inventory"] == ("skipped", "the fleet could not be listed")
+    assert checks["ledger head"][0] == "ok"
     assert done.code == 1
 
 
 def test_a_missing_credential_plugin_is_named(gpuwise, tmp_path):
-    """Case kubeconfig-exec-plugin: gpuwise went on as anonymous, and blamed rights (kubernetes-client/python#1409)."""
+    """Case kubeconfig-exec-plugin: gpuwise continued as anonymous and reported missing rights (client python#1409)."""
     path = tmp_path / "kubeconfig"
     path.write_text("""
 apiVersion: v1
@@ -128,15 +131,15 @@ users:
       interactiveMode: Never
 """)
     done = gpuwise("doctor", env={"KUBECONFIG": str(path)})
-    status, said = lines(done)["cluster"]
+    status, message = lines(done)["cluster"]
     assert status == "failed"
-    assert "not-installed-login" in said
-    assert "install that program" in said
+    assert "not-installed-login" in message
+    assert "install that program" in message
     assert (done.code, done.err) == (1, "")
-    told = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", env={"KUBECONFIG": str(path)})
-    assert (told.code, told.err.count("\n")) == (1, 1)
-    assert "not-installed-login" in told.err
-    assert "ERROR:root" not in told.err
+    checks = gpuwise("scan", "--prometheus", "http://127.0.0.1:9", env={"KUBECONFIG": str(path)})
+    assert (checks.code, checks.err.count("\n")) == (1, 1)
+    assert "not-installed-login" in checks.err
+    assert "ERROR:root" not in checks.err
 
 
 @NEEDS_PROMETHEUS
@@ -148,6 +151,6 @@ def test_the_queries_of_a_scan_are_made(gpuwise, cluster, tmp_path, start_promet
     series += "".join(f"DCGM_FI_DEV_GPU_UTIL{{{labels}}} 0 {at}\n" for at in times)
     url = start_prometheus(series=series)
     flags = ("--prometheus", url, "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig"))
-    told = lines(gpuwise("doctor", *flags))
-    assert told["usage"][0] == "ok"
-    assert told["usage of workloads"] == ("ok", "samples of 1 of 3 workloads that were tried, in the last hour")
+    checks = lines(gpuwise("doctor", *flags))
+    assert checks["usage"][0] == "ok"
+    assert checks["usage of workloads"] == ("ok", "1 of 3 workloads tried have samples in the last hour")

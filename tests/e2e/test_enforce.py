@@ -1,4 +1,4 @@
-"""`gpuwise run --mode enforce` on the Kubernetes API: one intent, one outcome, undone; dry runs write nothing."""
+"""`gpuwise run --mode enforce` on the Kubernetes API: one intent, one outcome, undo; dry runs write nothing."""
 
 import json
 import os
@@ -61,7 +61,7 @@ def pods(cluster):
 
 
 def record(cluster, folder, window):
-    """A recording in which all but `busy` lie idle, and the cluster that holds them, as options."""
+    """Options for a recording in which all workloads except `busy` are idle, and for their cluster."""
     writer = RecordingWriter(folder / "recording")
     for number, name in enumerate(pods(cluster)):
         values = BUSY_VALUES if name.startswith("busy") else IDLE_VALUES
@@ -97,7 +97,7 @@ def events(tmp_path):
 
 
 def spec(found):
-    """What undo must restore: everything but what the server itself counts up."""
+    """What undo must restore: everything except the server's counters."""
     metadata = {
         k: v for k, v in found["metadata"].items() if k not in ("resourceVersion", "generation", "managedFields")
     }
@@ -126,8 +126,8 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     cluster.settle()
     assert not [name for name in pods(cluster) if name.startswith("forgotten")]
 
-    told = gpuwise("explain", planned["command"]["recommendation_id"], "-o", "json").data["recommendations"]
-    assert [one["state"] for one in told] == ["succeeded"]
+    explained = gpuwise("explain", planned["command"]["recommendation_id"], "-o", "json").data["recommendations"]
+    assert [one["state"] for one in explained] == ["succeeded"]
 
     undone = gpuwise("undo", command_id, "--yes", *kubeconfig)
     assert undone.code == 0, undone.err
@@ -137,7 +137,7 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome", "outcome"]
 
 
-def test_i25_a_ledger_with_rows_missing_is_refused_by_plan_run_and_undo_and_scan_still_reads(
+def test_i25_plan_run_and_undo_reject_a_ledger_with_missing_rows_and_scan_still_works(
     cluster, options, gpuwise, tmp_path, kubeconfig
 ):
     cluster.load(of_namespace("gpuwise"))
@@ -160,7 +160,7 @@ def test_i25_a_ledger_with_rows_missing_is_refused_by_plan_run_and_undo_and_scan
     assert [request for request in cluster.requests if effects(request)] == before
 
 
-def test_a_second_run_lets_it_rest(cluster, options, gpuwise, tmp_path, kubeconfig):
+def test_a_second_run_changes_nothing(cluster, options, gpuwise, tmp_path, kubeconfig):
     gpuwise("run", "--once", "--mode", "enforce", *options)
     (_, command_id, _), _ = events(tmp_path)
     gpuwise("undo", command_id, "--yes", *kubeconfig)
@@ -178,7 +178,7 @@ def test_i19_a_dry_run_sends_no_mutating_request_and_shows_the_plan(cluster, opt
     assert events(tmp_path) == []
 
 
-def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path):
+def test_reading_commands_need_no_right_to_write(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
     done = gpuwise("scan", *options, "--detailed-exitcode")
     assert done.code == 2, done.err
@@ -186,7 +186,7 @@ def test_looking_needs_no_right_to_write(cluster, options, gpuwise, tmp_path):
     assert writes(cluster) == []
 
 
-def test_a_plan_says_which_right_is_missing(cluster, options, gpuwise, tmp_path):
+def test_a_plan_shows_which_right_is_missing(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
     done = gpuwise("plan", "--mode", "enforce", *options, "--detailed-exitcode")
     assert done.code == 0, done.err
@@ -195,7 +195,7 @@ def test_a_plan_says_which_right_is_missing(cluster, options, gpuwise, tmp_path)
     assert writes(cluster) == []
 
 
-def test_a_reader_who_enforces_is_told_and_nothing_is_lost(cluster, options, gpuwise, tmp_path):
+def test_enforcing_as_a_reader_is_reported_and_changes_nothing(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
     done = gpuwise("run", "--once", "--mode", "enforce", *options)
     assert done.code == 0, done.err
@@ -203,22 +203,22 @@ def test_a_reader_who_enforces_is_told_and_nothing_is_lost(cluster, options, gpu
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
 
-def test_recommend_is_the_default_and_apply_is_a_persons_word(cluster, options, gpuwise, tmp_path, kubeconfig):
+def test_recommend_is_the_default_and_apply_is_a_persons_approval(cluster, options, gpuwise, tmp_path, kubeconfig):
     done = gpuwise("run", "--once", *options)
     assert "RecommendOnly" in done.out
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
     found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
     (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
-    told = gpuwise("explain", item["id"])
-    assert "power_watts: idle" in told.out
+    explained = gpuwise("explain", item["id"])
+    assert "power_watts: idle" in explained.out
     refused = gpuwise("apply", item["id"], *kubeconfig)
     assert (refused.code, "give --yes" in refused.err) == (1, True)
     expired = gpuwise("apply", item["id"], "--yes", *kubeconfig)
-    assert "StaleInventory" in expired.err  # it was judged in 2026-05, and today is later
+    assert "StaleInventory" in expired.err  # the recommendation is of 2026-05, and today is later
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
 
-def test_pause_and_dismiss_hold(cluster, options, gpuwise):
+def test_pause_and_dismiss_block_changes(cluster, options, gpuwise):
     found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
     (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
     assert gpuwise("dismiss", item["id"], "--reason", "launch on Monday").code == 0
@@ -231,19 +231,19 @@ def test_pause_and_dismiss_hold(cluster, options, gpuwise):
 
 
 @pytest.fixture
-def joining(ray_head):
-    """What makes a command join the session's Ray."""
+def ray_options(ray_head):
+    """Options with which a command joins the session's Ray cluster."""
     secret = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
     return {"env": secret | {"GPUWISE_SCHEDULE_EXECUTOR": "ray", "GPUWISE_SCHEDULE_RAY_ADDRESS": ray_head}}
 
 
 @pytest.mark.xdist_group("ray")
-def test_ray_finds_and_does_the_same(cluster, options, gpuwise, tmp_path, joining):
+def test_ray_gives_the_same_results(cluster, options, gpuwise, tmp_path, ray_options):
     here = gpuwise("scan", *options, "-o", "json").data
     there = gpuwise("scan", *options, "-o", "json", "--executor", "ray").data
     assert here == there
-    assert not (tmp_path / ".ray").exists()  # the token of a local Ray dies with it
-    done = gpuwise("run", "--once", "--mode", "enforce", *options, **joining)
+    assert not (tmp_path / ".ray").exists()  # the token of a local Ray cluster is removed with it
+    done = gpuwise("run", "--once", "--mode", "enforce", *options, **ray_options)
     assert done.code == 0, done.err
     assert get(cluster, "forgotten")["spec"]["replicas"] == 0
     assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome"]
@@ -253,15 +253,17 @@ def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwis
     gpuwise("run", "--once", "--mode", "enforce", *options)
     report = gpuwise("report", "--week", "2026-W22", *options[:-4], "--now", NOW_S, "-o", "json").data
     assert (report["week"], report["end_s"] - report["start_s"]) == ("2026-W22", 7 * 86_400)
-    held = {row["workload"]: row for row in report["workloads"]}
-    assert held["prod/Deployment/busy"]["idle_gpu_h"] == 0.0
-    assert held["prod/Deployment/forgotten"]["idle_gpu_h"] == pytest.approx(2 * 7 * 24)
+    costs = {row["workload"]: row for row in report["workloads"]}
+    assert costs["prod/Deployment/busy"]["idle_gpu_h"] == 0.0
+    assert costs["prod/Deployment/forgotten"]["idle_gpu_h"] == pytest.approx(2 * 7 * 24)
     bill = report["bill"]
     parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["outside_gpu_s"] + bill["unallocated_gpu_s"]
     assert parts == bill["capacity_gpu_s"] == 8 * 7 * 86_400
-    assert report["realised_usd_month"] == 0  # what was done, was done at the week's very end: in the next one
+    assert (
+        report["realised_usd_month"] == 0
+    )  # the actions took place at the end of the week, so they belong to the next one
 
-    gpuwise("run", "--once", "--mode", "enforce", *options)  # it finds nothing to stop any more
+    gpuwise("run", "--once", "--mode", "enforce", *options)  # there is nothing left to stop
     following = gpuwise("report", "--week", "2026-W23", *options[:-4], "--now", NOW_S + 3_600, "-o", "json").data
     assert following["realised_usd_month"] == pytest.approx(2 * 730 * 3.4309)
     written = gpuwise("report", "--week", "2026-W22", *options[:-4], "--now", NOW_S, "--output-dir", tmp_path / "out")
@@ -276,7 +278,7 @@ def test_a_persons_apply_is_carried_out_and_undone(cluster, gpuwise, tmp_path):
     (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]
     done = gpuwise("apply", item["id"], "--yes", *kubeconfig)
     assert done.code == 0, done.err
-    assert "scale to 0" in done.err  # what is about to happen is said before it does
+    assert "scale to 0" in done.err  # the change is shown before it is made
     assert get(cluster, "forgotten")["spec"]["replicas"] == 0
     (_, command_id, planned), _ = events(tmp_path)
     assert planned["command"]["actor"] != "policy"
@@ -285,8 +287,8 @@ def test_a_persons_apply_is_carried_out_and_undone(cluster, gpuwise, tmp_path):
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
 
-def test_apply_asks_for_its_own_target_and_not_for_the_fleet(cluster, gpuwise, tmp_path):
-    """At most ten requests beside the effect, which is the patch and its reading back, however large the fleet is."""
+def test_apply_reads_its_target_and_not_the_fleet(cluster, gpuwise, tmp_path):
+    """At most ten requests besides the effect (the patch and the read-back), for any size of the fleet."""
     cluster.load(of_namespace("gpuwise"))
     now_s = int(time.time())
     kubeconfig, options = record(cluster, tmp_path, Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S))
@@ -303,12 +305,12 @@ def test_apply_asks_for_its_own_target_and_not_for_the_fleet(cluster, gpuwise, t
 
 
 @pytest.mark.xdist_group("ray")
-def test_a_ray_cluster_is_joined_by_its_address(options, gpuwise, joining):
-    joined = gpuwise("scan", *options, "-o", "json", **joining)
+def test_a_ray_cluster_is_joined_by_its_address(options, gpuwise, ray_options):
+    joined = gpuwise("scan", *options, "-o", "json", **ray_options)
     assert joined.data == gpuwise("scan", *options, "-o", "json").data
 
 
-def test_scan_shows_what_is_selected_and_nothing_else(options, gpuwise):
+def test_scan_shows_only_what_is_selected(options, gpuwise):
     def shown(*selection):
         return [row["workload"] for row in gpuwise("scan", *options, *selection, "-o", "json").data["workloads"]]
 

@@ -1,4 +1,4 @@
-"""Fake NVML -> `gpuwise exporter` -> a real Prometheus -> `gpuwise scan`: the utilisation that is played comes out."""
+"""Fake NVML -> `gpuwise exporter` -> a real Prometheus -> `gpuwise scan`: scan shows the fake's utilisation."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ TRAINER = Container("research", "trainer-0", "main")
 
 @pytest.fixture
 def exporter(fake_nvml, scenario, tmp_path):
-    """The exporter as a process of its own; yields its port."""
+    """The exporter as a separate process; yields its port."""
     scenario.play(H100)
     port, socket = free_port(), tmp_path / "kubelet.sock"
     arguments = ("--listen", f"127.0.0.1:{port}", "--interval", "0.2", "--node", "gpu-0")
@@ -36,9 +36,7 @@ def exporter(fake_nvml, scenario, tmp_path):
         assert process.wait(timeout=300) == 0
 
 
-def test_the_utilisation_that_the_fake_plays_is_what_scan_shows(
-    exporter, start_cluster, start_prometheus, gpuwise, tmp_path
-):
+def test_scan_shows_the_utilisation_of_the_fake(exporter, start_cluster, start_prometheus, gpuwise, tmp_path):
     prometheus = start_prometheus(
         config="scrape_configs: [{job_name: gpuwise, scrape_interval: 1s, honor_labels: true, "
         f"static_configs: [{{targets: ['127.0.0.1:{exporter}']}}]}}]"
@@ -61,6 +59,6 @@ def test_the_utilisation_that_the_fake_plays_is_what_scan_shows(
 
         poll(seen, what="the exporter's samples being scraped and scanned")
     row = found["research/StatefulSet/trainer"]
-    assert row["activity_ratio"] == pytest.approx(0.415, rel=1 / 128)  # GPM says 41.5 %
+    assert row["activity_ratio"] == pytest.approx(0.415, rel=1 / 128)  # GPM reports 41.5 %
     assert (row["gpu_type"], row["team"], row["idle_gpu_h"]) == ("H100-80GB", "vision", 0.0)
     assert row["allocated_gpu_h"] > 0

@@ -1,4 +1,4 @@
-"""A day of real telemetry (GenTD26) in dcgm-exporter's names, in a real Prometheus, judged by `gpuwise scan`."""
+"""`gpuwise scan` on a day of real telemetry (GenTD26), with dcgm-exporter's names in a real Prometheus."""
 
 import csv
 import gzip
@@ -48,7 +48,7 @@ def prometheus(rows, start_prometheus):
 
 
 def independent(rows):
-    """Idle GPU-hours by pod, counted with nothing of gpuwise's: whole steps below 2 %, in runs of 15 min and more."""
+    """Idle GPU-hours by pod, counted without gpuwise: whole steps below 2 % in intervals of at least 15 min."""
     idle_h = {}
     for pod, group in groupby(rows, key=lambda row: row[0]):
         sampled = [(t // STEP_S, duty) for _, t, duty, _ in group if duty is not None]
@@ -75,13 +75,13 @@ def test_scan_finds_the_idle_pods_with_their_hours_and_money(rows, prometheus, s
         kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
 
         def scan(now_s, **env):
-            told = ("--prometheus", prometheus, "--kubeconfig", kubeconfig, "--prices", prices, "--step", STEP_S)
-            return gpuwise("scan", *told, "--look-back-h", 23, "--now", now_s, "-o", "json", env=env).data
+            flags = ("--prometheus", prometheus, "--kubeconfig", kubeconfig, "--prices", prices, "--step", STEP_S)
+            return gpuwise("scan", *flags, "--look-back-h", 23, "--now", now_s, "-o", "json", env=env).data
 
         scan(end_s - 6 * 3600)
         assert (tmp_path / "hours.db").exists()
         found = scan(end_s)
-        assert found == scan(end_s, GPUWISE_OBSERVE_INCREMENTAL="false")  # what was kept, and the whole read anew
+        assert found == scan(end_s, GPUWISE_OBSERVE_INCREMENTAL="false")  # the stored hours equal a complete read
     expected = independent(rows)
     hours = {row["workload"]: row["idle_gpu_h"] for row in found["workloads"]}
     assert len(hours) == len(pods) > 60
@@ -90,7 +90,7 @@ def test_scan_finds_the_idle_pods_with_their_hours_and_money(rows, prometheus, s
         {name: idle_h * PRICE for name, idle_h in expected.items()}, rel=1e-3
     )
     assert found["bill"]["idle_gpu_s"] == pytest.approx(sum(expected.values()) * 3600, rel=1e-3)
-    assert sum(expected.values()) > 500  # most of this fleet's day is idle: SOURCE.md says 69.9 % of GPU time below 1 %
-    # One sensor alone (utilisation) never stops anything (I2): false zeros are real.
+    assert sum(expected.values()) > 500  # this fleet is mostly idle: by SOURCE.md 69.9 % of GPU time is below 1 %
+    # One sensor alone (utilisation) never stops a workload (I2), because false zeros occur.
     assert found["recommendations"] == []
     assert "NeedsSecondSignal" in {item["reason"] for item in found["holds"]}

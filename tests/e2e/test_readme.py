@@ -34,24 +34,24 @@ def idle_for_ten_days(now_s):
     )
 
 
-def test_each_command_does_what_the_readme_says(start_cluster, start_prometheus, gpuwise, tmp_path):
+def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwise, tmp_path):
     prometheus = start_prometheus(series=idle_for_ten_days(int(time.time())))
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
-    told, ids = {}, {}
+    outputs, ids = {}, {}
     with start_cluster(fleet) as cluster:
         env = {"GPUWISE_PROMETHEUS_URL": prometheus, "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "config"))}
-        for words in commands():
-            asked = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in words]
-            done = gpuwise(*asked, *(["--yes"] if words[0] in ("apply", "undo") else []), env=env)
-            assert done.code == 0, (words, done.err)
-            told[words[0]] = done.out
+        for command in commands():
+            arguments = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in command]
+            done = gpuwise(*arguments, *(["--yes"] if command[0] in ("apply", "undo") else []), env=env)
+            assert done.code == 0, (command, done.err)
+            outputs[command[0]] = done.out
             ids |= {found[:2]: found for found in re.findall(r"\b[ra]-[0-9a-f]{10}\b", done.out)}
-            if words[0] == "plan":
+            if command[0] == "plan":
                 assert [request for request in cluster.requests if changes(request)] == []
-    assert list(told) == ["doctor", "scan", "explain", "plan", "apply", "undo", "run", "report", "pause"]
-    assert "3 GPU series from dcgm" in told["doctor"]
-    assert "sandbox/StatefulSet/forgotten" in told["scan"]
-    assert "power_watts: idle" in told["explain"]
-    assert "scale to 0" in told["plan"]
-    assert "applied" in told["apply"]
-    assert "undone" in told["undo"]
+    assert list(outputs) == ["doctor", "scan", "explain", "plan", "apply", "undo", "run", "report", "pause"]
+    assert "3 GPU series from dcgm" in outputs["doctor"]
+    assert "sandbox/StatefulSet/forgotten" in outputs["scan"]
+    assert "power_watts: idle" in outputs["explain"]
+    assert "scale to 0" in outputs["plan"]
+    assert "applied" in outputs["apply"]
+    assert "undone" in outputs["undo"]

@@ -1,4 +1,4 @@
-"""`gpuwise replay` as a process: a public trace with its own column names, and what is wrong with others."""
+"""`gpuwise replay` as a process: a public trace with other column names, and errors of invalid traces."""
 
 import csv
 import gzip
@@ -23,7 +23,7 @@ def trace(traces):
 
 
 def independent(trace):
-    """Idle and held seconds by pod, counted with nothing of gpuwise's: steps below 2 %, in runs of 15 min and more."""
+    """Idle and allocated seconds by pod, counted without gpuwise: steps below 2 % in intervals of at least 15 min."""
     with gzip.open(trace, "rt") as file:
         rows = sorted((int(r["pod"]), int(r["t_s"]), r["gpu_duty_pct"]) for r in csv.DictReader(file))
     idle_s, held_s = {}, {}
@@ -53,7 +53,7 @@ def test_idle_gpu_seconds_of_a_public_trace_agree_with_an_independent_count(trac
     assert found["idle_gpu_h"] * 3600 == pytest.approx(sum(idle_s.values()))
     assert found["idle_usd"] == pytest.approx(sum(idle_s.values()) / 3600 * PRICE)
     assert len(rows) > 60
-    # Utilisation alone is one sensor, and a bare Pod is not stopped: nothing may be recommended.
+    # Utilisation is only one sensor, and a bare Pod is never stopped: nothing may be recommended.
     assert {row["finding"] for row in found["findings"]} == {None}
     looks = {row["first_seen_s"] for row in found["findings"]}
     assert min(looks) == found["start_s"] + 6 * 3600
@@ -75,21 +75,21 @@ def test_the_table_ends_with_a_summary_of_four_lines_and_progress_is_on_stderr(t
 
 
 def idle_for(hours):
-    """A pod that two sensors call idle, and one that is busy."""
+    """A pod that two sensors report idle, and one that is busy."""
     rows = ["pod,t_s,gpu_util_ratio,power_watts"]
     for t_s in range(1_780_000_000, 1_780_000_000 + hours * 3600, 300):
         rows += [f"left,{t_s},0.0,61", f"busy,{t_s},0.9,350"]
     return "\n".join(rows) + "\n"
 
 
-def test_it_tells_when_a_recommendation_would_first_have_been_made(gpuwise, tmp_path):
+def test_it_shows_when_a_recommendation_would_first_have_been_made(gpuwise, tmp_path):
     trace = tmp_path / "trace.csv"
     trace.write_text(idle_for(120))
     ask = ("replay", trace, "--gpu-type", "A100-80GB", "--kind", "StatefulSet", "--every", "12h")
     rows = list(csv.DictReader(io.StringIO(gpuwise(*ask, "-o", "csv").out)))
     (idle,) = [row for row in rows if row["finding"] == "Idle"]
     assert idle["workload"] == "trace/StatefulSet/left"
-    # An endpoint is left alone for 72 h; the first look after that is the sixth, 72 h in.
+    # An endpoint must be idle for 72 h; the first step of the replay after that is the sixth, at 72 h.
     start_s = 1_780_000_000 // 300 * 300
     assert int(idle["first_seen_s"]) == start_s + 72 * 3600
     assert float(idle["saving_usd_month"]) > 0
@@ -101,17 +101,17 @@ def test_it_tells_when_a_recommendation_would_first_have_been_made(gpuwise, tmp_
 
 BAD = {
     "no such file": ("none.csv", (), ("none.csv", "not there", ".parquet")),
-    "a column that is not there": ("good.csv", ("--column", "gpu_util_ratio=duty"), ("good.csv", "'duty'", "--column")),
+    "a missing column": ("good.csv", ("--column", "gpu_util_ratio=duty"), ("good.csv", "'duty'", "--column")),
     "an unknown card": ("good.csv", ("--gpu-type", "A1000"), ("--gpu-type", "A100-80GB")),
     "an unreadable length of time": ("good.csv", ("--every", "daily"), ("--every", "24h")),
     "a step that cuts hours": ("good.csv", ("--step", "57"), ("--step", "57", "divide an hour")),
-    "text where numbers belong": ("words.csv", (), ("words.csv", "much")),
+    "text instead of numbers": ("words.csv", (), ("words.csv", "much")),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_line(gpuwise, tmp_path, name):
-    file, options, words = BAD[name]
+    file, options, parts = BAD[name]
     (tmp_path / "good.csv").write_text("pod,t_s,gpu_util_ratio\na,0,0.5\n")
     (tmp_path / "words.csv").write_text("pod,t_s,gpu_util_ratio\na,0,much\n")
-    one_line(gpuwise("replay", tmp_path / file, *options), *words)
+    one_line(gpuwise("replay", tmp_path / file, *options), *parts)

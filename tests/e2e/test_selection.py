@@ -1,4 +1,4 @@
-"""`scan -n` and `-l`: headline, sums and tables are of what is selected (case scan-namespace-headline)."""
+"""`scan -n` and `-l`: headline, sums and tables are of the selection (case scan-namespace-headline)."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.e2e.fleets import idle_fleet, options_of
 
 from gpuwise.emulate.objects import deployment
 
-A100_USD_H = 3.4309  # the list price that ships for an A100-80GB, on demand
+A100_USD_H = 3.4309  # shipped list price of an A100-80GB, on-demand
 DAYS = 8
 
 
@@ -42,35 +42,35 @@ def test_bill_teams_days_and_savings_are_those_of_the_namespace(gpuwise, options
     assert {item["workload"]["namespace"] for item in found["holds"]} == {"sandbox"}
 
 
-def test_selections_add_up_to_what_the_whole_fleet_held(gpuwise, options):
-    whole = scanned(gpuwise, options)
+def test_selections_add_up_to_the_fleet(gpuwise, options):
+    fleet = scanned(gpuwise, options)
     parts = [scanned(gpuwise, options, "-l", selector) for selector in ("team=nlp", "team!=nlp")]
     for name in ("used_usd", "idle_usd"):
-        assert sum(part["bill"][name] for part in parts) == pytest.approx(whole["bill"][name])
-    told = sum(part["predicted_usd_month"] for part in parts)
-    of_nodes = sum(r["saving"]["usd_month"] for r in whole["recommendations"] if r["workload"]["kind"] == "Node")
-    assert told == pytest.approx(whole["predicted_usd_month"] - of_nodes)
-    assert (whole["selection"], parts[0]["selection"]) == (None, "labels team=nlp")
+        assert sum(part["bill"][name] for part in parts) == pytest.approx(fleet["bill"][name])
+    shown = sum(part["predicted_usd_month"] for part in parts)
+    of_nodes = sum(r["saving"]["usd_month"] for r in fleet["recommendations"] if r["workload"]["kind"] == "Node")
+    assert shown == pytest.approx(fleet["predicted_usd_month"] - of_nodes)
+    assert (fleet["selection"], parts[0]["selection"]) == (None, "labels team=nlp")
 
 
-def test_the_headline_speaks_of_the_selection(gpuwise, options):
-    told = gpuwise("scan", *options, "-q", "-n", "sandbox").out
-    assert re.search(r"^namespace sandbox: 2 GPU workloads", told)
-    assert "$1,317 of $1,976 that they held stood idle (67\u00a0%)" in told
-    assert "GPUs that nobody held belong to nodes" in told
-    assert "1 recommendation is worth $5,009 a month" in told
+def test_the_headline_describes_the_selection(gpuwise, options):
+    shown = gpuwise("scan", *options, "-q", "-n", "sandbox").out
+    assert re.search(r"^namespace sandbox: 2 GPU workloads", shown)
+    assert "$1,317 of $1,976 of allocated GPUs was idle (67\u00a0%)" in shown
+    assert "Unallocated GPUs belong to nodes" in shown
+    assert "1 recommendation is worth $5,009 a month" in shown
     page = gpuwise("scan", *options, "-q", "-n", "sandbox", "-o", "html").out
-    assert "of what namespace sandbox held" in page
-    assert "What they held" in page
+    assert "of the GPUs allocated to namespace sandbox" in page
+    assert "Allocated to them" in page
     assert '<dt><i class="key unallocated"' not in page
 
 
-def test_a_namespace_without_gpu_workloads_says_so(gpuwise, options):
-    told = gpuwise("scan", *options, "-q", "-l", "team=nobody")
-    assert (told.code, "No GPU workload is selected." in told.out) == (0, True)
+def test_a_selection_without_gpu_workloads_is_reported(gpuwise, options):
+    shown = gpuwise("scan", *options, "-q", "-l", "team=nobody")
+    assert (shown.code, "No GPU workload is selected." in shown.out) == (0, True)
 
 
-def test_an_unknown_namespace_is_an_error_that_names_those_there_are(gpuwise, options):
+def test_an_unknown_namespace_is_an_error_that_lists_the_known_ones(gpuwise, options):
     done = gpuwise("scan", *options, "-q", "-n", "nosuch")
     assert (done.code, done.out) == (1, "")
     assert done.err.strip() == (

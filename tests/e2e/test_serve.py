@@ -1,4 +1,4 @@
-"""`gpuwise serve` as a process: the page, the API, the metrics, and an end that finishes what is under way."""
+"""`gpuwise serve` as a process: the page, the API, the metrics, and a graceful end."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def ready(url, token=None):
 
 @pytest.fixture
 def serving(recording, tmp_path):
-    """Start it with some arguments; ends it by SIGTERM and looks at the exit code."""
+    """Start it with some arguments; end it by SIGTERM and check the exit code."""
     started = []
 
     def start(*arguments, host="127.0.0.1"):
@@ -54,11 +54,11 @@ def serving(recording, tmp_path):
     yield start
     for process in started:
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+        _, text = process.communicate(timeout=300)
+        assert process.returncode == 0, text
 
 
-def test_page_api_and_metrics_speak_of_the_same_run(serving):
+def test_page_api_and_metrics_show_the_same_run(serving):
     url = serving()
     poll(lambda: ready(url), what="the first run")
     report = json.loads(ask(f"{url}/api/v1/report"))
@@ -80,7 +80,7 @@ def idle_for_a_day(now_s):
 
 
 def metric(url, name):
-    """The value of a series, 0 while there is none."""
+    """The value of a series, 0 while it does not exist."""
     found = [line.rpartition(" ")[2] for line in ask(f"{url}/metrics").splitlines() if line.startswith(f"{name} ")]
     return float(found[0]) if found else 0.0
 
@@ -100,7 +100,7 @@ def resident_mib(process):
 
 @contextmanager
 def service(folder, cluster, prometheus):
-    """`gpuwise serve` with a pass a second; yields its URL, its process and the file of what it says."""
+    """`gpuwise serve` with one pass per second; yields its URL, its process and its log file."""
     port = free_port()
     ours = {
         "HOME": str(folder),
@@ -109,21 +109,21 @@ def service(folder, cluster, prometheus):
         "KUBECONFIG": str(cluster.write_kubeconfig(folder / "kubeconfig")),
     }
     command = [GPUWISE, "serve", "--listen", f"127.0.0.1:{port}", "--prometheus", prometheus, "--look-back-h", "24"]
-    told = folder / "told"
-    with told.open("w") as log, subprocess.Popen(command, env=os.environ | ours, stderr=log, text=True) as process:
+    log_file = folder / "service.log"
+    with log_file.open("w") as log, subprocess.Popen(command, env=os.environ | ours, stderr=log, text=True) as process:
         try:
-            yield f"http://127.0.0.1:{port}", process, told
+            yield f"http://127.0.0.1:{port}", process, log_file
         finally:
             process.kill()
 
 
 @NEEDS_PROMETHEUS
-def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(start_cluster, tmp_path):
+def test_the_service_survives_ten_passes_and_an_outage_of_prometheus(start_cluster, tmp_path):
     """A real Prometheus, stopped for three intervals and started again on the same port."""
     port, data = free_port(), tmp_path / "prometheus"
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
     with start_cluster(fleet) as cluster, service(tmp_path, cluster, f"http://127.0.0.1:{port}") as serving:
-        url, process, told = serving
+        url, process, log_file = serving
         with running(data, series=idle_for_a_day(int(time.time())), port=port):
             poll(lambda: ready(url), what="the first pass")
             poll(lambda: passes(url) >= 4, what="four passes")
@@ -134,36 +134,36 @@ def test_the_service_stays_up_over_ten_passes_and_a_prometheus_that_goes_away(st
             assert json.loads(ask(f"{url}/api/v1/report"))["quality"]["measured"] == 1
         errors = failed(url)
         poll(lambda: failed(url) >= errors + 3, what="three failed passes")
-        assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")  # it lives, and shows the last report
+        assert (ask(f"{url}/healthz"), ready(url)) == ("ok\n", "ok\n")  # it is healthy, and shows the last report
         with running(data, port=port):
             done = passes(url)
             poll(lambda: passes(url) >= done + 2, what="passes after Prometheus came back")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
-        said = told.read_text()
-    assert "pass failed: " in said
-    assert str(port) in said
-    assert "Traceback" not in said
+        text = log_file.read_text()
+    assert "pass failed: " in text
+    assert str(port) in text
+    assert "Traceback" not in text
 
 
-def test_run_goes_on_after_a_pass_that_failed(start_cluster, tmp_path):
-    """Nobody listens where Prometheus should be: each pass says so, and SIGTERM ends the loop as usual."""
-    told = tmp_path / "told"
-    with start_cluster([gpu_node("node-0"), statefulset("forgotten")]) as cluster, told.open("w") as log:
+def test_run_continues_after_a_failed_pass(start_cluster, tmp_path):
+    """Nothing listens on Prometheus' port: each pass logs this, and SIGTERM ends the loop as usual."""
+    log_file = tmp_path / "run.log"
+    with start_cluster([gpu_node("node-0"), statefulset("forgotten")]) as cluster, log_file.open("w") as log:
         ours = {"HOME": str(tmp_path), "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "kubeconfig"))}
         ours |= {"GPUWISE_PROMETHEUS_TIMEOUT_S": "1", "GPUWISE_PROMETHEUS_LONGEST_WAIT_S": "0"}
         command = [GPUWISE, "run", "--interval", "1", "--prometheus", f"http://127.0.0.1:{free_port()}"]
         with subprocess.Popen(command, env=os.environ | ours, stderr=log, stdout=log, text=True) as process:
             try:
-                poll(lambda: told.read_text().count("pass failed") >= 3, what="three failed passes")
+                poll(lambda: log_file.read_text().count("pass failed") >= 3, what="three failed passes")
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(timeout=60) == 0
             finally:
                 process.kill()
-    assert "Traceback" not in told.read_text()
+    assert "Traceback" not in log_file.read_text()
 
 
-def test_a_token_is_demanded_when_there_is_one(serving, tmp_path):
+def test_a_configured_token_is_required(serving, tmp_path):
     token = tmp_path / "token"
     token.write_text("open sesame\n")
     url = serving("--token-file", token)
@@ -176,7 +176,7 @@ def test_a_token_is_demanded_when_there_is_one(serving, tmp_path):
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
-def test_no_address_means_ipv4_and_ipv6(serving, tmp_path):
+def test_without_an_address_it_listens_on_ipv4_and_ipv6(serving, tmp_path):
     token = tmp_path / "token"
     token.write_text("open sesame\n")
     port = serving("--token-file", token, host="").rpartition(":")[2]
@@ -184,7 +184,7 @@ def test_no_address_means_ipv4_and_ipv6(serving, tmp_path):
         poll(lambda url=f"http://{host}:{port}": ready(url, "open sesame"), what="the first run")
 
 
-def test_an_address_in_use_is_one_line(recording, gpuwise):
+def test_an_address_in_use_is_an_error_of_one_line(recording, gpuwise):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = gpuwise("serve", "--recording", recording, "--listen", f"127.0.0.1:{port}")

@@ -23,7 +23,7 @@ PATHS = {
 
 
 class MemoryLedger:
-    """The Ledger port in memory: a sliding budget, an intent once."""
+    """The Ledger port in memory: a sliding budget; an intent is recorded once."""
 
     def __init__(self):
         self.written_intents = []
@@ -53,7 +53,7 @@ class MemoryLedger:
 
 
 class Stage:
-    """A cluster with one enactor, and short words for what tests do to them."""
+    """A cluster with one enactor, and short methods for what tests do with them."""
 
     def __init__(self, api, cluster):
         self.api = api
@@ -112,7 +112,7 @@ def running(start_cluster, tmp_path_factory):
 
 @pytest.fixture
 def stage(running):
-    """A clean cluster for each test: the server is kept, what was in the namespaces goes."""
+    """A clean cluster for each test: the server keeps running, its objects are removed."""
     api, cluster = running
     api.reset([node(f"gpu-{number}", mig={"1g.10gb": 7}) for number in range(4)])
     return Stage(api, cluster)

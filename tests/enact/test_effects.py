@@ -1,4 +1,4 @@
-"""The pure part: an effect and its undo are exact inverses, and each touches nothing else."""
+"""The pure part of effects: an effect and its undo are exact inverses, and change nothing else."""
 
 import copy
 import json
@@ -52,16 +52,16 @@ def objects(draw):
     return item
 
 
-def asked(item):
+def requested(item):
     spec = item["spec"]["template"]["spec"]
     return next(int(one["resources"]["limits"][GPU]) for one in spec["containers"] if "resources" in one)
 
 
 @st.composite
-def orders(draw):
+def planned_commands(draw):
     item = draw(objects())
     shrink = st.builds(ScaleTo, st.integers(min_value=0, max_value=item["spec"]["replicas"] - 1))
-    resize = proposals.map(lambda proposed: Resize(GpuRequest(GPU, asked(item)), proposed))
+    resize = proposals.map(lambda proposed: Resize(GpuRequest(GPU, requested(item)), proposed))
     change = draw(shrink | resize | st.just(MoveToSpot()))
     return item, Command("a-0123456789", "r-0123456789", REF, change, "policy")
 
@@ -71,17 +71,17 @@ def patched(item, body):
 
 
 def bare(item):
-    """As the API gives it back: maps of strings that are empty are not there."""
+    """As the API server returns it: without empty maps of strings."""
     item = copy.deepcopy(item)
     if not item["metadata"].get("annotations", True):
         del item["metadata"]["annotations"]
     return item
 
 
-@given(orders())
-def test_undo_restores_exactly(order):
-    """I12: whatever was there, and whatever was absent."""
-    item, command = order
+@given(planned_commands())
+def test_undo_restores_exactly(planned):
+    """I12: present and absent fields alike."""
+    item, command = planned
     effect = plan_effect(item, command, 0)
     assert isinstance(effect, Effect)
     done = patched(item, operations(item, effect.pre_image, effect.post_image))
@@ -90,27 +90,27 @@ def test_undo_restores_exactly(order):
     assert bare(back) == bare(item)
 
 
-@given(orders())
-def test_images_survive_the_ledger(order):
-    """They are written as JSON and read back years later."""
-    item, command = order
+@given(planned_commands())
+def test_images_survive_the_ledger(planned):
+    """Images are written as JSON and may be read years later."""
+    item, command = planned
     effect = plan_effect(item, command, 0)
     assert json.loads(json.dumps(effect.pre_image)) == effect.pre_image
     assert json.loads(json.dumps(effect.post_image)) == effect.post_image
 
 
-@given(orders())
-def test_the_object_that_was_read_is_left_alone(order):
-    item, command = order
+@given(planned_commands())
+def test_the_input_object_is_not_changed(planned):
+    item, command = planned
     before = copy.deepcopy(item)
     effect = plan_effect(item, command, 0)
     operations(item, effect.pre_image, effect.post_image)
     assert item == before
 
 
-@given(orders())
-def test_every_effect_leaves_its_mark_and_its_preconditions(order):
-    item, command = order
+@given(planned_commands())
+def test_every_effect_has_its_annotation_and_its_preconditions(planned):
+    item, command = planned
     effect = plan_effect(item, command, 0)
     assert effect.post_image[MARK] == command.id
     body = operations(item, effect.pre_image, effect.post_image)
@@ -121,8 +121,8 @@ def test_every_effect_leaves_its_mark_and_its_preconditions(order):
 
 
 @given(objects(), st.integers(min_value=0, max_value=60))
-def test_a_shrink_never_increases(item, replicas):
-    """Story 24, for every number."""
+def test_a_scale_down_never_increases(item, replicas):
+    """GoKubeDownscaler#456 raised 0 replicas to 1; here for every number."""
     command = Command("a-0", "r-0", REF, ScaleTo(replicas), "policy")
     effect = plan_effect(item, command, 0)
     if replicas >= item["spec"]["replicas"]:
@@ -132,8 +132,8 @@ def test_a_shrink_never_increases(item, replicas):
 
 
 @given(objects(), proposals)
-def test_a_resize_asks_for_the_new_gpus_and_no_others(item, proposed):
-    command = Command("a-0", "r-0", REF, Resize(GpuRequest(GPU, asked(item)), proposed), "policy")
+def test_a_resize_requests_only_the_new_gpus(item, proposed):
+    command = Command("a-0", "r-0", REF, Resize(GpuRequest(GPU, requested(item)), proposed), "policy")
     effect = plan_effect(item, command, 0)
     done = patched(item, operations(item, effect.pre_image, effect.post_image))
     [main] = [one for one in done["spec"]["template"]["spec"]["containers"] if "resources" in one]
@@ -143,7 +143,7 @@ def test_a_resize_asks_for_the_new_gpus_and_no_others(item, proposed):
 
 
 @given(objects())
-def test_a_move_to_spot_keeps_what_was_preferred_and_borne(item):
+def test_a_move_to_spot_keeps_existing_preferences_and_tolerations(item):
     effect = plan_effect(item, Command("a-0", "r-0", REF, MoveToSpot(), "policy"), 0)
     done = patched(item, operations(item, effect.pre_image, effect.post_image))
     before, after = (one["spec"]["template"]["spec"] for one in (item, done))
@@ -159,6 +159,6 @@ def test_a_move_to_spot_keeps_what_was_preferred_and_borne(item):
     )
 
 
-def test_a_difference_is_told_with_what_is_absent():
-    said = difference({"/a": 1, "/b": 2}, {"/a": 1, "/c/d~1e": 3})
-    assert said == "b is absent, expected 2; c[d/e] is 3, expected absent"
+def test_a_difference_includes_absent_fields():
+    text = difference({"/a": 1, "/b": 2}, {"/a": 1, "/c/d~1e": 3})
+    assert text == "b is absent, expected 2; c[d/e] is 3, expected absent"

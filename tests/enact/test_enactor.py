@@ -1,4 +1,4 @@
-"""The enactor against the emulated API: each safety story that it answers is a test of its name."""
+"""The enactor against the emulated API. Tests named after an incident show that gpuwise does not repeat it."""
 
 import pytest
 from tests.cluster_under_test import NAMESPACE
@@ -15,7 +15,8 @@ from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DIS
 from gpuwise.model.reasons import Reason
 
 KUBE_SYSTEM = pytest.param(
-    "kube-system", marks=pytest.mark.emulator_only(reason="it would write into a namespace that is not the tests'")
+    "kube-system",
+    marks=pytest.mark.emulator_only(reason="it would write to a namespace that does not belong to the tests"),
 )
 NOW_S = 1_795_000_000
 WHOLE = GpuRequest("nvidia.com/gpu", 1)
@@ -38,7 +39,7 @@ NOT_APPLIED = OutcomeStatus.NOT_APPLIED
 
 class TestScaleToZero:
     @pytest.mark.parametrize("make", [deployment, statefulset])
-    def test_pods_go_and_come_back(self, stage, make):
+    def test_pods_are_stopped_and_started_again(self, stage, make):
         stage.add(make("llm", replicas=3))
         kind = make("x")["kind"]
         assert len(stage.pods("llm")) == 3
@@ -64,7 +65,7 @@ class TestScaleToZero:
         assert stage.undo(command).status is OutcomeStatus.UNDONE
         assert stage.get("Job", "train")["status"]["active"] == 2
 
-    def test_a_notebook_is_stopped_by_kubeflows_own_mark(self, stage):
+    def test_a_notebook_is_stopped_by_kubeflows_annotation(self, stage):
         stage.add(notebook("ada"))
         assert stage.get("Pod", "ada-0")["status"]["phase"] == "Running"
         command = stage.command("Notebook", "ada")
@@ -76,13 +77,13 @@ class TestScaleToZero:
         assert stage.get("Pod", "ada-0")["status"]["phase"] == "Running"
 
     @pytest.mark.parametrize(("have", "wanted"), [(2, 2), (2, 5)])
-    def test_incident_gokubedownscaler_456_a_shrink_never_increases(self, stage, have, wanted):
+    def test_incident_gokubedownscaler_456_a_scale_down_never_increases(self, stage, have, wanted):
         stage.add(deployment("llm", replicas=have))
         outcome = stage.enact(stage.command("Deployment", "llm", ScaleTo(wanted)))
         assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
         assert stage.mutations == []
 
-    def test_what_is_stopped_is_left_alone(self, stage):
+    def test_a_stopped_workload_is_not_changed(self, stage):
         stage.add(deployment("llm", replicas=0))
         outcome = stage.enact(stage.command("Deployment", "llm", ScaleTo(0)))
         assert refused(outcome) == (NOT_APPLIED, Reason.ALREADY_STOPPED)
@@ -94,7 +95,7 @@ class TestScaleToZero:
 
 
 class TestProtectionsAtEffectTime:
-    """I10: the command was made before; the protection came after."""
+    """I10: the protection was added after the command was planned."""
 
     @pytest.mark.parametrize(
         ("annotation", "value", "reason"),
@@ -114,29 +115,29 @@ class TestProtectionsAtEffectTime:
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.patch("Deployment", "llm", {"metadata": {"annotations": {annotation: value}}})
-        self.nothing_is_done(stage, command, reason)
+        self.assert_nothing_is_done(stage, command, reason)
 
     def test_incident_karpenter_1167_on_one_pod(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         name = stage.pods("llm")[1]["metadata"]["name"]
         stage.patch("Pod", name, {"metadata": {"annotations": {KARPENTER_DO_NOT_DISRUPT: "true"}}})
-        self.nothing_is_done(stage, command, Reason.PROTECTED)
+        self.assert_nothing_is_done(stage, command, Reason.PROTECTED)
 
     def test_i10_a_protection_on_the_namespace_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         body = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
         stage.cluster.patch(f"/api/v1/namespaces/{NAMESPACE}", body, content_type="application/merge-patch+json")
-        self.nothing_is_done(stage, command, Reason.PROTECTED)
+        self.assert_nothing_is_done(stage, command, Reason.PROTECTED)
 
-    def test_the_workloads_mode_beats_the_namespaces(self, stage):
+    def test_the_workloads_mode_overrides_the_namespaces(self, stage):
         stage.add(deployment("llm", replicas=2, labels={MODE: "enforce"}))
         body = {"metadata": {"labels": {MODE: "off"}}}
         stage.cluster.patch(f"/api/v1/namespaces/{NAMESPACE}", body, content_type="application/merge-patch+json")
         assert stage.enact(stage.command("Deployment", "llm")).status is OutcomeStatus.APPLIED
 
-    def test_what_a_person_orders_needs_no_approval(self, stage):
+    def test_a_persons_command_needs_no_approval(self, stage):
         stage.add(deployment("llm", replicas=2, labels={MODE: "approve"}))
         assert stage.enact(stage.command("Deployment", "llm", actor="ada")).status is OutcomeStatus.APPLIED
 
@@ -154,7 +155,7 @@ class TestProtectionsAtEffectTime:
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.add(autoscaler("llm-hpa", kind="Deployment", target="llm"))
-        self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+        self.assert_nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
     def test_i23_keda_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
@@ -162,22 +163,22 @@ class TestProtectionsAtEffectTime:
         reference = {"scaleTargetRef": {"name": "llm"}}
         metadata = {"name": "so", "namespace": NAMESPACE}
         stage.add({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": metadata, "spec": reference})
-        self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+        self.assert_nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
     def test_i23_gitops_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         labels = {"kustomize.toolkit.fluxcd.io/name": "apps"}
         stage.patch("Deployment", "llm", {"metadata": {"labels": labels}})
-        self.nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+        self.assert_nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
     def test_i10_a_disruption_budget_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.add(budget("all", app="llm", minAvailable="100%"))
-        self.nothing_is_done(stage, command, Reason.BLOCKED_BY_PDB)
+        self.assert_nothing_is_done(stage, command, Reason.BLOCKED_BY_PDB)
 
-    def test_a_budget_with_room_is_no_obstacle(self, stage):
+    def test_a_disruption_budget_that_allows_a_disruption_does_not_block(self, stage):
         stage.add(deployment("llm", replicas=2), budget("some", app="llm", maxUnavailable=1))
         assert stage.enact(stage.command("Deployment", "llm")).status is OutcomeStatus.APPLIED
 
@@ -191,13 +192,13 @@ class TestProtectionsAtEffectTime:
             "/poddisruptionbudgets$",
         ],
     )
-    def test_incident_autoscaler_7419_what_cannot_be_read_cannot_be_ruled_out(self, stage, path):
+    def test_incident_autoscaler_7419_a_failed_read_blocks_the_command(self, stage, path):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.api.fail(500, path=path)
-        self.nothing_is_done(stage, command, Reason.REFUSED_BY_CLUSTER)
+        self.assert_nothing_is_done(stage, command, Reason.REFUSED_BY_CLUSTER)
 
-    def nothing_is_done(self, stage, command, reason):
+    def assert_nothing_is_done(self, stage, command, reason):
         before, written = stage.get("Deployment", "llm"), len(stage.mutations)
         outcome = stage.enact(command)
         assert refused(outcome) == (NOT_APPLIED, reason)
@@ -207,7 +208,7 @@ class TestProtectionsAtEffectTime:
         assert stage.ledger.outcomes() == []
 
 
-class TestTheVeryObject:
+class TestTargetIdentity:
     def test_incident_keda_5490_a_recreated_target_is_not_touched(self, stage):
         """I9: same name, another uid."""
         stage.add(deployment("llm", replicas=2))
@@ -217,17 +218,17 @@ class TestTheVeryObject:
         assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
 
-    def test_a_target_that_is_gone(self, stage):
+    def test_a_target_that_no_longer_exists(self, stage):
         stage.add(deployment("llm"))
         command = stage.command("Deployment", "other", uid="u")
         assert refused(stage.enact(command)) == (NOT_APPLIED, Reason.TARGET_GONE)
 
-    def test_incident_autoscaler_5790_a_write_between_read_and_effect_wins(self, stage):
-        """I9: the patch carries the version that was read, so whoever wrote in between is not overwritten."""
+    def test_incident_autoscaler_5790_a_write_between_read_and_effect_is_not_overwritten(self, stage):
+        """I9: the patch contains the resourceVersion that was read, so a write in between is not overwritten."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
-        class Meddler:
+        class OtherWriter:
             def __getattr__(self, name):
                 return getattr(stage.cluster, name)
 
@@ -235,13 +236,13 @@ class TestTheVeryObject:
                 stage.patch("Deployment", "llm", {"spec": {"replicas": 4}})
                 return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
 
-        [outcome] = KubernetesEnactor(Meddler(), stage.ledger, ENFORCE, clock).enact([command])
+        [outcome] = KubernetesEnactor(OtherWriter(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 4
         assert [one.status for one in stage.ledger.outcomes()] == [NOT_APPLIED]
 
     @pytest.mark.parametrize(("times", "status"), [(1, OutcomeStatus.APPLIED), (2, NOT_APPLIED)])
-    def test_a_write_to_the_status_costs_one_more_look_and_no_more(self, stage, times, status):
+    def test_a_write_to_the_status_is_retried_once(self, stage, times, status):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
@@ -262,7 +263,7 @@ class TestTheVeryObject:
         assert outcome.status is status, outcome
         assert len(stage.ledger.intents()) == 1
 
-    def test_i9_each_effect_carries_uid_and_version(self, stage):
+    def test_i9_each_effect_has_uid_and_version_as_preconditions(self, stage):
         stage.add(deployment("llm", replicas=2))
         seen = []
 
@@ -290,12 +291,12 @@ class TestBudget:
         assert [refused(one) for one in outcomes[2:]] == [(NOT_APPLIED, Reason.BUDGET_EXHAUSTED)] * 2
         assert len(stage.mutations) == 2
 
-        # Another enactor over the same ledger, as after a failover, has no more to spend until the window has passed.
+        # Another enactor with the same ledger, as after a failover, has no budget left until the window has passed.
         again = stage.command("Deployment", "d2")
         assert refused(stage.enact(again, now_s=NOW_S + 60, budget_limit=2)) == (NOT_APPLIED, Reason.BUDGET_EXHAUSTED)
         assert stage.enact(again, now_s=NOW_S + 3600, budget_limit=2).status is OutcomeStatus.APPLIED
 
-    def test_incident_karpenter_provider_aws_7026_no_budget_is_none(self, stage):
+    def test_incident_karpenter_provider_aws_7026_a_budget_of_zero_allows_nothing(self, stage):
         stage.add(deployment("llm"))
         outcome = stage.enact(stage.command("Deployment", "llm"), budget_limit=0)
         assert refused(outcome) == (NOT_APPLIED, Reason.BUDGET_EXHAUSTED)
@@ -303,7 +304,7 @@ class TestBudget:
 
 
 class TestFailures:
-    def test_a_reader_may_not_write_and_the_next_still_has_its_turn(self, stage, tmp_path):
+    def test_a_reader_may_not_write_and_the_next_command_is_still_tried(self, stage, tmp_path):
         stage.add(deployment("one"), deployment("two"))
         commands = [stage.command("Deployment", name) for name in ("one", "two")]
         kubeconfig = stage.api.write_kubeconfig(tmp_path / "reader", token=READER_TOKEN)
@@ -311,7 +312,7 @@ class TestFailures:
             outcomes = KubernetesEnactor(reader, stage.ledger, ENFORCE, clock).enact(commands)
         assert [refused(one) for one in outcomes] == [(NOT_APPLIED, Reason.NO_RIGHT)] * 2
 
-    def test_a_right_that_is_missing_is_found_before_the_intent(self, stage):
+    def test_a_missing_right_is_found_before_the_intent(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         asked = []
@@ -329,8 +330,8 @@ class TestFailures:
         assert asked == [f"patch deployments.apps in namespace {NAMESPACE}"]
         assert (stage.mutations, stage.ledger.intents()) == ([], [])
 
-    def test_an_answer_that_is_lost_is_not_an_effect_that_is_lost(self, stage):
-        """I8, without a crash: the write took place, the server's answer did not arrive."""
+    def test_a_lost_response_is_not_a_lost_effect(self, stage):
+        """I8, without a crash: the write took place, but the server's response did not arrive."""
         stage.add(deployment("llm", replicas=2))
         stage.api.fail(503, verb="patch", done=True)
         outcome = stage.enact(stage.command("Deployment", "llm"))
@@ -346,8 +347,8 @@ class TestFailures:
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
 
     @pytest.mark.parametrize("effect", [True, False])
-    def test_i31_a_server_that_goes_away_after_the_patch_leaves_the_outcome_open(self, stage, effect):
-        """Neither the answer nor the read-back arrives; "nothing was changed" is not said until that was seen."""
+    def test_i31_a_server_that_is_unreachable_after_the_patch_leaves_the_outcome_open(self, stage, effect):
+        """Neither the response nor the read-back arrives: the outcome is unknown until the object was read."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
@@ -372,7 +373,7 @@ class TestFailures:
         assert refused(outcome) == (OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN)
         assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.UNKNOWN]
 
-        # The request may still be on its way: what is not there yet is not absent.
+        # The request may still be in flight: the change may still appear.
         early = stage.enactor(now_s=NOW_S + 30).recover()
         assert [one.status for one in early] == ([OutcomeStatus.APPLIED] if effect else [])
         late = stage.enactor(now_s=NOW_S + 90).recover()
@@ -388,7 +389,7 @@ class TestFailures:
             (Conflict("changed", hint="again"), Reason.CHANGED_SINCE_PLANNED),
         ],
     )
-    def test_a_refused_write_wrote_nothing_and_says_why_in_the_servers_words(self, stage, error, reason):
+    def test_a_rejected_write_changes_nothing_and_shows_the_servers_message(self, stage, error, reason):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
@@ -403,12 +404,12 @@ class TestFailures:
         assert refused(outcome) == (NOT_APPLIED, reason)
         assert error.problem in outcome.detail
 
-    def test_incident_autoscaler_2633_an_effect_that_is_put_back_at_once(self, stage):
-        """I15: verified by reading back; a webhook, or an operator, has put the old value back."""
+    def test_incident_autoscaler_2633_an_effect_that_is_reverted_at_once(self, stage):
+        """I15: the enactor reads back; a webhook or an operator has restored the old value."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
-        class Fighter:
+        class Reverter:
             def __getattr__(self, name):
                 return getattr(stage.cluster, name)
 
@@ -416,14 +417,14 @@ class TestFailures:
                 stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
                 stage.patch("Deployment", "llm", {"spec": {"replicas": 2}})
 
-        [outcome] = KubernetesEnactor(Fighter(), stage.ledger, ENFORCE, clock).enact([command])
+        [outcome] = KubernetesEnactor(Reverter(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.NO_EFFECT)
         assert "spec.replicas is 2, expected 0" in outcome.detail
-        # Nothing of us is left, so an undo finds the object as it was.
+        # gpuwise left nothing in the object, so an undo finds it as it was.
         assert ACTION_ID not in (stage.get("Deployment", "llm")["metadata"].get("annotations") or {})
         assert refused(stage.undo(command)) == (NOT_APPLIED, Reason.NO_EFFECT)
 
-    def test_an_effect_that_a_controller_puts_back_later_can_be_undone(self, stage):
+    def test_an_effect_that_a_controller_reverts_later_can_be_undone(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
@@ -431,7 +432,7 @@ class TestFailures:
         assert stage.undo(command).status is OutcomeStatus.UNDONE
         assert ACTION_ID not in (stage.get("Deployment", "llm")["metadata"].get("annotations") or {})
 
-    def test_one_odd_field_costs_one_command(self, stage):
+    def test_one_unreadable_field_affects_one_command(self, stage):
         stage.add(deployment("llm", replicas=2), deployment("next", replicas=2))
         commands = [stage.command("Deployment", name) for name in ("llm", "next")]
 
@@ -450,7 +451,7 @@ class TestFailures:
 class TestDryRun:
     @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
     def test_i19_a_dry_run_writes_nothing_and_the_plan_is_the_same(self, stage, change):
-        """I19: verbs are only get, list, watch; the detail is what enforce would do."""
+        """I19: only the verbs get, list and watch are used; the detail is what enforce would do."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm", change)
         planned = stage.enact(command, dry_run=True)
@@ -471,7 +472,7 @@ class TestDryRun:
 
 
 class TestCrash:
-    """I8: an intent without outcome is resolved by what the target says."""
+    """I8: an intent without an outcome is resolved by reading the target."""
 
     class Death(BaseException):
         pass
@@ -493,7 +494,7 @@ class TestCrash:
 
     @pytest.mark.parametrize(("effect", "status"), [(True, OutcomeStatus.APPLIED), (False, OutcomeStatus.NOT_APPLIED)])
     @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
-    def test_i8_a_crash_between_intent_and_effect_is_neither_lost_nor_doubled(self, stage, change, effect, status):
+    def test_i8_after_a_crash_an_effect_is_neither_lost_nor_repeated(self, stage, change, effect, status):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm", change)
         self.crash(stage, command, effect=effect)
@@ -510,8 +511,8 @@ class TestCrash:
         if effect:
             assert stage.undo(command).status is OutcomeStatus.UNDONE
 
-    def test_i31_recovery_beside_a_writer_whose_patch_is_still_to_come(self, stage):
-        """Seen on a real server with two at once: "it was never written", by the one, of what the other then wrote."""
+    def test_i31_recovery_while_another_writers_patch_is_in_flight(self, stage):
+        """Seen on a real server with two processes: one recorded "never written" for what the other then wrote."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
@@ -541,7 +542,7 @@ class TestCrash:
         assert stage.enactor(now_s=NOW_S + 70).recover() == []
         assert [one.status for one in stage.enactor(now_s=NOW_S + 20).recover()] == [OutcomeStatus.APPLIED]
 
-    def test_a_target_that_somebody_changed_meanwhile(self, stage):
+    def test_a_target_that_somebody_changed_in_the_meantime(self, stage):
         stage.add(deployment("llm", replicas=2))
         self.crash(stage, stage.command("Deployment", "llm"), effect=True)
         stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
@@ -555,7 +556,7 @@ class TestCrash:
         [outcome] = stage.enactor(now_s=NOW_S + 70).recover()
         assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
 
-    def test_an_undo_that_crashed_before_it_was_remembered(self, stage):
+    def test_an_undo_that_crashed_before_it_was_recorded(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
@@ -568,7 +569,6 @@ class TestCrash:
 
 class TestUndo:
     def test_i12_undo_is_refused_with_the_difference_when_a_person_changed_it(self, stage):
-        """I12."""
         stage.add(deployment("llm", replicas=3))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
@@ -579,7 +579,7 @@ class TestUndo:
         assert stage.get("Deployment", "llm")["spec"]["replicas"] == 1
         assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.APPLIED]
 
-    def test_what_others_changed_elsewhere_is_kept(self, stage):
+    def test_other_fields_that_others_changed_are_kept(self, stage):
         stage.add(deployment("llm", replicas=3))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
@@ -589,7 +589,7 @@ class TestUndo:
         assert item["metadata"]["labels"] == {"team": "ml"}
         assert (item["spec"]["paused"], item["spec"]["replicas"]) == (True, 3)
 
-    def test_i12_undo_twice_says_so_and_writes_once(self, stage):
+    def test_i12_a_second_undo_is_reported_and_writes_nothing(self, stage):
         stage.add(deployment("llm", replicas=3))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
@@ -601,7 +601,7 @@ class TestUndo:
         assert len(stage.mutations) == written
 
     def test_incident_kube_downscaler_44_a_repeated_run_keeps_the_first_pre_image(self, stage):
-        """The second command of a row restores to the first, the first to the start; none overwrites the other's."""
+        """Undoing the second command restores the result of the first; undoing the first restores the start."""
         stage.add(deployment("llm", replicas=4))
         first = stage.command("Deployment", "llm", ScaleTo(2))
         second = stage.command("Deployment", "llm", ScaleTo(0))
@@ -620,18 +620,18 @@ class TestUndo:
         stage.add(deployment("llm", replicas=0, uid="11111111-2222-3333-4444-555555555555"))
         assert refused(stage.undo(command)) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
 
-    def test_of_something_that_never_was(self, stage):
+    def test_of_an_action_that_does_not_exist(self, stage):
         with pytest.raises(InputError, match="no action a-nothing"):
             stage.enactor().undo("a-nothing")
 
-    def test_of_something_that_never_took_effect(self, stage):
+    def test_of_an_action_that_took_no_effect(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.api.fail(500, verb="patch")
         stage.enact(command)
         assert refused(stage.undo(command)) == (NOT_APPLIED, Reason.NO_EFFECT)
 
-    def test_the_api_away(self, stage):
+    def test_with_an_unreachable_api(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
@@ -684,7 +684,7 @@ class TestResize:
 
 
 class TestMoveToSpot:
-    def test_pods_prefer_spot_nodes_and_come_back(self, stage):
+    def test_pods_move_to_spot_nodes_and_back(self, stage):
         from gpuwise.emulate.objects import node
 
         taint = {"key": "cloud.google.com/gke-spot", "value": "true", "effect": "NoSchedule"}
@@ -700,7 +700,7 @@ class TestMoveToSpot:
         assert stage.undo(command).status is OutcomeStatus.UNDONE
         assert stage.get("Deployment", "llm")["spec"] == before
 
-    def test_what_is_pinned_to_on_demand_stays(self, stage):
+    def test_a_workload_pinned_to_on_demand_is_not_moved(self, stage):
         spec = pod_spec(nodeSelector={"karpenter.sh/capacity-type": "on-demand"})
         stage.add(deployment("llm", spec=spec))
         outcome = stage.enact(stage.command("Deployment", "llm", MoveToSpot()))

@@ -1,4 +1,4 @@
-"""The examples, a recorded fleet to use them on, and the fixtures of the suites that they are used like."""
+"""The examples, a recorded fleet to use them with, and fixtures of the helm and e2e tests."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ EXAMPLES = REPOSITORY / "examples"
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The flags that make a command read a simulated fleet of six nodes in two regions."""
+    """Flags with which a command reads a simulated fleet of six nodes in two regions."""
     folder: Path = tmp_path_factory.mktemp("recording")
     record_fleet(folder, nodes=6, days=15)
     return ["--recording", str(folder), "--now", str(NOW_S), "--quiet"]

@@ -1,4 +1,4 @@
-"""policy.yaml, prices.csv and grid.csv, each given to a command: what changes is what the file says."""
+"""policy.yaml, prices.csv and grid.csv: each file has its effect on a command."""
 
 import csv
 
@@ -22,7 +22,7 @@ def blocked(plan: dict, namespace: str) -> set[str]:
     return {one["reason"] for one in plan["holds"] if one["workload"]["namespace"] == namespace}
 
 
-def test_the_policy_is_read_and_differs_from_the_defaults_in_every_key_of_its_kind():
+def test_the_policy_is_read_and_each_of_its_keys_differs_from_the_default():
     found, default = load(EXAMPLES / "policy.yaml", {}, {}).policy, load(None, {}, {}).policy
     assert (found.mode, found.budget) == (Mode.APPROVE, Budget(disruptions=1, per_s=3600))
     assert found.protected_namespaces == ("notebooks", "payments")
@@ -30,7 +30,7 @@ def test_the_policy_is_read_and_differs_from_the_defaults_in_every_key_of_its_ki
         assert getattr(found, key) != getattr(default, key), key
 
 
-def test_the_policy_holds_the_plan_to_its_budget_and_protects_its_namespaces(gpuwise, recorded):
+def test_the_policy_limits_the_plan_to_its_budget_and_protects_its_namespaces(gpuwise, recorded):
     before = gpuwise("plan", *recorded, "-o", "json").data
     after = gpuwise("plan", *recorded, *POLICY, "-o", "json").data
     assert len(before["commands"]) > 1
@@ -41,21 +41,21 @@ def test_the_policy_holds_the_plan_to_its_budget_and_protects_its_namespaces(gpu
     assert "RecommendOnly" in blocked(before, "notebooks") - blocked(after, "notebooks")
 
 
-def test_the_price_of_energy_in_the_policy_makes_power_limits_a_finding(gpuwise, recorded):
+def test_the_policys_price_of_energy_makes_power_limits_a_finding(gpuwise, recorded):
     def findings(*more: str) -> set[str]:
         return {one["finding"] for one in gpuwise("scan", *recorded, *more, "-o", "json").data["recommendations"]}
 
     assert "PowerLimitOverprovisioned" in findings(*POLICY) - findings()
 
 
-def test_the_prices_are_those_of_the_bill(gpuwise, recorded):
+def test_the_bill_uses_the_prices(gpuwise, recorded):
     shipped = gpuwise("scan", *recorded, "-o", "json").data
     found = gpuwise("scan", *recorded, "--prices", EXAMPLES / "prices.csv", "-o", "json").data
     assert found["price_source"] == "price file prices.csv"
     assert found["bill"]["capacity_gpu_s"] == shipped["bill"]["capacity_gpu_s"]
     assert 0 < found["bill"]["capacity_usd"] < 0.8 * shipped["bill"]["capacity_usd"]
     assert found["bill"]["unpriced_gpu_s"] == 0
-    # 8 GPUs of each node, all hours of the two weeks; one of the two H100 nodes is reserved.
+    # 8 GPUs per node for all hours of the two weeks; one of the two H100 nodes is reserved.
     usd = {(row["gpu_type"], row["capacity_type"]): float(row["usd_per_gpu_h"]) for row in rows("prices.csv")}
     hourly = (
         usd["H100-80GB", "reserved"]
@@ -67,7 +67,7 @@ def test_the_prices_are_those_of_the_bill(gpuwise, recorded):
     assert found["bill"]["capacity_usd"] == pytest.approx(8 * 14 * 24 * hourly)
 
 
-def test_the_carbon_of_a_saving_is_that_of_the_grid(gpuwise, recorded):
+def test_the_carbon_of_a_saving_uses_the_grid(gpuwise, recorded):
     def per_kwh(env: dict[str, str]) -> set[float]:
         found = gpuwise("scan", *recorded, "-o", "json", env=env).data["recommendations"]
         savings = [one["saving"] for one in found]

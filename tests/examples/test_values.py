@@ -1,4 +1,4 @@
-"""The values of each platform: the chart takes them, Kubernetes takes what comes out, and they do what they are for."""
+"""The values of each platform: the chart accepts them, the objects are valid, and they have their effect."""
 
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,13 @@ def render(helm: Helm, platform: str, *more: object) -> Objects:
 
 
 def pods(objects: Objects) -> dict[str, dict[str, Any]]:
-    """Pod specs by component; the test of `helm test` is not one of them."""
+    """Pod specs by component, without the pod of `helm test`."""
     found = [one for kind in ("Deployment", "DaemonSet", "CronJob") for one in of_kind(objects, kind)]
     return {one["metadata"]["labels"]["app.kubernetes.io/component"]: pod_of(one) for one in found}
 
 
 def configuration(objects: Objects, folder: Path) -> Config:
-    """The configuration that the chart writes, as gpuwise reads it."""
+    """The configuration that the chart writes, read by gpuwise."""
     (config,) = of_kind(objects, "ConfigMap", "gpuwise")
     (folder / "gpuwise.yaml").write_text(config["data"]["gpuwise.yaml"])
     return load(folder / "gpuwise.yaml", {}, {})
@@ -63,13 +63,13 @@ def test_every_object_is_valid_kubernetes(helm: Helm, values: Path):
 
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
-def test_it_changes_no_workload(helm: Helm, values: Path, tmp_path: Path):
+def test_it_cannot_change_workloads(helm: Helm, values: Path, tmp_path: Path):
     objects = render(helm, values.stem.removeprefix("values-"))
     assert configuration(objects, tmp_path).policy.mode == "recommend"
     assert [role["metadata"]["name"] for role in of_kind(objects, "Role")] == ["gpuwise-ledger-head"]
 
 
-def test_eks_pulls_from_ecr_and_claims_gp3_in_a_node_group(helm: Helm):
+def test_eks_uses_ecr_gp3_and_a_node_group(helm: Helm):
     objects = render(helm, "eks")
     found = pods(objects)
     for pod in found.values():
@@ -89,7 +89,7 @@ def test_eks_is_scraped_by_kube_prometheus_stack(helm: Helm):
     assert {one["metadata"]["labels"]["release"] for one in kinds} == {"kube-prometheus-stack"}
 
 
-def test_gke_runs_the_exporter_on_the_pools_of_the_gpu_operator(helm: Helm):
+def test_gke_runs_the_exporter_on_the_node_pools_of_the_gpu_operator(helm: Helm):
     found = pods(render(helm, "gke"))
     exporter = found["exporter"]
     assert exporter["runtimeClassName"] == "nvidia"
@@ -99,7 +99,7 @@ def test_gke_runs_the_exporter_on_the_pools_of_the_gpu_operator(helm: Helm):
     ]
     assert term["matchExpressions"] == [{"key": "cloud.google.com/gke-accelerator", "operator": "Exists"}]
     assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in exporter["tolerations"]
-    # Outside of kube-system GKE admits the priority system-node-critical only with a quota for it.
+    # Outside kube-system, GKE admits the priority system-node-critical only with a quota for it.
     assert "priorityClassName" not in exporter
     assert found["service"]["nodeSelector"] == {"cloud.google.com/gke-nodepool": "system"}
 
@@ -118,7 +118,7 @@ def test_on_premises_reads_a_tenant_of_mimir_over_tls(helm: Helm, tmp_path: Path
             assert volume["secret"]["secretName"] == file.parent.name
 
 
-def test_on_premises_pulls_with_a_secret_and_may_reach_what_it_reads(helm: Helm):
+def test_on_premises_pulls_with_a_secret_and_allows_its_egress(helm: Helm):
     objects = render(helm, "on-premises")
     for pod in pods(objects).values():
         assert pod["imagePullSecrets"] == [{"name": "registry-login"}]
@@ -132,7 +132,7 @@ def test_on_premises_pulls_with_a_secret_and_may_reach_what_it_reads(helm: Helm)
     assert 9090 not in ports
 
 
-def test_on_premises_takes_the_example_prices_and_grid(helm: Helm, tmp_path: Path):
+def test_on_premises_uses_the_example_prices_and_grid(helm: Helm, tmp_path: Path):
     files = [f"--set-file={name}.csv={EXAMPLES / f'{name}.csv'}" for name in ("prices", "grid")]
     objects = render(helm, "on-premises", *files)
     found = configuration(objects, tmp_path)
@@ -144,7 +144,7 @@ def test_on_premises_takes_the_example_prices_and_grid(helm: Helm, tmp_path: Pat
         assert text.strip() == (EXAMPLES / name).read_text().strip()
 
 
-def test_openshift_chooses_the_user_and_its_own_monitoring_is_read_with_a_token(helm: Helm, tmp_path: Path):
+def test_openshift_sets_the_user_and_its_monitoring_is_read_with_a_token(helm: Helm, tmp_path: Path):
     objects = render(helm, "openshift")
     prometheus, found = configuration(objects, tmp_path).prometheus, pods(objects)
     assert prometheus.url == "https://thanos-querier.openshift-monitoring.svc:9091"

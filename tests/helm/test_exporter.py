@@ -1,4 +1,4 @@
-"""The exporter's DaemonSet: what its values turn into, and that each flag is one that the exporter has."""
+"""The exporter's DaemonSet: the effect of its values, and that the exporter has each of its flags."""
 
 from typing import Any
 
@@ -23,24 +23,24 @@ def flags(container: dict[str, Any]) -> dict[str, str]:
     return dict(flag.split("=", 1) for flag in given)
 
 
-def test_its_flags_are_flags_that_it_has(helm: Helm):
+def test_the_exporter_accepts_its_flags(helm: Helm):
     settings = {"exporter__sharedGpus__enabled": True, "exporter__webConfig__secret": "web"}
     (container,) = pod(helm, **settings)["containers"]
     known = {name for option in exporter.params for name in option.opts}
     assert flags(container).keys() <= known
-    refused = CliRunner().invoke(exporter, [*container["args"][1:], "--listen=nonsense"])
-    assert "--listen is 'nonsense'" in str(refused.exception)  # all flags before it were understood
+    rejected = CliRunner().invoke(exporter, [*container["args"][1:], "--listen=nonsense"])
+    assert "--listen is 'nonsense'" in str(rejected.exception)  # all flags before it were accepted
 
 
-def test_its_values_become_its_flags(helm: Helm):
+def test_values_become_flags(helm: Helm):
     values = {"exporter__interval": 0.5, "exporter__compat": "dcgm", "exporter__maxSeries": 1_000_000}
     (container,) = pod(helm, **values)["containers"]
-    told = {"--listen": ":9400", "--interval": "0.5", "--compat": "dcgm", "--max-series": "1000000"}
-    assert flags(container) == told
+    expected = {"--listen": ":9400", "--interval": "0.5", "--compat": "dcgm", "--max-series": "1000000"}
+    assert flags(container) == expected
 
 
 @pytest.mark.parametrize(("user", "non_root"), [(0, False), (65532, True)])
-def test_it_runs_as_another_user_where_the_node_lets_it(helm: Helm, user: int, *, non_root: bool):
+def test_it_can_run_as_another_user(helm: Helm, user: int, *, non_root: bool):
     (container,) = pod(helm, exporter__runAsUser=user)["containers"]
     security = container["securityContext"]
     assert (security["runAsUser"], security["runAsNonRoot"]) == (user, non_root)
@@ -57,7 +57,7 @@ def test_the_hosts_processes_are_mounted_only_on_request_and_read_only(helm: Hel
     assert {"hostPID", "hostNetwork"}.isdisjoint(shared)
 
 
-def test_a_web_config_comes_from_a_secret_and_the_probes_follow(helm: Helm):
+def test_a_web_config_is_mounted_from_a_secret_and_the_probes_use_tls(helm: Helm):
     spec = pod(helm, exporter__webConfig={"secret": "web", "tls": True})
     (container,) = spec["containers"]
     assert flags(container)["--web.config.file"] == "/etc/gpuwise-web/web-config.yml"
@@ -66,7 +66,7 @@ def test_a_web_config_comes_from_a_secret_and_the_probes_follow(helm: Helm):
     assert probes == ["HTTPS", "HTTPS"]
 
 
-def test_prometheus_can_be_told_how_to_be_let_in(helm: Helm):
+def test_the_service_monitor_can_configure_authentication(helm: Helm):
     endpoint = {"scheme": "https", "basicAuth": {"username": {"name": "web", "key": "user"}}}
     (monitor,) = of_kind(helm.render(serviceMonitor__exporterEndpoint=endpoint), "ServiceMonitor", NAME)
     assert endpoint.items() <= monitor["spec"]["endpoints"][0].items()

@@ -1,4 +1,4 @@
-"""`helm install` on a cluster: what it finds there, and what it then says."""
+"""`helm install` on a cluster: its checks of the cluster, and its notes."""
 
 import contextlib
 import json
@@ -27,8 +27,8 @@ def named(
     return {"metadata": {"name": name, "labels": labels or {}, "annotations": annotations or {}}}
 
 
-def answers(objects: dict[str, Objects]) -> dict[str, Any]:
-    """Discovery and lists, by path: as much of an API server as `lookup` asks for."""
+def responses(objects: dict[str, Objects]) -> dict[str, Any]:
+    """Discovery and lists by path: the part of an API server that `lookup` uses."""
     found: dict[str, Any] = {
         "/version": {"major": "1", "minor": "33", "gitVersion": "v1.33.0"},
         "/api": {"kind": "APIVersions", "versions": ["v1"]},
@@ -54,7 +54,7 @@ def answers(objects: dict[str, Objects]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def api_server(objects: dict[str, Objects]) -> Iterator[str]:
-    known = answers(objects)
+    known = responses(objects)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -69,7 +69,7 @@ def api_server(objects: dict[str, Objects]) -> Iterator[str]:
             self.wfile.write(body.encode())
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -84,7 +84,7 @@ def api_server(objects: dict[str, Objects]) -> Iterator[str]:
 
 @pytest.fixture
 def chart(tmp_path: Path) -> Path:
-    """The checks and the notes alone: helm looks up every other object on the server before it prints the notes."""
+    """Only the checks and the notes: helm looks up every other object on the server before it prints the notes."""
     copy = shutil.copytree(CHART, tmp_path / "gpuwise", ignore=shutil.ignore_patterns("*.yaml", "tests"))
     for name in ("Chart.yaml", "values.yaml", "templates/checks.yaml"):
         shutil.copy(CHART / name, copy / name)
@@ -110,18 +110,18 @@ def notes(done: Any) -> str:
 @pytest.mark.parametrize(
     ("mode", "namespaces", "says"),
     [
-        ("off", [], "It does nothing but report"),
+        ("off", [], "It only writes reports"),
         ("recommend", [], "It changes nothing"),
         ("enforce", [], "enforce.namespaces is empty"),
         ("enforce", ["research"], "It may patch Deployments, StatefulSets, Jobs and Notebooks in: research."),
     ],
 )
-def test_the_notes_tell_the_mode_and_the_next_command(install, mode: str, namespaces: list[str], says: str):
-    told = notes(install(mode=mode, enforce__namespaces=namespaces))
-    assert f"mode: {mode}" in told
-    assert says in told
-    assert "gpuwise doctor" in told
-    assert "helm test prod" in told
+def test_the_notes_contain_the_mode_and_the_next_command(install, mode: str, namespaces: list[str], says: str):
+    text = notes(install(mode=mode, enforce__namespaces=namespaces))
+    assert f"mode: {mode}" in text
+    assert says in text
+    assert "gpuwise doctor" in text
+    assert "helm test prod" in text
 
 
 @pytest.mark.parametrize(
@@ -130,27 +130,27 @@ def test_the_notes_tell_the_mode_and_the_next_command(install, mode: str, namesp
         ({}, "exec deploy/prod-gpuwise -- cat /var/lib/gpuwise/service-token"),
         ({"service__tokenSecret__name": "mine"}, "get secret mine"),
         ({"persistence__enabled": False, "report__enabled": False}, "persistence is off"),
-        ({"image__pullSecrets": [{"name": "harbor"}]}, "It needs the pull secrets harbor"),
+        ({"image__pullSecrets": [{"name": "harbor"}]}, "The pull secrets harbor"),
         ({"openshift": True}, "oc adm policy add-scc-to-user privileged"),
     ],
 )
-def test_the_notes_tell_what_these_values_need(install, settings: dict[str, Any], says: str):
+def test_the_notes_contain_what_these_values_need(install, settings: dict[str, Any], says: str):
     assert says in notes(install(**settings))
 
 
 @pytest.mark.parametrize("level", ["baseline", "restricted"])
-def test_an_exporter_that_pod_security_would_not_admit_is_refused(install, level: str):
-    """The DaemonSet would be created, and its pods refused one by one, where nobody looks."""
+def test_an_exporter_that_pod_security_would_reject_is_an_error(install, level: str):
+    """Without the check, the DaemonSet is created and its pods are rejected without a visible error."""
     locked = {"Namespace": [named("default", labels={"pod-security.kubernetes.io/enforce": level})]}
     assert "WARNING" not in notes(install(locked, persistence__storageClass="fast"))  # it has its own namespace
     done = install(locked, exporter__namespace="")
     assert done.returncode != 0
-    assert f"the namespace default forbids (pod-security.kubernetes.io/enforce={level})" in done.stderr
+    assert f"but the namespace default forbids this (pod-security.kubernetes.io/enforce={level})" in done.stderr
     assert "--set exporter.namespace=NAME" in done.stderr
     notes(install(locked, exporter__namespace="", exporter__enabled=False))
 
 
-def test_a_namespace_of_yours_for_the_exporter_is_used_if_it_admits_it(install):
+def test_an_existing_namespace_is_used_for_the_exporter_if_it_admits_it(install):
     def having(**labels: str) -> dict[str, Objects]:
         return {
             "Namespace": [
@@ -163,26 +163,26 @@ def test_a_namespace_of_yours_for_the_exporter_is_used_if_it_admits_it(install):
     assert install(having(enforce="baseline")).returncode != 0
 
 
-def test_a_label_without_a_grant_is_told(install):
+def test_a_label_without_the_right_is_a_warning(install):
     fleet = {"Namespace": [named(name, labels={"gpuwise.dev/mode": "enforce"}) for name in ("research", "serving")]}
-    told = notes(install(fleet, enforce__namespaces=["research"]))
-    assert "the namespace serving is labelled gpuwise.dev/mode=enforce" in told
-    assert "--set enforce.namespaces={research,serving}" in told
-    assert "the namespace research is labelled" not in told
+    text = notes(install(fleet, enforce__namespaces=["research"]))
+    assert "the namespace serving has the label gpuwise.dev/mode=enforce" in text
+    assert "--set enforce.namespaces={research,serving}" in text
+    assert "the namespace research has the label" not in text
 
 
-def test_a_claim_that_nobody_will_bind_is_told(install):
+def test_a_claim_without_a_storage_class_is_a_warning(install):
     default = {"storageclass.kubernetes.io/is-default-class": "true"}
     some, none = [named("slow"), named("fast")], [named("fast", annotations=default)]
-    assert "no default StorageClass, so the claim prod-gpuwise stays Pending" in notes(install())
-    assert "(there is: slow, fast)" in notes(install({"StorageClass": some}))
+    assert "no default StorageClass, so the claim prod-gpuwise and the service stay Pending" in notes(install())
+    assert "(available: slow, fast)" in notes(install({"StorageClass": some}))
     assert "StorageClass" not in notes(install({"StorageClass": none}))
     assert "StorageClass" not in notes(install({"StorageClass": some}, persistence__storageClass="fast"))
 
 
-def test_a_node_selector_that_no_node_has_is_told(install):
+def test_a_node_selector_that_matches_no_node_is_a_warning(install):
     nodes = [named("a", labels={"cloud.google.com/gke-accelerator": "nvidia-l4"}), named("b")]
-    assert "no node has these labels, so the exporter runs nowhere" in notes(install({"Node": nodes}))
-    told = notes(install({"Node": nodes}, exporter__nodeSelector={"cloud.google.com/gke-accelerator": "nvidia-l4"}))
-    assert "cloud.google.com/gke-accelerator=nvidia-l4 (1 of 2 nodes)." in told
-    assert "runs nowhere" not in told
+    assert "no node has these labels, so the exporter does not run" in notes(install({"Node": nodes}))
+    text = notes(install({"Node": nodes}, exporter__nodeSelector={"cloud.google.com/gke-accelerator": "nvidia-l4"}))
+    assert "cloud.google.com/gke-accelerator=nvidia-l4 (1 of 2 nodes)." in text
+    assert "does not run" not in text

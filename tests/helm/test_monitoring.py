@@ -33,7 +33,7 @@ def script(name: str) -> ModuleType:
 
 
 def queries(board: dict[str, Any]) -> dict[str, str]:
-    """Each panel's query, with the variables as Grafana fills them in."""
+    """Each panel's query, with the variables replaced as by Grafana."""
     return {
         panel["title"]: target["expr"].replace("$namespace", ".+")
         for panel in board["panels"]
@@ -64,7 +64,7 @@ def test_every_alert_has_a_unit_test_that_fires_it():
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_each_alert_says_what_it_is_and_what_to_do(rule: dict[str, Any]):
+def test_each_alert_has_a_summary_a_description_and_a_runbook(rule: dict[str, Any]):
     assert re.fullmatch(r"Gpuwise[A-Z][A-Za-z]+", rule["alert"])
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
     assert rule["annotations"].keys() == {"summary", "description", "runbook_url"}
@@ -72,23 +72,23 @@ def test_each_alert_says_what_it_is_and_what_to_do(rule: dict[str, Any]):
     assert f"\n## {rule['alert']}\n" in (ROOT / "docs" / "runbook.md").read_text()
 
 
-def test_rules_and_panels_ask_for_metrics_that_exist():
+def test_rules_and_panels_use_existing_metrics():
     known = set(re.findall(r"`(gpuwise_\w+)`", (ROOT / "docs" / "metrics.md").read_text())) | NOT_OURS
-    asked = itertools.chain((rule["expr"] for rule in RULES), queries(DASHBOARD).values())
-    used = {name for expr in asked for name in re.findall(r"\b(gpuwise_\w+|up)\b", expr)}
+    expressions = itertools.chain((rule["expr"] for rule in RULES), queries(DASHBOARD).values())
+    used = {name for expr in expressions for name in re.findall(r"\b(gpuwise_\w+|up)\b", expr)}
     assert used <= known
     assert len(used) > 10
 
 
-def test_the_dashboard_is_what_its_script_writes():
+def test_the_dashboard_is_generated_by_its_script():
     assert (CHART / "files" / "dashboard.json").read_text() == script("dashboard").build()
 
 
-def test_the_metrics_document_is_what_its_script_writes():
+def test_the_metrics_document_is_generated_by_its_script():
     assert (ROOT / "docs" / "metrics.md").read_text() == script("metrics_document").build()
 
 
-def test_the_dashboard_has_a_stable_uid_its_variables_and_room_for_each_panel():
+def test_the_dashboard_has_a_stable_uid_its_variables_and_panels_that_do_not_overlap():
     assert DASHBOARD["uid"] == "gpuwise-gpu-money"
     assert [variable["name"] for variable in DASHBOARD["templating"]["list"]] == ["datasource", "namespace"]
     assert "Why did nothing happen?" in queries(DASHBOARD)
@@ -105,7 +105,7 @@ def test_the_dashboard_has_a_stable_uid_its_variables_and_room_for_each_panel():
 
 @NEEDS_PROMETHEUS
 def test_prometheus_answers_each_panels_query(start_prometheus: StartPrometheus):
-    """Over two devices and a report, so that joins and label sets are tried and not the parser alone."""
+    """With two devices and a report, so that joins and label sets are tested, and not only the parser."""
     device = 'device_uuid="GPU-{0}",gpu="{0}",node="a",namespace="research",pod="p-{0}",container="main"'
     ours = re.findall(r"\| `(gpuwise_\w+)` \| \w+ \| ([^|]*) \|", (ROOT / "docs" / "metrics.md").read_text())
     lines = []

@@ -1,4 +1,4 @@
-"""The chart's rights against the requests that the commands send: nothing more, nothing less."""
+"""The chart's rights are exactly those that the requests of the commands need."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ from .test_monitoring import script
 
 Objects = list[dict[str, Any]]
 
-# Each is a way to more rights (safety.md, security checklist 4).
+# Each of these leads to more rights (docs/safety.md).
 FORBIDDEN_RESOURCES = {"*", "secrets", "pods/exec", "nodes/proxy", "serviceaccounts/token"}
 FORBIDDEN_RESOURCES |= {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
 FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "delete", "deletecollection"}
@@ -42,8 +42,8 @@ DAYS = 16
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A request as RBAC sees it."""
+class Request:
+    """A request in the terms of RBAC."""
 
     verb: str
     group: str
@@ -52,31 +52,31 @@ class Ask:
     name: str
 
 
-def ask_of(verb: str, path: str) -> Ask | None:
+def request_of(verb: str, path: str) -> Request | None:
     """None for discovery and self-reviews, which every authenticated user may send."""
     match = re.fullmatch(r"/(?:api/v1|apis/([^/]+)/[^/]+)/(?:namespaces/([^/]+)/)?([^/]+)(?:/([^/]+))?(/[^/]+)?", path)
     if match is None or match[1] == "authorization.k8s.io":
         return None
     group, namespace, resource, name, sub = (part or "" for part in match.groups())
     if not namespace and resource == "namespaces":
-        namespace = name  # a namespace is inside itself
-    return Ask(verb, group, resource + sub, namespace, name)
+        namespace = name  # a namespace belongs to itself
+    return Request(verb, group, resource + sub, namespace, name)
 
 
-def granting(objects: Objects, ask: Ask) -> set[tuple[str, str]]:
-    """Kind and name of the roles that grant it."""
+def roles_granting(objects: Objects, request: Request) -> set[tuple[str, str]]:
+    """Kind and name of the roles that grant a request."""
     found = set()
     for role in itertools.chain(of_kind(objects, "ClusterRole"), of_kind(objects, "Role")):
-        elsewhere = role["kind"] == "Role" and role["metadata"]["namespace"] != ask.namespace
+        elsewhere = role["kind"] == "Role" and role["metadata"]["namespace"] != request.namespace
         for rule in role["rules"]:
-            named = "resourceNames" not in rule or ask.name in rule["resourceNames"]
-            if not elsewhere and named and ask.group in rule["apiGroups"] and ask.verb in rule["verbs"]:
-                found |= {(role["kind"], role["metadata"]["name"])} if ask.resource in rule["resources"] else set()
+            named = "resourceNames" not in rule or request.name in rule["resourceNames"]
+            if not elsewhere and named and request.group in rule["apiGroups"] and request.verb in rule["verbs"]:
+                found |= {(role["kind"], role["metadata"]["name"])} if request.resource in rule["resources"] else set()
     return found
 
 
 def granted(objects: Objects) -> Iterator[tuple[str, str, str]]:
-    """Role, resource and verb of everything that is granted."""
+    """Role, resource and verb of everything that the roles grant."""
     for role in itertools.chain(of_kind(objects, "ClusterRole"), of_kind(objects, "Role")):
         for rule in role["rules"]:
             for resource, verb in itertools.product(rule["resources"], rule["verbs"]):
@@ -87,7 +87,7 @@ def fleet() -> Objects:
     return [
         gpu_node("node-0"),
         of_namespace("prod"),
-        of_namespace("gpuwise"),  # where the release, and so the anchor of the ledger, is
+        of_namespace("gpuwise"),  # namespace of the release, and so of the ledger's anchor
         deployment("served", namespace="prod"),
         statefulset("stored", namespace="prod"),
         job("trained", namespace="prod"),
@@ -108,10 +108,10 @@ def record(cluster: Any, folder: Path, window: Window) -> None:
 
 
 @pytest.fixture(scope="module")
-def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) -> set[Ask]:
-    """What the commands of the README send, with one workload of each kind that can be written."""
+def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) -> set[Request]:
+    """The requests of the README's commands, with one workload of each kind that gpuwise writes."""
     folder = tmp_path_factory.mktemp("rbac")
-    now_s = int(time.time())  # `apply` refuses what was judged long ago
+    now_s = int(time.time())  # `apply` refuses old recommendations
     window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
     with start_cluster(fleet(), clock=lambda: float(window.start_s)) as cluster:
         record(cluster, folder / "recording", window)
@@ -138,8 +138,8 @@ def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) 
         for act in acts:
             gpuwise("undo", act, "--yes", *connection)
         gpuwise("report", "--week", "last", *source)
-        asks = [ask_of(request.verb, request.path) for request in cluster.requests[ours:]]
-    return {ask for ask in asks if ask is not None}
+        asks = [request_of(request.verb, request.path) for request in cluster.requests[ours:]]
+    return {request for request in asks if request is not None}
 
 
 @pytest.fixture(scope="module")
@@ -147,26 +147,26 @@ def objects(helm: Helm) -> Objects:
     return helm.render(enforce__namespaces=["prod"])
 
 
-def test_nothing_is_sent_that_is_not_granted(objects: Objects, sent: set[Ask]):
-    """What this lists is missing from READ or WRITE in src/gpuwise/model/rights.py."""
-    assert {ask for ask in sent if not granting(objects, ask)} == set()
-    assert {ask.verb for ask in sent} >= {"list", "get", "patch"}
+def test_every_request_is_granted(objects: Objects, sent: set[Request]):
+    """Requests listed here are missing from READ or WRITE in src/gpuwise/model/rights.py."""
+    assert {request for request in sent if not roles_granting(objects, request)} == set()
+    assert {request.verb for request in sent} >= {"list", "get", "patch"}
 
 
-def test_nothing_is_granted_that_is_never_sent(objects: Objects, sent: set[Ask]):
-    """What this lists is in src/gpuwise/model/rights.py for nothing."""
-    used = {(name, ask.resource, ask.verb) for ask in sent for _, name in granting(objects, ask)}
+def test_every_granted_right_is_used(objects: Objects, sent: set[Request]):
+    """Rights listed here are not needed in src/gpuwise/model/rights.py."""
+    used = {(name, request.resource, request.verb) for request in sent for _, name in roles_granting(objects, request)}
     unused = {(resource, verb) for name, resource, verb in granted(objects) if (name, resource, verb) not in used}
     assert unused == set()
 
 
-def test_the_rules_are_what_the_table_says():
+def test_the_rules_are_generated_from_the_table():
     assert (CHART / "files" / "rbac.yaml").read_text() == script("rbac").build()
     rules = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
     assert rules.keys() == {"read", "write", "head"}
 
 
-def test_no_rule_is_a_way_to_more_rights(rendered: Objects):
+def test_no_rule_leads_to_more_rights(rendered: Objects):
     roles = [one for one in rendered if one["kind"] in {"Role", "ClusterRole"}]
     for rule in itertools.chain.from_iterable(role["rules"] for role in roles):
         assert FORBIDDEN_RESOURCES.isdisjoint(rule["resources"])
@@ -182,19 +182,21 @@ def test_the_cluster_wide_role_only_lists(rendered: Objects):
 
 @pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
 def test_every_collection_of_the_inventory_may_be_listed(path: str):
-    """A 403 on one list is no inventory at all."""
+    """If one list returns 403, there is no inventory."""
     group, resource = path.split("/")[2] if path.startswith("/apis/") else "", path.rpartition("/")[2]
     assert any((right.group, right.resource, right.verbs) == (group, resource, ("list",)) for right in rights.READ)
 
 
-def test_every_kind_that_is_written_may_be_read_and_patched():
+def test_every_kind_that_gpuwise_writes_may_be_read_and_patched():
     kinds = {"Deployment", "StatefulSet", "Job", "Notebook"}
     paths = {path_of(WorkloadRef("n", kind, "x", "uid")) for kind in kinds}
     written = {(right.group, right.resource) for right in rights.WRITE if right.verbs == ("get", "patch")}
-    assert {(ask.group, ask.resource) for path in paths if path and (ask := ask_of("get", path))} == written
+    assert {
+        (request.group, request.resource) for path in paths if path and (request := request_of("get", path))
+    } == written
 
 
-def test_writes_are_given_by_namespace_to_the_service_alone(rendered: Objects):
+def test_only_the_service_may_write_and_only_per_namespace(rendered: Objects):
     workloads = {
         one["metadata"]["namespace"] for one in of_kind(rendered, "Role") if one["metadata"]["name"].endswith("-write")
     }

@@ -1,4 +1,4 @@
-"""The chart's rights, judged by a real server's RBAC: enough for every command, and for nothing else.
+"""The chart's rights, checked by a real server's RBAC: sufficient for every command, and for nothing else.
 
 The emulator knows who may read and who may write, and no roles; test_rbac.py reads the roles without a server.
 """
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture
 def cluster(start_cluster, helm):
-    """Two idle Deployments, and the release's ServiceAccounts and roles, which may act in one of the two namespaces."""
+    """Two idle Deployments, and the release's identities and roles, which allow writes in one of two namespaces."""
     fleet = [gpu_node("node-0"), of_namespace("gpuwise"), of_namespace(OTHER)]
     fleet += [deployment("granted"), deployment("other", namespace=OTHER)]
     with start_cluster(fleet) as cluster:
@@ -39,8 +39,8 @@ def cluster(start_cluster, helm):
 
 
 @pytest.fixture
-def asked(cluster, tmp_path):
-    """A recording in which both are idle, and the release's service as who asks: options of scan, plan and run."""
+def options_of_service(cluster, tmp_path):
+    """Options of scan, plan and run: a recording in which both are idle, and the service's identity."""
     now_s = int(time.time())
     window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
     writer = RecordingWriter(tmp_path / "recording")
@@ -59,14 +59,14 @@ def replicas(cluster, name, namespace):
     return cluster.connection.must("GET", path)["spec"]["replicas"]
 
 
-def test_the_service_does_all_it_is_for_and_no_right_is_missing(cluster, asked, gpuwise):
-    kubeconfig, options = asked
+def test_the_service_has_every_right_that_it_needs(cluster, options_of_service, gpuwise):
+    kubeconfig, options = options_of_service
     found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
     assert {one["workload"]["name"] for one in found} == {"granted", "other"}
     done = gpuwise("run", "--once", "--mode", "enforce", *options)
     assert done.code == 0, done.err
     assert (replicas(cluster, "granted", NAMESPACE), replicas(cluster, "other", OTHER)) == (0, 1)
-    assert "NoRight" in done.out  # of the namespace that the release may not act in
+    assert "NoRight" in done.out  # in the namespace in which the release may not write
     (command_id,) = {word for word in done.out.replace("`", " ").split() if word.startswith("a-")}
     assert gpuwise("undo", command_id, "--yes", *kubeconfig).code == 0
     assert replicas(cluster, "granted", NAMESPACE) == 1
@@ -75,11 +75,11 @@ def test_the_service_does_all_it_is_for_and_no_right_is_missing(cluster, asked, 
     assert len(head["data"]) == 1
 
 
-def test_the_report_reads_and_cannot_write(cluster, asked, gpuwise, tmp_path):
-    _, options = asked
+def test_the_report_reads_and_cannot_write(cluster, options_of_service, gpuwise, tmp_path):
+    _, options = options_of_service
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=cluster.token("gpuwise", "prod-gpuwise-report"))
     done = gpuwise("scan", *options, "-o", "json")
     assert len(done.data["recommendations"]) == 2
-    held = json.loads(gpuwise("plan", "--mode", "enforce", *options, "-o", "json").out)
-    assert "NoRight" in json.dumps(held)
+    planned = json.loads(gpuwise("plan", "--mode", "enforce", *options, "-o", "json").out)
+    assert "NoRight" in json.dumps(planned)
     assert replicas(cluster, "granted", NAMESPACE) == 1

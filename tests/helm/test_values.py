@@ -1,4 +1,4 @@
-"""What each value turns into, one cluster's peculiarity a test."""
+"""The effect of each value; one test per special case of a cluster."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def configuration(objects: Objects) -> dict[str, Any]:
     return config["data"]
 
 
-def test_the_schema_is_what_its_script_writes():
+def test_the_schema_is_generated_by_its_script():
     assert (CHART / "values.schema.json").read_text() == script("values_schema").build()
 
 
@@ -54,7 +54,7 @@ def test_the_schema_knows_every_value_that_has_a_default():
 
 
 @pytest.mark.parametrize("page", ["docs/install.md", "README.md", "helm/gpuwise/templates/NOTES.txt"])
-def test_each_value_that_a_page_names_is_there(page: str):
+def test_each_value_named_in_the_docs_exists(page: str):
     def has(values: Any, path: str) -> bool:
         first, _, rest = path.partition(".")
         return isinstance(values, dict) and first in values and (not rest or has(values[first], rest))
@@ -63,7 +63,7 @@ def test_each_value_that_a_page_names_is_there(page: str):
     text = (ROOT / page).read_text()
     named = set(re.findall(r"--set(?:-json|-file)? '?([a-zA-Z.]+)=", text))
     named |= {name for name in re.findall(r"`([a-zA-Z.]+)[`:=]", text) if "." in name and name.split(".")[0] in values}
-    own = {"policy", "config"}  # keys of gpuwise's configuration, which the schema holds
+    own = {"policy", "config"}  # keys of gpuwise's configuration, which are in the schema
     missing = {name for name in named if name.split(".")[0] not in own and not has(values, name)}
     assert missing <= {"exporter.podSecurityContext.seLinuxOptions.type"}
     assert named
@@ -71,14 +71,14 @@ def test_each_value_that_a_page_names_is_there(page: str):
 
 @pytest.mark.parametrize("settings", [{}, {"service__tokenSecret__name": "mine"}])
 def test_two_renderings_are_equal_as_argo_cd_needs_it(helm: Helm, settings: dict[str, Any]):
-    """Argo CD renders without the cluster's state: a token drawn in a template changes with every sync."""
+    """Argo CD renders without the cluster's state: a token generated in a template would change with every sync."""
     first, second = (helm.template(values=None, **REQUIRED | settings) for _ in range(2))
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout
     assert not list(of_kind([one for one in yaml.safe_load_all(first.stdout) if one], "Secret"))
 
 
-def test_the_first_start_draws_a_token_and_later_ones_keep_it(helm: Helm, tmp_path):
+def test_the_first_start_creates_a_token_and_later_starts_keep_it(helm: Helm, tmp_path):
     (drawer,) = pods(render(helm))["service"]["initContainers"]
     program = drawer["args"][0].replace("/var/lib/gpuwise", str(tmp_path))
     tokens = []
@@ -91,17 +91,17 @@ def test_the_first_start_draws_a_token_and_later_ones_keep_it(helm: Helm, tmp_pa
     assert stat.S_IMODE((tmp_path / "service-token").stat().st_mode) & 0o007 == 0
 
 
-def test_a_token_of_yours_is_mounted_and_none_is_drawn(helm: Helm):
+def test_a_users_token_is_mounted_and_none_is_created(helm: Helm):
     objects = render(helm, service__tokenSecret={"name": "mine", "key": "password"})
     service = pods(objects)["service"]
     assert "initContainers" not in service
     (volume,) = (one for one in service["volumes"] if one["name"] == "service-token")
     assert volume["secret"] == {"secretName": "mine", "items": [{"key": "password", "path": "token"}]}
-    told = yaml.safe_load(configuration(objects)["gpuwise.yaml"])
-    assert told["service"]["token_file"] == "/etc/gpuwise-service/token"
+    written = yaml.safe_load(configuration(objects)["gpuwise.yaml"])
+    assert written["service"]["token_file"] == "/etc/gpuwise-service/token"
 
 
-def test_prices_and_policy_are_yours(helm: Helm, tmp_path):
+def test_prices_and_policy_can_be_set(helm: Helm, tmp_path):
     csv = "gpu_type,capacity_type,usd_per_gpu_h\nA100-80GB,on-demand,2.5\n"
     objects = render(helm, prices__csv=csv, policy__max_risk=2, config__score__half_life_s=1_000_000)
     data = configuration(objects)
@@ -114,7 +114,7 @@ def test_prices_and_policy_are_yours(helm: Helm, tmp_path):
     assert set(read_prices(tmp_path / "prices.csv").usd_per_gpu_h.values()) == {2.5}
 
 
-def test_prices_of_a_config_map_of_yours_are_mounted_where_they_are_read(helm: Helm):
+def test_prices_of_a_users_config_map_are_mounted_where_they_are_read(helm: Helm):
     objects = render(helm, prices={"existingConfigMap": "finance", "key": "gpus.csv"})
     assert yaml.safe_load(configuration(objects)["gpuwise.yaml"])["prices"] == "/etc/gpuwise-prices/gpus.csv"
     for component in ("service", "report"):
@@ -132,17 +132,17 @@ def test_a_new_configuration_restarts_the_service(helm: Helm):
     assert len({one["checksum/config"] for one in annotations}) == 3
 
 
-def test_a_node_selector_of_yours_replaces_the_default(helm: Helm):
-    """GKE labels no node with nvidia.com/gpu.present."""
+def test_a_users_node_selector_replaces_the_default(helm: Helm):
+    """GKE does not set the label nvidia.com/gpu.present on nodes."""
     gke = {"cloud.google.com/gke-accelerator": "nvidia-l4"}
     assert pods(render(helm))["exporter"]["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
     assert pods(render(helm, exporter__nodeSelector=gke))["exporter"]["nodeSelector"] == gke
-    # What people write who know that helm merges maps.
+    # What users write if they know that helm merges maps.
     old = {"nvidia.com/gpu.present": None, **gke}
     assert pods(render(helm, exporter__nodeSelector=old))["exporter"]["nodeSelector"] == gke
 
 
-def test_dashboard_labels_of_yours_replace_the_default(helm: Helm):
+def test_a_users_dashboard_labels_replace_the_default(helm: Helm):
     def label(**settings: Any) -> set[str]:
         (board,) = of_kind(
             render(helm, grafana__dashboards__enabled=True, **settings), "ConfigMap", "prod-gpuwise-dashboard"
@@ -160,8 +160,8 @@ def users(pod: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize(
     "how", [{"openshift": True}, {"podSecurityContext": dict.fromkeys(["runAsUser", "runAsGroup", "fsGroup"])}]
 )
-def test_openshift_chooses_the_user(helm: Helm, how: dict[str, Any]):
-    """Its SCC restricted-v2 refuses a pod that names another uid than its namespace's."""
+def test_openshift_sets_the_user(helm: Helm, how: dict[str, Any]):
+    """OpenShift's SCC restricted-v2 rejects a pod with another uid than its namespace's."""
     for component, pod in pods(render(helm, **how)).items():
         if component != "exporter":
             assert users(pod) == set(), component
@@ -169,14 +169,14 @@ def test_openshift_chooses_the_user(helm: Helm, how: dict[str, Any]):
     assert "65532" not in helm.template(values=None, **REQUIRED | how).stdout
 
 
-def test_openshift_is_recognised(helm: Helm):
+def test_openshift_is_detected(helm: Helm):
     sets = [f"--set={key.replace('__', '.')}={value}" for key, value in REQUIRED.items()]
     done = helm.run("template", "prod", CHART, *sets, "--api-versions", "security.openshift.io/v1")
     assert done.returncode == 0, done.stderr
     assert "65532" not in done.stdout
 
 
-def test_elsewhere_the_user_is_the_images(helm: Helm):
+def test_on_other_clusters_the_user_is_the_images(helm: Helm):
     for component, pod in pods(render(helm)).items():
         assert users(pod) == (set() if component == "exporter" else {"runAsUser", "runAsGroup", "fsGroup"})
 
@@ -193,7 +193,7 @@ def test_the_exporter_has_a_namespace_that_admits_host_paths(helm: Helm):
         assert not list(of_kind(render(helm, **without), "Namespace"))
 
 
-def test_service_accounts_can_be_yours(helm: Helm):
+def test_existing_service_accounts_can_be_used(helm: Helm):
     settings = {"serviceAccount": {"create": False, "name": "finops-irsa"}, "report__serviceAccount__name": "weekly"}
     objects = render(helm, **settings)
     assert {one["metadata"]["name"] for one in of_kind(objects, "ServiceAccount")} == {
@@ -206,7 +206,7 @@ def test_service_accounts_can_be_yours(helm: Helm):
     assert [subject["name"] for subject in binding["subjects"]] == ["finops-irsa", "weekly"]
 
 
-def test_pods_go_where_and_with_what_they_are_told(helm: Helm):
+def test_scheduling_and_extra_values_apply_to_all_pods(helm: Helm):
     taint = {"key": "infra", "operator": "Exists"}
     affinity = {"nodeAffinity": {}}
     env, volume, mount = {"name": "A", "value": "b"}, {"name": "v", "emptyDir": {}}, {"name": "v", "mountPath": "/v"}
@@ -228,7 +228,7 @@ def test_pods_go_where_and_with_what_they_are_told(helm: Helm):
     assert special["service"]["nodeSelector"] == {"pool": "y"}
 
 
-def test_labels_of_yours_are_on_every_object_and_in_no_selector(helm: Helm):
+def test_common_labels_are_on_every_object_and_in_no_selector(helm: Helm):
     objects = render(helm, commonLabels={"team": "ml"})
     assert {one["metadata"]["labels"]["team"] for one in objects} == {"ml"}
     (service,) = of_kind(objects, "Deployment")
@@ -236,7 +236,7 @@ def test_labels_of_yours_are_on_every_object_and_in_no_selector(helm: Helm):
     assert "team" not in service["spec"]["selector"]["matchLabels"]
 
 
-def test_pod_labels_of_yours_are_on_every_pod(helm: Helm):
+def test_pod_labels_are_on_every_pod(helm: Helm):
     objects = render(helm, podLabels={"sidecar.istio.io/inject": "false"})
     (service,), (exporter,) = of_kind(objects, "Deployment"), of_kind(objects, "DaemonSet")
     (report,) = of_kind(objects, "CronJob")
@@ -245,10 +245,10 @@ def test_pod_labels_of_yours_are_on_every_pod(helm: Helm):
         assert "sidecar.istio.io/inject" not in owner.get("metadata", {}).get("labels", {})
 
 
-@pytest.mark.parametrize(("given", "asked"), [("", None), ("fast", "fast"), ("-", "")])
-def test_the_claim_asks_for_your_storage_class(helm: Helm, given: str, asked: str | None):
+@pytest.mark.parametrize(("given", "expected"), [("", None), ("fast", "fast"), ("-", "")])
+def test_the_claim_has_the_configured_storage_class(helm: Helm, given: str, expected: str | None):
     (claim,) = of_kind(render(helm, persistence__storageClass=given), "PersistentVolumeClaim")
-    assert claim["spec"].get("storageClassName") == asked
+    assert claim["spec"].get("storageClassName") == expected
 
 
 def test_an_image_can_be_named_by_its_digest(helm: Helm):
@@ -257,28 +257,28 @@ def test_an_image_can_be_named_by_its_digest(helm: Helm):
         assert pod["containers"][0]["image"] == f"registry.example.com/gpuwise:{digest}"
 
 
-def test_the_service_can_be_reached_from_outside(helm: Helm):
+def test_the_service_can_be_exposed_outside_the_cluster(helm: Helm):
     annotations = {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internal"}
     objects = render(helm, service__type="LoadBalancer", service__annotations=annotations)
     (service,) = of_kind(objects, "Service", "prod-gpuwise")
     assert (service["spec"]["type"], service["metadata"]["annotations"]) == ("LoadBalancer", annotations)
 
 
-def test_all_listen_on_ipv4_and_ipv6(helm: Helm):
+def test_all_parts_listen_on_ipv4_and_ipv6(helm: Helm):
     found = pods(render(helm))
     assert ":8080" in found["service"]["containers"][0]["args"]
     assert "--listen=:9400" in found["exporter"]["containers"][0]["args"]
 
 
-def test_values_files_of_the_previous_version_go_on_working(helm: Helm):
+def test_values_files_of_the_previous_version_still_work(helm: Helm):
     objects = helm.render(values=OLD_VALUES, prometheus__url="http://p:9090")
     assert pods(objects)["exporter"]["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
     (exporter,) = of_kind(objects, "DaemonSet")
-    assert exporter["metadata"]["namespace"] == "gpuwise"  # as that file says: the release's
+    assert exporter["metadata"]["namespace"] == "gpuwise"  # as set in that file: the release's namespace
 
 
-def test_reused_values_of_the_previous_version_are_refused_with_the_remedy(helm: Helm, tmp_path):
-    """helm upgrade --reuse-values takes the old chart's defaults, too, and knows nothing of new values."""
+def test_reused_values_of_the_previous_version_are_an_error_with_a_hint(helm: Helm, tmp_path):
+    """helm upgrade --reuse-values also uses the old chart's defaults, and so lacks new values."""
     older = shutil.copytree(CHART, tmp_path / "gpuwise")
     shutil.copy(OLD_VALUES, older / "values.yaml")
     done = helm.run("template", "prod", older, "--set=prometheus.url=http://p:9090")
@@ -289,7 +289,7 @@ def test_reused_values_of_the_previous_version_are_refused_with_the_remedy(helm:
 @pytest.mark.parametrize(
     "path", ["service", "exporter", "grafana.dashboards", "prometheus.settings", "exporter.webConfig"]
 )
-def test_a_section_that_is_null_is_named_and_no_nil_pointer(helm: Helm, path: str):
+def test_a_null_section_is_an_error_that_names_it(helm: Helm, path: str):
     done = helm.template(values=None, **REQUIRED | {path.replace(".", "__"): None})
     assert done.returncode
     assert path.rpartition(".")[2] in done.stderr
@@ -300,7 +300,7 @@ def test_a_section_that_is_null_is_named_and_no_nil_pointer(helm: Helm, path: st
     "settings",
     [{"prometheus__settings": {"passwrd_file": "x"}}, {"fullnameOverride": "Upper"}, {"nameOverride": "a_b"}],
 )
-def test_what_no_pod_or_server_would_take_is_refused_by_the_schema(helm: Helm, settings: dict[str, Any]):
+def test_values_that_no_server_would_accept_are_rejected_by_the_schema(helm: Helm, settings: dict[str, Any]):
     done = helm.template(values=None, **REQUIRED | settings)
     assert done.returncode
     assert "meet the specifications of the schema" in done.stderr

@@ -1,4 +1,4 @@
-"""The image that `make image` builds: what is in it, and the service in its root file system as the chart starts it."""
+"""The image that `make image` builds: its content, and the service in its root file system as in the chart."""
 
 import json
 import os
@@ -31,14 +31,14 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="starts the service in a root file system, which needs root: chroot"),
 ]
 USER = 65532
-# Owned by the user in a pod: the claim by fsGroup, an emptyDir by its mode.
+# Writable by the user in a pod: the claim by fsGroup, an emptyDir by its mode.
 WRITABLE = ("/var/lib/gpuwise", "/tmp")
 MOUNTED = ("/etc/gpuwise", "/recording")
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image, unpacked.
+    """An unpacked image.
 
     Attributes:
         root: its root file system.
@@ -50,7 +50,7 @@ class Image:
 
     @contextmanager
     def running(self, command: list[str], mounts: dict[str, Path], **more: Any) -> Iterator["subprocess.Popen[str]"]:
-        """Run a command as the chart's security context has it: on a read-only root, as the image's user."""
+        """Run a command with the chart's security context: on a read-only root, as the image's user."""
         binds = "".join(f"mount --bind {source} {self.root}{place}\n" for place, source in mounts.items())
         script = (
             f"set -e\nmount --make-rprivate /\nmount --bind {self.root} {self.root}\n"
@@ -58,8 +58,8 @@ class Image:
             f'exec chroot --userspec={USER}:{USER} {self.root} /usr/bin/env -i "$@"'
         )
         env = [*self.config["Env"], *(f"{name}={value}" for name, value in more.items())]
-        whole = ["unshare", "--mount", "sh", "-c", script, "sh", *env, *command]
-        with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        wrapped = ["unshare", "--mount", "sh", "-c", script, "sh", *env, *command]
+        with subprocess.Popen(wrapped, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             try:
                 yield process
             finally:
@@ -67,14 +67,14 @@ class Image:
 
     def run(self, command: list[str], mounts: dict[str, Path], **more: Any) -> str:
         with self.running(command, mounts, **more) as process:
-            said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
-        return said
+            output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, output
+        return output
 
 
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Built by `make image`, and read from the archive that it leaves, layer over layer."""
+    """Built by `make image`, and unpacked from its archive, layer by layer."""
     built = subprocess.run(
         ["make", "image"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1_200
     )
@@ -93,7 +93,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     for layer in manifest["layers"]:
         subprocess.run(["tar", "-xzf", blob(layer), "-C", root], check=True, timeout=600)
     for place in (*WRITABLE, *MOUNTED):
-        (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)  # the container runtime makes mount points
+        (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)  # the container runtime creates mount points
     return Image(root, json.loads(blob(manifest["config"]).read_text())["config"])
 
 
@@ -108,12 +108,12 @@ def mounts(tmp_path: Path) -> dict[str, Path]:
     return folders
 
 
-def test_it_is_debian_with_gpuwise_and_nothing_to_build_or_install_with(image: Image):
+def test_it_is_debian_with_gpuwise_and_without_build_tools_or_installers(image: Image):
     assert "VERSION_CODENAME=bookworm" in (image.root / "etc/os-release").read_text()
     assert image.config["User"] == f"{USER}:{USER}"
     assert image.config["Entrypoint"] == ["gpuwise"]
     assert image.config["Labels"]["org.opencontainers.image.version"] == __version__
-    packages = (image.root / "var/lib/dpkg/status").read_text()  # what scanners for known holes read
+    packages = (image.root / "var/lib/dpkg/status").read_text()  # vulnerability scanners read this file
     assert "\nPackage: libssl3\n" in packages
     assert not re.search(r"^Package: (gcc|python3-pip|python3-dev)$", packages, re.MULTILINE)
     (site,) = (image.root / "opt/gpuwise/lib").glob("python3.*/site-packages")
@@ -126,10 +126,12 @@ def test_its_native_code_is_compiled(image: Image, mounts: dict[str, Path]):
     image.run(["python", "-c", "import " + ", ".join(f"gpuwise.{module}" for module in modules)], mounts)
 
 
-def test_it_tells_its_version_as_its_user_on_a_read_only_file_system(image: Image, mounts: dict[str, Path]):
+def test_it_runs_as_its_user_on_a_read_only_file_system(image: Image, mounts: dict[str, Path]):
     assert __version__ in image.run([*image.config["Entrypoint"], "--version"], mounts)
-    told = image.run(["python", "-c", "import os; print(os.getuid(), os.getgid(), os.access('/opt', os.W_OK))"], mounts)
-    assert told.split() == [str(USER), str(USER), "False"]
+    printed = image.run(
+        ["python", "-c", "import os; print(os.getuid(), os.getgid(), os.access('/opt', os.W_OK))"], mounts
+    )
+    assert printed.split() == [str(USER), str(USER), "False"]
 
 
 def get(url: str, token: str | None = None) -> tuple[int, str]:
@@ -159,15 +161,15 @@ def test_the_exporter_serves_its_demo(image: Image, mounts: dict[str, Path]):
         assert "gpuwise_gpu_power_watts{" in get(f"http://127.0.0.1:{port}/metrics")[1]
 
 
-def test_the_service_starts_as_the_chart_starts_it(image: Image, mounts: dict[str, Path]):
+def test_the_service_starts_as_in_the_chart(image: Image, mounts: dict[str, Path]):
     """With the chart's commands and configuration; only the usage is a recording instead of a Prometheus."""
     port = free_port()
     objects = Helm(fetch("4")).render(values=None, **REQUIRED | {"service__port": port})
     (service,) = of_kind(objects, "Deployment")
     (config,) = of_kind(objects, "ConfigMap")
     (drawer,), (main,) = pod_of(service)["initContainers"], pod_of(service)["containers"]
-    told = yaml.safe_load(config["data"]["gpuwise.yaml"])
-    (mounts["/etc/gpuwise"] / "gpuwise.yaml").write_text(yaml.safe_dump(told))
+    printed = yaml.safe_load(config["data"]["gpuwise.yaml"])
+    (mounts["/etc/gpuwise"] / "gpuwise.yaml").write_text(yaml.safe_dump(printed))
     record_fleet(mounts["/recording"], nodes=4, days=1)
     image.run([*drawer["command"], *drawer["args"]], mounts)
     token = (mounts["/var/lib/gpuwise"] / "service-token").read_text()
@@ -179,6 +181,6 @@ def test_the_service_starts_as_the_chart_starts_it(image: Image, mounts: dict[st
         assert get(f"{url}/api/v1/report")[0] == 401
         assert get(f"{url}/api/v1/report", token)[0] == 200
         process.terminate()
-        said, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, said
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
     assert (mounts["/var/lib/gpuwise"] / "ledger.db").stat().st_uid == USER

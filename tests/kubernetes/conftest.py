@@ -1,4 +1,4 @@
-"""One suite, two targets: the cluster that GPUWISE_TEST_KUBECONFIG names, else the emulator."""
+"""One test suite, two targets: the cluster of GPUWISE_TEST_KUBECONFIG if it is set, otherwise the emulator."""
 
 import secrets
 import time
@@ -19,7 +19,7 @@ class Target:
 
 @pytest.fixture(scope="session")
 def cluster_under_test(start_cluster, tmp_path_factory):
-    """A real server is asked directly, by the kubeconfig's own means; what prepares it and faults go by its proxy."""
+    """On a real server, tests call the API directly, as the kubeconfig does; setup and faults go through the proxy."""
     from kubernetes import config
 
     with start_cluster([node("gpu-0", mig={"1g.10gb": 7}), node("gpu-1")]) as cluster:
@@ -35,13 +35,13 @@ def api(cluster_under_test):
 
 @pytest.fixture
 def emulator(cluster_under_test):
-    """The cluster as a test prepares it: an emulator, or what stands for it on a real server."""
+    """The cluster as prepared by a test: an emulator, or its equivalent on a real server."""
     return cluster_under_test.cluster
 
 
 @pytest.fixture
 def namespace(api):
-    """A fresh one, with its default service account where a real cluster makes it."""
+    """A new namespace; a real cluster creates its default service account."""
     from kubernetes.client import CoreV1Api
 
     name = f"{NAMESPACE}-{secrets.token_hex(4)}"
@@ -53,7 +53,7 @@ def namespace(api):
 
 @pytest.fixture
 def eventually():
-    """Ask again until it is so: a controller has its own pace."""
+    """Repeat a question until the answer is true: controllers act asynchronously."""
 
     def ask(question, *, timeout_s=300.0):
         until = time.monotonic() + timeout_s

@@ -1,10 +1,10 @@
-"""Writes src/gpuwise/emulate/fields.json: the fields of the built-in kinds and their types.
+"""Writes src/gpuwise/emulate/fields.json: the fields of the built-in kinds, and their types.
 
     python -m tests.kubernetes.fields
 
-Source: the OpenAPI schemas of Kubernetes 1.36 in the package kubernetes-validate, of which only names and types are
-taken. A type is a line: field -> "!" if the API always writes it, then "[" for a list, "{" for a map, and the type;
-"|key" after a list is the key by which a strategic merge patch merges it ("|" alone: a set of scalars).
+Source: the OpenAPI schemas of Kubernetes 1.36 in the package kubernetes-validate; only names and types are taken. Each
+field maps to a string: "!" if the API always writes the field, then "[" for a list, "{" for a map, and the type;
+"|key" after a list is the merge key of a strategic merge patch ("|" alone: a set of scalars).
 """
 
 import json

@@ -1,7 +1,7 @@
-"""A server that answers with what a real Kubernetes API server once answered: one recorded scenario.
+"""A server that replays the answers of a real Kubernetes API server: one recorded scenario.
 
-It knows nothing of Kubernetes. What a client asks is looked up in the recording, and what was answered then is answered
-now, so a test on it holds the client to a real server and not to our emulator. SOURCE.md beside the recordings says how
+It contains no knowledge of Kubernetes. It looks each request up in the recording and returns the recorded answer, so a
+test compares the client with a real server and not with the emulator. SOURCE.md beside the recordings describes how
 they were made.
 
     with ReplayServer(traces / "kubernetes_wire/enactor_deployment.json.gz") as server:
@@ -12,18 +12,18 @@ they were made.
 
 Which exchange answers a request:
 
-- Method, path, query, user (by its token), media type and JSON body must be those of the recording. The order of query
+- Method, path, query, user (by token), media type and JSON body must match the recording. The order of query
   parameters and of keys does not matter.
-- The recording is cut into spans: a write that took effect (2xx, no dry run) ends one. A request is looked for in the
-  present span, so a read never sees the effect of a write that was not made. Within a span the order is free, and a
-  repeated request gets the next equal exchange, else the same answer again.
-- The write that ends the span moves the server on. `skip_to(ID)` moves it on without.
-- Everything else is answered with status 599 and a message that names what the recording holds instead. The end of the
-  `with` block then raises `AssertionError`, so a mismatch fails the test even if the client bore it.
+- The recording is divided into spans: a write that took effect (2xx, no dry run) ends a span. A request is looked up in
+  the current span, so a read never sees the effect of a write that was not made. Within a span the order is free, and a
+  repeated request gets the next equal exchange, or the same answer again if there is none.
+- The write that ends a span advances the server to the next one. `skip_to(ID)` advances it without a write.
+- Any other request gets status 599 and a message with what the recording contains instead. The end of the `with` block
+  then raises `AssertionError`, so a mismatch fails the test even if the client ignored the status.
 
-What a recording does not hold can be given by `stand_in`: {"GET /path?query": (status, body)}.
+Answers that the recording does not contain can be given with `stand_in`: {"GET /path?query": (status, body)}.
 
-Placeholders (`<uid:7>`, `<rv:12>`) become the same value everywhere in one scenario; `fill` gives the value for a test.
+Placeholders (`<uid:7>`, `<rv:12>`) have the same value everywhere in one scenario; `fill` returns the value for a test.
 """
 
 import gzip
@@ -41,7 +41,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import yaml
 
 MISMATCH = 599
-"""The status of a request that the recording does not hold; no real server answers it."""
+"""The status for a request that the recording does not contain; no real server uses it."""
 
 _PLACE = re.compile(r"<(uid|rv|list-rv|continue|suffix|hash|ip):(\d+)>|<(time|age|any)>|<token:([a-z]+)>")
 _TIME = "2026-11-26T12:00:00Z"
@@ -49,11 +49,11 @@ _READS = ("GET", "HEAD", "OPTIONS")
 
 
 class ReplayServer:
-    """Serves one scenario on a free port of loopback between `with` and its end.
+    """Serves one scenario on a free loopback port within a `with` block.
 
     Args:
         scenario: a recording, such as ".../kubernetes_wire/product_lists.json.gz".
-        stand_in: answers to what the recording does not hold, by "METHOD path?query": (status, JSON body or text).
+        stand_in: answers that the recording does not contain, by "METHOD path?query": (status, JSON body or text).
     """
 
     def __init__(self, scenario: Path, *, stand_in: Mapping[str, tuple[int, Any]] | None = None) -> None:
@@ -61,9 +61,9 @@ class ReplayServer:
             recorded = json.load(file)
         self.name: str = recorded["scenario"]
         self.answered: list[str] = []
-        """Ids of the exchanges that have answered, "stand-in METHOD path" among them, oldest first."""
+        """Ids of the exchanges used so far, including "stand-in METHOD path", oldest first."""
         self.mismatches: list[str] = []
-        """What was asked and is not in the recording."""
+        """Requests that are not in the recording."""
         self._exchanges = [flat for one in recorded["exchanges"] for flat in (one, *one.get("during", ()))]
         self._stand_in = {_line(*key.split(" ", 1)): answer for key, answer in (stand_in or {}).items()}
         self._lock = threading.Lock()
@@ -90,15 +90,15 @@ class ReplayServer:
 
     @property
     def url(self) -> str:
-        """Where it serves."""
+        """Base URL of the server."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def write_kubeconfig(self, path: Path, *, user: str = "admin") -> Path:
-        """Write a kubeconfig that leads here.
+        """Write a kubeconfig for this server.
 
         Args:
             path: the file.
-            user: admin, reader, nobody or bad: who asks; anonymous for no token.
+            user: admin, reader, nobody or bad; anonymous for no token.
         """
         token = {} if user == "anonymous" else {"token": self.fill(f"<token:{user}>")}
         config = {
@@ -129,13 +129,13 @@ class ReplayServer:
         return self.fill(self._exchanges[self._index(exchange)]["response"])
 
     def skip_to(self, exchange: str) -> None:
-        """Go to the span that holds this exchange, as if the writes before it had been made."""
+        """Advance to the span of this exchange, as if the writes before it had been made."""
         with self._lock:
             ends = [at for at in range(self._index(exchange)) if _takes_effect(self._exchanges[at])]
             self._start = ends[-1] + 1 if ends else 0
 
     def answer(self, method: str, path: str, *, user: str, media: str, body: Any) -> dict[str, Any]:
-        """Look an answer up: {status, headers, body | text | events}."""
+        """Look up an answer: {status, headers, body | text | events}."""
         line = _line(method, path)
         with self._lock:
             if line in self._stand_in:
@@ -158,7 +158,7 @@ class ReplayServer:
         return next(at for at, one in enumerate(self._exchanges) if one["id"] == exchange)
 
     def _span(self) -> range:
-        """From the last write that was made to the next one that takes effect, both ends included."""
+        """From the last write made to the next write that takes effect, both included."""
         later = range(self._start, len(self._exchanges))
         end = next((at for at in later if _takes_effect(self._exchanges[at])), len(self._exchanges) - 1)
         return range(self._start, end + 1)
@@ -173,17 +173,17 @@ class ReplayServer:
     def _mismatch(self, method: str, path: str, asked: tuple[Any, ...], span: range) -> dict[str, Any]:
         near = [at for at in range(len(self._exchanges)) if self._key(at)[0] == asked[0]]
         about = [
-            f"{self._exchanges[at]['id']}{'' if at in span else ' (of another span)'}: user, media type and body"
+            f"{self._exchanges[at]['id']}{'' if at in span else ' (in another span)'}: user, media type and body"
             f" {json.dumps(self._key(at)[1:])}"
             for at in near
         ]
         text = (
-            f"the recording {self.name} does not hold {method} {path} by {asked[1]} with {json.dumps(asked[2:])}"
+            f"the recording {self.name} does not contain {method} {path} by {asked[1]} with {json.dumps(asked[2:])}"
             f" between {self._exchanges[span[0]]['id']} and {self._exchanges[span[-1]]['id']}"
             if span
-            else f"the recording {self.name} is over: {method} {path}"
+            else f"the recording {self.name} has ended: {method} {path}"
         )
-        text += f"; for that path it holds: {'; '.join(about)}" if about else "; it holds nothing for that path"
+        text += f"; for that path it contains: {'; '.join(about)}" if about else "; it contains nothing for that path"
         self.mismatches.append(text)
         body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": text, "code": MISMATCH}
         return {"status": MISMATCH, "headers": {}, "body": body}
@@ -193,7 +193,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Do not log disconnected clients."""
 
 
 def _handler(replay: ReplayServer) -> type[BaseHTTPRequestHandler]:
@@ -216,7 +216,7 @@ def _handler(replay: ReplayServer) -> type[BaseHTTPRequestHandler]:
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _answer  # noqa: N815 - http.server's
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Do not log requests."""
 
     return Handler
 
@@ -258,7 +258,7 @@ def _takes_effect(exchange: Mapping[str, Any]) -> bool:
 
 
 def _value(found: re.Match[str]) -> str:
-    """What a placeholder becomes: a function of its kind and number, so that it is the same everywhere."""
+    """The value of a placeholder: a function of its type and number, so that it is the same everywhere."""
     kind, number, plain, user = found.groups()
     if user:
         return f"replayed-{user}"

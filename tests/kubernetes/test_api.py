@@ -1,4 +1,4 @@
-"""What gpuwise relies on of the Kubernetes API, asked through the official client: holds on a real server too."""
+"""The behaviour of the Kubernetes API that gpuwise relies on, through the official client; a real server passes too."""
 
 import json
 import time
@@ -39,7 +39,7 @@ def apps(api):
 
 @pytest.fixture
 def call(api):
-    """A request of any path and content type; the answer as raw JSON, or as the text that it is."""
+    """Send a request to any path with any content type; the answer as JSON, or as text if it is not JSON."""
 
     def send(method, path, body=None, content_type=None, **query):
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if content_type else {})
@@ -62,7 +62,7 @@ def configmap(name, data=None, **metadata):
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name} | metadata, "data": data or {"a": "1"}}
 
 
-def refusal(function, *args, **kwargs):
+def error_status(function, *args, **kwargs):
     with pytest.raises(ApiException) as error:
         function(*args, **kwargs)
     return error.value.status
@@ -85,7 +85,7 @@ class TestDiscovery:
         assert {"deployments", "deployments/scale", "deployments/status"} <= names
 
     def test_an_unknown_group_is_404_in_text(self, call):
-        """Recorded: not_found/group. Below a group that is served it is JSON."""
+        """Recorded: not_found/group. Within a served group the answer is JSON."""
         assert call("GET", "/apis/nobody.example/v1/things") == (404, "404 page not found\n")
         code, status = call("GET", "/apis/apps/v1/things")
         assert (code, status["kind"], status["details"]) == (404, "Status", {})
@@ -97,7 +97,7 @@ class TestDiscovery:
 
 
 class TestVersions:
-    def test_every_write_moves_the_version(self, core, namespace):
+    def test_every_write_changes_the_version(self, core, namespace):
         first = core.create_namespaced_config_map(namespace, configmap("one"))
         second = core.patch_namespaced_config_map("one", namespace, {"data": {"a": "2"}})
         assert second.metadata.resource_version != first.metadata.resource_version
@@ -105,7 +105,7 @@ class TestVersions:
         listed = core.list_namespaced_config_map(namespace).metadata.resource_version
         assert int(listed) >= int(second.metadata.resource_version)
 
-    def test_a_write_that_changes_nothing_moves_nothing(self, core, namespace):
+    def test_a_write_without_a_change_keeps_the_version(self, core, namespace):
         first = core.create_namespaced_config_map(namespace, configmap("one"))
         again = core.patch_namespaced_config_map("one", namespace, {"data": {"a": "1"}})
         assert again.metadata.resource_version == first.metadata.resource_version
@@ -114,9 +114,9 @@ class TestVersions:
         old = core.create_namespaced_config_map(namespace, configmap("one"))
         core.patch_namespaced_config_map("one", namespace, {"data": {"a": "2"}})
         old.data = {"a": "3"}
-        assert refusal(core.replace_namespaced_config_map, "one", namespace, old) == 409
+        assert error_status(core.replace_namespaced_config_map, "one", namespace, old) == 409
 
-    def test_a_put_without_version_is_taken(self, core, namespace):
+    def test_a_put_without_version_is_accepted(self, core, namespace):
         core.create_namespaced_config_map(namespace, configmap("one"))
         core.replace_namespaced_config_map("one", namespace, configmap("one", {"b": "2"}))
         assert core.read_namespaced_config_map("one", namespace).data == {"b": "2"}
@@ -139,31 +139,31 @@ class TestVersions:
         assert call("PATCH", at(namespace, "configmaps", "one", group="v1"), body, JSON)[0] == 409
         assert core.read_namespaced_config_map("one", namespace).data == {"a": "2"}
 
-    def test_a_patch_of_another_uid_is_422(self, core, call, namespace):
-        """Not 409, as one would think: kubernetes#127625."""
+    def test_a_patch_with_another_uid_is_422(self, core, call, namespace):
+        """Not 409: kubernetes#127625."""
         core.create_namespaced_config_map(namespace, configmap("one"))
         body = {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "data": {"a": "3"}}
         code, status = call("PATCH", at(namespace, "configmaps", "one", group="v1"), body, MERGE)
         assert code == 422
         assert status["details"]["causes"][0]["field"] == "metadata.uid"
 
-    def test_a_put_of_another_uid_is_409(self, core, namespace):
+    def test_a_put_with_another_uid_is_409(self, core, namespace):
         core.create_namespaced_config_map(namespace, configmap("one"))
         other = configmap("one", uid="00000000-0000-0000-0000-000000000000")
-        assert refusal(core.replace_namespaced_config_map, "one", namespace, other) == 409
+        assert error_status(core.replace_namespaced_config_map, "one", namespace, other) == 409
 
     @pytest.mark.parametrize("field", ["uid", "resourceVersion"])
-    def test_a_delete_with_a_precondition_that_does_not_hold_is_409(self, core, namespace, field):
+    def test_a_delete_with_a_failed_precondition_is_409(self, core, namespace, field):
         core.create_namespaced_config_map(namespace, configmap("one"))
         body = {"preconditions": {field: "1"}}
-        assert refusal(core.delete_namespaced_config_map, "one", namespace, body=body) == 409
+        assert error_status(core.delete_namespaced_config_map, "one", namespace, body=body) == 409
         core.read_namespaced_config_map("one", namespace)
 
-    def test_a_name_is_taken_once(self, core, namespace):
+    def test_a_second_object_of_a_name_is_409(self, core, namespace):
         core.create_namespaced_config_map(namespace, configmap("one"))
-        assert refusal(core.create_namespaced_config_map, namespace, configmap("one")) == 409
+        assert error_status(core.create_namespaced_config_map, namespace, configmap("one")) == 409
 
-    def test_generation_counts_changes_of_the_spec_alone(self, apps, namespace):
+    def test_generation_counts_only_changes_of_the_spec(self, apps, namespace):
         apps.create_namespaced_deployment(namespace, deployment("d", replicas=0, namespace=namespace, spec=PAUSE))
         body = {"metadata": {"labels": {"a": "b"}}}
         assert apps.patch_namespaced_deployment("d", namespace, body).metadata.generation == 1
@@ -204,7 +204,7 @@ class TestPatches:
         assert main["image"] == "a"
         assert {one["name"] for one in spec["containers"]} == {"main", "side"}
 
-    def test_strategic_replaces_tolerations_whole(self, call, path):
+    def test_strategic_replaces_all_tolerations(self, call, path):
         spec = self.patch(call, path, {"tolerations": [{"key": "two", "operator": "Exists"}]})
         assert [one["key"] for one in spec["tolerations"]] == ["two"]
 
@@ -256,7 +256,7 @@ class TestPatches:
     def test_an_unknown_content_type_is_415(self, call, path):
         assert call("PATCH", path, {"spec": {}}, "application/json")[0] == 415
 
-    def test_dry_run_checks_and_keeps_nothing(self, call, path):
+    def test_dry_run_validates_and_stores_nothing(self, call, path):
         body = {"spec": {"replicas": 3}}
         code, item = call("PATCH", path, body, MERGE, dryRun="All")
         assert (code, item["spec"]["replicas"]) == (200, 3)
@@ -265,7 +265,7 @@ class TestPatches:
 
 
 class TestSubresources:
-    def test_status_and_spec_are_written_apart(self, apps, namespace):
+    def test_status_and_spec_are_written_separately(self, apps, namespace):
         body = deployment("d", replicas=0, namespace=namespace, spec=PAUSE)
         apps.create_namespaced_deployment(namespace, body)
         change = {"spec": {"replicas": 5}, "status": {"conditions": [{"type": "Odd", "status": "True"}]}}
@@ -280,7 +280,7 @@ class TestSubresources:
         make = deployment if kind == "deployment" else statefulset
         getattr(apps, f"create_namespaced_{kind}")(namespace, make("d", replicas=0, namespace=namespace, spec=PAUSE))
         scale = getattr(apps, f"read_namespaced_{kind}_scale")("d", namespace)
-        assert scale.spec.replicas is None  # 0 is left out: recorded in scale/get-at-0
+        assert scale.spec.replicas is None  # 0 is omitted: recorded in scale/get-at-0
         assert scale.status.selector == "app=d"
         assert (
             getattr(apps, f"patch_namespaced_{kind}_scale")("d", namespace, {"spec": {"replicas": 1}}).spec.replicas
@@ -288,7 +288,7 @@ class TestSubresources:
         )
         stale = scale.metadata.resource_version
         body = {"metadata": {"resourceVersion": stale}, "spec": {"replicas": 2}}
-        assert refusal(getattr(apps, f"patch_namespaced_{kind}_scale"), "d", namespace, body) == 409
+        assert error_status(getattr(apps, f"patch_namespaced_{kind}_scale"), "d", namespace, body) == 409
         fresh = getattr(apps, f"read_namespaced_{kind}")("d", namespace)
         assert (fresh.spec.replicas, fresh.metadata.generation) == (1, 2)
 
@@ -307,7 +307,7 @@ class TestInvalidObjects:
         body = deployment("d", replicas=-1, namespace=namespace, spec=PAUSE)
         assert self.causes(call, namespace, body) == {"spec.replicas"}
 
-    def test_a_selector_that_misses_its_template(self, call, namespace):
+    def test_a_selector_that_does_not_match_the_template(self, call, namespace):
         body = deployment("d", namespace=namespace, spec=PAUSE)
         body["spec"]["selector"] = {"matchLabels": {"app": "other"}}
         assert self.causes(call, namespace, body) == {"spec.template.metadata.labels"}
@@ -334,24 +334,24 @@ class TestInvalidObjects:
         change = {
             "spec": {"selector": {"matchLabels": {"more": "x"}}, "template": {"metadata": {"labels": {"more": "x"}}}}
         }
-        assert refusal(apps.patch_namespaced_deployment, "d", namespace, change) == 422
+        assert error_status(apps.patch_namespaced_deployment, "d", namespace, change) == 422
 
     def test_a_jobs_template_cannot_change(self, api, namespace):
         batch = BatchV1Api(api)
         batch.create_namespaced_job(namespace, job("j", namespace=namespace, spec=PAUSE))
         change = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "z"}]}}}}
-        assert refusal(batch.patch_namespaced_job, "j", namespace, change) == 422
+        assert error_status(batch.patch_namespaced_job, "j", namespace, change) == 422
 
     def test_a_statefulsets_service_cannot_change(self, apps, namespace):
         apps.create_namespaced_stateful_set(namespace, statefulset("s", replicas=0, namespace=namespace, spec=PAUSE))
-        assert refusal(apps.patch_namespaced_stateful_set, "s", namespace, {"spec": {"serviceName": "z"}}) == 422
+        assert error_status(apps.patch_namespaced_stateful_set, "s", namespace, {"spec": {"serviceName": "z"}}) == 422
 
-    def test_the_namespace_must_be_there(self, core):
-        assert refusal(core.create_namespaced_config_map, "gpuwise-nowhere", configmap("one")) == 404
+    def test_the_namespace_must_exist(self, core):
+        assert error_status(core.create_namespaced_config_map, "gpuwise-nowhere", configmap("one")) == 404
 
     def test_a_body_of_another_kind_is_400(self, core, namespace):
         body = configmap("one") | {"kind": "Pod"}
-        assert refusal(core.create_namespaced_config_map, namespace, body) == 400
+        assert error_status(core.create_namespaced_config_map, namespace, body) == 400
 
 
 class TestLists:
@@ -386,8 +386,8 @@ class TestLists:
         assert len(found.items) == 6
 
     @pytest.mark.parametrize("selector", [{"label_selector": "a in b"}, {"field_selector": "spec.nothing=1"}])
-    def test_a_selector_that_cannot_be_read_is_400(self, core, seven, selector):
-        assert refusal(core.list_namespaced_config_map, seven, **selector) == 400
+    def test_an_invalid_selector_is_400(self, core, seven, selector):
+        assert error_status(core.list_namespaced_config_map, seven, **selector) == 400
 
     def test_pages_are_of_one_version(self, core, seven):
         first = core.list_namespaced_config_map(seven, limit=3)
@@ -402,15 +402,15 @@ class TestLists:
             token = page.metadata._continue
         assert [name for name in names if name.startswith("c")] == sorted(f"c{number}" for number in range(7))
 
-    def test_the_items_of_a_builtin_list_name_no_kind(self, call, seven):
+    def test_the_items_of_a_builtin_list_have_no_kind(self, call, seven):
         items = call("GET", at(seven, "configmaps", group="v1"))[1]["items"]
         assert all("kind" not in item and "apiVersion" not in item for item in items)
 
     @pytest.mark.emulator_only(reason=COMPACTS)
-    def test_a_page_too_late_is_410(self, core, seven, emulator):
+    def test_an_expired_continue_token_is_410(self, core, seven, emulator):
         token = core.list_namespaced_config_map(seven, limit=3).metadata._continue
         emulator.compact()
-        assert refusal(core.list_namespaced_config_map, seven, limit=3, _continue=token) == 410
+        assert error_status(core.list_namespaced_config_map, seven, limit=3, _continue=token) == 410
 
     def test_a_collection_is_deleted_by_selector(self, core, seven):
         core.delete_collection_namespaced_config_map(seven, label_selector="parity=odd")
@@ -423,7 +423,7 @@ class TestWatch:
         stream = watch.Watch().stream(core.list_namespaced_config_map, namespace, timeout_seconds=5, **kwargs)
         return ((event["type"], event["object"].metadata.name) for event in stream)
 
-    def test_what_happens_after_a_version_in_order(self, core, namespace):
+    def test_events_after_a_version_arrive_in_order(self, core, namespace):
         start = core.list_namespaced_config_map(namespace).metadata.resource_version
         core.create_namespaced_config_map(namespace, configmap("one"))
         core.patch_namespaced_config_map("one", namespace, {"data": {"a": "2"}})
@@ -431,7 +431,7 @@ class TestWatch:
         events = self.follow(core, namespace, resource_version=start, field_selector="metadata.name=one")
         assert [next(events) for _ in range(3)] == [("ADDED", "one"), ("MODIFIED", "one"), ("DELETED", "one")]
 
-    def test_what_happens_while_it_is_open(self, core, namespace):
+    def test_events_arrive_while_the_watch_is_open(self, core, namespace):
         from concurrent.futures import ThreadPoolExecutor
 
         start = core.list_namespaced_config_map(namespace).metadata.resource_version
@@ -441,7 +441,7 @@ class TestWatch:
             core.create_namespaced_config_map(namespace, configmap("late"))
             assert seen.result(timeout=10) == ("ADDED", "late")
 
-    def test_without_a_version_it_starts_with_what_is_there(self, core, namespace):
+    def test_without_a_version_it_starts_with_the_existing_objects(self, core, namespace):
         core.create_namespaced_config_map(namespace, configmap("one"))
         events = self.follow(core, namespace, field_selector="metadata.name=one")
         assert next(events) == ("ADDED", "one")
@@ -454,7 +454,7 @@ class TestWatch:
         events = self.follow(core, namespace, resource_version=start, label_selector="in=yes")
         assert [next(events)[0] for _ in range(3)] == ["ADDED", "DELETED", "ADDED"]
 
-    def test_it_ends_when_the_client_said(self, core, namespace):
+    def test_it_ends_after_the_clients_timeout(self, core, namespace):
         start = time.monotonic()
         stream = watch.Watch().stream(
             core.list_namespaced_config_map, namespace, timeout_seconds=1, allow_watch_bookmarks=True
@@ -462,8 +462,8 @@ class TestWatch:
         assert {event["type"] for event in stream} <= {"ADDED", "BOOKMARK"}
         assert 0.5 < time.monotonic() - start < 10
 
-    def test_the_end_of_what_was_there_is_marked(self, core, namespace):
-        """As client-go's watch-list asks since 1.35; servers before 1.32 answer 422."""
+    def test_a_bookmark_marks_the_end_of_the_initial_events(self, core, namespace):
+        """As client-go's watch-list requests it since 1.35; servers before 1.32 answer 422."""
         core.create_namespaced_config_map(namespace, configmap("one"))
         options = {"send_initial_events": True, "resource_version_match": "NotOlderThan", "allow_watch_bookmarks": True}
         stream = watch.Watch().stream(core.list_namespaced_config_map, namespace, timeout_seconds=1, **options)
@@ -472,7 +472,7 @@ class TestWatch:
         assert ("BOOKMARK", {"k8s.io/initial-events-end": "true"}) in events
 
     @pytest.mark.emulator_only(reason=COMPACTS)
-    def test_a_version_too_old_is_410(self, core, namespace, emulator):
+    def test_a_compacted_version_is_410(self, core, namespace, emulator):
         start = core.list_namespaced_config_map(namespace).metadata.resource_version
         core.create_namespaced_config_map(namespace, configmap("one"))
         emulator.compact()
@@ -490,7 +490,7 @@ class TestControllers:
         conditions = [{one.type: one.status for one in pod.status.conditions or []} for pod in pods]
         return len(pods) == count and all(one.get("Ready") == "True" for one in conditions)
 
-    def test_a_deployment_has_its_pods_by_a_replicaset(self, core, apps, namespace, eventually):
+    def test_a_deployment_creates_its_pods_through_a_replicaset(self, core, apps, namespace, eventually):
         apps.create_namespaced_deployment(namespace, deployment("d", replicas=2, namespace=namespace, spec=PAUSE))
         eventually(lambda: self.ready(core, namespace, 2))
         owner = self.pods(core, namespace)[0].metadata.owner_references[0]
@@ -499,7 +499,7 @@ class TestControllers:
         status = eventually(lambda: self.complete(apps, namespace, 2))
         assert status.observed_generation == 1
 
-    def test_a_status_is_there_before_a_controller_has_looked(self, apps, namespace):
+    def test_a_status_exists_before_the_controller_observes_the_object(self, apps, namespace):
         made = apps.create_namespaced_deployment(namespace, deployment("d", namespace=namespace, spec=PAUSE))
         assert made.status is not None
         assert made.status.observed_generation is None
@@ -530,10 +530,10 @@ class TestControllers:
         eventually(lambda: not self.pods(core, namespace))
 
     def uids(self, core, namespace):
-        """Of the pods that there are; between two, a StatefulSet has none."""
+        """The uids of the existing pods; while a StatefulSet replaces its only pod, there are none."""
         return {pod.metadata.uid for pod in self.pods(core, namespace)}
 
-    def test_a_statefulset_counts_its_pods(self, core, apps, namespace, eventually):
+    def test_a_statefulset_numbers_its_pods(self, core, apps, namespace, eventually):
         apps.create_namespaced_stateful_set(namespace, statefulset("d", replicas=3, namespace=namespace, spec=PAUSE))
         eventually(lambda: self.ready(core, namespace, 3))
         assert {pod.metadata.name for pod in self.pods(core, namespace)} == {"d-0", "d-1", "d-2"}
@@ -544,7 +544,7 @@ class TestControllers:
         apps.patch_namespaced_stateful_set("d", namespace, change)
         eventually(lambda: self.ready(core, namespace, 1) and old not in self.uids(core, namespace))
 
-    def test_a_job_runs_stops_and_runs(self, api, core, namespace, eventually):
+    def test_a_job_runs_is_suspended_and_resumes(self, api, core, namespace, eventually):
         batch = BatchV1Api(api)
         batch.create_namespaced_job(namespace, job("j", parallelism=2, namespace=namespace, spec=PAUSE))
 
@@ -559,7 +559,7 @@ class TestControllers:
         batch.patch_namespaced_job("j", namespace, {"spec": {"suspend": False}})
         eventually(lambda: running() == 2)
 
-    def test_deleting_an_owner_ends_what_it_owns(self, core, apps, namespace, eventually):
+    def test_deleting_an_owner_deletes_its_dependents(self, core, apps, namespace, eventually):
         apps.create_namespaced_deployment(namespace, deployment("d", replicas=2, namespace=namespace, spec=PAUSE))
         eventually(lambda: self.ready(core, namespace, 2))
         apps.delete_namespaced_deployment("d", namespace)
@@ -574,7 +574,7 @@ class TestControllers:
         eventually(lambda: not apps.list_namespaced_replica_set(namespace).items[0].metadata.owner_references)
         assert self.ready(core, namespace, 1)
 
-    def test_a_pod_ends_in_two_steps(self, core, namespace, eventually):
+    def test_a_pod_is_deleted_in_two_steps(self, core, namespace, eventually):
         core.create_namespaced_pod(namespace, pod("p", namespace=namespace, spec=PAUSE))
         eventually(lambda: core.read_namespaced_pod("p", namespace).status.phase == "Running")
         start = core.read_namespaced_pod("p", namespace).metadata.resource_version
@@ -590,16 +590,16 @@ class TestControllers:
         assert first["type"] == "MODIFIED"
         assert next(event for event in stream if event["type"] == "DELETED")
 
-    def test_finalizers_hold_an_object(self, core, namespace):
+    def test_finalizers_delay_deletion(self, core, namespace):
         core.create_namespaced_config_map(namespace, configmap("one", finalizers=["gpuwise.dev/test"]))
         core.delete_namespaced_config_map("one", namespace)
         assert core.read_namespaced_config_map("one", namespace).metadata.deletion_timestamp is not None
         core.patch_namespaced_config_map("one", namespace, {"metadata": {"finalizers": None}})
-        assert refusal(core.read_namespaced_config_map, "one", namespace) == 404
+        assert error_status(core.read_namespaced_config_map, "one", namespace) == 404
 
 
 class TestDisruptionBudgets:
-    def test_eviction_within_the_budget_and_no_further(self, api, core, apps, namespace, eventually):
+    def test_evictions_stop_at_the_budget(self, api, core, apps, namespace, eventually):
         policy = PolicyV1Api(api)
         apps.create_namespaced_deployment(namespace, deployment("d", replicas=2, namespace=namespace, spec=PAUSE))
         eventually(lambda: apps.read_namespaced_deployment("d", namespace).status.ready_replicas == 2)
@@ -613,7 +613,7 @@ class TestDisruptionBudgets:
         eventually(lambda: allowed() == 0)
         name = core.list_namespaced_pod(namespace, label_selector="app=d").items[0].metadata.name
         eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": namespace}}
-        assert refusal(core.create_namespaced_pod_eviction, name, namespace, eviction) == 429
+        assert error_status(core.create_namespaced_pod_eviction, name, namespace, eviction) == 429
         policy.patch_namespaced_pod_disruption_budget("b", namespace, {"spec": {"minAvailable": 1}})
         eventually(lambda: allowed() == 1)
         core.create_namespaced_pod_eviction(name, namespace, eviction)
@@ -621,18 +621,18 @@ class TestDisruptionBudgets:
 
     def test_both_bounds_are_422(self, api, namespace):
         body = budget("b", app="d", namespace=namespace, minAvailable=1, maxUnavailable=1)
-        assert refusal(PolicyV1Api(api).create_namespaced_pod_disruption_budget, namespace, body) == 422
+        assert error_status(PolicyV1Api(api).create_namespaced_pod_disruption_budget, namespace, body) == 422
 
 
 class TestOtherKinds:
-    def test_leases_are_compared_and_swapped(self, api, namespace):
+    def test_a_stale_lease_update_is_409(self, api, namespace):
         leases = CoordinationV1Api(api)
         body = {"metadata": {"name": "leader"}, "spec": {"holderIdentity": "a", "leaseDurationSeconds": 15}}
         mine = leases.create_namespaced_lease(namespace, body)
         theirs = leases.read_namespaced_lease("leader", namespace)
         mine.spec.holder_identity, theirs.spec.holder_identity = "a2", "b"
         leases.replace_namespaced_lease("leader", namespace, mine)
-        assert refusal(leases.replace_namespaced_lease, "leader", namespace, theirs) == 409
+        assert error_status(leases.replace_namespaced_lease, "leader", namespace, theirs) == 409
 
     def test_autoscalers(self, api, namespace):
         body = autoscaler("h", kind="Deployment", target="d", namespace=namespace)
@@ -646,7 +646,7 @@ class TestOtherKinds:
         custom.create_namespaced_custom_object(*where, body)
         assert custom.list_namespaced_custom_object(*where)["items"][0]["kind"] == "ScaledObject"
 
-    def test_custom_resources_take_no_strategic_patch(self, call, namespace):
+    def test_custom_resources_do_not_support_strategic_patches(self, call, namespace):
         body = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "s"}, "spec": {}}
         path = at(namespace, "scaledobjects", group="keda.sh/v1alpha1")
         assert call("POST", path, body, "application/json")[0] == 201
@@ -654,7 +654,7 @@ class TestOtherKinds:
 
 
 class TestGpuScheduling:
-    """On GPU nodes, whose kubelets are played."""
+    """On GPU nodes, whose kubelets are simulated."""
 
     @pytest.fixture(autouse=True)
     def fleet(self, emulator):
@@ -681,7 +681,7 @@ class TestGpuScheduling:
         found = core.list_namespaced_pod(NAMESPACE, field_selector="spec.nodeName=whole").items
         assert len(found) == 2
 
-    def test_a_pending_pod_takes_the_room_that_comes_free(self, core, emulator):
+    def test_a_pending_pod_gets_devices_that_are_released(self, core, emulator):
         first = self.place(core, emulator, gpus=2)
         waiting = self.place(core, emulator, gpus=2)
         assert waiting.spec.node_name is None
@@ -689,7 +689,7 @@ class TestGpuScheduling:
         emulator.settle()
         assert core.read_namespaced_pod(waiting.metadata.name, NAMESPACE).status.phase == "Running"
 
-    def test_mig_slices_are_devices_of_their_own(self, core, emulator):
+    def test_mig_instances_are_separate_devices(self, core, emulator):
         assert self.place(core, emulator, resource="nvidia.com/mig-1g.10gb").spec.node_name == "cut"
         assert self.place(core, emulator, resource="nvidia.com/mig-2g.20gb").spec.node_name is None
 
@@ -733,14 +733,14 @@ class TestGpuScheduling:
         )
         assert self.place(core, emulator, nodeSelector={"zone": "c"}, tolerations=tolerations).spec.node_name is None
 
-    def test_a_cordoned_node_takes_nothing_new(self, core, emulator):
+    def test_a_cordoned_node_gets_no_new_pods(self, core, emulator):
         core.patch_node("whole", {"spec": {"unschedulable": True}})
         assert self.place(core, emulator).spec.node_name is None
 
 
-@pytest.mark.emulator_only(reason="a real server lets nobody choose uids and times: a past cannot be loaded")
+@pytest.mark.emulator_only(reason="a real server does not let clients set uids and times, so no past can be loaded")
 class TestLoadedFleet:
-    """A cluster's past: what runs goes on running."""
+    """A cluster loaded with its history: running pods keep running."""
 
     @pytest.fixture
     def fleet(self):
@@ -771,7 +771,7 @@ class TestLoadedFleet:
                 objects.append(item | {"status": status})
         return objects
 
-    def test_pods_are_adopted_and_not_made_anew(self, fleet, tmp_path):
+    def test_existing_pods_are_adopted_and_not_created_again(self, fleet, tmp_path):
         from gpuwise.cluster import KubernetesCluster
         from gpuwise.emulate import KubernetesEmulator
 

@@ -1,4 +1,4 @@
-"""KubernetesCluster: every page or none, and errors that a person can act on."""
+"""KubernetesCluster: a list is complete or an error, and errors name their remedy."""
 
 import json
 import socket
@@ -38,7 +38,7 @@ DENIALS = (
 
 @contextmanager
 def plain(url):
-    """A client of a server that speaks plain HTTP."""
+    """A client of a plain HTTP server."""
     settings = client.Configuration()
     settings.host, settings.retries = url, False
     with KubernetesCluster(client.ApiClient(settings), wait_budget_s=1.0) as cluster:
@@ -65,7 +65,7 @@ def cluster(kubeconfig):
 
 
 def maps_of(cluster):
-    """How many of the fixture's are listed; a real server keeps some of its own in each namespace."""
+    """How many of the fixture's ConfigMaps are listed; a real server has some of its own in each namespace."""
     return len({item["metadata"]["name"] for item in cluster.list(MAPS)} & {f"c{number}" for number in range(1201)})
 
 
@@ -80,38 +80,38 @@ class TestList:
 
     @pytest.mark.parametrize("after", [0, 1, 2])
     @pytest.mark.parametrize("code", [403, 404, 429, 500, 503])
-    def test_incident_argo_cd_18480_any_page_that_fails_fails_the_list(self, api, cluster, code, after):
-        """I4: an error never becomes an empty, or a shorter, list."""
+    def test_incident_argo_cd_18480_one_failed_page_fails_the_list(self, api, cluster, code, after):
+        """I4: an error never becomes an empty or a shorter list."""
         api.fail(code, verb="list", after=after, times=1000)
         with pytest.raises(ClusterError):
             cluster.list(MAPS)
 
     @pytest.mark.parametrize("after", [0, 1, 2])
     @pytest.mark.parametrize("code", [500, 502, 503, 504])
-    def test_a_server_that_restarts_is_waited_for(self, api, cluster, code, after):
+    def test_reads_are_retried_while_the_server_restarts(self, api, cluster, code, after):
         api.fail(code, verb="list", after=after, times=2)
         assert maps_of(cluster) == 1201
 
     @pytest.mark.parametrize("times", [1, 2])
-    def test_a_list_that_expires_on_the_way_is_read_again(self, api, cluster, times):
+    def test_a_list_that_expires_between_pages_is_read_again(self, api, cluster, times):
         api.fail(410, verb="list", after=1, times=times)
         assert maps_of(cluster) == 1201
 
-    def test_and_not_for_ever(self, api, cluster):
-        """It is no 404 either, which would read as "this kind is not installed"."""
+    def test_a_list_that_keeps_expiring_is_an_error(self, api, cluster):
+        """The error is not a 404, which would mean that the kind is not installed."""
         api.fail(410, verb="list", times=10_000)
-        with pytest.raises(ClusterError, match="expired again and again") as error:
+        with pytest.raises(ClusterError, match="expired repeatedly") as error:
             cluster.list(MAPS)
         assert not isinstance(error.value, Gone)
 
-    def test_a_connection_that_breaks_half_way_is_made_again(self):
-        """The second page is cut off in the middle of its body, the third time it comes whole."""
+    def test_a_connection_that_breaks_is_opened_again(self):
+        """The second page breaks off in the middle of its body; the third attempt succeeds."""
         pages = iter([(200, PAGE_1), (200, PAGE_2, {"Content-Length": str(len(PAGE_2) + 1)}), (200, PAGE_2)])
         with answering(lambda _: next(pages)) as url, plain(url) as cluster:
             assert [item["metadata"]["name"] for item in cluster.list(MAPS)] == ["a", "b"]
 
-    def test_an_answer_without_items_is_no_empty_list(self, cluster):
-        with pytest.raises(ClusterError, match="without items"):
+    def test_an_answer_without_items_is_an_error(self, cluster):
+        with pytest.raises(ClusterError, match="returned no items"):
             cluster.list(DEPLOYMENT)
 
 
@@ -128,7 +128,7 @@ class TestOptional:
                 cluster.list(self.KEDA)
 
     def test_403_where_it_is_not_served(self):
-        """RBAC answers first: an identity without the right for a group gets 403 whether it is there or not."""
+        """RBAC answers first: without the permission, the answer is 403 whether the group exists or not."""
         answers = iter([(403, FORBIDDEN), (404, b"404 page not found")])
         with answering(lambda _: next(answers)) as url, plain(url) as cluster:
             assert cluster.list_optional(self.KEDA) == []
@@ -159,12 +159,12 @@ class TestErrors:
             cluster.get(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/nobody")
 
     @pytest.mark.parametrize("metadata", [{"uid": "other"}, {"resourceVersion": "1"}])
-    def test_a_precondition_that_does_not_hold_is_a_conflict(self, cluster, metadata):
+    def test_a_failed_precondition_is_a_conflict(self, cluster, metadata):
         with pytest.raises(Conflict):
             cluster.patch(DEPLOYMENT, {"metadata": metadata, "spec": {"replicas": 0}}, content_type=MERGE)
         assert cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
 
-    def test_refused_as_invalid(self, cluster):
+    def test_an_invalid_object_is_an_error(self, cluster):
         with pytest.raises(ClusterError, match=r"spec.replicas: Invalid value: -1"):
             cluster.patch(DEPLOYMENT, {"spec": {"replicas": -1}}, content_type=MERGE)
 
@@ -182,18 +182,20 @@ class TestErrors:
         with KubernetesCluster.connect(kubeconfig=other, context=None) as cluster:
             assert len(cluster.list("/api/v1/nodes")) == 1
 
-    def test_throttled_is_tried_again_as_the_server_says(self, api, cluster):
+    def test_a_throttled_request_is_retried_after_the_servers_pause(self, api, cluster):
         api.fail(429, times=3, headers={"Retry-After": "0"})
         assert cluster.get(DEPLOYMENT)["kind"] == "Deployment"
 
-    @pytest.mark.parametrize("said", DENIALS)
-    def test_what_admission_denied_is_no_lack_of_rights(self, said):
-        body = json.dumps({"kind": "Status", "message": said, "reason": "Invalid", "details": {"causes": []}}).encode()
+    @pytest.mark.parametrize("message", DENIALS)
+    def test_a_denial_by_admission_is_not_a_missing_permission(self, message):
+        body = json.dumps(
+            {"kind": "Status", "message": message, "reason": "Invalid", "details": {"causes": []}}
+        ).encode()
         for code in (400, 403, 422):
             with answering(lambda _, code=code: (code, body)) as url, plain(url) as cluster, pytest.raises(Denied) as e:
                 cluster.get(DEPLOYMENT)
-            assert said in str(e.value)
-            assert "give this identity the right" not in str(e.value)
+            assert message in str(e.value)
+            assert "grant this identity" not in str(e.value)
 
     def test_throttled_beyond_the_budget(self, api, cluster):
         api.fail(429, headers={"Retry-After": "3600"})
@@ -206,13 +208,13 @@ class TestErrors:
             cluster.patch(DEPLOYMENT, {"spec": {"replicas": 1}}, content_type=MERGE)
         assert [one.verb for one in api.requests] == ["patch"]
 
-    def test_dry_run_is_asked_of_the_server(self, api, cluster):
+    def test_dry_run_is_sent_to_the_server(self, api, cluster):
         answer = cluster.patch(DEPLOYMENT, {"spec": {"replicas": 7}}, content_type=MERGE, dry_run=True)
         assert answer["spec"]["replicas"] == 7
         assert cluster.get(DEPLOYMENT)["spec"]["replicas"] == 2
         assert [one.dry_run for one in api.requests if one.verb == "patch"] == [True]
 
-    def test_the_writer_is_on_record(self, cluster):
+    def test_the_field_manager_is_gpuwise(self, cluster):
         answer = cluster.patch(DEPLOYMENT, {"spec": {"replicas": 1}}, content_type=MERGE)
         assert "gpuwise" in {entry["manager"] for entry in answer["metadata"]["managedFields"]}
 
@@ -227,25 +229,25 @@ class TestUnreachable:
         )
         return KubernetesCluster.connect(kubeconfig=path, context=None, request_timeout_s=timeout_s)
 
-    def test_nobody_listens(self, tmp_path):
+    def test_nothing_listens(self, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
         text = f"cannot reach the Kubernetes API at http://127.0.0.1:{port}: connection refused; check --kubeconfig"
         with self.connect(tmp_path, port) as cluster, pytest.raises(ClusterError, match=text):
             cluster.list("/api/v1/nodes")
 
-    def test_somebody_listens_and_says_nothing(self, tmp_path):
+    def test_a_server_that_does_not_answer(self, tmp_path):
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
             with self.connect(tmp_path, port) as cluster, pytest.raises(ClusterError, match="timed out"):
                 cluster.list("/api/v1/nodes")
 
     @pytest.mark.parametrize("body", [b"<html>login</html>", b"", b"[]", b'{"items": [{"metadata"'])
-    def test_somebody_else_answers(self, tmp_path, body):
+    def test_a_server_that_is_not_kubernetes(self, tmp_path, body):
         import threading
         from http.server import BaseHTTPRequestHandler, HTTPServer
 
-        class Stranger(BaseHTTPRequestHandler):
+        class OtherServer(BaseHTTPRequestHandler):
             def do_GET(self):
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
@@ -255,7 +257,7 @@ class TestUnreachable:
             def log_message(self, *args):
                 pass
 
-        with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        with HTTPServer(("127.0.0.1", 0), OtherServer) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
             thread.start()
             with self.connect(tmp_path, server.server_port, 5) as cluster, pytest.raises(ClusterError):
@@ -266,7 +268,7 @@ class TestUnreachable:
 
 class TestKubeconfig:
     def test_missing(self, tmp_path):
-        with pytest.raises(InputError, match=r"there is no kubeconfig .*/nothing"):
+        with pytest.raises(InputError, match=r"the kubeconfig .*/nothing does not exist"):
             KubernetesCluster.connect(kubeconfig=tmp_path / "nothing", context=None)
 
     @pytest.mark.parametrize("text", ["", "[]", "a: b", "a: [", "\0", "clusters: 3\ncontexts: []\ncurrent-context: x"])
@@ -276,8 +278,8 @@ class TestKubeconfig:
             KubernetesCluster.connect(kubeconfig=tmp_path / "bad", context=None)
 
     def test_an_unknown_context(self, kubeconfig):
-        with pytest.raises(InputError, match="nobodys"):
-            KubernetesCluster.connect(kubeconfig=kubeconfig, context="nobodys")
+        with pytest.raises(InputError, match="no-such-context"):
+            KubernetesCluster.connect(kubeconfig=kubeconfig, context="no-such-context")
 
     def test_the_context_by_name(self, kubeconfig):
         name = yaml.safe_load(kubeconfig.read_text())["current-context"]
@@ -292,15 +294,15 @@ class TestKubeconfig:
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
     @pytest.mark.parametrize(
-        ("command", "said"),
+        ("command", "message"),
         [
             ("no-such-plugin-here", "no-such-plugin-here"),
             ("false", "process returned 1"),
             ("true", "failed to decode"),
         ],
     )
-    def test_a_credential_plugin_that_does_not_work_is_named(self, tmp_path, capfd, command, said):
-        """kubernetes-client/python#1409: the client goes on as nobody, and rights are blamed."""
+    def test_a_failing_credential_plugin_is_named(self, tmp_path, capfd, command, message):
+        """kubernetes-client/python#1409: the client continues unauthenticated, and permissions get the blame."""
         plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": command}
         config = {
             "current-context": "c",
@@ -312,5 +314,5 @@ class TestKubeconfig:
         path.write_text(json.dumps(config))
         with pytest.raises(InputError, match="credential plugin") as error:
             KubernetesCluster.connect(kubeconfig=path, context=None)
-        assert said in str(error.value)
+        assert message in str(error.value)
         assert "ERROR" not in capfd.readouterr().err

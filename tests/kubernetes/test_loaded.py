@@ -1,4 +1,4 @@
-"""What is loaded into the emulator, and how long a fleet takes."""
+"""Objects loaded into the emulator, and the time that a fleet takes."""
 
 import time
 
@@ -18,8 +18,8 @@ def listed(api, path):
     return answer.json()["items"]
 
 
-def test_a_fleet_with_more_pods_than_gpus_settles_soon():
-    """Pods of one shape are told once: this was minutes when each was weighed against each node for each write."""
+def test_a_fleet_with_more_pods_than_gpus_settles_within_seconds():
+    """Pods of one shape share a status: this took minutes when each write compared each pod with each node."""
     objects = [node(f"n{number}", gpus=GPUS) for number in range(NODES)]
     objects += [pod(f"p{number}", namespace="team") for number in range(PODS)]
     with KubernetesEmulator(objects) as api:
@@ -31,12 +31,12 @@ def test_a_fleet_with_more_pods_than_gpus_settles_soon():
     assert len(running) == NODES * GPUS
     per_node = [sum(one["spec"]["nodeName"] == f"n{number}" for one in running) for number in range(NODES)]
     assert per_node == [GPUS] * NODES
-    told = {one["status"]["conditions"][0]["message"] for one in found if one["status"]["phase"] == "Pending"}
-    assert len(told) == 1
-    assert told.pop().startswith(f"0/{NODES} nodes are available: {NODES} Insufficient nvidia.com/gpu. ")
+    messages = {one["status"]["conditions"][0]["message"] for one in found if one["status"]["phase"] == "Pending"}
+    assert len(messages) == 1
+    assert messages.pop().startswith(f"0/{NODES} nodes are available: {NODES} Insufficient nvidia.com/gpu. ")
 
 
-def test_gpus_are_packed_and_the_fuller_node_is_taken_first():
+def test_pods_are_packed_on_the_fuller_node_first():
     objects = [node("empty"), node("half"), pod("there", spec=pod_spec(gpus=4, nodeName="half"))]
     with KubernetesEmulator(objects) as api:
         api.settle()
@@ -46,7 +46,7 @@ def test_gpus_are_packed_and_the_fuller_node_is_taken_first():
     assert found["spec"]["nodeName"] == "half"
 
 
-def test_an_autoscaler_that_scales_to_zero_is_loaded_though_it_could_not_be_created():
+def test_an_autoscaler_to_zero_can_be_loaded_but_not_created():
     one = autoscaler("h", kind="Deployment", target="d")
     one["spec"] |= {"minReplicas": 0, "maxReplicas": 3}
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -59,7 +59,7 @@ def test_an_autoscaler_that_scales_to_zero_is_loaded_though_it_could_not_be_crea
     assert {cause["field"] for cause in refused.json()["details"]["causes"]} == {"spec.minReplicas", "spec.metrics"}
 
 
-def test_what_no_server_would_have_taken_is_not_loaded():
+def test_an_invalid_object_is_not_loaded():
     with pytest.raises(ApiFailure) as refused:
         KubernetesEmulator([pod("no containers", spec={"containers": []})])
     assert refused.value.code == 422

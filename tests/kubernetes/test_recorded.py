@@ -1,4 +1,4 @@
-"""The client, the inventory and the enactor against what a real API server answered, not what our emulator would."""
+"""The client, the inventory and the enactor against recorded answers of a real API server, not the emulator's."""
 
 import pytest
 from tests.enact.conftest import MemoryLedger
@@ -41,7 +41,7 @@ def replay(tmp_path, traces):
 
 
 class Labelled:
-    """Lists what the recording holds: objects with its label, where the kind is installed."""
+    """Lists only the objects of the recording, by its label; optional kinds as they are."""
 
     def __init__(self, cluster):
         self._cluster = cluster
@@ -55,7 +55,7 @@ class Labelled:
 
 class TestInventory:
     def test_a_cluster_without_any_operator(self, replay):
-        """Every optional kind is answered by 404 in plain text; with one of them read as an error nothing ran."""
+        """Every optional kind is answered with 404 in plain text; no 404 may become an error that blocks everything."""
         server, cluster = replay("product_lists")
         fleet = KubernetesInventory(Labelled(cluster)).snapshot(NOW_S)
         assert fleet.unread == ()
@@ -76,14 +76,14 @@ class TestInventory:
     @pytest.mark.parametrize(
         ("exchange", "count"),
         [
-            ("d-gpu-3000", 1),  # HAMi's gpumem, which comes back as 3k: memory, not devices
-            ("d-gpu-number", 1000),  # comes back as 1k
-            ("d-gpu-plus", 1),  # comes back as +1
+            ("d-gpu-3000", 1),  # HAMi's gpumem, which the server returns as 3k: memory, not devices
+            ("d-gpu-number", 1000),  # the server returns 1k
+            ("d-gpu-plus", 1),  # the server returns +1
             ("d-gpu-12345", 12345),
             ("d-gpu-1Ki", 1024),
         ],
     )
-    def test_quantities_as_they_come_back(self, replay, exchange, count):
+    def test_quantities_as_the_server_returns_them(self, replay, exchange, count):
         server, _ = replay("quantities")
         answer = server.response(exchange)["body"]
         made = {"name": "d", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z", "namespace": "n"}
@@ -92,7 +92,7 @@ class TestInventory:
         [workload] = fleet.workloads
         assert workload.request == GpuRequest("nvidia.com/gpu", count)
 
-    def test_every_amount_that_the_server_lets_in_is_read(self, replay):
+    def test_every_quantity_that_the_server_accepts_is_read(self, replay):
         server, _ = replay("quantities")
         names = [one for one in server.exchanges if one.startswith("d-")]
         answers = [server.response(one) for one in names]
@@ -111,19 +111,19 @@ class TestClient:
             with pytest.raises(Gone):
                 cluster.get(server.request(exchange)["path"])
 
-    def test_rights_that_are_missing(self, replay):
+    def test_missing_permissions(self, replay):
         server, cluster = replay("forbidden", user="nobody")
         for exchange in ("list", "get", "get-node", "unknown-group", "crd-group"):
             with pytest.raises(Forbidden, match="cannot"):
                 cluster.get(server.request(exchange)["path"])
 
-    def test_a_token_that_nobody_knows(self, replay):
+    def test_an_unknown_token(self, replay):
         server, cluster = replay("unauthenticated", user="bad")
         with pytest.raises(Forbidden, match="401"):
             cluster.get(server.request("bad-nodes")["path"])
 
     @pytest.mark.parametrize("exchange", ["deny", "deny-no-message", "deny-reason", "expression-fails"])
-    def test_a_policy_that_denies_says_so_itself(self, replay, exchange):
+    def test_a_denial_contains_the_policys_message(self, replay, exchange):
         server, cluster = replay("admission_policy")
         asked = server.request(exchange)
         with pytest.raises(Denied) as refused:
@@ -142,7 +142,7 @@ class TestClient:
         with pytest.raises(Denied, match="violates PodSecurity"):
             cluster._request("POST", asked["path"], body=asked["body"], content_type="application/json")
 
-    def test_preconditions_that_do_not_hold_are_conflicts(self, replay):
+    def test_failed_preconditions_are_conflicts(self, replay):
         """409 for an old version, 422 for another uid."""
         server, cluster = replay("enactor_deployment")
         server.skip_to("stale-version")
@@ -153,8 +153,8 @@ class TestClient:
 
 
 class TestEnactor:
-    def test_a_deployment_is_stopped_by_the_patch_that_a_real_server_took(self, replay):
-        """The guard's reads are stood in for; target, patch and reading back are the recording's."""
+    def test_the_patch_that_stops_a_deployment_is_accepted_by_a_real_server(self, replay):
+        """The guard's reads are stand-ins; the target, the patch and the read-back come from the recording."""
         space = "wire-enactor-deployment"
         guard = {
             f"GET /api/v1/namespaces/{space}": (200, {"metadata": {"name": space}}),
@@ -174,7 +174,7 @@ class TestEnactor:
         assert (outcome.status, outcome.reason) == (OutcomeStatus.APPLIED, None), outcome
         assert [one for one in server.answered if not one.startswith("stand-in")] == ["read", "shrink", "read-back"]
 
-    def test_a_right_is_asked_for_as_the_server_understands_it(self, replay):
+    def test_permission_reviews_match_the_recording(self, replay):
         server, cluster = replay("reviews", user="reader")
         asked = server.request("reader-patch")["body"]["spec"]["resourceAttributes"]
         assert cluster.may(Access(**asked)) is False

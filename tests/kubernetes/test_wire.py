@@ -3,12 +3,12 @@
 import pytest
 from tests.kubernetes.wire import kept, replay, section
 
-RESTS_ON = """
+REQUIRED = """
     admission_policy custom_resources deletion dra enactor_deployment enactor_statefulset_job eviction expired
     forbidden hpa job_lifecycle leases nodes not_found paging pdb pending pod_security product_lists quantities
     quota reviews rollout scale statefulset unauthenticated
 """.split()  # noqa: SIM905
-"""Scenarios that the product rests on: the emulator answers all of them."""
+"""Scenarios that the product depends on: the emulator answers all of them."""
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def test_the_setup_of_each_scenario_works(replayed):
     assert {one.name: one.setup for one in replayed if one.setup} == {}
 
 
-def test_no_status_differs_but_for_what_is_not_emulated(replayed):
+def test_statuses_differ_only_for_requests_that_are_not_emulated(replayed):
     differs = {f"{one.name}/{key}": one.status(key) for one in replayed for key in one.other_status}
     assert differs == {}
 
@@ -32,18 +32,18 @@ def test_at_most_250_exchanges_are_not_emulated(replayed):
     assert sum(len(one.not_emulated) for one in replayed) <= 250
 
 
-def test_at_least_500_answers_are_equal_in_whole(replayed):
+def test_at_least_500_answers_are_completely_equal(replayed):
     assert sum(len(one.equal) for one in replayed) >= 500
 
 
-def test_what_the_product_rests_on_is_emulated(replayed):
-    assert set(RESTS_ON) <= {one.name for one in replayed}
-    absent = {one.name: one.not_emulated for one in replayed if one.name in RESTS_ON and one.not_emulated}
+def test_the_required_scenarios_are_emulated(replayed):
+    assert set(REQUIRED) <= {one.name for one in replayed}
+    absent = {one.name: one.not_emulated for one in replayed if one.name in REQUIRED and one.not_emulated}
     assert absent == {}
 
 
-def test_what_was_equal_stays_equal(replayed):
-    """`python -m tests.kubernetes.wire --keep` adds to the list; nothing leaves it."""
+def test_equal_answers_stay_equal(replayed):
+    """`python -m tests.kubernetes.wire --keep` adds to the list; entries are never removed."""
     equal = {f"{one.name}/{key}" for one in replayed for key in one.equal}
     assert [key for key in kept() if key not in equal] == []
 

@@ -4,7 +4,7 @@ from tests.series import WORKLOAD
 from gpuwise.memory.checkpoints import SqliteCheckpoints
 from gpuwise.model.errors import InputError
 
-OTHER = type(WORKLOAD)(WORKLOAD.namespace, WORKLOAD.kind, WORKLOAD.name, "uid-2")  # made anew under the same name
+OTHER = type(WORKLOAD)(WORKLOAD.namespace, WORKLOAD.kind, WORKLOAD.name, "uid-2")  # recreated under the same name
 
 
 def test_what_was_saved_is_loaded_in_the_order_of_its_names(tmp_path):
@@ -21,7 +21,7 @@ def test_it_survives_a_restart(tmp_path):
         assert kept.load([WORKLOAD]) == {WORKLOAD: [b"a"]}
 
 
-def test_another_source_and_a_recreated_namesake_are_others(tmp_path):
+def test_another_source_and_a_recreated_workload_have_their_own_hours(tmp_path):
     with SqliteCheckpoints(tmp_path / "hours.db", "here") as kept:
         kept.save({WORKLOAD: {"past": b"a"}})
         assert kept.load([OTHER]) == {OTHER: []}
@@ -29,7 +29,7 @@ def test_another_source_and_a_recreated_namesake_are_others(tmp_path):
         assert kept.load([WORKLOAD]) == {WORKLOAD: []}
 
 
-def test_two_processes_may_keep_at_once(tmp_path):
+def test_two_processes_may_write_at_once(tmp_path):
     with (
         SqliteCheckpoints(tmp_path / "hours.db", "here") as one,
         SqliteCheckpoints(tmp_path / "hours.db", "here") as two,
@@ -40,8 +40,8 @@ def test_two_processes_may_keep_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("spoil", [lambda path: path.write_text("no database" * 99), lambda path: path.mkdir()])
-def test_a_file_that_is_something_else_is_named(tmp_path, spoil):
+def test_a_file_of_another_kind_is_an_error_that_names_it(tmp_path, spoil):
     path = tmp_path / "hours.db"
     spoil(path)
-    with pytest.raises(InputError, match=r"hours\.db cannot keep hours: .*delete it .it is a cache"):
+    with pytest.raises(InputError, match=r"cannot use the checkpoint file .*hours\.db: .*delete it .it is a cache"):
         SqliteCheckpoints(path, "here")

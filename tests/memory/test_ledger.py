@@ -29,32 +29,32 @@ def spend(ledger, number, at_s=1_000, limit=10):
     return ledger.record_intent(intent(number, at_s), limit=limit, per_s=3_600)
 
 
-def test_what_is_recorded_comes_back_after_a_restart(tmp_path):
+def test_recorded_events_are_read_back_after_a_restart(tmp_path):
     path = tmp_path / "new folder" / "ledger.db"
     outcome = Outcome("a-0", 1_001, OutcomeStatus.APPLIED, None, "2 to 0")
-    word = Directive("dismiss", "r-1", "ana", 5, "needed")
+    directive = Directive("dismiss", "r-1", "ana", 5, "needed")
     blocked = Blocked(REF, "decide", Reason.RECOMMEND_ONLY, "mode recommend")
     with SqliteLedger(path) as first:
         spend(first, 0)
         first.record_outcome(outcome)
-        first.record_directive(word)
+        first.record_directive(directive)
         first.record_run(2_000, [], [blocked])
     with SqliteLedger(path) as second:
         assert second.intent("a-0") == intent()
         assert second.intents() == [intent()]
         assert second.outcomes() == [outcome]
-        assert second.directives() == [word]
+        assert second.directives() == [directive]
         assert second.blocked() == [blocked]
         assert second.recommendations() == []
 
 
-def test_an_empty_ledger_remembers_nothing(ledger):
+def test_an_empty_ledger_has_no_events(ledger):
     assert (ledger.intent("a-0"), ledger.blocked(), ledger.recommendations()) == (None, [], [])
 
 
 def test_one_command_has_one_intent(ledger):
     assert spend(ledger, 0)
-    with pytest.raises(LedgerError, match="refused a row"):
+    with pytest.raises(LedgerError, match="rejected a row"):
         spend(ledger, 0)
     assert len(ledger.intents()) == 1
 
@@ -93,7 +93,7 @@ TAMPERING = {
 
 
 @pytest.mark.parametrize("name", TAMPERING)
-def test_i25_tampering_behind_its_back_is_seen(tmp_path, name):
+def test_i25_tampering_with_the_file_is_detected(tmp_path, name):
     path = tmp_path / "ledger.db"
     with SqliteLedger(path) as ledger:
         for number in range(4):
@@ -106,7 +106,7 @@ def test_i25_tampering_behind_its_back_is_seen(tmp_path, name):
 
 
 @pytest.mark.parametrize("statement", ["UPDATE findings SET body = '{}'", "DELETE FROM findings"])
-def test_i25_findings_behind_the_chain_are_seen_to_be_changed(tmp_path, statement):
+def test_i25_changed_findings_are_detected(tmp_path, statement):
     path = tmp_path / "ledger.db"
     with SqliteLedger(path) as ledger:
         ledger.record_run(1, [], [Blocked(REF, "decide", Reason.PAUSED, "")])
@@ -118,7 +118,7 @@ def test_i25_findings_behind_the_chain_are_seen_to_be_changed(tmp_path, statemen
         SqliteLedger(path)
 
 
-def test_a_run_replaces_the_findings_of_the_one_before(ledger):
+def test_a_run_replaces_the_findings_of_the_previous_run(ledger):
     for reason in (Reason.PAUSED, Reason.BUSY):
         ledger.record_run(1, [], [Blocked(REF, "decide", reason, "")])
     assert [item.reason for item in ledger.blocked()] == [Reason.BUSY]
@@ -126,15 +126,15 @@ def test_a_run_replaces_the_findings_of_the_one_before(ledger):
     ledger.verify()
 
 
-def test_a_corrupt_file_is_named_and_left_as_it_was(tmp_path):
+def test_a_corrupt_file_is_named_and_not_changed(tmp_path):
     path = tmp_path / "ledger.db"
     path.write_bytes(b"not a database at all" * 100)
     before = path.read_bytes()
-    with pytest.raises(LedgerError, match=r"ledger\.db is corrupt.*move the file aside"):
+    with pytest.raises(LedgerError, match=r"ledger\.db is corrupt.*keep this file"):
         SqliteLedger(path)
     assert path.read_bytes() == before
 
 
-def test_a_folder_in_its_place_is_an_error_with_a_mend(tmp_path):
+def test_a_folder_instead_of_the_file_is_an_error_with_a_hint(tmp_path):
     with pytest.raises(LedgerError, match="check the path"):
         SqliteLedger(tmp_path)

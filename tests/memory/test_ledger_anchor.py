@@ -1,4 +1,4 @@
-"""The ledger's head in the cluster: what is deleted from the file, or put back as it was, is seen."""
+"""The ledger's head in the cluster: rows deleted from the file, or a restored old copy, are detected."""
 
 import shutil
 import sqlite3
@@ -35,7 +35,7 @@ def cluster(api, tmp_path):
 
 @pytest.fixture
 def opened(cluster, tmp_path):
-    """Open the ledger, as a process that starts does."""
+    """Open the ledger, as a starting process does."""
     ledgers = []
 
     def start(reader=cluster):
@@ -58,7 +58,7 @@ def tamper(path, statement):
     db.close()
 
 
-def test_the_head_is_moved_with_each_intent_and_each_run(cluster, opened):
+def test_the_head_is_updated_with_each_intent_and_each_run(cluster, opened):
     ledger = opened()
     spend(ledger, 0)
     head = ledger.head()
@@ -67,21 +67,21 @@ def test_the_head_is_moved_with_each_intent_and_each_run(cluster, opened):
     assert cluster.get(PATH)["data"] == {head.ledger: f"2:{ledger.head().digest}"}
 
 
-def test_i25_deleted_newest_rows_are_seen(opened):
+def test_i25_deleted_newest_rows_are_detected(opened):
     ledger = opened()
     for number in range(3):
         spend(ledger, number)
     ledger.close()
     tamper(ledger.path, "DELETE FROM events WHERE seq > 1")
     with SqliteLedger(ledger.path) as alone:
-        assert alone.head().seq == 1  # the chain by itself is whole
+        assert alone.head().seq == 1  # the chain alone is valid
     again = opened()
-    with pytest.raises(LedgerError, match=r"ends at row 1, and ConfigMap .* remembers row 3: rows were deleted"):
+    with pytest.raises(LedgerError, match=r"ends at row 1, but ConfigMap .* has row 3: rows were deleted"):
         spend(again, 9)
     assert again.intent("a-9") is None
 
 
-def test_i25_yesterdays_copy_of_the_file_is_seen(opened, tmp_path):
+def test_i25_a_restored_old_copy_of_the_file_is_detected(opened, tmp_path):
     ledger = opened()
     spend(ledger, 0)
     ledger.close()
@@ -92,14 +92,14 @@ def test_i25_yesterdays_copy_of_the_file_is_seen(opened, tmp_path):
     shutil.copy(tmp_path / "yesterday.db", ledger.path)
     with pytest.raises(LedgerError, match="older copy"):
         opened().record_run(2_000, [], [])
-    # The same number of rows, but others.
+    # The same number of rows, but different ones.
     with SqliteLedger(ledger.path) as alone:
         spend(alone, 7)
-    with pytest.raises(LedgerError, match=r"row 2 of ledger .* is not the one"):
+    with pytest.raises(LedgerError, match=r"row 2 of ledger .* differs from the one stored"):
         spend(opened(), 8)
 
 
-def test_rows_that_are_deleted_under_a_process_that_runs_are_seen(opened):
+def test_rows_deleted_while_a_process_has_the_file_open_are_detected(opened):
     ledger = opened()
     for number in range(3):
         spend(ledger, number)
@@ -109,8 +109,8 @@ def test_rows_that_are_deleted_under_a_process_that_runs_are_seen(opened):
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
-def test_i25_a_file_that_is_taken_from_under_a_process_is_seen(opened, tmp_path, how):
-    """SQLite goes on with the open file, and what is written to it is lost with the process."""
+def test_i25_a_file_moved_or_replaced_while_a_process_has_it_open_is_detected(opened, tmp_path, how):
+    """SQLite keeps using the open file, so later writes would be lost when the process ends."""
     ledger = opened()
     spend(ledger, 0)
     (tmp_path / "ledger.db").rename(tmp_path / "aside.db")
@@ -122,7 +122,7 @@ def test_i25_a_file_that_is_taken_from_under_a_process_is_seen(opened, tmp_path,
         ledger.check()
 
 
-def test_two_processes_with_one_ledger_move_one_head(cluster, opened):
+def test_two_processes_with_one_ledger_update_one_head(cluster, opened):
     one, two = opened(), opened()
     for number, ledger in enumerate([one, two, two, one, two]):
         assert spend(ledger, number)
@@ -136,40 +136,40 @@ def test_another_ledger_has_its_own_head(cluster, opened, tmp_path):
     assert len(cluster.get(PATH)["data"]) == 2
 
 
-def test_who_may_not_write_the_config_map_is_told_and_goes_on(api, opened, tmp_path):
+def test_without_the_right_to_write_the_config_map_the_ledger_works_and_reports_it(api, opened, tmp_path):
     kubeconfig = api.write_kubeconfig(tmp_path / "reader", token=READER_TOKEN)
     with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as reader:
         ledger = opened(reader)
         assert spend(ledger, 0)
         assert "forbidden" in ledger.anchor.problem
-        assert "does not remember" in ledger.anchor.state(ledger)
+        assert "is not stored in the cluster" in ledger.anchor.state(ledger)
 
 
-def test_a_namespace_that_is_not_there(cluster, tmp_path):
+def test_a_missing_namespace(cluster, tmp_path):
     with AnchoredLedger(tmp_path / "l.db", ConfigMapAnchor(cluster, "gpuwise-nowhere")) as ledger:
         assert spend(ledger, 0)
         assert 'namespaces "gpuwise-nowhere" not found' in ledger.anchor.problem
 
 
-def test_a_new_ledger_beside_one_that_was_lost_is_told(cluster, opened, tmp_path):
+def test_a_new_ledger_beside_a_lost_one_is_reported(cluster, opened, tmp_path):
     lost = opened()
     spend(lost, 0)
     with AnchoredLedger(tmp_path / "new.db", ConfigMapAnchor(cluster, "gpuwise")) as ledger:
         ledger.anchor.compare(ledger)
-        assert f"which knows {lost.head().ledger}" in ledger.anchor.state(ledger)
+        assert f"only for {lost.head().ledger}" in ledger.anchor.state(ledger)
 
 
-def test_a_cluster_that_does_not_answer_lets_no_effect_through(api, opened):
+def test_no_effect_is_recorded_if_the_cluster_does_not_respond(api, opened):
     ledger = opened()
     api.fail(500, times=1000, path="/configmaps")
     with pytest.raises(ClusterError):
         spend(ledger, 0)
 
 
-@pytest.mark.parametrize("said", ["", "x", "x:1", "x:one:abc", "x:-1:abc", "x:³:abc", f"x:{10**30}:abc"])
-def test_what_is_no_head_is_one_line(said):
-    with pytest.raises(LedgerError, match="no head of a ledger"):
-        parse_head(said)
+@pytest.mark.parametrize("text", ["", "x", "x:1", "x:one:abc", "x:-1:abc", "x:³:abc", f"x:{10**30}:abc"])
+def test_text_that_is_not_a_head_is_an_error(text):
+    with pytest.raises(LedgerError, match="is not a ledger head"):
+        parse_head(text)
 
 
 def test_a_head_from_a_report_is_compared(tmp_path):
@@ -179,12 +179,12 @@ def test_a_head_from_a_report_is_compared(tmp_path):
         spend(ledger, 1)
         agree(ledger, head, "the report")
     tamper(tmp_path / "l.db", "DELETE FROM events")
-    with SqliteLedger(tmp_path / "l.db") as ledger, pytest.raises(LedgerError, match="the report remembers row 1"):
+    with SqliteLedger(tmp_path / "l.db") as ledger, pytest.raises(LedgerError, match="the report has row 1"):
         agree(ledger, head, "the report")
 
 
 def test_i5_only_effects_spend_the_budget(tmp_path):
-    """An intent that is known to have written nothing gives its place back; one that is not known keeps it."""
+    """An intent that is known to have written nothing does not count against the budget; an unknown one does."""
     with SqliteLedger(tmp_path / "l.db") as ledger:
         for number, status in enumerate([OutcomeStatus.NOT_APPLIED, OutcomeStatus.UNKNOWN, OutcomeStatus.APPLIED]):
             spend(ledger, number)

@@ -1,7 +1,7 @@
-"""A real API server with the interface of gpuwise.emulate.KubernetesEmulator, so that one test runs on both.
+"""A real API server with the interface of gpuwise.emulate.KubernetesEmulator, so that a test can run on both.
 
-Whatever it makes is in a namespace that carries LABEL, or carries it itself, and is removed at the end. Namespaces and
-nodes without LABEL are never touched: a test that needs such a name is skipped.
+Every object that it creates has LABEL, or is in a namespace with LABEL, and is removed at the end. Namespaces and nodes
+without LABEL are never changed: a test that needs such a name is skipped.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,20 +14,20 @@ import pytest
 import yaml
 from tests.cluster_under_test import CLUSTER_WIDE, LABEL, NAMESPACE, placed
 from tests.real_cluster import operators
-from tests.real_cluster.connection import MERGE, Connection, Refused
-from tests.real_cluster.fault_proxy import Caller, Fault, FaultProxy, Request
-from tests.real_cluster.played_kubelet import PlayedKubelet, PlayedNotebooks
-from tests.real_cluster.rest import unsettled
-from tests.real_cluster.upkeep import (
+from tests.real_cluster.cleanup import (
     DEADLINE_S,
     HEADS,
     NAMESPACES,
     NODES,
     RBAC,
-    refuse_what_belongs_to_others,
-    remove_what_was_made,
+    remove_created_objects,
+    require_a_cluster_for_tests,
     wait,
 )
+from tests.real_cluster.connection import MERGE, Connection, UnexpectedStatus
+from tests.real_cluster.fault_proxy import Caller, Fault, FaultProxy, Request
+from tests.real_cluster.simulated_kubelet import SimulatedKubelet, SimulatedNotebooks
+from tests.real_cluster.unsettled import unsettled
 
 from gpuwise.emulate import ADMIN_TOKEN, READER_TOKEN
 
@@ -52,30 +52,30 @@ GRANTS = {
     "ClusterRole": (RBAC, "clusterroles"),
     "ClusterRoleBinding": (RBAC, "clusterrolebindings"),
 }
-SERVERS_OWN = {"kube-root-ca.crt", "openshift-service-ca.crt"}
+CREATED_BY_SERVER = {"kube-root-ca.crt", "openshift-service-ca.crt"}
 
 
 class RealCluster:
-    """The cluster that a kubeconfig's current context names, for one session.
+    """The cluster of a kubeconfig's current context, for one test session.
 
     Args:
-        kubeconfig: its file; its user must be allowed everything.
+        kubeconfig: path of the file; its user needs all permissions.
     """
 
     def __init__(self, kubeconfig: str) -> None:
         self.connection = Connection(kubeconfig)
-        self._made = {NAMESPACE}  # namespaces of this session
-        self._used = {NAMESPACE}  # those of them that may hold something
+        self._made = {NAMESPACE}  # namespaces created in this session
+        self._used = {NAMESPACE}  # those of them that may contain objects
         self._nodes: dict[str, Any] = {}
-        self._kubelet = PlayedKubelet(self.connection, self.ours)
-        self._notebooks = PlayedNotebooks(self.connection, self.ours)
+        self._kubelet = SimulatedKubelet(self.connection, self.ours)
+        self._notebooks = SimulatedNotebooks(self.connection, self.ours)
         self._users = {ADMIN_TOKEN: Caller("admin", other=False, token=None)}
         self._proxy = FaultProxy(self.connection, self._users)
         self.url = self._proxy.url
 
     def __enter__(self) -> Self:
-        remove_what_was_made(self.connection)
-        refuse_what_belongs_to_others(self.connection)
+        remove_created_objects(self.connection)
+        require_a_cluster_for_tests(self.connection)
         operators.install(self.connection, LABELS)
         wait(lambda: operators.installed(self.connection), "the custom resource definitions being served")
         self._namespace(NAMESPACE)
@@ -86,23 +86,23 @@ class RealCluster:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
-            remove_what_was_made(self.connection)
+            remove_created_objects(self.connection)
         finally:
             for part in (self._notebooks, self._kubelet, self._proxy):
                 part.stop()
             self.connection.close()
 
     def ours(self, namespace: str) -> bool:
-        """Whether a namespace was made by the tests."""
+        """Whether a namespace was created by the tests."""
         return namespace in self._made or namespace.startswith(f"{NAMESPACE}-")
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Everything that was asked through `url`, oldest first."""
+        """All requests to `url`, oldest first."""
         return self._proxy.requests
 
     def write_kubeconfig(self, path: Path, *, token: str = ADMIN_TOKEN) -> Path:
-        """Write a kubeconfig that leads to the proxy; tokens as the emulator's."""
+        """Write a kubeconfig for the proxy; it accepts the emulator's tokens."""
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -125,13 +125,13 @@ class RealCluster:
         done: bool = False,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Answer coming requests with a failure, as the emulator's `fail`."""
-        self._proxy.order(Fault(code, verb, path, times, after, done, headers or {}))
+        """Answer the next requests with a failure, like the emulator's `fail`."""
+        self._proxy.inject(Fault(code, verb, path, times, after, done, headers or {}))
 
     def load(self, *objects: Any) -> None:
-        """Create objects, with their status where they have one; what is there by that name is replaced.
+        """Create objects, including their status if given; existing objects of the same name are replaced.
 
-        A uid cannot be chosen on a real server: an object that names one is deleted and made anew.
+        A real server assigns uids: an object with a given uid is deleted and created again.
         """
         first = [item for item in objects if item["kind"] in ("Namespace", "Node")]
         rest = placed(item for item in objects if item["kind"] not in ("Namespace", "Node"))
@@ -143,9 +143,9 @@ class RealCluster:
             list(pool.map(self._create, rest))
 
     def reset(self, objects: Iterable[Any] = ()) -> None:
-        """Remove what tests made, create what is wanted, wait until controllers are done, and empty the log.
+        """Remove the tests' objects, create the given ones, wait for the controllers, and clear the request log.
 
-        Nodes and ConfigMaps that stand already as they are wanted stay.
+        Nodes and ConfigMaps that already match are kept.
         """
         wanted = list(objects)
         nodes = {item["metadata"]["name"]: item for item in wanted if item["kind"] == "Node"}
@@ -153,7 +153,7 @@ class RealCluster:
         for namespace in sorted(self._used):
             self._empty(namespace, maps if namespace == NAMESPACE else {})
         self._used = self._made & {NAMESPACE, HEADS}
-        for name in [name for name, item in self._nodes.items() if not self._stands(name, item, nodes.get(name))]:
+        for name in [name for name, item in self._nodes.items() if not self._matches(name, item, nodes.get(name))]:
             self._remove_node(name)
         there = {item["metadata"]["name"] for item in self.connection.items(f"{NAMESPACES}/{NAMESPACE}/configmaps")}
         self.load(
@@ -168,24 +168,29 @@ class RealCluster:
         self._proxy.forget()
 
     def forget(self) -> None:
-        """Empty the log of requests and take back the failures; the objects stay."""
+        """Clear the request log and the injected failures; the objects stay."""
         self._proxy.forget()
 
     def settle(self, timeout_s: float = DEADLINE_S) -> None:
-        """Wait until controllers, scheduler and the played kubelets have nothing left to do."""
-        wait(lambda: not unsettled(self.connection, self._used, self._nodes), "rest", timeout_s, self._unrest)
+        """Wait until the controllers, the scheduler and the simulated kubelets are done."""
+        wait(
+            lambda: not unsettled(self.connection, self._used, self._nodes),
+            "a settled cluster",
+            timeout_s,
+            self._pending,
+        )
 
-    def _unrest(self) -> str:
+    def _pending(self) -> str:
         return "; ".join(unsettled(self.connection, self._used, self._nodes))
 
     def _namespace(self, name: str, wanted: Any = None) -> None:
-        """Make a namespace, or give ours the labels and annotations wanted."""
+        """Create a namespace, or set the labels and annotations of one of the tests' namespaces."""
         path = f"{NAMESPACES}/{name}"
         status, found = self.connection.call("GET", path)
         if status == 404:
             self.connection.must("POST", NAMESPACES, {"metadata": {"name": name, "labels": LABELS}})
         elif LABEL not in found["metadata"].get("labels", {}):
-            pytest.skip(f"this cluster has a namespace {name} that is not the tests'")
+            pytest.skip(f"this cluster has a namespace {name} that the tests did not create")
         self._made.add(name)
         self._used.add(name)
         wait(lambda: self.connection.call("GET", f"{path}/serviceaccounts/default")[0] == 200, f"{name}'s account")
@@ -198,7 +203,7 @@ class RealCluster:
         if name in self._nodes:
             self._remove_node(name)
         if self.connection.call("GET", f"{NODES}/{name}")[0] == 200:
-            pytest.skip(f"this cluster has a node {name} that is not the tests'")
+            pytest.skip(f"this cluster has a node {name} that the tests did not create")
         labels = item["metadata"].get("labels", {}) | LABELS
         self._kubelet.add(item | {"metadata": item["metadata"] | {"labels": labels}})
         self._nodes[name] = item
@@ -208,8 +213,8 @@ class RealCluster:
         self._kubelet.forget(name)
         del self._nodes[name]
 
-    def _stands(self, name: str, made: Any, wanted: Any) -> bool:
-        """Whether a node is as it is wanted, and nobody has touched it since."""
+    def _matches(self, name: str, made: Any, wanted: Any) -> bool:
+        """Whether a node matches the wanted one and was not changed since it was created."""
         if made != wanted:
             return False
         spec = self.connection.must("GET", f"{NODES}/{name}")["spec"]
@@ -232,12 +237,12 @@ class RealCluster:
         if status == 409:
             status, answer = self.connection.call("PUT", named, body)
         if status >= 300:
-            raise Refused("POST", path, status, answer)
+            raise UnexpectedStatus("POST", path, status, answer)
         if item.get("status"):
             self.connection.must("PATCH", f"{named}/status", {"status": item["status"]}, content_type=MERGE)
 
     def _empty(self, namespace: str, kept: Mapping[str, Any]) -> None:
-        """Delete what a namespace holds but for the server's own objects and ConfigMaps as they are wanted."""
+        """Delete the objects of a namespace, except the server's own and ConfigMaps that already match."""
         options = {"propagationPolicy": "Background", "gracePeriodSeconds": 0}
         paths = [f"{root}/namespaces/{namespace}/{plural}" for root, plural in reversed(PLURALS.values())]
         for path in paths:
@@ -246,14 +251,14 @@ class RealCluster:
         for item in self.connection.items(f"{NAMESPACES}/{namespace}/configmaps"):
             name = item["metadata"]["name"]
             as_wanted = name in kept and kept[name].get("data") == item.get("data")
-            if name not in SERVERS_OWN and not as_wanted:
+            if name not in CREATED_BY_SERVER and not as_wanted:
                 self.connection.must("DELETE", f"{NAMESPACES}/{namespace}/configmaps/{name}", also=(404,))
         left = [path for path in paths if not path.endswith("/configmaps")]
         wait(lambda: not any(self.connection.items(path, limit=1) for path in left), f"{namespace} being empty")
-        self._plain(namespace)
+        self._reset_marks(namespace)
 
-    def _plain(self, namespace: str) -> None:
-        """Take off the labels and annotations that a test put on a namespace."""
+    def _reset_marks(self, namespace: str) -> None:
+        """Remove the labels and annotations that a test added to a namespace."""
         path = f"{NAMESPACES}/{namespace}"
         found = self.connection.must("GET", path)["metadata"]
         kept = {LABEL, "kubernetes.io/metadata.name"}
@@ -264,13 +269,13 @@ class RealCluster:
             self.connection.must("PATCH", path, {"metadata": marks}, content_type=MERGE)
 
     def token(self, namespace: str, account: str) -> str:
-        """A bearer token of a ServiceAccount, for some hours."""
+        """A bearer token of a ServiceAccount, valid for four hours."""
         path = f"{NAMESPACES}/{namespace}/serviceaccounts/{account}/token"
         answer = self.connection.must("POST", path, {"spec": {"expirationSeconds": 4 * 3600}})
         return str(answer["status"]["token"])
 
     def _reader(self) -> str:
-        """A token of a ServiceAccount that may read everything."""
+        """A token of a ServiceAccount with read access to everything."""
         everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
         subject = {"kind": "ServiceAccount", "name": "reader", "namespace": NAMESPACE}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": READER}

@@ -1,4 +1,4 @@
-"""An API server as the current context of a kubeconfig reaches it: whole answers, streams, watches."""
+"""Connection to the API server of a kubeconfig's current context: requests, streams, watches."""
 
 import json
 import threading
@@ -10,23 +10,23 @@ import urllib3
 from kubernetes import config
 
 MERGE = "application/merge-patch+json"
-WATCH_S = 2  # how long one watch lasts, so how long the end of a session may wait for it
+WATCH_S = 2  # duration of one watch, and so the longest wait for it at the end of a session
 
 
-class Refused(Exception):
-    """An answer that setting up did not expect."""
+class UnexpectedStatus(Exception):
+    """A response that the setup did not expect."""
 
     def __init__(self, method: str, path: str, status: int, body: Any) -> None:
-        said = body.get("message", body) if isinstance(body, dict) else body
-        super().__init__(f"{method} {path}: {status}: {said}")
+        message = body.get("message", body) if isinstance(body, dict) else body
+        super().__init__(f"{method} {path}: {status}: {message}")
         self.status = status
 
 
 class Connection:
-    """The server of one kubeconfig.
+    """The API server of one kubeconfig.
 
     Args:
-        kubeconfig: its file; the current context counts.
+        kubeconfig: path of the file; its current context is used.
     """
 
     def __init__(self, kubeconfig: str) -> None:
@@ -55,15 +55,15 @@ class Connection:
         other: bool = False,
         token: str | None = None,
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request and give the answer unread.
+        """Send a request and return the response unread.
 
         Args:
-            method: of HTTP.
+            method: HTTP method.
             target: path and query.
             headers: without authorization.
-            body: as it is sent.
-            other: as somebody else than the kubeconfig's user.
-            token: that somebody's bearer token, None for nobody.
+            body: raw body.
+            other: send as another user than the kubeconfig's.
+            token: bearer token of that user, None for an anonymous request.
         """
         sent = dict(headers)
         if other:
@@ -76,7 +76,7 @@ class Connection:
     def call(
         self, method: str, path: str, body: Any = None, *, content_type: str = "application/json", **query: Any
     ) -> tuple[int, Any]:
-        """Send JSON as the kubeconfig's user; status and answer."""
+        """Send JSON as the kubeconfig's user; returns status and response."""
         target = f"{path}?{urlencode(query)}" if query else path
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         text = None if body is None else json.dumps(body).encode()
@@ -88,18 +88,18 @@ class Connection:
             return response.status, raw.decode(errors="replace")
 
     def must(self, method: str, path: str, body: Any = None, *, also: tuple[int, ...] = (), **how: Any) -> Any:
-        """Send JSON; the answer.
+        """Send JSON and return the response.
 
         Raises:
-            Refused: it is neither a success nor one of the statuses `also`.
+            UnexpectedStatus: the status is neither a success nor in `also`.
         """
         status, answer = self.call(method, path, body, **how)
         if status >= 300 and status not in also:
-            raise Refused(method, path, status, answer)
+            raise UnexpectedStatus(method, path, status, answer)
         return answer
 
     def items(self, path: str, **query: Any) -> list[Any]:
-        """Every object of a collection."""
+        """All objects of a collection."""
         found: list[Any] = self.must("GET", path, **query)["items"]
         return found
 
@@ -110,26 +110,26 @@ class Connection:
 
 
 class Watcher:
-    """A thread that tells a function each object of a collection as it is, and again whenever it changes.
+    """A thread that calls a function with each object of a collection, and again whenever the object changes.
 
     Args:
         connection: to the server.
         path: the collection.
-        tell: is given every object; what is refused to it (the object is gone, or changed) is forgotten.
+        handle: called with every object; errors because the object is gone or changed are ignored.
     """
 
-    def __init__(self, connection: Connection, path: str, tell: Callable[[Any], None]) -> None:
-        self._connection, self._path, self._tell = connection, path, tell
+    def __init__(self, connection: Connection, path: str, handle: Callable[[Any], None]) -> None:
+        self._connection, self._path, self._handler = connection, path, handle
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch {path}", daemon=True)
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start watching."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after WATCH_S seconds at most."""
+        """Stop watching, after WATCH_S seconds at most."""
         self._stop.set()
         self._thread.join()
 
@@ -138,7 +138,7 @@ class Watcher:
         while not self._stop.is_set():
             try:
                 version = self._follow(version) if version else self._list()
-            except (urllib3.exceptions.HTTPError, OSError, ValueError, Refused) as error:
+            except (urllib3.exceptions.HTTPError, OSError, ValueError, UnexpectedStatus) as error:
                 self.failure, version = error, ""
                 self._stop.wait(0.2)
 
@@ -149,7 +149,7 @@ class Watcher:
         return str(answer["metadata"]["resourceVersion"])
 
     def _follow(self, version: str) -> str:
-        """Read one watch to its end; the version that it came to, "" where that is too old."""
+        """Read one watch to its end; returns its last version, "" if the version has expired."""
         query = urlencode(
             {"watch": "true", "resourceVersion": version, "timeoutSeconds": WATCH_S, "allowWatchBookmarks": "true"}
         )
@@ -165,8 +165,8 @@ class Watcher:
 
     def _handle(self, item: Any) -> None:
         try:
-            self._tell(item)
-        except Refused as refused:
+            self._handler(item)
+        except UnexpectedStatus as refused:
             if refused.status not in (404, 409, 422):
                 raise
 

@@ -1,4 +1,4 @@
-"""A proxy in front of a real API server: it logs every request, and injects the failures that a test asked for."""
+"""A proxy for a real API server: it logs every request and injects the failures that a test requests."""
 
 import json
 import re
@@ -13,13 +13,13 @@ from tests.real_cluster.connection import Connection
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"}
 NOT_PASSED_ON = HOP_BY_HOP | {"authorization", "host"}
-WORDS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired"}
-WORDS |= {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
+REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired"}
+REASONS |= {429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout"}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One line of the log: verb as RBAC has it, path without query, user's name, whether a dry run, HTTP status."""
+    """One entry of the log: RBAC verb, path without query, user name, whether a dry run, HTTP status."""
 
     verb: str
     path: str
@@ -30,7 +30,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The identity that a request is forwarded as: the kubeconfig's user, or another token's owner (None: no one)."""
+    """The identity of a forwarded request: the kubeconfig's user, or the owner of another token (None: anonymous)."""
 
     name: str
     other: bool
@@ -39,7 +39,7 @@ class Caller:
 
 @dataclass(slots=True)
 class Fault:
-    """A failure to inject; `done` lets the request take effect and loses only its answer."""
+    """A failure to inject; with `done` the request takes effect and only its response is lost."""
 
     code: int
     verb: str | None
@@ -54,7 +54,7 @@ class Fault:
 
 
 def verb_of(method: str, path: str, query: str) -> str:
-    """RBAC's word for a request."""
+    """The RBAC verb of a request."""
     parts = path.strip("/").split("/")
     rest = parts[2:] if parts[0] == "api" else parts[3:]
     if rest[:1] == ["namespaces"] and len(rest) > 2 and rest[2] not in ("status", "finalize"):
@@ -68,11 +68,11 @@ def verb_of(method: str, path: str, query: str) -> str:
 
 
 class FaultProxy:
-    """The proxy, on a free port of loopback.
+    """The proxy, on a free loopback port.
 
     Args:
-        connection: to the server behind it.
-        users: the identity that each token of the tests stands for; any other token is forwarded unchanged.
+        connection: to the API server.
+        users: the identity for each token of the tests; any other token is forwarded unchanged.
     """
 
     def __init__(self, connection: Connection, users: Mapping[str, Caller]) -> None:
@@ -85,7 +85,7 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self) -> None:
-        """Begin to serve."""
+        """Start serving."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -96,30 +96,30 @@ class FaultProxy:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Everything that was asked, oldest first."""
+        """All requests, oldest first."""
         with self._lock:
             return tuple(self._log)
 
-    def order(self, fault: Fault) -> None:
-        """Add a failure; the first that matches is taken."""
+    def inject(self, fault: Fault) -> None:
+        """Add a failure; the first one that matches a request is used."""
         with self._lock:
             self._faults.append(fault)
 
     def forget(self) -> None:
-        """Empty the log and take back the failures."""
+        """Clear the log and the failures."""
         with self._lock:
             self._log.clear()
             self._faults.clear()
 
     def caller(self, header: str | None) -> Caller:
-        """The identity that an Authorization header stands for."""
+        """The identity of an Authorization header."""
         match = re.fullmatch(r"Bearer (.+)", header or "")
         if match is None:
             return Caller("", other=True, token=None)
         return self._users.get(match[1]) or Caller("", other=True, token=match[1])
 
     def take(self, verb: str, path: str) -> Fault | None:
-        """The failure that this request gets, None if it is forwarded."""
+        """The failure for this request, None if it is forwarded."""
         with self._lock:
             fault = next((one for one in self._faults if one.matches(verb, path)), None)
             if fault is None:
@@ -133,7 +133,7 @@ class FaultProxy:
             return fault
 
     def record(self, request: Request) -> None:
-        """Add a line to the log."""
+        """Add an entry to the log."""
         with self._lock:
             self._log.append(request)
 
@@ -153,7 +153,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of clients that hang up."""
+        """Do not log disconnected clients."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def refuse(self, fault: Fault) -> None:
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        status |= {"message": "a failure was ordered", "reason": WORDS.get(fault.code, ""), "code": fault.code}
+        status |= {"message": "injected by a test", "reason": REASONS.get(fault.code, ""), "code": fault.code}
         text = json.dumps(status).encode()
         self.send_response_only(fault.code)
         for key, value in {"Content-Type": "application/json", **fault.headers}.items():
@@ -204,6 +204,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Do not log requests."""
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815 - http.server's names

@@ -1,4 +1,4 @@
-"""Minimal custom resource definitions under the operators' names; they accept any spec and status."""
+"""Minimal custom resource definitions with the operators' names; they accept any spec and status."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def plural(kind: str) -> str:
 
 
 def definition(group: str, version: str, kind: str, labels: dict[str, str]) -> Any:
-    """One definition; whatever stands in its objects is kept."""
+    """One definition; all fields of its objects are preserved."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     served = {"name": version, "served": True, "storage": True, "subresources": {"status": {}}}
     served["schema"] = {"openAPIV3Schema": {"type": "object", "properties": {"spec": anything, "status": anything}}}
@@ -37,13 +37,13 @@ def definition(group: str, version: str, kind: str, labels: dict[str, str]) -> A
 
 
 def install(connection: Connection, labels: dict[str, str]) -> None:
-    """Define those that the cluster does not have."""
+    """Create the definitions that the cluster does not have."""
     for group, version, kind in KINDS:
         connection.must("POST", DEFINITIONS, definition(group, version, kind, labels), also=(409,))
 
 
 def installed(connection: Connection) -> bool:
-    """Whether every one of them is served."""
+    """Whether all of them are served."""
     return all(
         connection.call("GET", f"/apis/{group}/{version}/{plural(kind)}")[0] == 200 for group, version, kind in KINDS
     )

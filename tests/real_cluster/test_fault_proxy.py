@@ -1,4 +1,4 @@
-"""The proxy that stands before a real server, here before the emulator: what it logs and what it makes fail."""
+"""The proxy for a real server, tested with the emulator: what it logs and which failures it injects."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +40,7 @@ def proxy(connection):
 
 @pytest.fixture
 def ask(proxy):
-    """Send a request by the proxy; its status and JSON."""
+    """Send a request through the proxy; returns status and JSON."""
     with urllib3.PoolManager(retries=False) as pool:
 
         def send(method, path, body=None, *, token="a", content_type="application/json"):
@@ -70,7 +70,7 @@ def ask(proxy):
         ("GET", "/apis/apps/v1", "", "get"),
     ],
 )
-def test_a_requests_verb_is_rbacs(method, path, query, verb):
+def test_the_rbac_verb_of_a_request(method, path, query, verb):
     assert verb_of(method, path, query) == verb
 
 
@@ -90,24 +90,24 @@ def test_it_logs_what_the_emulator_logs(emulator, proxy, ask):
     assert proxy.requests == ()
 
 
-def test_a_token_that_it_does_not_know_is_passed_on(ask):
+def test_an_unknown_token_is_forwarded(ask):
     assert ask("GET", DEPLOYMENTS, token="somebody")[0] == 401
 
 
-def test_failures_come_as_ordered(emulator, proxy, ask):
-    proxy.order(Fault(503, "list", "/deployments$", times=2, after=1, done=False, headers={"Retry-After": "1"}))
+def test_failures_are_injected_as_requested(emulator, proxy, ask):
+    proxy.inject(Fault(503, "list", "/deployments$", times=2, after=1, done=False, headers={"Retry-After": "1"}))
     assert [ask("GET", DEPLOYMENTS)[0] for _ in range(4)] == [200, 503, 503, 200]
     assert [one.status for one in emulator.requests] == [200, 200]
 
 
-def test_an_answer_can_be_lost_alone(proxy, ask):
-    proxy.order(Fault(503, "patch", "", times=1, after=0, done=True, headers={}))
-    status, said = ask("PATCH", f"{DEPLOYMENTS}/llm", {"spec": {"replicas": 1}}, content_type=MERGE)
-    assert (status, said["reason"]) == (503, "ServiceUnavailable")
+def test_a_response_can_be_lost_after_the_request_took_effect(proxy, ask):
+    proxy.inject(Fault(503, "patch", "", times=1, after=0, done=True, headers={}))
+    status, answer = ask("PATCH", f"{DEPLOYMENTS}/llm", {"spec": {"replicas": 1}}, content_type=MERGE)
+    assert (status, answer["reason"]) == (503, "ServiceUnavailable")
     assert ask("GET", f"{DEPLOYMENTS}/llm")[1]["spec"]["replicas"] == 1
 
 
-def test_a_watch_comes_event_by_event(proxy, ask):
+def test_a_watch_is_streamed_event_by_event(proxy, ask):
     with urllib3.PoolManager() as pool, ThreadPoolExecutor(1) as others:
         path = f"{DEPLOYMENTS}?watch=true&timeoutSeconds=20"
         answer = pool.request("GET", proxy.url + path, headers={"Authorization": "Bearer a"}, preload_content=False)
@@ -119,12 +119,12 @@ def test_a_watch_comes_event_by_event(proxy, ask):
         answer.close()
 
 
-def test_a_watcher_tells_what_is_there_and_what_changes(emulator, connection):
-    told = []
-    watcher = Watcher(connection, DEPLOYMENTS, lambda item: told.append(item["metadata"]["name"]))
+def test_a_watcher_reports_existing_and_changed_objects(emulator, connection):
+    seen = []
+    watcher = Watcher(connection, DEPLOYMENTS, lambda item: seen.append(item["metadata"]["name"]))
     watcher.start()
-    poll(lambda: told == ["llm"], what="what is there being told")
+    poll(lambda: seen == ["llm"], what="the existing object")
     emulator.load(deployment("late"))
-    poll(lambda: "late" in told, what="what is new being told")
+    poll(lambda: "late" in seen, what="the new object")
     watcher.stop()
     assert watcher.failure is None

@@ -1,4 +1,4 @@
-"""The product's client with a real server's own kubeconfig, TLS and credentials and all: no proxy is between them."""
+"""The product's client with a real server's own kubeconfig, including TLS and credentials, without a proxy."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.ports import Access
 
 pytestmark = pytest.mark.skipif(
-    KUBECONFIG is None, reason="a real server's kubeconfig is asked for: make conformance, with GPUWISE_TEST_KUBECONFIG"
+    KUBECONFIG is None, reason="needs the kubeconfig of a real server: make conformance, with GPUWISE_TEST_KUBECONFIG"
 )
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/llm"
 
@@ -25,7 +25,7 @@ def fleet(start_cluster):
 
 @pytest.fixture
 def changed(tmp_path):
-    """Connected by the kubeconfig, or by one with another certificate authority or user in its place."""
+    """Connect with the kubeconfig, or with a copy that has another certificate authority or user."""
 
     def connect(*, authority=None, user=None):
         config = yaml.safe_load(Path(KUBECONFIG).read_text())
@@ -41,7 +41,7 @@ def changed(tmp_path):
     return connect
 
 
-def test_it_reads_writes_and_asks_for_rights(changed):
+def test_it_reads_writes_and_checks_permissions(changed):
     with changed() as cluster:
         assert "gpu-0" in {one["metadata"]["name"] for one in cluster.list("/api/v1/nodes")}
         patch = {"spec": {"replicas": 1}}
@@ -50,7 +50,7 @@ def test_it_reads_writes_and_asks_for_rights(changed):
         assert cluster.may(Access("patch", "apps", "deployments", NAMESPACE)) is True
 
 
-def test_a_certificate_that_nobody_vouches_for_is_named(changed, tmp_path):
+def test_an_untrusted_certificate_is_named(changed, tmp_path):
     import trustme
 
     trustme.CA().cert_pem.write_to_path(tmp_path / "other-ca.pem")
@@ -58,6 +58,6 @@ def test_a_certificate_that_nobody_vouches_for_is_named(changed, tmp_path):
         cluster.list("/api/v1/nodes")
 
 
-def test_a_token_that_is_not_known_is_said_to_be_refused(changed):
-    with changed(user={"token": "nobodys"}) as cluster, pytest.raises(Forbidden, match="401"):
+def test_an_unknown_token_is_forbidden(changed):
+    with changed(user={"token": "unknown"}) as cluster, pytest.raises(Forbidden, match="401"):
         cluster.list("/api/v1/nodes")

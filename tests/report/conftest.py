@@ -59,7 +59,7 @@ def action(number: int, workload: WorkloadRef, status: OutcomeStatus | None, usd
     return Action(intent, outcome, recommended(number, workload, "search", change, usd))
 
 
-def held(namespace: str, name: str, reason: Reason, detail: str) -> Blocked:
+def blocked_by(namespace: str, name: str, reason: Reason, detail: str) -> Blocked:
     return Blocked(ref(namespace, "Deployment", name), "decide", reason, detail)
 
 
@@ -80,11 +80,11 @@ def sample_report(*, hostile: str = "rlhf-sweep") -> WeeklyReport:
         recommended(6, ref("vision", "Deployment", "image-gen-v2"), "vision", ScaleTo(0), 89.5),
     )  # fmt: skip
     blocked = (
-        held("vision", "caption-demo", Reason.PROTECTED, "gpuwise.dev/do-not-disrupt is 'true'"),
-        held("nlp", "summarise-v1", Reason.UNREADABLE_POLICY, "gpuwise.dev/do-not-disrupt is 'yes'"),
-        held("nlp", "faq-bot", Reason.RECOMMEND_ONLY, "namespace nlp lets gpuwise recommend only"),
-        held("ads", "meme-cls", Reason.RECOMMEND_ONLY, "namespace ads lets gpuwise recommend only"),
-        *(held("nlp", f"job-{index}", Reason.BUSY, "busy") for index in range(40)),
+        blocked_by("vision", "caption-demo", Reason.PROTECTED, "gpuwise.dev/do-not-disrupt is 'true'"),
+        blocked_by("nlp", "summarise-v1", Reason.UNREADABLE_POLICY, "gpuwise.dev/do-not-disrupt is 'yes'"),
+        blocked_by("nlp", "faq-bot", Reason.RECOMMEND_ONLY, "namespace nlp lets gpuwise recommend only"),
+        blocked_by("ads", "meme-cls", Reason.RECOMMEND_ONLY, "namespace ads lets gpuwise recommend only"),
+        *(blocked_by("nlp", f"job-{index}", Reason.BUSY, "busy") for index in range(40)),
     )
     days = tuple(
         FleetDay(MONDAY + index * DAY, 4700 + 90 * (index % 3), 1500 + 60 * index, 200.0, 1100 - 90 * (index % 3))

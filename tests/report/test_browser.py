@@ -1,4 +1,4 @@
-"""The page in a real browser: nothing sticks out, nothing is loaded, nothing complains."""
+"""The page in a real browser: it does not overflow, loads nothing, and logs no errors."""
 
 from pathlib import Path
 
@@ -26,20 +26,20 @@ def test_the_file_fits_wide_and_narrow_screens_in_light_and_dark(browser, report
         backgrounds = set()
         for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
             page = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=scheme)
-            said, asked = [], []
-            page.on("console", lambda message, said=said: said.append(message.text))
-            page.on("pageerror", lambda error, said=said: said.append(str(error)))
-            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            logged, requested = [], []
+            page.on("console", lambda message, logged=logged: logged.append(message.text))
+            page.on("pageerror", lambda error, logged=logged: logged.append(str(error)))
+            page.on("request", lambda request, requested=requested: requested.append(request.url))
             page.goto(path.as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             backgrounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
-            assert said == []
-            assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+            assert logged == []
+            assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
             page.close()
         assert len(backgrounds) == 2
 
 
-def test_the_headline_and_the_first_action_stand_on_the_first_screen(browser, report, tmp_path):
+def test_the_headline_and_the_first_action_are_on_the_first_screen(browser, report, tmp_path):
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(write_report(report, tmp_path).html.as_uri())
     assert page.locator("h1").bounding_box()["y"] < 100
@@ -47,7 +47,7 @@ def test_the_headline_and_the_first_action_stand_on_the_first_screen(browser, re
     assert first["y"] + first["height"] < 800
 
 
-def test_a_click_on_a_command_selects_the_whole_of_it(browser, report, tmp_path):
+def test_a_click_on_a_command_selects_all_of_it(browser, report, tmp_path):
     page = browser.new_page()
     page.goto(write_report(report, tmp_path).html.as_uri())
     page.locator(".cards .copy").first.click()

@@ -1,4 +1,4 @@
-"""The three views: whole, escaped, and honest about what is not known."""
+"""The three views are complete and escaped, and show what is unknown."""
 
 import dataclasses
 import re
@@ -16,7 +16,7 @@ EMPTY_BILL = Bill(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 class Page(HTMLParser):
-    """What a browser would make of it: the tags, their attributes, and the text."""
+    """A parsed page: its tags, their attributes, and the text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -39,17 +39,17 @@ def empty(report: WeeklyReport) -> WeeklyReport:
     )  # fmt: skip
 
 
-def test_the_headline_carries_the_number_and_titles_the_page(report):
-    assert headline(report) == "$37,015 of GPU time stood idle in 2026-W47: 22\u00a0% of the bill"
+def test_the_headline_contains_the_number_and_is_the_page_title(report):
+    assert headline(report) == "$37,015 of GPU time was idle in 2026-W47: 22\u00a0% of the bill"
     assert headline(report) in render_html(report)
-    assert render_markdown(report).startswith("# $37,015 of GPU time stood idle")
+    assert render_markdown(report).startswith("# $37,015 of GPU time was idle")
 
 
-def test_the_headline_without_prices_speaks_of_hours(report):
+def test_the_headline_without_prices_is_in_hours(report):
     unpriced = dataclasses.replace(report, bill=Bill(36e6, 18e6, 9e6, 0.0, 9e6, 0.0, 0.0, 0.0, 0.0, 0.0, 36e6))
-    assert headline(unpriced) == "2,500\u00a0GPU-h stood idle in 2026-W47: 25\u00a0% of the capacity"
+    assert headline(unpriced) == "2,500\u00a0GPU-h were idle in 2026-W47: 25\u00a0% of the capacity"
     assert "unknown" in render_html(unpriced)
-    assert headline(empty(report)) == "No GPU time stood idle in 2026-W47"
+    assert headline(empty(report)) == "No allocated GPU time was idle in 2026-W47"
 
 
 def test_each_class_of_the_bill_is_shown_with_its_money_and_its_time(report):
@@ -70,7 +70,7 @@ def test_the_page_is_one_file_without_script(report):
     assert "url(" not in render_html(report)
 
 
-def test_pictures_say_what_they_show_to_those_who_do_not_see_them(report):
+def test_charts_have_a_text_alternative(report):
     charts = [attrs for tag, attrs in Page(render_html(report)).tags if tag == "svg"]
     assert len(charts) == 2 + len(report.teams) + len(report.workloads)
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in charts)
@@ -99,7 +99,7 @@ def test_what_was_applied_can_be_undone_and_what_was_not_cannot(report):
         assert view.count("nothing to undo") == 2
 
 
-def test_holds_are_grouped_by_reason_and_healthy_ones_only_counted(report):
+def test_what_is_blocked_is_grouped_by_reason_and_healthy_workloads_only_counted(report):
     markdown = render_markdown(report)
     assert "| its mode is recommend: a person may apply it (RecommendOnly) | 2 |" in markdown
     assert "(UnreadablePolicy) | 1 |" in markdown
@@ -112,7 +112,7 @@ def test_what_gpuwise_cannot_apply_is_advice_with_its_reason(report):
     owned = Blocked(first.workload, "decide", Reason.MANAGED_BY_OTHER, "owned by Flux/apps", (), first.id)
     blocked = dataclasses.replace(report, recommendations=(first, second), blockers=(owned,))
     for view in (Page(render_html(blocked)).text, render_markdown(blocked)):
-        before, _, after = view.partition("Advice: others carry these out")
+        before, _, after = view.partition("Advice: you carry these out")
         assert f"gpuwise apply {second.id}" in before
         assert f"gpuwise explain {first.id}" in after
         assert "owned by Flux/apps" in after
@@ -121,22 +121,22 @@ def test_what_gpuwise_cannot_apply_is_advice_with_its_reason(report):
     assert "Nothing that gpuwise can apply." in render_markdown(none)
 
 
-def test_a_jobs_template_is_for_its_owners(report):
-    """No run recorded blockers, as in reports of older releases: what cannot be written is advice all the same."""
+def test_a_change_to_a_job_template_is_advice(report):
+    """Reports of older releases have no recorded blockers: what cannot be written is still shown as advice."""
     jobs = [one for one in report.recommendations if one.workload.kind == "Job" and one.change.kind != "ScaleTo"]
     assert jobs
     for view in (Page(render_html(report)).text, render_markdown(report)):
         assert all(f"gpuwise explain {one.id}" in view and f"gpuwise apply {one.id}" not in view for one in jobs)
 
 
-def test_nothing_is_sure_the_report_says_what_the_data_cover(report):
+def test_the_report_shows_the_data_coverage_and_not_a_certainty(report):
     one = dataclasses.replace(report.recommendations[0], observed_s=14 * 86_400, coverage=0.98)
     text = Page(render_html(dataclasses.replace(report, recommendations=(one,)))).text
     assert "data: 14\u00a0d, 98\u00a0% of the samples" in text
     assert " sure" not in text
 
 
-def test_unknown_is_a_word_and_zero_a_number(report):
+def test_an_unknown_amount_is_shown_as_unknown_and_zero_as_a_number(report):
     text = Page(render_html(report)).text
     assert "odd-card" in text
     assert "unknown" in text
@@ -176,17 +176,17 @@ def test_json_reads_back_as_the_same_report(report):
 
 
 @pytest.mark.parametrize("render", [render_html, render_markdown, render_json])
-def test_an_empty_week_still_makes_a_report(report, render):
+def test_an_empty_week_is_still_rendered(report, render):
     assert "2026-W47" in render(empty(report))
 
 
-def test_an_empty_week_says_so(report):
+def test_an_empty_week_has_a_sentence_for_each_empty_section(report):
     text = Page(render_html(empty(report))).text
-    for sentence in ("Nothing to recommend", "Nothing was changed", "Nothing was blocked", "No day of it"):
+    for sentence in ("Nothing to recommend", "Nothing was changed", "Nothing was blocked", "No day of this period"):
         assert sentence in text
 
 
-def test_three_files_are_written_side_by_side(report, tmp_path):
+def test_three_files_are_written_to_one_directory(report, tmp_path):
     paths = write_report(report, tmp_path / "new" / "folder")
     assert paths.html.name == "gpuwise-2026-W47.html"
     assert paths.html.read_text() == render_html(report)
@@ -194,7 +194,7 @@ def test_three_files_are_written_side_by_side(report, tmp_path):
     assert paths.json.read_text() == render_json(report)
 
 
-def test_the_page_before_the_first_run_says_what_to_do():
+def test_the_page_before_the_first_run_shows_the_commands_to_run():
     text = Page(render_waiting()).text
     assert "No run yet" in text
     assert "gpuwise doctor" in text

@@ -16,8 +16,8 @@ from gpuwise.sources.recording import RecordedUsage
 pytestmark = pytest.mark.xdist_group("ray")  # see ray_head
 
 
-def test_all_tests_of_ray_share_a_worker_and_so_one_ray(request):
-    """A pytest that pytest-xdist does not know spreads a group over all workers."""
+def test_all_ray_tests_share_one_worker_and_one_ray(request):
+    """Without --dist loadgroup, pytest-xdist would spread the group over all workers."""
     if getattr(request.config.option, "loadgroup", False):
         assert request.node.nodeid.endswith("@ray")
 
@@ -36,7 +36,7 @@ def recording(tmp_path_factory):
     return folder, record_fleet(folder, nodes=6, days=2)
 
 
-def test_scoring_on_ray_equals_scoring_without_it_bit_for_bit(on_ray, recording):
+def test_scoring_on_ray_equals_local_scoring_bit_for_bit(on_ray, recording):
     from functools import partial
 
     folder, window = recording
@@ -69,11 +69,11 @@ def test_a_worker_that_dies_is_replaced(on_ray, tmp_path):
 
 
 def refuse(_item):
-    raise SourceError("Prometheus said no", hint="ask again")
+    raise SourceError("Prometheus returned 503", hint="try again later")
 
 
 def test_an_error_in_a_worker_is_the_same_error_here(on_ray):
-    with pytest.raises(SourceError, match="Prometheus said no; ask again"):
+    with pytest.raises(SourceError, match="Prometheus returned 503; try again later"):
         list(on_ray.map(refuse, [1]))
 
 
@@ -83,7 +83,7 @@ def test_errors_survive_a_pickle():
     assert isinstance(error, GpuwiseError)
 
 
-def test_what_cannot_be_joined_is_one_line_with_a_mend():
+def test_an_unreachable_ray_is_a_one_line_error_with_a_hint():
     import subprocess
     import sys
 

@@ -14,7 +14,7 @@ GIB = 2.0**30
 
 
 def found(*, devices=1, card="A100-80GB", **levels):
-    """The bottleneck of devices that hold these levels throughout."""
+    """The bottleneck of devices with these constant levels."""
     signals = {"sm": SM, "tensor": TENSOR, "dram": DRAM, "util": UTIL, "memory": Signal.MEMORY_USED}
     samples = {signals[name]: np.full(STEPS, value) for name, value in levels.items()}
     each = [DeviceSeries("job-0", f"GPU-{i}", 1.0, card, "node-0", dict(samples)) for i in range(devices)]
@@ -43,35 +43,35 @@ def test_the_limit_by_the_activity_signals(levels, limit):
     assert found(**levels).limit is limit
 
 
-def test_a_collective_that_waits_spins_on_many_devices():
+def test_a_waiting_collective_spins_on_several_devices():
     spinning = {"sm": 0.35, "tensor": 0.01, "dram": 0.02, "util": 1.0}
     assert found(devices=8, **spinning).limit is Limit.COMMUNICATION
-    assert found(devices=1, **spinning).limit is not Limit.COMMUNICATION  # nobody to wait for
+    assert found(devices=1, **spinning).limit is not Limit.COMMUNICATION  # there is no other device to wait for
 
 
 @pytest.mark.parametrize("util", [0.05, 0.5, 1.0])
-def test_gpu_utilisation_alone_never_proves_good_use(util):
+def test_gpu_utilisation_alone_never_shows_a_limit(util):
     alone = found(util=util)
     assert (alone.limit, alone.confidence) == (Limit.UNKNOWN, 0.0)
 
 
-def test_without_dram_activity_a_busy_sm_is_not_called_compute_bound():
+def test_without_dram_activity_a_busy_sm_is_not_compute_bound():
     assert found(sm=0.9, util=1.0).limit is Limit.UNKNOWN
 
 
-def test_confidence_grows_with_the_signals_there_are():
+def test_confidence_grows_with_the_number_of_signals():
     levels = {"sm": 0.9, "dram": 0.3, "tensor": 0.5, "util": 1.0}
     fewer = [found(**{name: levels[name] for name in list(levels)[:count]}).confidence for count in (2, 3, 4)]
     assert fewer == sorted(fewer)
     assert fewer[-1] == pytest.approx(1.0)
 
 
-def test_means_are_over_the_time_at_work():
+def test_means_are_over_active_time():
     one = device(STEPS, busy=range(60))
     means = profile(usage(one), ScoreSettings()).bottleneck.means
     assert means[SM] == pytest.approx(0.8)
     assert means[Signal.POWER] == pytest.approx(330.0)
 
 
-def test_nothing_measured_is_unknown():
+def test_without_activity_signals_the_limit_is_unknown():
     assert found(memory=GIB).limit is Limit.UNKNOWN

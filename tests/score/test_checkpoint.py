@@ -18,13 +18,13 @@ WRITTEN_BY = {version: Path(__file__).parent / f"hours-{version}.checkpoint" for
 
 
 @given(usages())
-def test_what_is_written_is_read_back_bit_for_bit(series):
+def test_a_checkpoint_is_decoded_bit_for_bit(series):
     hours = hours_of(series, SETTINGS)
     assert same(decode(encode(hours)), hours)
 
 
 @given(usages(), st.data())
-def test_damaged_bytes_are_refused_and_nothing_worse(series, data):
+def test_a_truncated_checkpoint_is_an_error(series, data):
     whole = encode(hours_of(series, SETTINGS))
     at = data.draw(st.integers(0, len(whole) - 1))
     cut = whole[:at]
@@ -32,14 +32,14 @@ def test_damaged_bytes_are_refused_and_nothing_worse(series, data):
         decode(cut)
 
 
-def test_a_version_that_is_not_known_is_refused():
+def test_an_unknown_version_is_an_error():
     with pytest.raises(UnreadableCheckpointError, match="gpuwise-hours/99"):
         decode(b"gpuwise-hours/99\n")
 
 
 @pytest.mark.parametrize("version", WRITTEN_BY)
 def test_every_version_ever_written_is_read(version):
-    """The files were written once, by the version they are named for; they are never written again."""
+    """Each file was written by the version in its name and is never written again."""
     hours = decode(WRITTEN_BY[version].read_bytes())
     assert hours.workload.name == "chat"
     assert (hours.end_hour - hours.first_hour, len(hours.devices)) == (30, 2)
@@ -49,8 +49,8 @@ def test_every_version_ever_written_is_read(version):
     assert int(hours.counts[Signal.SM_ACTIVITY].sum()) == 2 * 360
 
 
-def test_a_signal_that_was_not_known_then_was_not_sampled(monkeypatch):
-    """A checkpoint of a version with fewer signals, read by this one."""
+def test_a_signal_added_later_has_no_samples(monkeypatch):
+    """A checkpoint of a version with fewer signals, read by this version."""
     before = tuple(signal for signal in DEVICE_SIGNALS if signal is not Signal.TENSOR_ACTIVITY)
     now = decode(WRITTEN_BY[1].read_bytes())
     rows = next(iter(now.devices.values())).rows

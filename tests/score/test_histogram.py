@@ -27,7 +27,7 @@ AT = {"offset": 0, "per_hour": 60, "first_hour": 0}
 
 
 def fold(kernel, values, busy=None, *, layout=RATIO, highest=np.inf, whole=False, **at):
-    """What a kernel makes of one column: (counts, by hour)."""
+    """The result of a kernel for one column: (counts, by hour)."""
     offset, per_hour, first_hour = (at.get(name, other) for name, other in AT.items())
     hours = -(-(len(values) + offset) // per_hour)
     days = (first_hour + hours - 1) // 24 - first_hour // 24 + 1
@@ -43,7 +43,7 @@ def distribution(values, layout=RATIO, half_life_s=DAY_S):
     return histogram.decayed(layout, fold(_hours.fold, np.asarray(values), layout=layout)[0], half_life_s)
 
 
-def test_the_compiled_kernel_is_the_one_in_use():
+def test_the_compiled_kernel_is_used():
     assert _hours.fold is _hours_c.fold
     assert _hours_c.__file__.endswith(".so")
 
@@ -85,25 +85,25 @@ def test_the_compiled_kernel_equals_its_twin_to_the_last_bit(values, random, hig
     st.randoms(use_true_random=False),
     st.sampled_from([RATIO, MEMORY, None]),
 )
-def test_a_column_known_to_be_whole_folds_to_the_same(values, random, layout):
+def test_a_column_known_to_be_whole_gives_the_same_result(values, random, layout):
     busy = np.array([random.random() < 0.5 for _ in values], dtype=np.uint8)
     shape = {"layout": layout, "highest": 2.0, "offset": 5, "per_hour": 12, "first_hour": 7}
-    looked_at, *taken = (
+    checked, *unchecked = (
         fold(kernel, values, busy, whole=whole, **shape)
         for kernel, whole in [(_hours_c.fold, False), (_hours_c.fold, True), (_hours_py.fold, True)]
     )
-    for other in taken:
-        for a, b in zip(looked_at, other, strict=True):
+    for other in unchecked:
+        for a, b in zip(checked, other, strict=True):
             assert a.tobytes() == b.tobytes()
 
 
-def test_zero_reads_as_zero_and_missing_is_not_counted():
+def test_a_zero_counts_and_a_missing_sample_does_not():
     found = distribution([0.0, 0.0, 0.0, np.nan, 0.5])
     assert found.quantile(0.5) == 0.0
     assert found.weights.sum() == 4.0
 
 
-def test_nothing_seen_is_none_not_zero():
+def test_without_samples_quantiles_are_none():
     found = distribution(np.full(9, np.nan))
     assert (found.quantile(0.5), found.mean, found.peak) == (None, None, None)
 

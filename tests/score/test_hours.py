@@ -10,8 +10,8 @@ from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.score.hours import cut, hours_of, join
-from gpuwise.score.profile import judge, profile
+from gpuwise.score.hours import hours_of, join, select_days
+from gpuwise.score.profile import profile, score_hours
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -25,7 +25,7 @@ def test_hours_of_the_parts_join_to_the_hours_of_the_whole(series, cuts):
     for more in parts[1:]:
         joined = join(joined, more)
     assert same(joined, hours_of(series, SETTINGS))
-    assert same(judge(joined, series.window, SETTINGS), profile(series, SETTINGS))
+    assert same(score_hours(joined, series.window, SETTINGS), profile(series, SETTINGS))
 
 
 @given(usages(), st.integers(1, HOURS - 2), st.integers(1, HOURS - 1))
@@ -38,10 +38,10 @@ def test_joining_is_associative(series, first, second):
 
 
 @given(usages())
-def test_days_that_were_cut_join_to_the_whole(series):
+def test_selected_days_join_to_the_whole(series):
     whole = hours_of(series, SETTINGS)
     midnights = range(whole.first_hour // 24 * 24, whole.end_hour + 24, 24)
-    days = [cut(whole, midnight, midnight + 24) for midnight in midnights]
+    days = [select_days(whole, midnight, midnight + 24) for midnight in midnights]
     joined = None
     for day in days:
         joined = day if joined is None else joined if day is None else join(joined, day)
@@ -49,17 +49,17 @@ def test_days_that_were_cut_join_to_the_whole(series):
 
 
 @given(usages())
-def test_what_has_left_the_window_leaves_the_profile(series):
-    """Dropping the first day and scoring the rest is scoring a window that begins after it."""
+def test_hours_outside_the_window_do_not_count(series):
+    """Dropping the first day and scoring the rest equals scoring a window that starts after it."""
     whole = hours_of(series, SETTINGS)
     midnight = (whole.first_hour // 24 + 1) * 24
     rest = part(series, (midnight - whole.first_hour) * PER_HOUR, HOURS * PER_HOUR)
-    kept = cut(whole, midnight, midnight + 48)
-    assert same(judge(kept, rest.window, SETTINGS), profile(rest, SETTINGS))
+    kept = select_days(whole, midnight, midnight + 48)
+    assert same(score_hours(kept, rest.window, SETTINGS), profile(rest, SETTINGS))
 
 
 @pytest.mark.parametrize("offset", [1, 5, 11])
-def test_a_window_may_begin_and_end_within_an_hour(offset):
+def test_a_window_may_start_and_end_within_an_hour(offset):
     steps = 3 * PER_HOUR + 7
     window = Window(START_S + offset * STEP_S, START_S + (offset + steps) * STEP_S, STEP_S)
     one = device(steps, busy=[0, steps - 1])
@@ -80,19 +80,19 @@ def test_float32_columns_score_as_float64_ones_do():
 
 
 @pytest.mark.parametrize("window", [Window(0, 7 * 420, 420), Window(150, 150 + 300, 300)])
-def test_steps_that_do_not_fall_on_hours_are_refused(window):
-    with pytest.raises(ValueError, match="do not fall on whole hours"):
+def test_steps_that_do_not_align_with_hours_are_an_error(window):
+    with pytest.raises(ValueError, match="do not align with whole hours"):
         hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS)
 
 
-def test_parts_that_do_not_meet_do_not_join():
+def test_parts_that_are_not_adjacent_do_not_join():
     window = Window(START_S, START_S + HOUR_S, STEP_S)
     one = hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS)
-    with pytest.raises(ValueError, match="do not join"):
+    with pytest.raises(ValueError, match="are not adjacent"):
         join(one, one)
 
 
-def test_a_day_is_not_cut_through():
+def test_a_part_of_a_day_cannot_be_selected():
     window = Window(START_S, START_S + HOUR_S, STEP_S)
-    with pytest.raises(ValueError, match="no whole days"):
-        cut(hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS), START_S // HOUR_S, START_S // HOUR_S + 24)
+    with pytest.raises(ValueError, match="not whole days"):
+        select_days(hours_of(UsageSeries(WORKLOAD, window, ()), SETTINGS), START_S // HOUR_S, START_S // HOUR_S + 24)

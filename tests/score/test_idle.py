@@ -40,7 +40,7 @@ def test_idle_counts_from_the_last_busy_step():
     assert [(i.start_s // STEP_S, i.end_s // STEP_S) for i in found.intervals] == [(0, 10), (11, 20), (21, 60)]
 
 
-def test_pauses_shorter_than_a_quarter_of_an_hour_are_not_idle():
+def test_gaps_shorter_than_a_quarter_of_an_hour_are_not_idle():
     busy = [step for step in range(STEPS) if step % 3 == 0]  # two idle steps of 5 min between
     assert idle_of(device(STEPS, busy=busy)).idle_gpu_s == 0.0
 
@@ -48,10 +48,10 @@ def test_pauses_shorter_than_a_quarter_of_an_hour_are_not_idle():
 def test_a_workload_is_idle_only_when_all_its_devices_are():
     found = idle_of(device(STEPS), device(STEPS, uuid="GPU-1", busy=range(STEPS)))
     assert found.since_s is None
-    assert found.idle_gpu_s == STEPS * STEP_S  # but the idle device's time is waste
+    assert found.idle_gpu_s == STEPS * STEP_S  # the idle device's time still counts as idle
 
 
-def test_a_slice_wastes_its_share_of_the_card():
+def test_an_idle_instance_counts_by_its_share_of_the_card():
     found = idle_of(without(device(STEPS, fraction=1 / 7), Signal.POWER, Signal.GPU_UTIL))
     assert found.idle_gpu_s == pytest.approx(STEPS * STEP_S / 7)
 
@@ -64,12 +64,12 @@ def test_i1_a_step_without_a_value_is_not_idle(signal, bad):
     assert idle_of(one).since_s is None
 
 
-def test_i1_memory_and_power_alone_never_make_idle():
+def test_i1_memory_and_power_alone_never_mean_idle():
     one = without(device(STEPS), Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
     assert idle_of(one).intervals == ()
 
 
-def test_i2_one_signal_alone_agrees_with_nobody():
+def test_i2_one_signal_alone_has_no_agreement():
     one = without(device(STEPS), Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.POWER)
     assert idle_of(one).agreeing_sensors == 1
 
@@ -89,7 +89,7 @@ def test_incident_dcgm_exporter_216_gpu_util_reads_zero_while_power_is_high():
     assert idle_of(one).since_s is None
 
 
-def test_requests_veto_whatever_the_card_says():
+def test_requests_veto_idleness_of_an_idle_card():
     requests = np.zeros(STEPS)
     requests[-1] = 0.001
     found = idle_of(device(STEPS), requests=requests)
@@ -97,13 +97,13 @@ def test_requests_veto_whatever_the_card_says():
     assert verdicts(found)[Signal.REQUESTS] is Verdict.BUSY
 
 
-def test_unknown_requests_are_not_no_requests():
+def test_unknown_requests_do_not_count_as_none():
     requests = np.zeros(STEPS)
     requests[-1] = np.nan
     assert idle_of(device(STEPS), requests=requests).since_s is None
 
 
-def test_power_of_an_unknown_card_does_not_agree():
+def test_power_of_an_unknown_card_has_no_verdict():
     found = idle_of(device(STEPS, gpu_type=None))
     assert Signal.POWER not in verdicts(found)
     assert found.agreeing_sensors == 2
@@ -114,13 +114,13 @@ signals = st.sampled_from([Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_
 
 
 def boldness(evidence):
-    """What a plan could be built on: none of these may grow when activity is added or samples are removed."""
+    """What makes a plan bolder: none of these may grow when activity is added or samples are removed."""
     since = np.inf if evidence.since_s is None else evidence.since_s
     return (-since, evidence.idle_gpu_s, sum(i.end_s - i.start_s for i in evidence.intervals))
 
 
 @given(steps, steps, signals)
-def test_i3_adding_activity_never_makes_it_idler(before, more, signal):
+def test_i3_adding_activity_never_adds_idle_time(before, more, signal):
     one = device(STEPS, busy=before)
     added = device(STEPS, busy=before)
     added.samples[signal][more] = BUSY_VALUES[signal]
@@ -128,7 +128,7 @@ def test_i3_adding_activity_never_makes_it_idler(before, more, signal):
 
 
 @given(steps, steps, signals)
-def test_i3_removing_samples_never_makes_it_idler(before, holes, signal):
+def test_i3_removing_samples_never_adds_idle_time(before, holes, signal):
     one = device(STEPS, busy=before)
     cut = device(STEPS, busy=before)
     cut.samples[signal][holes] = np.nan

@@ -1,4 +1,4 @@
-"""Are the forecast's quantiles true? On the half of GenTD26's models that the two constants were not chosen on."""
+"""Calibration of the forecast on the half of GenTD26's models that the two constants were not chosen on."""
 
 import csv
 import gzip
@@ -19,7 +19,7 @@ HOUR_S = 3_600
 
 @pytest.fixture(scope="module")
 def used_hours(traces):
-    """Hours with a request, by model; hours since the first of them all."""
+    """Hours with a request, by model; counted from the first hour of all models."""
     hours = defaultdict(set)
     with gzip.open(traces / "genai_gentd26" / "lora_request_trace.csv.gz", "rt") as file:
         for row in csv.DictReader(file):
@@ -30,7 +30,7 @@ def used_hours(traces):
 
 
 def forecasts(used, first_hour):
-    """(forecast, end of the hour of the next use or None) at resting hours of the trace's second half."""
+    """(forecast, end of the hour of the next use or None) at idle hours in the second half of the trace."""
     for now in range(used.size // 2, used.size - 48, 13):
         since = int(np.argmax(used))
         if used[now - 1] or since >= now:
@@ -44,7 +44,7 @@ def forecasts(used, first_hour):
             yield forecast, (first_hour + now + int(later[0]) + 1) * HOUR_S if later.size else None
 
 
-def test_the_quantiles_of_the_next_use_hold_about_as_often_as_they_say(used_hours):
+def test_the_quantiles_of_the_next_use_are_calibrated(used_hours):
     first_hour, models = used_hours
     end_s = (first_hour + len(next(iter(models.values())))) * HOUR_S
     before = {"early_s": [], "median_s": [], "late_s": []}
@@ -54,7 +54,7 @@ def test_the_quantiles_of_the_next_use_hold_about_as_often_as_they_say(used_hour
                 at_s = getattr(forecast, name) or np.inf
                 if actual_s is not None:
                     outcomes.append(actual_s <= at_s)
-                elif at_s <= end_s:  # beyond the trace's end nothing is known
+                elif at_s <= end_s:  # after the end of the trace nothing is known
                     outcomes.append(False)
     shares = {name: float(np.mean(outcomes)) for name, outcomes in before.items()}
     assert min(map(len, before.values())) > 150

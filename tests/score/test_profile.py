@@ -17,7 +17,7 @@ from gpuwise.score.settings import ScoreSettings
 SETTINGS = ScoreSettings()
 
 
-def test_no_devices_is_no_use_and_no_idleness():
+def test_without_devices_there_is_no_use_and_no_idleness():
     found = profile(UsageSeries(WORKLOAD, window(10), ()), SETTINGS)
     assert (found.allocated_gpu_s, found.observed_s, found.busy_devices, found.requests) == (0.0, 0, None, None)
     assert found.idle.since_s is None
@@ -29,7 +29,7 @@ def test_a_device_without_any_sample_is_not_allocated():
     assert profile(usage(empty), SETTINGS).allocated_gpu_s == 0.0
 
 
-def test_a_hole_is_allocated_but_not_covered():
+def test_a_gap_is_allocated_but_not_covered():
     one = device(10)
     for column in one.samples.values():
         column[4:6] = np.nan
@@ -45,16 +45,16 @@ def test_a_pod_is_allocated_from_its_first_sample_to_its_last():
         column[8:] = np.nan
     found = profile(usage(one), SETTINGS)
     assert found.allocated_gpu_s == 5 * STEP_S
-    assert found.devices == 0  # it is gone by the end
+    assert found.devices == 0  # it no longer exists at the end
 
 
-def test_busy_devices_is_the_most_of_one_pod_at_once():
+def test_busy_devices_is_the_maximum_of_one_pod_at_once():
     pod = [device(6, uuid=f"GPU-{i}", busy=[i % 2]) for i in range(4)]
     other = device(6, pod="chat-1", uuid="GPU-9", busy=[0])
     assert profile(usage(*pod, other), SETTINGS).busy_devices == 2
 
 
-def test_i3_a_hole_counts_as_a_busy_device():
+def test_i3_a_gap_counts_as_a_busy_device():
     one, two = device(6, busy=[0]), device(6, uuid="GPU-1", busy=[3])
     two.samples[Signal.SM_ACTIVITY][0] = np.nan
     assert profile(usage(one, two), SETTINGS).busy_devices == 2
@@ -71,7 +71,7 @@ def test_requests_are_rates_times_time():
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.lists(st.integers(-5, 65), max_size=6), st.integers(1, 4))
-def test_runs_lie_between_bounds_step_by_step(mask, bounds, at_least):
+def test_steps_of_runs_between_bounds(mask, bounds, at_least):
     found = Runs.of(np.array(mask), at_least=at_least)
     kept = np.zeros(len(mask), dtype=bool)
     for start, end in zip(found.starts, found.ends, strict=True):
@@ -79,8 +79,8 @@ def test_runs_lie_between_bounds_step_by_step(mask, bounds, at_least):
         assert end - start >= at_least
         kept[start:end] = True
     ordered = np.array(sorted(bounds), dtype=np.int64)
-    by_hand = [kept[max(0, a) : max(0, b)].sum() for a, b in pairwise(ordered)]
-    assert found.within(ordered).tolist() == by_hand
+    expected = [kept[max(0, a) : max(0, b)].sum() for a, b in pairwise(ordered)]
+    assert found.within(ordered).tolist() == expected
     assert found.steps == kept.sum()
 
 
@@ -91,7 +91,7 @@ def test_the_days_sum_to_the_totals(busy):
     assert sum(day.idle_gpu_s for day in found.days) == pytest.approx(found.idle.idle_gpu_s)
 
 
-def test_days_tell_where_and_on_what_the_time_was_spent():
+def test_days_list_node_and_gpu_type():
     here, there = (
         device(DAY_STEPS),
         device(DAY_STEPS, uuid="GPU-1", node="node-1", gpu_type="T4", busy=range(DAY_STEPS)),
@@ -102,7 +102,7 @@ def test_days_tell_where_and_on_what_the_time_was_spent():
     assert (rows["node-1", "T4"].allocated_gpu_s, rows["node-1", "T4"].idle_gpu_s) == (DAY_S, 0.0)
 
 
-def test_what_held_nothing_is_told_apart_by_name_and_by_window_alone():
+def test_profiles_without_devices_differ_only_by_name_and_window():
     one, other = (replace(WORKLOAD, name=name) for name in ("node-a", "node-b"))
     day, week = (Window(0, days * DAY_S, STEP_S) for days in (1, 7))
     found = {

@@ -13,7 +13,7 @@ SETTINGS = ScoreSettings()
 
 
 def scored(busy_hours, *, weeks=4, start_s=MONDAY_S, requests=None):
-    """A device that works all through some hours, counted from the start, over whole weeks."""
+    """A device that is busy during some hours, counted from the start, over whole weeks."""
     steps = weeks * 168 * PER_HOUR
     busy = [hour * PER_HOUR + step for hour in busy_hours for step in range(PER_HOUR)]
     one = device(steps, busy=busy)
@@ -23,11 +23,11 @@ def scored(busy_hours, *, weeks=4, start_s=MONDAY_S, requests=None):
 OFFICE = [day * 24 + hour for day in range(28) if day % 7 < 5 for hour in range(9, 17)]
 
 
-def test_a_week_begins_on_monday():
+def test_a_week_starts_on_monday():
     assert hours_of_week(MONDAY_S // HOUR_S - 1, 2).tolist() == [167, 0]
 
 
-def test_office_hours_show_in_the_hours_of_the_week():
+def test_office_hours_appear_in_the_hours_of_the_week():
     rhythm = scored(OFFICE).rhythm
     used = [hour for hour in range(168) if rhythm.used[hour] > 0]
     assert used == [day * 24 + hour for day in range(5) for hour in range(9, 17)]
@@ -54,11 +54,11 @@ def test_the_next_use_of_office_hours(ends, expected):
     assert forecast.early_s <= forecast.median_s <= forecast.late_s
 
 
-def test_what_was_never_used_has_no_forecast():
+def test_a_workload_never_used_has_no_forecast():
     assert scored([]).next_use is None
 
 
-def test_what_never_rested_has_no_forecast():
+def test_a_workload_never_idle_has_no_forecast():
     assert scored(range(28 * 24)).next_use is None
 
 
@@ -68,7 +68,7 @@ def test_one_use_in_four_weeks_is_not_expected_soon():
     assert forecast.late_s is None  # beyond two weeks
 
 
-def test_requests_are_use_even_where_no_activity_shows():
+def test_requests_count_as_use_without_activity():
     steps = 4 * 168 * PER_HOUR
     requests = np.zeros(steps)
     requests[50 * PER_HOUR] = 1.0
@@ -76,7 +76,7 @@ def test_requests_are_use_even_where_no_activity_shows():
     assert np.flatnonzero(rhythm.used).tolist() == [50]
 
 
-def test_hours_that_were_not_sampled_are_not_observed():
+def test_hours_without_samples_are_not_observed():
     steps = 168 * PER_HOUR
     one = device(steps)
     for column in one.samples.values():

@@ -17,13 +17,13 @@ from gpuwise.score.shard import PAST, TODAY, Shard, score_shard
 
 SETTINGS = ScoreSettings()
 FLEET = inventory(workload())
-# The usages begin at 04:00; a look-back begins at a midnight.
+# The usages start at 04:00; a look-back starts at midnight.
 MIDNIGHT_S = START_S - START_S % DAY_S
 
 
 @dataclass
 class Source:
-    """Gives out parts of one series, and remembers which."""
+    """Returns parts of one series, and records which were read."""
 
     whole: UsageSeries
     asked: list[Window] = field(default_factory=list)
@@ -43,7 +43,7 @@ class Source:
 
 
 def whole_days(series: UsageSeries) -> UsageSeries:
-    """The series from the midnight before it."""
+    """The series, extended to the preceding midnight."""
     early = (START_S - MIDNIGHT_S) // STEP_S
     devices = tuple(
         replace(one, samples={s: np.concatenate([np.full(early, np.nan), c]) for s, c in one.samples.items()})
@@ -56,7 +56,7 @@ def whole_days(series: UsageSeries) -> UsageSeries:
 
 
 def run(source, end_s, kept, start_s=MIDNIGHT_S):
-    """One run of the loop at an instant: its profile; `kept` is brought up to date."""
+    """One pass at a time: returns its profile and updates `kept`."""
     window = Window(start_s, end_s, STEP_S)
     shard = Shard((workload(),), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
     [scored] = score_shard(source, FLEET, window, SETTINGS, shard)
@@ -65,7 +65,7 @@ def run(source, end_s, kept, start_s=MIDNIGHT_S):
 
 
 @given(usages(), st.lists(st.integers(1, (HOURS + 4) * PER_HOUR), min_size=1, max_size=5, unique=True))
-def test_runs_that_go_on_from_what_was_kept_equal_a_run_over_everything(series, ends):
+def test_incremental_runs_equal_a_run_over_everything(series, ends):
     source, kept = Source(whole_days(series)), {}
     for end in sorted(ends):
         end_s = MIDNIGHT_S + end * STEP_S
@@ -73,7 +73,7 @@ def test_runs_that_go_on_from_what_was_kept_equal_a_run_over_everything(series, 
 
 
 @given(usages(), st.integers(1, 40), st.integers(1, 40))
-def test_days_that_leave_the_look_back_leave_the_result(series, first, more):
+def test_days_outside_the_look_back_do_not_count(series, first, more):
     """The look-back moves on by a day between two runs."""
     source, kept = Source(whole_days(series)), {}
     run(source, MIDNIGHT_S + first * HOUR_S, kept)
@@ -86,13 +86,13 @@ def usage_of(hours):
     return UsageSeries(WORKLOAD, Window(MIDNIGHT_S, MIDNIGHT_S + steps * STEP_S, STEP_S), (device(steps),))
 
 
-def test_an_hour_later_only_what_is_new_is_read():
+def test_an_hour_later_only_new_hours_are_read():
     source, kept = Source(usage_of(60)), {}
     run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
     run(source, MIDNIGHT_S + 51 * HOUR_S, kept)
     first, second = source.asked
     assert (first.start_s, first.end_s) == (MIDNIGHT_S, MIDNIGHT_S + 50 * HOUR_S)
-    # The last 15 minutes of each run are not settled, so the hour they lie in is read again.
+    # The last 15 minutes of each run are not settled, so the hour that they belong to is read again.
     assert (second.start_s, second.end_s) == (MIDNIGHT_S + 49 * HOUR_S, MIDNIGHT_S + 51 * HOUR_S)
     assert set(kept) == {PAST, TODAY}
 
@@ -107,7 +107,7 @@ def test_whole_days_are_written_once_a_day(hour, written):
     assert set(scored.keep) == written
 
 
-def test_a_shorter_look_back_between_loses_nothing():
+def test_a_shorter_look_back_in_between_loses_nothing():
     source, kept = Source(usage_of(80)), {}
     run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
     run(source, MIDNIGHT_S + 73 * HOUR_S, kept, MIDNIGHT_S + 2 * DAY_S)
@@ -116,23 +116,23 @@ def test_a_shorter_look_back_between_loses_nothing():
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         pytest.param(lambda kept: kept.update({PAST: b"not a checkpoint"}), id="damaged"),
-        pytest.param(lambda kept: kept.pop(PAST), id="its beginning is lost"),
-        pytest.param(lambda kept: kept.update({TODAY: kept[TODAY][:-9]}), id="cut short"),
+        pytest.param(lambda kept: kept.pop(PAST), id="beginning missing"),
+        pytest.param(lambda kept: kept.update({TODAY: kept[TODAY][:-9]}), id="truncated"),
     ],
 )
-def test_what_cannot_be_taken_up_is_read_anew(spoil):
+def test_an_unreadable_checkpoint_is_read_again_from_the_source(damage):
     source, kept = Source(usage_of(60)), {}
     run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
-    spoil(kept)
+    damage(kept)
     found = run(source, MIDNIGHT_S + 56 * HOUR_S, kept)
     assert same(found, run(source, MIDNIGHT_S + 56 * HOUR_S, {}))
     assert source.asked[1].start_s == MIDNIGHT_S
 
 
-def test_a_clock_that_went_back_takes_up_nothing():
+def test_after_the_clock_was_set_back_nothing_is_restored():
     source, kept = Source(usage_of(60)), {}
     run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
     found = run(source, MIDNIGHT_S + 30 * HOUR_S, kept)
@@ -147,13 +147,13 @@ def test_a_longer_look_back_is_read_from_its_start():
     assert source.asked[1].start_s == MIDNIGHT_S
 
 
-def test_a_look_back_from_within_a_day_keeps_nothing():
+def test_a_look_back_that_starts_within_a_day_stores_nothing():
     kept = {}
     run(Source(usage_of(60)), MIDNIGHT_S + 30 * HOUR_S, kept, MIDNIGHT_S + HOUR_S)
     assert kept == {}
 
 
-def test_nodes_are_scored_beside_workloads():
+def test_nodes_are_scored_with_workloads():
     window = Window(MIDNIGHT_S, MIDNIGHT_S + 30 * HOUR_S, STEP_S)
     scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),), {}))
     assert [one.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]

@@ -66,10 +66,10 @@ def served(latest, *, token: str | None = None, trouble=lambda: None) -> Iterato
     assert not thread.is_alive()
 
 
-def test_the_page_and_the_api_show_the_newest_report(report):
+def test_the_page_and_the_api_show_the_latest_report(report):
     newest = [report]
     with served(lambda: newest[0]) as address, httpx.Client(base_url=address) as client:
-        assert "No GPU time stood idle in 2026-W47" in client.get("/").text
+        assert "No allocated GPU time was idle in 2026-W47" in client.get("/").text
         assert from_json(WeeklyReport, client.get("/api/v1/report").content) == report
         assert client.get("/api/v1/recommendations").json() == []
         assert client.get("/api/v1/holds").json()[0]["reason"] == "InsufficientData"
@@ -99,7 +99,7 @@ def test_liveness_follows_the_loop(report):
         assert client.get("/readyz").status_code == 200
 
 
-def test_the_api_describes_itself_and_loads_nothing_from_elsewhere(report):
+def test_the_api_schema_is_served_and_nothing_is_loaded_from_other_hosts(report):
     with served(lambda: report) as address, httpx.Client(base_url=address) as client:
         described = client.get("/api/v1/openapi.json").json()
         assert set(described["paths"]) == {"/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"}
@@ -113,7 +113,7 @@ def test_metrics_expose_the_given_collectors_and_no_others(report):
     assert "python_info" not in text
 
 
-def test_without_the_token_only_the_probes_answer(report):
+def test_without_the_token_only_the_probes_are_served(report):
     with served(lambda: report, token=TOKEN) as address, httpx.Client(base_url=address) as client:
         for path in ("/", "/api/v1/report", "/api/v1/holds", "/api/v1/openapi.json", "/metrics", "/nowhere"):
             answer = client.get(path)
@@ -131,11 +131,11 @@ def test_without_the_token_only_the_probes_answer(report):
     "header",
     [None, "", "Bearer", "Bearer ", "Bearer a-long-toke", "Basic !!!", "Basic //8=", "Token a-long-token", TOKEN],
 )
-def test_what_is_not_the_token_is_not_admitted(header):
+def test_a_wrong_token_is_rejected(header):
     assert not admits(TOKEN, header)
 
 
-def test_a_token_with_a_colon_is_one_token():
+def test_a_token_may_contain_a_colon():
     import base64
 
     assert admits("a:b", "Basic " + base64.b64encode(b"me:a:b").decode())
@@ -150,14 +150,14 @@ def test_loopback_needs_no_token(host):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "gpuwise.example", ""])
-def test_beyond_loopback_a_token_is_demanded(host):
+def test_other_addresses_need_a_token(host):
     with pytest.raises(InputError, match="token"):
         token_for(host, None)
     assert token_for(host, "t") == "t"
 
 
 @pytest.mark.parametrize("token", [None, TOKEN])
-def test_every_answer_carries_the_security_headers(report, token):
+def test_every_response_has_the_security_headers(report, token):
     with served(lambda: report, token=token) as address, httpx.Client(base_url=address) as client:
         for path in ("/", "/api/v1/report", "/nowhere", "/healthz"):
             headers = client.get(path).headers
@@ -169,14 +169,14 @@ def test_every_answer_carries_the_security_headers(report, token):
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_nothing_can_be_written(report, method):
+def test_write_methods_are_not_allowed(report, method):
     with served(lambda: report) as address, httpx.Client(base_url=address) as client:
         for path in ("/", "/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"):
             assert client.request(method, path).status_code == 405
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium: apt-get install chromium")
-def test_a_browser_shows_the_page_with_its_style_and_without_complaint(report):
+def test_a_browser_shows_the_page_with_its_style_and_logs_no_errors(report):
     from playwright.sync_api import sync_playwright
 
     newest = [None]
@@ -189,14 +189,14 @@ def test_a_browser_shows_the_page_with_its_style_and_without_complaint(report):
                     viewport={"width": width, "height": 844}, http_credentials={"username": "me", "password": TOKEN}
                 )
                 page = context.new_page()
-                said = []
-                page.on("console", lambda message, said=said: said.append(message.text))
-                page.on("pageerror", lambda error, said=said: said.append(str(error)))
+                logged = []
+                page.on("console", lambda message, logged=logged: logged.append(message.text))
+                page.on("pageerror", lambda error, logged=logged: logged.append(str(error)))
                 page.goto(address)
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
-                # The style is let in by its hash; without it the page would be in the browser's serif.
+                # The policy admits the style by its hash; without it the page would use the browser's serif font.
                 assert "system-ui" in page.evaluate("getComputedStyle(document.body).fontFamily")
                 assert page.locator("nav a").count() == 5
-                assert [text for text in said if "401" not in text] == []
+                assert [text for text in logged if "401" not in text] == []
                 context.close()
         browser.close()

@@ -104,7 +104,7 @@ def value(report: WeeklyReport | None, name: str, **labels: str) -> float | None
         ("gpuwise_report_timestamp_seconds", {}, 1_779_070_000.0),
     ],
 )
-def test_each_number_of_the_report_is_told(name: str, labels: dict[str, str], expected: float):
+def test_each_number_of_the_report_is_exported(name: str, labels: dict[str, str], expected: float):
     assert value(REPORT, name, **labels) == expected
 
 
@@ -114,24 +114,24 @@ def test_the_classes_sum_to_the_capacity():
     assert sum(filter(None, seconds)) == REPORT.bill.capacity_gpu_s
 
 
-def test_without_a_report_there_is_no_series_but_the_build():
+def test_without_a_report_only_the_build_info_is_exported():
     registry = CollectorRegistry()
     registry.register(FleetCollector(lambda: None))
     names = {sample.name for family in registry.collect() for sample in family.samples}
     assert names == {"gpuwise_build_info"}
 
 
-def test_unknown_coverage_is_no_series():
+def test_unknown_coverage_has_no_series():
     unknown = replace(REPORT, quality=replace(REPORT.quality, coverage=None))
     assert value(unknown, "gpuwise_data_coverage_ratio") is None
 
 
-def test_nothing_saved_is_zero_not_absent():
+def test_no_saving_is_zero_not_absent():
     assert value(replace(REPORT, realised_usd_month=0.0), "gpuwise_realised_saving_usd_per_month") == 0.0
 
 
 @NEEDS_PROMETHEUS
-def test_promtool_finds_nothing_to_say():
+def test_promtool_finds_no_problem():
     registry = CollectorRegistry()
     registry.register(FleetCollector(lambda: REPORT))
     watch = LoopWatch(600)

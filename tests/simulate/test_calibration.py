@@ -1,4 +1,4 @@
-"""The fleet's utilisation against four published ones: the bound that docs/fleet-model.md states."""
+"""The fleet's utilisation compared with four published fleets: the bound that docs/fleet-model.md states."""
 
 import csv
 import gzip
@@ -32,7 +32,7 @@ def published(cluster: str) -> np.ndarray:
 
 
 def simulated(seed: int) -> np.ndarray:
-    """CDF of utilisation in percent over whole GPUs, those held by no pod at 0 as the clusters' monitors read them."""
+    """CDF of utilisation in percent over whole GPUs; unallocated GPUs count as 0, as in the clusters' monitoring."""
     fleet = simulate_fleet(seed, NOW)
     counts = np.zeros(101)
     blank = 0
@@ -48,7 +48,7 @@ def simulated(seed: int) -> np.ndarray:
     return np.cumsum(counts) / counts.sum()
 
 
-@pytest.mark.skipif(not TRACE.exists(), reason="set GPUWISE_TRACES to the folder that holds acme_util_cdf/")
+@pytest.mark.skipif(not TRACE.exists(), reason="set GPUWISE_TRACES to the directory that contains acme_util_cdf/")
 @pytest.mark.parametrize("seed", [1, 7, 42])
 def test_utilisation_fits_the_mean_of_four_published_fleets(seed, record_property):
     target = np.mean([published(cluster) for cluster in CLUSTERS], axis=0)

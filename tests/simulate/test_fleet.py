@@ -1,4 +1,4 @@
-"""Laws of the simulated fleet: reproducible, physical, consistent with its own objects."""
+"""Laws of the simulated fleet: reproducible, physically plausible, consistent with its Kubernetes objects."""
 
 import itertools
 from collections import Counter
@@ -39,7 +39,7 @@ def test_another_seed_gives_another_fleet():
     assert not one.keys() & two.keys()
 
 
-def test_a_workload_recorded_alone_is_the_same_as_in_its_turn():
+def test_a_workload_recorded_alone_is_the_same_as_in_the_series():
     fleet = simulate_fleet(5, NOW, SMALL)
     whole = arrays(fleet.series())
     placed = [workload for workload in fleet.workloads if workload.live and workload.live[0].slots]
@@ -49,14 +49,14 @@ def test_a_workload_recorded_alone_is_the_same_as_in_its_turn():
 
 
 def test_progress_reaches_the_number_of_workloads():
-    told = []
-    fleet = simulate_fleet(5, NOW, SMALL, lambda done, total: told.append((done, total)))
+    calls = []
+    fleet = simulate_fleet(5, NOW, SMALL, lambda done, total: calls.append((done, total)))
     for _ in fleet.series():
         pass
-    assert told == [(done, len(fleet.workloads)) for done in range(1, len(fleet.workloads) + 1)]
+    assert calls == [(done, len(fleet.workloads)) for done in range(1, len(fleet.workloads) + 1)]
 
 
-def test_every_sample_is_believable_and_quantised():
+def test_every_sample_is_plausible_and_quantised():
     for pod in simulate_fleet(5, NOW, SMALL).series():
         for device in pod.devices:
             for signal, values in device.samples.items():
@@ -92,7 +92,7 @@ def test_mig_instances_have_neither_driver_utilisation_nor_power():
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**32), nodes=st.integers(4, 48))
-def test_no_device_is_held_twice_at_a_time(seed, nodes):
+def test_no_device_is_allocated_twice_at_a_time(seed, nodes):
     fleet = simulate_fleet(seed, NOW, FleetSettings(nodes=nodes, days=2))
     assert len(fleet.machines) == nodes
     spans = {}
@@ -100,17 +100,17 @@ def test_no_device_is_held_twice_at_a_time(seed, nodes):
         for pod in workload.pods:
             for slot in pod.slots:
                 spans.setdefault(slot.uuid, []).append((pod.started_s, pod.ended_s or NOW))
-    for held in spans.values():
-        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(sorted(held)))
+    for allocated in spans.values():
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(sorted(allocated)))
 
 
-def test_only_the_workload_that_fits_no_node_waits_in_the_full_fleet():
+def test_only_the_workload_that_fits_no_node_is_pending():
     fleet = simulate_fleet(7, NOW)
     assert 110 <= len(fleet.workloads) <= 130
     assert {workload.name for workload in fleet.workloads for pod in workload.live if not pod.slots} == {"mega-batch"}
 
 
-def test_the_data_have_the_defects_they_are_documented_with():
+def test_the_data_have_the_documented_defects():
     fleet = simulate_fleet(7, NOW, FleetSettings(days=2))
     without = next(workload for workload in fleet.workloads if workload.name == "face-blur")
     for pod in fleet.record(without):
@@ -129,7 +129,7 @@ def by_kind(objects):
     return kinds
 
 
-def test_objects_name_every_recorded_live_pod_and_its_owners():
+def test_objects_contain_every_live_pod_and_its_owners():
     fleet = simulate_fleet(7, NOW, FleetSettings(days=2))
     kinds = by_kind(fleet.objects)
     uids = {item["metadata"]["uid"] for item in fleet.objects}
@@ -142,7 +142,7 @@ def test_objects_name_every_recorded_live_pod_and_its_owners():
             "HorizontalPodAutoscaler"} == set(kinds)  # fmt: skip
 
 
-def test_running_pods_ask_for_no_more_than_their_node_offers():
+def test_running_pods_fit_their_nodes():
     kinds = by_kind(simulate_fleet(7, NOW, FleetSettings(days=2)).objects)
     asked = Counter()
     for pod in kinds["Pod"]:
@@ -159,23 +159,23 @@ def test_running_pods_ask_for_no_more_than_their_node_offers():
 
 
 @pytest.mark.parametrize("wrong", [{"nodes": 3}, {"days": 0}, {"step_s": 7}, {"step_s": 0}])
-def test_sizes_that_mean_nothing_are_refused_with_a_mend(wrong):
+def test_invalid_sizes_are_an_error_with_a_hint(wrong):
     with pytest.raises(InputError) as refused:
         FleetSettings(**wrong)
     assert refused.value.hint
 
 
-def test_what_no_pod_holds_rests_and_is_held_by_nobody_meanwhile():
+def test_unallocated_devices_are_idle_and_have_no_pod():
     fleet = simulate_fleet(5, NOW, SMALL)
-    held = [device for pod in fleet.series() for device in pod.devices]
-    free = [device for node in fleet.unheld() for device in node.devices]
+    allocated = [device for pod in fleet.series() for device in pod.devices]
+    free = [device for node in fleet.unallocated() for device in node.devices]
     assert free
     assert {device.pod for device in free} == {""}
     slots = {slot.uuid for machine in fleet.machines for slot in machine.slots}
-    assert {device.device_uuid for device in (*held, *free)} == slots
+    assert {device.device_uuid for device in (*allocated, *free)} == slots
     assert all(np.nanmax(device.samples[Signal.SM_ACTIVITY]) == 0.0 for device in free)
     all_through = {
-        device.device_uuid for device in held if device.samples[Signal.SM_ACTIVITY].size == fleet.window.steps
+        device.device_uuid for device in allocated if device.samples[Signal.SM_ACTIVITY].size == fleet.window.steps
     }
     assert all_through
     assert not all_through & {device.device_uuid for device in free}

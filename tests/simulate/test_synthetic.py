@@ -1,4 +1,4 @@
-"""Laws of the large fleet: any part alone is the same as in its turn, and nothing grows with what was not asked for."""
+"""Laws of the large fleet: any part generated alone equals the part of the whole, and memory is bounded."""
 
 import pickle
 import tracemalloc
@@ -18,7 +18,7 @@ from gpuwise.schedule.in_process import InProcess
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 from gpuwise.simulate import SyntheticFleet
-from gpuwise.simulate.blocks import GPUS_PER_BLOCK, STANDS
+from gpuwise.simulate.blocks import BLOCK_WORKLOADS, GPUS_PER_BLOCK
 from gpuwise.sources.kubernetes.inventory import inventory_of
 from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 
@@ -38,23 +38,23 @@ def same(one, two):
     return first.keys() == second.keys() and all(np.array_equal(first[k], second[k], equal_nan=True) for k in first)
 
 
-def test_the_inventory_is_what_its_kubernetes_objects_say():
+def test_the_inventory_equals_its_kubernetes_objects():
     objects = {}
     for item in SMALL.objects():
         objects.setdefault(item["kind"], []).append(item)
-    said = inventory_of(objects, taken_s=NOW)
-    # Zones and ReplicaSets matter to other readers of the objects; a fleet without files has none.
-    nodes = {name: replace(node, zone=None) for name, node in said.nodes.items()}
-    workloads = tuple(replace(workload, chain=()) for workload in said.workloads)
-    assert replace(said, nodes=nodes, workloads=workloads) == SMALL.snapshot(NOW)
+    listed = inventory_of(objects, taken_s=NOW)
+    # Zones and ReplicaSets matter only to other readers of the objects; the fleet itself has none.
+    nodes = {name: replace(node, zone=None) for name, node in listed.nodes.items()}
+    workloads = tuple(replace(workload, chain=()) for workload in listed.workloads)
+    assert replace(listed, nodes=nodes, workloads=workloads) == SMALL.snapshot(NOW)
 
 
-def test_the_pods_hold_every_gpu_once_and_no_more():
+def test_every_gpu_is_allocated_exactly_once():
     fleet = SMALL.snapshot(NOW)
-    held = Counter()
+    allocated = Counter()
     for series in SMALL.read(fleet.workloads, fleet, WINDOW):
-        held.update(device.device_uuid for device in series.devices)
-    assert set(held.values()) == {1}
+        allocated.update(device.device_uuid for device in series.devices)
+    assert set(allocated.values()) == {1}
     assert sum(node.gpu_count for node in fleet.nodes.values()) == SMALL.gpus
     shares = [d.gpu_fraction for s in SMALL.read(fleet.workloads, fleet, WINDOW) for d in s.devices]
     assert sum(shares) == pytest.approx(SMALL.gpus)
@@ -62,9 +62,9 @@ def test_the_pods_hold_every_gpu_once_and_no_more():
 
 
 @given(st.integers(0, MILLION.blocks - 1))
-def test_any_block_of_a_million_gpus_can_be_made_alone(index):
+def test_any_block_of_a_million_gpus_can_be_generated_alone(index):
     workloads = list(MILLION.workloads(index, index + 1))
-    assert len(workloads) == len(STANDS)
+    assert len(workloads) == len(BLOCK_WORKLOADS)
     assert {workload.ref.namespace for workload in workloads} == {f"team-{index:05d}"}
 
 
@@ -86,7 +86,7 @@ def test_another_seed_is_another_fleet():
     assert all(not series.devices for series in other.read(fleet.workloads, fleet, WINDOW))
 
 
-def test_a_part_of_the_window_and_longer_steps_read_the_same_measurements():
+def test_a_part_of_the_window_with_longer_steps_has_the_same_samples():
     fleet = SMALL.snapshot(NOW)
     part = Window(WINDOW.start_s - 600, NOW - DAY_S, 600)
     whole, cut = (list(SMALL.read(fleet.workloads, fleet, window)) for window in (WINDOW, part))
@@ -98,14 +98,14 @@ def test_a_part_of_the_window_and_longer_steps_read_the_same_measurements():
             assert np.array_equal(values[1:], expected, equal_nan=True)
 
 
-def test_steps_that_are_not_the_fleets_own_are_refused_with_a_mend():
+def test_steps_that_do_not_match_the_fleets_are_an_error_with_a_hint():
     fleet = SMALL.snapshot(NOW)
     with pytest.raises(SourceError, match="multiple of 300 s"):
         list(SMALL.read(fleet.workloads, fleet, Window(NOW - DAY_S, NOW, 60)))
 
 
 @pytest.mark.parametrize("gpus", [0, 39, 41])
-def test_a_fleet_that_is_no_row_of_blocks_is_refused(gpus):
+def test_a_fleet_that_does_not_fill_blocks_is_an_error(gpus):
     with pytest.raises(InputError, match="multiple of 40"):
         SyntheticFleet(gpus, WINDOW)
 
@@ -125,7 +125,7 @@ def test_the_mixture_is_idle_bursty_steady_and_sliced():
     assert by_hour.max() > 2 * by_hour.min()
 
 
-def test_what_is_recorded_scores_as_what_is_read(tmp_path):
+def test_a_recording_scores_the_same_as_the_source(tmp_path):
     writer = RecordingWriter(tmp_path)
     writer.write_objects(SMALL.objects())
     for index in range(SMALL.blocks):
@@ -141,7 +141,7 @@ def test_what_is_recorded_scores_as_what_is_read(tmp_path):
     assert sum(one.idle.idle_gpu_s for one in made) > 0
 
 
-def test_a_shard_can_be_scored_where_it_is_sent():
+def test_a_shard_can_be_sent_and_scored():
     fleet = SMALL.snapshot(NOW)
     sent = pickle.loads(pickle.dumps(partial(score_shard, SMALL, fleet, WINDOW, ScoreSettings())))
     assert len(pickle.dumps(SMALL)) < 1000
@@ -150,18 +150,18 @@ def test_a_shard_can_be_scored_where_it_is_sent():
     assert scored == [workload.ref for workload in fleet.workloads]
 
 
-def test_streaming_a_fleet_takes_a_block_at_a_time():
+def test_streaming_a_fleet_holds_one_block_at_a_time():
     tracemalloc.start()
     try:
         count = sum(1 for _ in SyntheticFleet(8_000, WINDOW, seed=4).workloads())
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert count == 8_000 // GPUS_PER_BLOCK * len(STANDS)
-    assert peak < 2_000_000  # the whole would be 9 MB
+    assert count == 8_000 // GPUS_PER_BLOCK * len(BLOCK_WORKLOADS)
+    assert peak < 2_000_000  # all workloads at once would take 9 MB
 
 
-def test_an_inventory_takes_what_the_module_states():
+def test_an_inventory_takes_the_documented_memory():
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
@@ -169,5 +169,5 @@ def test_an_inventory_takes_what_the_module_states():
         per_gpu = (tracemalloc.get_traced_memory()[0] - before) / 8_000
     finally:
         tracemalloc.stop()
-    assert len(fleet.workloads) == 8_000 // GPUS_PER_BLOCK * len(STANDS)
+    assert len(fleet.workloads) == 8_000 // GPUS_PER_BLOCK * len(BLOCK_WORKLOADS)
     assert per_gpu < 1_300

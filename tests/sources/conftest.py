@@ -1,4 +1,4 @@
-"""A real Prometheus for the tests of what reads it."""
+"""A real Prometheus for the tests of its source."""
 
 from tests.prometheus_server import start_prometheus
 

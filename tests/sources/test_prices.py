@@ -1,4 +1,4 @@
-"""Prices: what is shipped is whole and sensible, and a file that is wrong says where and how to fix it."""
+"""Prices: the shipped file is complete and plausible; an invalid file is an error with place and hint."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def written(tmp_path: Path, rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def test_every_type_but_those_of_no_public_list_has_a_shipped_on_demand_price():
+def test_every_gpu_type_with_a_public_list_price_has_a_shipped_price():
     book = read_prices(None)
     without = {gpu.name for gpu in GPU_TYPES if book.price(gpu.name, CapacityType.ON_DEMAND) is None}
     assert without == {"A30", "H100-96GB", "GH200-96GB", "GB200-186GB", "B300-269GB"}
@@ -34,7 +34,7 @@ def test_shipped_spot_and_reserved_cost_less_than_on_demand():
         assert 0.1 < usd < 20
 
 
-def test_every_shipped_row_says_when_and_whence():
+def test_every_shipped_row_has_a_date_and_a_source():
     text = (Path(__file__).parents[2] / "src/gpuwise/sources/prices.csv").read_text().splitlines()
     assert text[0] == "gpu_type,capacity_type,usd_per_gpu_h,as_of,source"
     for line in text[1:]:
@@ -43,7 +43,7 @@ def test_every_shipped_row_says_when_and_whence():
         assert source.startswith("estimate: ") is (capacity_type != "on-demand")
 
 
-def test_ones_own_file_replaces_the_shipped_prices_as_a_whole(tmp_path):
+def test_a_users_file_replaces_all_shipped_prices(tmp_path):
     book = read_prices(written(tmp_path, "L4,on-demand,0.5,2026-11,contract\n", HEADER.strip() + ",as_of,source\n"))
     assert book.usd_per_gpu_h == {("L4", CapacityType.ON_DEMAND): 0.5}
     assert book.source == "price file mine.csv"
@@ -55,7 +55,7 @@ def test_an_unlabelled_node_is_priced_as_on_demand(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "parts"),
     [
         ("L4,on-demand,0.5\nL4,spot,-1\n", ["line 3", "usd_per_gpu_h", "'-1'"]),
         ("L4,on-demand,0\n", ["line 2", "usd_per_gpu_h", "'0'", "above 0"]),
@@ -67,15 +67,15 @@ def test_an_unlabelled_node_is_priced_as_on_demand(tmp_path):
         ("H900,on-demand,1\n", ["line 2", "gpu_type", "'H900'", "A100-80GB"]),
         ("L4,preemptible,1\n", ["line 2", "capacity_type", "'preemptible'", "on-demand, spot, reserved"]),
         ("L4,on-demand,1\nL4,on-demand,2\n", ["line 3", "already"]),
-        ("", ["holds no price"]),
+        ("", ["contains no price"]),
     ],
 )
-def test_a_bad_row_is_named_by_file_line_and_field(tmp_path, rows, said):
+def test_an_invalid_row_is_named_by_file_line_and_field(tmp_path, rows, parts):
     with pytest.raises(InputError) as refused:
         read_prices(written(tmp_path, rows))
     message = str(refused.value)
     assert "mine.csv" in message
-    assert [part for part in said if part not in message] == []
+    assert [part for part in parts if part not in message] == []
     assert refused.value.hint
 
 
@@ -84,12 +84,12 @@ def test_a_missing_column_is_named(tmp_path):
         read_prices(written(tmp_path, "L4,1\n", "gpu_type,usd_per_gpu_h\n"))
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.csv"):
         read_prices(tmp_path / "none.csv")
 
 
-def test_a_binary_file_is_refused(tmp_path):
+def test_a_binary_file_is_an_error(tmp_path):
     path = tmp_path / "blob.csv"
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(InputError, match="cannot be read"):

@@ -1,4 +1,4 @@
-"""Workloads to read the usage of."""
+"""Workloads for tests of usage sources."""
 
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef

@@ -1,12 +1,12 @@
-{{/* Every object's name, so that nothing is rendered from an older chart's values (helm upgrade --reuse-values). */}}
+{{/* Name of every object. It also checks that the values are not those of an older chart (helm upgrade --reuse-values). */}}
 {{- define "gpuwise.fullname" -}}
 {{- if not (hasKey .Values "openshift") -}}
-{{- fail "these are the values of an older gpuwise chart, as --reuse-values keeps them: upgrade with --reset-then-reuse-values (helm 3.14 or later) or give your values with -f" -}}
+{{- fail "the values are those of an older gpuwise chart, because of --reuse-values: upgrade with --reset-then-reuse-values (helm 3.14 or later), or give your values with -f" -}}
 {{- end -}}
-{{- /* A null takes a key away: it is named, in place of a nil pointer somewhere in the templates. */ -}}
+{{- /* A null removes a key. The message names the key; otherwise a template would fail with a nil pointer. */ -}}
 {{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
 {{- if not (include "gpuwise.hasPath" (list $.Values $path)) -}}
-{{- fail (printf "the value %s is null, and gpuwise needs it: leave it out for its default, or give its keys" $path) -}}
+{{- fail (printf "the value %s is null, but gpuwise needs it: remove it to use its default, or set its keys" $path) -}}
 {{- end -}}
 {{- end -}}
 {{- default (ternary .Release.Name (printf "%s-%s" .Release.Name (default .Chart.Name .Values.nameOverride)) (contains (default .Chart.Name .Values.nameOverride) .Release.Name)) .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
@@ -71,7 +71,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ toJson $kept }}
 {{- end -}}
 
-{{/* What Pod Security Standard "restricted" asks of a container; the exporter adds its user itself. */}}
+{{/* What the Pod Security level "restricted" requires of a container; the exporter adds its user. */}}
 {{- define "gpuwise.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -87,27 +87,27 @@ capabilities:
 {{ toYaml $context }}
 {{- end -}}
 
-{{/* JSON: the exporter's nodeSelector. A default in values.yaml would be merged with the user's instead of replaced. */}}
+{{/* JSON: the exporter's nodeSelector. The user's value would be merged with a default in values.yaml instead of replacing it. */}}
 {{- define "gpuwise.exporterNodeSelector" -}}
 {{- $given := include "gpuwise.withoutNulls" .Values.exporter.nodeSelector | fromJson -}}
 {{ toJson (default (dict "nvidia.com/gpu.present" "true") $given) }}
 {{- end -}}
 
-{{/* JSON: one namespace as the cluster has it, "" if it has none or no cluster is reached (helm template). */}}
-{{- define "gpuwise.liveNamespace" -}}
+{{/* JSON: one namespace of the cluster, "" if it does not exist or there is no cluster (helm template). */}}
+{{- define "gpuwise.clusterNamespace" -}}
 {{- $name := .name -}}
 {{- range (lookup "v1" "Namespace" "" "").items -}}
 {{- if eq .metadata.name $name -}}{{ toJson . }}{{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* "true" if the chart has to create the exporter's namespace; one that is not this release's is left alone. */}}
+{{/* "true" if the chart has to create the exporter's namespace; another release's namespace is not changed. */}}
 {{- define "gpuwise.createsExporterNamespace" -}}
 {{- $name := include "gpuwise.exporterNamespace" . -}}
 {{- if and .Values.exporter.enabled .Values.exporter.createNamespace (ne $name .Release.Namespace) -}}
-{{- $live := include "gpuwise.liveNamespace" (dict "name" $name) | default "{}" | fromJson -}}
-{{- $annotations := dig "metadata" "annotations" dict $live -}}
-{{- if or (not $live) (and (eq .Release.Name (get $annotations "meta.helm.sh/release-name")) (eq .Release.Namespace (get $annotations "meta.helm.sh/release-namespace"))) -}}
+{{- $existing := include "gpuwise.clusterNamespace" (dict "name" $name) | default "{}" | fromJson -}}
+{{- $annotations := dig "metadata" "annotations" dict $existing -}}
+{{- if or (not $existing) (and (eq .Release.Name (get $annotations "meta.helm.sh/release-name")) (eq .Release.Namespace (get $annotations "meta.helm.sh/release-namespace"))) -}}
 true
 {{- end -}}
 {{- end -}}
@@ -117,7 +117,7 @@ true
 {{ ternary "/etc/gpuwise-service/token" "/var/lib/gpuwise/service-token" (ne "" .Values.service.tokenSecret.name) }}
 {{- end -}}
 
-{{/* Path of a CSV of the user's, "" without one; takes the name of its value and the value. */}}
+{{/* Path of a user's CSV file, "" without one; takes the name of its value and the value. */}}
 {{- define "gpuwise.csvPath" -}}
 {{- if .csv.csv -}}
 /etc/gpuwise/{{ .name }}.csv
@@ -126,7 +126,7 @@ true
 {{- end -}}
 {{- end -}}
 
-{{/* gpuwise.yaml. What has a value of its own is refused in `config` by the schema. */}}
+{{/* gpuwise.yaml. The schema rejects keys of `config` for which the chart has its own values. */}}
 {{- define "gpuwise.configuration" -}}
 {{- $prometheus := dict "url" .Values.prometheus.url -}}
 {{- if .Values.prometheus.bearerTokenSecret.name -}}
@@ -145,7 +145,7 @@ true
 {{ toYaml (merge $own (dict "policy" (deepCopy .Values.policy)) (deepCopy .Values.config)) }}
 {{- end -}}
 
-{{/* Mounts and volumes of every container that runs the loop: its configuration, its ledger, room for temporary files. */}}
+{{/* Mounts and volumes of every container that runs the loop: configuration, ledger, temporary files. */}}
 {{- define "gpuwise.mounts" -}}
 - name: config
   mountPath: /etc/gpuwise

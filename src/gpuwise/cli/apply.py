@@ -24,7 +24,7 @@ from gpuwise.wiring import manual
 @click.argument("recommendation_id", metavar="ID")
 @sure
 def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: FBT001
-    """Carry out one recommendation; safety gates hold for people, too."""
+    """Carry out one recommendation; safety checks apply to people, too."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         item = find(ledger, recommendation_id)
     _warn(item)
@@ -38,7 +38,10 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
 
 
 def _warn(item: Recommendation) -> None:
-    pods, undo = "stop or restart" if item.restart_needed else "go on", "can" if item.rollback_possible else "cannot"
+    pods, undo = (
+        "stop or restart" if item.restart_needed else "keep running",
+        "can" if item.rollback_possible else "cannot",
+    )
     say(Text.assemble((str(item.workload), "bold"), f": {written.change(item.change)}"), to=err)
-    say(f"One workload is touched; its pods {pods}.", to=err)
-    say(f"Risk {item.risk} of 4, worth {written.usd(item.saving.usd_month)} a month; it {undo} be undone.", to=err)
+    say(f"This changes one workload; its pods {pods}.", to=err)
+    say(f"Risk {item.risk} of 4, saves {written.usd(item.saving.usd_month)} a month; it {undo} be undone.", to=err)

@@ -14,8 +14,11 @@ from gpuwise.model.errors import GpuwiseError
 COMMANDS = {
     "scan": ("gpuwise.cli.scan", "Find idle GPUs, their cost, and what to do about them."),
     "plan": ("gpuwise.cli.plan", "Show what `gpuwise run` would do, and what blocks the rest."),
-    "explain": ("gpuwise.cli.explain", "Explain a recommendation (r-...), or why a workload has none"),
-    "run": ("gpuwise.cli.run", "Observe, score, recommend, decide, enact, record: the loop, as policy allows."),
+    "explain": (
+        "gpuwise.cli.explain",
+        "Explain a recommendation (r-...), or why a workload has none.",
+    ),
+    "run": ("gpuwise.cli.run", "Run the loop: observe, score, recommend, decide, enact, record, as policy allows."),
     "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety checks apply to people, too."),
     "undo": ("gpuwise.cli.undo", "Restore exactly what an action (a-...) changed, unless somebody changed it since."),
     "dismiss": ("gpuwise.cli.directives", "Never carry out this recommendation; reports show it as dismissed."),

@@ -8,7 +8,7 @@ from gpuwise.cli.console import say
 from gpuwise.model.command import Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 
-sure = click.option("--yes", is_flag=True, help="Do not ask; required off a terminal.")
+sure = click.option("--yes", is_flag=True, help="Do not ask; required without a terminal.")
 
 
 def ask(*, yes: bool) -> None:
@@ -24,7 +24,7 @@ def ask(*, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise InputError("this changes the cluster and there is no terminal to ask on", hint="give --yes")
+        raise InputError("this changes the cluster, and there is no terminal to ask on", hint="give --yes")
     click.confirm("Do it?", abort=True, err=True)
 
 
@@ -45,10 +45,10 @@ def finish(result: Outcome, then: str) -> None:
     raise InputError(f"{reason}: {result.detail}", hint=_AFTERWARDS[result.status])
 
 
-# "Nothing was changed" is said where the server said so, or the object was seen without the change.
+# "Nothing was changed" needs proof: the API server refused, or the object was read without the change.
 _AFTERWARDS = {
     OutcomeStatus.NOT_APPLIED: "nothing was changed",
     OutcomeStatus.WOULD_APPLY: "nothing was changed: this is a dry run",
-    OutcomeStatus.FAILED: "look at the object; `gpuwise explain` has the history",
-    OutcomeStatus.UNKNOWN: "the next `gpuwise run` or `apply` looks at the object, and `gpuwise undo` reverts it",
+    OutcomeStatus.FAILED: "check the object; `gpuwise explain` shows the history",
+    OutcomeStatus.UNKNOWN: "the next `gpuwise run` or `apply` reads the object; `gpuwise undo` reverts it",
 }

@@ -99,7 +99,7 @@ def _clear(folder: Path) -> None:
 def _record(fleet: SimulatedFleet, folder: Path) -> None:
     writer = RecordingWriter(folder)
     writer.write_objects(fleet.objects)
-    for pod in chain(fleet.series(), fleet.unheld()):
+    for pod in chain(fleet.series(), fleet.unallocated()):
         writer.append(pod)
 
 

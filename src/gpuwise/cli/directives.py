@@ -14,7 +14,7 @@ from gpuwise.manual import record
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Directive
 
-why = click.option("--reason", default="", help="Why, for whoever asks later.")
+why = click.option("--reason", default="", help="The reason, for the audit trail.")
 
 
 @command()
@@ -22,7 +22,7 @@ why = click.option("--reason", default="", help="Why, for whoever asks later.")
 @click.argument("recommendation_id", metavar="ID")
 @why
 def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
-    """Never do this; it stays in reports as dismissed."""
+    """Never carry out this recommendation; reports show it as dismissed."""
     _record(config, "dismiss", recommendation_id, reason)
 
 
@@ -30,7 +30,7 @@ def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
 @connection
 @why
 def pause(config: Config, reason: str) -> None:
-    """Stop all effects from the next decision on, people's included, until resume."""
+    """Stop all effects, including those of people, until `gpuwise resume`."""
     _record(config, "pause", "*", reason)
 
 

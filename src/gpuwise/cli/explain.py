@@ -1,4 +1,4 @@
-"""`gpuwise explain`: one recommendation from metric to money, or why nothing is done. Reads only."""
+"""`gpuwise explain`: a recommendation from metric to money, or why a workload has none. Reads only."""
 
 from collections.abc import Iterator
 
@@ -25,15 +25,15 @@ from gpuwise.report.reasons import reason
 @click.argument("subject", metavar="ID|WORKLOAD")
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def explain(config: Config, subject: str, form: str) -> None:
-    """Explain a recommendation (r-...) or why nothing is done about a workload (namespace/Kind/name)."""
+    """Explain a recommendation (r-...), or why a workload has none. WORKLOAD is namespace/Kind/name."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
         found, blocked = _about(ledger, history, subject)
     if not found and not blocked:
         raise InputError(f"nothing is known about {subject}", hint="run `gpuwise scan`; its table has the IDs")
     if form == "json":
-        told = [to_plain(item) | {"state": history.state(item.id)} for item in found]
-        show.print_raw(to_json({"recommendations": told, "holds": to_plain(tuple(blocked))}, indent=2))
+        items = [to_plain(item) | {"state": history.state(item.id)} for item in found]
+        show.print_raw(to_json({"recommendations": items, "holds": to_plain(tuple(blocked))}, indent=2))
         return
     for item in found:
         _recommended(item, history.state(item.id))
@@ -43,7 +43,7 @@ def explain(config: Config, subject: str, form: str) -> None:
 
 
 def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recommendation], list[Blocked]]:
-    """What the latest run says, and what was carried out since it was last recommended."""
+    """The recommendations of the latest run, those carried out earlier, and what is blocked about them."""
     latest = {item.id: item for item in ledger.recommendations()}
     carried = {i.command.because.id: i.command.because for i in history.intents if i.command.because is not None}
     found = [item for item in (carried | latest).values() if subject in (item.id, str(item.workload))]
@@ -55,11 +55,11 @@ def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recomme
 
 def _recommended(item: Recommendation, state: State) -> None:
     say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
-    say(f"Finding    {written.finding(item.finding)} ({item.finding.value}), owner {item.owner or 'nobody'}")
+    say(f"Finding    {written.finding(item.finding)} ({item.finding.value}), owner {item.owner or 'none'}")
     for code in item.reasons:
         say(f"           {reason(code)} ({code.value})")
-    say(f"State      {state.value}; found {written.when(item.created_s)}, good until {written.when(item.expires_s)}")
-    for name, line in _worth(item.saving):
+    say(f"State      {state.value}; found {written.when(item.created_s)}, valid until {written.when(item.expires_s)}")
+    for name, line in _saving(item.saving):
         say(Text(f"{name:10} {line}"))
     say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}"))
     say(Text(f"Data       {written.data(item)}"))
@@ -76,16 +76,16 @@ def _recommended(item: Recommendation, state: State) -> None:
 
 def _manual(item: Recommendation) -> str:
     if item.workload.kind == "Node":
-        return "who runs the node does it: gpuwise advises here and writes nothing"
+        return "the owner of the node does it: gpuwise does not write to nodes"
     return f"change the manifest: gpuwise does not write this to a {item.workload.kind}"
 
 
-def _worth(saving: Saving) -> Iterator[tuple[str, str]]:
+def _saving(saving: Saving) -> Iterator[tuple[str, str]]:
     low, high = written.usd(saving.low_usd_month), written.usd(saving.high_usd_month)
-    yield "Worth", f"{written.usd(saving.usd_month)} a month, between {low} and {high}"
+    yield "Saving", f"{written.usd(saving.usd_month)} a month, between {low} and {high}"
     if saving.gpu_h_month > 0:
         price = written.usd(saving.usd_month / saving.gpu_h_month)
-        yield "", f"{saving.gpu_h_month:,.0f} GPU-hours a month x {price} an hour on the nodes it runs on"
+        yield "", f"{saving.gpu_h_month:,.0f} GPU-hours a month x {price} an hour on its nodes"
     if saving.kwh_month is not None:
         carbon = saving.kg_co2e_month
         emitted = "CO2e unknown: no grid intensity for its region" if carbon is None else f"{carbon:,.0f} kg CO2e"
@@ -94,8 +94,8 @@ def _worth(saving: Saving) -> Iterator[tuple[str, str]]:
 
 def _numbers(evidence: tuple[Evidence, ...]) -> None:
     for number in evidence:
-        value = "nothing sampled" if number.value is None else f"{number.value:,.4g} {number.unit}"
-        limit = "" if number.threshold is None else f", held against {number.threshold:,.4g}"
+        value = "no samples" if number.value is None else f"{number.value:,.4g} {number.unit}"
+        limit = "" if number.threshold is None else f" (threshold {number.threshold:,.4g})"
         say(Text(f"  {number.text}: {number.statistic} {value}{limit}"))
         if number.query is not None:
             say(Text(f"    {number.query}", "dim"))

@@ -1,4 +1,4 @@
-"""The node exporter, which stays; nothing heavy is imported, for it runs on every GPU node."""
+"""The node exporter, a long-running process; it runs on every GPU node, so it imports nothing heavy."""
 
 from pathlib import Path
 
@@ -11,51 +11,51 @@ from gpuwise.cli.paths import FILE
 
 
 @command()
-@click.option("--listen", default=":9400", show_default=True, help="Host and port.")
+@click.option("--listen", default=":9400", show_default=True, help="Address to listen on, as host:port.")
 @click.option(
     "--interval",
     "interval_s",
     type=click.FloatRange(min=0.05),
     default=10.0,
     show_default=True,
-    help="Seconds between samples.",
+    help="Seconds between sweeps over the devices.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["nvml", "demo"]),
     default="nvml",
     show_default=True,
-    help="Read NVML, or play a synthetic node that needs no GPU.",
+    help="Read NVML, or simulate a node without GPUs.",
 )
-@click.option("--nvml-library", type=FILE, help="Load NVML from this file instead of the driver's place.")
-@click.option("--pod-resources-socket", type=FILE, help="Where the kubelet tells which pod has which GPU.")
-@click.option("--host-proc", type=FILE, help="The host's /proc: whose a process on a shared GPU is.  [default: /proc]")
+@click.option("--nvml-library", type=FILE, help="Load NVML from this file instead of the driver's library.")
+@click.option("--pod-resources-socket", type=FILE, help="The kubelet's pod-resources socket.")
+@click.option("--host-proc", type=FILE, help="The host's /proc, to map processes to containers.  [default: /proc]")
 @click.option(
     "--container-links",
     type=FILE,
-    help="Folder of the kubelet's links to logs, whose names tell containers.  [default: /var/log/containers]",
+    help="The kubelet's directory of container log links.  [default: /var/log/containers]",
 )
-@click.option("--node", envvar="NODE_NAME", help="Node name for labels.  [default: the host's]")
+@click.option("--node", envvar="NODE_NAME", help="Node name for labels.  [default: host name]")
 @click.option(
     "--web.config.file",
     "--web-config-file",
     "web_config",
     type=FILE,
-    help="TLS and basic authentication, in exporter-toolkit's form.",
+    help="TLS and basic authentication, in the format of exporter-toolkit.",
 )
 @click.option(
     "--compat",
     type=click.Choice(["none", "dcgm"]),
     default="none",
     show_default=True,
-    help="Serve dcgm-exporter's names beside ours, those up to 4.8 and those since 4.9.",
+    help="Also serve dcgm-exporter's metric names, up to 4.8 and since 4.9.",
 )
 @click.option(
     "--max-series",
     type=click.IntRange(min=1),
     default=10_000,
     show_default=True,
-    help="Most series of devices and containers; what is beyond is left out, whole metrics at a time.",
+    help="Maximum number of series of devices and containers; whole metrics beyond it are left out.",
 )
 def exporter(listen: str, node: str | None, backend: str, compat: str, **given: Path | float | None) -> None:
     """Serve this node's GPU metrics to Prometheus."""
@@ -72,6 +72,6 @@ def exporter(listen: str, node: str | None, backend: str, compat: str, **given: 
         listen=f"{host}:{port}",
         backend=Backend(backend),
         compat=Compat(compat),
-        **chosen,  # type: ignore[arg-type]  # click has made each what its setting is
+        **chosen,  # type: ignore[arg-type]  # click has converted each option to the type of its setting
     )
     run_exporter(settings, stop)

@@ -20,7 +20,7 @@ from gpuwise.report import wording as written
 from gpuwise.report.reasons import next_command, reason
 from gpuwise.wiring import loop
 
-detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is something to do.")
+detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 if there is something to do.")
 
 
 @command()
@@ -38,7 +38,7 @@ def plan(
 ) -> None:
     """Show what `gpuwise run` would do, and what blocks the rest. Reads only."""
     at_s = now_s or int(time.time())
-    with progress() as tell, loop(config, tell, writing=False, planning=True, at_s=now_s) as pipeline:
+    with progress() as step, loop(config, step, writing=False, planning=True, at_s=now_s) as pipeline:
         survey = pipeline.survey(at_s)
         decision = pipeline.decide(survey, at_s)
         pipeline.record(survey, decision, at_s)
@@ -52,21 +52,20 @@ def plan(
 
 def show_plan(decision: Decision) -> None:
     """Print the commands of a decision, and what is blocked."""
-    columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What would be done"))
+    columns = (Column("ID"), Column("USD/month", right=True), Column("Risk"), Column("What gpuwise would do"))
     rows = [Row(str(one.workload), (one.recommendation_id, *_price(one))) for one in decision.commands]
-    title = f"Would be done ({len(rows)})"
+    title = f"Planned ({len(rows)})"
     show.put(listing(title, columns, rows, width=out.width) if rows else Text(title, "bold"))
     show.put(_blocked(decision.blocked))
 
 
 def _price(order: Command) -> tuple[str, str, str]:
-    why = order.because
-    said = written.change(order.change)
-    return ("", "", said) if why is None else (written.usd(why.saving.usd_month), written.risk(why.risk), said)
+    why, what = order.because, written.change(order.change)
+    return ("", "", what) if why is None else (written.usd(why.saving.usd_month), written.risk(why.risk), what)
 
 
 def _blocked(blocked: tuple[Blocked, ...]) -> Text:
-    """One entry a reason: how many, in plain words, the most expensive of them and the next command for that."""
+    """List what is blocked by reason: the count, the most expensive example, and the next command for it."""
     groups: dict[Reason, list[Blocked]] = {}
     for item in blocked:
         groups.setdefault(item.reason, []).append(item)

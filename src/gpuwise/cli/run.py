@@ -24,7 +24,7 @@ from gpuwise.wiring import now as clock
 
 @command()
 @acting
-@click.option("--once", is_flag=True, help="One pass of the loop instead of one every --interval.")
+@click.option("--once", is_flag=True, help="Run one pass of the loop, then exit.")
 @click.option(
     "--interval",
     "interval_s",
@@ -35,7 +35,7 @@ from gpuwise.wiring import now as clock
 )
 @now
 def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
-    """Observe, score, recommend, decide, enact, record: the loop, as policy allows."""
+    """Run the loop: observe, score, recommend, decide, enact, record, as policy allows."""
     with loop(config, writing=True, at_s=now_s) as pipeline:
         if once:
             _pass(pipeline, now_s)
@@ -55,19 +55,19 @@ def _pass(pipeline: Pipeline, now_s: int | None) -> None:
 def warn_unanchored(ledger: Ledger) -> None:
     """Warn if the cluster does not remember the head of the ledger."""
     if isinstance(ledger, AnchoredLedger) and ledger.anchor.problem is not None:
-        said = f"{ledger.anchor.state(ledger)}; deleted rows would go unnoticed: see `gpuwise doctor`"
-        say(Text(f"warning: {said}", "yellow"), to=err)
+        state = ledger.anchor.state(ledger)
+        say(Text(f"warning: {state}; deleted rows would go unnoticed: see `gpuwise doctor`", "yellow"), to=err)
 
 
 def show_run(run: Run, *, flags: str = "") -> None:
-    """Show what one pass of the loop did, with the command that undoes it.
+    """Print the effects of one pass, each with the command that undoes it.
 
     Args:
         run: the pass.
-        flags: that `gpuwise undo` needs to find ledger and cluster again.
+        flags: with which `gpuwise undo` finds the ledger and the cluster.
     """
     outcomes = {outcome.command_id: outcome for outcome in run.outcomes}
-    columns = (Column("USD/month", right=True), Column("Outcome"), Column("What was to be done"))
+    columns = (Column("USD/month", right=True), Column("Outcome"), Column("Change"))
     rows = [_done(one, outcomes[one.id], flags) for one in run.decision.commands if one.id in outcomes]
     title = f"Actions ({len(rows)})"
     show.put(listing(title, columns, rows, width=out.width) if rows else Text(title, "bold"))
@@ -76,9 +76,9 @@ def show_run(run: Run, *, flags: str = "") -> None:
 
 def _done(order: Command, outcome: Outcome, flags: str) -> Row:
     saving = written.usd(order.because.saving.usd_month) if order.because else ""
-    said, undo = written.change(order.change), (f"undo it: gpuwise undo {order.id}{flags}",)
+    change, undo = written.change(order.change), (f"undo: gpuwise undo {order.id}{flags}",)
     if outcome.status is OutcomeStatus.APPLIED:
-        return Row(str(order.workload), (saving, outcome.status.value, said), undo)
+        return Row(str(order.workload), (saving, outcome.status.value, change), undo)
     words = f"{reason(outcome.reason)} ({outcome.reason.value})" if outcome.reason is not None else ""
     why = "; ".join(filter(None, (words, outcome.detail)))
-    return Row(str(order.workload), (saving, outcome.status.value, f"{said}: {why}"))
+    return Row(str(order.workload), (saving, outcome.status.value, f"{change}: {why}"))

@@ -1,4 +1,4 @@
-"""`gpuwise scan`: idle GPUs, what they cost, and what to do about them. Reads only."""
+"""`gpuwise scan`: idle GPUs, their cost, and what to do about them. Reads only."""
 
 import time
 from dataclasses import replace
@@ -32,7 +32,7 @@ output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS),
     help="Only these namespaces, in tables, sums and headline.",
 )
 @click.option("-l", "--selector", help="Only workloads with these labels, as kubectl's -l: team in (a,b),!legacy.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces, as without -n.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces (the default).")
 @detailed
 @click.pass_context
 def scan(
@@ -45,10 +45,10 @@ def scan(
     all_namespaces: bool,  # noqa: FBT001 - click passes flags by keyword
     detailed_exitcode: bool,  # noqa: FBT001
 ) -> None:
-    """Find idle GPUs, what they cost, and what to do about them. Reads only."""
+    """Find idle GPUs, their cost, and what to do about them. Reads only."""
     at_s = now_s or int(time.time())
     chosen = selection(namespaces, selector, everywhere=all_namespaces)
-    with progress() as tell, loop(config, tell, writing=False, at_s=now_s) as pipeline:
+    with progress() as step, loop(config, step, writing=False, at_s=now_s) as pipeline:
         survey = replace(pipeline, inventory=Existing(pipeline.inventory, chosen.namespaces)).survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
         shown = chosen.of(survey)

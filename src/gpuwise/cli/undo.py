@@ -1,4 +1,4 @@
-"""`gpuwise undo`: restore what one command changed."""
+"""`gpuwise undo`: restore what one action changed."""
 
 import getpass
 from typing import NoReturn
@@ -21,7 +21,7 @@ from gpuwise.wiring import manual
 @click.argument("command_id", metavar="ID")
 @sure
 def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
-    """Restore exactly what a command (a-...) changed, unless somebody changed it since."""
+    """Restore exactly what an action (a-...) changed, unless somebody changed it since."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         if ledger.intent(command_id) is None:
             _unknown(config, command_id)
@@ -30,15 +30,15 @@ def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
         say(f"{intent.command.workload}: {change_text(intent.post_image, intent.pre_image)}", to=err)
         ask(yes=yes)
         result = person.undo(command_id)
-    finish(result, "it is as it was")
+    finish(result, "the object is as before")
 
 
 def _unknown(config: Config, command_id: str) -> NoReturn:
-    """Say that the ledger has no such command, or, where a cluster remembers more of it, that rows are missing."""
+    """Raise: the ledger has no such action, or the cluster remembers a newer ledger, so rows are missing."""
     try:
         with manual(config, getpass.getuser()) as person:
             person.done(command_id)
     except (ClusterError, InputError) as error:
-        problem = f"the ledger {config.ledger.path} knows no command {command_id}"
+        problem = f"the ledger {config.ledger.path} has no action {command_id}"
         raise InputError(problem, hint="`gpuwise report` lists what was done") from error
     raise AssertionError(command_id)

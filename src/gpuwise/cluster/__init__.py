@@ -1,6 +1,6 @@
-"""The Kubernetes API; the only package that knows the `kubernetes` client.
+"""Client of the Kubernetes API; the only package that imports the `kubernetes` client.
 
-Forbidden here: knowing what the cluster is used for.
+Forbidden here: knowledge of what the cluster is used for.
 """
 
 from gpuwise.cluster.client import PAGE, KubernetesCluster

@@ -1,4 +1,4 @@
-"""What an API server's refusal means: one error class for each way of saying no."""
+"""Maps error responses of the API server to error classes: one class for each type of failure."""
 
 import re
 from collections.abc import Mapping
@@ -8,56 +8,56 @@ from gpuwise.model.ports import Object
 
 
 class Expired(ClusterError):
-    """A page that can no longer be given (410)."""
+    """A page of a list that is no longer available (410)."""
 
 
-# What the RBAC authorizer says; a 403 in other words comes from admission: a policy, a webhook, a quota.
+# The message of the RBAC authorizer; a 403 with another message comes from admission: a policy, a webhook, a quota.
 _NO_RIGHT = re.compile(r"\bcannot \w+ (resource|path) ")
 _DENIED = re.compile(r"denied (the )?request")
 
 
-def refusal(asked: str, code: int, status: Object) -> ClusterError:
-    """The error that a refusal stands for.
+def error_for(asked: str, code: int, status: Object) -> ClusterError:
+    """The error for a response that is not a success.
 
     Args:
         asked: the request, as "PATCH /apis/...".
         code: HTTP status.
-        status: the Status object of the answer, or as much of one as its text gives.
+        status: the Status object of the response, or the part of one that could be read from its text.
     """
     why = status.get("message") or status.get("reason") or "no reason"
-    said = f"the Kubernetes API refused {asked} with {code}: {why}"
+    problem = f"the Kubernetes API refused {asked} with {code}: {why}"
     details = status.get("details")
     causes = (details.get("causes") if isinstance(details, dict) else None) or []
-    # A real server says 422 where a patch names another uid, and 409 for every other precondition (kubernetes#127625).
+    # A real server returns 422 if a patch names another uid, and 409 for any other precondition (kubernetes#127625).
     other_uid = code == 422 and any(cause.get("field") == "metadata.uid" for cause in causes)
     if code == 409 or other_uid:
-        return Conflict(said, hint="read it again, then decide again")
-    # A ValidatingAdmissionPolicy denies with 422 unless it names another reason.
+        return Conflict(problem, hint="read the object again, then decide again")
+    # A ValidatingAdmissionPolicy denies with 422 unless it sets another reason.
     if _DENIED.search(why) or (code == 403 and status.get("kind") == "Status" and not _NO_RIGHT.search(why)):
-        return Denied(said, hint="ask whoever runs that policy, or change the object so that it is let in")
+        return Denied(problem, hint="ask the owner of that policy, or change the object so that the policy allows it")
     if code in (401, 403):
-        return Forbidden(said, hint="give this identity the right, or use another one with --context")
+        return Forbidden(problem, hint="grant this identity the permission, or use another identity with --context")
     if code == 410:
-        return Expired(said, hint="list again")
+        return Expired(problem, hint="list again")
     kinds: dict[int, tuple[type[ClusterError], str]] = {
-        404: (Gone, "it may have been deleted; list again"),
+        404: (Gone, "the object may have been deleted; list again"),
         429: (Throttled, "try again later"),
-        # A proxy that lost the server, or the server's own time limit: the request may go on without us.
+        # A proxy lost its connection to the server, or the server timed out: the request may still be in progress.
         502: (NoAnswer, "try again later"),
         504: (NoAnswer, "try again later"),
     }
     kind, hint = kinds.get(code, (ClusterError, "see the API server's log"))
-    return kind(said, hint=hint)
+    return kind(problem, hint=hint)
 
 
 def first_line(raw: bytes) -> str:
-    """What a plain text answer says, short enough for one line: a proxy's page may be long."""
+    """The first line of a plain text response, shortened: the page of a proxy may be long."""
     lines = raw.decode("utf-8", "replace").strip().splitlines()
     return lines[0][:200] if lines else ""
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The pause that a server asks for, seconds; None if it asks for none that can be read."""
+    """The value of Retry-After, seconds; None if it is absent or cannot be read."""
     try:
         return max(0.0, float(headers.get("Retry-After", "")))
     except ValueError:
@@ -65,7 +65,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def cause_of(error: BaseException) -> str:
-    """The innermost reason in a few words: "connection refused" rather than three classes of it."""
+    """The innermost reason in a few words: "connection refused" instead of three nested exceptions."""
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return cause_of(reason)

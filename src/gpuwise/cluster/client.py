@@ -1,6 +1,6 @@
-"""The Kubernetes API; the only file that knows the `kubernetes` client, and it imports it when it connects.
+"""Client of the Kubernetes API; the only file that uses the `kubernetes` client, which it imports on connecting.
 
-Objects pass as the raw JSON that the server sends: what gpuwise does not understand it does not lose.
+Objects are passed as the raw JSON that the server sends, so fields that gpuwise does not know are kept.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gpuwise.cluster.answers import Expired, cause_of, first_line, refusal, retry_after_s
+from gpuwise.cluster.answers import Expired, cause_of, error_for, first_line, retry_after_s
 from gpuwise.cluster.kubeconfig import CHECK, client_of
 from gpuwise.model.errors import ClusterError, Forbidden, Gone, NoAnswer
 from gpuwise.model.ports import Access, Object
@@ -19,11 +19,11 @@ PAGE = 500
 """Objects per page of a list, client-go's default chunk."""
 
 WAIT_BUDGET_S = 15.0
-"""The longest that one call, a list of many pages included, spends on trying again."""
+"""Longest time that one call, including a list of many pages, spends on retries."""
 
-Objects = list[Object]  # inside the class, `list` is its method
+Objects = list[Object]  # within the class, `list` is a method
 
-# A server or a proxy before it that is restarting; a read is safe to send again. 500 is for etcd's time-outs.
+# The server, or a proxy in front of it, is restarting; a read is safe to repeat. 500 covers etcd's timeouts.
 _TRANSIENT = frozenset({500, 502, 503, 504})
 _FIRST_PAUSE_S = 0.2
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -31,12 +31,12 @@ _FIELD_MANAGER = "gpuwise"
 
 
 class KubernetesCluster:
-    """Reads, and patches, objects of one cluster. Use it as a context manager, or close it.
+    """Reads, creates and patches objects of one cluster. Use it as a context manager, or close it.
 
     Args:
         client: a `kubernetes.client.ApiClient`.
-        request_timeout_s: how long one request may take.
-        wait_budget_s: how long one call may spend on trying again.
+        request_timeout_s: timeout of one request, seconds.
+        wait_budget_s: time that one call may spend on retries, seconds.
     """
 
     def __init__(self, client: Any, *, request_timeout_s: float = 10.0, wait_budget_s: float = WAIT_BUDGET_S) -> None:
@@ -54,16 +54,16 @@ class KubernetesCluster:
         request_timeout_s: float = 10.0,
         wait_budget_s: float = WAIT_BUDGET_S,
     ) -> "KubernetesCluster":
-        """Find a cluster: the file given, else $KUBECONFIG or ~/.kube/config, else the one this process runs in.
+        """Find a cluster: the given file, else $KUBECONFIG or ~/.kube/config, else the cluster of this pod.
 
         Args:
-            kubeconfig: a kubeconfig, None to look for one.
-            context: a context in it, None for its current one.
-            request_timeout_s: how long one request may take.
-            wait_budget_s: how long one call may spend on trying again.
+            kubeconfig: a kubeconfig file, None to search for one.
+            context: a context in it, None for the current context.
+            request_timeout_s: timeout of one request, seconds.
+            wait_budget_s: time that one call may spend on retries, seconds.
 
         Raises:
-            InputError: the kubeconfig is not there, cannot be read as one, or its credential plugin fails.
+            InputError: the kubeconfig does not exist or is invalid, or its credential plugin fails.
         """
         client = client_of(kubeconfig.expanduser() if kubeconfig else None, context)
         return cls(client, request_timeout_s=request_timeout_s, wait_budget_s=wait_budget_s)
@@ -75,7 +75,7 @@ class KubernetesCluster:
         self.close()
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         self._client.rest_client.pool_manager.clear()
 
     @property
@@ -92,7 +92,7 @@ class KubernetesCluster:
             field_selector: as kubectl's --field-selector.
 
         Raises:
-            Gone: nothing is served at that path.
+            Gone: the server does not serve that path.
             ClusterError: any page failed.
         """
         query = {"limit": str(PAGE), "labelSelector": label_selector, "fieldSelector": field_selector}
@@ -102,16 +102,16 @@ class KubernetesCluster:
             try:
                 return [item for page in self._pages(path, query, until) for item in page]
             except Expired as error:
-                # The list outlived its version while it was read: again from the start, as long as there is time.
+                # The list's resource version expired while it was read: start again, as long as there is time.
                 if time.monotonic() >= until:
-                    problem = f"the list of {path} expired again and again while it was read"
+                    problem = f"the list of {path} expired repeatedly while it was read"
                     raise ClusterError(problem, hint="the API server is overloaded; try again later") from error
 
     def list_optional(self, path: str, *, label_selector: str = "", field_selector: str = "") -> Objects:
-        """As `list`, and nothing where no such kind is installed.
+        """Like `list`, but empty if the resource is not installed.
 
-        RBAC answers before the router does: who may not list a kind gets 403 even where it is not installed. Discovery,
-        which every authenticated user may read, then tells which of the two it is.
+        RBAC answers before routing: an identity without the permission to list a resource gets 403 even if the resource
+        is not installed. Discovery, which every authenticated user may read, then shows which of the two it is.
 
         Args:
             path: such as "/apis/keda.sh/v1alpha1/scaledobjects".
@@ -119,7 +119,7 @@ class KubernetesCluster:
             field_selector: as kubectl's --field-selector.
 
         Raises:
-            ClusterError: it is installed and any page failed.
+            ClusterError: the resource is installed, and a page failed.
         """
         try:
             return self.list(path, label_selector=label_selector, field_selector=field_selector)
@@ -131,7 +131,7 @@ class KubernetesCluster:
             return []
 
     def _serves(self, path: str) -> bool:
-        """Whether discovery knows the resource of a collection path."""
+        """Whether discovery lists the resource of a collection path."""
         _, _, group, version, *rest = path.split("/")
         try:
             found = self.get(f"/apis/{group}/{version}").get("resources") or []
@@ -143,18 +143,18 @@ class KubernetesCluster:
         """One object by its path.
 
         Raises:
-            Gone: there is none.
-            ClusterError: anything else.
+            Gone: the object does not exist.
+            ClusterError: any other error.
         """
         return self._request("GET", path)
 
     def may(self, access: Access) -> bool | None:
-        """Whether this identity has a right, by its own word (SelfSubjectAccessReview); None if that cannot be asked.
+        """Whether this identity has a permission, by SelfSubjectAccessReview; None if the review fails.
 
-        Nothing is changed by asking.
+        The review changes nothing in the cluster.
 
         Args:
-            access: the right.
+            access: the permission.
         """
         attributes = {
             "verb": access.verb,
@@ -183,8 +183,8 @@ class KubernetesCluster:
             body: the object.
 
         Raises:
-            Conflict: there is one of that name.
-            ClusterError: anything else.
+            Conflict: an object of that name exists.
+            ClusterError: any other error.
         """
         query = {"fieldManager": _FIELD_MANAGER}
         return self._request("POST", path, query, body=body, content_type="application/json")
@@ -192,17 +192,17 @@ class KubernetesCluster:
     def patch(
         self, path: str, body: Mapping[str, Any] | Objects, *, content_type: str, dry_run: bool = False
     ) -> Object:
-        """Patch one object; preconditions travel in metadata.uid and metadata.resourceVersion.
+        """Patch one object; preconditions are metadata.uid and metadata.resourceVersion in the patch.
 
         Args:
             path: of the object or its subresource.
             body: merge or strategic-merge patch, or a list of RFC 6902 operations.
             content_type: "application/" and one of "merge-patch+json", "strategic-merge-patch+json", "json-patch+json".
-            dry_run: let the server check it and keep nothing.
+            dry_run: let the server validate the patch without storing it.
 
         Raises:
             Conflict: a precondition does not hold.
-            ClusterError: anything else.
+            ClusterError: any other error.
         """
         query = {"fieldManager": _FIELD_MANAGER} | ({"dryRun": "All"} if dry_run else {})
         return self._request("PATCH", path, query, body=body, content_type=content_type)
@@ -213,7 +213,7 @@ class KubernetesCluster:
             page = self._request("GET", path, query | ({"continue": token} if token else {}), until=until)
             items = page.get("items")
             if not isinstance(items, list):
-                raise ClusterError(f"{self.address}{path} answered without items", hint="is it a Kubernetes API?")
+                raise ClusterError(f"{self.address}{path} returned no items", hint="check that it is a Kubernetes API")
             yield items
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
@@ -232,7 +232,7 @@ class KubernetesCluster:
         content_type: str = "",
         until: float | None = None,
     ) -> Object:
-        """One request, and again while that is safe and there is time: a write is sent again after a 429 alone."""
+        """Send a request, and retry it while that is safe and there is time: a write is retried after a 429 only."""
         until = self._deadline() if until is None else until
         pause_s = _FIRST_PAUSE_S
         while True:
@@ -240,7 +240,7 @@ class KubernetesCluster:
             try:
                 code, headers, raw = self._send(method, path, query or {}, body=body, content_type=content_type)
             except NoAnswer:
-                # Who was never reached is more likely misnamed than restarting: that is said at once.
+                # An address that was never reached is more likely wrong than restarting: report that at once.
                 if method != "GET" or not self._reached or time.monotonic() + pause_s > until:
                     raise
             else:
@@ -255,7 +255,7 @@ class KubernetesCluster:
     def _send(
         self, method: str, path: str, query: Mapping[str, str], *, body: Any, content_type: str
     ) -> tuple[int, Mapping[str, str], bytes]:
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  # slow to import: see the docstring above
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  # slow to import: see the docstring
         from urllib3.exceptions import HTTPError  # noqa: PLC0415  # comes with the client
 
         headers = {"Accept": "application/json"} | ({"Content-Type": content_type} if body is not None else {})
@@ -282,12 +282,13 @@ class KubernetesCluster:
             answer: Any = json.loads(raw)
         except ValueError as error:
             if not 200 <= code < 300:
-                # Not every refusal is a Status: for a group that it does not serve, an API server sends plain text.
-                raise refusal(asked, code, {"message": first_line(raw)}) from error
-            problem = f"{self.address}{path} answered {code} and no JSON"
-            raise ClusterError(problem, hint="is it a Kubernetes API, whole and not behind a login page?") from error
+                # Not every error is a Status: for a group that it does not serve, an API server sends plain text.
+                raise error_for(asked, code, {"message": first_line(raw)}) from error
+            problem = f"{self.address}{path} returned {code} and no JSON"
+            hint = "check that it is a Kubernetes API and not a login page"
+            raise ClusterError(problem, hint=hint) from error
         if not isinstance(answer, dict):
-            raise ClusterError(f"{self.address}{path} answered no object", hint="is it a Kubernetes API?")
+            raise ClusterError(f"{self.address}{path} returned no object", hint="check that it is a Kubernetes API")
         if not 200 <= code < 300:
-            raise refusal(asked, code, answer)
+            raise error_for(asked, code, answer)
         return answer

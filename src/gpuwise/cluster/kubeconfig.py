@@ -1,4 +1,4 @@
-"""Finding a cluster: a kubeconfig, or the one that this process runs in."""
+"""Finds a cluster: from a kubeconfig, or from inside a pod."""
 
 import logging
 from collections.abc import Iterator
@@ -12,17 +12,17 @@ CHECK = "check --kubeconfig and --context"
 
 
 def client_of(kubeconfig: Path | None, context: str | None) -> Any:
-    """An `ApiClient` for the file given, else for $KUBECONFIG or ~/.kube/config, else for the cluster around us.
+    """An `ApiClient` for the given file, else for $KUBECONFIG or ~/.kube/config, else for the cluster of this pod.
 
     Raises:
-        InputError: the kubeconfig is not there, cannot be read as one, or its credential plugin fails.
+        InputError: the kubeconfig does not exist or is invalid, or its credential plugin fails.
     """
-    from kubernetes import client, config  # noqa: PLC0415  # 1 s to import: only who connects pays it
+    from kubernetes import client, config  # noqa: PLC0415  # 1 s to import: only commands that connect pay it
     from urllib3.util.retry import Retry  # noqa: PLC0415  # comes with it
 
     settings = client.Configuration()
     _load(config, settings, kubeconfig, context)
-    # A connection that the server closed while idle is tried again, for reads alone; a write is never sent twice.
+    # Retry on a connection that the server closed while it was idle, for reads only; a write is never sent twice.
     settings.retries = Retry(
         total=1, redirect=0, status=0, other=0, allowed_methods={"GET"}, respect_retry_after_header=False
     )
@@ -36,7 +36,7 @@ def _load(config: Any, settings: Any, kubeconfig: Path | None, context: str | No
     from yaml import YAMLError  # noqa: PLC0415  # as above
 
     if kubeconfig is not None and not kubeconfig.is_file():
-        raise InputError(f"there is no kubeconfig {kubeconfig}", hint="give a file with --kubeconfig")
+        raise InputError(f"the kubeconfig {kubeconfig} does not exist", hint="name a kubeconfig file with --kubeconfig")
     name = str(kubeconfig or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION)
     try:
         if kubeconfig is None and not _has_kubeconfig(config):
@@ -47,11 +47,11 @@ def _load(config: Any, settings: Any, kubeconfig: Path | None, context: str | No
             config.load_kube_config(file, context=context, client_configuration=settings, persist_config=False)
     except config.ConfigException as error:
         if kubeconfig is None and not _has_kubeconfig(config):
-            raise InputError("found no Kubernetes cluster", hint="give a kubeconfig with --kubeconfig") from error
+            raise InputError("no Kubernetes cluster found", hint="name a kubeconfig with --kubeconfig") from error
         raise InputError(f"cannot use the kubeconfig {name}: {error}", hint=CHECK) from error
     except (YAMLError, OSError, HTTPError, TypeError, AttributeError, KeyError, ValueError) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"cannot read the kubeconfig {name}: {said}", hint="fix or replace the file") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"cannot read the kubeconfig {name}: {reason}", hint="fix or replace the file") from error
     if complaints:
         raise InputError(
             f"the credential plugin (users[].user.exec) of the kubeconfig {name} failed: {complaints[0]}",
@@ -61,22 +61,23 @@ def _load(config: Any, settings: Any, kubeconfig: Path | None, context: str | No
 
 @contextmanager
 def _logged_errors() -> Iterator[list[str]]:
-    """What is logged as an error meanwhile: all that the client tells of a credential plugin that it could not run.
+    """The errors logged within the block: the client reports a failed credential plugin only in the log.
 
-    Without a plugin's token the client goes on as nobody, and every request is refused (kubernetes-client/python#1409).
+    Without the plugin's token the client continues unauthenticated, and every request fails
+    (kubernetes-client/python#1409).
     """
-    heard: list[str] = []
+    messages: list[str] = []
 
-    class Ear(logging.Handler):
+    class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(" ".join(record.getMessage().split()))
+            messages.append(" ".join(record.getMessage().split()))
 
-    ear, root = Ear(logging.ERROR), logging.getLogger()
-    root.addHandler(ear)
+    collector, root = Collector(logging.ERROR), logging.getLogger()
+    root.addHandler(collector)
     try:
-        yield heard
+        yield messages
     finally:
-        root.removeHandler(ear)
+        root.removeHandler(collector)
 
 
 def _has_kubeconfig(config: Any) -> bool:

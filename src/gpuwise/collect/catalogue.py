@@ -1,22 +1,22 @@
-"""Every metric of the exporter, in the order in which they are shown; what a series cap takes away is the end of it.
+"""Every metric of the exporter, in the order of the page; the series limit removes metrics from the end.
 
-Largest values lie above any board sold by 2026 and below NVML's sentinels (4294967295 and 2**63 and more: DCGM#199,
+Maximum values are above any board sold by 2026 and below NVML's sentinels (4294967295, and 2**63 and more: DCGM#199,
 gpu-monitoring-tools#92).
 """
 
 from gpuwise.collect.metric import Kind, Metric, Scope
 
 TIB = float(2**40)
-_KILOWATTS = 1e4
-# 1e12 J are 10 kW for three years, and NVML's sentinel is 1.8e16 J; 1e18 B are a terabyte a second for eleven days.
+_MOST_WATTS = 1e4
+# 1e12 J is 10 kW for three years, and NVML's sentinel is 1.8e16 J; 1e18 B is a terabyte a second for eleven days.
 _MOST_JOULES, _MOST_BYTES = 1e12, 1e18
-# A counter of events that stands at 2**32 - 1 is NVML's "unknown" of an unsigned int.
+# An event counter of 2**32 - 1 is NVML's "unknown" value of an unsigned int.
 _MOST_EVENTS = 2.0**32 - 2
 
 GPM = "gpm"
-"""Hardware counters between two sweeps, of NVML's GPM; Hopper and later."""
+"""Hardware counters between two sweeps, from NVML's GPM; Hopper and later."""
 RATES = "utilization_rates"
-"""The driver's own sampling over its last period, 1/6 s to 1 s: whether any kernel ran."""
+"""The driver's sampling over its last period, 1/6 s to 1 s: whether any kernel ran."""
 PROCESSES = "process_samples"
 """The driver's samples of each process since the last sweep, added up."""
 SOURCES = (GPM, RATES, PROCESSES)
@@ -39,27 +39,27 @@ def _own(name: str, text: str, *labels: str, kind: Kind = Kind.GAUGE, most: int 
     return Metric(f"gpuwise_exporter_{name}", text, Scope.NODE, kind, labels, most=most)
 
 
-SAMPLED_AT = _device("sample_timestamp_seconds", "When the device was last read, epoch.", highest=1e11)
-INFO = _device("info", "1 for each device, or container on it, that is there.")
-UP = _card("up", "1 where the device answered at the last sweep, 0 where it was there before and does not.")
+SAMPLED_AT = _device("sample_timestamp_seconds", "Unix time of the last reading of the device.", highest=1e11)
+INFO = _device("info", "1 for each device, and for each container on a shared device.")
+UP = _card("up", "1 if the device answered in the last sweep, 0 if it was present before and did not answer.")
 
 SM_ACTIVITY = _device(
     "sm_activity_ratio",
-    "Share of time and of multiprocessors with a warp resident, 0 to 1; Hopper and later.",
+    "Ratio of SMs with at least one resident warp, averaged over time, 0 to 1; Hopper and later.",
     sourced=True,
 )
 TENSOR_ACTIVITY = _device(
-    "tensor_activity_ratio", "Share of time the tensor pipes worked, 0 to 1; Hopper and later.", sourced=True
+    "tensor_activity_ratio", "Share of time the tensor pipes were active, 0 to 1; Hopper and later.", sourced=True
 )
 DRAM_ACTIVITY = _device(
     "dram_activity_ratio", "Share of the memory bandwidth in use, 0 to 1; Hopper and later.", sourced=True
 )
 SM_OCCUPANCY = _device(
-    "sm_occupancy_ratio", "Resident warps by the most there can be, 0 to 1; Hopper and later.", sourced=True
+    "sm_occupancy_ratio", "Resident warps divided by the maximum, 0 to 1; Hopper and later.", sourced=True
 )
 GRAPHICS_ACTIVITY = _device(
     "graphics_activity_ratio",
-    "Share of time the compute and graphics engine worked, 0 to 1; Hopper and later.",
+    "Share of time the compute and graphics engine was active, 0 to 1; Hopper and later.",
     sourced=True,
 )
 UTILIZATION = _device(
@@ -67,23 +67,23 @@ UTILIZATION = _device(
 )
 PROCESS_SM = _device(
     "process_sm_utilization_ratio",
-    "Share of time that kernels of processes ran, by process and added up, 0 to 1; absent where the driver saw none.",
+    "Share of time the kernels of all processes ran, summed over processes, 0 to 1; absent if the driver saw none.",
     sourced=True,
 )
 MEMORY_USED = _device("memory_used_bytes", "Framebuffer in use.", highest=TIB)
-MEMORY_TOTAL = _device("memory_total_bytes", "Framebuffer.", highest=TIB)
-MEMORY_RESERVED = _device("memory_reserved_bytes", "Framebuffer that the driver keeps for itself.", highest=TIB)
-POWER = _device("power_watts", "Draw of the whole board.", highest=_KILOWATTS)
+MEMORY_TOTAL = _device("memory_total_bytes", "Framebuffer size.", highest=TIB)
+MEMORY_RESERVED = _device("memory_reserved_bytes", "Framebuffer reserved by the driver.", highest=TIB)
+POWER = _device("power_watts", "Power draw of the whole board.", highest=_MOST_WATTS)
 ENERGY = _device(
     "energy_joules_total",
-    "Energy of the whole board since the driver was loaded.",
+    "Energy used by the whole board since the driver was loaded.",
     highest=_MOST_JOULES,
     kind=Kind.COUNTER,
 )
-PROCESS_COUNT = _device("processes", "Compute processes with a context, clients of MPS among them.", highest=1e6)
+PROCESS_COUNT = _device("processes", "Compute processes with a context, including MPS clients.", highest=1e6)
 IDLE = _device(
     "idle_seconds",
-    "Seconds since a kernel was last seen to run, or since when it is known; a gap in the samples starts it anew.",
+    "Seconds since a kernel was last seen running, or since monitoring began; a gap in the samples resets it.",
     highest=1e10,
 )
 PROCESSLESS = _device(
@@ -93,18 +93,18 @@ PROCESSLESS = _device(
 PART_UTILIZATION = _part("utilization_ratio", "The container's part of gpuwise_gpu_utilization_ratio.")
 PART_SM_ACTIVITY = _part("sm_activity_ratio", "The container's part of gpuwise_gpu_sm_activity_ratio.")
 PART_MEMORY = _part("memory_used_bytes", "The container's part of gpuwise_gpu_memory_used_bytes.", highest=TIB)
-PART_POWER = _part("power_watts", "The container's part of the board's draw.", highest=_KILOWATTS)
+PART_POWER = _part("power_watts", "The container's part of the board's power draw.", highest=_MOST_WATTS)
 PART_ENERGY = _part(
     "energy_joules_total",
-    "The container's part of the board's energy since the exporter first saw it there.",
+    "The container's part of the board's energy since the exporter first saw the container on it.",
     highest=_MOST_JOULES,
     kind=Kind.COUNTER,
 )
 
-CARD_INFO = _card("card_info", "Where the card is: PCI address and minor number.", "pci_bus_id", "minor")
+CARD_INFO = _card("card_info", "Location of the card: PCI address and minor number.", "pci_bus_id", "minor")
 MIG_INFO = _card(
     "mig_info",
-    "1 for each MIG instance: its card, profile, ids, and the memory slices it lies on.",
+    "1 for each MIG instance, with its card, profile, ids and memory slices.",
     "card_uuid",
     "mig_profile",
     "gpu_instance_id",
@@ -113,19 +113,17 @@ MIG_INFO = _card(
     "placement_size",
 )
 ENGINE_UTILIZATION = _card(
-    "engine_utilization_ratio", "Share of time that an engine other than the SMs worked, 0 to 1.", "engine", most=3
+    "engine_utilization_ratio", "Share of time an engine other than the SMs was active, 0 to 1.", "engine", most=3
 )
-POWER_LIMIT = _card("power_limit_watts", "Limit in force on the board's draw.", highest=_KILOWATTS)
+POWER_LIMIT = _card("power_limit_watts", "Enforced power limit of the board.", highest=_MOST_WATTS)
 TEMPERATURE = _card("temperature_celsius", "Temperature by sensor.", "sensor", highest=200.0, most=2)
-FAN_SPEED = _card("fan_speed_ratio", "Intended fan speed by its maximum, 0 to 1.5.", highest=1.5)
+FAN_SPEED = _card("fan_speed_ratio", "Target fan speed divided by the maximum, 0 to 1.5.", highest=1.5)
 CLOCK = _card("clock_hertz", "Clock frequency.", "clock", highest=1e11, most=4)
-PERFORMANCE_STATE = _card("performance_state", "P-state, 0 the fastest to 15 the slowest.", highest=15.0)
-THROTTLE_REASON = _card(
-    "throttle_reason", "1 while the clocks are held down for this reason, else 0.", "reason", most=9
-)
+PERFORMANCE_STATE = _card("performance_state", "P-state: 0 is the fastest, 15 the slowest.", highest=15.0)
+THROTTLE_REASON = _card("throttle_reason", "1 while the clocks are reduced for this reason, else 0.", "reason", most=9)
 THROTTLE_TIME = _card(
     "throttle_seconds_total",
-    "Time that the clocks were held down, by reason.",
+    "Time the clocks were reduced, by reason.",
     "reason",
     highest=1e10,
     kind=Kind.COUNTER,
@@ -133,37 +131,37 @@ THROTTLE_TIME = _card(
 )
 PCIE_BYTES = _card(
     "pcie_bytes_total",
-    "Bytes over PCIe, seen from the GPU.",
+    "Bytes sent and received over PCIe, as seen by the GPU.",
     "direction",
     highest=_MOST_BYTES,
     kind=Kind.COUNTER,
     most=2,
 )
 PCIE_RATE = _card(
-    "pcie_bytes_per_second", "Bytes a second over PCIe since the last sweep; Hopper and later.", "direction",
+    "pcie_bytes_per_second", "PCIe throughput since the last sweep; Hopper and later.", "direction",
     highest=1e12, most=2,
 )  # fmt: skip
-PCIE_REPLAYS = _card("pcie_replays_total", "PCIe packets sent again.", highest=_MOST_EVENTS, kind=Kind.COUNTER)
+PCIE_REPLAYS = _card("pcie_replays_total", "PCIe packets that were resent.", highest=_MOST_EVENTS, kind=Kind.COUNTER)
 PCIE_GENERATION = _card("pcie_link_generation", "PCIe generation in use.", highest=16.0)
 PCIE_WIDTH = _card("pcie_link_width", "PCIe lanes in use.", highest=64.0)
-NVLINK_LINKS = _card("nvlink_links", "NVLinks that the card has.", highest=64.0)
+NVLINK_LINKS = _card("nvlink_links", "Number of NVLinks of the card.", highest=64.0)
 NVLINK_BYTES = _card(
-    "nvlink_bytes_total", "Payload over all NVLinks, seen from the GPU.", "direction",
+    "nvlink_bytes_total", "Payload bytes over all NVLinks, as seen by the GPU.", "direction",
     highest=_MOST_BYTES, kind=Kind.COUNTER, most=2,
 )  # fmt: skip
 NVLINK_ERRORS = _card(
-    "nvlink_errors_total", "Errors on all NVLinks, by kind.", "kind", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4
+    "nvlink_errors_total", "Errors on all NVLinks, by type.", "kind", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4
 )
-ECC_MODE = _card("ecc_mode", "1 where memory errors are corrected, 0 where not.")
+ECC_MODE = _card("ecc_mode", "1 if ECC is enabled, 0 if not.")
 ECC_ERRORS = _card(
-    "ecc_errors_total", "Memory errors; volatile are those since driver load, aggregate those of the board's life.",
+    "ecc_errors_total", "ECC memory errors: volatile since driver load, aggregate over the board's lifetime.",
     "severity", "counter", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4,
 )  # fmt: skip
 REMAPPED_ROWS = _card(
-    "remapped_rows_total", "Rows of memory replaced, by cause.", "cause", highest=1e6, kind=Kind.COUNTER, most=2
+    "remapped_rows_total", "Remapped memory rows, by cause.", "cause", highest=1e6, kind=Kind.COUNTER, most=2
 )
-REMAP_PENDING = _card("row_remap_pending", "1 where a row will be replaced at the next reset.")
-REMAP_FAILED = _card("row_remap_failure", "1 where a row could not be replaced: the board is due for exchange.")
+REMAP_PENDING = _card("row_remap_pending", "1 if a row will be remapped at the next reset.")
+REMAP_FAILED = _card("row_remap_failure", "1 if a row could not be remapped: replace the board.")
 XID_ERRORS = _card(
     "xid_errors_total",
     "XID errors since the exporter started, by code.",
@@ -173,25 +171,25 @@ XID_ERRORS = _card(
     most=32,
 )
 XID_LAST = _card("xid_last_code", "Code of the last XID error; absent before the first.", highest=1e6)
-XID_LAST_AT = _card("xid_last_timestamp_seconds", "When the last XID error came, epoch.", highest=1e11)
-MIG_MODE = _card("mig_mode", "1 where the card is cut into MIG instances, 0 where not.")
-COMPUTE_MODE = _card("compute_mode", "Who may use the card: 0 anyone, 2 nobody, 3 one process.", highest=16.0)
+XID_LAST_AT = _card("xid_last_timestamp_seconds", "Unix time of the last XID error.", highest=1e11)
+MIG_MODE = _card("mig_mode", "1 if MIG is enabled on the card, 0 if not.")
+COMPUTE_MODE = _card("compute_mode", "Compute mode: 0 default, 2 prohibited, 3 exclusive process.", highest=16.0)
 
-COLLECTION_DURATION = _own("collection_duration_seconds", "How long the last sweep took.")
+COLLECTION_DURATION = _own("collection_duration_seconds", "Duration of the last sweep.")
 SNAPSHOT_AGE = _own("snapshot_age_seconds", "Seconds since the last finished sweep began, at the time of the scrape.")
-SWEEPS = _own("sweeps_total", "Finished sweeps.", kind=Kind.COUNTER)
-ERRORS = _own("errors_total", "Errors met while sampling, by code.", "code", kind=Kind.COUNTER, most=32)
+SWEEPS = _own("sweeps_total", "Completed sweeps.", kind=Kind.COUNTER)
+ERRORS = _own("errors_total", "Errors during sampling, by code.", "code", kind=Kind.COUNTER, most=32)
 DROPPED_VALUES = _own(
-    "dropped_values_total", "Values dropped because no board can have them.", "signal", kind=Kind.COUNTER, most=48
+    "dropped_values_total", "Values dropped because no board can report them.", "signal", kind=Kind.COUNTER, most=48
 )
-DRIVER_UP = _own("driver_up", "1 where the driver listed its devices at the last sweep, 0 where not.")
-DRIVER_RELOADS = _own("driver_reloads_total", "Times that the driver went away and came back.", kind=Kind.COUNTER)
+DRIVER_UP = _own("driver_up", "1 if the driver listed its devices in the last sweep, 0 if not.")
+DRIVER_RELOADS = _own("driver_reloads_total", "How often the driver was unloaded and loaded again.", kind=Kind.COUNTER)
 DRIVER_INFO = _own("driver_info", "Version of the driver.", "driver_version")
-ATTRIBUTION_UP = _own("pod_resources_up", "1 where the kubelet told who holds which device, 0 where it did not.")
+ATTRIBUTION_UP = _own("pod_resources_up", "1 if the kubelet returned the device allocations, 0 if not.")
 DROPPED_SERIES = _own(
-    "dropped_series", "Series of a metric that the cap on series took away, whole metrics at a time.", "metric", most=64
+    "dropped_series", "Series of a metric removed by the series limit, which removes whole metrics.", "metric", most=64
 )
-SERIES = _own("series", "Series shown, without the exporter's own.")
+SERIES = _own("series", "Series exposed, without the exporter's own.")
 BUILD = _own("build_info", "Version of the exporter.", "version")
 
 METRICS: tuple[Metric, ...] = (
@@ -204,10 +202,10 @@ METRICS: tuple[Metric, ...] = (
     PCIE_BYTES, PCIE_RATE, PCIE_REPLAYS, PCIE_GENERATION, PCIE_WIDTH, NVLINK_LINKS, NVLINK_BYTES, NVLINK_ERRORS,
     ECC_MODE, ECC_ERRORS, REMAPPED_ROWS, REMAP_PENDING, REMAP_FAILED,
 )  # fmt: skip
-"""Of devices and containers."""
+"""Metrics of devices and containers."""
 
 OWN_METRICS: tuple[Metric, ...] = (
     COLLECTION_DURATION, SNAPSHOT_AGE, SWEEPS, ERRORS, DROPPED_VALUES, DRIVER_UP, DRIVER_RELOADS, DRIVER_INFO,
     ATTRIBUTION_UP, SERIES, DROPPED_SERIES, BUILD,
 )  # fmt: skip
-"""Of the exporter itself; no cap takes them away."""
+"""Metrics of the exporter itself; the series limit does not apply to them."""

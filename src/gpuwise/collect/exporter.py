@@ -1,4 +1,4 @@
-"""The exporter as a whole: sample on one thread, serve on others, until told to stop."""
+"""The whole exporter: one thread samples, other threads serve, until it is stopped."""
 
 import ctypes
 import gc
@@ -21,29 +21,29 @@ _log = logging.getLogger(__name__)
 
 
 def run_exporter(settings: ExporterSettings, stop: threading.Event) -> None:
-    """Sample and serve until told to stop.
+    """Sample and serve until the stop event is set.
 
     Args:
         settings: what to sample and where to serve.
         stop: set by a signal handler.
 
     Raises:
-        DeviceError: there is no NVIDIA driver here, it was replaced by another version, or sampling broke.
-        InputError: the address cannot be listened on, or the web config cannot be read.
+        DeviceError: there is no NVIDIA driver, the driver was replaced by another version, or sampling failed.
+        InputError: the address cannot be bound, or the web config cannot be read.
     """
     web_config = WebConfigFile(settings.web_config)
     devices, attributor = backend(settings)
     sampler = Sampler(devices, attributor, interval_s=settings.interval_s)
     page = Page(sampler, node=settings.node, compat=settings.compat, max_series=settings.max_series)
     sampling = _Sampling(sampler, page, stop)
-    _give_memory_back()
+    _trim_memory()
     with serving(sampler, page, listen=settings.listen, web_config=web_config) as port:
         _log.info("serving /metrics on port %d", port)
         sampling.start()
         while sampling.is_alive() and not stop.wait(settings.interval_s):
             pass
     sampling.join(timeout=settings.interval_s)
-    # A sweep wedged in the driver must keep neither the process nor NVML's lock: the daemon thread dies with us.
+    # A sweep that hangs in the driver must not keep the process alive or block NVML's lock: its thread is a daemon.
     if not sampling.is_alive():
         devices.close()
     if sampling.failure is not None:
@@ -51,10 +51,10 @@ def run_exporter(settings: ExporterSettings, stop: threading.Event) -> None:
 
 
 def backend(settings: ExporterSettings) -> tuple[Devices, Attributor | None]:
-    """Where readings come from, and who tells whose they are.
+    """The source of readings, and the attributor for them.
 
     Raises:
-        DeviceError: there is no NVIDIA driver here.
+        DeviceError: there is no NVIDIA driver.
     """
     if settings.backend is Backend.DEMO:
         from gpuwise.collect.demo import demo  # noqa: PLC0415 - nodes never need it
@@ -66,8 +66,8 @@ def backend(settings: ExporterSettings) -> tuple[Devices, Attributor | None]:
     return Nvml(settings.nvml_library), attributor
 
 
-def _give_memory_back() -> None:
-    """Return to the system what importing has freed: 9 MiB of 56, which glibc keeps and musl does not."""
+def _trim_memory() -> None:
+    """Return the memory that imports have freed to the system: 9 MiB of 56, which glibc keeps and musl does not."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -78,7 +78,7 @@ class _Sampling(threading.Thread):
     """The thread that sweeps.
 
     Attributes:
-        failure: why it ended by itself, None if it did not.
+        failure: why the thread ended without being stopped, None otherwise.
     """
 
     def __init__(self, sampler: Sampler, page: Page, stop: threading.Event) -> None:
@@ -90,9 +90,9 @@ class _Sampling(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._sampler.run(self._stop_sampling, then=self._page.write)  # no scrape has to wait for it
+            self._sampler.run(self._stop_sampling, then=self._page.render)  # so that scrapes do not wait
         except GpuwiseError as error:
             self.failure = error
-        except Exception as error:  # noqa: BLE001 - whatever it is: better restarted than without samples
-            _log.exception("sampling broke")
-            self.failure = DeviceError(f"sampling ended by itself: {error!r}", hint="the exporter is to be restarted")
+        except Exception as error:  # noqa: BLE001 - restarting is better than running without samples
+            _log.exception("sampling failed")
+            self.failure = DeviceError(f"sampling failed: {error!r}", hint="restart the exporter")

@@ -1,4 +1,4 @@
-"""How long each device has done nothing, as far as it was watched."""
+"""How long each device has been idle, as far as it was monitored."""
 
 from collections.abc import Iterator
 
@@ -6,16 +6,16 @@ from gpuwise.collect import catalogue as c
 from gpuwise.collect.metric import Sample
 from gpuwise.collect.reading import Reading
 
-_WITNESSES = (c.SM_ACTIVITY, c.GRAPHICS_ACTIVITY, c.UTILIZATION, c.PROCESS_SM)
+_ACTIVITY = (c.SM_ACTIVITY, c.GRAPHICS_ACTIVITY, c.UTILIZATION, c.PROCESS_SM)
 
 
 class IdleClocks:
     """When a kernel, and a process, were last seen on each device.
 
-    What is not known counts as work: a reading without activity, and a gap between readings, start the clock anew.
+    Unknown counts as activity: a reading without activity metrics, and a gap between readings, reset the clock.
 
     Args:
-        longest_gap_s: readings further apart leave open what was between them.
+        longest_gap_s: a longer time between two readings is a gap.
     """
 
     def __init__(self, *, longest_gap_s: float) -> None:
@@ -25,17 +25,17 @@ class IdleClocks:
         self._used_s: dict[str, float] = {}
 
     def samples(self, reading: Reading) -> Iterator[Sample]:
-        """The clocks of a device, none where its activity or its processes are not known.
+        """The idle clocks of a device; none if its activity or its processes are not known.
 
         Args:
-            reading: the newest.
+            reading: the newest reading of the device.
         """
         uuid, at_s = reading.device.uuid, reading.at_s
         if at_s - self._seen_s.get(uuid, at_s) > self._longest_gap_s or at_s < self._seen_s.get(uuid, at_s):
             self._worked_s.pop(uuid, None)
             self._used_s.pop(uuid, None)
         self._seen_s[uuid] = at_s
-        known = [value for metric in _WITNESSES if (value := reading.value(metric)) is not None]
+        known = [value for metric in _ACTIVITY if (value := reading.value(metric)) is not None]
         idle_s = _since(self._worked_s, reading, known=bool(known), now=any(value > 0.0 for value in known))
         if idle_s is not None:
             yield Sample(c.IDLE, idle_s)
@@ -45,14 +45,14 @@ class IdleClocks:
             yield Sample(c.PROCESSLESS, empty_s)
 
     def keep(self, seen: set[str]) -> None:
-        """Forget devices that are no more."""
+        """Forget devices that no longer exist."""
         for clock in (self._seen_s, self._worked_s, self._used_s):
             for uuid in clock.keys() - seen:
                 del clock[uuid]
 
 
 def _since(clock: dict[str, float], reading: Reading, *, known: bool, now: bool) -> float | None:
-    """Seconds since it last was so, None if that is not known."""
+    """Seconds since the condition was last true; None if that is not known."""
     uuid = reading.device.uuid
     if now or not known:
         clock[uuid] = reading.at_s

@@ -1,4 +1,4 @@
-"""What a metric is here: its name, what it says, whose labels it has, and what value no board can have."""
+"""Definition of a metric: name, help text, labels, and the largest value that a board can have."""
 
 import math
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """Prometheus' types."""
+    """Prometheus metric types."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
 
 
 class Scope(StrEnum):
-    """What one series of a metric speaks of, and so which labels it has."""
+    """What one series of a metric describes; this determines its labels."""
 
     DEVICE = "device"
-    """A GPU or MIG instance, once for each container that holds it."""
+    """A GPU or MIG instance, one series for each container that has it."""
     CARD = "card"
-    """A physical GPU, or a MIG instance, whoever holds it."""
+    """A physical GPU or a MIG instance, one series whatever containers have it."""
     CONTAINER = "container"
-    """The part of a device that is one container's."""
+    """One container's part of a device."""
     NODE = "node"
     """The exporter itself."""
 
@@ -46,16 +46,16 @@ LABELS: dict[Scope, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric that the exporter may show.
+    """One metric that the exporter can expose.
 
     Attributes:
-        name: as Prometheus has it; a counter's ends in _total.
+        name: its name in Prometheus; a counter's ends in _total.
         help: one sentence with the unit.
-        scope: what one series speaks of.
+        scope: what one series describes.
         kind: gauge or counter.
-        labels: names beyond those of the scope.
-        most: series of it for one device, container or node, at most.
-        highest: largest value that a board can have; anything above is a sentinel, dropped and counted.
+        labels: label names in addition to those of the scope.
+        most: maximum number of series for one device, container or node.
+        highest: largest value that a board can have; a larger value is a sentinel, dropped and counted.
     """
 
     name: str
@@ -66,18 +66,18 @@ class Metric:
     most: int = 1
     highest: float = math.inf
 
-    def believable(self, value: float) -> bool:
+    def plausible(self, value: float) -> bool:
         """Whether a board can have this value; never for NaN."""
         return 0.0 <= value <= self.highest and math.isfinite(value)
 
 
 class Sample(NamedTuple):
-    """One value of one metric of one device; what is not known is no sample.
+    """One value of one metric of one device; an unknown value has no sample.
 
     Attributes:
-        metric: which.
+        metric: the metric.
         value: in the metric's unit.
-        labels: values of `metric.labels`.
+        labels: the values of `metric.labels`.
     """
 
     metric: Metric

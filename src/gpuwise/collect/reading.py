@@ -1,4 +1,4 @@
-"""What one pass over the devices gives: a Reading each, and what could not be read."""
+"""The result of one sweep: a Reading for each device, and what could not be read."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from gpuwise.model.errors import DeviceError
 
 @dataclass(frozen=True, slots=True)
 class MigInstance:
-    """Which part of a card a MIG instance is.
+    """The part of a card that a MIG instance occupies.
 
     Attributes:
-        gpu_instance_id: NVML's id of it on its card.
-        compute_instance_id: id of the compute instance in it, None if not to be had.
-        profile: as "1g.10gb"; empty if NVML's name does not say.
-        profile_id: NVML's number of the profile, None if not to be had.
-        start: first memory slice that it lies on, None if not to be had.
-        size: memory slices that it lies on, None if not to be had.
+        gpu_instance_id: NVML's GPU instance id on its card.
+        compute_instance_id: id of the compute instance in it, None if not available.
+        profile: such as "1g.10gb"; empty if NVML's name does not contain it.
+        profile_id: NVML's number of the profile, None if not available.
+        start: first memory slice of the instance, None if not available.
+        size: number of memory slices, None if not available.
     """
 
     gpu_instance_id: int
@@ -34,12 +34,12 @@ class Device:
     """A GPU or a MIG instance.
 
     Attributes:
-        uuid: NVML's.
-        index: NVML's, of the card.
-        minor: the card's number in /dev, None if not to be had.
+        uuid: NVML's UUID.
+        index: NVML's index of the card.
+        minor: minor number of the card's device file in /dev, None if not available.
         model: NVML's product name of the card.
-        pci_bus_id: of the card; empty if not to be had.
-        card_uuid: UUID of the card it is cut from, its own for a whole one.
+        pci_bus_id: of the card; empty if not available.
+        card_uuid: UUID of the card that contains it; for a card, its own.
         mig: set for a MIG instance.
     """
 
@@ -57,8 +57,8 @@ class Process:
     """A process with a compute context on a device.
 
     Attributes:
-        pid: as the host counts.
-        memory_bytes: framebuffer that it has, None if not to be had.
+        pid: the process id in the host's pid namespace.
+        memory_bytes: framebuffer that the process uses, None if not available.
     """
 
     pid: int
@@ -67,15 +67,15 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read of one device at one instant.
+    """The values read from one device at one time.
 
     Attributes:
-        device: which.
+        device: the device.
         at_s: when, epoch seconds.
-        samples: all that could be read; what a board does not support is no sample.
-        processes: on it, None if not to be had.
-        sm_time: how long each process had the SMs since the last sweep, by pid, in any one unit; a process that is
-            not in it was not seen to work. None if not to be had.
+        samples: all values that could be read; a value that the board does not support has no sample.
+        processes: on the device, None if not available.
+        sm_time: how long each process had the SMs since the last sweep, by pid, in any common unit; a process that
+            is not in it was not seen to be active. None if not available.
     """
 
     device: Device
@@ -85,19 +85,19 @@ class Reading:
     sm_time: Mapping[int, float] | None = None
 
     def value(self, metric: Metric, *labels: str) -> float | None:
-        """The value of a metric, with these labels where some are given; None if it was not read."""
+        """The value of a metric, with these labels if some are given; None if it was not read."""
         found = (s.value for s in self.samples if s.metric is metric and (not labels or s.labels == labels))
         return next(found, None)
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What one pass over the devices gave.
+    """The result of one sweep over the devices.
 
     Attributes:
         readings: one per GPU and per MIG instance that answered.
-        lost: devices that answered before and do not, with the time of their last reading.
-        errors: the name of each error met, as "NVML_ERROR_GPU_IS_LOST"; "not supported" is no error.
+        lost: devices that answered before and no longer do, with the time of their last reading.
+        errors: the name of each error, such as "NVML_ERROR_GPU_IS_LOST"; "not supported" is not an error.
         dropped: the metric of each value that no board can have.
     """
 
@@ -109,11 +109,11 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True)
 class DriverState:
-    """What is known of the driver apart from its devices.
+    """The state of the driver, apart from its devices.
 
     Attributes:
-        version: of the driver; empty if not to be had.
-        reloads: how often it went away and came back since the exporter started.
+        version: of the driver; empty if not available.
+        reloads: how often the driver was unloaded and loaded again since the exporter started.
     """
 
     version: str = ""
@@ -121,12 +121,12 @@ class DriverState:
 
 
 class DriverReplaced(DeviceError):
-    """The kernel's driver is of another version than the library that this process has loaded; sampling ends."""
+    """The driver's version differs from the library that this process has loaded; sampling ends."""
 
     def __init__(self) -> None:
         super().__init__(
-            "the NVIDIA driver was replaced by another version under the running exporter",
-            hint="restart the exporter: a loaded library cannot be exchanged",
+            "the NVIDIA driver was replaced by another version while the exporter was running",
+            hint="restart the exporter: a loaded library cannot be replaced",
         )
 
 
@@ -137,8 +137,8 @@ class Devices(Protocol):
         """Read every device once.
 
         Raises:
-            DriverReplaced: there will be no more sweeps in this process.
-            DeviceError: the devices cannot even be listed.
+            DriverReplaced: no further sweep is possible in this process.
+            DeviceError: the devices cannot be listed.
         """
         ...
 
@@ -148,21 +148,24 @@ class Devices(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the driver."""
+        """Release the driver."""
         ...
 
 
 @dataclass(slots=True)
 class Findings:
-    """What one sweep has gathered so far."""
+    """What one sweep has collected so far."""
 
     errors: list[str] = field(default_factory=list)
     dropped: list[Metric] = field(default_factory=list)
 
     def samples(self, found: Iterable[Sample]) -> Iterator[Sample]:
-        """The samples that a board can have; the others are counted (safety story 7)."""
+        """The samples whose value a board can have; the others are dropped and counted.
+
+        NVML and DCGM report an unknown value as a large number, and a plan must not use it (docs/safety.md, I1).
+        """
         for sample in found:
-            if sample.metric.believable(sample.value):
+            if sample.metric.plausible(sample.value):
                 yield sample
             else:
                 self.dropped.append(sample.metric)

@@ -1,4 +1,4 @@
-"""Sampling at its own pace, apart from scrapes."""
+"""Sampling at a fixed interval, independent of scrapes."""
 
 import logging
 import threading
@@ -18,18 +18,18 @@ from gpuwise.model.errors import DeviceError, SourceError
 
 _log = logging.getLogger(__name__)
 
-# A reading older than this many intervals is not served: gpu-monitoring-tools#188 served frozen values as fresh ones.
+# A reading older than this many intervals is not served: gpu-monitoring-tools#188 served frozen values as current.
 STALE_INTERVALS = 3
 
 
 class Sampler:
-    """Sweeps the devices on a thread of its own; a scrape only ever reads the last snapshot.
+    """Sweeps the devices on a separate thread; a scrape only reads the last snapshot.
 
-    A call into a wedged driver blocks this thread alone. The snapshot then ages, and `fresh` turns false.
+    A call that hangs in the driver blocks this thread only. The snapshot then ages, and `fresh` becomes false.
 
     Args:
         devices: the GPUs.
-        attributor: who holds which device, None where there is no kubelet to ask.
+        attributor: finds the containers of each device, None if there is no kubelet to query.
         interval_s: seconds from the start of one sweep to the start of the next.
         clock: epoch seconds.
     """
@@ -67,15 +67,15 @@ class Sampler:
 
     @property
     def fresh(self) -> bool:
-        """Whether the last sweep is young enough to speak for now."""
+        """Whether the last sweep is recent enough to represent the current state."""
         age_s = self.age_s
         return age_s is not None and age_s <= STALE_INTERVALS * self._interval_s
 
     def run(self, stop: threading.Event, then: Callable[[], object] = lambda: None) -> None:
-        """Sweep until told to stop.
+        """Sweep until the stop event is set.
 
         Args:
-            stop: tells.
+            stop: ends the loop.
             then: called after each sweep.
         """
         while not stop.is_set():
@@ -88,7 +88,7 @@ class Sampler:
         """Sweep once and publish the result.
 
         Raises:
-            DriverReplaced: there can be no more sweeps in this process.
+            DriverReplaced: no further sweep is possible in this process.
         """
         at_s, began = self._clock(), time.monotonic()
         sweep = self._sweep()
@@ -113,14 +113,14 @@ class Sampler:
         return self._snapshot
 
     def _sweep(self) -> Sweep:
-        """The devices; when they cannot be listed, no readings and an error: the last values are not repeated."""
+        """Sweep the devices; if they cannot be listed, count an error and return no readings, not old ones."""
         try:
             sweep = self._devices.sweep()
         except DriverReplaced:
             raise
         except DeviceError as error:
             if self._snapshot is None or self._snapshot.driver_up:
-                _log.warning("sweep failed: %s", error)  # once per outage: the counter tells the rest
+                _log.warning("sweep failed: %s", error)  # once per outage; the counter counts every failure
             self._errors["DEVICES_NOT_LISTED"] += 1
             self._lost = self._lost or _last_seen(self._snapshot)
             return _FAILED
@@ -134,14 +134,14 @@ class Sampler:
         return [replace(reading, samples=(*reading.samples, *self._idle.samples(reading))) for reading in readings]
 
     def _holders(self, readings: Sequence[Reading]) -> Holders | None:
-        """Who holds what; unknown, and counted, where the kubelet does not say."""
+        """The containers of each device; None, and an error counted, if the kubelet does not answer."""
         if self._attributor is None:
             return None
         try:
             return self._attributor.holders(readings)
         except SourceError as error:
             if "POD_RESOURCES_UNAVAILABLE" not in self._errors or (self._snapshot and self._snapshot.attribution_up):
-                _log.warning("attribution unknown: %s", error)  # once per outage: the counter tells the rest
+                _log.warning("attribution unknown: %s", error)  # once per outage; the counter counts every failure
             self._errors["POD_RESOURCES_UNAVAILABLE"] += 1
             return None
 
@@ -159,6 +159,6 @@ _FAILED = Sweep(())
 
 
 def _last_seen(snapshot: Snapshot | None) -> tuple[tuple[Device, float], ...]:
-    """The cards of the last sweep that there was, with the time of their readings."""
+    """The cards of the last sweep that succeeded, with the time of their readings."""
     readings = () if snapshot is None else snapshot.readings
     return tuple((one.device, one.at_s) for one in readings if one.device.mig is None)

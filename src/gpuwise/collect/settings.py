@@ -1,24 +1,24 @@
-"""What the node exporter is told."""
+"""Settings of the node exporter."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-# Where the kubelet serves its PodResourcesLister; the same on every distribution that keeps --root-dir's default.
+# The kubelet's PodResourcesLister socket; the same on every distribution that keeps --root-dir's default.
 POD_RESOURCES_SOCKET = Path("/var/lib/kubelet/pod-resources/kubelet.sock")
-# Where the kubelet keeps a link to each container's log, whose name tells the container's id.
+# The kubelet's directory of links to container logs; the name of a link contains the container id.
 CONTAINER_LINKS = Path("/var/log/containers")
 
 
 class Backend(StrEnum):
-    """Where readings come from."""
+    """The source of readings."""
 
     NVML = "nvml"
     DEMO = "demo"
 
 
 class Compat(StrEnum):
-    """Whose metric names are served beside our own."""
+    """Which exporter's metric names are served in addition to gpuwise's own."""
 
     NONE = "none"
     DCGM = "dcgm"
@@ -29,17 +29,17 @@ class ExporterSettings:
     """How the exporter samples and where it serves.
 
     Attributes:
-        node: name of the node, as Kubernetes has it; becomes the label `node`.
+        node: name of the node in Kubernetes; becomes the label `node`.
         listen: address and port of /metrics; ":9400" means every address.
         interval_s: seconds between two sweeps over the devices.
         backend: NVML, or a synthetic node.
-        nvml_library: an NVML to load instead of the driver's libnvidia-ml.so.1, None for the driver's.
+        nvml_library: an NVML library to load instead of the driver's libnvidia-ml.so.1, None for the driver's.
         pod_resources_socket: the kubelet's socket; None leaves every reading without a pod.
-        host_proc: the host's /proc, which tells processes' cgroups.
-        container_links: the kubelet's folder of links to containers' logs, whose names tell containers' ids.
-        web_config: TLS and basic authentication in exporter-toolkit's form, None for neither.
-        compat: whose names are served, too.
-        max_series: most series of devices and containers; what is beyond is left out, whole metrics at a time.
+        host_proc: the host's /proc, which contains the cgroups of processes.
+        container_links: the kubelet's directory of links to container logs; the link names contain container ids.
+        web_config: TLS and basic authentication in the format of exporter-toolkit, None for neither.
+        compat: which other exporter's metric names to serve as well.
+        max_series: maximum number of series of devices and containers; whole metrics beyond it are left out.
     """
 
     node: str

@@ -1,4 +1,4 @@
-"""The last finished sweep, whole, dated and never changed: all that a scrape may show."""
+"""The last completed sweep, immutable and with its time: the only source of a scrape."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from gpuwise.collect.reading import Device, DriverState, Reading
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The last finished sweep, with the counts since the exporter started.
+    """The last completed sweep, with the counts since the exporter started.
 
     Attributes:
         at_s: when the sweep began, epoch seconds.
-        duration_s: how long it took.
-        readings: what was read; empty when the sweep failed.
-        lost: devices that answered before and do not, with the time of their last reading.
-        holders: who holds each device, None where the kubelet did not say or is not asked.
-        parts: of containers; empty where holders are not known.
-        sweeps: how many there were since start, this one among them.
-        errors: how often each error was met since start.
-        dropped: how many values no board can have were dropped since start, by name of the metric.
+        duration_s: duration of the sweep, seconds.
+        readings: what was read; empty if the sweep failed.
+        lost: devices that answered before and no longer do, with the time of their last reading.
+        holders: containers of each device, None if the kubelet did not answer or is not queried.
+        parts: of containers; empty if the containers of the devices are not known.
+        sweeps: number of sweeps since start, including this one.
+        errors: number of errors since start, by name.
+        dropped: number of values dropped since start because no board can have them, by name of the metric.
         driver_up: whether the driver listed its devices.
-        driver: what is known of it apart from them.
-        attribution_up: whether the kubelet said who holds what, None where it is not asked.
+        driver: version and reloads of the driver.
+        attribution_up: whether the kubelet returned the allocations, None if it is not queried.
     """
 
     at_s: float

@@ -1,6 +1,6 @@
-"""An emulator of the Kubernetes API over HTTP, for tests and the demo; a small loop plays scheduler and kubelet.
+"""An emulator of the Kubernetes API over HTTP, for tests and the demo; a loop simulates scheduler and kubelet.
 
-Forbidden here: anything of gpuwise's own; it knows Kubernetes only.
+Forbidden here: anything specific to gpuwise; the emulator knows Kubernetes only.
 """
 
 from gpuwise.emulate.server import ADMIN_TOKEN, NOBODY_TOKEN, READER_TOKEN, KubernetesEmulator

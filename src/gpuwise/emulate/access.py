@@ -1,11 +1,11 @@
-"""Who asks, what they may do, and what was asked."""
+"""Users, their permissions, and the log of requests."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpuwise.emulate.status import ApiFailure, details_of
-from gpuwise.emulate.target import Asked
+from gpuwise.emulate.target import RequestInfo
 
 READS = frozenset({"get", "list", "watch"})
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -18,14 +18,14 @@ _SELF = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfs
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A token's owner.
+    """The owner of a token.
 
     Attributes:
-        name: as error messages and the log say it.
-        groups: the API's groups; system:masters may do everything.
-        verbs: what they may do, on every resource.
-        role: the ClusterRole and ClusterRoleBinding that say so.
-        uid: as TokenReview tells it.
+        name: as shown in error messages and the log.
+        groups: the groups in Kubernetes' sense; system:masters may do everything.
+        verbs: allowed verbs, on every resource.
+        role: name of the ClusterRole and ClusterRoleBinding that grant them.
+        uid: as TokenReview returns it.
     """
 
     name: str
@@ -43,14 +43,14 @@ ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One line of the log.
+    """One entry of the log.
 
     Attributes:
-        verb: as RBAC has it: get, list, watch, create, update, patch, delete or deletecollection.
+        verb: RBAC verb: get, list, watch, create, update, patch, delete or deletecollection.
         path: without the query.
-        user: who, "" if the token was not known.
-        dry_run: nothing was kept.
-        status: HTTP status of the answer.
+        user: name of the user, "" for an unknown token.
+        dry_run: whether the request was a dry run.
+        status: HTTP status of the response.
     """
 
     verb: str
@@ -61,10 +61,10 @@ class Request:
 
 
 def authenticate(header: str | None, users: dict[str, User]) -> User:
-    """Find the owner of a bearer token; without one it is the anonymous user.
+    """Find the owner of a bearer token; a request without a token is the anonymous user's.
 
     Raises:
-        ApiFailure: 401, a token that is not known.
+        ApiFailure: 401, the token is unknown.
     """
     if not header:
         return ANONYMOUS
@@ -75,8 +75,8 @@ def authenticate(header: str | None, users: dict[str, User]) -> User:
     return user
 
 
-def allowed(user: User, asked: Asked) -> str | None:
-    """Why they may: the authorizer's reason, "" for none; None if they may not."""
+def allowed(user: User, asked: RequestInfo) -> str | None:
+    """The authorizer's reason to allow the request, possibly ""; None if it is not allowed."""
     if MASTERS in user.groups:
         return ""
     known = AUTHENTICATED in user.groups
@@ -92,7 +92,7 @@ def allowed(user: User, asked: Asked) -> str | None:
     return None
 
 
-def _path_allowed(asked: Asked, *, known: bool) -> str | None:
+def _path_allowed(asked: RequestInfo, *, known: bool) -> str | None:
     if asked.verb not in ("get", "head"):
         return None
     by = "system:discovery"
@@ -105,8 +105,8 @@ def _path_allowed(asked: Asked, *, known: bool) -> str | None:
     return None
 
 
-def authorize(user: User, asked: Asked) -> None:
-    """Check that they may.
+def authorize(user: User, asked: RequestInfo) -> None:
+    """Check that the user may send the request.
 
     Raises:
         ApiFailure: 403.
@@ -128,5 +128,5 @@ def authorize(user: User, asked: Asked) -> None:
 
 
 def by_name(users: Iterable[User], name: str) -> User | None:
-    """The user of a name, None for a stranger."""
+    """The user with a name, None if there is none."""
     return next((user for user in users if user.name == name), None)

@@ -1,4 +1,4 @@
-"""What stands between a valid request and its effect: the admission plug-ins that a default server runs."""
+"""The admission plug-ins that a default API server runs on a valid request."""
 
 from dataclasses import dataclass, field
 
@@ -25,15 +25,15 @@ _TEMPLATED = frozenset({DEPLOYMENTS, REPLICASETS, STATEFULSETS, JOBS})
 
 @dataclass(slots=True)
 class Attempt:
-    """A write on its way.
+    """A write in progress.
 
     Attributes:
-        resource: of which kind.
+        resource: the resource.
         operation: CREATE, UPDATE or DELETE.
-        namespace: where.
-        subresource: "" or the one written.
-        dry_run: nothing is kept.
-        warnings: what the client is to be told.
+        namespace: the namespace.
+        subresource: the subresource that is written, "" for none.
+        dry_run: nothing is stored.
+        warnings: warnings for the client.
     """
 
     resource: Resource
@@ -45,7 +45,7 @@ class Attempt:
 
 
 def open_namespace(store: ObjectStore, resource: Resource, namespace: str, name: str) -> None:
-    """Check that a namespace is there and takes new objects.
+    """Check that a namespace exists and accepts new objects.
 
     Raises:
         ApiFailure: 404 or 403.
@@ -66,7 +66,7 @@ def open_namespace(store: ObjectStore, resource: Resource, namespace: str, name:
 
 
 def mutate_new(store: ObjectStore, attempt: Attempt, item: Object) -> Object:
-    """What plug-ins put into a new object before it is checked.
+    """Apply the mutating plug-ins to a new object, before validation.
 
     Raises:
         ApiFailure: 403.
@@ -110,7 +110,7 @@ def _check_pod(store: ObjectStore, pod: Object) -> None:
 
 
 def validate(store: ObjectStore, attempt: Attempt, old: Object | None, new: Object) -> None:
-    """The plug-ins that only refuse or warn; a quota counts what it lets pass.
+    """Run the plug-ins that only reject or warn; a quota counts the objects that it admits.
 
     Raises:
         ApiFailure: 403, 422 or 500.

@@ -1,4 +1,4 @@
-"""What controllers would have written on objects that are loaded as a cluster's past."""
+"""Sets the fields that controllers would have written to objects loaded as a cluster's past."""
 
 from gpuwise.emulate.deployments import bare_template, revision
 from gpuwise.emulate.pods import HASH_LABEL, REVISION_LABEL, digest, owned
@@ -10,9 +10,9 @@ from gpuwise.emulate.store import ObjectStore
 
 
 def adopt_loaded(store: ObjectStore) -> None:
-    """Let running pods count as made from today's templates, so that loading a fleet rolls nothing over.
+    """Treat running pods as created from the current templates, so that loading a fleet starts no rollout.
 
-    A Deployment's newest ReplicaSet takes its template; a StatefulSet's pods take its revision.
+    A Deployment's newest ReplicaSet gets its template; a StatefulSet's pods get its revision label.
     """
     with store.lock:
         sets = owned(store.all(REPLICASETS))
@@ -27,11 +27,11 @@ def adopt_loaded(store: ObjectStore) -> None:
                 store.update(PODS, *key, lambda item, new=metadata: item | {"metadata": new})  # type: ignore[misc]
 
 
-def _agree(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
+def _agree(store: ObjectStore, deployment: Object, replicasets: list[Object]) -> None:
     wanted = bare_template(deployment)
-    if not mine or any(bare_template(one) == wanted for one in mine):
+    if not replicasets or any(bare_template(one) == wanted for one in replicasets):
         return
-    newest = max(mine, key=lambda one: (revision(one), str(one["metadata"]["creationTimestamp"])))
+    newest = max(replicasets, key=lambda one: (revision(one), str(one["metadata"]["creationTimestamp"])))
     kept = newest["spec"]["template"].get("metadata") or {}
     mark = {HASH_LABEL: (kept.get("labels") or {}).get(HASH_LABEL, digest(wanted))}
     labels = (wanted["metadata"].get("labels") or {}) | mark

@@ -1,4 +1,4 @@
-"""The verbs: what each request does to the store. No HTTP in here."""
+"""The verbs: the effect of each request on the store, without HTTP."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,12 +30,12 @@ _EVICTION = Resource("policy", "v1", "evictions", "Eviction", schema="policy.v1.
 
 @dataclass(slots=True)
 class Api:
-    """The verbs over one store."""
+    """The verbs on one store."""
 
     store: ObjectStore
 
     def matcher(self, target: Target, options: ListOptions) -> Callable[[Object], bool]:
-        """The filter that a list or a watch asks for."""
+        """The filter of a list or watch request."""
         labels = label_predicate(options.labels)
         fields = field_predicate(options.fields, target.resource)
 
@@ -46,7 +46,7 @@ class Api:
         return matches
 
     def kept(self, target: Target) -> Resource:
-        """The kind under which the target's objects are kept."""
+        """The resource under which the target's objects are stored."""
         return self.store.registry.kept(target.resource)
 
     def list(self, target: Target, options: ListOptions) -> Object:
@@ -62,12 +62,12 @@ class Api:
         items = self.store.all(resource) if version == self.store.version else self.store.past(resource, version)
         inside = [item for item in items if not target.namespace or item["metadata"]["namespace"] == target.namespace]
         found = [item for item in inside if (after is None or key_of(item) > after) and matches(item)]
-        # The watch cache, which answers at version 0, knows no pages.
+        # The watch cache, which answers at version 0, does not support paging.
         limit = 0 if options.version == "0" else options.limit
         if not limit:
             return Page(found, version, "", None)
         selected = bool(options.labels or options.fields)
-        # With a selector the server cannot tell whether one of the objects that follow will match.
+        # With a selector the server does not know whether any of the remaining objects match.
         full = len(found) > limit or (selected and len(found) == limit and inside[-1] is not found[-1])
         if not found or not full:
             return Page(found, version, "", None)
@@ -76,7 +76,7 @@ class Api:
         return Page(found[:limit], version, token, remaining)
 
     def _version(self, options: ListOptions) -> tuple[int, tuple[str, str] | None]:
-        """At which version a list is given, and after which object."""
+        """The version of a list, and the object after which it continues."""
         now, history = self.store.version, self.store.history
         if options.token:
             version, namespace, name = read_token(options.token)
@@ -119,7 +119,7 @@ class Api:
         return found
 
     def create(self, target: Target, writing: Writing) -> Object:
-        """A new object, an eviction or a binding."""
+        """Create an object, an eviction or a binding."""
         if target.subresource == "eviction":
             return self._evict(target, writing)
         if target.subresource == "binding":
@@ -168,7 +168,7 @@ class Api:
         return success(201)
 
     def update(self, target: Target, writing: Writing) -> tuple[Object, int]:
-        """Replace an object, its status or its scale; the object and the status of HTTP."""
+        """Replace an object, its status or its scale; returns the object and the HTTP status."""
         resource = self.kept(target)
         if target.subresource in ("finalize", "resize"):
             raise not_emulated(f"an update of {target.subresource}")
@@ -195,7 +195,7 @@ class Api:
         return writes.revise(self.store, self.kept(target), old, wanted, writing, scale=True)
 
     def patch(self, target: Target, writing: Writing) -> tuple[Object, int]:
-        """Patch an object, its status or its scale; the object and the status of HTTP."""
+        """Patch an object, its status or its scale; returns the object and the HTTP status."""
         media = media_type(writing.media)
         check_media(target.resource, media)
         body = read_patch(writing.raw, media)
@@ -234,7 +234,7 @@ class Api:
 
 
 def success(code: int = 0, details: Object | None = None) -> Object:
-    """The Status of a request that was done."""
+    """The Status of a successful request."""
     found: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
     return found | ({"details": details} if details else {}) | ({"code": code} if code else {})
 
@@ -247,7 +247,7 @@ def _list(resource: Resource, page: Page) -> Object:
         metadata["continue"] = page.token
     if page.remaining is not None:
         metadata["remainingItemCount"] = page.remaining
-    # The items of a built-in kind's list carry no kind and apiVersion of their own; a custom resource's do.
+    # The items of a built-in list omit kind and apiVersion; those of custom resources include them.
     hidden = ("kind", "apiVersion") if resource.builtin else ()
     items = [
         {field: value for field, value in shown(resource, item).items() if field not in hidden} for item in page.items
@@ -261,5 +261,5 @@ def _list(resource: Resource, page: Page) -> Object:
 
 
 def list_of(resource: Resource, items: list[Object], version: int) -> Object:
-    """A list of objects, as a deletion of a collection answers."""
+    """A list of objects, as returned by deletecollection."""
     return _list(resource, Page(items, version, "", None))

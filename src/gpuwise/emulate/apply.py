@@ -1,4 +1,4 @@
-"""Server-side apply, as far as it needs no field ownership: of custom resources, and of a Scale by force."""
+"""Server-side apply without field ownership: for custom resources, and for a Scale with force."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ from gpuwise.emulate.writes import Writing
 
 
 def apply(store: ObjectStore, target: Target, body: Any, writing: Writing) -> tuple[Object, int]:
-    """Apply a configuration: the object and the status of HTTP.
+    """Apply a configuration; returns the object and the HTTP status.
 
     Raises:
-        ApiFailure: 409 for a field of somebody else's, 501 for what needs more than the managers' names.
+        ApiFailure: 409 for a field of another manager, 501 for what needs more than the managers' names.
     """
     resource = target.resource
     old = store.peek(store.registry.kept(resource), target.namespace, target.name)
@@ -62,8 +62,8 @@ def _apply_scale(store: ObjectStore, target: Target, old: Object, body: Any, wri
 def _apply_over(store: ObjectStore, resource: Resource, old: Object, item: Object, writing: Writing) -> Object:
     entries = old["metadata"].get("managedFields") or []
     changed = list(_changed({key: value for key, value in item.items() if key not in ("metadata", "status")}, old, ""))
-    mine = any(entry["manager"] == writing.manager for entry in entries)
-    if mine:
+    applied_before = any(entry["manager"] == writing.manager for entry in entries)
+    if applied_before:
         raise not_emulated("server-side apply that may give up fields")
     conflicts = [(path, owner) for path in changed for owner in owners(old, path)]
     if len(conflicts) > 1:
@@ -77,7 +77,7 @@ def _apply_over(store: ObjectStore, resource: Resource, old: Object, item: Objec
 
 
 def _changed(wanted: Any, have: Any, path: str) -> list[str]:
-    """Paths of values that the object has and that would change."""
+    """Paths of existing values that would change."""
     if isinstance(wanted, dict) and isinstance(have, dict):
         return [
             one for key, value in wanted.items() if key in have for one in _changed(value, have[key], f"{path}.{key}")

@@ -15,7 +15,7 @@ _API = (
 
 
 def run_autoscalers(store: ObjectStore) -> None:
-    """Tell of each autoscaler what it can and cannot do; without metrics none of them scales."""
+    """Update the conditions of each autoscaler; without metrics, none of them scales."""
     for scaler in store.all(HPAS):
         status = _status(store, scaler)
         store.update(HPAS, *key_of(scaler), lambda item: item | {"status": status}, subresource="status")  # noqa: B023

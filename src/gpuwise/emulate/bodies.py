@@ -1,4 +1,4 @@
-"""The body of a writing request: read, and refused in the words of a real server where it cannot be."""
+"""Parses the body of a write request; errors have the text of a real server."""
 
 import json
 import re
@@ -11,16 +11,16 @@ from gpuwise.emulate.status import ApiFailure, not_emulated
 
 JSON, YAML, PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
 _STRUCT = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
-_WORDS = {str: "string", int: "number", float: "number", list: "array", bool: "bool"}
+_JSON_TYPES = {str: "string", int: "number", float: "number", list: "array", bool: "bool"}
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body that was read.
+    """A parsed body.
 
     Attributes:
         value: the JSON.
-        twice: paths of keys that an object holds more than once.
+        twice: paths of duplicate keys.
     """
 
     value: Any
@@ -33,15 +33,15 @@ def media_type(header: str) -> str:
 
 
 def read(raw: bytes, header: str, kind: str) -> Body:
-    """Read the body of a create or an update.
+    """Parse the body of a create or update.
 
     Args:
-        raw: as it came.
-        header: the Content-Type, "" without one.
-        kind: the kind that is wanted.
+        raw: the raw body.
+        header: the Content-Type, "" if absent.
+        kind: the expected kind.
 
     Raises:
-        ApiFailure: 415 for another media type, 400 for what cannot be read, 501 for protobuf.
+        ApiFailure: 415 for another media type, 400 for a body that cannot be parsed, 501 for protobuf.
     """
     media = media_type(header) or JSON
     if media not in (JSON, YAML, PROTOBUF):
@@ -60,13 +60,13 @@ def read(raw: bytes, header: str, kind: str) -> Body:
     twice: list[str] = []
     value = _json(raw, prefix, twice)
     if value is not None and not isinstance(value, dict):
-        why = f"json: cannot unmarshal {_WORDS[type(value)]} into Go value of type {_STRUCT}"
+        why = f"json: cannot unmarshal {_JSON_TYPES[type(value)]} into Go value of type {_STRUCT}"
         raise ApiFailure(400, f"{prefix}couldn't get version/kind; json parse error: {why} ({raw.hex()})")
     return Body(value or {}, tuple(twice))
 
 
 def read_options(raw: bytes) -> Any:
-    """Read the body of a delete, None without one.
+    """Parse the body of a delete; None if it is empty.
 
     Raises:
         ApiFailure: 400.
@@ -79,7 +79,9 @@ def read_options(raw: bytes) -> Any:
     except ValueError as error:
         raise ApiFailure(400, f"{prefix}unexpected end of JSON input") from error
     if value is not None and not isinstance(value, dict):
-        raise ApiFailure(400, f"{prefix}json: cannot unmarshal {_WORDS[type(value)]} into Go value of type {_STRUCT}")
+        raise ApiFailure(
+            400, f"{prefix}json: cannot unmarshal {_JSON_TYPES[type(value)]} into Go value of type {_STRUCT}"
+        )
     return value
 
 
@@ -94,7 +96,7 @@ def _json(raw: bytes, prefix: str, twice: list[str]) -> Any:
 
 
 class _Twice(dict[str, Any]):
-    """An object that holds some keys more than once."""
+    """An object with duplicate keys."""
 
     keys_twice: tuple[str, ...] = ()
 
@@ -120,7 +122,7 @@ def _plain(value: Any, path: str, twice: list[str]) -> Any:
 
 
 class _GoLoader(yaml.SafeLoader):
-    """Times stay text, as in the JSON that a server makes of YAML first."""
+    """Keeps timestamps as text, as the JSON that a server derives from YAML does."""
 
 
 _GoLoader.yaml_implicit_resolvers = {
@@ -130,7 +132,7 @@ _GoLoader.yaml_implicit_resolvers = {
 
 
 class _OldBool(_GoLoader):
-    """YAML 1.1: y and n are yes and no too."""
+    """YAML 1.1: y and n are booleans too."""
 
 
 _OldBool.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:y|Y|n|N)$"), list("yYnN"))
@@ -148,7 +150,7 @@ def _yaml(raw: bytes) -> Any:
 
 
 def read_patch(raw: bytes, media: str) -> Any:
-    """Read a patch.
+    """Parse a patch.
 
     Raises:
         ApiFailure: 400.
@@ -159,8 +161,8 @@ def read_patch(raw: bytes, media: str) -> Any:
         return json.loads(raw)
     except ValueError as error:
         text = raw.decode("utf-8", "replace")
-        begun = not text.strip() or text.lstrip()[0] in "{["
+        is_json = not text.strip() or text.lstrip()[0] in "{["
         why = "unexpected end of JSON input"
-        if not begun:
+        if not is_json:
             why = f"invalid character {text.lstrip()[0]!r} looking for beginning of value"
         raise ApiFailure(400, f"error decoding patch: {why}") from error

@@ -1,7 +1,7 @@
-"""PodDisruptionBudgets and the evictions that they guard."""
+"""PodDisruptionBudgets, and evictions limited by them."""
 
 from gpuwise.emulate import conditions
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.deployments import share
 from gpuwise.emulate.lifecycle import check_preconditions
 from gpuwise.emulate.pods import is_active, is_ready, is_terminating, owner_of, phase
@@ -12,7 +12,7 @@ from gpuwise.emulate.store import ObjectStore
 
 
 def run_budgets(store: ObjectStore) -> None:
-    """Count how many disruptions each budget allows now."""
+    """Compute how many disruptions each budget allows now."""
     budgets = store.all(PDBS)
     if not budgets:
         return
@@ -44,7 +44,7 @@ def run_budgets(store: ObjectStore) -> None:
 
 
 def covers(budget: Object, pod: Object) -> bool:
-    """Whether a budget guards a pod."""
+    """Whether a budget covers a pod."""
     same = budget["metadata"]["namespace"] == pod["metadata"]["namespace"]
     return same and selects(budget["spec"].get("selector"), labels_of(pod))
 
@@ -53,36 +53,36 @@ def evict(store: ObjectStore, pod: Object, options: Object, *, dry_run: bool) ->
     """Delete a pod if its budget allows it.
 
     Raises:
-        ApiFailure: 409 for a precondition, 429 if the budget does not allow it, 500 if more than one covers the pod.
+        ApiFailure: 409 for a failed precondition, 429 if the budget does not allow it, 500 if several cover the pod.
     """
     with store.lock:
         check_preconditions(PODS, pod, options.get("preconditions") or {})
-        guarded = phase(pod) not in ("Pending", "Succeeded", "Failed") and not is_terminating(pod)
-        budgets = [budget for budget in store.all(PDBS) if covers(budget, pod)] if guarded else []
+        is_limited = phase(pod) not in ("Pending", "Succeeded", "Failed") and not is_terminating(pod)
+        budgets = [budget for budget in store.all(PDBS) if covers(budget, pod)] if is_limited else []
         if len(budgets) > 1:
             text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
             raise ApiFailure(500, text, reason="")
         if budgets:
             _spend(store, budgets[0], pod, dry_run=dry_run)
-        end(store, PODS, pod, options | ({"dryRun": ["All"]} if dry_run else {}))
+        delete_object(store, PODS, pod, options | ({"dryRun": ["All"]} if dry_run else {}))
 
 
 def _spend(store: ObjectStore, budget: Object, pod: Object, *, dry_run: bool) -> None:
     status, name = budget.get("status") or {}, budget["metadata"]["name"]
     if status.get("observedGeneration", 0) < budget["metadata"]["generation"]:
-        raise _refusal(f"The disruption budget {name} is still being processed by the server.", retry_s=10)
+        raise _rejection(f"The disruption budget {name} is still being processed by the server.", retry_s=10)
     healthy, needed = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
     if not is_ready(pod):
         always = budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
         if always or (healthy >= needed > 0):
             return
     if status.get("disruptionsAllowed", 0) <= 0:
-        raise _refusal(f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently")
+        raise _rejection(f"The disruption budget {name} needs {needed} healthy pods and has {healthy} currently")
     if not dry_run:
         _write(store, budget, status | {"disruptionsAllowed": status["disruptionsAllowed"] - 1})
 
 
-def _refusal(why: str, *, retry_s: int = 0) -> ApiFailure:
+def _rejection(why: str, *, retry_s: int = 0) -> ApiFailure:
     details: Object = {"causes": [{"reason": "DisruptionBudget", "message": why}]}
     if retry_s:
         details["retryAfterSeconds"] = retry_s
@@ -96,9 +96,9 @@ def _desired(spec: Object, expected: int) -> int:
 
 
 def _expected(store: ObjectStore, spec: Object, pods: list[Object]) -> int:
-    """The pods themselves for a count that must stay, else the scale of their controllers.
+    """The number of pods if minAvailable is a count, otherwise the total scale of their controllers.
 
-    A pod without a controller counts as itself, where a real server cannot tell and allows nothing.
+    A pod without a controller counts as one; a real server cannot determine its scale and allows no disruption.
     """
     if isinstance(spec.get("minAvailable"), int):
         return len(pods)
@@ -115,7 +115,7 @@ def _controller(store: ObjectStore, item: Object) -> Object:
     if owner is None or resource is None:
         return item
     found = store.peek(resource, item["metadata"]["namespace"], owner["name"])
-    if found is None:  # deleted a moment ago: the garbage collector follows
+    if found is None:  # just deleted: the garbage collector will follow
         return item
     return found if resource is DEPLOYMENTS else _controller(store, found)
 

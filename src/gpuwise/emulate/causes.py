@@ -1,4 +1,4 @@
-"""One thing that is wrong with a field, in the words of apimachinery's field.Error."""
+"""One error of a field, with the text of apimachinery's field.Error."""
 
 import json
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a field is refused.
+    """Why a field is invalid.
 
     Attributes:
         field: its path.
-        reason: for a program: FieldValueInvalid and its like.
-        message: for a person.
+        reason: machine-readable: FieldValueInvalid and others.
+        message: human-readable.
     """
 
     field: str
@@ -22,35 +22,35 @@ class Cause:
 
 
 def shown(value: Any) -> str:
-    """A value as Go prints it in such a message."""
+    """A value as Go prints it in these messages."""
     if isinstance(value, str):
         return json.dumps(value, ensure_ascii=False)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def wrong(field: str, value: Any, why: str) -> Cause:
-    """A value that cannot stand."""
+    """An invalid value."""
     return Cause(field, "FieldValueInvalid", f"Invalid value: {shown(value)}: {why}")
 
 
 def required(field: str, why: str = "") -> Cause:
-    """A value that is missing."""
+    """A missing value."""
     return Cause(field, "FieldValueRequired", f"Required value: {why}" if why else "Required value")
 
 
 def unsupported(field: str, value: Any, choices: Iterable[str]) -> Cause:
-    """A value that is none of those that there are."""
+    """A value that is not one of the supported ones."""
     listed = ", ".join(f'"{choice}"' for choice in choices)
     return Cause(field, "FieldValueNotSupported", f"Unsupported value: {shown(value)}: supported values: {listed}")
 
 
 def forbidden(field: str, why: str) -> Cause:
-    """A value that may not be there."""
+    """A value that must not be set."""
     return Cause(field, "FieldValueForbidden", f"Forbidden: {why}")
 
 
 def duplicate(field: str, value: Any, why: str = "") -> Cause:
-    """A value that is there twice."""
+    """A duplicate value."""
     return Cause(field, "FieldValueDuplicate", f"Duplicate value: {shown(value)}" + (f": {why}" if why else ""))
 
 

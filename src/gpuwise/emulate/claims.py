@@ -1,4 +1,4 @@
-"""Dynamic resource allocation: claims made from templates, devices given to them, and taken back."""
+"""Dynamic resource allocation: creates claims from templates, allocates devices to them, and deallocates them."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,11 +13,11 @@ PROTECTED = "resource.kubernetes.io/delete-protection"
 _NAME = "resource.kubernetes.io/pod-claim-name"
 
 Device = tuple[str, str, str]
-"""Driver, pool and name."""
+"""Driver, pool and name of a device."""
 
 
 def run_claims(store: ObjectStore) -> None:
-    """Make the claims that pods ask for by template, and free those whose pods are gone."""
+    """Create the claims that pods request by template, and free the claims of pods that no longer exist."""
     for pod in list(store.all(PODS)):
         if pod["spec"].get("resourceClaims") and "deletionTimestamp" not in pod["metadata"]:
             _make_claims(store, pod)
@@ -30,8 +30,8 @@ def run_claims(store: ObjectStore) -> None:
 
 
 def _make_claims(store: ObjectStore, pod: Object) -> None:
-    told = (pod.get("status") or {}).get("resourceClaimStatuses") or []
-    known, namespace = {one["name"] for one in told}, pod["metadata"]["namespace"]
+    known_statuses = (pod.get("status") or {}).get("resourceClaimStatuses") or []
+    known, namespace = {one["name"] for one in known_statuses}, pod["metadata"]["namespace"]
     fresh = []
     for wanted in pod["spec"]["resourceClaims"]:
         template = store.peek(CLAIMTEMPLATES, namespace, wanted.get("resourceClaimTemplateName", ""))
@@ -46,7 +46,7 @@ def _make_claims(store: ObjectStore, pod: Object) -> None:
         made = make(store, RESOURCECLAIMS, namespace, {"metadata": metadata, "spec": template["spec"]["spec"]})
         fresh.append({"name": wanted["name"], "resourceClaimName": made["metadata"]["name"]})
     if fresh:
-        status = pod["status"] | {"resourceClaimStatuses": [*told, *fresh]}
+        status = pod["status"] | {"resourceClaimStatuses": [*known_statuses, *fresh]}
         store.update(PODS, *key_of(pod), lambda item: item | {"status": status}, subresource="status")
 
 
@@ -65,7 +65,7 @@ def _free(store: ObjectStore, claim: Object, kept: list[Object]) -> None:
 
 
 def claims_of(store: ObjectStore, pod: Object) -> list[Object] | None:
-    """The claims of a pod, None while one of them is not there."""
+    """The claims of a pod; None while one of them does not exist."""
     names = {
         one["name"]: one.get("resourceClaimName")
         for one in (pod.get("status") or {}).get("resourceClaimStatuses") or []
@@ -81,7 +81,7 @@ def claims_of(store: ObjectStore, pod: Object) -> list[Object] | None:
 
 
 def allocation(store: ObjectStore, claims: list[Object], node: str) -> dict[str, list[Object]] | None:
-    """Devices of a node for claims that have none yet, by the claim's uid; None if they cannot be had there."""
+    """Devices of a node for claims without an allocation, by claim uid; None if the node does not have them."""
     taken = set(_taken(store))
     found: dict[str, list[Object]] = {}
     for claim in claims:
@@ -137,7 +137,7 @@ def _choose(store: ObjectStore, choice: Object, node: str, taken: set[Device]) -
 
 
 def _devices(store: ObjectStore, node: str) -> Iterator[tuple[Device, dict[str, Any]]]:
-    """Each device of a node with what CEL may ask of it; of a pool, the newest generation alone."""
+    """Each device of a node with its CEL attributes; only the newest generation of a pool counts."""
     slices = [one["spec"] for one in store.all(RESOURCESLICES)]
     newest: dict[str, int] = {}
     for spec in slices:
@@ -161,8 +161,10 @@ def _fits(selectors: list[Object], facts: dict[str, Any]) -> bool:
         return False
 
 
-def give(store: ObjectStore, pod: Object, claims: list[Object], devices: dict[str, list[Object]], node: str) -> None:
-    """Write down what was allocated, and for whom."""
+def store_allocations(
+    store: ObjectStore, pod: Object, claims: list[Object], devices: dict[str, list[Object]], node: str
+) -> None:
+    """Store the allocations, and reserve the claims for the pod."""
     user = {"resource": "pods", "name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]}
     for claim in claims:
         status = dict(claim.get("status") or {})
@@ -176,8 +178,8 @@ def give(store: ObjectStore, pod: Object, claims: list[Object], devices: dict[st
         users = status.get("reservedFor") or []
         status["reservedFor"] = [*users, user] if user not in users else users
         finalizers = claim["metadata"].get("finalizers") or []
-        held = finalizers if PROTECTED in finalizers else [*finalizers, PROTECTED]
-        change = {"metadata": claim["metadata"] | {"finalizers": held}, "status": status}
+        protected = finalizers if PROTECTED in finalizers else [*finalizers, PROTECTED]
+        change = {"metadata": claim["metadata"] | {"finalizers": protected}, "status": status}
         store.update(RESOURCECLAIMS, *key_of(claim), _with(change), subresource="status")
 
 

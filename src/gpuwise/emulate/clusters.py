@@ -1,7 +1,7 @@
-"""The controllers of nodes, namespaces and volume claims."""
+"""The controllers of nodes, namespaces and persistent volume claims."""
 
 from gpuwise.emulate import conditions
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, NAMESPACES, NODES, PODS, Resource
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore, key_of
@@ -13,10 +13,10 @@ _PROTECTED = "kubernetes.io/pvc-protection"
 
 
 def run_nodes(store: ObjectStore) -> None:
-    """Taint what is cordoned, and take the taint of a new node off once it is ready."""
+    """Taint cordoned nodes, and remove the taint of a new node when it is ready."""
     for node in store.all(NODES):
         taints = list(node["spec"].get("taints") or [])
-        wanted = [one for one in taints if not _outlived(node, one)]
+        wanted = [one for one in taints if not _is_obsolete(node, one)]
         if node["spec"].get("unschedulable") and not any(one["key"] == _UNSCHEDULABLE for one in wanted):
             wanted.append({"key": _UNSCHEDULABLE, "effect": "NoSchedule", "timeAdded": store.now()})
         if wanted == taints:
@@ -28,7 +28,7 @@ def run_nodes(store: ObjectStore) -> None:
         store.update(NODES, *key_of(node), lambda item: item | change | {"metadata": metadata})  # noqa: B023
 
 
-def _outlived(node: Object, taint: Object) -> bool:
+def _is_obsolete(node: Object, taint: Object) -> bool:
     if taint["key"] == _UNSCHEDULABLE:
         return not node["spec"].get("unschedulable")
     ready = conditions.find(node, "Ready")
@@ -36,7 +36,7 @@ def _outlived(node: Object, taint: Object) -> bool:
 
 
 def run_namespaces(store: ObjectStore) -> None:
-    """Empty the namespaces that are to go."""
+    """Delete the contents of terminating namespaces."""
     for namespace in list(store.all(NAMESPACES)):
         if "deletionTimestamp" not in namespace["metadata"]:
             continue
@@ -46,15 +46,17 @@ def run_namespaces(store: ObjectStore) -> None:
             if resource.namespaced:
                 inside = [item for item in store.all(resource) if item["metadata"]["namespace"] == name]
                 for item in inside:
-                    kept = end(store, resource, item, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
+                    kept = delete_object(
+                        store, resource, item, {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+                    )
                     left += [(resource, kept)] if kept is not None else []
         if left:
-            _tell(store, namespace, left)
+            _report(store, namespace, left)
         else:
             store.update(NAMESPACES, "", name, lambda item: item | {"spec": {}})
 
 
-def _tell(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Object]]) -> None:
+def _report(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Object]]) -> None:
     counts: dict[str, int] = {}
     holders: dict[str, int] = {}
     for resource, item in left:
@@ -63,7 +65,7 @@ def _tell(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Obje
         for finalizer in item["metadata"].get("finalizers") or []:
             holders[finalizer] = holders.get(finalizer, 0) + 1
     some = ", ".join(f"{label} has {count} resource instances" for label, count in sorted(counts.items()))
-    held = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(holders.items()))
+    blocking = ", ".join(f"{name} in {count} resource instances" for name, count in sorted(holders.items()))
     facts = [
         ("NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered", "All resources successfully discovered"),
         (
@@ -80,8 +82,8 @@ def _tell(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Obje
         ),
         ("NamespaceContentRemaining", "True", "SomeResourcesRemain", f"Some resources are remaining: {some}"),
     ]
-    if held:
-        text = f"Some content in the namespace has finalizers remaining: {held}"
+    if blocking:
+        text = f"Some content in the namespace has finalizers remaining: {blocking}"
         facts.append(("NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain", text))
     found = list((namespace.get("status") or {}).get("conditions") or [])
     for fact in facts:
@@ -91,7 +93,7 @@ def _tell(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Obje
 
 
 def run_volume_claims(store: ObjectStore) -> None:
-    """Let go of claims that no pod uses any more."""
+    """Remove the finalizer of terminating claims that no pod uses."""
     ending = [claim for claim in store.all(CLAIMS_OF_VOLUMES) if "deletionTimestamp" in claim["metadata"]]
     for claim in ending:
         used = any(

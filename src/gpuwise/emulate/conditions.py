@@ -1,4 +1,4 @@
-"""Conditions of a status, kept as the controllers keep them."""
+"""Conditions of a status, updated as the controllers do."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ from gpuwise.emulate.status import Object
 
 
 def find(item: Object, kind: str) -> Object | None:
-    """The condition of a type, None if it is not there."""
+    """The condition of a type, None if it does not exist."""
     conditions = (item.get("status") or {}).get("conditions") or []
     found: Object | None = next((one for one in conditions if one["type"] == kind), None)
     return found
 
 
 def made(kind: str, status: str, reason: str, message: str, *times: str, now: str) -> Object:
-    """A condition whose times are all now.
+    """A condition with all its times set to now.
 
     Args:
         kind: its type.
         status: True, False or Unknown.
-        reason: a word.
-        message: for a person.
-        *times: the fields that hold a time, in the order in which they are written.
+        reason: CamelCase reason.
+        message: human-readable.
+        *times: the time fields, in the order in which they are written.
         now: RFC 3339.
     """
     found: dict[str, Any] = {"type": kind, "status": status} | dict.fromkeys(times, now)
@@ -28,7 +28,7 @@ def made(kind: str, status: str, reason: str, message: str, *times: str, now: st
 
 
 def moved(conditions: list[Object], new: Object) -> list[Object]:
-    """With a condition that changed at the end, as Deployments have it; the same again changes nothing."""
+    """Set a condition and move it to the end if it changed, as Deployments do; an equal one changes nothing."""
     old = next((one for one in conditions if one["type"] == new["type"]), None)
     if old is not None and all(old.get(field) == new[field] for field in ("status", "reason", "message")):
         return conditions
@@ -36,7 +36,7 @@ def moved(conditions: list[Object], new: Object) -> list[Object]:
 
 
 def replaced(conditions: list[Object], new: Object) -> list[Object]:
-    """With a condition that changed in the place of the old one, as most kinds have it."""
+    """Set a condition in place, as most kinds do; an equal one changes nothing."""
     old = next((one for one in conditions if one["type"] == new["type"]), None)
     if old is None:
         return [*conditions, new]
@@ -47,7 +47,7 @@ def replaced(conditions: list[Object], new: Object) -> list[Object]:
 
 
 def without(conditions: list[Object], kind: str) -> list[Object]:
-    """Without a condition."""
+    """Remove a condition."""
     return [one for one in conditions if one["type"] != kind]
 
 

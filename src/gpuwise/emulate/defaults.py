@@ -1,4 +1,4 @@
-"""What a server fills in.
+"""Defaults that a server sets.
 
 Source: pkg/apis/*/v1/defaults.go of Kubernetes, and the strategies' PrepareForCreate.
 """
@@ -15,7 +15,7 @@ _SCALE_DOWN = [{"type": "Percent", "value": 100, "periodSeconds": 15}]
 
 
 def with_defaults(resource: Resource, item: Object) -> Object:
-    """The object with what the server would have filled in; the argument is left alone."""
+    """The object with the server's defaults; the argument is not changed."""
     fill = _FILL.get(resource)
     return fill(item) if fill is not None else item
 
@@ -74,7 +74,7 @@ def _job_spec(spec: Object) -> Object:
 
 
 def _job(item: Object) -> Object:
-    """A Job's selector is made of its uid; its labels are the template's unless it has some."""
+    """A Job's selector uses its uid; its labels default to those of its template."""
     spec, metadata = _job_spec(item["spec"]), item["metadata"]
     if "uid" not in metadata or spec["manualSelector"]:
         return item | {"spec": spec}
@@ -103,7 +103,7 @@ def _cronjob(item: Object) -> Object:
         "failedJobsHistoryLimit": 1,
     } | item["spec"]
     inner = spec["jobTemplate"].get("spec") or {}
-    # The defaults of a Job are made when it is: only its pods' are in here.
+    # The defaults of a Job are set when it is created: here only the defaults of its pod template are.
     job = inner | {"template": pods.template(inner.get("template") or {})}
     return item | {"spec": spec | {"jobTemplate": spec["jobTemplate"] | {"spec": job}}}
 
@@ -168,7 +168,7 @@ def _definition(item: Object) -> Object:
 
 
 def _limit_range(item: Object) -> Object:
-    """Of each limit for containers: max is a default too, and the default a default request."""
+    """For container limits: max is the default of default, and default that of defaultRequest."""
     limits = []
     for limit in (item.get("spec") or {}).get("limits") or []:
         filled = dict(limit)

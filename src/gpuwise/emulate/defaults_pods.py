@@ -1,6 +1,6 @@
-"""What a server fills in: a pod, and the template of one.
+"""Defaults that a server sets on pods and pod templates.
 
-Source: pkg/apis/core/v1/defaults.go of Kubernetes, and the admission plug-ins of every cluster.
+Source: pkg/apis/core/v1/defaults.go of Kubernetes, and the admission plug-ins of a default cluster.
 """
 
 from typing import Any
@@ -20,13 +20,13 @@ _CONTAINER: dict[str, Any] = {
 }
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _FILE_SOURCES = ("configMap", "secret", "projected", "downwardAPI")
-# Only of a pod itself, not of a template: set by admission plug-ins and the service account controller.
+# Only for pods, not for templates: set by admission plug-ins and the service account controller.
 _POD_OWN: dict[str, Any] = {
     "enableServiceLinks": True,
     "priority": 0,
     "preemptionPolicy": "PreemptLowerPriority",
 }
-# A pod leaves a node that is not ready after 300 s (admission plug-in DefaultTolerationSeconds).
+# A pod is evicted from a node that has not been ready for 300 s (admission plug-in DefaultTolerationSeconds).
 _TOLERATIONS: tuple[dict[str, Any], ...] = tuple(
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
     for key in ("not-ready", "unreachable")
@@ -34,7 +34,7 @@ _TOLERATIONS: tuple[dict[str, Any], ...] = tuple(
 
 
 def _pod_spec(spec: Object) -> Object:
-    """A pod's spec, or that of a template, with its defaults."""
+    """The spec of a pod or template, with its defaults."""
     filled = _POD_SPEC | spec
     for field in ("containers", "initContainers"):
         if field in spec:
@@ -94,7 +94,7 @@ def template(one: Object) -> Object:
 
 
 def pod(item: Object) -> Object:
-    """The pod with its defaults, and with what the cluster's own admission plug-ins add."""
+    """The pod with its defaults, and with what the cluster's admission plug-ins add."""
     spec = _POD_OWN | _pod_spec(item.get("spec") or {})
     spec.setdefault("serviceAccountName", "default")
     spec["serviceAccount"] = spec["serviceAccountName"]
@@ -117,7 +117,7 @@ def _requested(container: Object) -> Object:
 
 
 def qos_class(spec: Object) -> str:
-    """Guaranteed, Burstable or BestEffort, by cpu and memory alone."""
+    """Guaranteed, Burstable or BestEffort, by cpu and memory only."""
     parts = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
     found = [
         (values.get("requests") or {}, values.get("limits") or {})

@@ -1,4 +1,4 @@
-"""CustomResourceDefinitions: established at once, and gone with their objects."""
+"""CustomResourceDefinitions: established at once, and deleted together with their objects."""
 
 from gpuwise.emulate.resources import CRDS, Resource
 from gpuwise.emulate.status import Object
@@ -6,7 +6,7 @@ from gpuwise.emulate.store import ObjectStore
 
 
 def run_definitions(store: ObjectStore) -> None:
-    """Serve what was defined, and end what is to go."""
+    """Serve new definitions, and delete terminating ones."""
     for definition in store.all(CRDS):
         spec = definition["spec"]
         if "deletionTimestamp" in definition["metadata"]:
@@ -17,7 +17,7 @@ def run_definitions(store: ObjectStore) -> None:
 
 
 def rows_of(spec: Object) -> list[Resource]:
-    """The kinds that a definition serves: one for each served version, kept in the stored one."""
+    """The resources that a definition serves: one per served version, stored as the storage version."""
     stored = next(version["name"] for version in spec["versions"] if version.get("storage"))
     names, rows = spec["names"], []
     for version in spec["versions"]:

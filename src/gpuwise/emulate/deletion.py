@@ -1,4 +1,4 @@
-"""How objects end: what goes at once, and what is marked."""
+"""Deletion of objects: at once, or by a deletion timestamp."""
 
 from gpuwise.emulate import lifecycle
 from gpuwise.emulate.resources import CRDS, NAMESPACES, PODS, Resource
@@ -6,17 +6,17 @@ from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore
 
 
-def end(store: ObjectStore, resource: Resource, old: Object, options: Object | None = None) -> Object | None:
-    """End an object: None if it is gone, else the object with its marks.
+def delete_object(store: ObjectStore, resource: Resource, old: Object, options: Object | None = None) -> Object | None:
+    """Delete an object; returns None if it is gone, otherwise the object with its deletion marks.
 
     Args:
-        store: where it is.
-        resource: of which kind.
+        store: the store.
+        resource: the object's resource.
         old: the object.
         options: DeleteOptions.
 
     Raises:
-        ApiFailure: 409 for a precondition that does not hold.
+        ApiFailure: 409 for a failed precondition.
     """
     options = options or {}
     lifecycle.check_preconditions(resource, old, options.get("preconditions") or {})
@@ -32,27 +32,27 @@ def end(store: ObjectStore, resource: Resource, old: Object, options: Object | N
 
 
 def _last_seen(store: ObjectStore, old: Object) -> Object:
-    """A pod that went at once, as its deletion is answered."""
+    """The response to the deletion of a pod that was removed at once."""
     new = lifecycle.marked(old, store.now(), grace_s=0, finalizer="")
     return new | {"metadata": new["metadata"] | {"resourceVersion": str(store.version)}}
 
 
 def _marked(store: ObjectStore, resource: Resource, old: Object, options: Object) -> Object | None:
-    """The object with the marks that it is to get, None if it goes at once."""
+    """The object with its deletion marks, None if it is removed at once."""
     if resource is NAMESPACES:
         return _ending_namespace(store, old)
     finalizer = lifecycle.propagation(resource, options)
-    held = bool(old["metadata"].get("finalizers")) or bool(finalizer)
+    has_finalizers = bool(old["metadata"].get("finalizers")) or bool(finalizer)
     grace = lifecycle.grace_s(old, options) if resource is PODS else None
     if resource is CRDS:
-        finalizer, held = "customresourcecleanup.apiextensions.k8s.io", True
-    if grace is None and not held:
+        finalizer, has_finalizers = "customresourcecleanup.apiextensions.k8s.io", True
+    if grace is None and not has_finalizers:
         return None
     if "deletionTimestamp" in old["metadata"]:
         return old
     new = lifecycle.marked(old, store.now(), grace_s=grace or 0, finalizer=finalizer)
     if resource is CRDS:
-        # A definition's generation stays, and it has no grace.
+        # The generation of a definition does not change, and it has no grace period.
         kept = {key: value for key, value in new["metadata"].items() if key != "deletionGracePeriodSeconds"}
         ending = {
             "type": "Terminating",

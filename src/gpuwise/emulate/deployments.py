@@ -18,37 +18,37 @@ _NOT_COPIED = frozenset({REVISION, "kubectl.kubernetes.io/last-applied-configura
 
 
 def run_deployments(store: ObjectStore) -> None:
-    """One step towards what each Deployment asks for."""
+    """Take one step towards the desired state of each Deployment."""
     sets = owned(store.all(REPLICASETS))
     for deployment in list(store.all(DEPLOYMENTS)):
         if "deletionTimestamp" in deployment["metadata"]:
             continue
-        mine = [
+        replicasets = [
             one for one in sets.get(deployment["metadata"]["uid"], []) if "deletionTimestamp" not in one["metadata"]
         ]
         try:
-            _sync(store, deployment, [*mine, *_adopted(store, deployment)])
+            _sync(store, deployment, [*replicasets, *_adopted(store, deployment)])
         except ApiFailure:
-            # A ReplicaSet of that name is still going away, or was refused: the next pass tries again.
+            # A ReplicaSet of that name is still being deleted, or was rejected: the next pass retries.
             continue
 
 
-def _sync(store: ObjectStore, deployment: Object, mine: list[Object]) -> None:
+def _sync(store: ObjectStore, deployment: Object, replicasets: list[Object]) -> None:
     wanted = bare_template(deployment)
-    current = next((one for one in mine if bare_template(one) == wanted), None)
+    current = next((one for one in replicasets if bare_template(one) == wanted), None)
     fresh = False
     if not deployment["spec"].get("paused"):
         if current is None:
-            current, fresh = _create(store, deployment, mine), True
-        current = _newest(store, current, mine)
-        current = _roll(store, deployment, current, [one for one in mine if not _same(one, current)])
+            current, fresh = _create(store, deployment, replicasets), True
+        current = _newest(store, current, replicasets)
+        current = _roll(store, deployment, current, [one for one in replicasets if not _same(one, current)])
     elif current is not None:
         _scale(store, deployment, current, deployment["spec"]["replicas"])
-    _report(store, deployment, current, mine, fresh=fresh)
+    _report(store, deployment, current, replicasets, fresh=fresh)
 
 
 def _adopted(store: ObjectStore, deployment: Object) -> list[Object]:
-    """ReplicaSets without an owner that the selector fits, now owned."""
+    """Adopt ReplicaSets without an owner that match the selector."""
     namespace, found = deployment["metadata"]["namespace"], []
     for one in list(store.all(REPLICASETS)):
         free = one["metadata"]["namespace"] == namespace and owner_of(one) is None
@@ -60,7 +60,7 @@ def _adopted(store: ObjectStore, deployment: Object) -> list[Object]:
 
 
 def bare_template(item: Object) -> Object:
-    """spec.template without the hash that the controller adds."""
+    """spec.template without the hash label that the controller adds."""
     template: Object = item["spec"].get("template") or {}
     metadata = dict(template.get("metadata") or {})
     metadata["labels"] = {key: value for key, value in (metadata.get("labels") or {}).items() if key != HASH_LABEL}
@@ -76,9 +76,9 @@ def _create(store: ObjectStore, deployment: Object, others: list[Object]) -> Obj
     metadata = deployment["metadata"]
     marks = _annotations(deployment) | {REVISION: str(1 + max(map(revision, others), default=0))}
     desired = deployment["spec"]["replicas"]
-    room = desired + _bounds(deployment, desired)[0] - sum(one["spec"]["replicas"] for one in others)
+    allowed = desired + _bounds(deployment, desired)[0] - sum(one["spec"]["replicas"] for one in others)
     recreate = deployment["spec"]["strategy"]["type"] == "Recreate"
-    held_back = recreate and any(one["spec"]["replicas"] or _status(one, "replicas") for one in others)
+    wait = recreate and any(one["spec"]["replicas"] or _status(one, "replicas") for one in others)
     fresh = {
         "metadata": {
             "name": f"{metadata['name']}-{mark[HASH_LABEL]}",
@@ -87,7 +87,7 @@ def _create(store: ObjectStore, deployment: Object, others: list[Object]) -> Obj
             "ownerReferences": [reference_to(DEPLOYMENTS, deployment)],
         },
         "spec": {
-            "replicas": 0 if held_back else max(0, min(desired, room)),
+            "replicas": 0 if wait else max(0, min(desired, allowed)),
             "selector": selector | {"matchLabels": (selector.get("matchLabels") or {}) | mark},
             "template": template,
         },
@@ -96,7 +96,7 @@ def _create(store: ObjectStore, deployment: Object, others: list[Object]) -> Obj
 
 
 def _newest(store: ObjectStore, current: Object, every: list[Object]) -> Object:
-    """The current ReplicaSet with the highest revision: one of an old template gets the next number."""
+    """Give the current ReplicaSet the highest revision: one of an earlier template gets the next number."""
     highest = max(map(revision, [one for one in every if not _same(one, current)]), default=0)
     if revision(current) > highest:
         return current
@@ -110,7 +110,7 @@ def _newest(store: ObjectStore, current: Object, every: list[Object]) -> Object:
 
 
 def _annotations(deployment: Object) -> dict[str, str]:
-    """What a ReplicaSet takes over from its Deployment, and how large that may get."""
+    """Annotations that a ReplicaSet gets from its Deployment, including its desired and maximum size."""
     desired = deployment["spec"]["replicas"]
     own = deployment["metadata"].get("annotations") or {}
     most = desired + _bounds(deployment, desired)[0]
@@ -119,7 +119,7 @@ def _annotations(deployment: Object) -> dict[str, str]:
 
 
 def revision(item: Object) -> int:
-    """Which template of its Deployment a ReplicaSet holds, counted from 1."""
+    """The revision of a ReplicaSet, counted from 1."""
     return int((item["metadata"].get("annotations") or {}).get(REVISION, "0"))
 
 
@@ -173,8 +173,12 @@ def _scale(store: ObjectStore, deployment: Object, one: Object, replicas: int) -
     return store.update(REPLICASETS, *key, lambda item: item | change)
 
 
-def _report(store: ObjectStore, deployment: Object, current: Object | None, mine: list[Object], *, fresh: bool) -> None:
-    every = mine if current is None or any(_same(one, current) for one in mine) else [*mine, current]
+def _report(
+    store: ObjectStore, deployment: Object, current: Object | None, replicasets: list[Object], *, fresh: bool
+) -> None:
+    every = (
+        replicasets if current is None or any(_same(one, current) for one in replicasets) else [*replicasets, current]
+    )
     every = [current if current is not None and _same(one, current) else one for one in every]
     before = deployment.get("status") or {}
     spread = sum(one["spec"]["replicas"] for one in every)
@@ -239,7 +243,7 @@ def _conditions(
 def _progress(
     store: ObjectStore, deployment: Object, before: Object, status: Object, current: Object, found: list[Object]
 ) -> tuple[str, str, str] | None:
-    """What to say of the progress, None for the same as before.
+    """The new Progressing condition, None if it does not change.
 
     Source: syncRolloutStatus of Kubernetes' deployment controller.
     """

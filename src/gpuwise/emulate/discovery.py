@@ -1,4 +1,4 @@
-"""What the server says of itself: versions, the kinds it serves, and whether it is well."""
+"""The server's information about itself: versions, resources, and health."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ VERSION = {
     "compiler": "gc",
     "platform": "linux/amd64",
 }
-"""Of the server whose answers were recorded: clients that look at the version do what they did then."""
+"""Version of the server whose answers were recorded, so that clients that check the version behave the same."""
 
 _HEALTH = ("healthz", "livez", "readyz")
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -44,7 +44,7 @@ _ALL = frozenset({"pods", "deployments", "replicasets", "statefulsets", "daemons
 
 
 def discover(registry: Registry, path: str, method: str) -> Object | str:
-    """The answer to a path that names no resource: JSON, or text.
+    """The response for a path that is not a resource: JSON, or text.
 
     Raises:
         ApiFailure: 404, 405 or 501.

@@ -1,8 +1,8 @@
-"""CEL, by the package cel-python; what it cannot do, or cannot do as a real server does, is not emulated.
+"""CEL, using the package cel-python; features that it lacks or implements differently are not emulated.
 
-cel-python (cloud-custodian, Apache-2.0, pure Python, released through 2026) rather than cel-expr-python (Google's
-wrapper of cel-cpp, Apache-2.0 too): the latter is a native wheel of 50 MB at version 0.1. Only a cluster with admission
-policies or device selectors needs it, so it is a development dependency.
+cel-python (cloud-custodian, Apache-2.0, pure Python, released through 2026) is used instead of cel-expr-python
+(Google's wrapper of cel-cpp, also Apache-2.0), which is a native wheel of 50 MB at version 0.1. It is needed only for
+clusters with admission policies or device selectors, so it is a development dependency.
 """
 
 import re
@@ -19,7 +19,7 @@ _EXPECTED = (
 
 
 class Failed(ValueError):
-    """An expression that was evaluated to an error."""
+    """The evaluation of an expression failed."""
 
 
 @cache
@@ -44,16 +44,16 @@ def _program(source: str) -> Any:
 
 
 def _compare(one: Any, other: Any) -> Any:
-    mine, theirs = quantity(str(one)), quantity(str(other))
-    return _celpy().celtypes.IntType((mine > theirs) - (mine < theirs))
+    left, right = quantity(str(one)), quantity(str(other))
+    return _celpy().celtypes.IntType((left > right) - (left < right))
 
 
 def syntax_problem(source: str) -> str | None:
-    """What the server says of an expression that does not parse, None if it does."""
+    """The server's message for an expression with a syntax error, None if it parses."""
     try:
         _environment().compile(source)
     except _celpy().CELParseError as error:
-        # The parser stops at the last token it read; cel-go points behind the end of the text.
+        # The parser reports the last token it read; cel-go reports the position after the end of the text.
         if not source.strip() or source.rstrip()[-1] not in "><=!+-*/%&|?:.,([{":
             at = int(error.column or 1)
             return f"compilation failed: ERROR: <input>:1:{at}: Syntax error"
@@ -70,8 +70,8 @@ def evaluate(source: str, variables: Mapping[str, Any]) -> Any:
     """The value of an expression, as plain JSON.
 
     Raises:
-        Failed: it came to an error.
-        ApiFailure: 501, it needs what is not emulated.
+        Failed: the evaluation failed.
+        ApiFailure: 501, it needs something that is not emulated.
     """
     celpy = _celpy()
     missing: list[str] = []
@@ -94,17 +94,17 @@ def evaluate_object(source: str, variables: Mapping[str, Any]) -> Any:
     """The value of an apply configuration: `Object{spec: Object.spec{replicas: 1}}`.
 
     Raises:
-        ApiFailure: 501, it is anything but nested objects.
+        ApiFailure: 501, it is not made of nested objects only.
     """
     if "?" in source or not source.lstrip().startswith("Object{"):
         raise not_emulated(f"the apply configuration {source}")
-    # Types of objects are not known to CEL itself: the same as nested maps.
+    # CEL itself has no object types: treat them as nested maps.
     maps = re.sub(r"Object[.\w]*\{", "{", source)
     return evaluate(re.sub(r"([{,]\s*)([A-Za-z_]\w*)\s*:", r'\1"\2":', maps), variables)
 
 
 def _tracked(value: Any, missing: list[str]) -> Any:
-    """A value for CEL whose maps remember which absent keys were asked for."""
+    """A value for CEL whose maps record which absent keys were accessed."""
     types = _celpy().celtypes
 
     class Tracked(types.MapType):  # type: ignore[misc,name-defined]

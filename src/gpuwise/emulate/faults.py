@@ -1,4 +1,4 @@
-"""Failures on order: what a test makes the API answer instead of the truth."""
+"""Injected failures: responses that a test requests instead of the real ones."""
 
 import re
 import threading
@@ -9,16 +9,16 @@ from gpuwise.emulate.status import ApiFailure
 
 @dataclass(slots=True)
 class Fault:
-    """An answer that is given instead of the real one.
+    """A response that replaces the real one.
 
     Attributes:
         code: HTTP status.
-        verb: which requests, None for all.
-        path: regular expression that the path must match somewhere.
-        times: how many are left.
-        after: requests that match and still get through first.
-        done: the request takes effect, and only its answer is lost.
-        headers: of the answer, such as Retry-After.
+        verb: RBAC verb of the requests, None for all.
+        path: regular expression to search for in the path.
+        times: how many failures are left.
+        after: matching requests that succeed before the first failure.
+        done: the request takes effect, and only its response is lost.
+        headers: of the response, such as Retry-After.
     """
 
     code: int
@@ -31,35 +31,35 @@ class Fault:
 
 
 class Faults:
-    """The failures that are still to come."""
+    """The pending failures."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._orders: list[Fault] = []
+        self._faults: list[Fault] = []
 
-    def order(self, fault: Fault) -> None:
-        """Add one; the first that matches is taken."""
+    def inject(self, fault: Fault) -> None:
+        """Add a failure; the first one that matches a request is used."""
         with self._lock:
-            self._orders.append(fault)
+            self._faults.append(fault)
 
     def forget(self) -> None:
-        """Take all of them back."""
+        """Remove all failures."""
         with self._lock:
-            self._orders.clear()
+            self._faults.clear()
 
     def take(self, verb: str, path: str, *, done: bool) -> None:
-        """Fail if this request's turn has come.
+        """Fail if there is a failure for this request.
 
         Args:
-            verb: as in the log.
+            verb: RBAC verb.
             path: without the query.
-            done: asked after the effect rather than before it.
+            done: whether the request has taken effect already.
 
         Raises:
-            ApiFailure: the order.
+            ApiFailure: the injected failure.
         """
         with self._lock:
-            fault = next((one for one in self._orders if one.done == done and _matches(one, verb, path)), None)
+            fault = next((one for one in self._faults if one.done == done and _matches(one, verb, path)), None)
             if fault is None:
                 return
             if fault.after:
@@ -67,8 +67,8 @@ class Faults:
                 return
             fault.times -= 1
             if not fault.times:
-                self._orders.remove(fault)
-        raise ApiFailure(fault.code, "a failure was ordered", headers=fault.headers)
+                self._faults.remove(fault)
+        raise ApiFailure(fault.code, "injected by a test", headers=fault.headers)
 
 
 def _matches(fault: Fault, verb: str, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a pod fits a node, and the scheduler's words if it does not: its filter plug-ins in their order."""
+"""Whether a pod fits a node, and the scheduler's message if not: its filter plug-ins in order."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -10,8 +10,8 @@ from gpuwise.emulate.selectors import labels_of, selects
 from gpuwise.emulate.status import Object
 
 Amounts = dict[str, Fraction]
-Refusal = tuple[list[str], bool]
-"""Why a node does not do, and whether making other pods leave could help."""
+Rejection = tuple[list[str], bool]
+"""Why a node is rejected, and whether preempting other pods could help."""
 
 _TESTS: dict[str, Callable[[str | None, list[str]], bool]] = {
     "In": lambda value, values: value in values,
@@ -25,7 +25,7 @@ _CORDONED = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 
 
 def requests(pod: Object) -> Amounts:
-    """What a pod asks for, one place on the node included."""
+    """The resources that a pod requests, including one pod slot."""
     total: Amounts = defaultdict(Fraction, {"pods": Fraction(1)})
     for container in containers(pod["spec"]):
         found = container.get("resources") or {}
@@ -35,24 +35,24 @@ def requests(pod: Object) -> Amounts:
 
 
 def allocatable(node: Object) -> Amounts:
-    """What a node has."""
+    """The allocatable resources of a node."""
     found = (node.get("status") or {}).get("allocatable") or {}
     return {name: quantity(amount) for name, amount in found.items()}
 
 
 def free(nodes: list[Object], pods: list[Object]) -> dict[str, Amounts]:
-    """What each node has left."""
+    """The free resources of each node."""
     left = {node["metadata"]["name"]: allocatable(node) for node in nodes}
     for pod in pods:
-        room = left.get(pod["spec"].get("nodeName", ""))
-        if room is not None and phase(pod) not in ("Succeeded", "Failed"):
+        available = left.get(pod["spec"].get("nodeName", ""))
+        if available is not None and phase(pod) not in ("Succeeded", "Failed"):
             for name, amount in requests(pod).items():
-                room[name] = room.get(name, Fraction(0)) - amount
+                available[name] = available.get(name, Fraction(0)) - amount
     return left
 
 
-def unfit(node: Object, pod: Object) -> Refusal | None:
-    """Why a node is not for a pod whatever it has left, None if it is."""
+def unfit(node: Object, pod: Object) -> Rejection | None:
+    """Why a node is rejected for a pod regardless of free resources, None if it is not."""
     tolerations = pod["spec"].get("tolerations") or []
     if (node.get("spec") or {}).get("unschedulable") and not any(tolerates(one, _CORDONED) for one in tolerations):
         return ["node(s) were unschedulable"], False
@@ -63,33 +63,33 @@ def unfit(node: Object, pod: Object) -> Refusal | None:
     return None
 
 
-def shortage(node: Object, wanted: Amounts, room: Amounts) -> Refusal | None:
-    """What a node lacks of what is wanted, None if nothing."""
-    short = sorted(lacking(wanted, room))
+def shortage(node: Object, wanted: Amounts, available: Amounts) -> Rejection | None:
+    """The resources that a node lacks, None if it has enough."""
+    short = sorted(lacking(wanted, available))
     if not short:
         return None
-    hopeless = lacking(wanted, allocatable(node))
-    return [f"Insufficient {name}" if name != "pods" else "Too many pods" for name in short], not hopeless
+    never_fits = lacking(wanted, allocatable(node))
+    return [f"Insufficient {name}" if name != "pods" else "Too many pods" for name in short], not never_fits
 
 
-def is_social(pod: Object) -> bool:
-    """Whether it matters to a pod where others are."""
+def depends_on_pods(pod: Object) -> bool:
+    """Whether the placement of a pod depends on other pods."""
     affinity = pod["spec"].get("affinity") or {}
     return bool(pod["spec"].get("topologySpreadConstraints") or affinity.keys() & {"podAffinity", "podAntiAffinity"})
 
 
-def crowded(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Refusal | None:
-    """Why the pods that are about keep a pod from a node, None if they do not."""
+def pod_conflict(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Rejection | None:
+    """Why other pods prevent a pod from running on a node, None if they do not."""
     return _spread(node, pod, nodes, pods) or _neighbours(node, pod, nodes, pods)
 
 
-def lacking(wanted: Amounts, room: Amounts) -> list[str]:
-    """What is not there in the amount wanted."""
-    # A node that does not say how much cpu, memory or pods it has is not short of them; devices must be there.
+def lacking(wanted: Amounts, available: Amounts) -> list[str]:
+    """The resources that are not available in the requested amount."""
+    # A node without an amount of cpu, memory or pods is not short of them; devices must be listed.
     return [
         name
         for name, amount in wanted.items()
-        if amount > 0 and not (room[name] >= amount if name in room else "/" not in name)
+        if amount > 0 and not (available[name] >= amount if name in available else "/" not in name)
     ]
 
 
@@ -101,7 +101,7 @@ def untolerated(node: Object, pod: Object) -> list[Object]:
 
 
 def tolerates(toleration: Object, taint: Object) -> bool:
-    """Whether a toleration is for a taint."""
+    """Whether a toleration tolerates a taint."""
     if toleration.get("effect") not in (None, "", taint["effect"]):
         return False
     if toleration.get("operator", "Equal") == "Exists":
@@ -119,7 +119,7 @@ def _selected(node: Object, pod: Object) -> bool:
 
 
 def term_matches(term: Object, node: Object) -> bool:
-    """Whether a node selector term is for a node."""
+    """Whether a node selector term matches a node."""
     labels, names = labels_of(node), {"metadata.name": node["metadata"]["name"]}
     expressions = [(labels, one) for one in term.get("matchExpressions") or []]
     expressions += [(names, one) for one in term.get("matchFields") or []]
@@ -128,7 +128,7 @@ def term_matches(term: Object, node: Object) -> bool:
     )
 
 
-def _spread(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Refusal | None:
+def _spread(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Rejection | None:
     for rule in pod["spec"].get("topologySpreadConstraints") or []:
         if rule["whenUnsatisfiable"] != "DoNotSchedule":
             continue
@@ -148,9 +148,9 @@ def _spread(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) 
     return None
 
 
-def _neighbours(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Refusal | None:
+def _neighbours(node: Object, pod: Object, nodes: list[Object], pods: list[Object]) -> Rejection | None:
     affinity = pod["spec"].get("affinity") or {}
-    if not is_social(pod):
+    if not depends_on_pods(pod):
         return None
     labels = {one["metadata"]["name"]: labels_of(one) for one in nodes}
 

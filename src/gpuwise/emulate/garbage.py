@@ -1,6 +1,6 @@
-"""The garbage collector: what was made for an owner that is no more goes too; and what waits for it is let go."""
+"""The garbage collector: deletes dependents of deleted owners, and removes finalizers that wait for dependents."""
 
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.lifecycle import FOREGROUND, ORPHAN
 from gpuwise.emulate.resources import NAMESPACES, Resource
 from gpuwise.emulate.status import Object
@@ -8,20 +8,20 @@ from gpuwise.emulate.store import ObjectStore, key_of
 
 
 def run_garbage_collector(store: ObjectStore) -> None:
-    """Orphan, delete and let go, wherever an owner went or is going."""
-    if store.scratch.get("collected") == store.moves:
+    """Orphan dependents, delete them, or remove finalizers, for every owner that is deleted or terminating."""
+    if store.scratch.get("collected") == store.collectable:
         return
-    before = store.moves
+    before = store.collectable
     kinds = [resource for resource in store.registry.stored() if resource is not NAMESPACES]
     alive = {item["metadata"]["uid"] for resource in store.registry.stored() for item in store.all(resource)}
     for resource in kinds:
         for item in list(store.all(resource)):
             finalizers = item["metadata"].get("finalizers") or []
             if "deletionTimestamp" in item["metadata"] and (ORPHAN in finalizers or FOREGROUND in finalizers):
-                _let_go(store, resource, item)
+                _remove_finalizer(store, resource, item)
             elif _ownerless(store, item, alive) and "deletionTimestamp" not in item["metadata"]:
-                end(store, resource, item, {"propagationPolicy": "Background"})
-    if store.moves == before:
+                delete_object(store, resource, item, {"propagationPolicy": "Background"})
+    if store.collectable == before:
         store.scratch["collected"] = before
 
 
@@ -31,23 +31,23 @@ def _ownerless(store: ObjectStore, item: Object, alive: set[str]) -> bool:
     return bool(owners) and len(known) == len(owners) and all(one["uid"] not in alive for one in owners)
 
 
-def _let_go(store: ObjectStore, resource: Resource, owner: Object) -> None:
-    """Take a finalizer off once the dependents are free, or gone."""
+def _remove_finalizer(store: ObjectStore, resource: Resource, owner: Object) -> None:
+    """Remove the finalizer of an owner when its dependents are orphaned or deleted."""
     uid, finalizers = owner["metadata"]["uid"], owner["metadata"]["finalizers"]
     orphan = ORPHAN in finalizers
     waiting = False
     for kind in store.registry.stored():
         for item in list(store.all(kind)):
             owners = item["metadata"].get("ownerReferences") or []
-            mine = next((one for one in owners if one["uid"] == uid), None)
-            if mine is None:
+            reference = next((one for one in owners if one["uid"] == uid), None)
+            if reference is None:
                 continue
             if orphan:
                 _release(store, kind, item, uid)
             else:
-                waiting = waiting or bool(mine.get("blockOwnerDeletion"))
+                waiting = waiting or bool(reference.get("blockOwnerDeletion"))
                 if "deletionTimestamp" not in item["metadata"]:
-                    end(store, kind, item, {"propagationPolicy": "Foreground"})
+                    delete_object(store, kind, item, {"propagationPolicy": "Foreground"})
     if waiting:
         return
     left = [one for one in finalizers if one not in (ORPHAN, FOREGROUND)]

@@ -1,4 +1,4 @@
-"""What happened: for watchers, and to tell what was there at an earlier version."""
+"""The events: for watches, and to reconstruct lists at earlier versions."""
 
 from bisect import bisect_right
 from collections import deque
@@ -9,7 +9,7 @@ from gpuwise.emulate.resources import Resource
 from gpuwise.emulate.status import Object, expired
 
 KEPT = 20_000
-"""Events kept; etcd keeps five minutes' worth."""
+"""Number of events kept; etcd keeps five minutes of them."""
 
 Key = tuple[str, str]
 
@@ -19,8 +19,8 @@ class Event:
     """One write.
 
     Attributes:
-        version: the resourceVersion that it made.
-        resource: of which kind.
+        version: the resourceVersion of the write.
+        resource: the object's resource.
         old: the object before, None for a new one.
         new: the object after, None for a deleted one.
     """
@@ -31,7 +31,7 @@ class Event:
     new: Object | None
 
     def seen_by(self, matches: Callable[[Object], bool]) -> tuple[str, Object] | None:
-        """What a watcher with such a filter is told: the event's type and object, None if nothing."""
+        """The watch event for a watcher with this filter: type and object, None if there is none."""
         before = self.old is not None and matches(self.old)
         after = self.new is not None and matches(self.new)
         if self.new is not None and after:
@@ -42,7 +42,7 @@ class Event:
 
 
 class History:
-    """The last events, oldest first.
+    """The latest events, oldest first.
 
     Args:
         first: the version before the first event.
@@ -52,22 +52,22 @@ class History:
         self._events: deque[Event] = deque(maxlen=KEPT)
         self._forgotten = first
         self.compacted = 0
-        """The version up to which lists of the past were given up."""
+        """Lists at versions before this one are no longer available."""
 
     def add(self, event: Event) -> None:
-        """Keep an event; the oldest is dropped."""
+        """Add an event; the oldest is dropped if the history is full."""
         if len(self._events) == KEPT:
             self._forgotten = self._events[0].version
         self._events.append(event)
 
     def forget(self) -> None:
-        """Forget everything until now: older watches get 410."""
+        """Drop all events so far: watches from earlier versions get 410."""
         if self._events:
             self._forgotten = self._events[-1].version
             self._events.clear()
 
     def compact(self, version: int) -> None:
-        """Give up lists at a version before this one, as etcd's compaction does; watches are not touched by it."""
+        """Drop lists at versions before this one, as etcd's compaction does; watches are not affected."""
         self.compacted = max(self.compacted, version)
 
     def since(self, version: int) -> list[Event]:
@@ -87,11 +87,11 @@ class History:
         return newer[::-1]
 
     def lists(self, version: int) -> bool:
-        """Whether a list at that version can still be given."""
+        """Whether a list at that version is still available."""
         return version >= max(self.compacted, self._forgotten)
 
     def past(self, resource: Resource, present: Iterable[tuple[Key, Object]], version: int) -> dict[Key, Object]:
-        """The objects of a kind as they were at a version that `lists` allows."""
+        """The objects of a kind at a version for which `lists` is true."""
         found = dict(present)
         for event in reversed(self._events):
             if event.version <= version:

@@ -23,7 +23,7 @@ from gpuwise.emulate.reviews import Reviews
 from gpuwise.emulate.selectors import asked_name
 from gpuwise.emulate.status import ApiFailure, NoSuchPath, NoSuchSchema, Object
 from gpuwise.emulate.tables import bare, bare_list, table
-from gpuwise.emulate.target import Asked, Target, ask, find
+from gpuwise.emulate.target import RequestInfo, Target, find, request_info
 from gpuwise.emulate.watch import Watch
 from gpuwise.emulate.writes import Writing
 
@@ -38,7 +38,7 @@ class HttpApi:
     Args:
         api: the verbs.
         users: by bearer token.
-        closing: true once the server goes away, which ends the watches.
+        closing: returns True when the server shuts down, which ends the watches.
     """
 
     def __init__(self, api: Api, users: dict[str, User], closing: Callable[[], bool]) -> None:
@@ -52,12 +52,12 @@ class HttpApi:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Everything that was asked, oldest first."""
+        """All requests, oldest first."""
         with self._lock:
             return tuple(self._log)
 
     def forget(self) -> None:
-        """Empty the log, and take back the failures that were ordered."""
+        """Clear the log and the injected failures."""
         self.faults.forget()
         with self._lock:
             self._log.clear()
@@ -74,7 +74,7 @@ class HttpApi:
         path, query = request.scope["path"], _query(request)
         watch = parse_bool(query.get("watch", [None])[0]) if "watch" in query else False
         field_name = asked_name(query.get("fieldSelector", [""])[0])
-        asked, name = ask(request.method, path, watch=watch, field_name=field_name), ""
+        asked, name = request_info(request.method, path, watch=watch, field_name=field_name), ""
         shape = PLAIN
         warnings: list[str] = []
         try:
@@ -102,7 +102,7 @@ class HttpApi:
         return response
 
     async def _resource(
-        self, request: HttpRequest, asked: Asked, user: User, query: Query, warnings: list[str]
+        self, request: HttpRequest, asked: RequestInfo, user: User, query: Query, warnings: list[str]
     ) -> Response:
         raw = await request.body()
         media = request.headers.get("content-type", "")
@@ -122,7 +122,7 @@ class HttpApi:
             request.method, target, query, shape, partial(Writing, raw, media, agent=agent, warnings=warnings)
         )
 
-    def _read(self, target: Target, asked: Asked, query: Query, shape: Representation) -> Response:
+    def _read(self, target: Target, asked: RequestInfo, query: Query, shape: Representation) -> Response:
         if target.name:
             version = query.get("resourceVersion", [""])[0]
             return _send(self._shaped(target.resource, self._api.get(target, version), query, shape), 200, shape)
@@ -208,7 +208,7 @@ def _failed(request: HttpRequest, failure: ApiFailure) -> Response:
 
 
 def _plain_accept(request: HttpRequest) -> str:
-    """A server without aggregated discovery answers the plain form, which clients accept too."""
+    """A server without aggregated discovery returns the plain form, which clients accept as well."""
     header = request.headers.get("accept", "")
     parts = [part for part in header.split(",") if "apidiscovery.k8s.io" not in part]
     return ",".join(parts)

@@ -1,4 +1,4 @@
-"""Fields that a real server lets nobody change."""
+"""Fields that a real server does not allow to change."""
 
 from collections.abc import Iterator
 
@@ -29,9 +29,9 @@ _IMMUTABLE = "field is immutable"
 
 
 def check_update(resource: Resource, old: Object, new: Object) -> None:
-    """Check that an update leaves alone what it must, and that its result is valid.
+    """Check that an update changes no immutable field and that its result is valid.
 
-    A real server checks the metadata of an update more than once, and tells each finding as often.
+    A real server checks the metadata of an update several times, and reports each cause as often.
 
     Raises:
         ApiFailure: 422 with every cause.
@@ -77,7 +77,7 @@ def _job(old: Object, new: Object) -> Iterator[Cause]:
             yield wrong(f"spec.{field}", after.get(field), _IMMUTABLE)
     if before["template"] == after["template"]:
         return
-    # A Job that is suspended and has not started lets its pods' resources and placement change.
+    # A suspended Job that has not started allows changes to its pods' resources and placement.
     status = old.get("status") or {}
     suspended = before.get("suspend") and not status.get("startTime")
     if not (suspended and _placement_free(before["template"]) == _placement_free(after["template"])):

@@ -1,4 +1,4 @@
-"""A body that becomes an object of a kind: checked, read by its schema, and kept in the form of the stored version."""
+"""Converts a body to an object: checks it, decodes it with its schema, and converts it to the storage version."""
 
 import json
 from typing import Any
@@ -10,20 +10,20 @@ from gpuwise.emulate.registry import Registry
 from gpuwise.emulate.resources import CORE_EVENTS, EVENTS, Resource
 from gpuwise.emulate.schema import WrongType, decode
 from gpuwise.emulate.status import ApiFailure, Object, invalid
-from gpuwise.emulate.views import taken
+from gpuwise.emulate.views import stored_form
 
 _SCHEME = "pkg/api/legacyscheme/scheme.go:30"
 
 
 def read_object(registry: Registry, resource: Resource, body: Body, *, validation: str, warnings: list[str]) -> Object:
-    """The object of a create or an update.
+    """The object of a create or update.
 
     Args:
-        registry: which kinds there are.
-        resource: of which kind it is to be.
-        body: as it was read.
+        registry: the registered resources.
+        resource: the expected resource.
+        body: the parsed body.
         validation: of unknown fields: "Ignore", "Strict" or "Warn".
-        warnings: where to tell of what was dropped.
+        warnings: list for warnings about dropped fields.
 
     Raises:
         ApiFailure: 400.
@@ -40,11 +40,11 @@ def read_object(registry: Registry, resource: Resource, body: Body, *, validatio
         raise _unreadable(resource, f"strict decoding error: {', '.join(problems)}")
     if validation == "Warn":
         warnings += problems
-    return taken(resource, found)
+    return stored_form(resource, found)
 
 
 def read_patched(resource: Resource, old: Object, patched: Object, *, validation: str, warnings: list[str]) -> Object:
-    """The object that a patch makes, in the form in which it is kept.
+    """The object that results from a patch, in its stored form.
 
     Raises:
         ApiFailure: 422.
@@ -58,14 +58,14 @@ def read_patched(resource: Resource, old: Object, patched: Object, *, validation
         raise invalid("", "", "", [wrong("patch", patched_text(old, patched), str(error))]) from error
     if validation == "Warn":
         warnings += [f'unknown field "{path}"' for path in unknown]
-    return taken(resource, found)
+    return stored_form(resource, found)
 
 
 def decode_as(resource: Resource, value: Object) -> tuple[Object, list[str]]:
-    """An object read by its kind's schema, and the paths of what it does not have.
+    """Decode an object with its kind's schema; returns it and the paths of unknown fields.
 
     Raises:
-        WrongType: a field holds a value of another type.
+        WrongType: a field has a value of another type.
     """
     if resource.builtin:
         schema = "core.v1.Event" if resource is CORE_EVENTS else resource.schema
@@ -103,7 +103,7 @@ def _map(value: Any) -> Object:
 
 
 def patched_text(old: Object, patched: Any) -> str:
-    """The patched object as Go writes it: maps that the patch touched have sorted keys."""
+    """The patched object as Go writes it: maps that the patch changed have sorted keys."""
 
     def ordered(before: Any, after: Any) -> Any:
         if not isinstance(after, dict) or before == after:
@@ -115,7 +115,7 @@ def patched_text(old: Object, patched: Any) -> str:
 
 
 def check_kind(registry: Registry, resource: Resource, value: Object) -> None:
-    """Check that a body is of the kind that its path says; what it leaves out is taken from there.
+    """Check that a body has the kind of its path; absent fields are taken from the path.
 
     Raises:
         ApiFailure: 400.

@@ -1,33 +1,33 @@
 """The Job controller: pods up to parallelism until enough have succeeded; none while suspended."""
 
 from gpuwise.emulate import conditions
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.pods import is_active, is_ready, is_terminating, make_pod, owned, phase
 from gpuwise.emulate.resources import JOBS, PODS
 from gpuwise.emulate.status import ApiFailure, Object
 from gpuwise.emulate.store import ObjectStore, key_of
 
 TRACKED = "batch.kubernetes.io/job-tracking"
-_ENDS = {
+_END_CONDITIONS = {
     "Complete": ("SuccessCriteriaMet", "CompletionsReached", "Reached expected number of succeeded pods"),
     "Failed": ("FailureTarget", "BackoffLimitExceeded", "Job has reached the specified backoff limit"),
 }
 
 
 def run_jobs(store: ObjectStore) -> None:
-    """Bring the pods of each unfinished Job to what it asks for."""
-    mine = owned(store.all(PODS))
+    """Bring the pods of each unfinished Job to its desired state."""
+    pods_by_owner = owned(store.all(PODS))
     for job in list(store.all(JOBS)):
-        pods = mine.get(job["metadata"]["uid"], [])
+        pods = pods_by_owner.get(job["metadata"]["uid"], [])
         if "deletionTimestamp" in job["metadata"] or finished(job):
-            _let_go(store, pods)
+            _remove_finalizer(store, pods)
             continue
         _sync(store, job, pods)
 
 
 def finished(job: Object) -> bool:
-    """Whether a Job is over."""
-    return any((conditions.find(job, kind) or {}).get("status") == "True" for kind in _ENDS)
+    """Whether a Job is finished."""
+    return any((conditions.find(job, kind) or {}).get("status") == "True" for kind in _END_CONDITIONS)
 
 
 def _sync(store: ObjectStore, job: Object, pods: list[Object]) -> None:
@@ -39,7 +39,7 @@ def _sync(store: ObjectStore, job: Object, pods: list[Object]) -> None:
     wanted = 0 if outcome else _wanted(job, done)
     ended = 0
     for pod in active[wanted:]:
-        gone = end(store, PODS, pod)
+        gone = delete_object(store, PODS, pod)
         if not pod["spec"].get("nodeName"):
             ended += 1
         elif gone is not None:
@@ -51,12 +51,12 @@ def _sync(store: ObjectStore, job: Object, pods: list[Object]) -> None:
     except ApiFailure:
         if not active:
             return
-    # Pods without a node go at once; the status goes on counting them until the next start.
-    vanished: dict[str, int] = store.scratch.setdefault("jobs", {})
-    vanished[uid] = vanished.get(uid, 0) + ended if job["spec"].get("suspend") else 0
-    terminating = sum(is_terminating(pod) and bool(pod["spec"].get("nodeName")) for pod in pods) + vanished[uid]
+    # Pods without a node are removed at once; the status still counts them until the next start.
+    removed: dict[str, int] = store.scratch.setdefault("jobs", {})
+    removed[uid] = removed.get(uid, 0) + ended if job["spec"].get("suspend") else 0
+    terminating = sum(is_terminating(pod) and bool(pod["spec"].get("nodeName")) for pod in pods) + removed[uid]
     _report(store, job, active, {"succeeded": done, "failed": failed, "terminating": terminating}, outcome)
-    _let_go(store, [pod for pod in pods if not is_active(pod)])
+    _remove_finalizer(store, [pod for pod in pods if not is_active(pod)])
 
 
 def _counted(pod: Object, before: Object) -> bool:
@@ -78,8 +78,8 @@ def _wanted(job: Object, succeeded: int) -> int:
     return int(max(0, min(job["spec"]["parallelism"], left)))
 
 
-def _let_go(store: ObjectStore, pods: list[Object]) -> None:
-    """Take the mark off the pods that are counted, or that are to go."""
+def _remove_finalizer(store: ObjectStore, pods: list[Object]) -> None:
+    """Remove the tracking finalizer of pods that are counted or being deleted."""
     for pod in pods:
         if TRACKED in (pod["metadata"].get("finalizers") or []):
             left = [one for one in pod["metadata"]["finalizers"] if one != TRACKED]
@@ -102,7 +102,7 @@ def _report(store: ObjectStore, job: Object, active: list[Object], counts: dict[
         found = conditions.replaced(found, new)
     status: Object = {}
     if outcome:
-        first, reason, message = _ENDS[outcome]
+        first, reason, message = _END_CONDITIONS[outcome]
         found += [conditions.made(kind, "True", reason, message, *times, now=now) for kind in (first, outcome)]
     if found:
         status["conditions"] = found

@@ -1,17 +1,17 @@
-"""RFC 6902 as the API server's library does it: evanphx/json-patch, where a replace of an absent member adds it."""
+"""RFC 6902 as the API server's library implements it: evanphx/json-patch, where replace adds an absent member."""
 
 from typing import Any
 
 
 class CannotApply(ValueError):
-    """An operation that is malformed, or does not fit the document."""
+    """An operation is malformed, or does not fit the document."""
 
 
 def apply(document: Any, operations: list[Any]) -> Any:
-    """Apply operations in order; the document is left alone.
+    """Apply operations in order; the document is not changed.
 
     Raises:
-        CannotApply: one of them fails, a test among them.
+        CannotApply: an operation fails, including a test.
     """
     for operation in operations:
         if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):

@@ -1,4 +1,4 @@
-"""What a write may change of an object, and what a delete takes along: rules without a store."""
+"""Rules of writes and deletes that need no store: which fields a write may change, and how deletion propagates."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ JOB_WARNING = (
 )
 
 
-def half(resource: Resource, old: Object, wanted: Object, subresource: str) -> Object:
-    """The object with the half of it that a request writes: status by its subresource, everything else without."""
+def written_part(resource: Resource, old: Object, wanted: Object, subresource: str) -> Object:
+    """The object after a write of one part of it: the status subresource, or everything except the status."""
     if subresource == "status":
         found = old | {"metadata": wanted["metadata"]}
         found.pop("status", None)
@@ -26,8 +26,8 @@ def half(resource: Resource, old: Object, wanted: Object, subresource: str) -> O
     return new | ({"status": old["status"]} if "status" in old else {})
 
 
-def carried_over(resource: Resource, old: Object, new: Object) -> Object:
-    """The new object with the metadata that only the server writes; generation counts changes of the spec."""
+def with_server_metadata(resource: Resource, old: Object, new: Object) -> Object:
+    """The new object with the metadata that only the server sets; generation counts changes of the spec."""
     before = old["metadata"]
     metadata = {key: value for key, value in new["metadata"].items() if key not in _KEPT}
     metadata |= {field: before[field] for field in (*_KEPT, *_ENDING) if field in before}
@@ -47,7 +47,7 @@ def check_preconditions(resource: Resource, old: Object, wanted: dict[str, Any])
     """Check the preconditions of a delete.
 
     Raises:
-        ApiFailure: 409, one does not hold.
+        ApiFailure: 409, a precondition failed.
     """
     have = old["metadata"]
     kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
@@ -68,7 +68,7 @@ def check_preconditions(resource: Resource, old: Object, wanted: dict[str, Any])
 def propagation(resource: Resource, options: Object) -> str:
     """The finalizer that a delete adds, "" for none.
 
-    batch/v1 Jobs leave their pods behind unless told otherwise: jobStrategy.DefaultGarbageCollectionPolicy.
+    batch/v1 Jobs orphan their pods by default: jobStrategy.DefaultGarbageCollectionPolicy.
     """
     policy = options.get("propagationPolicy")
     if options.get("orphanDependents") is True or policy == "Orphan":
@@ -80,7 +80,7 @@ def propagation(resource: Resource, options: Object) -> str:
 
 
 def marked(old: Object, now: str, *, grace_s: int, finalizer: str) -> Object:
-    """The object as it looks once it is to go."""
+    """The object with its deletion timestamp, grace period and finalizer."""
     before = old["metadata"]
     metadata = before | {"deletionTimestamp": now, "deletionGracePeriodSeconds": grace_s}
     if "generation" in before:
@@ -91,7 +91,7 @@ def marked(old: Object, now: str, *, grace_s: int, finalizer: str) -> Object:
 
 
 def grace_s(pod: Object, options: Object) -> int | None:
-    """How long a pod has to stop, None to remove it at once."""
+    """The grace period of a pod, None to remove it at once."""
     running = pod["spec"].get("nodeName") and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
     asked = options.get("gracePeriodSeconds")
     if not running or asked == 0:
@@ -100,7 +100,7 @@ def grace_s(pod: Object, options: Object) -> int | None:
 
 
 def namespace_named(name: str) -> Object:
-    """A bare Namespace."""
+    """A Namespace with a name only."""
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 

@@ -1,4 +1,4 @@
-"""LimitRange: what it gives a container that asks for nothing, and what it refuses."""
+"""LimitRange: the defaults that it sets on containers, and the limits that it enforces."""
 
 from gpuwise.emulate.quantity import quantity
 from gpuwise.emulate.resources import LIMITRANGES, PODS
@@ -12,7 +12,7 @@ def fill(store: ObjectStore, pod: Object) -> Object:
     """The pod with the defaults of its namespace's LimitRanges.
 
     Raises:
-        ApiFailure: 403, it asks for more or less than they allow.
+        ApiFailure: 403, a container requests more or less than they allow.
     """
     namespace = pod["metadata"]["namespace"]
     for one in store.all(LIMITRANGES):
@@ -24,14 +24,16 @@ def fill(store: ObjectStore, pod: Object) -> Object:
 
 
 def _apply(pod: Object, rule: Object) -> Object:
-    containers, said = [], []
+    containers, messages = [], []
     for container in pod["spec"]["containers"]:
         filled, added = _container(container, rule)
         containers.append(filled)
-        said += added
+        messages += added
     pod = pod | {"spec": pod["spec"] | {"containers": containers}}
-    if said:
-        annotations = (pod["metadata"].get("annotations") or {}) | {_MARK: "LimitRanger plugin set: " + "; ".join(said)}
+    if messages:
+        annotations = (pod["metadata"].get("annotations") or {}) | {
+            _MARK: "LimitRanger plugin set: " + "; ".join(messages)
+        }
         pod = pod | {"metadata": pod["metadata"] | {"annotations": annotations}}
     _check(pod, rule)
     return pod
@@ -42,14 +44,14 @@ def _container(container: Object, rule: Object) -> tuple[Object, list[str]]:
     limits, requests = found.get("limits") or {}, found.get("requests") or {}
     more_requests = {key: value for key, value in (rule.get("defaultRequest") or {}).items() if key not in requests}
     more_limits = {key: value for key, value in (rule.get("default") or {}).items() if key not in limits}
-    said = [
+    messages = [
         f"{', '.join(sorted(added))} {word} for container {container['name']}"
         for word, added in (("request", more_requests), ("limit", more_limits))
         if added
     ]
     merged = {"limits": limits | more_limits, "requests": requests | more_requests}
     kept = {key: dict(sorted(value.items())) for key, value in merged.items() if value}
-    return container | {"resources": found | kept}, said
+    return container | {"resources": found | kept}, messages
 
 
 def _check(pod: Object, rule: Object) -> None:

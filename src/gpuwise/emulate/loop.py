@@ -1,4 +1,4 @@
-"""The loop that plays controllers, scheduler and kubelet: it wakes on each write and works until nothing is left."""
+"""The loop that simulates controllers, scheduler and kubelet: it runs after each write until nothing changes."""
 
 import threading
 from types import TracebackType
@@ -19,7 +19,7 @@ from gpuwise.emulate.scheduler import run_kubelet, run_scheduler
 from gpuwise.emulate.statefulsets import run_statefulsets
 from gpuwise.emulate.store import ObjectStore
 
-# Owners before what they own, so that one pass carries a change from the top to the pods.
+# Owners before their dependents, so that one pass carries a change from the top to the pods.
 STEPS = (
     run_definitions,
     run_namespaces,
@@ -41,10 +41,10 @@ STEPS = (
 
 
 class ControlLoop:
-    """Runs in a thread of its own between `with` and its end.
+    """Runs in a separate thread within a `with` block.
 
     Args:
-        store: what it watches and writes.
+        store: the store that it watches and writes.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -68,10 +68,10 @@ class ControlLoop:
         self._store.unsubscribe(self._wake)
 
     def settle(self, timeout_s: float) -> None:
-        """Wait until nothing is left to do.
+        """Wait until the controllers have nothing left to do.
 
         Raises:
-            TimeoutError: something still was after `timeout_s` seconds.
+            TimeoutError: they were not done after `timeout_s` seconds.
         """
         with self._changed:
             done = self._changed.wait_for(lambda: self._failure or self._settled == self._store.version, timeout_s)
@@ -92,18 +92,18 @@ class ControlLoop:
                 self._pass()
 
     def _left_s(self) -> float | None:
-        """Seconds until a controller wants to look again, None for never."""
+        """Seconds until a controller needs to run again, None for never."""
         due_s = self._store.due_s
         return None if due_s is None else max(0.05, due_s - self._store.epoch_s)
 
     def _pass(self) -> None:
-        """One round of every step; it is the last one if it wrote nothing."""
+        """Run every step once; the store is settled if nothing was written."""
         before = self._store.version
         self._store.due_s = None
         try:
             for step in STEPS:
                 step(self._store)
-        except Exception as error:  # noqa: BLE001  # told by settle(): a thread has nobody to raise to
+        except Exception as error:  # noqa: BLE001  # raised by settle(): a thread has no caller
             self._failure = error
         if self._store.version == before:
             self._settled = before

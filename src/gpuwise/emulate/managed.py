@@ -1,4 +1,4 @@
-"""managedFields: who wrote an object, by name; which fields is told of custom resources alone."""
+"""managedFields: the writers of an object; the written fields are tracked for custom resources only."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ _TRACKED = ("labels", "annotations", "finalizers", "ownerReferences")
 def with_manager(
     item: Object, *, manager: str, subresource: str, now: str, old: Object | None = None, fields: bool = False
 ) -> Object:
-    """The object with its writer on record.
+    """The object with its writer in managedFields.
 
     Args:
-        item: as it is to be written.
-        manager: the writer's name, cut at the 128 characters that the API allows.
-        subresource: "" or the one written.
+        item: the object to write.
+        manager: the writer's name, truncated to the API's limit of 128 characters.
+        subresource: the written subresource, "" for none.
         now: RFC 3339.
-        old: as it was before, None for a new one.
-        fields: tell which fields were written; a list counts as one value.
+        old: the object before, None for a new one.
+        fields: track the written fields; a list counts as one value.
     """
     changed = _changed(_content(old or {}), _content(item)) if fields else {}
     entry = {
@@ -43,7 +43,7 @@ def with_manager(
 
 
 def owners(item: Object, path: str) -> list[str]:
-    """Who wrote a field of a custom resource.
+    """The writers of a field of a custom resource.
 
     Args:
         item: the object.
@@ -86,7 +86,7 @@ def _union(one: Object, other: Object) -> Object:
 
 
 def _without(tree: Object, taken: Object) -> Object:
-    """The fields that are left of a tree; a leaf that was taken goes, what is around it stays."""
+    """The fields of a tree without the given ones; only leaves are removed."""
     found: Object = {}
     for key, value in tree.items():
         if key not in taken:

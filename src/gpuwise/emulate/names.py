@@ -1,4 +1,4 @@
-"""Names, label keys and label values: what is wrong with one, in the words of apimachinery's validation package."""
+"""Validation of names, label keys and label values, with the messages of apimachinery's validation package."""
 
 import re
 
@@ -13,7 +13,7 @@ _NAME_PART = f"(e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for vali
 
 
 def subdomain_problem(name: str) -> list[str]:
-    """What is wrong with the name of most objects."""
+    """Problems of the name of most objects."""
     problems = ["must be no more than 253 characters"] if len(name) > 253 else []
     if not re.fullmatch(_SUBDOMAIN, name):
         problems.append(
@@ -25,7 +25,7 @@ def subdomain_problem(name: str) -> list[str]:
 
 
 def dns_label_problem(name: str) -> list[str]:
-    """What is wrong with the name of a container or a namespace."""
+    """Problems of the name of a container or a namespace."""
     problems = ["must be no more than 63 bytes"] if len(name) > 63 else []
     if not re.fullmatch(DNS_LABEL, name):
         problems.append(
@@ -37,13 +37,13 @@ def dns_label_problem(name: str) -> list[str]:
 
 
 def key_problem(key: str) -> str | None:
-    """What is wrong with a label's or an annotation's key, None if nothing."""
+    """The first problem of a label or annotation key, None if it is valid."""
     problems = key_problems(key)
     return problems[0] if problems else None
 
 
 def key_problems(key: str) -> list[str]:
-    """All that is wrong with a label's or an annotation's key."""
+    """All problems of a label or annotation key."""
     prefix, slash, name = key.rpartition("/")
     if "/" in prefix:
         what = f"{_ALPHA} {_NAME_PART} with an optional DNS subdomain prefix and '/'"
@@ -63,7 +63,7 @@ def key_problems(key: str) -> list[str]:
 
 
 def value_problem(value: str) -> str | None:
-    """What is wrong with a label's value, None if nothing."""
+    """The problem of a label value, None if it is valid."""
     if len(value) > 63:
         return "must be no more than 63 bytes"
     if LABEL_VALUE.fullmatch(value):

@@ -1,4 +1,4 @@
-"""Kubeflow's Notebook controller: a StatefulSet of one pod, or of none while the notebook is stopped."""
+"""Kubeflow's Notebook controller: a StatefulSet of one pod, or none while the notebook is stopped."""
 
 from gpuwise.emulate.pods import make, owned, reference_to
 from gpuwise.emulate.resources import NOTEBOOKS, STATEFULSETS
@@ -11,18 +11,18 @@ MANAGER = "notebook-controller"
 
 
 def run_notebooks(store: ObjectStore) -> None:
-    """Keep one StatefulSet per notebook, of 1 replica, or 0 once the annotation stands."""
-    # A definition alone brings no controller with it.
+    """Keep one StatefulSet per notebook, with 1 replica, or 0 while it has the stop annotation."""
+    # A CustomResourceDefinition of that name alone does not include a controller.
     if store.registry.find(*NOTEBOOKS.place) is not NOTEBOOKS:
         return
     sets = owned(store.all(STATEFULSETS))
     for notebook in list(store.all(NOTEBOOKS)):
-        mine = sets.get(notebook["metadata"]["uid"], [])
+        owned_sets = sets.get(notebook["metadata"]["uid"], [])
         replicas = 0 if STOPPED in (notebook["metadata"].get("annotations") or {}) else 1
         namespace = notebook["metadata"]["namespace"]
-        if not mine and "template" in (notebook.get("spec") or {}):
+        if not owned_sets and "template" in (notebook.get("spec") or {}):
             make(store, STATEFULSETS, namespace, _statefulset(notebook, replicas), manager=MANAGER)
-        for one in mine:
+        for one in owned_sets:
             store.update(
                 STATEFULSETS,
                 namespace,

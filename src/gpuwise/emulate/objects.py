@@ -1,4 +1,4 @@
-"""Objects to start a cluster with, as short as the API allows."""
+"""Minimal objects to start a cluster with."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,12 +37,12 @@ def node(
 
 
 def pod_spec(*, gpus: int = 1, resource: str = GPU, **fields: Any) -> Object:
-    """A pod spec with one container that asks for GPUs.
+    """A pod spec with one container that requests GPUs.
 
     Args:
-        gpus: how many, 0 for none.
-        resource: which extended resource.
-        **fields: more of the pod spec.
+        gpus: number of GPUs, 0 for none.
+        resource: name of the extended resource.
+        **fields: further fields of the pod spec.
     """
     container: Object = {"name": "main", "image": "registry.example/work:1"}
     if gpus:
@@ -51,14 +51,14 @@ def pod_spec(*, gpus: int = 1, resource: str = GPU, **fields: Any) -> Object:
 
 
 def pod(name: str, *, namespace: str = "default", spec: Object | None = None, **metadata: Any) -> Object:
-    """A bare Pod; the rest of its metadata by name."""
+    """A Pod without an owner; further metadata by keyword."""
     return _object("v1", "Pod", name, namespace, metadata) | {"spec": spec or pod_spec()}
 
 
 def deployment(
     name: str, *, replicas: int = 1, namespace: str = "default", spec: Object | None = None, **metadata: Any
 ) -> Object:
-    """A Deployment of pods with such a spec; the rest of its metadata by name."""
+    """A Deployment of pods with this spec; further metadata by keyword."""
     found = _object("apps/v1", "Deployment", name, namespace, metadata)
     return found | {"spec": {"replicas": replicas} | _selected(name, spec)}
 
@@ -66,7 +66,7 @@ def deployment(
 def statefulset(
     name: str, *, replicas: int = 1, namespace: str = "default", spec: Object | None = None, **metadata: Any
 ) -> Object:
-    """A StatefulSet of pods with such a spec; the rest of its metadata by name."""
+    """A StatefulSet of pods with this spec; further metadata by keyword."""
     found = _object("apps/v1", "StatefulSet", name, namespace, metadata)
     return found | {"spec": {"replicas": replicas, "serviceName": name} | _selected(name, spec)}
 
@@ -74,26 +74,26 @@ def statefulset(
 def job(
     name: str, *, parallelism: int = 1, namespace: str = "default", spec: Object | None = None, **metadata: Any
 ) -> Object:
-    """A Job of pods with such a spec; the rest of its metadata by name."""
+    """A Job of pods with this spec; further metadata by keyword."""
     template = {"spec": (spec or pod_spec()) | {"restartPolicy": "Never"}}
     counts = {"parallelism": parallelism, "completions": parallelism}
     return _object("batch/v1", "Job", name, namespace, metadata) | {"spec": counts | {"template": template}}
 
 
 def notebook(name: str, *, namespace: str = "default", spec: Object | None = None, **metadata: Any) -> Object:
-    """A Kubeflow Notebook; the rest of its metadata by name."""
+    """A Kubeflow Notebook; further metadata by keyword."""
     found = _object("kubeflow.org/v1", "Notebook", name, namespace, metadata)
     return found | {"spec": {"template": {"spec": spec or pod_spec()}}}
 
 
 def budget(name: str, *, app: str, namespace: str = "default", **spec: Any) -> Object:
-    """A PodDisruptionBudget over the pods of the workload of that name; minAvailable or maxUnavailable by name."""
+    """A PodDisruptionBudget for the pods of the workload named `app`; minAvailable or maxUnavailable by keyword."""
     found = _object("policy/v1", "PodDisruptionBudget", name, namespace, {})
     return found | {"spec": {"selector": {"matchLabels": {"app": app}}} | spec}
 
 
 def autoscaler(name: str, *, kind: str, target: str, namespace: str = "default", most: int = 4) -> Object:
-    """A HorizontalPodAutoscaler over such an object."""
+    """A HorizontalPodAutoscaler for an object."""
     reference = {"apiVersion": "apps/v1", "kind": kind, "name": target}
     found = _object("autoscaling/v2", "HorizontalPodAutoscaler", name, namespace, {})
     return found | {"spec": {"scaleTargetRef": reference, "minReplicas": 1, "maxReplicas": most}}

@@ -1,4 +1,4 @@
-"""A custom resource's schema: defaults, pruning and checks, in the words of apiextensions-apiserver."""
+"""The schema of a custom resource: defaults, pruning and validation, with the messages of apiextensions-apiserver."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ _ROOT = frozenset({"apiVersion", "kind", "metadata"})
 
 
 def schema_of(definition: Any) -> Object | None:
-    """The schema of a version in a CustomResourceDefinition, None to take anything."""
+    """The schema of a version in a CustomResourceDefinition, None if it accepts anything."""
     found: Object | None = (definition.get("schema") or {}).get("openAPIV3Schema")
     return found
 
@@ -61,7 +61,7 @@ def fill(schema: Object, value: Any) -> Any:
 
 
 def check(schema: Object, value: Object) -> list[Cause]:
-    """What of an object does not fit its schema."""
+    """Where an object does not match its schema."""
     return [
         cause
         for key, inner in (schema.get("properties") or {}).items()

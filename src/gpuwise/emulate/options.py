@@ -1,4 +1,4 @@
-"""What a query asks for, checked in the words of a real server."""
+"""Parses query parameters; errors have the text of a real server."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ _POLICIES = ("Foreground", "Background", "Orphan")
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """What a writing request asks for beside its body.
+    """Query parameters of a write request.
 
     Attributes:
-        dry_run: check it and keep nothing.
-        manager: who writes, for managedFields; "" to take the user agent's name.
+        dry_run: validate the request without storing the result.
+        manager: the field manager; "" to use the name of the user agent.
         validation: of unknown fields: "Ignore", "Strict" or "Warn".
-        force: server-side apply takes fields over.
+        force: server-side apply takes over fields of other managers.
     """
 
     dry_run: bool
@@ -34,18 +34,18 @@ class WriteOptions:
 
 @dataclass(frozen=True, slots=True)
 class ListOptions:
-    """What a list or a watch asks for.
+    """Query parameters of a list or watch.
 
     Attributes:
         limit: objects per page, 0 for all.
-        token: where to go on, "" at the start.
-        version: resourceVersion, "" for the newest.
+        token: continue token, "" at the start.
+        version: resourceVersion, "" for the latest.
         match: resourceVersionMatch.
         labels: the label selector.
         fields: the field selector.
-        timeout_s: when a watch ends, None for the server's choice.
-        bookmarks: a watch wants them.
-        initial: a watch wants to begin with what is there.
+        timeout_s: timeout of a watch, None for the server's default.
+        bookmarks: the watch requests bookmarks.
+        initial: the watch requests the existing objects first.
     """
 
     limit: int
@@ -60,10 +60,10 @@ class ListOptions:
 
 
 def parse_int(text: str) -> int:
-    """A whole number of a query.
+    """A whole number in a query.
 
     Raises:
-        ApiFailure: 400, it is none.
+        ApiFailure: 400, it is not a number.
     """
     if not re.fullmatch(r"[+-]?\d+", text):
         raise ApiFailure(400, f'strconv.ParseInt: parsing "{text}": invalid syntax')
@@ -73,21 +73,21 @@ def parse_int(text: str) -> int:
 
 
 def parse_bool(text: str | None) -> bool:
-    """A yes or no of a query: everything but "false" and "0" is yes."""
+    """A boolean in a query: everything except "false" and "0" is true."""
     return text is not None and text.lower() not in ("false", "0")
 
 
 def bad_version(version: str) -> str | None:
-    """What is wrong with a resourceVersion, None if it is one."""
+    """The problem of a resourceVersion, None if it is valid."""
     return None if version.isdigit() else f'strconv.ParseUint: parsing "{version}": invalid syntax'
 
 
 def write_options(kind: str, query: Mapping[str, Sequence[str]], *, apply: bool = False) -> WriteOptions:
-    """Read the query of a writing request.
+    """Parse the query of a write request.
 
     Args:
         kind: CreateOptions, UpdateOptions or PatchOptions.
-        query: every value of each parameter.
+        query: all values of each parameter.
         apply: the patch is a server-side apply.
 
     Raises:
@@ -115,7 +115,7 @@ def write_options(kind: str, query: Mapping[str, Sequence[str]], *, apply: bool 
 
 
 def delete_options(body: Any, query: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """DeleteOptions, which come in the body or in the query.
+    """DeleteOptions from the body or the query.
 
     Raises:
         ApiFailure: 400 or 422.
@@ -147,7 +147,7 @@ def delete_options(body: Any, query: Mapping[str, Sequence[str]]) -> dict[str, A
 
 
 def list_options(query: Mapping[str, Sequence[str]], *, watch: bool) -> ListOptions:
-    """Read the query of a list or a watch.
+    """Parse the query of a list or watch.
 
     Raises:
         ApiFailure: 400 or 422.

@@ -1,4 +1,4 @@
-"""Continue tokens: which version a list shows, and after which object it goes on."""
+"""Continue tokens: the version of a list, and the object after which it continues."""
 
 import base64
 import binascii
@@ -10,18 +10,18 @@ from gpuwise.emulate.status import ApiFailure, Object
 _VERSION = "meta.k8s.io/v1"
 _BAD = "invalid continue token: continue key is not valid: "
 NOW = -1
-"""The version of a token that goes on with the newest list."""
+"""The version of a token that continues with the latest list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One answer to a list.
+    """One page of a list.
 
     Attributes:
         items: the objects.
         version: resourceVersion of the whole list.
         token: for the next page, "" on the last.
-        remaining: objects after this page, None where the server does not count them.
+        remaining: objects after this page, None if the server does not count them.
     """
 
     items: list[Object]
@@ -31,7 +31,7 @@ class Page:
 
 
 def make_token(version: int, namespace: str, name: str) -> str:
-    """A token that goes on after an object."""
+    """A token that continues after an object."""
     body = json.dumps({"v": _VERSION, "rv": version, "start": f"{namespace}/{name}\0"}, separators=(",", ":"))
     return base64.urlsafe_b64encode(body.encode()).decode().rstrip("=")
 
@@ -40,7 +40,7 @@ def read_token(token: str) -> tuple[int, str, str]:
     """Version, namespace and name of a token.
 
     Raises:
-        ApiFailure: 400, it is none of ours.
+        ApiFailure: 400, the token is invalid.
     """
     try:
         raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)

@@ -15,7 +15,7 @@ _KNOWN = (JSON, MERGE, STRATEGIC, APPLY)
 
 
 def check_media(resource: Resource, media: str) -> None:
-    """Check that a kind takes patches of a media type.
+    """Check that a kind supports patches of a media type.
 
     Raises:
         ApiFailure: 415.
@@ -29,16 +29,16 @@ def check_media(resource: Resource, media: str) -> None:
 
 
 def apply_patch(schema: str, target: Object, body: Any, media: str) -> Object:
-    """Patch an object and give the new one; the target is left alone.
+    """Patch an object and return the new one; the target is not changed.
 
     Args:
         schema: its type in fields.json, for a strategic merge.
         target: the object.
         body: the patch.
-        media: its media type; server-side apply is not for here.
+        media: its media type; server-side apply is not handled here.
 
     Raises:
-        ApiFailure: 400 for a patch that cannot be read, 422 or 500 for one that cannot be applied.
+        ApiFailure: 400 for a patch that cannot be parsed, 422 or 500 for one that cannot be applied.
     """
     if media == JSON:
         return _json_patch(target, body)

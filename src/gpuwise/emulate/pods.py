@@ -1,4 +1,4 @@
-"""What controllers ask of a pod, and how they make one."""
+"""Functions of controllers on pods, and the creation of pods."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from gpuwise.emulate.writes import Writing, create
 
 HASH_LABEL = "pod-template-hash"
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""Of generated names: no vowels, so no words (apimachinery's util/rand)."""
+"""For generated names: without vowels, so that they form no words (apimachinery's util/rand)."""
 
 REVISION_LABEL = "controller-revision-hash"
 
 
 def owner_of(item: Object) -> Object | None:
-    """The controlling owner reference, None for an object of its own."""
+    """The controlling owner reference, None for an object without a controller."""
     references = item["metadata"].get("ownerReferences") or []
     return next((reference for reference in references if reference.get("controller")), None)
 
@@ -34,7 +34,7 @@ def owned(items: Iterable[Object]) -> dict[str, list[Object]]:
 
 
 def reference_to(resource: Resource, owner: Object) -> Object:
-    """The owner reference that a controller puts on what it makes."""
+    """The owner reference that a controller sets on its dependents."""
     return {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
@@ -46,44 +46,44 @@ def reference_to(resource: Resource, owner: Object) -> Object:
 
 
 def phase(pod: Object) -> str:
-    """status.phase."""
+    """The value of status.phase."""
     return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
 def is_terminating(pod: Object) -> bool:
-    """Marked for deletion."""
+    """Whether the pod has a deletion timestamp."""
     return "deletionTimestamp" in pod["metadata"]
 
 
 def is_active(pod: Object) -> bool:
-    """Counts as one of its controller's replicas."""
+    """Whether the pod counts as one of its controller's replicas."""
     return not is_terminating(pod) and phase(pod) not in ("Succeeded", "Failed")
 
 
 def is_ready(pod: Object) -> bool:
-    """Serves."""
+    """Whether the pod is active and ready."""
     return is_active(pod) and condition(pod, "Ready") == "True"
 
 
 def condition(item: Object, kind: str) -> str | None:
-    """The status of one condition, None if it is not there."""
+    """The status of one condition, None if it does not exist."""
     conditions = (item.get("status") or {}).get("conditions") or []
     return next((entry["status"] for entry in conditions if entry["type"] == kind), None)
 
 
 def containers(spec: Object) -> Iterator[Object]:
-    """The containers of a pod spec, init containers left out."""
+    """The containers of a pod spec, without init containers."""
     yield from spec.get("containers") or []
 
 
 def digest(value: object) -> str:
-    """Ten characters that tell two templates apart, in the alphabet that Kubernetes names things with."""
+    """Ten characters that identify a template, in the alphabet of Kubernetes' generated names."""
     found = hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:10]
     return "".join(ALPHABET[byte % len(ALPHABET)] for byte in found)
 
 
 def make(store: ObjectStore, resource: Resource, namespace: str, item: Object, *, manager: str = CONTROLLERS) -> Object:
-    """Create an object as a controller does: through admission.
+    """Create an object like a controller does: through admission.
 
     Raises:
         ApiFailure: 403 or 422.
@@ -106,13 +106,13 @@ def make_pod(
     """Create the pod that an owner's template describes.
 
     Args:
-        store: where.
-        resource: the owner's kind.
-        owner: with spec.template.
-        name: the pod's; "" for one that is generated from the owner's.
-        labels: on top of the template's.
-        spec: on top of the template's.
-        finalizer: holds the pod until its controller has counted it.
+        store: the store.
+        resource: the owner's resource.
+        owner: an object with spec.template.
+        name: name of the pod; "" to generate it from the owner's name.
+        labels: in addition to the template's.
+        spec: in addition to the template's.
+        finalizer: keeps the pod until its controller has counted it.
 
     Raises:
         ApiFailure: 403 or 422.

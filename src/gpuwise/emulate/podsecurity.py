@@ -1,4 +1,4 @@
-"""Pod Security admission: the levels baseline and restricted, as a namespace's labels ask for them."""
+"""Pod Security admission: the levels baseline and restricted, as set by a namespace's labels."""
 
 from collections.abc import Callable, Iterator
 
@@ -17,7 +17,7 @@ _CAPABILITIES = frozenset(
 
 
 def check(store: ObjectStore, pod: Object, warnings: list[str]) -> None:
-    """Check a pod against its namespace's enforced level, and warn by its warned one.
+    """Check a pod against the enforced level of its namespace, and warn by its warn level.
 
     Raises:
         ApiFailure: 403.
@@ -32,7 +32,7 @@ def check(store: ObjectStore, pod: Object, warnings: list[str]) -> None:
 
 
 def warn(store: ObjectStore, namespace: str, spec: Object, warnings: list[str]) -> None:
-    """Warn of a pod, or of a template, that the warned level would refuse."""
+    """Warn about a pod or template that the warn level would reject."""
     labels = _labels(store, namespace)
     level, version = labels.get(f"{_LABEL}warn", ""), labels.get(f"{_LABEL}warn-version", "latest")
     problems = list(violations(level, spec))
@@ -46,7 +46,7 @@ def _labels(store: ObjectStore, namespace: str) -> dict[str, str]:
 
 
 def violations(level: str, spec: Object) -> Iterator[str]:
-    """What a pod's spec does that a level does not allow; "" and privileged allow everything."""
+    """The violations of a level by a pod's spec; "" and privileged allow everything."""
     if level == "restricted":
         yield from _escalation(spec)
     if level in ("baseline", "restricted"):
@@ -59,38 +59,40 @@ def _baseline(spec: Object) -> Iterator[str]:
     shared = [f"{field}=true" for field in ("hostNetwork", "hostPID", "hostIPC") if spec.get(field)]
     if shared:
         yield f"host namespaces ({', '.join(shared)})"
-    privileged = _those(spec, lambda one: (one.get("securityContext") or {}).get("privileged") is True)
+    privileged = _violating(spec, lambda one: (one.get("securityContext") or {}).get("privileged") is True)
     if privileged:
         yield f"privileged ({privileged} must not set securityContext.privileged=true)"
-    added = _those(spec, lambda one: bool(set(_capabilities(one).get("add") or []) - _CAPABILITIES))
+    added = _violating(spec, lambda one: bool(set(_capabilities(one).get("add") or []) - _CAPABILITIES))
     if added:
         yield f"non-default capabilities ({added} must not add other capabilities)"
     paths = [f'"{volume["name"]}"' for volume in spec.get("volumes") or [] if "hostPath" in volume]
     if paths:
         yield f"hostPath volumes ({_plural('volume', paths)})"
-    ports = _those(spec, lambda one: any(port.get("hostPort") for port in one.get("ports") or []))
+    ports = _violating(spec, lambda one: any(port.get("hostPort") for port in one.get("ports") or []))
     if ports:
         yield f"hostPort ({ports} uses hostPort)"
 
 
 def _escalation(spec: Object) -> Iterator[str]:
-    found = _those(spec, lambda one: (one.get("securityContext") or {}).get("allowPrivilegeEscalation") is not False)
+    found = _violating(
+        spec, lambda one: (one.get("securityContext") or {}).get("allowPrivilegeEscalation") is not False
+    )
     if found:
         yield f"allowPrivilegeEscalation != false ({found} must set securityContext.allowPrivilegeEscalation=false)"
 
 
 def _restricted(spec: Object) -> Iterator[str]:
-    found = _those(spec, lambda one: "ALL" not in (_capabilities(one).get("drop") or []))
+    found = _violating(spec, lambda one: "ALL" not in (_capabilities(one).get("drop") or []))
     if found:
         yield f'unrestricted capabilities ({found} must set securityContext.capabilities.drop=["ALL"])'
     pod = spec.get("securityContext") or {}
     if pod.get("runAsNonRoot") is not True:
-        found = _those(spec, lambda one: (one.get("securityContext") or {}).get("runAsNonRoot") is not True)
+        found = _violating(spec, lambda one: (one.get("securityContext") or {}).get("runAsNonRoot") is not True)
         if found:
             yield f"runAsNonRoot != true (pod or {found} must set securityContext.runAsNonRoot=true)"
-    fine = ("RuntimeDefault", "Localhost")
-    if (pod.get("seccompProfile") or {}).get("type") not in fine:
-        found = _those(spec, lambda one: _seccomp(one) not in fine)
+    allowed = ("RuntimeDefault", "Localhost")
+    if (pod.get("seccompProfile") or {}).get("type") not in allowed:
+        found = _violating(spec, lambda one: _seccomp(one) not in allowed)
         if found:
             wanted = 'securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"'
             yield f"seccompProfile (pod or {found} must set {wanted})"
@@ -105,7 +107,7 @@ def _capabilities(container: Object) -> Object:
     return found
 
 
-def _those(spec: Object, bad: Callable[[Object], bool]) -> str:
+def _violating(spec: Object, bad: Callable[[Object], bool]) -> str:
     every = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
     names = [f'"{one["name"]}"' for one in every if bad(one)]
     return _plural("container", names) if names else ""

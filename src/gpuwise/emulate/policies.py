@@ -1,4 +1,4 @@
-"""Admission policies in CEL, and webhooks that nobody answers."""
+"""Admission policies in CEL, and webhooks without a backend."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ _CODES = {"Unauthorized": 401, "Forbidden": 403, "Invalid": 422, "RequestEntityT
 def mutate(
     store: ObjectStore, resource: Resource, operation: str, subresource: str, old: Object | None, new: Object
 ) -> Object:
-    """The object as mutating policies would have it.
+    """The object after the mutating policies.
 
     Raises:
         ApiFailure: 501 for a policy that is not emulated.
@@ -105,12 +105,12 @@ def _failures(spec: Object, old: Object | None, new: Object) -> Iterator[tuple[s
         if validation.get("messageExpression"):
             raise not_emulated("messageExpression of a ValidatingAdmissionPolicy")
         try:
-            fine = evaluate(source, variables)
+            result = evaluate(source, variables)
         except Failed as error:
             if spec.get("failurePolicy", "Fail") == "Fail":
                 yield f"expression '{source}' resulted in error: {error}", "Invalid"
             continue
-        if fine is not True:
+        if result is not True:
             yield validation.get("message") or f"failed expression: {source}", reason
 
 

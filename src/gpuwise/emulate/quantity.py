@@ -1,4 +1,4 @@
-"""Resource quantities: "100m", "2Gi", "4"; what they mean, and how a server writes them back."""
+"""Resource quantities such as "100m", "2Gi", "4": their values, and the server's canonical form."""
 
 import re
 from fractions import Fraction
@@ -16,10 +16,10 @@ MALFORMED = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEin
 
 @lru_cache(maxsize=4096)
 def quantity(text: str | float) -> Fraction:
-    """The number that a quantity means.
+    """The value of a quantity.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a quantity.
     """
     match = _match(text)
     exponent = Fraction(10) ** int(match[2]) if match[2] else Fraction(1)
@@ -28,14 +28,14 @@ def quantity(text: str | float) -> Fraction:
 
 @lru_cache(maxsize=4096)
 def canonical(text: str | float | None, *, milli: bool = False) -> str:
-    """A quantity as the server writes it: "3000" is "3k", 1.5 is "1500m", "1024Mi" is "1Gi".
+    """A quantity in the server's form: "3000" becomes "3k", 1.5 becomes "1500m", "1024Mi" becomes "1Gi".
 
     Args:
-        text: as it was sent; None means 0.
+        text: as sent; None means 0.
         milli: round up to thousandths, as the server does in a list of resources.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a quantity.
     """
     if text is None:
         return "0"
@@ -43,14 +43,14 @@ def canonical(text: str | float | None, *, milli: bool = False) -> str:
     if milli:
         value = Fraction(ceil(value * 1000), 1000)
     written = str(text).strip()
-    # The server keeps these two ways of writing as they came (recorded: quantities/d-gpu-plus, d-memory-1e9).
+    # The server keeps these two notations as sent (recorded: quantities/d-gpu-plus, d-memory-1e9).
     if written.startswith("+") or match[2]:
         return written
     return _binary(value) if (match[3] or "").endswith("i") else decimal(value)
 
 
 def decimal(value: Fraction) -> str:
-    """A number with the largest decimal suffix that leaves it whole."""
+    """A number with the largest decimal suffix that keeps it whole."""
     for suffix, power in sorted(_DECIMAL.items(), key=lambda entry: -entry[1]):
         scaled = value / Fraction(10) ** power
         if scaled.denominator == 1 and scaled != 0:

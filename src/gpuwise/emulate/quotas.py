@@ -1,4 +1,4 @@
-"""ResourceQuota: counted when a pod is admitted, and again by a controller when pods go."""
+"""ResourceQuota: usage is counted when a pod is admitted, and again by a controller when pods are deleted."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ def admit(store: ObjectStore, pod: Object, *, dry_run: bool) -> None:
         hard = _amounts(quota["spec"].get("hard") or {})
         if not any(key in wanted or key in _REQUIRED for key in hard):
             continue
-        _check_given(quota, pod, hard)
+        _check_required(quota, pod, hard)
         used = _amounts((quota.get("status") or {}).get("used") or {})
         over = sorted(
             key for key in hard if wanted.get(key, 0) and used.get(key, Fraction(0)) + wanted[key] > hard[key]
@@ -37,7 +37,7 @@ def admit(store: ObjectStore, pod: Object, *, dry_run: bool) -> None:
 
 
 def run_quotas(store: ObjectStore) -> None:
-    """Count again what each quota guards."""
+    """Recount the usage of each quota."""
     quotas = store.all(QUOTAS)
     if not quotas:
         return
@@ -52,7 +52,7 @@ def run_quotas(store: ObjectStore) -> None:
 
 
 def usage(pods: Iterable[Object]) -> Amounts:
-    """What pods count for, by a quota's names."""
+    """The usage of pods, by the names that quotas use."""
     total: Amounts = defaultdict(Fraction)
     for pod in pods:
         total["pods"] += 1
@@ -76,8 +76,8 @@ def _amounts(values: Object) -> Amounts:
     return {key: quantity(value) for key, value in values.items()}
 
 
-def _check_given(quota: Object, pod: Object, hard: Amounts) -> None:
-    """A quota on cpu or memory refuses a container that does not say how much it wants."""
+def _check_required(quota: Object, pod: Object, hard: Amounts) -> None:
+    """Reject a container without a request or limit that a quota on cpu or memory needs."""
     missing: dict[str, list[str]] = {}
     for key in sorted(set(hard) & _REQUIRED):
         field, _, name = key.rpartition(".")

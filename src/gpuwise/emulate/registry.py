@@ -1,10 +1,10 @@
-"""What is served where: the built-in kinds, and the custom resources that are installed at the moment."""
+"""The served resources: the built-in ones, and the custom resources that are installed."""
 
 from collections.abc import Iterable
 
 from gpuwise.emulate.resources import BUILTIN, Resource
 
-# Kinds of a real server that the emulator does not serve: it says so instead of "not found".
+# Resources of a real server that the emulator does not serve: it returns 501 instead of "not found".
 UNSERVED: dict[tuple[str, str], frozenset[str]] = {
     key: frozenset(plurals.split())
     for key, plurals in {
@@ -57,7 +57,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
 
 
 class Registry:
-    """The kinds by their place and by their name.
+    """The resources by path and by kind.
 
     Args:
         custom: custom resources that are installed from the start.
@@ -69,38 +69,38 @@ class Registry:
         self.add(*BUILTIN, *custom)
 
     def add(self, *rows: Resource) -> None:
-        """Serve more kinds."""
+        """Serve further resources."""
         for row in rows:
             self._rows[row.place] = row
             self._kinds[row.api_version, row.kind] = row
 
     def remove(self, group: str, plural: str) -> None:
-        """Serve a custom resource no more, in any version."""
+        """Stop serving a custom resource, in all its versions."""
         for row in [row for row in self._rows.values() if (row.group, row.plural) == (group, plural)]:
             del self._rows[row.place], self._kinds[row.api_version, row.kind]
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
-        """The kind at a path, None if there is none."""
+        """The resource at a path, None if there is none."""
         return self._rows.get((group, version, plural))
 
     def of_kind(self, api_version: str, kind: str) -> Resource | None:
-        """The kind of that name, None if there is none."""
+        """The resource of a kind, None if there is none."""
         return self._kinds.get((api_version, kind))
 
     def kept(self, row: Resource) -> Resource:
-        """The kind under which the objects of a kind are kept."""
+        """The resource under which the objects of a resource are stored."""
         return self._rows[row.other_version_of] if row.other_version_of else row
 
     def rows(self) -> list[Resource]:
-        """Every kind, in every version."""
+        """All resources, in every version."""
         return list(self._rows.values())
 
     def stored(self) -> list[Resource]:
-        """Every kind once."""
+        """All resources, in their storage version only."""
         return [row for row in self._rows.values() if row.other_version_of is None]
 
     def versions(self, group: str) -> tuple[str, ...]:
-        """The versions of a group, the preferred one first; () if it is not served."""
+        """The versions of a group, the preferred one first; () if the group is not served."""
         if group in GROUPS:
             return GROUPS[group]
         rows = [row for row in self._rows.values() if row.group == group and not row.builtin]

@@ -1,9 +1,9 @@
-"""The verbs delete and deletecollection: what a client is told."""
+"""The verbs delete and deletecollection, and their responses."""
 
 from gpuwise.emulate import lifecycle
 from gpuwise.emulate.admission import check_delete
 from gpuwise.emulate.api import Api, list_of, success
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.options import ListOptions
 from gpuwise.emulate.status import Object, details_of, not_found
 from gpuwise.emulate.target import Target
@@ -11,7 +11,7 @@ from gpuwise.emulate.views import shown
 
 
 def delete(api: Api, target: Target, options: Object, warnings: list[str]) -> Object:
-    """Delete one object: the Status of what is gone, or the object that is marked."""
+    """Delete one object; returns a Status if it is gone, otherwise the terminating object."""
     resource, store = api.kept(target), api.store
     check_delete(resource, target.name)
     with store.lock:
@@ -20,7 +20,7 @@ def delete(api: Api, target: Target, options: Object, warnings: list[str]) -> Ob
             raise not_found(target.resource, target.name)
         if resource.plural == "jobs" and lifecycle.propagation(resource, {}) and not _chosen(options):
             warnings.append(lifecycle.JOB_WARNING)
-        left = end(store, resource, old, options)
+        left = delete_object(store, resource, old, options)
     if left is not None:
         return shown(target.resource, left)
     details = details_of(target.name, target.resource.group, target.resource.plural)
@@ -32,11 +32,11 @@ def _chosen(options: Object) -> bool:
 
 
 def delete_all(api: Api, target: Target, selection: ListOptions, options: Object) -> Object:
-    """Delete every object of a collection that the selectors name."""
+    """Delete all objects of a collection that match the selectors."""
     matches, resource, store = api.matcher(target, selection), api.kept(target), api.store
     with store.lock:
         version = store.version
         items = [item for item in store.all(resource) if matches(item)]
         for item in items:
-            end(store, resource, item, options)
+            delete_object(store, resource, item, options)
         return list_of(target.resource, items, version)

@@ -1,7 +1,7 @@
-"""The ReplicaSet controller: adopt, make and delete pods until their number is right."""
+"""The ReplicaSet controller: adopts, creates and deletes pods until their number is right."""
 
 from gpuwise.emulate import conditions
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.pods import (
     is_active,
     is_ready,
@@ -21,9 +21,9 @@ from gpuwise.emulate.store import ObjectStore
 def run_replicasets(store: ObjectStore) -> None:
     """Bring the pods of each ReplicaSet to spec.replicas."""
     pods = store.all(PODS)
-    mine, free = owned(pods), [pod for pod in pods if owner_of(pod) is None and is_active(pod)]
+    pods_by_owner, free = owned(pods), [pod for pod in pods if owner_of(pod) is None and is_active(pod)]
     for one in list(store.all(REPLICASETS)):
-        every = mine.get(one["metadata"]["uid"], [])
+        every = pods_by_owner.get(one["metadata"]["uid"], [])
         active, failure = [pod for pod in every if is_active(pod)], ""
         ending = sum(map(is_terminating, every))
         if "deletionTimestamp" not in one["metadata"]:
@@ -34,18 +34,18 @@ def run_replicasets(store: ObjectStore) -> None:
                     active.append(make_pod(store, REPLICASETS, one, name=""))
             except ApiFailure as error:
                 failure = error.message
-            for pod in sorted(active, key=_first_to_go)[:-missing] if missing < 0 else []:
-                left = end(store, PODS, pod)
+            for pod in sorted(active, key=_deletion_order)[:-missing] if missing < 0 else []:
+                left = delete_object(store, PODS, pod)
                 ending += left is not None
                 active.remove(pod)
         _report(store, one, active, ending, failure)
 
 
-def _first_to_go(pod: Object) -> tuple[bool, bool, bool, str]:
-    """Pods without a node first, then those that do not serve, then the youngest: ActivePodsWithRanks, in short."""
+def _deletion_order(pod: Object) -> tuple[bool, bool, bool, str]:
+    """Pods without a node first, then pods that are not ready, then the youngest: ActivePodsWithRanks, shortened."""
     created = pod["metadata"]["creationTimestamp"]
-    flipped = "".join(chr(0x10FFFF - ord(letter)) for letter in created)
-    return bool(pod["spec"].get("nodeName")), phase(pod) == "Running", is_ready(pod), flipped
+    youngest_first = "".join(chr(0x10FFFF - ord(letter)) for letter in created)
+    return bool(pod["spec"].get("nodeName")), phase(pod) == "Running", is_ready(pod), youngest_first
 
 
 def _adopt(store: ObjectStore, one: Object, free: list[Object]) -> list[Object]:
@@ -74,9 +74,9 @@ def _report(store: ObjectStore, one: Object, active: list[Object], ending: int, 
     status |= {"terminatingReplicas": ending, "observedGeneration": one["metadata"]["generation"]}
     before = (one.get("status") or {}).get("conditions") or []
     if failure:
-        said = conditions.find(one, "ReplicaFailure")
-        # Each try names another pod: the first refusal stands until pods can be made again.
-        text = said["message"] if said is not None else failure
+        previous = conditions.find(one, "ReplicaFailure")
+        # Each attempt names another pod: keep the first message until pods can be created again.
+        text = previous["message"] if previous is not None else failure
         new = conditions.made("ReplicaFailure", "True", "FailedCreate", text, "lastTransitionTime", now=store.now())
         status["conditions"] = conditions.replaced(before, new)
     elif conditions.without(before, "ReplicaFailure"):

@@ -1,4 +1,4 @@
-"""How an answer looks: JSON or YAML, the object itself, its metadata or a table."""
+"""The form of a response: JSON or YAML; the object itself, its metadata or a table."""
 
 import json
 import re
@@ -16,12 +16,12 @@ _FORMS = ("Table", "PartialObjectMetadata", "PartialObjectMetadataList")
 
 @dataclass(frozen=True, slots=True)
 class Representation:
-    """What a client accepts.
+    """The form that a client accepts.
 
     Attributes:
         media: JSON or YAML.
-        form: "" for the object itself, or one of the forms of meta.k8s.io.
-        version: of that form.
+        form: "" for the object itself, or one of the types of meta.k8s.io.
+        version: version of that type.
     """
 
     media: str = JSON
@@ -29,7 +29,7 @@ class Representation:
     version: str = "v1"
 
     def write(self, value: Any) -> bytes:
-        """The answer's body."""
+        """The body of the response."""
         if self.media == YAML:
             return yaml.safe_dump(value, sort_keys=True, default_flow_style=False, allow_unicode=True).encode()
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
@@ -39,15 +39,15 @@ PLAIN = Representation()
 
 
 def negotiate(header: str, *, forms: bool, streams: bool = False) -> Representation:
-    """What to answer with.
+    """Choose the form of the response.
 
     Args:
-        header: the Accept header, "" without one.
-        forms: whether tables and bare metadata can be had here.
-        streams: whether this can be watched.
+        header: the Accept header, "" if absent.
+        forms: whether tables and metadata are available here.
+        streams: whether this path supports watches.
 
     Raises:
-        ApiFailure: 406, or 501 for protobuf alone.
+        ApiFailure: 406, or 501 if only protobuf is accepted.
     """
     refused = False
     for clause in _clauses(header or "*/*"):
@@ -72,7 +72,7 @@ def negotiate(header: str, *, forms: bool, streams: bool = False) -> Representat
 
 
 def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:
-    """The header's clauses, the most wanted first."""
+    """The clauses of the header, by descending preference."""
     found: list[tuple[float, str, dict[str, str]]] = []
     for part in header.split(","):
         media, *rest = (piece.strip() for piece in part.split(";"))

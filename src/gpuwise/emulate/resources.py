@@ -1,4 +1,4 @@
-"""The kinds that the emulator serves: one row each."""
+"""The resources that the emulator serves, one row each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,24 +11,24 @@ SCALE = frozenset({"status", "scale"})
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One row of the API: where a kind lives and what can be done to it.
+    """One resource of the API: its path and what it supports.
 
     Attributes:
         group: API group, "" for the core.
         version: served version.
         plural: the path segment.
         kind: the object's kind.
-        namespaced: lives in a namespace.
-        subresources: what there is below an object.
-        builtin: compiled into a real API server; custom resources take no strategic-merge patch and keep apiVersion and
-            kind on the items of a list.
-        short: what people type for it.
+        namespaced: whether its objects are in a namespace.
+        subresources: the subresources of an object.
+        builtin: compiled into a real API server; custom resources do not support strategic-merge patches and include
+            apiVersion and kind in the items of a list.
+        short: kubectl's short name.
         schema: its type in fields.json, "" for a custom resource.
-        counted: metadata.generation counts the changes of its spec.
+        counted: metadata.generation counts changes of its spec.
         unconditional: an update needs no resourceVersion.
-        made_by_update: an update of what is not there creates it.
-        other_version_of: group, version and plural under which its objects are kept, None for its own.
-        definition: of a custom resource, the version's entry in its CustomResourceDefinition; {} takes anything.
+        made_by_update: an update creates an object that does not exist.
+        other_version_of: group, version and plural of its storage version, None if it is stored itself.
+        definition: for a custom resource, the version's entry in its CustomResourceDefinition; {} accepts anything.
     """
 
     group: str
@@ -48,17 +48,17 @@ class Resource:
 
     @property
     def api_version(self) -> str:
-        """As in an object's apiVersion."""
+        """The value of an object's apiVersion."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     @property
     def label(self) -> str:
-        """As error messages name it: "deployments.apps", "pods"."""
+        """The name used in error messages: "deployments.apps", "pods"."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """Group, version and plural: where its path is."""
+        """Group, version and plural of its path."""
         return self.group, self.version, self.plural
 
 
@@ -207,7 +207,7 @@ BUILTIN: tuple[Resource, ...] = (
 
 
 def custom(group: str, version: str, plural: str, kind: str) -> Resource:
-    """A namespaced custom resource of any form, with a status."""
+    """A namespaced custom resource without a schema, with a status."""
     return Resource(group, version, plural, kind, builtin=False, unconditional=False)
 
 
@@ -224,4 +224,4 @@ CUSTOM: tuple[Resource, ...] = (
     custom("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
     custom("argoproj.io", "v1alpha1", "rollouts", "Rollout"),
 )
-"""Custom resources that an emulator has from the start unless it is told otherwise."""
+"""Custom resources that an emulator serves from the start by default."""

@@ -1,4 +1,4 @@
-"""What a client may ask about itself and others: access reviews and token reviews; nothing of it is kept."""
+"""Access reviews and token reviews; none of them is stored."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from gpuwise.emulate.intake import read_object
 from gpuwise.emulate.registry import Registry
 from gpuwise.emulate.resources import Resource
 from gpuwise.emulate.status import ApiFailure, Object, invalid, not_emulated
-from gpuwise.emulate.target import Asked
+from gpuwise.emulate.target import RequestInfo
 
 _AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 _KINDS = {
@@ -37,12 +37,12 @@ AUDIENCE = "https://kubernetes.default.svc"
 
 
 class Reviews:
-    """The reviews over a set of users.
+    """Answers reviews for a set of users.
 
     Args:
-        registry: which kinds there are.
+        registry: the registered resources.
         users: by bearer token.
-        now: the clock as the API writes it.
+        now: returns the time in the API's format.
     """
 
     def __init__(self, registry: Registry, users: dict[str, User], now: Callable[[], str]) -> None:
@@ -50,8 +50,8 @@ class Reviews:
         self._registry = registry
         self._users = users
 
-    def answer(self, asked: Asked, user: User, raw: bytes, media: str) -> Object | None:
-        """The answer to a POST on a review, None if it is none.
+    def answer(self, asked: RequestInfo, user: User, raw: bytes, media: str) -> Object | None:
+        """The response to a POST of a review, None if it is not a review.
 
         Raises:
             ApiFailure: 400 or 422.
@@ -89,8 +89,8 @@ class Reviews:
         if not spec.get("user") and not spec.get("groups"):
             raise _invalid(wrong("spec.user", "", "at least one of user or group must be specified"))
         known = by_name(self._users.values(), spec.get("user", ""))
-        stranger = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
-        return _decide(asked, known or stranger)
+        unknown = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
+        return _decide(asked, known or unknown)
 
     def _rules(self, review: Object, user: User) -> Object:
         if not review["spec"].get("namespace"):
@@ -120,29 +120,29 @@ def _info(user: User) -> Object:
     return found | ({"uid": user.uid} if user.uid else {}) | {"groups": list(user.groups)}
 
 
-def _asked(spec: Object) -> Asked:
-    thing, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if thing is not None and path is not None:
+def _asked(spec: Object) -> RequestInfo:
+    attributes, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+    if attributes is not None and path is not None:
         shown = {"Path": path.get("path", ""), "Verb": path.get("verb", "")}
         why = "cannot be specified in combination with resourceAttributes"
         raise _invalid(wrong("spec.nonResourceAttributes", shown, why))
     if path is not None:
-        return Asked(path.get("verb", ""), path.get("path", ""))
-    if thing is None:
+        return RequestInfo(path.get("verb", ""), path.get("path", ""))
+    if attributes is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         raise _invalid(wrong("spec.resourceAttributes", None, why))
     fields: dict[str, Any] = {
-        "group": thing.get("group", ""),
+        "group": attributes.get("group", ""),
         "version": "v1",
-        "plural": thing.get("resource", ""),
-        "namespace": thing.get("namespace", ""),
-        "name": thing.get("name", ""),
-        "part": thing.get("subresource", ""),
+        "plural": attributes.get("resource", ""),
+        "namespace": attributes.get("namespace", ""),
+        "name": attributes.get("name", ""),
+        "part": attributes.get("subresource", ""),
     }
-    return Asked(thing.get("verb", ""), "", **fields)
+    return RequestInfo(attributes.get("verb", ""), "", **fields)
 
 
-def _decide(asked: Asked, user: User) -> Object:
+def _decide(asked: RequestInfo, user: User) -> Object:
     reason = allowed(user, asked)
     found: Object = {"allowed": reason is not None}
     return found | ({"reason": reason} if reason else {})

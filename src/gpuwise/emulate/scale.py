@@ -10,7 +10,7 @@ SCALES = Resource("autoscaling", "v1", "scales", "Scale", schema="autoscaling.v1
 
 
 def scale_of(resource: Resource, item: Object) -> Object:
-    """The Scale of an object; spec.replicas 0 is left out, as Go does."""
+    """The Scale of an object; a spec.replicas of 0 is omitted, as Go does."""
     metadata = item["metadata"]
     kept = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     paths = (resource.definition.get("subresources") or {}).get("scale") or {}
@@ -32,7 +32,7 @@ def scale_of(resource: Resource, item: Object) -> Object:
 
 
 def with_scale(resource: Resource, item: Object, scale: Object) -> Object:
-    """The object with the replicas of a Scale: none means 0; what else the Scale says is dropped.
+    """The object with the replicas of a Scale; absent replicas mean 0, other fields of the Scale are ignored.
 
     Raises:
         ApiFailure: 422 for a negative count.
@@ -51,7 +51,7 @@ def with_scale(resource: Resource, item: Object, scale: Object) -> Object:
 
 
 def replicas_causes(resource: Resource, item: Object) -> list[Cause]:
-    """What is wrong with the replicas of a custom resource that can be scaled."""
+    """Problems of the replicas of a custom resource with a scale subresource."""
     path = ((resource.definition.get("subresources") or {}).get("scale") or {}).get("specReplicasPath", "")
     value = _at(item, path)
     if value is None or type(value) is int:

@@ -1,25 +1,25 @@
-"""The scheduler and the kubelet: a pending pod goes where it fits, and what is marked for deletion goes away."""
+"""The scheduler and the kubelet: pending pods are bound to a node that fits, and terminating pods are removed."""
 
 from collections import Counter
 from fractions import Fraction
 
 from gpuwise.emulate import claims as dra
 from gpuwise.emulate import conditions, filters
-from gpuwise.emulate.filters import Amounts, Refusal
+from gpuwise.emulate.filters import Amounts, Rejection
 from gpuwise.emulate.pods import containers, is_active, phase
 from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, NODES, PODS
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore, key_of
 
 Rank = tuple[int, int]
-"""The weight of what a pod prefers of a node, and the soft taints against it."""
+"""The weight of a pod's preferred affinity for a node, and minus the number of soft taints not tolerated."""
 
 SCHEDULER = "default-scheduler"
 _STARTED = ("PodScheduled", "Initialized", "Ready", "ContainersReady", "PodReadyToStartContainers")
 
 
 def run_kubelet(store: ObjectStore) -> None:
-    """Take away the pods that are marked for deletion, and start those that have a node."""
+    """Remove terminating pods, and start pods that have a node."""
     nodes = {node["metadata"]["name"] for node in store.all(NODES)}
     for pod in list(store.all(PODS)):
         if "deletionTimestamp" in pod["metadata"]:
@@ -30,129 +30,133 @@ def run_kubelet(store: ObjectStore) -> None:
 
 
 def run_scheduler(store: ObjectStore) -> None:
-    """Bind each pending pod to a node that it fits, and start it; say why if there is none."""
+    """Bind each pending pod to a node that fits, and start it; set the reason if there is none."""
     pods = store.all(PODS)
     waiting = [pod for pod in pods if _waits(pod)]
     if not waiting:
         return
-    turn = _Round(store, store.all(NODES), pods)
+    this_pass = _Pass(store, store.all(NODES), pods)
     for pod in sorted(waiting, key=lambda pod: str(pod["metadata"]["creationTimestamp"])):
-        _schedule(turn, pod)
+        _schedule(this_pass, pod)
 
 
 def _waits(pod: Object) -> bool:
     spec = pod["spec"]
-    mine = spec.get("schedulerName", SCHEDULER) == SCHEDULER
-    return mine and is_active(pod) and not spec.get("nodeName") and not spec.get("schedulingGates")
+    is_default = spec.get("schedulerName", SCHEDULER) == SCHEDULER
+    return is_default and is_active(pod) and not spec.get("nodeName") and not spec.get("schedulingGates")
 
 
-class _Round:
-    """One pass over the waiting pods: what the nodes have left, and what pods of one shape were told."""
+class _Pass:
+    """One pass over the pending pods: free resources of the nodes, and messages by shape of pod."""
 
     def __init__(self, store: ObjectStore, nodes: list[Object], pods: list[Object]) -> None:
         self.store, self.nodes = store, nodes
         self.free = filters.free(nodes, pods)
-        self.told: dict[str, str] = {}
+        self.messages: dict[str, str] = {}
         self.fitting: dict[str, list[tuple[Object, Rank]]] = {}
-        self._gpus = {name: _gpus(room) for name, room in self.free.items()}
-        self._open: dict[str, tuple[list[tuple[Object, Rank]], list[Refusal]]] = {}
+        self._gpus = {name: _gpus(left) for name, left in self.free.items()}
+        self._eligible: dict[str, tuple[list[tuple[Object, Rank]], list[Rejection]]] = {}
 
-    def open_to(self, pod: Object) -> tuple[list[tuple[Object, Rank]], list[Refusal]]:
-        """The nodes that a pod may go to if they have room, and why the others are not for it."""
+    def eligible_nodes(self, pod: Object) -> tuple[list[tuple[Object, Rank]], list[Rejection]]:
+        """The nodes that are eligible for a pod regardless of free resources, and why the others are not."""
         spec = pod["spec"]
         shape = repr([spec.get(field) for field in ("nodeSelector", "affinity", "tolerations")])
-        if shape not in self._open:
+        if shape not in self._eligible:
             why = [(node, filters.unfit(node, pod)) for node in self.nodes]
-            nodes = [(node, _rank(node, pod)) for node, refusal in why if refusal is None]
-            self._open[shape] = nodes, [refusal for _, refusal in why if refusal is not None]
-        return self._open[shape]
+            nodes = [(node, _rank(node, pod)) for node, rejection in why if rejection is None]
+            self._eligible[shape] = nodes, [rejection for _, rejection in why if rejection is not None]
+        return self._eligible[shape]
 
     def take(self, node: str, wanted: Amounts) -> None:
-        """Note what a pod takes of a node."""
-        room = self.free[node]
+        """Subtract the requests of a pod from the free resources of a node."""
+        left = self.free[node]
         for resource, amount in wanted.items():
-            room[resource] = room.get(resource, Fraction(0)) - amount
-        self._gpus[node] = _gpus(room)
-        self.told.clear()
+            left[resource] = left.get(resource, Fraction(0)) - amount
+        self._gpus[node] = _gpus(left)
+        self.messages.clear()
 
     def score(self, node: Object, rank: Rank) -> tuple[Rank, Fraction, str]:
-        """Preferred affinity first, then fewer soft taints, then the fuller node: GPUs are packed."""
+        """Preferred affinity first, then fewer soft taints, then the fuller node, so that GPUs are packed."""
         name = node["metadata"]["name"]
         return rank, -self._gpus[name], name
 
 
-def _schedule(turn: _Round, pod: Object) -> None:
-    store = turn.store
+def _schedule(this_pass: _Pass, pod: Object) -> None:
+    store = this_pass.store
     claims = dra.claims_of(store, pod)
     if claims is None:
         return
-    blocked = _blocked(turn, pod)
+    blocked = _blocked(this_pass, pod)
     if blocked:
-        _refuse(store, pod, blocked)
+        _set_unschedulable(store, pod, blocked)
         return
-    # Pods of one shape are one to the scheduler, and in one round nodes only fill up.
-    shape = "" if claims or filters.is_social(pod) else repr(pod["spec"])
-    if shape in turn.told:
-        _refuse(store, pod, turn.told[shape])
+    # Pods of one shape are equal to the scheduler, and within a pass nodes only fill up.
+    shape = "" if claims or filters.depends_on_pods(pod) else repr(pod["spec"])
+    if shape in this_pass.messages:
+        _set_unschedulable(store, pod, this_pass.messages[shape])
         return
     wanted = filters.requests(pod)
-    fitting, refusals = _try(turn, pod, wanted, claims, shape)
+    fitting, rejections = _try(this_pass, pod, wanted, claims, shape)
     if not fitting:
-        said = _words(len(turn.nodes), refusals, claims=bool(claims))
+        message = _message(len(this_pass.nodes), rejections, claims=bool(claims))
         if shape:
-            turn.told[shape] = said
-        _refuse(store, pod, said)
+            this_pass.messages[shape] = message
+        _set_unschedulable(store, pod, message)
         return
-    node, _, devices = max(fitting, key=lambda entry: turn.score(entry[0], entry[1]))
+    node, _, devices = max(fitting, key=lambda entry: this_pass.score(entry[0], entry[1]))
     name = node["metadata"]["name"]
-    dra.give(store, pod, claims, devices, name)
-    turn.take(name, wanted)
+    dra.store_allocations(store, pod, claims, devices, name)
+    this_pass.take(name, wanted)
     _start(store, store.get(PODS, *key_of(pod)), name)
 
 
-def _blocked(turn: _Round, pod: Object) -> str:
-    if not turn.nodes:
+def _blocked(this_pass: _Pass, pod: Object) -> str:
+    if not this_pass.nodes:
         return "no nodes available to schedule pods"
-    volumes = _volume_problem(turn.store, pod)
-    return f"0/{len(turn.nodes)} nodes are available: {volumes}. not found" if volumes else ""
+    volumes = _volume_problem(this_pass.store, pod)
+    return f"0/{len(this_pass.nodes)} nodes are available: {volumes}. not found" if volumes else ""
 
 
 def _try(
-    turn: _Round, pod: Object, wanted: Amounts, claims: list[Object], shape: str
-) -> tuple[list[tuple[Object, Rank, Object]], list[Refusal]]:
-    """The nodes that a pod fits, with the devices that it would get there, and why the others do not do."""
-    candidates, unfit = turn.open_to(pod)
+    this_pass: _Pass, pod: Object, wanted: Amounts, claims: list[Object], shape: str
+) -> tuple[list[tuple[Object, Rank, Object]], list[Rejection]]:
+    """The nodes that fit a pod, with the devices that it would get, and why the other nodes do not."""
+    candidates, unfit = this_pass.eligible_nodes(pod)
     if shape:
-        left = turn.fitting.get(shape, candidates)
-        left = [entry for entry in left if not filters.lacking(wanted, turn.free[entry[0]["metadata"]["name"]])]
-        turn.fitting[shape] = left
+        left = this_pass.fitting.get(shape, candidates)
+        left = [entry for entry in left if not filters.lacking(wanted, this_pass.free[entry[0]["metadata"]["name"]])]
+        this_pass.fitting[shape] = left
         if left:
             return [(node, rank, {}) for node, rank in left], []
-    pods = [] if shape else turn.store.all(PODS)
+    pods = [] if shape else this_pass.store.all(PODS)
     fitting: list[tuple[Object, Rank, Object]] = []
-    refusals = list(unfit)
+    rejections = list(unfit)
     for node, rank in candidates:
         name = node["metadata"]["name"]
-        why = filters.shortage(node, wanted, turn.free[name]) or filters.crowded(node, pod, turn.nodes, pods)
-        devices = dra.allocation(turn.store, claims, name) if why is None and claims else {}
+        why = filters.shortage(node, wanted, this_pass.free[name]) or filters.pod_conflict(
+            node, pod, this_pass.nodes, pods
+        )
+        devices = dra.allocation(this_pass.store, claims, name) if why is None and claims else {}
         if why is None and devices is not None:
             fitting.append((node, rank, devices))
         else:
-            refusals.append(why or (["cannot allocate all claims"], False))
-    return fitting, refusals
+            rejections.append(why or (["cannot allocate all claims"], False))
+    return fitting, rejections
 
 
-def _words(nodes: int, refusals: list[Refusal], *, claims: bool) -> str:
+def _message(nodes: int, rejections: list[Rejection], *, claims: bool) -> str:
     head = f"0/{nodes} nodes are available: "
-    reasons = Counter(reason for why, _ in refusals for reason in why)
-    said = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    help_needed = Counter(
-        "No preemption victims found for incoming pod" if helps else "Preemption is not helpful for scheduling"
-        for _, helps in refusals
+    reasons = Counter(reason for why, _ in rejections for reason in why)
+    message = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+    counts = Counter(
+        "No preemption victims found for incoming pod"
+        if preemption_helps
+        else "Preemption is not helpful for scheduling"
+        for _, preemption_helps in rejections
     )
-    preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in help_needed.items()))
+    preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
     tried = "still not schedulable" if claims else "no new claims to deallocate"
-    return f"{head}{said}. {tried}, preemption: {head}{preemption}."
+    return f"{head}{message}. {tried}, preemption: {head}{preemption}."
 
 
 def _volume_problem(store: ObjectStore, pod: Object) -> str:
@@ -175,8 +179,8 @@ def _rank(node: Object, pod: Object) -> Rank:
     return weight, -len(filters.untolerated(node, pod))
 
 
-def _gpus(room: Amounts) -> Fraction:
-    return sum((amount for key, amount in room.items() if key.startswith("nvidia.com/")), Fraction(0))
+def _gpus(left: Amounts) -> Fraction:
+    return sum((amount for key, amount in left.items() if key.startswith("nvidia.com/")), Fraction(0))
 
 
 def _start(store: ObjectStore, pod: Object, node: str) -> None:
@@ -214,7 +218,7 @@ def _start(store: ObjectStore, pod: Object, node: str) -> None:
 _KEPT = frozenset({"qosClass", "resourceClaimStatuses"})
 
 
-def _refuse(store: ObjectStore, pod: Object, why: str) -> None:
+def _set_unschedulable(store: ObjectStore, pod: Object, why: str) -> None:
     new = {
         "type": "PodScheduled",
         "observedGeneration": pod["metadata"].get("generation", 1),

@@ -1,7 +1,8 @@
-"""The fields of the built-in kinds: an object is read and written back as a server's Go structs would do it.
+"""The fields of the built-in kinds: objects are decoded and encoded as a server's Go structs do it.
 
-What a kind does not have is dropped and told, a value of another type is refused, nulls and empty values go, and
-quantities come back in their canonical form. The table is fields.json, written by `python -m tests.kubernetes.fields`.
+Unknown fields are dropped and reported, values of a wrong type are errors, nulls and empty values are omitted, and
+quantities are converted to their canonical form. The table is fields.json, written by
+`python -m tests.kubernetes.fields`.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 from gpuwise.emulate.quantity import MALFORMED, canonical
 
-# Scalars that are pointers in Go: their zero value is kept. Source: k8s.io/api, types.go of each group.
+# Scalars that are pointers in Go: their zero values are kept. Source: k8s.io/api, types.go of each group.
 _POINTERS = frozenset(
     """
     activeDeadlineSeconds adminAccess allNodes allowPrivilegeEscalation automountServiceAccountToken
@@ -30,7 +31,7 @@ _POINTERS = frozenset(
     terminationGracePeriodSeconds tolerationSeconds ttlSecondsAfterFinished version volumeMode
     """.split()  # noqa: SIM905
 )
-# Where the Go field is no pointer although its name is one above.
+# Fields that are not pointers in Go although their name is in the list above.
 _VALUES = (
     "core.v1.PodSpec.nodeName",
     "apps.v1.DeploymentStatus.replicas",
@@ -38,7 +39,7 @@ _VALUES = (
     "autoscaling.v1.ScaleSpec.replicas",
     "apiextensions.v1.CustomResourceDefinitionNames.singular",
 )
-# Written even when empty, though the schema does not call them required.
+# Written even if empty, although the schema does not require them.
 _ALWAYS: dict[str, Any] = {
     "apps.v1.StatefulSetSpec.serviceName": "",
     "apps.v1.StatefulSetStatus.replicas": 0,
@@ -79,7 +80,7 @@ _VALUE_STRUCTS = frozenset(
         "resource.v1.ResourceClaimTemplateSpec.metadata",
     }
 )
-# Fields whose feature gate is off by default: dropped without a word.
+# Fields whose feature gate is off by default: dropped without a warning.
 _GATED = {"coordination.v1.LeaseSpec": frozenset({"strategy", "preferredHolder"})}
 _GO_NAMES = {"int32": "int32", "int64": "int64", "string": "string", "bool": "bool", "float64": "float64"}
 _ZERO: dict[str, Any] = {"string": "", "int32": 0, "int64": 0, "bool": False, "float64": 0, "Quantity": "0"}
@@ -88,7 +89,7 @@ _MICRO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 class WrongType(ValueError):
-    """A value that the field cannot hold, in the words of Go's JSON decoder."""
+    """A value does not have the type of its field; the message is that of Go's JSON decoder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +100,8 @@ class Field:
         name: in JSON.
         shape: "", "[" for a list or "{" for a map.
         kind: the type of the value, or of each element.
-        merge_key: by which a strategic merge patch merges the list; "" for a set of scalars, None to replace it.
-        empty: what is written when there is nothing: a value, or MISSING to write nothing.
+        merge_key: key by which a strategic merge patch merges the list; "" for a set of scalars, None to replace it.
+        empty: the value written if the field is absent, or MISSING to write nothing.
         keeps_zero: 0, "" and false are written.
     """
 
@@ -124,7 +125,7 @@ def _table() -> dict[str, dict[str, str]]:
 
 @cache
 def fields_of(kind: str) -> dict[str, Field] | None:
-    """The fields of a type by name, None for a scalar or a value of any form."""
+    """The fields of a type by name, None for a scalar or a value without a schema."""
     row = _table().get(kind)
     if row is None:
         return None
@@ -161,10 +162,10 @@ def empty_status(kind: str) -> dict[str, Any]:
 
 
 def decode(kind: str, value: Any) -> tuple[Any, list[str]]:
-    """Read an object as its kind, and give it as the server would write it, with the paths of unknown fields.
+    """Decode an object of a kind, and return it as the server would write it, with the paths of unknown fields.
 
     Raises:
-        WrongType: a field holds a value of another type.
+        WrongType: a field has a value of another type.
     """
     unknown: list[str] = []
     return _struct(kind, value, (), "", unknown), unknown
@@ -229,7 +230,7 @@ def _element(owner: str, field: Field, value: Any, path: tuple[str, ...], shown:
 
 
 def _quantity(value: Any, name: str) -> str:
-    # Lists of resources are rounded up to thousandths: defaults of core/v1's ResourceList.
+    # Resource lists are rounded up to thousandths: the defaults of core/v1's ResourceList.
     try:
         return canonical(value, milli=name in ("limits", "requests", "capacity", "allocatable", "hard", "used"))
     except (ValueError, TypeError) as error:
@@ -270,10 +271,10 @@ def _time(kind: str, value: Any) -> Any:
 
 
 def _expect(value: Any, wanted: type, owner: str, field: Field, path: tuple[str, ...]) -> None:
-    fine = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+    valid = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
     if wanted is int and isinstance(value, float):
         return
-    if not fine:
+    if not valid:
         raise _mismatch(_word(value), owner, path, go_name(field, element=wanted in (str, int, bool)))
 
 
@@ -283,7 +284,7 @@ def _mismatch(what: str, owner: str, path: tuple[str, ...], name: str) -> WrongT
 
 
 def go_name(field: Field, *, element: bool) -> str:
-    """The type of a field as Go calls it."""
+    """The Go name of a field's type."""
     version, _, name = field.kind.rpartition(".")
     plain = _GO_NAMES.get(field.kind, f"{version.rpartition('.')[2]}.{name}" if version else field.kind)
     if field.shape == "{" and not element:

@@ -17,7 +17,7 @@ _SYMBOLS = frozenset({"==", "=", "!=", "!", ",", "(", ")", ">", "<"})
 
 
 class _Reader:
-    """The tokens of a label selector, one after the other."""
+    """The tokens of a label selector, in order."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [match[1] for match in _TOKEN.finditer(text)] + [""]
@@ -33,7 +33,7 @@ class _Reader:
 
 
 def label_predicate(selector: str) -> Predicate:
-    """Read a labelSelector query; the empty one matches everything.
+    """Parse a labelSelector query; an empty one matches everything.
 
     Raises:
         ApiFailure: 400, it cannot be parsed.
@@ -163,8 +163,8 @@ def _expression(expression: Object, labels: Mapping[str, str]) -> bool:
     raise ApiFailure(422, f"unknown label selector operator {expression['operator']!r}")
 
 
-# Field labels that a real server knows beside metadata.name and metadata.namespace, with where they are and what an
-# absent field reads as. Source: pkg/apis/*/v1/conversion.go and the strategies' ToSelectableFields.
+# Field labels that a real server supports besides metadata.name and metadata.namespace, with their path and the value
+# of an absent field. Source: pkg/apis/*/v1/conversion.go and the strategies' ToSelectableFields.
 _FIELDS: dict[tuple[str, str, str], dict[str, tuple[str, str]]] = {
     resources.PODS.place: {
         "spec.nodeName": ("spec.nodeName", ""),
@@ -204,15 +204,17 @@ _FIELDS: dict[tuple[str, str, str], dict[str, tuple[str, str]]] = {
         },
     },
 }
-_OWN_WORDS = frozenset({resources.PODS.place, resources.NODES.place, resources.NAMESPACES.place, resources.JOBS.place})
-"""Kinds whose error is "field label not supported"; the others name the two labels that each has."""
+_OWN_MESSAGE = frozenset(
+    {resources.PODS.place, resources.NODES.place, resources.NAMESPACES.place, resources.JOBS.place}
+)
+"""Kinds with the error "field label not supported"; the error of the others lists the two labels of every kind."""
 
 
 def field_predicate(selector: str, resource: Resource) -> Predicate:
-    """Read a fieldSelector query.
+    """Parse a fieldSelector query.
 
     Raises:
-        ApiFailure: 400, it cannot be parsed or names a field that the kind does not index.
+        ApiFailure: 400, it cannot be parsed or uses a field that the kind does not support.
     """
     known = {"metadata.name": ("metadata.name", ""), "metadata.namespace": ("metadata.namespace", "")}
     known |= _FIELDS.get(resource.place, {})
@@ -229,7 +231,7 @@ def field_predicate(selector: str, resource: Resource) -> Predicate:
 
 
 def _unknown_field(resource: Resource, label: str) -> str:
-    if not resource.builtin or resource.place in _OWN_WORDS:
+    if not resource.builtin or resource.place in _OWN_MESSAGE:
         return f"field label not supported: {label}"
     return f'"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
@@ -248,6 +250,6 @@ def _field_test(path: str, default: str, value: str, *, equal: bool) -> Predicat
 
 
 def asked_name(selector: str) -> str:
-    """The one name that a field selector asks for, "" for none: authorization takes it as the object's."""
+    """The single name that a field selector requires, "" for none: authorization uses it as the object's name."""
     match = re.fullmatch(r"metadata\.name==?([^,=!]+)", selector)
     return match[1] if match and LABEL_VALUE.fullmatch(match[1]) else ""

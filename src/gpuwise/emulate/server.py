@@ -1,4 +1,4 @@
-"""The emulator as tests and the demo start it."""
+"""The emulator, for tests and the demo."""
 
 import asyncio
 import socket
@@ -23,20 +23,20 @@ from gpuwise.emulate.resources import CUSTOM, Resource
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore
 
-ADMIN_TOKEN = "emulated-admin"  # noqa: S105  # known to all: it listens on loopback and guards nothing
+ADMIN_TOKEN = "emulated-admin"  # noqa: S105  # not a secret: the emulator listens on loopback only
 READER_TOKEN = "emulated-reader"  # noqa: S105  # as above
 NOBODY_TOKEN = "emulated-nobody"  # noqa: S105  # as above
 _USERS = {ADMIN_TOKEN: ADMIN, READER_TOKEN: READER, NOBODY_TOKEN: NOBODY}
 
 
 class KubernetesEmulator:
-    """A Kubernetes API on a free port of 127.0.0.1, with controllers, scheduler and kubelet behind it.
+    """A Kubernetes API on a free port of 127.0.0.1, with controllers, scheduler and kubelet.
 
     Args:
-        objects: the cluster's past: nodes, workloads and the pods that already run.
+        objects: the cluster's past: nodes, workloads, and pods that are already running.
         clock: epoch seconds.
-        custom_resources: which are installed from the start; others come by their CustomResourceDefinition.
-        compaction_s: how often lists of the past are given up, as etcd's compaction does; None for never.
+        custom_resources: installed from the start; others can be added with a CustomResourceDefinition.
+        compaction_s: interval at which lists of past versions are dropped, as etcd's compaction does; None for never.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class KubernetesEmulator:
         self._loop = ControlLoop(self._store)
         self._compaction_s = compaction_s
         self._stopped = threading.Event()
-        self._compactor = threading.Thread(target=self._compact_again, name="emulated-compaction", daemon=True)
-        # h11 takes every method that HTTP allows, and so does the API.
+        self._compactor = threading.Thread(target=self._compact_regularly, name="emulated-compaction", daemon=True)
+        # h11 accepts every method that HTTP allows, and so does the API.
         config = uvicorn.Config(
             self._http,
             http="h11",
@@ -72,7 +72,7 @@ class KubernetesEmulator:
         self.url = ""
 
     def __enter__(self) -> Self:
-        # The protocol is named, or asyncio leaves Nagle's algorithm on and each answer waits 40 ms for an ACK.
+        # Without the protocol number, asyncio leaves Nagle's algorithm on and each response waits 40 ms for an ACK.
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.listen(128)
@@ -93,15 +93,15 @@ class KubernetesEmulator:
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        """Everything that was asked, oldest first."""
+        """All requests, oldest first."""
         return self._http.requests
 
     def write_kubeconfig(self, path: Path, *, token: str = ADMIN_TOKEN) -> Path:
-        """Write a kubeconfig that leads here.
+        """Write a kubeconfig for the emulator.
 
         Args:
             path: the file.
-            token: ADMIN_TOKEN, READER_TOKEN, NOBODY_TOKEN, or one that is not known.
+            token: ADMIN_TOKEN, READER_TOKEN, NOBODY_TOKEN, or an unknown one.
         """
         config = {
             "apiVersion": "v1",
@@ -118,16 +118,16 @@ class KubernetesEmulator:
         """Wait until controllers and scheduler have nothing left to do.
 
         Raises:
-            TimeoutError: they still had after `timeout_s` seconds.
+            TimeoutError: they were not done after `timeout_s` seconds.
         """
         self._loop.settle(timeout_s)
 
     def load(self, *objects: Object) -> None:
-        """Put objects as they are, with their status: what is not asked for over HTTP."""
+        """Store objects as they are, including their status, without an HTTP request."""
         self._store.load(objects)
 
     def reset(self, objects: Iterable[Object] = ()) -> None:
-        """Begin again with another past and an empty log of requests; the version goes on."""
+        """Replace all objects and clear the request log; the version continues."""
         with self._store.lock:
             self._store.clear()
             self._store.load(objects)
@@ -136,7 +136,7 @@ class KubernetesEmulator:
         self._http.forget()
 
     def compact(self) -> None:
-        """Forget history and half-read lists: older watches and continue tokens get 410 from now on."""
+        """Drop the history: watches and continue tokens from earlier versions get 410."""
         with self._store.lock:
             self._store.history.forget()
             self._store.history.compact(self._store.version + 1)
@@ -152,21 +152,21 @@ class KubernetesEmulator:
         done: bool = False,
         headers: dict[str, str] | None = None,
     ) -> None:
-        """Answer coming requests with a failure.
+        """Answer the next requests with a failure.
 
         Args:
             code: HTTP status.
-            verb: which requests, None for all.
-            path: regular expression that their path matches somewhere.
-            times: how many of them.
-            after: let that many through first.
-            done: let it take effect, and lose only the answer.
-            headers: of the answer, such as Retry-After.
+            verb: RBAC verb of the requests, None for all.
+            path: regular expression to search for in the path.
+            times: number of failures.
+            after: number of matching requests that succeed first.
+            done: the request takes effect, and only its response is lost.
+            headers: of the response, such as Retry-After.
         """
-        self._http.faults.order(Fault(code, verb, path, times, after, done, headers or {}))
+        self._http.faults.inject(Fault(code, verb, path, times, after, done, headers or {}))
 
-    def _compact_again(self) -> None:
-        """Each time, give up what was past the last time."""
+    def _compact_regularly(self) -> None:
+        """Drop the lists at versions before the previous compaction."""
         assert self._compaction_s is not None
         last = 0
         while not self._stopped.wait(self._compaction_s):

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from gpuwise.emulate.deletion import end
+from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.pods import (
     REVISION_LABEL,
     digest,
@@ -21,20 +21,20 @@ from gpuwise.emulate.store import ObjectStore
 
 
 def run_statefulsets(store: ObjectStore) -> None:
-    """One step towards what each StatefulSet asks for."""
-    mine = owned(store.all(PODS))
+    """Take one step towards the desired state of each StatefulSet."""
+    pods_by_owner = owned(store.all(PODS))
     for one in list(store.all(STATEFULSETS)):
         if "deletionTimestamp" in one["metadata"]:
             continue
-        pods = {pod["metadata"]["name"]: pod for pod in mine.get(one["metadata"]["uid"], [])}
+        pods = {pod["metadata"]["name"]: pod for pod in pods_by_owner.get(one["metadata"]["uid"], [])}
         _keep_revision(store, one)
-        with suppress(ApiFailure):  # A pod was refused: the status says how many there are, the next pass tries again.
+        with suppress(ApiFailure):  # A pod was rejected: the status shows the current number, the next pass retries.
             _step(store, one, pods)
         _report(store, one, [pod for pod in pods.values() if is_active(pod)])
 
 
 def revision(one: Object) -> str:
-    """The name of the template's revision, as pods carry it in a label."""
+    """The name of the template's revision, as in the pods' label."""
     return f"{one['metadata']['name']}-{digest(one['spec']['template'])}"
 
 
@@ -72,7 +72,7 @@ def _step(store: ObjectStore, one: Object, pods: dict[str, Object]) -> None:
         if ordered and not is_ready(pods[name]):
             return
     for name in sorted(set(pods) - set(names), key=_ordinal, reverse=True):
-        if not is_terminating(pods[name]) and end(store, PODS, pods[name]) is None:
+        if not is_terminating(pods[name]) and delete_object(store, PODS, pods[name]) is None:
             del pods[name]
         if ordered:
             return
@@ -83,11 +83,11 @@ def _step(store: ObjectStore, one: Object, pods: dict[str, Object]) -> None:
 
 
 def _update(store: ObjectStore, one: Object, pods: list[Object]) -> None:
-    """Replace the highest pod of an older template; one at a time, each when the one before it serves."""
+    """Replace the highest pod of an older template; one at a time, when the one before it is ready."""
     for pod in reversed(pods):
         if labels_of(pod).get(REVISION_LABEL) != revision(one):
             if not is_terminating(pod):
-                end(store, PODS, pod)
+                delete_object(store, PODS, pod)
             return
         if not is_ready(pod):
             return
@@ -110,7 +110,7 @@ def _create(store: ObjectStore, one: Object, name: str) -> Object:
 
 
 def _claim(store: ObjectStore, one: Object, template: Object, pod: str) -> Object:
-    """The pod's volume, with its claim made if there is none; a retention policy of Delete makes the set its owner."""
+    """The pod's volume; creates its claim, which is owned by the set if the retention policy is Delete."""
     name = f"{template['metadata']['name']}-{pod}"
     metadata: Object = {"name": name, "labels": (one["spec"]["selector"] or {}).get("matchLabels") or {}}
     if (one["spec"].get("persistentVolumeClaimRetentionPolicy") or {}).get("whenDeleted") == "Delete":

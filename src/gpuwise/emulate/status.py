@@ -1,4 +1,4 @@
-"""What a refusal looks like: the API's Status objects."""
+"""Errors of the API: Status objects."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from gpuwise.emulate.resources import Resource
 
 Object = dict[str, Any]
 
-# Reason words per code: apimachinery's metav1.StatusReason.
+# Reasons by code: apimachinery's metav1.StatusReason.
 _REASONS = {
     400: "BadRequest",
     401: "Unauthorized",
@@ -27,15 +27,15 @@ _REASONS = {
 
 
 class ApiFailure(Exception):
-    """A request that the API refuses.
+    """An error response of the API.
 
     Args:
         code: HTTP status.
-        message: for a person.
-        reason: the API's word, None for the usual one of the code, "" for none.
-        details: the API's details, for a program; None to leave them out.
-        headers: extra HTTP headers, such as Retry-After.
-        metadata: of the Status, such as the continue token that comes with a 410.
+        message: human-readable.
+        reason: the API's reason, None for the default of the code, "" for none.
+        details: machine-readable details; None to omit them.
+        headers: additional HTTP headers, such as Retry-After.
+        metadata: of the Status, such as the continue token of a 410.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class ApiFailure(Exception):
         self.metadata = metadata or {}
 
     def status(self) -> Object:
-        """The Status object that the client reads."""
+        """The Status object sent to the client."""
         found: Object = {"kind": "Status", "apiVersion": "v1", "metadata": self.metadata, "status": "Failure"}
         found["message"] = self.message
         if self.reason:
@@ -68,18 +68,18 @@ class ApiFailure(Exception):
 
 
 class NoSuchPath(ApiFailure):
-    """404 in plain text: no group of that name, or no such path, is served."""
+    """404 in plain text: the group or path is not served."""
 
     def __init__(self) -> None:
         super().__init__(404, "404 page not found")
 
 
 class NoSuchSchema(NoSuchPath):
-    """404 with no body at all: /openapi/v3 of a group that is not served."""
+    """404 without a body: /openapi/v3 of a group that is not served."""
 
 
 def details_of(name: str, group: str, kind: str) -> Object:
-    """The details of a Status; what is empty is left out."""
+    """The details of a Status; empty fields are omitted."""
     return {key: value for key, value in (("name", name), ("group", group), ("kind", kind)) if value}
 
 
@@ -88,7 +88,7 @@ def _details(resource: Resource, name: str) -> Object:
 
 
 def not_emulated(what: str) -> ApiFailure:
-    """501: a real server answers this, and the emulator does not know how."""
+    """501: a real server supports this request, but the emulator does not."""
     return ApiFailure(501, f"not emulated: {what}", reason="NotImplemented")
 
 
@@ -98,7 +98,7 @@ def not_found(resource: Resource, name: str) -> ApiFailure:
 
 
 def no_such_resource() -> ApiFailure:
-    """404 for a path below a group that is served."""
+    """404 for a path within a served group."""
     return ApiFailure(404, "the server could not find the requested resource", details={})
 
 
@@ -114,13 +114,13 @@ def already_exists(resource: Resource, name: str) -> ApiFailure:
 
 
 def conflict(resource: Resource, name: str, why: str) -> ApiFailure:
-    """409 for a precondition that does not hold."""
+    """409 for a failed precondition."""
     text = f'Operation cannot be fulfilled on {resource.label} "{name}": {why}'
     return ApiFailure(409, text, details=_details(resource, name))
 
 
 def stale(resource: Resource, name: str) -> ApiFailure:
-    """409 for a resourceVersion that is no longer the object's."""
+    """409 for an outdated resourceVersion."""
     return conflict(
         resource,
         name,
@@ -129,7 +129,7 @@ def stale(resource: Resource, name: str) -> ApiFailure:
 
 
 def refused(resource: Resource, name: str, why: str) -> ApiFailure:
-    """403 by an admission plug-in."""
+    """403 from an admission plug-in."""
     return ApiFailure(403, f'{resource.label} "{name}" is forbidden: {why}', details=_details(resource, name))
 
 
@@ -137,13 +137,13 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiFai
     """422 with its causes.
 
     Args:
-        kind: of the object; the resource's name where the server says that.
+        kind: of the object, or the resource's name where the server uses that.
         group: its API group, "" for the core.
         name: of the object.
-        causes: what is wrong; the message says each once.
+        causes: the problems; the message contains each once.
     """
-    said = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
-    text = said[0] if len(said) == 1 else f"[{', '.join(said)}]"
+    texts = list(dict.fromkeys(f"{cause.field}: {cause.message}" for cause in causes))
+    text = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     listed = [{"reason": cause.reason, "message": cause.message, "field": cause.field} for cause in causes]
     full = f"{kind}.{group}" if group else kind
     return ApiFailure(
@@ -155,23 +155,23 @@ def invalid(kind: str, group: str, name: str, causes: Sequence[Cause]) -> ApiFai
 
 def invalid_object(resource: Resource, name: str, causes: Sequence[Cause]) -> ApiFailure:
     """422 for an object of a kind."""
-    # Events are checked in their core form, whichever way they came.
+    # Events are validated in their core form in both API groups.
     group = "" if resource.kind == "Event" else resource.group
     return invalid(resource.kind, group, name, causes)
 
 
 def expired(why: str, *, token: str = "") -> ApiFailure:
-    """410 for a resourceVersion or a continue token that is no longer kept.
+    """410 for a resourceVersion or a continue token that is no longer available.
 
     Args:
-        why: for a person.
-        token: with which a list can go on all the same.
+        why: human-readable reason.
+        token: a token with which the list can be continued nevertheless.
     """
     return ApiFailure(410, why, metadata={"continue": token} if token else None)
 
 
 def too_large(version: str, current: int) -> ApiFailure:
-    """504 for a resourceVersion that is not there yet."""
+    """504 for a resourceVersion that does not exist yet."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     return ApiFailure(
         504,

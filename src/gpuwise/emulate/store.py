@@ -1,6 +1,6 @@
-"""The objects, their versions and their life: what etcd does in a real server.
+"""The objects, their versions and their lifecycle: the part of etcd and the registry.
 
-An object in here is never changed in place: each write puts a new one, so readers need no copy.
+Objects are never changed in place: each write stores a new object, so readers need no copy.
 """
 
 import itertools
@@ -13,7 +13,7 @@ from typing import Any
 from gpuwise.emulate.defaults import with_defaults
 from gpuwise.emulate.defaults_pods import qos_class
 from gpuwise.emulate.history import Event, History, Key
-from gpuwise.emulate.lifecycle import carried_over, name_suffix, namespace_named
+from gpuwise.emulate.lifecycle import name_suffix, namespace_named, with_server_metadata
 from gpuwise.emulate.managed import with_manager
 from gpuwise.emulate.registry import Registry
 from gpuwise.emulate.resources import NAMESPACES, PODS, SERVICEACCOUNTS, Resource
@@ -24,15 +24,15 @@ from gpuwise.emulate.validate import check
 Change = Callable[[Object], Object]
 
 CONTROLLERS = "kube-controller-manager"
-_ALWAYS_THERE = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+_SYSTEM_NAMESPACES = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
 
 class ObjectStore:
-    """Every object of the cluster, one counter for all versions.
+    """All objects of the cluster, with one counter for all versions.
 
     Args:
         clock: epoch seconds.
-        registry: which kinds there are.
+        registry: the registered resources.
     """
 
     def __init__(self, clock: Callable[[], float], registry: Registry) -> None:
@@ -41,18 +41,18 @@ class ObjectStore:
         self._clock = clock
         self._objects: dict[Resource, dict[Key, Object]] = {}
         self._sorted: dict[Resource, list[Object]] = {}
-        # Versions below this are too old for anything, as on a server that has been up for a while.
+        # Versions below this one are expired from the start, as on a server that has been running for a while.
         self._version = 100
         self.history = History(self._version)
         self._names = itertools.count(1)
         self._listeners: list[Callable[[], None]] = []
         self._count = itertools.count(1)
         self.scratch: dict[str, Any] = {}
-        """What controllers remember between two passes."""
-        self.moves = 0
-        """Deletions, marks for deletion and objects with owners so far: what the garbage collector looks at."""
+        """State that controllers keep between two passes."""
+        self.collectable = 0
+        """Number of deletions and of new objects with owners so far: the garbage collector runs when it changes."""
         self.due_s: float | None = None
-        """When a controller wants to look again, epoch seconds; None for never."""
+        """When a controller needs to run again, epoch seconds; None for never."""
 
     @property
     def version(self) -> int:
@@ -61,23 +61,23 @@ class ObjectStore:
 
     @property
     def epoch_s(self) -> float:
-        """The clock."""
+        """The time, epoch seconds."""
         return self._clock()
 
     def now(self) -> str:
-        """The clock as the API writes it."""
+        """The time in the API's format."""
         return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock()))
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Call something after each write, under the lock: it must be quick."""
+        """Call a function after each write, while the lock is held: it must be quick."""
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Callable[[], None]) -> None:
-        """Take it back."""
+        """Stop calling a function."""
         self._listeners.remove(listener)
 
     def touch(self) -> None:
-        """Wake the listeners without a write, so that they look up."""
+        """Call the listeners without a write."""
         with self.lock:
             for listener in self._listeners:
                 listener()
@@ -94,11 +94,11 @@ class ObjectStore:
         return found
 
     def peek(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """One object, None if it is not there."""
+        """One object, None if it does not exist."""
         return self._objects.get(resource, {}).get((namespace, name))
 
     def all(self, resource: Resource) -> list[Object]:
-        """Every object of a kind, in the order of namespace and name; the list is not to be changed."""
+        """All objects of a kind, sorted by namespace and name; do not change the list."""
         with self.lock:
             if resource not in self._sorted:
                 kept = self._objects.get(resource, {})
@@ -106,16 +106,16 @@ class ObjectStore:
             return self._sorted[resource]
 
     def past(self, resource: Resource, version: int) -> list[Object]:
-        """Every object of a kind as it was at a version that the history still lists."""
+        """All objects of a kind at an earlier version that the history still has."""
         with self.lock:
             found = self.history.past(resource, self._objects.get(resource, {}).items(), version)
             return [found[key] for key in sorted(found)]
 
     def load(self, items: Iterable[Object]) -> None:
-        """Take objects as they are, with their uid, status and times: a cluster's past.
+        """Store objects as they are, with their uid, status and times: a cluster's past.
 
         Raises:
-            ApiFailure: 404 for a kind that is not served, 422 for an object that no server would have taken.
+            ApiFailure: 404 for a kind that is not served, 422 for an object that no server would accept.
         """
         with self.lock:
             for item in items:
@@ -127,13 +127,13 @@ class ObjectStore:
                     value = _decoded(resource, item | {"metadata": metadata})
                 except WrongType as error:
                     raise ApiFailure(422, f"{item['kind']} {metadata.get('name')}: {error}") from error
-                born = self.born(resource, value)
-                check(resource, born, loaded=True)
-                self.put(resource, self.peek(resource, *key_of(born)), born)
-            self._found_namespaces()
+                made = self.prepared(resource, value)
+                check(resource, made, loaded=True)
+                self.put(resource, self.peek(resource, *key_of(made)), made)
+            self._create_namespaces()
 
     def clear(self) -> None:
-        """Take everything away; the version goes on, so watchers see it all go."""
+        """Delete all objects; the version continues, so watchers see the deletions."""
         with self.lock:
             for resource, kept in self._objects.items():
                 for item in list(kept.values()):
@@ -149,14 +149,14 @@ class ObjectStore:
         manager: str = CONTROLLERS,
         subresource: str = "",
     ) -> Object:
-        """Change one object as a controller does: unchecked; a change that changes nothing writes nothing.
+        """Change one object like a controller does, without validation; an unchanged object is not written.
 
         Args:
-            resource: of which kind.
-            namespace: where, "" for a kind without.
-            name: which.
-            change: from the present object to the wanted one.
-            manager: who writes, for managedFields.
+            resource: the object's resource.
+            namespace: its namespace, "" if it is not namespaced.
+            name: its name.
+            change: function from the current object to the new one.
+            manager: the writer, for managedFields.
             subresource: "" or "status".
 
         Raises:
@@ -164,34 +164,34 @@ class ObjectStore:
         """
         with self.lock:
             old = self.get(resource, namespace, name)
-            new = carried_over(resource, old, change(old))
+            new = with_server_metadata(resource, old, change(old))
             if new == old:
                 return old
             return self.put(resource, old, with_manager(new, manager=manager, subresource=subresource, now=self.now()))
 
     def remove(self, resource: Resource, old: Object) -> None:
-        """Take an object away at once."""
+        """Remove an object at once."""
         self.put(resource, old, None)
 
     def bind(self, pod: Object, node: str, status: Object) -> None:
-        """Give a pod its node and its status, which no update may do."""
+        """Set the node and the status of a pod; an update cannot set the node."""
         with self.lock:
             self.put(PODS, pod, pod | {"spec": pod["spec"] | {"nodeName": node}, "status": status})
 
     def suffix(self) -> str:
-        """Five characters that no other name in this store ends with."""
+        """Five characters that no other generated name in this store ends with."""
         return name_suffix(next(self._names))
 
     def count(self) -> int:
-        """1, 2, 3 and so on: for addresses."""
+        """Counts 1, 2, 3 and so on, for addresses."""
         return next(self._count)
 
     def wake_at(self, epoch_s: float) -> None:
-        """Let the controllers look again at a time, even if nothing was written."""
+        """Let the controllers run again at a time, even without a write."""
         self.due_s = epoch_s if self.due_s is None else min(self.due_s, epoch_s)
 
-    def born(self, resource: Resource, item: Object) -> Object:
-        """A new object with its uid, times and defaults; not yet kept."""
+    def prepared(self, resource: Resource, item: Object) -> Object:
+        """A new object with its uid, times and defaults, not stored yet."""
         metadata = {"uid": str(uuid.uuid4()), "creationTimestamp": self.now()} | item["metadata"]
         if resource.counted:
             metadata.setdefault("generation", 1)
@@ -204,9 +204,9 @@ class ObjectStore:
         return made
 
     def put(self, resource: Resource, old: Object | None, new: Object | None) -> Object:
-        """Write, count and tell; the one place where the version moves."""
+        """Write an object and notify the listeners; the only place where the version changes."""
         with self.lock:
-            if new is not None and _goes(new):
+            if new is not None and _is_gone(new):
                 answer, new = new, None
             else:
                 answer = new or old or {}
@@ -220,26 +220,26 @@ class ObjectStore:
                 kept.pop(key_of(old), None)
             self.history.add(Event(self._version, resource, old, new))
             if resource is NAMESPACES and new is not None and old is None:
-                self._found_account(new["metadata"]["name"])
-            if _matters(old, new):
-                self.moves += 1
+                self._create_account(new["metadata"]["name"])
+            if _is_collectable(old, new):
+                self.collectable += 1
             for listener in self._listeners:
                 listener()
             return answer
 
-    def _found_namespaces(self) -> None:
-        """Every object that was loaded has its namespace, and so have those that are in every cluster."""
+    def _create_namespaces(self) -> None:
+        """Create the namespaces of loaded objects, and those that every cluster has."""
         kinds = [kind for kind in self._objects if kind.namespaced]
-        named = set(_ALWAYS_THERE) | {namespace for kind in kinds for namespace, _ in self._objects[kind]}
+        named = set(_SYSTEM_NAMESPACES) | {namespace for kind in kinds for namespace, _ in self._objects[kind]}
         for namespace in sorted(named - {name for _, name in self._objects.get(NAMESPACES, {})}):
-            self.put(NAMESPACES, None, self.born(NAMESPACES, _decoded(NAMESPACES, namespace_named(namespace))))
+            self.put(NAMESPACES, None, self.prepared(NAMESPACES, _decoded(NAMESPACES, namespace_named(namespace))))
 
-    def _found_account(self, namespace: str) -> None:
-        """The service account controller's work, done at once."""
+    def _create_account(self, namespace: str) -> None:
+        """Create the default service account, as its controller would."""
         named = {"name": "default", "namespace": namespace}
         account: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named}
         if self.peek(SERVICEACCOUNTS, namespace, "default") is None:
-            self.put(SERVICEACCOUNTS, None, self.born(SERVICEACCOUNTS, account))
+            self.put(SERVICEACCOUNTS, None, self.prepared(SERVICEACCOUNTS, account))
 
 
 def key_of(item: Object) -> Key:
@@ -247,21 +247,21 @@ def key_of(item: Object) -> Key:
     return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
-def _matters(old: Object | None, new: Object | None) -> bool:
+def _is_collectable(old: Object | None, new: Object | None) -> bool:
     if new is None or "deletionTimestamp" in new["metadata"]:
         return True
     if old is None:
         return bool(new["metadata"].get("ownerReferences"))
-    # A cluster's past that is loaded over another one can bring an object of the same name.
+    # Loading a cluster's past over another one can replace an object by one of the same name.
     return bool(old["metadata"]["uid"] != new["metadata"]["uid"])
 
 
-def _goes(item: Object) -> bool:
-    """An object that is marked for deletion is gone once nothing holds it; a pod goes by the kubelet's word."""
+def _is_gone(item: Object) -> bool:
+    """Whether a terminating object has no finalizers left; pods are removed by the kubelet instead."""
     metadata = item["metadata"]
     of_namespace = item["spec"].get("finalizers") if item.get("kind") == "Namespace" and "spec" in item else None
-    held = metadata.get("finalizers") or of_namespace
-    return "deletionTimestamp" in metadata and not held and item.get("kind") != "Pod"
+    finalizers = metadata.get("finalizers") or of_namespace
+    return "deletionTimestamp" in metadata and not finalizers and item.get("kind") != "Pod"
 
 
 def _decoded(resource: Resource, item: Object) -> Object:

@@ -1,4 +1,4 @@
-"""Strategic-merge patch: lists merged by the key that Kubernetes' types declare, and its directives."""
+"""Strategic-merge patch: lists are merged by the keys that Kubernetes' types declare; supports its directives."""
 
 from typing import Any
 
@@ -9,15 +9,15 @@ _DIRECTIVE, _ORDER, _DROP, _RETAIN = "$patch", "$setElementOrder/", "$deleteFrom
 
 
 def strategic_merge(schema: str, target: Any, patch: Any) -> Any:
-    """Apply a strategic-merge patch and give the new value; the target is left alone.
+    """Apply a strategic-merge patch and return the new value; the target is not changed.
 
     Args:
         schema: the type of the target in fields.json.
-        target: what is patched.
+        target: the value to patch.
         patch: the patch.
 
     Raises:
-        ApiFailure: 500 for a directive that does not exist and for a list element without its merge key.
+        ApiFailure: 500 for an unknown directive, or a list element without its merge key.
     """
     if not isinstance(patch, dict):
         return patch
@@ -90,7 +90,7 @@ def _merge_list(field: Field, target: list[Any], patch: list[Any], order: list[A
 
 
 def _interleaved(key: str, items: list[Any], named: list[Any], before: list[Any]) -> list[Any]:
-    """Patched elements in the patch's order, the others in the target's; where both are known, the target's decides."""
+    """Order patched elements as in the patch and others as in the target; the target's order takes precedence."""
     by_key = {item.get(key): item for item in items}
     patched = [name for name in named if name in by_key]
     others = [name for name in by_key if name not in named]

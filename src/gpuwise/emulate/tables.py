@@ -1,4 +1,4 @@
-"""Tables and bare metadata: what `kubectl get` asks for."""
+"""Tables and metadata: the forms that `kubectl get` requests."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -98,7 +98,7 @@ _WORKLOAD_WIDE = [
     _column("Containers", "Names of each container in the template.", priority=1),
     _column("Images", "Images referenced by each container in the template.", priority=1),
 ]
-# What the API's own documentation says of a field: printers show that.
+# The API documentation of a field, which table printers show.
 _ADDRESSES = (
     "List of addresses reachable to the node. Queried from cloud provider, if available. More info: "
     "https://kubernetes.io/docs/reference/node/node-status/#addresses Note: This field is declared as mergeable, "
@@ -179,14 +179,14 @@ def table(resource: Resource, answer: Object, *, version: str, include: str, now
     """A list or an object as a Table.
 
     Args:
-        resource: of which kind.
-        answer: the list or the object.
+        resource: the resource.
+        answer: the list or object.
         version: of the Table: v1 or v1beta1.
-        include: what each row carries: Metadata, Object or None; "" for Metadata.
+        include: content of each row: Metadata, Object or None; "" means Metadata.
         now: RFC 3339.
 
     Raises:
-        ApiFailure: 400 for another `include`, 501 for a kind whose columns are not emulated.
+        ApiFailure: 400 for another `include`, 501 for a resource whose columns are not emulated.
     """
     if include not in ("", "Metadata", "Object", "None"):
         choices = "must be 'Metadata', 'Object', 'None', or empty"
@@ -248,12 +248,12 @@ def _at(item: Any, path: str) -> Any:
 
 
 def bare(item: Object, *, version: str = "v1") -> Object:
-    """An object's metadata alone."""
+    """The metadata of an object."""
     return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": item["metadata"]}
 
 
 def bare_list(answer: Object, *, version: str) -> Object:
-    """The metadata of a list's objects."""
+    """The metadata of the objects in a list."""
     return {
         "kind": "PartialObjectMetadataList",
         "apiVersion": f"meta.k8s.io/{version}",

@@ -1,4 +1,4 @@
-"""What a request speaks of: the path, taken apart; first as authorization sees it, then as what is served there."""
+"""The target of a request: the parsed path, first for authorization, then as a served resource."""
 
 from dataclasses import dataclass
 
@@ -26,19 +26,19 @@ _PART_METHODS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request as authorization sees it: before anybody knows whether it is there.
+class RequestInfo:
+    """A parsed request, for authorization, before it is known whether the path is served.
 
     Attributes:
-        verb: as RBAC has it: get, list, watch, create, update, patch, delete or deletecollection.
-        path: the whole of it, without the query.
+        verb: RBAC verb: get, list, watch, create, update, patch, delete or deletecollection.
+        path: the complete path, without the query.
         group: API group, "" for the core.
-        version: API version, "" for a path that names no resource.
-        plural: the resource, "" for a path that names none.
-        namespace: where, "" for all of them or for a kind without.
-        name: which, "" for the collection.
+        version: API version, "" for a path that is not a resource.
+        plural: the resource, "" for a path that is not a resource.
+        namespace: the namespace, "" for all namespaces or a resource that is not namespaced.
+        name: the object's name, "" for the collection.
         part: the subresource, "" for none.
-        rest: what of the path follows the subresource.
+        rest: path segments after the subresource.
     """
 
     verb: str
@@ -57,10 +57,10 @@ class Target:
     """A collection, an object or a subresource of one.
 
     Attributes:
-        resource: of which kind.
-        namespace: where, "" for all of them or for a kind without.
-        name: which, "" for the collection.
-        subresource: "", or one that the kind has.
+        resource: the resource.
+        namespace: the namespace, "" for all namespaces or a resource that is not namespaced.
+        name: the object's name, "" for the collection.
+        subresource: a subresource of the resource, "" for none.
     """
 
     resource: Resource
@@ -69,14 +69,14 @@ class Target:
     subresource: str
 
 
-def ask(method: str, path: str, *, watch: bool, field_name: str = "") -> Asked:
-    """Take a path apart.
+def request_info(method: str, path: str, *, watch: bool, field_name: str = "") -> RequestInfo:
+    """Parse a path.
 
     Args:
-        method: of HTTP.
+        method: HTTP method.
         path: without the query.
-        watch: whether the query asks for a watch.
-        field_name: the name that a field selector asks for, which RBAC takes as the object's.
+        watch: whether the query requests a watch.
+        field_name: the name required by a field selector, which RBAC uses as the object's name.
     """
     parts = path.strip("/").split("/")
     group, version, rest = "", "", parts
@@ -85,7 +85,7 @@ def ask(method: str, path: str, *, watch: bool, field_name: str = "") -> Asked:
     elif parts[0] == "apis" and len(parts) > 3 and "" not in parts:
         group, version, rest = parts[1], parts[2], parts[3:]
     else:
-        return Asked(method.lower(), path)
+        return RequestInfo(method.lower(), path)
     if rest[0] == "watch" and len(rest) > 1:
         watch, rest = True, rest[1:]
     namespace = ""
@@ -100,23 +100,23 @@ def ask(method: str, path: str, *, watch: bool, field_name: str = "") -> Asked:
     if verb == "delete" and not padded[1]:
         verb = "deletecollection"
     name = padded[1] or (field_name if verb in ("list", "watch", "deletecollection") else "")
-    return Asked(verb, path, group, version, padded[0], namespace, name, padded[2], tuple(rest[3:]))
+    return RequestInfo(verb, path, group, version, padded[0], namespace, name, padded[2], tuple(rest[3:]))
 
 
-def find(registry: Registry, asked: Asked, method: str) -> Target:
-    """What is served at a path.
+def find(registry: Registry, asked: RequestInfo, method: str) -> Target:
+    """The served resource at a path.
 
     Raises:
-        ApiFailure: 404 for what is not there, 405 for what cannot be done there, 501 for what is not emulated.
+        ApiFailure: 404 if it is not served, 405 if it does not support the method, 501 if it is not emulated.
     """
     resource = registry.find(asked.group, asked.version, asked.plural)
     if resource is None:
         raise _absent(registry, asked, method)
     named = asked.name if asked.verb not in ("list", "watch", "deletecollection") else ""
     namespace = asked.namespace if resource.namespaced else ""
-    misplaced = bool(asked.namespace and not resource.namespaced and resource.plural != "namespaces")
-    unplaced = bool(resource.namespaced and named and not namespace)
-    if misplaced or unplaced or asked.rest:
+    has_extra_namespace = bool(asked.namespace and not resource.namespaced and resource.plural != "namespaces")
+    lacks_namespace = bool(resource.namespaced and named and not namespace)
+    if has_extra_namespace or lacks_namespace or asked.rest:
         raise no_such_resource() if resource.builtin else NoSuchPath()
     if asked.part and asked.part not in resource.subresources:
         raise no_such_resource() if resource.builtin else not_found(resource, named)
@@ -124,7 +124,7 @@ def find(registry: Registry, asked: Asked, method: str) -> Target:
     return Target(resource, namespace, named, asked.part)
 
 
-def _check_method(resource: Resource, asked: Asked, method: str, *, named: bool) -> None:
+def _check_method(resource: Resource, asked: RequestInfo, method: str, *, named: bool) -> None:
     if asked.part:
         allowed = _PART_METHODS[asked.part]
     elif named:
@@ -138,12 +138,12 @@ def _check_method(resource: Resource, asked: Asked, method: str, *, named: bool)
         raise method_not_allowed()
 
 
-def _absent(registry: Registry, asked: Asked, method: str) -> ApiFailure:
+def _absent(registry: Registry, asked: RequestInfo, method: str) -> ApiFailure:
     where = asked.group, asked.version
     if asked.plural in REVIEWS.get(where, ()):
         return no_such_resource() if asked.name else method_not_allowed()
     if asked.plural in UNSERVED.get(where, ()):
-        # Bindings can be made only.
+        # Bindings can only be created.
         return method_not_allowed() if asked.plural == "bindings" and method == "GET" else not_emulated(asked.path)
     builtin = not asked.group or any(row.group == asked.group and row.builtin for row in registry.rows())
     if builtin or where in UNSERVED or where in REVIEWS or asked.group in _BUILTIN_GROUPS:

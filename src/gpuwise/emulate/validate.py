@@ -1,4 +1,4 @@
-"""What a real server refuses with 422 in an object by itself: its metadata here, its spec by kind."""
+"""Validation of single objects as in a real server (422): metadata here, the spec by kind."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -29,12 +29,12 @@ _FINALIZERS = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 
 
 def check(resource: Resource, item: Object, *, loaded: bool = False) -> None:
-    """Check one object by itself.
+    """Validate one object.
 
     Args:
-        resource: its kind.
+        resource: its resource.
         item: the object.
-        loaded: it comes from a cluster's past, which may have known the feature gate HPAScaleToZero.
+        loaded: it is part of a cluster's past, which may have used the feature gate HPAScaleToZero.
 
     Raises:
         ApiFailure: 422 with every cause.
@@ -47,7 +47,7 @@ def check(resource: Resource, item: Object, *, loaded: bool = False) -> None:
 
 
 def spec_causes(resource: Resource, item: Object) -> list[Cause]:
-    """What is wrong beside the metadata."""
+    """Problems outside the metadata."""
     found = list(_SPECS[resource](item)) if resource in _SPECS else []
     if resource is NAMESPACES:
         found += _namespace_finalizers(item["metadata"])
@@ -55,11 +55,11 @@ def spec_causes(resource: Resource, item: Object) -> list[Cause]:
 
 
 def name_causes(resource: Resource, metadata: Object) -> Iterator[Cause]:
-    """What is wrong with a new object's name."""
+    """Problems of a new object's name."""
     name, prefix = metadata.get("name"), metadata.get("generateName")
     problems: Callable[[str], Sequence[str]] = dns_label_problem if resource is NAMESPACES else subdomain_problem
     if prefix:
-        # What follows the prefix is five letters, so one that ends with "-" or "." is fine.
+        # Five letters follow the prefix, so a prefix that ends with "-" or "." is valid.
         yield from (wrong("metadata.generateName", prefix, why) for why in problems(f"{prefix.rstrip('-.')}x"))
     if not name:
         yield required("metadata.name", "name or generateName is required")
@@ -68,7 +68,7 @@ def name_causes(resource: Resource, metadata: Object) -> Iterator[Cause]:
 
 
 def meta_causes(metadata: Object) -> Iterator[Cause]:
-    """What is wrong with labels, annotations, owners and finalizers."""
+    """Problems of labels, annotations, owners and finalizers."""
     for key, value in (metadata.get("labels") or {}).items():
         yield from (wrong("metadata.labels", key, why) for why in key_problems(key))
         problem = value_problem(value)
@@ -82,7 +82,7 @@ def meta_causes(metadata: Object) -> Iterator[Cause]:
 
 
 def owner_causes(owners: list[Object]) -> Iterator[Cause]:
-    """What is wrong with owner references."""
+    """Problems of owner references."""
     spot = "metadata.ownerReferences"
     for owner in owners:
         for field in ("apiVersion", "kind", "name", "uid"):
@@ -99,7 +99,7 @@ def owner_causes(owners: list[Object]) -> Iterator[Cause]:
 
 
 def immutable_meta(old: Object, new: Object) -> Iterator[Cause]:
-    """What an update may not change of the metadata."""
+    """Changes of immutable metadata."""
     if old.get("deletionTimestamp"):
         fresh = [one for one in new.get("finalizers") or [] if one not in (old.get("finalizers") or [])]
         if fresh:

@@ -1,4 +1,4 @@
-"""What a real server refuses in nodes, budgets, autoscalers, leases, events and device claims."""
+"""Validation of nodes, budgets, autoscalers, leases, events and device claims, as in a real server."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _UNHEALTHY = ("AlwaysAllow", "IfHealthyBudget")
 
 
 def node(item: Object) -> Iterator[Cause]:
-    """A Node: its taints are checked under a path of their own."""
+    """A Node; its taints are reported under the path metadata.taints."""
     seen: set[tuple[str, str]] = set()
     for at, taint in enumerate((item.get("spec") or {}).get("taints") or []):
         spot, key, effect = f"metadata.taints[{at}]", taint.get("key", ""), taint.get("effect", "")
@@ -78,14 +78,14 @@ def lease(item: Object) -> Iterator[Cause]:
 
 
 def event_namespace(item: Object) -> Iterator[Cause]:
-    """An Event of an object without a namespace belongs to the namespace default."""
+    """The Event of an object without a namespace must be in the namespace default."""
     about = item.get("regarding") or {}
     if about.get("namespace") is None and item["metadata"].get("namespace") != "default":
         yield wrong("involvedObject.namespace", "", "does not match event.namespace")
 
 
 def event(item: Object) -> Iterator[Cause]:
-    """An Event of events.k8s.io; its errors name the fields as core/v1 does."""
+    """An Event of events.k8s.io; errors use the field names of core/v1."""
     yield from event_namespace(item)
     if not item.get("eventTime"):
         yield required("eventTime")

@@ -1,4 +1,4 @@
-"""What a real server refuses in a pod's spec: pkg/apis/core/validation, the parts that this emulator reads."""
+"""Validation of pod specs, as in pkg/apis/core/validation; only the fields that the emulator uses."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
 def pod_spec(path: str, spec: Object) -> Iterator[Cause]:
-    """What is wrong with a pod's spec, or with that of a template."""
+    """Problems of the spec of a pod or template."""
     yield from _containers(f"{path}.containers", spec.get("containers") or [], needed=True)
     yield from _containers(f"{path}.initContainers", spec.get("initContainers") or [], needed=False)
     if spec.get("restartPolicy", "Always") not in RESTARTS:
@@ -50,9 +50,9 @@ def _resources(path: str, found: Object) -> Iterator[Cause]:
     for field, values in (("limits", limits), ("requests", requests)):
         for name, value in values.items():
             yield from _amount(f"{path}.{field}[{name}]", name, value)
-    huge = any(name.startswith("hugepages-") for name in (*limits, *requests))
+    has_huge_pages = any(name.startswith("hugepages-") for name in (*limits, *requests))
     yield from _against_limits(path, limits, requests)
-    if huge and not any(name in values for values in (limits, requests) for name in ("cpu", "memory")):
+    if has_huge_pages and not any(name in values for values in (limits, requests) for name in ("cpu", "memory")):
         yield forbidden(path, "HugePages require cpu or memory")
 
 
@@ -116,7 +116,7 @@ def _spread(path: str, constraint: Object) -> Iterator[Cause]:
 
 
 def warnings(path: str, spec: Object) -> Iterator[str]:
-    """What a server lets pass and warns of."""
+    """Problems that a server accepts with a warning."""
     for at, container in enumerate(spec.get("containers") or []):
         for field in ("requests", "limits"):
             for name, value in ((container.get("resources") or {}).get(field) or {}).items():

@@ -1,4 +1,4 @@
-"""What a real server refuses in workloads: pkg/apis/apps/validation and pkg/apis/batch/validation."""
+"""Validation of workloads, as in pkg/apis/apps/validation and pkg/apis/batch/validation."""
 
 import re
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def job(item: Object) -> Iterator[Cause]:
 
 
 def job_spec(path: str, spec: Object, *, uid: str | None) -> Iterator[Cause]:
-    """A Job's spec; `uid` is the Job's, None in a template, which has no selector yet."""
+    """A Job's spec; `uid` is the Job's, or None in a template, which has no selector yet."""
     for field in ("parallelism", "completions", "backoffLimit", "ttlSecondsAfterFinished"):
         yield from _count(spec, field, path)
     if uid is not None and not spec.get("manualSelector"):
@@ -159,12 +159,12 @@ def _none(value: int | str | None) -> bool:
 
 
 def int_or_percent(path: str, value: int | str, *, whole: bool = False) -> Iterator[Cause]:
-    """A count or a share.
+    """A count or a percentage.
 
     Args:
         path: of the field.
-        value: it.
-        whole: a share may not be more than all.
+        value: its value.
+        whole: a percentage must not exceed 100.
     """
     if isinstance(value, int):
         if value < 0:

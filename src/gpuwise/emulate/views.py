@@ -1,4 +1,4 @@
-"""Kinds that are served in two forms: the core Event, and autoscaling/v1."""
+"""Kinds served in two forms: the core Event, and autoscaling/v1."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ _CORE_TO_EVENTS = {
     "reportingComponent": "reportingController",
 }
 _EVENTS_TO_CORE = {value: key for key, value in _CORE_TO_EVENTS.items()}
-# Fields that core/v1 writes even when they are empty.
+# Fields that core/v1 writes even if they are empty.
 _CORE_ALWAYS: dict[str, Any] = {
     "involvedObject": {},
     "source": {},
@@ -40,8 +40,8 @@ def shown(resource: Resource, item: Object) -> Object:
     return item
 
 
-def taken(resource: Resource, item: Object) -> Object:
-    """An object as it is kept, from the version in which it was sent.
+def stored_form(resource: Resource, item: Object) -> Object:
+    """An object in its storage version, from the version in which it was sent.
 
     Raises:
         ApiFailure: 501.
@@ -56,7 +56,7 @@ def taken(resource: Resource, item: Object) -> Object:
 
 
 def _autoscaler_v1(item: Object) -> Object:
-    """Conditions and current metrics become annotations, a target of cpu utilisation becomes a field."""
+    """Conditions and current metrics become annotations; a cpu utilisation target becomes a field."""
     spec, status, metadata = dict(item["spec"]), dict(item.get("status") or {}), item["metadata"]
     marks, prefix = dict(metadata.get("annotations") or {}), "autoscaling.alpha.kubernetes.io/"
     for field, name in (("conditions", "conditions"), ("currentMetrics", "current-metrics")):

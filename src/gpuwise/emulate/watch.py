@@ -1,4 +1,4 @@
-"""A watch: the writes since a version, as they happen, a JSON line each."""
+"""A watch: the writes since a version, as they happen, one JSON line each."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from gpuwise.emulate.store import ObjectStore
 from gpuwise.emulate.views import shown
 
 _BOOKMARKS_EVERY_S = 2.0
-"""How often a watcher is told how far it came; a real server does so each minute and before it ends the watch."""
+"""Interval of bookmarks; a real server sends one each minute and before it ends the watch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,16 +20,16 @@ class Watch:
     """One open watch.
 
     Attributes:
-        store: what is watched.
-        kept: the kind under which the objects are kept.
-        resource: the kind as which they are shown.
-        matches: which of its objects.
-        form: how an object is shown.
-        version: from where on, None to start with what is there.
-        timeout_s: when the server ends it.
-        initial: say when all that was there has been told.
-        bookmarks: say how far it came.
-        closing: the server is going away.
+        store: the store to watch.
+        kept: the resource under which the objects are stored.
+        resource: the resource as which they are shown.
+        matches: the filter on objects.
+        form: converts an object to the requested form.
+        version: the version to start from, None to start with the existing objects.
+        timeout_s: when the server ends the watch.
+        initial: send a bookmark after the existing objects.
+        bookmarks: send bookmarks with the current version.
+        closing: returns True when the server shuts down.
     """
 
     store: ObjectStore
@@ -44,7 +44,7 @@ class Watch:
     closing: Callable[[], bool]
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Yield the events until the time is over or the server closes."""
+        """Yield the events until the timeout or until the server closes."""
         loop, wake = asyncio.get_running_loop(), asyncio.Event()
 
         def listener() -> None:
@@ -64,7 +64,7 @@ class Watch:
         if self.initial and self.bookmarks:
             yield _line("BOOKMARK", self._bookmark(version, {"k8s.io/initial-events-end": "true"}))
         clock = asyncio.get_running_loop()
-        told = clock.time()
+        last_bookmark = clock.time()
         while not self.closing():
             wake.clear()
             try:
@@ -78,10 +78,10 @@ class Watch:
                 if seen is not None:
                     yield self._line(*seen)
             now = clock.time()
-            if self.bookmarks and now - told >= _BOOKMARKS_EVERY_S:
-                told = now
+            if self.bookmarks and now - last_bookmark >= _BOOKMARKS_EVERY_S:
+                last_bookmark = now
                 yield _line("BOOKMARK", self._bookmark(version, {}))
-            next_mark = told + _BOOKMARKS_EVERY_S if self.bookmarks else until
+            next_mark = last_bookmark + _BOOKMARKS_EVERY_S if self.bookmarks else until
             try:
                 async with asyncio.timeout_at(min(until, next_mark)):
                     await wake.wait()

@@ -1,4 +1,4 @@
-"""Creates and updates as a registry does them: read, filled in, admitted, checked, kept."""
+"""Creates and updates as in a real registry: decoded, defaulted, admitted, validated, stored."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from gpuwise.emulate import admission, openapi, policies
 from gpuwise.emulate.admission import Attempt
 from gpuwise.emulate.causes import Cause, wrong
 from gpuwise.emulate.immutable import check_update
-from gpuwise.emulate.lifecycle import carried_over, half
+from gpuwise.emulate.lifecycle import with_server_metadata, written_part
 from gpuwise.emulate.managed import with_manager
 from gpuwise.emulate.options import WriteOptions, bad_version
 from gpuwise.emulate.resources import DEPLOYMENTS, EVENTS, NAMESPACES, NODES, Resource
@@ -32,15 +32,15 @@ _SERVER_SET = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePe
 
 @dataclass(slots=True)
 class Writing:
-    """One writing request.
+    """One write request.
 
     Attributes:
         raw: the body.
         media: its Content-Type header.
-        options: of the query.
-        agent: who asks, by the User-Agent.
-        lenient: an Event came by core/v1, which checks less.
-        warnings: what the client is to be told.
+        options: query parameters.
+        agent: name from the User-Agent header.
+        lenient: an Event sent as core/v1, which has fewer checks.
+        warnings: warnings for the client.
     """
 
     raw: bytes
@@ -52,7 +52,7 @@ class Writing:
 
     @property
     def manager(self) -> str:
-        """Whom managedFields name."""
+        """The field manager for managedFields."""
         return self.options.manager or self.agent
 
 
@@ -60,12 +60,12 @@ def create(store: ObjectStore, resource: Resource, namespace: str, item: Object,
     """Create one object.
 
     Raises:
-        ApiFailure: 404 without its namespace, 409 if there is one of that name, 403 or 422 if it cannot be taken.
+        ApiFailure: 404 if the namespace is missing, 409 if the name exists, 403 or 422 if the object is rejected.
     """
     with store.lock:
         metadata = {key: value for key, value in item["metadata"].items() if key not in _SERVER_SET}
         if resource.namespaced:
-            metadata["namespace"] = _home(namespace, metadata)
+            metadata["namespace"] = _namespace_of(namespace, metadata)
         if not metadata.get("name") and metadata.get("generateName"):
             metadata["name"] = f"{metadata['generateName']}{store.suffix()}"
         version = metadata.pop("resourceVersion", "")
@@ -78,35 +78,43 @@ def create(store: ObjectStore, resource: Resource, namespace: str, item: Object,
         if not metadata.get("name"):
             raise invalid_object(resource, "", list(name_causes(resource, metadata)))
         attempt = Attempt(resource, "CREATE", namespace, "", writing.options.dry_run, writing.warnings)
-        born = admission.mutate_new(store, attempt, store.born(resource, fresh))
-        born = policies.mutate(store, resource, "CREATE", "", None, born)
-        _check_new(resource, born, lenient=writing.lenient)
+        created = admission.mutate_new(store, attempt, store.prepared(resource, fresh))
+        created = policies.mutate(store, resource, "CREATE", "", None, created)
+        _check_new(resource, created, lenient=writing.lenient)
         if version not in ("", "0"):
             raise ApiFailure(500, "resourceVersion should not be set on objects to be created")
         there = store.peek(resource, metadata.get("namespace", ""), metadata["name"])
         if there is not None:
             raise _taken(resource, there)
-        admission.validate(store, attempt, None, born)
-        born = _signed(store, resource, born, None, writing, "")
-        return born if writing.options.dry_run else store.put(resource, None, born)
+        admission.validate(store, attempt, None, created)
+        created = _signed(store, resource, created, None, writing, "")
+        return created if writing.options.dry_run else store.put(resource, None, created)
 
 
-def _check_new(resource: Resource, born: Object, *, lenient: bool) -> None:
+def _check_new(resource: Resource, created: Object, *, lenient: bool) -> None:
     if resource is EVENTS and lenient:
-        causes = [*name_causes(resource, born["metadata"]), *meta_causes(born["metadata"]), *event_namespace(born)]
+        causes = [
+            *name_causes(resource, created["metadata"]),
+            *meta_causes(created["metadata"]),
+            *event_namespace(created),
+        ]
         if causes:
-            raise invalid_object(resource, born["metadata"]["name"], causes)
+            raise invalid_object(resource, created["metadata"]["name"], causes)
         return
     if resource.builtin:
-        check(resource, born)
+        check(resource, created)
         return
-    causes = [*name_causes(resource, born["metadata"]), *meta_causes(born["metadata"]), *custom_causes(resource, born)]
+    causes = [
+        *name_causes(resource, created["metadata"]),
+        *meta_causes(created["metadata"]),
+        *custom_causes(resource, created),
+    ]
     if causes:
-        raise invalid_object(resource, born["metadata"]["name"], causes)
+        raise invalid_object(resource, created["metadata"]["name"], causes)
 
 
 def custom_causes(resource: Resource, item: Object) -> list[Cause]:
-    """What of a custom resource does not fit its definition."""
+    """Problems of a custom resource according to its definition."""
     schema = openapi.schema_of(resource.definition)
     return [*(openapi.check(schema, item) if schema else ()), *replicas_causes(resource, item)]
 
@@ -118,7 +126,7 @@ def _taken(resource: Resource, there: Object) -> ApiFailure:
     return failure
 
 
-def _home(namespace: str, metadata: Object) -> str:
+def _namespace_of(namespace: str, metadata: Object) -> str:
     if metadata.get("namespace", namespace) != namespace:
         raise ApiFailure(400, "the namespace of the provided object does not match the namespace sent on the request")
     return namespace
@@ -131,7 +139,7 @@ def check_identity(resource: Resource, namespace: str, name: str, metadata: Obje
         ApiFailure: 400.
     """
     if resource.namespaced:
-        _home(namespace, metadata)
+        _namespace_of(namespace, metadata)
     given = metadata.get("name") or ""
     if not given:
         raise ApiFailure(400, f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
@@ -140,10 +148,10 @@ def check_identity(resource: Resource, namespace: str, name: str, metadata: Obje
 
 
 def check_version(resource: Resource, old: Object, version: str) -> None:
-    """Check the resourceVersion that a write brings; "" and "0" are no precondition.
+    """Check the resourceVersion of a write; "" and "0" are not preconditions.
 
     Raises:
-        ApiFailure: 500 for one that is no number, 409 for one that is not the object's.
+        ApiFailure: 500 if it is not a number, 409 if it is not the current one.
     """
     if version in ("", "0"):
         return
@@ -189,30 +197,30 @@ def revise(
     subresource: str = "",
     scale: bool = False,
 ) -> Object:
-    """Put a checked change in the place of an object; a change that changes nothing writes nothing.
+    """Replace an object by its validated new version; an unchanged object is not written.
 
     Args:
-        store: where it is.
-        resource: of which kind.
-        old: the present object.
-        wanted: the object as it is wanted, read by its schema.
+        store: the store.
+        resource: the object's resource.
+        old: the current object.
+        wanted: the requested object, decoded with its schema.
         writing: the request.
-        subresource: "" or "status": which half of the object is written.
-        scale: the change came by the scale subresource.
+        subresource: "" or "status": which part of the object is written.
+        scale: the change uses the scale subresource.
 
     Raises:
         ApiFailure: 403 or 422.
     """
     fixed = list(immutable_meta(old["metadata"], wanted["metadata"]))
-    new = half(resource, old, wanted, subresource)
+    new = written_part(resource, old, wanted, subresource)
     if subresource != "status":
-        new = store.born(resource, new) if resource.builtin else new
+        new = store.prepared(resource, new) if resource.builtin else new
         new = policies.mutate(store, resource, "UPDATE", subresource, old, new)
-    new = carried_over(resource, old, new)
+    new = with_server_metadata(resource, old, new)
     if subresource != "status":
         new = _annotated(resource, old, new)
-        # The server's own fields are back in place by now: what the request did to them is told all the same.
-        checked = new | {"metadata": new["metadata"] | _offending(wanted["metadata"], fixed)}
+        # The server's own fields are restored by now, but changes of them by the request must be reported.
+        checked = new | {"metadata": new["metadata"] | _changed_metadata(wanted["metadata"], fixed)}
         _check_changed(resource, old, checked)
     elif fixed:
         raise invalid_object(resource, old["metadata"]["name"], fixed * 2)
@@ -246,7 +254,7 @@ def _signed(
 
 
 def _annotated(resource: Resource, old: Object, new: Object) -> Object:
-    """Of a Deployment, a change of the annotations counts as one of the spec."""
+    """A change of a Deployment's annotations counts as a change of its generation."""
     before, after = old["metadata"], new["metadata"]
     same = (before.get("annotations") or {}) == (after.get("annotations") or {})
     if resource is not DEPLOYMENTS or same or before.get("generation") != after.get("generation"):
@@ -254,7 +262,7 @@ def _annotated(resource: Resource, old: Object, new: Object) -> Object:
     return new | {"metadata": after | {"generation": after["generation"] + 1}}
 
 
-def _offending(metadata: Object, fixed: list[Cause]) -> Object:
+def _changed_metadata(metadata: Object, fixed: list[Cause]) -> Object:
     fields = {cause.field.removeprefix("metadata.") for cause in fixed}
     return {field: metadata[field] for field in fields if field in metadata}
 

@@ -1,4 +1,4 @@
-"""The only writer to workloads: each effect has its intent in the ledger first, a precondition on it, and an undo.
+"""The only writer to workloads. Each effect is recorded as an intent first, has a precondition, and can be undone.
 
 Forbidden here: choosing what to do.
 """

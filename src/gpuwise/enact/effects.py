@@ -1,4 +1,4 @@
-"""What a change means for an object: one pure function per change, chosen here."""
+"""Plan the effect of a change on an object. There is one pure function per change; this module selects it."""
 
 from dataclasses import dataclass
 
@@ -18,11 +18,11 @@ MARK = pointer("metadata", "annotations", ACTION_ID)
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """The touched fields before and after.
+    """The fields that a change touches, before and after.
 
     Attributes:
-        pre_image: as they are.
-        post_image: as they shall be, our mark included.
+        pre_image: their current values.
+        post_image: their new values, including gpuwise's annotation.
     """
 
     pre_image: Image
@@ -30,12 +30,12 @@ class Effect:
 
 
 def plan_effect(item: Object, command: Command, now_s: int) -> Effect | Refusal:
-    """What a command does to an object as it is now, or why it does nothing.
+    """Plan what a command changes in an object, or return why it is refused.
 
     Args:
-        item: the target as it was read.
-        command: the order.
-        now_s: epoch seconds, which Kubeflow's stop mark is dated with.
+        item: the target, as read from the API server.
+        command: the command.
+        now_s: epoch seconds; Kubeflow's stop annotation contains this time.
     """
     kind = command.workload.kind
     match command.change:
@@ -46,7 +46,10 @@ def plan_effect(item: Object, command: Command, now_s: int) -> Effect | Refusal:
         case MoveToSpot():
             wanted = plan_spot(kind, item)
         case change:
-            wanted = Refusal(Reason.KIND_NOT_SUPPORTED, f"{change.kind} is advice: its owners change it")
+            wanted = Refusal(
+                Reason.KIND_NOT_SUPPORTED,
+                f"{change.kind} is advice: gpuwise does not write it, the workload's owners do",
+            )
     if isinstance(wanted, Refusal):
         return wanted
     pre = image_of(item, dict.fromkeys([*wanted.touched, MARK]))

@@ -1,4 +1,4 @@
-"""The enactor: read, check again, write the intent, write the cluster, read back, write the outcome."""
+"""The enactor: read, check again, record the intent, write to the cluster, read back, record the outcome."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -19,18 +19,18 @@ from gpuwise.model.reasons import Reason
 _JSON_PATCH = "application/json-patch+json"
 
 
-# How long an API server goes on with a request whose client went away: kube-apiserver's --request-timeout, 1 min.
+# How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
 
 
 class KubernetesEnactor:
-    """The only writer to workloads; the ledger's anchor writes its own ConfigMap.
+    """The only writer to workloads; the ledger's anchor writes only its own ConfigMap.
 
     Args:
-        cluster: given to nobody else with the right to write.
-        ledger: what is remembered; a failure of it stops everything.
+        cluster: client with the right to write; no other component has one.
+        ledger: where intents and outcomes are recorded; an error of the ledger stops all effects.
         settings: limits.
-        clock: epoch seconds, read again for each effect.
+        clock: returns epoch seconds; it is read again for each effect.
     """
 
     def __init__(
@@ -43,31 +43,33 @@ class KubernetesEnactor:
         self._examiner = Examiner(cluster, settings, clock)
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Carry out each command once, or say why not; one target's failure does not keep the next from its turn.
+        """Carry out each command once, or return why not. A failure for one target does not affect the next.
 
         Args:
-            commands: in the order of their turn; one that the ledger knows already is not done again.
+            commands: commands in the order to carry out; one that is already in the ledger is not carried out again.
 
         Raises:
-            LedgerError: nothing more is done without a memory.
+            LedgerError: the ledger failed; nothing more is carried out.
         """
         return [self._carry_out(command) for command in commands]
 
     def undo(self, command_id: str) -> Outcome:
-        """Restore exactly what a command changed, or refuse with the difference if a person changed it since.
+        """Restore exactly what a command changed, or refuse and show the difference if somebody changed it since.
 
-        Only an undo that took place is written to the ledger: a refused one leaves the command applied.
+        Only a successful undo is written to the ledger: after a refused one the command still counts as applied.
 
         Args:
-            command_id: which.
+            command_id: id of the command, `a-...`.
 
         Raises:
-            InputError: the ledger knows no such command.
+            InputError: the ledger has no such command.
         """
         now_s = self._clock()
         intent = self._ledger.intent(command_id)
         if intent is None:
-            raise InputError(f"there is no action {command_id}", hint="`gpuwise report` lists those that were taken")
+            raise InputError(
+                f"there is no action {command_id}", hint="`gpuwise report` lists the actions that were taken"
+            )
         last = self._outcome_of(command_id)
         if last is not None and last.status is OutcomeStatus.UNDONE:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -75,16 +77,16 @@ class KubernetesEnactor:
         try:
             return self._restore(intent, last, now_s)
         except NoAnswer as error:
-            detail = f"{error}; ask for the undo again once the API server answers"
+            detail = f"{error}; repeat the undo when the API server responds"
             return _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
         except ClusterError as error:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER, str(error))
 
     def recover(self) -> list[Outcome]:
-        """Find out what became of each intent whose outcome is not known: a crash or a lost answer (I8, I31).
+        """Resolve each intent whose outcome is unknown, after a crash or a lost response (I8, I31).
 
         Returns:
-            The outcomes found, oldest intent first; an intent whose target cannot be read now stays open.
+            The outcomes, oldest intent first. An intent whose target cannot be read now stays open.
         """
         last = {outcome.command_id: outcome.status for outcome in self._ledger.outcomes()}
         still_open = [
@@ -107,30 +109,30 @@ class KubernetesEnactor:
         if self._settings.dry_run:
             text = change_text(prepared.effect.pre_image, prepared.effect.post_image)
             return _outcome(command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
-        return self._act(command, prepared, now_s)
+        return self._record_and_write(command, prepared, now_s)
 
     def _known(self, intent: Intent) -> Outcome:
-        """What came of a command that was begun before."""
+        """Return the outcome of a command that was started before."""
         last, now_s = self._outcome_of(intent.command.id), self._clock()
         if last is not None and last.status is not OutcomeStatus.UNKNOWN:
             return last
         found = self._resolve(intent, now_s)
-        detail = "it was begun before, and its target cannot be read now"
+        detail = "the command was started before, and its target cannot be read now"
         return found or _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
 
-    def _act(self, command: Command, prepared: Prepared, now_s: int) -> Outcome:
+    def _record_and_write(self, command: Command, prepared: Prepared, now_s: int) -> Outcome:
         effect, version = prepared.effect, prepared.item["metadata"]["resourceVersion"]
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image)
         limit, per_s = self._settings.budget_limit, self._settings.budget_per_s
         try:
             granted = self._ledger.record_intent(intent, limit=limit, per_s=per_s)
         except ClusterError as error:
-            detail = f"the head of the ledger could not be anchored, so nothing was sent: {error}"
+            detail = f"the ledger head could not be stored in the cluster, so nothing was written: {error}"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, detail)
         if not granted:
-            detail = f"{limit} actions in {per_s} s are all that is allowed"
+            detail = f"at most {limit} actions in {per_s} s are allowed"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        return self._remember(self._write(intent, prepared.item))
+        return self._recorded(self._write(intent, prepared.item))
 
     def _write(self, intent: Intent, item: Object, *, again: bool = True) -> Outcome:
         refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
@@ -149,35 +151,38 @@ class KubernetesEnactor:
             for kind, reason in refusals:
                 if isinstance(error, kind):
                     return _outcome(intent.command, self._clock(), OutcomeStatus.NOT_APPLIED, reason, str(error))
-            return self._doubtful(intent, error)
+            return self._after_error(intent, error)
         return self._verified(intent, self._clock())
 
     def _still_as_planned(self, intent: Intent) -> Object | None:
-        """The target if only others' fields moved its version, and every check still holds; else None.
+        """Read the target again: return it if only other fields changed and all checks still pass, else None.
 
-        A controller writes the status of a busy object between our read and our write, which is no change of plan.
+        Controllers write the status of a busy object between this read and write; that does not affect the plan.
         """
         found = self._examiner.prepare(intent.command)
         if isinstance(found, Refusal) or found.effect.pre_image != intent.pre_image:
             return None
         return found.item
 
-    def _doubtful(self, intent: Intent, error: ClusterError) -> Outcome:
-        """The answer may be all that was lost; "nothing was changed" is said only when that was seen (I31)."""
+    def _after_error(self, intent: Intent, error: ClusterError) -> Outcome:
+        """Read the target after an error, because only the response may be lost.
+
+        The outcome is "not applied" only if the object was read and does not contain the change (I31).
+        """
         now_s = self._clock()
         try:
-            found = self._look(intent, now_s)
+            found = self._observed(intent, now_s)
         except ClusterError:
             found = None
         if found is not None and found.status is not OutcomeStatus.NOT_APPLIED:
             return found
         if found is not None and not isinstance(error, NoAnswer):
             return replace(found, reason=Reason.REFUSED_BY_CLUSTER, detail=f"{error}; {found.detail}")
-        detail = f"{error}; whether it was written is not known, and is looked up at the next run"
+        detail = f"{error}; it is unknown whether the change was written: the next run checks it"
         return _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, detail)
 
     def _verified(self, intent: Intent, now_s: int) -> Outcome:
-        """Read back: a webhook or a controller may have put it back at once (autoscaler#2633)."""
+        """Read the target back: a webhook or a controller may have reverted the change at once (autoscaler#2633)."""
         text = change_text(intent.pre_image, intent.post_image)
         try:
             item = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
@@ -194,34 +199,34 @@ class KubernetesEnactor:
     def _reverted(self, intent: Intent, item: Object, actual: Image, now_s: int) -> Outcome:
         detail = difference(intent.post_image, actual)
         if self._unmark(intent, item, actual):
-            detail += "; the annotation that gpuwise left was taken away again"
+            detail += "; gpuwise removed its annotation again"
         return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
 
     def _unmark(self, intent: Intent, item: Object, actual: Image) -> bool:
-        """Take our annotation back from an object that is otherwise as before: nothing of us is left in it."""
-        ours = actual.get(MARK) == intent.command.id
-        if self._settings.dry_run or not ours or _unmarked(actual) != _unmarked(intent.pre_image):
+        """Remove gpuwise's annotation from an object whose other fields are as before, so that nothing is left."""
+        marked = actual.get(MARK) == intent.command.id
+        if self._settings.dry_run or not marked or _unmarked(actual) != _unmarked(intent.pre_image):
             return False
         before = {MARK: intent.pre_image[MARK]} if MARK in intent.pre_image else {}
         try:
             self._patch(intent, item, {MARK: intent.command.id}, before)
-        except ClusterError:  # it stays: a later undo tries again
+        except ClusterError:  # the annotation stays: a later undo tries again
             return False
         return True
 
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
-            found = self._look(intent, now_s)
-        except ClusterError:  # it stays open: the next start asks again
+            found = self._observed(intent, now_s)
+        except ClusterError:  # the intent stays open: the next start reads the target again
             return None
-        # An intent without an outcome may be another process's, whose write is still to come.
-        waits = now_s - intent.at_s < _IN_FLIGHT_S
-        if waits and found.status is OutcomeStatus.NOT_APPLIED:
+        # An intent without an outcome may belong to another process whose write is still in flight.
+        in_flight = now_s - intent.at_s < _IN_FLIGHT_S
+        if in_flight and found.status is OutcomeStatus.NOT_APPLIED:
             return None
-        return self._remember(found)
+        return self._recorded(found)
 
-    def _look(self, intent: Intent, now_s: int) -> Outcome:
-        """Tell from the target alone whether an intent took effect: our mark was written with it, in one patch."""
+    def _observed(self, intent: Intent, now_s: int) -> Outcome:
+        """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
         item = read_target(self._cluster, intent.command.workload)
         if isinstance(item, Refusal):
             return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, item.reason, item.detail)
@@ -234,7 +239,7 @@ class KubernetesEnactor:
                 return self._reverted(intent, item, actual, now_s)
             detail = difference(intent.post_image, actual)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
-        detail = "the object was read, and carries nothing of this action: it was never written"
+        detail = "the object does not contain this change: it was never written"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
@@ -254,17 +259,17 @@ class KubernetesEnactor:
             self._patch(intent, item, intent.post_image, intent.pre_image)
         except Conflict as error:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, str(error))
-        return self._remember(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
+        return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
 
     def _nothing_to_restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
         if last is not None and last.status is OutcomeStatus.APPLIED:
-            # An undo that crashed before it could write its outcome, or a person who was exact.
-            text = "it was as before already"
-            return self._remember(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
+            # An undo crashed before it recorded its outcome, or a person restored every field.
+            text = "the object already was as before this action"
+            return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
         detail = "the object is as it was before this action: there is nothing to undo"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
-    def _remember(self, outcome: Outcome) -> Outcome:
+    def _recorded(self, outcome: Outcome) -> Outcome:
         if not self._settings.dry_run:
             self._ledger.record_outcome(outcome)
         return outcome
@@ -275,9 +280,9 @@ class KubernetesEnactor:
         self._cluster.patch(path, operations(item, old, new), content_type=_JSON_PATCH)
 
     def _outcome_of(self, command_id: str) -> Outcome | None:
-        """The last word on a command."""
-        said = [outcome for outcome in self._ledger.outcomes() if outcome.command_id == command_id]
-        return said[-1] if said else None
+        """Return the latest outcome of a command."""
+        outcomes = [outcome for outcome in self._ledger.outcomes() if outcome.command_id == command_id]
+        return outcomes[-1] if outcomes else None
 
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
@@ -285,5 +290,5 @@ def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason 
 
 
 def _unmarked(image: Image) -> Image:
-    """The fields that a change is about, without our annotation."""
+    """Return the fields of an image without gpuwise's annotation."""
     return {at: value for at, value in image.items() if at != MARK}

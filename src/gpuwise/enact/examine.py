@@ -1,4 +1,4 @@
-"""What the enactor would refuse now, found out by reads alone: the plan says it, and the enactor asks again."""
+"""Find out what the enactor would refuse now, using only reads. The plan uses this, and the enactor repeats it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ _ODD = (ValueError, TypeError, KeyError, AttributeError)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A target as it was read, and what the command does to it.
+    """A target as read from the API server, and what the command changes in it.
 
     Attributes:
         item: the object.
-        effect: its fields before and after.
+        effect: the touched fields before and after.
     """
 
     item: Object
@@ -34,12 +34,12 @@ class Prepared:
 
 
 class Examiner:
-    """Checks commands against the cluster as it is, and writes nothing.
+    """Checks commands against the current state of the cluster. It writes nothing.
 
     Args:
-        cluster: read only.
+        cluster: client, used only to read.
         settings: limits.
-        clock: epoch seconds.
+        clock: returns epoch seconds.
     """
 
     def __init__(self, cluster: ClusterReader, settings: EnactSettings, clock: Callable[[], int]) -> None:
@@ -48,24 +48,26 @@ class Examiner:
         self._clock = clock
 
     def check(self, command: Command) -> Blocked | None:
-        """What the enactor would refuse, None if nothing."""
+        """Return why the enactor would refuse a command, None if it would not."""
         found = self.prepare(command)
         if isinstance(found, Prepared):
             return None
         return Blocked(command.workload, STAGE, found.reason, found.detail, recommendation_id=command.recommendation_id)
 
     def prepare(self, command: Command) -> Prepared | Refusal:
-        """Read the target, look for what forbids the command, and plan its effect."""
+        """Read the target, check what forbids the command, and plan its effect."""
         try:
             return self._prepared(command, self._clock())
         except Forbidden as error:
-            # Where nobody granted to write, nobody granted to read before the write either.
+            # A namespace without the right to write usually lacks the right to read before the write, too.
             return missing_right(self._cluster, command.workload) or Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
         except ClusterError as error:
-            # What could not be read could not be checked.
+            # An object that cannot be read cannot be checked.
             return Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
         except _ODD as error:
-            return Refusal(Reason.UNREADABLE_OBJECT, f"a field of {command.workload} or of its pods: {error!r}")
+            return Refusal(
+                Reason.UNREADABLE_OBJECT, f"a field of {command.workload} or of its pods cannot be read: {error!r}"
+            )
 
     def _prepared(self, command: Command, now_s: int) -> Prepared | Refusal:
         if command.because is not None and now_s >= command.because.expires_s:
@@ -77,19 +79,19 @@ class Examiner:
         effect = refusal or plan_effect(item, command, now_s)
         if isinstance(effect, Refusal):
             return effect
-        # Asked before anything is written down: a 403 would be an attempt that could not have come to anything.
+        # Checked before the intent is recorded: a write that gets a 403 would count as a failed attempt.
         return missing_right(self._cluster, command.workload) or Prepared(item, effect)
 
 
 def missing_right(cluster: ClusterReader, workload: WorkloadRef) -> Refusal | None:
-    """The refusal of who has no right to write a workload; None where the right is there, or cannot be asked about.
+    """Return a refusal if this identity may not write a workload; None if it may, or if that cannot be checked.
 
     Args:
-        cluster: asked, not changed.
-        workload: of a kind that gpuwise writes; without a name it stands for all of its kind in the namespace.
+        cluster: client, used only to read.
+        workload: of a kind that gpuwise writes; without a name, all workloads of its kind in the namespace.
     """
     access = access_of(workload)
     if cluster.may(access) is not False:
         return None
-    hint = "list the namespace in the chart's enforce.namespaces, or grant it by a Role"
+    hint = "add the namespace to the chart's enforce.namespaces, or grant the right with a Role"
     return Refusal(Reason.NO_RIGHT, f"this identity may not {access}: {hint}")

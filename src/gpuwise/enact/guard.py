@@ -1,6 +1,6 @@
-"""What forbids an effect at the moment of the effect: everything that planning looked at is looked at again (I10).
+"""Checks immediately before an effect: everything that planning checked is read and checked again (I10).
 
-Karpenter evicted pods that had said do-not-disrupt since it planned (karpenter#1167).
+Karpenter evicted pods that got their do-not-disrupt annotation after it had planned (karpenter#1167).
 """
 
 from collections.abc import Iterator
@@ -17,24 +17,24 @@ from gpuwise.model.reasons import Reason
 
 
 def blocker(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:
-    """The first thing that forbids a command now, None if nothing does.
+    """Return the first thing that forbids a command now, None if nothing does.
 
     Args:
-        cluster: read only.
-        command: the order.
-        item: its target as it was just read.
-        settings: which namespaces are never touched, and the mode where nothing is said.
+        cluster: client, used only to read.
+        command: the command.
+        item: its target, just read.
+        settings: the protected namespaces, and the default mode.
 
     Raises:
-        ClusterError: something could not be read, so nothing can be ruled out.
+        ClusterError: something could not be read, so the checks are not complete.
     """
-    return next(_obstacles(cluster, command, item, settings), None)
+    return next(_blockers(cluster, command, item, settings), None)
 
 
-def _obstacles(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Iterator[Refusal]:
+def _blockers(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Iterator[Refusal]:
     name = command.workload.namespace
     if name in SYSTEM_NAMESPACES or name in settings.protected_namespaces:
-        yield Refusal(Reason.PROTECTED_NAMESPACE, f"gpuwise never touches the namespace {name}")
+        yield Refusal(Reason.PROTECTED_NAMESPACE, f"the namespace {name} is protected: gpuwise never changes it")
     namespace = cluster.get(f"/api/v1/namespaces/{name}")
     pods = cluster.list(f"/api/v1/namespaces/{name}/pods", label_selector=pod_selector(command.workload.kind, item))
     yield from _protections(namespace, item, pods)
@@ -47,22 +47,22 @@ def _protections(namespace: Object, item: Object, pods: list[Object]) -> Iterato
     for what, holder in [("namespace", namespace), ("workload", item), *(("pod", pod) for pod in pods)]:
         found = protection(holder["metadata"].get("annotations") or {})
         if found is not None:
-            yield Refusal(found[0], f"the {what} {holder['metadata']['name']} says so: {found[1]}")
+            yield Refusal(found[0], f"the {what} {holder['metadata']['name']} is protected: {found[1]}")
 
 
 def _modes(command: Command, namespace: Object, item: Object, default: Mode) -> Iterator[Refusal]:
-    """The workload's word beats the namespace's, which beats the policy's; label and annotation both count."""
-    said = _mode_values(item) or _mode_values(namespace) or {default.value}
-    unknown = sorted(said - set(Mode))
+    """The workload's mode overrides the namespace's, which overrides the policy's; labels and annotations count."""
+    modes = _mode_values(item) or _mode_values(namespace) or {default.value}
+    unknown = sorted(modes - set(Mode))
     if unknown:
-        yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}: taken as protected")
-    if Mode.OFF in said:
+        yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}, which is no mode: treated as protected")
+    if Mode.OFF in modes:
         yield Refusal(Reason.MODE_OFF, f"{MODE} is off")
     if command.actor != POLICY:
         return
-    if Mode.RECOMMEND in said:
+    if Mode.RECOMMEND in modes:
         yield Refusal(Reason.RECOMMEND_ONLY, f"{MODE} is recommend")
-    if Mode.APPROVE in said:
+    if Mode.APPROVE in modes:
         yield Refusal(Reason.NEEDS_APPROVAL, f"{MODE} is approve")
 
 
@@ -85,17 +85,17 @@ def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[
         references = item["metadata"].get("ownerReferences") or []
         owners += tuple(f"{one['kind']}/{one['name']}" for one in references if one.get("controller"))
     if owners:
-        yield Refusal(Reason.MANAGED_BY_OTHER, f"{', '.join(owners)} would put it back: change it there")
+        yield Refusal(Reason.MANAGED_BY_OTHER, f"{', '.join(owners)} would revert the change: change it there")
 
 
 def _budgets(cluster: ClusterReader, namespace: str, pods: list[Object]) -> Iterator[Refusal]:
     budgets = cluster.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")
     if disruptions_allowed(budgets, (pod["metadata"].get("labels") or {} for pod in pods)) == 0:
-        yield Refusal(Reason.BLOCKED_BY_PDB, "a PodDisruptionBudget over its pods allows 0 disruptions now")
+        yield Refusal(Reason.BLOCKED_BY_PDB, "a PodDisruptionBudget for its pods allows 0 disruptions now")
 
 
 def pod_selector(kind: str, item: Object) -> str:
-    """The label selector that finds a workload's pods, as a query."""
+    """Return the label selector of a workload's pods as a query string."""
     if kind == "Notebook":
         return f"notebook-name={item['metadata']['name']}"
     selector: dict[str, Any] = item["spec"]["selector"]

@@ -1,6 +1,7 @@
-"""Pre-image and post-image: the fields that a change touches, by JSON pointer; a field that is absent has no entry.
+"""Pre-image and post-image: the fields that a change touches, by JSON pointer. An absent field has no entry.
 
-The patch and its undo are both made from two images, so undo restores exactly, absence included.
+The patch and its undo are both computed from the two images, so undo restores the object exactly, and removes fields
+that were absent before.
 """
 
 from typing import Any
@@ -13,37 +14,37 @@ _NOTHING = object()
 
 
 def pointer(*parts: str | int) -> str:
-    """A JSON pointer (RFC 6901) from its parts."""
+    """Build a JSON pointer (RFC 6901) from its parts."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def image_of(item: Object, *images: Image) -> Image:
-    """What an object has now in the fields that these images speak of."""
+    """Return an object's current values of the fields in these images."""
     values = {at: _value(item, at) for image in images for at in image}
     return {at: value for at, value in values.items() if value is not _NOTHING}
 
 
 def operations(item: Object, old: Image, new: Image) -> list[Object]:
-    """The JSON patch (RFC 6902) that takes an object's touched fields from one image to the other.
+    """Return the JSON patch (RFC 6902) that changes an object's touched fields from one image to the other.
 
-    It carries uid and resourceVersion as preconditions: the server answers 409 if either has moved on.
+    The patch contains uid and resourceVersion as preconditions: the server returns 409 if either differs.
 
     Args:
-        item: as it was read.
-        old: its fields as they are.
-        new: the same fields as they shall be.
+        item: the object, as read from the API server.
+        old: current values of its touched fields.
+        new: new values of the same fields.
     """
     metadata = item["metadata"]
     found: list[Object] = [
         {"op": "replace", "path": "/metadata/uid", "value": metadata["uid"]},
         {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
     ]
-    made: set[str] = set()
+    added: set[str] = set()
     for at in sorted(old.keys() | new.keys()):
         if at not in new:
             found.append({"op": "remove", "path": at})
         elif at not in old:
-            found += _parents(item, at, made)
+            found += _parents(item, at, added)
             found.append({"op": "add", "path": at, "value": new[at]})
         elif old[at] != new[at]:
             found.append({"op": "replace", "path": at, "value": new[at]})
@@ -51,31 +52,31 @@ def operations(item: Object, old: Image, new: Image) -> list[Object]:
 
 
 def difference(expected: Image, actual: Image) -> str:
-    """What differs, for a person: "spec.replicas is 3, expected 0"."""
+    """Describe what differs: "spec.replicas is 3, expected 0"."""
     return "; ".join(
-        f"{_name(at)} is {_say(actual, at)}, expected {_say(expected, at)}"
+        f"{_name(at)} is {_shown(actual, at)}, expected {_shown(expected, at)}"
         for at in sorted(expected.keys() | actual.keys())
         if expected.get(at, _NOTHING) != actual.get(at, _NOTHING)
     )
 
 
 def change_text(old: Image, new: Image) -> str:
-    """What changes, for a person: "spec.replicas: 3 -> 0"."""
+    """Describe what changes: "spec.replicas: 3 -> 0"."""
     return "; ".join(
-        f"{_name(at)}: {_say(old, at)} -> {_say(new, at)}"
+        f"{_name(at)}: {_shown(old, at)} -> {_shown(new, at)}"
         for at in sorted(old.keys() | new.keys())
         if old.get(at, _NOTHING) != new.get(at, _NOTHING)
     )
 
 
 def _name(at: str) -> str:
-    """A field as people write it: "metadata.annotations[gpuwise.dev/action-id]"."""
+    """Format a field: "metadata.annotations[gpuwise.dev/action-id]"."""
     first, *rest = _parts(at)
     plain = (f".{part}" if part.isidentifier() else f"[{part}]" for part in rest)
     return "".join((first, *plain))
 
 
-def _say(image: Image, at: str) -> str:
+def _shown(image: Image, at: str) -> str:
     return repr(image[at]) if at in image else "absent"
 
 
@@ -94,13 +95,13 @@ def _parts(at: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in at.split("/")[1:]]
 
 
-def _parents(item: Object, at: str, made: set[str]) -> list[Object]:
-    """Maps that must be there before a field can be added: annotations and the like, which the API drops when empty."""
+def _parents(item: Object, at: str, added: set[str]) -> list[Object]:
+    """Add the parent maps that a new field needs, such as annotations: the API drops empty maps."""
     found: list[Object] = []
     parts = at.split("/")
     for depth in range(2, len(parts)):
         parent = "/".join(parts[:depth])
-        if parent not in made and _value(item, parent) is _NOTHING:
+        if parent not in added and _value(item, parent) is _NOTHING:
             found.append({"op": "add", "path": parent, "value": {}})
-            made.add(parent)
+            added.add(parent)
     return found

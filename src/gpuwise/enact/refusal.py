@@ -1,4 +1,4 @@
-"""Not doing it, as a value; and the fields that an effect wants."""
+"""Two results of planning an effect: a refusal, or the fields to change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +12,8 @@ class Refusal:
     """Why a command is not carried out.
 
     Attributes:
-        reason: code.
-        detail: the particular of this case, for a person.
+        reason: reason code.
+        detail: what is specific to this case, as text for a person.
     """
 
     reason: Reason
@@ -22,12 +22,12 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The fields that an effect sets, removes, and relies on, by JSON pointer.
+    """The fields that an effect sets, removes and relies on, by JSON pointer.
 
     Attributes:
-        values: to set.
-        removed: to take away.
-        relied_on: to be left as they are, and still be so when it is undone.
+        values: fields to set.
+        removed: fields to remove.
+        relied_on: fields that are not changed, and must still be the same for an undo.
     """
 
     values: Mapping[str, Any]
@@ -36,5 +36,5 @@ class Wanted:
 
     @property
     def touched(self) -> frozenset[str]:
-        """All of them."""
+        """All of these fields."""
         return frozenset(self.values) | self.removed | self.relied_on

@@ -1,4 +1,4 @@
-"""Resize: another number of GPUs, or a MIG slice, for each replica."""
+"""Resize: give each replica another number of GPUs, or a MIG slice."""
 
 from typing import Any
 
@@ -15,31 +15,31 @@ _CONTAINERS = ("spec", "template", "spec", "containers")
 
 
 def plan_resize(kind: str, item: Object, change: Resize) -> Wanted | Refusal:
-    """Which fields give each replica its new GPUs: those of the one container that asks for them.
+    """Plan the fields of a resize: the resources of the one container that requests GPUs.
 
     Args:
-        kind: of the object.
-        item: as it is now.
-        change: what it should have now, and what it shall have.
+        kind: kind of the object.
+        item: the object, as read from the API server.
+        change: the expected current request, and the new one.
     """
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
     spec = item["spec"]["template"]["spec"]
-    asking = [at for at, container in enumerate(spec["containers"]) if _count(container, change.current)]
-    if not asking:
-        return Refusal(Reason.CHANGED_SINCE_PLANNED, f"no container asks for {change.current.resource} now")
-    if len(asking) > 1 or any(_count(one, change.current) for one in spec.get("initContainers") or []):
-        detail = f"more than one container asks for {change.current.resource}"
+    requesting = [at for at, container in enumerate(spec["containers"]) if _count(container, change.current)]
+    if not requesting:
+        return Refusal(Reason.CHANGED_SINCE_PLANNED, f"no container requests {change.current.resource} now")
+    if len(requesting) > 1 or any(_count(one, change.current) for one in spec.get("initContainers") or []):
+        detail = f"more than one container requests {change.current.resource}"
         return Refusal(Reason.KIND_NOT_SUPPORTED, detail)
-    container = spec["containers"][asking[0]]
+    container = spec["containers"][requesting[0]]
     shares = sorted(CARD_SHARES & ((container.get("resources") or {}).get("limits") or {}).keys())
     if shares:
-        return Refusal(Reason.CARD_SHARED, f"HAMi shares its card by {shares[0]}: change that")
+        return Refusal(Reason.CARD_SHARED, f"HAMi shares its card by {shares[0]}: change that resource instead")
     have = _count(container, change.current)
     if have != change.current.count:
-        detail = f"it asks for {have} of {change.current.resource} now, the plan was made for {change.current.count}"
+        detail = f"it requests {have} of {change.current.resource} now; the plan expected {change.current.count}"
         return Refusal(Reason.CHANGED_SINCE_PLANNED, detail)
-    return _swap(asking[0], container, change)
+    return _swap(requesting[0], container, change)
 
 
 def _count(container: Object, request: GpuRequest) -> int | None:
@@ -49,7 +49,7 @@ def _count(container: Object, request: GpuRequest) -> int | None:
 
 
 def _swap(at: int, container: Object, change: Resize) -> Wanted:
-    """The old resource goes from limits and requests, the new one comes; the API wants both equal for devices."""
+    """Replace the old resource by the new one in limits and requests: for devices the API requires both equal."""
     where = (*_CONTAINERS, at)
     sections = [
         section
@@ -61,5 +61,5 @@ def _swap(at: int, container: Object, change: Resize) -> Wanted:
         for section in dict.fromkeys(["limits", *sections])
     }
     old = {pointer(*where, "resources", section, change.current.resource) for section in sections}
-    # The container is known by its place: its name says at undo that nobody has moved it.
+    # The pointer contains the container's index. Its name is compared at undo, to detect that it was moved.
     return Wanted(values, frozenset(old - values.keys()), frozenset({pointer(*where, "name")}))

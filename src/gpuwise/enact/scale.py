@@ -1,7 +1,7 @@
-"""ScaleTo: fewer replicas, down to none.
+"""ScaleTo: fewer replicas, down to zero.
 
-The object itself is patched rather than its scale subresource: replicas, our mark and both preconditions then travel in
-one write, and the scale subresource carries no annotations.
+gpuwise patches the object and not its scale subresource: one write then contains the replicas, gpuwise's annotation and
+both preconditions. The scale subresource has no annotations.
 """
 
 from datetime import UTC, datetime
@@ -18,12 +18,12 @@ STOPPED = pointer("metadata", "annotations", "kubeflow-resource-stopped")
 
 
 def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> Wanted | Refusal:
-    """Which fields bring a workload down to so many replicas.
+    """Plan the fields that scale a workload down.
 
     Args:
-        kind: of the object.
-        item: as it is now.
-        change: the wanted number.
+        kind: kind of the object.
+        item: the object, as read from the API server.
+        change: the new number of replicas.
         now_s: epoch seconds.
     """
     if kind in ("Deployment", "StatefulSet"):
@@ -38,12 +38,12 @@ def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> Wanted |
 
 
 def _replicas(item: Object, wanted: int) -> Wanted | Refusal:
-    # Absent means 1: the API's default. A shrink never increases (GoKubeDownscaler#456 raised 0 to 1).
+    # Absent means 1, the API's default. A scale-down never increases (GoKubeDownscaler#456 raised 0 to 1).
     have = item["spec"].get("replicas", 1)
     if have == 0:
-        return Refusal(Reason.ALREADY_STOPPED, "it has 0 replicas already")
+        return Refusal(Reason.ALREADY_STOPPED, "it already has 0 replicas")
     if have <= wanted:
-        detail = f"it has {have} replicas now and the plan is {wanted}: a shrink never increases"
+        detail = f"it has {have} replicas now and the plan is {wanted}: a scale-down never increases"
         return Refusal(Reason.CHANGED_SINCE_PLANNED, detail)
     return Wanted({REPLICAS: wanted})
 
@@ -53,11 +53,11 @@ def _suspend(item: Object) -> Wanted | Refusal:
     if any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions):
         return Refusal(Reason.ALREADY_STOPPED, "the Job has finished")
     if item["spec"].get("suspend"):
-        return Refusal(Reason.ALREADY_STOPPED, "the Job is suspended already")
+        return Refusal(Reason.ALREADY_STOPPED, "the Job is already suspended")
     return Wanted({SUSPEND: True})
 
 
 def _stop(item: Object, now_s: int) -> Wanted | Refusal:
     if "kubeflow-resource-stopped" in (item["metadata"].get("annotations") or {}):
-        return Refusal(Reason.ALREADY_STOPPED, "the notebook is stopped already")
+        return Refusal(Reason.ALREADY_STOPPED, "the notebook is already stopped")
     return Wanted({STOPPED: datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})

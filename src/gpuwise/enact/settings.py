@@ -1,4 +1,4 @@
-"""How boldly the enactor may act."""
+"""Limits of the enactor."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,14 @@ class EnactSettings:
     """Limits on the enactor.
 
     Attributes:
-        dry_run: look, say what would be done, and write nothing: neither to the cluster nor to the ledger.
-        budget_limit: effects allowed in any `budget_per_s` seconds, over the whole fleet.
+        dry_run: only show what would be done; write neither to the cluster nor to the ledger.
+        budget_limit: effects allowed in any `budget_per_s` seconds, for the whole fleet.
         budget_per_s: length of that sliding window, seconds.
-        settle_timeout_s: how long to wait for the target's controller to take note of a write, seconds.
-        protected_namespaces: never touched, besides the system's own: where gpuwise itself runs, and what policy says.
-        default_mode: the policy's, for a workload that like its namespace says nothing; off holds for people too.
+        settle_timeout_s: how long to wait for the target's controller to observe a write, seconds.
+        protected_namespaces: never changed, in addition to the system namespaces: gpuwise's own namespace, and those
+            of the policy.
+        default_mode: the policy's mode, for a workload that sets none and whose namespace sets none. The mode off
+            also blocks people's commands.
     """
 
     dry_run: bool = False

@@ -1,4 +1,4 @@
-"""MoveToSpot: prefer spot nodes and bear their taints; on-demand stays the fallback (I22)."""
+"""MoveToSpot: prefer spot nodes and tolerate their taints; on-demand nodes stay the fallback (I22)."""
 
 from typing import Any
 
@@ -7,8 +7,8 @@ from gpuwise.enact.refusal import Refusal, Wanted
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 
-# How each cloud labels its spot nodes, and taints them where it does (GKE, AKS; by convention Karpenter and EKS):
-# model/labels.py CAPACITY_TYPE_LABELS, with the value that means spot.
+# Labels of spot nodes by provider, with the value that means spot. GKE and AKS also taint them with the same key;
+# with Karpenter and EKS that is a convention. See model/labels.py CAPACITY_TYPE_LABELS.
 SPOT_LABELS = {
     "karpenter.sh/capacity-type": "spot",
     "eks.amazonaws.com/capacityType": "SPOT",
@@ -21,26 +21,26 @@ _HIGHEST_WEIGHT = 100
 
 
 def plan_spot(kind: str, item: Object) -> Wanted | Refusal:
-    """Which fields let a workload's pods go to spot nodes first; what it already prefers and bears is kept.
+    """Plan the fields that make a workload's pods prefer spot nodes; existing preferences and tolerations are kept.
 
     Args:
-        kind: of the object.
-        item: as it is now.
+        kind: kind of the object.
+        item: the object, as read from the API server.
     """
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
     spec = item["spec"]["template"]["spec"]
     pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
     if any(value != SPOT_LABELS[key] for key, value in pinned.items()):
-        return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector asks for other nodes: {pinned}")
+        return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector requires other nodes: {pinned}")
     preferred = _preferred(spec)
     terms = preferred + [term for term in map(_term, SPOT_LABELS) if term not in preferred]
     tolerations = spec.get("tolerations") or []
-    borne = tolerations + [one for one in map(_toleration, SPOT_LABELS) if one not in tolerations]
-    if terms == preferred and borne == tolerations:
-        return Refusal(Reason.ALREADY_SPOT, "it prefers spot nodes already")
+    extended = tolerations + [one for one in map(_toleration, SPOT_LABELS) if one not in tolerations]
+    if terms == preferred and extended == tolerations:
+        return Refusal(Reason.ALREADY_SPOT, "it already prefers spot nodes")
     at, value = _nested(spec, terms)
-    return Wanted({at: value, pointer(*_SPEC, "tolerations"): borne})
+    return Wanted({at: value, pointer(*_SPEC, "tolerations"): extended})
 
 
 def _preferred(spec: Object) -> list[Object]:
@@ -58,7 +58,7 @@ def _toleration(key: str) -> Object:
 
 
 def _nested(spec: Object, terms: list[Object]) -> tuple[str, Any]:
-    """The topmost field of the affinity that is absent, with the terms in it: undo then takes exactly that away."""
+    """Return the topmost absent field of the affinity, with the terms in it: undo then removes exactly that field."""
     value: Any = terms
     for depth in range(1, len(_AFFINITY)):
         parent: Any = spec

@@ -1,4 +1,4 @@
-"""Finding the very object that a command means."""
+"""Read the object that a command is for."""
 
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.errors import Gone
@@ -15,7 +15,7 @@ _COLLECTIONS = {
 
 
 def path_of(workload: WorkloadRef) -> str | None:
-    """Where the API has it, None for a kind that gpuwise does not write."""
+    """Return the API path of a workload, None for a kind that gpuwise does not write."""
     if workload.kind not in _COLLECTIONS:
         return None
     group, plural = _COLLECTIONS[workload.kind]
@@ -23,20 +23,20 @@ def path_of(workload: WorkloadRef) -> str | None:
 
 
 def access_of(workload: WorkloadRef) -> Access:
-    """The right to write it.
+    """Return the access that is needed to write a workload.
 
     Args:
-        workload: of a kind that gpuwise writes.
+        workload: must be of a kind that gpuwise writes.
     """
     group, plural = _COLLECTIONS[workload.kind]
     return Access("patch", group.split("/")[2], plural, workload.namespace, workload.name)
 
 
 def read_target(cluster: ClusterReader, workload: WorkloadRef) -> Object | Refusal:
-    """Read the object now; a namesake with another uid is not it.
+    """Read the current object; an object of the same name with another uid is refused.
 
     Raises:
-        ClusterError: it could not be read.
+        ClusterError: the object could not be read.
     """
     path = path_of(workload)
     if path is None:
@@ -44,10 +44,10 @@ def read_target(cluster: ClusterReader, workload: WorkloadRef) -> Object | Refus
     try:
         item = cluster.get(path)
     except Gone:
-        return Refusal(Reason.TARGET_GONE, f"{workload} is no more")
+        return Refusal(Reason.TARGET_GONE, f"{workload} no longer exists")
     metadata = item["metadata"]
     if metadata["uid"] != workload.uid:
-        return Refusal(Reason.TARGET_GONE, f"{workload} was recreated: its uid is {metadata['uid']} now")
+        return Refusal(Reason.TARGET_GONE, f"{workload} was recreated: its uid is now {metadata['uid']}")
     if "deletionTimestamp" in metadata:
         return Refusal(Reason.TARGET_GONE, f"{workload} is being deleted")
     return item

@@ -1,4 +1,4 @@
-"""Waiting for a target's controller to take note of a write."""
+"""Wait until a target's controller has observed a write."""
 
 import time
 
@@ -11,15 +11,15 @@ _POLL_S = 0.1
 
 
 def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) -> Object | Refusal:
-    """Read the target once its controller has seen its newest spec, or when the time is over.
+    """Read the target after its controller has observed its newest spec, or after the timeout.
 
     Args:
-        cluster: read only.
-        workload: which.
-        timeout_s: the longest wait; a kind without observedGeneration is read at once.
+        cluster: client, used only to read.
+        workload: the target.
+        timeout_s: longest wait, seconds; a kind without observedGeneration is read at once.
 
     Raises:
-        ClusterError: it could not be read.
+        ClusterError: the target could not be read.
     """
     until = time.monotonic() + timeout_s
     while True:

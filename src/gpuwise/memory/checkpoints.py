@@ -1,4 +1,4 @@
-"""Checkpoints of usage between runs, in one SQLite file. A cache: deleting it costs time only."""
+"""Checkpoints of usage between runs, in one SQLite file. The file is a cache: deleting it costs only time."""
 
 import sqlite3
 from collections import defaultdict
@@ -22,25 +22,25 @@ _WAIT_S = 10.0
 
 
 class SqliteCheckpoints:
-    """The `Checkpoints` port over one file; safe to open from several processes.
+    """The `Checkpoints` port on one SQLite file, which several processes may open.
 
     Args:
-        path: the file; made, with its folder, if it is not there.
-        source: what the hours were read from and counted with; those of another source are not seen.
+        path: the file; it is created with its folder if it does not exist.
+        source: identifies where the hours were read and how they were counted; hours of another source are ignored.
 
     Raises:
-        InputError: the file cannot be opened, or is something else.
+        InputError: the file cannot be opened, or is not a SQLite database.
     """
 
     def __init__(self, path: Path, source: str) -> None:
         self._path, self._source = path, source
-        with self._speaking():
+        with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
-            # The service opens it on one thread and runs the loop on another; only the loop uses it.
+            # The service opens the file on one thread and runs the loop on another; only the loop uses the file.
             self._file = sqlite3.connect(path, timeout=_WAIT_S, check_same_thread=False)
-        with self._speaking():
+        with self._translated():
             self._file.execute("PRAGMA journal_mode = WAL")
-            self._file.execute("PRAGMA synchronous = NORMAL")  # a power cut may cost the last run's hours, no more
+            self._file.execute("PRAGMA synchronous = NORMAL")  # a power failure loses at most the last run's hours
             self._file.execute(_SCHEMA)
 
     def __enter__(self) -> Self:
@@ -54,7 +54,7 @@ class SqliteCheckpoints:
     def load(self, workloads: Iterable[WorkloadRef]) -> Mapping[WorkloadRef, Sequence[bytes]]:
         """See the port."""
         found: dict[WorkloadRef, list[bytes]] = defaultdict(list)
-        with self._speaking():
+        with self._translated():
             for ref in workloads:
                 rows = self._file.execute(
                     "SELECT checkpoint FROM hours WHERE source = ? AND workload = ? ORDER BY name",
@@ -66,21 +66,21 @@ class SqliteCheckpoints:
     def save(self, kept: Mapping[WorkloadRef, Mapping[str, bytes]]) -> None:
         """See the port."""
         rows = [(self._source, _key(ref), name, one) for ref, named in kept.items() for name, one in named.items()]
-        with self._speaking(), self._file:
+        with self._translated(), self._file:
             self._file.executemany("INSERT OR REPLACE INTO hours VALUES (?, ?, ?, ?)", rows)
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
-        """Translate what goes wrong with the file."""
+    def _translated(self) -> Iterator[None]:
+        """Turn errors of the file into InputError."""
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             raise InputError(
-                f"{self._path} cannot keep hours: {error}",
+                f"cannot use the checkpoint file {self._path}: {error}",
                 hint="delete it (it is a cache), or set observe.incremental to false",
             ) from error
 
 
 def _key(ref: WorkloadRef) -> str:
-    """A workload made anew under the same name has another uid, and another life."""
+    """Include the uid: a workload that was recreated under the same name is a different one."""
     return f"{ref}/{ref.uid}"

@@ -1,9 +1,9 @@
-"""The ledger: one append-only SQLite table, each row chained to the one before by its hash (I25).
+"""The ledger: one append-only SQLite table in which each row is chained to the previous one by its hash (I25).
 
-Everything gpuwise remembers is an event: a run, an intent with its evidence, an outcome, a person's directive. Views
-are derived by reading; nothing is changed. SQLite's own triggers refuse updates and deletes, and the chain shows what
-was done to the file behind them. Of a run the chain holds the digest of what it found; the findings themselves stand
-beside it and are replaced by the next run's, for a fleet's holds of every hour would fill the disk.
+Everything that gpuwise records is an event: a run, an intent with its evidence, an outcome, a person's directive. Views
+are computed by reading; no row is changed. SQLite triggers reject updates and deletes, and the hash chain reveals
+changes that bypass the triggers. For a run, the chain contains only a digest of the findings. The findings themselves
+are in a second table and are replaced by the next run, because keeping every hour's findings would fill the disk.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
-# Intents of the window but those whose last outcome says that nothing was written.
+# Intents of the window, except those whose last outcome is that nothing was written.
 _SPENT = """
 SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ? AND coalesce((
     SELECT json_extract(body, '$.status') FROM events AS outcome
@@ -53,7 +53,7 @@ SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ? AND coa
 ), '') != ?
 """
 _GENESIS = "0" * 64
-_HINT = "nothing was changed: move the file aside and keep it, or give another with --ledger"
+_HINT = "nothing was changed: keep this file under another name, or use another ledger with --ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ class _Findings:
 
 
 class SqliteLedger:
-    """The `Ledger` port over one file; safe to open from several processes.
+    """The `Ledger` port on one SQLite file, which several processes may open.
 
     Args:
-        path: the file; made, with its folder, if it is not there.
+        path: the file; it is created with its folder if it does not exist.
 
     Raises:
-        LedgerError: it is no ledger, is corrupt, or its chain of hashes is broken.
+        LedgerError: the file is not a ledger, is corrupt, or its hash chain is broken.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,10 +106,10 @@ class SqliteLedger:
         self._db.close()
 
     def verify(self) -> None:
-        """Recompute the chain.
+        """Recompute the hash chain and compare it with the file.
 
         Raises:
-            LedgerError: a row was changed, removed or put in from outside.
+            LedgerError: a row was changed, removed or inserted by something else than gpuwise.
         """
         last = _GENESIS
         with self._guarded():
@@ -131,13 +131,13 @@ class SqliteLedger:
         return LedgerHead(identity, *(row or (0, _GENESIS)))
 
     def check(self) -> None:
-        """See the port: nothing is remembered elsewhere, but the file may have been taken from under this process."""
+        """See the port: there is no copy of the head, but the file may have been replaced under this process."""
         if _file(self.path) != self._opened:
             problem = f"ledger {self.path} was deleted or replaced while this process had it open"
-            raise LedgerError(problem, hint="put it back if it is lost, and start this command again")
+            raise LedgerError(problem, hint="restore it if it is lost, and run this command again")
 
     def digest_at(self, seq: int) -> str | None:
-        """The hash of a row, None where there is none; row 0 is before the first."""
+        """Return the hash of a row, None if it does not exist; row 0 is before the first."""
         if seq == 0:
             return _GENESIS
         with self._guarded():
@@ -210,23 +210,24 @@ class SqliteLedger:
     def _findings(self) -> _Findings:
         with self._guarded():
             row = self._db.execute("SELECT run, body FROM findings").fetchone()
-        return _Findings((), ()) if row is None else self._noun(_Findings, *row)
+        return _Findings((), ()) if row is None else self._parsed(_Findings, *row)
 
-    def _read(self, noun: type[T], where: str, *values: str | int) -> Iterator[T]:
+    def _read(self, kind: type[T], where: str, *values: str | int) -> Iterator[T]:
         with self._guarded():
             rows = self._db.execute(f"SELECT seq, body FROM events WHERE {where} ORDER BY seq", values).fetchall()  # noqa: S608 - `where` is one of the constants above
         for seq, body in rows:
-            yield self._noun(noun, seq, body)
+            yield self._parsed(kind, seq, body)
 
-    def _noun(self, noun: type[T], seq: int, body: str) -> T:
+    def _parsed(self, kind: type[T], seq: int, body: str) -> T:
         try:
-            return from_json(noun, body)
+            return from_json(kind, body)
         except ValidationError as error:
-            problem = f"ledger {self.path} row {seq} is no {noun.__name__.strip('_').lower()} of this version"
+            expected = kind.__name__.strip("_").lower()
+            problem = f"ledger {self.path}: this version cannot read row {seq} as {expected}"
             raise LedgerError(problem, hint=_HINT) from error
 
     def _append(self, at_s: int, kind: str, subject: str, body: str) -> int:
-        """Add a row to the chain; its number."""
+        """Add a row to the chain and return its number."""
         row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
         seq, last = row or (0, _GENESIS)
         digest = _link(last, at_s, kind, subject, body)
@@ -252,16 +253,18 @@ class SqliteLedger:
             yield
         except sqlite3.IntegrityError as error:
             raise LedgerError(
-                f"ledger {self.path} refused a row: {error}", hint="this command was recorded before"
+                f"ledger {self.path} rejected a row: {error}", hint="this command was already recorded"
             ) from error
         except sqlite3.OperationalError as error:
-            raise LedgerError(f"ledger {self.path}: {error}", hint="another process may hold it; try again") from error
+            raise LedgerError(
+                f"ledger {self.path}: {error}", hint="another process may have locked it; try again"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise LedgerError(f"ledger {self.path} is corrupt: {error}", hint=_HINT) from error
 
 
 def _file(path: Path) -> tuple[int, int] | None:
-    """Which file stands at a path, None where there is none: SQLite goes on with one that is there no more."""
+    """Identify the file at a path, None if there is none: SQLite keeps using a file that was deleted or replaced."""
     try:
         found = path.stat()
     except OSError:

@@ -1,7 +1,8 @@
-"""The ledger's head, remembered in the cluster: deleted rows, or yesterday's copy of the file, are seen (I25).
+"""The ledger's head, stored in the cluster, so that deleted rows or an old copy of the file are detected (I25).
 
-One ConfigMap holds the head of each ledger that acts on the cluster, under the ledger's identity. It is made before the
-first effect and moved before each effect and after each run, so what can be taken from the file unseen is no effect.
+One ConfigMap contains the head of each ledger that acts on the cluster, under the ledger's identity. It is created
+before the first effect and updated before each effect and after each run, so no effect can be removed from the file
+without being noticed.
 """
 
 import re
@@ -16,17 +17,17 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.rights import HEAD_CONFIG_MAP as NAME
 
 _MERGE_PATCH = "application/merge-patch+json"
-# Another process with the same ledger moves the head, too; each try reads where it is.
+# Another process with the same ledger also updates the head; each try reads it again.
 _TRIES = 5
 _SEQ = re.compile("[0-9]{1,18}")  # what fits into SQLite's integers
 
 
 class ConfigMapAnchor:
-    """Remembers heads in a ConfigMap.
+    """Stores ledger heads in a ConfigMap.
 
     Args:
-        cluster: with the right to get, create and patch ConfigMaps in the namespace.
-        namespace: where.
+        cluster: a client that may get, create and patch ConfigMaps in the namespace.
+        namespace: namespace of the ConfigMap.
     """
 
     def __init__(self, cluster: ClusterWriter, namespace: str) -> None:
@@ -35,24 +36,24 @@ class ConfigMapAnchor:
         self._namespace = namespace
         self._found: Object | None = None
         self.problem: str | None = None
-        """Why no head is remembered, None while one is."""
+        """Why the head cannot be stored; None if it can."""
 
     @property
     def namespace(self) -> str:
-        """Where the ConfigMap is."""
+        """Namespace of the ConfigMap."""
         return self._namespace
 
     @property
     def place(self) -> str:
-        """Where it is, for a person."""
+        """Name and namespace of the ConfigMap, for messages."""
         return f"ConfigMap {NAME} in namespace {self._namespace}"
 
     def compare(self, ledger: SqliteLedger) -> None:
-        """Compare a ledger with the head that the cluster remembers of it.
+        """Compare a ledger with its head in the cluster.
 
         Raises:
-            LedgerError: rows are missing, or are others.
-            ClusterError: the cluster cannot be asked.
+            LedgerError: rows are missing or differ.
+            ClusterError: the ConfigMap cannot be read.
         """
         self._read()
         known = self._known(ledger.head().ledger)
@@ -60,36 +61,34 @@ class ConfigMapAnchor:
             agree(ledger, known, self.place)
 
     def knows(self, ledger: SqliteLedger) -> bool:
-        """Whether the cluster remembers a head of a ledger that was compared."""
+        """Return whether the cluster has a head of a ledger that was compared."""
         return self._known(ledger.head().ledger) is not None
 
     def state(self, ledger: SqliteLedger) -> str:
-        """What the cluster remembers of a ledger that was compared, for a person."""
+        """Describe what the cluster has stored for a ledger that was compared."""
         if self.problem is not None:
-            return f"the cluster does not remember its newest row: {self.problem}"
+            return f"the ledger's newest row is not stored in the cluster: {self.problem}"
         identity = ledger.head().ledger
         known = self._known(identity)
         if known is not None:
             return f"{self.place} agrees up to row {known.seq}"
         others = sorted(((self._found or {}).get("data") or {}).keys() - {identity})
-        said = f"nothing of ledger {identity} is in {self.place} yet"
+        text = f"{self.place} has no entry for ledger {identity} yet"
         return (
-            f"{said}, which knows {', '.join(others)}: if this file replaces a lost one, put that back"
-            if others
-            else said
+            f"{text}, only for {', '.join(others)}: if this file replaces a lost one, restore that" if others else text
         )
 
     def ensure(self, ledger: SqliteLedger) -> None:
-        """Compare, unless that was done."""
+        """Compare, unless that was already done."""
         if self._found is None and self.problem is None:
             self.compare(ledger)
 
     def move(self, ledger: SqliteLedger) -> None:
-        """Remember a ledger's head as it is now.
+        """Store a ledger's current head.
 
         Raises:
             LedgerError: as `compare`.
-            ClusterError: the cluster cannot be asked.
+            ClusterError: the ConfigMap cannot be read or written.
         """
         for _ in range(_TRIES):
             self.ensure(ledger)
@@ -100,7 +99,7 @@ class ConfigMapAnchor:
                 agree(ledger, known, self.place)  # the file may have been changed since it was compared
             try:
                 self._write(ledger.head())
-            except Conflict:  # somebody was quicker: look again
+            except Conflict:  # another process was faster: read again
                 self._found = None
             except (Forbidden, Gone) as error:
                 self.problem = error.problem
@@ -116,14 +115,14 @@ class ConfigMapAnchor:
             self._found, self.problem = None, error.problem
 
     def _known(self, identity: str) -> LedgerHead | None:
-        said = ((self._found or {}).get("data") or {}).get(identity)
-        return None if said is None else _head(identity, str(said))
+        stored = ((self._found or {}).get("data") or {}).get(identity)
+        return None if stored is None else _head(identity, str(stored))
 
     def _write(self, head: LedgerHead) -> None:
         data = {head.ledger: f"{head.seq}:{head.digest}"}
         if not self._found:
-            made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
-            self._found = self._cluster.create(self._collection, made)
+            config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": NAME}, "data": data}
+            self._found = self._cluster.create(self._collection, config_map)
             return
         known = self._known(head.ledger)
         if known is not None and known.seq == head.seq:
@@ -133,12 +132,12 @@ class ConfigMapAnchor:
 
 
 class AnchoredLedger(SqliteLedger):
-    """A ledger whose head the cluster remembers.
+    """A ledger whose head is stored in the cluster.
 
     Args:
-        path: of the file.
-        anchor: what remembers.
-        moves: whether the head is moved; who only plans compares it.
+        path: the ledger file.
+        anchor: stores the head.
+        moves: whether the stored head is updated; a plan only compares it.
     """
 
     def __init__(self, path: Path, anchor: ConfigMapAnchor, *, moves: bool = True) -> None:
@@ -159,12 +158,12 @@ class AnchoredLedger(SqliteLedger):
     ) -> None:
         """See the port."""
         super().record_run(now_s, recommendations, blocked, alternatives)
-        # The first effect makes the ConfigMap: before it there is nothing that could be forgotten.
+        # The first effect creates the ConfigMap: before it there is no effect that could be removed.
         if self._moves and self.anchor.knows(self):
             self.anchor.move(self)
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
-        """See the port; the head is moved before the effect, so none can be forgotten unseen."""
+        """See the port. The head is updated before the effect, so that no effect can be removed unnoticed."""
         self.check()
         if not super().record_intent(intent, limit=limit, per_s=per_s):
             return False
@@ -173,45 +172,43 @@ class AnchoredLedger(SqliteLedger):
 
 
 def agree(ledger: SqliteLedger, known: LedgerHead, place: str) -> None:
-    """Compare a ledger with a head that was remembered of it.
+    """Compare a ledger with a stored head of it.
 
     Args:
         ledger: the file.
-        known: the head; its digest may be the beginning of one.
-        place: where it was remembered, for a person.
+        known: the stored head; its digest may be shortened.
+        place: where it was stored, for messages.
 
     Raises:
-        LedgerError: rows are missing, or are others.
+        LedgerError: rows are missing or differ.
     """
-    hint = f"put the newest copy of {ledger.path} back; if it is lost, note that and remove {known.ledger} from {place}"
+    hint = f"restore the newest copy of {ledger.path}; if it is lost, note that and remove {known.ledger} from {place}"
     digest, head = ledger.digest_at(known.seq), ledger.head()
     if known.ledger != head.ledger:
-        problem = f"{place} speaks of ledger {known.ledger}, and {ledger.path} is ledger {head.ledger}"
-        raise LedgerError(problem, hint="compare with a report that was made from this ledger")
+        problem = f"{place} is for ledger {known.ledger}, but {ledger.path} is ledger {head.ledger}"
+        raise LedgerError(problem, hint="compare with a report that was generated from this ledger")
     if digest is None:
-        problem = (
-            f"ledger {ledger.path} ends at row {head.seq}, and {place} remembers row {known.seq}: rows were deleted, "
-        )
-        raise LedgerError(f"{problem}or an older copy was put in its place", hint=hint)
+        problem = f"ledger {ledger.path} ends at row {head.seq}, but {place} has row {known.seq}"
+        raise LedgerError(f"{problem}: rows were deleted, or an older copy was restored", hint=hint)
     if not digest.startswith(known.digest):
-        raise LedgerError(f"row {known.seq} of ledger {ledger.path} is not the one that {place} remembers", hint=hint)
+        raise LedgerError(f"row {known.seq} of ledger {ledger.path} differs from the one stored in {place}", hint=hint)
 
 
 def parse_head(text: str) -> LedgerHead:
-    """A head as reports print it.
+    """Parse a ledger head as reports print it.
 
     Raises:
-        LedgerError: it is none.
+        LedgerError: the text is not a ledger head.
     """
     identity, _, rest = text.partition(":")
     return _head(identity, rest)
 
 
-def _head(identity: str, said: str) -> LedgerHead:
-    seq, _, digest = said.partition(":")
+def _head(identity: str, text: str) -> LedgerHead:
+    seq, _, digest = text.partition(":")
     if _SEQ.fullmatch(seq) is None or not digest:
         raise LedgerError(
-            f"{said!r} is no head of a ledger",
-            hint=f"remove {identity} from the ConfigMap {NAME}, or copy the head whole",
+            f"{text!r} is not a ledger head",
+            hint=f"remove {identity} from the ConfigMap {NAME}, or copy the whole head from the report",
         )
     return LedgerHead(identity, int(seq), digest)

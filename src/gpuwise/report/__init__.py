@@ -1,6 +1,6 @@
-"""The weekly report: one noun, three views (HTML, Markdown, JSON).
+"""The weekly report as HTML, Markdown and JSON: three views of one `WeeklyReport`.
 
-Forbidden here: reading sources and computing money; a view only shows.
+Forbidden here: reading sources and computing money; a view only formats.
 """
 
 from gpuwise.report.render import (

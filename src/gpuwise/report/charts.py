@@ -1,4 +1,4 @@
-"""Charts as SVG: rectangles only, stretched to their box, so that all text is the page's own and keeps its size."""
+"""Charts as SVG. They contain only rectangles, stretched to their box; text stays in the page and keeps its size."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,15 +8,15 @@ from gpuwise.model.report import FleetDay
 from gpuwise.report.wording import day, gpu_hours
 
 _GAP = 0.18
-"""Share of a column that is left free between two bars."""
+"""Share of a column's width that is left empty between two bars."""
 
 
 def split_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
-    """One horizontal bar cut in proportion.
+    """Draw one horizontal bar that is divided in proportion.
 
     Args:
         parts: CSS class and size of each part; sizes of 0 draw nothing.
-        title: what the picture says, for those who do not see it.
+        title: text alternative for screen readers.
     """
     total = sum(size for _, size in parts)
     shapes, left = [], 0.0
@@ -28,13 +28,13 @@ def split_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
     return _svg("split", "0 0 100 10", shapes, title)
 
 
-def day_total(one: FleetDay) -> float:
-    """GPU-hours of a day, all classes."""
-    return one.used_gpu_h + one.idle_gpu_h + one.outside_gpu_h + one.unallocated_gpu_h
+def day_total(hours: FleetDay) -> float:
+    """GPU-hours of a day, the sum of all classes."""
+    return hours.used_gpu_h + hours.idle_gpu_h + hours.outside_gpu_h + hours.unallocated_gpu_h
 
 
 def day_columns(days: Sequence[FleetDay], title: str) -> Markup:
-    """One stacked column a day: used at the foot, then idle, used outside Kubernetes, and unallocated."""
+    """Draw one stacked column per day: used at the bottom, then idle, used outside Kubernetes, and unallocated."""
     top = max(map(day_total, days), default=0.0)
     shapes = [Markup('<line class="grid" x1="0" x2="100" y1="{0}" y2="{0}"/>').format(y) for y in (0.25, 50, 99.75)]
     for index, one in enumerate(days):
@@ -54,10 +54,17 @@ def day_columns(days: Sequence[FleetDay], title: str) -> Markup:
     return _svg("columns", "0 0 100 100", shapes, title)
 
 
-def share_bar(idle: float, held: float, most: float, title: str) -> Markup:
-    """A thin bar for a table row: what was held, against the largest of its column, with the idle part in front."""
-    scale = 100.0 / most if most > 0 else 0.0
-    shapes = [_rect("used", 0, 0, held * scale, 8)] if held > 0 else []
+def share_bar(idle: float, allocated: float, largest: float, title: str) -> Markup:
+    """Draw a thin bar for a table row: the allocated amount relative to the column's largest, its idle part in front.
+
+    Args:
+        idle: idle part of the amount, in the unit of `allocated`.
+        allocated: the amount of this row.
+        largest: the largest amount of the column, drawn at full width.
+        title: text alternative for screen readers.
+    """
+    scale = 100.0 / largest if largest > 0 else 0.0
+    shapes = [_rect("used", 0, 0, allocated * scale, 8)] if allocated > 0 else []
     if idle > 0:
         shapes.append(_rect("idle", 0, 0, idle * scale, 8))
     return _svg("thin", "0 0 100 8", shapes, title)

@@ -1,4 +1,4 @@
-"""Reason codes in plain words, and the command that comes next for each."""
+"""Reason codes in plain words, and the command to run next for each."""
 
 import shlex
 
@@ -11,73 +11,73 @@ _WORDS = {
     Reason.DEVICES_NEVER_BUSY_TOGETHER: "its GPUs are never all in use at once",
     Reason.FITS_MIG_SLICE: "fits a MIG slice",
     Reason.NO_OWNER: "no owner",
-    Reason.REST_LONGER_THAN_START: "rests longer than a start takes",
+    Reason.REST_LONGER_THAN_START: "its idle gaps are longer than its start takes",
     Reason.SAME_HOURS_UNUSED: "unused at the same hours",
-    Reason.LOAD_FITS_FEWER_REPLICAS: "fewer replicas carry its load",
-    Reason.FITS_SHARE: "leaves room on its card",
+    Reason.LOAD_FITS_FEWER_REPLICAS: "fewer replicas can serve its load",
+    Reason.FITS_SHARE: "leaves most of its card free",
     Reason.FITS_CHEAPER_TYPE: "fits a cheaper card",
     Reason.DRAWS_LESS_THAN_LIMIT: "draws less than its power limit",
     Reason.PODS_FIT_ELSEWHERE: "its pods fit elsewhere",
     Reason.SLICES_FIT_FEWER_GPUS: "its slices fit fewer GPUs",
     Reason.CHECKPOINTED: "resumes from a checkpoint",
-    Reason.MULTI_REPLICA: "other replicas answer meanwhile",
+    Reason.MULTI_REPLICA: "other replicas serve requests in the meantime",
     Reason.BUSY: "in use",
-    Reason.WELL_SIZED: "of the right size",
+    Reason.WELL_SIZED: "its size fits its use",
     Reason.INSUFFICIENT_DATA: "too few samples to judge",
-    Reason.SIGNALS_DISAGREE: "its signals disagree about idleness",
-    Reason.NEEDS_SECOND_SIGNAL: "only one sensor calls it idle; two must agree",
+    Reason.SIGNALS_DISAGREE: "its signals disagree whether it is idle",
+    Reason.NEEDS_SECOND_SIGNAL: "only one sensor reports it idle; two must agree",
     Reason.NO_PRICE: "no price is known for its GPUs",
-    Reason.UNKNOWN_GPU_TYPE: "its card is unknown, or of several types",
-    Reason.NOT_INTERRUPTIBLE: "an interruption would lose work or answers",
-    Reason.ALREADY_SPOT: "on spot nodes already",
-    Reason.PAID_IN_ADVANCE: "on nodes that are paid for in advance",
-    Reason.NO_SPOT_CAPACITY: "the fleet has no spot node with its card",
-    Reason.NO_MIG_CAPACITY: "no node offers the slice that would do",
-    Reason.ALREADY_STOPPED: "holds no GPU now",
-    Reason.TOO_YOUNG: "idle, but not for long enough",
-    Reason.CARD_SHARED: "HAMi shares its card: its size is memory and cores",
-    Reason.SEVERAL_CONTAINERS_ASK: "several of its containers ask for GPUs",
-    Reason.KIND_NOT_SUPPORTED: "gpuwise does not write this change to this kind of object",
-    Reason.NOT_APPLICABLE: "has no meaning for this kind of workload",
-    Reason.NOT_MOVABLE: "nothing recreates its pod on another node",
+    Reason.UNKNOWN_GPU_TYPE: "its GPU type is unknown or mixed",
+    Reason.NOT_INTERRUPTIBLE: "an interruption would lose work or requests",
+    Reason.ALREADY_SPOT: "already on spot nodes",
+    Reason.PAID_IN_ADVANCE: "on nodes that are already paid for",
+    Reason.NO_SPOT_CAPACITY: "the fleet has no spot node with its GPU type",
+    Reason.NO_MIG_CAPACITY: "no node offers a MIG slice that fits it",
+    Reason.ALREADY_STOPPED: "has no GPU allocated now",
+    Reason.TOO_YOUNG: "not idle for long enough yet",
+    Reason.CARD_SHARED: "HAMi shares its card and sizes it by memory and cores",
+    Reason.SEVERAL_CONTAINERS_ASK: "several of its containers request GPUs",
+    Reason.KIND_NOT_SUPPORTED: "gpuwise cannot write this change to this kind of object",
+    Reason.NOT_APPLICABLE: "does not apply to this kind of workload",
+    Reason.NOT_MOVABLE: "nothing recreates its pods on another node",
     Reason.BETTER_ALTERNATIVE: "another change to the same GPU time is worth more",
     Reason.USED_AT_ALL_HOURS: "used at all hours of the week",
-    Reason.STEADILY_USED: "its rests are shorter than a start",
-    Reason.IS_A_SERVICE: "answers requests at any hour",
+    Reason.STEADILY_USED: "its idle gaps are shorter than a start",
+    Reason.IS_A_SERVICE: "serves requests at any hour",
     Reason.SINGLE_REPLICA: "has the replicas that its availability needs",
-    Reason.NOT_SHAREABLE: "needs most of its card, or its isolation",
-    Reason.NO_CHEAPER_TYPE: "no cheaper card of the fleet would do",
-    Reason.NOTHING_TO_CAP: "draws too little power to cap",
-    Reason.WELL_PACKED: "its pods fit nowhere else",
+    Reason.NOT_SHAREABLE: "needs most of its card, or isolation from others",
+    Reason.NO_CHEAPER_TYPE: "no cheaper GPU type of the fleet fits it",
+    Reason.NOTHING_TO_CAP: "draws too little power for a cap to matter",
+    Reason.WELL_PACKED: "its pods fit on no other node",
     Reason.MODE_OFF: "its mode is off",
     Reason.RECOMMEND_ONLY: "its mode is recommend: a person may apply it",
     Reason.NEEDS_APPROVAL: "its mode is approve: a person must apply it",
     Reason.DISMISSED: "a person dismissed it",
-    Reason.UNREADABLE_POLICY: "a label or annotation about it cannot be read: hands off",
+    Reason.UNREADABLE_POLICY: "one of its labels or annotations cannot be read",
     Reason.PROTECTED: "an annotation protects it",
-    Reason.PROTECTED_NAMESPACE: "its namespace is never touched",
-    Reason.MANAGED_BY_OTHER: "an autoscaler or GitOps tool owns it: change it there",
+    Reason.PROTECTED_NAMESPACE: "its namespace is protected",
+    Reason.MANAGED_BY_OTHER: "an autoscaler or GitOps tool manages it: change it there",
     Reason.BLOCKED_BY_PDB: "its PodDisruptionBudget allows no disruption now",
-    Reason.BUDGET_EXHAUSTED: "the disruption budget is spent: a later run goes on",
-    Reason.COOLING_DOWN: "changed a short while ago",
-    Reason.RISK_TOO_HIGH: "riskier than automation is trusted with",
-    Reason.LOW_CONFIDENCE: "less sure than automation must be",
-    Reason.STALE_INVENTORY: "seen too long ago: scan again",
-    Reason.BRAKE_ENGAGED: "too many changes at once to be believed",
+    Reason.BUDGET_EXHAUSTED: "the disruption budget is used up: a later run continues",
+    Reason.COOLING_DOWN: "was changed within the cool-down",
+    Reason.RISK_TOO_HIGH: "its risk is above the limit for automation",
+    Reason.LOW_CONFIDENCE: "its confidence is below the limit for automation",
+    Reason.STALE_INVENTORY: "the inventory is too old: scan again",
+    Reason.BRAKE_ENGAGED: "too many changes at once: the data may be wrong",
     Reason.BREAKER_OPEN: "the last attempts on it failed",
-    Reason.UNREADABLE_OBJECT: "a field of it cannot be read: left alone",
+    Reason.UNREADABLE_OBJECT: "one of its fields cannot be read",
     Reason.PAUSED: "gpuwise is paused",
-    Reason.CHANGED_SINCE_PLANNED: "changed between plan and write",
-    Reason.TARGET_GONE: "is no more, or was recreated",
-    Reason.REFUSED_BY_CLUSTER: "the Kubernetes API refused it",
+    Reason.CHANGED_SINCE_PLANNED: "it changed between plan and write",
+    Reason.TARGET_GONE: "no longer exists, or was recreated",
+    Reason.REFUSED_BY_CLUSTER: "the Kubernetes API server rejected the write",
     Reason.DENIED_BY_ADMISSION: "a policy, webhook or quota of the cluster denied it",
-    Reason.NO_RIGHT: "gpuwise has no right to write it",
-    Reason.OUTCOME_UNKNOWN: "the API server did not answer: looked up at the next run",
-    Reason.NO_EFFECT: "was written, and did not last",
-    Reason.CHANGED_BY_OTHERS: "somebody changed it since",
+    Reason.NO_RIGHT: "RBAC does not allow gpuwise to write it",
+    Reason.OUTCOME_UNKNOWN: "the API server did not respond: the next run checks it",
+    Reason.NO_EFFECT: "it was written, but did not last",
+    Reason.CHANGED_BY_OTHERS: "somebody else changed it since",
 }
 
-_BY_A_PERSON = frozenset(
+_APPLICABLE = frozenset(
     {
         Reason.RECOMMEND_ONLY,
         Reason.NEEDS_APPROVAL,
@@ -86,7 +86,7 @@ _BY_A_PERSON = frozenset(
         Reason.BREAKER_OPEN,
     }
 )
-"""What a person may do all the same: their word is the consent."""
+"""Reasons that block only automation: a person may still run `gpuwise apply`, which is the approval."""
 
 _COMMANDS = {
     Reason.PAUSED: ("resume",),
@@ -98,16 +98,16 @@ _COMMANDS = {
 
 
 def reason(value: Reason) -> str:
-    """A reason code in a few plain words."""
+    """Describe a reason code in a few plain words."""
     return _WORDS[value]
 
 
 def next_command(item: Blocked) -> str:
-    """The command that comes next for something that is blocked, ready to paste."""
+    """Return the command to run next for something that is blocked, ready to paste."""
     subject = item.recommendation_id or str(item.workload)
     if item.reason in _COMMANDS:
         words = _COMMANDS[item.reason]
-    elif item.reason in _BY_A_PERSON and item.recommendation_id is not None:
+    elif item.reason in _APPLICABLE and item.recommendation_id is not None:
         words = ("apply", subject)
     else:
         words = ("explain", subject)

@@ -1,4 +1,4 @@
-"""The views: HTML, Markdown and JSON of one WeeklyReport, and the page shown before there is one."""
+"""Render a WeeklyReport as HTML, Markdown and JSON, and the page that is shown before the first report."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ _TOP_WORKLOADS = 10
 # CommonMark's ASCII punctuation: a backslash before any of these makes it plain text.
 _MARKDOWN = re.compile(r"([!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~])")
 _PLAIN = frozenset("$%.,:;/-()'+=?@!\"")
-"""Punctuation that is harmless inside a line of ours and unreadable when escaped."""
+"""Punctuation that has no effect inside a line of the report, and is hard to read when escaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,43 +33,43 @@ class Paths:
 
 
 class _Markdown(str):
-    """Text that is Markdown already."""
+    """Text that is already Markdown and is not escaped again."""
 
     __slots__ = ()
 
 
 def render_html(report: WeeklyReport, *, nav: Sequence[tuple[str, str]] = ()) -> str:
-    """One self-contained page without script.
+    """Render the report as one self-contained page without script.
 
     Args:
-        report: what to show.
-        nav: text and address of links above the page; none in a file.
+        report: the report to show.
+        nav: text and address of the links above the page; empty in a file.
     """
     return _HTML.get_template("weekly.html").render(_context(report), nav=nav, css=stylesheet())
 
 
 def render_waiting(*, nav: Sequence[tuple[str, str]] = ()) -> str:
-    """The page before the first run."""
+    """Render the page that is shown before the first run."""
     return _HTML.get_template("waiting.html").render(nav=nav, css=stylesheet())
 
 
 def render_markdown(report: WeeklyReport) -> str:
-    """The same for chat and pull requests."""
+    """Render the report as Markdown, for chat and pull requests."""
     text = _MARKDOWN_ENV.get_template("weekly.md").render(_context(report))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def render_json(report: WeeklyReport) -> str:
-    """The report itself; `model.codec` reads it back."""
+    """Render the report as JSON, which `model.codec` can read back."""
     return to_json(report, indent=2) + "\n"
 
 
 def write_report(report: WeeklyReport, directory: Path) -> Paths:
-    """Write the three views side by side, named for the week if it is one.
+    """Write the three views into one directory. The file names contain the week, if the report has one.
 
     Args:
-        report: what to write.
-        directory: made if it is not there.
+        report: the report to write.
+        directory: created if it does not exist.
     """
     directory.mkdir(parents=True, exist_ok=True)
     stem = f"gpuwise-{report.week or 'report'}"
@@ -81,7 +81,7 @@ def write_report(report: WeeklyReport, directory: Path) -> Paths:
 
 
 def stylesheet() -> str:
-    """The page's style, as it stands between its style tags; a content security policy needs its hash."""
+    """Return the text between the page's style tags; the content security policy needs its hash."""
     source, _, _ = _LOADER.get_source(_HTML, "weekly.css")
     return source
 
@@ -103,7 +103,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
 
 
 def _command(*words: str) -> str:
-    """A command line for copying; ids are quoted like any other untrusted word."""
+    """Return a command line for copying; ids are untrusted and quoted for the shell."""
     return shlex.join(("gpuwise", *words))
 
 
@@ -112,12 +112,12 @@ def _escape_markdown(value: Any) -> str:
         return value
     line = " ".join(str(value).split())
     text = _MARKDOWN.sub(lambda found: found[1] if found[1] in _PLAIN else "\\" + found[1], line)
-    # GitHub makes links of bare addresses.
+    # GitHub turns bare addresses into links.
     return text.replace("://", ":\\/\\/").replace("www.", "www\\.")
 
 
 def _code_span(value: Any) -> _Markdown:
-    """Code in a line or a table cell: backticks inside are fenced by more of them, pipes escaped for the table."""
+    """Format code for a line or a table cell: a longer fence encloses backticks, and pipes are escaped."""
     line = " ".join(str(value).split())
     fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") else ""
@@ -152,7 +152,7 @@ _GLOBALS = {
 def _environment(*, html: bool) -> Environment:
     made = Environment(
         loader=_LOADER,
-        autoescape=html,  # noqa: S701  Markdown has its own escape, laid on every value by finalize
+        autoescape=html,  # noqa: S701  finalize escapes every value for Markdown
         finalize=None if html else _escape_markdown,
         undefined=StrictUndefined,
         trim_blocks=True,

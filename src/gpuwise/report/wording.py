@@ -1,4 +1,4 @@
-"""Numbers and nouns as words for a person: None reads "unknown", 0 reads as 0, each unit stands beside its number."""
+"""Format numbers and types of the model for a reader. None becomes "unknown", 0 stays 0; each number has its unit."""
 
 import math
 from collections import Counter
@@ -22,17 +22,17 @@ _RISKS = ("no", "low", "medium", "high", "very high")
 
 _FINDINGS = {
     Finding.IDLE: "idle",
-    Finding.ORPHANED: "idle, and nobody's",
+    Finding.ORPHANED: "idle, without an owner",
     Finding.IDLE_BETWEEN_USES: "idle between uses",
     Finding.UNUSED_HOURS: "unused at the same hours every week",
-    Finding.GPU_OVERPROVISIONED: "holds more than it uses",
+    Finding.GPU_OVERPROVISIONED: "requests more GPU than it uses",
     Finding.REPLICAS_OVERPROVISIONED: "has more replicas than its load needs",
     Finding.GPU_SHAREABLE: "leaves most of its card free",
-    Finding.GPU_TYPE_OVERPROVISIONED: "a cheaper card would do",
+    Finding.GPU_TYPE_OVERPROVISIONED: "fits a cheaper GPU type",
     Finding.INTERRUPTIBLE_ON_DEMAND: "could run on spot",
-    Finding.POWER_LIMIT_OVERPROVISIONED: "may draw more power than its speed needs",
+    Finding.POWER_LIMIT_OVERPROVISIONED: "its power limit is higher than its speed needs",
     Finding.NODE_UNDERUTILISED: "its pods fit elsewhere",
-    Finding.MIG_GEOMETRY_MISFIT: "cut into slices that nobody needs",
+    Finding.MIG_GEOMETRY_MISFIT: "its MIG geometry does not match its pods",
 }
 
 _NOTHING_TO_DO = frozenset(
@@ -54,7 +54,7 @@ _NOTHING_TO_DO = frozenset(
         Reason.WELL_PACKED,
     }
 )
-"""Reasons that say a workload is as it should be; the other holds stand between a reader and a saving."""
+"""Reasons why a workload needs no change. All other reasons block a saving."""
 
 
 def _missing(value: float | None) -> bool:
@@ -62,7 +62,7 @@ def _missing(value: float | None) -> bool:
 
 
 def usd(value: float | None) -> str:
-    """Dollars: cents below 100, whole dollars above."""
+    """Format dollars: with cents below 100, in whole dollars above."""
     if value is None or _missing(value):
         return UNKNOWN
     sign = "-" if value < 0 else ""
@@ -71,7 +71,7 @@ def usd(value: float | None) -> str:
 
 
 def gpu_hours(value: float | None) -> str:
-    """GPU-hours: a decimal below 10."""
+    """Format GPU-hours: with one decimal below 10."""
     if value is None or _missing(value):
         return UNKNOWN
     number = f"{value:,.1f}" if 0 < abs(value) < 10 else f"{value:,.0f}"
@@ -79,7 +79,7 @@ def gpu_hours(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A ratio in percent; what is above 0 and rounds to 0 reads "<1 %"."""
+    """Format a ratio in percent; a value above 0 that rounds to 0 becomes "<1 %"."""
     if value is None or _missing(value):
         return UNKNOWN
     if 0 < value < 0.005:
@@ -88,33 +88,33 @@ def percent(value: float | None) -> str:
 
 
 def share(part: float, whole: float) -> float | None:
-    """Part over whole; None where the whole is 0."""
+    """Divide part by whole; None if the whole is 0."""
     return part / whole if whole > 0 else None
 
 
 def when(seconds: int | None) -> str:
-    """An instant in UTC, to the minute."""
+    """Format an instant in UTC, to the minute."""
     return UNKNOWN if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def moment(seconds: int) -> str:
-    """An instant of a week that is known, in UTC: "Mon 11 May 14:05"."""
+    """Format an instant in UTC without the year: "Mon 11 May 14:05"."""
     return f"{day(seconds)} {datetime.fromtimestamp(seconds, UTC):%H:%M}"
 
 
 def day(seconds: int) -> str:
-    """A day in UTC: "Mon 11 May"."""
+    """Format a day in UTC: "Mon 11 May"."""
     at = datetime.fromtimestamp(seconds, UTC)
     return f"{at:%a} {at.day} {at:%b}"
 
 
 def risk(level: int) -> str:
-    """Performance risk in words."""
+    """Format a performance risk level in words."""
     return f"{_RISKS[level]} risk" if 0 <= level < len(_RISKS) else f"risk {level}"
 
 
 def finding(value: Finding) -> str:
-    """What is wrong, in a few words."""
+    """Describe a finding in a few words."""
     return _FINDINGS[value]
 
 
@@ -124,24 +124,24 @@ _CHANGES: dict[str, Callable[[Any], str]] = {
     "MoveToSpot": lambda _: "prefer spot nodes",
     "StopWhenIdle": lambda to: f"scale to 0 after {duration(to.after_s)} without a request",
     "StopAtHours": lambda to: f"stop {_hours(to.spans)}",
-    "Share": lambda to: f"share its card by {to.method.value}, {to.tenants} to a card",
+    "Share": lambda to: f"share its card by {to.method.value}, {to.tenants} pods per card",
     "ChangeGpuType": lambda to: f"{to.current} to {to.proposed}",
-    "CapPower": lambda to: f"cap power at {to.limit_w:.0f}{_NBSP}W a card",
-    "FreeNode": lambda to: f"move {len(to.moves)} pod{'s' if len(to.moves) != 1 else ''}, give the node back",
-    "Repartition": lambda to: f"cut its GPUs as {_slices(to.proposed)}, {to.freed_gpus} stay whole",
+    "CapPower": lambda to: f"cap power at {to.limit_w:.0f}{_NBSP}W per card",
+    "FreeNode": lambda to: f"move {len(to.moves)} pod{'s' if len(to.moves) != 1 else ''}, then remove the node",
+    "Repartition": lambda to: f"reconfigure MIG: {_slices(to.proposed)}; {to.freed_gpus} undivided",
 }
 
 
 def change(value: Change) -> str:
-    """What is to be done, in a few words."""
+    """Describe a change in a few words."""
     return _CHANGES[value.kind](value)
 
 
 def _hours(spans: Sequence[tuple[int, int]]) -> str:
-    """The first of some spans of the week, and how many hours all of them have."""
+    """Format the first of some spans of the week, and the total hours of all of them."""
     first, last = spans[0]
     total = sum(last - first for first, last in spans)
-    return f"{_hour(first)} to {_hour(last)} UTC, {total}{_NBSP}h a week in all"
+    return f"{_hour(first)} to {_hour(last)} UTC, {total}{_NBSP}h a week in total"
 
 
 def _hour(of_week: int) -> str:
@@ -149,7 +149,7 @@ def _hour(of_week: int) -> str:
 
 
 def _slices(geometry: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{count} x {name}" for name, count in geometry) or "whole cards"
+    return ", ".join(f"{count} x {name}" for name, count in geometry) or "undivided cards"
 
 
 def _request(request: GpuRequest) -> str:
@@ -160,12 +160,12 @@ def _request(request: GpuRequest) -> str:
 
 
 def next_step(item: Recommendation) -> str:
-    """The command that comes next: apply, or explain where only its owners can change it, in their manifest."""
+    """Return the command to run next: apply, or explain if only the owners can make the change, in their manifest."""
     return "apply" if enactable(item.change, item.workload) else "explain"
 
 
 def applicable(report: WeeklyReport) -> list[Recommendation]:
-    """The open recommendations that `gpuwise apply` carries out, as far as the inventory tells."""
+    """List the open recommendations that `gpuwise apply` can carry out, according to the inventory."""
     blocked_ids = {item.recommendation_id for item in report.blockers}
     return [
         item for item in report.recommendations if item.id not in blocked_ids and enactable(item.change, item.workload)
@@ -173,25 +173,25 @@ def applicable(report: WeeklyReport) -> list[Recommendation]:
 
 
 def advice(report: WeeklyReport) -> list[tuple[Recommendation, str]]:
-    """The other open recommendations, each with what keeps gpuwise from it."""
+    """List the other open recommendations, each with the reason why gpuwise does not carry it out."""
     why = {item.recommendation_id: item.detail for item in report.blockers}
     can = {item.id for item in applicable(report)}
     return [(item, why.get(item.id, _MANIFEST)) for item in report.recommendations if item.id not in can]
 
 
-_MANIFEST = "gpuwise does not write this: its owners change it"
+_MANIFEST = "gpuwise does not write this change; its owners make it"
 
 
 def data(item: Recommendation) -> str:
-    """What the data behind a recommendation cover: "14 d, 98 % of the samples"."""
+    """Describe the data behind a recommendation: "14 d, 98 % of the samples"."""
     if item.observed_s is None and item.workload.kind == "Node":
-        return "by what its pods ask for"
+        return "its pods' requests"
     length = "" if item.observed_s is None else f"{duration(item.observed_s)}, "
     return f"{length}{percent(item.coverage)} of the samples"
 
 
 def evidence(value: Evidence) -> str:
-    """One piece of evidence with its number and what it was held against."""
+    """Format one piece of evidence with its number and its threshold."""
     if value.value is None and value.threshold is None:
         return value.text
     limit = "" if value.threshold is None else f", limit {_quantity(value.threshold, value.unit)}"
@@ -211,7 +211,7 @@ def _quantity(value: float | None, unit: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its largest fitting unit."""
+    """Format a length of time in its largest fitting unit."""
     for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.3g}{_NBSP}{name}"
@@ -219,38 +219,38 @@ def duration(seconds: float) -> str:
 
 
 def period(report: WeeklyReport) -> str:
-    """The week's name, or the days of another window."""
+    """Return the week's name, or the days of another window."""
     return report.week or f"{day(report.start_s)} to {day(report.end_s - 1)}"
 
 
 def headline(report: WeeklyReport) -> str:
-    """The subject line: it carries the number."""
+    """Return the subject line, which contains the main number."""
     bill, whole = report.bill, "the bill"
     if report.selection is not None:
-        whole = f"what {report.selection} held"
+        whole = f"the GPUs allocated to {report.selection}"
     if bill.idle_gpu_s <= 0:
-        return f"No GPU time stood idle in {period(report)}"
+        return f"No allocated GPU time was idle in {period(report)}"
     of_bill = share(bill.idle_usd, bill.capacity_usd)
     if of_bill is None:
         of_time = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s))
-        return f"{gpu_hours(bill.idle_gpu_s / 3600)} stood idle in {period(report)}: {of_time} of the capacity"
-    return f"{usd(bill.idle_usd)} of GPU time stood idle in {period(report)}: {percent(of_bill)} of {whole}"
+        return f"{gpu_hours(bill.idle_gpu_s / 3600)} were idle in {period(report)}: {of_time} of the capacity"
+    return f"{usd(bill.idle_usd)} of GPU time was idle in {period(report)}: {percent(of_bill)} of {whole}"
 
 
 def status(value: OutcomeStatus | None) -> str:
-    """What came of an action, in a word or two."""
+    """Describe the outcome of an action in a word or two."""
     return "in progress" if value is None else value.value.replace("-", " ")
 
 
 @dataclass(frozen=True, slots=True)
 class BlockedGroup:
-    """Holds of one reason.
+    """What is blocked for one reason.
 
     Attributes:
         code: the reason.
-        reason: it as its stable code.
-        count: how many workloads.
-        examples: up to three of them, with the particular of each.
+        reason: its stable code as text.
+        count: number of workloads.
+        examples: up to three of them, with their details.
     """
 
     code: Reason
@@ -260,12 +260,12 @@ class BlockedGroup:
 
 
 def blocked(items: Iterable[Blocked]) -> list[BlockedGroup]:
-    """What blocks a saving, the most frequent reason first."""
+    """Group what blocks a saving by reason, the most frequent first."""
     return _grouped(item for item in items if item.reason not in _NOTHING_TO_DO)
 
 
 def nothing_to_do(items: Iterable[Blocked]) -> list[BlockedGroup]:
-    """Reasons for which a workload needs no change."""
+    """Group the workloads that need no change by reason."""
     return _grouped(item for item in items if item.reason in _NOTHING_TO_DO)
 
 

@@ -1,4 +1,4 @@
-"""Where work runs: in this process, or on Ray. Effects do not: one process has the ledger and the right to write.
+"""Where work runs: in this process, or on Ray. Writes never run there: one process owns the ledger and writes.
 
-Forbidden here: knowing what the work is.
+Forbidden here: knowledge of what the work is.
 """

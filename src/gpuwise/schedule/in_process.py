@@ -1,4 +1,4 @@
-"""The executor of small fleets: this process."""
+"""The executor for small fleets: this process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 
 
 class InProcess:
-    """The `Executor` port, one item after another."""
+    """The `Executor` port; it processes one item after another."""
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """See the port."""

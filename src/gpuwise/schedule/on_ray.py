@@ -1,4 +1,4 @@
-"""Ray: pure work fanned out over workers. The only file that imports ray."""
+"""Distributes pure work over Ray workers. The only file that imports ray."""
 
 import logging
 import os
@@ -16,19 +16,19 @@ from gpuwise.model.errors import GpuwiseError, SourceError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# A worker that dies takes nothing with it: tasks are pure, so they are simply run again.
+# A worker that dies loses nothing: tasks are pure, so they are run again.
 _RETRIES = 3
-# Enough that a worker never waits for its next task while the oldest one is still running.
+# Enough tasks that a worker never waits for its next one while the oldest is still running.
 _QUEUED_PER_CPU = 4
 _REACH_S = 5.0
 
 
 class RayExecutor:
-    """The `Executor` port on Ray: a local one that this starts, or a cluster that it joins.
+    """The `Executor` port on Ray: a local Ray that it starts, or a cluster that it joins.
 
     Args:
-        address: of a cluster ("ray://host:10001" or "host:6379"), None for a local one.
-        workers: CPUs of the local one, None for all there are.
+        address: of a cluster ("ray://host:10001" or "host:6379"), None for a local Ray.
+        workers: CPUs of the local Ray, None for all CPUs.
 
     Raises:
         SourceError: the cluster cannot be joined.
@@ -61,7 +61,7 @@ class RayExecutor:
         ray.shutdown()
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """See the port; what `function` closes over travels once, through shared memory."""
+        """See the port; the closure of `function` is transferred once, through shared memory."""
         shared = ray.put(function)
         task = ray.remote(max_retries=_RETRIES)(_call)
         most = max(2, int(_QUEUED_PER_CPU * ray.cluster_resources().get("CPU", 1)))
@@ -75,7 +75,7 @@ class RayExecutor:
 
 
 def _reach(address: str) -> None:
-    """Fail at once where nobody listens: ray itself goes on trying for minutes."""
+    """Fail at once if nothing listens at the address: ray itself retries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=_REACH_S).close()
@@ -88,7 +88,7 @@ def _call(function: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _result(reference: Any) -> Any:
-    """What a task returned, or the error it raised as if it had been raised here."""
+    """The result of a task, or its error, raised as if it had been raised here."""
     try:
         return ray.get(reference)
     except RayTaskError as error:
@@ -98,5 +98,5 @@ def _result(reference: Any) -> Any:
         raise
     except RayError as error:
         raise SourceError(
-            f"a Ray worker failed: {str(error).splitlines()[0]}", hint="run again, or --executor local"
+            f"a Ray worker failed: {str(error).splitlines()[0]}", hint="run again, or use --executor local"
         ) from error

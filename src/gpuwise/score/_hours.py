@@ -1,4 +1,4 @@
-"""Chooses the kernel: the compiled one, unless the twin is asked for by name. There is no silent fallback."""
+"""Selects the kernel: the compiled one, unless a caller imports the Python twin. There is no silent fallback."""
 
 from gpuwise.score._hours_c import fold
 

@@ -1,7 +1,7 @@
-"""Hours as bytes and back: what is kept between runs. Versioned; a later version reads what an earlier one wrote.
+"""Encodes hours as bytes and decodes them, to keep them between runs. Later versions read earlier ones.
 
-A checkpoint is `MAGIC` and the zlib-compressed rest: 4 bytes of header length, a JSON header, then the arrays in the
-header's order, little-endian. The header names the signals, so that columns are found by name.
+A checkpoint is `MAGIC` followed by zlib-compressed data: 4 bytes of header length, a JSON header, then the arrays in
+the header's order, little-endian. The header names the signals, so that columns are found by name.
 """
 
 import json
@@ -23,11 +23,11 @@ PER_SIGNAL = ("peak", "seen", "busy_sum", "busy_seen")
 
 
 class UnreadableCheckpointError(ValueError):
-    """Bytes that are no checkpoint of a version known here."""
+    """The bytes are not a checkpoint of a known version."""
 
 
 def encode(hours: UsageHours) -> bytes:
-    """Write hours as bytes.
+    """Encode hours as bytes.
 
     Args:
         hours: of one workload.
@@ -65,11 +65,11 @@ def _table(rows: HourRows, row: np.dtype[np.void]) -> NDArray[np.void]:
 
 @cache
 def device_row(per_hour: int, signals: tuple[str, ...]) -> np.dtype[np.void]:
-    """A device's row as it is kept, hour by hour; `gpuwise.model.hours.device_rows` says what is in it.
+    """The stored row of a device and hour; `gpuwise.model.hours.device_rows` describes the fields.
 
     Args:
         per_hour: steps in an hour.
-        signals: the columns of what is kept by signal.
+        signals: the columns of the fields that are stored per signal.
     """
     bits, wide = -(-per_hour // 8), len(signals)
     return np.dtype(
@@ -87,7 +87,7 @@ def device_row(per_hour: int, signals: tuple[str, ...]) -> np.dtype[np.void]:
 
 @cache
 def request_row(per_hour: int) -> np.dtype[np.void]:
-    """A row of requests as it is kept; `gpuwise.model.hours.HourRows` says what is in it.
+    """The stored row of requests; `gpuwise.model.hours.HourRows` describes the fields.
 
     Args:
         per_hour: steps in an hour.
@@ -97,26 +97,26 @@ def request_row(per_hour: int) -> np.dtype[np.void]:
 
 
 def decode(checkpoint: bytes) -> UsageHours:
-    """Read hours back.
+    """Decode hours.
 
     Args:
-        checkpoint: as `encode` wrote it, in this version or an earlier one.
+        checkpoint: written by `encode` of this or an earlier version.
 
     Raises:
-        UnreadableCheckpointError: it is damaged, or of a version that is not known here.
+        UnreadableCheckpointError: it is damaged, or of an unknown version.
     """
     if not checkpoint.startswith(MAGIC):
-        raise UnreadableCheckpointError(f"{checkpoint[:20]!r} begins no checkpoint known here")
+        raise UnreadableCheckpointError(f"{checkpoint[:20]!r} is not the start of a known checkpoint version")
     try:
         body = zlib.decompress(checkpoint[len(MAGIC) :])
         end = 4 + int.from_bytes(body[:4], "little")
         return _hours(json.loads(body[4:end]), _Reader(body, end))
     except (zlib.error, ValueError, KeyError, TypeError, ArithmeticError) as error:
-        raise UnreadableCheckpointError(f"a damaged checkpoint: {error}") from error
+        raise UnreadableCheckpointError(f"the checkpoint is damaged: {error}") from error
 
 
 class _Reader:
-    """Takes arrays off bytes, one after the other."""
+    """Reads consecutive arrays from bytes."""
 
     def __init__(self, body: bytes, start: int) -> None:
         self._body, self._at = body, start
@@ -151,12 +151,12 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
 
 
 def by_name(table: NDArray[np.void], per_hour: int, signals: tuple[str, ...]) -> Rows:
-    """Rows with today's columns; a signal that was not known when they were written was not sampled.
+    """Rows with the current columns; a signal that did not exist when they were written has no samples.
 
     Args:
-        table: as it was kept.
+        table: the stored rows.
         per_hour: steps in an hour.
-        signals: those known then.
+        signals: the signals at the time of writing.
     """
     columns = _columns(table)
     if signals == DEVICE_SIGNALS:

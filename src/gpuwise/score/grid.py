@@ -1,4 +1,4 @@
-"""A window laid on the hours that it touches."""
+"""A window divided into hours."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,7 +15,7 @@ Step = TypeVar("Step", np.bool_, np.float64)
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A window on the hours it touches; its steps start `offset` steps into the first of them."""
+    """A window divided into hours; it starts `offset` steps into the first hour."""
 
     first_hour: int
     end_hour: int
@@ -25,29 +25,29 @@ class Grid:
 
     @property
     def hours(self) -> int:
-        """How many hours the window touches."""
+        """Number of hours that the window overlaps."""
         return self.end_hour - self.first_hour
 
     @property
     def days(self) -> int:
-        """How many UTC days it touches."""
+        """Number of UTC days that the window overlaps."""
         return (self.end_hour - 1) // DAY_H - self.first_hour // DAY_H + 1
 
     def packed(self, *masks: Mask) -> NDArray[np.uint8]:
-        """Masks over the steps as bits, one row an hour, shape (masks, hours, bytes)."""
+        """Masks over the steps as bits, one row per hour, shape (masks, hours, bytes)."""
         width = -(-self.per_hour // 8)
-        # Rows padded to whole bytes are packed as one: packbits along an axis is 20 times slower.
+        # Rows padded to whole bytes are packed in one call: packbits along an axis is 20 times slower.
         padded = np.zeros((len(masks), self.hours, width * 8), dtype=bool)
         for mask, into in zip(masks, padded, strict=True):
             into[:, : self.per_hour] = self.by_hour(mask, False)
         return np.packbits(padded.ravel()).reshape(len(masks), self.hours, width)
 
     def by_hour(self, steps: NDArray[Step], beyond: float) -> NDArray[Step]:
-        """Values of the steps laid out by hour, shape (hours, per_hour).
+        """Values of the steps arranged by hour, shape (hours, per_hour).
 
         Args:
             steps: of the window, shape (steps,).
-            beyond: the value of steps of these hours that lie outside of it.
+            beyond: the value for steps of these hours outside the window.
         """
         whole = self.hours * self.per_hour
         if steps.shape[0] != whole:
@@ -62,18 +62,18 @@ class Grid:
         return found
 
     def by_step(self, hours: Mask) -> Mask:
-        """A mask over the hours spread over the steps, shape (steps,)."""
+        """A mask over the hours, expanded to steps, shape (steps,)."""
         return np.repeat(hours, self.per_hour)[self.offset : self.offset + self.steps]
 
 
 def grid_of(window: Window) -> Grid:
-    """The hours a window touches.
+    """The hours that a window overlaps.
 
     Raises:
         ValueError: its step does not divide an hour, or it does not start on a step.
     """
     if HOUR_S % window.step_s or window.start_s % window.step_s:
-        raise ValueError(f"steps of {window.step_s} s from {window.start_s} do not fall on whole hours")
+        raise ValueError(f"steps of {window.step_s} s from {window.start_s} do not align with whole hours")
     first = window.start_s // HOUR_S
     return Grid(
         first_hour=first,

@@ -1,8 +1,8 @@
-"""Mergeable, decayed histograms with a stated error.
+"""Mergeable, decayed histograms with a bounded error.
 
-Guarantee: a quantile is off by at most 1/128 = 0.78 % of the true value for values in [lowest, highest]; below
-lowest it reads 0.0. Samples are counted by UTC day as integers, 4 bytes a bucket and day, 64 buckets an octave, so
-that merging is exact and associative; age is weighed when they are read: a day's samples count half after a half-life.
+Guarantee: a quantile is within 1/128 = 0.78 % of the true value for values in [lowest, highest]; below lowest it is
+0.0. Samples are counted by UTC day as integers, 4 bytes per bucket and day, 64 buckets per octave, so merging is exact
+and associative. Age weighting is applied on reading: the weight of a day's samples halves with each half-life.
 """
 
 from functools import cache, lru_cache
@@ -14,7 +14,7 @@ from gpuwise.model.profile import BucketLayout, Distribution
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 
-# 2**46 = 52 mantissa bits less 6: float64 bits shifted by this number buckets, 64 an octave.
+# 2**46 = 52 mantissa bits less 6: shifting float64 bits by this gives bucket numbers, 64 per octave.
 _SHIFT = 46
 
 _RATIO = BucketLayout(2.0**-10, 1.0)
@@ -27,7 +27,7 @@ LAYOUTS: dict[Signal, BucketLayout] = {
     Signal.MEMORY_USED: BucketLayout(2.0**20, 2.0**40),
     Signal.POWER: BucketLayout(1.0, 2.0**14),
 }
-"""Signals that are kept as distributions: ratios from 0.1 %, memory from 1 MiB to 1 TiB, power from 1 W to 16 kW."""
+"""Signals with distributions: ratios from 0.1 %, memory from 1 MiB to 1 TiB, power from 1 W to 16 kW."""
 
 
 def _number(value: float) -> int:
@@ -36,19 +36,19 @@ def _number(value: float) -> int:
 
 @cache
 def base(layout: BucketLayout) -> int:
-    """Bucket number of a layout's first bucket, as the kernel wants it."""
+    """Bucket number of a layout's first bucket, as an argument of the kernel."""
     return _number(layout.lowest) - 1
 
 
 @cache
 def buckets(layout: BucketLayout) -> int:
-    """How many buckets a layout has."""
+    """Number of buckets of a layout."""
     return _number(layout.highest) - base(layout) + 1
 
 
 @cache
 def midpoints(layout: BucketLayout) -> NDArray[np.float64]:
-    """The value each bucket stands for: 0.0 for the first, then the middle of its bounds.
+    """The value that each bucket represents: 0.0 for the first, the middle of its bounds for the others.
 
     Returns:
         float64, shape (buckets,).
@@ -62,25 +62,25 @@ def midpoints(layout: BucketLayout) -> NDArray[np.float64]:
 
 
 def decayed(layout: BucketLayout, counts: NDArray[np.uint32], half_life_s: int) -> Distribution:
-    """Weigh counts by the age of their days: 1 on the last day, half a half-life before it.
+    """Weight counts by the age of their days: 1 for the last day, half for a day one half-life before it.
 
     Args:
         layout: the buckets.
         counts: samples by day, oldest first, and bucket; shape (days, buckets).
         half_life_s: seconds in which a sample's weight halves.
     """
-    # Cast beforehand: the product of float64 and uint32 casts in pieces, and takes twice as long.
+    # Cast first: the product of float64 and uint32 casts in pieces and takes twice as long.
     weights = weights_by_age(counts.shape[0], DAY_S, half_life_s) @ counts.astype(np.float64)
     return Distribution(layout, weights, midpoints(layout))
 
 
 @lru_cache(maxsize=8)
 def weights_by_age(count: int, each_s: int, half_life_s: int) -> NDArray[np.float64]:
-    """Weights of spans by their age: 1 for the last, half for one a half-life older. All of a fleet ask for the same.
+    """Weights of time spans by age: 1 for the last, half for one a half-life older. Shared by all workloads of a fleet.
 
     Args:
-        count: how many spans, oldest first.
-        each_s: length of one.
+        count: number of spans, oldest first.
+        each_s: length of a span, seconds.
         half_life_s: seconds in which a weight halves.
 
     Returns:

@@ -1,7 +1,8 @@
-"""From a series to rows of hours, and from rows to more rows.
+"""From a series to rows of hours, and from rows to joined rows.
 
-The law that all else rests on: for a series cut at any hour, hours_of(whole) = join(hours_of(first), hours_of(rest)),
-to the last bit. So a new hour costs an hour's work, shards merge exactly, and a restart loses nothing.
+The law that everything else relies on: for a series split at any hour, hours_of(whole) = join(hours_of(first),
+hours_of(rest)), to the last bit. So a new hour costs one hour's work, shards merge exactly, and a restart loses
+nothing.
 """
 
 import math
@@ -24,14 +25,14 @@ _NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
 
 
 def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
-    """Count a series into rows.
+    """Count a series into hourly rows.
 
     Args:
-        series: on a window whose step divides an hour.
+        series: its window has a step that divides an hour.
         settings: thresholds.
 
     Raises:
-        ValueError: the window does not fall on hours.
+        ValueError: the window does not align with hours.
     """
     grid = grid_of(series.window)
     counts: dict[Signal, NDArray[np.uint32]] = {}
@@ -87,10 +88,10 @@ def _device_rows(
 def _vote(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: dict[str, NDArray[Any]]
 ) -> tuple[dict[Signal, bool], Mask]:
-    """Fill in who sampled what and who vetoed.
+    """Fill in which signals were sampled and which vetoed idleness.
 
     Returns:
-        The signals with any sample and whether all their values are; the steps at which an activity signal shows work.
+        The signals with any sample, and whether all their values are valid; the steps with activity.
     """
     found: dict[Signal, bool] = {}
     sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
@@ -99,7 +100,7 @@ def _vote(
         whole = most is not None and most <= SIGNALS[signal].highest
         known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)
         if known is None:
-            if not any(found.values()):  # else it is already
+            if not any(found.values()):  # otherwise it is set already
                 sampled[:] = True
         elif known.any():
             sampled |= known
@@ -109,25 +110,25 @@ def _vote(
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         if limit is None:
             continue
-        mine = active if signal in ACTIVITY else vetoed
+        mask = active if signal in ACTIVITY else vetoed
         if known is None:
             rows["voters"] |= np.uint8(VOTER_BITS[signal])
             if most is not None and most >= limit:
-                mine |= column >= limit
+                mask |= column >= limit
         else:
             here = grid.any_by_hour(known)
             rows["voters"] |= here * np.uint8(VOTER_BITS[signal])
             vetoed |= ~known & grid.by_step(here)
-            mine |= known & (column >= limit)
+            mask |= known & (column >= limit)
     rows["sampled"], rows["active"], rows["idle"] = grid.packed(sampled, active, sampled & ~(vetoed | active))
     return found, active
 
 
 def _largest(column: Samples) -> float | None:
-    """The largest value of a column without a negative one or NaN, else None."""
-    # Read as unsigned integers, floats of 0.0 and more keep their order, and lie below the negative ones and NaN:
-    # one pass in place of two. The ufunc itself: the method of the same name goes by way of Python.
-    # And kept as an array: to view a NumPy scalar as another type takes longer than the pass.
+    """The largest value of a column that has no negative value and no NaN, else None."""
+    # Read as unsigned integers, floats of 0.0 and more keep their order and are below negative floats and NaN: one pass
+    # instead of two. Call the ufunc itself: the method of the same name goes through Python. Keep the result as an
+    # array: a view of a NumPy scalar as another type takes longer than the pass.
     bits = np.maximum.reduce(column.view(f"u{column.itemsize}"), keepdims=True)
     most = float(bits.view(column.dtype)[0])
     return most if most >= 0.0 and math.copysign(1.0, most) > 0.0 else None
@@ -152,26 +153,26 @@ def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows 
 
 
 def _trimmed(rows: HourRows) -> HourRows | None:
-    """Without the hours before the first sample and after the last one; None without any sample."""
+    """The rows without the hours before the first sample and after the last one; None without any sample."""
     seen = rows.rows["seen"]
-    held = np.flatnonzero(np.logical_or.reduce(seen, axis=1) if seen.ndim > 1 else seen)
-    if not held.size:
+    sampled = np.flatnonzero(np.logical_or.reduce(seen, axis=1) if seen.ndim > 1 else seen)
+    if not sampled.size:
         return None
-    return rows.between(rows.first_hour + int(held[0]), rows.first_hour + int(held[-1]) + 1)
+    return rows.between(rows.first_hour + int(sampled[0]), rows.first_hour + int(sampled[-1]) + 1)
 
 
 def join(first: UsageHours, second: UsageHours) -> UsageHours:
-    """Add later hours to earlier ones of the same workload.
+    """Append later hours to earlier hours of the same workload.
 
     Args:
-        first: the earlier ones.
-        second: those that begin where the first end.
+        first: the earlier hours.
+        second: hours that start where the first end.
 
     Raises:
-        ValueError: they do not meet, or their steps differ.
+        ValueError: they are not adjacent, or their steps differ.
     """
     if first.step_s != second.step_s or first.end_hour != second.first_hour:
-        raise ValueError(f"hours to {first.end_hour} and from {second.first_hour} do not join")
+        raise ValueError(f"hours that end at {first.end_hour} and start at {second.first_hour} are not adjacent")
     devices = dict(first.devices)
     for holding, rows in second.devices.items():
         devices[holding] = _appended(devices[holding], rows) if holding in devices else rows
@@ -186,11 +187,11 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
 def _appended(first: HourRows, second: HourRows) -> HourRows:
     if not first.hours or not second.hours:
         return first if first.hours else second
-    hole = second.first_hour - first.end_hour
+    gap = second.first_hour - first.end_hour
     return HourRows(
         first.first_hour,
         {
-            name: np.concatenate([column, _unsampled(name, column, hole), second.rows[name]])
+            name: np.concatenate([column, _unsampled(name, column, gap), second.rows[name]])
             for name, column in first.rows.items()
         },
     )
@@ -213,19 +214,19 @@ def _joined_counts(first: UsageHours, second: UsageHours) -> Mapping[Signal, NDA
     return joined
 
 
-def cut(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours | None:
-    """The hours of some UTC days, None where there are none of them.
+def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours | None:
+    """The hours of some UTC days; None if there are none.
 
     Args:
-        hours: what to cut.
-        first_hour: of the part; a midnight.
+        hours: to select from.
+        first_hour: first hour of the selection; a midnight.
         end_hour: first hour after it; a midnight.
 
     Raises:
-        ValueError: a bound is no midnight, and so would cut through a day's counts.
+        ValueError: a bound is not at midnight, so it would divide the counts of a day.
     """
     if first_hour % DAY_H or end_hour % DAY_H:
-        raise ValueError(f"hours {first_hour} to {end_hour} are no whole days")
+        raise ValueError(f"hours {first_hour} to {end_hour} are not whole days")
     start, end = max(first_hour, hours.first_hour), min(end_hour, hours.end_hour)
     if start >= end:
         return None

@@ -1,7 +1,8 @@
-"""When was it idle: masks over steps, and their runs.
+"""Idleness: masks over steps, and their runs.
 
-A device-step is idle when every signal that this device ever reported was sampled in it and none reached its threshold.
-So adding activity, or removing samples, only ever makes fewer steps idle (I3); a step with a hole is not idle (I1).
+A step of a device is idle if every signal that the device ever reported was sampled in it and none reached its
+threshold. So more activity, or fewer samples, can only reduce the idle steps (I3 in docs/safety.md); a step with a
+missing sample is not idle (I1).
 """
 
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ ACTIVITY = (
     Signal.GPU_UTIL,
     Signal.KERNEL_ACTIVITY,
 )
-# Memory held is no sign of use: endpoints keep their weights and KV cache loaded for weeks.
+# Used memory is not a sign of use: endpoints keep their weights and KV cache loaded for weeks.
 VOTER_BITS: dict[Signal, int] = {
     Signal.SM_ACTIVITY: 1,
     Signal.TENSOR_ACTIVITY: 2,
@@ -34,13 +35,13 @@ VOTER_BITS: dict[Signal, int] = {
     Signal.POWER: 16,
     Signal.KERNEL_ACTIVITY: 32,
 }
-"""Who has a say on idleness; checkpoints keep these bits, so a number is never given anew."""
+"""Signals that decide about idleness; checkpoints store these bits, so a number must never be reused."""
 
 _ACTIVITY_BITS = sum(VOTER_BITS[signal] for signal in ACTIVITY)
 
 
 def threshold(signal: Signal, gpu_type: str | None, settings: ScoreSettings) -> float | None:
-    """The value at which a signal vetoes idleness on such a card, None where the card's power is not known."""
+    """The value at which a signal vetoes idleness on this card; None if the power limit of the card is not known."""
     if signal is not Signal.POWER:
         return settings.activity_idle_below
     gpu = named(gpu_type) if gpu_type else None
@@ -49,7 +50,7 @@ def threshold(signal: Signal, gpu_type: str | None, settings: ScoreSettings) -> 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Maximal runs of a mask, as half-open spans of steps.
+    """Maximal runs of True in a mask, as half-open ranges of steps.
 
     Attributes:
         starts: first step of each, ascending, shape (runs,).
@@ -61,7 +62,7 @@ class Runs:
 
     @classmethod
     def of(cls, mask: Mask, *, at_least: int) -> "Runs":
-        """The runs of True that are at least so many steps long."""
+        """The runs of True with at least this many steps."""
         edges = (mask[1:] != mask[:-1]).nonzero()[0] + 1
         first = [0] if mask.size and mask[0] else []
         last = [mask.size] if mask.size and mask[-1] else []
@@ -72,14 +73,14 @@ class Runs:
 
     @property
     def steps(self) -> int:
-        """Steps in all of them."""
+        """Number of steps in all runs."""
         return int((self.ends - self.starts).sum())
 
     def within(self, bounds: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Steps that lie between each bound and the next, shape (bounds - 1,)."""
+        """Number of steps of the runs between each bound and the next, shape (bounds - 1,)."""
         if not self.starts.size:
             return np.zeros(bounds[1:].shape[0])
-        # The steps passed grow by one a step within a run and not at all outside: exact, for the slopes are 1 and 0.
+        # The cumulative steps grow by one per step within a run and not outside: exact, because the slopes are 1 and 0.
         edges, passed = np.empty(2 * self.starts.size), np.zeros(2 * self.starts.size)
         edges[::2], edges[1::2] = self.starts, self.ends
         np.cumsum(self.ends - self.starts, out=passed[1::2])
@@ -90,18 +91,18 @@ class Runs:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldDevice:
-    """A device while it was allocated: from its first sample to its last, holes between them included.
+class AllocatedDevice:
+    """A device while it was allocated: from its first sample to its last, including gaps between them.
 
     Attributes:
-        holding: which.
+        holding: the device.
         rows: its hours.
-        start: first step held, on the workload's steps.
+        start: first allocated step, on the workload's steps.
         end: first step after it.
         idle: steps that were idle by every signal the device ever reported, shape (steps,).
         voters: bits of these signals.
-        active: steps of each row at which an activity signal showed work, shape (hours,).
-        seen: samples by signal, shape (signals,).
+        active: number of steps of each row with activity, shape (hours,).
+        seen: number of samples by signal, shape (signals,).
     """
 
     holding: Holding
@@ -120,24 +121,26 @@ class HeldDevice:
 
     @property
     def not_idle(self) -> Mask:
-        """Of the held steps, those that were not idle, shape (end - start,)."""
+        """The allocated steps that were not idle, shape (end - start,)."""
         busy: Mask = ~self.idle[self.start : self.end]
         return busy
 
 
-def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int, per_hour: int) -> HeldDevice:
-    """Lay a device's rows out on the steps of its workload.
+def allocated_device(
+    holding: Holding, rows: HourRows, *, first_hour: int, steps: int, per_hour: int
+) -> AllocatedDevice:
+    """Arrange the rows of a device on the steps of its workload.
 
     Args:
-        holding: which device.
-        rows: its hours; at least one sample is in the first and in the last.
+        holding: the device.
+        rows: its hours; the first and the last have at least one sample each.
         first_hour: hour of step 0.
         steps: length of the grid.
         per_hour: steps in an hour.
     """
     table = rows.rows
     voters = int(np.bitwise_or.reduce(table["voters"]))
-    # An hour in which a signal that this device reports elsewhere is missing altogether is a hole, not idle.
+    # An hour without any sample of a signal that the device reports in other hours is a gap, not idle.
     whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)
     at = (rows.first_hour - first_hour) * per_hour
     idle = np.zeros(steps, dtype=bool)
@@ -145,7 +148,7 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
     idle[at : at + rows.hours * per_hour] = unpacked(bits, per_hour)
     first, last = unpacked(table["sampled"][[0, -1]], per_hour).reshape(2, per_hour)
     end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
-    return HeldDevice(
+    return AllocatedDevice(
         holding=holding,
         rows=rows,
         start=at + int(np.argmax(first)),
@@ -158,42 +161,42 @@ def held_device(holding: Holding, rows: HourRows, *, first_hour: int, steps: int
 
 
 def _counted(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How many bits of each row are set, shape (rows,)."""
+    """Number of set bits in each row, shape (rows,)."""
     whole = np.ascontiguousarray(bits)
-    if bits.shape[1] in (1, 2, 4, 8):  # a row is one number: at 60 s and at 300 s it is
+    if bits.shape[1] in (1, 2, 4, 8):  # a row is one integer: true for steps of 60 s and 300 s
         whole = whole.view(f"u{bits.shape[1]}")
     counted: NDArray[np.int64] = np.bitwise_count(whole).sum(axis=1, dtype=np.int64)
     return counted
 
 
 def unpacked(bits: NDArray[np.uint8], per_hour: int) -> Mask:
-    """Bits of hours as a mask over steps."""
-    # Rows of whole bytes are unpacked as one: unpackbits along an axis is slower by far.
+    """The bits of hours as a mask over steps."""
+    # Rows of whole bytes are unpacked in one call: unpackbits along an axis is far slower.
     steps: Mask = np.unpackbits(bits.ravel()).view(bool).reshape(bits.shape[0], -1)[:, :per_hour].ravel()
     return steps
 
 
-def together_idle(devices: Sequence[HeldDevice], silent: Mask | None, steps: int) -> Mask:
-    """Steps at which some device was held, every held one was idle, and no request came.
+def together_idle(devices: Sequence[AllocatedDevice], silent: Mask | None, steps: int) -> Mask:
+    """Steps at which a device was allocated, every allocated device was idle, and no request arrived.
 
     Args:
         devices: of one workload.
-        silent: steps known to have had no request, None where nothing reports requests.
+        silent: steps known to have no request, None if no source reports requests.
         steps: length of the grid.
     """
     if len(devices) == 1:
         quiet = devices[0].idle
     else:
-        held, busy = np.zeros(steps, dtype=bool), np.zeros(steps, dtype=bool)
+        allocated, busy = np.zeros(steps, dtype=bool), np.zeros(steps, dtype=bool)
         for device in devices:
-            held[device.start : device.end] = True
+            allocated[device.start : device.end] = True
             busy[device.start : device.end] |= device.not_idle
-        quiet = held & ~busy
+        quiet = allocated & ~busy
     return quiet if silent is None else quiet & silent
 
 
-def intervals(quiet: Runs, devices: Sequence[HeldDevice], *, base_s: int, step_s: int) -> tuple[IdleInterval, ...]:
-    """Idle runs as spans of time, with the GPUs held through them.
+def intervals(quiet: Runs, devices: Sequence[AllocatedDevice], *, base_s: int, step_s: int) -> tuple[IdleInterval, ...]:
+    """Idle runs as time intervals, with the GPUs allocated during each.
 
     Args:
         quiet: runs of `together_idle`.

@@ -1,4 +1,4 @@
-"""One UsageSeries in, one UsageProfile out; or the hours that were kept of it, with the same result."""
+"""Scores one UsageSeries into one UsageProfile; hours kept from it give the same result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
 from gpuwise.score.hours import hours_of
-from gpuwise.score.idle import HeldDevice, Mask, Runs, held_device, intervals, together_idle, unpacked
+from gpuwise.score.idle import AllocatedDevice, Mask, Runs, allocated_device, intervals, together_idle, unpacked
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
@@ -31,31 +31,31 @@ def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
     Raises:
         ValueError: the window's step does not divide an hour.
     """
-    return judge(hours_of(series, settings), series.window, settings)
+    return score_hours(hours_of(series, settings), series.window, settings)
 
 
-def judge(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
-    """Score what was kept of one workload.
+def score_hours(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
+    """Score the stored hours of one workload.
 
     Args:
-        hours: of the window and nothing beyond it.
-        window: what they speak of.
+        hours: of the window, and none outside it.
+        window: the time that they cover.
         settings: thresholds and half-life, the same that the hours were counted with.
     """
     if hours.devices or hours.counts or hours.requests is not None:
-        return _judged(hours, window, settings)
-    # A fifth of a fleet's profiles are of nodes that had no device to spare: all alike, so one is made for all.
+        return _profile(hours, window, settings)
+    # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (hours.step_s, hours.first_hour, hours.end_hour)
-    return replace(_nothing_held(span, window=window, settings=settings), workload=hours.workload)
+    return replace(_without_devices(span, window=window, settings=settings), workload=hours.workload)
 
 
 @lru_cache(maxsize=4)
-def _nothing_held(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> UsageProfile:
-    nobody = WorkloadRef("", "", "", "")
-    return _judged(UsageHours(nobody, *span, devices={}, requests=None, counts={}), window, settings)
+def _without_devices(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> UsageProfile:
+    unnamed = WorkloadRef("", "", "", "")
+    return _profile(UsageHours(unnamed, *span, devices={}, requests=None, counts={}), window, settings)
 
 
-def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
+def _profile(hours: UsageHours, window: Window, settings: ScoreSettings) -> UsageProfile:
     sheet = _Sheet.of(hours, window, settings)
     devices = sheet.devices
     days = sheet.days()
@@ -64,7 +64,7 @@ def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usage
     back = sheet.look_back(spans[-1].start_s if spans and spans[-1].end_s == window.end_s else None)
     verdicts = tuple(verdicts_of(devices, hours.requests, back, settings))
     by_type = _by_type(days)
-    beat = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
+    weekly_use = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
     return UsageProfile(
         workload=hours.workload,
         window=window,
@@ -84,8 +84,8 @@ def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usage
         days=days,
         requests=_requests(hours),
         observed_s=_observed_steps(devices) * window.step_s,
-        rhythm=beat,
-        next_use=next_use(beat, window.end_s),
+        rhythm=weekly_use,
+        next_use=next_use(weekly_use, window.end_s),
         bottleneck=bottleneck(devices, settings),
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
     )
@@ -93,17 +93,17 @@ def _judged(hours: UsageHours, window: Window, settings: ScoreSettings) -> Usage
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """A workload's hours, laid out on steps.
+    """The hours of a workload, arranged on steps.
 
     Attributes:
-        window: what they speak of.
+        window: the time that they cover.
         base_s: time of step 0, on the hour.
-        steps: of all hours the window touches.
+        steps: number of steps in all hours that the window overlaps.
         last_step: first step after the window.
-        least: steps that an idle run must last.
+        least: minimum number of steps of an idle run.
         per_hour: steps in an hour.
-        devices: in one order, whoever counted them, so that sums are the same to the last bit.
-        silent: steps known to have had no request, None where nothing reports requests.
+        devices: in a fixed order, so that sums are equal to the last bit.
+        silent: steps known to have no request, None if no source reports requests.
     """
 
     window: Window
@@ -112,7 +112,7 @@ class _Sheet:
     last_step: int
     least: int
     per_hour: int
-    devices: tuple[HeldDevice, ...]
+    devices: tuple[AllocatedDevice, ...]
     silent: Mask | None
 
     @classmethod
@@ -134,44 +134,44 @@ class _Sheet:
             least=max(1, -(-settings.min_idle_s // window.step_s)),
             per_hour=per_hour,
             devices=tuple(
-                held_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
+                allocated_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
                 for holding, rows in ordered
             ),
             silent=silent,
         )
 
     def look_back(self, since_s: int | None) -> LookBack:
-        """The whole hours since an instant; the whole window where the workload is not idle now."""
+        """The whole hours since a time; the whole window if the workload is not idle now."""
         first_hour = self.base_s // HOUR_S if since_s is None else -(-since_s // HOUR_S)
         end_hour = -(-self.window.end_s // HOUR_S)
         return LookBack(first_hour, end_hour, self.base_s // HOUR_S, self.last_step, self.per_hour)
 
     def idle_share_by_hour(self, quiet: Runs) -> NDArray[np.float64]:
-        """Share of each hour's steps that lie in idle runs, shape (hours,)."""
+        """Share of each hour's steps that are in idle runs, shape (hours,)."""
         return quiet.within(np.arange(0, self.steps + 1, self.per_hour)) / self.per_hour
 
     def allocated_weight(self, hours: UsageHours, half_life_s: int) -> float:
-        """Device-steps held, weighed by the age of their day as the histograms' samples are."""
+        """Allocated device-steps, weighted by the age of their day like the samples of the histograms."""
         first_day, end_day = hours.first_hour // DAY_H, (hours.end_hour - 1) // DAY_H + 1
         bounds = (np.arange(first_day, end_day + 1) * DAY_S - self.base_s) // self.window.step_s
-        held = np.zeros(end_day - first_day)
+        allocated = np.zeros(end_day - first_day)
         for device in self.devices:
             within = np.clip(bounds, device.start, device.end)
-            held += within[1:] - within[:-1]
-        return float(histogram.weights_by_age(end_day - first_day, DAY_S, half_life_s) @ held)
+            allocated += within[1:] - within[:-1]
+        return float(histogram.weights_by_age(end_day - first_day, DAY_S, half_life_s) @ allocated)
 
     def days(self) -> tuple[DayUse, ...]:
-        """What was held, idle and at work by day, node and card."""
+        """Allocated, idle and active GPU time by day, node and GPU type."""
         first_day = self.base_s // DAY_S
         midnights = np.arange(first_day, (self.window.end_s - 1) // DAY_S + 2) * DAY_S
         bounds = (midnights - self.base_s) // self.window.step_s
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         for device in self.devices:
             within = np.minimum(np.maximum(bounds, device.start), device.end)
-            held = within[1:] - within[:-1]
+            allocated = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
-            share = np.array([held, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
+            share = np.array([allocated, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
             place = (device.holding.node, device.holding.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
@@ -182,7 +182,7 @@ class _Sheet:
             if gpu_s[index][0] > 0.0
         )
 
-    def _active_by_day(self, device: HeldDevice, days: int) -> NDArray[np.float64]:
+    def _active_by_day(self, device: AllocatedDevice, days: int) -> NDArray[np.float64]:
         hours = np.arange(device.rows.first_hour, device.rows.end_hour)
         return np.bincount(hours // DAY_H - self.base_s // DAY_S, weights=device.active, minlength=days).astype(
             np.float64
@@ -197,8 +197,8 @@ def _by_type(days: Sequence[DayUse]) -> Mapping[str, float]:
     return totals
 
 
-def _coverage(devices: Sequence[HeldDevice]) -> dict[Signal, float]:
-    """Sampled share of the held device-steps, for each signal that any of the devices ever reported."""
+def _coverage(devices: Sequence[AllocatedDevice]) -> dict[Signal, float]:
+    """Sampled share of the allocated device-steps, for each signal that any of the devices ever reported."""
     expected = sum(device.end - device.start for device in devices)
     seen = np.zeros(len(DEVICE_SIGNALS), dtype=np.int64)
     for device in devices:
@@ -206,7 +206,7 @@ def _coverage(devices: Sequence[HeldDevice]) -> dict[Signal, float]:
     return {signal: int(n) / expected for signal, n in zip(DEVICE_SIGNALS, seen, strict=True) if n}
 
 
-def _daily_peaks(devices: Sequence[HeldDevice], hours: UsageHours) -> tuple[float, ...]:
+def _daily_peaks(devices: Sequence[AllocatedDevice], hours: UsageHours) -> tuple[float, ...]:
     memory = DEVICE_SIGNALS.index(Signal.MEMORY_USED)
     first_day = hours.first_hour // DAY_H
     peaks = np.full((hours.end_hour - 1) // DAY_H - first_day + 1, np.nan)
@@ -218,17 +218,17 @@ def _daily_peaks(devices: Sequence[HeldDevice], hours: UsageHours) -> tuple[floa
     return tuple(peaks[~np.isnan(peaks)].tolist())
 
 
-def _busy_devices(devices: Sequence[HeldDevice], steps: int) -> int | None:
-    """The most devices of one pod that were not idle in one step; a step with a hole counts as busy."""
+def _busy_devices(devices: Sequence[AllocatedDevice], steps: int) -> int | None:
+    """The most devices of one pod that were not idle in the same step; a step with a missing sample counts as busy."""
     if not any(device.reports_activity for device in devices):
         return None
-    of_pod: dict[str, list[HeldDevice]] = {}
+    of_pod: dict[str, list[AllocatedDevice]] = {}
     for device in devices:
         of_pod.setdefault(device.holding.pod, []).append(device)
     return max(_most_at_once(together, steps) for together in of_pod.values())
 
 
-def _most_at_once(devices: Sequence[HeldDevice], steps: int) -> int:
+def _most_at_once(devices: Sequence[AllocatedDevice], steps: int) -> int:
     if len(devices) == 1:
         return int(np.logical_or.reduce(devices[0].not_idle))
     busy = np.zeros(steps, dtype=np.int32)
@@ -243,7 +243,7 @@ def _requests(hours: UsageHours) -> float | None:
     return float(hours.requests.rows["total"].sum()) * hours.step_s
 
 
-def _observed_steps(devices: Sequence[HeldDevice]) -> int:
+def _observed_steps(devices: Sequence[AllocatedDevice]) -> int:
     if not devices:
         return 0
     return max(device.end for device in devices) - min(device.start for device in devices)

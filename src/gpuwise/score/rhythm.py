@@ -1,4 +1,4 @@
-"""Use by the hour of the week, and when the next use is to be expected."""
+"""Use by hour of the week, and a forecast of the next use."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -9,33 +9,34 @@ from numpy.typing import NDArray
 from gpuwise.model.hours import HOUR_S, UsageHours
 from gpuwise.model.profile import NextUse, Rhythm
 from gpuwise.score.histogram import weights_by_age
-from gpuwise.score.idle import HeldDevice
+from gpuwise.score.idle import AllocatedDevice
 from gpuwise.score.settings import ScoreSettings
 
 WEEK_H = 168
-# Hour 0 of the epoch was Thursday 00:00; Monday 00:00 is 72 hours before it, so hour 0 is hour 72 of its week.
+# Hour 0 of the epoch was Thursday 00:00, 72 hours after Monday 00:00, so it is hour 72 of its week.
 _EPOCH_HOUR_OF_WEEK = 72
 _WORKDAY_H = 120
 
-# How many rests an hour of the week borrows from its kind, and its kind from all hours. Chosen on half of GenTD26's
-# models, for forecasts whose three quantiles hold as often as they say; benchmarked on the other half.
+# Weight, in idle gaps, of the prior: for an hour of the week from its kind of day, and for that from all hours. Chosen
+# on half of GenTD26's models, so that the three quantiles of a forecast hold as often as stated; tested on the other
+# half.
 _BORROWED = 2.0
 _BORROWED_BY_KIND = 1.0
 _HORIZON_H = 2 * WEEK_H
 
 
 def rhythm(
-    devices: Sequence[HeldDevice], hours: UsageHours, idle_share: NDArray[np.float64], settings: ScoreSettings
+    devices: Sequence[AllocatedDevice], hours: UsageHours, idle_share: NDArray[np.float64], settings: ScoreSettings
 ) -> Rhythm:
-    """Use by the hour of the week.
+    """Use by hour of the week.
 
-    An hour was used if a signal showed work or a request came in it, and unused if it was idle throughout; any other
-    hour is not known and counts as neither.
+    An hour was used if a signal showed activity or a request arrived in it, and unused if it was idle throughout; any
+    other hour is unknown and counts as neither.
 
     Args:
         devices: of the workload.
-        hours: what was kept of it.
-        idle_share: of each hour from hours.first_hour on, shape (hours,).
+        hours: its stored hours.
+        idle_share: of each hour, starting at hours.first_hour, shape (hours,).
         settings: half-life and coverage.
     """
     busy_gpus = np.zeros(idle_share.shape[0])
@@ -53,8 +54,8 @@ def rhythm(
     weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
     of_week = hours_of_week(hours.first_hour, used.shape[0])
 
-    def total(weighed: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(of_week, weights=weighed, minlength=WEEK_H).astype(np.float64)
+    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.bincount(of_week, weights=values, minlength=WEEK_H).astype(np.float64)
 
     observed = total(weights * known)
     gpus = total(weights * busy_gpus * known)
@@ -69,11 +70,11 @@ def rhythm(
 
 @lru_cache(maxsize=8)
 def hours_of_week(first_hour: int, count: int) -> NDArray[np.int64]:
-    """Consecutive hours as hours since the last Monday 00:00 UTC. All workloads of a fleet ask for the same.
+    """Consecutive hours as hours since the last Monday 00:00 UTC. Shared by all workloads of a fleet.
 
     Args:
         first_hour: hours since the epoch.
-        count: how many.
+        count: number of hours.
     """
     of_week: NDArray[np.int64] = (np.arange(first_hour, first_hour + count) + _EPOCH_HOUR_OF_WEEK) % WEEK_H
     of_week.flags.writeable = False
@@ -81,17 +82,17 @@ def hours_of_week(first_hour: int, count: int) -> NDArray[np.int64]:
 
 
 def next_use(rhythm: Rhythm, now_s: int) -> NextUse | None:
-    """When a workload that is at rest now is likely to be used again.
+    """When a workload that is idle now is likely to be used again.
 
-    Each coming hour has the chance with which rests ended in that hour of the week; hours that were seldom observed
-    borrow from the same hour of other workdays (or weekend days), and these from all hours.
+    Each coming hour has the probability with which idle gaps ended in that hour of the week. Hours with few
+    observations borrow from the same hour of other workdays (or weekend days), and these from all hours.
 
     Args:
         rhythm: its use so far.
-        now_s: epoch seconds; the forecast begins with the next whole hour.
+        now_s: epoch seconds; the forecast starts with the next whole hour.
 
     Returns:
-        None where the workload was never seen at rest, or never in use.
+        None if the workload was never seen idle, or never in use.
     """
     if rhythm.after_idle.sum() <= 0.0 or rhythm.used.sum() <= 0.0:
         return None
@@ -107,12 +108,12 @@ def next_use(rhythm: Rhythm, now_s: int) -> NextUse | None:
 
 
 def _chances(rhythm: Rhythm) -> NDArray[np.float64]:
-    """Chance that a rest ends in each hour of the week, shape (168,)."""
+    """Probability that an idle gap ends in each hour of the week, shape (168,)."""
     index = np.arange(WEEK_H)
-    # Jeffreys' prior: half a rest that ended, half that did not.
+    # Jeffreys' prior: half a gap that ended, half a gap that did not.
     overall = (rhythm.resumed.sum() + 0.5) / (rhythm.after_idle.sum() + 1.0)
     kind = index % 24 + 24 * (index >= _WORKDAY_H)
-    wakes, rests = (np.bincount(kind, weights=part, minlength=48) for part in (rhythm.resumed, rhythm.after_idle))
-    pooled = (wakes + _BORROWED_BY_KIND * overall) / (rests + _BORROWED_BY_KIND)
+    resumed, gaps = (np.bincount(kind, weights=part, minlength=48) for part in (rhythm.resumed, rhythm.after_idle))
+    pooled = (resumed + _BORROWED_BY_KIND * overall) / (gaps + _BORROWED_BY_KIND)
     chances: NDArray[np.float64] = (rhythm.resumed + _BORROWED * pooled[kind]) / (rhythm.after_idle + _BORROWED)
     return chances

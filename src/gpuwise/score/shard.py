@@ -1,4 +1,4 @@
-"""What one worker does: take what was kept, read what is new, judge both, and give back what is to be kept."""
+"""The work of one worker: restore stored hours, read new usage, score both, and return the checkpoints to store."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,8 +10,8 @@ from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
-from gpuwise.score.hours import cut, hours_of, join
-from gpuwise.score.profile import judge
+from gpuwise.score.hours import hours_of, join, select_days
+from gpuwise.score.profile import score_hours
 from gpuwise.score.settings import ScoreSettings
 
 PAST, TODAY = "past", "today"
@@ -22,12 +22,12 @@ _KEPT_DAYS = 100
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A worker's share of the fleet.
+    """One worker's share of the fleet.
 
     Attributes:
         workloads: to score.
         nodes: to score for use outside Kubernetes.
-        kept: checkpoints by workload, oldest first; None where nothing is kept between runs.
+        kept: checkpoints by workload, oldest first; None if nothing is kept between runs.
     """
 
     workloads: tuple[Workload, ...]
@@ -37,12 +37,12 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What came of one workload or node.
+    """The result for one workload or node.
 
     Attributes:
         profile: its profile.
-        keep: checkpoints to be kept in place of those of the same name: PAST, the whole days, is written once a day;
-            TODAY with each hour.
+        keep: checkpoints to store in place of those of the same name: PAST, the whole days, is written once a day;
+            TODAY every hour.
     """
 
     profile: UsageProfile
@@ -52,17 +52,17 @@ class Scored:
 def score_shard(
     source: UsageSource, inventory: Inventory, window: Window, settings: ScoreSettings, shard: Shard
 ) -> list[Scored]:
-    """Score a shard; hours that were kept are not read again.
+    """Score a shard; stored hours are not read again.
 
     Args:
-        source: where usage is read.
+        source: where usage is read from.
         inventory: the fleet.
-        window: what to look at. Hours are kept and taken up only where it begins at midnight.
-        settings: of scoring; those that the kept hours were counted with.
-        shard: whose usage.
+        window: the look-back. Hours are stored and restored only if it starts at midnight.
+        settings: of scoring; the stored hours were counted with the same settings.
+        shard: the workloads and nodes to score.
 
     Raises:
-        SourceError: as the source's.
+        SourceError: from the source.
     """
     workloads = {workload.ref: workload for workload in shard.workloads}
     nodes = {node_ref(node): node for node in shard.nodes}
@@ -81,7 +81,7 @@ _Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
 def _score(
     read: _Read, refs: Mapping[WorkloadRef, object], shard: Shard, window: Window, settings: ScoreSettings
 ) -> dict[WorkloadRef, Scored]:
-    """Workloads that were kept up to the same hour are read together."""
+    """Workloads whose stored hours end at the same hour are read together."""
     saved: dict[WorkloadRef, UsageHours | None] = {}
     by_start: dict[int, list[WorkloadRef]] = defaultdict(list)
     for ref in refs:
@@ -94,22 +94,22 @@ def _score(
 
         def score(series: UsageSeries) -> Scored:
             if shard.kept is None or window.start_s % DAY_S:
-                return Scored(judge(hours_of(series, settings), window, settings), {})
+                return Scored(score_hours(hours_of(series, settings), window, settings), {})
             return _scored(saved.pop(series.workload), series, window, settings)
 
-        # By map, which lets go of a series before the next is read: its memory, still in the cache, is then used again.
+        # With map, a series is released before the next one is read: its memory, still in the cache, is reused.
         scored.update(zip(together, map(score, read(together, fresh)), strict=True))
     return scored
 
 
 def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None:
-    """All that was kept, if it holds the window's hours from its start on; else None."""
+    """The stored hours, if they cover the window from its start; else None."""
     whole: UsageHours | None = None
     for checkpoint in checkpoints:
         try:
             part = decode(checkpoint)
             whole = part if whole is None else join(whole, part)
-        except (UnreadableCheckpointError, ValueError):  # a cache that cannot be read is read anew from its source
+        except (UnreadableCheckpointError, ValueError):  # an unreadable cache is read again from the source
             return None
     if whole is None or whole.step_s != window.step_s or window.start_s % DAY_S:
         return None
@@ -124,20 +124,20 @@ def _scored(saved: UsageHours | None, series: UsageSeries, window: Window, setti
     if settled_s > fresh.start_s:
         known = _joined(saved, hours_of(_between(series, fresh.start_s, settled_s), settings))
         keep = dict(_kept(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
-    within = None if known is None else cut(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
+    within = None if known is None else select_days(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
     rest = hours_of(_between(series, settled_s, fresh.end_s), settings)
-    return Scored(judge(_joined(within, rest), window, settings), keep)
+    return Scored(score_hours(_joined(within, rest), window, settings), keep)
 
 
 def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[str, bytes]]:
-    """What is to be written of hours that are new from one on."""
+    """The checkpoints to write after some hours are new."""
     midnight = known.end_hour // DAY_H * DAY_H
     if first or new_from < midnight:
-        past = cut(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
+        past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
         if past is not None:
             yield PAST, encode(past)
-    nothing_yet = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
-    yield TODAY, encode(cut(known, midnight, midnight + DAY_H) or nothing_yet)
+    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
+    yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
 
 
 def _joined(saved: UsageHours | None, fresh: UsageHours) -> UsageHours:
@@ -145,7 +145,7 @@ def _joined(saved: UsageHours | None, fresh: UsageHours) -> UsageHours:
 
 
 def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
-    """The part of a series within two instants."""
+    """The part of a series between two times."""
     window = series.window
     steps = slice((start_s - window.start_s) // window.step_s, (end_s - window.start_s) // window.step_s)
     requests = series.requests_per_second

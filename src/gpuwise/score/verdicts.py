@@ -1,4 +1,4 @@
-"""Who says that it was idle: every signal's word over the whole hours since then."""
+"""The verdict of each signal about idleness, over the whole hours since the workload became idle."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -9,19 +9,19 @@ import numpy as np
 from gpuwise.model.hours import DEVICE_SIGNALS, HourRows
 from gpuwise.model.profile import IdleEvidence, IdleInterval, SignalVerdict, Verdict
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.score.idle import VOTER_BITS, HeldDevice, threshold
+from gpuwise.score.idle import VOTER_BITS, AllocatedDevice, threshold
 from gpuwise.score.settings import ScoreSettings
 
-# Any request at all is use; the least positive float states "more than none" as a threshold.
+# Any request is use; the smallest positive float expresses "more than none" as a threshold.
 _ANY_REQUEST = float(np.nextafter(0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
 class LookBack:
-    """The whole hours that verdicts are over.
+    """The whole hours that verdicts cover.
 
     Attributes:
-        first_hour: of them.
+        first_hour: first of them.
         end_hour: first hour after them.
         step_0_hour: hour of the grid's step 0.
         last_step: first step after the window.
@@ -36,11 +36,11 @@ class LookBack:
 
     @property
     def start_step(self) -> int:
-        """First step of them."""
+        """Their first step."""
         return (self.first_hour - self.step_0_hour) * self.per_hour
 
     def of(self, rows: HourRows) -> HourRows:
-        """The rows that lie in them."""
+        """The rows of these hours."""
         return rows.between(self.first_hour, self.end_hour)
 
 
@@ -51,21 +51,21 @@ def evidence(
     *,
     window_end_s: int,
 ) -> IdleEvidence:
-    """Put intervals and verdicts together; sensors agree about the interval that reaches the window's end only."""
+    """Combine intervals and verdicts; sensors can only agree about the interval that reaches the window's end."""
     since_s = found[-1].start_s if found and found[-1].end_s == window_end_s else None
     agreeing = {SIGNALS[v.signal].sensor for v in verdicts if v.verdict is Verdict.IDLE}
     return IdleEvidence(found, idle_gpu_s, since_s, verdicts, len(agreeing) if since_s is not None else 0)
 
 
 def verdicts_of(
-    devices: Sequence[HeldDevice], requests: HourRows | None, back: LookBack, settings: ScoreSettings
+    devices: Sequence[AllocatedDevice], requests: HourRows | None, back: LookBack, settings: ScoreSettings
 ) -> Iterator[SignalVerdict]:
-    """Every signal's word over the look-back.
+    """The verdict of every signal over the look-back.
 
     Args:
         devices: of the workload.
-        requests: its rows of requests, None where nothing reports them.
-        back: the hours.
+        requests: its rows of requests, None if no source reports requests.
+        back: the hours that the verdicts cover.
         settings: thresholds.
     """
     known = [_Known.over(back, device) for device in devices]
@@ -82,11 +82,11 @@ def verdicts_of(
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a device's signals came to over the look-back.
+    """The signals of a device over the look-back.
 
     Attributes:
         gpu_type: of the card.
-        expected: steps in which it was held.
+        expected: number of steps in which it was allocated.
         highest: largest sample by signal, NaN without one.
         seen: samples by signal.
     """
@@ -97,7 +97,7 @@ class _Known:
     seen: Sequence[int]
 
     @classmethod
-    def over(cls, back: LookBack, device: HeldDevice) -> "_Known":
+    def over(cls, back: LookBack, device: AllocatedDevice) -> "_Known":
         rows = back.of(device.rows)
         whole = rows.hours == device.rows.hours
         return cls(
@@ -109,7 +109,7 @@ class _Known:
 
 
 def _device_verdict(devices: Sequence[_Known], signal: Signal, settings: ScoreSettings) -> SignalVerdict | None:
-    """One signal over all devices: the one nearest to its threshold speaks, the one least sampled says how surely."""
+    """One signal over all devices: the value nearest to its threshold decides; the coverage is the lowest of all."""
     column = DEVICE_SIGNALS.index(signal)
     highest, nearest, limit, coverage = math.nan, -math.inf, 0.0, 1.0
     for device in devices:

@@ -1,4 +1,4 @@
-"""The page, the JSON API and the metrics over HTTP; reading only, there is no write to authorise."""
+"""Serve the page, the JSON API and the metrics over HTTP. All endpoints are read-only: no write to authorise."""
 
 import base64
 import hashlib
@@ -20,11 +20,11 @@ _NAV = (
     ("Report", "/"),
     ("JSON", "/api/v1/report"),
     ("Recommendations", "/api/v1/recommendations"),
-    ("Holds", "/api/v1/holds"),
+    ("Blocked", "/api/v1/holds"),
     ("Metrics", "/metrics"),
 )
 _PUBLIC = frozenset({"/healthz", "/readyz"})
-"""Probes carry no credentials, and these answer nothing worth hiding."""
+"""Kubelet probes send no credentials, and these paths return nothing confidential."""
 
 
 class NotYet(GpuwiseError):
@@ -41,12 +41,12 @@ def create_app(
     """Build the service.
 
     Args:
-        latest: gives the newest report, None before the first run.
-        token: what readers must show; None lets everyone in, see `auth.token_for`.
-        collectors: what `/metrics` exposes.
-        trouble: why the process should be restarted, None while it need not.
+        latest: returns the latest report, None before the first run.
+        token: token that clients must send; None admits everybody, see `auth.token_for`.
+        collectors: collectors that `/metrics` exposes.
+        trouble: returns why the process should be restarted, None while it is healthy.
     """
-    # FastAPI's own documentation pages load script from a CDN.
+    # FastAPI's documentation pages load scripts from a CDN, so they are off.
     app = FastAPI(title="gpuwise", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
     registry = CollectorRegistry()
     for collector in collectors:
@@ -82,7 +82,7 @@ def _guard(app: FastAPI, token: str | None) -> None:
 
 
 def _unauthorized() -> Response:
-    body = {"problem": "this needs the token", "hint": "send it as Bearer, or as the password of any user"}
+    body = {"problem": "a token is required", "hint": "send it as a Bearer token, or as the password of any user"}
     return JSONResponse(body, status_code=401, headers={"WWW-Authenticate": 'Basic realm="gpuwise"'})
 
 
@@ -102,22 +102,22 @@ def _api(app: FastAPI, latest: Callable[[], WeeklyReport | None]) -> None:
 
     @app.get("/api/v1/report")
     def report() -> Response:
-        """The newest weekly report."""
+        """The latest weekly report."""
         return _json(newest())
 
     @app.get("/api/v1/recommendations")
     def recommendations() -> Response:
-        """Open recommendations, dearest first."""
+        """Open recommendations, the largest saving first."""
         return _json(newest().recommendations)
 
     @app.get("/api/v1/holds")
     def blocked() -> Response:
-        """What was blocked, and why."""
+        """Changes that were blocked, and why."""
         return _json(newest().blocked)
 
 
-def _json(noun: Any) -> Response:
-    return Response(to_json(noun), media_type="application/json")
+def _json(value: Any) -> Response:
+    return Response(to_json(value), media_type="application/json")
 
 
 def _operations(

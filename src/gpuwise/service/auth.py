@@ -1,4 +1,4 @@
-"""Who may read: one bearer token, which a browser gives as the password of HTTP Basic."""
+"""Authentication of readers by one bearer token, which a browser sends as the password of HTTP Basic."""
 
 import base64
 import binascii
@@ -9,25 +9,25 @@ from gpuwise.model.errors import InputError
 
 
 def token_for(listen_host: str, token: str | None) -> str | None:
-    """The token to demand of readers, once it is certain that this address may be listened on.
+    """Return the token to require of readers, after checking that this address may be listened on.
 
     Args:
         listen_host: name or address to bind.
-        token: as configured; None or empty asks for no authentication.
+        token: as configured; None or empty means no authentication.
 
     Returns:
-        The token, or None on loopback without one.
+        The token, or None for a loopback address without a token.
 
     Raises:
-        InputError: the address can be reached from elsewhere and there is no token.
+        InputError: the address can be reached from other machines and there is no token.
     """
     if token:
         return token
     if _is_loopback(listen_host):
         return None
     raise InputError(
-        f"listening on {listen_host} without a token would show the report to everyone who can reach it",
-        hint="set service.token, or listen on 127.0.0.1",
+        f"service.listen is {listen_host} without a token: anybody who can reach it could read the report",
+        hint="set service.token_file, or listen on 127.0.0.1",
     )
 
 
@@ -41,7 +41,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def admits(token: str, authorization: str | None) -> bool:
-    """Whether an Authorization header carries the token, as Bearer or as the password of Basic."""
+    """Check whether an Authorization header contains the token, as Bearer or as the password of Basic."""
     scheme, _, rest = (authorization or "").partition(" ")
     given = rest.strip()
     if scheme.lower() == "basic":

@@ -1,4 +1,4 @@
-"""What the service says of its own loop: whether it lives, how long each step takes, how often one fails."""
+"""Health and metrics of the service's loop: whether it makes progress, how long each step takes, how often it fails."""
 
 import threading
 import time
@@ -13,16 +13,16 @@ PASS = "pass"  # noqa: S105 - a step's name
 STEPS = ("observe", "score", "recommend", "decide", "enact", "record", "report", PASS)
 """The steps of one pass, and the pass as a whole."""
 
-# From one request to a fleet that is scored for an hour.
+# From the duration of one request to that of scoring a large fleet for an hour.
 _BUCKETS_S = (0.1, 0.5, 1, 5, 15, 60, 300, 900, 1800, 3600)
 
 
 class LoopWatch(Collector):
-    """Times the steps of the loop and takes its signs of life.
+    """Measures the steps of the loop and checks that it makes progress.
 
     Args:
-        stall_s: seconds without a sign of life after which the loop is taken for dead.
-        monotonic: seconds of a clock that nobody sets.
+        stall_s: seconds without progress after which the loop counts as stalled.
+        monotonic: monotonic clock, seconds.
         wall: epoch seconds.
     """
 
@@ -41,7 +41,7 @@ class LoopWatch(Collector):
         registry = CollectorRegistry()
         self._duration = Histogram(
             "gpuwise_step_duration_seconds",
-            "How long each step of the loop took; the step `pass` is all of one pass.",
+            "Duration of each step of the loop; the step `pass` is one whole pass.",
             ["step"],
             buckets=_BUCKETS_S,
             registry=registry,
@@ -61,7 +61,7 @@ class LoopWatch(Collector):
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Time a step, and count it as an error if it raises."""
+        """Measure a step, and count it as an error if it raises."""
         self.beat(name)
         began = self._monotonic()
         try:
@@ -73,39 +73,39 @@ class LoopWatch(Collector):
         self._success.labels(name).set(self._wall())
 
     def progress(self, step: str, _done: int, _total: int) -> None:
-        """Take the loop's progress as a sign of life."""
+        """Record the loop's progress."""
         self.beat(step)
 
     def beat(self, step: str, *, within_s: float = 0.0) -> None:
-        """Take a sign of life.
+        """Record that the loop is running.
 
         Args:
             step: what the loop is about to do.
-            within_s: how long it will be silent on purpose, seconds.
+            within_s: how long it will wait on purpose before the next beat, seconds.
         """
         with self._lock:
             self._step, self._due_s = step, self._monotonic() + within_s + self._stall_s
 
     def end(self, why: str) -> None:
-        """The loop is over."""
+        """Record that the loop has ended."""
         with self._lock:
             self._ended = why
 
     @property
     def trouble(self) -> str | None:
-        """Why the process should be restarted, None while the loop lives."""
+        """Why the process should be restarted; None while the loop is healthy."""
         with self._lock:
             if self._ended is not None:
                 return f"the loop has ended: {self._ended}"
             late_s = self._monotonic() - self._due_s
             if late_s > 0:
-                return f"the loop has given no sign of life for {late_s + self._stall_s:.0f} s, in step {self._step}"
+                return f"the loop has made no progress for {late_s + self._stall_s:.0f} s, in step {self._step}"
         return None
 
     def describe(self) -> Iterator[Metric]:
-        """The families without samples."""
+        """Return the metric families without samples."""
         return self._registry.collect()  # type: ignore[return-value]
 
     def collect(self) -> Iterator[Metric]:
-        """The families."""
+        """Return the metric families."""
         return self._registry.collect()  # type: ignore[return-value]

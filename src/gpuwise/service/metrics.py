@@ -1,4 +1,4 @@
-"""The latest report in Prometheus' words, so that its numbers can be drawn and alerted on."""
+"""The latest report as Prometheus metrics, for dashboards and alerts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,7 +10,7 @@ from gpuwise import __version__
 from gpuwise.model.report import WeeklyReport
 
 UNCLAIMED = "(none)"
-"""Value of the label `team` for what no label claims; an empty one would be no label at all."""
+"""Value of the label `team` for workloads without an owner; Prometheus drops an empty label."""
 
 _Samples = Mapping[tuple[str, ...], float]
 _Metric = tuple[str, str, tuple[str, ...], Callable[[WeeklyReport], _Samples]]
@@ -55,19 +55,19 @@ def _coverage(report: WeeklyReport) -> _Samples:
     return {} if report.quality.coverage is None else {(): report.quality.coverage}
 
 
-# Name, help, labels, samples by label values. Amounts are of the report's week unless the name says per month.
+# Name, help, labels, samples by label values. Amounts are for the report's week, unless the name ends in per_month.
 _METRICS: tuple[_Metric, ...] = (
-    ("gpuwise_fleet_gpu_seconds", "GPU time of the week, by what became of it.", ("class",), _gpu_seconds),
-    ("gpuwise_fleet_cost_usd", "Price of the week, by what became of it.", ("class",), _dollars),
+    ("gpuwise_fleet_gpu_seconds", "GPU time of the week, by class.", ("class",), _gpu_seconds),
+    ("gpuwise_fleet_cost_usd", "Cost of the week's GPU time, by class.", ("class",), _dollars),
     (
         "gpuwise_team_cost_usd",
-        "Price of the GPUs that a team held in the week.",
+        "Cost of the GPUs that were allocated to a team in the week.",
         ("team",),
         lambda report: _summed(((team.team or UNCLAIMED,), team.cost_usd) for team in report.teams),
     ),
     (
         "gpuwise_team_idle_cost_usd",
-        "Price of the GPUs that a team held idle in the week.",
+        "Cost of the GPUs that were allocated to a team but idle in the week.",
         ("team",),
         lambda report: _summed(((team.team or UNCLAIMED,), team.idle_usd) for team in report.teams),
     ),
@@ -79,25 +79,25 @@ _METRICS: tuple[_Metric, ...] = (
     ),
     (
         "gpuwise_recommended_saving_usd_per_month",
-        "What the open recommendations are worth.",
+        "Saving of the open recommendations.",
         ("finding",),
         _savings,
     ),
     (
         "gpuwise_realised_saving_usd_per_month",
-        "What was applied in the week and not undone is worth.",
+        "Saving of the changes that were applied in the week and not undone.",
         (),
         lambda report: {(): report.realised_usd_month},
     ),
     (
         "gpuwise_blocked",
-        "What was blocked, by the step and the reason: why nothing happened.",
+        "Blocked changes, by step and reason.",
         ("stage", "reason"),
         lambda report: _counted((item.stage, item.reason) for item in report.blocked),
     ),
     (
         "gpuwise_actions",
-        "What was done in the week, by what came of it.",
+        "Actions of the week, by outcome.",
         ("status",),
         lambda report: _counted(
             (action.outcome.status if action.outcome else "in-flight",) for action in report.actions
@@ -111,7 +111,7 @@ _METRICS: tuple[_Metric, ...] = (
     ),
     (
         "gpuwise_report_timestamp_seconds",
-        "When the report was made, epoch.",
+        "When the report was generated, epoch seconds.",
         (),
         lambda report: {(): float(report.generated_s)},
     ),
@@ -119,21 +119,21 @@ _METRICS: tuple[_Metric, ...] = (
 
 
 class FleetCollector(Collector):
-    """The fleet's metrics, made anew from the latest report at each scrape; without a report there is no series.
+    """The fleet's metrics, computed from the latest report at each scrape; without a report there are no series.
 
     Args:
-        latest: the latest report, None before the first.
+        latest: returns the latest report, None before the first run.
     """
 
     def __init__(self, latest: Callable[[], WeeklyReport | None]) -> None:
         self._latest = latest
 
     def describe(self) -> Iterator[Metric]:
-        """The families without samples."""
+        """Return the metric families without samples."""
         yield from _families(None)
 
     def collect(self) -> Iterator[Metric]:
-        """The families with the latest report's numbers."""
+        """Return the metric families with the latest report's numbers."""
         yield from _families(self._latest())
 
 

@@ -1,4 +1,4 @@
-"""A simulated fleet: a statistical model of workloads whose utilisation fits published fleets; and a large, cheap one.
+"""Simulated fleets: a statistical model of workloads, fitted to published fleets; and a large, cheap one.
 
 Forbidden here: unseeded randomness, and anything that only the tests of one recommender need.
 """

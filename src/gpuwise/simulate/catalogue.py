@@ -1,4 +1,4 @@
-"""What runs in the simulated fleet: archetypes of workloads, how many of each, and what marks single ones carry."""
+"""The workloads of the simulated fleet: archetypes, how many of each, and protections of single workloads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _THREE_SEVENTHS = MIG_RESOURCE_PREFIX + "3g.40gb"
 
 
 class Behaviour(StrEnum):
-    """How a workload spends its time; `activity.py` has a function for each."""
+    """How a workload uses its GPUs; `activity.py` has a function for each."""
 
     STEADY = "steady"
     INPUT_BOUND = "input-bound"
@@ -34,22 +34,22 @@ class Behaviour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Archetype:
-    """A kind of workload of which the fleet has several.
+    """A type of workload that the fleet has several instances of.
 
     Attributes:
-        names: one workload each, in the full fleet.
-        behaviour: how they spend their time.
-        workload_class: what they are for.
+        names: one workload per name in the full fleet.
+        behaviour: how they use their GPUs.
+        workload_class: their workload class.
         kind: Kubernetes kind.
         gpu: canonical GPU type.
         pods: per workload.
         gpus: devices per pod.
-        namespaces: taken in turn.
-        resource: what a pod asks for.
-        capacity: which nodes they prefer; where none has room they take any.
-        memory: span of the share of device memory in use once loaded.
-        level: span of the busy level, as GPU utilisation.
-        checkpointed: the workload says that it may be interrupted.
+        namespaces: assigned in turn.
+        resource: the resource that a pod requests.
+        capacity: capacity type of the nodes they prefer; if none has enough free devices, they use any.
+        memory: range of the share of device memory in use once loaded.
+        level: range of the busy level, as GPU utilisation.
+        checkpointed: the workload is marked as safe to interrupt.
         finished: the Job ended during the recording.
     """
 
@@ -71,7 +71,7 @@ class Archetype:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What a single workload carries besides: protections and other controllers that own its scale."""
+    """Additional properties of a single workload: protections, and other controllers that own its scale."""
 
     annotations: Mapping[str, str] = field(default_factory=dict)
     autoscaled: bool = False
@@ -91,16 +91,16 @@ NAMESPACES: Mapping[str, Mapping[str, str]] = {
     "robotics": {"team": "robotics"},
     "notebooks": {},
 }
-"""Labels of each namespace; two have no owner, three let gpuwise act."""
+"""Labels of each namespace; two have no owner, three allow gpuwise to act."""
 
 NOTEBOOK_TEAMS = ("search", "vision", "nlp", "science", "ads", "robotics", None)
-"""Owners of workloads in a namespace without a team, in turn; None has no owner at all."""
+"""Owners of workloads in a namespace without a team, in turn; None means no owner."""
 
 MARKS: Mapping[str, Marks] = {
     "caption-demo": Marks({DO_NOT_DISRUPT: "true"}),
     "ocr-legacy": Marks({SAFE_TO_EVICT: "false"}),
     "notebook-amara": Marks({KARPENTER_DO_NOT_DISRUPT: "true"}),
-    "summarise-v1": Marks({DO_NOT_DISRUPT: "yes"}),  # a typo: neither "true" nor "false"
+    "summarise-v1": Marks({DO_NOT_DISRUPT: "yes"}),  # a misspelt value: neither "true" nor "false"
     "query-embedder": Marks(autoscaled=True, disruption_budget=1),
     "chat-13b": Marks(autoscaled=True),
     "rerank-v1": Marks(disruption_budget=0),
@@ -116,13 +116,13 @@ _NOTEBOOK = WorkloadClass.NOTEBOOK
 _SPOT = CapacityType.SPOT
 _RESERVED = CapacityType.RESERVED
 
-# Shares of one replica of a served model that reserves its cache (vLLM's gpu_memory_utilization, 0.9) and of one that
-# does not: resident memory is no sign of need.
+# Memory shares of a model server that reserves its cache (vLLM's gpu_memory_utilization, 0.9) and of one that does not:
+# used memory does not show how much is needed.
 _RESERVED_CACHE = (0.86, 0.92)
 _SMALL_MODEL = (0.05, 0.11)
 
 CATALOGUE: tuple[Archetype, ...] = (
-    # Training: big and steady first, so that it finds whole nodes.
+    # Training: large and steady first, so that it finds whole nodes.
     Archetype(("pretrain-70b",), Behaviour.STEADY, _TRAINING, "Job", "H100-80GB", 4, 8, ("nlp",),
               capacity=_RESERVED, checkpointed=True),
     Archetype(("pretrain-moe",), Behaviour.STEADY, _TRAINING, "Job", "H100-80GB", 2, 8, ("nlp",),
@@ -146,7 +146,7 @@ CATALOGUE: tuple[Archetype, ...] = (
               "StatefulSet", "L4", 1, 2, ("vision", "speech", "vision", "ads"), checkpointed=True),
     Archetype(("intent-bert", "spam-filter", "geo-encode", "route-learn"), Behaviour.INPUT_BOUND, _TRAINING,
               "StatefulSet", "T4", 1, 2, ("search", "ads", "search", "robotics")),
-    # Forgotten: busy once.
+    # Forgotten: used once, then abandoned.
     Archetype(("rlhf-sweep",), Behaviour.FORGOTTEN, _TRAINING, "StatefulSet", "H100-80GB", 1, 8, ("sandbox",)),
     Archetype(("hparam-search",), Behaviour.FORGOTTEN, _TRAINING, "StatefulSet", "A100-80GB", 1, 4, ("vision",)),
     Archetype(("eval-harness", "demo-day"), Behaviour.FORGOTTEN, _ENDPOINT, "Deployment", "L4", 1, 2,
@@ -187,7 +187,7 @@ CATALOGUE: tuple[Archetype, ...] = (
               resource=_ONE_SEVENTH, memory=(0.4, 0.9), level=(0.15, 0.8)),
     Archetype(("style-transfer", "depth-map"), Behaviour.SERVING, _ENDPOINT, "Deployment", "H100-80GB", 1, 1,
               ("vision", "robotics"), resource=_THREE_SEVENTHS, memory=(0.4, 0.9), level=(0.2, 0.7)),
-    # Endpoints that hardly anybody, or nobody, calls.
+    # Endpoints with few or no requests.
     Archetype(("legal-search", "recipe-bot", "alt-text", "room-plan"), Behaviour.SPARSE, _ENDPOINT, "Deployment", "L4",
               1, 1, ("search", "nlp", "vision", "robotics"), memory=_RESERVED_CACHE, level=(0.3, 0.9)),
     Archetype(("badge-check", "invoice-parse", "meme-cls"), Behaviour.SPARSE, _ENDPOINT, "Deployment", "T4", 1, 1,
@@ -217,6 +217,6 @@ CATALOGUE: tuple[Archetype, ...] = (
               ("notebooks",), resource=_ONE_SEVENTH),
     Archetype(("notebook-igor", "notebook-ada"), Behaviour.FORGOTTEN, _NOTEBOOK, "StatefulSet", "A100-80GB", 1, 1,
               ("notebooks",), resource=_ONE_SEVENTH),
-    # Asks for more GPUs than any node has, and waits for ever.
+    # Requests more GPUs than any node has, and stays Pending.
     Archetype(("mega-batch",), Behaviour.CRUNCHING, _BATCH, "Job", "H100-80GB", 1, 16, ("sandbox",)),
 )  # fmt: skip

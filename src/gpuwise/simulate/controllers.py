@@ -13,18 +13,18 @@ from gpuwise.simulate.plan import PodPlan, WorkloadPlan
 Object = dict[str, Any]
 
 _PLAIN_CLASS = {"Deployment": WorkloadClass.ENDPOINT, "Job": WorkloadClass.BATCH}
-"""What the kind alone tells; any other class needs its label."""
+"""The workload class that the kind implies; any other class needs its label."""
 
 API_VERSION = {"Deployment": "apps/v1", "ReplicaSet": "apps/v1", "StatefulSet": "apps/v1", "Job": "batch/v1"}
 
 
 def stamp(seconds: int) -> str:
-    """Epoch seconds as Kubernetes writes instants."""
+    """Epoch seconds as a Kubernetes timestamp."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def uid_of(*parts: str) -> str:
-    """A uid that follows from what the object is."""
+    """A uid derived from the identity of the object."""
     return str(uuid5(NAMESPACE_OID, "/".join(parts)))
 
 
@@ -34,7 +34,7 @@ def controller_objects(plan: WorkloadPlan) -> list[Object]:
 
 
 def labels_of(plan: WorkloadPlan) -> dict[str, str]:
-    """Labels of the workload's own object."""
+    """Labels of the workload object."""
     labels = {"app.kubernetes.io/name": plan.name}
     if _PLAIN_CLASS.get(plan.archetype.kind) is not plan.archetype.workload_class:
         labels[WORKLOAD_CLASS] = plan.archetype.workload_class.value
@@ -46,7 +46,7 @@ def labels_of(plan: WorkloadPlan) -> dict[str, str]:
 
 
 def annotations_of(plan: WorkloadPlan) -> dict[str, str]:
-    """Annotations of the workload's own object."""
+    """Annotations of the workload object."""
     annotations = dict(plan.marks.annotations)
     if plan.archetype.checkpointed:
         annotations[CHECKPOINTED] = "true"
@@ -120,7 +120,7 @@ def _job(plan: WorkloadPlan) -> tuple[Object, Object]:
 
 
 def selector(plan: WorkloadPlan) -> dict[str, str]:
-    """What tells the workload's pods from others."""
+    """The label selector of the workload's pods."""
     return {"app": plan.name}
 
 
@@ -163,7 +163,7 @@ def _product(plan: WorkloadPlan) -> str:
 
 
 def _replica_sets(plan: WorkloadPlan) -> Iterator[Object]:
-    """One per template hash; that of a rollout since past stands at 0."""
+    """One per template hash; the ReplicaSet of an earlier rollout has 0 replicas."""
     current = {pod.template for pod in plan.live}
     for template in dict.fromkeys(pod.template for pod in plan.pods if pod.template):
         replicas = plan.archetype.pods if template in current else 0
@@ -232,7 +232,7 @@ def _pod_status(pod: PodPlan) -> Object:
             "type": "PodScheduled",
             "status": "False",
             "reason": "Unschedulable",
-            "message": "no node has so many free GPUs",
+            "message": "no node has enough free GPUs",
             "lastTransitionTime": at,
         }
         return {"phase": "Pending", "conditions": [waiting]}

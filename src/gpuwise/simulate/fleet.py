@@ -1,4 +1,4 @@
-"""The simulated fleet: its Kubernetes objects, and the usage of its pods, both from one seed."""
+"""The simulated fleet: its Kubernetes objects and the usage of its pods, from one seed."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,23 +19,23 @@ from gpuwise.simulate.settings import FleetSettings
 Progress = Callable[[int, int], None]
 
 _WITHOUT_PROFILING = "face-blur"
-"""The workload on whose node profiling is switched off: only the driver's signals, power and memory are read."""
+"""A workload whose node has profiling disabled: only the driver's signals, power and memory are reported."""
 
 _OUTAGES = 4
-"""Exporters that were down for some hours, each on one node."""
+"""Number of exporter outages of some hours, each on one node."""
 _OUTAGE_H = (3.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFleet:
-    """A fleet of which nothing is computed until it is asked for; workload by workload, so that it can be shared out.
+    """A fleet that is generated on demand, workload by workload, so that the work can be distributed.
 
     Attributes:
-        window: what is recorded.
+        window: the recorded time.
         machines: its nodes.
-        workloads: what runs on them.
-        outages: nodes whose exporter was down, with the first step and the first after the last.
-        progress: told of workloads done and in all.
+        workloads: the workloads on them.
+        outages: nodes whose exporter was down, with the first step and the step after the last.
+        progress: called with the number of workloads done and the total.
     """
 
     window: Window
@@ -46,18 +46,18 @@ class SimulatedFleet:
 
     @property
     def objects(self) -> list[dict[str, Any]]:
-        """Nodes, namespaces, workloads, pods and what protects them, as the Kubernetes API sends them."""
+        """Nodes, namespaces, workloads, pods and their protections, as the Kubernetes API sends them."""
         return kubernetes_objects(self.machines, self.workloads, self.window)
 
     def series(self) -> Iterator[RecordedPod]:
-        """What was measured of every pod that ran in the window."""
+        """The usage of every pod that ran in the window."""
         for done, workload in enumerate(self.workloads, start=1):
             yield from self.record(workload)
             if self.progress is not None:
                 self.progress(done, len(self.workloads))
 
-    def unheld(self) -> Iterator[RecordedPod]:
-        """What was measured of each node's devices while no pod held them: they rest."""
+    def unallocated(self) -> Iterator[RecordedPod]:
+        """The usage of each node's devices while no pod used them: they are idle."""
         spans: dict[str, list[slice]] = {}
         for workload in self.workloads:
             for pod in workload.pods:
@@ -66,25 +66,25 @@ class SimulatedFleet:
         for index, machine in enumerate(self.machines):
             rng = np.random.default_rng((index, *map(ord, machine.name)))
             free = ((slot, self._free(spans.get(slot.uuid, ()))) for slot in machine.slots)
-            devices = tuple(self._resting(slot, steps, rng) for slot, steps in free if steps.any())
+            devices = tuple(self._idle_device(slot, steps, rng) for slot, steps in free if steps.any())
             if devices:
                 yield RecordedPod("", self.window, devices)
 
-    def _free(self, held: Iterable[slice]) -> NDArray[np.bool_]:
+    def _free(self, spans: Iterable[slice]) -> NDArray[np.bool_]:
         free = np.ones(self.window.steps, dtype=bool)
-        for span in held:
+        for span in spans:
             free[span] = False
         return free
 
-    def _resting(self, slot: Slot, free: NDArray[np.bool_], rng: np.random.Generator) -> DeviceSeries:
-        nothing = np.zeros(self.window.steps, dtype=np.float32)
-        samples = sensors(Activity(nothing, nothing, nothing, None, None), slot, works=False, rng=rng)
+    def _idle_device(self, slot: Slot, free: NDArray[np.bool_], rng: np.random.Generator) -> DeviceSeries:
+        zeros = np.zeros(self.window.steps, dtype=np.float32)
+        samples = sensors(Activity(zeros, zeros, zeros, None, None), slot, works=False, rng=rng)
         self._blank(slot, slice(0, self.window.steps), samples.values())
         read = {signal: np.where(free, values, np.nan) for signal, values in samples.items()}
         return DeviceSeries("", slot.uuid, slot.fraction, slot.gpu.name, slot.node, read)
 
     def record(self, workload: WorkloadPlan) -> Iterator[RecordedPod]:
-        """What was measured of one workload's pods; depends on the seed and the workload alone."""
+        """The usage of one workload's pods; it depends only on the seed and the workload."""
         ran = [pod for pod in workload.pods if pod.slots]
         if not ran:
             return
@@ -116,7 +116,7 @@ class SimulatedFleet:
     def _requests(self, workload: WorkloadPlan, doing: Activity, span: slice) -> NDArray[np.float64] | None:
         if doing.requests_per_second is None:
             return None
-        # Replicas share the load alike.
+        # Replicas share the load evenly.
         return np.round(doing.requests_per_second[span].astype(np.float64) / workload.archetype.pods, 2)
 
     def _blank(self, slot: Slot, span: slice, arrays: Iterable[NDArray[np.float64]]) -> None:
@@ -129,7 +129,7 @@ class SimulatedFleet:
         return Clock.over(self.window, offset)
 
     def _span(self, pod: PodPlan) -> slice | None:
-        """The whole steps of the window in which the pod lived."""
+        """The whole steps of the window during the pod's lifetime."""
         window = self.window
         first = max(0, -(-(pod.started_s - window.start_s) // window.step_s))
         ended_s = window.end_s if pod.ended_s is None else pod.ended_s
@@ -140,13 +140,13 @@ class SimulatedFleet:
 def simulate_fleet(
     seed: int, now_s: int, settings: FleetSettings | None = None, progress: Progress | None = None
 ) -> SimulatedFleet:
-    """A fleet whose recording ends at `now_s`; the same seed, instant and size give the same fleet, bit for bit.
+    """Generate a fleet whose recording ends at `now_s`; equal seed, time and size give the same fleet, bit for bit.
 
     Args:
         seed: of everything random.
         now_s: epoch seconds.
         settings: its size; None is the full fleet of 40 nodes and 28 days.
-        progress: called with workloads done and workloads in all, while `series()` runs.
+        progress: called with the number of workloads done and the total, during `series()`.
     """
     settings = settings or FleetSettings()
     window = settings.window(now_s)

@@ -1,4 +1,4 @@
-"""The simulated fleet as Kubernetes objects: what `kubectl get -o json` shows of it when the recording ends."""
+"""The simulated fleet as Kubernetes objects: the state that `kubectl get -o json` shows at the end of the recording."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -19,12 +19,12 @@ def kubernetes_objects(
     window: Window,
     namespaces: Mapping[str, Mapping[str, str]] = NAMESPACES,
 ) -> list[Object]:
-    """All objects of the fleet as they stand at the window's end.
+    """All objects of the fleet at the end of the window.
 
     Args:
         machines: its nodes.
-        workloads: what runs on them.
-        window: what is recorded.
+        workloads: the workloads on them.
+        window: the recorded time.
         namespaces: labels by name.
     """
     objects = [_node(machine, window) for machine in machines]
@@ -89,7 +89,7 @@ def _namespace(name: str, labels: Mapping[str, str], window: Window) -> Object:
 
 
 def _guards(plan: WorkloadPlan) -> Iterator[Object]:
-    """Disruption budget and autoscaler, where the workload has them."""
+    """Disruption budget and autoscaler, if the workload has them."""
     meta = {"name": plan.name, "namespace": plan.namespace, "creationTimestamp": stamp(plan.created_s)}
     if plan.marks.disruption_budget is not None:
         healthy = sum(bool(pod.slots) for pod in plan.live)

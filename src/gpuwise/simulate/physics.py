@@ -1,4 +1,4 @@
-"""From what a workload does to what a device's sensors read; quantised as the sensors are."""
+"""From the activity of a workload to the sensor values of a device, quantised as real sensors are."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,20 +10,20 @@ from gpuwise.simulate.placement import Slot
 
 _MIB = float(2**20)
 
-# A card with an open context draws this share of its limit (AcmeTrace: 90 W of 400 W where memory is held and nothing
-# runs; T4 and L4 hold 25-30 W of 70 W), as a share of the type's idle_ratio so that idle stays below the threshold.
+# Idle draw of a card with an open context (AcmeTrace: 90 W of 400 W with memory allocated and nothing running; T4 and
+# L4 draw 25-30 W of 70 W), as a share of the type's idle_ratio, so that idle stays below the threshold.
 _IDLE_DRAW = (0.62, 0.9)
 _TENSOR_CARDS = ("A100", "H100", "H200", "B200")
 
 
 def sensors(doing: Activity, slot: Slot, *, works: bool, rng: np.random.Generator) -> dict[Signal, NDArray[np.float64]]:
-    """What one device reads while its workload does this.
+    """Sensor values of one device for an activity of its workload.
 
     Args:
         doing: the workload's activity over the pod's life.
         slot: the device; a MIG instance has neither GPU_UTIL nor power of its own (dcgm-exporter#216).
-        works: False for a device that the pod holds and never uses.
-        rng: of this device.
+        works: False for a device that is allocated to the pod and never used.
+        rng: random generator of this device.
 
     Returns:
         Arrays by signal, float64 of shape (steps,).
@@ -49,9 +49,11 @@ def _percent(values: Track) -> Track:
 
 
 def _jitter(util: Track, rng: np.random.Generator) -> Track:
-    """A device strays by up to 1 % from its workload while that works, and never when it does not."""
-    stray = rng.integers(-1, 2, util.size, dtype=np.int8) * np.float32(0.01) * (util < 0.95)
-    return np.where(util > 0, np.maximum(_percent(util + stray), np.float32(0.01)), np.float32(0)).astype(np.float32)
+    """A device deviates by up to 1 % from its active workload, and not at all from an idle one."""
+    deviation = rng.integers(-1, 2, util.size, dtype=np.int8) * np.float32(0.01) * (util < 0.95)
+    return np.where(util > 0, np.maximum(_percent(util + deviation), np.float32(0.01)), np.float32(0)).astype(
+        np.float32
+    )
 
 
 def _memory(share: Track, slot: Slot) -> Track:
@@ -67,10 +69,10 @@ def _memory_share(slot: Slot) -> float:
 
 
 def _power(util: Track, sm: Track, gpu: GpuType, rng: np.random.Generator) -> Track:
-    """Idle draw, a quarter of the rest as soon as any kernel runs, and the remainder with the multiprocessors."""
+    """Idle draw, a quarter of the rest as soon as any kernel runs, and the remainder in proportion to SM activity."""
     idle = gpu.board_watts * gpu.idle_ratio * rng.uniform(*_IDLE_DRAW)
     top = gpu.board_watts * rng.uniform(0.85, 0.98)
-    # A kernel that only waits (sm 0) keeps clocks up and little else.
+    # A kernel that only waits (sm 0) keeps the clocks up and draws little more.
     drawn = idle + (top - idle) * (0.03 * util + 0.22 * util * (sm > 0) + 0.75 * sm)
     noise = rng.integers(-1, 2, util.size, dtype=np.int8)
     return np.asarray(np.rint(drawn + noise), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The machines of the simulated fleet, and which device each pod holds and when."""
+"""The machines of the simulated fleet, and which pod has which device at what time."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -16,13 +16,13 @@ class Pool:
 
     Attributes:
         gpu: canonical GPU type.
-        product: what GPU feature discovery writes.
-        instance_type: the cloud's name of the machine.
-        nodes: how many in the full fleet.
-        spot: how many of them are spot, counted from the end.
-        reserved: how many are reserved, counted from the start.
-        mig_nodes: how many cut part of their GPUs by MIG.
-        mig_layout: for each GPU that is cut, the names of its instances.
+        product: the product label of GPU feature discovery.
+        instance_type: the cloud's instance type.
+        nodes: number of nodes in the full fleet.
+        spot: number of spot nodes, counted from the end.
+        reserved: number of reserved nodes, counted from the start.
+        mig_nodes: number of nodes with MIG on some of their GPUs.
+        mig_layout: for each GPU in MIG mode, the profiles of its instances.
     """
 
     gpu: str
@@ -46,18 +46,18 @@ POOLS: tuple[Pool, ...] = (
 )
 
 REGIONS = (("us-east-1", -5), ("us-west-2", -8), ("eu-west-1", 0))
-"""Name and hours from UTC; daylight saving is left out."""
+"""Name and hours from UTC; daylight saving is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A whole GPU or a MIG instance: what the device plugin hands out as one.
+    """A whole GPU or a MIG instance: one allocatable device of the device plugin.
 
     Attributes:
-        node: where.
-        uuid: as NVML names it.
-        resource: as Kubernetes names it.
-        fraction: share of the whole card that it pays for.
+        node: name of its node.
+        uuid: its NVML UUID.
+        resource: its Kubernetes resource name.
+        fraction: its share of the cost of the whole card.
         gpu: type of the card.
     """
 
@@ -70,7 +70,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One node with its slots."""
+    """One node and its slots."""
 
     name: str
     pool: Pool
@@ -82,18 +82,18 @@ class Machine:
 
     @property
     def mig(self) -> bool:
-        """Whether any of its GPUs is cut."""
+        """Whether any of its GPUs is in MIG mode."""
         return any(slot.resource != GPU_RESOURCE for slot in self.slots)
 
 
 def machines(count: int, seed: int) -> tuple[Machine, ...]:
-    """Build the nodes: pools keep their shares, each at least one node, whatever the fleet's size."""
+    """Build the nodes: pools keep their shares, with at least one node each, at any fleet size."""
     return tuple(_machine(pool, index, size, seed) for pool, size in _sizes(count) for index in range(size))
 
 
 def _sizes(count: int) -> Iterator[tuple[Pool, int]]:
     sizes = [max(1, pool.nodes * count // FULL_NODES) for pool in POOLS]
-    # What rounding down left over goes to the largest pools first.
+    # Nodes left over by rounding down go to the largest pools first.
     for turn in range(count - sum(sizes)):
         sizes[turn % len(sizes)] += 1
     while sum(sizes) > count:
@@ -110,31 +110,31 @@ def _machine(pool: Pool, index: int, size: int, seed: int) -> Machine:
     elif index >= size - round(pool.spot * scaled):
         capacity_type = CapacityType.SPOT
     spot = round(pool.spot * scaled)
-    cut = size - spot - max(1, round(pool.mig_nodes * scaled)) <= index < size - spot
+    has_mig = size - spot - max(1, round(pool.mig_nodes * scaled)) <= index < size - spot
     region, offset = REGIONS[index * len(REGIONS) // size]
     gpu = named(pool.gpu)
     if gpu is None:
         raise KeyError(pool.gpu)
-    layout = pool.mig_layout if cut else ()
+    layout = pool.mig_layout if has_mig else ()
     return Machine(name, pool, gpu, capacity_type, region, offset, tuple(slots_of(name, gpu, layout, seed)))
 
 
 def slots_of(node: str, gpu: GpuType, layout: Sequence[Sequence[str]], seed: int) -> Iterator[Slot]:
-    """What a machine's device plugin hands out.
+    """The allocatable devices of a machine's device plugin.
 
     Args:
         node: the machine's name.
         gpu: type of its cards.
-        layout: for each card that is cut, the names of its instances; the last cards are the cut ones.
+        layout: for each card in MIG mode, the profiles of its instances; these are the last cards.
         seed: of the fleet.
     """
     for index in range(GPUS_PER_NODE):
-        # The last GPUs are the cut ones.
-        cut = index - (GPUS_PER_NODE - len(layout))
-        if cut < 0:
+        # The last GPUs are in MIG mode.
+        position = index - (GPUS_PER_NODE - len(layout))
+        if position < 0:
             yield Slot(node, f"GPU-{_uuid(seed, node, index)}", GPU_RESOURCE, 1.0, gpu)
             continue
-        for instance, name in enumerate(layout[cut]):
+        for instance, name in enumerate(layout[position]):
             profile = gpu.mig_profile(name)
             if profile is None:
                 raise KeyError(name)
@@ -148,33 +148,33 @@ def _uuid(*parts: object) -> uuid.UUID:
 
 @dataclass(slots=True)
 class Occupancy:
-    """Who holds which slot when; first fit, in the order that pods are placed."""
+    """Which slot is in use when; first fit, in the order in which pods are placed."""
 
     machines: Sequence[Machine]
-    _held: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    _spans: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
     def place(
         self, *, gpu: str, resource: str, count: int, capacity: CapacityType, span: tuple[int, int]
     ) -> tuple[Slot, ...] | None:
-        """Reserve `count` slots of one node over `span`, or None if no node has so many free.
+        """Reserve `count` slots of one node over `span`; None if no node has that many free slots.
 
         Args:
             gpu: canonical type of the card.
-            resource: what the pod asks for.
-            count: how many.
+            resource: the resource that the pod requests.
+            count: number of slots.
             capacity: nodes of this capacity type are tried first.
-            span: first second and the first after the last.
+            span: first second, and the first second after the last.
         """
         fitting = [machine for machine in self.machines if machine.gpu.name == gpu]
-        # Spot and reserved nodes come last for work that did not ask for them.
+        # Spot and reserved nodes come last for workloads that did not request them.
         order = {CapacityType.ON_DEMAND: 1, CapacityType.RESERVED: 2, CapacityType.SPOT: 3} | {capacity: 0}
         for machine in sorted(fitting, key=lambda machine: order[machine.capacity_type]):
             free = [slot for slot in machine.slots if slot.resource == resource and self._free(slot, span)]
             if len(free) >= count:
                 for slot in free[:count]:
-                    self._held.setdefault(slot.uuid, []).append(span)
+                    self._spans.setdefault(slot.uuid, []).append(span)
                 return tuple(free[:count])
         return None
 
     def _free(self, slot: Slot, span: tuple[int, int]) -> bool:
-        return all(span[1] <= start or end <= span[0] for start, end in self._held.get(slot.uuid, ()))
+        return all(span[1] <= start or end <= span[0] for start, end in self._spans.get(slot.uuid, ()))

@@ -1,4 +1,4 @@
-"""Who runs where and when: the catalogue laid out on machines and over time."""
+"""Where and when workloads run: the catalogue assigned to machines and times."""
 
 import uuid
 import zlib
@@ -12,22 +12,22 @@ from gpuwise.simulate.catalogue import CATALOGUE, MARKS, NAMESPACES, NOTEBOOK_TE
 from gpuwise.simulate.placement import Machine, Occupancy, Slot
 from gpuwise.simulate.settings import FULL_NODES
 
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes draws random names from it (apimachinery, util/rand)
+_SAFE = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes' alphabet for random names (apimachinery, util/rand)
 _ROLLED_SHARE = 0.25
-"""Of the endpoints, how many were rolled out anew during the recording: their pods changed names."""
+"""Share of the endpoints that had a rollout during the recording: their pods changed names."""
 
 
 @dataclass(frozen=True, slots=True)
 class PodPlan:
-    """One pod's life.
+    """The lifetime of one pod.
 
     Attributes:
         name: its name.
         uid: its uid.
-        template: hash of the ReplicaSet it belongs to, empty for other kinds.
-        slots: what it uses, empty while pending.
-        started_s: when it started; creation time while pending.
-        ended_s: when it ended, None while it lives.
+        template: hash of its ReplicaSet, empty for other kinds.
+        slots: its devices, empty while pending.
+        started_s: start time; creation time while pending.
+        ended_s: end time, None while it exists.
     """
 
     name: str
@@ -40,19 +40,19 @@ class PodPlan:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadPlan:
-    """One workload's life.
+    """The lifetime of one workload.
 
     Attributes:
-        archetype: what it is like.
+        archetype: its archetype.
         name: its name.
-        namespace: where.
+        namespace: its namespace.
         uid: its uid.
-        team: label of its own, None where the namespace's says or nobody is named.
+        team: its own team label, None if the namespace has the label or the workload has no owner.
         marks: protections and other controllers.
         created_s: metadata.creationTimestamp.
         ended_s: when the Job completed, None otherwise.
         pods: past and present.
-        seed: of everything random about its usage.
+        seed: seed of its usage.
     """
 
     archetype: Archetype
@@ -68,19 +68,19 @@ class WorkloadPlan:
 
     @property
     def live(self) -> tuple[PodPlan, ...]:
-        """Pods that Kubernetes still has."""
+        """Pods that still exist in Kubernetes."""
         return tuple(pod for pod in self.pods if pod.ended_s is None)
 
 
 def plan_workloads(machines: Sequence[Machine], window: Window, seed: int) -> tuple[WorkloadPlan, ...]:
-    """Lay the catalogue out on these machines; a fleet smaller than the full one runs a share of each archetype."""
+    """Assign the catalogue to these machines; a fleet smaller than the full one runs a share of each archetype."""
     occupancy = Occupancy(machines)
     share = min(1.0, len(machines) / FULL_NODES)
     planned = []
     for archetype in CATALOGUE:
         for index in range(max(1, round(len(archetype.names) * share))):
             plan = _workload(archetype, index, occupancy, window, seed)
-            # A finished Job that never found room never ran; there is nothing to tell of it.
+            # A finished Job that was never scheduled did not run: leave it out.
             if plan.pods or not archetype.finished:
                 planned.append(plan)
     return tuple(planned)
@@ -116,7 +116,7 @@ def _team(namespace: str, index: int) -> str | None:
 
 
 def _life(archetype: Archetype, window: Window, rng: np.random.Generator) -> tuple[int, int | None]:
-    """Creation and completion: finished Jobs lie inside the window, the rest mostly began before it."""
+    """Creation and completion: finished Jobs are inside the window, most others started before it."""
     if archetype.finished:
         start = window.start_s + int(rng.uniform(0.02, 0.55) * window.seconds)
         return start, start + int(rng.uniform(0.06, 0.4) * window.seconds)
@@ -165,7 +165,7 @@ def _pod_name(archetype: Archetype, name: str, index: int, template: str, rng: n
 
 
 def random_name(rng: np.random.Generator, length: int) -> str:
-    """A name, or the end of one, as Kubernetes draws it."""
+    """A random name or suffix, generated as Kubernetes does."""
     return "".join(_SAFE[index] for index in rng.integers(0, len(_SAFE), length))
 
 

@@ -1,4 +1,4 @@
-"""How large a fleet to simulate, and for how long."""
+"""Size and length of a simulated fleet."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from gpuwise.model.usage import DAY_S, Window
 
 GPUS_PER_NODE = 8
 FULL_NODES = 40
-"""The size that the catalogue of workloads is written for; other sizes take a share of it."""
+"""The fleet size that the catalogue is written for; other sizes run a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class FleetSettings:
 
     def __post_init__(self) -> None:
         if self.nodes < 4:
-            raise InputError(f"a simulated fleet of {self.nodes} nodes has no room for 4 GPU types", hint="ask for 4")
+            raise InputError(f"{self.nodes} nodes are too few for 4 GPU types", hint="use at least 4 nodes")
         if self.days < 1:
-            raise InputError(f"a recording of {self.days} days is empty", hint="ask for at least 1 day")
+            raise InputError(f"a recording of {self.days} days is empty", hint="use at least 1 day")
         if self.step_s < 1 or DAY_S % self.step_s:
             raise InputError(f"a step of {self.step_s} s does not divide a day", hint="use 60 s")
 
     def window(self, now_s: int) -> Window:
-        """The span that is recorded when the clock reads `now_s`."""
+        """The window of a recording that ends at `now_s`."""
         return Window.ending(now_s, length_s=self.days * DAY_S, step_s=self.step_s)

@@ -1,8 +1,8 @@
-"""A synthetic fleet of up to a million GPUs: nothing of it exists until it is asked for, any part can be made alone.
+"""A synthetic fleet of up to a million GPUs, generated on demand; any part can be generated alone.
 
-For benchmarks and scale tests. It is an `InventorySource` and a `UsageSource` of a few bytes, so workers can be sent
-it; it can be written as a recording, too. Its inventory takes at most 1.2 kB a GPU (a process that holds a million
-GPUs': 0.72 GiB); `workloads`, `nodes` and `objects` stream it instead, a block at a time.
+For benchmarks and scale tests. It is an `InventorySource` and a `UsageSource` of a few bytes, so it can be sent to
+workers; it can also be written as a recording. Its inventory takes at most 1.2 kB per GPU (0.72 GiB in a process with
+the inventory of a million GPUs); `workloads`, `nodes` and `objects` stream it instead, one block at a time.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,12 +30,12 @@ from gpuwise.simulate.tracks import DEVICES, WEEK_S, WEEKS, Samples, Track, trac
 
 @dataclass(frozen=True, slots=True)
 class SyntheticFleet:
-    """A fleet of equal blocks of 40 GPUs; every GPU is held by a pod throughout.
+    """A fleet of equal blocks of 40 GPUs; every GPU is allocated to a pod at all times.
 
     Attributes:
-        gpus: how many; a multiple of 40.
-        window: what was measured; its step divides a day.
-        seed: of everything random; the same workload of a larger fleet is the same.
+        gpus: number of GPUs; a multiple of 40.
+        window: the recorded time; its step divides a day.
+        seed: of everything random; a workload is the same in a larger fleet.
     """
 
     gpus: int
@@ -46,14 +46,14 @@ class SyntheticFleet:
         if self.gpus < GPUS_PER_BLOCK or self.gpus % GPUS_PER_BLOCK:
             raise InputError(
                 f"{self.gpus} GPUs do not fill blocks of {GPUS_PER_BLOCK}",
-                hint=f"ask for a multiple of {GPUS_PER_BLOCK}",
+                hint=f"use a multiple of {GPUS_PER_BLOCK}",
             )
         if DAY_S % self.window.step_s:
             raise InputError(f"a step of {self.window.step_s} s does not divide a day", hint="use 60 s")
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are."""
+        """Number of blocks."""
         return self.gpus // GPUS_PER_BLOCK
 
     def workloads(self, start: int = 0, stop: int | None = None) -> Iterator[Workload]:
@@ -89,12 +89,12 @@ class SyntheticFleet:
         return Inventory(now_s, nodes, tuple(workloads), namespaces)
 
     def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Make the usage of some workloads: see the port; what this fleet does not know has no devices.
+        """Generate the usage of some workloads: see the port; an unknown workload has no devices.
 
         Raises:
-            SourceError: the window's steps are not made of the fleet's own.
+            SourceError: the window's steps are not multiples of the fleet's steps.
         """
-        del inventory  # a uid says all
+        del inventory  # the uid determines the usage
         self._check(window)
         for workload in workloads:
             at = located(workload.ref.uid, self.seed)
@@ -104,22 +104,22 @@ class SyntheticFleet:
                 yield self._series(workload.ref, *at, window)
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """See the port; there is no device that no pod holds."""
+        """See the port; no device is unallocated."""
         del inventory
         self._check(window)
         return (UsageSeries(node_ref(node), window, ()) for node in nodes)
 
     def cite(self, window: Window) -> Cite:
-        """See the port; samples that are made up have no place to look them up."""
+        """See the port; generated samples have no source to cite."""
         del window
         return lambda _workload, _evidence: None
 
     def describe(self) -> str:
-        """Say what this is: see the port."""
+        """Describe the source: see the port."""
         return f"a synthetic fleet of {self.gpus} GPUs"
 
     def record(self, index: int) -> Iterator[RecordedPod]:
-        """What was measured of one block's pods, to be written as a recording."""
+        """The usage of one block's pods, for a recording."""
         for position, plan in enumerate(self._block(index).workloads):
             made = self._track(index, position)
             requests = _requests(made, 1, self.window, self.window, _begin(index, position, self.window))
@@ -162,13 +162,13 @@ class SyntheticFleet:
         own = self.window
         if window.step_s % own.step_s or (window.start_s - own.start_s) % own.step_s:
             raise SourceError(
-                f"steps of {window.step_s} s from {window.start_s} are not made of the fleet's steps of {own.step_s} s",
-                hint=f"ask for a multiple of {own.step_s} s that begins with one of its steps",
+                f"steps of {window.step_s} s from {window.start_s} do not match the fleet's steps of {own.step_s} s",
+                hint=f"use a step that is a multiple of {own.step_s} s, and start on one of the fleet's steps",
             )
 
 
 def _begin(index: int, position: int, window: Window) -> int:
-    """The step of its track that a workload begins at: in one week or another."""
+    """The step of the track at which a workload starts: in one of the weeks."""
     return (index // len(REGIONS) + position) % WEEKS * (WEEK_S // window.step_s)
 
 
@@ -184,7 +184,7 @@ def _requests(made: Track, pods: int, own: Window, window: Window, begin: int) -
 
 
 def _on_grid(values: Samples, own: Window, window: Window) -> Samples:
-    """On the window's grid: NaN outside what was measured, the highest where its steps are longer."""
+    """On the window's grid: NaN outside the recorded time, the maximum where its steps are longer."""
     if window == own:
         return values
     joined = window.step_s // own.step_s
@@ -222,14 +222,16 @@ def _workload(plan: WorkloadPlan) -> Workload:
 
 
 def _node(machine: Machine) -> Node:
-    cut = [slot.resource.removeprefix(MIG_RESOURCE_PREFIX) for slot in machine.slots if slot.resource != GPU_RESOURCE]
+    profiles = [
+        slot.resource.removeprefix(MIG_RESOURCE_PREFIX) for slot in machine.slots if slot.resource != GPU_RESOURCE
+    ]
     product = machine.pool.product
     return Node(
         name=machine.name,
         gpu_type=gpu_type(product),
         gpu_product=product,
         gpu_count=GPUS_PER_NODE,
-        mig={name: cut.count(name) for name in dict.fromkeys(cut)},
+        mig={name: profiles.count(name) for name in dict.fromkeys(profiles)},
         capacity_type=machine.capacity_type,
         region=machine.region,
     )

@@ -1,4 +1,4 @@
-"""Where usage, inventory and prices are read: Prometheus, the Kubernetes API, recordings, traces, CSV files.
+"""Sources of usage, inventory and prices: Prometheus, the Kubernetes API, recordings, traces and CSV files.
 
 Forbidden here: deciding anything, and writing to a cluster.
 """

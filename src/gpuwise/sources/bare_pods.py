@@ -1,4 +1,4 @@
-"""An inventory where nobody recorded one: each pod of a recording is a workload, on a node of its own or as it says."""
+"""An inventory for a recording without one: each pod is a workload, on its recorded node or on a node of its own."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,24 +18,24 @@ from gpuwise.model.labels import GPU_RESOURCE
 from gpuwise.sources.traces.source import TracedDevice
 
 KINDS = ("Pod", "Deployment", "StatefulSet", "Job", "Notebook")
-"""What a pod may be taken as; gpuwise does not stop a bare Pod, for nobody would start it again."""
+"""Kinds that a pod may be treated as. gpuwise never stops a bare Pod, because nothing would start it again."""
 
 _CLASSES = {"Job": WorkloadClass.BATCH, "Notebook": WorkloadClass.NOTEBOOK}
 
 
 @dataclass(frozen=True, slots=True)
 class PodSpan:
-    """One pod and the time it was measured in.
+    """One pod and the time in which it was measured.
 
     Attributes:
-        namespace: of the pod.
-        name: its name.
-        node: where.
-        gpu_type: canonical name of its cards, None if unknown.
-        whole: whether it held whole cards.
-        devices: uuids.
-        first_s: its first sample.
-        last_s: its last.
+        namespace: namespace of the pod.
+        name: name of the pod.
+        node: name of its node.
+        gpu_type: canonical GPU type of its cards, None if unknown.
+        whole: whether all its devices were whole cards.
+        devices: UUIDs of its devices.
+        first_s: time of its first sample, epoch seconds.
+        last_s: time of its last sample, epoch seconds.
     """
 
     namespace: str
@@ -49,34 +49,34 @@ class PodSpan:
 
 
 def pod_spans(devices: Iterable[TracedDevice]) -> list[PodSpan]:
-    """The pods of some devices, by namespace and name."""
+    """Group devices by pod, sorted by namespace and name."""
     by_pod: dict[tuple[str, str], list[TracedDevice]] = {}
     for device in devices:
         by_pod.setdefault((device.namespace, device.pod), []).append(device)
-    return [_span(space, name, held) for (space, name), held in sorted(by_pod.items())]
+    return [_span(space, name, own) for (space, name), own in sorted(by_pod.items())]
 
 
-def _span(space: str, name: str, held: Sequence[TracedDevice]) -> PodSpan:
+def _span(space: str, name: str, devices: Sequence[TracedDevice]) -> PodSpan:
     return PodSpan(
         namespace=space,
         name=name,
-        node=next((device.node for device in held if device.node), f"node-of-{space}-{name}"),
-        gpu_type=held[0].gpu_type,
-        whole=all(device.gpu_fraction == 1.0 for device in held),
-        devices=frozenset(device.device_uuid for device in held),
-        first_s=min(int(device.times_s[0]) for device in held),
-        last_s=max(int(device.times_s[-1]) for device in held),
+        node=next((device.node for device in devices if device.node), f"node-of-{space}-{name}"),
+        gpu_type=devices[0].gpu_type,
+        whole=all(device.gpu_fraction == 1.0 for device in devices),
+        devices=frozenset(device.device_uuid for device in devices),
+        first_s=min(int(device.times_s[0]) for device in devices),
+        last_s=max(int(device.times_s[-1]) for device in devices),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class BarePods:
-    """An `InventorySource` over pods alone.
+    """An `InventorySource` that knows only pods.
 
     Attributes:
-        pods: all that were ever measured.
-        kind: what each is taken as, one of KINDS.
-        step_s: a pod is gone when it was not measured for two steps of so many seconds.
+        pods: all pods that were ever measured.
+        kind: kind that each pod is treated as, one of KINDS.
+        step_s: step, seconds; a pod without samples for two steps no longer exists.
     """
 
     pods: Sequence[PodSpan]
@@ -84,12 +84,12 @@ class BarePods:
     step_s: int
 
     def snapshot(self, now_s: int) -> Inventory:
-        """The pods that were alive then: from their first sample on, until the last."""
+        """Return the pods that existed at that time: from their first sample until two steps after their last."""
         alive = [pod for pod in self.pods if pod.first_s <= now_s <= pod.last_s + 2 * self.step_s]
         return self._inventory(alive, now_s)
 
     def everything(self, now_s: int) -> Inventory:
-        """All pods that ever were."""
+        """Return all pods that ever existed."""
         return self._inventory(self.pods, now_s)
 
     def _inventory(self, pods: Sequence[PodSpan], now_s: int) -> Inventory:
@@ -99,7 +99,7 @@ class BarePods:
         spaces = {pod.namespace for pod in self.pods}
         return Inventory(
             taken_s=now_s,
-            nodes={name: _node(name, held) for name, held in on_node.items()},
+            nodes={name: _node(name, own) for name, own in on_node.items()},
             workloads=tuple(self._workload(pod) for pod in pods),
             namespaces={name: Namespace(name, {}, {}) for name in spaces},
         )

@@ -1,8 +1,8 @@
-"""What a kilowatt-hour of each region's grid emits, from a CSV file: region, kg_co2e_per_kwh.
+"""Carbon intensity of each region's grid, from a CSV file with the columns region and kg_co2e_per_kwh.
 
-The shipped file holds Google Cloud's published location-based grid intensities of 2024 and, for regions of AWS and
-Azure in the same place, those of the same grid; each row says so. A region that is not in it has none: its carbon is
-unknown, not 0. A file of one's own replaces the shipped one as a whole.
+The shipped file contains Google Cloud's published location-based grid intensities of 2024. AWS and Azure regions in the
+same place have the value of the same grid; each row has its source. The carbon of a region that is not in the file is
+unknown, not 0. A user's file replaces the whole shipped file.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ def read_grid(path: Path | None) -> dict[str, float]:
     """Read a file of grid intensities.
 
     Args:
-        path: a CSV file; None means the figures shipped with gpuwise.
+        path: a CSV file; None means the file shipped with gpuwise.
 
     Returns:
         Kilograms of CO2 equivalent per kWh, by region.
 
     Raises:
-        InputError: it cannot be read as such; names file, line, field, the text and the hint.
+        InputError: the file is not valid; the error names file, line, field, text and hint.
     """
     name = "the shipped grid.csv" if path is None else str(path)
     text = shipped("grid.csv") if path is None else text_of(path, "grid file")
@@ -31,8 +31,8 @@ def read_grid(path: Path | None) -> dict[str, float]:
     for row in rows(name, text, _COLUMNS):
         region = row.text("region")
         if not region or region in found:
-            row.refuse("region", "name each region once, as nodes' topology.kubernetes.io/region does")
+            row.refuse("region", "list each region once, by the name in the nodes' label topology.kubernetes.io/region")
         found[region] = row.positive("kg_co2e_per_kwh", "write kilograms per kWh above 0, such as 0.323")
     if not found:
-        raise InputError(f"{name} holds no region", hint="add a row such as us-east-1,0.323")
+        raise InputError(f"{name} contains no region", hint="add a row such as us-east-1,0.323")
     return found

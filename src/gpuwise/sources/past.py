@@ -1,4 +1,4 @@
-"""A recording or a trace as a past that can be looked at as of any instant in it."""
+"""A recording or a trace, as a past whose fleet can be read as of any instant in it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ _SUFFIXES = (".parquet", ".csv", ".csv.gz")
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What was recorded.
+    """A recorded past.
 
     Attributes:
-        usage: of the pods.
-        inventory: the fleet as of the instant it is asked for.
-        everything: all workloads that ever were, as far as the recording tells.
+        usage: usage of the pods.
+        inventory: the fleet as of a given instant.
+        everything: all workloads that ever existed, as far as the recording contains them.
         window: from the first sample to the last, in whole steps.
     """
 
@@ -39,52 +39,52 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """An `InventorySource` over the fleet as it stood when the recording ended, less the workloads that came later.
+    """An `InventorySource` of the fleet at the end of a recording, without the workloads that were created later.
 
-    A workload has the pods and replicas that it had at the end; one that was deleted before then is not known.
+    A workload has the pods and replicas that it had at the end. A workload that was deleted before is unknown.
 
     Attributes:
-        recorded: the fleet at the end.
+        recorded: the fleet at the end of the recording.
     """
 
     recorded: Inventory
 
     def snapshot(self, now_s: int) -> Inventory:
-        """The workloads that had been created by that instant."""
+        """Return the workloads that had been created by that instant."""
         then = tuple(workload for workload in self.recorded.workloads if workload.created_s <= now_s)
         return replace(self.recorded, taken_s=now_s, workloads=then)
 
 
 def open_past(source: Path, *, mappings: Iterable[str], gpu_type: str | None, kind: str, step_s: int) -> Past:
-    """Open a folder of a recording, or a file of a trace.
+    """Open the folder of a recording, or the file of a trace.
 
     Args:
         source: the folder or the file.
-        mappings: for a file, `NAME=COLUMN[:UNIT]` for each column that is not named as the schema names it.
-        gpu_type: canonical name of the cards where the trace names none.
-        kind: what a pod is taken as where no inventory is recorded.
-        step_s: length of a step of the window; it divides an hour.
+        mappings: for a file, `NAME=COLUMN[:UNIT]` for each column that has another name than in the schema.
+        gpu_type: canonical GPU type of the cards, if the trace has none.
+        kind: kind that each pod is treated as, if no inventory was recorded.
+        step_s: step of the window, seconds; it must divide an hour.
 
     Raises:
-        InputError: it is neither, or not as the schema asks; names the file, the column and the hint.
+        InputError: it is neither, or does not match the schema; the error names the file, the column and the hint.
     """
     if gpu_type is not None and named(gpu_type) is None:
         known = ", ".join(card.name for card in GPU_TYPES)
-        raise InputError(f"--gpu-type is {gpu_type!r}", hint=f"write one of {known}")
+        raise InputError(f"--gpu-type is {gpu_type!r}, which is not a known GPU type", hint=f"use one of {known}")
     if HOUR_S % step_s:
-        raise InputError(f"--step is {step_s}: it does not divide an hour", hint="write 60 or 300")
+        raise InputError(f"--step is {step_s}, which does not divide an hour", hint="use 60 or 300")
     mappings = tuple(mappings)
     if source.is_dir():
         if mappings or gpu_type:
             raise InputError(
-                f"{source} is a recording, whose columns have the schema's names",
-                hint="leave --column and --gpu-type out, or name a file",
+                f"--column and --gpu-type do not apply to {source}, which is a recording",
+                hint="omit them, because the columns have the schema's names, or give a file instead of a folder",
             )
         return _of_folder(source, kind, step_s)
     if not source.is_file() or not source.name.endswith(_SUFFIXES):
         raise InputError(
-            f"{source} is {'no trace' if source.is_file() else 'not there'}",
-            hint="name a folder of a recording, or a file that ends in .csv, .csv.gz or .parquet",
+            f"{source} {'is not a trace' if source.is_file() else 'does not exist'}",
+            hint="give the folder of a recording, or a file that ends in .csv, .csv.gz or .parquet",
         )
     devices = read_trace(source, columns_of(mappings), gpu_type=gpu_type)
     pods = BarePods(pod_spans(devices), kind, step_s)
@@ -103,13 +103,13 @@ def _of_folder(folder: Path, kind: str, step_s: int) -> Past:
     files = sorted(path for path in folder.glob("usage/*/*") if path.name.endswith(_SUFFIXES))
     if not files:
         raise InputError(
-            f"{folder} holds no recording: no file usage/NAMESPACE/POD.parquet or .csv",
-            hint="name the folder above 'usage', or a file",
+            f"{folder} is not a recording: it has no file usage/NAMESPACE/POD.parquet or .csv",
+            hint="give the folder that contains 'usage', or a file",
         )
     columns = columns_of(())
     pods: list[PodSpan] = []
     for path in files:
-        # The path says whose it is, as it does when usage is read.
+        # The path identifies the pod, as it does when usage is read.
         devices = read_trace(path, columns, measured=False)
         name = path.name.removesuffix(".gz").removesuffix(".csv").removesuffix(".parquet")
         pods += pod_spans(replace(device, namespace=path.parent.name, pod=name) for device in devices)

@@ -1,8 +1,8 @@
-"""Prices from a CSV file: gpu_type, capacity_type, usd_per_gpu_h; the shipped list prices where no file is named.
+"""Prices from a CSV file with the columns gpu_type, capacity_type and usd_per_gpu_h, by default the shipped file.
 
-The shipped file's on-demand prices are AWS's list prices (us-east-1, largest instance of each GPU, per GPU). Its spot
-prices are estimates from AWS's published average savings and its reserved ones from GCP's 1-year discount on the same
-GPU, laid on the on-demand price; each row says so. A file of one's own replaces the shipped one as a whole.
+The shipped on-demand prices are AWS's list prices (us-east-1, largest instance of each GPU, per GPU). The spot prices
+are estimates from AWS's published average savings. The reserved prices are estimates: GCP's 1-year discount on the same
+GPU, applied to the on-demand price. Each row has its source. A user's file replaces the whole shipped file.
 """
 
 from pathlib import Path
@@ -18,17 +18,17 @@ _COLUMNS = ("gpu_type", "capacity_type", "usd_per_gpu_h")
 
 
 def read_prices(path: Path | None, grid: Path | None = None) -> PriceBook:
-    """Read a price file, and the carbon of the grids.
+    """Read a price file, and the carbon intensities of the grids.
 
     Args:
         path: a CSV file; None means the list prices shipped with gpuwise.
-        grid: a CSV file of grid intensities; None means those shipped with gpuwise.
+        grid: a CSV file of grid intensities; None means the file shipped with gpuwise.
 
     Returns:
-        Dollars per whole GPU and hour by GPU type and capacity type, kilograms of CO2 equivalent per kWh by region.
+        Dollars per whole GPU and hour by GPU type and capacity type; kilograms of CO2 equivalent per kWh by region.
 
     Raises:
-        InputError: a file cannot be read; names file, line, field, the text and the hint.
+        InputError: a file is not valid; the error names file, line, field, text and hint.
     """
     if path is not None:
         text = text_of(path, "price file")
@@ -44,10 +44,13 @@ def _parse(name: str, text: str) -> dict[tuple[str, CapacityType], float]:
     for row in rows(name, text, _COLUMNS):
         key = (_gpu(row), _capacity(row))
         if key in prices:
-            raise InputError(f"{row.where}: {key[0]} {key[1]} has a price already", hint="keep one row of each pair")
+            raise InputError(
+                f"{row.where}: {key[0]} {key[1]} already has a price",
+                hint="keep one row per GPU type and capacity type",
+            )
         prices[key] = row.positive("usd_per_gpu_h", "write dollars per GPU and hour above 0, such as 6.88")
     if not prices:
-        raise InputError(f"{name} holds no price", hint="add a row such as H100-80GB,on-demand,6.88")
+        raise InputError(f"{name} contains no price", hint="add a row such as H100-80GB,on-demand,6.88")
     return prices
 
 

@@ -1,4 +1,4 @@
-"""Small CSV files of figures that a person keeps: prices, grid intensities; each bad field is named with a hint."""
+"""Small CSV files that a user maintains: prices, grid intensities. Errors name the bad field and give a hint."""
 
 import csv
 import io
@@ -14,10 +14,10 @@ from gpuwise.model.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of such a file.
+    """One line of a CSV file.
 
     Attributes:
-        where: file and line, as a person finds it.
+        where: file and line, for messages.
         cells: text by column.
     """
 
@@ -25,14 +25,14 @@ class Row:
     cells: Mapping[str, str | None]
 
     def text(self, column: str) -> str:
-        """A cell without the blanks around it; an empty one is ""."""
+        """Return a cell without surrounding blanks; an empty cell is ""."""
         return (self.cells[column] or "").strip()
 
     def positive(self, column: str, hint: str) -> float:
-        """A cell as a finite number above 0.
+        """Return a cell as a finite number above 0.
 
         Raises:
-            InputError: it is none.
+            InputError: the cell is not such a number.
         """
         try:
             value = float(self.text(column))
@@ -43,20 +43,20 @@ class Row:
         return value
 
     def refuse(self, column: str, hint: str) -> NoReturn:
-        """Raise the error that names this line's cell, and how to fix it."""
+        """Raise an InputError that names this line and cell, with a hint."""
         raise InputError(f"{self.where}: {column} is {self.text(column)!r}", hint=hint)
 
 
 def shipped(name: str) -> str:
-    """The text of a file that comes with gpuwise."""
+    """Return the text of a file that is shipped with gpuwise."""
     return resources.files("gpuwise.sources").joinpath(name).read_text(encoding="utf-8")
 
 
 def text_of(path: Path, what: str) -> str:
-    """The text of a person's file.
+    """Return the text of a user's file.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: the file cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -65,12 +65,12 @@ def text_of(path: Path, what: str) -> str:
 
 
 def rows(name: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
-    """Go through a CSV file that has some columns, and perhaps others.
+    """Iterate over the rows of a CSV file; it may have more columns than required.
 
     Args:
-        name: of the file, for errors.
-        text: its content.
-        columns: that it must have.
+        name: name of the file, for errors.
+        text: content of the file.
+        columns: required columns.
 
     Raises:
         InputError: a column is missing.

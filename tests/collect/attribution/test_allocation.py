@@ -26,16 +26,16 @@ DEVICES = (WHOLE, CUT, INSTANCE)
         ("gpu-1-mig-19-7-1", "MIG-1-7"),
     ],
 )
-def test_every_way_of_naming_a_device_finds_it(name: str, uuid: str):
+def test_every_name_of_a_device_is_matched(name: str, uuid: str):
     assert holders([Allocation(TRAINER, name)], DEVICES) == {uuid: (TRAINER,)}
 
 
 @pytest.mark.parametrize("name", ["", "GPU-zzzz", "gpu-9", "nvidia7/gi1", "gpu-1-mig-19-0-1", "hugepages-1Gi", "MIG-"])
-def test_what_is_no_gpu_of_here_is_nobodys(name: str):
+def test_an_allocation_that_is_not_a_gpu_of_this_node_is_left_out(name: str):
     assert holders([Allocation(TRAINER, name)], DEVICES) == {}
 
 
-def test_replicas_are_one_device_with_several_holders_each_named_once():
+def test_replicas_are_one_device_and_each_container_is_listed_once():
     given = [
         Allocation(TRAINER, "GPU-aaaa::0"),
         Allocation(NOTEBOOK, "GPU-aaaa::1"),

@@ -1,4 +1,4 @@
-"""Laws of the parts: they sum to the device, and a zero is somebody's only where the device tells so."""
+"""Laws of the parts: they sum to the device, and a container's part is 0 only where the device data shows it."""
 
 import math
 
@@ -37,14 +37,14 @@ def shared(**values: object) -> Reading:
     return reading(GPU, measured, **{"sm_time": {1: 0.6, 2: 0.15, 9: 0.05}, "processes": processes, **values})
 
 
-def test_a_sole_holder_has_all_of_its_device():
+def test_a_container_with_a_device_to_itself_gets_all_of_it():
     found = list(parts([shared()], {"GPU-1": (A,)}, OWNERS.get))
     assert {part.owner for part in found} == {Owner(GPU, A, Method.WHOLE)}
     assert of(found, c.PART_POWER) == {A: 60.0}
     assert of(found, c.PART_MEMORY) == {A: 10e9}
 
 
-def test_several_holders_have_it_by_sm_time_and_memory_by_what_their_processes_have():
+def test_a_shared_device_is_split_by_sm_time_and_its_memory_by_process_memory():
     found = list(parts([shared()], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(found, c.PART_UTILIZATION) == pytest.approx({A: 0.6, B: 0.15, None: 0.05})
     assert of(found, c.PART_POWER) == pytest.approx({A: 45.0, B: 11.25, None: 3.75})
@@ -53,48 +53,48 @@ def test_several_holders_have_it_by_sm_time_and_memory_by_what_their_processes_h
     assert methods(found, c.PART_MEMORY) == {Method.PROCESS_MEMORY, Method.UNATTRIBUTED}
 
 
-def test_what_is_on_a_device_that_nobody_holds_is_unattributed():
+def test_a_device_without_containers_is_unattributed():
     found = list(parts([shared()], {}, OWNERS.get))
     assert of(found, c.PART_POWER) == {None: 60.0}
     assert of(found, c.PART_UTILIZATION) == {None: 0.8}
 
 
-def test_without_process_times_nobody_is_called_idle():
+def test_without_process_times_no_container_is_idle():
     found = list(parts([shared(sm_time=None)], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(found, c.PART_UTILIZATION) == {None: 0.8}
     assert of(found, c.PART_POWER) == {None: 60.0}
 
 
-def test_a_busy_device_whose_processes_were_all_seen_idle_makes_nobody_idle():
+def test_a_busy_device_without_active_processes_makes_no_container_idle():
     found = list(parts([shared(sm_time={})], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(found, c.PART_UTILIZATION) == {None: 0.8}
 
 
-def test_an_idle_device_makes_all_its_holders_idle():
+def test_an_idle_device_makes_all_its_containers_idle():
     idle = reading(GPU, {c.UTILIZATION: 0.0, c.POWER: 12.0}, sm_time={})
     found = list(parts([idle], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(found, c.PART_UTILIZATION) == {A: 0.0, B: 0.0, None: 0.0}
-    assert of(found, c.PART_POWER) == {None: 12.0}  # the draw of an idle board is nobody's work
+    assert of(found, c.PART_POWER) == {None: 12.0}  # the idle draw of a board belongs to no container
 
 
-def test_a_holder_that_was_not_seen_to_work_is_no_zero_while_somebody_unknown_worked():
+def test_an_inactive_container_has_no_zero_while_an_unknown_process_was_active():
     unknown = list(parts([shared(sm_time={1: 0.6, 9: 0.2})], {"GPU-1": (A, B)}, OWNERS.get))
     assert B not in of(unknown, c.PART_UTILIZATION)
     known = list(parts([shared(sm_time={1: 0.6})], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(known, c.PART_UTILIZATION) == pytest.approx({A: 0.8, B: 0.0, None: 0.0})
 
 
-def test_memory_of_a_process_that_is_not_known_leaves_all_of_it_unattributed():
+def test_one_process_of_unknown_memory_leaves_all_memory_unattributed():
     found = list(parts([shared(processes=[Process(1, 4e9), Process(2, None)])], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(found, c.PART_MEMORY) == {None: 10e9}
 
 
-def test_processes_that_say_more_memory_than_the_device_are_scaled_down_to_it():
+def test_process_memory_above_the_used_memory_is_scaled_down():
     found = list(parts([shared(processes=[Process(1, 15e9), Process(2, 5e9)])], {"GPU-1": (A, B)}, OWNERS.get))
     assert of(found, c.PART_MEMORY) == pytest.approx({A: 7.5e9, B: 2.5e9, None: 0.0})
 
 
-def test_a_cut_cards_power_goes_by_its_instances_activity_times_their_slices():
+def test_the_power_of_a_mig_card_is_split_by_instance_activity_times_slices():
     small, large, empty = instance(GPU, 7), instance(GPU, 1, "3g.40gb"), instance(GPU, 2, "2g.20gb")
     readings = [
         sliced(GPU, 400.0),
@@ -108,14 +108,14 @@ def test_a_cut_cards_power_goes_by_its_instances_activity_times_their_slices():
     assert of([part for part in found if part.owner.device == small], c.PART_MEMORY) == {A: 5e9}
 
 
-def test_a_cut_cards_memory_is_its_instances_and_is_not_given_twice():
+def test_the_memory_of_a_mig_card_is_counted_once():
     one = instance(GPU, 7)
     card_ = reading(GPU, {c.MIG_MODE: 1.0, c.MEMORY_USED: 6e9})
     found = list(parts([card_, reading(one, {c.MEMORY_USED: 5e9})], {one.uuid: (A,)}, OWNERS.get))
     assert of(found, c.PART_MEMORY) == {A: 5e9}
 
 
-def test_an_instance_whose_activity_is_unknown_leaves_the_cards_power_unattributed():
+def test_an_instance_of_unknown_activity_leaves_the_cards_power_unattributed():
     one, other = instance(GPU, 7), instance(GPU, 8)
     readings = [sliced(GPU, 400.0), reading(one, {c.SM_ACTIVITY: 0.9}), reading(other, {})]
     found = list(parts(readings, {one.uuid: (A,), other.uuid: (B,)}, OWNERS.get))
@@ -150,21 +150,21 @@ def test_the_parts_of_a_shared_device_sum_to_it(holders, values, sm_time, proces
 
 @given(
     activity=st.lists(st.none() | shares, min_size=1, max_size=7),
-    held=st.lists(st.booleans(), min_size=7, max_size=7),
+    allocated=st.lists(st.booleans(), min_size=7, max_size=7),
     watts=st.floats(0, 700),
 )
-def test_the_parts_of_a_cut_card_sum_to_its_power(activity, held, watts):
+def test_the_parts_of_a_mig_card_sum_to_its_power(activity, allocated, watts):
     instances = [instance(GPU, number) for number in range(len(activity))]
     readings = [sliced(GPU, watts)]
     readings += [reading(i, {} if a is None else {c.SM_ACTIVITY: a}) for i, a in zip(instances, activity, strict=True)]
-    holders = {i.uuid: (A,) for i, holds in zip(instances, held, strict=False) if holds}
+    holders = {i.uuid: (A,) for i, is_allocated in zip(instances, allocated, strict=False) if is_allocated}
     found = [part for part in parts(readings, holders, OWNERS.get) if part.metric is c.PART_POWER]
     assert math.fsum(part.value for part in found) == pytest.approx(watts, rel=1e-9, abs=1e-9)
 
 
 @given(st.dictionaries(st.sampled_from([A, B, C]), shares), shares)
-def test_a_share_of_zero_means_that_nobody_else_may_have_done_it(weights, nobodys):
+def test_a_share_is_zero_only_if_no_weight_is_unattributed(weights, unowned):
     rest = Owner(GPU, None, Method.UNATTRIBUTED)
-    found = by_weight({Owner(GPU, who, Method.SM_TIME): w for who, w in weights.items()}, rest, nobodys=nobodys)
-    if nobodys > 0.0 or not any(weights.values()):
+    found = by_weight({Owner(GPU, who, Method.SM_TIME): w for who, w in weights.items()}, rest, unowned=unowned)
+    if unowned > 0.0 or not any(weights.values()):
         assert all(share > 0.0 for share in found.of.values())

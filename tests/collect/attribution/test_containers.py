@@ -38,22 +38,22 @@ def run(owner_of: ContainersByCgroup, pid: int, cgroup: str) -> None:
         f"0::/system.slice/containerd-{SANDBOX}/kubepods/pod0b1c/{ID}\n",  # nested: the innermost
     ],
 )
-def test_the_cgroup_and_the_kubelets_link_name_the_container(owner_of: ContainersByCgroup, cgroup: str):
+def test_the_cgroup_and_the_log_link_identify_the_container(owner_of: ContainersByCgroup, cgroup: str):
     run(owner_of, 77, cgroup)
     assert owner_of(77) == SERVER
 
 
 @pytest.mark.parametrize("cgroup", ["0::/system.slice/sshd.service\n", "0::/\n", "", f"0::/kubepods/pod1/{OTHER}\n"])
-def test_a_process_of_the_host_or_of_an_unknown_container_is_nobodys(owner_of: ContainersByCgroup, cgroup: str):
+def test_a_process_of_the_host_or_of_an_unknown_container_has_no_owner(owner_of: ContainersByCgroup, cgroup: str):
     run(owner_of, 77, cgroup)
     assert owner_of(77) is None
 
 
-def test_a_process_that_has_ended_is_nobodys(owner_of: ContainersByCgroup):
+def test_a_process_that_has_ended_has_no_owner(owner_of: ContainersByCgroup):
     assert owner_of(78) is None
 
 
-def test_a_container_that_came_later_is_found(owner_of: ContainersByCgroup):
+def test_a_container_started_later_is_found(owner_of: ContainersByCgroup):
     run(owner_of, 79, f"0::/kubepods/pod2/{OTHER}\n")
     assert owner_of(79) is None
     (owner_of.links / f"notebook-0_research_main-{OTHER}.log").touch()

@@ -1,4 +1,4 @@
-"""Law: what all owners were ever given, those since gone among them, is what the counters grew by."""
+"""Law: the energy of all owners, including those that are gone, equals the growth of the counters."""
 
 import math
 
@@ -25,13 +25,13 @@ def counters(found) -> dict[Container | None, float]:
     return {part.owner.container: part.value for part in found}
 
 
-def test_a_counter_begins_at_zero_and_grows_with_the_board():
+def test_a_counter_starts_at_zero_and_grows_with_the_board():
     accounts = EnergyAccounts()
     assert counters(accounts.add(at(5000.0), {"GPU-1": (A,)}, OWNERS.get)) == {A: 0.0}
     assert counters(accounts.add(at(5100.0), {"GPU-1": (A,)}, OWNERS.get)) == {A: 100.0}
 
 
-def test_holders_share_what_is_used_while_they_share():
+def test_energy_is_split_while_the_device_is_shared():
     accounts = EnergyAccounts()
     both = {"GPU-1": (A, B)}
     list(accounts.add(at(0.0, {}), both, OWNERS.get))
@@ -40,28 +40,28 @@ def test_holders_share_what_is_used_while_they_share():
     assert found == pytest.approx({A: 75.0, B: 125.0, None: 0.0})
 
 
-def test_a_pod_that_ends_takes_its_counter_with_it_and_the_next_one_begins_at_zero():
+def test_the_counter_of_a_pod_ends_with_it_and_the_next_starts_at_zero():
     accounts = EnergyAccounts()
     list(accounts.add(at(0.0), {"GPU-1": (A,)}, OWNERS.get))
     list(accounts.add(at(100.0), {"GPU-1": (A,)}, OWNERS.get))
     assert counters(accounts.add(at(130.0), {"GPU-1": (B,)}, OWNERS.get)) == {B: 30.0}
 
 
-def test_what_was_used_while_the_kubelet_was_silent_is_nobodys():
+def test_energy_during_a_kubelet_outage_is_unattributed():
     accounts = EnergyAccounts()
     list(accounts.add(at(0.0), {"GPU-1": (A,)}, OWNERS.get))
     accounts.skip(at(100.0))
     assert counters(accounts.add(at(150.0), {"GPU-1": (A,)}, OWNERS.get)) == {A: 50.0, None: 100.0}
 
 
-def test_what_was_used_while_the_card_did_not_answer_is_nobodys():
+def test_energy_while_the_card_did_not_answer_is_unattributed():
     accounts = EnergyAccounts()
     list(accounts.add(at(0.0), {"GPU-1": (A,)}, OWNERS.get))
     list(accounts.add([], {"GPU-1": (A,)}, OWNERS.get))
     assert counters(accounts.add(at(100.0), {"GPU-1": (A,)}, OWNERS.get)) == {None: 100.0}
 
 
-def test_a_counter_that_was_set_back_never_makes_ours_fall():
+def test_a_reset_of_the_boards_counter_does_not_decrease_ours():
     accounts = EnergyAccounts()
     list(accounts.add(at(1000.0), {"GPU-1": (A,)}, OWNERS.get))
     list(accounts.add(at(1100.0), {"GPU-1": (A,)}, OWNERS.get))
@@ -79,7 +79,7 @@ sweeps = st.tuples(
 @given(st.lists(sweeps, min_size=1, max_size=12))
 def test_the_counters_of_all_owners_grow_by_what_the_board_used(history):
     accounts, total, before = EnergyAccounts(), 0.0, {}
-    given_out = 0.0
+    attributed = 0.0
     for joules, holders, sm_time, what in history:
         total += joules
         if what == "skip":
@@ -87,10 +87,10 @@ def test_the_counters_of_all_owners_grow_by_what_the_board_used(history):
             continue
         found: list[Part] = list(accounts.add(at(total, sm_time), {"GPU-1": holders}, OWNERS.get))
         now = {part.owner: part.value for part in found}
-        given_out += math.fsum(value - before.get(owner, 0.0) for owner, value in now.items())
+        attributed += math.fsum(value - before.get(owner, 0.0) for owner, value in now.items())
         assert all(value >= before.get(owner, 0.0) for owner, value in now.items())
         before = now
     seen = [one for one in history if one[3] == "add"]
     if seen and history[-1][3] == "add":
-        assert given_out == pytest.approx(total - history[0][0], rel=1e-9, abs=1e-6)
+        assert attributed == pytest.approx(total - history[0][0], rel=1e-9, abs=1e-6)
     assert all(owner.container or owner.method is Method.UNATTRIBUTED for owner in before)

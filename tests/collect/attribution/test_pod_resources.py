@@ -16,17 +16,17 @@ def socket(tmp_path: Path) -> Path:
     return tmp_path / "kubelet.sock"
 
 
-def test_devices_are_told_with_their_container(socket: Path):
+def test_devices_are_listed_with_their_container(socket: Path):
     with kubelet(socket, {TRAINER: ("GPU-aaaa", "GPU-bbbb"), SERVER: ("MIG-1111",)}):
-        told = PodResources(socket).list()
-    assert set(told) == {
-        Allocation(TRAINER, "GPU-aaaa"),
-        Allocation(TRAINER, "GPU-bbbb"),
-        Allocation(SERVER, "MIG-1111"),
-    }
+        allocations = PodResources(socket).list()
+        assert set(allocations) == {
+            Allocation(TRAINER, "GPU-aaaa"),
+            Allocation(TRAINER, "GPU-bbbb"),
+            Allocation(SERVER, "MIG-1111"),
+        }
 
 
-def test_a_resource_claim_of_a_gpu_is_told_and_one_of_something_else_is_not(socket: Path):
+def test_only_the_resource_claims_of_gpus_are_listed(socket: Path):
     claims = {SERVER: (("gpu.nvidia.com", "gpu-0-mig-19-4-1"), ("nic.example.com", "gpu-0"))}
     with kubelet(socket, {}, claims=claims):
         assert PodResources(socket).list() == (Allocation(SERVER, "gpu-0-mig-19-4-1"),)
@@ -37,7 +37,7 @@ def test_a_node_without_gpu_pods_has_no_allocations(socket: Path):
         assert PodResources(socket).list() == ()
 
 
-def test_a_socket_that_is_gone_is_an_error_not_an_empty_answer(tmp_path: Path):
+def test_a_missing_socket_is_an_error_not_an_empty_list(tmp_path: Path):
     gone = PodResources(tmp_path / "gone.sock")
     with pytest.raises(SourceError, match=r"UNAVAILABLE; mount /var/lib/kubelet/pod-resources"):
         gone.list()
@@ -45,7 +45,7 @@ def test_a_socket_that_is_gone_is_an_error_not_an_empty_answer(tmp_path: Path):
         gone.of_pod("research", "trainer-0")
 
 
-def test_it_finds_the_kubelet_again_after_a_restart(socket: Path):
+def test_it_reconnects_after_a_restart_of_the_kubelet(socket: Path):
     resources = PodResources(socket)
     with kubelet(socket, {TRAINER: ("GPU-aaaa",)}):
         assert resources.list() == (Allocation(TRAINER, "GPU-aaaa"),)
@@ -55,13 +55,13 @@ def test_it_finds_the_kubelet_again_after_a_restart(socket: Path):
         assert resources.list() == (Allocation(SERVER, "GPU-aaaa"),)
 
 
-def test_one_pod_can_be_asked_for(socket: Path):
+def test_the_allocations_of_one_pod_can_be_read(socket: Path):
     with kubelet(socket, {TRAINER: ("GPU-aaaa",), SERVER: ("GPU-bbbb",)}):
         resources = PodResources(socket)
         assert resources.of_pod("serving", "llm-7d9-x") == (Allocation(SERVER, "GPU-bbbb"),)
         assert resources.of_pod("serving", "gone") == ()
 
 
-def test_a_kubelet_without_get_tells_of_no_pod(socket: Path):
+def test_without_get_there_are_no_allocations_of_one_pod(socket: Path):
     with kubelet(socket, {SERVER: ("GPU-bbbb",)}, has_get=False):
         assert PodResources(socket).of_pod("serving", "llm-7d9-x") == ()

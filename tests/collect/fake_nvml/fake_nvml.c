@@ -1,25 +1,25 @@
 /*
- * A libnvidia-ml.so.1 that plays a scenario file instead of talking to a driver.
+ * A fake libnvidia-ml.so.1 that follows a scenario file instead of calling a driver.
  *
- * $GPUWISE_FAKE_NVML names the file, which is read again when it is replaced; its clock then starts at 0.
- * One statement a line; what no line sets is NVML_ERROR_NOT_SUPPORTED:
+ * $GPUWISE_FAKE_NVML names the file. The library reads it again when it is replaced, and its clock then starts at 0.
+ * One statement per line; a value that no line sets returns NVML_ERROR_NOT_SUPPORTED:
  *
  *   driver  <version>
- *   speed   <factor>                                          the scenario's seconds in a second
+ *   speed   <factor>                                          scenario seconds per real second
  *   gpu     <index> <key> <value...>                          a GPU
- *   mig     <gpu> <slot> <key> <value...>                     a MIG instance of it
+ *   mig     <gpu> <slot> <key> <value...>                     a MIG instance of that GPU
  *   process <gpu> <pid> <memory bytes> <SM %> [<instance>]    a compute process
- *   mps     <gpu> <pid> <memory bytes>                        a client of MPS
- *   event   <gpu> <XID> <t>                                   at second t
- *   fail    <function> <NVML code> [<gpu>]                    that call fails, on that GPU or on all
- *   hang    <function> [<seconds>]                            that call does not return while the line stands, or so long
- *   reload  <from> <to>                                       the driver is away between these seconds
+ *   mps     <gpu> <pid> <memory bytes>                        an MPS client
+ *   event   <gpu> <XID> <t>                                   an XID event at second t
+ *   fail    <function> <NVML code> [<gpu>]                    the call fails, on that GPU or on all
+ *   hang    <function> [<seconds>]                            the call hangs while the line exists, or for these seconds
+ *   reload  <from> <to>                                       the driver is unloaded between these seconds
  *
  * A number is A, A+R/s (a counter) or A+R/s..B (a ramp that stays at B). Keys: name, uuid, pci, and the numbers minor,
  * total, reserved, used (bytes), util, memutil, encoder, decoder, fan (%), power, limit (mW), energy (mJ), temp (C),
  * clock.<type> (MHz), pstate, reasons (mask), linkgen, linkwidth, ecc.<type>.<counter>, ecc_mode, remap.<0-3>,
- * compute_mode, mig_mode, gpu_instance_id, compute_instance_id, profile_id, start, size, field.<id>, processes (so many
- * with unknown memory), gpm.<metric id> (%), gpm_code.<metric id> (the code returned for that metric alone).
+ * compute_mode, mig_mode, gpu_instance_id, compute_instance_id, profile_id, start, size, field.<id>, processes (the
+ * number of processes with unknown memory), gpm.<metric id> (%), gpm_code.<metric id> (the return code of that metric).
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -131,7 +131,7 @@ static int load(void)
 
 static int away(void) { double t = now(); return t >= away_from && t < away_to; }
 
-/* Take the lock, and say what the scenario says of this call: 0, or the code it must return. */
+/* Take the lock, and return the scenario's code for this call: 0, or the error to return. */
 static int enter(const char *function, const unit *u)
 {
     pthread_mutex_lock(&lock);
@@ -183,7 +183,7 @@ static int take_unsigned(const unit *u, const char *key, unsigned *out)
 }
 static const char *joined(const char *name, int a, int b)
 {
-    static char text[24];  /* under the lock */
+    static char text[24];  /* protected by the lock */
     if (b < 0) snprintf(text, sizeof text, "%s.%d", name, a);
     else snprintf(text, sizeof text, "%s.%d.%d", name, a, b);
     return text;
@@ -242,7 +242,7 @@ int nvmlDeviceGetMemoryInfo_v2(unit *u, memory_v2 *m)
     return SUCCESS;
 }
 
-/* The bug of dcgm-exporter#216, kept on purpose: on a MIG GPU, this says 0 and no error. */
+/* Reproduces dcgm-exporter#216: on a MIG GPU, this returns 0 and no error. */
 int nvmlDeviceGetUtilizationRates(unit *u, unsigned *rates)
 {
     ENTER(u);
@@ -296,20 +296,20 @@ typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, c
 static int running_of(unit *u, unsigned *count, running *out, int mps)
 {
     unit *card = u->parent ? u->parent : u;
-    unsigned room = *count, found = 0, anonymous = 0, instance = 0;
+    unsigned capacity = *count, found = 0, anonymous = 0, instance = 0;
     int counted = !mps && !take_unsigned(u, "processes", &anonymous);
     if (!counted && !card->processes && !find(u, "used")) return NOT_SUPPORTED;
     if (u->parent) take_unsigned(u, "gpu_instance_id", &instance);
     for (int i = 0; i < card->processes; i++) {
         process *p = &card->process[i];
         if (p->mps != mps || (u->parent && p->instance != (int)instance)) continue;
-        if (out && found < room) out[found] = (running){p->pid, p->memory, (unsigned)p->instance, ~0u};
+        if (out && found < capacity) out[found] = (running){p->pid, p->memory, (unsigned)p->instance, ~0u};
         found++;
     }
     for (unsigned i = 0; i < anonymous; i++, found++)
-        if (out && found < room) out[found] = (running){1000 + i, ~0ull, ~0u, ~0u};
+        if (out && found < capacity) out[found] = (running){1000 + i, ~0ull, ~0u, ~0u};
     *count = found;
-    return found && (!out || room < found) ? INSUFFICIENT_SIZE : SUCCESS;
+    return found && (!out || capacity < found) ? INSUFFICIENT_SIZE : SUCCESS;
 }
 int nvmlDeviceGetComputeRunningProcesses_v3(unit *u, unsigned *count, running *out) { ENTER(u); return running_of(u, count, out, 0); }
 int nvmlDeviceGetMPSComputeRunningProcesses_v3(unit *u, unsigned *count, running *out) { ENTER(u); return running_of(u, count, out, 1); }
@@ -318,16 +318,16 @@ typedef struct { unsigned pid; unsigned long long at; unsigned sm, memory, encod
 int nvmlDeviceGetProcessUtilization(unit *u, utilisation *out, unsigned *count, unsigned long long since)
 {
     ENTER(u);
-    unsigned room = *count, found = 0, mig = 0;
+    unsigned capacity = *count, found = 0, mig = 0;
     unsigned long long at = (unsigned long long)(monotonic() * 1e6);
     if (u->parent || (!take_unsigned(u, "mig_mode", &mig) && mig) || !u->processes) return NOT_SUPPORTED;
     for (int i = 0; i < u->processes && at > since; i++) {
         if (u->process[i].sm == 0) continue;
-        if (out && found < room) out[found] = (utilisation){u->process[i].pid, at, (unsigned)u->process[i].sm, 0, 0, 0};
+        if (out && found < capacity) out[found] = (utilisation){u->process[i].pid, at, (unsigned)u->process[i].sm, 0, 0, 0};
         found++;
     }
     *count = found;
-    return !found ? NOT_FOUND : !out || room < found ? INSUFFICIENT_SIZE : SUCCESS;
+    return !found ? NOT_FOUND : !out || capacity < found ? INSUFFICIENT_SIZE : SUCCESS;
 }
 
 int nvmlDeviceGetMigMode(unit *u, unsigned *current, unsigned *pending)

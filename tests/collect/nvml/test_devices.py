@@ -41,7 +41,7 @@ def test_a_whole_gpu_is_read_in_base_units(open_nvml: OpenNvml, clock: Clock):
     }
 
 
-def test_a_card_that_has_everything_is_read_whole_and_in_base_units(open_nvml: OpenNvml):
+def test_every_value_of_a_full_card_is_read_in_base_units(open_nvml: OpenNvml):
     nvml = open_nvml(FULL)
     nvml.sweep()
     poll(lambda: nvml.sweep().readings[0].value(c.XID_LAST), what="the XID error")
@@ -93,7 +93,7 @@ def test_incident_dcgm_exporter_216_utilisation_is_absent_under_mig(open_nvml: O
     assert all(reading.value(c.UTILIZATION) is None for reading in (card, one, three))
 
 
-def test_an_instance_tells_its_place_on_the_card_and_its_own_processes(open_nvml: OpenNvml):
+def test_an_instance_has_its_placement_and_its_processes(open_nvml: OpenNvml):
     place = {"compute_instance_id": 0, "profile_id": 19, "start": 4, "size": 1}
     more = "".join(f"mig 0 0 {key} {value}\n" for key, value in place.items())
     processes = "process 0 11 1000 0 7\nprocess 0 12 2000 0 2\n"
@@ -107,11 +107,11 @@ def test_an_instance_tells_its_place_on_the_card_and_its_own_processes(open_nvml
     assert {process.pid for process in card.processes or ()} == {11, 12}
 
 
-def test_what_a_board_does_not_support_is_absent_and_no_error(open_nvml: OpenNvml):
+def test_an_unsupported_value_is_absent_and_not_an_error(open_nvml: OpenNvml):
     sweep = open_nvml("gpu 0 uuid GPU-old", "gpu 0 name Tesla T4").sweep()
     (reading,) = sweep.readings
-    told = {sample.metric for sample in reading.samples}
-    assert told == {c.CARD_INFO}
+    reported = {sample.metric for sample in reading.samples}
+    assert reported == {c.CARD_INFO}
     assert (reading.processes, reading.sm_time) == (None, None)
     assert sweep.errors == ()
 
@@ -129,18 +129,18 @@ def test_incident_dcgm_199_sentinels_are_dropped_and_counted(open_nvml: OpenNvml
     keys = ("util", "power", "energy", "fan", "temp", "clock.1", "ecc.0.0", "field.82", "field.94", "linkgen")
     wrong = [f"gpu 0 {key} {sentinel}" for key in keys]
     sweep = open_nvml(H100, *wrong, f"gpu 0 total {2**63}", f"gpu 0 used {2**62}").sweep()
-    told = {sample.metric for sample in sweep.readings[0].samples}
+    reported = {sample.metric for sample in sweep.readings[0].samples}
     dropped = {c.UTILIZATION, c.POWER, c.FAN_SPEED, c.TEMPERATURE, c.CLOCK, c.ECC_ERRORS, c.PCIE_REPLAYS}
     dropped |= {c.PCIE_GENERATION, c.MEMORY_USED, c.MEMORY_TOTAL}
-    if sentinel > 2**32:  # 4294967 J are 71 minutes at 1 kW: no sentinel of a counter of 64 bits
+    if sentinel > 2**32:  # 4294967 J is 71 minutes at 1 kW: a 64-bit counter can have this value
         dropped |= {c.ENERGY}
     assert set(sweep.dropped) == dropped
-    assert not told & dropped
+    assert not reported & dropped
 
 
 @pytest.fixture
 def watched(open_nvml: OpenNvml, scenario: Scenario) -> tuple[Nvml, Scenario]:
-    """An NVML that has taken its first samples."""
+    """An NVML session that has taken its first samples."""
     nvml = open_nvml(H100)
     nvml.sweep()
     return nvml, scenario
@@ -148,16 +148,16 @@ def watched(open_nvml: OpenNvml, scenario: Scenario) -> tuple[Nvml, Scenario]:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.floats(allow_nan=True, allow_infinity=True))
-def test_whatever_gpm_says_is_in_range_or_absent(watched: tuple[Nvml, Scenario], value: float):
+def test_a_gpm_value_is_in_range_or_absent(watched: tuple[Nvml, Scenario], value: float):
     nvml, scenario = watched
     scenario.play(H100, f"gpu 0 gpm.2 {value}")
     sweep = nvml.sweep()
-    believable = math.isfinite(value) and 0.0 <= value / 100 <= 1.0
-    assert (sweep.readings[0].value(c.SM_ACTIVITY) is not None) == believable
-    assert (c.SM_ACTIVITY in sweep.dropped) == (not believable)
+    plausible = math.isfinite(value) and 0.0 <= value / 100 <= 1.0
+    assert (sweep.readings[0].value(c.SM_ACTIVITY) is not None) == plausible
+    assert (c.SM_ACTIVITY in sweep.dropped) == (not plausible)
 
 
-def test_incident_dcgm_exporter_662_a_silent_zero_of_one_sensor_leaves_the_others_to_contradict_it(open_nvml: OpenNvml):
+def test_incident_dcgm_exporter_662_a_false_zero_of_one_sensor_does_not_affect_the_others(open_nvml: OpenNvml):
     nvml = open_nvml(H100.replace("gpm.2 41.5", "gpm.2 0"), "gpu 0 util 99")
     nvml.sweep()
     (reading,) = nvml.sweep().readings
@@ -176,7 +176,7 @@ def test_each_gpm_metric_is_checked_for_its_own_return_code(open_nvml: OpenNvml)
     assert sweep.errors == ("NVML_ERROR_UNKNOWN",)
 
 
-def test_a_failed_gpm_sample_costs_the_next_comparison_too(open_nvml: OpenNvml, scenario: Scenario):
+def test_a_failed_gpm_sample_loses_the_next_comparison_as_well(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(H100)
     nvml.sweep()
     scenario.play(H100, "fail nvmlGpmSampleGet 999")
@@ -192,14 +192,14 @@ def test_gpm_follows_a_ramp(open_nvml: OpenNvml):
     poll(lambda: nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.6, what="the top of the ramp")
 
 
-def test_before_hopper_activity_comes_from_the_samples_of_processes_and_says_so(open_nvml: OpenNvml):
+def test_before_hopper_activity_comes_from_process_samples(open_nvml: OpenNvml):
     (reading,) = open_nvml(SHARED).sweep().readings
     assert reading.sm_time == {101: 0.6, 102: 0.15, 103: 0.05}
     assert reading.value(c.PROCESS_SM, c.PROCESSES) == pytest.approx(0.8)
     assert reading.value(c.SM_ACTIVITY) is None
 
 
-def test_processes_that_were_not_seen_to_work_are_known_and_no_zero_is_made_of_them(open_nvml: OpenNvml):
+def test_inactive_processes_are_known_and_give_no_zero(open_nvml: OpenNvml):
     (reading,) = (
         open_nvml(SHARED.replace(" 60\n", " 0\n").replace(" 15\n", " 0\n").replace(" 5\n", " 0\n")).sweep().readings
     )
@@ -208,29 +208,29 @@ def test_processes_that_were_not_seen_to_work_are_known_and_no_zero_is_made_of_t
     assert len(reading.processes or ()) == 3
 
 
-def test_a_sentinel_among_the_samples_of_processes_leaves_all_their_times_unknown(open_nvml: OpenNvml):
+def test_a_sentinel_among_process_samples_makes_all_times_unknown(open_nvml: OpenNvml):
     sweep = open_nvml(SHARED.replace(" 60\n", " 4294967295\n")).sweep()
     assert sweep.readings[0].sm_time is None
     assert sweep.dropped == (c.PROCESS_SM,)
 
 
-def test_clients_of_mps_are_processes_too(open_nvml: OpenNvml):
+def test_mps_clients_are_processes(open_nvml: OpenNvml):
     (reading,) = open_nvml(SHARED, "mps 0 201 5000000").sweep().readings
     assert Process(201, 5e6) in (reading.processes or ())
 
 
-def test_a_driver_without_the_newer_memory_call_has_memory_all_the_same(open_nvml: OpenNvml):
+def test_memory_is_read_from_a_driver_without_the_newer_call(open_nvml: OpenNvml):
     (reading,) = open_nvml(H100, "gpu 0 reserved 1024", "fail nvmlDeviceGetMemoryInfo_v2 13").sweep().readings
     assert reading.value(c.MEMORY_USED) == 8 * 2**30 + 1024
     assert reading.value(c.MEMORY_RESERVED) is None
 
 
-def test_an_older_driver_tells_why_clocks_are_low_by_the_older_name(open_nvml: OpenNvml):
+def test_throttle_reasons_are_read_from_an_older_driver(open_nvml: OpenNvml):
     (reading,) = open_nvml(H100, "gpu 0 reasons 64", "fail nvmlDeviceGetCurrentClocksEventReasons 13").sweep().readings
     assert reading.value(c.THROTTLE_REASON, "hw_thermal") == 1.0
 
 
-def test_one_gpu_that_is_lost_costs_its_own_values_and_says_so(open_nvml: OpenNvml, scenario: Scenario, clock: Clock):
+def test_a_lost_gpu_loses_only_its_own_values_and_is_reported(open_nvml: OpenNvml, scenario: Scenario, clock: Clock):
     two = H100 + moved(SHARED, to=1)
     nvml = open_nvml(two)
     clock.now_s = 2000.0
@@ -245,7 +245,7 @@ def test_one_gpu_that_is_lost_costs_its_own_values_and_says_so(open_nvml: OpenNv
     assert nvml.sweep().lost == ()
 
 
-def test_a_gpu_that_is_listed_no_more_is_lost_and_the_one_that_took_its_index_is_not(
+def test_a_gpu_that_is_no_longer_listed_is_lost_and_its_successor_at_the_index_is_not(
     open_nvml: OpenNvml, scenario: Scenario
 ):
     nvml = open_nvml(H100 + moved(SHARED, to=1))
@@ -256,7 +256,7 @@ def test_a_gpu_that_is_listed_no_more_is_lost_and_the_one_that_took_its_index_is
     assert [device.uuid for device, _ in sweep.lost] == ["GPU-aaaa"]
 
 
-def test_a_recreated_mig_instance_starts_its_profiling_anew(open_nvml: OpenNvml, scenario: Scenario):
+def test_a_recreated_mig_instance_starts_a_new_pair_of_samples(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(SLICED)
     nvml.sweep()
     scenario.play(SLICED.replace("MIG-1111", "MIG-9999"))
@@ -265,23 +265,23 @@ def test_a_recreated_mig_instance_starts_its_profiling_anew(open_nvml: OpenNvml,
     assert old.value(c.SM_ACTIVITY) is not None
 
 
-def test_no_driver_is_a_device_error_that_says_what_to_do(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_driver_is_a_device_error_with_a_hint(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("GPUWISE_FAKE_NVML", raising=False)
     with pytest.raises(DeviceError, match=r"Driver Not Loaded; install the NVIDIA driver"):
         Nvml(fake_nvml)
 
 
-def test_a_library_that_is_not_there_is_a_device_error(tmp_path: Path):
+def test_a_missing_library_is_a_device_error(tmp_path: Path):
     with pytest.raises(DeviceError, match=r"none\.so.*name a libnvidia-ml\.so\.1"):
         Nvml(tmp_path / "none.so")
 
 
 def test_devices_that_cannot_be_listed_are_an_error_not_an_empty_node(open_nvml: OpenNvml):
-    with pytest.raises(DeviceError, match="lists no devices"):
+    with pytest.raises(DeviceError, match="cannot list the devices"):
         open_nvml(H100, "fail nvmlDeviceGetCount_v2 15").sweep()
 
 
-def test_a_driver_that_goes_away_and_comes_back_is_opened_anew(open_nvml: OpenNvml, scenario: Scenario):
+def test_a_reloaded_driver_is_opened_again(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(H100)
     nvml.sweep()
     scenario.play(H100, "reload 0 1000")
@@ -291,12 +291,12 @@ def test_a_driver_that_goes_away_and_comes_back_is_opened_anew(open_nvml: OpenNv
     assert nvml.driver.reloads == 0
     scenario.play(H100, "driver 999.1-fake")
     (reading,) = nvml.sweep().readings
-    assert reading.value(c.SM_ACTIVITY) is None  # the samples before were another driver's
+    assert reading.value(c.SM_ACTIVITY) is None  # the previous sample is from the previous driver
     assert nvml.sweep().readings[0].value(c.SM_ACTIVITY) == 0.415
     assert (nvml.driver.version, nvml.driver.reloads) == ("999.1-fake", 1)
 
 
-def test_a_driver_replaced_by_another_version_ends_the_sampling(open_nvml: OpenNvml, scenario: Scenario):
+def test_a_driver_of_another_version_ends_the_sampling(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(H100)
     scenario.play(H100, "reload 0 1000")
     with pytest.raises(DeviceError):
@@ -306,21 +306,21 @@ def test_a_driver_replaced_by_another_version_ends_the_sampling(open_nvml: OpenN
         nvml.sweep()
 
 
-def test_xid_errors_are_counted_by_code_with_the_last_one_dated(open_nvml: OpenNvml, clock: Clock):
+def test_xid_errors_are_counted_by_code_with_the_time_of_the_last(open_nvml: OpenNvml, clock: Clock):
     clock.now_s = 5000.0
     nvml = open_nvml(H100, "event 0 13 0", "event 0 13 0.05", "event 0 79 0.1")
     found: list[Reading] = []
 
-    def came() -> bool:
+    def all_counted() -> bool:
         found[:] = nvml.sweep().readings
         return found[0].value(c.XID_LAST) == 79.0
 
-    poll(came, what="the three errors")
+    poll(all_counted, what="the three errors")
     assert (found[0].value(c.XID_ERRORS, "13"), found[0].value(c.XID_ERRORS, "79")) == (2.0, 1.0)
     assert found[0].value(c.XID_LAST_AT) == 5000.0
 
 
-def test_xid_errors_go_on_being_counted_after_a_reload(open_nvml: OpenNvml, scenario: Scenario):
+def test_xid_errors_are_counted_after_a_reload(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(H100)
     scenario.play(H100, "reload 0 1000")
     with pytest.raises(DeviceError):
@@ -329,7 +329,7 @@ def test_xid_errors_go_on_being_counted_after_a_reload(open_nvml: OpenNvml, scen
     poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "48"), what="an XID error after the reload")
 
 
-def test_xid_errors_of_one_card_go_on_being_counted_after_another_fell_off(open_nvml: OpenNvml, scenario: Scenario):
+def test_xid_errors_of_one_card_are_counted_after_another_fell_off_the_bus(open_nvml: OpenNvml, scenario: Scenario):
     two = H100 + moved(SHARED, to=1)
     nvml = open_nvml(two)
     lost = "fail nvmlDeviceGetHandleByIndex_v2 15 1"
@@ -339,7 +339,7 @@ def test_xid_errors_of_one_card_go_on_being_counted_after_another_fell_off(open_
     poll(lambda: nvml.sweep().readings[0].value(c.XID_ERRORS, "94"), what="the other card's XID error")
 
 
-def test_more_codes_than_there_is_room_for_are_counted_together(open_nvml: OpenNvml):
+def test_codes_beyond_the_limit_are_counted_together(open_nvml: OpenNvml):
     nvml = open_nvml(H100)
     for code in range(100):
         nvml._xids._record("GPU-aaaa", code)
@@ -352,7 +352,7 @@ def test_closing_does_not_wait_for_a_driver_that_hangs(open_nvml: OpenNvml, scen
     nvml = open_nvml(H100)
     nvml.sweep()
     scenario.play(H100, "hang nvmlEventSetWait_v2", "hang nvmlShutdown")
-    time.sleep(0.4)  # nothing tells when the wait of 0.2 s before this one has ended and the one that hangs begun
+    time.sleep(0.4)  # there is no event for the end of the previous wait of 0.2 s and the start of the one that hangs
     closing = threading.Thread(target=nvml.close)
     closing.start()
     closing.join(timeout=60)

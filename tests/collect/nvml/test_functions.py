@@ -1,4 +1,4 @@
-"""The fake must have whatever the exporter calls: a function that it lacks would be "not supported", and untested."""
+"""The fake NVML must have every function that the exporter calls: a missing one would look like "not supported"."""
 
 import ast
 import inspect
@@ -19,7 +19,7 @@ def called() -> set[str]:
 
 
 def symbols(name: str) -> set[str]:
-    """The C functions that a pynvml function looks up, through the pynvml functions that it calls."""
+    """The C functions that a pynvml function looks up, including those of the pynvml functions that it calls."""
     source = inspect.getsource(getattr(pynvml, name))
     inner = {call for call in re.findall(r"\b(nvml\w+)\(", source) if call != name and hasattr(pynvml, call)}
     direct = set(re.findall(r'_nvmlGetFunctionPointer\("(\w+)"\)', source))
@@ -36,6 +36,6 @@ def test_the_fake_has_every_function_that_the_exporter_calls(fake_nvml: Path):
     assert wanted <= set(re.findall(r" T (nvml\w+)", listed))
 
 
-def test_pynvml_is_known_to_one_package_alone():
+def test_only_one_package_imports_pynvml():
     others = [path for path in (PACKAGE.parents[1]).rglob("*.py") if PACKAGE not in path.parents]
     assert [path for path in others if re.search(r"\bimport pynvml|from pynvml", path.read_text())] == []

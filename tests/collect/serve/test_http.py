@@ -15,7 +15,7 @@ import bcrypt
 import pytest
 import trustme
 from tests.collect.conftest import Clock
-from tests.collect.readings import PlayedDevices, card, reading
+from tests.collect.readings import ScriptedDevices, card, reading
 from tests.collect.serve.test_page import samples
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, poll
 
@@ -32,7 +32,7 @@ from gpuwise.model.errors import InputError
 @pytest.fixture
 def sampler(clock: Clock) -> Sampler:
     sweep = Sweep((reading(card(), {c.UTILIZATION: 0.4, c.POWER: 60.0}),))
-    return Sampler(PlayedDevices(sweep), None, interval_s=10, clock=clock)
+    return Sampler(ScriptedDevices(sweep), None, interval_s=10, clock=clock)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def get(port: int, path: str, *, scheme: str = "http", context: ssl.SSLContext |
             return error.code, error.headers, error.read()
 
 
-def test_metrics_are_plain_or_compressed_as_the_client_wishes(sampler: Sampler):
+def test_metrics_are_compressed_if_the_client_accepts_it(sampler: Sampler):
     sampler.sample()
     with served(sampler) as port:
         status, headers, plain = get(port, "/metrics")
@@ -65,7 +65,7 @@ def test_metrics_are_plain_or_compressed_as_the_client_wishes(sampler: Sampler):
     assert samples(plain)["gpuwise_gpu_power_watts"][0][1] == 60.0
 
 
-def test_health_is_the_process_and_readiness_the_freshness_of_its_samples(sampler: Sampler, clock: Clock):
+def test_healthz_is_the_process_and_readyz_needs_a_fresh_sample(sampler: Sampler, clock: Clock):
     with served(sampler) as port:
         assert get(port, "/readyz")[0] == 503
         sampler.sample()
@@ -98,7 +98,7 @@ def test_a_connection_serves_many_scrapes(sampler: Sampler):
             response.read()
 
 
-def test_more_connections_than_there_is_room_for_are_turned_away(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+def test_connections_beyond_the_limit_are_closed(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exporter_http, "_MOST_CONNECTIONS", 1)
     sampler.sample()
     with served(sampler) as port, contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as one:
@@ -126,7 +126,7 @@ def web_config(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
     return path, context
 
 
-def test_tls_and_passwords_guard_the_metrics_and_leave_the_probes_open(
+def test_tls_and_passwords_protect_the_metrics_and_probes_need_no_password(
     sampler: Sampler, web_config: tuple[Path, ssl.SSLContext]
 ):
     path, context = web_config
@@ -164,7 +164,7 @@ def test_a_real_prometheus_scrapes_through_tls_and_a_password(
         poll(lambda: power() == ["60"], what="the power in Prometheus")
 
 
-def test_a_client_that_never_finishes_its_handshake_keeps_nobody_waiting(
+def test_an_unfinished_tls_handshake_does_not_block_other_clients(
     sampler: Sampler, web_config: tuple[Path, ssl.SSLContext]
 ):
     import socket
@@ -175,7 +175,7 @@ def test_a_client_that_never_finishes_its_handshake_keeps_nobody_waiting(
 
 
 @pytest.mark.parametrize("listen", ["nonsense", "127.0.0.1:99999", "203.0.113.1:9400"])
-def test_an_address_that_cannot_be_had_is_an_input_error(sampler: Sampler, listen: str):
+def test_an_address_that_cannot_be_bound_is_an_input_error(sampler: Sampler, listen: str):
     page = Page(sampler, node="n")
     with (
         pytest.raises(InputError, match="cannot listen on"),

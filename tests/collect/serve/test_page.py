@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from tests.collect.conftest import Clock, OpenNvml, Scenario
-from tests.collect.readings import PlayedDevices, card, instance, reading
+from tests.collect.readings import ScriptedDevices, card, instance, reading
 from tests.collect.scenarios import FULL, H100, SHARED, SLICED, moved, node
-from tests.collect.test_sampler import held
+from tests.collect.test_sampler import attributor_of
 from tests.prometheus_server import NEEDS_PROMETHEUS
 
 from gpuwise.collect import catalogue as c
@@ -31,7 +31,7 @@ def samples(written: str | bytes) -> Samples:
     found: Samples = {}
     for family in text_string_to_metric_families(written if isinstance(written, str) else written.decode()):
         for sample in family.samples:
-            # The parser gives each counter a suffix in small letters, which dcgm-exporter's have not.
+            # The parser adds a lower-case suffix to each counter; dcgm-exporter's counters do not have it.
             name = sample.name.removesuffix("_total") if sample.name.startswith("DCGM") else sample.name
             found.setdefault(name, []).append((sample.labels, sample.value))
     return found
@@ -42,7 +42,7 @@ def page_of(sampler: Sampler, **more: object) -> Page:
 
 
 def test_a_scrape_shows_the_last_snapshot(open_nvml: OpenNvml, clock: Clock):
-    sampler = Sampler(open_nvml(H100), held(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
+    sampler = Sampler(open_nvml(H100), attributor_of(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
     page = page_of(sampler)
     sampler.sample()
     sampler.sample()
@@ -70,8 +70,8 @@ def test_a_scrape_shows_the_last_snapshot(open_nvml: OpenNvml, clock: Clock):
     )
 
 
-def test_a_shared_device_has_one_series_per_holder_and_one_per_part(open_nvml: OpenNvml):
-    attributor = held(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
+def test_a_shared_device_has_one_series_per_container_and_one_per_part(open_nvml: OpenNvml):
+    attributor = attributor_of(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
     sampler = Sampler(open_nvml(SHARED), attributor, interval_s=10)
     sampler.sample()
     found = samples(page_of(sampler).plain())
@@ -85,7 +85,7 @@ def test_a_shared_device_has_one_series_per_holder_and_one_per_part(open_nvml: O
     )
 
 
-def test_incident_distributed_8739_what_is_not_supported_is_no_series(open_nvml: OpenNvml):
+def test_incident_distributed_8739_an_unsupported_value_has_no_series(open_nvml: OpenNvml):
     sampler = Sampler(open_nvml(SLICED), None, interval_s=10)
     page = page_of(sampler)
     assert b"gpuwise_gpu_" not in page.plain()
@@ -98,7 +98,7 @@ def test_incident_distributed_8739_what_is_not_supported_is_no_series(open_nvml:
 
 
 def test_stale_values_are_not_served_but_their_age_is(open_nvml: OpenNvml, clock: Clock):
-    sampler = Sampler(open_nvml(H100), held(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
+    sampler = Sampler(open_nvml(H100), attributor_of(Allocation(POD, "GPU-aaaa")), interval_s=10, clock=clock)
     page = page_of(sampler, compat=Compat.DCGM)
     sampler.sample()
     assert "gpuwise_gpu_utilization_ratio" in samples(page.plain())
@@ -133,7 +133,7 @@ def test_the_compressed_page_is_the_same_page(open_nvml: OpenNvml, clock: Clock)
     assert gzip.decompress(page.packed()) == page.plain()
 
 
-def test_the_cap_takes_whole_metrics_away_and_names_them(open_nvml: OpenNvml):
+def test_the_series_limit_removes_whole_metrics_and_lists_them(open_nvml: OpenNvml):
     sampler = Sampler(open_nvml(FULL), None, interval_s=10)
     sampler.sample()
     everything = samples(page_of(sampler).plain())
@@ -150,13 +150,13 @@ def test_the_cap_takes_whole_metrics_away_and_names_them(open_nvml: OpenNvml):
     }
 
 
-def test_eight_cards_of_seven_instances_and_56_pods_stay_within_the_budget(open_nvml: OpenNvml):
+def test_eight_cards_of_seven_instances_and_56_pods_stay_within_the_series_limit(open_nvml: OpenNvml):
     pods = [
         Allocation(Container(f"team-{card}", f"worker-{card}-{slot}", "main"), f"MIG-{card:04d}-{slot}")
         for card in range(8)
         for slot in range(7)
     ]
-    sampler = Sampler(open_nvml(node(8, 7)), held(*pods), interval_s=10)
+    sampler = Sampler(open_nvml(node(8, 7)), attributor_of(*pods), interval_s=10)
     sampler.sample()
     snapshot = sampler.sample()
     assert len(snapshot.readings) == 64
@@ -168,9 +168,9 @@ def test_eight_cards_of_seven_instances_and_56_pods_stay_within_the_budget(open_
 
 
 @NEEDS_PROMETHEUS
-def test_promtool_finds_nothing_to_say(open_nvml: OpenNvml):
+def test_promtool_accepts_the_page(open_nvml: OpenNvml):
     text_ = FULL + moved(SLICED, to=1) + moved(SHARED, to=2)
-    attributor = held(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
+    attributor = attributor_of(Allocation(POD, "GPU-cccc::0"), Allocation(OTHER, "GPU-cccc::1"))
     sampler = Sampler(
         open_nvml(text_, "gpu 0 fan 4294967295", "fail nvmlDeviceGetPowerUsage 15 1"), attributor, interval_s=10
     )
@@ -188,12 +188,12 @@ class TestDcgm:
     """The names and labels of dcgm-exporter."""
 
     def found(self, open_nvml: OpenNvml, scenario: str, *allocations: Allocation) -> Samples:
-        sampler = Sampler(open_nvml(scenario), held(*allocations), interval_s=10)
+        sampler = Sampler(open_nvml(scenario), attributor_of(*allocations), interval_s=10)
         sampler.sample()
         sampler.sample()
         return samples(page_of(sampler, compat=Compat.DCGM).plain())
 
-    def test_both_spellings_say_the_same_in_their_own_units(self, open_nvml: OpenNvml):
+    def test_both_sets_of_names_have_the_same_values_in_their_units(self, open_nvml: OpenNvml):
         found = self.found(open_nvml, FULL, Allocation(POD, "GPU-aaaa"))
         for old, new, scale in (
             ("DEV_GPU_UTIL", "DEV_GPU_UTIL_RATIO", 0.01),
@@ -227,16 +227,16 @@ class TestDcgm:
             37.0,
         )
 
-    def test_the_default_counters_are_all_there(self, open_nvml: OpenNvml):
+    def test_all_default_counters_are_present(self, open_nvml: OpenNvml):
         found = self.found(open_nvml, FULL)
         gauges = "SM_CLOCK MEM_CLOCK MEMORY_TEMP GPU_TEMP POWER_USAGE GPU_UTIL MEM_COPY_UTIL ENC_UTIL DEC_UTIL FB_FREE"
         names = f"{gauges} FB_USED FB_RESERVED ROW_REMAP_FAILURE {_COUNTERS}".split()
         assert {f"DCGM_FI_DEV_{name}" for name in names} <= found.keys()
         assert {"DCGM_FI_PROF_PCIE_TX_BYTES", "DCGM_FI_PROF_PCIE_RX_BYTES"} <= found.keys()
 
-    def test_under_mig_the_uuid_is_the_cards_and_the_instance_stands_beside_it(self, open_nvml: OpenNvml):
+    def test_under_mig_the_uuid_is_the_cards_and_labels_name_the_instance(self, open_nvml: OpenNvml):
         found = self.found(open_nvml, SLICED, Allocation(POD, "MIG-1111"))
-        assert "DCGM_FI_DEV_GPU_UTIL" not in found  # story 5: never a zero
+        assert "DCGM_FI_DEV_GPU_UTIL" not in found  # under MIG the driver reports 0 for a busy card (dcgm-exporter#216)
         one = next(labels for labels, value in found["DCGM_FI_PROF_SM_ACTIVE"] if value == 0.88)
         assert (one["UUID"], one["GPU_I_PROFILE"], one["GPU_I_ID"], one["pod"]) == (
             "GPU-bbbb",
@@ -247,21 +247,21 @@ class TestDcgm:
         other = next(labels for labels, value in found["DCGM_FI_PROF_SM_ACTIVE"] if value == 0.0)
         assert "pod" not in other
 
-    def test_they_are_not_shown_unless_asked_for(self, open_nvml: OpenNvml):
+    def test_they_are_absent_unless_enabled(self, open_nvml: OpenNvml):
         sampler = Sampler(open_nvml(FULL), None, interval_s=10)
         sampler.sample()
         assert b"DCGM" not in page_of(sampler).plain()
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r"), max_size=20))
-def test_whatever_a_label_says_is_read_back(value: str):
+def test_any_label_value_is_parsed_back(value: str):
     family = Family("x", Kind.GAUGE, "Help with \\ and\nnewline.")
     family.add(pairs(("label",), (value,)), 0.5)
     assert samples(text([family])) == {"x": [({"label": value}, 0.5)]}
 
 
 @given(st.lists(st.integers(0, 30), max_size=12), st.integers(1, 100))
-def test_a_cap_is_never_passed_and_no_family_is_cut(sizes: list[int], most: int):
+def test_the_series_limit_is_kept_and_no_family_is_partial(sizes: list[int], most: int):
     families = [Family(f"m{number}", Kind.GAUGE, "", ["x"] * size) for number, size in enumerate(sizes)]
     kept, left_out = capped(families, most)
     assert sum(len(family.lines) for family in kept) <= most
@@ -269,11 +269,11 @@ def test_a_cap_is_never_passed_and_no_family_is_cut(sizes: list[int], most: int)
     assert all(count > 0 for count in left_out.values())
 
 
-def test_instances_are_devices_of_their_own(clock: Clock):
+def test_instances_are_separate_devices(clock: Clock):
     gpu = card()
     one = instance(gpu, 7)
     sweep = Sweep((reading(gpu, {c.MIG_MODE: 1.0}), reading(one, {c.SM_ACTIVITY: 0.5})))
-    sampler = Sampler(PlayedDevices(sweep), None, interval_s=10, clock=clock)
+    sampler = Sampler(ScriptedDevices(sweep), None, interval_s=10, clock=clock)
     sampler.sample()
     found = samples(page_of(sampler).plain())
     ((labels, value),) = found["gpuwise_gpu_sm_activity_ratio"]

@@ -53,8 +53,8 @@ CHANGES = (
 LABELS = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "topology.kubernetes.io/region": "eu-1"}
 
 
-def made(item, **metadata):
-    """As it comes from the API: with uid and times."""
+def created(item, **metadata):
+    """As returned by the API: with uid and times."""
     name = item["metadata"]["name"]
     given = {"uid": f"{item['kind']}-{name}", "creationTimestamp": "2026-01-01T00:00:00Z"} | metadata
     return item | {"metadata": given | item["metadata"] | metadata}
@@ -62,7 +62,7 @@ def made(item, **metadata):
 
 def owned(item, owner, *, kind=None):
     reference = {"kind": kind or owner["kind"], "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
-    return made(item, ownerReferences=[reference | {"controller": True}])
+    return created(item, ownerReferences=[reference | {"controller": True}])
 
 
 def inventory(*items):
@@ -78,8 +78,8 @@ def only(*items):
 
 
 @pytest.fixture(scope="module")
-def standing(start_cluster, tmp_path_factory):
-    """A fleet that no test changes, so it is set up once."""
+def running_fleet(start_cluster, tmp_path_factory):
+    """A fleet that no test changes, created once."""
     objects = [
         node("gpu-0", labels=LABELS | {"karpenter.sh/capacity-type": "spot"}),
         node("gpu-1", gpus=0, mig={"1g.10gb": 7}, labels=LABELS | {"nvidia.com/gpu.count": "1"}),
@@ -101,8 +101,8 @@ def standing(start_cluster, tmp_path_factory):
 
 
 @pytest.fixture
-def fleet(standing):
-    api, cluster = standing
+def fleet(running_fleet):
+    api, cluster = running_fleet
     api.forget()
     return api, cluster
 
@@ -120,28 +120,28 @@ RESOURCES = st.sampled_from(
 RESOURCE_LISTS = st.one_of(st.none(), st.text(max_size=2), st.dictionaries(RESOURCES, AMOUNTS, max_size=3))
 
 
-class TestOddObjects:
-    """I32: no object of the cluster ends a run; an odd one costs one workload."""
+class TestUnreadableObjects:
+    """I32: no object of the cluster ends a run; an unreadable object excludes one workload."""
 
     @given(limits=RESOURCE_LISTS, requests=RESOURCE_LISTS, kind=st.sampled_from(["Pod", "Deployment", "Job"]))
     def test_incident_hami_1704_any_amounts(self, limits, requests, kind):
         spec = {"containers": [{"name": "main", "resources": {"limits": limits, "requests": requests}}]}
         odd = pod("odd", spec=spec) if kind == "Pod" else deployment("odd", spec=spec) | {"kind": kind}
-        found = inventory(made(odd), made(deployment("sound")))
+        found = inventory(created(odd), created(deployment("sound")))
         assert "sound" in {one.ref.name for one in found.workloads}
         assert not {one.ref for one in found.unread} & {one.ref for one in found.workloads}
 
     @given(st.sampled_from(["RayCluster", "LeaderWorkerSet", "InferenceService", "PyTorchJob", "Rollout"]), JSON)
     def test_i32_any_spec_of_a_custom_resource(self, kind, spec):
-        odd = made({"kind": kind, "metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
-        found = inventory(odd, made(deployment("sound")))
+        odd = created({"kind": kind, "metadata": {"name": "odd", "namespace": "default"}, "spec": spec})
+        found = inventory(odd, created(deployment("sound")))
         assert "sound" in {one.ref.name for one in found.workloads}
 
-    def test_an_amount_that_cannot_be_read_is_named_with_its_pod(self):
-        owner = made(deployment("llm"))
+    def test_an_unreadable_quantity_is_reported_with_its_pod(self):
+        owner = created(deployment("llm"))
         broken = owned(pod("llm-0", spec=pod_spec() | {"nodeName": "gpu-0"}), owner)
         broken["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/gpu": "500m"}}
-        found = inventory(owner, broken, made(deployment("sound")))
+        found = inventory(owner, broken, created(deployment("sound")))
         assert [one.ref.name for one in found.workloads] == ["sound"]
         [unread] = found.unread
         assert unread.ref.name == "llm"
@@ -157,15 +157,15 @@ class TestOddObjects:
             ({"nvidia.com/gpu": "1k"}, ("nvidia.com/gpu", 1000)),
         ],
     )
-    def test_hamis_shares_are_no_gpus(self, limits, request_):
+    def test_hamis_shares_are_not_gpus(self, limits, request_):
         spec = {"containers": [{"name": "main", "resources": {"limits": limits}}]}
-        found = only(made(pod("p", spec=spec)))
+        found = only(created(pod("p", spec=spec)))
         assert found.request == GpuRequest(*request_)
         assert found.shares_card == any("gpumem" in name for name in limits)
 
 
 class TestOfACluster:
-    def test_every_workload_that_asks_for_gpus(self, fleet):
+    def test_every_workload_that_requests_gpus(self, fleet):
         _, cluster = fleet
         found = KubernetesInventory(cluster).snapshot(NOW_S)
         assert found.taken_s == NOW_S
@@ -202,8 +202,8 @@ class TestOfACluster:
 
     @pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
     @pytest.mark.parametrize("code", [403, 429, 500])
-    def test_incident_autoscaler_7419_one_list_that_fails_fails_the_snapshot(self, fleet, path, code):
-        """I4, per list."""
+    def test_incident_autoscaler_7419_one_failed_list_fails_the_snapshot(self, fleet, path, code):
+        """I4, for each list."""
         api, cluster = fleet
         api.fail(code, verb="list", path=f"^{path}$", times=100)
         with pytest.raises(ClusterError):
@@ -216,14 +216,14 @@ class TestOfACluster:
         assert len(KubernetesInventory(cluster).snapshot(NOW_S).workloads) >= 5
 
     @pytest.mark.parametrize("path", COLLECTIONS.values())
-    def test_a_kind_that_every_cluster_has_is_not(self, fleet, path):
+    def test_a_kind_that_every_cluster_has_is_required(self, fleet, path):
         api, cluster = fleet
         api.fail(404, verb="list", path=f"^{path}$")
         with pytest.raises(Gone):
             KubernetesInventory(cluster).snapshot(NOW_S)
 
     @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
-    def test_a_list_that_expires_is_not_a_kind_that_is_missing(self, fleet, path):
+    def test_an_expired_list_is_not_a_missing_kind(self, fleet, path):
         api, cluster = fleet
         api.fail(410, verb="list", path=f"^{path}$", times=10_000)
         with pytest.raises(ClusterError, match="expired"):
@@ -236,19 +236,19 @@ class TestOfACluster:
             items += [item | {"kind": kind} for item in cluster.list(path)]
         path = tmp_path / "inventory.json"
         path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
-        live = KubernetesInventory(cluster).snapshot(NOW_S)
-        assert KubernetesInventory(RecordedObjects(path)).snapshot(NOW_S) == live
+        current = KubernetesInventory(cluster).snapshot(NOW_S)
+        assert KubernetesInventory(RecordedObjects(path)).snapshot(NOW_S) == current
 
 
 class TestOwners:
-    def test_a_pod_is_its_deployments(self):
-        top = made(deployment("llm"))
+    def test_a_pod_belongs_to_its_deployment(self):
+        top = created(deployment("llm"))
         one = owned({"kind": "ReplicaSet", "metadata": {"name": "llm-1", "namespace": "default"}, "spec": {}}, top)
         found = only(top, one, owned(pod("llm-1-a"), one))
         assert (found.ref.kind, found.ref.uid) == ("Deployment", "Deployment-llm")
         assert [one.name for one in found.pods] == ["llm-1-a"]
 
-    def test_an_owner_that_is_not_listed_is_known_by_its_reference(self):
+    def test_an_unlisted_owner_is_known_by_its_reference(self):
         cluster = {"kind": "RayCluster", "metadata": {"name": "ray", "uid": "ray-1"}}
         head = owned(pod("ray-head", spec=pod_spec(gpus=0)), cluster)
         found = only(head, owned(pod("ray-0"), cluster), owned(pod("ray-1"), cluster))
@@ -256,58 +256,58 @@ class TestOwners:
         assert [one.name for one in found.pods] == ["ray-0", "ray-1"]
 
     def test_an_operator_above_a_deployment_is_the_workload(self):
-        top = made(deployment("llm", replicas=0))
+        top = created(deployment("llm", replicas=0))
         found = only(owned(top, {"kind": "LlmService", "metadata": {"name": "svc", "uid": "svc-1"}}))
         assert (found.ref.kind, found.request) == ("LlmService", GpuRequest("nvidia.com/gpu", 1))
 
-    def test_a_cronjobs_job_stays_a_job(self):
+    def test_the_job_of_a_cronjob_is_a_job(self):
         cron = {"kind": "CronJob", "metadata": {"name": "nightly", "uid": "c"}}
         one = owned(job("nightly-1"), cron)
         found = only(one, owned(pod("nightly-1-a"), one))
         assert (found.ref.kind, found.workload_class) == ("Job", WorkloadClass.BATCH)
 
     def test_a_finished_job_keeps_the_names_of_its_pods(self):
-        """They cost money earlier in the window."""
+        """Its pods have cost earlier in the window."""
         status = {"conditions": [{"type": "Complete", "status": "True"}]}
-        one = made(job("train", parallelism=2)) | {"status": status}
+        one = created(job("train", parallelism=2)) | {"status": status}
         pods = [owned(pod(f"train-{n}"), one) | {"status": {"phase": "Succeeded"}} for n in range(2)]
         found = only(one, *pods)
         assert (found.replicas, [one.phase for one in found.pods]) == (0, ["Succeeded", "Succeeded"])
 
-    def test_an_inference_service_asks_through_its_predictor(self):
+    def test_an_inference_services_request_is_in_its_predictor(self):
         limits = {"resources": {"limits": {"nvidia.com/gpu": "2"}}}
         spec = {"predictor": {"model": {"name": "m"} | limits}}
         item = {"kind": "InferenceService", "metadata": {"name": "svc", "namespace": "default"}, "spec": spec}
-        assert only(made(item)).request == GpuRequest("nvidia.com/gpu", 2)
+        assert only(created(item)).request == GpuRequest("nvidia.com/gpu", 2)
 
-    def test_what_asks_for_no_gpus_is_no_workload_of_ours(self):
-        assert inventory(made(deployment("web", spec=pod_spec(gpus=0)))).workloads == ()
+    def test_objects_without_gpu_requests_are_not_workloads(self):
+        assert inventory(created(deployment("web", spec=pod_spec(gpus=0)))).workloads == ()
 
-    def test_zero_gpus_are_none(self):
+    def test_a_request_of_zero_gpus_is_no_request(self):
         spec = {"containers": [{"name": "m", "resources": {"limits": {"nvidia.com/gpu": "0"}}}]}
-        assert inventory(made(pod("p", spec=spec))).workloads == ()
+        assert inventory(created(pod("p", spec=spec))).workloads == ()
 
     def test_containers_add_up_and_init_containers_do_not(self):
         spec = pod_spec(gpus=2)
         spec["containers"] = spec["containers"] * 2
         spec["initContainers"] = pod_spec(gpus=3)["containers"]
-        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 4)
+        assert only(created(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 4)
 
-    def test_sidecars_add_up_and_are_held_while_later_init_containers_run(self):
+    def test_sidecars_add_up_and_run_beside_later_init_containers(self):
         spec = pod_spec(gpus=2)
         (sidecar,), (init,) = pod_spec(gpus=1)["containers"], pod_spec(gpus=4)["containers"]
         spec["initContainers"] = [sidecar | {"restartPolicy": "Always"}]
-        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 3)
+        assert only(created(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 3)
         spec["initContainers"].append(init)
-        assert only(made(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 5)
+        assert only(created(pod("p", spec=spec))).request == GpuRequest("nvidia.com/gpu", 5)
 
     def test_the_same_name_with_another_uid_is_another_workload(self):
-        first = inventory(made(deployment("llm"))).workloads[0]
-        assert first.ref not in inventory(made(deployment("llm"), uid="new")).by_ref()
+        first = inventory(created(deployment("llm"))).workloads[0]
+        assert first.ref not in inventory(created(deployment("llm"), uid="new")).by_ref()
 
 
 def by_an_operator(kind, name, spec, **metadata):
-    return made({"kind": kind, "metadata": {"name": name, "namespace": "default"} | metadata, "spec": spec})
+    return created({"kind": kind, "metadata": {"name": name, "namespace": "default"} | metadata, "spec": spec})
 
 
 def template(gpus):
@@ -354,7 +354,7 @@ class TestOperators:
             ("Rollout", {"replicas": 3, "template": template(1)}, {}, (3, 1, WorkloadClass.ENDPOINT)),
         ],
     )
-    def test_how_many_pods_ask_for_how_many_gpus(self, kind, spec, status, expected):
+    def test_pods_and_gpu_requests_per_kind(self, kind, spec, status, expected):
         found = only(by_an_operator(kind, "x", spec) | {"status": status})
         assert (found.ref.kind, found.ref.uid) == (kind, f"{kind}-x")
         assert (found.replicas, found.request.count, found.workload_class) == expected
@@ -367,7 +367,7 @@ class TestOperators:
         assert (found.ref.kind, len(found.pods)) == ("RayService", 1)
         assert ("RayCluster", "chat-raycluster-x2z4q") in found.chain
 
-    def test_a_leader_worker_sets_pods_come_through_stateful_sets(self):
+    def test_a_leader_worker_set_owns_its_pods_through_stateful_sets(self):
         top = by_an_operator("LeaderWorkerSet", "llm", {"leaderWorkerTemplate": GROUP})
         leaders = owned(statefulset("llm", spec=pod_spec(gpus=0)), top)
         leader = owned(pod("llm-0", spec=pod_spec(gpus=0)), leaders)
@@ -376,7 +376,7 @@ class TestOperators:
             "default/LeaderWorkerSet/llm"
         )
 
-    def test_knative_stands_between_an_inference_service_and_its_pods(self):
+    def test_knative_objects_between_an_inference_service_and_its_pods(self):
         limits = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
         service = by_an_operator("InferenceService", "sum", {"predictor": {"triton": limits, "minReplicas": 1}})
         labels = {"serving.kserve.io/inferenceservice": "sum"}
@@ -389,21 +389,21 @@ class TestOperators:
             None,
         )
 
-    def test_a_rollout_that_borrows_a_template(self):
-        lender = made(deployment("llm", replicas=0))
+    def test_a_rollout_that_references_a_deployments_template(self):
+        lender = created(deployment("llm", replicas=0))
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "llm"}
         top = by_an_operator("Rollout", "llm", {"replicas": 2, "workloadRef": reference})
         asleep, runs = inventory(lender, top).workloads
         assert (asleep.ref.kind, asleep.replicas, asleep.managed_by) == ("Deployment", 0, ("Rollout/llm",))
         assert (runs.ref.kind, runs.replicas, runs.request) == ("Rollout", 2, GpuRequest("nvidia.com/gpu", 1))
 
-    def test_a_scaled_job_makes_the_next_one(self):
+    def test_a_scaled_job_creates_the_next_job(self):
         one = owned(job("batch-x2z4q"), {"kind": "ScaledJob", "metadata": {"name": "batch", "uid": "s"}})
         found = only(one)
         assert (found.ref.kind, found.managed_by) == ("Job", ("ScaledJob/batch",))
 
 
-class TestWhatIsSaid:
+class TestLabelsAndPolicies:
     @pytest.mark.parametrize(
         ("label", "kind", "expected"),
         [
@@ -417,7 +417,7 @@ class TestWhatIsSaid:
     )
     def test_the_class(self, label, kind, expected):
         labels = {"gpuwise.dev/class": label} if label else {}
-        assert only(made(kind("x", labels=labels))).workload_class is expected
+        assert only(created(kind("x", labels=labels))).workload_class is expected
 
     @pytest.mark.parametrize(
         ("metadata", "expected"),
@@ -446,18 +446,18 @@ class TestWhatIsSaid:
         ],
     )
     def test_gitops(self, metadata, expected):
-        assert only(made(deployment("llm", **metadata))).managed_by == expected
+        assert only(created(deployment("llm", **metadata))).managed_by == expected
 
     def test_keda(self):
         scaled = {"kind": "ScaledObject", "metadata": {"name": "so", "namespace": "default"}}
-        llm = made(deployment("llm"))
+        llm = created(deployment("llm"))
         assert only(llm, scaled | {"spec": {"scaleTargetRef": {"name": "llm"}}}).managed_by == ("ScaledObject/so",)
         other = {"scaleTargetRef": {"name": "llm", "kind": "StatefulSet"}}
         assert only(llm, scaled | {"spec": other}).managed_by == ()
 
     def test_an_autoscaler_of_another_namespace(self):
         other = autoscaler("h", kind="Deployment", target="llm", namespace="b")
-        assert only(made(deployment("llm")), other).managed_by == ()
+        assert only(created(deployment("llm")), other).managed_by == ()
 
     @pytest.mark.parametrize(
         ("budgets", "expected"),
@@ -477,7 +477,7 @@ class TestWhatIsSaid:
             item = budget(f"b{number}", app="x")
             item["spec"] = {} if selector is None else {"selector": selector}
             items.append(item | {"status": {} if allowed is None else {"disruptionsAllowed": allowed}})
-        assert only(made(pod("p", labels={"a": "1"})), *items).disruptions_allowed == expected
+        assert only(created(pod("p", labels={"a": "1"})), *items).disruptions_allowed == expected
 
     @pytest.mark.parametrize(
         ("key", "value", "expected"),
@@ -495,7 +495,7 @@ class TestWhatIsSaid:
         ],
     )
     def test_capacity_types(self, key, value, expected):
-        assert inventory(made(node("n", labels={key: value}))).nodes["n"].capacity_type is expected
+        assert inventory(created(node("n", labels={key: value}))).nodes["n"].capacity_type is expected
 
     @pytest.mark.parametrize(
         ("labels", "offered", "expected"),
@@ -520,39 +520,39 @@ class TestWhatIsSaid:
             ({"karpenter.k8s.aws/instance-gpu-name": "a100"}, 8, (None, 8, {})),
         ],
     )
-    def test_cards_are_counted_and_named_whatever_is_made_of_them(self, labels, offered, expected):
-        found = inventory(made(node("n", gpus=offered, labels=labels))).nodes["n"]
+    def test_cards_are_counted_with_mig_and_time_slicing(self, labels, offered, expected):
+        found = inventory(created(node("n", gpus=offered, labels=labels))).nodes["n"]
         assert (found.gpu_type.name if found.gpu_type else None, found.gpu_count, found.mig) == expected
 
     def test_the_zone(self):
         labels = {"topology.kubernetes.io/region": "eu-1", "topology.kubernetes.io/zone": "eu-1b"}
-        found = inventory(made(node("n", labels=labels))).nodes["n"]
+        found = inventory(created(node("n", labels=labels))).nodes["n"]
         assert (found.region, found.zone) == ("eu-1", "eu-1b")
 
-    def test_an_unknown_product_is_kept_as_it_stands(self):
-        found = inventory(made(node("n", labels={"nvidia.com/gpu.product": "Odd-9000"}))).nodes["n"]
+    def test_an_unknown_product_is_kept(self):
+        found = inventory(created(node("n", labels={"nvidia.com/gpu.product": "Odd-9000"}))).nodes["n"]
         assert (found.gpu_type, found.gpu_product) == (None, "Odd-9000")
 
 
 class TestRecordings:
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "text_part"),
         [
-            ("{", "is no JSON"),
-            ("[]", "is no Kubernetes List"),
-            ('{"items": 3}', "is no Kubernetes List"),
+            ("{", "is not valid JSON"),
+            ("[]", "is not a Kubernetes List"),
+            ('{"items": 3}', "is not a Kubernetes List"),
             ('{"items": [{"kind": "Node"}]}', "items[0]"),
-            ('{"items": []}', "holds no Node"),
+            ('{"items": []}', "contains no Node"),
             ('{"items": [{"kind": "Job", "metadata": {"name": "j", "uid": "u"}}]}', "metadata.creationTimestamp"),
-            ('{"items": [{"kind": "Namespace", "metadata": {"name": "n"}}]}', "holds no Node"),
+            ('{"items": [{"kind": "Namespace", "metadata": {"name": "n"}}]}', "contains no Node"),
         ],
     )
-    def test_what_is_none_says_so_and_names_the_file(self, tmp_path, text, said):
+    def test_an_invalid_recording_is_an_error_that_names_the_file(self, tmp_path, text, text_part):
         path = tmp_path / "inventory.json"
         path.write_text(text)
         with pytest.raises(InputError) as error:
             RecordedObjects(path)
-        assert said in str(error.value)
+        assert text_part in str(error.value)
         assert "inventory.json" in error.value.problem
 
     def test_a_missing_file(self, tmp_path):
@@ -561,7 +561,7 @@ class TestRecordings:
 
     def test_one_object_by_its_path(self, tmp_path):
         path = tmp_path / "inventory.json"
-        path.write_text(json.dumps({"items": [made(node("n")), made(deployment("llm"))]}))
+        path.write_text(json.dumps({"items": [created(node("n")), created(deployment("llm"))]}))
         recorded = RecordedObjects(path)
         assert recorded.get("/api/v1/nodes/n")["metadata"]["name"] == "n"
         assert recorded.get("/apis/apps/v1/namespaces/default/deployments/llm")["kind"] == "Deployment"
@@ -571,20 +571,20 @@ class TestRecordings:
             recorded.list("/api/v1/secrets")
 
 
-class TestOwnersInACircle:
-    """The API server lets anybody who may change an object name it among its own owners."""
+class TestOwnerCycles:
+    """The API server does not prevent cycles of owner references."""
 
-    def test_i32_an_object_that_owns_itself_costs_itself(self):
+    def test_i32_an_object_that_owns_itself_is_left_out(self):
         itself = pod("odd", spec=pod_spec() | {"nodeName": "gpu-0"})
-        found = inventory(owned(itself, made(itself)), made(deployment("sound")))
+        found = inventory(owned(itself, created(itself)), created(deployment("sound")))
         assert [one.ref.name for one in found.workloads] == ["sound"]
         [unread] = found.unread
         assert unread.ref.name == "odd"
-        assert "circle" in unread.problem
+        assert "cycle" in unread.problem
         assert unread.nodes == {"gpu-0"}
 
     def test_i32_two_that_own_each_other(self):
         one, other = deployment("one"), deployment("other")
-        found = inventory(owned(one, made(other)), owned(other, made(one)), made(deployment("sound")))
+        found = inventory(owned(one, created(other)), owned(other, created(one)), created(deployment("sound")))
         assert [workload.ref.name for workload in found.workloads] == ["sound"]
         assert {unread.ref.name for unread in found.unread} == {"one", "other"}

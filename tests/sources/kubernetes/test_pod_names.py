@@ -1,4 +1,4 @@
-"""Whose a pod was: one workload's by its name or by kube-state-metrics, else nobody's."""
+"""The workload of a deleted pod: found by its name or by kube-state-metrics, else unknown."""
 
 import re
 from dataclasses import replace
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.sources.workloads import pod
 
 from gpuwise.model.inventory import Workload, WorkloadClass, WorkloadRef
-from gpuwise.sources.kubernetes.pod_names import PodOwners, own_names, patterns, said_owner
+from gpuwise.sources.kubernetes.pod_names import PodOwners, own_names, patterns, series_owner
 
 ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 FIVE = st.text(ALPHABET, min_size=5, max_size=5)
@@ -23,7 +23,7 @@ def workload(name: str, kind: str = "Deployment", pods=(), chain=(), space: str 
 
 
 @pytest.mark.parametrize(
-    ("kind", "pod_name", "is_its"),
+    ("kind", "pod_name", "matches"),
     [
         ("Deployment", "chat-7c9d8b5f4-x2z4q", True),
         ("Deployment", "chat-api-7c9d8b5f4-x2z4q", False),
@@ -46,18 +46,18 @@ def workload(name: str, kind: str = "Deployment", pods=(), chain=(), space: str 
         ("RayCluster", "chat-gpu-worker-x2z4q", False),  # any RayCluster "chat-gpu" has such pods, too
     ],
 )
-def test_each_kind_by_its_own_names(kind, pod_name, is_its):
+def test_each_kind_matches_its_own_pod_names(kind, pod_name, matches):
     one = workload("chat", kind)
-    assert PodOwners([one]).owner("a", pod_name) == (one.ref if is_its else None)
+    assert PodOwners([one]).owner("a", pod_name) == (one.ref if matches else None)
     assert PodOwners([one]).owner("b", pod_name) is None
 
 
-def test_a_live_pod_is_its_owners_whatever_its_name():
+def test_a_current_pod_belongs_to_its_owner_whatever_its_name():
     mine, theirs = workload("chat", "StatefulSet"), workload("odd", pods=("chat-0",))
     assert PodOwners([mine, theirs]).owner("a", "chat-0", ("StatefulSet", "chat")) == theirs.ref
 
 
-def test_a_name_that_two_workloads_may_give_is_nobodys_until_it_is_said_whose():
+def test_a_name_that_fits_two_workloads_needs_kube_state_metrics():
     stateful, notebook = workload("ada", "StatefulSet"), workload("ada", "Notebook", chain=[("StatefulSet", "ada-x")])
     owners = PodOwners([stateful, notebook])
     assert owners.owner("a", "ada-0") is None
@@ -65,14 +65,14 @@ def test_a_name_that_two_workloads_may_give_is_nobodys_until_it_is_said_whose():
     assert owners.owner("a", "ada-0", ("StatefulSet", "ada-x")) == notebook.ref
 
 
-def test_what_is_said_beats_the_name():
+def test_kube_state_metrics_overrides_the_name():
     one = workload("chat")
     owners = PodOwners([one])
     assert owners.owner("a", "chat-7c9d8b5f4-x2z4q", ("ReplicaSet", "chat-7c9d8b5f4")) == one.ref
     assert owners.owner("a", "chat-7c9d8b5f4-x2z4q", ("Job", "chat-7c9d8b5f4")) is None
 
 
-def test_a_kind_that_names_freely_has_past_pods_where_it_is_said():
+def test_pods_with_free_names_are_found_by_kube_state_metrics():
     one = workload("ray", "RayCluster")
     assert list(patterns(one, free=False)) == []
     (found,) = patterns(one, free=True)
@@ -82,7 +82,7 @@ def test_a_kind_that_names_freely_has_past_pods_where_it_is_said():
 
 
 @given(st.integers(40, 63), HASH, FIVE)
-def test_a_name_that_the_server_cut_is_known_by_its_replica_set(length, revision, five):
+def test_a_truncated_name_is_found_by_its_replica_set(length, revision, five):
     """generateName keeps 58 characters."""
     name = "d" * length
     replica_set = f"{name}-{revision}"
@@ -96,22 +96,22 @@ names = st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
 
 
 @given(st.lists(names, min_size=1, max_size=4, unique=True), HASH, FIVE)
-def test_a_pod_of_one_is_never_anothers(deployments, revision, five):
-    """Whatever the names: a pod is its own Deployment's, or nobody's where two names fit."""
+def test_a_pod_is_never_attributed_to_another_deployment(deployments, revision, five):
+    """For any names, a pod is attributed to its own Deployment, or to none if two names fit."""
     owners = PodOwners([workload(name) for name in deployments])
     for name in deployments:
         found = owners.owner("a", f"{name}-{revision}-{five}")
         assert found is None or found.name == name
 
 
-def test_names_are_data():
+def test_names_are_not_patterns():
     odd = workload("a.b")
     assert re.fullmatch(own_names(odd.ref), "a.b-7c9d8b5f4-x2z4q")
     assert not re.fullmatch(own_names(odd.ref), "axb-7c9d8b5f4-x2z4q")
     assert next(patterns(replace(odd, pods=(pod("x.y"),)), free=False)) == r"x\.y"
 
 
-def test_a_pod_without_a_controller_is_not_said_to_have_one():
-    assert said_owner({"owner_kind": "<none>", "owner_name": "<none>"}) is None
-    assert said_owner({}) is None
-    assert said_owner({"owner_kind": "Job", "owner_name": "train"}) == ("Job", "train")
+def test_a_pod_without_a_controller_has_no_owner():
+    assert series_owner({"owner_kind": "<none>", "owner_name": "<none>"}) is None
+    assert series_owner({}) is None
+    assert series_owner({"owner_kind": "Job", "owner_name": "train"}) == ("Job", "train")

@@ -1,4 +1,4 @@
-"""A SeriesReader over series in memory: what Prometheus would find, without one."""
+"""A SeriesReader for series in memory, in place of a Prometheus."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from gpuwise.sources.prometheus.series import GridSeries, Match, Matcher, Select
 
 @dataclass(frozen=True)
 class MemorySeries:
-    """Each series holds its values from the start of `window` on; other windows see their part of it."""
+    """Each series has its values from the start of `window` on; other windows get their part of it."""
 
     window: Window
     series: tuple[GridSeries, ...]
@@ -26,7 +26,7 @@ class MemorySeries:
 
 @dataclass(frozen=True)
 class MemoryReader:
-    """Fulfils `SeriesReader`."""
+    """Implements `SeriesReader`."""
 
     stored: MemorySeries
 
@@ -42,7 +42,7 @@ class MemoryReader:
 
 
 def reader(window: Window, *rows: tuple[str, dict[str, str], Sequence[float]]) -> MemoryReader:
-    """Of (name, labels, values); a row shorter than the window ends early."""
+    """Build a reader from (name, labels, values); a row that is shorter than the window ends early."""
     series = (GridSeries({"__name__": name} | labels, np.array(values, dtype=float)) for name, labels, values in rows)
     return MemoryReader(MemorySeries(window, tuple(series)))
 

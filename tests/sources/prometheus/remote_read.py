@@ -1,4 +1,4 @@
-"""A server of streamed remote read for tests: frames as Prometheus writes them, whole and broken."""
+"""A server of streamed remote read for tests: frames as Prometheus writes them, valid and broken."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -29,12 +29,12 @@ def framed(body: bytes, *, crc: int | None = None) -> bytes:
 
 
 def frame(labels: Mapping[str, str], *chunks: bytes, kind: int = XOR) -> bytes:
-    """A sound frame of one series."""
+    """A valid frame of one series."""
     return framed(message(labels, *chunks, kind=kind))
 
 
 class Pieces(httpx.SyncByteStream):
-    """A body that is sent as it is asked for."""
+    """A body that is sent as it is read."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self.pieces = pieces
@@ -48,5 +48,5 @@ class Pieces(httpx.SyncByteStream):
 
 
 def streamed(*pieces: bytes) -> httpx.Response:
-    """The answer to a read request."""
+    """The response to a read request."""
     return httpx.Response(200, headers={"Content-Type": STREAMED}, stream=Pieces(pieces))

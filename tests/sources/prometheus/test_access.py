@@ -1,4 +1,4 @@
-"""How a Prometheus lets us in, and how patient we are with it; no secret is ever shown."""
+"""Authentication to Prometheus, TLS and retries; no secret is ever shown."""
 
 import base64
 import ssl
@@ -33,7 +33,7 @@ def headers_sent(settings: PrometheusSettings) -> httpx.Headers:
     return sent[0]
 
 
-def test_it_says_who_asks():
+def test_the_user_agent_names_gpuwise():
     assert headers_sent(PrometheusSettings("http://prometheus"))["User-Agent"] == f"gpuwise/{__version__}"
 
 
@@ -47,28 +47,31 @@ def test_headers_and_password_are_sent_and_not_shown():
     assert "hush" not in repr(PrometheusSettings("http://ada:hush@prometheus"))
 
 
-def test_a_header_may_be_the_way_in():
+def test_a_header_can_authenticate():
     assert (
         headers_sent(PrometheusSettings("http://p", headers={"authorization": "Key s3"}))["Authorization"] == "Key s3"
     )
 
 
-REFUSED = {
-    "an empty header": ({"headers": {"X-Key": " "}}, r"prometheus\.headers\.X-Key is empty or no plain text"),
-    "two lines": ({"headers": {"X-Key": "s3cret\r\nX: y"}}, r"prometheus\.headers\.X-Key is empty or no plain text"),
-    "no name": ({"headers": {"X Key": "s3cret"}}, "names no header: 'X Key'"),
+INVALID = {
+    "an empty header": ({"headers": {"X-Key": " "}}, r"prometheus\.headers\.X-Key is empty or is not plain ASCII text"),
+    "two lines": (
+        {"headers": {"X-Key": "s3cret\r\nX: y"}},
+        r"prometheus\.headers\.X-Key is empty or is not plain ASCII text",
+    ),
+    "no name": ({"headers": {"X Key": "s3cret"}}, "'X Key' is not a header name"),
     "no password": ({"username": "ada"}, r"prometheus\.username and prometheus\.password_file"),
     "no user": ({"password": "s3cret"}, r"prometheus\.username and prometheus\.password_file"),
-    "token and user": ({"bearer_token": "s3cret", "username": "ada", "password": "s3cret"}, "two ways"),
-    "token and header": ({"bearer_token": "s3cret", "headers": {"authorization": "s3cret"}}, "two ways"),
-    "a key alone": ({"client_key_file": Path("key.pem")}, r"give prometheus\.client_cert_file"),
+    "token and user": ({"bearer_token": "s3cret", "username": "ada", "password": "s3cret"}, "more than one way"),
+    "token and header": ({"bearer_token": "s3cret", "headers": {"authorization": "s3cret"}}, "more than one way"),
+    "a key alone": ({"client_key_file": Path("key.pem")}, r"set prometheus\.client_cert_file"),
     "no certificate": ({"client_cert_file": Path("/none.pem")}, r"/none\.pem and its key cannot be used"),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_sent_is_an_input_error_that_names_the_key(name):
-    given, says = REFUSED[name]
+@pytest.mark.parametrize("name", INVALID)
+def test_a_header_that_cannot_be_sent_is_an_input_error_that_names_the_key(name):
+    given, says = INVALID[name]
     with pytest.raises(InputError, match=says) as caught:
         PrometheusClient(PrometheusSettings("https://prometheus", **given))
     assert "s3cret" not in str(caught.value)
@@ -93,7 +96,7 @@ def files(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def mutual(authority: trustme.CA) -> Iterator[str]:
-    """A server that shows its certificate and demands one of the same authority."""
+    """A server that requires a client certificate of its own authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.configure_trust(context)
@@ -111,9 +114,11 @@ def test_mutual_tls(mutual: str, files: Path):
     ca, cert, key = files / "ca.pem", files / "cert.pem", files / "key.pem"
     assert ask(PrometheusSettings(mutual, ca_file=ca, client_cert_file=cert, client_key_file=key)) == []
     assert ask(PrometheusSettings(mutual, ca_file=ca, client_cert_file=files / "both.pem")) == []
-    with pytest.raises(SourceError, match=r"(?i)cannot be reached: .*(certificate required|alert|EOF|reset)"):
+    with pytest.raises(
+        SourceError, match=r"(?i)cannot reach Prometheus at .*: .*(certificate required|alert|EOF|reset)"
+    ):
         ask(PrometheusSettings(mutual, ca_file=ca, backoff_s=0.0))
-    with pytest.raises(SourceError, match=r"cannot be reached: .*CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(SourceError, match=r"cannot reach Prometheus at .*: .*CERTIFICATE_VERIFY_FAILED"):
         ask(PrometheusSettings(mutual, client_cert_file=files / "both.pem", backoff_s=0.0))
 
 
@@ -133,44 +138,44 @@ def test_a_key_without_its_certificate_or_with_a_password_is_an_input_error(file
 
 
 class Busy:
-    """Answers 429 so often, then well; and how long the client waited each time."""
+    """Returns 429 a number of times, then 200; records how long the client waited."""
 
     def __init__(self, times: int, retry_after: str | None = None) -> None:
-        self.left, self.asked, self.waited_s = times, 0, []
+        self.left, self.requests, self.waited_s = times, 0, []
         self.headers = {} if retry_after is None else {"Retry-After": retry_after}
 
     def __call__(self, _: httpx.Request) -> httpx.Response:
-        self.asked += 1
+        self.requests += 1
         self.left -= 1
         return httpx.Response(429, headers=self.headers) if self.left >= 0 else httpx.Response(200, content=EMPTY)
 
     def client(self, **settings: float) -> PrometheusClient:
-        told = PrometheusSettings("http://prometheus", **settings)
-        return PrometheusClient(told, transport=httpx.MockTransport(self), wait=self.waited_s.append)
+        settings_ = PrometheusSettings("http://prometheus", **settings)
+        return PrometheusClient(settings_, transport=httpx.MockTransport(self), wait=self.waited_s.append)
 
 
-@pytest.mark.parametrize(("said", "waited_s"), [(None, [0.5, 1.0]), ("7", [7.0, 7.0]), ("soon", [0.5, 1.0])])
-def test_a_server_that_asks_to_wait_is_given_the_time(said, waited_s):
-    server = Busy(2, said)
+@pytest.mark.parametrize(("retry_after", "waited_s"), [(None, [0.5, 1.0]), ("7", [7.0, 7.0]), ("soon", [0.5, 1.0])])
+def test_retry_after_is_respected(retry_after, waited_s):
+    server = Busy(2, retry_after)
     with server.client() as client:
         assert client.instant("up") == []
     assert server.waited_s == waited_s
 
 
-def test_a_server_that_asks_to_wait_too_long_is_not_waited_for():
+def test_a_too_long_retry_after_is_an_error_at_once():
     server = Busy(1, "31")
     with server.client() as client, pytest.raises(SourceError, match="429 Too Many Requests"):
         client.instant("up")
-    assert (server.asked, server.waited_s) == (1, [])
+    assert (server.requests, server.waited_s) == (1, [])
 
 
-def test_an_outage_is_met_with_a_bounded_number_of_retries():
+def test_retries_in_an_outage_are_bounded():
     server = Busy(10**6)
     with server.client(retry_burst=10.0, retry_ratio=0.125) as client:
         for _ in range(80):
             with pytest.raises(SourceError, match="429"):
                 client.instant("up")
-    assert server.asked == 80 + len(server.waited_s)
+    assert server.requests == 80 + len(server.waited_s)
     assert len(server.waited_s) == 20  # 10 and an eighth of 80
     with Busy(1).client(retry_burst=0.0, retry_ratio=0.0) as client, pytest.raises(SourceError, match="429"):
         client.instant("up")
@@ -188,20 +193,20 @@ def test_retries_never_outnumber_the_burst_and_the_share_of_requests(burst, rati
         assert spent <= burst + ratio * earned + 1e-6
 
 
-def test_one_request_is_tried_at_most_so_often():
+def test_one_request_has_a_maximum_number_of_retries():
     server = Busy(100)
     with server.client() as client, pytest.raises(SourceError, match="429"):
         client.instant("up")
-    assert server.asked == 1 + RETRIES
+    assert server.requests == 1 + RETRIES
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("retry_after", "seconds"),
     [("0", 0.0), ("120", 120.0), ("Sun, 22 Nov 2026 00:00:30 GMT", 30.0), ("Sat, 21 Nov 2026 23:00:00 GMT", 0.0)]
     + [(nothing, None) for nothing in ("", "soon", "-3", "1.5", "99 Foo 2026")],
 )
-def test_retry_after_is_seconds_or_a_date(said, seconds):
-    assert retry_after_s({"Retry-After": said}, datetime(2026, 11, 22, tzinfo=UTC)) == seconds
+def test_retry_after_is_seconds_or_a_date(retry_after, seconds):
+    assert retry_after_s({"Retry-After": retry_after}, datetime(2026, 11, 22, tzinfo=UTC)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -212,16 +217,16 @@ def test_retry_after_is_seconds_or_a_date(said, seconds):
         '{"status":"success","warnings":["store b is away"],"data":{"resultType":"vector","result":[]}}',
     ],
 )
-def test_a_partial_answer_is_refused_whoever_says_so(body):
+def test_a_partial_response_of_any_server_is_an_error(body):
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
     with (
         PrometheusClient(PrometheusSettings("http://prometheus"), transport=transport) as client,
-        pytest.raises(SourceError, match=r"answered in part: .*(isPartial|store b is away)"),
+        pytest.raises(SourceError, match=r"returned a partial response: .*(isPartial|store b is away)"),
     ):
         client.instant("up")
 
 
-def test_a_servers_words_cannot_move_the_cursor():
+def test_control_characters_in_a_servers_message_are_removed():
     transport = httpx.MockTransport(lambda _: httpx.Response(500, content=b"bad\x1b[2Jthing\nnext"))
     settings = PrometheusSettings("http://prometheus", backoff_s=0.0)
     with (

@@ -1,4 +1,4 @@
-"""Rows of cards without a pod: whose they are, and that they never lengthen a pod's life."""
+"""Rows of cards without a pod: to which pod they belong, and that they never extend a pod's life."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from tests.sources.workloads import pod, workload
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.cards import Tenant, add_card_facts, cards_of_tenants, node_of, tenants
+from gpuwise.sources.prometheus.cards import SolePod, add_card_facts, cards_of_sole_pods, node_of, sole_pods
 from gpuwise.sources.prometheus.devices import Device, DeviceKey
 from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS
 
@@ -25,7 +25,7 @@ def node(product: str = "NVIDIA-L4", gpus: int = 2, mig: dict[str, int] | None =
     return Node("node-a", gpu_type(product), product, gpus, mig or {}, None, None)
 
 
-def asking(gpus: int, *pods: Pod, name: str = "trainer", resource: str = "nvidia.com/gpu") -> Workload:
+def requesting(gpus: int, *pods: Pod, name: str = "trainer", resource: str = "nvidia.com/gpu") -> Workload:
     return replace(workload(*pods, name=name), request=GpuRequest(resource, gpus))
 
 
@@ -35,34 +35,34 @@ ENDED = replace(BESIDE, phase="Succeeded")
 
 
 @pytest.mark.parametrize(
-    ("one", "others", "on", "is_tenant"),
+    ("one", "others", "on", "is_sole"),
     [
-        (asking(2, ALONE), (), node(), True),
-        (asking(2, ALONE), (asking(2, ENDED, name="other"),), node(), True),
-        (asking(2, ALONE), (asking(1, BESIDE, name="other"),), node(), False),
-        (asking(1, ALONE), (), node(), False),  # the other card may be anyone's
-        (asking(2, ALONE), (), node("NVIDIA-L4-SHARED"), False),
-        (asking(2, ALONE), (), node(mig={"1g.10gb": 2}), False),
-        (asking(2, ALONE, resource="nvidia.com/mig-1g.10gb"), (), node(), False),
-        (asking(2, replace(ALONE, started_s=None)), (), node(), False),
-        (asking(2, replace(ALONE, node="node-b")), (), node(), False),
+        (requesting(2, ALONE), (), node(), True),
+        (requesting(2, ALONE), (requesting(2, ENDED, name="other"),), node(), True),
+        (requesting(2, ALONE), (requesting(1, BESIDE, name="other"),), node(), False),
+        (requesting(1, ALONE), (), node(), False),  # the other card may be anyone's
+        (requesting(2, ALONE), (), node("NVIDIA-L4-SHARED"), False),
+        (requesting(2, ALONE), (), node(mig={"1g.10gb": 2}), False),
+        (requesting(2, ALONE, resource="nvidia.com/mig-1g.10gb"), (), node(), False),
+        (requesting(2, replace(ALONE, started_s=None)), (), node(), False),
+        (requesting(2, replace(ALONE, node="node-b")), (), node(), False),
     ],
 )
-def test_a_nodes_only_pod_that_asks_for_all_its_cards_is_its_tenant(one, others, on, is_tenant):
+def test_a_nodes_only_pod_that_requests_all_cards_is_its_sole_pod(one, others, on, is_sole):
     fleet = Inventory(0, {"node-a": on}, (one, *others), {})
-    expected = {"node-a": Tenant(("research", "trainer-0"), 120)} if is_tenant else {}
-    assert tenants([one], fleet) == expected
+    expected = {"node-a": SolePod(("research", "trainer-0"), 120)} if is_sole else {}
+    assert sole_pods([one], fleet) == expected
 
 
-def test_a_tenants_cards_are_its_own_since_it_started():
+def test_a_sole_pods_cards_are_its_own_since_it_started():
     rows = reader(WINDOW, (SMI, {"uuid": "a", "instance": "node-a:9835"}, [0.5] * 10))
-    found = cards_of_tenants(rows, METRICS, {"node-a": Tenant(("research", "trainer-0"), 120)}, WINDOW)
+    found = cards_of_sole_pods(rows, METRICS, {"node-a": SolePod(("research", "trainer-0"), 120)}, WINDOW)
     [(key, device)] = found["research", "trainer-0"].items()
     assert key == DeviceKey("GPU-a", "")
     assert list(np.flatnonzero(device.sampled())) == list(range(2, 10))
 
 
-def test_what_is_said_of_a_card_never_lengthens_the_life_of_its_pod():
+def test_a_cards_rows_never_extend_the_life_of_its_pod():
     key, labels = DeviceKey("GPU-a", ""), {"device_uuid": "GPU-a", "pod": "trainer-0"}
     device = Device()
     device.add(KERNEL, labels, np.array([NAN, NAN, 5, NAN, 5, NAN, NAN, NAN, NAN, NAN]))
@@ -72,7 +72,7 @@ def test_what_is_said_of_a_card_never_lengthens_the_life_of_its_pod():
     assert list(np.flatnonzero(device.sampled())) == [2, 3, 4]
 
 
-def test_a_device_that_tells_its_work_is_left_as_it_is():
+def test_a_device_that_reports_activity_is_not_changed():
     device = Device()
     metric = next(metric for metric in METRICS if metric.name == "DCGM_FI_DEV_GPU_UTIL")
     device.add(metric, {"UUID": "GPU-a", "pod": "quiet-0"}, np.zeros(10))
@@ -93,5 +93,5 @@ def test_a_device_that_tells_its_work_is_left_as_it_is():
         ({}, None),
     ],
 )
-def test_a_row_tells_its_node_by_label_or_address(labels, expected):
+def test_a_rows_node_is_found_by_label_or_address(labels, expected):
     assert node_of(labels, ["node-a", "node-b"]) == expected

@@ -1,4 +1,4 @@
-"""The chunk kernel and its twin agree to the last bit on every chunk, whole or damaged, and no bytes crash either."""
+"""The chunk kernel and its twin agree to the last bit on valid and damaged chunks, and no input crashes either."""
 
 import ctypes
 import math
@@ -58,13 +58,13 @@ def test_the_compiled_kernel_is_the_one_in_use():
 
 
 @given(st.lists(chunks(), max_size=4), st.booleans())
-def test_they_agree_on_whole_chunks_and_count_every_sample(parts, lowest):
+def test_they_agree_on_valid_chunks_and_count_every_sample(parts, lowest):
     found, _ = same(parts, lowest=lowest)
     assert found == sum(int.from_bytes(part[:2], "big") for part in parts)
 
 
 @given(st.lists(st.tuples(near, st.randoms(use_true_random=False)), min_size=1, max_size=3), st.booleans())
-def test_each_step_holds_the_extreme_of_its_samples(series, lowest):
+def test_each_step_has_the_extreme_of_its_samples(series, lowest):
     samples = [[(at, random.randint(0, 100) / 100) for at in times] for times, random in series]
     _, values = same([encode(part) for part in samples], lowest=lowest)
     expected = np.full(STEPS, np.nan)
@@ -87,7 +87,7 @@ def test_they_agree_on_damaged_chunks(parts, data):
 
 
 @given(st.lists(st.binary(max_size=200), max_size=4), st.booleans())
-def test_they_agree_on_anything(parts, lowest):
+def test_they_agree_on_arbitrary_bytes(parts, lowest):
     same(parts, lowest=lowest)
 
 
@@ -99,7 +99,7 @@ def test_a_truncated_chunk_is_damaged_never_shorter(part, missing):
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[memoryview]:
-    """A page of memory before one that ends the process if it is read."""
+    """A page of memory before a page that ends the process if it is read."""
     pages = mmap.mmap(-1, 2 * mmap.PAGESIZE)
     start = ctypes.addressof(ctypes.c_char.from_buffer(pages))
     protect = ctypes.CDLL(None, use_errno=True).mprotect
@@ -109,7 +109,7 @@ def guarded() -> Iterator[memoryview]:
 
 
 @given(st.binary(max_size=300) | chunks().filter(lambda part: len(part) < 2000), st.integers(0, 40))
-def test_no_byte_behind_the_padding_is_read(guarded, part, missing):
+def test_no_byte_after_the_padding_is_read(guarded, part, missing):
     part = part[: max(0, len(part) - missing)]
     data = part + b"\xff" * _chunks_py.PADDING
     guarded[-len(data) :] = data
@@ -119,14 +119,14 @@ def test_no_byte_behind_the_padding_is_read(guarded, part, missing):
     assert found == run(_chunks_py.reduce_chunks, [part])[0]
 
 
-def test_the_damaged_chunk_is_named_and_those_before_it_are_kept():
+def test_the_damaged_chunk_is_reported_and_chunks_before_it_are_kept():
     good, bad = encode([(START, 1.0)]), encode([(START + STEP, 2.0)])[:-1]
     found, values = same([good, bad, good])
     assert found == -2
     np.testing.assert_array_equal(values[:2], [1.0, np.nan])
 
 
-def test_staleness_markers_and_other_nans_are_no_samples():
+def test_staleness_markers_and_other_nans_are_not_samples():
     part = encode([(START, 0.25), (START + 1, STALE), (START + 2, math.nan), (START + STEP, STALE)])
     found, values = same([part])
     assert found == 4
@@ -134,7 +134,7 @@ def test_staleness_markers_and_other_nans_are_no_samples():
 
 
 @pytest.mark.parametrize(("lowest", "kept"), [(False, [7.0, 5.0]), (True, [1.0, 5.0])])
-def test_what_a_step_has_counts(lowest, kept):
+def test_the_existing_value_of_a_step_counts(lowest, kept):
     part = encode([(START, 1.0), (START + 1, 7.0)])
     _, values = same([part], lowest=lowest, before=5.0)
     np.testing.assert_array_equal(values[:2], kept)
@@ -156,12 +156,12 @@ def test_what_a_step_has_counts(lowest, kept):
         ([], START, 2**62),
     ],
 )
-def test_a_broken_contract_is_refused_before_anything_is_read(kernel, ends, start, step):
+def test_invalid_arguments_are_rejected_before_reading(kernel, ends, start, step):
     with pytest.raises(ValueError, match=r"ends do not|the grid"):
         kernel(bytes(4 + _chunks_py.PADDING), array("q", ends), np.full(STEPS, np.nan), start, step, False)
 
 
-def test_no_chunk_and_no_step_are_no_error():
+def test_no_chunk_and_no_step_are_valid():
     assert same([])[0] == 0
     part = encode([(START, 1.0)])
     for kernel in KERNELS:

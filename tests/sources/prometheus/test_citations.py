@@ -1,4 +1,4 @@
-"""The query behind a number gives that number, to whoever runs it in the Prometheus that was read."""
+"""The query behind a number returns that number when it is run in the Prometheus that was read."""
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ pytestmark = NEEDS_PROMETHEUS
 LEVELS = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
 
 
-def asked(url: str, query: str) -> list[float]:
+def result_of(url: str, query: str) -> list[float]:
     answer = httpx.get(f"{url}/api/v1/query", params={"query": query})
     assert answer.status_code == 200, answer.text
     return [float(one["value"][1]) for one in answer.json()["data"]["result"]]
@@ -32,10 +32,10 @@ def test_the_query_gives_the_number(start_prometheus, labels, statistic, number)
     url = start_prometheus(series=openmetrics(name, labels, per_step(LEVELS)))
     evidence = Evidence("", Signal.SM_ACTIVITY, statistic, None, None, "ratio")
     query = PrometheusUsage(PrometheusSettings(url)).cite(WINDOW)(workload("trainer-0"), evidence)
-    assert asked(url, query) == [pytest.approx(number)]
+    assert result_of(url, query) == [pytest.approx(number)]
 
 
-def test_requests_are_cited_as_their_increase_and_another_pods_series_are_not(start_prometheus):
+def test_requests_are_cited_as_their_increase_without_other_pods_series(start_prometheus):
     mine = {"namespace": "research", "pod": "trainer-0"}
     counted = [float(count) for count in range(0, 200, 20)]
     series = openmetrics("vllm:request_success_total", mine, per_step(counted))
@@ -43,18 +43,18 @@ def test_requests_are_cited_as_their_increase_and_another_pods_series_are_not(st
     url = start_prometheus(series=series)
     evidence = Evidence("", Signal.REQUESTS, "max", None, None, "requests per second")
     query = PrometheusUsage(PrometheusSettings(url)).cite(WINDOW)(workload("trainer-0"), evidence)
-    assert asked(url, query) == [pytest.approx(180, rel=0.1)]
+    assert result_of(url, query) == [pytest.approx(180, rel=0.1)]
 
 
-def test_what_was_not_measured_has_no_query(start_prometheus):
+def test_an_unmeasured_signal_has_no_query(start_prometheus):
     url = start_prometheus(series=openmetrics("gpuwise_gpu_power_watts", OURS, per_step(LEVELS)))
     cite = PrometheusUsage(PrometheusSettings(url)).cite(WINDOW)
     assert cite(workload("trainer-0"), Evidence("", Signal.SM_ACTIVITY, "max", None, None, "ratio")) is None
     assert cite(workload("trainer-0"), Evidence("price", None, "list price", 1.0, None, "USD/h")) is None
 
 
-def test_names_of_pods_are_literal(start_prometheus):
+def test_pod_names_are_literal(start_prometheus):
     url = start_prometheus(series=openmetrics("gpuwise_gpu_power_watts", OURS | {"pod": "a.b-0"}, per_step(LEVELS)))
     power = Evidence("", Signal.POWER, "max", None, None, "W")
     query = PrometheusUsage(PrometheusSettings(url)).cite(WINDOW)(workload("a.b-0", name="a.b"), power)
-    assert asked(url, query) == [pytest.approx(1.0)]
+    assert result_of(url, query) == [pytest.approx(1.0)]

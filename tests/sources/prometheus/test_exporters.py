@@ -1,4 +1,4 @@
-"""Every exporter's page, played into one real Prometheus, means what its fixture says (tests/data/exporters)."""
+"""Every exporter's page, loaded into one real Prometheus, gives what its fixture expects (tests/data/exporters)."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def expected(name: str) -> dict:
 
 
 def stored(scraped: dict[str, str], target: dict[str, str], *, honor_labels: bool) -> dict[str, str]:
-    """The labels under which Prometheus keeps a sample."""
+    """The labels under which Prometheus stores a sample."""
     if honor_labels:
         return {key: value for key, value in (target | scraped).items() if value}
     clashing = {f"exported_{key}": scraped[key] for key in scraped.keys() & target.keys() if scraped[key]}
@@ -81,14 +81,14 @@ def fleet() -> Inventory:
 
 
 def constant(values) -> float | None:
-    """The one value of all steps, None where none was sampled."""
+    """The one value of all steps, None without samples."""
     if np.isnan(values).all():
         return None
     assert np.ptp(values) == pytest.approx(0.0), values  # NaN in some step fails, too
     return float(values[0])
 
 
-def said(device: DeviceSeries) -> dict:
+def described(device: DeviceSeries) -> dict:
     samples = {signal.value: constant(values) for signal, values in device.samples.items()}
     return {
         "gpu_fraction": pytest.approx(device.gpu_fraction),
@@ -103,11 +103,11 @@ def wanted(devices: dict) -> dict:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_pods_did(usage, name):
+def test_devices_of_pods(usage, name):
     what, inventory = expected(name), fleet()
-    asked = [one for one in inventory.workloads if one.ref.namespace == what["namespace"]]
-    for series in usage.read(asked, inventory, WINDOW):
-        found = {device.device_uuid: said(device) for device in series.devices}
+    selected = [one for one in inventory.workloads if one.ref.namespace == what["namespace"]]
+    for series in usage.read(selected, inventory, WINDOW):
+        found = {device.device_uuid: described(device) for device in series.devices}
         assert wanted(what["pods"][series.workload.name]) == found
         assert {device.node for device in series.devices} <= set(what["nodes"])
         rate = what.get("requests_per_second", {}).get(series.workload.name)
@@ -118,15 +118,15 @@ def test_what_pods_did(usage, name):
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if expected(name)["nodes"]])
-def test_what_no_pod_held(usage, name):
+def test_unallocated_devices(usage, name):
     nodes, inventory = expected(name)["nodes"], fleet()
     for series in usage.read_nodes([inventory.nodes[node] for node in nodes], inventory, WINDOW):
         assert all((device.pod, device.node) == ("", series.workload.name) for device in series.devices)
-        found = {device.device_uuid: said(device) for device in series.devices}
-        assert wanted(nodes[series.workload.name]["unheld"]) == found
+        found = {device.device_uuid: described(device) for device in series.devices}
+        assert wanted(nodes[series.workload.name]["unallocated"]) == found
 
 
-def test_the_whole_fleet_is_read_at_once_as_one_by_one(usage):
+def test_the_fleet_read_at_once_equals_workloads_read_one_by_one(usage):
     inventory = fleet()
     for series in usage.read(inventory.workloads, inventory, WINDOW):
         alone = next(usage.read([inventory.by_ref()[series.workload]], inventory, WINDOW))

@@ -1,4 +1,4 @@
-"""What comes back from a Prometheus that is down, refuses, answers in part, or is none: never an idle GPU."""
+"""A Prometheus that is down or returns errors, partial or invalid responses never leads to an idle GPU."""
 
 import contextlib
 import json
@@ -45,8 +45,8 @@ def at(step: int) -> float:
     return WINDOW.start_s + (step + 1) * WINDOW.step_s - 0.001
 
 
-def answering(body: object, *, status: int = 200) -> Answer:
-    """Names as they should be, then this to each query."""
+def responding(body: object, *, status: int = 200) -> Answer:
+    """Returns valid metric names, then this body to each query."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/values"):
@@ -57,11 +57,11 @@ def answering(body: object, *, status: int = 200) -> Answer:
     return answer
 
 
-WHOLE = matrix([at(0), "0"], [at(1), "50"])
+COMPLETE = matrix([at(0), "0"], [at(1), "50"])
 
 
-def test_the_stub_itself_speaks_prometheus():
-    (device,) = read(source(answering(WHOLE))).devices
+def test_the_stub_implements_the_api():
+    (device,) = read(source(responding(COMPLETE))).devices
     (values,) = device.samples.values()
     np.testing.assert_array_equal(values, [0.0, 0.5, np.nan, np.nan, np.nan])
 
@@ -69,33 +69,33 @@ def test_the_stub_itself_speaks_prometheus():
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (WHOLE | {"warnings": ["store a: connection refused"]}, "answered in part.*store a"),
-        (WHOLE | {"status": "error", "error": "boom"}, "no whole answer: boom"),
-        ({"status": "success"}, "no whole answer"),
+        (COMPLETE | {"warnings": ["store a: connection refused"]}, "returned a partial response.*store a"),
+        (COMPLETE | {"status": "error", "error": "boom"}, "sent an invalid response: boom"),
+        ({"status": "success"}, "sent an invalid response"),
         ({"status": "success", "data": None}, "no matrix"),
         ({"status": "success", "data": {"resultType": "vector", "result": []}}, "no matrix"),
         ({"status": "success", "data": {"resultType": "matrix", "result": None}}, "no matrix"),
-        (matrix([at(0), 0]), "is no sample"),
+        (matrix([at(0), 0]), "is not a sample"),
         (matrix([at(0), "idle"]), "matrix entry"),
         (matrix([at(0)]), "matrix entry"),
-        (matrix(["soon", "0"]), "is no time"),
-        (matrix([at(0) + 7, "0"]), "not asked for"),
-        (matrix([at(99), "0"]), "not asked for"),
-        (matrix([float("nan"), "0"]), "not asked for"),
-        (matrix([at(0), "0"], labels={"pod": 7}), "labels are no strings"),
-        (matrix([at(0), "0"], labels=None), "labels are no strings"),
-        (json.dumps(WHOLE).encode()[:-9], "no whole answer"),
-        (b"<html>please log in</html>", "no whole answer"),
-        (b"", "no whole answer"),
-        (b"[" * 100_000, "no whole answer"),
-        (b"9" * 5000, "no whole answer"),
+        (matrix(["soon", "0"]), "is not a time"),
+        (matrix([at(0) + 7, "0"]), "not requested"),
+        (matrix([at(99), "0"]), "not requested"),
+        (matrix([float("nan"), "0"]), "not requested"),
+        (matrix([at(0), "0"], labels={"pod": 7}), "labels are not strings"),
+        (matrix([at(0), "0"], labels=None), "labels are not strings"),
+        (json.dumps(COMPLETE).encode()[:-9], "sent an invalid response"),
+        (b"<html>please log in</html>", "sent an invalid response"),
+        (b"", "sent an invalid response"),
+        (b"[" * 100_000, "sent an invalid response"),
+        (b"9" * 5000, "sent an invalid response"),
         (matrix([10**400, "0"]), "matrix entry"),
-        ([], "no whole answer"),
+        ([], "sent an invalid response"),
     ],
 )
-def test_an_answer_that_is_not_whole_is_an_error(body, says):
+def test_an_incomplete_or_invalid_response_is_an_error(body, says):
     with pytest.raises(SourceError, match=says):
-        read(source(answering(body)))
+        read(source(responding(body)))
 
 
 @pytest.mark.parametrize(
@@ -113,62 +113,64 @@ def test_an_answer_that_is_not_whole_is_an_error(body, says):
     ],
 )
 @pytest.mark.parametrize("body", [b'{"status":"error","error":"because"}', b"no json"])
-def test_a_refusal_names_the_address_and_the_hint(status, hint, tries, body):
-    asked = []
+def test_an_error_status_names_the_address_and_the_hint(status, hint, tries, body):
+    sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        sent.append(request)
         return httpx.Response(status, content=body)
 
-    with pytest.raises(SourceError, match=rf"http://prometheus refused: {status}.*{hint}"):
+    with pytest.raises(SourceError, match=rf"http://prometheus returned {status}.*{hint}"):
         read(source(answer))
-    assert len(asked) == tries
+    assert len(sent) == tries
 
 
-def test_a_passing_outage_is_waited_out():
-    asked = []
+def test_a_short_outage_is_retried():
+    sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        if len(asked) <= RETRIES:
+        sent.append(request)
+        if len(sent) <= RETRIES:
             raise httpx.ConnectError("refused")
-        return answering(WHOLE)(request)
+        return responding(COMPLETE)(request)
 
     assert len(read(source(answer)).devices) == 1
 
 
 def test_a_timeout_is_an_error_and_is_not_repeated():
-    asked = []
+    sent = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
+        sent.append(request)
         raise httpx.ReadTimeout("")
 
-    with pytest.raises(SourceError, match="cannot be reached: ReadTimeout"):
+    with pytest.raises(SourceError, match="did not respond in time: ReadTimeout"):
         read(source(answer))
-    assert len(asked) == 1
+    assert len(sent) == 1
 
 
-def test_nobody_listening_names_the_address():
+def test_a_refused_connection_names_the_address():
     url = f"http://user:hush@127.0.0.1:{free_port()}"
     usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0, read="query-range"))
     with pytest.raises(
-        SourceError, match=r"at http://127\.0\.0\.1:\d+ cannot be reached.*check --prometheus"
+        SourceError, match=r"cannot reach Prometheus at http://127\.0\.0\.1:\d+.*check --prometheus"
     ) as caught:
         read(usage)
     assert "hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["prometheus:9090", "", "ftp://x", "http://", "http://[::1", "http://x:port"])
-def test_a_url_that_is_none_is_an_input_error(url):
+def test_an_invalid_url_is_an_input_error(url):
     with pytest.raises(InputError, match="give --prometheus"):
         read(PrometheusUsage(PrometheusSettings(url)))
 
 
-def test_the_token_opens_and_a_wrong_one_is_named():
+def test_a_valid_token_works_and_a_wrong_one_is_an_error():
     with answering_to(empty_prometheus("right")) as url:
         for token in ("right", "right\n"):
-            with pytest.raises(SourceError, match="has no GPU metrics"):  # it was let in, and there is nothing
+            with pytest.raises(
+                SourceError, match="has no GPU metrics"
+            ):  # the token is accepted, and there are no metrics
                 read(PrometheusUsage(PrometheusSettings(url, bearer_token=token)))
         for token in ("wrong", None):
             with pytest.raises(SourceError, match=r"401 Unauthorized.*check --prometheus-token-file"):
@@ -184,7 +186,7 @@ def test_a_token_that_cannot_be_sent_is_an_input_error_that_does_not_show_it(tok
 
 def test_certificates_that_cannot_be_read_are_an_input_error(tmp_path):
     for path in (tmp_path / "none.pem", tmp_path):
-        with pytest.raises(InputError, match="holds no certificates"):
+        with pytest.raises(InputError, match="contains no certificates"):
             read(PrometheusUsage(PrometheusSettings("https://prometheus", ca_file=path)))
 
 
@@ -194,7 +196,7 @@ def vector(count: object) -> dict[str, object]:
 
 
 def test_check_counts_series():
-    assert source(answering(vector("7"))).check().series == {"DCGM_FI_DEV_GPU_UTIL": 7}
+    assert source(responding(vector("7"))).check().series == {"DCGM_FI_DEV_GPU_UTIL": 7}
 
 
 @pytest.mark.parametrize(
@@ -205,16 +207,16 @@ def test_check_counts_series():
         (vector("+Inf"), "has no GPU metrics"),
         (vector(7), "vector entry"),
         (vector("many"), "vector entry"),
-        (vector("7") | {"warnings": ["store a is down"]}, "answered in part"),
-        (WHOLE, "no vector"),
+        (vector("7") | {"warnings": ["store a is down"]}, "returned a partial response"),
+        (COMPLETE, "no vector"),
     ],
 )
-def test_check_takes_nothing_for_granted(body, says):
+def test_check_validates_the_response(body, says):
     with pytest.raises(SourceError, match=says):
-        source(answering(body)).check()
+        source(responding(body)).check()
 
 
-def test_a_pod_name_is_data_never_a_pattern():
+def test_a_pod_name_is_never_a_pattern():
     queries = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -228,16 +230,16 @@ def test_a_pod_name_is_data_never_a_pattern():
     assert r'namespace=~"n\"\\} or vector\\(0\\)",exported_pod=~"a\\.b\\|\"c\\\\|trainer-[' in queries[0]
 
 
-def test_no_workloads_ask_nothing():
+def test_without_workloads_no_request_is_sent():
     def answer(request: httpx.Request) -> httpx.Response:
-        raise AssertionError("asked")
+        raise AssertionError("sent")
 
     assert list(source(answer).read([], inventory(), WINDOW)) == []
     assert list(source(answer).read_nodes([], inventory(), WINDOW)) == []
 
 
 def no_number(value: object) -> bool:
-    """Garbage must not happen to be a sample."""
+    """Random values must not be valid samples by chance."""
     try:
         return not isinstance(value, str) or float(value) != float(value)
     except ValueError:
@@ -263,6 +265,6 @@ well_formed = st.lists(st.tuples(st.integers(0, 4).map(at), garbage).map(list)).
 @given(trees | broken | well_formed)
 def test_i1_garbage_is_unknown_or_an_error_never_idle(body):
     with contextlib.suppress(SourceError):
-        for device in read(source(answering(body))).devices:
+        for device in read(source(responding(body))).devices:
             for values in device.samples.values():
                 assert np.isnan(values).all()

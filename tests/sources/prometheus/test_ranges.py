@@ -1,4 +1,4 @@
-"""Range queries in slices: less at a time where a server refuses, the whole window in the end, or an error."""
+"""Range queries in slices: shorter slices if a server rejects one, and the complete window or an error at the end."""
 
 import httpx
 import numpy as np
@@ -30,7 +30,7 @@ TOO_MUCH = {
 
 
 class Server:
-    """Refuses more than `most` steps at once; the value of a step is its number."""
+    """Rejects more than `most` steps at once; the value of a step is its number."""
 
     def __init__(self, most: int, refusal: httpx.Response) -> None:
         self.most, self.refusal, self.steps, self.queries = most, refusal, [], []
@@ -61,19 +61,19 @@ def refusal(name: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("name", TOO_MUCH)
-def test_a_server_that_says_it_is_too_much_is_asked_for_less_and_every_step_comes(name):
+def test_a_server_with_limits_is_queried_in_shorter_slices(name):
     server = Server(100, refusal(name))
     np.testing.assert_array_equal(read(server), np.arange(WEEK.steps))
     assert server.steps[:3] == [288, 144, 72]
     assert sum(steps for steps in server.steps if steps <= 100) == WEEK.steps
 
 
-def test_a_gateway_that_gives_up_is_asked_for_less():
+def test_a_gateway_timeout_shortens_the_slices():
     server = Server(100, httpx.Response(504, html="<html>gateway</html>"))
     np.testing.assert_array_equal(read(server), np.arange(WEEK.steps))
 
 
-def test_an_answer_that_does_not_come_in_time_is_asked_for_in_parts():
+def test_a_timeout_shortens_the_slices():
     inner = Server(100, httpx.Response(200))
 
     def server(request: httpx.Request) -> httpx.Response:
@@ -85,28 +85,30 @@ def test_an_answer_that_does_not_come_in_time_is_asked_for_in_parts():
     np.testing.assert_array_equal(read(server), np.arange(WEEK.steps))
 
 
-def test_an_answer_too_large_to_hold_is_asked_for_in_parts(monkeypatch: pytest.MonkeyPatch):
+def test_a_too_large_response_shortens_the_slices(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(http, "_MOST_BYTES", 5_000)
     server = Server(10_000, httpx.Response(500))
     np.testing.assert_array_equal(read(server), np.arange(WEEK.steps))
     assert server.steps[0] > server.steps[-1]
 
 
-def test_one_step_that_is_too_much_is_the_error():
+def test_one_step_that_is_too_much_is_an_error():
     server = Server(0, refusal("samples"))
-    with pytest.raises(TooMuchAsked, match=r"too many samples.*shorten the window, or raise its --query\.max-samples"):
+    with pytest.raises(
+        TooMuchAsked, match=r"too many samples.*shorten the window, or raise the server's --query\.max-samples"
+    ):
         read(server)
     assert server.steps == [288, 144, 72, 36, 18, 9, 4, 2, 1]
 
 
-def test_another_refusal_is_an_error_at_once():
+def test_another_rejection_is_an_error_at_once():
     server = Server(0, httpx.Response(422, json={"status": "error", "error": "parse error"}))
     with pytest.raises(SourceError, match="parse error"):
         read(server)
     assert server.steps == [288]
 
 
-def test_more_is_asked_for_after_successes_and_never_more_than_a_server_gives():
+def test_slices_grow_after_successes_up_to_the_servers_limit():
     window = Window(START_S, START_S + 60_000 * 60, 60)
     server = Server(10_000, httpx.Response(500))
     np.testing.assert_array_equal(read(server, window), np.arange(window.steps))
@@ -114,7 +116,7 @@ def test_more_is_asked_for_after_successes_and_never_more_than_a_server_gives():
     assert max(server.steps) == 10_000
 
 
-def test_a_passing_weakness_is_outgrown():
+def test_slices_grow_again_after_a_short_overload():
     slices = Slices.for_steps_of(300)
     slices.shorten(288)
     for _ in range(8):

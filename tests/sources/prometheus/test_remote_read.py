@@ -36,7 +36,7 @@ def at_ms(step: int, offset_s: int = 0, window: Window = HOUR) -> int:
     return 1000 * (window.start_s + step * window.step_s + offset_s)
 
 
-WHOLE = frame(LABELS, encode([(at_ms(0), 0.0), (at_ms(1), 0.5)]))
+COMPLETE = frame(LABELS, encode([(at_ms(0), 0.0), (at_ms(1), 0.5)]))
 
 
 def read(*pieces: bytes, selection: Selection = UTIL, window: Window = HOUR) -> list[GridSeries]:
@@ -56,7 +56,7 @@ def merged(series: Iterable[GridSeries], reduce: Reduce) -> dict[frozenset[tuple
 
 
 def write(url: str, labels: dict[str, str], samples: list[tuple[int, float]]) -> None:
-    """Push samples into the head by remote write, the only way to place a staleness marker."""
+    """Push samples into the head by remote write, the only way to write a staleness marker."""
 
     def field(number: int, payload: bytes) -> bytes:
         return uvarint(number << 3 | 2) + uvarint(len(payload)) + payload
@@ -78,7 +78,7 @@ def long_url(start_prometheus: StartPrometheus, tmp_path: Path) -> str:
     jitter = random.integers(-2, 3, 2000) / 1000
 
     def every_15_s(first: int, last: int, value) -> dict[float, float]:
-        # Half a second off the steps' bounds: Prometheus 2 counts the sample at the left end twice.
+        # Half a second off the bounds of the steps, because Prometheus 2 counts the sample at the left end twice.
         return {START_S + 0.5 + 15 * i + jitter[i]: value(i) for i in range(first, last)}
 
     gap = every_15_s(0, 500, lambda i: random.integers(0, 101) / 100) | every_15_s(700, 900, lambda _: 1.0)
@@ -136,7 +136,7 @@ def test_a_series_longer_than_a_frame_comes_in_one_piece(start_prometheus: Start
 
 
 @NEEDS_PROMETHEUS
-def test_external_labels_come_along_and_nothing_asked_is_nothing_read(start_prometheus: StartPrometheus):
+def test_external_labels_are_kept_and_an_empty_selection_reads_nothing(start_prometheus: StartPrometheus):
     config = "global: {external_labels: {cluster: west}}"
     url = start_prometheus(series=openmetrics("util", {"gpu": "0"}, {float(START_S): 1.0}), config=config)
     with PrometheusClient(PrometheusSettings(url)) as client:
@@ -145,45 +145,52 @@ def test_external_labels_come_along_and_nothing_asked_is_nothing_read(start_prom
         assert list(RemoteRead(client).series([Selection((), ())], HOUR)) == []
 
 
-def test_the_fake_itself_speaks_remote_read():
-    (one,) = read(WHOLE)
+def test_the_fake_server_implements_remote_read():
+    (one,) = read(COMPLETE)
     assert one.labels == LABELS
     np.testing.assert_array_equal(one.values, [0.0, 0.5, *[math.nan] * 10])
 
 
 HISTOGRAM = frame(LABELS, b"\x00\x01", kind=2)
 BROKEN = {
-    "cut in a frame": ([WHOLE[:-1]], "ends within a frame"),
-    "cut in a later frame": ([WHOLE, WHOLE[:9]], "ends within a frame"),
+    "cut in a frame": ([COMPLETE[:-1]], "ends within a frame"),
+    "cut in a later frame": ([COMPLETE, COMPLETE[:9]], "ends within a frame"),
     "cut in a length": ([b"\x80"], "ends within a frame"),
-    "an error's text after a frame": ([WHOLE, b"context deadline exceeded\n"], "within a frame: context deadline exc"),
+    "an error's text after a frame": (
+        [COMPLETE, b"context deadline exceeded\n"],
+        "within a frame: context deadline exc",
+    ),
     "a wrong checksum": ([framed(message(LABELS), crc=7)], "checksum"),
-    "a flipped bit": ([WHOLE[:-1] + bytes([WHOLE[-1] ^ 1])], "checksum"),
-    "no message": ([framed(b"\xff\xff\xff")], "no message"),
+    "a flipped bit": ([COMPLETE[:-1] + bytes([COMPLETE[-1] ^ 1])], "checksum"),
+    "no message": ([framed(b"\xff\xff\xff")], "is not a valid message"),
     "an endless length": ([b"\xff" * 9], "a frame of more than 64 MiB"),
     "a huge length": ([uvarint(2**30) + bytes(9)], "a frame of more than 64 MiB"),
-    "a truncated chunk": ([frame(LABELS, encode([(at_ms(0), 1.0)]), encode([(at_ms(1), 1.0)])[:-1])], "number 2 of 2"),
-    "an empty chunk": ([frame(LABELS, b"")], "damaged chunk, number 1 of 1"),
+    "a truncated chunk": (
+        [frame(LABELS, encode([(at_ms(0), 1.0)]), encode([(at_ms(1), 1.0)])[:-1])],
+        "chunk 2 of 2 is damaged",
+    ),
+    "an empty chunk": ([frame(LABELS, b"")], "chunk 1 of 1 is damaged"),
     "a native histogram": ([HISTOGRAM], "chunk of type 2.*native histogram"),
-    "another metric": ([frame(LABELS | {"__name__": "up"}, encode([(at_ms(0), 1.0)]))], "not asked for: 'up'"),
-    "no name": ([frame({"gpu": "0"})], "not asked for: None"),
+    "another metric": ([frame(LABELS | {"__name__": "up"}, encode([(at_ms(0), 1.0)]))], "not requested: 'up'"),
+    "no name": ([frame({"gpu": "0"})], "not requested: None"),
 }
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_stream_that_is_not_whole_is_an_error(name):
+def test_an_incomplete_stream_is_an_error(name):
     pieces, says = BROKEN[name]
-    with pytest.raises(SourceError, match=rf"http://prometheus sent no whole answer: .*{says}"):
+    with pytest.raises(SourceError, match=rf"http://prometheus sent an invalid response: .*{says}"):
         read(*pieces)
 
 
 @pytest.mark.parametrize(
-    ("length", "says"), [(len(WHOLE), None), (len(WHOLE) + 1, "cannot be reached: peer closed connection")]
+    ("length", "says"),
+    [(len(COMPLETE), None), (len(COMPLETE) + 1, "cannot reach Prometheus at .*: peer closed connection")],
 )
 def test_a_connection_that_breaks_is_an_error_even_between_frames(length, says):
     headers = {"Content-Type": STREAMED, "Content-Length": str(length)}
     with (
-        answering(lambda _: (200, WHOLE, headers)) as url,
+        answering(lambda _: (200, COMPLETE, headers)) as url,
         PrometheusClient(PrometheusSettings(url, timeout_s=20.0)) as client,
     ):
         series = RemoteRead(client).series([UTIL], HOUR)
@@ -194,17 +201,19 @@ def test_a_connection_that_breaks_is_an_error_even_between_frames(length, says):
                 list(series)
 
 
-def test_a_page_instead_of_a_stream_is_an_error():
+def test_an_html_page_instead_of_a_stream_is_an_error():
     transport = httpx.MockTransport(lambda _: httpx.Response(200, html="<html>please log in</html>"))
     with (
         PrometheusClient(PrometheusSettings("http://prometheus"), transport=transport) as client,
-        pytest.raises(SourceError, match=r"content of type text/html; check that --prometheus is Prometheus"),
+        pytest.raises(
+            SourceError, match=r"content of type text/html; check that --prometheus is the URL of Prometheus"
+        ),
     ):
         list(RemoteRead(client).series([UTIL], HOUR))
 
 
 @given(st.lists(st.binary(max_size=60), max_size=5))
-def test_no_bytes_are_more_than_an_error(pieces):
+def test_arbitrary_bytes_are_at_most_an_error(pieces):
     if b"".join(pieces):
         with pytest.raises(SourceError) as caught:
             read(*pieces)
@@ -214,7 +223,7 @@ def test_no_bytes_are_more_than_an_error(pieces):
 
 
 @given(st.binary(max_size=60), st.binary(max_size=40))
-def test_no_sound_frame_around_anything_is_more_than_an_error(body, chunk):
+def test_arbitrary_bytes_in_a_valid_frame_are_at_most_an_error(body, chunk):
     for piece in (framed(body), frame(LABELS, chunk)):
         try:
             for one in read(piece):
@@ -224,7 +233,7 @@ def test_no_sound_frame_around_anything_is_more_than_an_error(body, chunk):
 
 
 @given(st.lists(st.integers(1, 30), min_size=1))
-def test_where_the_stream_is_cut_does_not_matter(cuts):
+def test_the_sizes_of_the_pieces_do_not_matter(cuts):
     stream = b"".join(frame(LABELS | {"gpu": str(i)}, encode([(at_ms(i), float(i))])) for i in range(4))
     pieces, at = [], 0
     while at < len(stream):
@@ -235,15 +244,15 @@ def test_where_the_stream_is_cut_does_not_matter(cuts):
     assert found == ["0", "1", "2", "3"]
 
 
-@given(st.integers(0, len(WHOLE) - 1), st.integers(1, 255))
-def test_no_changed_byte_goes_unseen(index, flip):
-    changed = bytearray(WHOLE)
+@given(st.integers(0, len(COMPLETE) - 1), st.integers(1, 255))
+def test_every_changed_byte_is_detected(index, flip):
+    changed = bytearray(COMPLETE)
     changed[index] ^= flip
     with pytest.raises(Malformed):
         list(frames([bytes(changed)]))
 
 
-def test_at_most_one_series_more_than_given_out_has_been_read():
+def test_at_most_one_series_is_read_ahead():
     pulled = []
 
     def pieces():
@@ -262,7 +271,7 @@ def test_at_most_one_series_more_than_given_out_has_been_read():
     assert body.closed
 
 
-def test_parts_of_a_series_are_joined_and_overlaps_are_immune():
+def test_parts_of_a_series_are_joined_and_may_overlap():
     early, late = [encode([(at_ms(step), value)]) for step, value in ((0, 1.0), (3, 4.0))]
     outside = encode([(at_ms(-1), 9.0), (at_ms(HOUR.steps), 9.0)])
     first, second = read(

@@ -1,4 +1,4 @@
-"""Requests from what servers export: counters rise, gauges stand, and silence is not zero."""
+"""Requests from the metrics of servers: counters by their increase, gauges by their value; no sample is not zero."""
 
 import numpy as np
 import pytest
@@ -27,12 +27,12 @@ def rate(**series: list[float]) -> list[float]:
     ("series", "expected"),
     [
         ({"nv_inference_request_success": [5, 5, 8, 8, 9, 9]}, [0, 3, 0, 1, 0]),
-        ({"nv_inference_request_success": [5, 9, 2, 2, 3, 3]}, [4, 2, 0, 1, 0]),  # it began anew
-        ({"nv_inference_request_success": [5, NAN, NAN, 9, 9, NAN]}, [NAN, NAN, 4, 0, NAN]),  # a hole is not 0
-        ({"nv_inference_request_success": [NAN, NAN, 7, 7, 8, 8]}, [NAN, NAN, 0, 1, 0]),  # 7 since when is not known
+        ({"nv_inference_request_success": [5, 9, 2, 2, 3, 3]}, [4, 2, 0, 1, 0]),  # the counter was reset
+        ({"nv_inference_request_success": [5, NAN, NAN, 9, 9, NAN]}, [NAN, NAN, 4, 0, NAN]),  # a gap is not 0
+        ({"nv_inference_request_success": [NAN, NAN, 7, 7, 8, 8]}, [NAN, NAN, 0, 1, 0]),  # when it reached 7 is unknown
         (
             {"tgi_request_count": [NAN, NAN, NAN, 2, 2, 3], "tgi_queue_size": [0, 0, 0, 0, 0, 0]},
-            [0, 0, 2, 0, 1],  # the counter was not there before its first request
+            [0, 0, 2, 0, 1],  # the counter did not exist before its first request
         ),
         ({"vllm_num_requests_waiting": [0, 0, 4, 0, NAN, 0]}, [0, 4, 0, NAN, 0]),
         ({"vllm_num_requests_running": [0] * 6, "vllm_num_requests_waiting": [0, 2, 0, 0, 0, 0]}, [2, 0, 0, 0, 0]),
@@ -49,7 +49,7 @@ def rate(**series: list[float]) -> list[float]:
         ({"vllm_num_requests_running": [0, -1, 4294967295e9, float("inf"), NAN, 2]}, [NAN, NAN, NAN, NAN, 2]),
     ],
 )
-def test_what_is_counted(series, expected):
+def test_requests_per_metric(series, expected):
     np.testing.assert_allclose(rate(**series), expected)
 
 
@@ -57,8 +57,8 @@ grids = arrays(float, 6, elements=st.just(NAN) | st.floats(0, 100))
 
 
 @given(grids, grids, st.integers(0, 5))
-def test_i3_taking_a_sample_away_never_makes_a_step_look_quiet(counter, gauge, gone):
-    """A step that showed requests shows them still, or is unknown; only the next rise may grow."""
+def test_i3_a_missing_sample_never_makes_a_step_look_idle(counter, gauge, gone):
+    """A step with requests keeps them or becomes unknown; only the next increase may grow."""
     whole = np.array(rate(nv_inference_request_success=list(counter), nv_inference_pending_request_count=list(gauge)))
     fewer = gauge.copy()
     fewer[gone] = NAN

@@ -1,4 +1,4 @@
-"""Laws of the arithmetic between Prometheus' samples and the window's grid."""
+"""Properties of the conversion from Prometheus' samples to the window's grid."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ rates = st.lists(st.just(float("nan")) | st.floats(0, 1e6), min_size=4, max_size
 
 @settings(deadline=None)
 @given(st.dictionaries(st.integers(0, WINDOW.steps - 1), st.floats(0, 1)))
-def test_each_sample_lands_in_its_own_step(samples: dict[int, float]):
+def test_each_sample_is_in_its_own_step(samples: dict[int, float]):
     at_s = np.array([WINDOW.start_s + (i + 1) * WINDOW.step_s - 0.001 for i in samples], dtype=float)
     grid = on_grid(Series({}, at_s, np.array(list(samples.values()), dtype=float)), WINDOW)
     assert {i: value for i, value in enumerate(grid) if not np.isnan(value)} == samples
@@ -29,7 +29,7 @@ def test_each_sample_lands_in_its_own_step(samples: dict[int, float]):
 
 @settings(deadline=None)
 @given(metrics, grids)
-def test_i1_what_comes_out_is_believable_or_unknown(metric: MetricName, raw: np.ndarray):
+def test_i1_values_are_possible_or_unknown(metric: MetricName, raw: np.ndarray):
     values = in_base_units(raw, metric)
     known = values[~np.isnan(values)]
     assert np.all((known >= 0.0) & (known <= SIGNALS[metric.signal].highest))
@@ -38,9 +38,9 @@ def test_i1_what_comes_out_is_believable_or_unknown(metric: MetricName, raw: np.
 
 @settings(deadline=None)
 @given(metrics, grids, st.floats(0.0, 100.0))
-def test_i3_one_more_sample_makes_no_other_one_look_less_active(metric: MetricName, raw: np.ndarray, more: float):
+def test_i3_one_more_sample_makes_no_other_sample_look_less_active(metric: MetricName, raw: np.ndarray, more: float):
     if metric.perhaps_percent:
-        raw = np.where(raw > 1.0, np.nan, raw)  # so far it was a ratio; what comes may show that it is percent
+        raw = np.where(raw > 1.0, np.nan, raw)  # so far it is a ratio; the new sample may show that it is percent
     before = in_base_units(raw, metric)
     after = in_base_units(np.append(raw, more), metric)[:-1]
     assert np.all(np.isnan(after) | np.isnan(before) | (after >= before))
@@ -48,7 +48,7 @@ def test_i3_one_more_sample_makes_no_other_one_look_less_active(metric: MetricNa
 
 @settings(deadline=None)
 @given(st.lists(rates, min_size=1, max_size=4))
-def test_a_partial_sum_is_activity_or_unknown_never_silence(parts: list[np.ndarray]):
+def test_a_partial_sum_is_activity_or_unknown_never_idle(parts: list[np.ndarray]):
     sums = total(parts)
     missing = np.isnan(np.stack(parts)).any(axis=0)
     assert np.all(np.isnan(sums[missing]) | (sums[missing] > 0.0))
@@ -57,7 +57,7 @@ def test_a_partial_sum_is_activity_or_unknown_never_silence(parts: list[np.ndarr
 
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
-def test_a_literal_is_closed_whatever_the_name(names: list[str]):
+def test_a_literal_matches_only_its_name(names: list[str]):
     for literal in (any_of(names), *map(quoted, names)):
         inside = literal[1:-1]
         assert literal[0] == literal[-1] == '"'
@@ -76,6 +76,6 @@ def test_a_literal_is_closed_whatever_the_name(names: list[str]):
         ({}, None),
     ],
 )
-def test_the_workloads_pod_is_told_from_the_exporters(labels: dict[str, str], pod_label: str | None):
+def test_the_workloads_pod_is_distinguished_from_the_exporters(labels: dict[str, str], pod_label: str | None):
     way = pod_labels(labels)
     assert (way.pod if way else None) == pod_label

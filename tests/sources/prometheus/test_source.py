@@ -1,4 +1,4 @@
-"""Known series go into a real Prometheus and must come out: same values, same steps, nothing added."""
+"""Known series in a real Prometheus are read with the same values and steps, and nothing else."""
 
 import pickle
 from collections.abc import Callable
@@ -30,7 +30,7 @@ DCGM |= {"UUID": "GPU-a", "modelName": "NVIDIA H100 80GB HBM3", "device": "nvidi
 
 
 def per_step(values: list[float], *, window: Window = WINDOW, every_s: int = 15) -> dict[float, float]:
-    """A sample each `every_s` seconds from the first instant of each step; NaN stands for no sample."""
+    """A sample each `every_s` seconds from the start of each step; NaN means no sample."""
     return {
         window.start_s + i * window.step_s + offset: value
         for i, value in enumerate(values)
@@ -40,7 +40,7 @@ def per_step(values: list[float], *, window: Window = WINDOW, every_s: int = 15)
 
 
 def exported(labels: dict[str, str]) -> dict[str, str]:
-    """As Prometheus keeps them under `honorLabels: false`, the exporter's own pod in front."""
+    """Labels as stored with `honorLabels: false`, with the exporter's own pod first."""
     moved = {f"exported_{key}": labels[key] for key in ("namespace", "pod", "container")}
     return labels | moved | {"namespace": "gpu-operator", "pod": "dcgm-exporter-x", "container": "exporter"}
 
@@ -86,7 +86,7 @@ RAMP = [0.0, 0.1, 0.2, NAN, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0]
         ("DCGM_FI_DEV_BOARD_POWER_WATTS", exported(DCGM), Signal.POWER, 700),
     ],
 )
-def test_each_exporters_name_gives_the_same_signal(devices_of, name, labels, signal, factor):
+def test_each_exporters_metric_gives_the_same_signal(devices_of, name, labels, signal, factor):
     (device,) = devices_of(openmetrics(name, labels, per_step([value * factor for value in RAMP])))
     unit = {Signal.MEMORY_USED: 2**30, Signal.POWER: 700}.get(signal, 1.0)
     assert device.samples.keys() == {signal}
@@ -95,7 +95,7 @@ def test_each_exporters_name_gives_the_same_signal(devices_of, name, labels, sig
     assert (device.gpu_type, device.gpu_fraction) == ("H100-80GB", 1.0)
 
 
-def test_a_sample_belongs_to_the_step_it_falls_in_and_to_no_other(devices_of):
+def test_a_sample_belongs_only_to_its_step(devices_of):
     edge = {START_S: 0.1, START_S + 59.999: 0.2, START_S + 60: 0.3, START_S + 180.001: 0.4, START_S + 600: 0.5}
     (device,) = devices_of(openmetrics("gpuwise_gpu_utilization_ratio", OURS, edge))
     got = device.samples[Signal.GPU_UTIL]
@@ -132,7 +132,7 @@ def test_duplicates_are_one_measurement_never_a_sum(devices_of):
     np.testing.assert_allclose(device.samples[Signal.GPU_UTIL], [0.4, 0.6, 0.2, 0.1, *[NAN] * 6])
 
 
-def test_ours_is_preferred_and_dcgm_fills_what_it_leaves_open(devices_of):
+def test_gpuwise_metrics_are_preferred_and_dcgm_fills_their_gaps(devices_of):
     series = openmetrics("DCGM_FI_DEV_GPU_UTIL", DCGM, per_step([90, 90, 90])) + openmetrics(
         "gpuwise_gpu_utilization_ratio", OURS, per_step([0.1, NAN, 0.3])
     )
@@ -189,13 +189,13 @@ def test_a_time_sliced_gpu_is_paid_for_in_equal_shares(devices_of, shape):
     assert device.gpu_fraction == pytest.approx(1 / 3)
 
 
-def test_the_type_comes_from_the_node_where_the_series_names_none(devices_of):
+def test_the_gpu_type_is_the_nodes_if_the_series_has_none(devices_of):
     labels = {key: value for key, value in OURS.items() if key != "model"}
     (device,) = devices_of(openmetrics("gpuwise_gpu_power_watts", labels, per_step([50] * 10)))
     assert device.gpu_type == "L4"
 
 
-def test_no_samples_is_a_series_without_devices_and_other_pods_are_not_taken_for_it(devices_of):
+def test_without_samples_there_are_no_devices_and_other_pods_are_not_used(devices_of):
     others = [
         DCGM | {"pod": "trainer-00"},
         DCGM | {"namespace": "research-2"},
@@ -207,7 +207,7 @@ def test_no_samples_is_a_series_without_devices_and_other_pods_are_not_taken_for
     assert devices_of(series) == ()
 
 
-def test_workloads_come_in_the_order_asked_for(start_prometheus: StartPrometheus):
+def test_workloads_are_returned_in_the_given_order(start_prometheus: StartPrometheus):
     names = ["zeta", "alpha", "mid"]
     series = "# TYPE gpuwise_gpu_power_watts gauge\n" + "".join(
         openmetrics(
@@ -217,14 +217,14 @@ def test_workloads_come_in_the_order_asked_for(start_prometheus: StartPrometheus
         ).partition("\n")[2]
         for watts, name in enumerate(names)
     )
-    asked = [workload(f"{name}-0", namespace=f"ns-{name}", name=name) for name in names]
+    requested = [workload(f"{name}-0", namespace=f"ns-{name}", name=name) for name in names]
     source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
-    found = list(source.read(asked, inventory(*asked), WINDOW))
+    found = list(source.read(requested, inventory(*requested), WINDOW))
     assert [usage.workload.name for usage in found] == names
     assert [usage.devices[0].samples[Signal.POWER][0] for usage in found] == [0, 1, 2]
 
 
-def test_a_window_of_more_than_11000_steps_is_read_whole(start_prometheus: StartPrometheus):
+def test_a_window_of_more_than_11000_steps_is_read_completely(start_prometheus: StartPrometheus):
     window = Window(START_S, START_S + 12_000 * 15, 15)
     samples = {window.start_s + i * 15: i / 12_000 for i in range(12_000)}
     url = start_prometheus(series=openmetrics("gpuwise_gpu_utilization_ratio", OURS, samples))
@@ -233,7 +233,7 @@ def test_a_window_of_more_than_11000_steps_is_read_whole(start_prometheus: Start
     np.testing.assert_allclose(usage.devices[0].samples[Signal.GPU_UTIL], np.arange(12_000) / 12_000)
 
 
-def test_requests_are_a_rate_and_what_runs_counts(start_prometheus: StartPrometheus):
+def test_requests_are_a_rate_and_running_requests_count(start_prometheus: StartPrometheus):
     labels = {"namespace": "research", "pod": "trainer-0", "model_name": "llama"}
     count = {START_S + at: float(max(0, at - 120)) for at in range(-60, 600, 15)}  # 1/s from the third minute on
     series = openmetrics("vllm:request_success_total", labels, count, kind="counter")
@@ -247,7 +247,7 @@ def test_requests_are_a_rate_and_what_runs_counts(start_prometheus: StartPrometh
     np.testing.assert_allclose(rate[3:], 1.0, rtol=0.2)
 
 
-def test_a_pod_that_says_nothing_of_its_requests_makes_their_sum_unknown(start_prometheus: StartPrometheus):
+def test_a_pod_that_reports_no_requests_makes_their_sum_unknown(start_prometheus: StartPrometheus):
     series = "".join(
         openmetrics("vllm:num_requests_running", {"namespace": "research", "pod": name}, per_step(values)).partition(
             "\n"
@@ -267,7 +267,7 @@ PAST = "trainer-7c9d8b5f4-x2z4q"
 
 
 def together(*series: str) -> str:
-    """Several series of one metric without their TYPE lines, which would stand twice."""
+    """Several series of one metric without their TYPE lines, which would be repeated."""
     return "".join(one.partition("\n")[2] for one in series)
 
 
@@ -275,8 +275,8 @@ def util(pod_name: str, values: list[float], **labels: str) -> str:
     return openmetrics("DCGM_FI_DEV_GPU_UTIL", DCGM | {"pod": pod_name} | labels, per_step(values))
 
 
-def test_a_rollout_begins_no_new_life(start_prometheus: StartPrometheus):
-    """A pod since gone whose name only this Deployment makes is its own; a live pod of another is not."""
+def test_usage_continues_across_a_rollout(start_prometheus: StartPrometheus):
+    """A deleted pod whose name fits only this Deployment belongs to it; a current pod of another does not."""
     series = together(
         util("trainer-0", [NAN] * 5 + [10] * 5),
         util(PAST, [90] * 5, UUID="GPU-b"),
@@ -292,7 +292,7 @@ def test_a_rollout_begins_no_new_life(start_prometheus: StartPrometheus):
     assert {one.node for one in first.devices} == {"node-a"}
 
 
-def test_pods_of_a_namesake_that_was_deleted_are_not_the_new_ones(start_prometheus: StartPrometheus):
+def test_pods_of_a_deleted_workload_of_the_same_name_are_not_used(start_prometheus: StartPrometheus):
     series = together(util(PAST, [90] * 5), util("trainer-6c9d8b5f4-x2z4q", [NAN] * 6 + [10] * 2, UUID="GPU-b"))
     one = replace(workload(), created_s=START_S + 330)
     source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
@@ -300,25 +300,27 @@ def test_pods_of_a_namesake_that_was_deleted_are_not_the_new_ones(start_promethe
     assert [device.device_uuid for device in usage.devices] == ["GPU-b"]
 
 
-def test_kube_state_metrics_says_whose_a_pod_was(start_prometheus: StartPrometheus):
-    def said(pod_name: str, kind: str, name: str) -> str:
+def test_kube_state_metrics_identifies_the_owner_of_a_deleted_pod(start_prometheus: StartPrometheus):
+    def owner_series(pod_name: str, kind: str, name: str) -> str:
         labels = {"namespace": "research", "pod": pod_name, "owner_kind": kind, "owner_name": name}
         return openmetrics("kube_pod_owner", labels, per_step([1] * 5))
 
     head, other = "ray-gpu-worker-x2z4q", "ray-prod-gpu-worker-x2z4q"
     series = together(util(head, [90] * 5), util(other, [90] * 5, UUID="GPU-b"), util(PAST, [90] * 5, UUID="GPU-c"))
     series += together(
-        said(head, "RayCluster", "ray"), said(other, "RayCluster", "ray-prod"), said(PAST, "ReplicaSet", "trainer-x")
+        owner_series(head, "RayCluster", "ray"),
+        owner_series(other, "RayCluster", "ray-prod"),
+        owner_series(PAST, "ReplicaSet", "trainer-x"),
     )
     ray = replace(workload(), ref=WorkloadRef("research", "RayCluster", "ray", "u"))
     trainer = workload()
     source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series)))
     found, nothing = source.read([ray, trainer], inventory(ray, trainer), WINDOW)
     assert [device.pod for device in found.devices] == [head]
-    assert nothing.devices == ()  # by its name it could be, but another ReplicaSet made it
+    assert nothing.devices == ()  # its name fits, but another ReplicaSet created it
 
 
-def test_a_past_pods_requests_are_the_workloads(start_prometheus: StartPrometheus):
+def test_a_deleted_pods_requests_belong_to_its_workload(start_prometheus: StartPrometheus):
     rows = {PAST: [6, 6, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN], "trainer-0": [NAN] * 5 + [0, 0, 12, 0, 0]}
     series = together(
         *(
@@ -332,7 +334,7 @@ def test_a_past_pods_requests_are_the_workloads(start_prometheus: StartPrometheu
     np.testing.assert_allclose(usage.requests_per_second, [0.1, 0.1, 0, 0, 0, 0, 0, 0.2, 0, 0])
 
 
-def test_check_says_whose_metrics_there_are(start_prometheus: StartPrometheus, tmp_path):
+def test_check_returns_the_exporters(start_prometheus: StartPrometheus, tmp_path):
     rules = tmp_path / "rules.yml"
     rules.write_text(
         "groups: [{name: a, interval: 1s, rules: ["
@@ -359,11 +361,11 @@ def test_check_of_a_prometheus_without_gpu_metrics_is_an_error(start_prometheus:
 
 def test_i1_a_prometheus_without_any_metric_is_an_error_not_an_idle_fleet(start_prometheus: StartPrometheus):
     one = workload("trainer-0")
-    with pytest.raises(SourceError, match=r"has no GPU metrics in the 0\.2 h looked at"):
+    with pytest.raises(SourceError, match=r"has no GPU metrics in the window of 0\.2 h"):
         list(PrometheusUsage(PrometheusSettings(start_prometheus())).read([one], inventory(one), WINDOW))
 
 
-def test_it_travels_to_a_worker(start_prometheus: StartPrometheus):
+def test_the_source_can_be_sent_to_a_worker(start_prometheus: StartPrometheus):
     source = PrometheusUsage(PrometheusSettings("http://127.0.0.1:1", bearer_token="s3cret"))
     assert pickle.loads(pickle.dumps(source)) == source
     assert "s3cret" not in repr(source)

@@ -1,4 +1,4 @@
-"""Units by HELP text: what all exporters state is used, and where they do not the values tell."""
+"""Units by HELP text: a unit that all exporters state is used, else the values decide."""
 
 import httpx
 import numpy as np
@@ -16,7 +16,7 @@ UTIL, FRAMEBUFFER = "DCGM_FI_DEV_GPU_UTIL_RATIO", "DCGM_FI_DEV_FB_USED_BYTES"
 
 
 def stated(name: str, answer: httpx.Response):
-    """The metric as a server's metadata has it."""
+    """The metric with the unit of a server's metadata."""
     settings = PrometheusSettings("http://prometheus", backoff_s=0.0)
     with PrometheusClient(settings, transport=httpx.MockTransport(lambda _: answer)) as client:
         (metric,) = metrics_of(client, [name])
@@ -49,13 +49,13 @@ def test_the_help_text_states_the_unit(name, texts, raw, expected):
 
 
 @pytest.mark.parametrize("status", [400, 404, 500])
-def test_a_server_without_metadata_leaves_it_to_the_values(status):
+def test_without_metadata_the_values_decide(status):
     metric = stated(UTIL, httpx.Response(status, content=b"no"))
     assert metric in METRICS
     assert metric.perhaps_percent
 
 
-def test_the_last_kernel_ran_in_this_step_or_not():
+def test_the_last_kernel_is_in_this_step_or_not():
     metric = next(metric for metric in METRICS if metric.name == LAST_KERNEL)
     assert metric.signal is Signal.KERNEL_ACTIVITY
     raw = np.array([0.0, 59.9, 60.0, NAN, 4294967295.0])
@@ -64,6 +64,6 @@ def test_the_last_kernel_ran_in_this_step_or_not():
     assert list(dropped) == [False, False, False, False, True]
 
 
-def test_nothing_sampled_is_nothing_dropped():
+def test_without_samples_nothing_is_dropped():
     for metric in METRICS:
         assert not to_base_units(np.full(5, NAN), metric, WINDOW)[1].any()

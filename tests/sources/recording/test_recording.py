@@ -1,4 +1,4 @@
-"""Recordings: what goes in comes out on the grid, what is missing stays missing, and what is broken is named."""
+"""Recordings: written samples are read back on the grid, missing ones stay missing, and errors name the file."""
 
 import gzip
 import pickle
@@ -49,7 +49,7 @@ def read_one(usage: RecordedUsage, window: Window = WINDOW, target: Workload | N
     return next(usage.read([target], inventory(target), window))
 
 
-def test_samples_come_back_on_the_grid_with_gaps_as_nan(tmp_path):
+def test_samples_are_read_back_on_the_grid_with_gaps_as_nan(tmp_path):
     values = np.linspace(0, 1, 60)
     values[10:20] = np.nan
     values[30] = 0.0
@@ -65,7 +65,7 @@ def test_a_signal_that_was_never_sampled_is_absent_and_not_zero(tmp_path):
     assert set(read_one(usage).devices[0].samples) == {Signal.SM_ACTIVITY}
 
 
-def test_a_pod_that_lived_for_a_part_leaves_the_rest_unknown(tmp_path):
+def test_steps_outside_a_pods_life_are_unknown(tmp_path):
     part = Window(NOW - 1800, NOW, 60)
     usage = record(tmp_path, RecordedPod("team", part, (device("web-1", np.ones(30)),)))
     values = read_one(usage).devices[0].samples[Signal.SM_ACTIVITY]
@@ -75,7 +75,7 @@ def test_a_pod_that_lived_for_a_part_leaves_the_rest_unknown(tmp_path):
 
 @settings(max_examples=30, deadline=None)
 @given(data=st.data(), factor=st.sampled_from([2, 5, 12]))
-def test_a_coarser_grid_takes_the_maximum_of_what_was_sampled(tmp_path_factory, data, factor):
+def test_a_coarser_grid_has_the_maximum_of_the_samples(tmp_path_factory, data, factor):
     one = st.one_of(st.just(float("nan")), st.integers(0, 100).map(lambda percent: percent / 100))
     values = np.array(data.draw(st.lists(one, min_size=60, max_size=60)))
     usage = record(tmp_path_factory.mktemp("r"), RecordedPod("team", WINDOW, (device("web-1", values),)))
@@ -98,32 +98,32 @@ def test_samples_outside_the_window_are_left_out(tmp_path):
     assert read_one(usage, Window(NOW, NOW + 600, 60)).devices == ()
 
 
-def test_answers_come_in_the_order_asked_and_without_rows_without_devices(tmp_path):
+def test_series_are_in_the_given_order_and_without_rows_have_no_devices(tmp_path):
     usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
-    asked = [workload("silent", pods=("silent-1",)), workload()]
-    answers = list(usage.read(asked, inventory(*asked), WINDOW))
-    assert [answer.workload for answer in answers] == [one.ref for one in asked]
-    assert answers[0].devices == ()
-    assert answers[0].requests_per_second is None
+    requested = [workload("silent", pods=("silent-1",)), workload()]
+    found = list(usage.read(requested, inventory(*requested), WINDOW))
+    assert [series.workload for series in found] == [one.ref for one in requested]
+    assert found[0].devices == ()
+    assert found[0].requests_per_second is None
 
 
-def test_pods_since_gone_belong_to_the_workload_whose_name_they_bear(tmp_path):
+def test_deleted_pods_belong_to_the_workload_of_their_name(tmp_path):
     names = ("web-7c9d8b5f4-x2z4q", "web-api-7c9d8b5f4-x2z4q", "web-extra", "web-1")
     usage = record(tmp_path, *(RecordedPod("team", WINDOW, (device(name, np.ones(60)),)) for name in names))
     found = {one.pod for one in read_one(usage).devices}
     assert found == {"web-1", "web-7c9d8b5f4-x2z4q"}
 
 
-def test_a_live_pod_of_another_workload_is_never_taken(tmp_path):
+def test_a_current_pod_of_another_workload_is_never_used(tmp_path):
     usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-0", np.ones(60)),)))
-    ours, theirs = workload("web", "StatefulSet", ()), workload("other", "Deployment", ("web-0",))
-    [mine, other] = usage.read([ours, theirs], inventory(ours, theirs), WINDOW)
+    matches, theirs = workload("web", "StatefulSet", ()), workload("other", "Deployment", ("web-0",))
+    [mine, other] = usage.read([matches, theirs], inventory(matches, theirs), WINDOW)
     assert mine.devices == ()
     assert len(other.devices) == 1
 
 
 @pytest.mark.parametrize(
-    ("kind", "pod", "ours"),
+    ("kind", "pod", "matches"),
     [
         ("Job", "web-x2z4q", True),
         ("Job", "web-0-x2z4q", True),
@@ -132,12 +132,12 @@ def test_a_live_pod_of_another_workload_is_never_taken(tmp_path):
         ("Job", "web-7c9d8b5f4-x2z4q", False),
     ],
 )
-def test_names_of_past_pods_follow_their_kind(tmp_path, kind, pod, ours):
+def test_names_of_deleted_pods_follow_their_kind(tmp_path, kind, pod, matches):
     usage = record(tmp_path, RecordedPod("team", WINDOW, (device(pod, np.ones(60)),)))
-    assert bool(read_one(usage, target=workload("web", kind, ())).devices) is ours
+    assert bool(read_one(usage, target=workload("web", kind, ())).devices) is matches
 
 
-def test_requests_add_up_and_a_silent_live_pod_makes_the_sum_unknown(tmp_path):
+def test_requests_are_summed_and_a_missing_sample_makes_the_sum_unknown(tmp_path):
     first, second = np.full(60, 2.0), np.full(60, 3.0)
     second[5] = np.nan
     usage = record(
@@ -179,7 +179,7 @@ def test_csv_of_the_same_columns_is_read_in_any_order(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("sentinel", ["4294967295", "-1", "inf", "1.5"])
-def test_a_sentinel_is_no_sample(tmp_path, sentinel):
+def test_a_sentinel_is_not_a_sample(tmp_path, sentinel):
     path = tmp_path / "usage" / "team" / "web-1.csv"
     path.parent.mkdir(parents=True)
     row = f"{WINDOW.start_s},team,web-1,GPU-0,L4,1.0,{sentinel},\n"
@@ -189,7 +189,7 @@ def test_a_sentinel_is_no_sample(tmp_path, sentinel):
     assert found.distributions[Signal.SM_ACTIVITY].weights.sum() == 1.0
 
 
-def test_a_directory_that_is_no_recording_is_refused(tmp_path):
+def test_a_directory_without_a_recording_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="no directory 'usage'"):
         read_one(RecordedUsage(tmp_path / "nothing"))
 
@@ -219,7 +219,7 @@ def test_missing_columns_are_named(tmp_path):
         read_one(RecordedUsage(tmp_path))
 
 
-def test_a_word_where_a_number_belongs_is_an_error(tmp_path):
+def test_text_instead_of_a_number_is_an_error(tmp_path):
     path = tmp_path / "usage" / "team" / "web-1.csv"
     path.parent.mkdir(parents=True)
     path.write_text(HEADER + f"{WINDOW.start_s},team,web-1,GPU-0,L4,1.0,busy,\n")
@@ -229,12 +229,12 @@ def test_a_word_where_a_number_belongs_is_an_error(tmp_path):
 
 def test_two_recordings_never_mix(tmp_path):
     record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
-    with pytest.raises(InputError, match="already holds"):
+    with pytest.raises(InputError, match="already contains"):
         RecordingWriter(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["../up", "/etc/x", "A", "", "a/b"])
-def test_a_pods_name_cannot_climb_out_of_the_directory(tmp_path, name):
+def test_a_pods_name_cannot_lead_out_of_the_directory(tmp_path, name):
     with pytest.raises(InputError, match="Kubernetes name"):
         record(tmp_path, RecordedPod("team", WINDOW, (device(name, np.ones(60)),)))
 
@@ -245,19 +245,19 @@ def test_objects_are_written_as_a_kubernetes_list(tmp_path):
     assert path.read_text() == '{"apiVersion":"v1","kind":"List","items":[{"kind":"Node"}]}\n'
 
 
-def test_what_no_pod_held_is_written_to_the_nodes_files(tmp_path):
+def test_unallocated_devices_are_written_to_the_nodes_files(tmp_path):
     values = np.where(np.arange(60) < 20, np.nan, 0.0)
-    resting = replace(device("", values), node="node-a")
-    record(tmp_path, RecordedPod("", WINDOW, (resting,)))
+    unallocated = replace(device("", values), node="node-a")
+    record(tmp_path, RecordedPod("", WINDOW, (unallocated,)))
     node = Node("node-a", None, "", 8, {}, None, None)
     (found,) = RecordedUsage(tmp_path).read_nodes([node], inventory(), WINDOW)
     (one,) = found.devices
-    assert (one.pod, one.device_uuid) == ("", resting.device_uuid)
-    for signal, column in resting.samples.items():
+    assert (one.pod, one.device_uuid) == ("", unallocated.device_uuid)
+    for signal, column in unallocated.samples.items():
         np.testing.assert_array_equal(one.samples[signal], column)
 
 
-def test_what_no_pod_held_is_read_from_the_nodes_files(tmp_path):
+def test_unallocated_devices_are_read_from_the_nodes_files(tmp_path):
     usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
     folder = tmp_path / "usage" / "_nodes"
     folder.mkdir()
@@ -275,31 +275,31 @@ def test_what_no_pod_held_is_read_from_the_nodes_files(tmp_path):
     "index",
     [b"{", b"[]", b"{}", b'{"devices": [[60]], "step_s": 60}', b'{"devices": [[1, 2, 3, "GPU-9"]], "step_s": 0}', None],
 )
-def test_an_index_that_is_not_ours_is_not_believed(tmp_path, index):
+def test_an_index_of_another_tool_is_ignored(tmp_path, index):
     import pyarrow.parquet as pq
 
     values = np.linspace(0, 1, 60)
     usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", values),)))
     path = tmp_path / "usage" / "team" / "web-1.parquet"
-    told = {b"gpuwise.recording": index} if index else {}
-    pq.write_table(pq.read_table(path, partitioning=None).replace_schema_metadata(told), path)
+    metadata = {b"gpuwise.recording": index} if index else {}
+    pq.write_table(pq.read_table(path, partitioning=None).replace_schema_metadata(metadata), path)
     [back] = read_one(usage).devices
     assert back.device_uuid == "GPU-0"
     np.testing.assert_allclose(back.samples[Signal.SM_ACTIVITY], values, rtol=1e-6)
 
 
-def test_rows_that_another_tool_left_out_are_not_there(tmp_path):
+def test_rows_that_another_tool_removed_are_not_read(tmp_path):
     import pyarrow.parquet as pq
 
     usage = record(tmp_path, RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
     path = tmp_path / "usage" / "team" / "web-1.parquet"
-    pq.write_table(pq.read_table(path, partitioning=None).slice(20, 10), path)  # it keeps our index
+    pq.write_table(pq.read_table(path, partitioning=None).slice(20, 10), path)  # the gpuwise index is kept
     values = read_one(usage).devices[0].samples[Signal.SM_ACTIVITY]
     assert np.flatnonzero(~np.isnan(values)).tolist() == list(range(20, 30))
 
 
 @pytest.mark.parametrize("statistics", [True, ["t_s"], False])
-def test_a_signal_that_another_tool_filled_in_is_read(tmp_path, statistics):
+def test_a_signal_that_another_tool_added_is_read(tmp_path, statistics):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -308,13 +308,13 @@ def test_a_signal_that_another_tool_filled_in_is_read(tmp_path, statistics):
     table = pq.read_table(path, partitioning=None)
     column = table.column_names.index(Signal.POWER.value)
     filled = table.set_column(column, Signal.POWER.value, pa.array(np.full(60, 70.0, dtype=np.float32)))
-    pq.write_table(filled, path, write_statistics=statistics)  # it keeps our index
+    pq.write_table(filled, path, write_statistics=statistics)  # the gpuwise index is kept
     samples = read_one(usage).devices[0].samples
     assert samples.keys() == {Signal.SM_ACTIVITY, Signal.POWER}
     assert (samples[Signal.POWER] == 70.0).all()
 
 
-def test_a_signal_that_one_device_of_a_pod_sampled_is_that_devices_alone(tmp_path):
+def test_a_signal_of_one_device_is_not_given_to_others(tmp_path):
     both = (device("web-1", np.ones(60)), device("web-1", np.full(60, 70.0), uuid="GPU-1", signal=Signal.POWER))
     found = {
         one.device_uuid: one.samples.keys()
@@ -323,7 +323,7 @@ def test_a_signal_that_one_device_of_a_pod_sampled_is_that_devices_alone(tmp_pat
     assert found == {"GPU-0": {Signal.SM_ACTIVITY}, "GPU-1": {Signal.POWER}}
 
 
-def test_rows_of_distinct_steps_in_any_order_keep_what_is_believable(tmp_path):
+def test_rows_in_any_order_keep_possible_values(tmp_path):
     folder = tmp_path / "usage" / "team"
     folder.mkdir(parents=True)
     values = {0: 0.5, 7: 4294967295.0, 30: 0.25}

@@ -1,4 +1,4 @@
-"""Traces: other people's columns, units, times and holes, by the schema of recordings."""
+"""Traces: other columns, units, times and gaps, converted to the schema of recordings."""
 
 import gzip
 
@@ -33,7 +33,7 @@ def read(past, window=WINDOW):
     return {str(s.workload): s for s in past.usage.read(workloads, past.everything, window)}
 
 
-def test_columns_and_units_become_the_schemas(tmp_path):
+def test_columns_and_units_are_converted_to_the_schemas(tmp_path):
     path = written(tmp_path, "app,when,duty,mem,draw\n7,0,50,1024,90000\n7,100,,2048,\n")
     mappings = (
         "pod=app",
@@ -55,13 +55,13 @@ def test_columns_and_units_become_the_schemas(tmp_path):
         np.testing.assert_allclose(device.samples[signal], [*values, np.nan, np.nan])
 
 
-def test_zero_missing_and_impossible_are_three_things(tmp_path):
+def test_zero_missing_and_impossible_values_differ(tmp_path):
     path = written(tmp_path, "pod,t_s,gpu_util_ratio\na,0,0\na,100,\na,200,4294967295\na,300,-1\n")
     (device,) = read(opened(path))["trace/Pod/a"].devices
     np.testing.assert_array_equal(device.samples[Signal.GPU_UTIL], [0.0, np.nan, np.nan, np.nan])
 
 
-def test_rows_in_any_order_join_by_the_maximum_of_a_step(tmp_path):
+def test_rows_in_any_order_are_reduced_to_the_maximum_of_a_step(tmp_path):
     rows = ["a,250,0.1", "b,0,0.7", "a,0,0.2", "a,210,0.9", "a,99,0.3"]
     path = written(tmp_path, "pod,t_s,gpu_util_ratio\n" + "\n".join(rows) + "\n")
     series = read(opened(path))
@@ -88,7 +88,7 @@ def test_devices_nodes_types_and_shares_of_the_file_are_kept(tmp_path):
     assert past.everything.nodes["n1"].gpu_type.name == "A100-80GB"
 
 
-def test_requests_speak_of_the_workload(tmp_path):
+def test_requests_belong_to_the_workload(tmp_path):
     path = written(tmp_path, "pod,t_s,gpu_util_ratio,rpm\na,0,0,120\na,100,0,0\n")
     series = read(opened(path, "requests_per_second=rpm:per-minute"))["trace/Pod/a"]
     np.testing.assert_array_equal(series.requests_per_second, [2.0, 0.0, np.nan, np.nan])
@@ -96,7 +96,7 @@ def test_requests_speak_of_the_workload(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["csv.gz", "parquet"])
-def test_other_forms_of_file_read_the_same(tmp_path, form):
+def test_all_file_formats_read_the_same(tmp_path, form):
     path = tmp_path / f"trace.{form}"
     if form == "parquet":
         pq.write_table(pa.table({"pod": [7, 7], "t_s": [0, 100], "gpu_util_ratio": pa.array([0.5, None])}), path)
@@ -125,7 +125,7 @@ BAD = {
     "no pod column": ("t_s,gpu_util_ratio\n0,1\n", (), ("'pod'", "--column pod=COLUMN", "gpu_util_ratio")),
     "no time column": ("pod,gpu_util_ratio\na,1\n", (), ("'t_s'", "--column t_s=COLUMN")),
     "no signal": ("pod,t_s,duty\na,0,1\n", (), ("no column of a signal", "duty", "gpu_util_ratio=COLUMN:percent")),
-    "a named column that is not there": (
+    "a mapped column that does not exist": (
         "pod,t_s,duty\na,0,1\n",
         ("gpu_util_ratio=dtuy:percent",),
         ("'dtuy'", "gpu_util_ratio", "duty"),
@@ -135,25 +135,25 @@ BAD = {
     "a row without pod": ("pod,t_s,gpu_util_ratio\n,0,1\n", (), ("pod", "1 rows")),
     "no rows": ("pod,t_s,gpu_util_ratio\n", (), ("trace.csv",)),
     "nothing at all": ("", (), ("trace.csv",)),
-    "times that are none": ("pod,t_s,gpu_util_ratio\na,noon,1\n", (), ("t_s", "noon")),
+    "invalid times": ("pod,t_s,gpu_util_ratio\na,noon,1\n", (), ("t_s", "noon")),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_files_are_refused_in_one_line_that_names_file_column_and_mend(tmp_path, name):
-    text, mappings, words = BAD[name]
+def test_an_invalid_file_is_an_error_of_one_line_with_file_column_and_hint(tmp_path, name):
+    text, mappings, parts = BAD[name]
     with pytest.raises(InputError) as refused:
         opened(written(tmp_path, text), *mappings)
     line = str(refused.value)
     assert "trace.csv" in line
     assert "\n" not in line
     assert refused.value.hint
-    for word in words:
-        assert word in line
+    for part in parts:
+        assert part in line
 
 
 @pytest.mark.parametrize(
-    ("mapping", "word"),
+    ("mapping", "part"),
     [
         ("gpu_util_ratio", "NAME=COLUMN"),
         ("gpu_util=duty", "gpu_util_ratio"),
@@ -162,29 +162,31 @@ def test_bad_files_are_refused_in_one_line_that_names_file_column_and_mend(tmp_p
         ("pod=app:percent", "no unit"),
     ],
 )
-def test_mappings_that_cannot_be_read_are_refused(mapping, word):
-    with pytest.raises(InputError, match=word):
+def test_invalid_mappings_are_errors(mapping, part):
+    with pytest.raises(InputError, match=part):
         columns_of([mapping])
 
 
-def test_a_column_mapped_twice_is_refused():
+def test_a_column_mapped_twice_is_an_error():
     with pytest.raises(InputError, match="twice"):
         columns_of(["pod=a", "pod=b"])
 
 
-@pytest.mark.parametrize(("source", "word"), [("none.csv", "not there"), ("notes.txt", "no trace"), ("", "usage")])
-def test_what_is_neither_recording_nor_trace_is_refused(tmp_path, source, word):
+@pytest.mark.parametrize(
+    ("source", "part"), [("none.csv", "does not exist"), ("notes.txt", "is not a trace"), ("", "usage")]
+)
+def test_a_path_that_is_neither_recording_nor_trace_is_an_error(tmp_path, source, part):
     written(tmp_path, "hello", "notes.txt")
-    with pytest.raises(InputError, match=word):
+    with pytest.raises(InputError, match=part):
         opened(tmp_path / source, gpu_type=None)
 
 
-def test_a_card_that_nobody_knows_is_refused_with_those_that_are_known(tmp_path):
+def test_an_unknown_gpu_type_is_an_error_that_lists_the_known_types(tmp_path):
     with pytest.raises(InputError, match="A100-80GB"):
         opened(written(tmp_path, "pod,t_s,gpu_util_ratio\na,0,1\n"), gpu_type="A1000")
 
 
-def test_pods_are_there_from_their_first_sample_to_their_last(tmp_path):
+def test_pods_exist_from_their_first_sample_to_their_last(tmp_path):
     path = written(tmp_path, "pod,t_s,gpu_util_ratio\na,0,1\na,300,1\nb,1000,1\nb,1900,1\n")
     pods = BarePods(pod_spans(read_trace(path, columns_of(()))), "Pod", 100)
 
@@ -193,7 +195,7 @@ def test_pods_are_there_from_their_first_sample_to_their_last(tmp_path):
 
     assert alive(-1) == []
     assert alive(0) == ["a"]
-    assert alive(500) == ["a"]  # two steps of grace: the last sample speaks for one
+    assert alive(500) == ["a"]  # two steps after the last sample
     assert alive(501) == []
     assert alive(1500) == ["b"]
     assert [workload.ref.name for workload in pods.everything(9999).workloads] == ["a", "b"]
@@ -203,13 +205,13 @@ def test_pods_are_there_from_their_first_sample_to_their_last(tmp_path):
     ("kind", "workload_class", "replicas"),
     [("Pod", "endpoint", None), ("Job", "batch", 1), ("Notebook", "notebook", 1)],
 )
-def test_a_pod_is_taken_as_the_kind_that_is_asked_for(tmp_path, kind, workload_class, replicas):
+def test_a_pod_is_treated_as_the_given_kind(tmp_path, kind, workload_class, replicas):
     path = written(tmp_path, "pod,t_s,gpu_util_ratio\na,0,1\n")
     (workload,) = opened(path, kind=kind).everything.workloads
     assert (workload.ref.kind, workload.workload_class, workload.replicas) == (kind, workload_class, replicas)
 
 
-def test_a_trace_says_nothing_of_devices_that_no_pod_holds(tmp_path):
+def test_a_trace_has_no_unallocated_devices(tmp_path):
     past = opened(written(tmp_path, "pod,t_s,gpu_util_ratio\na,0,1\n"))
     assert isinstance(past.usage, TraceUsage)
     (series,) = past.usage.read_nodes(list(past.everything.nodes.values()), past.everything, WINDOW)

@@ -1,1 +1,4 @@
-"""Whose a device, a process and a part of a device is: the kubelet's word, cgroups, and arithmetic."""
+"""Attribution: which container uses a device, a process, or a share of a device.
+
+Sources: the kubelet's pod-resources API and cgroups; the rest is arithmetic.
+"""

@@ -1,4 +1,4 @@
-"""Who was given what: a container, and the name of a device in the words of whoever gave it."""
+"""Allocations: which container was allocated which device, and how each allocator names its devices."""
 
 import re
 from collections import defaultdict
@@ -23,8 +23,8 @@ class Allocation:
     """One device of one container.
 
     Attributes:
-        container: whose.
-        device: its id, as the device plugin or the driver of a resource claim calls it.
+        container: the container that the device is allocated to.
+        device: the device id, as the device plugin or the DRA driver names it.
     """
 
     container: Container
@@ -32,18 +32,18 @@ class Allocation:
 
 
 class Allocations(Protocol):
-    """Who on this node was given what."""
+    """The device allocations on this node."""
 
     def list(self) -> tuple[Allocation, ...]:
-        """All that there is.
+        """All allocations on the node.
 
         Raises:
-            SourceError: it cannot be had; who holds what is then unknown, not nobody.
+            SourceError: the allocations cannot be read; they are then unknown, not empty.
         """
         ...
 
     def of_pod(self, namespace: str, pod: str) -> tuple[Allocation, ...]:
-        """What one pod was given; nothing if there is no such pod.
+        """The allocations of one pod; empty if there is no such pod.
 
         Raises:
             SourceError: as `list`.
@@ -54,20 +54,20 @@ class Allocations(Protocol):
 Holders = Mapping[str, tuple[Container, ...]]
 """The containers that hold each device, by its UUID."""
 
-# NVIDIA's plugin before R470: "MIG-GPU-<uuid>/<GPU instance>/<compute instance>".
+# NVIDIA's device plugin before R470: "MIG-GPU-<uuid>/<GPU instance>/<compute instance>".
 _OLD_MIG = re.compile(r"^MIG-(?P<card>GPU-[^/]+)/(?P<gi>\d+)/(?P<ci>\d+)$")
-# GKE's plugin: "nvidia0", "nvidia0/gi3", and with time-sharing "nvidia0/vgpu1".
+# GKE's device plugin: "nvidia0", "nvidia0/gi3", and with time-sharing "nvidia0/vgpu1".
 _GKE = re.compile(r"^nvidia(?P<minor>\d+)(?:/gi(?P<gi>\d+))?(?:/vgpu\d+)?$")
-# NVIDIA's driver of resource claims: "gpu-0", and "gpu-0-mig-19-4-1": profile, first slice, slices (deviceinfo.go).
+# NVIDIA's DRA driver: "gpu-0", and "gpu-0-mig-19-4-1": profile, first slice, slices (deviceinfo.go).
 _CLAIM = re.compile(r"^gpu-(?P<minor>\d+)(?:-mig-(?P<profile>\d+)-(?P<start>\d+)-(?P<size>\d+))?$")
 
 
 def holders(allocations: Iterable[Allocation], devices: Iterable[Device]) -> Holders:
-    """Match allocations with the devices that there are; what is no GPU, or no GPU of here, is left out.
+    """Match allocations to the GPUs of this node; allocations of other devices are left out.
 
     Args:
-        allocations: of all containers, those of other kinds of devices among them.
-        devices: of this node.
+        allocations: of all containers, including those of other device types.
+        devices: the GPUs and MIG instances of this node.
     """
     uuids = _names(devices)
     found: dict[str, list[Container]] = defaultdict(list)
@@ -79,7 +79,7 @@ def holders(allocations: Iterable[Allocation], devices: Iterable[Device]) -> Hol
 
 
 def _names(devices: Iterable[Device]) -> dict[tuple[object, ...], str]:
-    """Every way of naming a device, with its UUID."""
+    """Every name of a device, mapped to its UUID."""
     names: dict[tuple[object, ...], str] = {}
     for device in devices:
         names["uuid", device.uuid] = device.uuid

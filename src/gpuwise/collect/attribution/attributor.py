@@ -1,4 +1,4 @@
-"""Who holds each device now: what the kubelet lists, and what it says of a pod that its list has left out."""
+"""Which containers each device is allocated to: from the kubelet's List, and from its Get for pods that List omits."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from gpuwise.collect.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class Attributor:
-    """Asks who holds what.
+    """Finds the containers of each device.
 
     Attributes:
-        allocations: the kubelet.
-        owner_of: tells processes' containers.
+        allocations: the kubelet's allocations.
+        owner_of: maps a process to its container.
     """
 
     allocations: Allocations
     owner_of: OwnerOf
 
     def holders(self, readings: Sequence[Reading]) -> Holders:
-        """The containers that hold each device.
+        """The containers that each device is allocated to.
 
         Raises:
-            SourceError: the kubelet does not say.
+            SourceError: the kubelet does not answer.
         """
         devices = [reading.device for reading in readings]
         listed = self.allocations.list()
         found = holders(listed, devices)
-        # The list of some kubelets leaves a pod out whose processes still run, while it ends; Get has it.
+        # The List of some kubelets omits a terminating pod whose processes still run; Get returns it.
         missing = self._unlisted(readings, found, {one.container for one in listed})
         if not missing:
             return found
@@ -43,6 +43,6 @@ class Attributor:
 
 
 def _shared_by(reading: Reading, found: Holders) -> Iterator[int]:
-    """Processes on a device that is not one container's."""
+    """Processes on a device that does not have exactly one container."""
     if len(found.get(reading.device.uuid, ())) != 1:
         yield from (process.pid for process in reading.processes or ())

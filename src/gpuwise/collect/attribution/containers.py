@@ -1,6 +1,6 @@
-"""Whose a process is: its cgroup names the container's id, and the kubelet's links to logs name the id's container.
+"""Which container a process runs in: its cgroup contains the container id, the kubelet's log links map ids to names.
 
-Nothing but a process' cgroup and the names of links is read: no command line, no environment, no log.
+Only the cgroup of a process and the names of the links are read: no command line, no environment, no log.
 """
 
 import re
@@ -11,10 +11,10 @@ from pathlib import Path
 from gpuwise.collect.attribution.allocation import Container
 
 OwnerOf = Callable[[int], Container | None]
-"""The container that a process runs in, by pid; None for one of the host, or where it cannot be told."""
+"""Maps a pid to the container that the process runs in; None for a process of the host, or if it is not known."""
 
-# containerd and CRI-O write ".../cri-containerd-<id>.scope" or ".../<id>", Docker "docker-<id>.scope"; what runs in a
-# cgroup of its own within the container goes on after it.
+# containerd and CRI-O write ".../cri-containerd-<id>.scope" or ".../<id>", Docker "docker-<id>.scope". A process in a
+# nested cgroup of the container has a path that continues after the id.
 _CONTAINER_ID = re.compile(r"(?:^|[-/])(?P<id>[0-9a-f]{64})(?:\.scope)?(?=/|$)", re.MULTILINE)
 # The kubelet's own naming (kuberuntime/legacy.go): <pod>_<namespace>_<container>-<id>.log; none of the names has a "_".
 _LINK = re.compile(r"^(?P<pod>[^_]+)_(?P<namespace>[^_]+)_(?P<name>[^_]+)-(?P<id>[0-9a-f]{64})\.log$")
@@ -22,10 +22,10 @@ _LINK = re.compile(r"^(?P<pod>[^_]+)_(?P<namespace>[^_]+)_(?P<name>[^_]+)-(?P<id
 
 @dataclass(slots=True)
 class ContainersByCgroup:
-    """Tells processes' containers; fulfils `OwnerOf`.
+    """Maps processes to containers; implements `OwnerOf`.
 
     Attributes:
-        proc: the host's /proc; without the host's pid namespace it is to be mounted.
+        proc: the host's /proc; it must be mounted unless the exporter shares the host's pid namespace.
         links: the kubelet's /var/log/containers.
     """
 
@@ -37,7 +37,7 @@ class ContainersByCgroup:
         """The container that a process runs in.
 
         Args:
-            pid: as the host counts.
+            pid: the process id in the host's pid namespace.
         """
         number = self._container_id(pid)
         if number is None:
@@ -49,12 +49,12 @@ class ContainersByCgroup:
     def _container_id(self, pid: int) -> str | None:
         try:
             found = _CONTAINER_ID.findall((self.proc / str(pid) / "cgroup").read_text())
-        except OSError:  # it ended meanwhile, or is not ours to see
+        except OSError:  # the process ended, or is not readable
             return None
         return found[-1] if found else None
 
     def _listed(self) -> dict[str, Container]:
-        """Every link there is; none if the folder is not there, which leaves owners unknown."""
+        """All links; empty if the directory does not exist, which leaves owners unknown."""
         try:
             matches = [_LINK.match(link.name) for link in self.links.iterdir()]
         except OSError:

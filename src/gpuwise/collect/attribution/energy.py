@@ -1,13 +1,13 @@
-"""Energy of containers: what a board's counter grows by between two sweeps, cut as its power is and added up.
+"""Energy of containers: the growth of a board's counter between two sweeps, split like its power and accumulated.
 
-Law: what all owners were ever given, those since gone among them, sums to what the counters grew by.
+Law: the energy of all owners, including those that are gone, sums to the growth of the boards' counters.
 """
 
 from collections.abc import Iterator, Sequence
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Container, Holders
-from gpuwise.collect.attribution.apportion import Method, Owner, Part, by_card, of_board
+from gpuwise.collect.attribution.apportion import Method, Owner, Part, board_shares, by_card
 from gpuwise.collect.attribution.containers import OwnerOf
 from gpuwise.collect.reading import Device, Reading
 
@@ -15,7 +15,7 @@ _Account = tuple[str, Container | None, Method]
 
 
 class EnergyAccounts:
-    """A counter per owner; one that holds its device no more is dropped with its counter."""
+    """A counter per owner; the counter is dropped when the owner no longer has the device."""
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[float, int]] = {}
@@ -23,31 +23,31 @@ class EnergyAccounts:
         self._accounts: dict[_Account, tuple[Owner, float]] = {}
 
     def add(self, readings: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> Iterator[Part]:
-        """Book what was used since the last sweep, and yield every counter that still has an owner.
+        """Account for the energy since the last sweep, and yield the counter of every current owner.
 
         Args:
             readings: of the cards and of their MIG instances.
-            holders: who holds each device.
-            owner_of: tells processes' containers.
+            holders: the containers of each device.
+            owner_of: maps a process to its container.
         """
         self._sweeps += 1
         for card, instances in by_card(readings):
-            shares = of_board(card, instances, holders, owner_of)
-            grown, whose_known = self._grown(card)
-            for owner, joules in (shares.cut(grown) if whose_known else {shares.rest: grown}).items():
-                self._book(owner, joules)
+            shares = board_shares(card, instances, holders, owner_of)
+            grown, known = self._grown(card)
+            for owner, joules in (shares.split(grown) if known else {shares.rest: grown}).items():
+                self._credit(owner, joules)
         self._close({reading.device.uuid: reading.device for reading in readings}, holders)
         return (Part(owner, c.PART_ENERGY, joules) for owner, joules in self._accounts.values())
 
     def skip(self, readings: Sequence[Reading]) -> None:
-        """Nobody knows who held what: what is used until the next sweep that knows is nobody's.
+        """The allocations are unknown: the energy until the next sweep that knows them is unattributed.
 
         Args:
             readings: of this sweep.
         """
         self._sweeps += 1
         for card, _ in by_card(readings):
-            self._book(Owner(card.device, None, Method.UNATTRIBUTED), self._grown(card)[0])
+            self._credit(Owner(card.device, None, Method.UNATTRIBUTED), self._grown(card)[0])
 
     def _grown(self, card: Reading) -> tuple[float, bool]:
         """Joules since the card was last read, and whether that was in the last sweep and by the same counter."""
@@ -56,11 +56,11 @@ class EnergyAccounts:
             return 0.0, False
         last, sweep = self._last.get(card.device.uuid, (joules, self._sweeps - 1))
         self._last[card.device.uuid] = joules, self._sweeps
-        if joules < last:  # set back by the driver: what it shows was used since
+        if joules < last:  # the driver reset the counter: its value is what was used since the reset
             return joules, False
         return joules - last, sweep == self._sweeps - 1
 
-    def _book(self, owner: Owner, joules: float) -> None:
+    def _credit(self, owner: Owner, joules: float) -> None:
         account = (owner.device.uuid, owner.container, owner.method)
         _, before = self._accounts.get(account, (owner, 0.0))
         self._accounts[account] = (owner, before + joules)

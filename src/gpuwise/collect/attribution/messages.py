@@ -1,7 +1,7 @@
-"""The messages of the kubelet's pod-resources API, built at run time from the fields that matter.
+"""The messages of the kubelet's pod-resources API, built at run time from the fields in use.
 
-The kubelet's other fields are skipped as unknown, so no generated code pins us to one protobuf. Field numbers:
-k8s.io/kubelet/pkg/apis/podresources/v1/api.proto.
+Other fields are skipped as unknown, so the exporter does not depend on generated code or one protobuf version. Field
+numbers: k8s.io/kubelet/pkg/apis/podresources/v1/api.proto.
 """
 
 from typing import Any
@@ -62,4 +62,4 @@ def _classes() -> dict[str, Any]:
 
 
 MESSAGES = _classes()
-"""The protobuf classes by name; a kubelet for tests speaks with the same."""
+"""The protobuf classes by name; the fake kubelet of the tests uses the same classes."""

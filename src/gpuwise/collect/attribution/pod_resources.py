@@ -1,4 +1,4 @@
-"""Which container holds which device, asked of the kubelet over its pod-resources socket (gRPC v1, List and Get)."""
+"""Device allocations from the kubelet's pod-resources socket (gRPC v1, List and Get)."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from gpuwise.model.errors import SourceError
 _TIMEOUT_S = 5.0
 # The kubelet's own limit (podresources/constants.go, DefaultPodResourcesMaxSize); gRPC's default is 4 MB.
 _MAX_BYTES = 16 * 2**20
-# A kubelet may have no Get (feature gate KubeletPodResourcesGet), and answers one for a pod that is gone by an error.
+# A kubelet may not have Get (feature gate KubeletPodResourcesGet), and returns an error for a pod that does not exist.
 _NO_ANSWER = frozenset({grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNKNOWN})
-# Drivers of resource claims that are not for GPUs give names that look alike.
+# DRA drivers of other devices use names of the same form.
 _GPU_DRIVER = "gpu.nvidia.com"
 
 
 @dataclass(frozen=True, slots=True)
 class PodResources:
-    """The kubelet's answer to who holds what; fulfils `Allocations`.
+    """Client of the kubelet's pod-resources API; implements `Allocations`.
 
     Attributes:
         socket: path of the kubelet's socket.
@@ -31,19 +31,19 @@ class PodResources:
     socket: Path
 
     def list(self) -> tuple[Allocation, ...]:
-        """All devices of all containers.
+        """The devices of all containers.
 
         Raises:
-            SourceError: the kubelet cannot be reached or refuses; attribution is then unknown, not empty.
+            SourceError: the kubelet cannot be reached or returns an error; attribution is then unknown, not empty.
         """
         try:
             answer = self._call(LIST_METHOD, MESSAGES["ListPodResourcesRequest"](), "ListPodResourcesResponse")
         except grpc.RpcError as error:
-            raise self._silent(error) from error
+            raise self._unavailable(error) from error
         return tuple(_allocations(answer.pod_resources))
 
     def of_pod(self, namespace: str, pod: str) -> tuple[Allocation, ...]:
-        """The devices of one pod; none if the kubelet has no such pod, or no such question.
+        """The devices of one pod; none if the kubelet has no such pod or does not implement Get.
 
         Raises:
             SourceError: the kubelet cannot be reached.
@@ -54,7 +54,7 @@ class PodResources:
         except grpc.RpcError as error:
             if error.code() in _NO_ANSWER:
                 return ()
-            raise self._silent(error) from error
+            raise self._unavailable(error) from error
         return tuple(_allocations([answer.pod_resources]))
 
     def _call(self, method: str, request: Any, answer: str) -> Any:
@@ -67,20 +67,20 @@ class PodResources:
             )
             return call(request, timeout=_TIMEOUT_S)
 
-    def _silent(self, error: grpc.RpcError) -> SourceError:
+    def _unavailable(self, error: grpc.RpcError) -> SourceError:
         return SourceError(
             f"the kubelet's pod-resources socket {self.socket} does not answer: {error.code().name}",
-            hint="mount /var/lib/kubelet/pod-resources into the exporter, or name another --pod-resources-socket",
+            hint="mount /var/lib/kubelet/pod-resources into the exporter, or set --pod-resources-socket",
         )
 
 
 def _allocations(pods: Iterable[Any]) -> Iterator[Allocation]:
     for pod in pods:
         for container in pod.containers:
-            whose = Container(pod.namespace, pod.name, container.name)
+            owner = Container(pod.namespace, pod.name, container.name)
             for devices in container.devices:
-                yield from (Allocation(whose, device_id) for device_id in devices.device_ids)
+                yield from (Allocation(owner, device_id) for device_id in devices.device_ids)
             for claim in container.dynamic_resources:
                 for resource in claim.claim_resources:
                     if resource.driver_name == _GPU_DRIVER:
-                        yield Allocation(whose, resource.device_name)
+                        yield Allocation(owner, resource.device_name)

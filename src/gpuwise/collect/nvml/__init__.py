@@ -1,4 +1,4 @@
-"""The devices of this node as NVML has them; the only package that knows pynvml."""
+"""The devices of this node, read through NVML; the only package that imports pynvml."""
 
 from gpuwise.collect.nvml.devices import Nvml
 

@@ -1,4 +1,4 @@
-"""What a whole board tells by calls of its own."""
+"""Values of a whole board that have an NVML call each."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from gpuwise.collect.nvml.library import Calls
 
 _MHZ = 1e6
 
-# One number a call: the metric, the call, and how many of NVML's units one of the metric's is.
+# One number per call: the metric, the call, and how many NVML units make one of the metric's units.
 _NUMBERS: tuple[tuple[Metric, Callable[[Any], Any], float], ...] = (
     (c.POWER, pynvml.nvmlDeviceGetPowerUsage, 1000.0),
     (c.POWER_LIMIT, pynvml.nvmlDeviceGetEnforcedPowerLimit, 1000.0),
@@ -36,7 +36,7 @@ _ECC = tuple(
     )
     for lasting, counter in (("volatile", pynvml.NVML_VOLATILE_ECC), ("aggregate", pynvml.NVML_AGGREGATE_ECC))
 )
-# gpu_idle is no throttling but the reason for low clocks most of the time; it is shown for what it is.
+# gpu_idle is not throttling, but the most frequent reason for low clocks; it is exposed under its own name.
 _REASONS = (
     ("gpu_idle", pynvml.nvmlClocksEventReasonGpuIdle),
     ("applications_clocks", pynvml.nvmlClocksEventReasonApplicationsClocksSetting),
@@ -55,7 +55,7 @@ def board(gpu: Any, calls: Calls) -> Iterator[Sample]:
 
     Args:
         gpu: NVML's handle.
-        calls: of this sweep.
+        calls: the calls of this sweep.
     """
     for metric, function, unit in _NUMBERS:
         answer = calls.ask(function, gpu)
@@ -73,7 +73,7 @@ def board(gpu: Any, calls: Calls) -> Iterator[Sample]:
 
 
 def utilization(gpu: Any, calls: Calls) -> Iterator[Sample]:
-    """The driver's own sampling; not to be asked under MIG, where it says 0 of a busy card (dcgm-exporter#216)."""
+    """The driver's own sampling; do not call it under MIG, where it returns 0 for a busy card (dcgm-exporter#216)."""
     rates = calls.ask(pynvml.nvmlDeviceGetUtilizationRates, gpu)
     if rates is not None:
         yield Sample(c.UTILIZATION, rates.gpu / 100, (c.RATES,))
@@ -88,7 +88,7 @@ def utilization(gpu: Any, calls: Calls) -> Iterator[Sample]:
 
 
 def memory(device: Any, calls: Calls) -> Iterator[Sample]:
-    """Framebuffer of a card or an instance; before driver 510 what is reserved is in what is used."""
+    """Framebuffer of a card or an instance; before driver 510, used memory includes reserved memory."""
     found = calls.ask(pynvml.nvmlDeviceGetMemoryInfo, device, pynvml.nvmlMemory_v2)
     if found is not None:
         yield Sample(c.MEMORY_RESERVED, float(found.reserved))
@@ -96,13 +96,13 @@ def memory(device: Any, calls: Calls) -> Iterator[Sample]:
         found = calls.ask(pynvml.nvmlDeviceGetMemoryInfo, device)
     if found is not None:
         yield Sample(c.MEMORY_USED, float(found.used))
-        # A total of 0 is no framebuffer: whatever is divided by it would be nonsense.
+        # A total of 0 is invalid, and ratios to it would be meaningless: -1 marks it to be dropped.
         yield Sample(c.MEMORY_TOTAL, float(found.total) or -1.0)
 
 
 def _reasons(gpu: Any, calls: Calls) -> Iterator[Sample]:
     mask = calls.ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, gpu)
-    if mask is None:  # its name before driver 535
+    if mask is None:  # the name of the call before driver 535
         mask = calls.ask(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons, gpu)
     if mask is not None:
         for name, bit in _REASONS:

@@ -1,4 +1,4 @@
-"""An open NVML, swept over and over; a driver that went away is opened anew."""
+"""An open NVML session, swept repeatedly; it is opened again when the driver is reloaded."""
 
 import logging
 import threading
@@ -25,16 +25,16 @@ _log = logging.getLogger(__name__)
 
 
 class Nvml:
-    """All that NVML tells of this node's devices; fulfils `Devices`.
+    """The devices of this node as NVML reports them; implements `Devices`.
 
-    Closing it is the caller's part, when no sweep runs any more.
+    The caller closes it, after the last sweep has ended.
 
     Args:
         library: an NVML to load instead of the driver's, None for the driver's.
         clock: epoch seconds.
 
     Raises:
-        DeviceError: there is no driver, or it refuses.
+        DeviceError: there is no driver, or NVML returned an error.
     """
 
     def __init__(self, library: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -59,7 +59,7 @@ class Nvml:
         return DriverState(self._version, self._reloads)
 
     def close(self) -> None:
-        """Free the samples and shut NVML down, unless it hangs."""
+        """Free the samples and shut NVML down, unless a call into it hangs."""
         if self._xids.stop() and self._open:
             self._gpm.keep(set())
             _shut_down()
@@ -67,10 +67,10 @@ class Nvml:
     def sweep(self) -> Sweep:
         """Read every GPU and MIG instance once.
 
-        A GPU that refuses costs its own samples, not those of its neighbours.
+        An error of one GPU loses the samples of that GPU only.
 
         Raises:
-            DriverReplaced: another version of the driver runs now; only a new process can load its library.
+            DriverReplaced: the driver has another version now; only a new process can load its library.
             DeviceError: NVML cannot list the devices.
         """
         if not self._open:
@@ -80,8 +80,8 @@ class Nvml:
         except pynvml.NVMLError as error:
             self._open = False
             raise DeviceError(
-                f"NVML lists no devices: {name_of(error.value)}",
-                hint="look at dmesg and nvidia-smi on the node; drain it if a GPU fell off",
+                f"NVML cannot list the devices: {name_of(error.value)}",
+                hint="check dmesg and nvidia-smi on the node; drain the node if a GPU has fallen off the bus",
             ) from error
         calls = Calls()
         readings = tuple(reading for index in range(count) for reading in self._gpu(index, calls))
@@ -91,7 +91,7 @@ class Nvml:
         return Sweep(readings, lost, tuple(calls.errors), tuple(calls.dropped))
 
     def _reopen(self) -> None:
-        """Open NVML anew after the driver went away; handles, samples and what cards there are begin anew with it."""
+        """Open NVML again after the driver was unloaded; handles, samples and the list of cards start from empty."""
         with self._session:
             self._xids.renew()
             _shut_down()
@@ -138,16 +138,16 @@ class Nvml:
     def _instance(self, gpu: Any, handle: Any, device: Device, calls: Calls) -> Reading:
         at_s, mig = self._clock(), device.mig
         assert mig is not None
-        told = (device.card_uuid, mig.profile, mig.gpu_instance_id, mig.compute_instance_id, mig.start, mig.size)
+        values = (device.card_uuid, mig.profile, mig.gpu_instance_id, mig.compute_instance_id, mig.start, mig.size)
         samples = [
-            Sample(c.MIG_INFO, 1.0, tuple("" if one is None else str(one) for one in told)),
+            Sample(c.MIG_INFO, 1.0, tuple("" if one is None else str(one) for one in values)),
             *self._gpm.activity(device.uuid, gpu, mig.gpu_instance_id, calls),
             *memory(handle, calls),
         ]
         return Reading(device, at_s, tuple(calls.samples(samples)), running(handle, calls))
 
     def _forget(self, seen: set[str]) -> None:
-        """Let go of what was kept of devices that are no more."""
+        """Release what is kept for devices that no longer exist."""
         self._gpm.keep(seen)
         self._sm_times.keep(seen)
         for uuid in self._instances.keys() - seen:
@@ -169,7 +169,7 @@ def _card(gpu: Any, uuid: str, index: int, calls: Calls) -> Device:
 def _shut_down() -> None:
     try:
         pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:  # a driver that is gone has nothing to shut down
+    except pynvml.NVMLError as error:  # a driver that was unloaded cannot be shut down
         _log.debug("NVML was not shut down: %s", name_of(error.value))
 
 
@@ -177,5 +177,5 @@ def _driver_version() -> str:
     try:
         return str(pynvml.nvmlSystemGetDriverVersion())
     except pynvml.NVMLError as error:
-        _log.debug("the driver's version is not to be had: %s", name_of(error.value))
+        _log.debug("the driver version is not available: %s", name_of(error.value))
         return ""

@@ -1,4 +1,4 @@
-"""XID errors, which come as events: a thread of its own waits for them between two sweeps."""
+"""XID errors are NVML events: a separate thread waits for them between sweeps."""
 
 import logging
 import threading
@@ -15,18 +15,18 @@ from gpuwise.collect.nvml.library import name_of
 
 _log = logging.getLogger(__name__)
 
-# Longest that a wait holds the session: a driver that came back is opened anew no later than this.
+# Longest time that a wait keeps the session locked, and so the longest delay before NVML is opened again.
 _WAIT_MS = 200
 _RETRY_S = 1.0
-# XIDs are documented up to about 170; a board that invents more must not fill the node's budget of series.
+# XIDs are documented up to about 170; a board that reports more codes must not exceed the node's series limit.
 _MOST_CODES = c.XID_ERRORS.most
 
 
 class XidWatch:
-    """What XID errors came since the exporter started, by card.
+    """Counts XID errors since the exporter started, by card.
 
     Args:
-        session: held while NVML is waited on; whoever opens NVML anew takes it first.
+        session: locked during a wait in NVML; take it before opening NVML again.
         clock: epoch seconds.
     """
 
@@ -41,22 +41,22 @@ class XidWatch:
         self._thread = threading.Thread(target=self._run, name="xid", daemon=True)
 
     def start(self) -> None:
-        """Begin to wait."""
+        """Start waiting for events."""
         self._thread.start()
 
     def stop(self) -> bool:
-        """Stop waiting; whether the thread has ended, which one that hangs in the driver does not."""
+        """Stop waiting; False if the thread hangs in the driver and has not ended."""
         self._stop.set()
         if self._thread.ident is not None:
             self._thread.join(timeout=10 * _WAIT_MS / 1000)
         return not self._thread.is_alive()
 
     def renew(self) -> None:
-        """NVML is being opened anew, by the caller who holds the session: what it knows of events is no more."""
+        """Drop the event set, because NVML is opened again. The caller has locked the session."""
         self._set = None
 
     def samples(self, card_uuid: str) -> Iterator[Sample]:
-        """What came from a card; nothing before the first error."""
+        """The XID errors of a card; none before the first error."""
         with self._lock:
             counts, last = dict(self._counts.get(card_uuid, {})), self._last.get(card_uuid)
         for code, count in counts.items():
@@ -73,7 +73,7 @@ class XidWatch:
                 self._stop.wait(_RETRY_S)
 
     def _wait(self) -> bool:
-        """Wait for one event; whether that can be done now."""
+        """Wait for one event; False if waiting is not possible now."""
         try:
             if self._set is None:
                 self._set = _registered()
@@ -82,18 +82,18 @@ class XidWatch:
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_TIMEOUT:
                 return True
-            # The driver went away, a card fell off, or none has events: the sweep says which, and counts it.
-            _log.debug("no XID events now: %s", name_of(error.value))
-            self._let_go()
+            # The driver was unloaded, a card fell off the bus, or no card has events: the sweep counts which.
+            _log.debug("no XID events: %s", name_of(error.value))
+            self._release()
             return False
         return True
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         events, self._set = self._set, None
         if events is not None:
             try:
                 pynvml.nvmlEventSetFree(events)
-            except pynvml.NVMLError as error:  # the driver that had it is gone
+            except pynvml.NVMLError as error:  # the driver that created the set was unloaded
                 _log.debug("an event set was not freed: %s", name_of(error.value))
 
     def _record(self, uuid: str, code: int) -> None:
@@ -104,10 +104,10 @@ class XidWatch:
 
 
 def _registered() -> Any:
-    """An event set of all cards that have events.
+    """An event set of all cards that support events.
 
     Raises:
-        NVMLError: there is no driver, or no card has events.
+        NVMLError: there is no driver, or no card supports events.
     """
     count, able = pynvml.nvmlDeviceGetCount(), 0
     events = pynvml.nvmlEventSetCreate()
@@ -117,7 +117,7 @@ def _registered() -> Any:
             pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
             able += 1
         except pynvml.NVMLError as error:
-            _log.debug("no XID events of GPU %d: %s", index, name_of(error.value))
+            _log.debug("no XID events from GPU %d: %s", index, name_of(error.value))
     if able == 0:
         pynvml.nvmlEventSetFree(events)
         raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)

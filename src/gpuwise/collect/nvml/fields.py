@@ -1,4 +1,4 @@
-"""What a board tells by field values: one call for all of them."""
+"""Values of a board that NVML returns as field values: one call for all of them."""
 
 import ctypes
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from gpuwise.collect import catalogue as c
 from gpuwise.collect.metric import Metric, Sample
 from gpuwise.collect.nvml.library import Calls
 
-# How many of NVML's units one of ours is.
+# How many NVML units make one of ours.
 _KIB, _NANOSECOND = 2.0**-10, 1e9
-# Any scope: 2**32 - 1 asks NVLink's counters for the sum over links (nvml.h, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX).
+# The scope 2**32 - 1 asks NVLink counters for the sum over links (nvml.h, NVML_FI_DEV_NVLINK_THROUGHPUT_DATA_TX).
 _ALL_LINKS = 2**32 - 1
 
 _FIELDS: tuple[tuple[Metric, tuple[str, ...], int, float], ...] = (
@@ -52,21 +52,21 @@ _TOO_OLD = frozenset({pynvml.NVML_ERROR_INVALID_ARGUMENT, pynvml.NVML_ERROR_UNKN
 
 
 def fields(gpu: Any, calls: Calls) -> Iterator[Sample]:
-    """Counters of links and throttling, and the memory's temperature.
+    """Counters of links and throttling, and the memory temperature.
 
     Args:
         gpu: NVML's handle.
-        calls: of this sweep.
+        calls: the calls of this sweep.
     """
     answers = calls.ask(pynvml.nvmlDeviceGetFieldValues, gpu, _REQUEST)
     for (metric, labels, _, unit), answer in zip(_FIELDS, answers or (), strict=False):
         if answer.nvmlReturn == pynvml.NVML_SUCCESS:
             yield Sample(metric, _number(answer) / unit, labels)
-        elif answer.nvmlReturn not in _TOO_OLD:  # how a driver refuses a field that is younger than itself
-            calls.refuse(answer.nvmlReturn)
+        elif answer.nvmlReturn not in _TOO_OLD:  # a driver answers so for a field that it does not know yet
+            calls.record_error(answer.nvmlReturn)
 
 
 def _number(answer: ctypes.Structure) -> float:
-    """The value in the member that its type names; -1, which no board has, where the type is unknown."""
+    """The value in the union member that its type names; -1, which is dropped as impossible, for an unknown type."""
     member = _MEMBERS.get(answer.valueType)
     return -1.0 if member is None else float(getattr(answer.value, member))

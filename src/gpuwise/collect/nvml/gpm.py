@@ -1,4 +1,4 @@
-"""Activity by hardware counters, on Hopper and later: what changed between two samples of one device."""
+"""Activity from hardware counters, on Hopper and later: the difference between two samples of one device."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +10,7 @@ from gpuwise.collect import catalogue as c
 from gpuwise.collect.metric import Metric, Sample
 from gpuwise.collect.nvml.library import Calls
 
-# How many of NVML's units one of ours is; dividing by 100 is exact where multiplying by 0.01 is not.
+# How many NVML units make one of ours; dividing by 100 is exact where multiplying by 0.01 is not.
 _PERCENT, _MIB = 100.0, 2.0**-20
 _METRICS: tuple[tuple[int, Metric, tuple[str, ...], float], ...] = (
     (pynvml.NVML_GPM_METRIC_SM_UTIL, c.SM_ACTIVITY, (c.GPM,), _PERCENT),
@@ -21,14 +21,14 @@ _METRICS: tuple[tuple[int, Metric, tuple[str, ...], float], ...] = (
     (pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC, c.PCIE_RATE, ("transmit",), _MIB),
     (pynvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC, c.PCIE_RATE, ("receive",), _MIB),
 )
-# The last two speak of the card's link, which an instance has none of.
+# The last two metrics describe the card's PCIe link; a MIG instance has none.
 _OF_INSTANCE = 5
 
 
 class _Pair:
     """Two samples of one device, and the request that compares them.
 
-    The request is 13 kB (333 slots of 40 bytes), so it is allocated once per device and used for each sweep.
+    The request is 13 kB (333 slots of 40 bytes), so it is allocated once per device and reused for each sweep.
     """
 
     def __init__(self, metrics: int) -> None:
@@ -42,7 +42,7 @@ class _Pair:
             self._request.metrics[slot].metricId = number
 
     def advance(self, take: Callable[[Any], Any], calls: Calls) -> Iterator[Sample]:
-        """Take a sample and compare it with the one before; nothing the first time."""
+        """Take a sample and compare it with the previous one; nothing the first time."""
         self._older, self._newer = self._newer, self._older
         had_one, self._ready = self._ready, calls.ask(take, self._newer) is not None
         if not (had_one and self._ready):
@@ -55,28 +55,28 @@ class _Pair:
             if answer.nvmlReturn == pynvml.NVML_SUCCESS:
                 yield Sample(metric, answer.value / unit, labels)
             else:
-                calls.refuse(answer.nvmlReturn)
+                calls.record_error(answer.nvmlReturn)
 
     def free(self) -> None:
-        """Give both samples back."""
+        """Free both samples."""
         pynvml.nvmlGpmSampleFree(self._older)
         pynvml.nvmlGpmSampleFree(self._newer)
 
 
 class Gpm:
-    """The last sample of each device."""
+    """The last GPM sample of each device."""
 
     def __init__(self) -> None:
         self._pairs: dict[str, _Pair] = {}
 
     def activity(self, uuid: str, gpu: Any, gpu_instance_id: int | None, calls: Calls) -> Iterator[Sample]:
-        """What a device did since the last call for it; nothing before Hopper, and nothing the first time.
+        """Activity of a device since the last call for it; nothing before Hopper, and nothing the first time.
 
         Args:
             uuid: of the GPU or the MIG device.
             gpu: handle of the card.
             gpu_instance_id: of the instance, None for the card itself.
-            calls: of this sweep.
+            calls: the calls of this sweep.
         """
         support = calls.ask(pynvml.nvmlGpmQueryDeviceSupport, gpu)
         if support is None or not support.isSupportedDevice:
@@ -94,6 +94,6 @@ class Gpm:
         yield from self._pairs[uuid].advance(take, calls)
 
     def keep(self, seen: set[str]) -> None:
-        """Free the samples of devices that are no more."""
+        """Free the samples of devices that no longer exist."""
         for uuid in self._pairs.keys() - seen:
             self._pairs.pop(uuid).free()

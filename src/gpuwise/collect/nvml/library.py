@@ -1,4 +1,4 @@
-"""Opening NVML, and calling it: "not supported" is no answer and no error, every other refusal is counted."""
+"""Opens and calls NVML: "not supported" is an absent value and not an error, every other error is counted."""
 
 import ctypes
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from gpuwise.model.errors import DeviceError
 
 T = TypeVar("T")
 
-# "Not here" in NVML's ways of saying it: the board cannot, the driver is too old, the field has no sample yet, and
-# this structure's version is not known.
+# NVML's ways to report "not supported": the board lacks it, the driver is too old, the field has no sample yet, and
+# the version of the structure is unknown.
 _ABSENT = frozenset(
     {
         pynvml.NVML_ERROR_NOT_SUPPORTED,
@@ -26,32 +26,32 @@ _CODES = {getattr(pynvml, name): name for name in dir(pynvml) if name.startswith
 
 
 class Calls(Findings):
-    """What one sweep has gathered, and how it calls NVML."""
+    """The results of one sweep, and its calls of NVML."""
 
     def ask(self, function: Callable[..., T], *args: Any) -> T | None:
-        """The call's answer; None where NVML has none, and the error counted unless it is "not supported"."""
+        """The result of the call; None on an error, which is counted unless it is "not supported"."""
         try:
             return function(*args)
         except pynvml.NVMLError as error:
-            self.refuse(error.value)
+            self.record_error(error.value)
             return None
 
     def ask_or(self, absent: T, function: Callable[..., T], *args: Any) -> T | None:
-        """The call's answer; `absent` where the board has no such thing, None where that is not known."""
+        """The result of the call; `absent` if the board does not support it, None if that is unknown."""
         try:
             return function(*args)
         except pynvml.NVMLError as error:
-            self.refuse(error.value)
+            self.record_error(error.value)
             return absent if error.value in _ABSENT else None
 
-    def refuse(self, code: int) -> None:
-        """Count an error, by NVML's name of it."""
+    def record_error(self, code: int) -> None:
+        """Count an error by its NVML name."""
         if code not in _ABSENT:
             self.errors.append(name_of(code))
 
 
 def name_of(code: int) -> str:
-    """NVML's name of an error."""
+    """NVML's name of an error code."""
     return _CODES.get(code, f"NVML_{code}")
 
 
@@ -59,13 +59,14 @@ def preload(library: Path) -> None:
     """Load a library whose soname is libnvidia-ml.so.1, so that pynvml's own dlopen of that name finds it loaded.
 
     Raises:
-        DeviceError: it cannot be loaded.
+        DeviceError: the library cannot be loaded.
     """
     try:
         ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         raise DeviceError(
-            f"NVML library {library} cannot be loaded: {error}", hint="name a libnvidia-ml.so.1, or leave the flag out"
+            f"NVML library {library} cannot be loaded: {error}",
+            hint="name a libnvidia-ml.so.1, or omit --nvml-library",
         ) from error
 
 
@@ -73,8 +74,8 @@ def initialise() -> None:
     """Open NVML.
 
     Raises:
-        DriverReplaced: the driver is of another version than the library that is loaded.
-        DeviceError: there is no driver, or it refuses.
+        DriverReplaced: the driver and the loaded library have different versions.
+        DeviceError: there is no driver, or NVML returned an error.
     """
     try:
         pynvml.nvmlInit()
@@ -83,5 +84,5 @@ def initialise() -> None:
             raise DriverReplaced from error
         raise DeviceError(
             f"NVML cannot be opened: {error}",
-            hint="install the NVIDIA driver on this node, and give the container NVIDIA_VISIBLE_DEVICES=all",
+            hint="install the NVIDIA driver on this node, and set NVIDIA_VISIBLE_DEVICES=all in the container",
         ) from error

@@ -1,4 +1,4 @@
-"""MIG instances: which there are on a card, and where they lie."""
+"""MIG instances: which ones a card has, and their placement."""
 
 import re
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ import pynvml
 from gpuwise.collect.nvml.library import Calls
 from gpuwise.collect.reading import Device, MigInstance
 
-# NVML names a MIG device "NVIDIA H100 80GB HBM3 MIG 1g.10gb"; a compute instance within it adds "1c." in front.
+# NVML names a MIG device "NVIDIA H100 80GB HBM3 MIG 1g.10gb"; for a compute instance within it, "1c." precedes it.
 _NAME = re.compile(r" MIG (?:\d+c\.)?(?P<profile>\d+g\.\d+gb\S*)$")
 
 
 class MigMode(Enum):
-    """Whether a card is cut into instances."""
+    """Whether MIG is enabled on a card."""
 
-    NONE = "the card has no such mode"
-    OFF = "not cut"
-    ON = "cut"
-    UNKNOWN = "NVML refused to tell"
+    NONE = "the card does not support MIG"
+    OFF = "MIG is disabled"
+    ON = "MIG is enabled"
+    UNKNOWN = "NVML returned an error"
 
 
 def mig_mode(gpu: Any, calls: Calls) -> MigMode:
-    """Whether a card is cut; where that is not known, nothing may be asked that says 0 of a cut card."""
+    """Whether MIG is enabled; if that is unknown, do not make calls that return 0 for a card in MIG mode."""
     mode = calls.ask_or((), pynvml.nvmlDeviceGetMigMode, gpu)
     if mode is None:
         return MigMode.UNKNOWN
@@ -35,13 +35,13 @@ def mig_mode(gpu: Any, calls: Calls) -> MigMode:
 
 
 def instances(gpu: Any, card: Device, known: dict[str, Device], calls: Calls) -> Iterator[tuple[Any, Device]]:
-    """The handle of each instance of a card, and what it is.
+    """The handle and the description of each instance of a card.
 
     Args:
         gpu: handle of the card.
-        card: what it is.
-        known: instances seen before, by UUID; added to. What an instance is does not change as long as it has its UUID.
-        calls: of this sweep.
+        card: its description.
+        known: instances seen before, by UUID; added to. A UUID always describes the same instance.
+        calls: the calls of this sweep.
     """
     for handle in _handles(gpu, calls):
         uuid = calls.ask(pynvml.nvmlDeviceGetUUID, handle)
@@ -56,13 +56,13 @@ def instances(gpu: Any, card: Device, known: dict[str, Device], calls: Calls) ->
 
 
 def _handles(gpu: Any, calls: Calls) -> Iterator[Any]:
-    """MIG slots are sparse: an empty one answers "not found", which is no error."""
+    """MIG slots are sparse: an empty one returns "not found", which is not an error."""
     for slot in range(calls.ask(pynvml.nvmlDeviceGetMaxMigDeviceCount, gpu) or 0):
         try:
             yield pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, slot)
         except pynvml.NVMLError as error:
             if error.value != pynvml.NVML_ERROR_NOT_FOUND:
-                calls.refuse(error.value)
+                calls.record_error(error.value)
 
 
 def _instance(gpu: Any, handle: Any, calls: Calls) -> MigInstance | None:

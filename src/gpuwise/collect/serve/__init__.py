@@ -1,1 +1,1 @@
-"""The last snapshot over HTTP: Prometheus' text, TLS and basic authentication, dcgm-exporter's names."""
+"""The last snapshot over HTTP: Prometheus text format, TLS and basic authentication, dcgm-exporter's names."""

@@ -1,4 +1,4 @@
-"""Whether a request may read: basic authentication against bcrypt hashes."""
+"""Basic authentication of requests against bcrypt hashes."""
 
 import base64
 import binascii
@@ -10,34 +10,34 @@ from collections.abc import Mapping
 
 import bcrypt
 
-# Beyond this bcrypt reads nothing; two passwords that agree up to here would be one.
+# bcrypt ignores everything after byte 72: two passwords with the same first 72 bytes would be the same.
 _LONGEST_PASSWORD = 72
 _MOST_REMEMBERED = 100
-# What the password of a user that is not there is compared with, so that the time taken names no users.
-_NOBODY = b"$2b$10$" + b"." * 22 + b"." * 31
+# Hash to compare with for an unknown user, so that the response time does not reveal user names.
+_UNKNOWN_USER_HASH = b"$2b$10$" + b"." * 22 + b"." * 31
 
 
 class BasicAuth:
-    """Checks passwords, and remembers those that were right: bcrypt takes 50 ms, a scrape less than 1."""
+    """Checks passwords, and remembers the correct ones: bcrypt takes 50 ms, a scrape less than 1."""
 
     def __init__(self) -> None:
         self._salt = os.urandom(16)
         self._right: set[bytes] = set()
         self._lock = threading.Lock()
 
-    def admits(self, header: str | None, users: Mapping[str, str]) -> bool:
-        """Whether the header of a request lets it in.
+    def allows(self, header: str | None, users: Mapping[str, str]) -> bool:
+        """Whether the credentials of a request are accepted.
 
         Args:
-            header: Authorization, None if there is none.
-            users: hashes by name; empty lets everybody in.
+            header: the Authorization header, None if there is none.
+            users: hashes by name; if empty, every request is accepted.
         """
         if not users:
             return True
-        user, password = _told(header)
+        user, password = _credentials(header)
         if password is None or len(password) > _LONGEST_PASSWORD:
             return False
-        hashed = users.get(user, "").encode() or _NOBODY
+        hashed = users.get(user, "").encode() or _UNKNOWN_USER_HASH
         mark = hmac.digest(self._salt, b"\0".join((user.encode(), password, hashed)), hashlib.sha256)
         with self._lock:
             if mark in self._right:
@@ -51,8 +51,8 @@ class BasicAuth:
         return right
 
 
-def _told(header: str | None) -> tuple[str, bytes | None]:
-    """User and password of a header, no password where it cannot be read."""
+def _credentials(header: str | None) -> tuple[str, bytes | None]:
+    """User and password from a header; no password if the header is malformed."""
     scheme, _, credentials = (header or "").partition(" ")
     if scheme.lower() != "basic":
         return "", None

@@ -1,7 +1,7 @@
-"""The same snapshot in dcgm-exporter's names and labels, those up to 4.8 and those since 4.9, for dashboards of today.
+"""The same snapshot under dcgm-exporter's names and labels, up to 4.8 and since 4.9, for existing dashboards.
 
-Names and units are of dcgm-exporter's etc/default-counters.csv. Where a value is not known there is no series, where
-dcgm-exporter may show 0; a card in MIG mode has none of GPU_UTIL.
+Names and units come from dcgm-exporter's etc/default-counters.csv. A value that is not known has no series, where
+dcgm-exporter may expose 0; a card in MIG mode has no GPU_UTIL.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,12 +22,12 @@ class _Name:
     """One of dcgm-exporter's metrics.
 
     Attributes:
-        metric: ours.
-        labels: which series of it, by its first label; none means the only one.
-        old: its name up to 4.8, empty if it has none.
-        new: its name since 4.9, empty if it has none.
-        unit: one of the old name's units in ours.
-        text: its help.
+        metric: the metric of gpuwise.
+        labels: first label of the series to use; none if there is only one series.
+        old: name up to 4.8, empty if there is none.
+        new: name since 4.9, empty if there is none.
+        unit: one unit of the old name, in the unit of gpuwise.
+        text: help text.
     """
 
     metric: Metric
@@ -79,7 +79,7 @@ _NAMES: tuple[_Name, ...] = (
     _Name(c.PCIE_RATE, ("receive",), "PROF_PCIE_RX_BYTES", "", 1.0, "Rate of data received over PCIe"),
 )  # fmt: skip
 _UNITS = {_MIB: "in MiB", _MEGA: "in MHz", _PERCENT: "in %", _MILLI: "in mJ", _NANO: "in ns"}
-# Gauges there whatever they are: theirs are counters only where the CSV says so.
+# All others are gauges: dcgm-exporter has counters only where its CSV declares them.
 _COUNTERS = frozenset({c.ENERGY, c.PCIE_REPLAYS, c.REMAPPED_ROWS, c.THROTTLE_TIME})
 
 _LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName")
@@ -89,11 +89,11 @@ _POD_LABELS = ("container", "namespace", "pod")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One device of one holder.
+    """One device and one of its containers.
 
     Attributes:
         values: by metric, and by metric and label.
-        old: labels as they stand between the braces, up to 4.8.
+        old: labels up to 4.8, as written between the braces.
         new: the same since 4.9.
     """
 
@@ -103,10 +103,10 @@ class _Row:
 
 
 def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
-    """The families that dcgm-exporter would show, in both spellings.
+    """The metric families that dcgm-exporter would expose, under both sets of names.
 
     Args:
-        snapshot: the last one, which is fresh.
+        snapshot: the last snapshot; it must be fresh.
         node: value of the label `Hostname`, and since 4.9 `hostname`.
     """
     rows = [row for reading in snapshot.readings for row in _rows(reading, snapshot, node)]
@@ -141,7 +141,7 @@ def _free(values: Mapping[object, float]) -> float | None:
 
 
 def _rows(reading: Reading, snapshot: Snapshot, node: str) -> Iterator[_Row]:
-    """One for each container that holds the device; under MIG the UUID is the card's, as theirs is."""
+    """One row for each container of the device; under MIG the UUID is the card's, as in dcgm-exporter."""
     values: dict[object, float] = {}
     for metric, value, labels in reading.samples:
         values.setdefault(metric, value)
@@ -149,10 +149,10 @@ def _rows(reading: Reading, snapshot: Snapshot, node: str) -> Iterator[_Row]:
             values[metric, labels[0]] = value
     device = reading.device
     named = "" if device.minor is None else f"nvidia{device.minor}"
-    told = pairs(_LABELS, (str(device.index), device.card_uuid, device.pci_bus_id, named, device.model))
+    common = pairs(_LABELS, (str(device.index), device.card_uuid, device.pci_bus_id, named, device.model))
     if device.mig is not None:
-        told += "," + pairs(_MIG_LABELS, (device.mig.profile, str(device.mig.gpu_instance_id)))
+        common += "," + pairs(_MIG_LABELS, (device.mig.profile, str(device.mig.gpu_instance_id)))
     holders: tuple[Container | None, ...] = (snapshot.holders or {}).get(device.uuid) or (None,)
     for holder in holders:
         pod = "" if holder is None else "," + pairs(_POD_LABELS, (holder.name, holder.namespace, holder.pod))
-        yield _Row(values, *(f"{told},{pairs((host,), (node,))}{pod}" for host in ("Hostname", "hostname")))
+        yield _Row(values, *(f"{common},{pairs((host,), (node,))}{pod}" for host in ("Hostname", "hostname")))

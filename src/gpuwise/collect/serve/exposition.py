@@ -1,4 +1,4 @@
-"""A snapshot in our own metrics' words."""
+"""A snapshot as gpuwise's own metrics."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,25 +11,25 @@ from gpuwise.collect.reading import Device, Reading
 from gpuwise.collect.serve.families import Family, pairs
 from gpuwise.collect.snapshot import Snapshot
 
-_NOBODY = (Container("", "", ""),)
+_NO_CONTAINER = (Container("", "", ""),)
 _ALWAYS = (c.SAMPLED_AT, c.UP)
 
 
 def device_families(snapshot: Snapshot, *, node: str, fresh: bool) -> list[Family]:
-    """The metrics of devices and containers; of a snapshot that is stale, only when each device was last read.
+    """The metrics of devices and containers; of a stale snapshot, only the time of each device's last reading.
 
     Args:
-        snapshot: the last one.
+        snapshot: the last snapshot.
         node: value of the label `node`.
-        fresh: whether it is young enough to speak for now.
+        fresh: whether it is recent enough to represent the current state.
     """
     families = {metric: Family.of(metric) for metric in c.METRICS}
     for reading in snapshot.readings:
-        holders = (snapshot.holders or {}).get(reading.device.uuid) or _NOBODY
+        holders = (snapshot.holders or {}).get(reading.device.uuid) or _NO_CONTAINER
         _add_reading(families, reading, holders, node)
     for device, at_s in snapshot.lost:
         families[c.UP].add(_card_labels(device, node), 0.0)
-        families[c.SAMPLED_AT].add(_device_labels(device, _NOBODY[0], node), at_s)
+        families[c.SAMPLED_AT].add(_device_labels(device, _NO_CONTAINER[0], node), at_s)
     for part in snapshot.parts:
         families[part.metric].add(_part_labels(part.owner, node), part.value)
     if fresh:
@@ -39,12 +39,12 @@ def device_families(snapshot: Snapshot, *, node: str, fresh: bool) -> list[Famil
 
 
 def own_families(snapshot: Snapshot | None, *, series: int, left_out: Iterable[tuple[str, int]]) -> Iterator[Family]:
-    """What the exporter says of itself, but for the snapshot's age.
+    """The exporter's metrics about itself, except the age of the snapshot.
 
     Args:
-        snapshot: the last one, None before the first.
-        series: how many are shown.
-        left_out: names of metrics that the cap took away, with their series.
+        snapshot: the last snapshot, None before the first.
+        series: number of series exposed.
+        left_out: names of the metrics that the series limit removed, with their number of series.
     """
     yield _single(c.BUILD, 1.0, __version__)
     dropped = Family.of(c.DROPPED_SERIES)
@@ -70,7 +70,7 @@ def own_families(snapshot: Snapshot | None, *, series: int, left_out: Iterable[t
 
 
 def age_family(age_s: float | None) -> Family:
-    """How old the snapshot is; no series before the first."""
+    """The age of the snapshot; no series before the first snapshot."""
     family = Family.of(c.SNAPSHOT_AGE)
     if age_s is not None:
         family.add("", age_s)
@@ -110,11 +110,13 @@ def _card_labels(device: Device, node: str) -> str:
 
 
 def _part_labels(owner: Owner, node: str) -> str:
-    whose = owner.container or _NOBODY[0]
+    container = owner.container or _NO_CONTAINER[0]
     values = (owner.device.uuid, str(owner.device.index), _mig(owner.device)[1], node)
-    return pairs(LABELS[Scope.CONTAINER], (*values, whose.namespace, whose.pod, whose.name, owner.method.value))
+    return pairs(
+        LABELS[Scope.CONTAINER], (*values, container.namespace, container.pod, container.name, owner.method.value)
+    )
 
 
 def _mig(device: Device) -> tuple[str, str]:
-    """Profile and id, both empty for a whole card."""
+    """Profile and id; both are empty for a whole card."""
     return (device.mig.profile, str(device.mig.gpu_instance_id)) if device.mig else ("", "")

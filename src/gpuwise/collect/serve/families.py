@@ -1,4 +1,4 @@
-"""The families of a scrape: a metric with its lines in Prometheus' text format, version 0.0.4."""
+"""Metric families of a scrape: a metric with its series in Prometheus text format, version 0.0.4."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Family:
         name: of the metric.
         kind: gauge or counter.
         help: one sentence.
-        lines: of the text, one a series.
+        lines: of the text, one per series.
     """
 
     name: str
@@ -24,44 +24,44 @@ class Family:
 
     @classmethod
     def of(cls, metric: Metric) -> "Family":
-        """The family of a metric, still empty."""
+        """An empty family for a metric."""
         return cls(metric.name, metric.kind, metric.help)
 
     def add(self, labels: str, value: float) -> None:
-        """Add a series; its labels are written by `pairs`."""
+        """Add a series; format its labels with `pairs`."""
         self.lines.append(f"{self.name}{{{labels}}} {value!r}\n" if labels else f"{self.name} {value!r}\n")
 
 
 def pairs(names: Sequence[str], values: Sequence[str]) -> str:
-    """Labels as they stand between the braces."""
+    """Labels as written between the braces."""
     return ",".join([f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)])
 
 
 def text(families: Iterable[Family]) -> str:
-    """The families that have series, as text."""
+    """The families that have series, as text format."""
     parts: list[str] = []
     for family in families:
         if family.lines:
-            said = family.help.replace("\\", "\\\\").replace("\n", "\\n")
-            parts += (f"# HELP {family.name} {said}\n# TYPE {family.name} {family.kind}\n", *family.lines)
+            escaped = family.help.replace("\\", "\\\\").replace("\n", "\\n")
+            parts += (f"# HELP {family.name} {escaped}\n# TYPE {family.name} {family.kind}\n", *family.lines)
     return "".join(parts)
 
 
 def capped(families: Iterable[Family], most: int) -> tuple[list[Family], Mapping[str, int]]:
-    """The families that fit, and how many series of the others were left out, by name.
+    """The families within the limit, and the number of series of each family that was left out, by name.
 
-    A family is shown whole or not at all: a sum over a part of its series would be wrong, and nobody could tell.
+    A family is exposed as a whole or not at all: a sum over a subset of its series would be wrong without notice.
 
     Args:
-        families: the more important first.
-        most: series of all of them.
+        families: the most important first.
+        most: maximum number of series of all families together.
     """
     kept: list[Family] = []
     left_out: dict[str, int] = {}
-    room = most
+    remaining = most
     for family in families:
-        if len(family.lines) <= room:
-            room -= len(family.lines)
+        if len(family.lines) <= remaining:
+            remaining -= len(family.lines)
             kept.append(family)
         else:
             left_out[family.name] = len(family.lines)

@@ -1,4 +1,4 @@
-"""The exporter's HTTP face: /metrics, /healthz, /readyz."""
+"""The HTTP endpoints of the exporter: /metrics, /healthz, /readyz."""
 
 import logging
 import socket
@@ -18,26 +18,26 @@ from gpuwise.model.errors import InputError
 
 _log = logging.getLogger(__name__)
 _TEXT = "text/plain; charset=utf-8"
-# Longest that a client may take over its request, or leave its connection idle: it holds a thread, never the sampling.
+# Longest time for a client to send a request, or to keep a connection idle: it occupies a thread, but not the sampler.
 _REQUEST_TIMEOUT_S = 30.0
-# A thread each: what is beyond is turned away, so that no flood of clients takes the node's memory.
+# One thread per connection: further connections are closed, so that clients cannot exhaust the node's memory.
 _MOST_CONNECTIONS = 128
 
 
 @contextmanager
 def serving(sampler: Sampler, page: Page, *, listen: str, web_config: WebConfigFile) -> Iterator[int]:
-    """Serve a sampler's snapshots; yields the port.
+    """Serve the snapshots of a sampler; yields the port.
 
     Args:
-        sampler: tells whether its snapshot is fresh.
-        page: what /metrics shows.
-        listen: "address:port"; no address means every address, IPv4 and IPv6, port 0 any free one.
+        sampler: reports whether its snapshot is fresh.
+        page: the content of /metrics.
+        listen: "address:port"; no address means every address, IPv4 and IPv6; port 0 means any free port.
         web_config: TLS and authentication.
 
     Raises:
-        InputError: the address cannot be listened on.
+        InputError: the address cannot be bound.
     """
-    server = _bind(listen, _Face(sampler, page, web_config))
+    server = _bind(listen, _Sources(sampler, page, web_config))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="http", daemon=True)
     thread.start()
     try:
@@ -49,8 +49,8 @@ def serving(sampler: Sampler, page: Page, *, listen: str, web_config: WebConfigF
 
 
 @dataclass(frozen=True, slots=True)
-class _Face:
-    """What requests are answered from."""
+class _Sources:
+    """What requests are answered from: sampler, page, web config and authentication."""
 
     sampler: Sampler
     page: Page
@@ -59,15 +59,15 @@ class _Face:
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread per connection, so many at most, each wrapped in TLS where that is asked for."""
+    """One thread per connection, up to a limit; each connection is wrapped in TLS if TLS is configured."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], face: _Face) -> None:
-        self.face = face
-        self._room = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        # Every address: one socket of IPv6 that takes IPv4, too, where the node has IPv6 at all.
+    def __init__(self, address: tuple[str, int], sources: _Sources) -> None:
+        self.sources = sources
+        self._slots = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        # Every address: one IPv6 socket that also accepts IPv4, if the node supports IPv6.
         every = not address[0] and socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if every or ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
@@ -78,7 +78,7 @@ class _Server(ThreadingHTTPServer):
         super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._room.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             self.shutdown_request(request)
             return
         super().process_request(request, client_address)
@@ -87,10 +87,10 @@ class _Server(ThreadingHTTPServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._room.release()
+            self._slots.release()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        tls = self.face.web.current().tls
+        tls = self.sources.web.current().tls
         if tls is None:
             super().finish_request(request, client_address)
             return
@@ -99,7 +99,7 @@ class _Server(ThreadingHTTPServer):
             super().finish_request(wrapped, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
-        _log.debug("the connection of %s ended early", client_address, exc_info=True)
+        _log.debug("the connection from %s ended early", client_address, exc_info=True)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -108,23 +108,23 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"  # a connection serves many scrapes
     disable_nagle_algorithm = True
-    wbufsize = 2**16  # head and body in one piece: else the body waits 40 ms for the acknowledgement of the head
+    wbufsize = 2**16  # header and body in one write: otherwise the body waits 40 ms for the header's acknowledgement
     timeout = _REQUEST_TIMEOUT_S
 
     def do_GET(self) -> None:
-        face, path = self.server.face, self.path.partition("?")[0]
-        if path == "/healthz" or (path == "/readyz" and face.sampler.fresh):
+        sources, path = self.server.sources, self.path.partition("?")[0]
+        if path == "/healthz" or (path == "/readyz" and sources.sampler.fresh):
             self._answer(HTTPStatus.OK, b"ok\n")
         elif path == "/readyz":
-            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no fresh sample of the devices\n")
-        elif not face.auth.admits(self.headers.get("Authorization"), face.web.current().users):
+            self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no recent sample of the devices\n")
+        elif not sources.auth.allows(self.headers.get("Authorization"), sources.web.current().users):
             self._answer(HTTPStatus.UNAUTHORIZED, b"unauthorized\n", {"WWW-Authenticate": "Basic"})
         elif path != "/metrics":
             self._answer(HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n")
         elif "gzip" in self.headers.get("Accept-Encoding", ""):
-            self._answer(HTTPStatus.OK, face.page.packed(), {"Content-Encoding": "gzip"}, CONTENT_TYPE)
+            self._answer(HTTPStatus.OK, sources.page.packed(), {"Content-Encoding": "gzip"}, CONTENT_TYPE)
         else:
-            self._answer(HTTPStatus.OK, face.page.plain(), {}, CONTENT_TYPE)
+            self._answer(HTTPStatus.OK, sources.page.plain(), {}, CONTENT_TYPE)
 
     def _answer(
         self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None, content_type: str = _TEXT
@@ -140,9 +140,9 @@ class _Handler(BaseHTTPRequestHandler):
         _log.debug(format, *args)
 
 
-def _bind(listen: str, face: _Face) -> _Server:
+def _bind(listen: str, sources: _Sources) -> _Server:
     host, _, port = listen.rpartition(":")
     try:
-        return _Server((host.strip("[]"), int(port)), face)
+        return _Server((host.strip("[]"), int(port)), sources)
     except (OSError, ValueError, OverflowError) as error:
-        raise InputError(f"cannot listen on {listen!r}: {error}", hint='give --listen as "address:port"') from error
+        raise InputError(f"cannot listen on {listen!r}: {error}", hint='set --listen to "address:port"') from error

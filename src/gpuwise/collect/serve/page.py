@@ -1,4 +1,4 @@
-"""The text of a scrape: written once per snapshot, whatever the number of scrapes; only its age is written anew."""
+"""The text of a scrape: rendered once per snapshot, for any number of scrapes; only the age is rendered each time."""
 
 import gzip
 import threading
@@ -12,13 +12,13 @@ from gpuwise.collect.settings import Compat
 from gpuwise.collect.snapshot import Snapshot
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# 1 of 9: a node's page shrinks to a twelfth of its size at a sixth of the time of level 6, which gives a fifteenth.
+# Level 1 of 9: it compresses a node's page to 1/12 of its size, in a sixth of the time of level 6, which reaches 1/15.
 _LEVEL = 1
 
 
 @dataclass(frozen=True, slots=True)
-class _Written:
-    """The page of one snapshot, without its age."""
+class _Rendered:
+    """The rendered page of one snapshot, without the age."""
 
     snapshot: Snapshot | None
     fresh: bool
@@ -27,13 +27,13 @@ class _Written:
 
 
 class Page:
-    """Writes what /metrics shows.
+    """Renders the content of /metrics.
 
     Args:
-        sampler: whose snapshots.
+        sampler: the source of snapshots.
         node: value of the label `node`.
-        compat: whose names are shown, too.
-        max_series: most series of devices and containers.
+        compat: which other metric names to serve as well.
+        max_series: maximum number of series of devices and containers.
     """
 
     def __init__(self, sampler: Sampler, *, node: str, compat: Compat = Compat.NONE, max_series: int = 10_000) -> None:
@@ -42,10 +42,10 @@ class Page:
         self._compat = compat
         self._max_series = max_series
         self._lock = threading.Lock()
-        self._written: _Written | None = None
+        self._rendered: _Rendered | None = None
 
-    def write(self) -> None:
-        """Write the page of the last snapshot now, so that the next scrape finds it written."""
+    def render(self) -> None:
+        """Render the page of the last snapshot now, so that the next scrape does not wait for it."""
         self._current()
 
     def plain(self) -> bytes:
@@ -53,19 +53,19 @@ class Page:
         return self._current().plain + self._age()
 
     def packed(self) -> bytes:
-        """The page compressed by gzip, the age as a member of its own (RFC 1952, section 2.2)."""
+        """The page compressed with gzip; the age is a separate gzip member (RFC 1952, section 2.2)."""
         return self._current().packed + gzip.compress(self._age(), _LEVEL)
 
     def _age(self) -> bytes:
         return text([age_family(self._sampler.age_s)]).encode()
 
-    def _current(self) -> _Written:
+    def _current(self) -> _Rendered:
         snapshot, fresh = self._sampler.snapshot, self._sampler.fresh
-        with self._lock:  # of many scrapes at once, one writes
-            last = self._written
+        with self._lock:  # of concurrent scrapes, one renders the page
+            last = self._rendered
             if last is None or last.snapshot is not snapshot or last.fresh is not fresh:
                 plain = text(self._families(snapshot, fresh=fresh)).encode()
-                last = self._written = _Written(snapshot, fresh, plain, gzip.compress(plain, _LEVEL))
+                last = self._rendered = _Rendered(snapshot, fresh, plain, gzip.compress(plain, _LEVEL))
         return last
 
     def _families(self, snapshot: Snapshot | None, *, fresh: bool) -> list[Family]:

@@ -1,1 +1,1 @@
-"""The inventory: nodes, workloads, namespaces and policies as the Kubernetes API, or a recording of it, lists them."""
+"""The inventory: nodes, workloads, namespaces and policies, from the Kubernetes API or from a recording of it."""

@@ -1,6 +1,6 @@
-"""The fleet as the Kubernetes API, or a recording of it, has it.
+"""Read the fleet from the Kubernetes API, or from a recording of it.
 
-All lists succeed, or there is no inventory: a list that failed is not an empty one (safety stories 12 and 15).
+If any list request fails, there is no inventory: a failed list is not an empty list (autoscaler#7419, argo-cd#18480).
 """
 
 from collections.abc import Mapping
@@ -18,23 +18,23 @@ __all__ = ["KubernetesInventory", "RecordedObjects", "inventory_of"]
 
 
 class KubernetesInventory:
-    """Lists the fleet.
+    """Reads the inventory of a fleet.
 
     Args:
-        reader: the cluster, or a recording of one.
+        reader: a cluster, or a recording of one.
     """
 
     def __init__(self, reader: ClusterReader) -> None:
         self._reader = reader
 
     def snapshot(self, now_s: int) -> Inventory:
-        """List everything, or fail as a whole.
+        """List all kinds; if one list fails, the whole snapshot fails.
 
         Args:
-            now_s: epoch seconds, which the inventory is dated with.
+            now_s: time of the inventory, epoch seconds.
 
         Raises:
-            ClusterError: one of the lists failed.
+            ClusterError: one of the list requests failed.
         """
         objects = {kind: self._reader.list(path) for kind, path in COLLECTIONS.items()}
         objects |= {kind: list(self._reader.list_optional(path)) for kind, path in OPTIONAL_COLLECTIONS.items()}
@@ -42,11 +42,11 @@ class KubernetesInventory:
 
 
 def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Inventory:
-    """Make sense of listed objects.
+    """Build the inventory from listed objects.
 
     Args:
-        objects: by kind; a kind that is absent is taken as not installed.
-        taken_s: when every list had succeeded, epoch seconds.
+        objects: objects by kind; an absent kind counts as not installed.
+        taken_s: when the lists were read, epoch seconds.
     """
     odd: list[Unread] = []
     nodes: dict[str, Node] = {}

@@ -1,4 +1,4 @@
-"""Where each kind that an inventory needs is listed."""
+"""API paths of the collections that an inventory needs."""
 
 COLLECTIONS = {
     "Node": "/api/v1/nodes",
@@ -11,7 +11,7 @@ COLLECTIONS = {
     "PodDisruptionBudget": "/apis/policy/v1/poddisruptionbudgets",
     "HorizontalPodAutoscaler": "/apis/autoscaling/v2/horizontalpodautoscalers",
 }
-"""Kinds that every cluster serves, by their collection."""
+"""Kinds that every cluster serves, with their collection."""
 
 OPTIONAL_COLLECTIONS = {
     "ScaledObject": "/apis/keda.sh/v1alpha1/scaledobjects",
@@ -24,4 +24,4 @@ OPTIONAL_COLLECTIONS = {
     "PyTorchJob": "/apis/kubeflow.org/v1/pytorchjobs",
     "Rollout": "/apis/argoproj.io/v1alpha1/rollouts",
 }
-"""Kinds that are there only where their operator is installed."""
+"""Kinds that exist only if their operator is installed."""

@@ -1,4 +1,4 @@
-"""Nodes: what GPUs they have, and how they are paid for."""
+"""Nodes: their GPUs and their capacity type."""
 
 import math
 import re
@@ -20,8 +20,8 @@ from gpuwise.model.labels import (
 from gpuwise.model.ports import Object
 from gpuwise.model.quantity import count as devices
 
-# What the clouds write under CAPACITY_TYPE_LABELS, in lower case and with "_" for "-": Karpenter on-demand, spot and
-# reserved; EKS ON_DEMAND, SPOT and CAPACITY_BLOCK; GKE's label is "true" on spot nodes; AKS regular and spot.
+# Values of CAPACITY_TYPE_LABELS, in lower case and with "-" for "_": Karpenter on-demand, spot and reserved; EKS
+# ON_DEMAND, SPOT and CAPACITY_BLOCK; GKE's label is "true" on spot nodes; AKS regular and spot.
 _CAPACITY_TYPES = {
     "spot": CapacityType.SPOT,
     "true": CapacityType.SPOT,
@@ -33,23 +33,23 @@ _CAPACITY_TYPES = {
 }
 
 
-# Who says which product a node has, the first that does: GPU feature discovery, then the clouds' own node pools.
+# Labels that name a node's GPU product, in this order: GPU feature discovery, then the cloud providers' own labels.
 _PRODUCT_LABELS = (
     GPU_PRODUCT_LABEL,
     "cloud.google.com/gke-accelerator",
     "karpenter.k8s.aws/instance-gpu-name",
 )
-# GKE names the 80 GB card "nvidia-a100-80gb", and the other one without its size.
+# GKE names the 80 GB card "nvidia-a100-80gb", and the 40 GB card without its size.
 _WITH_SIZE = {"nvidia-tesla-a100": "nvidia-a100-40gb"}
 MIB = 2**20
 _MIG_PRODUCT = re.compile(r"-MIG-(?P<profile>(?P<slices>\d+)g\.(?P<gb>\d+)gb)")
 
 
 def node_of(item: Object) -> Node | None:
-    """A Node as gpuwise sees it, None for one without GPUs.
+    """Convert a Node object; None for a node without GPUs.
 
     Raises:
-        ValueError: an amount cannot be read.
+        ValueError: a resource quantity cannot be read.
     """
     metadata = item["metadata"]
     labels = metadata.get("labels") or {}
@@ -63,7 +63,7 @@ def node_of(item: Object) -> Node | None:
     }
     count = _gpu_count(labels, allocatable)
     if (single := _MIG_PRODUCT.search(product)) and count:
-        # Strategy "single": each instance is offered, and counted, as one nvidia.com/gpu.
+        # MIG strategy "single": the device plugin advertises each instance as one nvidia.com/gpu.
         mig, count = {single["profile"]: count}, math.ceil(count / _per_card(gpu, single))
     if not count and not mig:
         return None
@@ -80,18 +80,18 @@ def node_of(item: Object) -> Node | None:
 
 
 def _gpu_type(product: str, labels: Mapping[str, str]) -> GpuType | None:
-    """The type that the product names, with the label of its memory where the product leaves the size open."""
-    said = _WITH_SIZE.get(product, product).upper()
-    named = gpu_type(said)
+    """Return the GPU type of a product name. If the name has no memory size, the node's memory label decides."""
+    name = _WITH_SIZE.get(product, product).upper()
+    named = gpu_type(name)
     mebibytes = labels.get(GPU_MEMORY_LABEL, "")
     if named is not None or not mebibytes.isdigit():
         return named
-    candidates = [gpu for gpu in GPU_TYPES if gpu_type(f"{said} {gpu.memory_bytes // GIB}GB") is gpu]
+    candidates = [gpu for gpu in GPU_TYPES if gpu_type(f"{name} {gpu.memory_bytes // GIB}GB") is gpu]
     return min(candidates, key=lambda gpu: abs(gpu.memory_bytes / MIB - int(mebibytes)), default=None)
 
 
 def _per_card(gpu: GpuType | None, instance: re.Match[str]) -> int:
-    """How many such instances a card can be cut into; by compute slices and by memory where the table has no such."""
+    """Return how many instances of a profile fit on a card; estimated from compute and memory if it is not known."""
     known = gpu.mig_profile(instance["profile"]) if gpu else None
     if known is not None:
         return known.per_card
@@ -101,9 +101,9 @@ def _per_card(gpu: GpuType | None, instance: re.Match[str]) -> int:
 
 
 def _gpu_count(labels: Mapping[str, str], allocatable: Mapping[str, str]) -> int:
-    """Physical GPUs: GPU feature discovery counts cards; allocatable leaves out those that are cut by MIG.
+    """Count physical GPUs by the label of GPU feature discovery, else by the allocatable resource.
 
-    Where cards are time-sliced, allocatable counts each as often as it is shared.
+    Allocatable does not include cards that MIG divides, and counts a time-sliced card once per replica.
     """
     labelled, replicas = labels.get(GPU_COUNT_LABEL, ""), labels.get(GPU_REPLICAS_LABEL, "")
     if labelled.isdigit():

@@ -1,8 +1,8 @@
-"""Whose a pod is, or was: by the inventory, by kube-state-metrics, or by a name that only one workload's pods can have.
+"""Find the workload of a current or former pod: by the inventory, by kube-state-metrics, or by its name.
 
-A rollout replaces the pods and the workload goes on living, so its usage is that of all the pods it had. A pod since
-gone is known by its name alone. It is taken only where the name, or what kube-state-metrics kept of it, leaves one
-workload; a name that fits two is nobody's.
+A rollout replaces the pods of a workload, so a workload's usage is that of all pods it ever had. A deleted pod is known
+only by its name and by the series that kube-state-metrics exported for it. It is attributed to a workload only if these
+leave exactly one; a pod whose name fits two workloads is attributed to none.
 """
 
 import re
@@ -15,8 +15,8 @@ from gpuwise.sources.prometheus.names import literal
 Owner = tuple[str, str]
 """Kind and name of a pod's controller."""
 
-# What Kubernetes appends to the owner's name: rand.String(5), and for a ReplicaSet a hash in the same alphabet. Both
-# RE2 and Python read these.
+# Suffixes that Kubernetes appends to the owner's name: rand.String(5), and for a ReplicaSet a hash in the same
+# alphabet. These patterns are valid in both RE2 and Python.
 _RANDOM = "[bcdfghjklmnpqrstvwxz2456789]"
 _FIVE = f"-{_RANDOM}{{5}}"
 _HASHED = f"-{_RANDOM}{{4,10}}{_FIVE}"
@@ -26,29 +26,29 @@ _SUFFIX = {
     "Rollout": _HASHED,
     "ReplicaSet": _FIVE,
     "StatefulSet": r"-\d+",
-    "Notebook": r"-\d+",  # through a StatefulSet of its own name
-    "LeaderWorkerSet": r"-\d+(-\d+)?",  # group, and the worker in it
+    "Notebook": r"-\d+",  # through a StatefulSet of the same name
+    "LeaderWorkerSet": r"-\d+(-\d+)?",  # group, and worker in the group
     "PyTorchJob": r"-(master|worker)-\d+",
     "InferenceService": f"-predictor{_REVISION}{_HASHED}",  # raw, or through a Knative revision
     "Job": rf"(-\d+)?{_FIVE}",
     "Pod": "",
 }
 _GENERATED = 58
-"""Characters that the API server keeps of a generateName: 63 less the five random ones."""
+"""Characters of a generateName that the API server keeps: 63 minus the five random ones."""
 
 
 def own_names(workload: WorkloadRef) -> str | None:
-    """A regular expression of the names that its pods can have, None for a kind that names its pods freely."""
+    """Return a regular expression of a workload's pod names, None for a kind whose pod names follow no rule."""
     suffix = _SUFFIX.get(workload.kind)
     return None if suffix is None else literal(workload.name) + suffix
 
 
 def patterns(workload: Workload, *, free: bool) -> Iterator[str]:
-    """Regular expressions that find all its pods, those alive first.
+    """Yield regular expressions that match all pods of a workload, the current pods first.
 
     Args:
-        workload: whose.
-        free: look for a kind that names its pods freely, too; what is found is then kube-state-metrics' to confirm.
+        workload: the workload.
+        free: also match pods of a kind whose pod names follow no rule; kube-state-metrics must then confirm each.
     """
     yield from (literal(pod.name) for pod in workload.pods)
     if own := own_names(workload.ref):
@@ -65,10 +65,10 @@ def _stem(owner: str) -> str:
 
 
 class PodOwners:
-    """Tells whose a pod is.
+    """Finds the workload of a pod.
 
     Args:
-        workloads: all that there are, some perhaps twice; a pod alive is its owner's, whatever its name.
+        workloads: all workloads; duplicates are allowed. A current pod belongs to its owner, whatever its name.
     """
 
     def __init__(self, workloads: Iterable[Workload]) -> None:
@@ -87,25 +87,25 @@ class PodOwners:
         if own := own_names(workload.ref):
             self._names[space].append((workload.ref.name, own, workload.ref))
 
-    def owner(self, namespace: str, pod: str, said: Owner | None = None) -> WorkloadRef | None:
-        """The workload of a pod, None where it cannot be told.
+    def owner(self, namespace: str, pod: str, controller: Owner | None = None) -> WorkloadRef | None:
+        """Return the workload of a pod, None if it cannot be determined.
 
         Args:
-            namespace: of the pod.
-            pod: its name.
-            said: the controller that kube-state-metrics named for it, None where it said nothing.
+            namespace: namespace of the pod.
+            pod: name of the pod.
+            controller: the pod's controller according to kube-state-metrics, None if it has no series.
         """
         if (namespace, pod) in self._alive:
             return self._alive[namespace, pod]
-        if said is not None:
-            known = self._objects.get((namespace, said))
-            # A ReplicaSet that is no more is its Deployment's, by its name.
-            gone = said[0] == "ReplicaSet" and known is None
-            return self._by_name(namespace, f"{said[1]}-22222") if gone else known
+        if controller is not None:
+            known = self._objects.get((namespace, controller))
+            # A deleted ReplicaSet belongs to the Deployment that its name fits.
+            deleted = controller[0] == "ReplicaSet" and known is None
+            return self._by_name(namespace, f"{controller[1]}-22222") if deleted else known
         return self._stems.get((namespace, pod[:-5])) or self._by_name(namespace, pod)
 
     def _by_name(self, namespace: str, pod: str) -> WorkloadRef | None:
-        # Compiling thousands of patterns takes longer than matching the few that begin alike.
+        # Compiling thousands of patterns takes longer than matching the few with the same prefix.
         near = (one for one in self._names[namespace] if pod.startswith(one[0]))
         fitting = {ref for _, names, ref in near if re.fullmatch(names, pod)}
         return fitting.pop() if len(fitting) == 1 else None
@@ -115,7 +115,7 @@ def _link(ref: WorkloadRef) -> Owner:
     return ref.kind, ref.name
 
 
-def said_owner(labels: Mapping[str, str]) -> Owner | None:
-    """What a series of kube_pod_owner says; None for a pod without a controller."""
+def series_owner(labels: Mapping[str, str]) -> Owner | None:
+    """Return the controller in the labels of a kube_pod_owner series; None for a pod without a controller."""
     kind, name = labels.get("owner_kind", ""), labels.get("owner_name", "")
     return (kind, name) if kind not in {"", "<none>"} else None

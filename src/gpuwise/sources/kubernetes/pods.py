@@ -1,4 +1,4 @@
-"""Pods and pod templates: the GPUs they ask for, and who owns them."""
+"""Pods and pod templates: the GPUs they request, and their owners."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from gpuwise.model.quantity import quantity
 
 
 def pod_of(item: Object) -> Pod:
-    """A Pod as gpuwise sees it."""
+    """Convert a Pod object."""
     metadata, status = item["metadata"], item.get("status") or {}
     conditions = status.get("conditions") or []
     started = status.get("startTime")
@@ -27,46 +27,46 @@ def pod_of(item: Object) -> Pod:
 
 
 def gpu_request(spec: Object | None) -> GpuRequest | None:
-    """GPUs that a pod spec asks for, None if none; where it asks for several kinds, the one it wants most of.
+    """Return the GPUs that a pod spec requests, None if none. Of several resources, the one with the largest count.
 
     Raises:
-        ValueError: an amount cannot be read.
+        ValueError: a resource quantity cannot be read.
     """
-    # Init containers run before the others and give their devices back, but for sidecars, which stay: the larger of
-    # what is held while each one starts, and of what is held at the end (KEP-753).
-    staying: dict[str, int] = {}
-    most: dict[str, int] = {}
+    # Init containers run before the others and release their devices; sidecars keep them. The request is the larger of
+    # the maximum while the init containers run, and the sum of sidecars and containers (KEP-753).
+    sidecars: dict[str, int] = {}
+    starting: dict[str, int] = {}
     for container in (spec or {}).get("initContainers") or []:
-        stays = container.get("restartPolicy") == "Always"
+        is_sidecar = container.get("restartPolicy") == "Always"
         for name, count in _gpus(container):
-            held = staying.get(name, 0) + count
-            most[name] = max(most.get(name, 0), held)
-            if stays:
-                staying[name] = held
-    counts = dict(staying)
+            allocated = sidecars.get(name, 0) + count
+            starting[name] = max(starting.get(name, 0), allocated)
+            if is_sidecar:
+                sidecars[name] = allocated
+    counts = dict(sidecars)
     for container in (spec or {}).get("containers") or []:
         for name, count in _gpus(container):
             counts[name] = counts.get(name, 0) + count
-    for name, held in most.items():
-        counts[name] = max(counts.get(name, 0), held)
+    for name, allocated in starting.items():
+        counts[name] = max(counts.get(name, 0), allocated)
     if not counts:
         return None
     name = max(counts, key=lambda resource: (resource == GPU_RESOURCE, counts[resource], resource))
     return GpuRequest(name, counts[name])
 
 
-def asking(spec: Object | None) -> int:
-    """How many containers of a pod spec ask for GPUs, init containers included.
+def requesting_containers(spec: Object | None) -> int:
+    """Count the containers of a pod spec that request GPUs, including init containers.
 
     Raises:
-        ValueError: an amount cannot be read.
+        ValueError: a resource quantity cannot be read.
     """
     containers = [*((spec or {}).get("containers") or []), *((spec or {}).get("initContainers") or [])]
     return sum(any(True for _ in _gpus(container)) for container in containers)
 
 
 def shares_card(spec: Object | None) -> bool:
-    """Whether a container of a pod spec says how much of a card it may use, as HAMi's do."""
+    """Return whether a container of a pod spec limits its share of a card, as with HAMi."""
     containers = [*((spec or {}).get("containers") or []), *((spec or {}).get("initContainers") or [])]
     return any(CARD_SHARES & _amounts(container).keys() for container in containers)
 
@@ -85,11 +85,11 @@ def _amounts(container: Object) -> dict[str, str]:
 
 
 def epoch_s(text: str) -> int:
-    """Epoch seconds of a time as the API writes it."""
+    """Convert a time from the Kubernetes API to epoch seconds."""
     return int(datetime.fromisoformat(text).timestamp())
 
 
 def controller_of(item: Object) -> Object | None:
-    """The controlling owner reference; the first one where none says that it controls."""
+    """Return the controlling owner reference; if none is marked as controller, the first one."""
     references: Iterable[Object] = item["metadata"].get("ownerReferences") or ()
     return next((one for one in references if one.get("controller")), next(iter(references), None))

@@ -1,4 +1,4 @@
-"""What each kind's pods ask for and how many there are to be, by the kind's own spec.
+"""The GPUs that each kind's pods request, and the wanted number of pods, from the kind's spec.
 
 Fields: Kubernetes' apps/v1 and batch/v1, KubeRay's ray.io/v1, LeaderWorkerSet v1, Kubeflow's notebooks v1 and training
 operator v1, KServe v1beta1, Argo Rollouts v1alpha1.
@@ -12,7 +12,7 @@ from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.pods import gpu_request
 
 STOPPED = "kubeflow-resource-stopped"
-"""Kubeflow's annotation on a notebook that is scaled to nothing."""
+"""Kubeflow's annotation on a notebook that is scaled to zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class PodGroup:
 
     Attributes:
         spec: their pod spec.
-        pods: how many there are to be, None where the object does not say.
+        pods: wanted number of pods, None if the object does not specify it.
     """
 
     spec: Object
@@ -29,19 +29,19 @@ class PodGroup:
 
 
 def pod_groups(kind: str, item: Object) -> tuple[PodGroup, ...]:
-    """The groups of pods that an object makes; empty for a kind that is not known here, or without its spec."""
+    """Return the groups of pods that an object creates; empty for an unknown kind, or an object without a spec."""
     groups = _GROUPS.get(kind) if "spec" in item else None
     return () if groups is None else tuple(groups(item))
 
 
 def template_request(kind: str, item: Object) -> tuple[GpuRequest, Object] | None:
-    """GPUs that a pod of it asks for, and its spec, of the group that asks for most; None if none does."""
+    """Return the GPU request and the pod spec of the group with the largest request; None if no group has one."""
     groups = [(request, group.spec) for group in pod_groups(kind, item) if (request := gpu_request(group.spec))]
     return max(groups, key=lambda group: group[0].count, default=None)
 
 
 def replicas(kind: str, item: Object) -> int | None:
-    """How many pods there are to be, of those that ask for GPUs if any does; None where the object does not say."""
+    """Return the wanted number of pods, of groups that request GPUs if any does; None if it is not specified."""
     groups = pod_groups(kind, item)
     counts = [group.pods for group in groups if gpu_request(group.spec) is not None] or [group.pods for group in groups]
     known = [count for count in counts if count is not None]
@@ -49,7 +49,7 @@ def replicas(kind: str, item: Object) -> int | None:
 
 
 def is_finished(job: Object) -> bool:
-    """Whether a Job has come to its end, good or bad."""
+    """Return whether a Job has ended, successfully or not."""
     conditions = (job.get("status") or {}).get("conditions") or []
     return any(entry["type"] in _ENDS and entry["status"] == "True" for entry in conditions)
 
@@ -72,8 +72,8 @@ def _replicated(item: Object) -> list[PodGroup]:
 
 def _job(item: Object) -> list[PodGroup]:
     spec = _spec(item)
-    rests = spec.get("suspend") or is_finished(item)
-    return [_of(spec.get("template"), 0 if rests else int(spec.get("parallelism", 1)))]
+    stopped = spec.get("suspend") or is_finished(item)
+    return [_of(spec.get("template"), 0 if stopped else int(spec.get("parallelism", 1)))]
 
 
 def _notebook(item: Object) -> list[PodGroup]:
@@ -82,30 +82,30 @@ def _notebook(item: Object) -> list[PodGroup]:
 
 
 def _inference_service(item: Object) -> list[PodGroup]:
-    """Its autoscaler decides how many; a predictor asks in its containers, its model or its framework's own field."""
+    """Resources are in the predictor's containers, model or framework field; the autoscaler sets the pod count."""
     predictor: Object = _spec(item).get("predictor") or {}
-    asking = [part for part in predictor.values() if isinstance(part, dict) and "resources" in part]
-    return [PodGroup({"containers": [*(predictor.get("containers") or []), *asking]}, None)]
+    requesting = [part for part in predictor.values() if isinstance(part, dict) and "resources" in part]
+    return [PodGroup({"containers": [*(predictor.get("containers") or []), *requesting]}, None)]
 
 
-def _ray_cluster(spec: Object, *, rests: bool) -> list[PodGroup]:
-    rests = rests or bool(spec.get("suspend"))
+def _ray_cluster(spec: Object, *, stopped: bool) -> list[PodGroup]:
+    stopped = stopped or bool(spec.get("suspend"))
     groups = [((spec.get("headGroupSpec") or {}).get("template"), 1)]
     groups += [
         (group.get("template"), int(group.get("replicas") or 0) * int(group.get("numOfHosts") or 1))
         for group in spec.get("workerGroupSpecs") or []
     ]
-    return [_of(template, 0 if rests else pods) for template, pods in groups]
+    return [_of(template, 0 if stopped else pods) for template, pods in groups]
 
 
 def _ray_job(item: Object) -> list[PodGroup]:
     ended = (item.get("status") or {}).get("jobDeploymentStatus") in {"Complete", "Failed", "Suspended"}
     cluster = _spec(item).get("rayClusterSpec") or {}
-    return _ray_cluster(cluster, rests=ended or bool(_spec(item).get("suspend")))
+    return _ray_cluster(cluster, stopped=ended or bool(_spec(item).get("suspend")))
 
 
 def _leader_worker_set(item: Object) -> list[PodGroup]:
-    """So many groups of a leader and its workers; the leader has the workers' template where it has none."""
+    """Each replica is a group of a leader and its workers; a leader without a template uses the workers' one."""
     spec = _spec(item)
     both, count = spec.get("leaderWorkerTemplate") or {}, int(spec.get("replicas", 1))
     worker = both.get("workerTemplate")
@@ -114,9 +114,9 @@ def _leader_worker_set(item: Object) -> list[PodGroup]:
 
 def _pytorch_job(item: Object) -> list[PodGroup]:
     spec = _spec(item)
-    rests = (spec.get("runPolicy") or {}).get("suspend") or is_finished(item)
+    stopped = (spec.get("runPolicy") or {}).get("suspend") or is_finished(item)
     parts = (spec.get("pytorchReplicaSpecs") or {}).values()
-    return [_of(part.get("template"), 0 if rests else int(part.get("replicas", 1))) for part in parts]
+    return [_of(part.get("template"), 0 if stopped else int(part.get("replicas", 1))) for part in parts]
 
 
 _GROUPS: Mapping[str, Callable[[Object], list[PodGroup]]] = {
@@ -127,12 +127,12 @@ _GROUPS: Mapping[str, Callable[[Object], list[PodGroup]]] = {
     "Job": _job,
     "Notebook": _notebook,
     "InferenceService": _inference_service,
-    "RayCluster": lambda item: _ray_cluster(_spec(item), rests=False),
-    "RayService": lambda item: _ray_cluster(_spec(item).get("rayClusterConfig") or {}, rests=False),
+    "RayCluster": lambda item: _ray_cluster(_spec(item), stopped=False),
+    "RayService": lambda item: _ray_cluster(_spec(item).get("rayClusterConfig") or {}, stopped=False),
     "RayJob": _ray_job,
     "LeaderWorkerSet": _leader_worker_set,
     "PyTorchJob": _pytorch_job,
 }
 
 KINDS = tuple(_GROUPS)
-"""Kinds whose pods are known by their own spec."""
+"""Kinds whose pods are derived from their spec."""

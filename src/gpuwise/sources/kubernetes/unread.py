@@ -1,4 +1,4 @@
-"""Objects that cannot be made sense of: each costs itself, never the run (HAMi#1704: one pod stopped a scheduler)."""
+"""Objects that cannot be read are left out, and the run continues (HAMi#1704: one pod stopped a scheduler)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,18 +7,18 @@ from gpuwise.model.inventory import Unread, WorkloadRef
 from gpuwise.model.ports import Object
 
 ODD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
-"""What reading a field of an unexpected type or form raises."""
+"""Exceptions that reading a field of an unexpected type or form raises."""
 
 
 @contextmanager
 def reading(kind: str, item: Object, odd: list[Unread], *, nodes: frozenset[str] = frozenset()) -> Iterator[None]:
-    """Read an object; if it is odd, note that and go on.
+    """Read an object; if that fails, record it and continue.
 
     Args:
-        kind: of the object.
+        kind: kind of the object.
         item: the object.
-        odd: where it is noted.
-        nodes: on which its GPU pods run.
+        odd: list that unreadable objects are added to.
+        nodes: nodes on which its GPU pods run.
     """
     try:
         yield
@@ -27,7 +27,7 @@ def reading(kind: str, item: Object, odd: list[Unread], *, nodes: frozenset[str]
 
 
 def unread(kind: str, item: Object, error: BaseException, *, nodes: frozenset[str] = frozenset()) -> Unread:
-    """The note about an odd object."""
+    """Build the record of an unreadable object."""
     metadata = item.get("metadata") or {}
     name, uid = str(metadata.get("name", "?")), str(metadata.get("uid", ""))
     what = f"it has no {error.args[0]}" if isinstance(error, KeyError) and error.args else str(error)

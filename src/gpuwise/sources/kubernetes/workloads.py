@@ -1,4 +1,4 @@
-"""Workloads: the tops of the owner chains that hold GPUs or ask for them."""
+"""Workloads: the top objects of the owner chains whose pods have GPUs or request them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -8,14 +8,21 @@ from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass,
 from gpuwise.model.labels import WORKLOAD_CLASS
 from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, makers
 from gpuwise.model.ports import Object
-from gpuwise.sources.kubernetes.pods import asking, controller_of, epoch_s, gpu_request, pod_of, shares_card
+from gpuwise.sources.kubernetes.pods import (
+    controller_of,
+    epoch_s,
+    gpu_request,
+    pod_of,
+    requesting_containers,
+    shares_card,
+)
 from gpuwise.sources.kubernetes.templates import KINDS, replicas, template_request
 from gpuwise.sources.kubernetes.unread import ODD, reading, unread
 
 TOPS = KINDS
 _SERVICE = "InferenceService"
 _SERVED_BY = "serving.kserve.io/inferenceservice"
-"""KServe's label, down to the pods: between stand Knative's Service and Revision, which are not listed."""
+"""KServe's label on all its objects, including pods. Knative's Service and Revision in between are not listed."""
 
 _CLASSES = {
     "Notebook": WorkloadClass.NOTEBOOK,
@@ -23,22 +30,22 @@ _CLASSES = {
     "RayJob": WorkloadClass.BATCH,
     "PyTorchJob": WorkloadClass.TRAINING,
 }
-"""What a kind is for; any other may serve, and an endpoint is left alone longest."""
+"""Workload class by kind. Any other kind counts as an endpoint, the class with the strictest limits."""
 
 Owners = Mapping[str, tuple[str, Object]]
 
 
 @dataclass(slots=True)
 class _Found:
-    """What is gathered about one workload.
+    """Data collected about one workload.
 
     Attributes:
-        kind: of the top owner.
-        item: the top owner, or as much as a reference to it says.
-        chain: kind and name of every object between it and its pods, itself included.
-        pods: those that ask for GPUs.
-        template: what a pod of the nearest template below it asks for, and its spec; None without one.
-        problem: of the first object of it that cannot be read, None where all can.
+        kind: kind of the top owner.
+        item: the top owner, or what a reference to it contains.
+        chain: kind and name of every object between the top owner and its pods, including the top owner.
+        pods: its pods that request GPUs.
+        template: GPU request and pod spec of the nearest template; None without one.
+        problem: why the first unreadable object of the workload cannot be read; None if all can.
     """
 
     kind: str
@@ -50,15 +57,15 @@ class _Found:
 
 
 def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tuple[Workload, ...]:
-    """Every workload that owns GPU pods, or whose template asks for GPUs, by namespace, kind and name.
+    """Return every workload that owns GPU pods or whose template requests GPUs, by namespace, kind and name.
 
     Args:
-        objects: by kind.
-        odd: where objects are noted that cannot be read; one of a workload's costs that workload.
+        objects: objects by kind.
+        odd: list that unreadable objects are added to; an unreadable object of a workload excludes that workload.
     """
     owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
     owners |= {f"{_SERVED_BY}={_place(item)}": (kind, item) for kind, item in owners.values() if kind == _SERVICE}
-    # The leader's pod owns its workers' StatefulSet in a LeaderWorkerSet.
+    # In a LeaderWorkerSet the leader's pod owns the StatefulSet of its workers.
     owners |= {item["metadata"]["uid"]: ("Pod", item) for item in objects.get("Pod", [])}
     found: dict[str, _Found] = {}
     for kind, item in owners.values():
@@ -66,7 +73,7 @@ def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tupl
             request = template_request(kind, item)
             if request is not None:
                 top = _climb(kind, item, owners, found)
-                # A ReplicaSet of an older template speaks only where nothing above it does.
+                # The template of a ReplicaSet may be older: it counts only if no owner above has one.
                 top.template = request if top.template is None or top.item is item else top.template
     for item in objects.get("Pod", []):
         with _belonging("Pod", item, owners, found, odd):
@@ -83,15 +90,15 @@ def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tupl
 
 @contextmanager
 def _belonging(kind: str, item: Object, owners: Owners, found: dict[str, _Found], odd: list[Unread]) -> Iterator[None]:
-    """Read an object; if it is odd, so is the workload that it belongs to."""
+    """Read an object; if that fails, its workload counts as unreadable, too."""
     try:
         yield
     except ODD as error:
-        said = unread(kind, item, error)
-        held = _nodes(_Found(kind, item, pods=[item])) if kind == "Pod" else frozenset[str]()
-        with reading(kind, item, odd, nodes=held):
+        record = unread(kind, item, error)
+        pod_nodes = _nodes(_Found(kind, item, pods=[item])) if kind == "Pod" else frozenset[str]()
+        with reading(kind, item, odd, nodes=pod_nodes):
             top = _climb(kind, item, owners, found)
-            top.problem = top.problem or (said.problem if top.item is item else f"{said.ref}: {said.problem}")
+            top.problem = top.problem or (record.problem if top.item is item else f"{record.ref}: {record.problem}")
             if kind == "Pod":
                 top.pods.append(item)
 
@@ -102,7 +109,7 @@ def _nodes(found: _Found) -> frozenset[str]:
 
 
 def _listed(kind: str, objects: Mapping[str, list[Object]]) -> list[Object]:
-    """The objects of a kind; a Rollout that borrows the template of a Deployment has it as its own."""
+    """Return the objects of a kind. A Rollout that references a Deployment gets that Deployment's template."""
     if kind != "Rollout":
         return objects.get(kind, [])
     lenders = {_place(item): item for item in objects.get("Deployment", [])}
@@ -121,18 +128,18 @@ def _place(item: Object) -> str:
 
 
 def _climb(kind: str, item: Object, owners: Owners, found: dict[str, _Found]) -> _Found:
-    """Walk up to the top owner; a Job is one even under a CronJob, which makes a new one each time.
+    """Follow the owner references to the top owner. A Job counts as the top, because a CronJob creates many of them.
 
     Raises:
-        ValueError: it is among its own owners, which the API server lets anybody write.
+        ValueError: the owner references form a cycle, which the API server does not prevent.
     """
     chain, seen = {(kind, item["metadata"]["name"])}, {item["metadata"]["uid"]}
     while kind != "Job" and (reference := controller_of(item)) is not None:
         if reference["uid"] in seen:
-            raise ValueError(f"its ownerReferences lead in a circle, over {reference['kind']} {reference['name']}")
+            raise ValueError(f"its ownerReferences form a cycle through {reference['kind']} {reference['name']}")
         seen.add(reference["uid"])
         known = owners.get(reference["uid"]) or _service_of(item, owners)
-        # An owner of a kind that is not listed is known by the reference alone.
+        # An owner of a kind that is not listed is known only by the reference.
         kind, item = known or (reference["kind"], _by_reference(reference, item))
         chain.add((kind, item["metadata"]["name"]))
     top = found.setdefault(item["metadata"]["uid"], _Found(kind, item))
@@ -172,13 +179,13 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
         managed_by=scalers + _borrowers(found, objects) + makers(metadata) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
         chain=tuple(sorted(found.chain)),
-        asking=asking(spec),
+        asking=requesting_containers(spec),
         shares_card=shares_card(spec),
     )
 
 
 def _borrowers(found: _Found, objects: Mapping[str, list[Object]]) -> tuple[str, ...]:
-    """The Rollouts that keep a Deployment at 0 and run its template themselves."""
+    """Return the Rollouts that keep a Deployment at 0 replicas and run its template themselves."""
     if found.kind != "Deployment":
         return ()
     name, namespace = found.item["metadata"]["name"], found.item["metadata"].get("namespace", "")
@@ -191,14 +198,14 @@ def _within(namespace: str, items: list[Object]) -> list[Object]:
 
 
 def _request(found: _Found) -> tuple[GpuRequest | None, Object | None]:
-    """The template's word, else that of a pod, and the pod spec that it stands in."""
+    """Return the GPU request of the template, else that of a pod, with the pod spec that contains it."""
     if found.template is not None:
         return found.template
     return next(((gpu_request(pod["spec"]), pod["spec"]) for pod in found.pods), (None, None))
 
 
 def _class(kind: str, labels: Mapping[str, str]) -> WorkloadClass:
-    said = labels.get(WORKLOAD_CLASS, "")
-    if said in set(WorkloadClass):
-        return WorkloadClass(said)
+    label = labels.get(WORKLOAD_CLASS, "")
+    if label in set(WorkloadClass):
+        return WorkloadClass(label)
     return _CLASSES.get(kind, WorkloadClass.ENDPOINT)

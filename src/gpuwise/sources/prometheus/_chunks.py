@@ -1,4 +1,4 @@
-"""Chooses the chunk kernel: the compiled one, unless the twin is asked for by name. There is no silent fallback."""
+"""Select the chunk kernel: the compiled one. The Python twin must be imported explicitly; there is no fallback."""
 
 from gpuwise.sources.prometheus._chunks_c import reduce_chunks
 

@@ -1,7 +1,7 @@
-"""The specification of native/chunks.pyx, in Python.
+"""The specification of native/chunks.pyx in Python.
 
-A chunk is Prometheus' XOR encoding (tsdb/docs/format/chunks.md; tsdb/chunkenc/xor.go): times as deltas of deltas and
-values as XORs with the one before, after Facebook's Gorilla (Pelkonen et al., VLDB 2015, section 4.1).
+A chunk has Prometheus' XOR encoding (tsdb/docs/format/chunks.md; tsdb/chunkenc/xor.go): times are deltas of deltas, and
+values are XORs with the previous value, after Facebook's Gorilla (Pelkonen et al., VLDB 2015, section 4.1).
 """
 
 import struct
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 PADDING = 32
 _WORD = 2**64 - 1
-# How many bits a delta of deltas has, by the number of ones before it.
+# Number of bits of a delta of deltas, by the number of one bits before it.
 _DELTA_BITS = (0, 14, 17, 20, 64)
 
 
 class _Damaged(Exception):
-    """A sample ends beyond its chunk, or says what no encoder writes."""
+    """A sample ends beyond its chunk, or contains what no encoder writes."""
 
 
 def reduce_chunks(
@@ -29,25 +29,25 @@ def reduce_chunks(
     step: int,
     lowest: bool,  # noqa: FBT001 - the kernel's
 ) -> int:
-    """Keep the highest (or lowest) of each step's samples; NaN, and with it staleness markers, is no sample.
+    """Keep the highest (or lowest) sample of each step; NaN, which includes staleness markers, is not a sample.
 
-    A step's value so far counts as a sample. Chunks may come in any order and overlap; samples outside the grid are
-    passed over.
+    The existing value of a step counts as a sample. Chunks may come in any order and overlap; samples outside the grid
+    are skipped.
 
     Args:
-        data: the chunks, one after the other, then at least `PADDING` bytes of anything.
+        data: the chunks, one after the other, then at least `PADDING` arbitrary bytes.
         ends: int64, shape (chunks,): where each chunk ends in `data`.
-        values: float64, shape (steps,), NaN where a step has no value; changed in place.
-        start: of the first step, milliseconds since the epoch.
+        values: float64, shape (steps,), NaN for a step without a value; changed in place.
+        start: start of the first step, milliseconds since the epoch.
         step: length of a step, milliseconds.
-        lowest: keep the lowest, not the highest.
+        lowest: keep the lowest sample instead of the highest.
 
     Returns:
-        How many samples the chunks have; or -1 - i if chunk i is damaged: `values` then has its samples before the
+        Number of samples in the chunks; or -1 - i if chunk i is damaged: `values` then has its samples before the
         damage, and none of later chunks.
 
     Raises:
-        ValueError: the caller broke the contract.
+        ValueError: the arguments are not valid.
     """
     if step <= 0 or abs(start) > 2**53 or step > 2**53 // (values.shape[0] + 1):
         raise ValueError("the grid is not within 2**53 ms of the epoch")
@@ -79,7 +79,7 @@ def _reduce(chunk: bytes, values: NDArray[np.float64], start: int, step: int, lo
 
 @dataclass(slots=True)
 class _Samples:
-    """Where reading is, and the sample before."""
+    """Current position in a chunk, and the previous sample."""
 
     chunk: bytes
     bit: int
@@ -90,7 +90,7 @@ class _Samples:
     trailing: int = 0
 
     def following(self, i: int) -> tuple[int, float]:
-        """The time in signed milliseconds, wrapped to 64 bits, and the value of sample i."""
+        """Read sample i: its time in signed milliseconds, wrapped to 64 bits, and its value."""
         if i == 0:
             zigzag = self.varint()
             self.at = (zigzag >> 1) ^ -(zigzag & 1)
@@ -103,7 +103,7 @@ class _Samples:
         return at - (at >> 63 << 64), struct.unpack(">d", self.raw.to_bytes(8, "big"))[0]
 
     def bits(self, count: int) -> int:
-        """The next bits as an unsigned number."""
+        """Read the next bits as an unsigned number."""
         first, past = self.bit >> 3, self.bit + count
         if past > 8 * len(self.chunk):
             raise _Damaged
@@ -113,7 +113,7 @@ class _Samples:
         return word & ((1 << count) - 1)
 
     def varint(self) -> int:
-        """Groups of 7 bits, the lowest first, all but the last with the eighth bit set; at most 10 groups, 64 bits."""
+        """Read groups of 7 bits, lowest first; all but the last have the eighth bit set; at most 10 groups, 64 bits."""
         value = 0
         for shift in range(0, 70, 7):
             byte = self.bits(8)

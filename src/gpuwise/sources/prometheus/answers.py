@@ -1,4 +1,4 @@
-"""Answers of Prometheus' JSON API: whatever is not whole and well-formed is a SourceError."""
+"""Responses of Prometheus' JSON API. A response that is incomplete or malformed is a SourceError."""
 
 import json
 from collections.abc import Mapping
@@ -28,10 +28,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of a 200.
+    """The body of a response with status 200.
 
     Attributes:
-        shown: the server's URL as it may be shown.
+        shown: the server's URL without secrets, for messages.
         content: the body.
     """
 
@@ -39,10 +39,10 @@ class Answer:
     content: bytes
 
     def matrix(self) -> list[Series]:
-        """The answer to a range query.
+        """Parse the response to a range query.
 
         Raises:
-            SourceError: it is not a whole matrix.
+            SourceError: it is not a complete matrix.
         """
         try:
             return [_series(entry) for entry in self._result("matrix")]
@@ -50,10 +50,10 @@ class Answer:
             raise malformed(self.shown, f"a matrix entry: {error}") from error
 
     def vector(self) -> list[tuple[Mapping[str, str], float]]:
-        """The answer to an instant query.
+        """Parse the response to an instant query.
 
         Raises:
-            SourceError: it is not a whole vector.
+            SourceError: it is not a complete vector.
         """
         try:
             return [(_labels(entry), _number(entry["value"][1])) for entry in self._result("vector")]
@@ -61,10 +61,10 @@ class Answer:
             raise malformed(self.shown, f"a vector entry: {error}") from error
 
     def strings(self, what: str) -> list[str]:
-        """A list of strings.
+        """Parse a list of strings.
 
         Raises:
-            SourceError: it is none.
+            SourceError: it is not a list of strings.
         """
         values = self._data()
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
@@ -72,10 +72,10 @@ class Answer:
         return values
 
     def help_texts(self, metric: str) -> list[str]:
-        """The HELP texts of a metric.
+        """Parse the HELP texts of a metric.
 
         Raises:
-            SourceError: it is no whole metadata.
+            SourceError: it is not complete metadata.
         """
         data = self._data()
         entries = data.get(metric, []) if isinstance(data, dict) else None
@@ -99,7 +99,7 @@ class Answer:
             error_text = body.get("error") if isinstance(body, dict) else None
             raise malformed(self.shown, str(error_text or "no reason given"))
         data = body["data"]
-        # Thanos has put its warnings beside the data and into it. VictoriaMetrics' cluster says isPartial.
+        # Versions of Thanos put warnings beside the data or into it. VictoriaMetrics cluster sets isPartial.
         warnings = body.get("warnings") or (data.get("warnings") if isinstance(data, dict) else None)
         if warnings or body.get("isPartial"):
             raise partial(self.shown, str(warnings or "isPartial"))
@@ -116,18 +116,18 @@ def _series(entry: Any) -> Series:
 def _labels(entry: Any) -> dict[str, str]:
     labels = entry["metric"]
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise TypeError("labels are no strings")
+        raise TypeError("labels are not strings")
     return labels
 
 
 def _time(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{value!r} is no time")
+        raise TypeError(f"{value!r} is not a time")
     return float(value)
 
 
 def _number(value: Any) -> float:
-    """Prometheus sends samples as strings, so that NaN and Inf survive JSON."""
+    """Parse a sample: Prometheus sends samples as strings, because JSON has no NaN and Inf."""
     if not isinstance(value, str):
-        raise TypeError(f"{value!r} is no sample")
+        raise TypeError(f"{value!r} is not a sample")
     return float(value)

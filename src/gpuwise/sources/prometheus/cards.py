@@ -1,8 +1,8 @@
-"""Rows of cards that name no pod, and whose they are all the same.
+"""Rows of cards that name no pod, and the pods that they can be attributed to.
 
-nvidia_gpu_exporter reports cards and HAMi reports pods. A card's row is a fact about every pod on it: it may veto that
-the pod is idle, and never counts twice. It becomes a pod's own measurement only where the inventory leaves no other
-holder: the one GPU pod of a node, asking for all its cards.
+nvidia_gpu_exporter reports cards and HAMi reports pods. A card's row applies to every pod on the card: it can show that
+a pod is not idle, and it is never counted twice. It counts as a pod's own measurement only if no other pod can use the
+card: the pod is the only GPU pod of its node and requests all its cards.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,16 +20,16 @@ from gpuwise.sources.prometheus.selections import by_node, by_uuid
 from gpuwise.sources.prometheus.series import SeriesReader
 
 _SHARED = "-SHARED"
-"""GPU feature discovery appends it to the product of a node whose cards are time-sliced."""
+"""Suffix that GPU feature discovery appends to the product of a node whose cards are time-sliced."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
-    """The only GPU pod of a node, holding all its cards.
+class SolePod:
+    """The only GPU pod of a node, which has all its cards.
 
     Attributes:
-        pod: whose.
-        started_s: since when.
+        pod: the pod.
+        started_s: start time of the pod, epoch seconds.
     """
 
     pod: PodKey
@@ -39,36 +39,36 @@ class Tenant:
 def add_card_facts(
     reader: SeriesReader, metrics: Sequence[MetricName], pods: Mapping[PodKey, Devices], window: Window
 ) -> None:
-    """Give pods' devices of whose work nothing is known what is said of their cards, for the time they held them.
+    """Add the rows of cards to pods' devices that have no activity metric, for the time in which a pod had the device.
 
-    Under MIG dcgm-exporter's default metrics tell no work, and some HAMi set-ups tell the last kernel only. A card's
-    memory is left out: it is not what one pod of several needs.
+    Under MIG, dcgm-exporter's default metrics contain no activity, and some HAMi installations export only the last
+    kernel. The memory of a card is not added: it is not what one of several pods needs.
 
     Args:
-        reader: where.
-        metrics: that there are.
-        pods: the devices by pod, which are added to.
+        reader: reads the series.
+        metrics: available metrics.
+        pods: devices by pod; rows are added to them.
         window: the grid.
 
     Raises:
-        SourceError: an answer is not whole.
+        SourceError: a response is not complete.
     """
     facts = {
         metric.name: metric
         for metric in metrics
         if metric.signal is not Signal.MEMORY_USED and metric.family is not Family.HAMI
     }
-    silent = [
+    unmeasured = [
         (key, device)
         for devices in pods.values()
         for key, device in devices.items()
-        if not device.tells_activity(metrics)
+        if not device.reports_activity(metrics)
     ]
-    selections = by_uuid(facts, sorted({key.uuid for key, _ in silent}))
+    selections = by_uuid(facts, sorted({key.uuid for key, _ in unmeasured}))
     cards: Devices = {}
     for series in reader.series(selections, window):
         add_row(cards, facts[series.labels["__name__"]], series, series.values)
-    for key, device in silent:
+    for key, device in unmeasured:
         if key in cards:
             _join(device, cards[key], facts, span_of(device.sampled()))
 
@@ -78,43 +78,43 @@ def _join(device: Device, card: Device, facts: Mapping[str, MetricName], alive: 
         device.add(facts[name], card.rows[name], np.where(alive, card.raw[name], np.nan))
 
 
-def tenants(workloads: Iterable[Workload], inventory: Inventory) -> dict[str, Tenant]:
-    """The nodes that one pod of these workloads has to itself.
+def sole_pods(workloads: Iterable[Workload], inventory: Inventory) -> dict[str, SolePod]:
+    """Find the nodes whose only GPU pod is a pod of these workloads and has all cards.
 
     Args:
-        workloads: that are asked for.
-        inventory: tells who else is on a node.
+        workloads: the workloads to read.
+        inventory: all pods, by which other pods of a node are found.
     """
-    asked = {workload.ref for workload in workloads}
+    wanted = {workload.ref for workload in workloads}
     on_node: dict[str, list[tuple[Workload, Pod]]] = {}
     for workload in inventory.workloads:
         for pod in workload.pods:
             if pod.node is not None and pod.phase not in {"Succeeded", "Failed"}:
                 on_node.setdefault(pod.node, []).append((workload, pod))
     return {
-        name: Tenant((here[0][0].ref.namespace, here[0][1].name), here[0][1].started_s)
+        name: SolePod((here[0][0].ref.namespace, here[0][1].name), here[0][1].started_s)
         for name, here in on_node.items()
         if len(here) == 1
-        and here[0][0].ref in asked
+        and here[0][0].ref in wanted
         and here[0][1].started_s is not None
-        and _holds_all(here[0][0], inventory.nodes.get(name))
+        and _requests_all(here[0][0], inventory.nodes.get(name))
     }
 
 
-def _holds_all(workload: Workload, node: Node | None) -> bool:
+def _requests_all(workload: Workload, node: Node | None) -> bool:
     request = workload.request
     if node is None or request is None or node.mig or _SHARED in node.gpu_product:
         return False
     return request.resource == GPU_RESOURCE and request.count == node.gpu_count
 
 
-def cards_of_tenants(
-    reader: SeriesReader, metrics: Sequence[MetricName], found: Mapping[str, Tenant], window: Window
+def cards_of_sole_pods(
+    reader: SeriesReader, metrics: Sequence[MetricName], found: Mapping[str, SolePod], window: Window
 ) -> dict[PodKey, Devices]:
-    """What nvidia_gpu_exporter says of the cards of nodes that one pod has to itself, since it has.
+    """Read nvidia_gpu_exporter's rows of nodes with one sole pod, from the start of that pod on.
 
     Raises:
-        SourceError: an answer is not whole.
+        SourceError: a response is not complete.
     """
     names = {metric.name: metric for metric in metrics if metric.family is Family.SMI}
     pods: dict[PodKey, Devices] = {}
@@ -133,7 +133,7 @@ def _whole(key: DeviceKey) -> bool:
 
 
 def node_of(labels: Mapping[str, str], nodes: Iterable[str]) -> str | None:
-    """Which of these nodes a row was read on, by a label or by the address it was scraped at; None if on none."""
+    """Return which of these nodes a row was read on, by a label or by the scraped address; None if on none."""
     known = frozenset(nodes)
     hinted = first({name: labels[name] for name in NODE_LABELS if labels.get(name) in known}, NODE_LABELS)
     host = labels.get("instance", "").partition(":")[0]

@@ -1,4 +1,4 @@
-"""The PromQL by which a person sees the samples behind a number."""
+"""The PromQL query that shows the samples behind a number."""
 
 import re
 from collections.abc import Collection
@@ -16,23 +16,23 @@ _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
 
 
 def query(workload: Workload, evidence: Evidence, present: Collection[str], window: Window) -> str | None:
-    """An instant query of one number per device, from the metric that was preferred.
+    """Build an instant query that returns one number per device, from the preferred metric.
 
-    Counters of requests are given as their increase.
+    Counters of requests are shown as their increase.
 
     Args:
-        workload: whose.
-        evidence: the number.
-        present: names of metrics that there are.
-        window: what was looked at.
+        workload: the workload.
+        evidence: the number to cite.
+        present: names of the available metrics.
+        window: the window that was read.
     """
     name = _metric(evidence.signal, present)
     if name is None:
         return None
     pods = quoted("|".join(dict.fromkeys(patterns(workload, free=False))))
     space = quoted(workload.ref.namespace)
-    # Prometheus 2 counts both ends of a range, 3 leaves the left one out. A millisecond earlier, both count the samples
-    # from the window's start on, and none at its end, which is the next window's.
+    # Prometheus 2 includes both ends of a range, Prometheus 3 excludes the left one. Evaluated one millisecond earlier,
+    # both include the samples from the window's start on, and none at its end, which belong to the next window.
     over = f"[{window.seconds}s] @ {window.end_s - 0.001:.3f})"
     begin = _function(name, evidence.statistic)
     ways = (f"{name}{{{way.namespace}={space},{way.pod}=~{pods}}}" for way in POD_LABELS)

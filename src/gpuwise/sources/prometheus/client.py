@@ -1,6 +1,6 @@
-"""Prometheus' HTTP API; the only file that knows httpx.
+"""Client for Prometheus' HTTP API; the only file that uses httpx.
 
-Whatever is not a whole, well-formed answer is a SourceError: an error never becomes an empty list.
+A response that is incomplete or malformed is a SourceError: an error never becomes an empty list.
 """
 
 import ssl
@@ -32,7 +32,7 @@ Transport = httpx.BaseTransport
 
 RETRIES = 2
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
-# About 1.2 million points of JSON, which take some 250 MiB once they are Python's objects.
+# About 1.2 million points in JSON, which take about 250 MiB as Python objects.
 _MOST_BYTES = 32 * 2**20
 _REASON_BYTES = 4096
 # https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/
@@ -40,7 +40,7 @@ _READ_HEADERS = {
     "Content-Type": "application/x-protobuf",
     "Content-Encoding": "snappy",
     "X-Prometheus-Remote-Read-Version": "0.1.0",
-    "Accept-Encoding": "identity",  # XOR chunks are dense already
+    "Accept-Encoding": "identity",  # XOR chunks are already compressed
 }
 _STREAMED, _WHOLE = "application/x-streamed-protobuf", "application/x-protobuf"
 
@@ -58,21 +58,21 @@ class _Request:
 @dataclass(frozen=True, slots=True)
 class _Failure:
     problem: SourceError
-    may_pass: bool
+    retryable: bool
     retry_after_s: float | None = None
     cause: Exception | None = None
 
 
 class PrometheusClient:
-    """A connection to one Prometheus; a context manager.
+    """A client for one Prometheus; a context manager.
 
     Args:
-        settings: which.
-        transport: what carries the requests instead of the network, for tests.
-        wait: how to wait some seconds before a retry, for tests.
+        settings: server, authentication, timeouts and retries.
+        transport: replaces the network, for tests.
+        wait: waits some seconds before a retry; replaceable for tests.
 
     Raises:
-        InputError: the URL is none, a token or header cannot be sent, or certificates cannot be read.
+        InputError: the URL is not valid, a token or header cannot be sent, or certificates cannot be read.
     """
 
     def __init__(
@@ -102,15 +102,15 @@ class PrometheusClient:
 
     @property
     def shown_url(self) -> str:
-        """Its URL as it may be shown."""
+        """The server's URL without secrets, for messages."""
         return self._shown
 
     def range(self, query: str, *, start_s: float, end_s: float, step_s: int) -> list[Series]:
         """Evaluate a query at start, start + step, ... up to end.
 
         Raises:
-            TooMuchAsked: less might be answered.
-            SourceError: anything but a whole matrix.
+            TooMuchAsked: the server may be able to answer a smaller request.
+            SourceError: the response is not a complete matrix.
         """
         form = {"query": query, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": str(step_s)}
         return self._answer(_Request("query_range", form=form)).matrix()
@@ -119,43 +119,43 @@ class PrometheusClient:
         """Evaluate a query now.
 
         Raises:
-            SourceError: anything but a whole vector.
+            SourceError: the response is not a complete vector.
         """
         return self._answer(_Request("query", form={"query": query})).vector()
 
     def label_values(self, label: str, *, match: str, start_s: int, end_s: int) -> list[str]:
-        """The values that a label has among the series that match.
+        """Return the values of a label in the matching series.
 
         Raises:
-            SourceError: anything but a whole list of strings.
+            SourceError: the response is not a complete list of strings.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
         request = _Request(f"label/{label}/values", "GET", parameters)
         return self._answer(request).strings(f"values of {label}")
 
     def help_texts(self, metric: str) -> list[str]:
-        """The HELP texts of a metric by the targets that are scraped now; empty where none has it.
+        """Return the HELP texts of a metric from the current scrape targets; empty if none has it.
 
         Raises:
-            SourceError: anything but a whole answer, or a server that keeps no metadata.
+            SourceError: the response is not complete, or the server keeps no metadata.
         """
         return self._answer(_Request("metadata", "GET", {"metric": metric})).help_texts(metric)
 
     @contextmanager
     def remote_read(self, body: bytes) -> Iterator[Iterator[bytes]]:
-        """Send a read request; the answer's bytes come as they arrive.
+        """Send a remote read request and yield the bytes of the response as they arrive.
 
         Args:
             body: the request, encoded and compressed.
 
         Raises:
             NotOffered: the server has no streamed remote read.
-            SourceError: anything else but a stream to its end; also from the iterator.
+            SourceError: any other error, or a stream that is cut off; also raised by the iterator.
         """
         with closing(self._open(_Request("read", body=body, headers=_READ_HEADERS))) as response:
             kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if kind == _WHOLE:
-                raise not_offered(self._shown, "it answers with samples in one piece")
+                raise not_offered(self._shown, "it returns samples and not streamed chunks")
             if kind != _STREAMED:
                 raise malformed(self._shown, f"content of type {kind or 'unknown'}")
             yield self._pieces(response)
@@ -167,7 +167,7 @@ class PrometheusClient:
                 content += piece
                 if len(content) > _MOST_BYTES:
                     raise TooMuchAsked(
-                        f"Prometheus at {self._shown} answers with more than {_MOST_BYTES >> 20} MiB",
+                        f"Prometheus at {self._shown} sent a response of more than {_MOST_BYTES >> 20} MiB",
                         hint="shorten the window or lengthen the step",
                     )
         return Answer(self._shown, bytes(content))
@@ -179,15 +179,15 @@ class PrometheusClient:
             raise self._broken(error) from error
 
     def _open(self, request: _Request) -> httpx.Response:
-        """The open answer, which is a 200; refused connections, 429 and 5xx are tried again."""
+        """Send a request and return the open response with status 200; refused connections, 429 and 5xx are retried."""
         self._budget.earn()
         for attempt in range(RETRIES + 1):
             found = self._attempt(request)
             if isinstance(found, httpx.Response):
                 return found
             pause_s = self.settings.backoff_s * 2**attempt if found.retry_after_s is None else found.retry_after_s
-            patient = found.may_pass and attempt < RETRIES and pause_s <= self.settings.longest_wait_s
-            if not patient or not self._budget.spend():
+            retry = found.retryable and attempt < RETRIES and pause_s <= self.settings.longest_wait_s
+            if not retry or not self._budget.spend():
                 raise found.problem from found.cause
             self._wait(pause_s)
         raise AssertionError("the last attempt returns or raises")
@@ -200,8 +200,8 @@ class PrometheusClient:
         if response.status_code == httpx.codes.OK:
             return response
         problem = self._refusal(request, response)
-        may_pass = response.status_code in _RETRIED_STATUS and not isinstance(problem, TooMuchAsked)
-        return _Failure(problem, may_pass, retry_after_s(response.headers))
+        retryable = response.status_code in _RETRIED_STATUS and not isinstance(problem, TooMuchAsked)
+        return _Failure(problem, retryable, retry_after_s(response.headers))
 
     def _built(self, request: _Request) -> httpx.Request:
         url = f"{self.settings.url.rstrip('/')}/api/v1/{request.path}"
@@ -234,25 +234,27 @@ class PrometheusClient:
 
 
 def _tls(settings: PrometheusSettings) -> ssl.SSLContext:
-    """Whom to trust, and what to show."""
+    """Build the TLS context: trusted certificates, and the client's certificate."""
     ca, cert, key = settings.ca_file, settings.client_cert_file, settings.client_key_file
     if key and not cert:
-        raise InputError("prometheus.client_key_file has no certificate", hint="give prometheus.client_cert_file, too")
+        raise InputError(
+            "prometheus.client_key_file is set without a certificate", hint="set prometheus.client_cert_file"
+        )
     if not (ca or cert or settings.shown_url.startswith("https:")):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts nobody; the public certificates take 70 ms to load
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # not used; loading the public certificates takes 70 ms
     try:
         context = ssl.create_default_context(cafile=str(ca)) if ca else httpx.create_ssl_context()
     except OSError as error:
         raise InputError(
-            f"{ca} holds no certificates: {error}", hint="name a PEM file in prometheus.ca_file"
+            f"{ca} contains no certificates: {error}", hint="set prometheus.ca_file to a PEM file"
         ) from error
     if cert:
         try:
-            # The empty password keeps OpenSSL from asking a terminal for one.
+            # With an empty password OpenSSL does not prompt for one.
             context.load_cert_chain(cert, key, password="")
         except OSError as error:
             raise InputError(
                 f"{cert} and its key cannot be used: {error}",
-                hint="name PEM files in prometheus.client_cert_file and client_key_file, without a password",
+                hint="set prometheus.client_cert_file and client_key_file to PEM files without a password",
             ) from error
     return context

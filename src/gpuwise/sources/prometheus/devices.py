@@ -1,4 +1,4 @@
-"""What Prometheus has of devices: the rows of every exporter, merged by pod and device."""
+"""Devices in Prometheus: the rows of all exporters, merged by pod and device."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,9 +31,10 @@ PodKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class DeviceKey:
-    """Which device: under MIG, dcgm-exporter gives the card's UUID and the instance's id, we the instance's UUID.
+    """Identifies a device.
 
-    The id is "" for a whole card.
+    Under MIG, dcgm-exporter exports the card's UUID and the instance's id; gpuwise exports the instance's UUID. The id
+    is "" for a whole card.
     """
 
     uuid: str
@@ -41,7 +42,7 @@ class DeviceKey:
 
     @property
     def name(self) -> str:
-        """One string for it: the UUID, with the instance where the UUID is that of the whole card."""
+        """The device as one string: the UUID, plus the instance if the UUID is that of the whole card."""
         if not self.gpu_instance_id or self.uuid.startswith("MIG-"):
             return self.uuid
         return f"{self.uuid}/{self.gpu_instance_id}"
@@ -49,11 +50,11 @@ class DeviceKey:
 
 @dataclass(slots=True)
 class Device:
-    """What some rows say of one device.
+    """The rows of one device.
 
     Attributes:
         rows: labels of a row of each metric, by metric name.
-        raw: values as they were sent, by metric name, on the grid they were read on.
+        raw: raw values by metric name, on the grid on which they were read.
     """
 
     rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
@@ -65,32 +66,32 @@ class Device:
         return self.label(PROFILE_LABELS)
 
     def label(self, names: Iterable[str]) -> str | None:
-        """The first of these labels that any row has, or None."""
+        """Return the first of these labels that any row has, or None."""
         return next((value for labels in self.rows.values() if (value := first(labels, names))), None)
 
     def add(self, metric: MetricName, labels: Mapping[str, str], values: Grid) -> None:
-        """Merge a row in; two of the same metric are one measured twice: the busier, never the sum."""
+        """Merge a row. Two rows of one metric measure the same device: the busier value counts, not the sum."""
         self.rows.setdefault(metric.name, labels)
         before = self.raw.get(metric.name)
         busier = np.fmin if metric.reduce is Reduce.MIN else np.fmax
         self.raw[metric.name] = values if before is None else busier(before, values)
 
     def sampled(self) -> Mask:
-        """Steps in which any row has a sample."""
+        """Return the steps in which any row has a sample."""
         return np.asarray(np.any([~np.isnan(values) for values in self.raw.values()], axis=0))
 
-    def tells_activity(self, metrics: Iterable[MetricName]) -> bool:
-        """Whether any row tells how much the device worked, over and above whether a kernel ran."""
+    def reports_activity(self, metrics: Iterable[MetricName]) -> bool:
+        """Return whether any row measures activity, and not only whether a kernel ran."""
         return any(
             metric.name in self.raw and metric.signal in _ACTIVITY and not self._is_false_zero(metric)
             for metric in metrics
         )
 
     def samples(self, metrics: Sequence[MetricName], window: Window) -> tuple[dict[Signal, Grid], int]:
-        """Each signal in base units, and how many steps had a value that was dropped.
+        """Return each signal in base units, and the number of steps in which a value was dropped.
 
         Args:
-            metrics: in order of preference: the first wins, and a later one fills what it leaves open.
+            metrics: in order of preference: the first one wins; a later one only fills its gaps.
             window: the grid.
         """
         found: dict[Signal, Grid] = {}
@@ -105,7 +106,7 @@ class Device:
         return found, int(dropped.sum())
 
     def _is_false_zero(self, metric: MetricName) -> bool:
-        """Under MIG, dcgm-exporter's GPU_UTIL is missing or 0 (dcgm-exporter#216)."""
+        """Return whether a metric is wrongly 0: under MIG, dcgm-exporter's GPU_UTIL is missing or 0 (#216)."""
         sliced = self.mig_profile is not None or self.label(INSTANCE_LABELS) is not None
         return sliced and metric.signal is Signal.GPU_UTIL
 
@@ -114,7 +115,7 @@ Devices = dict[DeviceKey, Device]
 
 
 def device_key(labels: Mapping[str, str]) -> DeviceKey | None:
-    """The device that a row speaks of, or None if it names none; nvidia_gpu_exporter leaves "GPU-" out."""
+    """Return the device of a row, or None if it has no device; nvidia_gpu_exporter omits the prefix "GPU-"."""
     uuid = first(labels, UUID_LABELS)
     if uuid is None:
         return None
@@ -122,35 +123,35 @@ def device_key(labels: Mapping[str, str]) -> DeviceKey | None:
 
 
 def pod_key(labels: Mapping[str, str]) -> PodKey | None:
-    """The pod that a series speaks of, or None if it names none."""
+    """Return the pod of a series, or None if it has no pod."""
     way = pod_labels(labels)
     return None if way is None else (labels.get(way.namespace, ""), labels[way.pod])
 
 
 def add_row(devices: Devices, metric: MetricName, series: GridSeries, values: Grid) -> None:
-    """Merge a row into the device it names; a row that names none is left out."""
+    """Merge a row into its device; a row without a device is dropped."""
     key = device_key(series.labels)
     if key is not None:
         devices.setdefault(key, Device()).add(metric, series.labels, values)
 
 
 def counted_once(devices: Mapping[DeviceKey, Device], metrics: Iterable[MetricName]) -> Devices:
-    """The devices of one pod, none of them twice.
+    """Return the devices of one pod without duplicates.
 
-    Where we report them, another exporter adds none: under MIG it names the same ones otherwise. A whole card beside
-    its own instances is the same card again.
+    If gpuwise's exporter reports the devices, those of other exporters are dropped: under MIG they name the same
+    devices differently. A whole card beside its own instances is also a duplicate.
     """
     families = {metric.name: metric.family for metric in metrics}
     ours = {key for key, device in devices.items() if Family.GPUWISE in {families[name] for name in device.raw}}
     kept = {key: device for key, device in devices.items() if not ours or key in ours}
-    cut = {key.uuid for key in kept if key.gpu_instance_id}
-    return {key: device for key, device in kept.items() if key.gpu_instance_id or key.uuid not in cut}
+    divided = {key.uuid for key in kept if key.gpu_instance_id}
+    return {key: device for key, device in kept.items() if key.gpu_instance_id or key.uuid not in divided}
 
 
 def span_of(sampled: Mask) -> Mask:
-    """From the first to the last sampled step: what held a device at both ends held it between them."""
+    """Return the steps from the first to the last sample: a pod with a device at both ends had it in between, too."""
     seen = np.flatnonzero(sampled)
-    held = np.zeros(sampled.shape, dtype=bool)
+    allocated = np.zeros(sampled.shape, dtype=bool)
     if seen.size:
-        held[seen[0] : seen[-1] + 1] = True
-    return held
+        allocated[seen[0] : seen[-1] + 1] = True
+    return allocated

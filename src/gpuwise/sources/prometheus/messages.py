@@ -1,6 +1,7 @@
-"""Remote read's messages: requests out, frames in (prompb/remote.proto, prompb/types.proto of Prometheus).
+"""Remote read's messages: requests and response frames (prompb/remote.proto, prompb/types.proto of Prometheus).
 
-The messages are built at run time from the fields that matter, so no generated code pins us to one protobuf.
+The message classes are built at run time from the fields that are used, so no generated code requires one protobuf
+version.
 """
 
 import re
@@ -42,10 +43,10 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int, int, str], ...]] = {
 }
 _STREAMED_XOR_CHUNKS = 1
 XOR = 1
-"""The type of a chunk of floats; the others are native histograms."""
+"""Type of a chunk of floats; the other types are native histograms."""
 
 _MATCH = {Match.EQUAL: 0, Match.NOT_EQUAL: 1, Match.REGEX: 2, Match.NOT_REGEX: 3}
-# A frame has one series and at most storage.remote.read-max-bytes-in-frame, 1 MiB unless told, and one chunk more.
+# A frame has one series and at most storage.remote.read-max-bytes-in-frame (default 1 MiB) plus one chunk.
 MOST_FRAME_BYTES = 64 * 2**20
 
 
@@ -64,15 +65,15 @@ def _classes() -> dict[str, Any]:
 
 
 MESSAGES = _classes()
-"""The protobuf classes by name; a server for tests speaks with the same."""
+"""The protobuf classes by name; the test server uses the same classes."""
 
 
 class Malformed(Exception):
-    """The stream is not what it should be; says why."""
+    """The stream is not valid; the text is the reason."""
 
 
 def read_request(selection: Selection, window: Window) -> bytes:
-    """A request for the series of one selection, as the body of its POST."""
+    """Build the POST body of a request for the series of one selection."""
     request = MESSAGES["ReadRequest"](accepted_response_types=[_STREAMED_XOR_CHUNKS])
     query = request.queries.add(start_timestamp_ms=window.start_s * 1000, end_timestamp_ms=window.end_s * 1000 - 1)
     query.matchers.add(type=_MATCH[Match.REGEX], name="__name__", value="|".join(map(re.escape, selection.names)))
@@ -82,7 +83,7 @@ def read_request(selection: Selection, window: Window) -> bytes:
 
 
 def _snappy(data: bytes) -> bytes:
-    """A Snappy block that is one literal (google/snappy, format_description.txt): a request is too short for more."""
+    """Build a Snappy block of one literal (google/snappy, format_description.txt): a request is short."""
     return _uvarint(len(data)) + b"\xfc" + (len(data) - 1).to_bytes(4, "little") + data
 
 
@@ -95,15 +96,15 @@ def _uvarint(value: int) -> bytes:
 
 
 def frames(pieces: Iterable[bytes]) -> Iterator[Any]:
-    """The ChunkedReadResponse messages of a stream, one at a time.
+    """Yield the ChunkedReadResponse messages of a stream, one at a time.
 
-    Each is framed by its length, a varint, and its CRC-32C, 4 bytes, highest first (storage/remote/chunked.go).
+    Before each message are its length as a varint and its CRC-32C as 4 big-endian bytes (storage/remote/chunked.go).
 
     Args:
-        pieces: the stream, cut anywhere.
+        pieces: the stream, in pieces of any size.
 
     Raises:
-        Malformed: a checksum is wrong, a message is none, or the stream ends within a frame.
+        Malformed: a checksum is wrong, a message is not valid, or the stream ends within a frame.
     """
     buffer = bytearray()
     for piece in pieces:
@@ -117,14 +118,14 @@ def frames(pieces: Iterable[bytes]) -> Iterator[Any]:
             try:
                 yield MESSAGES["ChunkedReadResponse"].FromString(message)
             except DecodeError as error:
-                raise Malformed(f"a frame is no message: {error}") from error
+                raise Malformed(f"a frame is not a valid message: {error}") from error
     if buffer:
         # A server that fails while it streams can only append the reason.
-        raise Malformed(f"it ends within a frame: {printable(buffer[-200:].decode(errors='replace'))}")
+        raise Malformed(f"the stream ends within a frame: {printable(buffer[-200:].decode(errors='replace'))}")
 
 
 def _first_frame(buffer: bytearray) -> tuple[int, int] | None:
-    """Where the first message of the buffer starts and ends, None if it has not arrived whole."""
+    """Return where the first message of the buffer starts and ends, None if it has not arrived completely."""
     length = 0
     for i, byte in enumerate(buffer[:5]):
         length |= (byte & 127) << 7 * i

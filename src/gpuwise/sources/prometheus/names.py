@@ -1,7 +1,7 @@
-"""What GPU metrics are called in the wild: names, units and labels, in order of preference.
+"""GPU metrics of the supported exporters: names, units and labels, in order of preference.
 
-dcgm-exporter's names are from its default-counters.csv (4.8) and DCGM's field aliases (4.9); nvidia_gpu_exporter's and
-HAMi's from their own lists of metrics.
+dcgm-exporter's names are from its default-counters.csv (4.8) and DCGM's field aliases (4.9); those of
+nvidia_gpu_exporter and HAMi are from their lists of metrics.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ MIB = 2.0**20
 
 
 class Family(StrEnum):
-    """Whose metric it is; where two exporters watch one device, the first of these comes first."""
+    """Exporter of a metric. If two exporters measure one device, the earlier one in this list is preferred."""
 
     GPUWISE = "gpuwise"
     DCGM = "dcgm-exporter"
@@ -24,20 +24,20 @@ class Family(StrEnum):
 
 
 NAMES_PODS = frozenset({Family.GPUWISE, Family.DCGM})
-"""Exporters that list every device, and the pod of each that is held; HAMi lists pods only, the last one cards only."""
+"""Exporters that list all devices, with their pods. HAMi lists only pods, nvidia_gpu_exporter only cards."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricName:
-    """One metric that carries a signal.
+    """One metric of a signal.
 
     Attributes:
-        name: as Prometheus has it.
-        signal: what it measures.
-        family: whose it is.
-        scale: times its value is the signal in base units.
-        perhaps_percent: named a ratio but known to carry percent; its HELP text or its values tell.
-        reduce: which value of a step makes it busier.
+        name: name in Prometheus.
+        signal: the measured signal.
+        family: its exporter.
+        scale: factor from the metric's value to the signal's base unit.
+        perhaps_percent: named a ratio, but may contain percent; its HELP text or its values decide.
+        reduce: which value of a step counts: the busier one.
     """
 
     name: str
@@ -62,8 +62,8 @@ def _smi(name: str, signal: Signal) -> MetricName:
 
 LAST_KERNEL = "hami_container_last_kernel_elapsed_seconds"
 
-# For each signal the first name wins, and a later one fills only what it leaves open. The graphics engine's activity
-# stands in for the SMs' where that is not exported (it is off by default): it reads higher, so nothing looks more idle.
+# For each signal the first name wins, and a later one only fills its gaps. The graphics engine's activity replaces SM
+# activity where that is not exported (it is off by default). It is higher, so nothing looks more idle than it is.
 METRICS: tuple[MetricName, ...] = (
     _ours("sm_activity_ratio", Signal.SM_ACTIVITY),
     _dcgm("PROF_SM_UTIL_RATIO", Signal.SM_ACTIVITY),
@@ -81,7 +81,7 @@ METRICS: tuple[MetricName, ...] = (
     _ours("utilization_ratio", Signal.GPU_UTIL),
     _dcgm("DEV_GPU_UTIL_RATIO", Signal.GPU_UTIL),
     _dcgm("DEV_GPU_UTIL", Signal.GPU_UTIL, 0.01),
-    # HAMi documents it as percent, whatever its name.
+    # HAMi's documentation says percent, although the name says ratio.
     MetricName("hami_container_device_utilization_ratio", Signal.GPU_UTIL, Family.HAMI, perhaps_percent=True),
     _smi("utilization_gpu_ratio", Signal.GPU_UTIL),
     _ours("memory_used_bytes", Signal.MEMORY_USED),
@@ -99,15 +99,15 @@ METRICS: tuple[MetricName, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class PodLabels:
-    """One way in which a series names its pod."""
+    """Names of the labels with which a series identifies its pod."""
 
     namespace: str
     pod: str
 
 
-# The first that a series has is the workload's. With `honorLabels: false` Prometheus keeps `pod` for the exporter's own
-# pod and moves the workload's to `exported_pod`. dcgm-exporter's old label set (use-old-namespace) says
-# `pod_name`, and Prometheus' own `pod` then stands beside it.
+# The first of these that a series has identifies the workload's pod. With `honorLabels: false` Prometheus sets `pod` to
+# the exporter's pod and renames the workload's label to `exported_pod`. dcgm-exporter's old label set
+# (use-old-namespace) uses `pod_name`, and Prometheus adds its own `pod`.
 POD_LABELS: tuple[PodLabels, ...] = (
     PodLabels("exported_namespace", "exported_pod"),
     PodLabels("pod_namespace", "pod_name"),
@@ -121,30 +121,30 @@ NODE_LABELS = ("node", "Hostname", "hostname")
 
 
 def first(labels: Mapping[str, str], names: Iterable[str]) -> str | None:
-    """The first of these labels that is set, or None."""
+    """Return the first of these labels that is set, or None."""
     return next((labels[name] for name in names if labels.get(name)), None)
 
 
 def pod_labels(labels: Mapping[str, str]) -> PodLabels | None:
-    """The way in which this series names its pod, or None if it names none."""
+    """Return the labels with which this series identifies its pod, or None if it has no pod."""
     return next((way for way in POD_LABELS if labels.get(way.pod)), None)
 
 
 def quoted(value: str) -> str:
-    """A PromQL string literal."""
+    """Return a PromQL string literal."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 
-# RE2's metacharacters. A name is data, never a pattern: a pod called "a|b" must not select two.
+# RE2's metacharacters. A name is never used as a pattern: a pod called "a|b" must not select two pods.
 _META = frozenset(r"\.+*?()|[]{}^$")
 
 
 def literal(name: str) -> str:
-    """A regular expression that matches exactly this name."""
+    """Return a regular expression that matches exactly this name."""
     return "".join(f"\\{char}" if char in _META else char for char in name)
 
 
 def any_of(names: Iterable[str]) -> str:
-    """A PromQL string literal of a regular expression that matches exactly these names."""
+    """Return a PromQL string literal of a regular expression that matches exactly these names."""
     return quoted("|".join(literal(name) for name in sorted(names)))

@@ -1,4 +1,4 @@
-"""The pods that workloads had over a window, with what Prometheus says of each."""
+"""The pods that workloads had in a window, with their series in Prometheus."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import numpy as np
 
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.usage import Window
-from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, said_owner
+from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, series_owner
 from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_row, pod_key, span_of
 from gpuwise.sources.prometheus.names import MetricName
 from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Requests
@@ -15,25 +15,25 @@ from gpuwise.sources.prometheus.selections import by_pod
 from gpuwise.sources.prometheus.series import GridSeries, SeriesReader
 
 POD_OWNER = "kube_pod_owner"
-"""kube-state-metrics' word on whose a pod is, which outlives the pod."""
+"""kube-state-metrics' series with a pod's owner, which is kept after the pod is deleted."""
 
 
 @dataclass(slots=True)
 class PodRows:
-    """What the series of one pod say.
+    """The series of one pod.
 
     Attributes:
-        devices: that it held.
-        requests: that reached it, None if nothing reports them.
-        said: its controller by kube-state-metrics, None where that says nothing.
+        devices: devices that were allocated to it.
+        requests: requests that reached it, None if no metric reports them.
+        controller: its controller according to kube-state-metrics, None if there is no such series.
     """
 
     devices: Devices = field(default_factory=dict)
     requests: Requests | None = None
-    said: Owner | None = None
+    controller: Owner | None = None
 
     def lived(self, window: Window) -> Mask:
-        """Steps from its first to its last sample."""
+        """Return the steps from its first to its last sample."""
         sampled = [device.sampled() for device in self.devices.values()]
         if self.requests is not None:
             sampled.append(~np.isnan(self.requests.per_second()))
@@ -50,23 +50,23 @@ def gather(
     workloads: Sequence[Workload],
     window: Window,
 ) -> Gathered:
-    """Everything that is said of the pods that these workloads may have had.
+    """Read all series of the pods that these workloads may have had.
 
     Args:
-        reader: where.
-        metrics: of GPUs, that there are.
-        present: names of all metrics that there are.
-        workloads: whose pods.
+        reader: reads the series.
+        metrics: available GPU metrics.
+        present: names of all available metrics.
+        workloads: the workloads.
         window: the grid.
 
     Raises:
-        SourceError: any of the answers is not whole.
+        SourceError: a response is not complete.
     """
     by_name = {metric.name: metric for metric in metrics}
     names = {*by_name, *(set(present) & {*REQUEST_METRICS, POD_OWNER})}
     free = POD_OWNER in names
     pods = [(workload.ref.namespace, pattern) for workload in workloads for pattern in patterns(workload, free=free)]
-    # A counter tells by its rise: the step before the window is read, too.
+    # A counter is used by its increase, so the step before the window is read, too.
     lead = Window(window.start_s - window.step_s, window.end_s, window.step_s)
     gathered: Gathered = {}
     for series in reader.series(by_pod(names, pods), lead):
@@ -79,7 +79,7 @@ def gather(
 def _take(rows: PodRows, series: GridSeries, metrics: Mapping[str, MetricName], lead: Window) -> None:
     name = series.labels["__name__"]
     if name == POD_OWNER:
-        rows.said = said_owner(series.labels)
+        rows.controller = series_owner(series.labels)
     elif name in REQUEST_METRICS:
         rows.requests = rows.requests or Requests(lead)
         rows.requests.add(series)
@@ -90,15 +90,15 @@ def _take(rows: PodRows, series: GridSeries, metrics: Mapping[str, MetricName], 
 def of_workloads(
     gathered: Gathered, workloads: Sequence[Workload], inventory: Inventory, window: Window
 ) -> list[dict[PodKey, PodRows]]:
-    """The pods of each workload: those alive, then those since gone that are surely its own.
+    """Return the pods of each workload: its current pods, then deleted pods that are certainly its own.
 
-    A namesake that was deleted was another workload: its pods are older than this one.
+    Pods that are older than the workload belonged to a deleted workload of the same name.
     """
     owners = PodOwners((*inventory.workloads, *workloads))
     found: dict[object, dict[PodKey, PodRows]] = {workload.ref: _alive(workload, gathered) for workload in workloads}
     created_s = {workload.ref: workload.created_s for workload in workloads}
     for pod, rows in sorted(gathered.items(), key=lambda item: item[0]):
-        owner = owners.owner(*pod, rows.said)
+        owner = owners.owner(*pod, rows.controller)
         if owner in created_s and not _older(rows, created_s[owner], window):
             found[owner].setdefault(pod, rows)
     return [found[workload.ref] for workload in workloads]
@@ -110,6 +110,6 @@ def _alive(workload: Workload, gathered: Gathered) -> dict[PodKey, PodRows]:
 
 
 def _older(rows: PodRows, created_s: int, window: Window) -> bool:
-    """Whether it had run a whole step before that instant."""
+    """Return whether a pod had run for a whole step before that instant."""
     lived = np.flatnonzero(rows.lived(window))
     return bool(lived.size) and window.start_s + (int(lived[0]) + 1) * window.step_s <= created_s

@@ -1,4 +1,4 @@
-"""Series by range queries: what every server that speaks Prometheus' API can answer."""
+"""Series by range queries, which every server with Prometheus' API supports."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,10 +11,10 @@ from gpuwise.sources.prometheus.slices import Slices
 
 
 class RangeQueries:
-    """Fulfils `SeriesReader` by query_range: the server reduces each step.
+    """Implements `SeriesReader` with query_range: the server reduces each step.
 
     Args:
-        client: which Prometheus.
+        client: client of the server.
     """
 
     def __init__(self, client: PrometheusClient) -> None:
@@ -25,7 +25,7 @@ class RangeQueries:
         slices = Slices.for_steps_of(window.step_s)
         for selection in selections:
             for name in selection.names:
-                # Functions over ranges drop the name, so each name is a query of its own.
+                # Range functions drop the metric name, so each name needs its own query.
                 query = f"{selection.reduce}_over_time({_selector(name, selection)}[{window.step_s}s])"
                 for series in ranges(self._client, query, window, slices):
                     yield GridSeries({"__name__": name} | dict(series.labels), on_grid(series, window))

@@ -1,4 +1,4 @@
-"""Series by the best way that a server offers."""
+"""Series by the best API that a server offers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,13 +11,13 @@ from gpuwise.sources.prometheus.series import GridSeries, Selection
 
 
 class PrometheusSeries:
-    """Fulfils `SeriesReader`: by remote read, and by range queries where the server offers none.
+    """Implements `SeriesReader` with remote read, or with range queries if the server does not offer it.
 
-    What the server does not offer is remembered as long as this lives; any other error is an error. The setting
-    `read` of the client takes the choice away.
+    If the server does not offer remote read, the object does not try it again. Any other error is raised. The client's
+    setting `read` forces one API.
 
     Args:
-        client: which Prometheus.
+        client: client of the server.
     """
 
     def __init__(self, client: PrometheusClient) -> None:

@@ -1,7 +1,8 @@
-"""Series by remote read: Prometheus sends its chunks as they are stored, and they are reduced to the grid here.
+"""Series by remote read: Prometheus sends its stored chunks, and this module reduces them to the grid.
 
-At most one frame and one series are alive at a time. The server's external labels come with each series, and a remote
-store behind it that fails is only in its log, not in the answer: its samples are then missing, which is never bolder.
+At most one frame and one series are in memory at a time. Each series has the server's external labels. If a remote
+store behind the server fails, that is only in the server's log and not in the response: its samples are then missing,
+which never leads to a bolder change.
 """
 
 from array import array
@@ -22,17 +23,17 @@ from gpuwise.sources.prometheus.series import GridSeries, Reduce, Selection
 
 
 class RemoteRead:
-    """Fulfils `SeriesReader` by remote read.
+    """Implements `SeriesReader` with remote read.
 
     Args:
-        client: which Prometheus.
+        client: client of the server.
     """
 
     def __init__(self, client: PrometheusClient) -> None:
         self._client = client
 
     def series(self, selections: Sequence[Selection], window: Window) -> Iterator[GridSeries]:
-        """See the port; a NotOffered comes before the first series of a selection."""
+        """See the port; NotOffered is raised before the first series of a selection."""
         for selection in (selection for selection in selections if selection.names):
             with self._client.remote_read(read_request(selection, window)) as pieces:
                 try:
@@ -42,7 +43,7 @@ class RemoteRead:
 
 
 def _whole_series(pieces: Iterable[bytes], selection: Selection, window: Window) -> Iterator[GridSeries]:
-    """Join the frames of a series, which come one after the other."""
+    """Join the frames of a series, which arrive one after the other."""
     current: GridSeries | None = None
     for frame in frames(pieces):
         for part in frame.chunked_series:
@@ -59,7 +60,7 @@ def _whole_series(pieces: Iterable[bytes], selection: Selection, window: Window)
 def _labels(part: Any, selection: Selection) -> dict[str, str]:
     labels = {label.name: label.value for label in part.labels}
     if labels.get("__name__") not in selection.names:
-        raise Malformed(f"a series that was not asked for: {labels.get('__name__')!r}")
+        raise Malformed(f"a series that was not requested: {labels.get('__name__')!r}")
     return labels
 
 
@@ -67,7 +68,7 @@ def _reduce(part: Any, values: NDArray[np.float64], selection: Selection, window
     data = []
     for chunk in part.chunks:
         if chunk.type != XOR:
-            raise Malformed(f"a chunk of type {chunk.type} instead of floats: a native histogram is no GPU metric")
+            raise Malformed(f"a chunk of type {chunk.type} instead of floats: native histograms are not GPU metrics")
         data.append(chunk.data)
     found = reduce_chunks(
         b"".join((*data, bytes(PADDING))),
@@ -78,4 +79,4 @@ def _reduce(part: Any, values: NDArray[np.float64], selection: Selection, window
         selection.reduce is Reduce.MIN,
     )
     if found < 0:
-        raise Malformed(f"a damaged chunk, number {-found} of {len(data)}")
+        raise Malformed(f"chunk {-found} of {len(data)} is damaged")

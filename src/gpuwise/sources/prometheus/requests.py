@@ -1,6 +1,6 @@
-"""How many requests reached a workload, from the metrics of the servers people run.
+"""Requests that reached a workload, from the metrics of common inference servers.
 
-A request that waits or is being answered during a step counts as one of that step, so that a long one leaves no gap.
+A request that waits or is processed during a step counts in that step, so that a long request leaves no gap.
 """
 
 from collections import defaultdict
@@ -18,19 +18,19 @@ from gpuwise.sources.prometheus.series import GridSeries
 
 
 class Counting(StrEnum):
-    """What a metric's value says of requests."""
+    """How the value of a metric relates to requests."""
 
     ANSWERED = "answered"
-    """A counter of requests that were answered."""
+    """A counter of completed requests."""
 
     IN_FLIGHT = "in flight"
-    """A gauge of requests that wait or are being answered."""
+    """A gauge of requests that wait or are processed."""
 
     WORK = "work"
-    """A counter of something else that only requests cause, as tokens."""
+    """A counter of something that only requests cause, such as tokens."""
 
     OCCUPANCY = "occupancy"
-    """A gauge from 0 to 1 of what requests occupy, as the KV cache."""
+    """A gauge from 0 to 1 of what requests occupy, such as the KV cache."""
 
 
 REQUEST_METRICS = {
@@ -49,36 +49,36 @@ REQUEST_METRICS = {
     "tgi_request_count": Counting.ANSWERED,
 }
 
-# Some versions of vLLM count a reserved block as used: a cache that is less full than this says nothing.
+# Some versions of vLLM count a reserved block as used: a cache below this value does not show requests.
 _OCCUPIED = 0.01
 
 
 @dataclass(slots=True)
 class Requests:
-    """What the series of one pod say of its requests.
+    """The series of one pod's requests.
 
     Attributes:
-        window: the grid they are on; it starts one step early, since a counter tells by its rise.
-        raw: by metric, then by the series' labels: parts of one series are one.
+        window: grid of the series; it starts one step early, because a counter is used by its increase.
+        raw: values by metric, then by the series' labels, so that parts of one series are joined.
     """
 
     window: Window
     raw: dict[str, dict[frozenset[tuple[str, str]], Grid]] = field(default_factory=lambda: defaultdict(dict))
 
     def add(self, series: GridSeries) -> None:
-        """Take a series in."""
+        """Add a series."""
         of_name = self.raw[series.labels["__name__"]]
         labels = frozenset(series.labels.items())
         of_name[labels] = np.fmax(of_name[labels], series.values) if labels in of_name else series.values
 
     def per_second(self) -> Grid:
-        """Requests per second from the second step on, NaN where they cannot be told; shape (window.steps - 1,)."""
+        """Return requests per second from the second step on, NaN if unknown; shape (window.steps - 1,)."""
         step_s = float(self.window.step_s)
         in_flight = [self._sum(name) for name in self._of(Counting.IN_FLIGHT)]
-        heard = np.any([~np.isnan(values) for values in in_flight], axis=0) if in_flight else None
+        scraped = np.any([~np.isnan(values) for values in in_flight], axis=0) if in_flight else None
         counts = [values[1:] / step_s for values in in_flight]
-        counts += [self._rise(name, heard) / step_s for name in self._of(Counting.ANSWERED)]
-        evidence = [_least(self._rise(name, heard), step_s, 0.0) for name in self._of(Counting.WORK)]
+        counts += [self._rise(name, scraped) / step_s for name in self._of(Counting.ANSWERED)]
+        evidence = [_least(self._rise(name, scraped), step_s, 0.0) for name in self._of(Counting.WORK)]
         evidence += [_least(self._sum(name)[1:], step_s, _OCCUPIED) for name in self._of(Counting.OCCUPANCY)]
         known = [total(counts)] if counts else []
         return np.asarray(np.fmax.reduce([_believable(values) for values in known + evidence]))
@@ -87,26 +87,28 @@ class Requests:
         return [name for name in self.raw if REQUEST_METRICS[name] is counting]
 
     def _sum(self, name: str) -> Grid:
-        """Over models and engines; one that is not there at a step is left out of that step's sum."""
+        """Sum over models and engines; one without a sample at a step is left out of that step's sum."""
         stacked = np.stack([_believable(values) for values in self.raw[name].values()])
         return np.where(np.isnan(stacked).all(axis=0), np.nan, np.nansum(stacked, axis=0))
 
-    def _rise(self, name: str, heard: Mask | None) -> Grid:
-        rises = np.stack([_rise(values, heard) for values in self.raw[name].values()])
+    def _rise(self, name: str, scraped: Mask | None) -> Grid:
+        rises = np.stack([_rise(values, scraped) for values in self.raw[name].values()])
         return np.where(np.isnan(rises).all(axis=0), np.nan, np.nansum(rises, axis=0))
 
 
-def _rise(counter: Grid, heard: Mask | None) -> Grid:
-    """How much a counter rose in each step but the first, NaN where that cannot be told.
+def _rise(counter: Grid, scraped: Mask | None) -> Grid:
+    """Return the increase of a counter in each step except the first, NaN if unknown.
 
-    Servers make a counter when they first count. Before it is there it stands at 0, if its server was heard.
+    Servers create a counter when they first count. Before it exists it counts as 0 if the server was scraped.
     """
     seen = ~np.isnan(counter)
-    if heard is not None and seen.any():
-        counter = np.where(~seen & heard & (np.arange(counter.size) < int(np.argmax(seen))), 0.0, counter)
+    if scraped is not None and seen.any():
+        counter = np.where(~seen & scraped & (np.arange(counter.size) < int(np.argmax(seen))), 0.0, counter)
     before = _last_known(counter)[:-1]
     now = counter[1:]
-    return np.where(now >= before, now - before, np.where(now < before, now, np.nan))  # it fell: it began anew
+    return np.where(
+        now >= before, now - before, np.where(now < before, now, np.nan)
+    )  # a lower value means that the counter was reset
 
 
 def _last_known(values: Grid) -> Grid:
@@ -115,7 +117,7 @@ def _last_known(values: Grid) -> Grid:
 
 
 def _least(values: Grid, step_s: float, above: float) -> Grid:
-    """One request a step where the value shows work, 0 where it shows none, else NaN."""
+    """Return one request per step where the value shows work, 0 where it shows none, else NaN."""
     return np.where(values > above, 1.0 / step_s, np.where(values == 0.0, 0.0, np.nan))
 
 
@@ -124,10 +126,10 @@ def _believable(values: Grid) -> Grid:
 
 
 def of_workload(lives: Sequence[tuple[Mask, Grid | None]]) -> Grid | None:
-    """Requests per second of all pods of a workload, shape (window.steps,), or None if none of them reports any.
+    """Return requests per second of all pods of a workload, shape (window.steps,), or None if no pod reports any.
 
     Args:
-        lives: of each pod, the steps in which it ran and what it reports.
+        lives: for each pod, the steps in which it ran and the requests that it reports.
     """
     if all(rate is None for _, rate in lives):
         return None
@@ -135,9 +137,9 @@ def of_workload(lives: Sequence[tuple[Mask, Grid | None]]) -> Grid | None:
 
 
 def total(parts: Iterable[Grid]) -> Grid:
-    """The sum, where every part is known; where some are not, what is known if it is positive, else NaN.
+    """Return the sum where every part is known. If some parts are unknown: the known sum if positive, else NaN.
 
-    A partial sum that shows activity is activity; one that shows none is unknown (thanos#622).
+    A partial sum that shows activity is activity; a partial sum that shows none is unknown (thanos#622).
     """
     stacked = np.stack(list(parts))
     known = np.nansum(stacked, axis=0)

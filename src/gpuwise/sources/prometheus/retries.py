@@ -1,4 +1,4 @@
-"""When a request is tried again: at most so often, and in all no more than a share of the requests."""
+"""Retries of requests: limited per request, and in total to a share of all requests."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,10 +6,10 @@ from email.utils import parsedate_to_datetime
 
 
 class RetryBudget:
-    """A token bucket of retries: an outage is met with little more than the usual load (Google SRE book, chapter 21).
+    """A token bucket of retries, so that retries add little load during an outage (Google SRE book, chapter 21).
 
     Args:
-        burst: retries to start with.
+        burst: retries available at the start.
         ratio: retries that each request adds.
     """
 
@@ -30,17 +30,17 @@ class RetryBudget:
 
 
 def retry_after_s(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Seconds that a server asks to wait, None if it does not say (RFC 9110, section 10.2.3).
+    """Return the seconds of the header Retry-After, None without it (RFC 9110, section 10.2.3).
 
     Args:
-        headers: of its answer.
-        now: for a Retry-After that is a date; None takes the clock.
+        headers: headers of the response.
+        now: current time, for a Retry-After with a date; None reads the clock.
     """
-    said = headers.get("Retry-After", "").strip()
-    if said.isdecimal():
-        return float(said)
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
     try:
-        until = parsedate_to_datetime(said)
+        until = parsedate_to_datetime(value)
     except (ValueError, TypeError):
         return None
     return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - (now or datetime.now(UTC))).total_seconds())

@@ -1,4 +1,4 @@
-"""From the series of a range query to arrays on the window's grid: NaN is what was not sampled or cannot be."""
+"""Convert the series of a range query to arrays on the window's grid: NaN is a missing or impossible value."""
 
 from collections.abc import Iterator
 
@@ -17,17 +17,17 @@ _TICK_S = 0.001
 
 
 def ranges(client: PrometheusClient, query: str, window: Window, slices: Slices | None = None) -> Iterator[Series]:
-    """Evaluate a query once per step of the window, in slices that the server bears.
+    """Evaluate a query once per step of the window, in slices that the server can handle.
 
-    Step i is evaluated one millisecond, Prometheus' resolution, before its end. A query over `[step]` then covers
-    [start + i step, start + (i + 1) step) exactly, since Prometheus 3 leaves the left end of a range out. Prometheus 2
-    includes it and sees one millisecond of the step before, which can only make a step busier.
+    Step i is evaluated one millisecond (Prometheus' resolution) before its end. A query over `[step]` then covers
+    [start + i step, start + (i + 1) step) exactly, because Prometheus 3 excludes the left end of a range. Prometheus 2
+    includes it and covers one millisecond of the previous step, which can only make a step busier.
 
     Args:
-        client: which Prometheus.
+        client: client of the server.
         query: PromQL.
         window: the grid.
-        slices: what earlier queries have shown of how much the server bears.
+        slices: slice length that earlier queries have shown to work.
 
     Raises:
         SourceError: as the client's.
@@ -39,7 +39,7 @@ def ranges(client: PrometheusClient, query: str, window: Window, slices: Slices 
         start_s = window.start_s + done * window.step_s
         end_s = start_s + steps * window.step_s
         try:
-            answer = client.range(
+            series = client.range(
                 query, start_s=start_s + window.step_s - _TICK_S, end_s=end_s - _TICK_S, step_s=window.step_s
             )
         except TooMuchAsked:
@@ -49,24 +49,24 @@ def ranges(client: PrometheusClient, query: str, window: Window, slices: Slices 
         else:
             slices.succeeded()
             done += steps
-            yield from answer
+            yield from series
 
 
 def on_grid(series: Series, window: Window) -> NDArray[np.float64]:
-    """A series on the window's grid, shape (window.steps,), NaN where it has no sample.
+    """Put a series on the window's grid, shape (window.steps,), NaN where it has no sample.
 
     Raises:
-        SourceError: a sample is not of a step that was asked for.
+        SourceError: a sample does not belong to a requested step.
     """
     steps = (series.at_s + _TICK_S - window.start_s) / window.step_s - 1
     index = np.rint(steps)
     with np.errstate(invalid="ignore"):
         off_s = np.abs(steps - index) * window.step_s
-    # Not `off_s >= tolerance`: a NaN time must be refused too.
+    # Not `off_s >= tolerance`: a NaN time must be rejected, too.
     if not np.all((off_s < _TICK_S) & (index >= 0) & (index < window.steps)):
         raise SourceError(
-            "Prometheus sent samples of times that were not asked for",
-            hint="ask it directly, without a rewriting proxy",
+            "Prometheus sent samples for times that were not requested",
+            hint="set --prometheus to the server itself, not to a proxy that changes queries",
         )
     grid = np.full(window.steps, np.nan)
     np.fmax.at(grid, index.astype(np.intp), series.values)
@@ -74,16 +74,17 @@ def on_grid(series: Series, window: Window) -> NDArray[np.float64]:
 
 
 def in_base_units(grid: NDArray[np.float64], metric: MetricName) -> NDArray[np.float64]:
-    """Raw values in the signal's base unit; what no board can have is NaN."""
+    """Convert raw values to the signal's base unit; values that no GPU can have become NaN."""
     values = _ratio(grid) if metric.perhaps_percent else grid * metric.scale
     believable = (values >= 0.0) & (values <= SIGNALS[metric.signal].highest)
     return np.where(believable, values, np.nan)
 
 
 def _ratio(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A series that is named a ratio: percent if any value is more than 1.
+    """Convert a series that is named a ratio: it is percent if any value is above 1.
 
-    In a series that was percent at some time, 0.9 may be 0.9 % or, after the exporter's upgrade, 90 %. That is unknown.
+    If a series was ever in percent, 0.9 may be 0.9 % or, after an upgrade of the exporter, 90 %: such values become
+    unknown.
     """
     percent = (grid > 1.0) & (grid <= 100.0)
     if not percent.any():

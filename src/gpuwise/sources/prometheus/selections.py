@@ -1,4 +1,4 @@
-"""What is read, as selections: one per way of naming a pod, a device or a node, with all metric names in it."""
+"""Selections to read: one per set of labels that identify a pod, a device or a node, with all metric names."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator
 from typing import TypeVar
@@ -14,24 +14,24 @@ from gpuwise.sources.prometheus.series import Match, Matcher, Reduce, Selection
 
 Item = TypeVar("Item", bound=Hashable)
 
-# 200 names of 63 characters are 40 kB of query: far below the server's limit of 10 MB on a form.
+# 200 names of 63 characters make a query of 40 kB, far below the server's limit of 10 MB for a form.
 _PER_QUERY = 200
 _BY_MINIMUM = frozenset(metric.name for metric in METRICS if metric.reduce is Reduce.MIN)
 
 
 def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Items in the order given, each once, as many at a time as go into one query."""
+    """Yield distinct items in the given order, as many at a time as fit into one query."""
     distinct = list(dict.fromkeys(items))
     for start in range(0, len(distinct), _PER_QUERY):
         yield distinct[start : start + _PER_QUERY]
 
 
 def by_pod(names: Collection[str], pods: Iterable[tuple[str, str]]) -> list[Selection]:
-    """Series of pods, and some of namesakes in another of the namespaces, which the reader leaves out.
+    """Select series of pods. Pods of the same name in another of these namespaces are included; the reader drops them.
 
     Args:
-        names: of metrics.
-        pods: namespaces, and regular expressions of pods' names in them.
+        names: metric names.
+        pods: namespaces, and regular expressions of pod names in them.
     """
     selections: list[Selection] = []
     for some in chunks(pods):
@@ -44,7 +44,7 @@ def by_pod(names: Collection[str], pods: Iterable[tuple[str, str]]) -> list[Sele
 
 
 def by_uuid(names: Collection[str], uuids: Iterable[str]) -> list[Selection]:
-    """Series of devices, whoever holds them; nvidia_gpu_exporter leaves "GPU-" out of a UUID."""
+    """Select series of devices, of any pod; nvidia_gpu_exporter omits "GPU-" in a UUID."""
     return [
         selection
         for some in chunks(uuids)
@@ -56,7 +56,7 @@ def by_uuid(names: Collection[str], uuids: Iterable[str]) -> list[Selection]:
 
 
 def by_node(names: Collection[str], nodes: Iterable[str]) -> list[Selection]:
-    """Series of all devices of nodes, by a label that names the node or by the address they were scraped at."""
+    """Select series of all devices of nodes, by a label with the node's name or by the scraped address."""
     selections = []
     for some in chunks(nodes):
         exactly = "|".join(literal(node) for node in some)
@@ -71,7 +71,7 @@ def _forms(uuid: str) -> tuple[str, ...]:
 
 
 def _select(names: Collection[str], *matchers: Matcher) -> Iterator[Selection]:
-    """One selection, and one more where some of the names are read by their least value."""
+    """Yield one selection, and a second one if some of the names are read by their minimum."""
     for reduce in Reduce:
         chosen = tuple(sorted(name for name in names if (name in _BY_MINIMUM) is (reduce is Reduce.MIN)))
         if chosen:

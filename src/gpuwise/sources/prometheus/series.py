@@ -1,4 +1,4 @@
-"""What is asked of Prometheus for usage: series by matchers, each reduced to one value a step."""
+"""The series that usage needs from Prometheus: selected by matchers, each reduced to one value per step."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from gpuwise.model.usage import Window
 
 
 class Match(StrEnum):
-    """How a matcher compares, as PromQL writes it."""
+    """Operator of a matcher, as in PromQL."""
 
     EQUAL = "="
     NOT_EQUAL = "!="
@@ -30,7 +30,7 @@ class Matcher:
 
 
 class Reduce(StrEnum):
-    """Which value stands for a step: the one that makes it busier."""
+    """Which value of a step counts: the busier one."""
 
     MAX = "max"
     MIN = "min"
@@ -41,9 +41,9 @@ class Selection:
     """Series to read.
 
     Attributes:
-        names: metric names, any of which is wanted.
-        matchers: all must hold.
-        reduce: what stands for a step.
+        names: metric names; series of any of them are selected.
+        matchers: conditions, all of which must match.
+        reduce: which value of a step counts.
     """
 
     names: tuple[str, ...]
@@ -56,8 +56,8 @@ class GridSeries:
     """One series, reduced to the grid of a window.
 
     Attributes:
-        labels: its labels, `__name__` among them.
-        values: as they were sent, one a step, float64 of shape (window.steps,); NaN where a step has no sample.
+        labels: its labels, including `__name__`.
+        values: raw values, one per step, float64 of shape (window.steps,); NaN where a step has no sample.
     """
 
     labels: Mapping[str, str]
@@ -65,15 +65,16 @@ class GridSeries:
 
 
 class SeriesReader(Protocol):
-    """Reads selections, by remote read or by range queries."""
+    """Reads selections with remote read or range queries."""
 
     def series(self, selections: Sequence[Selection], window: Window) -> Iterator[GridSeries]:
-        """Yield the series of each selection as they arrive; never all at once.
+        """Yield the series of each selection as they arrive, never all at once.
 
-        A series may come in parts, one slice of the window each; where two parts have a value the busier one counts.
-        Step i holds the samples of [start_s + i step_s, start_s + (i + 1) step_s). Staleness markers are no samples.
+        A series may come in parts, one per slice of the window; if two parts have a value, the busier one counts.
+        Step i has the samples of [start_s + i step_s, start_s + (i + 1) step_s). Staleness markers are not samples.
 
         Raises:
-            SourceError: unreachable, refused, partial, or not what it should be; never an empty answer instead.
+            SourceError: the server is unreachable, or the response is an error, partial or invalid. Such a response is
+                never treated as empty.
         """
         ...

@@ -1,4 +1,4 @@
-"""Which Prometheus, how to be let in, and how patient to be; no file is opened and no library is loaded here."""
+"""Settings of the Prometheus client. This module opens no files and loads no libraries."""
 
 import re
 from collections.abc import Mapping
@@ -11,29 +11,29 @@ from gpuwise.model.errors import InputError
 
 ReadBy = Literal["auto", "remote-read", "query-range"]
 
-# RFC 9110, section 5.6.2: what a header's name may be made of.
+# RFC 9110, section 5.6.2: characters of a header's name.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class PrometheusSettings:
-    """Which Prometheus, how to be let in, and how patient to be.
+    """Server, authentication, timeouts and retries.
 
     Attributes:
-        url: its base, as "http://prometheus.monitoring:9090"; a path before /api is kept (Thanos, Mimir).
-        bearer_token: sent with each request, None for none.
-        username: for basic authentication, None for none.
-        password: for basic authentication.
-        headers: sent with each request, as X-Scope-OrgID for Mimir.
-        ca_file: certificates to trust instead of the public ones (certifi's, or those that SSL_CERT_FILE names); PEM.
-        client_cert_file: certificate to show, for mutual TLS; PEM.
-        client_key_file: its key, None if the certificate's file holds it.
-        read: by which of its APIs series are read; "auto" takes remote read where the server offers it.
-        timeout_s: longest wait for one answer, or for the next piece of a streamed one.
-        backoff_s: wait before the first retry of a request; it doubles.
-        retry_burst: retries that a client may spend at once.
-        retry_ratio: retries that each request adds to them, so an outage is not met with a multiple of the load.
-        longest_wait_s: a server that says Retry-After more than this is not waited for.
+        url: base URL, such as "http://prometheus.monitoring:9090"; a path before /api is kept (Thanos, Mimir).
+        bearer_token: token sent with each request, None for none.
+        username: user for basic authentication, None for none.
+        password: password for basic authentication.
+        headers: headers sent with each request, such as X-Scope-OrgID for Mimir.
+        ca_file: CA certificates to trust instead of the public ones (certifi's, or those in SSL_CERT_FILE); PEM.
+        client_cert_file: client certificate for mutual TLS; PEM.
+        client_key_file: its key, None if it is in the certificate's file.
+        read: API by which series are read; "auto" uses remote read if the server offers it.
+        timeout_s: timeout for one response, or for the next piece of a streamed response, seconds.
+        backoff_s: wait before the first retry of a request, seconds; it doubles with each retry.
+        retry_burst: retries that a client may use at once.
+        retry_ratio: retries that each request adds, which limits the load of retries during an outage.
+        longest_wait_s: a request is not retried if the server's Retry-After is longer than this, seconds.
     """
 
     url: str = field(repr=False)
@@ -53,60 +53,62 @@ class PrometheusSettings:
 
     @property
     def shown_url(self) -> str:
-        """The URL as it may be shown: without a password.
+        """The URL without its password, for messages.
 
         Raises:
-            InputError: it is no http URL.
+            InputError: it is not an http or https URL.
         """
         hint = "give --prometheus as http://host:port"
         try:
             parts = urlsplit(self.url)
             _ = parts.port
         except ValueError as error:
-            raise InputError(f"the Prometheus URL is none: {error}", hint=hint) from error
+            raise InputError(f"the Prometheus URL is not valid: {error}", hint=hint) from error
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InputError("the Prometheus URL is no http or https URL", hint=hint)
+            raise InputError("the Prometheus URL does not start with http:// or https://", hint=hint)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     @property
     def all_headers(self) -> dict[str, str]:
-        """The headers of each request, the token's among them; a file's last newline is no part of a value.
+        """The headers of each request, including the token's. Surrounding whitespace of a value is removed.
 
         Raises:
-            InputError: one cannot be sent, or two ways to be let in are given; the value is not shown.
+            InputError: a header cannot be sent, or two ways to authenticate are set; the error does not show the value.
         """
         found = {name: _sendable(value, f"prometheus.headers.{name}") for name, value in self.headers.items()}
         for name in found:
             if not _TOKEN.fullmatch(name):
-                raise InputError(f"prometheus.headers names no header: {name!r}", hint="name one, as X-Scope-OrgID")
+                raise InputError(
+                    f"prometheus.headers: {name!r} is not a header name", hint="use a name such as X-Scope-OrgID"
+                )
         if self.bearer_token is not None:
             found["Authorization"] = f"Bearer {_sendable(self.bearer_token, 'the Prometheus token')}"
         ways = [self.bearer_token, self.username, *(name for name in self.headers if name.lower() == "authorization")]
         if sum(way is not None for way in ways) > 1:
             raise InputError(
-                "two ways to be let in by Prometheus are given",
+                "more than one way to authenticate to Prometheus is set",
                 hint="keep one of prometheus.bearer_token_file, prometheus.username and a header Authorization",
             )
         return found
 
     @property
     def basic_auth(self) -> tuple[str, str] | None:
-        """User and password, None if there is no user.
+        """User and password, None if neither is set.
 
         Raises:
-            InputError: one is there without the other.
+            InputError: only one of them is set.
         """
         if self.username is None and self.password is None:
             return None
         if self.username is None or self.password is None:
-            hint = "give both prometheus.username and prometheus.password_file, or neither"
-            raise InputError("user and password for Prometheus are not both given", hint=hint)
+            hint = "set both prometheus.username and prometheus.password_file, or neither"
+            raise InputError("only one of user and password for Prometheus is set", hint=hint)
         return self.username, self.password.strip("\r\n")
 
 
 def _sendable(value: str, what: str) -> str:
     bare = value.strip()
     if not bare or not bare.isascii() or not bare.isprintable():
-        hint = "check --prometheus-token-file" if "token" in what else "check it, or the file it is in"
-        raise InputError(f"{what} is empty or no plain text", hint=hint)
+        hint = "check --prometheus-token-file" if "token" in what else "check its value, or the file that contains it"
+        raise InputError(f"{what} is empty or is not plain ASCII text", hint=hint)
     return bare

@@ -1,4 +1,4 @@
-"""How many pods hold a device at once, for time-sliced GPUs."""
+"""How many pods share a device, for time-sliced GPUs."""
 
 import math
 from collections import defaultdict
@@ -12,26 +12,26 @@ from gpuwise.sources.prometheus.devices import Device, DeviceKey, device_key
 from gpuwise.sources.prometheus.names import INSTANCE_LABELS, UUID_LABELS, Family, PodLabels, any_of, pod_labels
 from gpuwise.sources.prometheus.selections import chunks
 
-# Holders change with pods, not with scrapes: 200 looks over the window find their usual number.
-_LOOKS = 200
+# The number changes with pods, not with scrapes: 200 evaluations in the window are enough for its median.
+_EVALUATIONS = 200
 
 
-def holders(
+def pods_per_device(
     client: PrometheusClient,
     devices: Iterable[tuple[DeviceKey, Device]],
     families: Mapping[str, Family],
     window: Window,
 ) -> dict[DeviceKey, int]:
-    """The usual (median) number of pods on each device, whichever namespace they are in; 1 where nothing says.
+    """Return the median number of pods on each device, in all namespaces; a device without data is not included.
 
     Args:
-        client: which Prometheus.
-        devices: that some pod holds.
-        families: whose each metric is.
+        client: client of the server.
+        devices: devices that are allocated to a pod.
+        families: exporter of each metric.
         window: the grid.
 
     Raises:
-        SourceError: any of the answers is not whole.
+        SourceError: a response is not complete.
     """
     uuids: dict[tuple[str, str, PodLabels], set[str]] = defaultdict(set)
     for key, device in devices:
@@ -42,7 +42,7 @@ def holders(
         if way is not None:
             uuids[metric, label, way].add(key.uuid)
     counts: dict[DeviceKey, int] = {}
-    step_s = math.ceil(window.seconds / _LOOKS / window.step_s) * window.step_s
+    step_s = math.ceil(window.seconds / _EVALUATIONS / window.step_s) * window.step_s
     for (metric, label, way), names in uuids.items():
         for some in chunks(sorted(names)):
             query = _query(metric, label, way, some)
@@ -55,14 +55,15 @@ def holders(
 
 
 def _counted(device: Device, families: Mapping[str, Family]) -> str:
-    """The metric whose pods are counted: HAMi's where it is there, since only HAMi knows who shares by it."""
+    """Return the metric whose pods are counted: HAMi's if there is one, because only HAMi knows its pods."""
     return next((name for name in device.raw if families[name] is Family.HAMI), next(iter(device.raw)))
 
 
 def _query(metric: str, label: str, way: PodLabels, uuids: list[str]) -> str:
     from_ = f'{metric}{{{label}=~{any_of(uuids)},{way.pod}!=""}}'
     if way == PodLabels("namespace", "pod"):
-        # A row without a pod gets its target's: the exporter's own pod, which `up` has at the same address, holds none.
+        # Prometheus adds the scrape target's pod to a row without a pod. The exporter's own pod has a series `up` at
+        # the same address and uses no device.
         from_ += f" unless on (instance,{way.namespace},{way.pod}) up"
     device = ",".join((label, *INSTANCE_LABELS))
     return f"count by ({device}) (count by ({device},{way.namespace},{way.pod}) ({from_}))"

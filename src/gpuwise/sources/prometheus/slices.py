@@ -1,22 +1,23 @@
-"""How much to ask a server for at once: as much as it has shown to bear."""
+"""The length of range queries, adapted to what the server can handle."""
 
 from dataclasses import dataclass
 from typing import Self
 
 from gpuwise.model.usage import DAY_S
 
-# Prometheus refuses more than 11,000 points per series (web/api/v1, "exceeded maximum resolution").
+# Prometheus rejects queries with more than 11,000 points per series (web/api/v1, "exceeded maximum resolution").
 _MOST_STEPS = 10_000
-# Successes in a row after a refusal before more is asked again: a refusal costs the server as much as an answer.
+# Successes in a row after a rejection before slices get longer again: a rejected query costs the server as much as a
+# successful one.
 _PATIENCE = 4
 
 
 @dataclass(slots=True)
 class Slices:
-    """The length of the next slice of a window: half after each refusal, twice after successes.
+    """The length of the next slice of a window: halved after each rejection, doubled after successes.
 
     Attributes:
-        steps: of the next slice.
+        steps: length of the next slice, steps.
     """
 
     steps: int
@@ -25,16 +26,16 @@ class Slices:
 
     @classmethod
     def for_steps_of(cls, step_s: int) -> Self:
-        """Start with a day, or as many steps as a server may be asked for."""
+        """Start with one day, or with the largest number of steps that servers accept."""
         return cls(max(1, min(DAY_S // step_s, _MOST_STEPS)))
 
     def shorten(self, refused_steps: int) -> None:
-        """A slice of so many steps, more than one, was too much."""
+        """Record that a slice of this many steps (more than one) was too much."""
         self.steps = refused_steps // 2
         self._successes_wanted, self._successes = _PATIENCE, 0
 
     def succeeded(self) -> None:
-        """A slice was answered."""
+        """Record that a slice succeeded."""
         self._successes += 1
         if self._successes >= self._successes_wanted:
             self.steps, self._successes = min(2 * self.steps, _MOST_STEPS), 0

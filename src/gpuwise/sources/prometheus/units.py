@@ -1,6 +1,6 @@
-"""From raw values to base units, and what a metric's HELP text says of its unit.
+"""Convert raw values to base units, with the unit in a metric's HELP text.
 
-A name alone is not unit-safe: early headers of dcgm-exporter 4.9 carry percent in GPU_UTIL_RATIO.
+The name of a metric is not sufficient: early versions of dcgm-exporter 4.9 export percent as GPU_UTIL_RATIO.
 """
 
 import re
@@ -19,16 +19,16 @@ from gpuwise.sources.prometheus.samples import in_base_units
 _PERCENT = re.compile(r"%|\bpercent|\b0 ?(-|to) ?100\b", re.IGNORECASE)
 _MEBI = re.compile(r"\bMiB\b")
 
-# 2**32 - 1 s are 136 years; no kernel was launched so long ago.
+# A value such as 2**32 - 1 s, 136 years, is not a real time since the last kernel.
 _LONGEST_ELAPSED_S = 1e9
 
 
 def metrics_of(client: PrometheusClient, present: Collection[str]) -> tuple[MetricName, ...]:
-    """The metrics that there are, in order of preference, with the unit that their HELP text states.
+    """Return the available metrics in order of preference, with the unit of their HELP text.
 
     Args:
-        client: which Prometheus.
-        present: names that have data.
+        client: client of the server.
+        present: names of metrics with data.
     """
     return tuple(
         _as_stated(client, metric) if _unit_is_open(metric) else metric for metric in METRICS if metric.name in present
@@ -40,12 +40,12 @@ def _unit_is_open(metric: MetricName) -> bool:
 
 
 def _as_stated(client: PrometheusClient, metric: MetricName) -> MetricName:
-    """The unit by HELP where all exporters that are scraped state the same odd one, else as the name has it."""
+    """Return the unit of the HELP text if all scraped exporters state the same unusual one, else that of the name."""
     try:
         texts = client.help_texts(metric.name)
     except SourceError:
-        # Not every server that speaks the query API keeps metadata. Values then tell, as they do without a HELP text;
-        # an outage shows at the next request.
+        # Not every server with the query API keeps metadata. The values then decide, as without a HELP text. An outage
+        # shows at the next request.
         return metric
     if not texts:
         return metric
@@ -59,11 +59,11 @@ def _as_stated(client: PrometheusClient, metric: MetricName) -> MetricName:
 def to_base_units(
     raw: NDArray[np.float64], metric: MetricName, window: Window
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """A signal's values, and the steps whose value was dropped as a sentinel or for want of a unit.
+    """Return a signal's values, and the steps whose value was dropped as a sentinel or because its unit is unknown.
 
     Args:
-        raw: as sent, shape (window.steps,).
-        metric: which.
+        raw: raw values, shape (window.steps,).
+        metric: the metric.
         window: the grid.
     """
     if metric.name == LAST_KERNEL:

@@ -1,4 +1,4 @@
-"""Usage as Prometheus has it: whichever exporter measured it, on one grid, in base units."""
+"""Usage from Prometheus: of any supported exporter, on one grid, in base units."""
 
 import math
 import re
@@ -13,17 +13,17 @@ from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_tenants, tenants
+from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods, sole_pods
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
 from gpuwise.sources.prometheus.names import METRICS, MODEL_LABELS, NODE_LABELS, Family, MetricName, any_of
-from gpuwise.sources.prometheus.nodes import unheld
+from gpuwise.sources.prometheus.nodes import unallocated
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.reader import PrometheusSeries
 from gpuwise.sources.prometheus.requests import REQUEST_METRICS, of_workload
 from gpuwise.sources.prometheus.series import SeriesReader
-from gpuwise.sources.prometheus.sharing import holders
+from gpuwise.sources.prometheus.sharing import pods_per_device
 from gpuwise.sources.prometheus.units import metrics_of
 
 __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
@@ -36,11 +36,11 @@ _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
 @dataclass(frozen=True, slots=True)
 class SourceCheck:
-    """What a Prometheus has for us.
+    """The GPU metrics of a Prometheus.
 
     Attributes:
-        series: how many series each GPU metric has now, by its name.
-        families: whose exporters they come from.
+        series: number of series that each GPU metric has now, by its name.
+        families: their exporters.
     """
 
     series: Mapping[str, int]
@@ -49,11 +49,11 @@ class SourceCheck:
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the rows of devices are read with.
+    """What is needed to interpret the rows of devices.
 
     Attributes:
-        metrics: that there are, in order of preference, with their units.
-        inventory: tells what a row does not.
+        metrics: available metrics in order of preference, with their units.
+        inventory: what the rows do not contain.
         window: the grid.
     """
 
@@ -64,28 +64,28 @@ class _Context:
 
 @dataclass(frozen=True, slots=True)
 class PrometheusUsage:
-    """A source of usage that asks Prometheus; fulfils `UsageSource`.
+    """Usage from Prometheus; implements `UsageSource`.
 
     Attributes:
-        settings: which Prometheus.
-        transport: what carries the requests instead of the network, for tests.
+        settings: server and authentication.
+        transport: replaces the network, for tests.
     """
 
     settings: PrometheusSettings
     transport: Transport | None = field(default=None, repr=False, compare=False)
 
     def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Yield one series per workload, in the order asked for.
+        """Yield one series per workload, in the given order.
 
-        All answers are fetched before the first series is given out.
+        All responses are read before the first series is returned.
 
         Args:
-            workloads: whose pods, those alive and those since gone.
-            inventory: tells the GPU type of a node whose series name none, and who else a pod may belong to.
+            workloads: the workloads; their current and deleted pods are read.
+            inventory: GPU types of nodes whose series have none, and the other workloads that a pod may belong to.
             window: the grid.
 
         Raises:
-            SourceError: unreachable, refused, partial, or not what it should be.
+            SourceError: the server is unreachable, or a response is an error, partial or invalid.
         """
         if not workloads:
             return iter(())
@@ -99,15 +99,15 @@ class PrometheusUsage:
                 for rows in one.values():
                     rows.devices = counted_once(rows.devices, context.metrics)
             _add_cards(reader, context, workloads, pods)
-            shares = holders(client, chain.from_iterable(_devices(one) for one in pods), _FAMILIES, window)
+            shares = pods_per_device(client, chain.from_iterable(_devices(one) for one in pods), _FAMILIES, window)
         return (_usage(workload, rows, shares, context) for workload, rows in zip(workloads, pods, strict=True))
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Yield one series per node, in the order asked for, of its devices at the times when no pod held them.
+        """Yield one series per node, in the given order, of its devices at the times when they were unallocated.
 
         Args:
-            nodes: which.
-            inventory: tells which pods are on them.
+            nodes: the nodes.
+            inventory: the pods on the nodes.
             window: the grid.
 
         Raises:
@@ -117,11 +117,11 @@ class PrometheusUsage:
             return iter(())
         with self._client() as client:
             context = _Context(metrics_of(client, self._present(client, window)), inventory, window)
-            devices = unheld(_READER(client), context.metrics, nodes, inventory, window)
+            devices = unallocated(_READER(client), context.metrics, nodes, inventory, window)
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
 
     def cite(self, window: Window) -> Cite:
-        """Tell how a person sees the samples of a window: by PromQL.
+        """Return a function that gives the PromQL query for the samples behind a number.
 
         Raises:
             SourceError: as `read`.
@@ -131,10 +131,10 @@ class PrometheusUsage:
         return lambda workload, evidence: query(workload, evidence, present, window)
 
     def check(self) -> SourceCheck:
-        """Say what GPU metrics there are now.
+        """Return the GPU metrics that the server has now.
 
         Raises:
-            SourceError: unreachable, refused, or without any GPU metric.
+            SourceError: the server is unreachable, returned an error, or has no GPU metrics.
         """
         with self._client() as client:
             found = client.instant(f"count by (__name__) ({_matching(_FAMILIES)})")
@@ -145,10 +145,10 @@ class PrometheusUsage:
         return SourceCheck(series, families)
 
     def describe(self) -> str:
-        """Say in a sentence what can be read here now.
+        """Describe in a sentence what can be read from the server now.
 
         Raises:
-            SourceError: unreachable, refused, or without any GPU metric.
+            SourceError: the server is unreachable, returned an error, or has no GPU metrics.
         """
         found = self.check()
         return f"{sum(found.series.values())} GPU series from {', '.join(sorted(found.families))}"
@@ -156,7 +156,7 @@ class PrometheusUsage:
     def _empty(self, when: str) -> SourceError:
         return SourceError(
             f"Prometheus at {self.settings.shown_url} has no GPU metrics {when}",
-            hint="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and let Prometheus scrape it",
+            hint="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and check that Prometheus scrapes it",
         )
 
     def _client(self) -> PrometheusClient:
@@ -167,7 +167,7 @@ class PrometheusUsage:
             "__name__", match=_matching({*_FAMILIES, *_OTHER_NAMES}), start_s=window.start_s, end_s=window.end_s
         )
         if not set(present) - {POD_OWNER}:
-            raise self._empty(f"in the {window.seconds / 3600:.1f} h looked at")
+            raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
         return frozenset(present)
 
 
@@ -182,14 +182,14 @@ def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device
 def _add_cards(
     reader: SeriesReader, context: _Context, workloads: Sequence[Workload], pods: Sequence[Mapping[PodKey, PodRows]]
 ) -> None:
-    """What rows without a pod say of the pods' devices, and of pods that no row names."""
+    """Add rows without a pod to the pods' devices, and to pods that no row names."""
     every = dict(chain.from_iterable(one.items() for one in pods))
-    held = {pod: rows.devices for pod, rows in every.items()}
-    add_card_facts(reader, context.metrics, held, context.window)
+    by_pod = {pod: rows.devices for pod, rows in every.items()}
+    add_card_facts(reader, context.metrics, by_pod, context.window)
     if any(metric.family is Family.SMI for metric in context.metrics):
-        alone = tenants(workloads, context.inventory)
-        silent = {node: one for node, one in alone.items() if not held.get(one.pod)}
-        for pod, devices in cards_of_tenants(reader, context.metrics, silent, context.window).items():
+        sole = sole_pods(workloads, context.inventory)
+        unmeasured = {node: one for node, one in sole.items() if not by_pod.get(one.pod)}
+        for pod, devices in cards_of_sole_pods(reader, context.metrics, unmeasured, context.window).items():
             every[pod].devices = devices
 
 
@@ -206,7 +206,7 @@ def _usage(
 
 
 def _lives(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, Grid | None]]:
-    """When each pod ran, and its requests; one that is pending receives none."""
+    """Return when each pod ran, and its requests; a pending pod receives none."""
     alive = {(workload.ref.namespace, pod.name): pod for pod in workload.pods}
     ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
     lives = []
@@ -250,7 +250,7 @@ def _named_nodes(device: Device) -> Iterator[str]:
 
 
 def _card(device: Device, node: str | None, inventory: Inventory) -> GpuType | None:
-    """The card's type by its series, else by its node."""
+    """Return the card's GPU type by its series, else by its node."""
     named = gpu_type(device.label(MODEL_LABELS) or "")
     if named is not None:
         return named

@@ -1,7 +1,7 @@
-"""Recordings: usage kept as Parquet or CSV in a directory, written pod by pod and read workload by workload.
+"""Recordings: usage as Parquet or CSV files in a directory, written per pod and read per workload.
 
-`layout` says how they lie on disk, `writer` writes them, `files` reads one file, `pods` lays it on a window's grid,
-`source` finds the files of the workloads it is asked for.
+`layout` defines the files, `writer` writes them, `files` reads one file, `pods` puts it on a window's grid, `source`
+finds the files of the requested workloads.
 """
 
 from gpuwise.sources.recording.source import RecordedUsage

@@ -1,4 +1,4 @@
-"""One file to columns by signal, and the parts of its rows that are of one device."""
+"""Read one file: its columns by signal, and the parts of its rows that belong to one device."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ from gpuwise.sources.recording.layout import INDEX, REQUIRED, SIGNALS_BY_COLUMN,
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows of one device that stand together in a table.
+    """Consecutive rows of one device in a table.
 
     Attributes:
-        rows: which.
-        times: of each row: an array, or a range where they are even; None before they are read.
-        device_uuid: whose, as are the rest; fields as in `DeviceSeries`.
+        rows: slice of the rows.
+        times: time of each row: an array, or a range if they are evenly spaced; None before they are read.
+        device_uuid: the device; this field and the next are as in `DeviceSeries`.
     """
 
     rows: slice
@@ -37,22 +37,22 @@ class Part:
 
 
 def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
-    """Read a file, whoever wrote it.
+    """Read a file, written by gpuwise or by another tool.
 
     Args:
-        path: of a Parquet or CSV file.
+        path: a Parquet or CSV file.
 
     Returns:
         Columns by signal, and the parts of their rows.
 
     Raises:
-        SourceError: it is corrupt or lacks a column.
+        SourceError: the file is corrupt or lacks a column.
     """
     try:
         if path.suffix != ".parquet":
             options = pa_csv.ConvertOptions(column_types=TYPES, null_values=["", "NaN", "nan", "null"])
             return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
-        # Opened here: given a path, pyarrow first asks which file system it is on, for a fifth of the time to open it.
+        # Opened here, because with a path pyarrow first determines the file system, a fifth of the time to open it.
         with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
             parts = _indexed(file.metadata)
             if parts is None:
@@ -69,12 +69,12 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise SourceError(
-            f"{path} cannot be read as a recording: {reason}", hint="restore it or record again"
+            f"{path} cannot be read as a recording: {reason}", hint="restore the file or record again"
         ) from error
 
 
 def _sampled(metadata: pq.FileMetaData) -> list[str]:
-    """Signals of which the file holds any value, by its own statistics: to read nulls takes a quarter of a column."""
+    """Return the signals with values, by the file's statistics: reading nulls takes a quarter of a column's time."""
     groups = [group for number in range(metadata.num_row_groups) if (group := metadata.row_group(number)).num_rows]
 
     def empty(column: int) -> bool:
@@ -86,32 +86,32 @@ def _sampled(metadata: pq.FileMetaData) -> list[str]:
 
 
 def _indexed(metadata: pq.FileMetaData) -> list[Part] | None:
-    """The parts by the index that our writer leaves; None without one, or if the row groups are not what it says."""
+    """Return the parts by the writer's index; None without an index, or if it does not match the row groups."""
     try:
-        return _held_against(metadata, json.loads((metadata.metadata or {}).get(INDEX, b"null")))
-    except (ValueError, TypeError, KeyError):  # not as our writer leaves it: the rows themselves are read instead
+        return _checked_against(metadata, json.loads((metadata.metadata or {}).get(INDEX, b"null")))
+    except (ValueError, TypeError, KeyError):  # not written by gpuwise: the rows themselves are read instead
         return None
 
 
-def _held_against(metadata: pq.FileMetaData, index: Any) -> list[Part] | None:
+def _checked_against(metadata: pq.FileMetaData, index: Any) -> list[Part] | None:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     groups = [group for group in groups if group.num_rows]
     if index is None or len(groups) != len(index["devices"]):
         return None
     column = metadata.schema.names.index("t_s")
     parts, start, step_s = [], 0, index["step_s"]
-    for group, (rows, first_s, last_s, *who) in zip(groups, index["devices"], strict=True):
+    for group, (rows, first_s, last_s, *labels) in zip(groups, index["devices"], strict=True):
         found = group.column(column).statistics
         if found is None or (found.min, found.max, found.num_values) != (first_s, last_s, rows):
             return None
         even = last_s - first_s == (rows - 1) * step_s
-        parts.append(Part(slice(start, start + rows), range(first_s, last_s + 1, step_s) if even else None, *who))
+        parts.append(Part(slice(start, start + rows), range(first_s, last_s + 1, step_s) if even else None, *labels))
         start += rows
     return parts
 
 
 def _any_rows(path: Path, table: pa.Table) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
-    """A table whose rows stand in any order, and its parts."""
+    """Convert a table with rows in any order, and find its parts."""
     _require(path, table.column_names)
     known = [name for name in table.column_names if name in TYPES]
     table = _by_device(pa.table({name: table.column(name).cast(TYPES[name]) for name in known}))
@@ -120,7 +120,7 @@ def _any_rows(path: Path, table: pa.Table) -> tuple[dict[Signal, pa.ChunkedArray
 
 
 def _by_device(table: pa.Table) -> pa.Table:
-    """The table with each device's rows together, in the order the devices first appear."""
+    """Return the table with each device's rows together, in the order in which the devices first appear."""
     codes = table.column("device_uuid").combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     if (np.diff(codes) >= 0).all():
         return table
@@ -158,7 +158,7 @@ def _require(path: Path, names: Sequence[str]) -> None:
 
 
 def values_of(column: pa.ChunkedArray, rows: slice) -> NDArray[np.float32] | None:
-    """A column's values at some rows, without a copy where nothing is null; None where all are."""
+    """Return a column's values at some rows, without a copy if no value is null; None if all are null."""
     length = rows.stop - rows.start
     chosen = column if length == len(column) else column.slice(rows.start, length)
     nulls = chosen.null_count
@@ -171,6 +171,6 @@ def values_of(column: pa.ChunkedArray, rows: slice) -> NDArray[np.float32] | Non
 
 
 def _whole(column: pa.ChunkedArray, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """A column without nulls as it lies in memory; Arrow's own way imports pandas where that is installed."""
+    """Return a column without nulls, without a copy; Arrow's own conversion imports pandas if it is installed."""
     array = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
     return np.frombuffer(array.buffers()[1], dtype=dtype)[array.offset : array.offset + len(array)]

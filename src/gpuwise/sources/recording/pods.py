@@ -1,4 +1,4 @@
-"""One file laid on a window's grid: what a pod's devices did, or a node's."""
+"""Put one file on a window's grid: the devices of a pod, or of a node."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _NO_STEPS = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class PodUsage:
-    """What one file says of a pod, or of a node's devices that no pod held.
+    """The content of one file: a pod, or the unallocated devices of a node.
 
     Attributes:
-        devices: on the window's grid.
-        requests: that reached the pod, float32 of shape (window.steps,), None where it reports none.
+        devices: devices on the window's grid.
+        requests: requests that reached the pod, float32 of shape (window.steps,), None if it reports none.
         alive: steps from its first row to its last.
     """
 
@@ -33,10 +33,10 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     """Read one file.
 
     Args:
-        path: of the file.
-        pod: whose it is; empty for devices that no pod held.
-        window: the grid of the answer.
-        live_on: node for rows that name none, None if unknown.
+        path: the file.
+        pod: name of the pod; empty for unallocated devices.
+        window: the grid.
+        live_on: node for rows without one, None if unknown.
 
     Raises:
         SourceError: the file is corrupt or lacks a column.
@@ -64,7 +64,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
 
 
 def _requests(reported: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Requests of a pod, which may stand on any of its devices' rows; what is no rate is unknown."""
+    """Return the requests of a pod, which may be in the rows of any of its devices; impossible rates are unknown."""
     largest, *more = (_believable(values, Signal.REQUESTS) for values in reported)
     for other in more:
         largest = np.fmax(largest, other)
@@ -73,16 +73,16 @@ def _requests(reported: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class _Inside:
-    """Where the rows of one device fall on a window.
+    """Position of the rows of one device in a window.
 
     Attributes:
         window: the grid.
-        first: least step.
+        first: smallest step.
         last: largest step.
-        even: whether the rows are one a step, in order.
-        chosen: those within the window, a slice of even rows, else indices in order of time.
-        steps: the step of each chosen row; empty for even rows.
-        alone: no two rows fall on one step.
+        even: whether there is one row per step, in order.
+        chosen: rows within the window: a slice of even rows, else indices in order of time.
+        steps: step of each chosen row; empty for even rows.
+        distinct: no two rows are in one step.
     """
 
     window: Window
@@ -91,11 +91,11 @@ class _Inside:
     even: bool
     chosen: slice | NDArray[np.intp]
     steps: NDArray[np.int64]
-    alone: bool
+    distinct: bool
 
     @classmethod
     def of(cls, times: NDArray[np.int64] | range, window: Window) -> "_Inside | None":
-        """None where no row falls within the window."""
+        """Locate rows in a window; None if no row is within it."""
         if isinstance(times, range) and times.step == window.step_s:
             first = (times.start - window.start_s) // window.step_s
             start, end = max(0, -first), min(len(times), window.steps - first)
@@ -108,11 +108,11 @@ class _Inside:
             return None
         rows = rows[np.argsort(steps[rows], kind="stable")]
         steps = steps[rows]
-        alone = bool((steps[1:] > steps[:-1]).all())
-        return cls(window, int(steps[0]), int(steps[-1]), False, rows, steps, alone)
+        distinct = bool((steps[1:] > steps[:-1]).all())
+        return cls(window, int(steps[0]), int(steps[-1]), False, rows, steps, distinct)
 
     def on_grid(self, values: NDArray[np.float32] | None, signal: Signal) -> NDArray[np.float32] | None:
-        """Values on the window's steps, by the maximum per step; None where there are none."""
+        """Put values on the window's steps, by the maximum per step; None if there are no values."""
         if values is None:
             return None
         chosen = values[self.chosen]
@@ -123,9 +123,9 @@ class _Inside:
         if self.even:
             grid[self.first : self.last + 1] = chosen
             return grid
-        # A sentinel (dcgm-exporter#418 read 4294967295 as utilisation) is no sample, and so not the largest one.
+        # A sentinel is not a sample and must not win as the maximum (dcgm-exporter#418: 4294967295 as utilisation).
         chosen = _believable(chosen, signal)
-        if self.alone:  # a tenth of the time of the maximum, which has nothing to choose from here
+        if self.distinct:  # takes a tenth of the time of the maximum, which is not needed here
             grid[self.steps] = chosen
         else:
             np.fmax.at(grid, self.steps, chosen)
@@ -133,7 +133,7 @@ class _Inside:
 
 
 def _believable(values: NDArray[np.float32], signal: Signal) -> NDArray[np.float32]:
-    """The values with NaN for those that are no samples; not a copy where all are."""
+    """Replace values that are not valid samples by NaN; return the same array if all are valid."""
     highest = SIGNALS[signal].highest
     if np.minimum.reduce(values) >= 0.0 and np.maximum.reduce(values) <= highest:  # False for NaN
         return values

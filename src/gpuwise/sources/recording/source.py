@@ -1,4 +1,4 @@
-"""Finds the files of the workloads and nodes it is asked for, and reads no other."""
+"""Usage from a recording: finds and reads only the files of the requested workloads and nodes."""
 
 import os
 import re
@@ -21,26 +21,26 @@ from gpuwise.sources.recording.pods import PodUsage, read_pod
 
 @dataclass(frozen=True, slots=True)
 class RecordedUsage:
-    """Usage read from a recording; fulfils `UsageSource` and holds nothing but the path, so workers can be sent it.
+    """Usage from a recording; implements `UsageSource`. It has only the path, so it can be sent to workers.
 
     Attributes:
-        directory: as `RecordingWriter` leaves it.
+        directory: directory of the recording, as `RecordingWriter` writes it.
     """
 
     directory: Path
 
     def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Yield one series per workload, in order; samples finer than the window's steps are joined by their maximum.
+        """Yield one series per workload, in order; the samples of one step are reduced to their maximum.
 
-        A workload's files are those of its live pods, and of pods since gone whose names only its kind and name make.
+        A workload's files are those of its current pods, and of deleted pods whose names only its kind and name make.
 
         Args:
-            workloads: whose usage.
-            inventory: tells which pods belong to other workloads.
-            window: the grid of the answer; samples outside are left out.
+            workloads: the workloads.
+            inventory: the pods that belong to other workloads.
+            window: the grid; samples outside are left out.
 
         Raises:
-            SourceError: the directory is none, or a file in it is corrupt or lacks a column.
+            SourceError: the directory is not a recording, or a file in it is corrupt or lacks a column.
         """
         usage = self._folder()
         files = {space: _files(usage / checked(space)) for space in {workload.ref.namespace for workload in workloads}}
@@ -54,13 +54,13 @@ class RecordedUsage:
                 workload, [read_pod(folder / name, pod, window, live.get(pod)) for pod, name in found], window
             )
 
-    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - a recording has sorted it out
-        """Yield one series per node, in order, of its devices at the times when no pod held them, as recorded.
+    def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - the recording has these files separately
+        """Yield one series per node, in order, of its devices at the times when they were unallocated.
 
         Args:
-            nodes: which; one without a file has a series without devices.
-            inventory: not needed here.
-            window: the grid of the answer.
+            nodes: the nodes; a node without a file has a series without devices.
+            inventory: not used.
+            window: the grid.
 
         Raises:
             SourceError: as `read`.
@@ -72,7 +72,7 @@ class RecordedUsage:
             yield UsageSeries(node_ref(node), window, tuple(found))
 
     def cite(self, window: Window) -> Cite:
-        """Tell how a person sees the samples of a window: files, and the column and times in them."""
+        """Return a function that describes where the samples behind a number are: files, column and times."""
         usage = self._folder()
 
         def cited(workload: Workload, evidence: Evidence) -> str | None:
@@ -85,7 +85,7 @@ class RecordedUsage:
         return cited
 
     def describe(self) -> str:
-        """Say in a sentence what can be read here.
+        """Describe in a sentence what can be read.
 
         Raises:
             SourceError: there is no recording.
@@ -97,17 +97,17 @@ class RecordedUsage:
         folder = self.directory / "usage"
         if not folder.is_dir():
             raise SourceError(
-                f"{self.directory} holds no recording: there is no directory 'usage' in it",
-                hint="make one with `gpuwise demo`, or name the directory above 'usage'",
+                f"{self.directory} is not a recording: it has no directory 'usage'",
+                hint="create one with `gpuwise demo`, or give the directory that contains 'usage'",
             )
         return folder
 
 
 def _files(folder: Path) -> dict[str, str]:
-    """Names of a folder's files by pod; none where there is no folder."""
+    """Return a folder's file names by pod; empty if the folder does not exist."""
     if not folder.is_dir():
         return {}
-    with os.scandir(folder) as entries:  # names alone: a Path of each costs more than to list them
+    with os.scandir(folder) as entries:  # only names: creating a Path for each costs more than listing them
         names = sorted(entry.name for entry in entries)
     return {pod: name for name in names if (pod := stem(name)) is not None}
 
@@ -115,9 +115,9 @@ def _files(folder: Path) -> dict[str, str]:
 def _past_pods(
     workloads: Sequence[Workload], files: Mapping[str, Iterable[str]], inventory: Inventory
 ) -> Mapping[WorkloadRef, Collection[str]]:
-    """Names of the pods since gone that were a workload's: those that only its kind and name make, and nobody has."""
+    """Return a workload's deleted pods: names that only its kind and name make, and that no current pod has."""
     gone = {workload.ref: _alike(workload, files[workload.ref.namespace]) for workload in workloads}
-    if not any(gone.values()):  # a shard that went through the fleet each time would make the whole quadratic
+    if not any(gone.values()):  # iterating over the fleet in every shard would take quadratic time
         return gone
     neighbours = (other for other in inventory.workloads if other.ref.namespace in files)
     owned = {(other.ref.namespace, pod.name) for other in neighbours for pod in other.pods}
@@ -125,11 +125,11 @@ def _past_pods(
 
 
 def _alike(workload: Workload, pods: Iterable[str]) -> list[str]:
-    """Those that are not its pods now, and bear a name that its pods can have."""
+    """Return the pods that are not current pods of a workload, but have a name that its pods can have."""
     name, live = workload.ref.name, {pod.name for pod in workload.pods}
     near = [pod for pod in pods if pod.startswith(name) and pod not in live]
     if not near:
-        return []  # and no pattern is compiled, which takes longer than to match it
+        return []  # compiling a pattern takes longer than matching it
     own = re.compile(own_names(workload.ref) or re.escape(name) + "-.+")
     return [pod for pod in near if own.fullmatch(pod)]
 
@@ -140,14 +140,14 @@ def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Windo
 
 
 def _total_requests(pods: Sequence[PodUsage], window: Window) -> NDArray[np.float64] | None:
-    """Sum over the pods alive at a step; a live pod that does not report makes the sum unknown, not smaller."""
+    """Sum the requests of the pods that exist at a step; if one has no sample, the sum is unknown, not smaller."""
     reporting = [(pod.requests, pod.alive) for pod in pods if pod.requests is not None]
     if not reporting:
         return None
     total = np.zeros(window.steps)
-    nobody = np.ones(window.steps, dtype=bool)
+    no_pod = np.ones(window.steps, dtype=bool)
     for requests, alive in reporting:
         total[alive] += requests[alive]
-        nobody[alive] = False
-    total[nobody] = np.nan
+        no_pod[alive] = False
+    total[no_pod] = np.nan
     return total

@@ -1,4 +1,4 @@
-"""Writes recordings."""
+"""Write recordings."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,10 @@ class RecordingWriter:
     """Writes one recording into an empty directory.
 
     Args:
-        directory: made if it is not there.
+        directory: created if it does not exist.
 
     Raises:
-        InputError: the directory already holds a recording; two fleets mixed would pass for one.
+        InputError: the directory already contains a recording; two fleets would be mixed into one.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -30,12 +30,12 @@ class RecordingWriter:
         self._directory = directory
         if self._usage.exists() and any(self._usage.iterdir()):
             raise InputError(
-                f"{directory} already holds a recording", hint="name a new directory, or remove the old one"
+                f"{directory} already contains a recording", hint="give a new directory, or remove the old recording"
             )
         self._usage.mkdir(parents=True, exist_ok=True)
 
     def append(self, pod: RecordedPod) -> None:
-        """Write one pod's file, or that of what no pod held on a node; what was not sampled leaves no row."""
+        """Write the file of one pod, or of a node's unallocated devices; steps without samples have no row."""
         if not pod.devices:
             return
         first = pod.devices[0]
@@ -43,7 +43,7 @@ class RecordingWriter:
         path = self._usage / folder / f"{checked(name)}.parquet"
         path.parent.mkdir(exist_ok=True)
         tables = [_device_table(pod, index) for index in range(len(pod.devices))]
-        # Quantised samples take few distinct values: a dictionary and zstd's fastest level cost least time per byte.
+        # Quantised samples have few distinct values: a dictionary and zstd's fastest level cost least time per byte.
         with pq.ParquetWriter(
             path,
             tables[0].schema.with_metadata(_index(pod, tables)),
@@ -57,7 +57,7 @@ class RecordingWriter:
                 writer.write_table(table, row_group_size=max(table.num_rows, 1))
 
     def write_objects(self, objects: Iterable[Mapping[str, Any]]) -> Path:
-        """Write `inventory.json` beside the usage, as `kubectl get -o json` would."""
+        """Write `inventory.json` beside the usage, in the form of `kubectl get -o json`."""
         path = self._directory / "inventory.json"
         listing = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         path.write_text(json.dumps(listing, separators=(",", ":")) + "\n", encoding="utf-8")
@@ -92,10 +92,9 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
 
 
 def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:
-    """Whose each row group is, and its times where they are even, so that a reader need not read that row by row.
+    """Build the index: the device of each row group, and its times, so that a reader need not read them row by row.
 
-    A reader holds it against the row groups' own statistics: a file that another tool has written anew does not pass
-    for what it was.
+    A reader compares the index with the statistics of the row groups, and so detects a file that another tool rewrote.
     """
     parts = [
         [len(table), *_span(table), device.device_uuid, device.gpu_type, device.gpu_fraction, device.node]

@@ -1,1 +1,1 @@
-"""Traces: one table of samples of many pods, read as usage."""
+"""Traces: one table with the samples of many pods, read as usage."""

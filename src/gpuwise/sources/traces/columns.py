@@ -1,4 +1,4 @@
-"""Which column of a trace means what, and in which unit: the schema of recordings, bent by `NAME=COLUMN[:UNIT]`."""
+"""Columns of a trace and their units: the schema of recordings, with mappings `NAME=COLUMN[:UNIT]`."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,44 +16,44 @@ _UNITS: Mapping[str, Mapping[str, float]] = {
     "watts": {"W": 1.0, "mW": 1e-3},
     "requests per second": {"per-second": 1.0, "per-minute": 1 / 60},
 }
-"""Factor to the base unit, by what is measured; the first name is the base unit's own."""
+"""Factor to the base unit, by measured quantity; the first name is the base unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where one column of the schema is found.
+    """The column of a file for one column of the schema.
 
     Attributes:
-        name: of the column in the file.
-        factor: from the file's unit to the schema's.
-        asked: named by the user, so it must be there.
+        name: name of the column in the file.
+        factor: factor from the file's unit to the schema's.
+        mapped: the user named the column, so it must exist.
     """
 
     name: str
     factor: float = 1.0
-    asked: bool = False
+    mapped: bool = False
 
 
 def columns_of(mappings: Iterable[str]) -> dict[str, Column]:
-    """All columns of the schema, under their own names but for the mappings.
+    """Return all columns of the schema, under their own names unless mapped.
 
     Args:
-        mappings: each `NAME=COLUMN` or `NAME=COLUMN:UNIT`, NAME a column of the schema; a column whose name has a
-            colon needs its unit, too.
+        mappings: each `NAME=COLUMN` or `NAME=COLUMN:UNIT`; NAME is a column of the schema. If COLUMN contains a colon,
+            the unit is required.
 
     Raises:
-        InputError: a mapping that cannot be read, names no column of the schema, names one twice, or no unit of it.
+        InputError: a mapping is not valid, names an unknown column or unit, or maps a column twice.
     """
     columns = {name: Column(name) for name in (*KEYS, *(signal.value for signal in Signal))}
     for text in mappings:
         name, equals, rest = text.partition("=")
         if name not in columns or not equals or not rest:
             known = ", ".join(columns)
-            raise InputError(f"--column is {text!r}", hint=f"write NAME=COLUMN[:UNIT], NAME one of {known}")
-        if columns[name].asked:
-            raise InputError(f"--column names {name} twice", hint="leave one of them out")
+            raise InputError(f"--column is {text!r}", hint=f"use NAME=COLUMN[:UNIT], where NAME is one of {known}")
+        if columns[name].mapped:
+            raise InputError(f"--column maps {name} twice", hint="remove one of them")
         column, colon, unit = rest.rpartition(":")
-        columns[name] = Column(column if colon else rest, _factor(name, unit) if colon else 1.0, asked=True)
+        columns[name] = Column(column if colon else rest, _factor(name, unit) if colon else 1.0, mapped=True)
     return columns
 
 
@@ -61,6 +61,6 @@ def _factor(name: str, unit: str) -> float:
     measured = "seconds" if name == "t_s" else SIGNALS[Signal(name)].unit if name in set(Signal) else None
     units = _UNITS[measured] if measured else {}
     if unit not in units:
-        takes = f"write one of {', '.join(units)}" if units else f"{name} has no unit: leave it out"
-        raise InputError(f"--column gives {name} the unit {unit!r}", hint=takes)
+        hint = f"use one of {', '.join(units)}" if units else f"{name} has no unit: omit it"
+        raise InputError(f"--column gives {name} the unknown unit {unit!r}", hint=hint)
     return units[unit]

@@ -1,6 +1,6 @@
-"""Traces: one CSV, CSV.gz or Parquet file of many pods, by the schema of recordings (docs/recording.md), read at once.
+"""Traces: one CSV, CSV.gz or Parquet file of many pods, with the schema of recordings (docs/recording.md).
 
-A recording is read pod by pod and may be larger than memory; a trace is held in memory whole.
+A recording is read pod by pod and may be larger than memory; a trace is read into memory as a whole.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.traces.columns import REQUIRED, Column
 
 NAMESPACE = "trace"
-"""Of pods for which no column names one."""
+"""Namespace of pods if the trace has no namespace column."""
 
 _NULLS = ["", "NaN", "nan", "null", "NA"]
 _TEXTS = ("namespace", "pod", "device_uuid", "gpu_type", "node")
@@ -33,17 +33,17 @@ _TEXTS = ("namespace", "pod", "device_uuid", "gpu_type", "node")
 
 @dataclass(frozen=True, slots=True)
 class TracedDevice:
-    """What one pod did on one device, as measured.
+    """The measurements of one pod on one device.
 
     Attributes:
-        namespace: of the pod.
-        pod: its name.
-        device_uuid: of the device; "GPU-" and the pod's name where no column names it.
-        gpu_type: canonical name of the card, None if unknown.
+        namespace: namespace of the pod.
+        pod: name of the pod.
+        device_uuid: UUID of the device; "GPU-" and the pod's name if the trace has none.
+        gpu_type: canonical GPU type, None if unknown.
         gpu_fraction: share of a whole card that is paid for.
-        node: where, None if unknown.
+        node: node of the device, None if unknown.
         times_s: when each sample was taken, epoch seconds, ascending, int64 of shape (n,).
-        samples: by signal, float64 of shape (n,); NaN is missing.
+        samples: values by signal, float64 of shape (n,); NaN is missing.
     """
 
     namespace: str
@@ -58,31 +58,31 @@ class TracedDevice:
 
 @dataclass(frozen=True, slots=True)
 class TraceUsage:
-    """Usage read from a trace; fulfils `UsageSource`.
+    """Usage from a trace; implements `UsageSource`.
 
     Attributes:
-        name: of the file, for people.
-        devices: by namespace and pod.
+        name: name of the file, for messages.
+        devices: devices by namespace and pod.
     """
 
     name: str
     devices: Mapping[tuple[str, str], tuple[TracedDevice, ...]]
 
     def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """Yield one series per workload, in order: see the port; samples of one step are joined by their maximum."""
-        del inventory  # a trace names pods, and a workload lists its own
+        """Yield one series per workload, in order: see the port. Samples of one step are reduced to their maximum."""
+        del inventory  # not needed: the trace has pod names, and each workload lists its pods
         for workload in workloads:
             keys = [(workload.ref.namespace, pod.name) for pod in workload.pods]
             devices = [device for key in keys for device in self.devices.get(key, ())]
             yield _series(workload, devices, window)
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
-        """See the port; a trace has rows of pods alone."""
+        """See the port; a trace has only rows of pods."""
         del inventory
         return (UsageSeries(node_ref(node), window, ()) for node in nodes)
 
     def cite(self, window: Window) -> Cite:
-        """Tell how a person sees the samples of a window: rows of the file."""
+        """Return a function that describes where the samples behind a number are: rows of the file."""
 
         def cited(workload: Workload, evidence: Evidence) -> str | None:
             if evidence.signal is None:
@@ -94,7 +94,7 @@ class TraceUsage:
         return cited
 
     def describe(self) -> str:
-        """Say in a sentence what can be read here."""
+        """Describe in a sentence what can be read."""
         return f"usage of {len(self.devices)} pods in {self.name}"
 
 
@@ -112,7 +112,7 @@ def _series(workload: Workload, devices: Sequence[TracedDevice], window: Window)
 
 
 def _on_grid(device: TracedDevice, window: Window) -> dict[Signal, NDArray[np.float64]]:
-    """Each signal with a sample in the window, by the maximum per step; a sentinel is no measurement (DCGM#199)."""
+    """Return each signal with samples in the window, by the maximum per step; sentinels are dropped (DCGM#199)."""
     first, last = np.searchsorted(device.times_s, (window.start_s, window.end_s))
     if first == last:
         return {}
@@ -131,24 +131,24 @@ def _on_grid(device: TracedDevice, window: Window) -> dict[Signal, NDArray[np.fl
 def read_trace(
     path: Path, columns: Mapping[str, Column], *, gpu_type: str | None = None, measured: bool = True
 ) -> list[TracedDevice]:
-    """Read one file.
+    """Read one trace file.
 
     Args:
         path: a .csv, .csv.gz or .parquet file.
-        columns: where each column of the schema is found.
-        gpu_type: of devices for which no column names one.
-        measured: read the signals, too; else keys and times alone.
+        columns: the file's column for each column of the schema.
+        gpu_type: GPU type of devices for which the trace has none.
+        measured: also read the signals; else only keys and times.
 
     Raises:
-        InputError: the file cannot be read, or lacks a column; names the file, the column and the hint.
+        InputError: the file cannot be read, or lacks a column; the error names the file, the column and the hint.
     """
     table = _read(path, columns, measured=measured)
     times = _times(path, table.column("t_s"), columns["t_s"])
     pods = _texts(table, "pod", None)
     if pods.null_count or not len(pods):
         raise InputError(
-            f"{path}: the column {columns['pod'].name} lacks the pod of {pods.null_count or 'every'} rows",
-            hint="name another by --column pod=COLUMN",
+            f"{path}: the column {columns['pod'].name} has no pod in {pods.null_count or 'all'} rows",
+            hint="give another column with --column pod=COLUMN",
         )
     spaces = _texts(table, "namespace", NAMESPACE)
     uuids = pc.coalesce(_texts(table, "device_uuid", None), pc.binary_join_element_wise("GPU", pods, "-"))
@@ -173,15 +173,15 @@ def read_trace(
 
 
 def _read(path: Path, columns: Mapping[str, Column], *, measured: bool) -> pa.Table:
-    """The columns of the schema that the file has, under the schema's names."""
+    """Read the columns of the schema that the file has, and rename them to the schema's names."""
     try:
         names = _names(path)
         here = {name: column for name, column in columns.items() if column.name in names}
         _require(path, columns, names)
         if measured and not any(signal.value in here for signal in Signal):
             raise InputError(
-                f"{path} has no column of a signal ({', '.join(names)})",
-                hint="name one, as --column gpu_util_ratio=COLUMN:percent",
+                f"{path} has no column of a signal; its columns are {', '.join(names)}",
+                hint="give one, for example --column gpu_util_ratio=COLUMN:percent",
             )
         wanted = {name: column for name, column in here.items() if measured or name not in set(Signal)}
         table = _read_table(path, [column.name for column in wanted.values()], wanted)
@@ -200,39 +200,39 @@ def _names(path: Path) -> list[str]:
 
 def _require(path: Path, columns: Mapping[str, Column], names: Sequence[str]) -> None:
     for name, column in columns.items():
-        if column.name not in names and (column.asked or name in REQUIRED):
+        if column.name not in names and (column.mapped or name in REQUIRED):
             raise InputError(
-                f"{path} has no column {column.name!r} for {name}, but {', '.join(names)}",
-                hint=f"name it, as --column {name}=COLUMN",
+                f"{path} has no column {column.name!r} for {name}; its columns are {', '.join(names)}",
+                hint=f"give the column with --column {name}=COLUMN",
             )
 
 
 def _read_table(path: Path, names: list[str], wanted: Mapping[str, Column]) -> pa.Table:
     if path.suffix == ".parquet":
         return pq.read_table(path, columns=names, partitioning=None)
-    # Left to itself pyarrow reads pods named by numbers as integers, and a column without a value as null.
+    # Without types pyarrow reads numeric pod names as integers, and a column without values as null.
     types = {column.name: pa.string() if name in _TEXTS else pa.float64() for name, column in wanted.items()}
-    del types[wanted["t_s"].name]  # seconds, or an instant such as 2026-05-01 12:00:00
+    del types[wanted["t_s"].name]  # seconds, or a time such as 2026-05-01 12:00:00
     options = pa_csv.ConvertOptions(
         column_types=types, include_columns=names, null_values=_NULLS, strings_can_be_null=True
     )
     return pa_csv.read_csv(path, convert_options=options)
 
 
-def _times(path: Path, column: pa.ChunkedArray, meant: Column) -> NDArray[np.int64]:
+def _times(path: Path, column: pa.ChunkedArray, source: Column) -> NDArray[np.int64]:
     if column.null_count or not len(column):
         raise InputError(
-            f"{path}: the column {meant.name} lacks the time of {column.null_count or 'every'} rows",
-            hint="name another by --column t_s=COLUMN",
+            f"{path}: the column {source.name} has no time in {column.null_count or 'all'} rows",
+            hint="give another column with --column t_s=COLUMN",
         )
     if pa.types.is_timestamp(column.type):
         return _array(column.cast(pa.timestamp("s"), safe=False).cast(pa.int64()))
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise InputError(
-            f"{path}: the column {meant.name} holds no times but {str(column[0].as_py())!r}",
-            hint="write epoch seconds or 2026-05-01 12:00:00, or name another column by --column t_s=COLUMN",
+            f"{path}: the column {source.name} does not contain times but {str(column[0].as_py())!r}",
+            hint="use epoch seconds or 2026-05-01 12:00:00, or give another column with --column t_s=COLUMN",
         )
-    return np.floor(_array(column.cast(pa.float64())) * meant.factor).astype(np.int64)
+    return np.floor(_array(column.cast(pa.float64())) * source.factor).astype(np.int64)
 
 
 def _canonical(product: str | None) -> str | None:
@@ -259,7 +259,7 @@ def _array(column: pa.ChunkedArray) -> NDArray[Any]:
 
 
 def _groups(keys: Sequence[pa.Array], times: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows in order of key and time, and where each key but the first begins among them."""
+    """Return the rows in order of key and time, and where each key except the first begins."""
     codes = [key.dictionary_encode().indices.to_numpy(zero_copy_only=False) for key in keys]
     order = np.lexsort((times, *reversed(codes)))
     changes = np.any([np.diff(code[order]) != 0 for code in codes], axis=0)

@@ -1,4 +1,4 @@
-"""What a test cluster lacks: kubelets with GPUs, and Kubeflow's Notebook controller. A thread simulates each."""
+"""Simulates what a test cluster lacks: kubelets with GPUs, and Kubeflow's Notebook controller; a thread for each."""
 
 import threading
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import urllib3
-from tests.real_cluster.connection import MERGE, Connection, Refused, Watcher
+from tests.real_cluster.connection import MERGE, Connection, UnexpectedStatus, Watcher
 
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
-RENEW_S = 10.0  # as a kubelet; a node that nobody renews for 50 s is tainted unreachable
+RENEW_S = 10.0  # a kubelet's interval; a node without a renewal for 50 s is tainted unreachable
 READY = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
 STOPPED = "kubeflow-resource-stopped"
 NOTEBOOKS = "/apis/kubeflow.org/v1/notebooks"
@@ -19,39 +19,39 @@ def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class PlayedKubelet:
-    """The kubelets of the nodes that it made: bound pods become ready, deleted pods are removed at once.
+class SimulatedKubelet:
+    """The kubelets of the nodes that it creates: bound pods become ready, deleted pods are removed at once.
 
     Args:
-        connection: to the server.
-        ours: whether a namespace is the tests'; pods of others are left alone.
+        connection: to the API server.
+        ours: whether a namespace belongs to the tests; pods in other namespaces are ignored.
     """
 
     def __init__(self, connection: Connection, ours: Callable[[str], bool]) -> None:
         self._connection, self._ours = connection, ours
         self._nodes: set[str] = set()
-        self._pods = Watcher(connection, "/api/v1/pods", self._attend)
+        self._pods = Watcher(connection, "/api/v1/pods", self._handle)
         self._stop = threading.Event()
         self._renewal = threading.Thread(target=self._renew, name="node leases", daemon=True)
 
     def start(self) -> None:
-        """Begin to play."""
+        """Start the simulation."""
         self._pods.start()
         self._renewal.start()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the simulation."""
         self._stop.set()
         self._renewal.join()
         self._pods.stop()
 
     def add(self, node: Any) -> None:
-        """Register a node: the object, its capacity and that it is ready, its lease."""
+        """Register a node: the object, its capacity, its Ready condition and its lease."""
         name = node["metadata"]["name"]
         self._nodes.add(name)
         status = node["status"] | {
             "conditions": [
-                {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "played by a test"}
+                {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "simulated by a test"}
                 | {"lastHeartbeatTime": now(), "lastTransitionTime": now()}
             ]
         }
@@ -59,13 +59,13 @@ class PlayedKubelet:
         uid = self._connection.must("POST", "/api/v1/nodes", body)["metadata"]["uid"]
         path = f"/api/v1/nodes/{name}/status"
         self._connection.must("PATCH", path, {"status": status}, content_type=MERGE)
-        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}  # so that it goes with the node
+        owner = {"apiVersion": "v1", "kind": "Node", "name": name, "uid": uid}  # so that it is deleted with the node
         lease = {"metadata": {"name": name, "ownerReferences": [owner]}, "spec": _lease(name)}
-        self._connection.must("DELETE", f"{LEASES}/{name}", also=(404,))  # of a session that broke off
+        self._connection.must("DELETE", f"{LEASES}/{name}", also=(404,))  # left over from an aborted session
         self._connection.must("POST", LEASES, lease)
 
     def forget(self, name: str) -> None:
-        """Stop renewing a node that was deleted."""
+        """Stop renewing the lease of a deleted node."""
         self._nodes.discard(name)
         self._connection.must("DELETE", f"{LEASES}/{name}", also=(404,))
 
@@ -77,11 +77,11 @@ class PlayedKubelet:
                     self._connection.must("PATCH", f"{LEASES}/{name}", body, also=(404,), content_type=MERGE)
                 except (
                     urllib3.exceptions.HTTPError,
-                    Refused,
-                ):  # tried again in 10 s, long before the node counts as lost
+                    UnexpectedStatus,
+                ):  # retried after 10 s, long before the node counts as lost
                     break
 
-    def _attend(self, pod: Any) -> None:
+    def _handle(self, pod: Any) -> None:
         metadata, spec, status = pod["metadata"], pod["spec"], pod.get("status") or {}
         if spec.get("nodeName") not in self._nodes or not self._ours(metadata["namespace"]):
             return
@@ -115,22 +115,22 @@ def _lease(name: str) -> Any:
     return {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": renewed}
 
 
-class PlayedNotebooks:
-    """Kubeflow's Notebook controller: a StatefulSet of one pod, of none while the notebook's stop annotation stands."""
+class SimulatedNotebooks:
+    """Kubeflow's Notebook controller: a StatefulSet of one pod, or none while the notebook has the stop annotation."""
 
     def __init__(self, connection: Connection, ours: Callable[[str], bool]) -> None:
         self._connection, self._ours = connection, ours
-        self._watcher = Watcher(connection, NOTEBOOKS, self._attend)
+        self._watcher = Watcher(connection, NOTEBOOKS, self._handle)
 
     def start(self) -> None:
-        """Begin to play."""
+        """Start the simulation."""
         self._watcher.start()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the simulation."""
         self._watcher.stop()
 
-    def _attend(self, notebook: Any) -> None:
+    def _handle(self, notebook: Any) -> None:
         metadata = notebook["metadata"]
         if metadata.get("deletionTimestamp") or not self._ours(metadata["namespace"]):
             return
@@ -142,7 +142,7 @@ class PlayedNotebooks:
 
 
 def notebook_replicas(notebook: Any) -> int:
-    """How many pods its controller wants."""
+    """The number of pods that its controller wants."""
     return 0 if STOPPED in (notebook["metadata"].get("annotations") or {}) else 1
 
 

@@ -1,4 +1,4 @@
-"""Law: whatever a call is refused with, what is shown is a part of what would be shown, and nothing else (I1)."""
+"""Law (I1): if an NVML call fails, some values are missing, and no other value changes."""
 
 import pynvml
 import pytest
@@ -19,26 +19,26 @@ CODES = {
     "lost": pynvml.NVML_ERROR_GPU_IS_LOST,
     "unknown": pynvml.NVML_ERROR_UNKNOWN,
 }
-# By other calls of the exporter's these say the same in other words, or are its way in and out.
-OTHER_WORDS = {"nvmlDeviceGetMemoryInfo_v2"}
-# A card that is cut cannot be without the mode.
+# The exporter has a fallback for these calls that returns the same values.
+HAS_FALLBACK = {"nvmlDeviceGetMemoryInfo_v2"}
+# A card in MIG mode cannot lack support for the mode.
 NEVER_UNSUPPORTED = {"nvmlDeviceGetMigMode"}
-DOORS = {"nvmlInitWithFlags", "nvmlShutdown", "nvmlErrorString"}
-FUNCTIONS = sorted({symbol for name in called() for symbol in symbols(name)} - DOORS - OTHER_WORDS)
+SESSION = {"nvmlInitWithFlags", "nvmlShutdown", "nvmlErrorString"}
+FUNCTIONS = sorted({symbol for name in called() for symbol in symbols(name)} - SESSION - HAS_FALLBACK)
 Shown = dict[tuple[str, str, tuple[str, ...]], float]
 
 
 def shown(sweep: Sweep) -> Shown:
-    told = {
+    reported = {
         (reading.device.uuid, sample.metric.name, sample.labels): sample.value
         for reading in sweep.readings
         for sample in reading.samples
-        if sample.metric not in (c.CARD_INFO, c.MIG_INFO)  # whose labels say what they know
+        if sample.metric not in (c.CARD_INFO, c.MIG_INFO)  # their labels depend on other calls
     }
     for reading in sweep.readings:
         if reading.processes is not None:
-            told[reading.device.uuid, "processes", ()] = float(len(reading.processes))
-    return told
+            reported[reading.device.uuid, "processes", ()] = float(len(reading.processes))
+    return reported
 
 
 @pytest.fixture
@@ -50,9 +50,7 @@ def healthy(open_nvml: OpenNvml) -> tuple[Nvml, Shown]:
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=CODES)
-def test_a_refused_call_takes_values_away_and_never_changes_one(
-    healthy: tuple[Nvml, Shown], scenario: Scenario, code: int
-):
+def test_a_failing_call_removes_values_and_changes_none(healthy: tuple[Nvml, Shown], scenario: Scenario, code: int):
     nvml, everything = healthy
     counted = {(uuid, name, labels) for uuid, name, labels in everything if name.startswith("gpuwise_gpu_xid")}
     for function in FUNCTIONS:
@@ -63,8 +61,8 @@ def test_a_refused_call_takes_values_away_and_never_changes_one(
             continue
         if code == pynvml.NVML_ERROR_NOT_SUPPORTED and function in NEVER_UNSUPPORTED:
             continue
-        told = shown(sweep)
-        wrong = {key: value for key, value in told.items() if everything.get(key) != value and key not in counted}
+        reported = shown(sweep)
+        wrong = {key: value for key, value in reported.items() if everything.get(key) != value and key not in counted}
         assert wrong == {}, function
         assert sweep.dropped == (), function
         if code == pynvml.NVML_ERROR_NOT_SUPPORTED:

@@ -1,6 +1,6 @@
-"""What `plan` says would be done is what `run` does; what the enactor would refuse is refused in the plan.
+"""`run` does what `plan` shows; what the enactor would refuse is blocked in the plan.
 
-Case plan-not-deed: GPUs in two containers were planned as "4 GPUs to 1 GPU", and refused at each run (HAMi#1225).
+GPUs in two containers were planned as "4 GPUs to 1 GPU", and the enactor refused this in each run (HAMi#1225).
 """
 
 import pytest
@@ -14,7 +14,7 @@ RISKY = {"GPUWISE_POLICY_MAX_RISK": "4"}
 
 
 def two_containers(name):
-    """A Deployment that asks for 4 GPUs, two in each of two containers."""
+    """A Deployment that requests 4 GPUs, two in each of two containers."""
     made = deployment(name, namespace="prod", labels={"team": "search"})
     limits = {"limits": {"nvidia.com/gpu": "2"}}
     made["spec"]["template"]["spec"]["containers"] = [
@@ -61,7 +61,7 @@ def names(commands):
     return {one["workload"]["name"]: one["change"]["kind"] for one in commands}
 
 
-def test_gpus_of_several_containers_are_not_resized_by_guesswork(fleet, gpuwise):
+def test_gpus_of_several_containers_are_not_resized(fleet, gpuwise):
     _, options = fleet
     found = gpuwise("scan", *options, "-o", "json").data
     assert "one-two-containers" not in {item["workload"]["name"] for item in found["recommendations"]}
@@ -77,7 +77,7 @@ def test_gpus_of_several_containers_are_not_resized_by_guesswork(fleet, gpuwise)
     assert item["detail"] == "2 containers of a pod ask for 4 GPUs together: size each of them"
 
 
-def test_what_is_planned_is_what_is_done(fleet, gpuwise, tmp_path):
+def test_run_does_what_plan_shows(fleet, gpuwise, tmp_path):
     cluster, options = fleet
     planned = gpuwise("plan", "--mode", "enforce", *options, "-o", "json", env=RISKY).data
     assert names(planned["commands"]) == {"forgotten": "ScaleTo", "one-of-four": "Resize"}
@@ -93,7 +93,7 @@ def test_what_is_planned_is_what_is_done(fleet, gpuwise, tmp_path):
     assert patched == set(names(planned["commands"]))
 
 
-def test_a_right_that_is_missing_is_told_in_the_plan(fleet, gpuwise, tmp_path):
+def test_a_missing_right_is_shown_in_the_plan(fleet, gpuwise, tmp_path):
     cluster, options = fleet
     kubeconfig = tmp_path / "kubeconfig"
     with reviewing(cluster, lambda right: right["verb"] != "patch") as url:

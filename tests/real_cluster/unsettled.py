@@ -1,18 +1,18 @@
-"""Whether the controllers of a real cluster are done: each has seen the newest spec, and its pods are as wanted."""
+"""Whether the controllers of a real cluster are done: they observed the latest spec, and its pods match it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tests.real_cluster.connection import Connection
-from tests.real_cluster.played_kubelet import notebook_replicas
+from tests.real_cluster.simulated_kubelet import notebook_replicas
 
 
 def unsettled(connection: Connection, namespaces: Iterable[str], nodes: Iterable[str]) -> list[str]:
-    """What is still under way, in words; empty when all is done.
+    """What is still in progress, as messages; empty if everything is done.
 
     Args:
-        connection: to the server.
-        namespaces: that are looked at.
+        connection: to the API server.
+        namespaces: to check.
         nodes: that must be ready for pods.
     """
     found = list(_nodes(connection, set(nodes)))
@@ -24,7 +24,7 @@ def unsettled(connection: Connection, namespaces: Iterable[str], nodes: Iterable
 def _nodes(connection: Connection, wanted: set[str]) -> Iterator[str]:
     for item in connection.items("/api/v1/nodes"):
         name, taints = item["metadata"]["name"], item["spec"].get("taints", [])
-        # The server taints a new node, and takes it off once the node is ready.
+        # The server taints a new node, and removes the taint when the node is ready.
         if name in wanted and any(one["key"] == "node.kubernetes.io/not-ready" for one in taints):
             yield f"node {name} is not ready"
 
@@ -54,7 +54,7 @@ def _namespace(connection: Connection, namespace: str) -> Iterator[str]:
 def _pod(pod: Any) -> Iterator[str]:
     name = pod["metadata"]["name"]
     if pod["metadata"].get("deletionTimestamp"):
-        yield f"pod {name} is ending"
+        yield f"pod {name} is terminating"
     elif pod["status"].get("phase") == "Pending" and not _unschedulable(pod):
         yield f"pod {name} is starting"
 
@@ -65,10 +65,10 @@ def _unschedulable(pod: Any) -> bool:
 
 
 def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
-    """A Deployment, ReplicaSet or StatefulSet: seen, and all its pods ready except those that do not fit anywhere."""
+    """A Deployment, ReplicaSet or StatefulSet: observed, and its pods ready, except those that cannot be scheduled."""
     name, spec, status = item["metadata"]["name"], item["spec"], item.get("status", {})
     if status.get("observedGeneration", 0) < item["metadata"]["generation"]:
-        yield f"{name} was not seen by its controller"
+        yield f"{name} was not observed by its controller"
         return
     if spec.get("paused"):
         return
@@ -76,8 +76,8 @@ def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
     mine = spec["selector"].get("matchLabels", {}).items()
     if any(mine <= pod["metadata"].get("labels", {}).items() for pod in waiting):
         return
-    if status.get("terminatingReplicas"):  # its own write, after the pods are gone
-        yield f"{name} counts pods that are ending"
+    if status.get("terminatingReplicas"):  # a separate write, after the pods are gone
+        yield f"{name} counts terminating pods"
     wanted = spec.get("replicas", 1)
     fields = [
         field for field in ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas") if field in status
@@ -93,7 +93,7 @@ def _job(item: Any) -> Iterator[str]:
         return
     stopped = bool(spec.get("suspend"))
     if (conditions.get("Suspended") == "True") != stopped:
-        yield f"job {name} was not seen by its controller"
+        yield f"job {name} was not observed by its controller"
     wanted = 0 if stopped else spec.get("parallelism", 1)
     if status.get("active", 0) != wanted or status.get("ready", 0) != wanted:
         yield f"job {name} has {status.get('active', 0)} of {wanted} pods"
@@ -104,7 +104,7 @@ def _budget(item: Any, pods: list[Any]) -> Iterator[str]:
     covered = [pod for pod in pods if selector <= pod["metadata"].get("labels", {}).items()]
     seen = status.get("observedGeneration", 0) == item["metadata"]["generation"]
     if not seen or status.get("currentHealthy") != sum(map(_ready, covered)):
-        yield f"budget {item['metadata']['name']} was not counted"
+        yield f"budget {item['metadata']['name']} is not up to date"
 
 
 def _ready(pod: Any) -> bool:
