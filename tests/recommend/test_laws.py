@@ -119,7 +119,7 @@ def requested(device):
 
 
 def no_bolder(after, before, kind, requests=None):
-    """The later proposal is not bolder; skipped if the earlier one was blocked because stopping saves more or all."""
+    """No method proposes a bolder change after than before, unless it was blocked before by a reason in DEFERRED."""
     known = requested(before)
     less = case(scored(after, known if requests is None else requests), kind)
     more = case(scored(before, known), kind)

@@ -1,4 +1,4 @@
-"""The memory backtest on GenTD26's pods, and on pods made for it."""
+"""The memory backtest on GenTD26's pods, and on pods written for the test."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_baselines_come_to_their_published_figures(result, name, slack, overrun)
 
 
 def test_the_best_simple_rule_keeps_to_the_overrun_and_leaves_less_than_the_published_one(result):
-    """39 % in the specification; look-backs of 1 h to all there is, factors from 1 to 2.5, find 36.9."""
+    """39 % in the specification; look-backs from 1 h to the whole past, with factors from 1 to 2.5, give 36.9."""
     assert result.value("overrun_share", "best-simple") <= 0.025
     assert result.value("slack_share", "best-simple") == pytest.approx(0.369, abs=0.001)
 
@@ -54,7 +54,7 @@ def test_goals_are_reached(result):
     assert all(verdict.met for verdict in MEMORY.goals([result]))
 
 
-def test_pods_not_fitted_on_are_overrun_a_little_more(result):
+def test_held_out_pods_have_slightly_more_overruns(result):
     assert (
         result.value("overrun_share") < result.value("overrun_share", POD_HELD_OUT) == pytest.approx(0.0238, abs=1e-4)
     )
@@ -65,7 +65,7 @@ def test_nothing_is_held_out_of_a_trace_that_was_not_fitted_on(four_hours):
     assert MEMORY.policies[POD_HELD_OUT](trace) == MEMORY.policies[OURS](trace)
 
 
-def test_windows_are_whole_and_begin_after_the_history(four_hours):
+def test_windows_are_complete_and_begin_after_the_history(four_hours):
     assert windows(MEMORY.load(four_hours)) == {"a": [2 * HOUR, 3 * HOUR]}
 
 

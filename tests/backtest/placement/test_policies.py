@@ -1,4 +1,4 @@
-"""The packing backtest on openb's arrivals, and on pods made for it."""
+"""The packing backtest on openb's arrivals, and on pods written for the test."""
 
 import numpy as np
 import pytest
@@ -50,7 +50,7 @@ def test_baselines_come_to_their_published_figures(traces, label, published):
         ("gpuspec33, order 2", 96.1),
     ],
 )
-def test_what_is_reached(traces, label, reached):
+def test_the_allocation_of_each_variant(traces, label, reached):
     """gpushare100 reaches its goal; default and multigpu50 stay 0.05 and 0.1 below theirs (96.3, 97.9)."""
     assert play(PACKING, trial(traces, label), policies=[OURS]).value(HEADLINE) >= reached
 
@@ -65,7 +65,7 @@ def test_later_arrivals_change_no_earlier_decision(traces):
     assert rows[0] == rows[1]
 
 
-def test_a_spec_may_repeat_a_model_and_name_one_that_is_not_there(fleet):
+def test_a_spec_may_repeat_a_model_and_name_one_that_the_fleet_lacks(fleet):
     trace = load_openb(fleet("p,1,1,1,1000,B|B|C", "q,1,1,1,1000,C"))
     assert [list(trace.empty.fit(pod)) for pod in trace.pods] == [[False, True], [False, False]]
 
@@ -73,7 +73,7 @@ def test_a_spec_may_repeat_a_model_and_name_one_that_is_not_there(fleet):
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([("p", None, None), ("q", "n0", "1")], "p is left out though a node has room"),
+        ([("p", None, None), ("q", "n0", "1")], "p is left out although it fits"),
         ([("p", "n0", "0"), ("q", "n0", "0")], "q does not fit on n0"),
         ([("p", "n0", "0,0"), ("q", "n0", "1")], "p does not fit on n0"),
         ([("p", "n0", "7"), ("q", "n0", "1")], "p does not fit on n0"),
@@ -88,7 +88,7 @@ def test_decisions_that_break_a_rule_are_refused(fleet, rows, problem):
         PACKING.judge(trace, Decisions(("pod", "node", "gpus"), rows))
 
 
-def test_a_model_that_does_not_do_is_refused(fleet):
+def test_a_node_with_a_gpu_model_outside_the_spec_is_refused(fleet):
     trace = load_openb(fleet("p,1,1,1,600,B"))
     with pytest.raises(InputError, match="p does not fit on n0"):
         PACKING.judge(trace, Decisions(("pod", "node", "gpus"), [("p", "n0", "0")]))
