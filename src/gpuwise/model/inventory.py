@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gpuwise.model.gpu import GpuType
+from gpuwise.model.scheduling import Openness, Scheduling
 
 
 class CapacityType(StrEnum):
@@ -64,6 +65,7 @@ class Node:
         capacity_type: how it is paid for, None if it has no such label.
         region: topology.kubernetes.io/region, None if absent.
         zone: topology.kubernetes.io/zone, None if absent.
+        openness: which pods it accepts, None if not known.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Node:
     capacity_type: CapacityType | None
     region: str | None
     zone: str | None = None
+    openness: Openness | None = None
 
 
 def node_ref(node: Node) -> WorkloadRef:
@@ -94,6 +97,7 @@ class Pod:
         started_s: status.startTime, None while pending.
         annotations: the pod's annotations; a protection may be on the pod only.
         labels: the pod's labels.
+        scheduling: what it requires of its node, None if not known.
     """
 
     name: str
@@ -104,6 +108,7 @@ class Pod:
     started_s: int | None
     annotations: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    scheduling: Scheduling | None = None
 
     @property
     def uses_node(self) -> bool:

@@ -4,6 +4,7 @@ If any list request fails, there is no inventory: a failed list is not an empty 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
@@ -11,6 +12,7 @@ from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
 from gpuwise.sources.kubernetes.nodes import node_of
 from gpuwise.sources.kubernetes.recorded import RecordedObjects
+from gpuwise.sources.kubernetes.scheduling import openness_of
 from gpuwise.sources.kubernetes.unread import reading
 from gpuwise.sources.kubernetes.workloads import workloads_of
 
@@ -50,10 +52,11 @@ def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Invent
     """
     unreadable: list[Unread] = []
     nodes: dict[str, Node] = {}
+    on_node = _pods_by_node(objects.get("Pod", []))
     for item in objects.get("Node", []):
         with reading("Node", item, unreadable):
             if (node := node_of(item)) is not None:
-                nodes[node.name] = node
+                nodes[node.name] = replace(node, openness=openness_of(item, on_node.get(node.name, ())))
     return Inventory(
         taken_s=taken_s,
         nodes=nodes,
@@ -61,6 +64,16 @@ def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Invent
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
         unread=tuple(unreadable),
     )
+
+
+def _pods_by_node(pods: list[Object]) -> dict[str, list[Object]]:
+    """Return the pods that have not ended, by the node that they run on."""
+    found: dict[str, list[Object]] = {}
+    for pod in pods:
+        name, phase = (pod.get("spec") or {}).get("nodeName"), (pod.get("status") or {}).get("phase")
+        if isinstance(name, str) and phase not in ("Succeeded", "Failed"):
+            found.setdefault(name, []).append(pod)
+    return found
 
 
 def _namespace(metadata: Mapping[str, Any]) -> Namespace:

@@ -8,6 +8,7 @@ from gpuwise.model.labels import CARD_SHARES, GPU_RESOURCE, is_gpu
 from gpuwise.model.ports import Object
 from gpuwise.model.quantity import count as devices
 from gpuwise.model.quantity import quantity
+from gpuwise.sources.kubernetes.scheduling import scheduling_of
 
 
 def pod_of(item: Object) -> Pod:
@@ -24,6 +25,7 @@ def pod_of(item: Object) -> Pod:
         started_s=epoch_s(started) if started else None,
         annotations=metadata.get("annotations") or {},
         labels=metadata.get("labels") or {},
+        scheduling=scheduling_of(item.get("spec") or {}),
     )
 
 
