@@ -644,6 +644,22 @@ class TestUndo:
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
 
 
+class TestVolumes:
+    @pytest.mark.parametrize(("when_scaled", "status"), [("Delete", NOT_APPLIED), ("Retain", OutcomeStatus.APPLIED)])
+    def test_i12_a_scale_down_that_deletes_volumes_is_not_done(self, stage, when_scaled, status):
+        claim = {"metadata": {"name": "index"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+        claim["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
+        item = statefulset("index")
+        policy = {"whenDeleted": "Retain", "whenScaled": when_scaled}
+        stage.add(
+            item
+            | {"spec": item["spec"] | {"persistentVolumeClaimRetentionPolicy": policy, "volumeClaimTemplates": [claim]}}
+        )
+        outcome = stage.enact(stage.command("StatefulSet", "index", ScaleTo(0)))
+        assert outcome.status is status
+        assert outcome.reason is (Reason.NOT_REVERSIBLE if status is NOT_APPLIED else None)
+
+
 class TestResize:
     def test_to_a_mig_slice_and_back(self, stage):
         stage.add(deployment("llm", replicas=2))
@@ -667,6 +683,13 @@ class TestResize:
         stage.add(deployment("llm", spec=pod_spec(gpus=2)))
         outcome = stage.enact(stage.command("Deployment", "llm", Resize(WHOLE, SLICE)))
         assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
+
+    @pytest.mark.parametrize("change", [Resize(WHOLE, SLICE), MoveToSpot()])
+    def test_a_paused_rollout_is_not_given_another_template(self, stage, change):
+        """It would roll nothing out until somebody resumes it, while the saving was counted."""
+        item = deployment("llm")
+        stage.add(item | {"spec": item["spec"] | {"paused": True}})
+        assert refused(stage.enact(stage.command("Deployment", "llm", change))) == (NOT_APPLIED, Reason.ROLLOUT_PAUSED)
 
     def test_a_job_keeps_its_template(self, stage):
         stage.add(job("train"))
