@@ -1,4 +1,4 @@
-"""Writes benchmarks/QUALITY.md and a picture per row from the file of `gpuwise backtest all --save`: `make quality`."""
+"""Writes benchmarks/QUALITY.md and a picture per row from files of `gpuwise backtest all --save` and of careful."""
 
 import json
 import re
@@ -15,10 +15,11 @@ OURS = "gpuwise"
 
 _HEAD = """# Quality of decisions
 
-Written by `make quality`: each policy and its baselines, replayed on public traces. docs/backtests.md explains the
-figures and the policies. An interval covers 90 % of bootstrap draws over the trace's units (endpoints, windows, pods,
-jobs); a figure without an interval has only one unit. `bound` is a bound that no policy can beat. The policies with
-"held-out" in their names were fitted without the data on which they are judged.
+Written by `make quality`: each policy and its baselines, replayed on public traces, and all of gpuwise on the demo's
+simulated fleet ("careful"). docs/backtests.md explains the figures and the policies. An interval covers 90 % of
+bootstrap draws over the trace's units (endpoints, windows, pods, jobs, workloads); a figure without an interval has
+only one unit. `bound` is a bound that no policy can beat. The policies with "held-out" in their names were fitted
+without the data on which they are judged.
 """
 
 
@@ -26,7 +27,7 @@ def write(found: Mapping[str, Any], folder: Path) -> None:
     """Rewrite QUALITY.md and quality/*.svg.
 
     Args:
-        found: the JSON object that `gpuwise backtest all` saves.
+        found: the JSON object that `gpuwise backtest all` saves, or several of them in one.
         folder: the folder of the page.
     """
     lines = [_HEAD, *(f"- {key}: {value}" for key, value in circumstances().items())]  # first: the tree is still clean
@@ -90,4 +91,5 @@ def _picture(result: Mapping[str, Any], figure: str, pictures: Path, *, higher: 
 
 
 if __name__ == "__main__":
-    write(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), HERE)
+    saved = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
+    write({"backtests": [one for file in saved for one in file["backtests"]]}, HERE)
