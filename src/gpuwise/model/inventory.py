@@ -64,6 +64,10 @@ class Node:
         capacity_type: how it is paid for, None if it has no such label.
         region: topology.kubernetes.io/region, None if absent.
         zone: topology.kubernetes.io/zone, None if absent.
+        gpu_fraction: whole-GPU equivalents of one of its GPUs; below 1 for a vGPU, which is a part of a board.
+        whole_gpus: nvidia.com/gpu that it offers; None if not known, as in a trace.
+        claimable: GPUs that its ResourceSlices offer to resource claims.
+        pods_per_gpu: how many pods may share each of its GPUs by time-slicing, MPS or HAMi; 1 if none.
     """
 
     name: str
@@ -74,11 +78,35 @@ class Node:
     capacity_type: CapacityType | None
     region: str | None
     zone: str | None = None
+    gpu_fraction: float = 1.0
+    whole_gpus: int | None = None
+    claimable: int = 0
+    pods_per_gpu: int = 1
+
+    @property
+    def capacity(self) -> float:
+        """Its physical GPUs, in whole-GPU equivalents."""
+        return self.gpu_count * self.gpu_fraction
 
 
 def node_ref(node: Node) -> WorkloadRef:
     """The reference under which the unallocated devices of a node have a profile."""
     return WorkloadRef("", "Node", node.name, node.name)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDevice:
+    """A GPU or MIG instance that a resource claim allocates to a pod.
+
+    Attributes:
+        uuid: UUID of the GPU or instance, "" if its ResourceSlice does not name it.
+        profile: MIG profile, "" for a whole GPU.
+        pods: how many pods share it; 1 if it is the pod's alone.
+    """
+
+    uuid: str
+    profile: str = ""
+    pods: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +122,7 @@ class Pod:
         started_s: status.startTime, None while pending.
         annotations: the pod's annotations; a protection may be on the pod only.
         labels: the pod's labels.
+        claimed: devices that its resource claims allocate to it; admin access reserves none.
     """
 
     name: str
@@ -104,6 +133,7 @@ class Pod:
     started_s: int | None
     annotations: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    claimed: tuple[ClaimedDevice, ...] = ()
 
     @property
     def uses_node(self) -> bool:
@@ -131,6 +161,7 @@ class Workload:
         asking: containers of one replica, init containers included, that request GPUs; usage is known per pod only.
         shares_card: a container requests a part of a GPU (HAMi), in addition to or instead of a number of GPUs.
         pod_labels: labels of its pods, which may name a team that the object itself does not name.
+        unknown_request: why it is not known which GPUs it requests; "" if it is known. Its request is then None.
     """
 
     ref: WorkloadRef
@@ -147,6 +178,7 @@ class Workload:
     asking: int = 1
     shares_card: bool = False
     pod_labels: Mapping[str, str] = field(default_factory=dict)
+    unknown_request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +215,7 @@ class Inventory:
         workloads: all workloads that own GPU pods or request GPUs.
         namespaces: by name.
         unread: objects that cannot be read; one such object never hides the others.
+        not_measured: accelerators of other vendors, which gpuwise does not measure: nodes by resource or driver.
     """
 
     taken_s: int
@@ -190,6 +223,7 @@ class Inventory:
     workloads: tuple[Workload, ...]
     namespaces: Mapping[str, Namespace]
     unread: tuple[Unread, ...] = ()
+    not_measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def by_ref(self) -> dict[WorkloadRef, Workload]:
         """The workloads by reference. A recreated object has another uid, and so another reference."""
