@@ -145,7 +145,7 @@ def test_accelerators_of_other_vendors_are_named_as_not_measured():
 
 
 def test_labels_of_the_cluster_give_the_capacity_type():
-    settings = InventorySettings(capacity_labels={"pool=cheap": "spot"})
+    settings = InventorySettings(capacity_labels={"pool:cheap": CapacityType.SPOT})
     found = node_of(with_units({"pool": "cheap"}, {"nvidia.com/gpu": "8"}), settings=settings)
     assert found.capacity_type is CapacityType.SPOT
 

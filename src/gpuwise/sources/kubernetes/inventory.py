@@ -19,7 +19,7 @@ from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.kubernetes.unread import READ_ERRORS, reading
 from gpuwise.sources.kubernetes.workloads import workloads_of
 
-__all__ = ["KubernetesInventory", "RecordedObjects", "inventory_of"]
+__all__ = ["InventorySettings", "KubernetesInventory", "RecordedObjects", "inventory_of"]
 
 
 class KubernetesInventory:

@@ -134,8 +134,8 @@ def _gpu_type(product: str, labels: Mapping[str, str]) -> GpuType | None:
 
 def _capacity_type(labels: Mapping[str, str], settings: InventorySettings) -> CapacityType | None:
     for name, value in labels.items():
-        given = settings.capacity_labels.get(f"{name}={value}", "")
-        if given in set(CapacityType):
-            return CapacityType(given)
+        given = settings.capacity_labels.get(f"{name}:{value}")
+        if given is not None:
+            return given
     values = (labels[key].lower().replace("_", "-") for key in CAPACITY_TYPE_LABELS if key in labels)
     return next((_CAPACITY_TYPES[value] for value in values if value in _CAPACITY_TYPES), None)

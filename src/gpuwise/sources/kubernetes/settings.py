@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gpuwise.model.inventory import CapacityType
+
 
 @dataclass(frozen=True, slots=True)
 class InventorySettings:
@@ -10,8 +12,8 @@ class InventorySettings:
 
     Attributes:
         gpu_resources: further extended resources that count GPUs, as the device plugin's configuration renames them.
-        capacity_labels: capacity type by node label, as "label=value": on-demand, spot or reserved.
+        capacity_labels: capacity type by node label, as "label:value".
     """
 
     gpu_resources: tuple[str, ...] = ()
-    capacity_labels: Mapping[str, str] = field(default_factory=dict)
+    capacity_labels: Mapping[str, CapacityType] = field(default_factory=dict)
