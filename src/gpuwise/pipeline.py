@@ -22,6 +22,7 @@ from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.node_types import with_measured_types
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 
@@ -164,6 +165,7 @@ class Pipeline:
             fleet = self.observe(now_s)
         with self.watch("score"):
             profiles = self.score(fleet, self.window(now_s), self.checkpoints)
+            fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
             return self.recommend(fleet, profiles, now_s)
 
@@ -281,7 +283,8 @@ class Pipeline:
         """Build the report of a survey: its cost and savings, with the actions in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
-        seen = Period(survey.inventory, survey.profiles, self.prices, *bounds, selection=selection)
+        inventory = with_measured_types(survey.inventory, survey.profiles)
+        seen = Period(inventory, survey.profiles, self.prices, *bounds, selection=selection)
         actions = self._actions(window)
         if selection is not None:
             refs = survey.inventory.by_ref()

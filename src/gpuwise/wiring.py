@@ -19,7 +19,7 @@ from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
-from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
+from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
@@ -75,7 +75,7 @@ def loop(
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
         yield Pipeline(
-            inventory=KubernetesInventory(client or recorded(config)),
+            inventory=KubernetesInventory(client or recorded(config), inventory_settings(config)),
             usage=source,
             prices=prices,
             executor=executor(config, stack),
@@ -115,6 +115,11 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
         yield ManualActions(
             actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
         )
+
+
+def inventory_settings(config: Config) -> InventorySettings:
+    """Return the names that are particular to the cluster."""
+    return InventorySettings(config.kubernetes.gpu_resources, config.kubernetes.capacity_labels)
 
 
 def changeable(config: Config) -> bool:

@@ -8,7 +8,7 @@ Allocations of pods come first: use outside Kubernetes counts only in the rest o
 below 0, and the four classes sum to the capacity.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -129,7 +129,7 @@ def _outside(period: Period) -> dict[tuple[int, Pool], float]:
         for day in days_of(period, node_ref(node)):
             at_work[day.start_s] += day.active_gpu_s
         for day_s, active in at_work.items():
-            left = max(0.0, node.gpu_count * seconds.get(day_s, 0) - allocated[day_s, node.name])
+            left = max(0.0, node.capacity * seconds.get(day_s, 0) - allocated[day_s, node.name])
             outside[day_s, pool_of_node(node)] += min(active, left)
     return dict(outside)
 
@@ -161,8 +161,8 @@ def _days(period: Period) -> Iterator[tuple[int, int]]:
         yield day_s, min(day_s + DAY_S, end_s) - max(day_s, start_s)
 
 
-def _sizes(period: Period) -> Counter[Pool]:
-    sizes: Counter[Pool] = Counter()
+def _sizes(period: Period) -> dict[Pool, float]:
+    sizes: defaultdict[Pool, float] = defaultdict(float)
     for node in period.inventory.nodes.values() if period.selection is None else ():
-        sizes[pool_of_node(node)] += node.gpu_count
+        sizes[pool_of_node(node)] += node.capacity
     return sizes

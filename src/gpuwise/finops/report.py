@@ -107,6 +107,8 @@ def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
 
 
 def _notes(period: Period, profiles: Iterable[UsageProfile], coverage: float | None) -> Iterable[str]:
+    for name, nodes in period.inventory.not_measured.items():
+        yield f"{name} on {len(nodes)} nodes is not measured: gpuwise measures GPUs of NVIDIA only."
     start_s, end_s = period.measured
     if end_s - start_s < period.end_s - period.start_s:
         measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S

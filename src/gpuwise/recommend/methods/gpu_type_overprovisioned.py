@@ -47,6 +47,8 @@ def cheaper_type(case: Case) -> Recommendation | Blocked:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if gpu is None or request.resource != GPU_RESOURCE:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "it does not use whole GPUs of one known type")
+    if any(node.gpu_fraction < 1.0 for node in case.nodes):
+        return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "its GPU is a vGPU, which is a part of a card")
     if request.count > 1:
         # The performance of several GPUs depends on their links (NVLink or PCIe), whose use is not measured.
         return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "a pod with several GPUs depends on the links between them")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuwise.model.inventory import Inventory, Node, Pod, Workload
-from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Mask, PodKey, add_row, span_of
@@ -103,9 +103,9 @@ def sole_pods(workloads: Iterable[Workload], inventory: Inventory) -> dict[str, 
 
 def _requests_all(workload: Workload, node: Node | None) -> bool:
     request = workload.request
-    if node is None or request is None or node.mig or _SHARED in node.gpu_product:
+    if node is None or request is None or node.mig or _SHARED in node.gpu_product or node.pods_per_gpu > 1:
         return False
-    return request.resource == GPU_RESOURCE and request.count == node.gpu_count
+    return request.resource in (GPU_RESOURCE, GPU_CLASS) and request.count == node.gpu_count
 
 
 def cards_of_sole_pods(

@@ -1,7 +1,6 @@
 """Usage from Prometheus: of any supported exporter, on one grid, in base units."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -9,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from gpuwise.model.errors import SourceError
-from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
+from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
@@ -40,7 +39,6 @@ __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
-_COMPUTE_SLICES = re.compile(r"^(\d+)g\.")
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
 
@@ -244,19 +242,24 @@ def _device_series(
 ) -> DeviceSeries:
     node = node or next((name for name in _named_nodes(device) if name in context.inventory.nodes), None)
     card = _card(device, node, context.inventory)
-    slices = _COMPUTE_SLICES.match(device.mig_profile or "")
-    whole = card.compute_slices if card else COMPUTE_SLICES
     samples, dropped = device.samples(context.metrics, context.window)
     return DeviceSeries(
         pod=pod,
         device_uuid=key.name,
-        gpu_fraction=(int(slices[1]) / whole if slices else 1.0) / shared_by,
+        gpu_fraction=_fraction(device, card) / shared_by,
         gpu_type=card.name if card else None,
         node=node,
         samples=samples,
         dropped_samples=dropped,
         heartbeats=tuple(device.heartbeats[name] for name in sorted(device.heartbeats)),
     )
+
+
+def _fraction(device: Device, card: GpuType | None) -> float:
+    """Return what part of a card a device is: a MIG instance, or a vGPU."""
+    share = mig_share(device.mig_profile, card) if device.mig_profile else None
+    part = vgpu(device.label(MODEL_LABELS) or "")
+    return share if share is not None else part[1] if part else 1.0
 
 
 def _named_nodes(device: Device) -> Iterator[str]:
