@@ -40,7 +40,7 @@ def results(traces):
     return [play(SPOT, trial.given, policies=NAMES) for trial in SPOT.trials(traces)]
 
 
-def test_baselines_come_to_their_published_figures(results):
+def test_baselines_reproduce_their_published_figures(results):
     """Specification, 'spot': cells 52/.05, 52/.20, 70/.05, 70/.20, in percent."""
     for policy, expected in {
         "on-demand": [78, 68, 107, 96],

@@ -38,7 +38,7 @@ def four_hours(given):
     ("name", "slack", "overrun"),
     [("vpa", 0.213, 0.188), ("max", 0.368, 0.051), ("max-x1.10", 0.426, 0.031), ("oracle", 0.127, 0.0)],
 )
-def test_baselines_come_to_their_published_figures(result, name, slack, overrun):
+def test_baselines_reproduce_their_published_figures(result, name, slack, overrun):
     """Specification, 'Backtests', memory."""
     assert result.value("slack_share", name) == pytest.approx(slack, abs=0.0006)
     assert result.value("overrun_share", name) == pytest.approx(overrun, abs=0.0006)

@@ -36,7 +36,7 @@ def by_set(result, policy):
     return [len({row[0] for row in rows if row[6] == name}) for name in sorted({row[6] for row in rows})]
 
 
-def test_baselines_come_to_their_published_counts(results):
+def test_baselines_reproduce_their_published_counts(results):
     """Specification, 'mig': whole GPUs 81, greedy 50, ParvaGPU 46, optimum 44."""
     found = {name: results[0].value("gpus_used", name) for name in results[0].played}
     assert found == {OURS: 44, "parvagpu": 46, "greedy": 50, "whole-gpus": 81}

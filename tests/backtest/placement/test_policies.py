@@ -34,7 +34,7 @@ def trial(traces, label):
         ("multigpu50, order 1", {"fgd": 97.18, "best-fit": 95.7, "dot-product": 94.3, "random": 90.3}),
     ],
 )
-def test_baselines_come_to_their_published_figures(traces, label, published):
+def test_baselines_reproduce_their_published_figures(traces, label, published):
     """Weng et al., means of ten orders; one order is within 0.7 (0.3 for FGD), as far as two orders are apart."""
     result = play(PACKING, trial(traces, label), policies=list(published))
     for policy, expected in published.items():
