@@ -79,7 +79,7 @@ LEGAL = [(0, "3g", 4, "m", 1, 2), (0, "1g", 0, "m", 1, 1)]
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        (LEGAL[:1], "m is served 40 of 45"),
+        (LEGAL[:1], "m gets 40 of 45"),
         ([*LEGAL, (0, "1g", 4, "m", 1, 1)], "another instance is there"),
         ([*LEGAL, (1, "3g", 1, "m", 1, 2)], "cannot begin there"),
         ([*LEGAL, (1, "5g", 0, "m", 1, 2)], "cannot begin there"),
@@ -111,7 +111,7 @@ def test_the_judge_refuses_an_unknown_set(results, traces):
         ("m,1,1\nm,2,1\n", TABLE, 1, "two rows"),
         ("m,-1,1\n", TABLE, 1, "below 0"),
         ("m,1,1\n", TABLE + "m,5,1,1,9,0.1\n", 1, "mig_gpcs is 5"),
-        ("m,1,1\n", TABLE + "m,1,1,1,9,0.1\n", 1, "two rows of one model"),
+        ("m,1,1\n", TABLE + "m,1,1,1,9,0.1\n", 1, "two rows with the same model"),
         ("m,1,1\n", TABLE, 0, "--scale is 0"),
     ],
 )
