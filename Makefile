@@ -12,7 +12,7 @@ HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .
 .PHONY: help setup constraints demo test test-parts conformance check lint format bench quality image image-tools validate-gpu clean
 .DEFAULT_GOAL := help
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 setup: .venv/ready ## install everything that the other targets need in .venv

@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Reduces XOR chunks to the maximum of each step, in one pass; `gpuwise.sources.prometheus._chunks_py` is its specification."""
+"""Reduce XOR chunks to the maximum of each step, in one pass. `gpuwise.sources.prometheus._chunks_py` is the specification."""
 
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memcpy
 
 cdef enum:
-    # Decoding stops at the first sample that ends beyond the chunk. So a read goes beyond it by at most the longest
-    # sample (10 bytes of varint, then 77 bits of value) and one look of 8 bytes: 28 bytes.
+    # Decoding stops at the first sample that ends beyond the chunk. So a read goes beyond the chunk by at most the
+    # longest sample (10 bytes of varint, then 77 bits of value) and one read of 8 bytes: 28 bytes in total.
     PADDING = 32
 
 cdef struct Grid:
@@ -16,7 +16,7 @@ cdef struct Grid:
 
 
 cdef inline uint64_t look(const uint8_t* data, uint64_t bit) noexcept nogil:
-    """The next 57 bits or more, left-aligned."""
+    """Return at least the next 57 bits, left-aligned."""
     cdef const uint8_t* at = data + (bit >> 3)
     return ((<uint64_t>at[0] << 56) | (<uint64_t>at[1] << 48) | (<uint64_t>at[2] << 40) | (<uint64_t>at[3] << 32)
             | (<uint64_t>at[4] << 24) | (<uint64_t>at[5] << 16) | (<uint64_t>at[6] << 8) | at[7]) << (bit & 7)
@@ -54,7 +54,7 @@ cdef inline void put(Grid* grid, int64_t at, double value) noexcept nogil:
 
 
 cdef int64_t chunk(const uint8_t* data, uint64_t begin, uint64_t end, Grid* grid) noexcept nogil:
-    """Number of samples in the chunk, -1 if it is damaged."""
+    """Return the number of samples in the chunk, -1 if it is damaged."""
     cdef uint64_t bit = 8 * (begin + 2), past = 8 * end, at = 0, delta = 0, word, raw
     cdef int count, leading, significant = 64, trailing = 0, samples = (data[begin] << 8) | data[begin + 1], i
     cdef double value

@@ -63,7 +63,7 @@ def fitting(text):
 
 
 def names_are_whole(lines, *refs):
-    """Put together, the lines of a name are the name; one that has room stands on one line."""
+    """Joined, the lines of a name are the name; a name that fits stands on one line."""
     assert str(USUAL) in [line.strip() for line in lines] or USUAL not in refs
     joined = "".join(line.strip() for line in lines)
     assert all(str(ref) in joined for ref in refs)

@@ -74,7 +74,7 @@ def test_gpus_of_several_containers_are_not_resized(fleet, gpuwise):
         if (item["workload"]["name"], item["stage"]) == ("one-two-containers", "right-size")
     ]
     assert item["reason"] == "SeveralContainersAsk"
-    assert item["detail"] == "2 containers of a pod ask for 4 GPUs together: size each of them"
+    assert item["detail"] == "2 containers of a pod request 4 GPUs in total: size each of them"
 
 
 def test_run_does_what_plan_shows(fleet, gpuwise, tmp_path):
@@ -103,7 +103,7 @@ def test_a_missing_right_is_shown_in_the_plan(fleet, gpuwise, tmp_path):
     assert planned["commands"] == []
     refused = {item["workload"]["name"]: item for item in planned["holds"] if item["reason"] == "NoRight"}
     assert set(refused) == {"forgotten", "one-of-four"}
-    assert "may not patch deployments.apps in namespace prod: list the namespace" in refused["forgotten"]["detail"]
+    assert "may not patch deployments.apps in namespace prod: add the namespace" in refused["forgotten"]["detail"]
     assert ran.code == 0, ran.err
     assert "not-applied" not in ran.out
     assert [request for request in cluster.requests if effects(request)] == []

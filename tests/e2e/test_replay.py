@@ -100,7 +100,7 @@ def test_it_shows_when_a_recommendation_would_first_have_been_made(gpuwise, tmp_
 
 
 BAD = {
-    "no such file": ("none.csv", (), ("none.csv", "not there", ".parquet")),
+    "no such file": ("none.csv", (), ("none.csv", "does not exist", ".parquet")),
     "a missing column": ("good.csv", ("--column", "gpu_util_ratio=duty"), ("good.csv", "'duty'", "--column")),
     "an unknown card": ("good.csv", ("--gpu-type", "A1000"), ("--gpu-type", "A100-80GB")),
     "an unreadable length of time": ("good.csv", ("--every", "daily"), ("--every", "24h")),

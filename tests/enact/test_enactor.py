@@ -267,7 +267,7 @@ class TestTargetIdentity:
         stage.add(deployment("llm", replicas=2))
         seen = []
 
-        class Listener:
+        class Recorder:
             def __getattr__(self, name):
                 return getattr(stage.cluster, name)
 
@@ -277,7 +277,7 @@ class TestTargetIdentity:
 
         before = stage.get("Deployment", "llm")["metadata"]
         command = stage.command("Deployment", "llm")
-        KubernetesEnactor(Listener(), stage.ledger, ENFORCE, clock).enact([command])
+        KubernetesEnactor(Recorder(), stage.ledger, ENFORCE, clock).enact([command])
         assert seen[0]["/metadata/uid"] == before["uid"]
         assert seen[0]["/metadata/resourceVersion"] == before["resourceVersion"]
 
@@ -352,7 +352,7 @@ class TestFailures:
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
 
-        class Away:
+        class Unreachable:
             gone = False
 
             def __getattr__(self, name):
@@ -369,7 +369,7 @@ class TestFailures:
                 self.gone = True
                 raise NoAnswer("connection reset", hint="try again")
 
-        [outcome] = KubernetesEnactor(Away(), stage.ledger, ENFORCE, clock).enact([command])
+        [outcome] = KubernetesEnactor(Unreachable(), stage.ledger, ENFORCE, clock).enact([command])
         assert refused(outcome) == (OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN)
         assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.UNKNOWN]
 
@@ -436,7 +436,7 @@ class TestFailures:
         stage.add(deployment("llm", replicas=2), deployment("next", replicas=2))
         commands = [stage.command("Deployment", name) for name in ("llm", "next")]
 
-        class Odd:
+        class Unreadable:
             def __getattr__(self, name):
                 return getattr(stage.cluster, name)
 
@@ -444,7 +444,7 @@ class TestFailures:
                 item = stage.cluster.get(path)
                 return item | {"spec": item["spec"] | {"replicas": "two"}} if path.endswith("/llm") else item
 
-        outcomes = KubernetesEnactor(Odd(), stage.ledger, ENFORCE, clock).enact(commands)
+        outcomes = KubernetesEnactor(Unreadable(), stage.ledger, ENFORCE, clock).enact(commands)
         assert [one.reason for one in outcomes] == [Reason.UNREADABLE_OBJECT, None]
 
 
@@ -474,23 +474,23 @@ class TestDryRun:
 class TestCrash:
     """I8: an intent without an outcome is resolved by reading the target."""
 
-    class Death(BaseException):
+    class Crash(BaseException):
         pass
 
     def crash(self, stage, command, *, effect):
         outer = self
 
-        class Dying:
+        class Crashing:
             def __getattr__(self, name):
                 return getattr(stage.cluster, name)
 
             def patch(self, path, body, *, content_type, dry_run=False):
                 if effect:
                     stage.cluster.patch(path, body, content_type=content_type)
-                raise outer.Death
+                raise outer.Crash
 
-        with pytest.raises(self.Death):
-            KubernetesEnactor(Dying(), stage.ledger, ENFORCE, clock).enact([command])
+        with pytest.raises(self.Crash):
+            KubernetesEnactor(Crashing(), stage.ledger, ENFORCE, clock).enact([command])
 
     @pytest.mark.parametrize(("effect", "status"), [(True, OutcomeStatus.APPLIED), (False, OutcomeStatus.NOT_APPLIED)])
     @pytest.mark.parametrize("change", [ScaleTo(0), Resize(WHOLE, SLICE), MoveToSpot()])
@@ -636,11 +636,11 @@ class TestUndo:
         command = stage.command("Deployment", "llm")
         stage.enact(command)
 
-        class Away:
+        class Unreachable:
             def get(self, path):
                 raise ClusterError("cannot reach it", hint="check")
 
-        outcome = KubernetesEnactor(Away(), stage.ledger, ENFORCE, clock).undo(command.id)
+        outcome = KubernetesEnactor(Unreachable(), stage.ledger, ENFORCE, clock).undo(command.id)
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
 
 
@@ -673,7 +673,7 @@ class TestResize:
         outcome = stage.enact(stage.command("Job", "train", Resize(WHOLE, SLICE)))
         assert refused(outcome) == (NOT_APPLIED, Reason.KIND_NOT_SUPPORTED)
 
-    def test_a_container_that_was_moved_is_not_restored_blindly(self, stage):
+    def test_a_container_that_was_moved_is_not_restored(self, stage):
         stage.add(deployment("llm"))
         command = stage.command("Deployment", "llm", Resize(WHOLE, SLICE))
         stage.enact(command)

@@ -40,18 +40,18 @@ def plan_effect(item: Object, command: Command, now_s: int) -> Effect | Refusal:
     kind = command.workload.kind
     match command.change:
         case ScaleTo() as change:
-            wanted = plan_scale(kind, item, change, now_s)
+            fields = plan_scale(kind, item, change, now_s)
         case Resize() as change:
-            wanted = plan_resize(kind, item, change)
+            fields = plan_resize(kind, item, change)
         case MoveToSpot():
-            wanted = plan_spot(kind, item)
+            fields = plan_spot(kind, item)
         case change:
-            wanted = Refusal(
+            fields = Refusal(
                 Reason.KIND_NOT_SUPPORTED,
                 f"{change.kind} is advice: gpuwise does not write it, the workload's owners do",
             )
-    if isinstance(wanted, Refusal):
-        return wanted
-    pre = image_of(item, dict.fromkeys([*wanted.touched, MARK]))
-    kept = {at: value for at, value in pre.items() if at not in wanted.removed}
-    return Effect(pre, kept | dict(wanted.values) | {MARK: command.id})
+    if isinstance(fields, Refusal):
+        return fields
+    pre = image_of(item, dict.fromkeys([*fields.touched, MARK]))
+    kept = {at: value for at, value in pre.items() if at not in fields.removed}
+    return Effect(pre, kept | dict(fields.values) | {MARK: command.id})

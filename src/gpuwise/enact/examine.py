@@ -17,7 +17,7 @@ from gpuwise.model.recommendation import Blocked
 
 STAGE = "enact"
 # What reading a field of an unexpected type or form raises.
-_ODD = (ValueError, TypeError, KeyError, AttributeError)
+_READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Examiner:
         except ClusterError as error:
             # An object that cannot be read cannot be checked.
             return Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
-        except _ODD as error:
+        except _READ_ERRORS as error:
             return Refusal(
                 Reason.UNREADABLE_OBJECT, f"a field of {command.workload} or of its pods cannot be read: {error!r}"
             )

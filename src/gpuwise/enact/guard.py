@@ -55,7 +55,7 @@ def _modes(command: Command, namespace: Object, item: Object, default: Mode) -> 
     modes = _mode_values(item) or _mode_values(namespace) or {default.value}
     unknown = sorted(modes - set(Mode))
     if unknown:
-        yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}, which is no mode: treated as protected")
+        yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}, which is not a mode: treated as protected")
     if Mode.OFF in modes:
         yield Refusal(Reason.MODE_OFF, f"{MODE} is off")
     if command.actor != POLICY:

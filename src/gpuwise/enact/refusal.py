@@ -21,7 +21,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class FieldChanges:
     """The fields that an effect sets, removes and relies on, by JSON pointer.
 
     Attributes:

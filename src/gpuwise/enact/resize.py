@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpuwise.enact.images import pointer
-from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.enact.refusal import FieldChanges, Refusal
 from gpuwise.model.changes import Resize
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import CARD_SHARES
@@ -14,7 +14,7 @@ from gpuwise.model.reasons import Reason
 _CONTAINERS = ("spec", "template", "spec", "containers")
 
 
-def plan_resize(kind: str, item: Object, change: Resize) -> Wanted | Refusal:
+def plan_resize(kind: str, item: Object, change: Resize) -> FieldChanges | Refusal:
     """Plan the fields of a resize: the resources of the one container that requests GPUs.
 
     Args:
@@ -48,7 +48,7 @@ def _count(container: Object, request: GpuRequest) -> int | None:
     return devices(amounts[request.resource]) if request.resource in amounts else None
 
 
-def _swap(at: int, container: Object, change: Resize) -> Wanted:
+def _swap(at: int, container: Object, change: Resize) -> FieldChanges:
     """Replace the old resource by the new one in limits and requests: for devices the API requires both equal."""
     where = (*_CONTAINERS, at)
     sections = [
@@ -62,4 +62,4 @@ def _swap(at: int, container: Object, change: Resize) -> Wanted:
     }
     old = {pointer(*where, "resources", section, change.current.resource) for section in sections}
     # The pointer contains the container's index. Its name is compared at undo, to detect that it was moved.
-    return Wanted(values, frozenset(old - values.keys()), frozenset({pointer(*where, "name")}))
+    return FieldChanges(values, frozenset(old - values.keys()), frozenset({pointer(*where, "name")}))

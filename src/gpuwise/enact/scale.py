@@ -7,7 +7,7 @@ both preconditions. The scale subresource has no annotations.
 from datetime import UTC, datetime
 
 from gpuwise.enact.images import pointer
-from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.enact.refusal import FieldChanges, Refusal
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
@@ -17,7 +17,7 @@ SUSPEND = pointer("spec", "suspend")
 STOPPED = pointer("metadata", "annotations", "kubeflow-resource-stopped")
 
 
-def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> Wanted | Refusal:
+def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> FieldChanges | Refusal:
     """Plan the fields that scale a workload down.
 
     Args:
@@ -37,27 +37,27 @@ def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> Wanted |
     return Refusal(Reason.KIND_NOT_SUPPORTED, f"gpuwise does not scale a {kind}")
 
 
-def _replicas(item: Object, wanted: int) -> Wanted | Refusal:
+def _replicas(item: Object, replicas: int) -> FieldChanges | Refusal:
     # Absent means 1, the API's default. A scale-down never increases (GoKubeDownscaler#456 raised 0 to 1).
     have = item["spec"].get("replicas", 1)
     if have == 0:
         return Refusal(Reason.ALREADY_STOPPED, "it already has 0 replicas")
-    if have <= wanted:
-        detail = f"it has {have} replicas now and the plan is {wanted}: a scale-down never increases"
+    if have <= replicas:
+        detail = f"it has {have} replicas now and the plan is {replicas}: a scale-down never increases"
         return Refusal(Reason.CHANGED_SINCE_PLANNED, detail)
-    return Wanted({REPLICAS: wanted})
+    return FieldChanges({REPLICAS: replicas})
 
 
-def _suspend(item: Object) -> Wanted | Refusal:
+def _suspend(item: Object) -> FieldChanges | Refusal:
     conditions = (item.get("status") or {}).get("conditions") or []
     if any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions):
         return Refusal(Reason.ALREADY_STOPPED, "the Job has finished")
     if item["spec"].get("suspend"):
         return Refusal(Reason.ALREADY_STOPPED, "the Job is already suspended")
-    return Wanted({SUSPEND: True})
+    return FieldChanges({SUSPEND: True})
 
 
-def _stop(item: Object, now_s: int) -> Wanted | Refusal:
+def _stop(item: Object, now_s: int) -> FieldChanges | Refusal:
     if "kubeflow-resource-stopped" in (item["metadata"].get("annotations") or {}):
         return Refusal(Reason.ALREADY_STOPPED, "the notebook is already stopped")
-    return Wanted({STOPPED: datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
+    return FieldChanges({STOPPED: datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})

@@ -3,7 +3,7 @@
 from typing import Any
 
 from gpuwise.enact.images import pointer
-from gpuwise.enact.refusal import Refusal, Wanted
+from gpuwise.enact.refusal import FieldChanges, Refusal
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 
@@ -20,7 +20,7 @@ _AFFINITY = ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuring
 _HIGHEST_WEIGHT = 100
 
 
-def plan_spot(kind: str, item: Object) -> Wanted | Refusal:
+def plan_spot(kind: str, item: Object) -> FieldChanges | Refusal:
     """Plan the fields that make a workload's pods prefer spot nodes; existing preferences and tolerations are kept.
 
     Args:
@@ -40,7 +40,7 @@ def plan_spot(kind: str, item: Object) -> Wanted | Refusal:
     if terms == preferred and extended == tolerations:
         return Refusal(Reason.ALREADY_SPOT, "it already prefers spot nodes")
     at, value = _nested(spec, terms)
-    return Wanted({at: value, pointer(*_SPEC, "tolerations"): extended})
+    return FieldChanges({at: value, pointer(*_SPEC, "tolerations"): extended})
 
 
 def _preferred(spec: Object) -> list[Object]:

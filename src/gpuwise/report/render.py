@@ -150,7 +150,7 @@ _GLOBALS = {
 
 
 def _environment(*, html: bool) -> Environment:
-    made = Environment(
+    environment = Environment(
         loader=_LOADER,
         autoescape=html,  # noqa: S701  finalize escapes every value for Markdown
         finalize=None if html else _escape_markdown,
@@ -158,9 +158,9 @@ def _environment(*, html: bool) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= _FILTERS | {"code": _code_span}
-    made.globals |= _GLOBALS
-    return made
+    environment.filters |= _FILTERS | {"code": _code_span}
+    environment.globals |= _GLOBALS
+    return environment
 
 
 _HTML = _environment(html=True)

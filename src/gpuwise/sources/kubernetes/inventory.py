@@ -48,18 +48,18 @@ def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Invent
         objects: objects by kind; an absent kind counts as not installed.
         taken_s: when the lists were read, epoch seconds.
     """
-    odd: list[Unread] = []
+    unreadable: list[Unread] = []
     nodes: dict[str, Node] = {}
     for item in objects.get("Node", []):
-        with reading("Node", item, odd):
+        with reading("Node", item, unreadable):
             if (node := node_of(item)) is not None:
                 nodes[node.name] = node
     return Inventory(
         taken_s=taken_s,
         nodes=nodes,
-        workloads=workloads_of(objects, odd),
+        workloads=workloads_of(objects, unreadable),
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
-        unread=tuple(odd),
+        unread=tuple(unreadable),
     )
 
 

@@ -6,24 +6,26 @@ from contextlib import contextmanager
 from gpuwise.model.inventory import Unread, WorkloadRef
 from gpuwise.model.ports import Object
 
-ODD = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
+READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError, OverflowError)
 """Exceptions that reading a field of an unexpected type or form raises."""
 
 
 @contextmanager
-def reading(kind: str, item: Object, odd: list[Unread], *, nodes: frozenset[str] = frozenset()) -> Iterator[None]:
+def reading(
+    kind: str, item: Object, unreadable: list[Unread], *, nodes: frozenset[str] = frozenset()
+) -> Iterator[None]:
     """Read an object; if that fails, record it and continue.
 
     Args:
         kind: kind of the object.
         item: the object.
-        odd: list that unreadable objects are added to.
+        unreadable: list to which unreadable objects are added.
         nodes: nodes on which its GPU pods run.
     """
     try:
         yield
-    except ODD as error:
-        odd.append(unread(kind, item, error, nodes=nodes))
+    except READ_ERRORS as error:
+        unreadable.append(unread(kind, item, error, nodes=nodes))
 
 
 def unread(kind: str, item: Object, error: BaseException, *, nodes: frozenset[str] = frozenset()) -> Unread:

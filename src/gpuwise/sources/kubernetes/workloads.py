@@ -17,7 +17,7 @@ from gpuwise.sources.kubernetes.pods import (
     shares_card,
 )
 from gpuwise.sources.kubernetes.templates import KINDS, replicas, template_request
-from gpuwise.sources.kubernetes.unread import ODD, reading, unread
+from gpuwise.sources.kubernetes.unread import READ_ERRORS, reading, unread
 
 TOPS = KINDS
 _SERVICE = "InferenceService"
@@ -56,12 +56,12 @@ class _Found:
     problem: str | None = None
 
 
-def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tuple[Workload, ...]:
+def workloads_of(objects: Mapping[str, list[Object]], unreadable: list[Unread]) -> tuple[Workload, ...]:
     """Return every workload that owns GPU pods or whose template requests GPUs, by namespace, kind and name.
 
     Args:
         objects: objects by kind.
-        odd: list that unreadable objects are added to; an unreadable object of a workload excludes that workload.
+        unreadable: list to which unreadable objects are added; an unreadable object excludes its workload.
     """
     owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
     owners |= {f"{_SERVED_BY}={_place(item)}": (kind, item) for kind, item in owners.values() if kind == _SERVICE}
@@ -69,19 +69,19 @@ def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tupl
     owners |= {item["metadata"]["uid"]: ("Pod", item) for item in objects.get("Pod", [])}
     found: dict[str, _Found] = {}
     for kind, item in owners.values():
-        with _belonging(kind, item, owners, found, odd):
+        with _belonging(kind, item, owners, found, unreadable):
             request = template_request(kind, item)
             if request is not None:
                 top = _climb(kind, item, owners, found)
                 # The template of a ReplicaSet may be older: it counts only if no owner above has one.
                 top.template = request if top.template is None or top.item is item else top.template
     for item in objects.get("Pod", []):
-        with _belonging("Pod", item, owners, found, odd):
+        with _belonging("Pod", item, owners, found, unreadable):
             if gpu_request(item.get("spec")) is not None:
                 _climb("Pod", item, owners, found).pods.append(item)
     workloads: list[Workload] = []
     for one in found.values():
-        with reading(one.kind, one.item, odd, nodes=_nodes(one)):
+        with reading(one.kind, one.item, unreadable, nodes=_nodes(one)):
             if one.problem is not None:
                 raise ValueError(one.problem)
             workloads.append(_workload(one, objects))
@@ -89,14 +89,16 @@ def workloads_of(objects: Mapping[str, list[Object]], odd: list[Unread]) -> tupl
 
 
 @contextmanager
-def _belonging(kind: str, item: Object, owners: Owners, found: dict[str, _Found], odd: list[Unread]) -> Iterator[None]:
+def _belonging(
+    kind: str, item: Object, owners: Owners, found: dict[str, _Found], unreadable: list[Unread]
+) -> Iterator[None]:
     """Read an object; if that fails, its workload counts as unreadable, too."""
     try:
         yield
-    except ODD as error:
+    except READ_ERRORS as error:
         record = unread(kind, item, error)
         pod_nodes = _nodes(_Found(kind, item, pods=[item])) if kind == "Pod" else frozenset[str]()
-        with reading(kind, item, odd, nodes=pod_nodes):
+        with reading(kind, item, unreadable, nodes=pod_nodes):
             top = _climb(kind, item, owners, found)
             top.problem = top.problem or (record.problem if top.item is item else f"{record.ref}: {record.problem}")
             if kind == "Pod":

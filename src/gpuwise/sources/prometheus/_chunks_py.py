@@ -69,7 +69,7 @@ def _reduce(chunk: bytes, values: NDArray[np.float64], start: int, step: int, lo
     for i in range(count):
         at, value = samples.following(i)
         index = (at - start) // step
-        if value != value or not 0 <= index < values.shape[0]:  # noqa: PLR0124 - NaN is no sample
+        if value != value or not 0 <= index < values.shape[0]:  # noqa: PLR0124 - NaN is not a sample
             continue
         best = values[index]
         if not (best <= value if lowest else best >= value):

@@ -40,8 +40,8 @@ def query(workload: Workload, evidence: Evidence, present: Collection[str], wind
 
 
 def _metric(signal: Signal | None, present: Collection[str]) -> str | None:
-    ours = (metric.name for metric in METRICS if metric.signal is signal)
-    names = REQUEST_METRICS if signal is Signal.REQUESTS else ours
+    gpu_metrics = (metric.name for metric in METRICS if metric.signal is signal)
+    names = REQUEST_METRICS if signal is Signal.REQUESTS else gpu_metrics
     return next((name for name in names if name in present), None)
 
 

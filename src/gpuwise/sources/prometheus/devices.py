@@ -142,16 +142,16 @@ def counted_once(devices: Mapping[DeviceKey, Device], metrics: Iterable[MetricNa
     devices differently. A whole card beside its own instances is also a duplicate.
     """
     families = {metric.name: metric.family for metric in metrics}
-    ours = {key for key, device in devices.items() if Family.GPUWISE in {families[name] for name in device.raw}}
-    kept = {key: device for key, device in devices.items() if not ours or key in ours}
+    by_gpuwise = {key for key, device in devices.items() if Family.GPUWISE in {families[name] for name in device.raw}}
+    kept = {key: device for key, device in devices.items() if not by_gpuwise or key in by_gpuwise}
     divided = {key.uuid for key in kept if key.gpu_instance_id}
     return {key: device for key, device in kept.items() if key.gpu_instance_id or key.uuid not in divided}
 
 
 def span_of(sampled: Mask) -> Mask:
     """Return the steps from the first to the last sample: a pod with a device at both ends had it in between, too."""
-    seen = np.flatnonzero(sampled)
+    steps = np.flatnonzero(sampled)
     allocated = np.zeros(sampled.shape, dtype=bool)
-    if seen.size:
-        allocated[seen[0] : seen[-1] + 1] = True
+    if steps.size:
+        allocated[steps[0] : steps[-1] + 1] = True
     return allocated

@@ -33,7 +33,7 @@ from gpuwise.sources.prometheus.series import GridSeries, Match, Matcher, Select
 
 
 @dataclass(slots=True)
-class _Seen:
+class _NodeRows:
     """The rows of one node, merged as they arrive.
 
     Attributes:
@@ -75,29 +75,29 @@ def unallocated(
         SourceError: a response is not complete.
     """
     names = {metric.name: metric for metric in metrics if metric.family in NAMES_PODS}
-    seen = {node.name: _Seen() for node in nodes}
+    rows = {node.name: _NodeRows() for node in nodes}
     owners = PodOwners(inventory.workloads)
-    for series in reader.series(by_node(names, seen), window):
-        node = node_of(series.labels, seen)
+    for series in reader.series(by_node(names, rows), window):
+        node = node_of(series.labels, rows)
         if node is not None:
-            _sort_in(seen[node], names[series.labels["__name__"]], series, owners)
-    _settle(reader, names, seen.values(), window)
-    _add_sharers(reader, metrics, seen.values(), window)
-    return {node.name: _free(seen[node.name], _unnamed(node, seen[node.name], inventory, window)) for node in nodes}
+            _sort_in(rows[node], names[series.labels["__name__"]], series, owners)
+    _settle(reader, names, rows.values(), window)
+    _add_sharers(reader, metrics, rows.values(), window)
+    return {node.name: _free(rows[node.name], _unnamed(node, rows[node.name], inventory, window)) for node in nodes}
 
 
-def _sort_in(seen: _Seen, metric: MetricName, series: GridSeries, owners: PodOwners) -> None:
+def _sort_in(rows: _NodeRows, metric: MetricName, series: GridSeries, owners: PodOwners) -> None:
     key, pod = device_key(series.labels), pod_key(series.labels)
     if key is None:
         return
     if key.gpu_instance_id:
-        seen.divided |= {key.uuid, series.labels.get("gpu", key.uuid)}
+        rows.divided |= {key.uuid, series.labels.get("gpu", key.uuid)}
     if pod is None:
-        add_row(seen.cards, metric, series, series.values)
+        add_row(rows.cards, metric, series, series.values)
     elif pod != _own_pod(series.labels) or owners.owner(*pod) is not None:
-        seen.allocate(key, pod, ~np.isnan(series.values))
+        rows.allocate(key, pod, ~np.isnan(series.values))
     else:
-        add_row(seen.doubtful[pod, series.labels.get("instance", "")], metric, series, series.values)
+        add_row(rows.doubtful[pod, series.labels.get("instance", "")], metric, series, series.values)
 
 
 def _own_pod(labels: Mapping[str, str]) -> PodKey:
@@ -105,9 +105,9 @@ def _own_pod(labels: Mapping[str, str]) -> PodKey:
     return labels.get("namespace", ""), labels.get("pod", "")
 
 
-def _settle(reader: SeriesReader, names: Mapping[str, MetricName], seen: Iterable[_Seen], window: Window) -> None:
+def _settle(reader: SeriesReader, names: Mapping[str, MetricName], rows: Iterable[_NodeRows], window: Window) -> None:
     """Distinguish exporters' own pods from workloads' pods: they are scrape targets at the address of their rows."""
-    nodes = list(seen)
+    nodes = list(rows)
     pods = sorted({pod[1] for one in nodes for pod, _ in one.doubtful})
     selections = [
         Selection(("up",), (Matcher("pod", Match.REGEX, "|".join(map(literal, some))),)) for some in chunks(pods)
@@ -123,35 +123,37 @@ def _settle(reader: SeriesReader, names: Mapping[str, MetricName], seen: Iterabl
                     one.cards.setdefault(key, Device()).add(names[name], device.rows[name], values)
 
 
-def _add_sharers(reader: SeriesReader, metrics: Sequence[MetricName], seen: Iterable[_Seen], window: Window) -> None:
+def _add_sharers(
+    reader: SeriesReader, metrics: Sequence[MetricName], rows: Iterable[_NodeRows], window: Window
+) -> None:
     """Add the pods that share cards through HAMi. Only HAMi exports them; its rows name the card and not the node."""
     names = {metric.name for metric in metrics if metric.family is Family.HAMI}
-    places = {key.uuid: one for one in seen for key in one.cards}
+    places = {key.uuid: one for one in rows for key in one.cards}
     for series in reader.series(by_uuid(names, sorted(places)), window):
         key, pod = device_key(series.labels), pod_key(series.labels)
         if key is not None and pod is not None:
             places[key.uuid].allocate(key, pod, ~np.isnan(series.values))
 
 
-def _unnamed(node: Node, seen: _Seen, inventory: Inventory, window: Window) -> Mask:
+def _unnamed(node: Node, rows: _NodeRows, inventory: Inventory, window: Window) -> Mask:
     """Return the steps in which a GPU pod runs on the node that no row names: its devices are then unknown."""
     ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
     unknown = np.zeros(window.steps, dtype=bool)
     for workload in inventory.workloads:
         for pod in workload.pods:
-            if pod.node == node.name and pod.phase == "Running" and (workload.ref.namespace, pod.name) not in seen.pods:
+            if pod.node == node.name and pod.phase == "Running" and (workload.ref.namespace, pod.name) not in rows.pods:
                 unknown |= ends_s > (pod.started_s or 0)
     return unknown
 
 
-def _free(seen: _Seen, unknown: Mask) -> Devices:
+def _free(rows: _NodeRows, unknown: Mask) -> Devices:
     """Return the cards' rows without allocated steps; a whole card beside its own instances is a duplicate."""
     found: Devices = {}
-    for key, card in seen.cards.items():
-        if not key.gpu_instance_id and seen.divided & {key.uuid, card.label(("gpu",))}:
+    for key, card in rows.cards.items():
+        if not key.gpu_instance_id and rows.divided & {key.uuid, card.label(("gpu",))}:
             continue
         taken = unknown.copy()
-        for sampled in _allocations(seen, key):
+        for sampled in _allocations(rows, key):
             taken |= span_of(sampled)
         free = {name: np.where(taken, np.nan, values) for name, values in card.raw.items()}
         if any(not np.isnan(values).all() for values in free.values()):
@@ -159,7 +161,7 @@ def _free(seen: _Seen, unknown: Mask) -> Devices:
     return found
 
 
-def _allocations(seen: _Seen, key: DeviceKey) -> Iterator[Mask]:
+def _allocations(rows: _NodeRows, key: DeviceKey) -> Iterator[Mask]:
     """Yield the allocations of a device: to pods on it, or on the card that it is an instance of."""
     for other in {key, DeviceKey(key.uuid, "")}:
-        yield from seen.allocated.get(other, {}).values()
+        yield from rows.allocated.get(other, {}).values()

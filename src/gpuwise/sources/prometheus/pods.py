@@ -32,7 +32,7 @@ class PodRows:
     requests: Requests | None = None
     controller: Owner | None = None
 
-    def lived(self, window: Window) -> Mask:
+    def lifetime(self, window: Window) -> Mask:
         """Return the steps from its first to its last sample."""
         sampled = [device.sampled() for device in self.devices.values()]
         if self.requests is not None:
@@ -111,5 +111,5 @@ def _alive(workload: Workload, gathered: Gathered) -> dict[PodKey, PodRows]:
 
 def _older(rows: PodRows, created_s: int, window: Window) -> bool:
     """Return whether a pod had run for a whole step before that instant."""
-    lived = np.flatnonzero(rows.lived(window))
-    return bool(lived.size) and window.start_s + (int(lived[0]) + 1) * window.step_s <= created_s
+    alive = np.flatnonzero(rows.lifetime(window))
+    return bool(alive.size) and window.start_s + (int(alive[0]) + 1) * window.step_s <= created_s

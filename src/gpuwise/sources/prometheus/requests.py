@@ -125,15 +125,15 @@ def _believable(values: Grid) -> Grid:
     return np.where((values >= 0.0) & (values <= SIGNALS[Signal.REQUESTS].highest), values, np.nan)
 
 
-def of_workload(lives: Sequence[tuple[Mask, Grid | None]]) -> Grid | None:
+def of_workload(lifetimes: Sequence[tuple[Mask, Grid | None]]) -> Grid | None:
     """Return requests per second of all pods of a workload, shape (window.steps,), or None if no pod reports any.
 
     Args:
-        lives: for each pod, the steps in which it ran and the requests that it reports.
+        lifetimes: for each pod, the steps in which it ran and the requests that it reports.
     """
-    if all(rate is None for _, rate in lives):
+    if all(rate is None for _, rate in lifetimes):
         return None
-    return total(np.where(alive, np.nan if rate is None else rate, 0.0) for alive, rate in lives)
+    return total(np.where(alive, np.nan if rate is None else rate, 0.0) for alive, rate in lifetimes)
 
 
 def total(parts: Iterable[Grid]) -> Grid:

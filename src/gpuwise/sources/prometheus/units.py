@@ -59,7 +59,7 @@ def _as_stated(client: PrometheusClient, metric: MetricName) -> MetricName:
 def to_base_units(
     raw: NDArray[np.float64], metric: MetricName, window: Window
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return a signal's values, and the steps whose value was dropped as a sentinel or because its unit is unknown.
+    """Return a signal's values, and the steps in which a value was dropped: a sentinel, or a value of unknown unit.
 
     Args:
         raw: raw values, shape (window.steps,).

@@ -202,24 +202,24 @@ def _usage(
         for (_, pod), rows in pods.items()
         for key, device in sorted(rows.devices.items())
     )
-    return UsageSeries(workload.ref, context.window, devices, of_workload(_lives(workload, pods, context.window)))
+    return UsageSeries(workload.ref, context.window, devices, of_workload(_lifetimes(workload, pods, context.window)))
 
 
-def _lives(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, Grid | None]]:
+def _lifetimes(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, Grid | None]]:
     """Return when each pod ran, and its requests; a pending pod receives none."""
     alive = {(workload.ref.namespace, pod.name): pod for pod in workload.pods}
     ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
-    lives = []
+    lifetimes = []
     for key, rows in pods.items():
         pod = alive.get(key)
         if pod is None:
-            ran = rows.lived(window)
+            ran = rows.lifetime(window)
         elif pod.node is None:
             continue
         else:
             ran = ends_s > (pod.started_s or 0)
-        lives.append((ran, None if rows.requests is None else rows.requests.per_second()))
-    return lives
+        lifetimes.append((ran, None if rows.requests is None else rows.requests.per_second()))
+    return lifetimes
 
 
 def _of_node(node: Node, devices: Devices, context: _Context) -> tuple[DeviceSeries, ...]:
