@@ -134,8 +134,8 @@ class _Sheet:
             least=max(1, -(-settings.min_idle_s // window.step_s)),
             per_hour=per_hour,
             devices=tuple(
-                allocated_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
-                for holding, rows in ordered
+                allocated_device(pod_device, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
+                for pod_device, rows in ordered
             ),
             silent=silent,
         )
@@ -171,8 +171,8 @@ class _Sheet:
             allocated = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
-            share = np.array([allocated, idle, active]) * (device.holding.gpu_fraction * self.window.step_s)
-            place = (device.holding.node, device.holding.gpu_type)
+            share = np.array([allocated, idle, active]) * (device.pod_device.gpu_fraction * self.window.step_s)
+            place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
         return tuple(
@@ -224,7 +224,7 @@ def _busy_devices(devices: Sequence[AllocatedDevice], steps: int) -> int | None:
         return None
     of_pod: dict[str, list[AllocatedDevice]] = {}
     for device in devices:
-        of_pod.setdefault(device.holding.pod, []).append(device)
+        of_pod.setdefault(device.pod_device.pod, []).append(device)
     return max(_most_at_once(together, steps) for together in of_pod.values())
 
 
