@@ -152,8 +152,8 @@ _SCORE = (
     Mutant(
         "devices-of-other-pods-count-for-this-one",
         "src/gpuwise/score/expected.py",
-        "if device.holding.pod == pod.name:",
-        "if device.holding.pod:",
+        "if device.pod_device.pod == pod.name:",
+        "if device.pod_device.pod:",
         (_EXPECTED,),
         "Two devices of one pod stand in for a pod that reports none.",
     ),
