@@ -7,9 +7,17 @@ import pytest
 from tests.sources.workloads import pod, workload
 
 from gpuwise.model.gpu import gpu_type
-from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
+from gpuwise.model.inventory import ClaimedDevice, GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.cards import SolePod, add_card_facts, cards_of_sole_pods, node_of, sole_pods
+from gpuwise.sources.prometheus.cards import (
+    SolePod,
+    add_card_facts,
+    cards_of_claims,
+    cards_of_sole_pods,
+    claimed_cards,
+    node_of,
+    sole_pods,
+)
 from gpuwise.sources.prometheus.devices import Device, DeviceKey
 from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS
 
@@ -60,6 +68,26 @@ def test_a_sole_pods_cards_are_its_own_since_it_started():
     [(key, device)] = found["research", "trainer-0"].items()
     assert key == DeviceKey("GPU-a", "")
     assert list(np.flatnonzero(device.sampled())) == list(range(2, 10))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "labels", "steps"),
+    [
+        (ClaimedDevice("GPU-a"), {}, list(range(2, 10))),
+        (ClaimedDevice("GPU-a"), {"namespace": "gpu-operator", "pod": "dcgm-x"}, list(range(2, 10))),
+        (ClaimedDevice("GPU-a"), {"namespace": "research", "pod": "other-0"}, []),
+        (ClaimedDevice("GPU-a", pods=2), {}, []),
+        (ClaimedDevice("GPU-b"), {}, []),
+        (ClaimedDevice(""), {}, []),
+    ],
+)
+def test_i30_a_claimed_cards_rows_are_its_pods_since_it_started(claimed, labels, steps):
+    one = requesting(1, replace(ALONE, claimed=(claimed,)), resource="gpu.nvidia.com")
+    fleet = Inventory(0, {"node-a": node()}, (one, requesting(1, BESIDE, name="other")), {})
+    rows = reader(WINDOW, ("DCGM_FI_DEV_GPU_UTIL", {"UUID": "GPU-a"} | labels, [50.0] * 10))
+    found = cards_of_claims(rows, METRICS, claimed_cards([one]), fleet, WINDOW)
+    devices = found.get(("research", "trainer-0"), {})
+    assert [step for device in devices.values() for step in np.flatnonzero(device.sampled())] == steps
 
 
 def test_a_cards_rows_never_extend_the_life_of_its_pod():

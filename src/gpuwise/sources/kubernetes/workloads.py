@@ -104,7 +104,8 @@ def _belonging(
 
 
 def _nodes(found: _Found) -> frozenset[str]:
-    names = ((pod.get("spec") or {}).get("nodeName") for pod in found.pods)
+    specs = (pod.get("spec") for pod in found.pods)
+    names = (spec.get("nodeName") for spec in specs if isinstance(spec, dict))
     return frozenset(name for name in names if isinstance(name, str))
 
 

@@ -159,6 +159,54 @@ def cards_of_sole_pods(
     return {pod: {key: one for key, one in devices.items() if _whole(key)} for pod, devices in pods.items()}
 
 
+def claimed_cards(workloads: Iterable[Workload]) -> dict[str, SolePod]:
+    """Find the cards that a resource claim gives to one pod alone, by UUID: their rows are the pod's (I30)."""
+    return {
+        device.uuid: SolePod((workload.ref.namespace, pod.name), pod.started_s)
+        for workload in workloads
+        for pod in workload.pods
+        if pod.uses_node and pod.started_s is not None
+        for device in pod.claimed
+        if device.uuid and not device.profile and device.pods == 1
+    }
+
+
+def cards_of_claims(
+    reader: SeriesReader,
+    metrics: Sequence[MetricName],
+    found: Mapping[str, SolePod],
+    inventory: Inventory,
+    window: Window,
+) -> dict[PodKey, Devices]:
+    """Read the rows of claimed cards that name no GPU pod, from the start of the pod on.
+
+    dcgm-exporter names the pods of resource claims only if it is configured to (kubernetes-enable-dra).
+
+    Args:
+        reader: reads the series.
+        metrics: available metrics.
+        found: claimed cards by UUID.
+        inventory: the GPU pods.
+        window: the grid.
+
+    Raises:
+        SourceError: a response is not complete.
+    """
+    names = {metric.name: metric for metric in metrics if metric.family is not Family.HAMI}
+    known = {(workload.ref.namespace, pod.name) for workload in inventory.workloads for pod in workload.pods}
+    ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
+    pods: dict[PodKey, Devices] = {}
+    for series in reader.series(by_uuid(names, sorted(found)), window):
+        key = device_key(series.labels)
+        # A pod that is not a GPU pod is the exporter's own, which Prometheus adds to rows without a pod.
+        if key is None or key.uuid not in found or not _whole(key) or pod_key(series.labels) in known:
+            continue
+        values = np.where(ends_s > found[key.uuid].started_s, series.values, np.nan)
+        if not np.isnan(values).all():
+            add_row(pods.setdefault(found[key.uuid].pod, {}), names[series.labels["__name__"]], series, values)
+    return pods
+
+
 def _whole(key: DeviceKey) -> bool:
     return not key.gpu_instance_id
 

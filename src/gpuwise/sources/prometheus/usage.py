@@ -12,7 +12,13 @@ from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods, sole_pods
+from gpuwise.sources.prometheus.cards import (
+    add_card_facts,
+    cards_of_claims,
+    cards_of_sole_pods,
+    claimed_cards,
+    sole_pods,
+)
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
 from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster
@@ -197,6 +203,13 @@ def _add_cards(
     every = dict(chain.from_iterable(one.items() for one in pods))
     by_pod = {pod: rows.devices for pod, rows in every.items()}
     add_card_facts(reader, context.metrics, by_pod, context.window)
+    unnamed = {
+        uuid: one
+        for uuid, one in claimed_cards(workloads).items()
+        if one.pod in by_pod and uuid not in {key.uuid for key in by_pod[one.pod]}
+    }
+    for pod, devices in cards_of_claims(reader, context.metrics, unnamed, context.inventory, context.window).items():
+        by_pod[pod] |= devices
     if any(metric.family is Family.SMI for metric in context.metrics):
         sole = sole_pods(workloads, context.inventory)
         unmeasured = {node: one for node, one in sole.items() if not by_pod.get(one.pod)}
