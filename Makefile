@@ -9,7 +9,7 @@ ARGS ?=
 UV := VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .ci/constraints.txt
 
-.PHONY: help setup constraints demo test test-parts conformance check lint format bench quality image image-tools validate-gpu clean
+.PHONY: help setup constraints demo test test-parts conformance mutants check lint format bench quality image image-tools validate-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -57,6 +57,9 @@ test-parts: setup ## run the tests of the image and with Prometheus 3; as root o
 ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
   tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
+mutants: setup ## plant one safety bug at a time in a copy of the tree, and run the tests that must fail (ARGS=NAME plants one)
+	$(BIN)/python -m tests.mutants.run $(ARGS)
+
 lint: setup ## check format, ruff, strict typing and import contracts; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -75,10 +78,11 @@ bench: setup ## measure times as ratios to peers in the same run (ONLY=sketch ru
 
 TRACES ?= ../shared/data
 
-quality: setup ## replay each policy and its baselines on the public traces in TRACES: benchmarks/QUALITY.md
+quality: setup ## replay each policy and its baselines on the public traces in TRACES and the demo's fleet: benchmarks/QUALITY.md
 	mkdir -p build
 	$(BIN)/gpuwise backtest all --data $(TRACES) --save build/quality.json -o table
-	$(BIN)/python -m benchmarks.quality build/quality.json
+	$(BIN)/python -m benchmarks.careful build/careful.json
+	$(BIN)/python -m benchmarks.quality build/quality.json build/careful.json
 
 validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known occupancy on this machine's GPU: docs/validation.md
 	$(BIN)/python -m benchmarks.validate_gpu

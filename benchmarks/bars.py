@@ -1,4 +1,4 @@
-"""Horizontal bars with their intervals as an SVG picture: readable in a dark page and a light one."""
+"""Draws horizontal bars with intervals as an SVG picture that is readable on dark and light pages."""
 
 import math
 from collections.abc import Sequence
@@ -29,12 +29,12 @@ class Bar:
 
 
 def bars(title: str, drawn: Sequence[Bar], *, bound: float | None = None) -> str:
-    """Draw bars from 0, logarithmic where the longest is more than 20 times the shortest.
+    """Draw bars from 0, on a logarithmic scale if the longest is more than 20 times the shortest.
 
     Args:
         title: what is shown.
         drawn: from top to bottom.
-        bound: where nobody can get past, a dashed line.
+        bound: value that no policy can beat, drawn as a dashed line.
     """
     values = [bar.value for bar in drawn if bar.value > 0] or [1.0]
     ends = [*(bar.high or bar.value for bar in drawn), bound or 0.0]
@@ -67,7 +67,7 @@ class _Scale:
     logarithmic: bool
 
     def length(self, value: float) -> float:
-        """Pixels of a value from the left; what is 0 or less has none."""
+        """Pixels of a value from the left; 0 for a value of 0 or less."""
         if value <= 0 or self.most <= 0:
             return 0.0
         if not self.logarithmic:

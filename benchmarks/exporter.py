@@ -1,18 +1,18 @@
-"""What the node exporter costs on a node of 8 GPUs with 7 MIG instances each, beside nvitop-exporter on the same node.
+"""Cost of the node exporter on a node with 8 GPUs and 7 MIG instances each, against nvitop-exporter on the same node.
 
-The node is the tests' fake NVML with all that a card can tell, 64 devices, and a kubelet with 56 pods. Each exporter
-is a process of its own that sweeps once a second and is scraped once a second by one connection, in turn; its processor
-time is read from /proc. Ours shows more (MIG instances' activity and placement, links, ECC, parts of containers), the
-peer each process and the host. The figures:
+The node is the tests' fake NVML with all values that a GPU can report, 64 devices, and a kubelet with 56 pods. Each
+exporter is a separate process that sweeps once per second and is scraped once per second over one connection, one
+exporter at a time; its CPU time is read from /proc. gpuwise's exporter reports more about devices (MIG instances'
+activity and placement, links, ECC, shares of containers), the peer reports each process and the host. The figures:
 
-exporter_core_ratio         share of one core at a sweep and a scrape each 10 s: a tenth of that at one a second
-exporter_scrape_ms          a scrape, median, as the client sees it
+exporter_core_ratio         share of one core at a sweep and a scrape every 10 s: a tenth of that at one per second
+exporter_scrape_ms          duration of a scrape, median, measured by the client
 exporter_resident_mib       resident memory after that
-exporter_series             series that it shows
+exporter_series             number of series
 peer_core_ratio, peer_scrape_ms, peer_resident_mib, peer_series
-                            the same of nvitop-exporter
-exporter_flood_per_s        scrapes a second by four clients at once, who share the cores with it
-exporter_flood_growth_mib   how much its memory grew over that
+                            the same for nvitop-exporter
+exporter_flood_per_s        scrapes per second by four clients at once, which share the cores with it
+exporter_flood_growth_mib   growth of its memory during that
 """
 
 import contextlib
@@ -48,7 +48,7 @@ _SCRIPTS = Path(sys.executable).parent
 
 
 def figures() -> dict[str, float]:
-    """All figures; those of the peer only where it is installed."""
+    """All figures; those of the peer only if it is installed."""
     from tests.collect.conftest import build_fake_nvml, kubelet
     from tests.collect.scenarios import node
 
@@ -103,7 +103,7 @@ def _measured(name: str, command: list[str], environment: dict[str, str]) -> dic
 
 @contextmanager
 def _running(command: list[str], environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """The exporter as a process, once it answers; the last word of its command is its port or address."""
+    """Start the exporter as a process and wait until it answers; its command ends with its port or address."""
     from tests.prometheus_server import free_port
 
     port = free_port()
@@ -136,7 +136,7 @@ def _scrape(client: http.client.HTTPConnection) -> bytes:
 
 
 def _scraped(pid: int, port: int) -> tuple[list[float], int, float]:
-    """Seconds of each scrape, series of the last one, and processor seconds over all."""
+    """Seconds of each scrape, series of the last one, and total CPU seconds."""
     waits, began_s, body = [], _processor_s(pid), b""
     for second in range(SECONDS):
         due = time.monotonic() + 1
@@ -151,7 +151,7 @@ def _scraped(pid: int, port: int) -> tuple[list[float], int, float]:
 
 
 def _flood(port: int) -> float:
-    """Scrapes a second by several clients, each on one connection."""
+    """Scrapes per second by several clients, each on one connection."""
     counts = [0] * FLOOD_CLIENTS
     end = time.monotonic() + FLOOD_S
 

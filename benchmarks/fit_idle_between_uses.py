@@ -1,9 +1,9 @@
-"""Fits the constants of `gpuwise.recommend.engines.idle_between_uses`, and the same with endpoints left out.
+"""Fits the constants of `gpuwise.recommend.engines.idle_between_uses`, with all endpoints and with some left out.
 
     python benchmarks/fit_idle_between_uses.py DATA
 
 Writes that package's prior.py, fitted on all endpoints, and src/gpuwise/backtest/idle_between_uses/folds.npz, fitted
-without each sixth of them: the backtest "idle" plays the latter. DATA is the folder of public traces; only the requests
+without each sixth of them: the backtest "idle" uses the latter. DATA is the folder of public traces; only the requests
 of GenTD26 have endpoints that become idle.
 """
 
@@ -22,7 +22,7 @@ from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_
 from gpuwise.recommend.engines.idle_between_uses.policy import rhythms
 
 KNOTS, LEVEL_KNOTS, RHYTHM_KNOTS = 5, 20, 4
-# Ridge: a standardised coefficient of 0.14 costs as much as one nat, 1 / sqrt(50). The level is left nearly free.
+# Ridge: a standardised coefficient of 0.14 costs as much as one nat, 1 / sqrt(50). The level is hardly penalised.
 RIDGE, LEVEL_RIDGE = 50.0, 1.0
 FOLDS = 6
 HOME = Path(__file__).parents[1] / "src" / "gpuwise"
@@ -77,7 +77,7 @@ def newton(design, ended):
 
 
 def folds(fleet):
-    """Endpoints dealt out from the most requests to the fewest, so that each fold has some of each."""
+    """Endpoints distributed to the folds from the most requests to the fewest, so that each fold has some of each."""
     ranked = sorted(fleet, key=lambda name: -len(fleet[name].starts_s))
     return [ranked[at::FOLDS] for at in range(FOLDS)]
 
@@ -98,7 +98,8 @@ def write(prior):
     shaped = {name: values.reshape(np.shape(getattr(prior, name))).tolist() for name, values in fields.items()}
     body = ",\n".join(f"    {name}=np.array({pprint.pformat(values, width=110)})" for name, values in shaped.items())
     (HOME / "recommend" / "engines" / "idle_between_uses" / "prior.py").write_text(
-        '"""Constants of the hazard, written by benchmarks/fit_idle_between_uses.py: change that, not this.\n\n'
+        '"""Constants of the hazard model, written by benchmarks/fit_idle_between_uses.py: change that file, '
+        "not this one.\n\n"
         f"Fitted on all {trace_note()}\n"
         '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.engines.idle_between_uses.hazard import Prior\n\n'
         f"PRIOR = Prior(\n{body},\n)\n",
@@ -109,8 +110,8 @@ def write(prior):
 def trace_note():
     return (
         "endpoints of GenTD26's request trace (Alibaba, lora_request_trace, 24 endpoints with at least 20\n"
-        "requests, 8,115 gaps, 23 days): figures on that trace are in sample. The backtest also plays endpoints that\n"
-        "were left out: a mean cost ratio of 1.358."
+        "requests, 8,115 gaps, 23 days), so figures on that trace are in sample. The backtest also replays endpoints "
+        "that were\nleft out of the fit: a mean cost ratio of 1.358."
     )
 
 

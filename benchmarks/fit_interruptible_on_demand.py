@@ -25,10 +25,11 @@ from gpuwise.research.interruptible_on_demand.availability import AvailabilityMo
 STEP_S = 600.0
 UP_STATES, UNION_STATES = 6, 3
 ROUNDS, UNION_ROUNDS = 150, 100
-SEEDS = (1, 2, 3)  # three starts, joined: one alone gives 3.68 to 3.79 % by zone, the three together 3.61
+SEEDS = (1, 2, 3)  # three starts, combined: a single one gives 3.68 to 3.79 % by zone, the three together 3.61
 UNION_SIZES, UNION_DRAWS = (5, 6), 4
 
-_PREAMBLE = '''"""The prior of spot availability: written by benchmarks/fit_interruptible_on_demand.py, do not edit.
+_PREAMBLE = '''\
+"""The prior of spot availability, written by benchmarks/fit_interruptible_on_demand.py: change that file, not this one.
 
 Fitted on all 99 windows of the public trace spot_windows: one V100 in nine AWS zones of us-east-1, us-east-2 and
 us-west-2, 2023-02-15 to 2023-04-02 (github andylizf/skynomad-artifact, Apache-2.0). Rates are per hour.
@@ -37,14 +38,14 @@ us-west-2, 2023-02-15 to 2023-04-02 (github andylizf/skynomad-artifact, Apache-2
 from typing import Final
 
 Fitted = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
-"""Rates from state to state, of which the first half is up, and how likely each is at the start."""
+"""Transition rates, with spot available in the first half of the states, and the start probability of each state."""
 '''
 
 _SOURCE = Path(__file__).parents[1] / "src" / "gpuwise"
 
 
 def fit(seen: np.ndarray, *, states: int, rounds: int, seed: int) -> AvailabilityModel:
-    """A model with that many states up and as many down, of rows seen every STEP_S, shape (series, rows)."""
+    """A model with that many states with and without spot, fitted to rows every STEP_S, shape (series, rows)."""
     model = _start(states, np.random.default_rng(seed))
     step_h = STEP_S / 3600
     for _ in range(rounds):
@@ -63,7 +64,7 @@ def fit(seen: np.ndarray, *, states: int, rounds: int, seed: int) -> Availabilit
 
 
 def _start(states: int, rng: np.random.Generator) -> AvailabilityModel:
-    """States that last from 20 minutes to 40 hours, and lead anywhere."""
+    """A random start: states that last from 20 minutes to 40 hours, with transitions between all of them."""
     count = 2 * states
     life_h = np.tile(np.geomspace(0.3, 40.0, states), 2) * rng.uniform(0.7, 1.4, count)
     rate_h = rng.dirichlet(np.ones(count), size=count)
@@ -74,7 +75,7 @@ def _start(states: int, rng: np.random.Generator) -> AvailabilityModel:
 
 
 def _expected(moved: np.ndarray, model: AvailabilityModel, seen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expected steps from state to state, and expected first states, given what was seen."""
+    """Expected transitions from state to state, and expected first states, given the observations."""
     series, rows = seen.shape
     fits = np.stack([~model.up, model.up]).astype(float)
     ahead, scale = np.empty((rows, series, len(model.up))), np.empty((rows, series, 1))
@@ -93,12 +94,12 @@ def _expected(moved: np.ndarray, model: AvailabilityModel, seen: np.ndarray) -> 
 
 
 def zone_model(seen: np.ndarray) -> list[AvailabilityModel]:
-    """Of one region: a fit from each of several starts."""
+    """The model of one region: a fit from each of several starts."""
     return [fit(seen, states=UP_STATES, rounds=ROUNDS, seed=seed) for seed in SEEDS]
 
 
 def union_model(windows: np.ndarray) -> AvailabilityModel:
-    """Of whether any of five or six regions has spot; windows of shape (windows, rows, zones)."""
+    """The model of whether any of five or six regions has spot; windows of shape (windows, rows, zones)."""
     rng = np.random.default_rng(1)
     drawn = [rng.choice(windows.shape[2], size, replace=False) for size in UNION_SIZES for _ in range(UNION_DRAWS)]
     unions = np.concatenate([windows[:, :, zones].max(axis=2) for zones in drawn])

@@ -1,10 +1,10 @@
-"""Fits the constants of `gpuwise.research.memory_limit`, for use and for judging them on pods left out.
+"""Fits the constants of `gpuwise.research.memory_limit`, with all pods and with some left out.
 
     python benchmarks/fit_memory_limit.py DATA
 
 Writes src/gpuwise/research/memory_limit/prior.py, fitted on all pods, and src/gpuwise/backtest/memory_limit/folds.npz,
-fitted without each sixth of them: what the figures of the backtest "memory" are made with. DATA is the folder of public
-traces; GenTD26's pods are the only ones with memory over time.
+fitted without each sixth of them: the backtest "memory" uses the latter. DATA is the folder of public traces; only
+GenTD26 has the memory of pods over time.
 """
 
 import argparse
@@ -19,8 +19,8 @@ from gpuwise.backtest.memory_limit.trace import load
 from gpuwise.research.memory_limit.chance import Prior, candidates, features
 from gpuwise.research.memory_limit.history import HOUR_S, known
 
-# Moments of one pod that a fit learns from: after 3 h, every 20 minutes. Neighbours share 40 of their 60 minutes, and
-# some 30 candidates share one peak: a row weighs 0.2.
+# Times of one pod that are used for the fit: after 3 h, every 20 minutes. Neighbours share 40 of their 60 minutes, and
+# about 30 candidates share one peak, so a row has the weight 0.2.
 FIRST_S, EVERY_S, ROW_WEIGHT = 3 * HOUR_S, 1200.0, 0.2
 RIDGE = 4.0
 FOLDS = 6
@@ -83,9 +83,10 @@ def write(prior):
     }
     body = "".join(f"    {name}=np.array({values}),\n" for name, values in short.items())
     (HOME / "research" / "memory_limit" / "prior.py").write_text(
-        '"""Constants of the overrun chance, written by benchmarks/fit_memory_limit.py: change that, not this.\n\n'
-        "Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h): figures on that trace are in\n"
-        "sample. The backtest also plays pods that were left out: 31.9 % slack, 2.4 % overrun.\n"
+        '"""Constants of the overrun model, written by benchmarks/fit_memory_limit.py: change that file, not this one.'
+        "\n\n"
+        "Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h), so figures on that trace are in "
+        "sample. The\nbacktest also replays pods that were left out of the fit: 31.9 % slack, 2.4 % overrun.\n"
         '"""\n\nimport numpy as np\n\nfrom gpuwise.research.memory_limit.chance import Prior\n\n'
         f"PRIOR = Prior(\n{body}    level={prior.level:.4g},\n)\n",
         encoding="utf-8",

@@ -1,8 +1,8 @@
 """The recorded fleet that several benchmarks read: 28 days of 6 metrics at 1 minute, up to 12,000 GPUs.
 
-192 pods are made (6 blocks of the synthetic fleet); the files of the other blocks are hard links to theirs. So all of
-it stays in the page cache, for every side of a comparison alike: what is measured is decoding and scoring, not a disk.
-A GPU has 6.35 columns on average: whole cards 6 (an L4 5), a MIG slice 4.
+192 pods are recorded (6 blocks of the synthetic fleet); the files of the other blocks are hard links to theirs. So all
+data stay in the page cache, on both sides of a comparison: the benchmarks measure decoding and scoring, not the disk. A
+GPU has 6.35 columns on average: a whole GPU 6 (an L4 5), a MIG slice 4.
 """
 
 import os
@@ -42,12 +42,12 @@ def fleet(gpus: int) -> SyntheticFleet:
 
 
 def size(full: int) -> int:
-    """A number of GPUs at the scale of this run, in whole blocks."""
+    """A number of GPUs at the scale of this run, rounded to whole blocks."""
     return scaled(full, least=GPUS_PER_BLOCK, multiple=GPUS_PER_BLOCK)
 
 
 def recorded(gpus: int) -> RecordedUsage:
-    """A recording of that many GPUs; written once, then found again."""
+    """A recording of that many GPUs, written on first use."""
     folder = _BUILD / f"fleet-{gpus}-gpus-{DAYS}-days-{STEP_S}-s"
     if not folder.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
@@ -78,7 +78,7 @@ def _write(whole: SyntheticFleet, folder: Path) -> None:
 
 
 def _pods(whole: SyntheticFleet, index: int) -> list[tuple[str, str]]:
-    """Namespace and name of a block's pods, like beside like: each block lists the same workloads in the same order."""
+    """Namespace and name of a block's pods, sorted by kind: each block lists the same workloads in the same order."""
     return [(w.ref.namespace, pod.name) for w in whole.workloads(index, index + 1) for pod in w.pods]
 
 
@@ -88,7 +88,7 @@ def _file(usage: Path, namespace: str, pod: str) -> Path:
 
 @contextmanager
 def pipeline(gpus: int, usage: UsageSource, executor: Executor | None = None) -> Iterator[Pipeline]:
-    """The loop over a recording, with the default settings but for step and look-back."""
+    """The pipeline over a recording, with the default settings except step and look-back."""
     settings = LoopSettings("bench", look_back_h=DAYS * 24, step_s=STEP_S, shard_workloads=8)
     with tempfile.TemporaryDirectory() as folder, SqliteLedger(Path(folder) / "ledger.db") as ledger:
         yield Pipeline(

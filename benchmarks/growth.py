@@ -1,8 +1,8 @@
-"""How the time of a whole survey grows with the fleet: 120, 1,200 and 12,000 GPUs, per GPU, against the smallest.
+"""How the time of a complete scan grows with the fleet: time per GPU for 1,200 and 12,000 GPUs, against 120 GPUs.
 
-A survey is what `gpuwise scan` does: inventory, reading and scoring from Parquet, recommending; one process, one
-thread. The figure is the worse of the two ratios of time a GPU. The three sizes take turns, three times over, the small
-ones several times each turn, and the least time of each is taken: what slows the machine down for a while slows all.
+The benchmark does the work of `gpuwise scan`: inventory, reading and scoring from Parquet, recommending; one process,
+one thread. The figure is the larger of the two ratios. The three sizes run alternately in three rounds, the small ones
+several times per round, and the shortest time of each counts, so that a slow phase of the machine affects all sizes.
 """
 
 import math
@@ -28,7 +28,7 @@ def figures() -> dict[str, float]:
             taken[gpus] = min(taken[gpus], *(_survey(gpus, usage) for _ in range(count)))
     ms = {gpus: least / gpus * 1e3 for gpus, least in taken.items()}
     for gpus, each in ms.items():
-        remark(f"growth: {gpus:,} GPUs, {each:.3f} ms a GPU")
+        remark(f"growth: {gpus:,} GPUs, {each:.3f} ms per GPU")
     smallest, *larger = sorted(ms)
     return {"growth_per_unit": max(ms[gpus] for gpus in larger) / ms[smallest], "survey_ms_per_gpu": ms[max(ms)]}
 

@@ -1,9 +1,9 @@
-"""A run an hour after the last, with the hours that were kept, against the same run over the whole 28 days.
+"""A run one hour after the last, with checkpoints, against the same run over the whole 28 days.
 
-400 GPUs of the synthetic fleet at 1 minute, at noon, in one process; both give the same profiles. Read share: steps
-asked of the source, for every workload and node. Time: scoring alone, with reading and writing the checkpoints, for
-this source makes its samples at nearly no cost; the better of three, in turn. Taking up what was kept costs about what
-scoring it anew does: what is saved is the reading, by the read share, and with Prometheus that is most of the time.
+400 GPUs of the synthetic fleet at 1 minute, at noon, in one process; both runs give equal profiles. Read share: steps
+read from the source, for every workload and node. Time: only scoring with reading and writing the checkpoints, because
+this source generates its samples at almost no cost; the best of three alternating runs. Loading the checkpoints takes
+about as long as scoring the hours again: the saving is in the reading, which takes most of the time with Prometheus.
 """
 
 import tempfile
@@ -49,7 +49,7 @@ def figures() -> dict[str, float]:
 
 @dataclass
 class _Counting:
-    """A source that counts the steps it is asked for."""
+    """A source that counts the steps that are read."""
 
     source: SyntheticFleet
     steps: int = 0

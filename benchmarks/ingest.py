@@ -1,13 +1,13 @@
-"""Reading usage from Prometheus: the chunk kernel alone, and remote read end to end beside prometheus-api-client.
+"""Reading usage from Prometheus: the chunk kernel alone, and remote read end to end against prometheus-api-client.
 
 A real Prometheus serves 10,000 series of 7 days at 30 s, 201.6 million samples, from a block written here. Series share
-chunks on disk, so the page cache holds them all and neither reader waits for the disk. The peer reads some of the
-series by `custom_query_range` at the scrape's step, a day at a time (JSON, gzip); samples a second count. Its samples
-stay strings, ours end on the grid of 300 s that scoring takes. The figures:
+chunks on disk, so that all data are in the page cache and neither reader waits for the disk. The peer reads some of the
+series by `custom_query_range` at the scrape interval, one day at a time (JSON, gzip); the figure is samples per second.
+Its samples remain strings, while gpuwise's reader puts them on the grid of 300 s that scoring uses. The figures:
 
-chunk_decode_msps   million samples a second of the kernel on one core, all kinds of series together, median of rounds
-ingest_msps         million samples a second, remote read end to end, the server beside it on the same cores
-ingest_speedup      this over the peer's
+chunk_decode_msps   million samples per second of the kernel on one core, all kinds of series, median of rounds
+ingest_msps         million samples per second, remote read end to end, with the server on the same cores
+ingest_speedup      ratio of this to the peer's
 ingest_peak_mib     peak resident memory of the reading process
 """
 
@@ -46,7 +46,7 @@ ROUNDS = 7
 
 
 def figures(series: int = SERIES) -> dict[str, float]:
-    """All figures, over so many series."""
+    """All figures, for a number of series."""
     from tests.prometheus_server import running
 
     from tsdb_block import write_block
@@ -68,7 +68,7 @@ def figures(series: int = SERIES) -> dict[str, float]:
 
 
 def decode_msps(patterns) -> float:
-    """The kernel alone: one call a series, as the reader makes."""
+    """The kernel alone: one call per series, as in the reader."""
     from array import array
     from itertools import accumulate
 
@@ -90,7 +90,7 @@ def decode_msps(patterns) -> float:
 
 
 def _patterns():
-    """Ten series of each metric, as cards show them: idle for hours, busy in whole percents, noisy watts, no errors."""
+    """Ten series of each metric as GPUs report them: idle for hours, busy in whole percents, noisy watts, no errors."""
     import numpy as np
 
     from tsdb_block import Pattern
@@ -130,7 +130,7 @@ def _labels(number: int) -> tuple[dict[str, str], int]:
 
 
 def _check(url: str, series: int) -> None:
-    """The server itself must count the samples that were meant, and our reader the same."""
+    """The server must count the expected number of samples, and gpuwise's reader the same number."""
     import numpy as np
 
     query = f"sum(count_over_time({NAMES[0]}[{DAYS}d]))"
@@ -154,7 +154,7 @@ def _read(url: str, names: tuple[str, ...], step_s: int):
 
 
 def _read_all(url: str) -> dict[str, float]:
-    """In a process of its own, for its peak memory."""
+    """Read all series; runs in a separate process, for its peak memory."""
     next(_read(url, NAMES[:1], STEP_S))  # imports, and the server's first touch
     begun = time.perf_counter()
     series = sum(1 for _ in _read(url, NAMES, STEP_S))
@@ -193,11 +193,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--series", type=int, default=SERIES)
     parser.add_argument("--read", metavar="URL", help="only read, and say how it went; what the benchmark runs itself")
-    told = parser.parse_args()
-    if told.read:
-        print(json.dumps(_read_all(told.read)))
+    options = parser.parse_args()
+    if options.read:
+        print(json.dumps(_read_all(options.read)))
         return
-    for name, value in figures(told.series).items():
+    for name, value in figures(options.series).items():
         print(f"{name} {value:.2f}")
 
 

@@ -1,4 +1,4 @@
-"""How benchmarks measure: the size they run at, rounds in turn, goals, and remarks that belong beside the figures."""
+"""How benchmarks measure: the size of the run, alternating rounds, goals, and remarks on the figures."""
 
 import json
 import os
@@ -10,25 +10,25 @@ from dataclasses import dataclass
 
 SCALE_VARIABLE = "GPUWISE_BENCH_SCALE"
 SCALE = float(os.environ.get(SCALE_VARIABLE, "1"))
-"""Share of the full size; 1 unless `--scale` asks for a trial run, whose figures are marked as such."""
+"""Share of the full size; 1 unless `--scale` sets a trial run, whose figures are marked as such."""
 
 REMARKS: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a figure is held against.
+    """The limit of a figure.
 
     Attributes:
         limit: the number.
-        least: the figure is to be at least that; else at most.
+        least: whether the limit is a minimum; else it is a maximum.
     """
 
     limit: float
     least: bool
 
     def met(self, figure: float) -> bool:
-        """Whether the figure is good enough; NaN never is."""
+        """Whether the figure reaches the goal; NaN never does."""
         return figure >= self.limit if self.least else figure <= self.limit
 
     def __str__(self) -> str:
@@ -36,30 +36,30 @@ class Goal:
 
 
 def at_most(limit: float) -> Goal:
-    """The smaller the better."""
+    """A goal with a maximum."""
     return Goal(limit, least=False)
 
 
 def at_least(limit: float) -> Goal:
-    """The larger the better."""
+    """A goal with a minimum."""
     return Goal(limit, least=True)
 
 
 def scaled(full: int, *, least: int = 1, multiple: int = 1) -> int:
-    """The full size times SCALE, rounded to a multiple, at least so much."""
+    """The full size times SCALE, rounded to a multiple, but not below `least`."""
     return max(least, round(full * SCALE / multiple) * multiple)
 
 
 def remark(text: str) -> None:
-    """Keep what a reader of the figures should know, and show it at once."""
+    """Record a remark for the reader of the figures, and print it."""
     REMARKS.append(text)
     print(text, file=sys.stderr, flush=True)
 
 
 def best_in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The least seconds of each contender; they take turns, so that what slows the machine down slows all.
+    """The shortest time of each contender in seconds; they alternate, so that a slow phase of the machine affects all.
 
-    The least, not the median: other processes only ever add time.
+    The minimum is used instead of the median, because other processes only add time.
     """
     best = dict.fromkeys(contenders, float("inf"))
     for _ in range(rounds):
@@ -69,14 +69,14 @@ def best_in_turn(contenders: Mapping[str, Callable[[], object]], rounds: int) ->
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How long it takes."""
+    """The duration of a call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
 
 
 def in_a_process_of_its_own(module: str, *arguments: object) -> dict[str, float]:
-    """Run a module and read the JSON object that it prints last: its memory is its own, and its libraries are fresh."""
+    """Run a module in a new process, with its own memory and fresh libraries, and read the last JSON that it prints."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])

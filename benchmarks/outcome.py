@@ -1,4 +1,4 @@
-"""What came of one benchmark."""
+"""The result of one benchmark."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from benchmarks.measure import Goal
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of one benchmark; `failure` is None where it ran to its end."""
+    """The result of one benchmark; `failure` is None if it completed."""
 
     name: str
     about: str
@@ -18,11 +18,11 @@ class Outcome:
 
     @property
     def missed(self) -> list[str]:
-        """Figures short of their goal; a goal without a figure is missed, too."""
+        """Figures that miss their goal; a goal without a figure is missed as well."""
         return [name for name, goal in self.goals.items() if not goal.met(self.figures.get(name, float("nan")))]
 
     def verdict(self, figure: str, scale: float) -> str:
-        """Whether a figure meets its goal; a trial run says nothing about that."""
+        """Whether a figure meets its goal; empty for a trial run."""
         if figure not in self.goals or scale != 1.0:
             return ""
         return "missed" if figure in self.missed else "met"

@@ -1,7 +1,8 @@
 """Sketches of other projects, each as one call that inserts a batch of float64 into a fresh sketch.
 
-They insert without decay: most have none, which favours them. Sizes are the projects' defaults, or 1 % where they ask
-for an error. Those that take one value a call are timed on the first values alone; their time grows with the count.
+They insert without decay, because most do not support it; this favours them. Sizes are the projects' defaults, or an
+error of 1 % if they require one. Sketches with one value per call are timed on the first values only; their time is
+proportional to the number of values.
 """
 
 import importlib
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 ONE_BY_ONE = 200_000
-"""Values timed where a peer takes one at a time."""
+"""Number of values to time for a peer that takes one value at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """One way of another project to insert a batch.
+    """A batch insertion of another project.
 
     Attributes:
         name: for figures, a word.
@@ -36,7 +37,7 @@ class Peer:
 
 
 def peers(values: Values) -> Iterator[Peer]:
-    """Those that can be imported; the others leave a remark."""
+    """The peers that can be imported; each missing one is reported in a remark."""
     for name, (module, distribution, prepare) in _PEERS.items():
         try:
             imported = importlib.import_module(module)
@@ -73,7 +74,7 @@ def _kll(module: Any, values: Values) -> Prepared:
 
 
 def _req(module: Any, values: Values) -> Prepared:
-    narrow = values.astype(np.float32)  # it takes nothing wider; the conversion is not timed
+    narrow = values.astype(np.float32)  # it accepts float32 only; the conversion is not timed
 
     def insert() -> object:
         sketch = module.req_floats_sketch(12)

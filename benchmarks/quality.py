@@ -1,4 +1,4 @@
-"""benchmarks/QUALITY.md and a picture per row, from what `gpuwise backtest all --save FILE` left: `make quality`."""
+"""Writes benchmarks/QUALITY.md and a picture per row from files of `gpuwise backtest all --save` and of careful."""
 
 import json
 import re
@@ -15,19 +15,20 @@ OURS = "gpuwise"
 
 _HEAD = """# Quality of decisions
 
-Written by `make quality`: each policy replayed on public traces, beside its baselines. The figures are explained in
-docs/backtests.md, with what each policy does and what was tried. An interval holds 90 % of bootstrap draws over the
-trace's units (endpoints, windows, pods, jobs); where there is none, there is one unit only. `bound` is what nobody can
-beat. Rows that say "held out" judge a policy that was fitted without them.
+Written by `make quality`: each policy and its baselines, replayed on public traces, and all of gpuwise on the demo's
+simulated fleet ("careful"). docs/backtests.md explains the figures and the policies. An interval covers 90 % of
+bootstrap draws over the trace's units (endpoints, windows, pods, jobs, workloads); a figure without an interval has
+only one unit. `bound` is a bound that no policy can beat. The policies with "held-out" in their names were fitted
+without the data on which they are judged.
 """
 
 
 def write(found: Mapping[str, Any], folder: Path) -> None:
-    """Write QUALITY.md and quality/*.svg anew.
+    """Rewrite QUALITY.md and quality/*.svg.
 
     Args:
-        found: the JSON object that `gpuwise backtest all` saves.
-        folder: where.
+        found: the JSON object that `gpuwise backtest all` saves, or several of them in one.
+        folder: the folder of the page.
     """
     lines = [_HEAD, *(f"- {key}: {value}" for key, value in circumstances().items())]  # first: the tree is still clean
     pictures = folder / "quality"
@@ -83,11 +84,12 @@ def _picture(result: Mapping[str, Any], figure: str, pictures: Path, *, higher: 
             drawn.append(Bar(policy, one["value"], one["low"], one["high"], ours=policy == OURS))
     better = "higher is better" if higher else "lower is better"
     label = f", {result['label']}" if result["label"] else ""
-    words = f"{result['backtest']}{label}: {figure}, {better}"
+    caption = f"{result['backtest']}{label}: {figure}, {better}"
     name = re.sub(r"[^a-z0-9]+", "-", f"{result['backtest']} {result['label']}".lower()).strip("-") + ".svg"
-    (pictures / name).write_text(bars(words, drawn, bound=result["bound"].get(figure)), encoding="utf-8")
+    (pictures / name).write_text(bars(caption, drawn, bound=result["bound"].get(figure)), encoding="utf-8")
     return name
 
 
 if __name__ == "__main__":
-    write(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), HERE)
+    saved = [json.loads(Path(name).read_text(encoding="utf-8")) for name in sys.argv[1:]]
+    write({"backtests": [one for file in saved for one in file["backtests"]]}, HERE)

@@ -1,7 +1,7 @@
 """Scoring on Ray with 2 workers against Ray with 1, on the same recorded fleet of 2,000 GPUs.
 
-Each in a process of its own, in turn, twice; the better of each. Starting Ray and its workers is left out: a first pass
-over a part of the fleet, not timed, starts them. Sending the inventory to the workers and the profiles back is in.
+Each runs twice in a separate process, alternately; the better time counts. Starting Ray and its workers is not timed: a
+first pass over a part of the fleet starts them. Sending the inventory to the workers and the profiles back is timed.
 """
 
 import json

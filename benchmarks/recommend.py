@@ -1,8 +1,8 @@
-"""The whole recommend step for 10,000 workloads on 100,000 GPUs against the minute that it may take.
+"""The complete recommend step for 10,000 workloads on 100,000 GPUs, against a limit of one minute.
 
-Every method on every workload and node, and the best plan of what they found. The profiles of 12 blocks of the
-synthetic fleet are scored beforehand, and stand for those of the other blocks; pods and nodes are repeated under other
-names until there are 100,000 GPUs. One process, one thread.
+It runs every method on every workload and node, and selects the best plan. The profiles of 12 blocks of the synthetic
+fleet are scored beforehand and used for the other blocks; pods and nodes are repeated under other names until there are
+100,000 GPUs. One process, one thread.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,9 @@ def figures() -> dict[str, float]:
     ((chosen, blocked),) = found
     gpus = sum(node.gpu_count for node in judged.inventory.nodes.values())
     workloads = len(judged.inventory.workloads)
-    remark(f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(chosen):,} recommended, {len(blocked):,} holds")
+    remark(
+        f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(chosen):,} recommended, {len(blocked):,} blocked"
+    )
     return {"recommend_seconds": taken, "recommend_ms_per_workload": taken / workloads * 1e3}
 
 
@@ -65,7 +67,7 @@ def _repeated(workload: Workload, copies: int) -> Workload:
 
 
 def _profiles(inventory: Inventory, one_block: int) -> Iterator[tuple[WorkloadRef, UsageProfile]]:
-    """The scored profiles in turn, like beside like: each block lists the same kinds of workloads in the same order."""
+    """The scored profiles, repeated by kind: each block lists the same kinds of workloads in the same order."""
     made = fleet(_SCORED_BLOCKS * GPUS_PER_BLOCK)
     source: Mapping[int, UsageProfile] = {
         number: profile(series, ScoreSettings())

@@ -1,4 +1,4 @@
-"""benchmarks/RESULTS.md: the figures of one run, with the machine and the commit they are of."""
+"""Writes benchmarks/RESULTS.md: the figures of one run, with its machine and commit."""
 
 import importlib.metadata
 import os
@@ -14,16 +14,16 @@ _LIBRARIES = ("numpy", "scipy", "pyarrow", "ray")
 
 
 def write_results(path: Path, outcomes: list[Outcome], scale: float) -> None:
-    """Write the page anew.
+    """Rewrite the page.
 
     Args:
-        path: of the page.
-        outcomes: what the benchmarks found.
-        scale: share of the full size; a trial run says so at the top.
+        path: path of the page.
+        outcomes: the results of the benchmarks.
+        scale: share of the full size; a trial run is marked at the top.
     """
     lines = ["# Benchmark results", "", "Written by `make bench RESULTS=1`.", ""]
     if scale != 1.0:
-        lines += [f"**A trial run at {scale:g} of the full size: these are no results.**", ""]
+        lines += [f"**A trial run at {scale:g} of the full size: these are not results.**", ""]
     lines += [f"- {key}: {value}" for key, value in circumstances().items()]
     for outcome in outcomes:
         lines += ["", f"## {outcome.name}", "", *_section(outcome, scale)]
@@ -31,7 +31,7 @@ def write_results(path: Path, outcomes: list[Outcome], scale: float) -> None:
 
 
 def circumstances() -> dict[str, str]:
-    """The machine, the software and the commit that figures are of."""
+    """The machine, the software and the commit of the figures."""
     memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     libraries = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _LIBRARIES)
     return {
@@ -65,7 +65,7 @@ def _section(outcome: Outcome, scale: float) -> list[str]:
 
 
 def _prose(paragraph: str) -> str:
-    """In one line; names with what they mean two spaces on, or on the next line, become a list."""
+    """A paragraph in one line; names followed by two spaces (or a new line) and their meaning become a list."""
     if not re.match(r"\S+ {2,}", paragraph):
         return " ".join(paragraph.split())
     entries = [re.split(r" {2,}|\n +", entry, maxsplit=1) for entry in re.split(r"\n(?=\S)", paragraph)]

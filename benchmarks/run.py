@@ -1,8 +1,8 @@
-"""Runs the benchmarks, each in a process of its own, and tells their figures beside their goals.
+"""Runs the benchmarks, each in a separate process, and shows their figures and goals.
 
-A benchmark is a module of this folder with `figures() -> dict[str, float]`, a docstring that says what is measured
-against what, and, where a figure has a goal, `GOALS: dict[str, Goal]`. Writes build/bench.json (figure to number, and
-`bench_scale`); with --results benchmarks/RESULTS.md, too. Exits with 1 if a benchmark failed or a goal was missed.
+A benchmark is a module of this folder with `figures() -> dict[str, float]`, a docstring that states what is measured
+against what, and, if a figure has a goal, `GOALS: dict[str, Goal]`. Writes build/bench.json (figure to number, and
+`bench_scale`), and with --results also benchmarks/RESULTS.md. Exits with 1 if a benchmark failed or missed a goal.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def main() -> int:
     for number, name in enumerate(options.only, start=1):
         print(f"[{number}/{len(options.only)}] {name}", file=sys.stderr, flush=True)
         outcomes.append(_run(name, options.scale))
-    _tell(outcomes, options.scale)
+    _show(outcomes, options.scale)
     _write_json(outcomes, options.scale, options.into)
     if options.results:
         write_results(FOLDER / "RESULTS.md", outcomes, options.scale)
@@ -44,7 +44,7 @@ def _options() -> argparse.Namespace:
     names = benchmarks()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__.splitlines()[0])
     parser.add_argument("--only", action="append", choices=names, help="run this one; may be given several times")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the full size, for trying out")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full size, for a trial run")
     parser.add_argument("--into", type=Path, default=Path("build"), help="folder for bench.json")
     parser.add_argument("--results", action="store_true", help="write benchmarks/RESULTS.md")
     options = parser.parse_args()
@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
 
 
 def benchmarks() -> list[str]:
-    """The modules that offer figures."""
+    """The modules with a function `figures`."""
     return sorted(path.stem for path in FOLDER.glob("*.py") if "\ndef figures(" in path.read_text(encoding="utf-8"))
 
 
@@ -71,25 +71,25 @@ def _run(name: str, scale: float) -> Outcome:
             outcome.failure = f"took longer than {_LIMIT_S} s"
             return outcome
         if code:
-            outcome.failure = f"ended with code {code}; its own words are above"
+            outcome.failure = f"ended with code {code}; its output is above"
             return outcome
-        told = json.loads(answer.read_text(encoding="utf-8"))
-    outcome.figures, outcome.remarks = told["figures"], told["remarks"]
+        result = json.loads(answer.read_text(encoding="utf-8"))
+    outcome.figures, outcome.remarks = result["figures"], result["remarks"]
     print(f"    {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
     return outcome
 
 
-# Figures travel by a file: a benchmark may print what it likes.
+# The figures are passed in a file, because a benchmark may print anything.
 _CHILD = """
 import importlib, json, pathlib, sys
 from benchmarks import measure
 found = importlib.import_module(f"benchmarks.{sys.argv[1]}").figures()
-told = {"figures": {name: float(value) for name, value in found.items()}, "remarks": measure.REMARKS}
-pathlib.Path(sys.argv[2]).write_text(json.dumps(told))
+result = {"figures": {name: float(value) for name, value in found.items()}, "remarks": measure.REMARKS}
+pathlib.Path(sys.argv[2]).write_text(json.dumps(result))
 """
 
 
-def _tell(outcomes: list[Outcome], scale: float) -> None:
+def _show(outcomes: list[Outcome], scale: float) -> None:
     shown = Table(
         title="Benchmarks" if scale == 1.0 else f"Benchmarks at {scale:g} of the full size: a trial, no result"
     )

@@ -1,7 +1,7 @@
-"""Scoring a recorded fleet of 10,000 GPUs (28 days, 6 metrics, 1 minute) against merely reading those columns.
+"""Scoring a recorded fleet of 10,000 GPUs (28 days, 6 metrics, 1 minute) against only reading those columns.
 
-Reading: pyarrow, the same six columns of the same files, one thread, nothing else. Scoring: `Pipeline.score` in one
-thread as `gpuwise scan` runs it, all profiles kept. Each in a process of its own, in turn, twice; the better of each.
+Reading: pyarrow, the same six columns of the same files, one thread. Scoring: `Pipeline.score` in one thread as in
+`gpuwise scan`, all profiles kept. Each runs twice in a separate process, alternately; the better time counts.
 Peak memory is the scoring process's largest resident set (VmHWM).
 """
 
@@ -55,7 +55,7 @@ def _score(gpus: int) -> float:
 def _side() -> None:
     side, gpus = sys.argv[1], int(sys.argv[2])
     taken = {"read": _read, "score": _score}[side](gpus)
-    # Not getrusage's ru_maxrss: on Linux a process begins with that of the one that started it.
+    # Not getrusage's ru_maxrss: on Linux a process inherits the value of its parent.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     print(json.dumps({"seconds": taken, "peak_gib": int(status["VmHWM"].split()[0]) / 2**20}))
 

@@ -1,9 +1,9 @@
 """The decayed histogram against the sketches of other projects, and against np.sum: the time to read the batch once.
 
-Insert: 1e7 float64 as scoring has them, columns of 28 days at 1 minute, counted into the buckets of their days by the
-kernel that scoring uses (which finds the peaks and sums of each hour on the way), and the days weighed by their age.
-Peers insert the same values without weights. Merge: the histograms of a day of two shards, and of 28 days. Error:
-quantiles of every sample against the exact weighted quantile, the worst of all; see `sketch_samples`.
+Insert: 1e7 float64 as in scoring, columns of 28 days at 1 minute, counted into the buckets of their days by the kernel
+that scoring uses (which also computes the peaks and sums of each hour), with the days weighted by their age. Peers
+insert the same values without weights. Merge: the histograms of one day of two shards, and of 28 days. Error: quantiles
+of every sample against the exact weighted quantile, the worst of all; see `sketch_samples`.
 """
 
 from collections.abc import Iterator
@@ -55,7 +55,7 @@ def _insert() -> dict[str, float]:
 
 
 def _counted(layout: BucketLayout, values: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """Samples by day and bucket, shape (days, buckets); the values are columns of 28 days, one after the other."""
+    """Samples by day and bucket, shape (days, buckets); the values are consecutive columns of 28 days."""
     counts = np.zeros((_DAYS, histogram.buckets(layout)), dtype=np.uint32)
     by_hour = np.empty((4, _DAYS * 24))
     nothing_busy = np.zeros(_COLUMN, dtype=np.uint8)
@@ -105,7 +105,7 @@ def _errors() -> dict[str, float]:
 
 
 def _relative(signal: Signal, values: NDArray[np.float64], half_life_s: int) -> Iterator[float]:
-    """Relative error of each quantile; what is exactly 0 must read as 0."""
+    """Relative error of each quantile; a value of exactly 0 must read as 0."""
     layout = histogram.LAYOUTS[signal]
     values = values[:_COLUMN]
     counts = _counted(layout, values)

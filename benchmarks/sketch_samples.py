@@ -1,7 +1,7 @@
-"""Samples to measure the histogram's error on: a public trace, and distributions chosen to hurt it.
+"""Samples to measure the histogram's error: a public trace, and distributions chosen as hard cases.
 
-Values lie within the layout of their signal: below its lowest the histogram reads 0 by its own statement, for no GPU
-tells activities under 0.1 % apart. The trace is GenTD26 (README.md, "Public traces"); without it there is a remark.
+Values are within the layout of their signal. Below the lowest value the histogram reads 0 by design, because no GPU
+resolves activities under 0.1 %. The trace is GenTD26 (README.md, "Public traces"); without it there is a remark.
 """
 
 import csv
@@ -40,7 +40,7 @@ class Sample:
 
 
 def samples() -> Iterator[Sample]:
-    """All of them."""
+    """All samples."""
     yield from _trace()
     for signal in (Signal.SM_ACTIVITY, Signal.MEMORY_USED, Signal.POWER):
         layout = LAYOUTS[signal]

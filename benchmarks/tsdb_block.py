@@ -1,6 +1,6 @@
-"""Writes a block that Prometheus serves (tsdb/docs/format of Prometheus), in seconds, however many samples it has.
+"""Writes a block that Prometheus serves (tsdb/docs/format of Prometheus) within seconds, for any number of samples.
 
-Series may share their chunks: the index only refers to them, so 200 million samples take 20 MB.
+Series may share their chunks, because the index only refers to them, so 200 million samples take 20 MB.
 """
 
 import json
@@ -14,7 +14,7 @@ import google_crc32c
 from tests.xor_chunks import encode, uvarint
 
 SAMPLES_PER_CHUNK = 120  # as Prometheus cuts them
-_ULID = "01GPWASTE".ljust(26, "0")  # base 32 without I, L, O and U: any other folder is passed over
+_ULID = "01GPWASTE".ljust(26, "0")  # base 32 without I, L, O and U: any other folder is ignored
 _XOR = b"\x01"
 
 
@@ -36,7 +36,7 @@ class Pattern:
 
 
 def write_block(data: Path, patterns: Sequence[Pattern], series: Sequence[tuple[Mapping[str, str], int]]) -> None:
-    """Write one block into a data directory; each series is its labels and the number of its pattern."""
+    """Write one block into a data directory; each series consists of its labels and the index of its pattern."""
     block = data / _ULID
     (block / "chunks").mkdir(parents=True)
     references = _write_chunks(block / "chunks" / "000001", patterns)
@@ -60,7 +60,7 @@ def write_block(data: Path, patterns: Sequence[Pattern], series: Sequence[tuple[
 
 
 def _write_chunks(path: Path, patterns: Sequence[Pattern]) -> list[list[int]]:
-    """The segment file; where each chunk of each pattern starts in it."""
+    """Write the segment file and return the offset of each chunk of each pattern."""
     out = bytearray(b"\x85\xbd\x40\xdd\x01\x00\x00\x00")
     references = []
     for pattern in patterns:
@@ -73,7 +73,7 @@ def _write_chunks(path: Path, patterns: Sequence[Pattern]) -> list[list[int]]:
 
 
 def _chunk_list(pattern: Pattern, references: Sequence[int]) -> bytes:
-    """The part of a series' entry that names its chunks."""
+    """The part of a series' index entry that refers to its chunks."""
     out = bytearray(uvarint(len(references)))
     last_ms = last_reference = 0
     for i, ((first_ms, end_ms, _), reference) in enumerate(zip(pattern.chunks, references, strict=True)):

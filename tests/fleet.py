@@ -15,6 +15,7 @@ from gpuwise.model.inventory import (
     WorkloadRef,
 )
 from gpuwise.model.price import PriceBook
+from gpuwise.model.scheduling import Openness, Scheduling
 from tests.series import WORKLOAD
 
 PRICES = PriceBook(
@@ -29,11 +30,20 @@ NOW_S = 100 * 86_400
 
 
 def node(name="node-0", gpu="A100-80GB", capacity=CapacityType.ON_DEMAND, mig=None):
-    return Node(name, named(gpu), f"NVIDIA-{gpu}", 8, mig or {}, capacity, "eu-west-1")
+    return Node(name, named(gpu), f"NVIDIA-{gpu}", 8, mig or {}, capacity, "eu-west-1", openness=Openness())
 
 
 def pod(name="chat-0", on="node-0", annotations=None):
-    return Pod(name, f"uid-{name}", on, "Running", ready=True, started_s=0, annotations=annotations or {})
+    return Pod(
+        name,
+        f"uid-{name}",
+        on,
+        "Running",
+        ready=True,
+        started_s=0,
+        annotations=annotations or {},
+        scheduling=Scheduling(),
+    )
 
 
 def workload(ref: WorkloadRef = WORKLOAD, gpus=1, pods=None, **changes) -> Workload:

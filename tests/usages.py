@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.usage import UsageSeries, Window
-from tests.series import STEP_S, WORKLOAD, device
+from tests.series import BUSY_VALUES, STEP_S, WORKLOAD, device
 
 PER_HOUR, HOURS = HOUR_S // STEP_S, 60
 START_S = 1_700_000 * HOUR_S  # 04:00 UTC, so that days do not start with the window
@@ -28,13 +28,16 @@ def part(series: UsageSeries, start: int, end: int) -> UsageSeries:
 
 @st.composite
 def usages(draw) -> UsageSeries:
-    """Pods that start and end, sensors that fail for a while, requests present or not."""
+    """Pods that start and end, signals that show use of their own, sensors that fail for hours, requests or none."""
     steps = HOURS * PER_HOUR
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     devices = []
     for index in range(draw(st.integers(0, 3))):
         busy = np.flatnonzero(np.repeat(rng.random(steps // 20) < draw(st.sampled_from([0.0, 0.3, 1.0])), 20))
         one = device(steps, busy=busy, pod=f"chat-{index % 2}", uuid=f"GPU-{index}", node=f"node-{index % 2}")
+        shown = draw(st.none() | st.sampled_from([*BUSY_VALUES]))
+        if shown is not None:  # use that this signal alone shows
+            one.samples[shown][np.repeat(rng.random(steps // 20) < 0.2, 20)] = BUSY_VALUES[shown]
         first, last = sorted(rng.integers(0, steps, 2))
         for column in one.samples.values():
             column[:first] = np.nan
@@ -44,6 +47,10 @@ def usages(draw) -> UsageSeries:
         if lost is not None:
             a, b = sorted(rng.integers(0, steps, 2))
             one.samples[lost][a:b] = np.nan
+        if draw(st.booleans()):  # the exporter is down for whole hours
+            down = np.repeat(rng.random(HOURS) < 0.1, PER_HOUR)
+            for column in one.samples.values():
+                column[down] = np.nan
         devices.append(one)
     requests = None
     if draw(st.booleans()):

@@ -1,4 +1,4 @@
-"""Intervals by the bootstrap, held to what is known of the mean."""
+"""Bootstrap intervals, checked against the known interval of the mean."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_one_unit_has_no_interval():
     assert (found.value, found.low, found.high) == (0.5, None, None)
 
 
-def test_nothing_of_nothing_is_not_a_number():
+def test_zero_over_zero_is_not_a_number():
     found = ratio_of_sums(np.zeros(3), np.zeros(3))
     assert np.isnan(found.value)
     assert (found.low, found.high) == (None, None)

@@ -1,4 +1,4 @@
-"""Reading traces: whatever is wrong is said with file, column and line."""
+"""Reading traces: errors name the file, the column and the line."""
 
 import gzip
 
@@ -20,7 +20,7 @@ def file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
-def test_columns_are_read_by_name_whatever_their_order(file, name):
+def test_columns_are_read_by_name_in_any_order(file, name):
     path = file("b,a,extra\n1.5,x,9\n2,y,9\n", name)
     found = read_columns(path, {"a": str, "b": float})
     assert list(found) == ["a", "b"]
@@ -30,12 +30,12 @@ def test_columns_are_read_by_name_whatever_their_order(file, name):
     assert not names_columns(path, ("a", "c"))
 
 
-def test_an_optional_column_may_lack(file):
+def test_an_optional_column_may_be_missing(file):
     assert set(read_columns(file("a\n1\n"), {"a": int}, {"b": int})) == {"a"}
     assert set(read_columns(file("a,b\n1,2\n"), {"a": int}, {"b": int})) == {"a", "b"}
 
 
-def test_a_blank_is_missing_only_where_it_may_be(file):
+def test_a_blank_is_accepted_only_if_blanks_are_allowed(file):
     path = file("a,b\n1,\n")
     assert np.isnan(read_columns(path, {"b": float}, blank=True)["b"]).all()
     with pytest.raises(InputError, match=r"line 2: b is ''"):
@@ -46,7 +46,7 @@ def test_a_blank_is_missing_only_where_it_may_be(file):
     ("text", "message"),
     [
         ("", "has no column a"),
-        ("a\n", "a header and no rows"),
+        ("a\n", "a header but no rows"),
         ("b\n1\n", "has no column a; its columns are b"),
         ("a\nx\n", "line 2: a is 'x'"),
         ("a\n1\nnan\n", "line 3: a is 'nan'"),
@@ -56,12 +56,12 @@ def test_a_blank_is_missing_only_where_it_may_be(file):
         ('a\n"1\n', "cannot be read"),
     ],
 )
-def test_bad_files_are_told_with_their_place(file, text, message):
+def test_errors_in_files_have_their_place(file, text, message):
     with pytest.raises(InputError, match=message):
         read_columns(file(text), {"a": int})
 
 
-def test_what_is_no_file_or_no_gzip_is_one_line(tmp_path):
+def test_a_missing_file_or_invalid_gzip_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"none\.csv cannot be read: No such file"):
         read_columns(tmp_path / "none.csv", {"a": int})
     (tmp_path / "bad.csv.gz").write_bytes(b"plain")

@@ -1,4 +1,4 @@
-"""Models kept without a part of a trace, and found again by what was left out."""
+"""Models fitted without a part of a trace, found by the names that were left out."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ def kept(tmp_path, monkeypatch):
     return folds.read_folds("made", Line)
 
 
-def test_each_name_finds_the_model_that_has_not_seen_it(kept):
+def test_each_name_finds_the_model_that_was_fitted_without_it(kept):
     assert set(kept) == {"a", "b", "c/d"}
     assert kept["a"] is kept["b"]
     assert kept["a"].slope.tolist() == [1.0, 2.0]

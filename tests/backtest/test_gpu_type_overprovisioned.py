@@ -14,7 +14,7 @@ def given(traces):
     return GPU_TYPE.trials(traces)[0].given
 
 
-def test_one_type_for_all_costs_what_is_published(given):
+def test_one_type_for_all_costs_as_much_as_published(given):
     """Specification, 'gpu-type': always one type 1.25 to 2.62."""
     result = play(GPU_TYPE, given)
     found = [result.value("cost_over_best", f"{rank}cheapest") for rank in ("", "second-", "third-")]
@@ -22,14 +22,14 @@ def test_one_type_for_all_costs_what_is_published(given):
 
 
 def test_with_every_other_job_learnt_the_goal_is_reached(traces):
-    """Halves drawn by lot are harder, and their goal is not reached: benchmarks/QUALITY.md says by how much."""
+    """Random halves are harder, and their goal is not reached: benchmarks/QUALITY.md has the figures."""
     results = [play(GPU_TYPE, trial.given, policies=[OURS], label=trial.label) for trial in GPU_TYPE.trials(traces)]
     every_other, by_lot = GPU_TYPE.goals(results)
     assert every_other.met
     assert by_lot.value < 1.10
 
 
-def test_a_decision_sees_the_other_half_and_one_type(given):
+def test_a_decision_uses_the_other_half_and_one_type_only(given):
     trace = GPU_TYPE.load(given)
     before = dict(GPU_TYPE.policies[OURS](trace).rows)
     row = trace.halves[0][0]
@@ -40,7 +40,7 @@ def test_a_decision_sees_the_other_half_and_one_type(given):
     assert {job: before[job] for job in decided_with_it} == {job: after[job] for job in decided_with_it}
 
 
-def test_a_job_is_never_put_where_it_was_seen_not_to_run(tmp_path):
+def test_a_job_is_never_put_on_a_type_where_it_did_not_run(tmp_path):
     path = tmp_path / "t.csv"
     rows = [
         f"{gpu},J{n} (batch size 8),{0 if (gpu, n) == ('k80', 1) else 1}" for n in range(4) for gpu in ("k80", "v100")
@@ -53,14 +53,14 @@ def test_a_job_is_never_put_where_it_was_seen_not_to_run(tmp_path):
     assert (result.value("did_not_run"), result.value("did_not_run", "cheapest")) == (0, 1)
 
 
-def test_prices_decide(given, tmp_path):
+def test_the_prices_change_the_decisions(given, tmp_path):
     prices = tmp_path / "p.csv"
     prices.write_text("gpu,usd_per_h\nk80,100\np100,100\nv100,1\n")
     result = play(GPU_TYPE, given | {"prices": prices}, policies=[OURS])
     assert {gpu for _, gpu in result.played[OURS].decisions.rows} == {"v100"}
 
 
-def test_bad_input_is_told(given, tmp_path):
+def test_bad_input_is_an_error(given, tmp_path):
     with pytest.raises(InputError, match="--measured is 'h100'"):
         GPU_TYPE.load(given | {"measured": "h100"})
     path = tmp_path / "p.csv"
@@ -68,7 +68,7 @@ def test_bad_input_is_told(given, tmp_path):
     with pytest.raises(InputError, match="a price is 0"):
         GPU_TYPE.load(given | {"prices": path})
     path.write_text("gpu,usd_per_h\nh100,3\n")
-    with pytest.raises(InputError, match="no two jobs"):
+    with pytest.raises(InputError, match="does not have two jobs"):
         GPU_TYPE.load(given | {"prices": path})
 
 

@@ -1,4 +1,4 @@
-"""The consolidate backtest on openb's arrivals, and on pods made for it."""
+"""The consolidate backtest on openb's arrivals, and on pods written for the test."""
 
 import pytest
 from tests.backtest.placement.test_policies import fleet  # noqa: F401 - a fixture
@@ -25,13 +25,13 @@ def test_the_goal_is_reached(traces):
     assert result.value(HEADLINE) < result.value(HEADLINE, "first-fit-decreasing") - 0.02
 
 
-def test_placed_pods_are_taken_as_they_are_and_one_node_is_freed(trace):
+def test_placed_pods_are_used_as_they_are_and_one_node_is_freed(trace):
     figures = CONSOLIDATE.judge(trace, CONSOLIDATE.policies[OURS](trace))
     assert (figures["nodes_needed"].value, figures["nodes_freed"].value) == (1, 1)
     assert figures["pods_moved"].value <= 2
 
 
-def test_without_gpus_told_the_fullest_with_room_are_taken(trace):
+def test_a_move_without_gpus_uses_the_fullest_ones_that_fit(trace):
     rows = [("q", "n1", "n0"), ("r", "n1", "n0")]
     assert CONSOLIDATE.judge(trace, Decisions(("pod", "from", "to"), rows))["nodes_freed"].value == 1
 
@@ -39,8 +39,8 @@ def test_without_gpus_told_the_fullest_with_room_are_taken(trace):
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([("p", "n0", "n1", "0")], "p has no room on n1"),
-        ([("p", "n0", "n0", "1")], "p has no room on n0"),
+        ([("p", "n0", "n1", "0")], "p does not fit on n1"),
+        ([("p", "n0", "n0", "1")], "p does not fit on n0"),
         ([("p", "n1", "n0", "1")], "p is not on n1"),
         ([("q", "n1", "n0", "0"), ("q", "n0", "n1", "0")], "moves twice"),
         ([("x", "n1", "n0", "0")], "x is not in the trace"),

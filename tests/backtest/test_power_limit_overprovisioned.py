@@ -1,4 +1,4 @@
-"""The power-cap backtest on Zeus' measurements, and on boards made for it."""
+"""The power-cap backtest on Zeus' measurements, and on boards written for the test."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def power(tmp_path):
     return write
 
 
-def test_baselines_come_to_their_published_shares(traces):
+def test_baselines_reproduce_their_published_shares(traces):
     """Bisection 92 % and fixed steps 74 % of the oracle's saving (specification, 'Energy')."""
     result = play(POWER_CAP, POWER_CAP.trials(traces)[0].given)
     assert result.value("saved_share", "80-70-60") == pytest.approx(0.74, abs=0.005)
@@ -28,7 +28,7 @@ def test_baselines_come_to_their_published_shares(traces):
 
 
 @pytest.mark.parametrize("gpu", ["v100", "a40"])
-def test_goals_hold_on_each_model_of_card_alone(traces, gpu):
+def test_the_goals_are_reached_on_each_gpu_model_alone(traces, gpu):
     for trial, goal in zip(POWER_CAP.trials(traces), (0.95, 0.85), strict=True):
         trace = POWER_CAP.load(trial.given)
         one = type(trace)({k: v for k, v in trace.workloads.items() if k.startswith(gpu)}, trace.settings)
@@ -37,8 +37,8 @@ def test_goals_hold_on_each_model_of_card_alone(traces, gpu):
         assert figures["breaches"].value == 0
 
 
-def test_what_was_never_tried_changes_no_decision(traces):
-    """A limit's measurement is seen by trying it, not before."""
+def test_limits_that_were_not_tried_change_no_decision(traces):
+    """A policy gets the measurement of a limit only by trying it."""
     trace = POWER_CAP.load(POWER_CAP.trials(traces)[0].given)
     decisions = POWER_CAP.policies[OURS](trace)
     for workload, _, tried in decisions.rows:
@@ -51,7 +51,7 @@ def test_what_was_never_tried_changes_no_decision(traces):
     assert POWER_CAP.policies[OURS](trace) == decisions
 
 
-def test_a_choice_that_slows_down_too_much_counts_as_nothing_saved(power):
+def test_a_choice_that_slows_down_too_much_counts_as_no_saving(power):
     given = power("w,100,50,200", "w,200,90,104", "w,300,100,100")
     result = play(POWER_CAP, given)
     assert result.value("saved_share", OURS) == 1.0
@@ -60,7 +60,7 @@ def test_a_choice_that_slows_down_too_much_counts_as_nothing_saved(power):
 
 
 def test_bad_traces_are_refused_by_name(power):
-    with pytest.raises(InputError, match="w has two rows at one limit"):
+    with pytest.raises(InputError, match="w has two rows with the same limit"):
         POWER_CAP.load(power("w,100,50,200", "w,100,51,200"))
     with pytest.raises(InputError, match="w has an energy or time of 0"):
         POWER_CAP.load(power("w,100,0,200", "w,200,51,200"))

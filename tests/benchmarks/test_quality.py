@@ -1,4 +1,4 @@
-"""The page of quality: every policy stands in it with its figure, and a picture of the same."""
+"""The quality page: it has every policy with its figures, and a picture of them."""
 
 from xml.etree import ElementTree as ET
 
@@ -35,7 +35,7 @@ def drawn(text: str) -> list[float]:
     return [float(one.get("width")) for one in ET.fromstring(text).iter(f"{SVG}rect")]
 
 
-def test_every_policy_stands_in_the_page_and_in_its_picture(tmp_path):
+def test_every_policy_is_on_the_page_and_in_its_picture(tmp_path):
     write(FOUND, tmp_path)
     page = (tmp_path / "QUALITY.md").read_text()
     assert "| **gpuwise** | 1.358 (1.3 to 1.41) | 3 | 0.50 |" in page
@@ -47,7 +47,7 @@ def test_every_policy_stands_in_the_page_and_in_its_picture(tmp_path):
     assert 0 < ours < theirs
 
 
-def test_what_is_written_anew_leaves_no_old_picture(tmp_path):
+def test_rewriting_the_page_removes_old_pictures(tmp_path):
     write(FOUND, tmp_path)
     (tmp_path / "quality" / "gone.svg").write_text("")
     write(FOUND, tmp_path)
@@ -63,5 +63,5 @@ def test_lengths_are_in_proportion_unless_the_span_is_wide():
     assert two < 20 * one
 
 
-def test_nothing_and_zero_are_drawn_as_no_length():
+def test_zero_is_drawn_without_length():
     assert drawn(bars("", [Bar("a", 0.0, 0.0, 0.0, ours=True)])) == [0.0]

@@ -1,4 +1,4 @@
-"""The runner of the benchmarks: what it does with figures, goals, remarks and failures."""
+"""The runner of the benchmarks: figures, goals, remarks and failures."""
 
 import json
 import subprocess
@@ -13,12 +13,12 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.mark.parametrize("name", benchmarks())
-def test_every_benchmark_says_what_it_measures_against_what(name):
+def test_every_benchmark_states_what_it_compares_with(name):
     text = (REPOSITORY / "benchmarks" / f"{name}.py").read_text()
     assert {"against", "beside"} & set(text.split('"""')[1].split())
 
 
-def test_a_goal_is_met_at_its_limit_and_never_by_what_was_not_measured():
+def test_a_goal_is_met_at_its_limit_and_never_without_a_measurement():
     assert at_most(2.0).met(2.0)
     assert at_least(1.6).met(1.6)
     assert not at_most(2.0).met(2.01)
@@ -27,7 +27,7 @@ def test_a_goal_is_met_at_its_limit_and_never_by_what_was_not_measured():
     assert Outcome("x", "", figures={"a": 1.0}, goals={"a": at_most(2), "b": at_least(1)}).missed == ["b"]
 
 
-def test_a_trial_run_judges_nothing():
+def test_a_trial_run_has_no_verdicts():
     outcome = Outcome("x", "", figures={"a": 3.0}, goals={"a": at_most(2)})
     assert outcome.verdict("a", 1.0) == "missed"
     assert outcome.verdict("a", 0.01) == ""
@@ -36,7 +36,7 @@ def test_a_trial_run_judges_nothing():
 def test_results_name_machine_commit_remarks_and_failures(tmp_path):
     about = "About a,\nin two lines.\n\na_s   seconds, of\n      all\nb, c_d\n      ratios"
     good = Outcome("sketch", about, {"a": 1.5}, {"a": at_most(2)}, ["peer x is missing"])
-    bad = Outcome("ray_cores", "About b.", failure="ended with code 1; its own words are above")
+    bad = Outcome("ray_cores", "About b.", failure="ended with code 1; its output is above")
     write_results(tmp_path / "RESULTS.md", [good, bad], 1.0)
     text = (tmp_path / "RESULTS.md").read_text()
     assert "- machine: " in text

@@ -1,5 +1,7 @@
 """The enactor against the emulated API. Tests named after an incident show that gpuwise does not repeat it."""
 
+from dataclasses import replace
+
 import pytest
 from tests.cluster_under_test import NAMESPACE
 
@@ -10,9 +12,11 @@ from gpuwise.enact import EnactSettings, KubernetesEnactor
 from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Mode, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
 from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Recommendation, Saving
 
 KUBE_SYSTEM = pytest.param(
     "kube-system",
@@ -172,6 +176,25 @@ class TestProtectionsAtEffectTime:
         stage.patch("Deployment", "llm", {"metadata": {"labels": labels}})
         self.assert_nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
 
+    def test_i23_a_controller_that_owns_it_appeared(self, stage):
+        """Any kind: what made the Deployment makes it again, or scales it back."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        maker = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "maker", "namespace": NAMESPACE}}
+        made = stage.cluster.create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", maker)
+        owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "maker", "uid": made["metadata"]["uid"]}
+        stage.patch("Deployment", "llm", {"metadata": {"ownerReferences": [owner | {"controller": True}]}})
+        self.assert_nothing_is_done(stage, command, Reason.MANAGED_BY_OTHER)
+
+    def test_an_owner_that_does_not_control_it_is_no_blocker(self, stage):
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        maker = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "maker", "namespace": NAMESPACE}}
+        made = stage.cluster.create(f"/api/v1/namespaces/{NAMESPACE}/configmaps", maker)
+        owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": "maker", "uid": made["metadata"]["uid"]}
+        stage.patch("Deployment", "llm", {"metadata": {"ownerReferences": [owner]}})
+        assert stage.enact(command).status is OutcomeStatus.APPLIED
+
     def test_i10_a_disruption_budget_appeared(self, stage):
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
@@ -206,6 +229,24 @@ class TestProtectionsAtEffectTime:
         assert len(stage.mutations) == written
         assert stage.ledger.intents() == []
         assert stage.ledger.outcomes() == []
+
+
+class TestExpiry:
+    def test_a_recommendation_that_has_expired_is_not_carried_out(self, stage):
+        """What it rests on was measured before; the workload may have been used since."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        expired = Recommendation(
+            id=command.recommendation_id, workload=command.workload, owner=None, finding=Finding.IDLE,
+            reasons=(Reason.NO_ACTIVITY,), change=ScaleTo(0), saving=Saving(1.0, 1.0, 1.0, 1.0), risk=0,
+            confidence=1.0, coverage=1.0, evidence=(), restart_needed=True, rollback_possible=True, effort="Low",
+            created_s=NOW_S - 100, expires_s=NOW_S, etag="e1",
+        )  # fmt: skip
+        outcome = stage.enact(replace(command, because=expired))
+        assert refused(outcome) == (NOT_APPLIED, Reason.STALE_INVENTORY)
+        assert (stage.mutations, stage.ledger.intents()) == ([], [])
+        in_time = replace(expired, expires_s=NOW_S + 1)
+        assert stage.enact(replace(command, because=in_time)).status is OutcomeStatus.APPLIED
 
 
 class TestTargetIdentity:
@@ -257,6 +298,7 @@ class TestTargetIdentity:
                     self.left -= 1
                     written = {"status": {"observedGeneration": 1, "collisionCount": self.left + 1}}
                     stage.cluster.patch(f"{path}/status", written, content_type="application/merge-patch+json")
+                    stage.api.settle()  # else the cluster's own controller may write the status once more
                 return stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
 
         [outcome] = KubernetesEnactor(Controller(), stage.ledger, ENFORCE, clock).enact([command])
@@ -470,6 +512,26 @@ class TestDryRun:
         assert len(stage.mutations) == written
         assert [one.status for one in stage.ledger.outcomes()] == [OutcomeStatus.APPLIED]
 
+    @pytest.mark.parametrize("effect", ["none", "applied", "reverted", "undone"])
+    def test_i19_a_dry_run_settles_nothing_that_a_crash_left_open(self, stage, effect):
+        """Recovery, undo and the same command again, in a dry run: neither the cluster nor the ledger changes."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+        if effect in {"none", "undone"}:
+            stage.undo(command)
+        if effect == "reverted":
+            stage.patch("Deployment", "llm", {"spec": {"replicas": 2}})
+        if effect != "undone":
+            stage.ledger.written_outcomes.clear()  # as if the process had died before it wrote the outcome
+        outcomes, written = stage.ledger.outcomes(), len(stage.mutations)
+        later_s = NOW_S + 600
+        stage.enactor(now_s=later_s, dry_run=True).recover()
+        stage.enact(command, now_s=later_s, dry_run=True)
+        stage.undo(command, now_s=later_s, dry_run=True)
+        assert stage.ledger.outcomes() == outcomes
+        assert len(stage.mutations) == written
+
 
 class TestCrash:
     """I8: an intent without an outcome is resolved by reading the target."""
@@ -644,6 +706,22 @@ class TestUndo:
         assert refused(outcome) == (OutcomeStatus.FAILED, Reason.REFUSED_BY_CLUSTER)
 
 
+class TestVolumes:
+    @pytest.mark.parametrize(("when_scaled", "status"), [("Delete", NOT_APPLIED), ("Retain", OutcomeStatus.APPLIED)])
+    def test_i12_a_scale_down_that_deletes_volumes_is_not_done(self, stage, when_scaled, status):
+        claim = {"metadata": {"name": "index"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
+        claim["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
+        item = statefulset("index")
+        policy = {"whenDeleted": "Retain", "whenScaled": when_scaled}
+        stage.add(
+            item
+            | {"spec": item["spec"] | {"persistentVolumeClaimRetentionPolicy": policy, "volumeClaimTemplates": [claim]}}
+        )
+        outcome = stage.enact(stage.command("StatefulSet", "index", ScaleTo(0)))
+        assert outcome.status is status
+        assert outcome.reason is (Reason.NOT_REVERSIBLE if status is NOT_APPLIED else None)
+
+
 class TestResize:
     def test_to_a_mig_slice_and_back(self, stage):
         stage.add(deployment("llm", replicas=2))
@@ -667,6 +745,13 @@ class TestResize:
         stage.add(deployment("llm", spec=pod_spec(gpus=2)))
         outcome = stage.enact(stage.command("Deployment", "llm", Resize(WHOLE, SLICE)))
         assert refused(outcome) == (NOT_APPLIED, Reason.CHANGED_SINCE_PLANNED)
+
+    @pytest.mark.parametrize("change", [Resize(WHOLE, SLICE), MoveToSpot()])
+    def test_a_paused_rollout_is_not_given_another_template(self, stage, change):
+        """It would roll nothing out until somebody resumes it, while the saving was counted."""
+        item = deployment("llm")
+        stage.add(item | {"spec": item["spec"] | {"paused": True}})
+        assert refused(stage.enact(stage.command("Deployment", "llm", change))) == (NOT_APPLIED, Reason.ROLLOUT_PAUSED)
 
     def test_a_job_keeps_its_template(self, stage):
         stage.add(job("train"))

@@ -64,16 +64,23 @@ CLASSES = [
 ]
 
 
-def used(hours, level):
-    """A GPU that works at a level in some hours and is idle in the others, with every signal sampled."""
+def used(hours, level, shown_by=ACTIVITY):
+    """A GPU that works at a level in some hours and is idle in the others, with every signal sampled.
+
+    Args:
+        hours: in which it works.
+        level: of the activity signals.
+        shown_by: signals that show the work; the others stay at their idle values.
+    """
     one = device(
         STEPS, signals=(Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER, Signal.MEMORY_USED)
     )
     samples = dict(one.samples) | {Signal.TENSOR_ACTIVITY: np.zeros(STEPS)}
     steps = np.concatenate([np.arange(hour * HOUR, (hour + 1) * HOUR) for hour in hours] or [[]]).astype(int)
-    for signal in ACTIVITY:
-        samples[signal][steps] = level
-    samples[Signal.POWER][steps] = 60 + 340 * level
+    for signal in shown_by:
+        samples[signal][steps] = 60 + 340 * level if signal is Signal.POWER else level
+    if set(shown_by) >= set(ACTIVITY):
+        samples[Signal.POWER][steps] = 60 + 340 * level
     samples[Signal.MEMORY_USED][:] = 6.0 * 2**30
     return replace(one, samples=samples)
 
@@ -113,14 +120,23 @@ def boldness(change: Change) -> float:
 
 
 def requested(device):
-    """A request in every step in which the device works."""
-    busy = np.nan_to_num(device.samples[Signal.SM_ACTIVITY], nan=0.0) > 0.02
+    """A request in every step in which a signal shows work."""
+    activity = np.stack([device.samples[signal] for signal in ACTIVITY])
+    busy = (np.nan_to_num(activity, nan=0.0) >= 0.02).any(axis=0) | (device.samples[Signal.POWER] >= 100.0)
     return np.where(busy, 1.0, 0.0)
 
 
-def no_bolder(after, before, kind, requests=None):
-    """The later proposal is not bolder; skipped if the earlier one was blocked because stopping saves more or all."""
-    known = requested(before)
+def no_bolder(after, before, kind, requests=None, *, reported=True):
+    """No method proposes a bolder change after than before, unless it was blocked before by a reason in DEFERRED.
+
+    Args:
+        after: the device with more activity or less data.
+        before: the device.
+        kind: of the workload.
+        requests: after; None for those that go with the work before.
+        reported: whether requests are reported at all.
+    """
+    known = requested(before) if reported else None
     less = case(scored(after, known if requests is None else requests), kind)
     more = case(scored(before, known), kind)
     for method in METHODS:
@@ -133,18 +149,21 @@ def no_bolder(after, before, kind, requests=None):
 
 hours = st.lists(st.integers(0, DAYS * 24 - 1), max_size=200, unique=True)
 office = st.just([day * 24 + hour for day in range(DAYS) for hour in range(8, 18)])
-levels = st.sampled_from([0.04, 0.12, 0.3, 0.9])
+levels = st.sampled_from([0.02, 0.04, 0.12, 0.3, 0.9])  # 0.02 is the threshold itself
+# All activity signals show the work, or one signal alone does: another exporter, another failure.
+shown = st.just(ACTIVITY) | st.sampled_from([*ACTIVITY, Signal.POWER]).map(lambda one: (one,))
+MOST = {Signal.POWER: 390.0, Signal.MEMORY_USED: 75.0 * 2**30}
 spans = st.lists(st.tuples(st.integers(0, STEPS - 1), st.integers(1, 400)), min_size=1, max_size=4)
 kinds = st.sampled_from(CLASSES)
 
 
 @settings(max_examples=300)
-@given(kinds, hours | office, levels, st.sampled_from(ACTIVITY), spans)
-def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, signal, more):
-    before, after = used(busy, level), used(busy, level)
+@given(kinds, hours | office, levels, shown, st.sampled_from(SIGNALS), spans)
+def test_i3_more_activity_never_makes_a_change_bolder(kind, busy, level, shown_by, signal, more):
+    before, after = used(busy, level, shown_by), used(busy, level, shown_by)
     for start, length in more:
         column = after.samples[signal][start : start + length]
-        np.maximum(column, 0.95, out=column)
+        np.maximum(column, MOST.get(signal, 0.95), out=column)
     no_bolder(after, before, kind)
 
 
@@ -159,13 +178,28 @@ def test_i3_more_requests_or_fewer_known_never_make_a_change_bolder(busy, level,
 
 
 @settings(max_examples=300)
-@given(kinds, hours | office, levels, st.sampled_from([*SIGNALS, None]), spans)
-def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, signal, holes):
-    before, after = used(busy, level), used(busy, level)
+@given(kinds, hours | office, levels, shown, st.sampled_from([*SIGNALS, None]), spans, st.booleans())
+def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, shown_by, signal, holes, reported):
+    before, after = used(busy, level, shown_by), used(busy, level, shown_by)
     for column in [after.samples[signal]] if signal else after.samples.values():
         for start, length in holes:
             column[start : start + length] = np.nan
-    no_bolder(after, before, kind)
+    no_bolder(after, before, kind, reported=reported)
+
+
+recent_hours = st.lists(st.integers(DAYS * 24 - 72, DAYS * 24 - 1), min_size=1, max_size=3, unique=True)
+
+
+@settings(max_examples=100)
+@given(kinds, recent_hours, levels, st.sampled_from([*ACTIVITY, Signal.POWER]), st.integers(0, 2 * HOUR), st.booleans())
+def test_i27_losing_the_hours_of_the_one_signal_that_shows_use_never_makes_a_change_bolder(
+    kind, busy, level, signal, more, reported
+):
+    """The holes lie over the use, the whole hour of it and up to two more, in that signal alone."""
+    before, after = used(busy, level, (signal,)), used(busy, level, (signal,))
+    for hour in busy:
+        after.samples[signal][hour * HOUR : (hour + 1) * HOUR + more] = np.nan
+    no_bolder(after, before, kind, reported=reported)
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)

@@ -1,4 +1,4 @@
-"""Trying power limits: bounds that hold for any board and any work."""
+"""The search for a power limit: bounds for any board and any work."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +11,7 @@ factors = st.floats(0.5, 4.0)
 
 @st.composite
 def measured(draw):
-    """Every limit of a board, the highest first, with any energy and time."""
+    """Every limit of a board, the highest first, with random energy and time."""
     return [CapTrial(limit, draw(factors) * 1e4, draw(factors) * 100) for limit in draw(boards)]
 
 
@@ -24,14 +24,14 @@ def search(trials, settings):
 
 
 @given(measured(), st.integers(0, 5))
-def test_no_limit_is_tried_twice_and_no_more_than_allowed(trials, tries):
+def test_no_limit_is_tried_twice_and_the_number_of_tries_is_kept(trials, tries):
     tried = search(trials, PowerCapSettings(tries=tries))
     assert len(tried) - 1 <= tries
     assert len({trial.limit_w for trial in tried}) == len(tried)
 
 
 @given(measured(), st.integers(0, 5), st.floats(0, 0.5))
-def test_what_is_kept_was_measured_is_fast_enough_and_takes_no_more_energy(trials, tries, slowdown):
+def test_the_chosen_limit_was_measured_is_fast_enough_and_saves_energy(trials, tries, slowdown):
     settings = PowerCapSettings(tries, slowdown)
     tried = search(trials, settings)
     [kept] = [trial for trial in tried if trial.limit_w == best_cap(tried, settings)]
@@ -40,7 +40,7 @@ def test_what_is_kept_was_measured_is_fast_enough_and_takes_no_more_energy(trial
 
 
 @given(measured())
-def test_nothing_below_a_limit_that_was_too_slow_is_tried(trials):
+def test_no_limit_below_one_that_was_too_slow_is_tried(trials):
     settings = PowerCapSettings(tries=12)
     tried = search(trials, settings)
     for index, trial in enumerate(tried):
@@ -48,11 +48,11 @@ def test_nothing_below_a_limit_that_was_too_slow_is_tried(trials):
             assert all(later.limit_w > trial.limit_w for later in tried[index + 1 :])
 
 
-def test_a_board_that_draws_little_is_tried_at_its_lowest_limit_first():
+def test_a_board_with_low_draw_is_tried_at_its_lowest_limit_first():
     highest = CapTrial(250.0, 40.0 * 100, 100.0)
     assert next_cap([100.0, 150.0, 200.0, 250.0], [highest], PowerCapSettings()) == 100.0
 
 
-def test_a_board_at_its_limit_is_first_tried_where_five_percent_are_expected():
+def test_a_board_at_its_limit_is_first_tried_at_the_limit_with_five_percent_expected_slowdown():
     highest = CapTrial(300.0, 290.0 * 100, 100.0)  # 290 W / 1.05^2.5 = 257 W
     assert next_cap([200.0, 225.0, 250.0, 275.0, 300.0], [highest], PowerCapSettings()) == 275.0

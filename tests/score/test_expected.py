@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet import inventory, node, pod, workload
-from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage
+from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
 
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.profile import Verdict
 from gpuwise.model.signal import Signal
+from gpuwise.model.usage import UsageSeries
 from gpuwise.score.expected import RunningPod, running_pods
 from gpuwise.score.hours import hours_of
 from gpuwise.score.profile import score_hours
@@ -131,3 +132,93 @@ def test_pods_that_do_not_run_are_not_expected_to_report():
     ended = replace(pod("chat-2"), phase="Succeeded")
     one = replace(workload(WORKLOAD), pods=(pod("chat-0"), waiting, ended))
     assert [found.name for found in running_pods(one, inventory(one))] == ["chat-0"]
+
+
+HOUR = 3_600 // STEP_S
+
+
+def replica(name, devices, *, start_s=0):
+    return RunningPod(name, "node-0", "A100-80GB", start_s, devices, 1.0)
+
+
+def scored_on(devices, pods):
+    """As `scored`, over a day, and also where no device has samples."""
+    series = UsageSeries(WORKLOAD, window(DAY_STEPS), tuple(devices))
+    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods)
+
+
+@st.composite
+def replicas(draw):
+    """Pods that each request some devices, what each device does, and which devices report nothing."""
+    sizes = draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
+    pods = [replica(f"chat-{index}", size) for index, size in enumerate(sizes)]
+    devices, silent = [], []
+    for one in pods:
+        for number in range(one.devices):
+            busy = draw(st.lists(st.integers(0, DAY_STEPS - 1), max_size=3))
+            devices.append(device(DAY_STEPS, busy=busy, pod=one.name, uuid=f"GPU-{one.name}-{number}"))
+            silent.append(draw(st.booleans()))
+    return pods, devices, silent
+
+
+def missing_by_pod(devices, silent):
+    found = {}
+    for one, gone in zip(devices, silent, strict=True):
+        found[one.pod] = found.get(one.pod, 0) + gone
+    return found
+
+
+@given(replicas())
+def test_i27_a_device_that_does_not_report_counts_as_used_in_every_step(fleet):
+    pods, devices, silent = fleet
+    whole = scored_on(devices, pods)
+    sampled = [one for one, gone in zip(devices, silent, strict=True) if not gone]
+    found = scored_on(sampled, pods)
+    missing = missing_by_pod(devices, silent)
+    assert whole.unsampled_pods == ()
+    assert found.unsampled_pods == tuple(sorted(name for name, count in missing.items() if count))
+    assert found.running_pods == len(pods)
+    assert found.idle.idle_gpu_s <= whole.idle.idle_gpu_s
+    if not any(missing.values()):
+        return
+    assert found.idle.since_s is None
+    assert found.idle.agreeing_sensors == 0
+    assert found.idle.intervals == ()
+    if sampled:  # without any sample there is no activity signal either, and nothing is sized
+        assert found.busy_devices >= max(whole.busy_devices, *missing.values())
+        share = len(sampled) / len(devices)
+        assert {signal: pytest.approx(share) for signal in found.coverage} == found.coverage
+
+
+@given(replicas())
+def test_i27_an_idle_verdict_needs_every_device(fleet):
+    pods, devices, silent = fleet
+    sampled = [one for one, gone in zip(devices, silent, strict=True) if not gone]
+    found = scored_on(sampled, pods)
+    if any(silent):
+        assert Verdict.IDLE not in {one.verdict for one in found.idle.verdicts}
+
+
+@given(st.integers(0, DAY_STEPS - 1), st.integers(HOUR, 6 * HOUR), st.booleans())
+def test_i27_a_hole_in_one_device_is_a_hole_in_the_idle_time_of_all(start, length, whole_pod):
+    """Holes of more than an hour; the other devices of the workload are sampled and idle all the time."""
+    pods = [replica("chat-0", 1), replica("chat-1", 2)]
+    others = [device(DAY_STEPS, pod="chat-0", uuid="GPU-0"), device(DAY_STEPS, pod="chat-1", uuid="GPU-1")]
+    cut = device(DAY_STEPS, pod="chat-1", uuid="GPU-2")
+    for one in (cut, others[1]) if whole_pod else (cut,):
+        for column in one.samples.values():
+            column[start : start + length] = np.nan
+    found = scored_on([*others, cut], pods)
+    begin_s, end_s = start * STEP_S, min(DAY_STEPS, start + length) * STEP_S
+    assert all(span.end_s <= begin_s or span.start_s >= end_s for span in found.idle.intervals)
+    assert found.idle.since_s == (end_s if DAY_STEPS * STEP_S - end_s >= SETTINGS.min_idle_s else None)
+
+
+@given(st.integers(1, DAY_STEPS - 1))
+def test_nothing_is_missing_before_a_pod_started(start):
+    pods = [replica("chat-0", 1), replica("chat-1", 1, start_s=start * STEP_S)]
+    found = scored_on([device(DAY_STEPS, pod="chat-0", uuid="GPU-0")], pods)
+    assert found.unsampled_pods == ("chat-1",)
+    assert all(span.end_s <= start * STEP_S for span in found.idle.intervals)
+    idle_steps = start if start * STEP_S >= SETTINGS.min_idle_s else 0
+    assert sum(span.end_s - span.start_s for span in found.idle.intervals) == idle_steps * STEP_S

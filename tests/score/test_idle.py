@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.series import BUSY_VALUES, STEP_S, device, usage
 
+from gpuwise.model.gpu import named
 from gpuwise.model.profile import Verdict
 from gpuwise.model.signal import Signal
 from gpuwise.score.profile import profile
@@ -109,8 +110,37 @@ def test_power_of_an_unknown_card_has_no_verdict():
     assert found.agreeing_sensors == 2
 
 
-steps = st.lists(st.integers(0, STEPS - 1), max_size=12)
-signals = st.sampled_from([Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER])
+LONG = 20 * 3_600 // STEP_S
+VOTERS = (Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL, Signal.POWER)
+LIMITS = {Signal.POWER: named("A100-80GB").idle_ratio * named("A100-80GB").board_watts}
+
+signals = st.sampled_from(VOTERS)
+# Up to five hours: an hour without any sample of a signal is another case than a missing sample (I27).
+spans = st.lists(st.tuples(st.integers(0, LONG - 1), st.integers(1, LONG // 4)), min_size=1, max_size=3)
+levels = st.sampled_from(["at its threshold", "in use"])
+
+
+def level_of(signal, level):
+    return BUSY_VALUES[signal] if level == "in use" else LIMITS.get(signal, SETTINGS.activity_idle_below)
+
+
+def fill(one, signal, where, value):
+    for start, length in where:
+        one.samples[signal][start : start + length] = value
+
+
+@st.composite
+def uses(draw):
+    """A device on which each signal alone shows use, or not, in spans of its own; the same one each time it is made."""
+    drawn = draw(st.lists(st.tuples(signals, levels, spans), max_size=4))
+
+    def made():
+        one = device(LONG)
+        for signal, level, where in drawn:
+            fill(one, signal, where, level_of(signal, level))
+        return one
+
+    return made
 
 
 def boldness(evidence):
@@ -119,17 +149,50 @@ def boldness(evidence):
     return (-since, evidence.idle_gpu_s, sum(i.end_s - i.start_s for i in evidence.intervals))
 
 
-@given(steps, steps, signals)
-def test_i3_adding_activity_never_adds_idle_time(before, more, signal):
-    one = device(STEPS, busy=before)
-    added = device(STEPS, busy=before)
-    added.samples[signal][more] = BUSY_VALUES[signal]
-    assert all(a <= b for a, b in zip(boldness(idle_of(added)), boldness(idle_of(one)), strict=True))
+def no_bolder(after, before):
+    assert all(a <= b for a, b in zip(boldness(idle_of(after)), boldness(idle_of(before)), strict=True))
 
 
-@given(steps, steps, signals)
-def test_i3_removing_samples_never_adds_idle_time(before, holes, signal):
-    one = device(STEPS, busy=before)
-    cut = device(STEPS, busy=before)
-    cut.samples[signal][holes] = np.nan
-    assert all(a <= b for a, b in zip(boldness(idle_of(cut)), boldness(idle_of(one)), strict=True))
+@given(uses(), signals, levels, spans)
+def test_i3_adding_activity_never_adds_idle_time(made, signal, level, more):
+    added = made()
+    fill(added, signal, more, np.nanmax([level_of(signal, level), added.samples[signal].max()]))
+    no_bolder(added, made())
+
+
+@given(uses(), signals | st.none(), spans)
+def test_i3_removing_samples_never_adds_idle_time(made, signal, holes):
+    cut = made()
+    for lost in VOTERS if signal is None else (signal,):
+        fill(cut, lost, holes, np.nan)
+    no_bolder(cut, made())
+
+
+def idle_steps(one):
+    mask = np.zeros(LONG, dtype=bool)
+    for interval in idle_of(one).intervals:
+        mask[interval.start_s // STEP_S : interval.end_s // STEP_S] = True
+    return mask
+
+
+@given(uses(), signals, levels, spans, st.none() | st.integers(0, LONG - 1))
+def test_i1_no_step_with_a_signal_at_its_threshold_is_idle(made, signal, level, where, hole):
+    """Exporters round to whole percent, so values lie exactly on a threshold of 2 %; each signal vetoes alone."""
+    one = made()
+    fill(one, signal, where, level_of(signal, level))
+    if hole is not None:
+        one.samples[signal][hole] = np.nan
+    used = np.zeros(LONG, dtype=bool)
+    for voter in VOTERS:
+        used |= one.samples[voter] >= level_of(voter, "at its threshold")
+    assert not (idle_steps(one) & used).any()
+
+
+@given(uses(), signals | st.none(), spans)
+def test_i27_no_step_without_a_sample_of_a_signal_that_the_device_reports_is_idle(made, signal, holes):
+    cut = made()
+    for lost in VOTERS if signal is None else (signal,):
+        fill(cut, lost, holes, np.nan)
+    reported = [column for lost in VOTERS if np.isfinite(column := cut.samples[lost]).any()]
+    unsampled = np.logical_or.reduce([np.isnan(column) for column in reported]) if reported else np.full(LONG, True)
+    assert not (idle_steps(cut) & unsampled).any()

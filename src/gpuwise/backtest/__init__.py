@@ -1,5 +1,6 @@
-"""How good the decisions are: each policy replayed on a recorded trace beside its baselines, by one contract.
+"""How good the decisions are: replays each policy and its baselines on recorded traces, with one contract for all.
 
-A backtest plays policies of `gpuwise.recommend`. Forbidden here: to let what was measured flow back into them. The
-figures follow from trace and decisions alone, so that anyone can recompute them from the file of `--decisions`.
+A backtest replays policies of `gpuwise.recommend` and `gpuwise.research`. Forbidden here: that measurements flow back
+into them. All figures follow from trace and decisions alone, so that anyone can recompute them from the file of
+`--decisions`.
 """

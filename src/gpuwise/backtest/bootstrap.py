@@ -1,4 +1,4 @@
-"""Bootstrap intervals: how far a figure may be from what a longer trace would give."""
+"""Bootstrap intervals: how far a figure may be from that of a longer trace."""
 
 from collections.abc import Callable
 
@@ -14,12 +14,12 @@ _SEED = 20_261_122
 
 
 def ratio_of_sums(over: NDArray[np.float64], under: NDArray[np.float64], *, less: float = 0.0) -> Figure:
-    """sum(over) / sum(under) - less, with its interval by drawing units with replacement.
+    """sum(over) / sum(under) - less, with an interval from drawing units with replacement.
 
     Args:
         over: numerator by unit (window, endpoint, pod), shape (n,).
         under: denominator by unit, shape (n,).
-        less: taken off, 1.0 for "above the optimum".
+        less: subtracted from the ratio, 1.0 for "above the optimum".
     """
     return figure(np.stack([over, under], axis=1), lambda sums: sums[..., 0] / sums[..., 1] - less)
 
@@ -28,11 +28,11 @@ def figure(units: NDArray[np.float64], statistic: Callable[[NDArray[np.float64]]
     """A statistic of column sums over units, with its 90 % interval (Efron's percentile bootstrap).
 
     Args:
-        units: one row a unit, shape (n, k).
-        statistic: from sums of shape (..., k) to values of shape (...).
+        units: one row per unit, shape (n, k).
+        statistic: function from sums of shape (..., k) to values of shape (...).
     """
     count = len(units)
-    # 0 / 0 is NaN and has no interval: nothing was there to be had; so may a draw be that misses every such unit.
+    # 0 / 0 is NaN and has no interval. A draw may also be NaN if it contains no unit with a denominator.
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(statistic(units.sum(axis=0)))
         if count < 2 or np.isnan(value):

@@ -1,4 +1,4 @@
-"""The list of backtests, in the order in which they are shown."""
+"""The list of backtests, in display order."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Columns of a trace: `.csv` or `.csv.gz`, with errors that name the file, the column and the line."""
+"""Reads columns of a trace from `.csv` or `.csv.gz`, with errors that name the file, the column and the line."""
 
 import csv
 import gzip
@@ -20,36 +20,36 @@ Columns = dict[str, NDArray[Any]]
 def read_columns(
     path: Path, needed: Mapping[str, type], optional: Mapping[str, type] | None = None, *, blank: bool = False
 ) -> Columns:
-    """Read some columns of a file; others are passed over.
+    """Read some columns of a file; other columns are ignored.
 
     Args:
-        path: of the file; gzip by its name.
+        path: path of the file; gzip if the name ends in .gz.
         needed: float, int or str by column.
-        optional: the same for columns that a file may lack; a missing one is not in the answer.
-        blank: whether a number may be blank (NaN then).
+        optional: the same for columns that a file may lack; a missing one is not in the result.
+        blank: whether a number may be blank (read as NaN).
 
     Returns:
-        By column, float64, int64 or object (str) arrays of one length.
+        By column, float64, int64 or object (str) arrays of the same length.
 
     Raises:
-        InputError: no such file, no header, a column is missing, or a cell is not what its column holds.
+        InputError: the file cannot be read, has no header, lacks a column, or has an invalid cell.
     """
     header, rows = _rows(path)
     missing = [name for name in needed if name not in header]
     if missing:
         raise InputError(f"{path} has no column {missing[0]}", hint=f"its columns are {', '.join(header)}")
     if not rows:
-        raise InputError(f"{path} has a header and no rows", hint="give the whole trace")
+        raise InputError(f"{path} has a header but no rows", hint="give the complete trace")
     kinds = {**needed, **{name: kind for name, kind in (optional or {}).items() if name in header}}
     return {name: _column(path, name, header.index(name), rows, kind, blank=blank) for name, kind in kinds.items()}
 
 
 def names_columns(path: Path, names: Iterable[str]) -> bool:
-    """Whether the header of a file has all of some columns; to tell the layouts of one trace apart.
+    """Whether the header of a file has all given columns; it distinguishes the layouts of a trace.
 
     Args:
-        path: of the file; gzip by its name.
-        names: of the columns.
+        path: path of the file; gzip if the name ends in .gz.
+        names: names of the columns.
 
     Raises:
         InputError: the file cannot be read.
@@ -83,14 +83,14 @@ def _column(path: Path, name: str, index: int, rows: list[list[str]], kind: type
     if kind is int:
         wrong |= values != np.floor(values)
     if wrong.any():
-        at = int(np.argmax(wrong))
+        row = int(np.argmax(wrong))
         wanted = "a whole number" if kind is int else "a number"
-        raise InputError(f"{path}, line {at + 2}: {name} is {cells[at]!r}", hint=f"write {wanted}")
+        raise InputError(f"{path}, line {row + 2}: {name} is {cells[row]!r}", hint=f"write {wanted}")
     return values.astype(np.int64) if kind is int else values
 
 
 def _number(cell: str, *, blank: bool) -> float:
-    """A cell as a number; infinity marks what is none, NaN what is blank."""
+    """A cell as a number; infinity for an invalid cell, NaN for a blank one."""
     if not cell:
         return math.nan if blank else math.inf
     try:

@@ -1,4 +1,4 @@
-"""What every backtest is: options that name a trace, policies that decide on it, and a judge of their decisions."""
+"""The parts of a backtest: options that name a trace, policies that decide on it, and a judge of their decisions."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 Trace = TypeVar("Trace")
 
 OURS = "gpuwise"
-"""The name of our own policy in every backtest."""
+"""The name of gpuwise's own policy in every backtest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,11 @@ class Option:
     """One option of a backtest on the command line.
 
     Attributes:
-        flag: as "--power".
-        about: what it is, for the help.
-        kind: what its text becomes: Path, float, int or str.
-        default: None where it must be given.
-        optional: may be left out; its value is None then.
+        flag: the flag, such as "--power".
+        about: text for the help.
+        kind: type of the value: Path, float, int or str.
+        default: default value; None if the option is required.
+        optional: whether it may be left out; its value is None then.
     """
 
     flag: str
@@ -31,17 +31,17 @@ class Option:
 
     @property
     def key(self) -> str:
-        """Its name in what `load` is given: "cold_start_cost_s"."""
+        """The key of its value in the argument of `load`: "cold_start_cost_s"."""
         return self.flag.removeprefix("--").replace("-", "_")
 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What a policy decided, row by row, as it is written to `--decisions`.
+    """The decisions of a policy, row by row, as written to the `--decisions` file.
 
     Attributes:
-        columns: their names.
-        rows: one tuple a row; None is written as a blank.
+        columns: names of the columns.
+        rows: one tuple per row; None is written as a blank.
     """
 
     columns: tuple[str, ...]
@@ -54,7 +54,7 @@ class Figure:
 
     Attributes:
         value: the number.
-        low: 5 % quantile; None where there is only one unit, so nothing to draw from.
+        low: 5 % quantile; None if there is only one unit, so that no draw is possible.
         high: 95 % quantile.
     """
 
@@ -68,7 +68,7 @@ class Trial:
     """One row of `backtest all`: a backtest on one of the public traces.
 
     Attributes:
-        label: what tells it from the backtest's other rows: "B=300 s".
+        label: distinguishes it from the backtest's other rows: "B=300 s".
         given: option values by key.
     """
 
@@ -78,12 +78,12 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What one policy came to on one trace.
+    """The result of one policy on one trace.
 
     Attributes:
         figures: by name, the headline first.
-        seconds: wall clock that its decisions took.
-        decisions: what it decided.
+        seconds: wall-clock time of its decisions.
+        decisions: its decisions.
     """
 
     figures: Mapping[str, Figure]
@@ -96,10 +96,10 @@ class Result:
     """One backtest on one trace.
 
     Attributes:
-        backtest: its name.
-        label: of the trial, or "".
-        played: by policy, ours first.
-        bound: what nobody can beat, by figure; empty where none is known.
+        backtest: name of the backtest.
+        label: label of the trial, or "".
+        played: results by policy, gpuwise's first.
+        bound: bounds that no policy can beat, by figure; empty if none is known.
     """
 
     backtest: str
@@ -117,9 +117,9 @@ class Verdict:
     """Whether a goal is reached.
 
     Attributes:
-        goal: in words, with its number: "mean ratio <= 1.36".
-        value: what was measured.
-        met: reached.
+        goal: text with the limit: "mean ratio <= 1.36".
+        value: the measured value.
+        met: whether the goal is reached.
     """
 
     goal: str
@@ -128,12 +128,12 @@ class Verdict:
 
 
 def at_most(goal: str, value: float, limit: float) -> Verdict:
-    """A goal that is reached from above."""
+    """A goal with an upper limit."""
     return Verdict(f"{goal} <= {limit:g}", value, value <= limit)
 
 
 def at_least(goal: str, value: float, limit: float) -> Verdict:
-    """A goal that is reached from below."""
+    """A goal with a lower limit."""
     return Verdict(f"{goal} >= {limit:g}", value, value >= limit)
 
 
@@ -143,19 +143,20 @@ def _no_bound(_trace: Any) -> dict[str, float]:
 
 @dataclass(frozen=True, slots=True)
 class Backtest(Generic[Trace]):
-    """One kind of decision, replayed.
+    """The replay of one kind of decision.
 
     Attributes:
-        name: of the command: "idle".
+        name: name in the command: "idle".
         about: one sentence for the help.
-        options: what it is given.
-        load: read and check the trace; raises InputError.
-        policies: decide on a trace, by name, ours first; each sees no row that its contract hides from it.
-        judge: the figures of some decisions, the headline first; raises InputError for decisions that break a rule.
+        options: its options.
+        load: reads and checks the trace; raises InputError.
+        policies: functions that decide on a trace, by name, gpuwise's first; each uses only rows that its contract
+            allows.
+        judge: computes the figures of decisions, the headline first; raises InputError if they break a rule.
         trials: rows of `backtest all`, from the folder of public traces.
-        goals: what is to be reached, judged over the results of all trials.
-        bound: what nobody can beat, by figure.
-        higher_is_better: of the headline figure.
+        goals: the goals, judged over the results of all trials.
+        bound: bounds that no policy can beat, by figure.
+        higher_is_better: whether a higher headline figure is better.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Models fitted without a part of the public trace that judges them, for figures that are not of a fit to itself.
+"""Models fitted without the part of the public trace on which they are judged, for figures that are out of sample.
 
 The `folds.npz` of a backtest is written by the script in benchmarks/ that fits the shipped constants.
 """
@@ -17,11 +17,11 @@ _LEFT_OUT = "left_out"
 
 
 def write_folds(path: Path, folds: Sequence[tuple[Sequence[str], Any]]) -> None:
-    """Keep models with the names of what each was fitted without.
+    """Write models together with the names that were left out of each fit.
 
     Args:
         path: the file, folds.npz in the folder of a backtest.
-        folds: names left out, and the model: a dataclass of arrays and numbers.
+        folds: the names left out, and the model: a dataclass of arrays and numbers.
     """
     kept: dict[str, Any] = {}
     for index, (left_out, model) in enumerate(folds):
@@ -32,16 +32,16 @@ def write_folds(path: Path, folds: Sequence[tuple[Sequence[str], Any]]) -> None:
 
 @cache
 def read_folds(name: str, kind: type[Model]) -> Mapping[str, Model]:
-    """Models by the name of each thing that they were fitted without.
+    """The models by the names that were left out of their fits.
 
     Args:
-        name: of the backtest's folder: "idle_between_uses".
+        name: name of the backtest's folder: "idle_between_uses".
         kind: the models' dataclass.
     """
-    found: dict[str, Model] = {}
+    models: dict[str, Model] = {}
     with np.load(Path(__file__).parent / name / "folds.npz") as kept:
         for key in (key for key in kept.files if key.endswith(_LEFT_OUT)):
             index = key.partition("/")[0]
             values = {one.name: kept[f"{index}/{one.name}"][()] for one in fields(kind)}  # type: ignore[arg-type]
-            found |= dict.fromkeys(kept[key].tolist(), kind(**values))
-    return found
+            models |= dict.fromkeys(kept[key].tolist(), kind(**values))
+    return models

@@ -1,4 +1,4 @@
-"""Slices: what a model would serve on a MIG slice, foretold from its whole card and from other models."""
+"""Backtest `slice`: predicts a model's throughput on MIG slices, from its rates on the whole GPU and other models."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,16 +18,16 @@ from gpuwise.research.gpu_overprovisioned import WHOLE_GPCS, Throughputs, predic
 EACH, FAMILIES = "each", "each-family"
 
 Predict = Callable[[Throughputs, Throughputs, int], NDArray[np.float64]]
-"""Rates per process on slices of one size, for each row of the second argument, from other models' rows."""
+"""Predicts rates per process on slices of one size for each row of the second argument, from other models' rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceTrace:
-    """A table of measured rates and what is held out of it.
+    """A table of measured rates and the models that are held out.
 
     Attributes:
         table: all rows.
-        held_out: sets of models that are foretold without each other's slices.
+        held_out: sets of models that are predicted without the slice rows of any model in the set.
     """
 
     table: Throughputs
@@ -41,9 +41,9 @@ def _load(given: Mapping[str, Any]) -> SliceTrace:
     names = ("model", "mig_gpcs", "batch_size", "mps_procs", "throughput_ips")
     table = Throughputs(*(found[name] for name in names))
     if (table.ips < 0).any():
-        raise InputError(f"{path}: throughput_ips is below 0 in a row", hint="write 0 where it did not run")
+        raise InputError(f"{path}: throughput_ips is below 0 in a row", hint="write 0 if it did not run")
     if not (table.gpcs == WHOLE_GPCS).any():
-        raise InputError(f"{path} has no row of a whole card", hint=f"give rows with mig_gpcs {WHOLE_GPCS}")
+        raise InputError(f"{path} has no row of a whole GPU", hint=f"give rows with mig_gpcs {WHOLE_GPCS}")
     return SliceTrace(table, _held_out(given["held_out"], list(dict.fromkeys(table.model)), path))
 
 
@@ -66,7 +66,7 @@ def _family(model: str) -> str:
 
 
 def _policy(predict: Predict) -> Callable[[SliceTrace], Decisions]:
-    """Foretell every slice row of what is held out, seeing its whole-card rows and nothing else of it."""
+    """Predict every slice row of the held-out models, from their whole-GPU rows and other models' rows only."""
 
     def decide(trace: SliceTrace) -> Decisions:
         rows: list[tuple[Any, ...]] = []
@@ -75,13 +75,13 @@ def _policy(predict: Predict) -> Callable[[SliceTrace], Decisions]:
             known = trace.table.rows(~hidden)
             for model in sorted(out):
                 own = trace.table.rows(trace.table.model == model)
-                rows += _foretold(predict, known, own)
+                rows += _predicted(predict, known, own)
         return Decisions(("model", "mig_gpcs", "batch_size", "mps_procs", "predicted_ips"), rows)
 
     return decide
 
 
-def _foretold(predict: Predict, known: Throughputs, own: Throughputs) -> list[tuple[Any, ...]]:
+def _predicted(predict: Predict, known: Throughputs, own: Throughputs) -> list[tuple[Any, ...]]:
     whole = own.rows(own.gpcs == WHOLE_GPCS)
     rows = []
     for gpcs in sorted(set(known.gpcs.tolist()) - {WHOLE_GPCS}):
@@ -92,12 +92,12 @@ def _foretold(predict: Predict, known: Throughputs, own: Throughputs) -> list[tu
 
 
 def _linear(_known: Throughputs, whole: Throughputs, gpcs: int) -> NDArray[np.float64]:
-    """A slice serves its share of the compute slices."""
+    """Throughput in proportion to the compute slices."""
     return np.asarray(whole.ips * (gpcs / WHOLE_GPCS))
 
 
 def _capped(_known: Throughputs, whole: Throughputs, gpcs: int) -> NDArray[np.float64]:
-    """No loss until the slice is full; a share of the card's peak from there (ParvaGPU's medians)."""
+    """No loss until the slice is full, then a share of the whole GPU's peak (ParvaGPU's medians)."""
     share = {1: 1 / 7, 2: 2 / 7, 3: 0.48, 4: 0.58}[gpcs]
     total = whole.ips * whole.processes
     used = np.divide(total, total.max(), out=np.ones_like(total), where=total > 0)
@@ -136,13 +136,13 @@ def _rates(table: Throughputs) -> dict[tuple[str, int, int, int], float]:
 
 
 def _judge(trace: SliceTrace, decisions: Decisions) -> dict[str, Figure]:
-    foretold = {tuple(row[:4]): float(row[4]) for row in decisions.rows}
+    predicted = {tuple(row[:4]): float(row[4]) for row in decisions.rows}
     errors: dict[str, list[float]] = {}
     for (model, *key), ips in _rates(trace.table).items():
         if key[0] != WHOLE_GPCS and any(model in out for out in trace.held_out):
-            if (model, *key) not in foretold:
+            if (model, *key) not in predicted:
                 raise InputError(f"no decision for {model} at {key}", hint="decide every slice row of the table")
-            errors.setdefault(model, []).append(abs(foretold[model, *key] / ips - 1))
+            errors.setdefault(model, []).append(abs(predicted[model, *key] / ips - 1))
     sums, counts = np.array([sum(e) for e in errors.values()]), np.array([float(len(e)) for e in errors.values()])
     return {"mape": ratio_of_sums(sums, counts)}
 
@@ -165,7 +165,7 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 SLICE: Backtest[SliceTrace] = Backtest(
     name="slice",
-    about="Error of the throughput foretold for MIG slices, from a model's own whole-card rows and from other models.",
+    about="Error of the throughput predicted for MIG slices from a model's whole-GPU rows and from other models.",
     options=(
         Option("--throughput", "CSV with model, mig_gpcs, batch_size, mps_procs, throughput_ips (per process)."),
         Option("--held-out", f"A model, several by commas, {EACH} or {FAMILIES} in turn.", kind=str, default=EACH),

@@ -1,4 +1,4 @@
-"""Types of cards: what a job costs on the type chosen for it, over what it costs on its best."""
+"""Backtest `gpu-type`: what a job costs on the GPU type chosen for it, relative to its cheapest type."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,23 +15,23 @@ from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option,
 from gpuwise.model.errors import InputError
 from gpuwise.research.gpu_type_overprovisioned import MeasuredJobs, cheapest_types
 
-# The specification's prices, dollars an hour.
+# The specification's prices, dollars per hour.
 _PRICES = {"k80": 0.45, "p100": 1.46, "v100": 2.48}
 _LOTS = 5
-"""Rows of `backtest all` with halves drawn by lot."""
+"""Number of rows of `backtest all` with randomly drawn halves."""
 
 
 @dataclass(frozen=True, slots=True)
 class TypeTrace:
-    """Jobs on every type of card.
+    """Jobs measured on every GPU type.
 
     Attributes:
-        jobs: their names.
-        types: names of the cards.
-        speed: steps per second, shape (jobs, types); 0 did not run.
+        jobs: names of the jobs.
+        types: names of the GPU types.
+        speed: steps per second, shape (jobs, types); 0 if the job did not run.
         usd_per_h: price by type, shape (types,).
-        measured: the type that a job is measured on before it is decided.
-        halves: of jobs; each is decided with the other one learnt.
+        measured: index of the type on which a job is measured before the decision.
+        halves: two halves of the jobs; each is decided with the other as the known jobs.
     """
 
     jobs: Sequence[str]
@@ -53,8 +53,8 @@ def _load(given: Mapping[str, Any]) -> TypeTrace:
     jobs = [job for job in dict.fromkeys(job for job, _ in speed) if all((job, gpu) in speed for gpu in types)]
     table = np.array([[speed[job, gpu] for gpu in types] for job in jobs])
     if len(jobs) < 2 or (table < 0).any() or not (table > 0).any(axis=1).all():
-        hint = "give two jobs or more, each with a speed above 0 on a type; 0 where it does not run"
-        raise InputError(f"{path} has no two jobs that were measured on every priced type", hint=hint)
+        hint = "give two or more jobs, each with a speed above 0 on some type; write 0 if it did not run"
+        raise InputError(f"{path} does not have two jobs that were measured on every type with a price", hint=hint)
     usd_per_h = np.array([prices[gpu] for gpu in types])
     return TypeTrace(
         jobs, types, table, usd_per_h, _measured(given["measured"], types, usd_per_h), _halves(len(jobs), given["lot"])
@@ -66,12 +66,12 @@ def _prices(path: Path | None) -> dict[str, float]:
         return _PRICES
     found = read_columns(path, {"gpu": str, "usd_per_h": float})
     if (found["usd_per_h"] <= 0).any():
-        raise InputError(f"{path}: a price is 0 or less", hint="leave out cards that cost nothing")
+        raise InputError(f"{path}: a price is 0 or less", hint="leave out GPU types that cost nothing")
     return dict(zip(found["gpu"], found["usd_per_h"].tolist(), strict=True))
 
 
 def _measured(wanted: str | None, types: Sequence[str], usd_per_h: NDArray[np.float64]) -> int:
-    """The type that every job is tried on; the cheapest, since a trial there costs least."""
+    """The type on which every job is measured; by default the cheapest."""
     if wanted is None:
         return int(np.argmin(usd_per_h))
     if wanted not in types:
@@ -80,7 +80,7 @@ def _measured(wanted: str | None, types: Sequence[str], usd_per_h: NDArray[np.fl
 
 
 def _halves(count: int, lot: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Every other job; or with a seed, halves drawn by lot."""
+    """Every other job, or random halves if a seed is given."""
     order = np.arange(count) if lot == 0 else np.random.default_rng(lot).permutation(count)
     return (order[::2], order[1::2]) if lot == 0 else (order[: count // 2], order[count // 2 :])
 
@@ -100,14 +100,14 @@ def _ours(trace: TypeTrace) -> Decisions:
     first, second = trace.halves
     chosen: dict[str, str] = {}
     for learnt, decided in ((first, second), (second, first)):
-        asked = _jobs(trace, decided, whole=False)
-        types = cheapest_types(_jobs(trace, learnt, whole=True), asked, trace.measured, trace.usd_per_h)
+        jobs = _jobs(trace, decided, whole=False)
+        types = cheapest_types(_jobs(trace, learnt, whole=True), jobs, trace.measured, trace.usd_per_h)
         chosen |= {trace.jobs[row]: trace.types[choice] for row, choice in zip(decided, types, strict=True)}
     return Decisions(("job", "type"), [(job, chosen[job]) for job in trace.jobs])
 
 
 def _always(rank: int) -> Callable[[TypeTrace], Decisions]:
-    """One type for all, by its rank in price."""
+    """One type for all jobs, by its rank in price."""
 
     def decide(trace: TypeTrace) -> Decisions:
         ordered = np.argsort(trace.usd_per_h)
@@ -125,7 +125,7 @@ def _judge(trace: TypeTrace, decisions: Decisions) -> dict[str, Figure]:
         for job, gpu in decisions.rows
     ]
     failed = np.isinf(over)
-    # A job put where it does not run is seen at once and runs on the measured type, or its dearest, instead.
+    # If a job does not run on the chosen type, it costs as much as on the most expensive type on which it runs.
     paid = np.where(failed, np.where(np.isinf(cost), 0.0, cost).max(axis=1) / cost.min(axis=1), over)
     return {"cost_over_best": ratio_of_sums(paid, np.ones(len(paid))), "did_not_run": Figure(float(failed.sum()))}
 
@@ -156,11 +156,11 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 GPU_TYPE: Backtest[TypeTrace] = Backtest(
     name="gpu-type",
-    about="Cost of jobs on the type of card chosen for them, over their best; half of the jobs is learnt.",
+    about="Cost of jobs on the GPU type chosen for them, relative to their cheapest type; half of the jobs is known.",
     options=(
-        Option("--throughput", "CSV with gpu, job, steps_per_s; rows with a scale_factor above 1 are passed over."),
-        Option("--prices", "CSV with gpu, usd_per_h; else K80 0.45, P100 1.46, V100 2.48.", optional=True),
-        Option("--measured", "Type that each job is measured on before; else the cheapest.", kind=str, optional=True),
+        Option("--throughput", "CSV with gpu, job, steps_per_s; rows with a scale_factor above 1 are ignored."),
+        Option("--prices", "CSV with gpu, usd_per_h; default: K80 0.45, P100 1.46, V100 2.48.", optional=True),
+        Option("--measured", "Type on which each job is measured; default: the cheapest.", kind=str, optional=True),
         Option("--lot", "Seed of halves drawn by lot; 0 learns every other job.", kind=int, default=0),
     ),
     load=_load,

@@ -1,4 +1,4 @@
-"""Consolidation: how many nodes can be given back by moving pods, against the least that a linear program allows."""
+"""Backtest `consolidate`: the number of nodes that are needed after moving pods, relative to a lower bound."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ _VARIANTS = ("default", "gpushare100", "multigpu50", "gpuspec33")
 
 
 def _load(given: Mapping[str, Any]) -> OpenbTrace:
-    """Pods without a place are left out; where the trace places none, a part of them is spread first."""
+    """Load the trace without pods that have no place; if it places none, a share of them is spread first."""
     trace = load_openb(given)
     at = trace.at or _spread(trace, given["share"])
     here = [number for number, place in enumerate(at) if place is not None]
@@ -29,7 +29,7 @@ def _load(given: Mapping[str, Any]) -> OpenbTrace:
 
 
 def _spread(trace: OpenbTrace, share: float) -> list[Placement | None]:
-    """Put the first arrivals where Kubernetes does by default, on the first GPUs with room.
+    """Place the first arrivals as Kubernetes does by default, on the first GPUs that fit.
 
     That is the node with the largest shares of CPU and memory left (NodeResourcesFit, LeastAllocated).
     """
@@ -49,9 +49,9 @@ def _spread(trace: OpenbTrace, share: float) -> list[Placement | None]:
 
 
 def _first(left: Nodes, pod: PodShape, node: int) -> Placement:
-    """The first GPUs of a node with room."""
-    with_room = np.flatnonzero(left.gpu[node] >= max(pod.gpu_milli, 1))
-    return Placement(node, tuple(map(int, with_room[: pod.gpus])))
+    """The first GPUs of a node that fit."""
+    fitting = np.flatnonzero(left.gpu[node] >= max(pod.gpu_milli, 1))
+    return Placement(node, tuple(map(int, fitting[: pod.gpus])))
 
 
 def _where(trace: OpenbTrace) -> list[Placement]:
@@ -59,11 +59,11 @@ def _where(trace: OpenbTrace) -> list[Placement]:
 
 
 def _ours(trace: OpenbTrace) -> Decisions:
-    return _told(trace, consolidate(trace.empty, trace.pods, _where(trace)))
+    return _rows(trace, consolidate(trace.empty, trace.pods, _where(trace)))
 
 
 def _first_fit_decreasing(trace: OpenbTrace) -> Decisions:
-    """Free the nodes with the fewest GPU-milli first, their pods to the first node with room, the largest first."""
+    """Free the nodes with the fewest GPU-milli first; their pods, the largest first, go to the first node that fits."""
     at = _where(trace)
     left = _filled(trace, at)
     open_ = np.isin(np.arange(len(left.cpu)), [place.node for place in at])
@@ -73,13 +73,13 @@ def _first_fit_decreasing(trace: OpenbTrace) -> Decisions:
         here = [one for one, place in enumerate(at) if place.node == node]
         here.sort(key=lambda one: (-trace.pods[one].milli, -trace.pods[one].cpu_milli))
         open_[node] = not _refill(trace, left, at, here, open_)
-    return _told(
+    return _rows(
         trace, [Move(one, to) for one, (old, to) in enumerate(zip(_where(trace), at, strict=True)) if old != to]
     )
 
 
 def _refill(trace: OpenbTrace, left: Nodes, at: list[Placement], here: Sequence[int], open_: Any) -> bool:
-    """Move some pods to the first open nodes with room; all or none."""
+    """Move some pods to the first open nodes on which they fit; all or none."""
     before = [at[one] for one in here]
     for done, one in enumerate(here):
         fit = np.flatnonzero(left.fit(trace.pods[one]) & open_)
@@ -100,7 +100,7 @@ def _filled(trace: OpenbTrace, at: Iterable[Placement]) -> Nodes:
     return left
 
 
-def _told(trace: OpenbTrace, moves: Sequence[Move]) -> Decisions:
+def _rows(trace: OpenbTrace, moves: Sequence[Move]) -> Decisions:
     at, nodes = _where(trace), trace.node_names
     rows = [
         (trace.pod_names[one.pod], nodes[at[one.pod].node], nodes[one.to.node], ",".join(map(str, one.to.gpus)))
@@ -110,7 +110,7 @@ def _told(trace: OpenbTrace, moves: Sequence[Move]) -> Decisions:
 
 
 def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
-    """Make the moves in the order of the rows; a row without GPUs takes the fullest that have room."""
+    """Make the moves in the order of the rows; a row without GPUs uses the fullest GPUs that fit."""
     at, number = _where(trace), {name: one for one, name in enumerate(trace.pod_names)}
     left, moved = _filled(trace, at), set()
     before = {place.node for place in at}
@@ -122,7 +122,7 @@ def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
             raise InputError(f"pod {name} is not on {source}", hint="name the node it is on")
         to = place_of(trace, target, gpus[0] if gpus and gpus[0] else _fullest(trace, left, pod, target))
         if to is None or to.node == at[pod].node or not left.takes(trace.pods[pod], to):
-            raise InputError(f"pod {name} has no room on {target}", hint="move it where it fits at that time")
+            raise InputError(f"pod {name} does not fit on {target}", hint="move it where it fits at that time")
         left.give(trace.pods[pod], at[pod])
         left.take(trace.pods[pod], to)
         at[pod] = to
@@ -140,8 +140,8 @@ def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
 def _fullest(trace: OpenbTrace, left: Nodes, pod: int, target: str) -> str:
     at = place_of(trace, target, "")
     row: Ints = left.gpu[at.node] if at else np.zeros(0, np.int64)
-    with_room = np.flatnonzero(row >= max(trace.pods[pod].gpu_milli, 1))
-    order = with_room[np.argsort(row[with_room], kind="stable")][: trace.pods[pod].gpus]
+    fitting = np.flatnonzero(row >= max(trace.pods[pod].gpu_milli, 1))
+    order = fitting[np.argsort(row[fitting], kind="stable")][: trace.pods[pod].gpus]
     return ",".join(map(str, order))
 
 
@@ -168,12 +168,12 @@ _POLICIES: dict[str, Callable[[OpenbTrace], Decisions]] = {OURS: _ours, "first-f
 
 CONSOLIDATE: Backtest[OpenbTrace] = Backtest(
     name="consolidate",
-    about="GPU nodes that can be given back by moving each pod at most once, against a linear program's bound.",
+    about="GPU nodes needed after moving each pod at most once, relative to the bound of a linear program.",
     options=(
         *OPTIONS,
         Option(
             "--share",
-            "Of the arrivals, spread as Kubernetes does by default; pods with columns node and gpus stay as they are.",
+            "Share of the arrivals to spread as Kubernetes does by default; unused if pods have columns node and gpus.",
             kind=float,
             default=0.5,
         ),

@@ -1,4 +1,4 @@
-"""Power limits: what share of the energy that a limit can save is found with a few tries, without slowing work down."""
+"""Backtest `power-cap`: the share of the possible energy saving that a few tries find within the allowed slowdown."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ from gpuwise.backtest.contract import (
 from gpuwise.model.errors import InputError
 from gpuwise.research.power_limit_overprovisioned import CapTrial, PowerCapSettings, best_cap, next_cap
 
-# A choice that is slower than this counts as nothing saved: 5 % is allowed, 1 % is the measurement's.
+# A choice that is slower than this counts as no saving: 5 % slowdown is allowed, 1 % is measurement error.
 _BREACH = 1.06
 
 
 @dataclass(frozen=True, slots=True)
 class PowerTrace:
-    """What every limit would have measured; a policy sees the highest and those it tries.
+    """The measurements of every limit; a policy sees the highest limit and those that it tries.
 
     Attributes:
-        workloads: by name, every limit that was measured, the highest first.
-        settings: how many tries a policy has, and what it may lose.
+        workloads: by name, the measurements of every limit, the highest first.
+        settings: number of tries, and the allowed slowdown.
     """
 
     workloads: Mapping[str, Sequence[CapTrial]]
@@ -43,7 +43,7 @@ class PowerTrace:
 
 
 Search = Callable[[Sequence[CapTrial], PowerCapSettings], list[CapTrial]]
-"""Which limits of one workload are tried, the highest first."""
+"""Chooses the limits of one workload to measure, the highest first."""
 
 
 def _load(given: Mapping[str, Any]) -> PowerTrace:
@@ -55,7 +55,7 @@ def _load(given: Mapping[str, Any]) -> PowerTrace:
     for workload, group in groupby(ordered, key=lambda row: row[0]):
         trials = [CapTrial(float(limit), float(energy), float(time)) for _, limit, energy, time in group]
         if len({trial.limit_w for trial in trials}) < len(trials):
-            raise InputError(f"{path}: {workload} has two rows at one limit", hint="keep one of them")
+            raise InputError(f"{path}: {workload} has two rows with the same limit", hint="keep one of them")
         if any(trial.energy_j <= 0 or trial.time_s <= 0 for trial in trials):
             raise InputError(f"{path}: {workload} has an energy or time of 0 or less", hint="leave that row out")
         workloads[workload] = trials
@@ -63,7 +63,7 @@ def _load(given: Mapping[str, Any]) -> PowerTrace:
 
 
 def _columns(path: Path) -> Columns:
-    """The contract's columns, or Zeus' own, where a combination of card, workload and batch size is one workload."""
+    """Read the contract's columns, or Zeus' own: each combination of GPU, workload and batch size is one workload."""
     measured = {"energy_j": float, "time_s": float}
     if not names_columns(path, ("gpu", "batch_size", "power_limit_w")):
         return read_columns(path, {"workload": str, "limit_w": float, **measured})
@@ -82,7 +82,7 @@ def _ours(trials: Sequence[CapTrial], settings: PowerCapSettings) -> list[CapTri
 
 
 def _bisection(trials: Sequence[CapTrial], settings: PowerCapSettings) -> list[CapTrial]:
-    """Halve the range between the slowest limit known to be fine and the highest known not to be."""
+    """Halve the range between the lowest limit known to be fast enough and the highest known to be too slow."""
     levels = sorted(trials, key=lambda trial: trial.limit_w)
     tried, low, high = [trials[0]], -1, len(levels) - 1
     while len(tried) <= settings.tries and high - low > 1:
@@ -106,7 +106,7 @@ def _shares(*shares: float) -> Search:
 
 
 def _policy(search: Search) -> Callable[[PowerTrace], Decisions]:
-    """Keep the best limit that a search tried."""
+    """Keep the best limit among those that a search tried."""
 
     def decide(trace: PowerTrace) -> Decisions:
         return _decisions(
@@ -119,7 +119,7 @@ def _policy(search: Search) -> Callable[[PowerTrace], Decisions]:
 
 
 def _fixed(share: float) -> Callable[[PowerTrace], Decisions]:
-    """Set one share of the highest limit and never look."""
+    """Set a fixed share of the highest limit, without measuring."""
 
     def decide(trace: PowerTrace) -> Decisions:
         found = ((workload, _shares(share)(trials, trace.settings)) for workload, trials in trace.workloads.items())
@@ -163,10 +163,10 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 POWER_CAP: Backtest[PowerTrace] = Backtest(
     name="power-cap",
-    about="Share of the energy a power limit can save that is found with a few tries, at no more than 5 % slowdown.",
+    about="Share of the possible energy saving that a few tries of power limits find, at a slowdown of at most 5 %.",
     options=(
         Option("--power", "CSV with workload, limit_w, energy_j, time_s, or Zeus' own columns."),
-        Option("--tries", "Limits that may be measured besides the highest.", kind=int, default=3),
+        Option("--tries", "Number of limits to measure in addition to the highest.", kind=int, default=3),
     ),
     load=_load,
     policies={

@@ -1,4 +1,4 @@
-"""Playing policies on a trace, and what is told of it."""
+"""Replays policies on a trace and writes the results."""
 
 import csv
 import math
@@ -14,16 +14,16 @@ SCHEMA = "gpuwise.dev/backtest/v1"
 
 
 def play(backtest: Backtest[Any], given: Mapping[str, Any], *, policies: Sequence[str] = (), label: str = "") -> Result:
-    """Play policies on one trace.
+    """Replay policies on one trace.
 
     Args:
-        backtest: of which kind.
+        backtest: the backtest.
         given: option values by key.
-        policies: their names; all of them if none is named.
-        label: of the trial.
+        policies: names of the policies; empty for all.
+        label: label of the trial.
 
     Raises:
-        InputError: the trace cannot be read, or a policy is not known.
+        InputError: the trace cannot be read, or a policy does not exist.
     """
     names = tuple(policies) or tuple(backtest.policies)
     unknown = [name for name in names if name not in backtest.policies]
@@ -36,18 +36,18 @@ def play(backtest: Backtest[Any], given: Mapping[str, Any], *, policies: Sequenc
 
 
 def _played(backtest: Backtest[Any], name: str, trace: Any) -> Played:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     decisions = backtest.policies[name](trace)
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     return Played(backtest.judge(trace, decisions), seconds, decisions)
 
 
 def write_decisions(path: Path, result: Result) -> None:
-    """Write the decisions of our policy, or of the only one that was played.
+    """Write the decisions of gpuwise's policy, or of the first one that was replayed.
 
     Args:
         path: a CSV file, overwritten.
-        result: of `play`.
+        result: result of `play`.
 
     Raises:
         InputError: the file cannot be written.
@@ -65,7 +65,7 @@ def write_decisions(path: Path, result: Result) -> None:
 
 
 def plain(result: Result) -> dict[str, Any]:
-    """A result as JSON has it."""
+    """A result as dicts, lists and scalars for JSON."""
     return {
         "schema": SCHEMA,
         "backtest": result.backtest,

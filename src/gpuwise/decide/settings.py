@@ -26,8 +26,8 @@ class DecideSettings:
     """Lowest confidence for automatic changes: 0.5 is a week of well-covered data."""
 
     cool_down_h: int = 24
-    """Hours after a change in which the target is not changed again: without it gpuwise and an operator could rescale a
-    workload in turn without end, as in a public report of 600 rescales (I14)."""
+    """Hours after a change in which the target is not changed again. Otherwise two controllers can rescale a workload
+    back and forth, 600 times in a public report (I14)."""
 
     breaker_failures: int = 2
     """Number of consecutive failed automatic attempts after which a target is left to people (I15)."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gpuwise.model.gpu import GpuType
+from gpuwise.model.scheduling import Openness, Scheduling
 
 
 class CapacityType(StrEnum):
@@ -64,6 +65,7 @@ class Node:
         capacity_type: how it is paid for, None if it has no such label.
         region: topology.kubernetes.io/region, None if absent.
         zone: topology.kubernetes.io/zone, None if absent.
+        openness: which pods it accepts, None if not known.
         gpu_fraction: whole-GPU equivalents of one of its GPUs; below 1 for a vGPU, which is a part of a board.
         whole_gpus: nvidia.com/gpu that it offers; None if not known, as in a trace.
         claimable: GPUs that its ResourceSlices offer to resource claims.
@@ -78,6 +80,7 @@ class Node:
     capacity_type: CapacityType | None
     region: str | None
     zone: str | None = None
+    openness: Openness | None = None
     gpu_fraction: float = 1.0
     whole_gpus: int | None = None
     claimable: int = 0
@@ -122,6 +125,7 @@ class Pod:
         started_s: status.startTime, None while pending.
         annotations: the pod's annotations; a protection may be on the pod only.
         labels: the pod's labels.
+        scheduling: what it requires of its node, None if not known.
         claimed: devices that its resource claims allocate to it; admin access reserves none.
     """
 
@@ -133,6 +137,7 @@ class Pod:
     started_s: int | None
     annotations: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    scheduling: Scheduling | None = None
     claimed: tuple[ClaimedDevice, ...] = ()
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
@@ -34,6 +35,16 @@ METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
 )
 
 
+_SIZES = frozenset(
+    {
+        Finding.GPU_OVERPROVISIONED,
+        Finding.REPLICAS_OVERPROVISIONED,
+        Finding.GPU_SHAREABLE,
+        Finding.GPU_TYPE_OVERPROVISIONED,
+    }
+)
+"""Findings about how much of a GPU a workload needs."""
+
 FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Blocked]], ...] = (
     free_nodes,  # its pods fit on other nodes
     repartition,  # has MIG slices that nobody needs
@@ -63,7 +74,7 @@ def recommend(fleet: Fleet) -> Advice:
     Args:
         fleet: the fleet.
     """
-    results = [method(case) for case in _cases(fleet) for method in METHODS]
+    results = [_sized(method(case), case) for case in _cases(fleet) for method in METHODS]
     results += [item for method in FLEET_METHODS for item in method(fleet)]
     unknown = {one.ref: one.unknown_request for one in fleet.inventory.workloads if one.unknown_request}
     results = [_requested(_known(item, fleet.unread_nodes), unknown) for item in results]
@@ -82,6 +93,13 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
     for workload in fleet.inventory.workloads:
         if workload.ref in fleet.profiles:
             yield Case(workload, fleet.profiles[workload.ref], fleet)
+
+
+def _sized(item: Recommendation | Blocked, case: Case) -> Recommendation | Blocked:
+    """Block a size that is computed from sensors that contradict each other."""
+    if isinstance(item, Blocked) or item.finding not in _SIZES or (why := case.contradiction) is None:
+        return item
+    return Blocked(item.workload, item.change.kind, Reason.SIGNALS_DISAGREE, why, item.evidence)
 
 
 def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Recommendation | Blocked:

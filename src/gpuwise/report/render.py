@@ -135,6 +135,7 @@ _FILTERS = {
     "risk": wording.risk,
     "finding": wording.finding,
     "reason": reason,
+    "sentence": wording.sentence,
     "data": wording.data,
     "change": wording.change,
     "evidence": wording.evidence,

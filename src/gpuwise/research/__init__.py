@@ -1,4 +1,5 @@
-"""Engines that a backtest plays and no method calls yet. Pure, as the engines are.
+"""Engines that backtests replay and no method calls yet. Pure, like the engines of `gpuwise.recommend`.
 
-An engine moves to `gpuwise.recommend.engines` with the method that calls it; `gpuwise.recommend` does not import this.
+When a method needs an engine, the engine moves to `gpuwise.recommend.engines`; `gpuwise.recommend` does not import this
+package.
 """

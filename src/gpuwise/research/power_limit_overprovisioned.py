@@ -1,4 +1,4 @@
-"""Which power limit to try next, and which to keep: the least energy at a slowdown that is allowed."""
+"""Chooses the power limit to measure next, and the one to keep: the lowest energy within the allowed slowdown."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from gpuwise.recommend.engines.power_limit_overprovisioned.expected import MAX_S
 
 @dataclass(frozen=True, slots=True)
 class PowerCapSettings:
-    """What a lower limit may cost."""
+    """Limits of the search."""
 
     tries: int = 3
-    """Limits measured besides the present one: each costs a while at a limit that may be wrong."""
+    """Number of limits to measure in addition to the present one; each takes time at a limit that may be too low."""
 
     max_slowdown: float = MAX_SLOWDOWN
-    """Share of speed that may be lost; a limit that was slower is never kept."""
+    """Share of speed that may be lost; a slower limit is never kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapTrial:
-    """One unit of work, measured under one power limit.
+    """The measurement of one unit of work under one power limit.
 
     Attributes:
         limit_w: power limit, watts.
-        energy_j: energy it took, joules.
-        time_s: time it took, seconds.
+        energy_j: energy used, joules.
+        time_s: run time, seconds.
     """
 
     limit_w: float
@@ -35,17 +35,18 @@ class CapTrial:
 def next_cap(limits: Sequence[float], tried: Sequence[CapTrial], settings: PowerCapSettings) -> float | None:
     """Choose the limit to measure next.
 
-    The first is where the draw under the highest limit says that the slowdown becomes too large. From there the search
-    goes down by two while a further try could still close the gap, then by one; and up by one after a limit that was
-    too slow. With the boundary found, tries that are left go to the limits just above it.
+    The first is the lowest limit at which the power draw under the highest limit predicts an allowed slowdown. From
+    there the search goes down by two limits while a later try can still test the one between, else by one; after a
+    limit that was too slow it goes up by one. When the boundary is known, the remaining tries measure the limits just
+    above it.
 
     Args:
-        limits: what the board can be set to, watts, in any order.
-        tried: what was measured, the highest limit first.
-        settings: how many tries, and what may be lost.
+        limits: the limits that the board supports, watts, in any order.
+        tried: the measurements, the highest limit first.
+        settings: number of tries, and the allowed slowdown.
 
     Returns:
-        A limit that was not tried; None where nothing is left to learn or no try is left.
+        A limit that was not tried; None if nothing is left to measure or no try is left.
     """
     levels = sorted(set(limits))
     left = settings.tries - (len(tried) - 1)
@@ -67,11 +68,11 @@ def next_cap(limits: Sequence[float], tried: Sequence[CapTrial], settings: Power
 
 
 def best_cap(tried: Sequence[CapTrial], settings: PowerCapSettings) -> float:
-    """The limit of least energy among those measured that are fast enough.
+    """The limit with the lowest energy among those measured that are fast enough.
 
     Args:
-        tried: what was measured, the highest limit first.
-        settings: what may be lost.
+        tried: the measurements, the highest limit first.
+        settings: the allowed slowdown.
     """
     return min((t for t in tried if _allowed(t, tried, settings)), key=lambda trial: trial.energy_j).limit_w
 
@@ -81,7 +82,7 @@ def _allowed(trial: CapTrial, tried: Sequence[CapTrial], settings: PowerCapSetti
 
 
 def _first(levels: Sequence[float], highest: CapTrial, settings: PowerCapSettings) -> int:
-    """Where to begin; at most one level under the highest, which is known."""
+    """The index of the first limit; below the highest one, which is already measured."""
     return levels.index(
         expected_cap(levels[:-1], highest.energy_j / highest.time_s, max_slowdown=settings.max_slowdown)
     )

@@ -1,4 +1,4 @@
-"""Regression that needs no training: the posterior mean of a Gaussian process with a given kernel."""
+"""Gaussian process regression with a given kernel: posterior mean and variance, without training."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,15 +7,15 @@ Floats = NDArray[np.float64]
 
 
 def posterior_mean(kernel: Floats, cross: Floats, values: Floats, *, noise: float) -> Floats:
-    """What is expected at new points, from what was measured at known ones.
+    """The expected values at new points, from measurements at known points.
 
-    Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 2.25, about the median of what was
-    measured: far from all that is known the answer is that median.
+    Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), equation 2.25, around the median of the
+    measurements: far from all known points the result is that median.
 
     Args:
         kernel: covariance of the known points, shape (n, n).
         cross: covariance of new and known points, shape (m, n).
-        values: what was measured, one column a quantity, shape (n, k).
+        values: the measurements, one column per quantity, shape (n, k).
         noise: variance of a measurement.
 
     Returns:
@@ -27,7 +27,7 @@ def posterior_mean(kernel: Floats, cross: Floats, values: Floats, *, noise: floa
 
 
 def posterior_variance(kernel: Floats, cross: Floats, own: Floats, *, noise: float) -> Floats:
-    """How far off `posterior_mean` may be (the same book, equation 2.26), with a measurement's noise.
+    """The variance of `posterior_mean` (the same book, equation 2.26), including the noise of a measurement.
 
     Args:
         kernel: covariance of the known points, shape (n, n).
@@ -43,15 +43,15 @@ def posterior_variance(kernel: Floats, cross: Floats, own: Floats, *, noise: flo
 
 
 def radial(left: Floats, right: Floats, lengths: Floats) -> Floats:
-    """Squared-exponential covariance: 1 for equal points, falling with distance.
+    """Squared-exponential covariance: 1 for equal points, decreasing with distance.
 
     Args:
         left: points, shape (m, d).
         right: points, shape (n, d).
-        lengths: distance in each dimension at which it has fallen to exp(-1/2), shape (d,).
+        lengths: distance in each dimension at which the covariance is exp(-1/2), shape (d,).
 
     Returns:
         Shape (m, n).
     """
-    apart = (left[:, None, :] - right[None, :, :]) / lengths
-    return np.asarray(np.exp(-0.5 * (apart**2).sum(axis=-1)), dtype=np.float64)
+    distance = (left[:, None, :] - right[None, :, :]) / lengths
+    return np.asarray(np.exp(-0.5 * (distance**2).sum(axis=-1)), dtype=np.float64)

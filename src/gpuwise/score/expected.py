@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.gpu import mig_share
-from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, device_rows
+from gpuwise.model.hours import DEVICE_SIGNALS, HourRows, PodDevice, device_rows
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE, MIG_CLASS, MIG_RESOURCE_PREFIX, is_gpu
 from gpuwise.score.idle import AllocatedDevice, Runs
@@ -117,7 +117,7 @@ def unsampled_devices(
         missing = np.zeros(steps, dtype=np.int64)
         missing[start:last_step] = pod.devices
         for device in sampled:
-            if device.holding.pod == pod.name:
+            if device.pod_device.pod == pod.name:
                 missing[device.start : device.end] -= 1
         for level in range(1, int(missing.max(initial=0)) + 1):
             yield from _spans(missing >= level, pod, level, per_hour=per_hour)
@@ -127,7 +127,7 @@ def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int, *, per_hour:
     runs = Runs.of(missing, at_least=1)
     for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
         yield AllocatedDevice(
-            holding=Holding(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node),
+            pod_device=PodDevice(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node),
             rows=HourRows(0, device_rows(per_hour, 0)),
             start=start,
             end=end,

@@ -42,15 +42,15 @@ def rhythm(
     busy_gpus = np.zeros(idle_share.shape[0])
     for device in devices:
         at = device.rows.first_hour - hours.first_hour
-        busy_gpus[at : at + device.active.shape[0]] += device.active * (device.holding.gpu_fraction / hours.per_hour)
+        busy_gpus[at : at + device.active.shape[0]] += device.active * (device.pod_device.gpu_fraction / hours.per_hour)
     used = busy_gpus > 0.0
     if hours.requests is not None:
         at = hours.requests.first_hour - hours.first_hour
         asked = hours.requests.rows["total"] > 0.0
         used[at : at + asked.shape[0]] |= asked
     known = used | (idle_share >= settings.full_coverage)
-    rests = np.zeros_like(known)
-    rests[1:] = (known & ~used)[:-1] & known[1:]
+    after_idle = np.zeros_like(known)
+    after_idle[1:] = (known & ~used)[:-1] & known[1:]
     weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
     of_week = hours_of_week(hours.first_hour, used.shape[0])
 
@@ -62,8 +62,8 @@ def rhythm(
     return Rhythm(
         observed=observed,
         used=total(weights * used),
-        after_idle=total(weights * rests),
-        resumed=total(weights * (rests & used)),
+        after_idle=total(weights * after_idle),
+        resumed=total(weights * (after_idle & used)),
         busy_gpus=np.divide(gpus, observed, out=np.full(WEEK_H, np.nan), where=observed > 0.0),
     )
 

@@ -1,4 +1,4 @@
-"""The idle backtest on GenTD26's requests, and on endpoints made for it."""
+"""The idle backtest on GenTD26's requests, and on endpoints written for the test."""
 
 import numpy as np
 import pytest
@@ -41,11 +41,11 @@ def twenty(given):
         ("hybrid-histogram", 10.1, 0.05),
         ("break-even", 1.648, 0.001),
         ("randomised", 1.579, 0.01),  # one draw of it; 1.582 in expectation
-        ("follow-the-leader", 1.412, 0.01),  # the first wait is not told; here it is B
+        ("follow-the-leader", 1.412, 0.01),  # the first wait is not published; here it is B
         ("best-static", 1.366, 0.003),
     ],
 )
-def test_baselines_come_to_their_published_means(results, name, published, tolerance):
+def test_baselines_reproduce_their_published_means(results, name, published, tolerance):
     """Means over B = 60, 300, 900, 3600 (specification, 'Backtests', idle)."""
     assert np.mean([one.value("cost_ratio", name) for one in results]) == pytest.approx(published, abs=tolerance)
 
@@ -54,7 +54,7 @@ def test_goals_are_reached(results):
     assert all(verdict.met for verdict in IDLE.goals(results))
 
 
-def test_endpoints_not_fitted_on_cost_a_little_more(results):
+def test_held_out_endpoints_cost_slightly_more(results):
     ours, held_out = (np.mean([one.value("cost_ratio", name) for one in results]) for name in (OURS, ENDPOINT_HELD_OUT))
     assert ours < held_out == pytest.approx(1.358, abs=0.001)
 
@@ -64,7 +64,7 @@ def test_nothing_is_held_out_of_a_trace_that_was_not_fitted_on(twenty):
     assert IDLE.policies[ENDPOINT_HELD_OUT](trace) == IDLE.policies[OURS](trace)
 
 
-def test_half_of_the_trace_with_no_future_has_the_same_beginning(traces):
+def test_half_of_the_trace_without_the_future_gives_the_same_decisions(traces):
     given = IDLE.trials(traces)[1].given
     trace = IDLE.load(given)
     name = "M0004"
@@ -87,7 +87,7 @@ def test_half_of_the_trace_with_no_future_has_the_same_beginning(traces):
         ([(110 * index, 110 * index + 10) for index in range(20)], 0, 19),
         ([(110 * index, 110 * index + 40) for index in range(20)], 570, 19),
         ([(0, 10), (100, 2100)], 1810, 1),  # a pre-warm start 10 s before the second request
-        ([(0, 10), (50, 60), (110, 2100)], 1810, 2),  # one that came to nothing
+        ([(0, 10), (50, 60), (110, 2100)], 1810, 2),  # a start without a request
     ],
 )
 def test_idle_seconds_and_starts_are_counted_from_the_decisions(twenty, warm, idle_s, starts):
@@ -112,7 +112,7 @@ def test_decisions_that_break_a_rule_are_refused(twenty, rows, message):
         endpoint_costs(IDLE.load(twenty), Decisions(COLUMNS, rows))
 
 
-def test_every_policy_keeps_to_the_rules_on_a_small_trace(twenty):
+def test_every_policy_follows_the_rules_on_a_small_trace(twenty):
     result = play(IDLE, twenty)
     assert result.value("cost_ratio", "always-on") == pytest.approx(100 / 60)
     assert result.value("cost_ratio", "best-static") == 1.0

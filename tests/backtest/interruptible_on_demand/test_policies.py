@@ -1,4 +1,4 @@
-"""The spot backtest on nine zones of AWS, and on windows made for it."""
+"""The spot backtest on nine AWS zones, and on windows written for the test."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def results(traces):
     return [play(SPOT, trial.given, policies=NAMES) for trial in SPOT.trials(traces)]
 
 
-def test_baselines_come_to_their_published_figures(results):
+def test_baselines_reproduce_their_published_figures(results):
     """Specification, 'spot': cells 52/.05, 52/.20, 70/.05, 70/.20, in percent."""
     for policy, expected in {
         "on-demand": [78, 68, 107, 96],
@@ -51,8 +51,8 @@ def test_baselines_come_to_their_published_figures(results):
         assert found == pytest.approx(expected, abs=0.06 if policy != "on-demand" else 0.5)
 
 
-def test_what_is_reached_on_zones_not_fitted_on(results):
-    """3.6 % in the mean: above the goal of 3.5 %. The worst cell reaches its goal."""
+def test_the_cost_on_held_out_zones(results):
+    """The mean is 3.6 %, above the goal of 3.5 %. The worst cell reaches its goal."""
     zone = [result.value(HEADLINE, ZONE_HELD_OUT) for result in results]
     assert np.mean(zone) <= 0.037
     assert max(zone) <= 0.08
@@ -62,7 +62,7 @@ def test_no_deadline_is_missed(results):
     assert [one.figures["missed_deadlines"].value for result in results for one in result.played.values()] == [0] * 20
 
 
-def test_the_bound_is_below_every_policy_and_exact_where_it_is_plain(windows):
+def test_the_bound_is_below_every_policy_and_exact_in_a_simple_case(windows):
     """One hour of work: with spot from the third row on, 2 rows of waiting and 7 of spot."""
     result = play(SPOT, windows([0, 0] + [1] * 10))
     trace = SPOT.load(windows([0, 0] + [1] * 10))
@@ -70,7 +70,7 @@ def test_the_bound_is_below_every_policy_and_exact_where_it_is_plain(windows):
     assert all(one.figures[HEADLINE].value >= -1e-9 for one in result.played.values())
 
 
-def test_the_bound_pays_for_a_switch_only_where_it_saves(windows):
+def test_the_bound_switches_only_if_that_saves(windows):
     """Nothing but on-demand: 60 minutes and 3 of restart are 7 rows."""
     assert SPOT.load(windows([0] * 12)).least_usd[0] == pytest.approx(7 * 3 / 6)
 
@@ -87,7 +87,7 @@ def test_the_future_changes_no_past_decision(traces):
 
 
 @pytest.mark.parametrize("step_s", [60, 195, 1800])
-def test_other_steps_are_played(windows, step_s):
+def test_traces_with_other_steps_are_replayed(windows, step_s):
     hours = [[1, 1, 0, 1, 1, 1, 0, 0, 1], [0, 0, 1, 1, 1, 1, 1, 1, 1], [1] * 9, [0] * 9]
     given = windows(*np.repeat(hours, 3600 // step_s + 1, axis=1), step_s=step_s)
     names = [OURS, "uniform-progress", "on-demand"]
@@ -101,10 +101,10 @@ def test_other_steps_are_played(windows, step_s):
     [
         ({"deadline_h": 1.0}, "do not fit"),
         ({"deadline_h": 3.0}, "window 0 has 12 rows, the deadline is at row 18"),
-        ({"work_h": 0.0}, "not above 0"),
+        ({"work_h": 0.0}, "must be above 0"),
     ],
 )
-def test_a_job_that_cannot_be_is_refused(windows, change, problem):
+def test_an_impossible_job_is_refused(windows, change, problem):
     with pytest.raises(InputError, match=problem):
         SPOT.load(windows([1] * 12) | change)
 
@@ -113,7 +113,7 @@ def test_bad_windows_are_refused(windows, tmp_path):
     given = windows([1] * 12)
     lines = given["availability"].read_text().splitlines(keepends=True)
     given["availability"].write_text("".join(lines[:5] + lines[6:]))
-    with pytest.raises(InputError, match="not a steady step"):
+    with pytest.raises(InputError, match="not have a constant step"):
         SPOT.load(given)
     given["availability"].write_text("".join([*lines[:5], "0,2400,-1\n", *lines[6:]]))
     with pytest.raises(InputError, match="available is below 0"):

@@ -1,4 +1,4 @@
-"""The spot-regions backtest on draws of six of nine AWS zones, and on windows made for it."""
+"""The spot-regions backtest on draws of six of nine AWS zones, and on windows written for the test."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def windows(tmp_path):
 
 
 def test_two_cells_of_one_draw(traces):
-    """All draws take a minute: `gpuwise backtest all`. Uniform Progress is 4 to 6 % at 70 h and 0.2 h, by the draw."""
+    """All draws take a minute (`gpuwise backtest all`). Uniform Progress has 4 to 6 % at 70 h and 0.2 h, by draw."""
     trial = SPOT_REGIONS.trials(traces)[10]
     result = play(SPOT_REGIONS, trial.given, policies=[OURS, HALF_HELD_OUT, UNIFORM])
     assert result.value(HEADLINE, UNIFORM) == pytest.approx(0.049, abs=0.002)
@@ -44,7 +44,7 @@ def test_a_draw_is_the_same_each_time_and_another_by_another_seed(traces):
     assert {len(set(names)) for names in first} == {6}
 
 
-def test_the_bound_moves_where_it_pays(windows):
+def test_the_bound_moves_if_that_is_cheaper(windows):
     """Two rows in a, a migration of 9 minutes with the restart, 51 minutes and 9 more in b: 2 rows and 6."""
     trace = SPOT_REGIONS.load(windows({"a": [1] * 2 + [0] * 10, "b": [0] * 2 + [1] * 10}, {"a": 1.2, "b": 0.6}))
     ways = [2 * 0.2 + 6 * 0.1, 7 * 0.1]

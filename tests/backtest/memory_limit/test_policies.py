@@ -1,4 +1,4 @@
-"""The memory backtest on GenTD26's pods, and on pods made for it."""
+"""The memory backtest on GenTD26's pods, and on pods written for the test."""
 
 import numpy as np
 import pytest
@@ -38,14 +38,14 @@ def four_hours(given):
     ("name", "slack", "overrun"),
     [("vpa", 0.213, 0.188), ("max", 0.368, 0.051), ("max-x1.10", 0.426, 0.031), ("oracle", 0.127, 0.0)],
 )
-def test_baselines_come_to_their_published_figures(result, name, slack, overrun):
+def test_baselines_reproduce_their_published_figures(result, name, slack, overrun):
     """Specification, 'Backtests', memory."""
     assert result.value("slack_share", name) == pytest.approx(slack, abs=0.0006)
     assert result.value("overrun_share", name) == pytest.approx(overrun, abs=0.0006)
 
 
 def test_the_best_simple_rule_keeps_to_the_overrun_and_leaves_less_than_the_published_one(result):
-    """39 % in the specification; look-backs of 1 h to all there is, factors from 1 to 2.5, find 36.9."""
+    """39 % in the specification; look-backs from 1 h to the whole past, with factors from 1 to 2.5, give 36.9."""
     assert result.value("overrun_share", "best-simple") <= 0.025
     assert result.value("slack_share", "best-simple") == pytest.approx(0.369, abs=0.001)
 
@@ -54,7 +54,7 @@ def test_goals_are_reached(result):
     assert all(verdict.met for verdict in MEMORY.goals([result]))
 
 
-def test_pods_not_fitted_on_are_overrun_a_little_more(result):
+def test_held_out_pods_have_slightly_more_overruns(result):
     assert (
         result.value("overrun_share") < result.value("overrun_share", POD_HELD_OUT) == pytest.approx(0.0238, abs=1e-4)
     )
@@ -65,7 +65,7 @@ def test_nothing_is_held_out_of_a_trace_that_was_not_fitted_on(four_hours):
     assert MEMORY.policies[POD_HELD_OUT](trace) == MEMORY.policies[OURS](trace)
 
 
-def test_windows_are_whole_and_begin_after_the_history(four_hours):
+def test_windows_are_complete_and_begin_after_the_history(four_hours):
     assert windows(MEMORY.load(four_hours)) == {"a": [2 * HOUR, 3 * HOUR]}
 
 
@@ -80,11 +80,11 @@ def test_slack_and_overrun_are_recomputed_from_trace_and_decisions(four_hours):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("a", 2 * HOUR, 1.0)], "a limit is missing or not due"),
-        ([("a", 2 * HOUR, 1.0), ("a", 3 * HOUR, 1.0), ("b", 0, 1.0)], "a limit is missing or not due"),
+        ([("a", 2 * HOUR, 1.0)], "a limit is missing or not for a window"),
+        ([("a", 2 * HOUR, 1.0), ("a", 3 * HOUR, 1.0), ("b", 0, 1.0)], "a limit is missing or not for a window"),
         ([("a", 2 * HOUR, 1.0), ("a", 2 * HOUR, 1.0)], "two limits"),
-        ([("a", 2 * HOUR, -1.0), ("a", 3 * HOUR, 1.0)], "two limits, or none"),
-        ([("a", 2 * HOUR, np.nan), ("a", 3 * HOUR, 1.0)], "two limits, or none"),
+        ([("a", 2 * HOUR, -1.0), ("a", 3 * HOUR, 1.0)], "two limits, or an invalid one"),
+        ([("a", 2 * HOUR, np.nan), ("a", 3 * HOUR, 1.0)], "two limits, or an invalid one"),
     ],
 )
 def test_decisions_that_break_a_rule_are_refused(four_hours, rows, message):
@@ -113,10 +113,10 @@ def test_a_blank_is_missing_and_not_zero(given):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (HEADER + "a,0,1\n", {}, "no pod lasts"),
+        (HEADER + "a,0,1\n", {}, "no pod is longer"),
         (HEADER + "a,0,-1\n", {}, "line 2"),
         (HEADER + "a,,1\n", {}, "line 2"),
-        (HEADER + "a,0,1\na,0,2\n", {}, "two samples at one time"),
+        (HEADER + "a,0,1\na,0,2\n", {}, "two samples at the same time"),
         (HEADER + "a,0,1\n", {"horizon_h": 0.0}, "--horizon-h is 0"),
         ("pod,t_s\na,0\n", {}, "has no column gpu_mem_mib"),
     ],

@@ -36,35 +36,35 @@ def by_set(result, policy):
     return [len({row[0] for row in rows if row[6] == name}) for name in sorted({row[6] for row in rows})]
 
 
-def test_baselines_come_to_their_published_counts(results):
+def test_baselines_reproduce_their_published_counts(results):
     """Specification, 'mig': whole GPUs 81, greedy 50, ParvaGPU 46, optimum 44."""
     found = {name: results[0].value("gpus_used", name) for name in results[0].played}
     assert found == {OURS: 44, "parvagpu": 46, "greedy": 50, "whole-gpus": 81}
     assert results[0].bound["gpus_used"] == 44
 
 
-def test_parvagpu_comes_to_its_publishers_counts_set_by_set(results, traces):
-    """parva_summary.csv, of the publishers' own deployments (github MunQ-Lee/ParvaGPU_SC24)."""
+def test_parvagpu_reproduces_its_authors_counts_set_by_set(results, traces):
+    """parva_summary.csv, from the authors' own deployments (github MunQ-Lee/ParvaGPU_SC24)."""
     published = read_columns(traces / "mig_profiles" / "parva_summary.csv", {"gpus": int})["gpus"]
     assert by_set(results[0], "parvagpu") == published.tolist() == [2, 3, 5, 7, 13, 16]
 
 
 def test_the_goals_are_reached(results):
-    """Those of time are left to `make quality`: a busy machine is no defect."""
+    """The goals for time are checked by `make quality` only, because a busy machine is not a defect."""
     verdicts = [verdict for verdict in MIG.goals(results) if not verdict.goal.startswith("seconds")]
     assert [(verdict.goal, verdict.met) for verdict in verdicts] == [(verdict.goal, True) for verdict in verdicts]
     assert len(verdicts) == 3
 
 
 def test_every_policy_passes_the_judge_at_odd_scales(traces):
-    """Other demands than those that the policies were looked at with."""
+    """Demands other than those used in development."""
     for scale in (3, 9):
         result = play(MIG, MIG.trials(traces)[0].given | {"scale": scale})
         assert result.value("gpus_used") <= min(result.value("gpus_used", name) for name in result.played)
         assert result.value("above_bound") <= 0.005
 
 
-def test_a_trace_without_sets_is_one(given):
+def test_a_trace_without_set_names_is_one_set(given):
     """Three instances of 10/s on a 1g serve 25/s in time; 15/s take too long, and 7g did not run with one process."""
     result = play(MIG, given("model,rate_ips,latency_s\nm,25,0.2\n"))
     ours = result.played[OURS].decisions
@@ -79,7 +79,7 @@ LEGAL = [(0, "3g", 4, "m", 1, 2), (0, "1g", 0, "m", 1, 1)]
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        (LEGAL[:1], "m is served 40 of 45"),
+        (LEGAL[:1], "m gets 40 of 45"),
         ([*LEGAL, (0, "1g", 4, "m", 1, 1)], "another instance is there"),
         ([*LEGAL, (1, "3g", 1, "m", 1, 2)], "cannot begin there"),
         ([*LEGAL, (1, "5g", 0, "m", 1, 2)], "cannot begin there"),
@@ -88,7 +88,7 @@ LEGAL = [(0, "3g", 4, "m", 1, 2), (0, "1g", 0, "m", 1, 1)]
         ([*LEGAL, (1, "1g", 0, "other", 1, 1)], "was not measured"),
     ],
 )
-def test_the_judge_refuses_what_breaks_a_rule(given, rows, problem):
+def test_decisions_that_break_a_rule_are_refused(given, rows, problem):
     trace = MIG.load(given("model,rate_ips,latency_s\nm,45,0.2\n"))
     columns = ("gpu", "profile", "start", "model", "batch_size", "mps_procs")
     assert MIG.judge(trace, Decisions(columns, LEGAL))["gpus_used"].value == 1
@@ -111,16 +111,16 @@ def test_the_judge_refuses_an_unknown_set(results, traces):
         ("m,1,1\nm,2,1\n", TABLE, 1, "two rows"),
         ("m,-1,1\n", TABLE, 1, "below 0"),
         ("m,1,1\n", TABLE + "m,5,1,1,9,0.1\n", 1, "mig_gpcs is 5"),
-        ("m,1,1\n", TABLE + "m,1,1,1,9,0.1\n", 1, "two rows of one model"),
+        ("m,1,1\n", TABLE + "m,1,1,1,9,0.1\n", 1, "two rows with the same model"),
         ("m,1,1\n", TABLE, 0, "--scale is 0"),
     ],
 )
-def test_bad_input_is_told(given, slo, table, scale, problem):
+def test_bad_input_is_an_error(given, slo, table, scale, problem):
     with pytest.raises(InputError, match=problem):
         MIG.load(given("model,rate_ips,latency_s\n" + slo, table, scale))
 
 
-def test_a_model_asked_for_nothing_gets_nothing(given):
+def test_a_model_without_demand_gets_no_slice(given):
     result = play(MIG, given("model,rate_ips,latency_s\nm,0,0.2\nn,0,0.1\n"))
     assert {len(played.decisions.rows) for played in result.played.values()} == {0}
 

@@ -1,4 +1,4 @@
-"""The packing backtest on openb's arrivals, and on pods made for it."""
+"""The packing backtest on openb's arrivals, and on pods written for the test."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def trial(traces, label):
         ("multigpu50, order 1", {"fgd": 97.18, "best-fit": 95.7, "dot-product": 94.3, "random": 90.3}),
     ],
 )
-def test_baselines_come_to_their_published_figures(traces, label, published):
+def test_baselines_reproduce_their_published_figures(traces, label, published):
     """Weng et al., means of ten orders; one order is within 0.7 (0.3 for FGD), as far as two orders are apart."""
     result = play(PACKING, trial(traces, label), policies=list(published))
     for policy, expected in published.items():
@@ -50,7 +50,7 @@ def test_baselines_come_to_their_published_figures(traces, label, published):
         ("gpuspec33, order 2", 96.1),
     ],
 )
-def test_what_is_reached(traces, label, reached):
+def test_the_allocation_of_each_variant(traces, label, reached):
     """gpushare100 reaches its goal; default and multigpu50 stay 0.05 and 0.1 below theirs (96.3, 97.9)."""
     assert play(PACKING, trial(traces, label), policies=[OURS]).value(HEADLINE) >= reached
 
@@ -65,7 +65,7 @@ def test_later_arrivals_change_no_earlier_decision(traces):
     assert rows[0] == rows[1]
 
 
-def test_a_spec_may_repeat_a_model_and_name_one_that_is_not_there(fleet):
+def test_a_spec_may_repeat_a_model_and_name_one_that_the_fleet_lacks(fleet):
     trace = load_openb(fleet("p,1,1,1,1000,B|B|C", "q,1,1,1,1000,C"))
     assert [list(trace.empty.fit(pod)) for pod in trace.pods] == [[False, True], [False, False]]
 
@@ -73,13 +73,13 @@ def test_a_spec_may_repeat_a_model_and_name_one_that_is_not_there(fleet):
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        ([("p", None, None), ("q", "n0", "1")], "p is left out though a node has room"),
+        ([("p", None, None), ("q", "n0", "1")], "p is left out although it fits"),
         ([("p", "n0", "0"), ("q", "n0", "0")], "q does not fit on n0"),
         ([("p", "n0", "0,0"), ("q", "n0", "1")], "p does not fit on n0"),
         ([("p", "n0", "7"), ("q", "n0", "1")], "p does not fit on n0"),
         ([("p", "n9", "0"), ("q", "n0", "1")], "no node n9"),
         ([("p", "n0", "x"), ("q", "n0", "1")], "GPUs on n0 are 'x'"),
-        ([("q", "n0", "1")], "not one row a pod"),
+        ([("q", "n0", "1")], "do not have one row per pod"),
     ],
 )
 def test_decisions_that_break_a_rule_are_refused(fleet, rows, problem):
@@ -88,7 +88,7 @@ def test_decisions_that_break_a_rule_are_refused(fleet, rows, problem):
         PACKING.judge(trace, Decisions(("pod", "node", "gpus"), rows))
 
 
-def test_a_model_that_does_not_do_is_refused(fleet):
+def test_a_node_with_a_gpu_model_outside_the_spec_is_refused(fleet):
     trace = load_openb(fleet("p,1,1,1,600,B"))
     with pytest.raises(InputError, match="p does not fit on n0"):
         PACKING.judge(trace, Decisions(("pod", "node", "gpus"), [("p", "n0", "0")]))
@@ -99,7 +99,7 @@ def test_a_model_that_does_not_do_is_refused(fleet):
     [
         (["p,1,1,2,500,"], "line 2: 2 GPUs of 500 milli"),
         (["p,1,1,1,0,"], "line 2: 1 GPUs of 0 milli"),
-        (["p,1,1,0,0,", "p,1,1,0,0,"], "line 3: name p comes a second time"),
+        (["p,1,1,0,0,", "p,1,1,0,0,"], "line 3: name p occurs a second time"),
         (["p,-1,1,0,0,"], "line 2: cpu_milli is -1"),
     ],
 )

@@ -1,8 +1,13 @@
 """InterruptibleOnDemand: interruptible workloads move to spot."""
 
+import math
+from dataclasses import replace
+
 import pytest
-from tests.cases import WEEK, case, reason
-from tests.fleet import node, pod, workload
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.cases import WEEK, case, mixed_fleet_case, reason
+from tests.fleet import PRICES, node, pod, workload
 from tests.series import device, usage
 
 from gpuwise.model.changes import MoveToSpot
@@ -50,6 +55,34 @@ def test_i22_any_other_value_is_not_checkpointed(value):
 def test_i22_a_single_replica_does_not_move():
     found = spot_move(case(usage(device(WEEK, busy=range(WEEK))), nodes=SPOT_NODES))
     assert reason(found) is Reason.NOT_INTERRUPTIBLE
+
+
+REPLICAS = workload(pods=(pod("a"), pod("b")))
+TRAINING = workload(annotations={CHECKPOINTED: "true"})
+BUSY = device(WEEK, busy=range(WEEK))
+seconds = st.floats(0.0, 7_200.0)
+
+
+@given(st.sampled_from([REPLICAS, TRAINING]), seconds, seconds, st.floats(0.01, 0.6))
+def test_each_reclaim_costs_a_restart(subject, restart_s, later_s, reclaims):
+    """Of the work on spot, the expected number of reclaims in a month times the longer restart is lost besides."""
+
+    def usd_month(one_restart_s):
+        settings = {"restart_s": one_restart_s, "spot_reclaims_month": reclaims}
+        return spot_move(mixed_fleet_case(BUSY, subject, nodes=SPOT_NODES, prices=PRICES, **settings)).saving.usd_month
+
+    expected = -math.log1p(-reclaims) * later_s / 3_600 * 1.0  # $1 an hour: the price of spot
+    assert usd_month(restart_s) - usd_month(restart_s + later_s) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["Running", "Pending", "Failed"])), min_size=1, max_size=4))
+def test_i22_only_an_endpoint_with_two_ready_replicas_moves(states):
+    pods = tuple(replace(pod(f"chat-{index}"), ready=ready, phase=phase) for index, (ready, phase) in enumerate(states))
+    found = spot_move(case(usage(BUSY), workload(pods=pods), nodes=SPOT_NODES))
+    if states.count((True, "Running")) >= 2:
+        assert found.change == MoveToSpot()
+    else:
+        assert reason(found) is Reason.NOT_INTERRUPTIBLE
 
 
 def test_without_spot_nodes_it_is_blocked():

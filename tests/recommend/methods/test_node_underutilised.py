@@ -1,23 +1,28 @@
 """Nodes to drain and remove: what forbids it, what it saves, and that more pods or less data never free more."""
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
-from tests.series import WORKLOAD
+from tests.series import DAY_STEPS, IDLE_VALUES, WORKLOAD, device, usage
 
 from gpuwise.model.changes import FreeNode
 from gpuwise.model.gpu import named
-from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass
+from gpuwise.model.inventory import CapacityType, Namespace, WorkloadClass, node_ref
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
+from gpuwise.model.scheduling import Openness, Requirement, Scheduling, Taint, Toleration
+from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
+from gpuwise.score.settings import ScoreSettings
 
 
 def here(name, **changes):
@@ -32,7 +37,23 @@ def serving(name, *on, gpus=1, **changes):
 
 def judged(*workloads, nodes=None, **more):
     found = inventory(*workloads, nodes=nodes or [here("node-0"), here("node-1")], **more)
-    return {item.workload.name: item for item in free_nodes(Fleet(found, {}, PRICES, RecommendSettings(), NOW_S))}
+    return in_fleet(found, {node_ref(one): unallocated(one) for one in found.nodes.values()})
+
+
+def in_fleet(found, profiles):
+    fleet = Fleet(found, profiles, PRICES, RecommendSettings(), NOW_S)
+    return {item.workload.name: item for item in free_nodes(fleet)}
+
+
+@cache
+def scored(busy=(), devices=40, signals=tuple(IDLE_VALUES)):
+    cards = [device(DAY_STEPS, pod="", uuid=f"GPU-{n}", busy=busy, signals=signals) for n in range(devices)]
+    return profile(usage(*cards), ScoreSettings())
+
+
+def unallocated(one, **usage_of):
+    """The profile of a node's unallocated GPUs: idle, unless told otherwise."""
+    return replace(scored(**usage_of), workload=node_ref(one))
 
 
 def test_a_node_whose_pods_fit_elsewhere_is_freed():
@@ -43,6 +64,63 @@ def test_a_node_whose_pods_fit_elsewhere_is_freed():
     assert item.saving.usd_month == 8 * 730 * 3.0
     assert item.saving.low_usd_month == 0.0
     assert any("were not checked" in one.text for one in item.evidence)
+
+
+@pytest.mark.parametrize(
+    ("profiled", "reason"),
+    [
+        (None, Reason.INSUFFICIENT_DATA),
+        ({"busy": range(DAY_STEPS)}, Reason.BUSY),
+        ({"busy": (3,)}, Reason.BUSY),
+        ({"devices": 7}, Reason.INSUFFICIENT_DATA),
+        ({"signals": (Signal.GPU_UTIL,)}, Reason.NEEDS_SECOND_SIGNAL),
+    ],
+)
+def test_i30_a_node_without_known_pods_needs_idle_sensors(profiled, reason):
+    one = here("node-0")
+    profiles = {} if profiled is None else {node_ref(one): unallocated(one, **profiled)}
+    found = in_fleet(inventory(nodes=[one, here("node-1")]), profiles)["node-0"]
+    assert isinstance(found, Blocked)
+    assert found.reason is reason
+
+
+GOLD = Taint("dedicated", "gold", "NoSchedule")
+ON_GOLD = Scheduling(tolerations=(Toleration("dedicated", "Equal", "gold", "NoSchedule"),))
+
+
+@pytest.mark.parametrize(
+    ("openness", "scheduling", "fits"),
+    [
+        (Openness(), Scheduling(), True),
+        (Openness(unschedulable=True), Scheduling(), False),
+        (Openness(taints=(GOLD,)), Scheduling(), False),
+        (Openness(taints=(GOLD,)), ON_GOLD, True),
+        (Openness(taints=(replace(GOLD, effect="PreferNoSchedule"),)), Scheduling(), True),
+        (Openness(labels={"pool": "a"}), Scheduling(((Requirement("pool", "In", ("a",)),),)), True),
+        (Openness(labels={"pool": "b"}), Scheduling(((Requirement("pool", "In", ("a",)),),)), False),
+        (Openness(free={"cpu": 4.0}), Scheduling(requests={"cpu": 4.0}), True),
+        (Openness(free={"cpu": 4.0}), Scheduling(requests={"cpu": 4.1}), False),
+        (Openness(), Scheduling(requests={"memory": 1.0}), False),  # its free memory is not known
+        (None, Scheduling(), False),
+    ],
+)
+def test_pods_move_only_where_they_can_be_scheduled(openness, scheduling, fits):
+    one = serving("a", "node-0")
+    one = replace(one, pods=tuple(replace(each, scheduling=scheduling) for each in one.pods))
+    found = judged(one, serving("b", "node-1", gpus=4), nodes=[here("node-0"), here("node-1", openness=openness)])
+    assert isinstance(found["node-0"], Recommendation if fits else Blocked)
+
+
+@pytest.mark.parametrize(
+    ("scheduling", "reason"),
+    [(None, Reason.INSUFFICIENT_DATA), (Scheduling(tied="the pod has required anti-affinity"), Reason.NOT_MOVABLE)],
+)
+def test_a_pod_with_unknown_or_special_rules_is_not_moved(scheduling, reason):
+    one = serving("a", "node-0")
+    one = replace(one, pods=tuple(replace(each, scheduling=scheduling) for each in one.pods))
+    found = judged(one)["node-0"]
+    assert isinstance(found, Blocked)
+    assert found.reason is reason
 
 
 def test_of_two_nodes_that_would_move_pods_to_each_other_a_plan_frees_one():

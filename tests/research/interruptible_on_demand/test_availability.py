@@ -1,4 +1,4 @@
-"""Beliefs about availability: bounds, and what a step may be cut into."""
+"""Beliefs about availability: bounds, and steps of different lengths."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_moves_are_probabilities_and_two_half_steps_are_one(model):
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=60))
-def test_a_belief_is_a_distribution_over_states_that_fit_what_was_seen(seen):
+def test_a_belief_is_a_distribution_over_states_that_match_the_observation(seen):
     model = joined(MODELS[:3])
     moved, belief = model.transition(600), model.start[None]
     for available in seen:
@@ -29,13 +29,13 @@ def test_a_belief_is_a_distribution_over_states_that_fit_what_was_seen(seen):
         assert belief[:, model.up != available].sum() == 0
 
 
-def test_what_a_belief_had_ruled_out_may_still_be_seen():
+def test_an_observation_that_the_belief_had_excluded_is_accepted():
     model = MODELS[0]
     certain = np.where(model.up, 0.0, 1.0)[None]
     assert model.observe(certain / certain.sum(), np.array([True])).sum() == pytest.approx(1)
 
 
-def test_long_availability_makes_more_of_it_likely():
+def test_long_availability_makes_further_availability_more_likely():
     model = joined(MODELS[:3])
     moved, belief = model.transition(600), model.start[None]
     chances = []

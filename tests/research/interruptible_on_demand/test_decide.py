@@ -1,4 +1,4 @@
-"""The policy in one region: it meets deadlines, sees no future, and does the plain thing where there is one."""
+"""The policy in one region: it meets deadlines, does not use the future, and makes the obvious choices."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ PLANS = [
 
 
 def played(plan, available):
-    """Uses by row, and where the job stands at the deadline."""
+    """Uses by row, and the progress of the job at the deadline."""
     now, belief, uses = begin(plan.job, 1), MODEL.start[None], []
     moved = MODEL.transition(plan.job.step_s)
     for row in range(plan.job.rows):
@@ -50,7 +50,7 @@ def test_no_deadline_that_can_be_met_is_missed(which, available):
 
 
 @pytest.mark.parametrize("restart_h", [0.0, 0.05, 0.5])
-def test_the_tightest_deadline_is_met_on_on_demand_alone(restart_h):
+def test_the_tightest_deadline_is_met_on_on_demand_only(restart_h):
     tight = plan(deadline_h=6.0 + (0 if restart_h == 0 else 0.5), restart_h=restart_h)
     for available in ([False], [True], [True, False]):
         uses, now = played(tight, available)
@@ -58,13 +58,13 @@ def test_the_tightest_deadline_is_met_on_on_demand_alone(restart_h):
         assert restart_h < 0.5 or set(uses) == {Use.ON_DEMAND}
 
 
-def test_spot_that_never_goes_away_is_taken_at_once_and_kept():
+def test_spot_that_is_always_available_is_used_at_once_and_kept():
     uses, _ = played(PLANS[0], [True])
     assert uses[:38] == [Use.SPOT] * 38
     assert uses[-1] == Use.NONE
 
 
-def test_spot_as_dear_as_on_demand_is_not_worth_its_risk():
+def test_spot_at_the_price_of_on_demand_is_not_used():
     uses, _ = played(plan(spot_usd_h=3.0), [True, False, False])
     assert Use.SPOT not in uses[:36]
 

@@ -1,4 +1,4 @@
-"""The physics of a job, and the lemma that no deadline that can be met is missed."""
+"""The effect of steps on a job, and the lemma that no deadline that can be met is missed."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def job():
     return Job(4 * 3600, 6 * 3600, 900.0, STEP_S, 3.0, migration_s=600.0)
 
 
-def test_a_launch_costs_a_restart_over_as_many_steps_as_it_takes(job):
+def test_a_launch_costs_a_restart_that_may_take_several_steps(job):
     after = [float(run(job, [Use.SPOT] * steps).left_s[0]) for steps in (1, 2, 3)]
     assert after == [4 * 3600, 4 * 3600 - 300, 4 * 3600 - 900]
 
@@ -39,18 +39,18 @@ def test_a_launch_costs_a_restart_over_as_many_steps_as_it_takes(job):
     ],
     ids=["stays", "to on-demand", "waits a step", "to another region", "waits and comes back"],
 )
-def test_what_a_switch_a_wait_and_a_move_cost(job, uses, regions, lost_s):
+def test_the_cost_of_a_switch_a_wait_and_a_move(job, uses, regions, lost_s):
     assert float(run(job, uses, regions).left_s[0]) == 4 * 3600 - len(uses) * STEP_S + lost_s
 
 
-def test_slack_falls_by_waiting_and_launching_alone(job):
+def test_slack_falls_only_by_waiting_and_launching(job):
     slack = [float(slack_s(job, run(job, [Use.SPOT] * steps), job.rows - steps)[0]) for steps in (1, 2, 5)]
     assert slack == [job.slack_s - 900] * 3
     assert float(slack_s(job, run(job, [Use.NONE]), job.rows - 1)[0]) == job.slack_s - STEP_S
 
 
 @pytest.mark.parametrize("deadline_h", [1.0, 4.0, 4.24])
-def test_a_deadline_that_nobody_meets_is_refused(deadline_h):
+def test_a_deadline_that_cannot_be_met_is_refused(deadline_h):
     with pytest.raises(InputError, match=r"4 h of work and 0\.25 h of restart do not fit"):
         Job(4 * 3600, deadline_h * 3600, 900.0, STEP_S, 3.0)
 
@@ -63,7 +63,7 @@ def test_a_deadline_that_nobody_meets_is_refused(deadline_h):
     st.lists(st.tuples(st.sampled_from(list(Use)), st.integers(0, 2)), min_size=1, max_size=160),
 )
 def test_safe_steps_or_on_demand_meet_every_deadline_that_can_be_met(work_s, restart_s, move_s, slack, wishes):
-    """The lemma in the docstring of `job`: whatever is wished for, and whenever it is taken."""
+    """The lemma in the docstring of `job`, for any sequence of wanted uses."""
     rows = int(np.ceil((work_s + restart_s + slack) / STEP_S))
     job = Job(work_s, rows * STEP_S, restart_s, STEP_S, 3.0, migration_s=move_s)
     now = begin(job, 1)

@@ -1,4 +1,4 @@
-"""The policy among regions: deadlines, causality, and the trap of one dear region that is always there."""
+"""The policy among regions: deadlines, causality, and an expensive region that always has spot."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ def scheduler(work_h=6.0, deadline_h=9.0, restart_h=0.2, migration_h=0.3, step_s
 
 
 def played(scheduler, available, usd_h):
-    """Choices by row, and where the job stands at the deadline; `available` has shape (rows, regions)."""
+    """Choices by row, and the progress of the job at the deadline; `available` has shape (rows, regions)."""
     now, seen, plan, choices = begin(scheduler.job, 1), None, None, []
     for row in range(scheduler.job.rows):
         if now.done[0]:
@@ -57,8 +57,8 @@ def test_the_future_changes_no_past_decision(available, row):
     assert first == second
 
 
-def test_a_region_that_is_always_there_at_four_times_the_price_is_no_home():
-    """Cheap spot in one of two regions at any time, in turns of 4 h: cheap ones do the work, the dear one none."""
+def test_a_region_that_always_has_spot_at_four_times_the_price_is_not_used():
+    """Cheap spot alternates between two regions every 4 h: the cheap regions do the work, the expensive one none."""
     turns = [[row // 24 % 2 == 0, row // 24 % 2 == 1, True] for row in range(216)]
     choices, _ = played(scheduler(work_h=18, deadline_h=30), turns, [[0.7, 0.7, 2.8]])
     used = [choice for choice in choices if choice[0] is not Use.NONE]
@@ -66,13 +66,13 @@ def test_a_region_that_is_always_there_at_four_times_the_price_is_no_home():
     assert (Use.SPOT, 2) not in used
 
 
-def test_a_dear_region_below_on_demand_is_taken_where_there_is_nothing_else():
+def test_an_expensive_region_below_the_on_demand_price_is_used_if_there_is_no_other():
     alone = [[False, False, True]]
     choices, _ = played(scheduler(work_h=8, deadline_h=9), alone, [[0.4, 0.4, 1.6]])
     assert {use for use, region in choices if region == 2} == {Use.SPOT}
     assert Use.SPOT in {use for use, _ in choices}
 
 
-def test_a_dear_region_above_on_demand_is_never_taken():
+def test_a_region_above_the_on_demand_price_is_never_used():
     choices, _ = played(scheduler(work_h=8, deadline_h=9), [[False, False, True]], [[0.97, 0.97, 3.88]])
     assert Use.SPOT not in {use for use, _ in choices}

@@ -1,4 +1,4 @@
-"""Memory limits: from the past alone, above what is held, and careful where samples are missing."""
+"""Memory limits: they depend on the past only, are above the present use, and are higher if samples are missing."""
 
 import numpy as np
 import pytest
@@ -21,18 +21,18 @@ def pod(mib, step_s=600.0):
 
 @settings(max_examples=50)
 @given(levels, st.data())
-def test_what_comes_later_changes_no_limit(mib, data):
+def test_later_samples_change_no_limit(mib, data):
     whole = pod(mib)
     kept = data.draw(st.integers(1, len(mib)))
     now_s = [kept * 600.0 - 1]
-    cut = Usage(whole.t_s[:kept], whole.mib[:kept])
+    past = Usage(whole.t_s[:kept], whole.mib[:kept])
     settings_ = MemoryLimitSettings()
-    assert memory_limits(cut, now_s, settings_) == memory_limits(whole, now_s, settings_)
+    assert memory_limits(past, now_s, settings_) == memory_limits(whole, now_s, settings_)
 
 
 @settings(max_examples=50)
 @given(levels)
-def test_a_limit_is_never_below_what_is_held_now(mib):
+def test_a_limit_is_never_below_the_present_use(mib):
     usage = pod(mib)
     [limit] = memory_limits(usage, [usage.t_s[-1] + 1], MemoryLimitSettings())
     assert limit >= usage.mib[-1]
@@ -40,7 +40,7 @@ def test_a_limit_is_never_below_what_is_held_now(mib):
 
 @settings(max_examples=50)
 @given(levels)
-def test_a_larger_limit_is_never_likelier_to_be_overrun(mib):
+def test_the_overrun_probability_never_rises_with_the_limit(mib):
     usage = pod(mib)
     seen = known(usage, usage.t_s[-1] + 1)
     limits = candidates(seen)
@@ -52,16 +52,16 @@ def test_a_larger_limit_is_never_likelier_to_be_overrun(mib):
 
 @settings(max_examples=50)
 @given(levels, st.floats(0.1, 10))
-def test_a_dearer_overrun_never_lowers_a_limit(mib, cost):
+def test_a_higher_overrun_cost_never_lowers_a_limit(mib, cost):
     usage = pod(mib)
     now_s = [usage.t_s[-1] + 1]
     [plain] = memory_limits(usage, now_s, MemoryLimitSettings(cost))
-    [dearer] = memory_limits(usage, now_s, MemoryLimitSettings(2 * cost))
-    assert dearer >= plain
+    [higher] = memory_limits(usage, now_s, MemoryLimitSettings(2 * cost))
+    assert higher >= plain
 
 
-def test_missing_samples_never_make_a_limit_bolder_than_all_that_was_seen():
-    """Two of the last hour's six samples are there: the limit is at least the highest sample of all."""
+def test_with_missing_samples_a_limit_is_at_least_the_highest_sample():
+    """Only two of the last hour's six samples are present: the limit is at least the highest sample of all."""
     t_s = np.concatenate([np.arange(60) * 600.0, [59 * 600.0 + 3000, 59 * 600.0 + 3600]])
     mib = np.full(len(t_s), 1000.0)
     mib[3] = 40_000.0
@@ -70,24 +70,24 @@ def test_missing_samples_never_make_a_limit_bolder_than_all_that_was_seen():
     assert memory_limits(Usage(t_s, mib), now_s, MemoryLimitSettings())[0] >= 40_000.0
 
 
-def test_a_look_back_without_a_sample_counts_as_all_there_is():
+def test_a_look_back_without_a_sample_uses_all_samples():
     seen = known(pod([30_000.0, 2000.0, 1000.0]), 1200.0 + 5 * HOUR)
     assert seen.levels_mib[: len(WINDOWS_S)].tolist() == [30_000.0] * len(WINDOWS_S)
     assert not seen.sampled
 
 
-def test_a_pod_that_never_moves_is_held_close():
+def test_a_pod_with_constant_use_gets_a_tight_limit():
     usage = pod([20_000.0] * 200, step_s=60.0 * 5)
     [limit] = memory_limits(usage, [float(usage.t_s[-1]) + 1], MemoryLimitSettings())
     assert 20_000.0 <= limit <= 30_000.0
 
 
-def test_a_pod_that_holds_nothing_is_left_room():
+def test_a_pod_without_use_gets_a_minimum_limit():
     usage = pod([0.0] * 50)
     [limit] = memory_limits(usage, [float(usage.t_s[-1]) + 1], MemoryLimitSettings())
     assert limit >= 0.7 * LEAST_MIB
 
 
 def test_a_limit_needs_a_sample():
-    with pytest.raises(InputError, match="before the first sample"):
+    with pytest.raises(InputError, match="no sample before the time"):
         memory_limits(pod([1.0, 2.0]), [0.0], MemoryLimitSettings())

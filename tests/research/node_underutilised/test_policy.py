@@ -1,4 +1,4 @@
-"""Laws of freeing nodes, and of the bound that they are held against."""
+"""Laws of freeing nodes, and of the lower bound."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def fleet(count=6):
 
 @st.composite
 def placed(draw):
-    """Pods somewhere on a fleet where they fit."""
+    """Pods placed at random on a fleet."""
     empty, pods, at = fleet(2), [], []
     left = empty.copy()
     for pod in draw(st.lists(shapes | without, min_size=1, max_size=25)):
@@ -40,7 +40,7 @@ def needed(at):
 
 @settings(max_examples=15)
 @given(placed())
-def test_moves_have_room_in_their_order_and_empty_nodes(case):
+def test_moves_fit_in_their_order_and_free_nodes(case):
     empty, pods, at = case
     left = empty.copy()
     for pod, place in zip(pods, at, strict=True):
@@ -68,8 +68,8 @@ def test_no_placement_needs_fewer_nodes_than_the_bound(case):
 
 
 @given(st.lists(st.integers(1, 1000), max_size=12), st.integers(1, 6))
-def test_shares_of_one_gpu_stay_one_gpu_under_every_dual_feasible_function(shares, k):
-    taken = [share for at, share in enumerate(shares) if sum(shares[: at + 1]) <= 1000]
+def test_dual_feasible_functions_of_the_shares_of_one_gpu_sum_to_at_most_one(shares, k):
+    taken = [share for index, share in enumerate(shares) if sum(shares[: index + 1]) <= 1000]
     assert sum(_dual_feasible(k, share) for share in taken) <= 1 + 1e-9
 
 
@@ -78,8 +78,8 @@ def test_shares_above_half_need_a_gpu_each():
     assert least_nodes(nodes([1000] * 4, [1000] * 4, [4] * 4, [1] * 4), pods).nodes == pytest.approx(2)
 
 
-def test_a_pod_that_can_go_elsewhere_makes_way_for_one_that_cannot():
-    """p and s are tied to the nodes of q, which may join r."""
+def test_a_pod_with_alternatives_makes_way_for_one_without():
+    """p and s fit only on the nodes of q, and q also fits next to r."""
     empty = nodes([10_000] * 3, [100] * 3, [1, 1, 2], [1, 1, 2])
     p, q, r = (PodShape(1, 1, 1, milli, models) for milli, models in [(700, 1), (600, 3), (900, 2)])
     s = PodShape(1, 1, 1, 300, 1)

@@ -1,4 +1,4 @@
-"""Closing nodes, and taking it back."""
+"""Closing nodes, and undoing it."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def at(*places):
 
 @pytest.fixture
 def fleet():
-    """Three nodes of one GPU, the third without pods: 300 and 300, then 700."""
+    """Three nodes with one GPU: two pods of 300 milli on the first, one of 700 on the second, none on the third."""
     empty = nodes([8_000] * 3, [100] * 3, [1] * 3, [1] * 3)
     return Repacking(empty, [SMALL, SMALL, LARGE], at((0, 0), (0, 0), (1, 0)))
 
@@ -25,13 +25,13 @@ def test_only_nodes_with_pods_are_open(fleet):
     assert fleet.used() == pytest.approx([0.85, 0.825, 0])
 
 
-def test_what_does_not_fit_together_waits(fleet):
+def test_pods_that_do_not_fit_together_wait(fleet):
     fleet.close([1])
     assert not fleet.settle(20)
     assert fleet.waits
 
 
-def test_a_node_with_room_for_what_waits_is_opened_again(fleet):
+def test_a_node_that_fits_the_waiting_pods_is_opened_again(fleet):
     fleet.close([1])
     fleet.settle(20)
     assert fleet.reopen()
@@ -39,14 +39,14 @@ def test_a_node_with_room_for_what_waits_is_opened_again(fleet):
     assert fleet.open.sum() == 2
 
 
-def test_nothing_can_be_opened_where_all_are_open():
+def test_reopen_fails_if_all_nodes_are_open():
     fleet = Repacking(nodes([8_000], [100], [1], [1]), [LARGE], at((0, 0)))
     fleet.close([0])
     assert fleet.reopen()
     assert not fleet.reopen()
 
 
-def test_what_was_done_is_taken_back(fleet):
+def test_back_undoes_all_changes_since_the_mark(fleet):
     fleet.mark()
     before, used = list(fleet.at), fleet.used()
     fleet.close([1])
@@ -60,10 +60,10 @@ def test_what_was_done_is_taken_back(fleet):
     assert fleet.open.tolist() == [True, True, False]
 
 
-def test_several_make_way_for_one_that_is_large():
-    """It fits on node 0 alone once both others are gone, and those fit on node 2."""
+def test_several_small_pods_are_ejected_for_a_large_one():
+    """The large pod fits on node 0 only without the two small ones, which fit on node 2."""
     empty = nodes([8_000] * 3, [100] * 3, [1, 1, 1], [1, 2, 2])
-    large, small, tied = (PodShape(1_000, 10, 1, *asked) for asked in [(900, 3), (300, 3), (300, 2)])
+    large, small, tied = (PodShape(1_000, 10, 1, *shape) for shape in [(900, 3), (300, 3), (300, 2)])
     fleet = Repacking(empty, [small, small, large, tied], at((0, 0), (0, 0), (1, 0), (2, 0)))
     fleet.close([1])
     assert fleet.settle(50)
@@ -71,7 +71,7 @@ def test_several_make_way_for_one_that_is_large():
     assert fleet.at[2].node == 0
 
 
-def test_those_that_can_go_home_do(fleet):
+def test_pods_return_to_their_original_places_if_they_fit(fleet):
     fleet.close([0])
     fleet.reopen()
     fleet.settle(20)
@@ -79,7 +79,7 @@ def test_those_that_can_go_home_do(fleet):
     assert fleet.at[2] == Placement(1, (0,))
 
 
-def test_who_is_sent_home_opens_it_and_what_is_left_empty_closes():
+def test_send_home_opens_the_original_node_and_closes_empty_ones():
     empty = nodes([8_000] * 2, [100] * 2, [1] * 2, [1] * 2)
     fleet = Repacking(empty, [SMALL, SMALL], at((0, 0), (1, 0)))
     fleet.close([0])

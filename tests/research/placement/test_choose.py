@@ -1,4 +1,4 @@
-"""The kernel and its twin: the same place, to the last tie."""
+"""The compiled kernel and its specification choose the same place, ties included."""
 
 import numpy as np
 import pytest
@@ -35,13 +35,13 @@ def test_the_compiled_kernel_is_the_one_in_use():
 
 @settings(max_examples=200)
 @given(fleets(), shapes | without, st.integers(0, 2**32 - 1), st.sampled_from([0.1, 1.0, np.inf]))
-def test_kernel_and_twin_choose_the_same_place(left, pod, seed, cpu_per_milli):
+def test_kernel_and_specification_choose_the_same_place(left, pod, seed, cpu_per_milli):
     draw = np.random.default_rng(seed)
     # few distinct values, so that there are ties
     gain, block = draw.integers(-3, 3, 1001) / 4, draw.integers(0, 3, left.gpu.shape[1] + 1) / 4
     weights = np.array([draw.choice([0.0, 0.15]), cpu_per_milli, draw.choice([0.0, 1e-4]), draw.choice([0.0, 1e-3])])
-    asked = np.array([pod.cpu_milli, pod.memory_mib, pod.models, pod.gpus, pod.gpu_milli])
-    given_ = (left.cpu, left.memory, left.models, left.gpu, asked, gain, block, weights)
+    request = np.array([pod.cpu_milli, pod.memory_mib, pod.models, pod.gpus, pod.gpu_milli])
+    given_ = (left.cpu, left.memory, left.models, left.gpu, request, gain, block, weights)
     found = _choose_c.choose(*given_)
     assert found == _choose_py.choose(*given_)
     assert (found >= 0) == left.fit(pod).any()
@@ -50,7 +50,7 @@ def test_kernel_and_twin_choose_the_same_place(left, pod, seed, cpu_per_milli):
 
 
 @pytest.mark.parametrize("choose", [_choose_c.choose, _choose_py.choose])
-def test_the_first_of_equals_is_taken(choose):
+def test_the_first_of_equal_places_is_chosen(choose):
     left = nodes([1000] * 3, [10] * 3, [2] * 3, [1] * 3)
     zeros = np.zeros(1001), np.zeros(3), np.array([0.0, 1.0, 0.0, 0.0])
     assert choose(left.cpu, left.memory, left.models, left.gpu, np.array([1, 1, 1, 1, 500]), *zeros) == 0

@@ -18,7 +18,7 @@ def fleet():
 
 @settings(max_examples=40)
 @given(pods)
-def test_what_fits_is_placed_and_nothing_is_filled_twice(arriving):
+def test_every_pod_that_fits_is_placed_and_no_capacity_is_used_twice(arriving):
     left = fleet()
     placer = Placer(left)
     for pod in arriving:
@@ -40,20 +40,20 @@ def test_later_pods_change_no_earlier_place(past, one, other):
     assert first[: len(past)] == second[: len(past)]
 
 
-def test_a_share_joins_a_share_and_leaves_a_whole_gpu():
+def test_a_share_goes_to_a_shared_gpu_and_leaves_a_whole_one_free():
     placer = Placer(nodes([64_000], [64_000], [2], [1]))
     half = PodShape(1000, 10, 1, 500, 1)
     assert placer.place(half).gpus == placer.place(half).gpus
     assert placer.place(PodShape(1000, 10, 1, 1000, 1)) is not None
 
 
-def test_a_pod_without_gpus_goes_where_they_are_not():
+def test_a_pod_without_gpus_goes_to_a_node_without_gpus():
     placer = Placer(nodes([8000, 8000], [1000, 1000], [8, 0], [1, 1]))
     assert placer.place(PodShape(4000, 10, 0, 0, 0)).node == 1
 
 
-def test_fragmentation_is_what_typical_pods_cannot_use():
-    """Half of the pods want 0.6 of a GPU, half two whole ones; each weighs its share x GPUs^-0.5."""
+def test_fragmentation_is_the_capacity_that_typical_pods_cannot_use():
+    """Half of the pods request 0.6 of a GPU, half two whole GPUs; each has the weight of its share x GPUs^-0.5."""
     demand = Demand()
     demand.see(PodShape(0, 0, 1, 600, 1))
     demand.see(PodShape(0, 0, 2, 1000, 1))

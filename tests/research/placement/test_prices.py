@@ -1,4 +1,4 @@
-"""Prices of leftovers: what still fits is worth keeping, what fits nothing is lost."""
+"""Prices of free capacity: capacity that still fits pods has value, capacity that fits none is lost."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -13,13 +13,13 @@ def whole(count=100):
     return free
 
 
-def test_a_remainder_that_pods_fill_is_worth_more_than_a_larger_one_that_none_does():
+def test_a_remainder_that_fits_pods_is_worth_more_than_a_larger_one_that_does_not():
     value = leftover(whole(), {70: 1.0, 30: 1.0})
     assert value[300] < value[200] < value[290]
     assert value[300] < value[400]
 
 
-def test_what_no_pod_wants_is_lost_whole():
+def test_capacity_that_no_pod_requests_is_lost():
     value = leftover(whole(), {100: 1.0})
     assert np.allclose(value[:1000], np.arange(1000) // 10 * 10)
 
@@ -29,9 +29,9 @@ def test_what_no_pod_wants_is_lost_whole():
     st.dictionaries(st.integers(1, 100), st.floats(0.01, 5), min_size=1, max_size=6),
     st.lists(st.integers(0, 100), min_size=1, max_size=30),
 )
-def test_there_is_always_an_answer_and_nothing_left_is_nothing_lost(asked, levels):
-    """However rare the small pods and whatever is free: the program has a solution."""
-    value = leftover(np.bincount(levels, minlength=101), asked)
+def test_there_is_always_a_solution_and_a_full_gpu_loses_nothing(rates, levels):
+    """The program has a solution for any rates of pods and any free capacity."""
+    value = leftover(np.bincount(levels, minlength=101), rates)
     assert value.shape == (1001,)
     assert value[0] == 0.0
     assert np.isfinite(value).all()

@@ -123,3 +123,20 @@ def test_a_device_that_reports_activity_is_not_changed():
 )
 def test_a_rows_node_is_found_by_label_or_address(labels, expected):
     assert node_of(labels, ["node-a", "node-b"]) == expected
+
+
+HAMI = next(metric for metric in METRICS if metric.name == "hami_container_device_utilization_ratio")
+ROW = {"namespace": "research", "pod": "trainer-0", "device_uuid": "GPU-a"}
+CARD = {"UUID": "GPU-a", "gpu": "0", "Hostname": "node-a"}
+ZERO, BUSY = [0.0] * WINDOW.steps, [95.0] * WINDOW.steps
+
+
+@pytest.mark.parametrize(("others", "contradicted"), [((), True), (("another-0",), False)])
+def test_a_busy_card_contradicts_the_zero_of_the_only_pod_on_it(others, contradicted):
+    """HAMi's utilisation of a container can stay at 0 while dcgm-exporter sees its card at work."""
+    device = Device()
+    device.add(HAMI, ROW, np.array(ZERO))
+    rows = [(HAMI.name, ROW | {"pod": name}, ZERO) for name in ("trainer-0", *others)]
+    pods = {("research", "trainer-0"): {DeviceKey("GPU-a", ""): device}}
+    add_card_facts(reader(WINDOW, *rows, ("DCGM_FI_DEV_GPU_UTIL", CARD, BUSY)), METRICS, pods, WINDOW)
+    assert ("DCGM_FI_DEV_GPU_UTIL" in device.raw) is contradicted

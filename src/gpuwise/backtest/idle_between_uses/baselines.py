@@ -1,4 +1,4 @@
-"""What others do with an idle endpoint: timeouts, histograms, ski rental, follow the leader, and hindsight."""
+"""Baselines for idle endpoints: timeouts, histograms, ski rental, follow the leader, and hindsight."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from gpuwise.backtest.idle_between_uses.trace import COLUMNS, Floats, IdleTrace,
 from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 
 Waits = Callable[[Floats, float], Floats]
-"""From the gaps of one endpoint and B to the wait in each; one that is online looks at earlier gaps alone."""
+"""Maps the gaps of one endpoint and B to the wait in each gap; an online policy uses earlier gaps only."""
 
 # KEDA's default cool-down.
 _KEDA_S = 300.0
-# "Serverless in the Wild" (Shahrad et al., ATC'20): one-minute bins over four hours, unloaded until nine tenths of the
-# 5th percentile, kept until eleven tenths of the 99th; what is out of bounds is not in the histogram.
+# "Serverless in the Wild" (Shahrad et al., ATC'20): one-minute bins over four hours; unloaded until 90 % of the 5th
+# percentile, kept until 110 % of the 99th; longer gaps are not in the histogram.
 _BIN_S, _RANGE_S = 60.0, 14_400.0
 _SEED = 20_261_122
 _GRID_S = np.append(0.0, np.geomspace(4, 60_000, 90))
@@ -31,7 +31,7 @@ def keda(gap_s: Floats, _cost_s: float) -> Floats:
 
 
 def break_even(gap_s: Floats, cost_s: float) -> Floats:
-    """Stop when idling has cost as much as a cold start: twice the optimum at worst."""
+    """Stop when the idle time has cost as much as a cold start: at most twice the optimum."""
     return np.full(len(gap_s), cost_s)
 
 
@@ -42,13 +42,13 @@ def randomised(gap_s: Floats, cost_s: float) -> Floats:
 
 
 def follow_the_leader(gap_s: Floats, cost_s: float) -> Floats:
-    """The wait that would have been best on the endpoint's gaps so far; B before there is any."""
+    """The wait that would have been best on the endpoint's gaps so far; B before the first gap."""
     past = np.cumsum(_costs(gap_s, cost_s), axis=0)
     return np.append(cost_s, _GRID_S[np.argmin(past[:-1], axis=1)])[: len(gap_s)]
 
 
 def best_static(gap_s: Floats, cost_s: float) -> Floats:
-    """The one wait that is best for the endpoint in hindsight."""
+    """The best constant wait for the endpoint in hindsight."""
     return np.full(len(gap_s), _GRID_S[np.argmin(_costs(gap_s, cost_s).sum(axis=0))])
 
 
@@ -58,7 +58,7 @@ def _costs(gap_s: Floats, cost_s: float) -> Floats:
 
 
 def policy(waits: Waits) -> Callable[[IdleTrace], Decisions]:
-    """A policy that decides for each endpoint alone."""
+    """A policy that decides for each endpoint separately."""
 
     def decide(trace: IdleTrace) -> Decisions:
         waited = {name: waits(finished_gaps(one), trace.cold_start_cost_s) for name, one in trace.fleet.items()}
@@ -68,7 +68,7 @@ def policy(waits: Waits) -> Callable[[IdleTrace], Decisions]:
 
 
 def hybrid_histogram(trace: IdleTrace) -> Decisions:
-    """Unload at once, load before the next request is expected, keep until it is late."""
+    """Unload at once, load before the next request is expected, and keep until it is overdue."""
     rows = [(name, *times) for name, requests in trace.fleet.items() for times in _histogram_times(requests)]
     return Decisions(COLUMNS, rows)
 
@@ -89,7 +89,7 @@ def _histogram_times(requests: Requests) -> list[tuple[float, float]]:
 
 
 def _window(gap_s: Floats) -> tuple[float, float]:
-    """When to load and until when to keep, seconds into the gap; four hours before there is any."""
+    """When to load and how long to keep, seconds into the gap; four hours without earlier gaps."""
     within = gap_s[gap_s <= _RANGE_S]
     if not len(within):
         return 0.0, _RANGE_S

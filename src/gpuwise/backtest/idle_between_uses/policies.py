@@ -1,4 +1,4 @@
-"""Keep-alive: what idling and cold starts cost an endpoint, over what they would have cost in hindsight."""
+"""Backtest `idle`: the cost of idle time and cold starts of endpoints, relative to the optimum in hindsight."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def _ours(trace: IdleTrace) -> Decisions:
 
 
 def _held_out(trace: IdleTrace) -> Decisions:
-    """Ours with constants fitted without an endpoint; the shipped ones have not seen those of other traces."""
+    """Gpuwise's policy with constants fitted without the endpoint; for endpoints of other traces the shipped ones."""
     folds, settings = read_folds("idle_between_uses", Prior), KeepAliveSettings(trace.cold_start_cost_s)
     priors = {name: folds.get(name, PRIOR) for name in trace.fleet}
     distinct = {id(one): one for one in priors.values()}.values()
@@ -72,7 +72,7 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 IDLE: Backtest[IdleTrace] = Backtest(
     name="idle",
-    about="Idle seconds and cold starts of endpoints that are stopped when unused, over the clairvoyant optimum.",
+    about="Cost of idle time and cold starts of endpoints that are stopped when unused, relative to the optimum.",
     options=(
         Option("--requests", "CSV with endpoint, t_s, duration_s, or GenTD26's own columns."),
         Option("--cold-start-cost-s", "Cost of one cold start in seconds of an idle GPU.", kind=float),

@@ -1,4 +1,4 @@
-"""Request traces, the warm times decided on them, and what those cost."""
+"""Request traces, warm times decided on them, and the cost of these."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 
 Floats = NDArray[np.float64]
 
-# An endpoint with fewer requests says little about a policy that learns.
+# An endpoint with fewer requests cannot show how well a policy learns.
 _LEAST_REQUESTS = 20
 
 COLUMNS = ("endpoint", "warm_from_s", "warm_to_s")
@@ -23,7 +23,7 @@ COLUMNS = ("endpoint", "warm_from_s", "warm_to_s")
 
 @dataclass(frozen=True, slots=True)
 class IdleTrace:
-    """Requests by endpoint, and what a cold start costs.
+    """Requests by endpoint, and the cost of a cold start.
 
     Attributes:
         fleet: endpoints with at least 20 requests.
@@ -36,10 +36,10 @@ class IdleTrace:
 
 @dataclass(frozen=True, slots=True)
 class EndpointCost:
-    """What one endpoint cost over its gaps.
+    """The cost of one endpoint over its gaps.
 
     Attributes:
-        idle_s: seconds held warm in gaps.
+        idle_s: seconds kept warm in gaps.
         starts: cold starts and pre-warm starts.
         optimum_s: sum of min(gap, B).
     """
@@ -50,14 +50,13 @@ class EndpointCost:
 
 
 def load(given: Mapping[str, Any]) -> IdleTrace:
-    """Read a trace of requests: the contract's columns, or GenTD26's own.
+    """Read a trace of requests with the contract's columns or GenTD26's own.
 
     Args:
         given: "requests" and "cold_start_cost_s".
 
     Raises:
-        InputError: the trace cannot be read, a duration is negative, no endpoint has enough requests, or B is not
-            positive.
+        InputError: the trace is invalid, a duration is negative, no endpoint has enough requests, or B is not positive.
     """
     path, cost_s = given["requests"], given["cold_start_cost_s"]
     if not (0 < cost_s < np.inf):
@@ -86,7 +85,7 @@ def _columns(path: Path) -> Columns:
 
 
 def _seconds(path: Path, cells: NDArray[Any]) -> Floats:
-    """Times as "2024-11-15 20:47:12", as seconds since the first."""
+    """Convert times such as "2024-11-15 20:47:12" to seconds since the first."""
     try:
         times = cells.astype("datetime64[s]")
     except ValueError as error:
@@ -109,11 +108,11 @@ def finished_gaps(requests: Requests) -> Floats:
 
 
 def decisions(trace: IdleTrace, waits: Mapping[str, Floats]) -> Decisions:
-    """Warm times of endpoints that stop some seconds after they fall idle and start with the next request.
+    """Warm times of endpoints that stop some seconds after they become idle and start with the next request.
 
     Args:
-        trace: of the requests.
-        waits: by endpoint, a wait for each gap; a last one for after the last request is passed over.
+        trace: the trace.
+        waits: by endpoint, a wait for each gap; a wait after the last request is ignored.
     """
     rows: list[tuple[str, float, float]] = []
     for name, requests in trace.fleet.items():
@@ -127,15 +126,15 @@ def decisions(trace: IdleTrace, waits: Mapping[str, Floats]) -> Decisions:
 
 
 def endpoint_costs(trace: IdleTrace, made: Decisions) -> dict[str, EndpointCost]:
-    """What decisions cost, by endpoint, from trace and decisions alone.
+    """The cost of decisions by endpoint, from trace and decisions alone.
 
     Raises:
-        InputError: an endpoint is unknown or left out, its warm times overlap, or it is cold while it serves.
+        InputError: an endpoint is unknown or missing, its warm times overlap, or it is cold while it serves.
     """
     warm: dict[str, list[tuple[float, float]]] = {name: [] for name in trace.fleet}
     for name, from_s, to_s in made.rows:
         if name not in warm:
-            raise InputError(f"decisions: endpoint {name} is not in the trace", hint="decide on its endpoints alone")
+            raise InputError(f"decisions: endpoint {name} is not in the trace", hint="decide on its endpoints only")
         warm[name].append((float(from_s), float(to_s)))
     return {
         name: _cost(name, requests, np.array(sorted(warm[name])).reshape(-1, 2), trace.cold_start_cost_s)
@@ -151,14 +150,16 @@ def _cost(name: str, requests: Requests, warm: Floats, cold_start_cost_s: float)
     busy_from_s, busy_to_s = requests.starts_s[np.append(0, gaps.request[:-1] + 1)], gaps.since_s
     serving = np.searchsorted(from_s, busy_from_s, side="right") - 1
     if (serving < 0).any() or (to_s[serving] < busy_to_s).any():
-        raise InputError(f"decisions: {name} is cold while it serves", hint="keep it warm until all is answered")
+        raise InputError(
+            f"decisions: {name} is cold while it serves", hint="keep it warm until all requests are answered"
+        )
     idle_s = _warm_until(busy_from_s[1:], from_s, to_s) - _warm_until(busy_to_s[:-1], from_s, to_s)
     optimum_s = float(np.minimum(gaps.gap_s[:-1], cold_start_cost_s).sum())
     return EndpointCost(float(idle_s.sum()), int(serving[-1] - serving[0]), optimum_s)
 
 
 def _warm_until(at_s: Floats, from_s: Floats, to_s: Floats) -> Floats:
-    """Seconds warm before some times, none of them before the first warm time."""
+    """Warm seconds before given times, none of which is before the first warm time."""
     last = np.searchsorted(from_s, at_s, side="right") - 1
     before_s = np.append(0.0, np.cumsum(to_s - from_s))[last]
     return np.asarray(before_s + np.minimum(at_s, to_s[last]) - from_s[last])

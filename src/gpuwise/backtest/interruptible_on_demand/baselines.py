@@ -1,4 +1,4 @@
-"""What others do with spot and a deadline: on-demand alone, greedy, and Uniform Progress."""
+"""Baselines for spot with a deadline: on-demand only, greedy, and Uniform Progress."""
 
 from collections.abc import Callable
 
@@ -6,45 +6,45 @@ import numpy as np
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.interruptible_on_demand.trace import Choose, SpotTrace, replayed
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Standing, Use
+from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Progress, Use
 
 
 def on_demand(trace: SpotTrace) -> Decisions:
-    """Launch on-demand at once and stay.
+    """Launch on-demand at once and stay on it.
 
     Args:
-        trace: what is replayed.
+        trace: the trace to replay.
     """
     everywhere = np.full(len(trace.windows), int(Use.ON_DEMAND))
     return replayed(trace, lambda _row, now: (everywhere, np.maximum(now.region, 0)))
 
 
 def greedy(trace: SpotTrace) -> Decisions:
-    """Spot where there is any, else wait; on-demand once the deadline asks for it.
+    """Use spot if available, else wait; switch to on-demand when the deadline requires it.
 
     Args:
-        trace: what is replayed.
+        trace: the trace to replay.
     """
 
-    def wish(_row: int, _now: Standing, any_spot: Bools) -> Ints:
+    def wish(_row: int, _now: Progress, any_spot: Bools) -> Ints:
         return np.where(any_spot, int(Use.SPOT), int(Use.NONE))
 
     return replayed(trace, _with_safety_net(trace, wish))
 
 
 def uniform_progress(trace: SpotTrace) -> Decisions:
-    """Keep up with a steady pace: on-demand when behind it and there is no spot, and until 2 restarts ahead of it.
+    """Follow a steady pace: on-demand if behind it and without spot, until two restarts ahead of it.
 
-    The cheapest region that has spot is taken, and kept while it has. Source: Wu et al., "Can't Be Late: Optimizing
-    Spot Instance Savings under Deadlines", NSDI 2024, section 5.2.
+    It uses the cheapest region with spot and stays there while spot is available. Source: Wu et al., "Can't Be Late:
+    Optimizing Spot Instance Savings under Deadlines", NSDI 2024, section 5.2.
 
     Args:
-        trace: what is replayed.
+        trace: the trace to replay.
     """
     job = trace.job
     pace = job.work_s / job.deadline_s
 
-    def wish(row: int, now: Standing, any_spot: Bools) -> Ints:
+    def wish(row: int, now: Progress, any_spot: Bools) -> Ints:
         done_s, now_s = job.work_s - now.left_s, row * job.step_s
         no_spot = np.where(done_s < now_s * pace, int(Use.ON_DEMAND), int(Use.NONE))
         behind = (now_s + 2 * job.restart_s) * pace - done_s >= 0
@@ -54,14 +54,14 @@ def uniform_progress(trace: SpotTrace) -> Decisions:
     return replayed(trace, _with_safety_net(trace, wish))
 
 
-def _with_safety_net(trace: SpotTrace, wish: Callable[[int, Standing, Bools], Ints]) -> Choose:
-    """A policy that goes to on-demand while two restarts still fit, and from warm spot when it must."""
+def _with_safety_net(trace: SpotTrace, wish: Callable[[int, Progress, Bools], Ints]) -> Choose:
+    """A policy that switches to on-demand while two restarts still fit, and from running spot only when it must."""
     job = trace.job
 
     def steps(seconds: Floats) -> Floats:
         return np.asarray(np.ceil(np.round(seconds / job.step_s, 9)))
 
-    def choose(row: int, now: Standing) -> tuple[Ints, Ints]:
+    def choose(row: int, now: Progress) -> tuple[Ints, Ints]:
         spot = trace.available[:, row]
         here = np.maximum(now.region, 0)
         running = (now.use == Use.SPOT) & np.take_along_axis(spot, here[:, None], axis=1)[:, 0]

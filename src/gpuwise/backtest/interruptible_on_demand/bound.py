@@ -1,6 +1,6 @@
-"""What nobody can beat: the least cost when the whole window is known, by dynamic programming over slack.
+"""A lower bound: the lowest cost if the whole window is known, by dynamic programming over slack.
 
-A restart is charged to the slack when it begins: who knows the future begins none that is not finished.
+A restart is subtracted from the slack when it begins: with the future known, no restart is begun that is not finished.
 """
 
 import math
@@ -11,18 +11,18 @@ from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Job
 
 _PROHIBITIVE = 1e9
 
-# Slack is counted in the greatest common divisor of all times in seconds; above this many levels, in coarser ones,
-# rounded so that the bound stays one.
+# The unit of slack is the greatest common divisor of all times in seconds. If that needs more levels than this, the
+# unit is coarser, and times are rounded so that the result stays a lower bound.
 _MOST_LEVELS = 5_000
 
 
 def least_usd(job: Job, available: Bools, usd_h: Floats) -> Floats:
-    """The least cost of each window, USD, shape (windows,).
+    """The lowest cost of each window, USD, shape (windows,).
 
     Args:
-        job: what is run.
-        available: whether spot can be had, shape (windows, rows, regions).
-        usd_h: its price, of the same shape.
+        job: the job.
+        available: whether spot is available, shape (windows, rows, regions).
+        usd_h: price of spot, same shape.
     """
     times = [round(one) for one in (job.step_s, job.restart_s, job.migration_s, job.work_s)]
     quantum_s = max(1, math.gcd(*times), math.ceil(job.slack_s / _MOST_LEVELS))
@@ -49,7 +49,7 @@ def least_usd(job: Job, available: Bools, usd_h: Floats) -> Floats:
 
 
 def _less(values: Floats, levels: int) -> Floats:
-    """Values with that much less slack."""
+    """The values after a loss of slack."""
     if levels == 0:
         return values
     less = np.full_like(values, _PROHIBITIVE)

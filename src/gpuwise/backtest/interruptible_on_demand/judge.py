@@ -1,4 +1,4 @@
-"""Recomputing what decisions about spot cost, from the trace and the decisions alone."""
+"""Recomputes the cost of decisions about spot, from the trace and the decisions alone."""
 
 import numpy as np
 
@@ -12,14 +12,14 @@ _USES = {use.name.lower(): use for use in Use}
 
 
 def judge(trace: SpotTrace, decisions: Decisions) -> dict[str, Figure]:
-    """Mean cost over that of the omniscient program, less 1; missed deadlines; mean cost and launches of a window.
+    """Mean cost relative to the omniscient program, minus 1; missed deadlines; mean cost and launches per window.
 
     Args:
-        trace: on which they were made.
+        trace: the trace of the decisions.
         decisions: rows of window, t_s, (region,) use.
 
     Raises:
-        InputError: a row is not of the trace, out of turn, or takes spot that was not there.
+        InputError: a row does not belong to the trace, is out of order, or uses spot that was not available.
     """
     usd, missed, launches = paid(trace, decisions)
     return {
@@ -31,14 +31,14 @@ def judge(trace: SpotTrace, decisions: Decisions) -> dict[str, Figure]:
 
 
 def paid(trace: SpotTrace, decisions: Decisions) -> tuple[Floats, Bools, Ints]:
-    """What each window cost, USD, whether it missed its deadline, and how often it launched.
+    """The cost of each window in USD, whether it missed its deadline, and its number of launches.
 
     Args:
-        trace: on which they were made.
+        trace: the trace of the decisions.
         decisions: rows of window, t_s, (region,) use.
 
     Raises:
-        InputError: a row is not of the trace, out of turn, or takes spot that was not there.
+        InputError: a row does not belong to the trace, is out of order, or uses spot that was not available.
     """
     use, region = _tables(trace, decisions)
     now = begin(trace.job, len(trace.windows))
@@ -48,7 +48,10 @@ def paid(trace: SpotTrace, decisions: Decisions) -> tuple[Floats, Bools, Ints]:
         used, where = use[:, row], region[:, row]
         lost = (used == Use.SPOT) & ~trace.available[every, row, where]
         if lost.any():
-            raise InputError(_at(trace, int(np.argmax(lost)), row, "spot was not available"), hint="decide otherwise")
+            raise InputError(
+                _at(trace, int(np.argmax(lost)), row, "spot was not available"),
+                hint="use spot only where it is available",
+            )
         launches += (used != Use.NONE) & ((used != now.use) | (where != now.region))
         spot_usd_h = trace.usd_h[every, row, where]
         prices = np.select([used == Use.SPOT, used == Use.ON_DEMAND], [spot_usd_h, trace.job.on_demand_usd_h], 0.0)
@@ -58,24 +61,26 @@ def paid(trace: SpotTrace, decisions: Decisions) -> tuple[Floats, Bools, Ints]:
 
 
 def _tables(trace: SpotTrace, decisions: Decisions) -> tuple[Ints, Ints]:
-    """Use and region by window and row; what is not told is nothing."""
+    """Use and region by window and row; a missing row means that nothing runs."""
     windows = {name: number for number, name in enumerate(trace.windows)}
     shape = (len(trace.windows), trace.job.rows)
-    use, region, told = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape[0], np.int64)
+    use, region, rows = np.zeros(shape, np.int64), np.zeros(shape, np.int64), np.zeros(shape[0], np.int64)
     for name, t_s, *where, what in decisions.rows:
         window = windows.get(str(name))
         if window is None:
-            raise InputError(f"the decisions name window {name}, which the trace has not", hint="leave it out")
-        row = int(told[window])
+            raise InputError(f"the decisions name window {name}, which is not in the trace", hint="leave it out")
+        row = int(rows[window])
         if row >= shape[1] or abs(float(t_s) - row * trace.job.step_s) > 1e-6:
-            raise InputError(_at(trace, window, row, f"the next decision is at {t_s} s"), hint="give each row in turn")
+            raise InputError(_at(trace, window, row, f"the next decision is at {t_s} s"), hint="give the rows in order")
         if what not in _USES:
             raise InputError(_at(trace, window, row, f"use is {what!r}"), hint=f"write one of {', '.join(_USES)}")
         if where and what != "none" and where[0] not in trace.regions[window]:
-            raise InputError(_at(trace, window, row, f"there is no region {where[0]!r}"), hint="name one of the trace")
+            raise InputError(
+                _at(trace, window, row, f"there is no region {where[0]!r}"), hint="name a region of the trace"
+            )
         use[window, row] = _USES[what]
         region[window, row] = trace.regions[window].index(where[0]) if where and what != "none" else 0
-        told[window] += 1
+        rows[window] += 1
     return use, region
 
 

@@ -1,4 +1,4 @@
-"""Spot, on-demand or wait, in one region: what a job with a deadline pays over the omniscient program."""
+"""Backtest `spot`: the cost of a job with a deadline in one region, relative to the omniscient program."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ from gpuwise.backtest.interruptible_on_demand.trace import (
 from gpuwise.model.errors import InputError
 from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, fitted, joined
 from gpuwise.research.interruptible_on_demand.decide import decide_spot
-from gpuwise.research.interruptible_on_demand.job import Ints, Standing
+from gpuwise.research.interruptible_on_demand.job import Ints, Progress
 from gpuwise.research.interruptible_on_demand.prior import ZONE
 from gpuwise.research.interruptible_on_demand.values import plan_spot
 
@@ -48,7 +48,9 @@ def _zones(path: Path | None, windows: Sequence[str]) -> list[str]:
     zones = dict(zip(rows["window"], rows["zone"], strict=True))
     missing = next((window for window in windows if window not in zones), None)
     if missing is not None:
-        raise InputError(f"{path} has no zone for window {missing}", hint="give one for each window, or no --zones")
+        raise InputError(
+            f"{path} has no zone for window {missing}", hint="give a zone for each window, or leave out --zones"
+        )
     return [zones[window] for window in windows]
 
 
@@ -61,7 +63,7 @@ def _ours(trace: SpotTrace) -> Decisions:
 
 
 def _held_out(kind: str) -> Callable[[SpotTrace], Decisions]:
-    """Ours with constants fitted without a window's own zone (or area); the shipped ones have not seen other zones."""
+    """Gpuwise's policy with constants fitted without the window's zone (or area); else with the shipped constants."""
 
     def decide(trace: SpotTrace) -> Decisions:
         names = [zone if kind == "zone" else zone[:-1] for zone in trace.zones or [""] * len(trace.windows)]
@@ -72,7 +74,7 @@ def _held_out(kind: str) -> Callable[[SpotTrace], Decisions]:
 
 
 def _played(trace: SpotTrace, models: Sequence[AvailabilityModel]) -> Decisions:
-    """Each window by its model; windows of one model share a plan."""
+    """Replay each window with its model; windows with the same model share a plan."""
     distinct = list({id(model): model for model in models}.values())
     price = float(trace.usd_h[0, 0, 0])
     plans = [plan_spot(trace.job, model, spot_usd_h=price) for model in distinct]
@@ -80,7 +82,7 @@ def _played(trace: SpotTrace, models: Sequence[AvailabilityModel]) -> Decisions:
     beliefs = [np.tile(model.start, (len(which), 1)) for model, which in zip(distinct, members, strict=True)]
     moves = [model.transition(trace.job.step_s) for model in distinct]
 
-    def choose(row: int, now: Standing) -> tuple[Ints, Ints]:
+    def choose(row: int, now: Progress) -> tuple[Ints, Ints]:
         use = np.zeros(len(models), dtype=np.int64)
         for index, (plan, which) in enumerate(zip(plans, members, strict=True)):
             available = trace.available[which, row, 0]
@@ -117,12 +119,12 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 SPOT: Backtest[SpotTrace] = Backtest(
     name="spot",
-    about="What a job with a deadline costs on spot, on-demand or waiting, over the omniscient program's cost.",
+    about="Cost of a job with a deadline that uses spot, uses on-demand or waits, above the omniscient program's.",
     options=(
         Option("--availability", "CSV with window, t_s, available (0, or 1 or a count)."),
         *JOB_OPTIONS,
         Option("--spot-usd-h", "Price of spot.", kind=float, default=0.9731),
-        Option("--zones", "CSV with window, zone; for the policies that hold a zone or an area out.", optional=True),
+        Option("--zones", "CSV with window, zone; for the policies with a zone or an area held out.", optional=True),
     ),
     load=_load,
     policies={

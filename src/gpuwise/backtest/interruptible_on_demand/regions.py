@@ -1,4 +1,4 @@
-"""Spot, on-demand or wait, and where: what a job with a deadline pays among several regions, over the omniscient."""
+"""Backtest `spot-regions`: the cost of a job with a deadline among several regions, above the omniscient program's."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from gpuwise.backtest.interruptible_on_demand.trace import (
 )
 from gpuwise.model.errors import InputError
 from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, fitted
-from gpuwise.research.interruptible_on_demand.job import Ints, Standing
+from gpuwise.research.interruptible_on_demand.job import Ints, Progress
 from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
 from gpuwise.research.interruptible_on_demand.region_values import RegionPlan
 from gpuwise.research.interruptible_on_demand.regions import Outlook, RegionScheduler
@@ -35,7 +35,7 @@ def _load(given: Mapping[str, Any]) -> SpotTrace:
     path = given["availability"]
     found = read_windows(path, regions=True)
     if (found["spot_usd_h"] <= 0).any():
-        raise InputError(f"{path}: a spot_usd_h is 0 or less", hint="give the price in USD an hour")
+        raise InputError(f"{path}: a spot_usd_h is 0 or less", hint="give the price in USD per hour")
     job = job_of(given, step_of(path, found))
     pairs = list(dict.fromkeys(zip(found["window"], found["region"], strict=True)))
     windows = list(dict.fromkeys(window for window, _ in pairs))
@@ -49,7 +49,7 @@ def _load(given: Mapping[str, Any]) -> SpotTrace:
 
 
 def _drawn(trace: SpotTrace, count: int | None, seed: int | None) -> SpotTrace:
-    """The trace with some regions drawn for each window."""
+    """The trace with randomly drawn regions for each window."""
     if count is None:
         return trace
     there = len(trace.regions[0])
@@ -65,7 +65,7 @@ def _ours(trace: SpotTrace) -> Decisions:
 
 
 def _half_held_out(trace: SpotTrace) -> Decisions:
-    """The first half of the windows by constants fitted on the second half of the public trace, and the other way."""
+    """The first half of the windows with constants fitted on the second half of the public trace, and vice versa."""
     folds = read_folds("interruptible_on_demand", AvailabilityModel)
     halves = [RegionScheduler(trace.job, folds[f"half/{half}"], folds[f"union/{half}"]) for half in ("first", "second")]
     cut = len(trace.windows) // 2
@@ -76,25 +76,25 @@ def _played(trace: SpotTrace, schedulers: Sequence[RegionScheduler]) -> Decision
     outlooks: list[Outlook | None] = [None] * len(schedulers)
     plans: list[RegionPlan | None] = [None] * len(schedulers)
 
-    def choose(row: int, now: Standing) -> tuple[Ints, Ints]:
+    def choose(row: int, now: Progress) -> tuple[Ints, Ints]:
         use, region = now.use.copy(), np.maximum(now.region, 0)
         for window in map(int, np.flatnonzero(~now.done)):
             scheduler, one = schedulers[window], now.of(np.array([window]))
             available, usd_h = trace.available[window, row], trace.usd_h[window, row]
-            seen = outlooks[window] = scheduler.observe(outlooks[window], available, usd_h)
+            outlook = outlooks[window] = scheduler.observe(outlooks[window], available, usd_h)
             if scheduler.keeps(one, available, usd_h, row=row):
                 continue
             plan = plans[window]
             if plan is None or scheduler.is_old(plan, row=row):
-                plan = plans[window] = scheduler.plan(seen, usd_h, row=row)
-            use[window], region[window] = scheduler.decide(plan, seen, one, available, usd_h, row=row)
+                plan = plans[window] = scheduler.plan(outlook, usd_h, row=row)
+            use[window], region[window] = scheduler.decide(plan, outlook, one, available, usd_h, row=row)
         return use, region
 
     return replayed(trace, choose)
 
 
 def _best_region(policy: Callable[[SpotTrace], Decisions]) -> Callable[[SpotTrace], Decisions]:
-    """A policy held to one region, in each window to the best in hindsight: no online policy."""
+    """A policy restricted to one region, the best one of each window in hindsight; not an online policy."""
 
     def decide(trace: SpotTrace) -> Decisions:
         alone = [trace.choosing(np.full((len(trace.windows), 1), region)) for region in range(len(trace.regions[0]))]
@@ -121,11 +121,11 @@ def _trials(data: Path) -> list[Trial]:
 
 
 def _goals(results: Sequence[Result]) -> list[Verdict]:
-    held, theirs = (_by_draw(results, name) for name in (HALF_HELD_OUT, UNIFORM))
+    ours, theirs = (_by_draw(results, name) for name in (HALF_HELD_OUT, UNIFORM))
     missed = sum(result.value("missed_deadlines", name) for result in results for name in (OURS, HALF_HELD_OUT))
     return [
-        at_most("mean cost over the omniscient over four draws, on windows not fitted on", float(held.mean()), 0.05),
-        at_most("largest share of Uniform Progress' gap in a draw", float((held / theirs).max()), 0.5),
+        at_most("mean cost over the omniscient over four draws, on windows not fitted on", float(ours.mean()), 0.05),
+        at_most("largest share of Uniform Progress' gap in a draw", float((ours / theirs).max()), 0.5),
         at_most("missed deadlines", missed, 0),
     ]
 
@@ -139,13 +139,13 @@ def _by_draw(results: Sequence[Result], policy: str) -> np.ndarray[Any, np.dtype
 
 SPOT_REGIONS: Backtest[SpotTrace] = Backtest(
     name="spot-regions",
-    about="What a job with a deadline costs on spot in one of several regions, over the omniscient program's cost.",
+    about="Cost of a job with a deadline on spot in one of several regions, above the omniscient program's.",
     options=(
         Option("--availability", "CSV with window, t_s, region, available (0, or 1 or a count), spot_usd_h."),
         *JOB_OPTIONS,
-        Option("--migration-h", "Hours that another region than the last costs besides.", kind=float),
-        Option("--draw-regions", "Draw so many regions for each window.", kind=int, optional=True),
-        Option("--draw-seed", "Seed of that draw.", kind=int, default=0),
+        Option("--migration-h", "Additional hours lost when the job moves to another region.", kind=float),
+        Option("--draw-regions", "Number of regions to draw for each window.", kind=int, optional=True),
+        Option("--draw-seed", "Seed of the draw.", kind=int, default=0),
     ),
     load=_load,
     policies={

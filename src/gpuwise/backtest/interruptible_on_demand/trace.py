@@ -1,4 +1,4 @@
-"""What a spot backtest replays: windows of availability and price by region, and the job that runs in each."""
+"""The traces of the spot backtests: windows of availability and price by region, and the job that runs in each."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,27 +13,27 @@ from gpuwise.backtest.columns import Columns, read_columns
 from gpuwise.backtest.contract import Decisions, Option
 from gpuwise.backtest.interruptible_on_demand.bound import least_usd
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Job, Standing, Use, advance, begin
+from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Job, Progress, Use, advance, begin
 
 JOB_OPTIONS = (
-    Option("--work-h", "Hours of work; on spot and on on-demand alike.", kind=float, default=48.0),
+    Option("--work-h", "Hours of work, the same on spot and on-demand.", kind=float, default=48.0),
     Option("--deadline-h", "Hours from the first row of a window to the deadline.", kind=float),
-    Option("--restart-h", "Hours that every launch or switch costs.", kind=float),
+    Option("--restart-h", "Hours lost at every launch or switch.", kind=float),
     Option("--on-demand-usd-h", "Price of on-demand.", kind=float, default=3.06),
 )
 
 
 @dataclass(frozen=True)
 class SpotTrace:
-    """Windows of one length, cut at the deadline; each runs the job once.
+    """Windows of the same length, truncated at the deadline; each runs the job once.
 
     Attributes:
-        job: what is run.
-        windows: their names.
-        regions: names by window and region; one nameless region where there is only one.
-        available: whether spot can be had, shape (windows, rows, regions).
-        usd_h: its price, shape (windows, rows, regions).
-        zones: by window, where it was recorded; empty if not told.
+        job: the job.
+        windows: names of the windows.
+        regions: names by window and region; a single region has the name "".
+        available: whether spot is available, shape (windows, rows, regions).
+        usd_h: price of spot, shape (windows, rows, regions).
+        zones: the zone in which each window was recorded; empty if not known.
     """
 
     job: Job
@@ -45,26 +45,26 @@ class SpotTrace:
 
     @cached_property
     def least_usd(self) -> Floats:
-        """What the omniscient dynamic program pays in each window."""
+        """The cost of each window with the omniscient dynamic program."""
         return least_usd(self.job, self.available, self.usd_h)
 
     def choosing(self, regions: Ints) -> "SpotTrace":
-        """The trace with some of its regions.
+        """The trace with a subset of its regions.
 
         Args:
-            regions: which, by window, shape (windows, fewer).
+            regions: indices of the regions by window, shape (windows, fewer).
         """
-        at = regions[:, None, :]
+        index = regions[:, None, :]
         return replace(
             self,
             regions=[[names[one] for one in chosen] for names, chosen in zip(self.regions, regions, strict=True)],
-            available=np.take_along_axis(self.available, at, axis=2),
-            usd_h=np.take_along_axis(self.usd_h, at, axis=2),
+            available=np.take_along_axis(self.available, index, axis=2),
+            usd_h=np.take_along_axis(self.usd_h, index, axis=2),
         )
 
 
-Choose = Callable[[int, Standing], tuple[Ints, Ints]]
-"""Use and region of every window in a row, from where they stand; it may look at the trace up to and in that row."""
+Choose = Callable[[int, Progress], tuple[Ints, Ints]]
+"""Chooses use and region of every window in a row, from their progress and the trace up to and including that row."""
 
 
 def job_of(given: Mapping[str, Any], step_s: float) -> Job:
@@ -72,7 +72,7 @@ def job_of(given: Mapping[str, Any], step_s: float) -> Job:
 
     Args:
         given: option values.
-        step_s: of the trace, seconds.
+        step_s: step of the trace, seconds.
     """
     return Job(
         given["work_h"] * 3600,
@@ -85,16 +85,16 @@ def job_of(given: Mapping[str, Any], step_s: float) -> Job:
 
 
 def read_windows(path: Path, *, regions: bool) -> Columns:
-    """Columns window, t_s, available and, with regions, region and spot_usd_h; sorted by window, region and time.
+    """Read window, t_s, available and, with regions, region and spot_usd_h; sorted by window, region and time.
 
     Args:
-        path: of the trace.
-        regions: whether it has several.
+        path: path of the trace.
+        regions: whether the trace has several regions.
     """
     named = {"region": str, "spot_usd_h": float} if regions else {}
     found = read_columns(path, {"window": str, "t_s": float, "available": int, **named})
     if (found["available"] < 0).any():
-        raise InputError(f"{path}: available is below 0", hint="write 1 (or a count) where spot can be had, else 0")
+        raise InputError(f"{path}: available is below 0", hint="write 1 (or a count) if spot is available, else 0")
     windows = _numbered(found["window"])
     keys = (found["t_s"], _numbered(found["region"]), windows) if regions else (found["t_s"], windows)
     order = np.lexsort(keys)
@@ -102,16 +102,16 @@ def read_windows(path: Path, *, regions: bool) -> Columns:
 
 
 def _numbered(names: NDArray[Any]) -> Ints:
-    """Names by the order in which they come first."""
+    """Number names in the order of their first occurrence."""
     first = {name: number for number, name in enumerate(dict.fromkeys(names))}
     return np.array([first[name] for name in names])
 
 
 def step_of(path: Path, found: Columns) -> float:
-    """Seconds from row to row, the same in the whole trace.
+    """Seconds from row to row, which must be the same in the whole trace.
 
     Args:
-        path: of the trace.
+        path: path of the trace.
         found: its columns, sorted.
     """
     gaps = np.diff(found["t_s"])
@@ -120,7 +120,9 @@ def step_of(path: Path, found: Columns) -> float:
     starts = np.r_[True, (found["window"][1:] != found["window"][:-1]) | (gaps <= 0)]
     regular = np.abs(gaps[~starts[1:]] - step_s) < 1e-6
     if step_s <= 0 or not regular.all() or found["t_s"][starts].any():
-        raise InputError(f"{path}: its rows are not a steady step from t_s 0", hint="give every window at one step")
+        raise InputError(
+            f"{path}: its rows do not have a constant step from t_s 0", hint="give every window with the same step"
+        )
     return step_s
 
 
@@ -128,11 +130,11 @@ def stacked(path: Path, found: Columns, names: Sequence[str], job: Job, series: 
     """Columns as arrays of shape (series, rows before the deadline).
 
     Args:
-        path: of the trace.
-        found: its columns, sorted; every series from t_s 0.
-        names: of the columns that are wanted.
-        job: whose deadline is kept.
-        series: how many there are.
+        path: path of the trace.
+        found: its columns, sorted; every series begins at t_s 0.
+        names: names of the columns.
+        job: the job, whose deadline sets the number of rows.
+        series: number of series.
     """
     starts = np.flatnonzero(found["t_s"] == 0)
     lengths = np.diff(np.r_[starts, len(found["t_s"])])
@@ -149,10 +151,10 @@ def stacked(path: Path, found: Columns, names: Sequence[str], job: Job, series: 
 
 
 def replayed(trace: SpotTrace, choose: Choose) -> Decisions:
-    """Play a policy, row by row, until all windows are done or the deadline is there.
+    """Replay a policy row by row, until all windows are done or the deadline is reached.
 
     Args:
-        trace: what is replayed.
+        trace: the trace.
         choose: the policy.
     """
     named = len(trace.regions[0]) > 1 or bool(trace.regions[0][0])
@@ -162,9 +164,9 @@ def replayed(trace: SpotTrace, choose: Choose) -> Decisions:
             break
         use, region = choose(row, now)
         for window in map(int, np.flatnonzero(~now.done)):
-            what = Use(int(use[window]))
-            where = trace.regions[window][region[window]] if what is not Use.NONE else None
-            told = (where, what.name.lower()) if named else (what.name.lower(),)
-            rows.append((trace.windows[window], row * trace.job.step_s, *told))
+            chosen = Use(int(use[window]))
+            where = trace.regions[window][region[window]] if chosen is not Use.NONE else None
+            cells = (where, chosen.name.lower()) if named else (chosen.name.lower(),)
+            rows.append((trace.windows[window], row * trace.job.step_s, *cells))
         now = advance(trace.job, now, np.where(now.done, int(Use.NONE), use), region)
     return Decisions(("window", "t_s", "region", "use") if named else ("window", "t_s", "use"), rows)

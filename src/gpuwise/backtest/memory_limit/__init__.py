@@ -1,1 +1,1 @@
-"""Backtest `memory`: the memory limit of the next hour, on telemetry of pods."""
+"""Backtest `memory`: memory limits for the next hour, on telemetry of pods."""

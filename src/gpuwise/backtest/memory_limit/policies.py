@@ -1,4 +1,4 @@
-"""Memory limits: what share of them is never used, and how often they are exceeded."""
+"""Policies of the backtest `memory`: the share of the limits that is unused, and how often they are exceeded."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from gpuwise.research.memory_limit.prior import PRIOR
 
 POD_HELD_OUT = "gpuwise-pod-held-out"
 
-# The VPA recommender's defaults: 90th percentile, margin 15 %, samples of a day ago weigh half.
+# The VPA recommender's defaults: 90th percentile, margin 15 %, half weight for samples that are a day old.
 _VPA_SHARE, _VPA_MARGIN, _VPA_HALF_LIFE_S = 0.9, 1.15, 86_400.0
 
 _ALLOWED_OVERRUN = 0.025
@@ -24,7 +24,7 @@ _LOOK_BACKS_H = (1.0, 2.0, 4.0, 6.0, 12.0, np.inf)
 _FACTORS = np.arange(1.0, 2.51, 0.05)
 
 Rule = Callable[[Usage, float], float]
-"""From a pod and a moment to a limit; an online one looks at samples before that moment alone."""
+"""Maps a pod and a time to a limit; an online rule uses earlier samples only."""
 
 
 def _ours(trace: MemoryTrace) -> Decisions:
@@ -32,7 +32,7 @@ def _ours(trace: MemoryTrace) -> Decisions:
 
 
 def _held_out(trace: MemoryTrace) -> Decisions:
-    """Ours with constants fitted without a pod; the shipped ones have not seen those of other traces."""
+    """Gpuwise's policy with constants fitted without the pod; for pods of other traces the shipped ones."""
     return _decided(trace, read_folds("memory_limit", Prior))
 
 
@@ -69,7 +69,7 @@ def _vpa(usage: Usage, now_s: float) -> float:
 
 
 def _best_simple(trace: MemoryTrace) -> Decisions:
-    """The factor over the maximum of some look-back that, of all, leaves least slack at <= 2.5 % overrun."""
+    """The look-back and the factor on its maximum with the least slack at <= 2.5 % overrun, chosen in hindsight."""
     best: tuple[float, dict[str, list[float]]] | None = None
     for look_back_h in _LOOK_BACKS_H:
         plain = _limits(trace, _maximum(1.0, look_back_h))
@@ -127,11 +127,11 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 MEMORY: Backtest[MemoryTrace] = Backtest(
     name="memory",
-    about="GPU memory limits set every hour: the share that is never used, and how often they are exceeded.",
+    about="GPU memory limits set every hour: the share that is unused, and how often they are exceeded.",
     options=(
-        Option("--usage", "CSV with pod, t_s, gpu_mem_mib; a blank is missing."),
+        Option("--usage", "CSV with pod, t_s, gpu_mem_mib; a blank means a missing sample."),
         Option("--history-h", "Hours of a pod before its first limit.", kind=float, default=6.0),
-        Option("--horizon-h", "Hours for which a limit holds.", kind=float, default=1.0),
+        Option("--horizon-h", "Hours for which a limit applies.", kind=float, default=1.0),
     ),
     load=load,
     policies={

@@ -1,4 +1,4 @@
-"""Traces of GPU memory, the windows in which limits are judged, and how they are."""
+"""Traces of GPU memory, the windows in which limits are judged, and the judging."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class MemoryTrace:
     """Memory by pod, and when limits are set.
 
     Attributes:
-        fleet: samples by pod, without the missing ones.
-        ends_s: by pod, when the last sample's step is over.
+        fleet: samples by pod, without missing ones.
+        ends_s: by pod, the end of the last sample's step.
         history_h: hours of a pod before its first limit.
-        horizon_h: hours for which a limit holds.
+        horizon_h: hours for which a limit applies.
     """
 
     fleet: Mapping[str, Usage]
@@ -39,8 +39,8 @@ def load(given: Mapping[str, Any]) -> MemoryTrace:
         given: "usage", "history_h" and "horizon_h".
 
     Raises:
-        InputError: the trace cannot be read, a value is below 0, two samples share pod and time, an option is not
-            positive, or no pod lasts for one window.
+        InputError: the trace cannot be read, a value is below 0, a pod has two samples at one time, an option is not
+            positive, or no pod lasts for a complete window.
     """
     for name in ("history_h", "horizon_h"):
         if not (0 < given[name] < np.inf):
@@ -51,7 +51,7 @@ def load(given: Mapping[str, Any]) -> MemoryTrace:
     if wrong.any():
         line = int(np.argmax(wrong)) + 2
         raise InputError(
-            f"{path}, line {line}: a blank t_s or a memory below 0", hint="give MiB, or a blank if missing"
+            f"{path}, line {line}: a blank t_s or a memory below 0", hint="give MiB, or leave a missing sample blank"
         )
     fleet, ends_s = {}, {}
     for name in np.unique(columns["pod"].astype(str)).tolist():
@@ -60,27 +60,27 @@ def load(given: Mapping[str, Any]) -> MemoryTrace:
         order = np.argsort(t_s)
         t_s, mib = t_s[order], mib[order]
         if (np.diff(t_s) == 0).any():
-            raise InputError(f"{path}: pod {name} has two samples at one time", hint="keep one of them")
+            raise InputError(f"{path}: pod {name} has two samples at the same time", hint="keep one of them")
         there = ~np.isnan(mib)
         if there.any():
             fleet[name] = Usage(t_s[there], mib[there])
             ends_s[name] = float(t_s[-1] + (np.median(np.diff(t_s)) if len(t_s) > 1 else 0.0))
     trace = MemoryTrace(fleet, ends_s, given["history_h"], given["horizon_h"])
     if not any(windows(trace).values()):
-        raise InputError(f"{path}: no pod lasts for history and horizon", hint="give a longer trace")
+        raise InputError(f"{path}: no pod is longer than --history-h plus --horizon-h", hint="give a longer trace")
     return trace
 
 
 def windows(trace: MemoryTrace) -> dict[str, list[float]]:
-    """Beginnings of the windows of each pod: whole ones, with a sample to judge by."""
+    """Start times of the windows of each pod: complete windows with at least one sample."""
     horizon_s = trace.horizon_h * HOUR_S
-    found = {}
+    by_pod = {}
     for name, usage in trace.fleet.items():
         first_s = float(usage.t_s[0]) + trace.history_h * HOUR_S
         count = max(0, int((trace.ends_s[name] - first_s) // horizon_s))
         starts_s = [first_s + index * horizon_s for index in range(count)]
-        found[name] = [start_s for start_s in starts_s if len(_within(usage, start_s, horizon_s))]
-    return found
+        by_pod[name] = [start_s for start_s in starts_s if len(_within(usage, start_s, horizon_s))]
+    return by_pod
 
 
 def _within(usage: Usage, start_s: float, length_s: float) -> Floats:
@@ -91,7 +91,7 @@ def _within(usage: Usage, start_s: float, length_s: float) -> Floats:
 def scored(trace: MemoryTrace, name: str, at_s: Sequence[float], limits_mib: Sequence[float]) -> Floats:
     """Slack and overrun of each window of a pod, shape (windows, 2).
 
-    Slack is the share of the limit that the mean of the window leaves unused; none of a limit of 0.
+    Slack is the share of the limit above the mean of the window; it is 0 for a limit of 0.
     """
     rows = []
     for start_s, limit_mib in zip(at_s, limits_mib, strict=True):
@@ -102,7 +102,7 @@ def scored(trace: MemoryTrace, name: str, at_s: Sequence[float], limits_mib: Seq
 
 
 def peaks_mib(trace: MemoryTrace, name: str, at_s: Sequence[float]) -> list[float]:
-    """The highest sample of each window of a pod: what only hindsight knows."""
+    """The highest sample of each window of a pod, known only in hindsight."""
     return [float(_within(trace.fleet[name], start_s, trace.horizon_h * HOUR_S).max()) for start_s in at_s]
 
 
@@ -122,21 +122,26 @@ def judged(trace: MemoryTrace, made: Decisions) -> dict[str, Floats]:
     """Slack and overrun by pod, from trace and decisions alone.
 
     Raises:
-        InputError: a window has no limit or two, a limit stands where none is due, or one is not a number from 0 up.
+        InputError: a window has no limit or two, a limit is not for a window, or a limit is not a number from 0 up.
     """
     due = windows(trace)
-    found: dict[tuple[str, float], float] = {}
+    limits: dict[tuple[str, float], float] = {}
     for name, start_s, limit_mib in made.rows:
         key = (str(name), float(start_s))
-        if key in found or not (0 <= float(limit_mib) < np.inf):
-            raise InputError(f"decisions: pod {name} at {start_s}: two limits, or none", hint="give one of 0 or more")
-        found[key] = float(limit_mib)
+        if key in limits or not (0 <= float(limit_mib) < np.inf):
+            raise InputError(
+                f"decisions: pod {name} at {start_s}: two limits, or an invalid one", hint="give one limit of 0 or more"
+            )
+        limits[key] = float(limit_mib)
     wanted = {(name, start_s) for name, starts_s in due.items() for start_s in starts_s}
-    if wanted != set(found):
-        name, start_s = min(wanted ^ set(found))
-        raise InputError(f"decisions: pod {name} at {start_s:g} s: a limit is missing or not due", hint="one a window")
+    if wanted != set(limits):
+        name, start_s = min(wanted ^ set(limits))
+        raise InputError(
+            f"decisions: pod {name} at {start_s:g} s: a limit is missing or not for a window",
+            hint="give one limit per window",
+        )
     return {
-        name: scored(trace, name, starts_s, [found[name, start_s] for start_s in starts_s])
+        name: scored(trace, name, starts_s, [limits[name, start_s] for start_s in starts_s])
         for name, starts_s in due.items()
         if starts_s
     }

@@ -1,1 +1,1 @@
-"""Backtest `mig`: the fewest GPUs for a demand of MIG slices."""
+"""Backtest `mig`: the fewest GPUs that serve a demand with MIG slices."""

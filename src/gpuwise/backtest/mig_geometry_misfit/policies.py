@@ -1,4 +1,4 @@
-"""MIG: how many GPUs are cut, and how, to serve every model at its rate and latency."""
+"""Policies of the backtest `mig`: GPUs and MIG geometries that serve every model at its rate and latency."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -6,22 +6,22 @@ from pathlib import Path
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Option, Result, Trial, Verdict, at_most
 from gpuwise.backtest.mig_geometry_misfit.baselines import greedy, parvagpu, whole_gpus
 from gpuwise.backtest.mig_geometry_misfit.judge import judge
-from gpuwise.backtest.mig_geometry_misfit.trace import CUTS, NAMES, OFFERS, DemandSet, MigTrace, load
+from gpuwise.backtest.mig_geometry_misfit.trace import GEOMETRIES, NAMES, OFFERS, DemandSet, MigTrace, load
 from gpuwise.recommend.engines.mig_geometry_misfit.pack import pack
 from gpuwise.research.mig_geometry_misfit.place import Placed, place
 
 _COLUMNS = ("gpu", "profile", "start", "model", "batch_size", "mps_procs")
 
 Deploy = Callable[[DemandSet], list[Placed]]
-"""Where the instances of one set run."""
+"""Chooses the places of the instances of one set."""
 
 
 def _ours(demand: DemandSet) -> list[Placed]:
-    return place(CUTS, pack(OFFERS, demand.served_ips, demand.rate_ips))
+    return place(GEOMETRIES, pack(OFFERS, demand.served_ips, demand.rate_ips))
 
 
 def _policy(deploy: Deploy) -> Callable[[MigTrace], Decisions]:
-    """Deploy every set on GPUs of its own, each slice with its setup of most throughput."""
+    """Deploy every set on its own GPUs, each slice with the setup that has the most throughput."""
 
     def decide(trace: MigTrace) -> Decisions:
         rows = [
@@ -58,12 +58,12 @@ def _goals(results: Sequence[Result]) -> list[Verdict]:
 
 MIG: Backtest[MigTrace] = Backtest(
     name="mig",
-    about="GPUs that serve every model at its rate and latency, cut by MIG, beside the least that is proved.",
+    about="Number of GPUs that serve every model at its rate and latency with MIG, above the proved lower bound.",
     options=(
         Option(
             "--throughput", "CSV with model, mig_gpcs, batch_size, mps_procs, throughput_ips (per process), latency_s."
         ),
-        Option("--slo", "CSV with model, rate_ips, latency_s (the most that may be measured), and optionally set."),
+        Option("--slo", "CSV with model, rate_ips, latency_s (highest measured latency allowed), and optionally set."),
         Option("--scale", "Multiply every rate by this.", kind=int, default=1),
     ),
     load=load,

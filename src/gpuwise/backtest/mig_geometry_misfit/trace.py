@@ -1,4 +1,4 @@
-"""What MIG slices are measured to serve, and the demand that a fleet of GPUs is to be cut for."""
+"""Measured throughput of MIG slices, and the demand that a fleet of GPUs has to serve."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,35 +20,36 @@ Setup = tuple[str, int, int, int]
 
 
 def _profiles() -> dict[str, MigProfile]:
-    """By the contract's names; every card of seven compute slices has the same placements.
+    """The profiles by the contract's names; all GPUs with seven compute slices have the same placements.
 
-    The 1g of double memory is left out: nobody measured on it.
+    The 1g profile with double memory is left out, because there are no measurements on it.
     """
-    card = next(gpu for gpu in GPU_TYPES if gpu.name == "A100-80GB")
-    plain = {profile.compute_slices: profile for profile in reversed(card.mig_profiles)}
+    a100 = next(gpu for gpu in GPU_TYPES if gpu.name == "A100-80GB")
+    plain = {profile.compute_slices: profile for profile in reversed(a100.mig_profiles)}
     return {f"{slices}g": plain[slices] for slices in sorted(plain)}
 
 
 PROFILES = _profiles()
 NAMES = tuple(PROFILES)
-CUTS = geometries(tuple(PROFILES.values()))
-OFFERS = offers(CUTS, len(PROFILES))
+GEOMETRIES = geometries(tuple(PROFILES.values()))
+OFFERS = offers(GEOMETRIES, len(PROFILES))
 
 
 @dataclass(frozen=True)
 class DemandSet:
-    """Models that are to be served together, and the best that a slice of each profile does for each of them.
+    """Models to be served together, and the best throughput of each on a slice of each profile.
 
-    GPUs are the only cost, so of the setups on one profile that are quick enough the one of most throughput is as good
-    as any: another serves no more on the same slice.
+    GPUs are the only cost, so among the setups of one profile that are fast enough, the one with the most throughput is
+    optimal.
 
     Attributes:
-        name: of the set, "" where the file has none.
-        models: their names.
-        rate_ips: asked of each, inferences per second, shape (models,).
-        latency_s: the most that a setup may have been measured to take, shape (models,).
-        served_ips: by one instance with all its processes, 0 where none is quick enough, shape (models, profiles).
-        setup: (batch size, processes) of it, shape (models, profiles, 2).
+        name: name of the set, "" if the file has no names.
+        models: names of the models.
+        rate_ips: demand for each model, inferences per second, shape (models,).
+        latency_s: highest measured latency allowed, shape (models,).
+        served_ips: throughput of one instance with all its processes, 0 if no setup is fast enough, shape (models,
+            profiles).
+        setup: (batch size, processes) of that throughput, shape (models, profiles, 2).
     """
 
     name: str
@@ -60,7 +61,7 @@ class DemandSet:
 
     @cached_property
     def packing(self) -> Packing:
-        """As few GPUs as we find, with the bound that the judge holds every policy against."""
+        """The packing with the fewest GPUs found, and the lower bound with which the judge compares every policy."""
         return pack(OFFERS, self.served_ips, self.rate_ips)
 
 
@@ -70,7 +71,7 @@ class MigTrace:
 
     Attributes:
         measured: (inferences per second of an instance, latency in seconds) of every setup that ran.
-        sets: of demand.
+        sets: the sets of demand.
         named: whether the file names its sets.
     """
 
@@ -86,9 +87,9 @@ def load(given: Mapping[str, Any]) -> MigTrace:
         given: `throughput` and `slo`, paths; `scale`, by which every rate is multiplied.
 
     Raises:
-        InputError: a file cannot be read, or asks for what no slice does.
+        InputError: a file cannot be read, or no slice can serve a model.
     """
-    import scipy.optimize  # noqa: F401, PLC0415 - its second of importing is not a policy's time
+    import scipy.optimize  # noqa: F401, PLC0415 - its import takes 1 s, which must not count as a policy's time
 
     if given["scale"] < 1:
         raise InputError(f"--scale is {given['scale']}", hint="give a whole number from 1 on")
@@ -113,7 +114,9 @@ def _measured(path: Path) -> dict[Setup, tuple[float, float]]:
         raise InputError(f"{path}: mig_gpcs is {other[0]}", hint=f"slices have {', '.join(map(str, sorted(sizes)))}")
     keys = list(zip(found["model"], *(found[name].tolist() for name in whole), strict=True))
     if len(set(keys)) < len(keys):
-        raise InputError(f"{path} has two rows of one model, slice, batch size and processes", hint="keep one of them")
+        raise InputError(
+            f"{path} has two rows with the same model, slice, batch size and processes", hint="keep one of them"
+        )
     rates = zip(keys, found["throughput_ips"].tolist(), found["latency_s"].tolist(), strict=True)
     return {key: (key[3] * ips, latency_s) for key, ips, latency_s in rates if ips > 0}
 
@@ -127,12 +130,12 @@ def _demand(
     models = [model for model, _, _ in rows]
     where = f"{path}, set {name}" if name else f"{path}"
     if len(set(models)) < len(models) or any(rate < 0 for _, rate, _ in rows):
-        raise InputError(f"{where}: a model has two rows or a rate below 0", hint="give one row a model")
+        raise InputError(f"{where}: a model has two rows or a rate below 0", hint="give one row per model")
     served, setup = np.zeros((len(rows), len(NAMES))), np.zeros((len(rows), len(NAMES), 2), dtype=np.int64)
     numbers = {profile.compute_slices: number for number, profile in enumerate(PROFILES.values())}
-    asked = {model: (item, latency_s) for item, (model, _, latency_s) in enumerate(rows)}
+    limits = {model: (item, latency_s) for item, (model, _, latency_s) in enumerate(rows)}
     for (model, slices, batch, processes), (ips, latency_s) in measured.items():
-        item, limit_s = asked.get(model, (0, -np.inf))
+        item, limit_s = limits.get(model, (0, -np.inf))
         if latency_s <= limit_s and ips > served[item, numbers[slices]]:
             served[item, numbers[slices]] = ips
             setup[item, numbers[slices]] = batch, processes

@@ -1,1 +1,1 @@
-"""Backtest `packing`: where pods go, on a trace of arrivals."""
+"""Backtest `packing`: places pods on a trace of arrivals."""

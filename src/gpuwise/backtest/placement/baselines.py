@@ -1,6 +1,6 @@
-"""Where others put a pod: anywhere, on the fullest node, by alignment, and by fragmentation.
+"""Baselines for placing a pod: at random, on the fullest node, by alignment, and by fragmentation.
 
-All but the first as Weng et al. compare them ("Beware of Fragmentation", USENIX ATC 2023, section 6.1).
+All but the first are those that Weng et al. compare ("Beware of Fragmentation", USENIX ATC 2023, section 6.1).
 """
 
 from collections import Counter
@@ -14,34 +14,34 @@ from gpuwise.backtest.placement.trace import OpenbTrace, arrived
 from gpuwise.research.placement.nodes import WHOLE, Floats, Ints, Nodes, Placement, PodShape
 
 _SEED = 1
-# openb's largest node; the baselines count CPU and GPU in shares of it.
+# openb's largest node; the baselines measure CPU and GPU as shares of it.
 _CPU_MILLI, _GPU_MILLI = 128_000.0, 8_000.0
 
 
 def random(trace: OpenbTrace) -> Decisions:
-    """Any node that fits, any of its GPUs.
+    """A random node that fits, and random GPUs of it.
 
     Args:
-        trace: what arrives.
+        trace: the trace of arrivals.
     """
     draw = np.random.default_rng(_SEED)
     return _by_node(trace, lambda _left, at, _pod: draw.random(len(at)), pick=lambda free: draw.random(len(free)))
 
 
 def best_fit(trace: OpenbTrace) -> Decisions:
-    """The node with least left: half CPU, half GPU.
+    """The node with the least free capacity, with equal weights for CPU and GPU.
 
     Args:
-        trace: what arrives.
+        trace: the trace of arrivals.
     """
     return _by_node(trace, lambda left, at, _pod: left.cpu[at] / _CPU_MILLI + left.gpu[at].sum(axis=1) / _GPU_MILLI)
 
 
 def dot_product(trace: OpenbTrace) -> Decisions:
-    """The node whose free resources align least with what the pod asks for.
+    """The node whose free resources align least with the pod's request.
 
     Args:
-        trace: what arrives.
+        trace: the trace of arrivals.
     """
 
     def score(left: Nodes, at: Ints, pod: PodShape) -> Floats:
@@ -57,7 +57,7 @@ def _by_node(
     *,
     pick: Callable[[Ints], Floats] = np.asarray,
 ) -> Decisions:
-    """The node of least score, there the GPU that `pick` finds least: the fullest, unless told."""
+    """The node with the lowest score, and its GPU with the lowest value of `pick`: the fullest by default."""
     left = trace.empty.copy()
 
     def choose(pod: PodShape) -> Placement | None:
@@ -65,9 +65,9 @@ def _by_node(
         if not len(fit):
             return None
         node = int(fit[np.argmin(score(left, fit, pod))])
-        with_room = np.flatnonzero(left.gpu[node] >= max(pod.gpu_milli, 1))
-        order = np.argsort(pick(left.gpu[node, with_room]), kind="stable")
-        at = Placement(node, tuple(map(int, with_room[order[: pod.gpus]])))
+        fitting = np.flatnonzero(left.gpu[node] >= max(pod.gpu_milli, 1))
+        order = np.argsort(pick(left.gpu[node, fitting]), kind="stable")
+        at = Placement(node, tuple(map(int, fitting[order[: pod.gpus]])))
         left.take(pod, at)
         return at
 
@@ -75,21 +75,21 @@ def _by_node(
 
 
 def fragmentation(trace: OpenbTrace) -> Decisions:
-    """FGD: where the expected GPU-milli that a typical pod could not use grow least.
+    """FGD: the place where the expected GPU-milli that a typical pod could not use grow least.
 
-    Typical pods are all of the trace (it may know them, ours may not). A node's score is a whole number of percent of
-    the logistic function of the fall in GPUs, and the first of equals wins, as in the authors' simulator; without that
-    rounding default comes to 94.7, not 95.3 (published: 95.4).
+    The typical pods are all pods of the trace (FGD may know them, gpuwise's policy may not). A node's score is the
+    logistic function of the decrease in GPUs, rounded to a whole percent, and the first of equals wins, as in the
+    authors' simulator. Without that rounding "default" reaches 94.7 instead of 95.3 (published: 95.4).
 
     Args:
-        trace: what arrives.
+        trace: the trace of arrivals.
     """
     left = trace.empty.copy()
     return arrived(trace, _Descent(trace, left).choose)
 
 
 class _Descent:
-    """F of every node as tables: by GPU model, rank of the CPU left among typical pods' CPU, and what is free."""
+    """F of every node from tables: by GPU model, rank of the free CPU among typical pods' CPU, and free capacity."""
 
     def __init__(self, trace: OpenbTrace, left: Nodes) -> None:
         self._left = left
@@ -104,7 +104,7 @@ class _Descent:
         self._now = self._of(np.arange(len(left.cpu)), left.cpu)
 
     def _add(self, pod: PodShape, share: float, bits: Ints) -> None:
-        """Cannot be hosted: all that is free is lost. Hosted: what is too small, or for whole GPUs in pieces."""
+        """Add a typical pod. If a node cannot host it, all free capacity is lost; else pieces that are too small."""
         free, whole = np.arange(WHOLE + 1.0), np.arange(self._blocks.shape[2])
         hosts = int(np.searchsorted(self._cpus, pod.cpu_milli)) + 1
         for model, bit in enumerate(bits):
@@ -138,7 +138,7 @@ class _Descent:
         return place
 
     def _after(self, at: Ints, pod: PodShape) -> tuple[Floats, Ints]:
-        """F with the pod on its best GPU, and which that is."""
+        """F with the pod on its best GPU, and the index of that GPU."""
         cpu = self._left.cpu[at] - pod.cpu_milli
         base = self._of(at, cpu)
         if not pod.gpus:
@@ -153,7 +153,7 @@ class _Descent:
         return _least(base[:, None] + self._shares(at, pod, cpu), gpu >= pod.gpu_milli)
 
     def _shares(self, at: Ints, pod: PodShape, cpu: Ints) -> Floats:
-        """Change of F by GPU."""
+        """The change of F by GPU."""
         model, rank, gpu = self._model[at][:, None], self._rank(cpu)[:, None], self._left.gpu[at]
         pieces = self._pieces[model, rank, np.maximum(gpu - pod.gpu_milli, 0)] - self._pieces[model, rank, gpu]
         whole = (gpu == WHOLE).sum(axis=1)[:, None]
@@ -161,7 +161,7 @@ class _Descent:
         return np.asarray(pieces + np.where(gpu == WHOLE, broken, 0.0))
 
 
-def _least(change: Floats, room: NDArray[np.bool_]) -> tuple[Floats, Ints]:
-    change = np.where(room, change, np.inf)
+def _least(change: Floats, fits: NDArray[np.bool_]) -> tuple[Floats, Ints]:
+    change = np.where(fits, change, np.inf)
     gpu = change.argmin(axis=1)
     return np.take_along_axis(change, gpu[:, None], axis=1)[:, 0], gpu

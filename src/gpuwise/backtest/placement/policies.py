@@ -1,4 +1,4 @@
-"""Packing: how much of the fleet's GPUs is allocated when pods that come one by one no longer fit."""
+"""Backtest `packing`: the share of the fleet's GPUs that is allocated when arriving pods no longer fit."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,16 +29,18 @@ def _ours(trace: OpenbTrace) -> Decisions:
 
 
 def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
-    """Refuses a pod that is put where it does not fit, or left out though some node had room."""
+    """Compute the allocation; a pod on a node where it does not fit, or left out although it fits, is an error."""
     if [row[0] for row in decisions.rows] != list(trace.pod_names):
-        raise InputError("the decisions are not one row a pod, as they arrive", hint="give each pod its row, in order")
+        raise InputError(
+            "the decisions do not have one row per pod in the order of arrival", hint="give each pod its row, in order"
+        )
     left, refused = trace.empty.copy(), 0
     for pod, (name, node, gpus) in zip(trace.pods, decisions.rows, strict=True):
         at = place_of(trace, node, gpus or "")
         if at is None:
             refused += 1
             if left.fit(pod).any():
-                raise InputError(f"{name} is left out though a node has room for it", hint="place what fits")
+                raise InputError(f"{name} is left out although it fits on a node", hint="place each pod that fits")
         elif not left.takes(pod, at):
             raise InputError(f"{name} does not fit on {node}, GPUs {gpus!r}", hint="place it where it fits")
         else:
@@ -79,7 +81,7 @@ def _allocated(result: Result) -> float:
 
 PACKING: Backtest[OpenbTrace] = Backtest(
     name="packing",
-    about="GPU allocation when pods that come one by one, and may not be refused, no longer fit.",
+    about="GPU allocation when pods that arrive one by one, and must be placed if they fit, no longer fit.",
     options=OPTIONS,
     load=load_openb,
     policies={

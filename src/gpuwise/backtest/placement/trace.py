@@ -28,11 +28,11 @@ class OpenbTrace:
     """Empty nodes, and pods in the order in which they arrive.
 
     Attributes:
-        node_names: by node.
-        pod_names: by pod.
-        empty: what the nodes offer; copied before it is filled.
-        pods: what each asks for.
-        at: where each pod is from the start; None where the trace does not place pods.
+        node_names: names of the nodes.
+        pod_names: names of the pods.
+        empty: capacity of the nodes; copied before it is changed.
+        pods: request of each pod.
+        at: place of each pod at the start; None if the trace does not place pods.
     """
 
     node_names: Sequence[str]
@@ -43,7 +43,7 @@ class OpenbTrace:
 
     @property
     def gpu_milli(self) -> int:
-        """Of the whole fleet."""
+        """GPU-milli of the whole fleet."""
         return int(self.empty.gpu.sum())
 
 
@@ -54,7 +54,7 @@ def load_openb(given: Mapping[str, Any]) -> OpenbTrace:
         given: option values "nodes" and "pods".
 
     Raises:
-        InputError: a file cannot be read, a name comes twice, or a number is none that a node or pod can have.
+        InputError: a file cannot be read, a name occurs twice, or a node or pod has an invalid number.
     """
     machines = read_columns(given["nodes"], _NODE)
     pods = read_columns(given["pods"], _POD, {"gpu_spec": str, "node": str, "gpus": str})
@@ -76,7 +76,7 @@ def _checked(path: Path, found: Columns, name: str, numbers: Sequence[str]) -> N
     first: dict[str, int] = {}
     for row, one in enumerate(names):
         if first.setdefault(one, row) != row:
-            raise InputError(f"{path}, line {row + 2}: {name} {one} comes a second time", hint="name each once")
+            raise InputError(f"{path}, line {row + 2}: {name} {one} occurs a second time", hint="give each name once")
     for column in numbers:
         if (found[column] < 0).any():
             row = int(np.argmax(found[column] < 0))
@@ -93,9 +93,9 @@ def _shapes(path: Path, pods: Columns, bits: Mapping[str, int]) -> list[PodShape
         if gpus and not (milli == WHOLE or (gpus == 1 and 0 < milli < WHOLE)):
             raise InputError(
                 f"{path}, line {row + 2}: {gpus} GPUs of {milli} milli each",
-                hint="ask for whole GPUs (1000), or for a share of one",
+                hint="request whole GPUs (1000), or a share of one",
             )
-        # A spec may name a model twice, or one that the fleet has not.
+        # A spec may name a model twice, or a model that the fleet does not have.
         models = every if not spec else sum({bits.get(model, 0) for model in spec.split("|")})
         shapes.append(PodShape(int(cpu), int(memory), int(gpus), int(milli) if gpus else 0, models))
     return shapes
@@ -104,7 +104,9 @@ def _shapes(path: Path, pods: Columns, bits: Mapping[str, int]) -> list[PodShape
 def _placed(path: Path, pods: Columns, trace: OpenbTrace) -> OpenbTrace:
     texts = pods.get("gpus")
     if texts is None:
-        raise InputError(f"{path} has a column node and no column gpus", hint="say on which GPUs of its node a pod is")
+        raise InputError(
+            f"{path} has a column node but no column gpus", hint="add the column gpus with the GPUs of each pod"
+        )
     at = [place_of(trace, str(name), str(gpus)) for name, gpus in zip(pods["node"], texts, strict=True)]
     left = trace.empty.copy()
     for row, (pod, place) in enumerate(zip(trace.pods, at, strict=True)):
@@ -119,15 +121,15 @@ def _placed(path: Path, pods: Columns, trace: OpenbTrace) -> OpenbTrace:
 
 
 def place_of(trace: OpenbTrace, node: str | None, gpus: str) -> Placement | None:
-    """A place as files write it.
+    """Parse a place from a file.
 
     Args:
-        trace: whose nodes are meant.
-        node: its name; blank for none.
-        gpus: numbers, as "0,3"; blank for none.
+        trace: the trace with the nodes.
+        node: name of the node; blank for none.
+        gpus: indices of the GPUs, as "0,3"; blank for none.
 
     Raises:
-        InputError: there is no such node, or the GPUs are no numbers.
+        InputError: the node does not exist, or the GPUs are not numbers.
     """
     if not node:
         return None
@@ -136,23 +138,23 @@ def place_of(trace: OpenbTrace, node: str | None, gpus: str) -> Placement | None
     try:
         return Placement(trace.node_names.index(node), tuple(int(one) for one in gpus.split(",") if one))
     except ValueError as error:
-        raise InputError(f"the GPUs on {node} are {gpus!r}", hint='write their numbers, as "0,3"') from error
+        raise InputError(f"the GPUs on {node} are {gpus!r}", hint='write their numbers, for example "0,3"') from error
 
 
 Choose = Callable[[PodShape], Placement | None]
-"""Where a pod goes; it may know the pods that came before."""
+"""Chooses the place of a pod; it may use the earlier pods."""
 
 
 def arrived(trace: OpenbTrace, choose: Choose) -> Decisions:
-    """Let the pods come one by one.
+    """Replay the arrival of the pods one by one.
 
     Args:
-        trace: whose.
-        choose: places a pod, and fills its place.
+        trace: the trace.
+        choose: places a pod and allocates its place.
     """
     rows = []
     for name, pod in zip(trace.pod_names, trace.pods, strict=True):
         at = choose(pod)
-        told = (None, None) if at is None else (trace.node_names[at.node], ",".join(map(str, at.gpus)))
-        rows.append((name, *told))
+        place = (None, None) if at is None else (trace.node_names[at.node], ",".join(map(str, at.gpus)))
+        rows.append((name, *place))
     return Decisions(("pod", "node", "gpus"), rows)

@@ -57,9 +57,8 @@ def cheaper_type(case: Case) -> Recommendation | Blocked:
     sm, tensor, dram, memory = needs
     if observed_h < case.settings.min_observed_h or sm is None or tensor is None or dram is None or memory is None:
         names = ", ".join(signal.value for signal in _SIGNALS)
-        return case.blocked(
-            STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by three days of well-sampled data of {names}"
-        )
+        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h of well-sampled {names} are required"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     # The busier of the two pipes gives the share of the GPU's arithmetic in use; SM activity also counts waiting warps.
     return _chosen(case, gpu, Need(max(tensor, sm) * gpu.tflops, dram * gpu.memory_gb_s, memory))
 

@@ -71,7 +71,7 @@ def _not_idle_now(case: Case, idle: IdleEvidence) -> Blocked:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, case.missing, _evidence(case))
     quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
     if quiet:
-        detail = f"{', '.join(busy)} shows use, {', '.join(quiet)} does not"
+        detail = f"in use according to {', '.join(busy)}, but not according to {', '.join(quiet)}"
         return case.blocked(STAGE, Reason.SIGNALS_DISAGREE, detail, _evidence(case))
     return case.blocked(STAGE, Reason.BUSY, f"in use according to {', '.join(busy)}", _evidence(case))
 

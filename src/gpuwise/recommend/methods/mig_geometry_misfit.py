@@ -22,6 +22,7 @@ from gpuwise.recommend.engines.mig_geometry_misfit.pack import Packing, pack
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
 from gpuwise.recommend.movable import answers_alone, blocker
 from gpuwise.recommend.proposal import Proposal
+from gpuwise.recommend.unallocated import in_use, use_of_unallocated
 
 STAGE = "repartition"
 
@@ -94,7 +95,7 @@ def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Blocked:
     if unallocated is None:
         detail = "its unallocated slices were never sampled"
         return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail, evidence)
-    refusal = _in_use(unallocated) or _undisturbed(fleet, node)
+    refusal = in_use(unallocated) or _unproved(fleet, node) or _undisturbed(fleet, node)
     if refusal is not None:
         return node_blocked(node, STAGE, *refusal, evidence)
     usd_per_gpu_h = fleet.usd_per_gpu_h(node)
@@ -157,13 +158,9 @@ def _partitions(profiles: tuple[MigProfile, ...]) -> tuple[Ints, Ints]:
     return np.eye(len(profiles), dtype=np.int64), offers(geometries(profiles), len(profiles))
 
 
-def _in_use(unallocated: UsageProfile) -> Refusal | None:
-    """Why unallocated slices are not known to be idle: work on them outside Kubernetes would be lost (I1)."""
-    if unallocated.idle.since_s is not None:
-        return None
-    if any(verdict.verdict is Verdict.BUSY for verdict in unallocated.idle.verdicts):
-        return Reason.BUSY, "its unallocated slices are in use"
-    return Reason.INSUFFICIENT_DATA, "the latest samples of its unallocated slices are missing: they count as in use"
+def _unproved(fleet: Fleet, node: Node) -> Refusal | None:
+    """Why it is not proved that no slice is used outside Kubernetes, or None if it is."""
+    return use_of_unallocated(fleet, node, devices=1)
 
 
 def _undisturbed(fleet: Fleet, node: Node) -> Refusal | None:

@@ -12,11 +12,13 @@ from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.model.scheduling import refusal
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, free_capacity, offered
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
 from gpuwise.recommend.movable import answers_alone, blocker
 from gpuwise.recommend.proposal import Proposal
+from gpuwise.recommend.unallocated import use_of_unallocated
 
 STAGE = "free-node"
 # Karpenter's Balanced consolidation acts if the share of cost saved is at least half the share of disruption caused.
@@ -80,16 +82,36 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
     pending = _waiting_for(around, node)
     if pending is not None:
         return blocked(Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node")
+    why = _kept_by_pods(fleet, node, tenants) or _not_removable(fleet, node, tenants)
+    if why is not None:
+        return blocked(*why)
+    return _weighed(around, node, tenants, usd_h)
+
+
+def _kept_by_pods(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, str] | None:
+    """Why a pod of the node must not or cannot move, None if all may."""
     for workload, pod in tenants:
         why = blocker(fleet, workload, pod)
         if why is not None:
-            return blocked(*why)
+            return why
         if answers_alone(workload, node.name):
-            return blocked(Reason.SINGLE_REPLICA, f"{workload.ref} has no other ready pod while {pod.name} moves")
+            return Reason.SINGLE_REPLICA, f"{workload.ref} has no other ready pod while {pod.name} moves"
+        if pod.scheduling is None:
+            return Reason.INSUFFICIENT_DATA, f"what {pod.name} requires of its node is not known"
+        if pod.scheduling.tied is not None:
+            return Reason.NOT_MOVABLE, f"{pod.name}: {pod.scheduling.tied}"
+    return None
+
+
+def _not_removable(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, str] | None:
+    """Why the node itself must stay, None if it need not."""
+    why = use_of_unallocated(fleet, node, devices=sum(free_capacity(node, tenants).values()))
+    if why is not None:
+        return why
     if node.region is None or node.zone is None:
         detail = "its region or zone is not known: it may not be a cloud node, and no other node can be matched to it"
-        return blocked(Reason.INSUFFICIENT_DATA, detail)
-    return _weighed(around, node, tenants, usd_h)
+        return Reason.INSUFFICIENT_DATA, detail
+    return None
 
 
 def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) -> Recommendation | Blocked:
@@ -98,9 +120,9 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
     if balance < _LEAST_BALANCE:
         detail = f"{len(tenants)} pods would move for {node.gpu_count} GPUs"
         return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
-    to = fitted(_requests(tenants), _candidates(around, node, len(tenants)))
+    to = fitted(_requests(tenants), _candidates(around, node, tenants))
     if to is None:
-        detail = f"its {len(tenants)} GPU pods do not all fit on other nodes of the same kind in {node.zone}"
+        detail = f"its {len(tenants)} GPU pods do not all fit on nodes in {node.zone} of the same kind that accept them"
         return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
     moves = [(str(workload.ref), pod.name, name) for (workload, pod), name in zip(tenants, to, strict=True)]
     gpu_h = node.gpu_count * HOURS_PER_MONTH
@@ -125,8 +147,10 @@ def _requests(tenants: Tenants) -> list[GpuRequest]:
     return [workload.request for workload, _ in tenants if workload.request is not None]
 
 
-def _candidates(around: _Surroundings, node: Node, most: int) -> dict[str, dict[str, int]]:
-    """Free capacity of nodes of the same kind, by resource and node; `most` nodes for each amount of free capacity.
+def _candidates(around: _Surroundings, node: Node, tenants: Tenants) -> dict[str, dict[str, int]]:
+    """Free capacity of nodes of the same kind that accept all the pods, by resource and node.
+
+    For each amount of free capacity there are as many nodes as pods.
 
     Nodes that follow by name come first. Otherwise every node would move its pods to the same target, and a plan could
     use that target only once.
@@ -135,10 +159,23 @@ def _candidates(around: _Surroundings, node: Node, most: int) -> dict[str, dict[
         resource: {
             other.name: free
             for free, others in around.free.get((_kind(node), resource), {}).items()
-            for other in islice(_after(others, node), most)
+            for other in islice((one for one in _after(others, node) if _accepts(one, tenants)), len(tenants))
         }
         for resource in offered(node)
     }
+
+
+def _accepts(node: Node, tenants: Tenants) -> bool:
+    """Whether the scheduler would put each of some pods on a node, and its CPU and memory suffice for all of them."""
+    if node.openness is None:
+        return False
+    requests: dict[str, float] = {}
+    for _, pod in tenants:
+        if pod.scheduling is None or refusal(pod.scheduling, node.openness) is not None:
+            return False
+        for resource, amount in pod.scheduling.requests.items():
+            requests[resource] = requests.get(resource, 0.0) + amount
+    return all(amount <= node.openness.free.get(resource, 0.0) for resource, amount in requests.items())
 
 
 def _after(others: Sequence[Node], node: Node) -> Iterator[Node]:
@@ -185,7 +222,7 @@ def _kind(node: Node) -> Kind:
 
 def _evidence(node: Node, tenants: Tenants) -> tuple[Evidence, ...]:
     pods = Evidence("GPU pods that would move", None, "count", len(tenants), node.gpu_count / _LEAST_BALANCE, "pods")
-    unknown = "CPU, memory, selectors and volumes of its pods were not checked: check them before you move the pods"
+    unknown = "the zones of its pods' volumes were not checked: check them before you move the pods"
     return (
         Evidence("GPUs of the node", None, "count", node.gpu_count, None, "GPUs"),
         pods,

@@ -1,7 +1,8 @@
-"""What is believed of a region's spot: a hidden Markov process in continuous time, so that any step will do.
+"""A model of spot availability in a region: a hidden Markov process in continuous time, for steps of any length.
 
-Each hidden state is up or down for certain; what varies is how long it lasts and what follows it. One process serves
-all regions: what is seen of a region moves the belief to the states that behave like it (Rabiner 1989 for the filter).
+In each hidden state spot is either available or not; the states differ in how long they last and what follows. One
+process describes all regions: observations of a region move the belief to the states that match it (filter: Rabiner
+1989).
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from scipy.linalg import expm
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-# A label that a belief had ruled out leaves no mass: then every state with that label is as likely again.
+# If the belief had excluded the observed label, no mass is left: then all states with that label are equally likely.
 _LEAST = 1e-12
 
 
@@ -22,9 +23,9 @@ class AvailabilityModel:
     """A hidden Markov process of spot availability with n states.
 
     Attributes:
-        rate_h: from state to state, per hour, rows sum to 0, shape (n, n).
-        up: in which states spot is available, shape (n,).
-        start: how likely each is before anything was seen, shape (n,).
+        rate_h: transition rates per hour from state to state, rows sum to 0, shape (n, n).
+        up: whether spot is available in each state, shape (n,).
+        start: probability of each state before any observation, shape (n,).
     """
 
     rate_h: Floats
@@ -32,31 +33,31 @@ class AvailabilityModel:
     start: Floats
 
     def transition(self, step_s: float) -> Floats:
-        """Probabilities from state to state over a step, shape (n, n).
+        """Transition probabilities from state to state over a step, shape (n, n).
 
         Args:
-            step_s: length of it, seconds.
+            step_s: length of the step, seconds.
         """
         moved: Floats = np.clip(expm(self.rate_h * (step_s / 3600)), 0.0, None)
         return np.asarray(moved / moved.sum(axis=1, keepdims=True))
 
     def observe(self, belief: Floats, available: Bools | np.bool_) -> Floats:
-        """The belief once it was seen whether spot is available.
+        """The belief after an observation of whether spot is available.
 
         Args:
-            belief: before, shape (..., n).
-            available: shape (...).
+            belief: the belief before it, shape (..., n).
+            available: the observation, shape (...).
         """
         fits = np.where(np.asarray(available)[..., None], self.up, ~self.up)
-        seen = belief * fits + _LEAST * fits
-        return np.asarray(seen / seen.sum(axis=-1, keepdims=True))
+        posterior = belief * fits + _LEAST * fits
+        return np.asarray(posterior / posterior.sum(axis=-1, keepdims=True))
 
 
 def joined(models: list[AvailabilityModel]) -> AvailabilityModel:
-    """Several models as one that begins in each with the same probability; what is seen then tells which one fits.
+    """Combine several models into one that begins in each with the same probability; observations show which one fits.
 
     Args:
-        models: of one or more states each.
+        models: the models, of one or more states each.
     """
     sizes = np.cumsum([0, *(len(one.up) for one in models)])
     rate_h = np.zeros((sizes[-1], sizes[-1]))
@@ -67,11 +68,11 @@ def joined(models: list[AvailabilityModel]) -> AvailabilityModel:
 
 
 def fitted(rate_h: tuple[tuple[float, ...], ...], start: tuple[float, ...]) -> AvailabilityModel:
-    """A model from rounded constants: what leaves a state is made to add up again.
+    """Build a model from rounded constants, with the diagonal set so that each row sums to 0 again.
 
     Args:
-        rate_h: from state to state, per hour; the first half of the states is up.
-        start: how likely each is.
+        rate_h: transition rates per hour; spot is available in the first half of the states.
+        start: probability of each state at the start.
     """
     rates, first = np.array(rate_h), np.array(start)
     np.fill_diagonal(rates, 0.0)

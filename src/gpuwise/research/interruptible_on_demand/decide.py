@@ -7,45 +7,45 @@ from gpuwise.research.interruptible_on_demand.job import (
     Bools,
     Floats,
     Ints,
-    Standing,
+    Progress,
     Use,
     advance,
-    held,
+    after_steps,
     is_safe,
     slack_s,
 )
 from gpuwise.research.interruptible_on_demand.values import SpotPlan
 
 
-def decide_spot(plan: SpotPlan, now: Standing, belief: Floats, available: Bools, *, row: int) -> Ints:
-    """What each job runs on in a row: the use of least expected cost among those that are safe.
+def decide_spot(plan: SpotPlan, now: Progress, belief: Floats, available: Bools, *, row: int) -> Ints:
+    """What each job runs on in a row: the safe use with the lowest expected cost.
 
-    On-demand is always among them, so that the lemma of `job` is true: no deadline that can be met is missed.
+    On-demand is always safe, so by the lemma of `job` no deadline that can be met is missed.
 
     Args:
-        plan: of the job.
-        now: where the jobs stand.
-        belief: of the hidden state, with this row seen, shape (jobs, states).
-        available: whether spot can be had in this row, shape (jobs,).
-        row: of the job, from 0.
+        plan: the plan of the job.
+        now: progress of the jobs.
+        belief: belief about the hidden state, with this row observed, shape (jobs, states).
+        available: whether spot is available in this row, shape (jobs,).
+        row: row of the job, from 0.
 
     Returns:
-        A `Use` for each; NONE for those that are done.
+        A `Use` for each job; NONE for jobs that are done.
     """
     cost = np.stack([_cost(plan, now, belief, use, row=row) for use in Use], axis=1)
     cost[~available, Use.SPOT] = np.inf
     return np.where(now.done, int(Use.NONE), cost.argmin(axis=1))
 
 
-def _cost(plan: SpotPlan, now: Standing, belief: Floats, use: Use, *, row: int) -> Floats:
-    """Expected USD of one use in this row and the best afterwards; infinite where it is not safe."""
+def _cost(plan: SpotPlan, now: Progress, belief: Floats, use: Use, *, row: int) -> Floats:
+    """Expected USD of one use in this row followed by the best choices; infinite if the use is not safe."""
     job, uses = plan.job, np.full(len(now.left_s), int(use))
     anywhere = np.zeros(len(uses), dtype=np.int64)
     rows_left = job.rows - row
     safe = is_safe(job, advance(job, now, uses, anywhere), rows_left - 1)
-    # The table knows no shorter step than its own, so a use is valued as if it were held for that long.
+    # The table has no steps shorter than its own, so a use is valued as if it lasted for one step of the table.
     steps = min(plan.grid.stride, rows_left)
-    after, billed = held(job, now, uses, anywhere, steps=steps)
+    after, billed = after_steps(job, now, uses, anywhere, steps=steps)
     usd_h = {Use.NONE: 0.0, Use.SPOT: plan.spot_usd_h, Use.ON_DEMAND: job.on_demand_usd_h}[use]
     later = np.zeros(len(uses))
     if rows_left > steps:

@@ -1,4 +1,4 @@
-"""The grid on which the cost to go is tabulated: by row and by slack, the time before the deadline that is not work."""
+"""The grid of the cost-to-go table: by row and by slack, the time before the deadline that work does not need."""
 
 import math
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from gpuwise.research.interruptible_on_demand.job import Job
 
 Values = NDArray[np.float32]
 
-# USD for a deadline that is missed: far above any bill, and float32 still tells cents apart next to a share of it.
+# USD for a missed deadline: far above any bill, and small enough that float32 still resolves cents next to it.
 PROHIBITIVE = np.float32(1e5)
 
-# A table of finer steps costs time in proportion, and spot seldom changes faster.
+# Finer steps take proportionally more time, and spot availability rarely changes faster.
 _LEAST_STEP_S = 600.0
 
 
@@ -22,9 +22,9 @@ class Grid:
     """Rows and levels of slack of a table.
 
     Attributes:
-        stride: rows of the job to one of the table.
-        quantum_s: slack from level to level, seconds.
-        levels: of slack, from 0.
+        stride: rows of the job per row of the table.
+        quantum_s: difference in slack between two levels, seconds.
+        levels: number of levels of slack, from 0.
     """
 
     stride: int
@@ -32,26 +32,26 @@ class Grid:
     levels: int
 
     def level(self, slack_s: float) -> float:
-        """A time in levels."""
+        """A time in units of levels."""
         return slack_s / self.quantum_s
 
     def finished(self, rows_left: int, step_s: float) -> NDArray[np.bool_]:
-        """At which levels nothing is left to do, shape (levels,).
+        """At which levels the work is done, shape (levels,).
 
         Args:
-            rows_left: to the deadline.
-            step_s: of the job, seconds.
+            rows_left: rows to the deadline.
+            step_s: step of the job, seconds.
         """
         return np.arange(self.levels) * self.quantum_s >= rows_left * step_s - 1e-3
 
 
 def grid_of(job: Job, most_levels: int, least_step_s: float = _LEAST_STEP_S) -> Grid:
-    """A grid that is exact where it can be: all times are multiples of its quantum.
+    """Choose a grid for a job; if possible an exact one, in which all times are multiples of the quantum.
 
     Args:
-        job: for which it is.
-        most_levels: of slack; above that, levels lie further apart and values between them are interpolated.
-        least_step_s: of the table; a shorter step of the job makes several rows one.
+        job: the job.
+        most_levels: maximum number of levels; if it is reached, levels are further apart and values are interpolated.
+        least_step_s: shortest step of the table; with a shorter step of the job, a table row covers several rows.
     """
     stride = max(1, math.floor(least_step_s / job.step_s + 1e-9))
     times = [round(one) for one in (job.step_s * stride, job.restart_s, job.migration_s, job.work_s)]
@@ -60,11 +60,11 @@ def grid_of(job: Job, most_levels: int, least_step_s: float = _LEAST_STEP_S) -> 
 
 
 def shifted(values: Values, levels: float) -> Values:
-    """Values with that much less slack; less than none is prohibitive.
+    """The values after a loss of slack; negative slack has a prohibitive value.
 
     Args:
         values: by slack, shape (..., levels).
-        levels: how much less, not below 0; between two levels by linear interpolation.
+        levels: loss of slack in levels, at least 0; interpolated linearly between two levels.
     """
     whole = math.floor(levels)
     share = np.float32(levels - whole)
@@ -82,12 +82,12 @@ def _shifted(values: Values, levels: int) -> Values:
 
 
 def at_level(values: Values, belief: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values at a level each, linear between two, weighed by a belief each.
+    """Values at given levels, interpolated linearly and averaged with given beliefs.
 
     Args:
         values: by hidden state and slack, shape (states, levels).
         belief: shape (n, states).
-        level: shape (n,); below the first the first counts, beyond the last the last.
+        level: shape (n,); clipped to the first and the last level.
     """
     level = np.clip(level, 0, values.shape[-1] - 1)
     low = np.floor(level).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What is believed of spot before any was seen: written by benchmarks/fit_interruptible_on_demand.py, not by hand.
+"""The prior of spot availability, written by benchmarks/fit_interruptible_on_demand.py: change that file, not this one.
 
 Fitted on all 99 windows of the public trace spot_windows: one V100 in nine AWS zones of us-east-1, us-east-2 and
 us-west-2, 2023-02-15 to 2023-04-02 (github andylizf/skynomad-artifact, Apache-2.0). Rates are per hour.
@@ -7,7 +7,7 @@ us-west-2, 2023-02-15 to 2023-04-02 (github andylizf/skynomad-artifact, Apache-2
 from typing import Final
 
 Fitted = tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]
-"""Rates from state to state, of which the first half is up, and how likely each is at the start."""
+"""Transition rates, with spot available in the first half of the states, and the start probability of each state."""
 
 ZONE: Final[tuple[Fitted, ...]] = (
     (

@@ -1,10 +1,11 @@
-"""What it costs to go on among several regions: one of them followed closely, the others as one.
+"""The expected cost of a job among several regions: models one region in detail and all others together.
 
-On spot in a region, the state is that region's hidden state and the state of "any of the others has spot", which is a
-hidden Markov process of its own, fitted on unions of zones, so that outages which they share are in it. When spot is
-lost, the job waits for that region, whose state it goes on following, or goes to another one, whose hidden state is
-drawn from what is believed of all of them now: where all flicker, it is not taken for granted that the next one holds.
-As in `values`, a value is linear in the belief, with the best choice for each thing that may be seen next.
+On spot in a region, the state consists of that region's hidden state and the state of "any of the others has spot". The
+latter is a hidden Markov process of its own, fitted on unions of zones, so that it contains their common outages. When
+spot is lost, the job waits for its region, whose state it continues to follow, or moves to another region. The hidden
+state of that region is drawn from the present belief about all of them: if spot changes often everywhere, the model
+does not assume that the next region is stable. As in `values`, a value is linear in the belief, with the best choice
+for each possible next observation.
 """
 
 import math
@@ -17,19 +18,19 @@ from gpuwise.research.interruptible_on_demand.availability import AvailabilityMo
 from gpuwise.research.interruptible_on_demand.grid import Grid, Values, shifted
 from gpuwise.research.interruptible_on_demand.job import Job
 
-# USD an hour within which two prices share a table.
+# Prices that round to the same multiple of this, in USD per hour, share a table.
 _PRICE_STEP = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Market:
-    """Moves of one region and of the union of the others from table row to table row.
+    """Transition probabilities of one region, and of the union of the others, from table row to table row.
 
     Attributes:
         zone: model of one region.
-        union: model of whether any of several has spot.
+        union: model of whether any of several regions has spot.
         zone_moves: hidden state to hidden state, shape (z, z).
-        union_moves: the same of the union, shape (u, u).
+        union_moves: the same for the union, shape (u, u).
     """
 
     zone: AvailabilityModel
@@ -39,12 +40,12 @@ class Market:
 
     @classmethod
     def of(cls, zone: AvailabilityModel, union: AvailabilityModel, step_s: float) -> "Market":
-        """Moves over a step.
+        """The transition probabilities over a step.
 
         Args:
             zone: model of one region.
-            union: model of whether any of several has spot.
-            step_s: of the table, seconds.
+            union: model of whether any of several regions has spot.
+            step_s: step of the table, seconds.
         """
         moves = (one.transition(step_s).astype(np.float32) for one in (zone, union))
         return cls(zone, union, *moves)
@@ -52,21 +53,21 @@ class Market:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegionPlan:
-    """What a job may cost from a row on, among several regions.
+    """The expected cost of a job from a row on, among several regions.
 
     Attributes:
-        job: whose plan it is.
-        market: how regions behave.
-        grid: of the values.
-        first_row: from which the plan was made; the first table row is the one after.
-        usd_h: price of spot that the job finds where it goes next.
-        fresh: hidden state of the region that it finds there, given that it has spot, shape (z,).
-        spot: USD before a row is seen, on spot at `usd_h`, by table row, hidden state, union state and slack, shape
-            (n, z, u, levels).
-        waiting: the same with nothing running; the hidden state is that of the region where the job was last.
+        job: the job.
+        market: the model of the regions.
+        grid: the grid of the values.
+        first_row: row in which the plan was made; the first table row is the next one.
+        usd_h: price of spot in the region to which the job moves next.
+        fresh: belief about the hidden state of that region, given that it has spot, shape (z,).
+        spot: expected USD before a row is observed, on spot at `usd_h`, by table row, hidden state, union state and
+            slack, shape (n, z, u, levels).
+        waiting: the same with nothing running; the hidden state is that of the region where the job last ran.
         on_demand: the same on on-demand.
         lost: the part of `waiting` in which that region has no spot in the row.
-        dearer: `spot` at other prices, as they are asked for.
+        other_prices: `spot` at other prices, computed when needed.
     """
 
     job: Job
@@ -79,10 +80,10 @@ class RegionPlan:
     waiting: Values = field(init=False)
     on_demand: Values = field(init=False)
     lost: Values = field(init=False)
-    dearer: dict[int, Values] = field(init=False, default_factory=dict)
+    other_prices: dict[int, Values] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Tabulate, from the deadline back to the first row."""
+        """Compute the tables, from the deadline back to the first row."""
         steps = math.ceil((self.job.rows - self.first_row - 1) / self.grid.stride)
         shape = (steps + 1, len(self.market.zone.up), len(self.market.union.up), self.grid.levels)
         spot, waiting, on_demand, lost = (np.zeros(shape, dtype=np.float32) for _ in range(4))
@@ -95,28 +96,28 @@ class RegionPlan:
             object.__setattr__(self, name, values)
 
     def index(self, row: int) -> int:
-        """The table row of a row, or the last one before it.
+        """The table row for a row, or the last one before it.
 
         Args:
-            row: above `first_row`.
+            row: later than `first_row`.
         """
         return (row - self.first_row - 1) // self.grid.stride
 
     def spot_at(self, usd_h: float) -> Values:
-        """Values on spot at a price; one that is at most a tenth above `usd_h` counts as that.
+        """The values on spot at a price; a price at most 10 % above the plan's `usd_h` counts as that one.
 
         Args:
-            usd_h: price of spot there.
+            usd_h: price of spot in the region.
         """
         if usd_h <= 1.1 * self.usd_h:
             return self.spot
         step = round(usd_h / _PRICE_STEP)
-        if step not in self.dearer:
-            self.dearer[step] = self._spot_at(step * _PRICE_STEP)
-        return self.dearer[step]
+        if step not in self.other_prices:
+            self.other_prices[step] = self._spot_at(step * _PRICE_STEP)
+        return self.other_prices[step]
 
     def _spot_at(self, usd_h: float) -> Values:
-        """A dear region may also be left for another while it still has spot."""
+        """The values on spot at a higher price: the job may also leave such a region while it still has spot."""
         spot, (some, none) = np.zeros_like(self.spot), self._union_moves()
         chance_up = (self.market.zone_moves * self.market.zone.up).sum(axis=1)[:, None, None]
         for index in range(len(spot) - 2, -1, -1):
@@ -127,45 +128,45 @@ class RegionPlan:
         return spot
 
     def _stopped(self, spot: Values, waiting: Values, on_demand: Values) -> tuple[Values, Values, Values]:
-        """With no spot of one's own: the best choice for each thing that the next row may show.
+        """Without spot: the best choice for each possible observation in the next row.
 
-        Where the last region has spot again, a launch there costs a restart alone; elsewhere it costs a migration, too.
+        If the last region has spot again, a launch there costs only a restart; in another region also a migration.
 
         Returns:
-            With nothing running the part in which that region has no spot, and the whole; and the whole on on-demand.
+            With nothing running, the part in which that region has no spot, and the total; the total on on-demand.
         """
         up, down = (self.market.zone_moves * label for label in (self.market.zone.up, ~self.market.zone.up))
         some, none = self._union_moves()
         step, restart = self.job.step_s * self.grid.stride, self.grid.level(self.job.restart_s)
-        dear = self._usd(self.job.on_demand_usd_h)
+        price = self._usd(self.job.on_demand_usd_h)
         idle, start, stay = (
             shifted(waiting, self.grid.level(step)),
-            dear + shifted(on_demand, restart),
-            dear + on_demand,
+            price + shifted(on_demand, restart),
+            price + on_demand,
         )
         back = self._usd(self.usd_h) + shifted(spot, restart)
         gone = down.sum(axis=1)[:, None, None] * (some @ self._gone(spot))
-        seen = [(up, some + none, [_over(up, some + none, back)]), (down, some, [gone]), (down, none, [])]
-        found = []
-        for zone, union, offers in seen:
+        observations = [(up, some + none, [_over(up, some + none, back)]), (down, some, [gone]), (down, none, [])]
+        costs = []
+        for zone, union, offers in observations:
             free = np.minimum.reduce([_over(zone, union, idle), *offers])
-            found.append([np.minimum(free, _over(zone, union, run)) for run in (start, stay)])
-        (up_idle, up_run), (some_idle, some_run), (none_idle, none_run) = found
+            costs.append([np.minimum(free, _over(zone, union, run)) for run in (start, stay)])
+        (up_idle, up_run), (some_idle, some_run), (none_idle, none_run) = costs
         lost = some_idle + none_idle
         return lost, up_idle + lost, up_run + some_run + none_run
 
     def _gone(self, spot: Values) -> Values:
-        """Cost of a move to another region, by union state and slack, where one has spot."""
+        """Cost of a move to another region that has spot, by union state and slack."""
         move = self.grid.level(self.job.restart_s + self.job.migration_s)
-        found: Values = np.tensordot(self.fresh.astype(np.float32), spot, (0, 0))
-        return self._usd(self.usd_h) + shifted(found, move)
+        there: Values = np.tensordot(self.fresh.astype(np.float32), spot, (0, 0))
+        return self._usd(self.usd_h) + shifted(there, move)
 
     def _kept(self, spot: Values, usd_h: float, union: Values) -> Values:
-        """The part of the cost in which spot is still there and is kept."""
+        """The part of the cost in which spot is still available and the job keeps it."""
         return _over(self.market.zone_moves * self.market.zone.up, union, self._usd(usd_h) + spot)
 
     def _union_moves(self) -> tuple[Values, Values]:
-        """Moves of the others to states with spot somewhere, and to states without."""
+        """Transitions of the others to states in which some region has spot, and to states in which none has."""
         return self.market.union_moves * self.market.union.up, self.market.union_moves * ~self.market.union.up
 
     def _usd(self, usd_h: float) -> np.float32:
@@ -178,6 +179,6 @@ class RegionPlan:
 
 
 def _over(zone: Values, union: Values, values: Values) -> Values:
-    """Values of the states after a move, as they are worth before it: shape (z, u, levels)."""
-    found: Values = np.tensordot(zone, union @ values, (1, 0))
-    return found
+    """The expectation of the values after a transition, by the states before it: shape (z, u, levels)."""
+    expected: Values = np.tensordot(zone, union @ values, (1, 0))
+    return expected

@@ -1,7 +1,7 @@
-"""How much GPU memory a pod is given for the next hour: what is held too much against the chance of an overrun.
+"""How much GPU memory a pod gets for the next hour: weighs unused memory against the probability of an overrun.
 
-`features` describes a candidate limit beside what the pod held before, `chance` turns that into the probability that
-the next hour's peak exceeds it by a fitted model, and `policy` takes the candidate of least expected cost.
+`history` describes the pod's past memory use, `chance` predicts with a fitted model the probability that the next
+hour's peak exceeds a candidate limit, and `policy` chooses the candidate with the lowest expected cost.
 """
 
 from gpuwise.research.memory_limit.history import Usage

@@ -1,4 +1,4 @@
-"""The chance that a pod's peak of the next hour exceeds a limit: logistic in piecewise linear log ratios."""
+"""The probability that a pod's peak in the next hour exceeds a limit: logistic in piecewise linear log ratios."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,12 @@ import numpy as np
 from gpuwise.recommend.engines.logistic import expit
 from gpuwise.research.memory_limit.history import LEAST_MIB, WINDOWS_S, Floats, Known
 
-# Candidates are the maxima themselves, a hair above, and 24 shares of the last hour's maximum.
+# Candidates are the maxima plus 1 %, and 24 multiples of the last hour's maximum.
 _SHARES = np.geomspace(0.7, 2.8, 24)
 _ABOVE = 1.01
 
-# Bends of the log ratio of a limit to a level: 18 % below it, at it, 10 % and 35 % above. Clipped far from any seen.
+# Knots of the log ratio of a limit to a level: 18 % below it, at it, 10 % and 35 % above. Ratios are clipped far
+# outside the observed range.
 _BENDS = (-0.2, 0.0, 0.1, 0.3)
 _NEAREST, _FARTHEST = -1.0, 1.2
 
@@ -25,9 +26,9 @@ class Prior:
 
     Attributes:
         centre: mean of each feature, shape (features,).
-        scale: standard deviation of each, same shape.
+        scale: standard deviation of each feature, same shape.
         weight: coefficient of each standardised feature, same shape.
-        level: coefficient of 1.
+        level: intercept.
     """
 
     centre: Floats
@@ -37,18 +38,18 @@ class Prior:
 
 
 def candidates(pod: Known) -> Floats:
-    """Limits worth a thought, MiB, ascending; the smallest is never below what the pod holds now."""
+    """The candidate limits, MiB, ascending; the smallest is never below the pod's present use."""
     maxima = np.maximum(pod.levels_mib[: len(WINDOWS_S)], LEAST_MIB)
     limits = np.concatenate([_SHARES * maxima[0], _ABOVE * maxima])
     return np.sort(np.maximum(limits, pod.present_mib))
 
 
 def features(pod: Known, limits_mib: Floats) -> Floats:
-    """Describe limits beside what a pod held.
+    """Features of limits, relative to a pod's memory use.
 
     Args:
-        pod: from `known`.
-        limits_mib: shape (n,).
+        pod: result of `known`.
+        limits_mib: the limits, shape (n,).
 
     Returns:
         Shape (n, features).
@@ -62,12 +63,12 @@ def features(pod: Known, limits_mib: Floats) -> Floats:
 
 
 def overrun_chance(pod: Known, limits_mib: Floats, prior: Prior) -> Floats:
-    """Probability that the peak of the next hour exceeds limits; never larger for a larger limit.
+    """Probability that the peak of the next hour exceeds each limit; it never rises with the limit.
 
     Args:
-        pod: from `known`.
-        limits_mib: ascending, shape (n,).
-        prior: constants.
+        pod: result of `known`.
+        limits_mib: the limits, ascending, shape (n,).
+        prior: constants of the model.
     """
     x = (features(pod, limits_mib) - prior.centre) / prior.scale
     return np.asarray(np.minimum.accumulate(expit(x @ prior.weight + prior.level)))

@@ -1,4 +1,4 @@
-"""The memory limit of a pod, by expected cost."""
+"""Chooses the memory limit of a pod by expected cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,42 +16,42 @@ _MEAN = -1
 
 @dataclass(frozen=True, slots=True)
 class MemoryLimitSettings:
-    """What an overrun costs, and for how long a limit holds."""
+    """The cost of an overrun, and how long a limit applies."""
 
     overrun_cost: float = 2.3
-    """In shares of the limit left unused for the whole time: an overrun is worth 230 % of slack. On pods of GenTD26
-    that a fit had not seen, 2.3 led to 2.4 % of windows overrun, 2.6 to 2.2 %."""
+    """Cost of an overrun in units of a limit that is unused for the whole time: an overrun costs as much as 230 % of
+    slack. On pods of GenTD26 that were not in the fit, 2.3 led to overruns in 2.4 % of the windows, 2.6 in 2.2 %."""
 
     horizon_h: float = 1.0
-    """How long a limit is held."""
+    """Hours for which a limit applies."""
 
 
 def memory_limits(
     usage: Usage, at_s: Sequence[float], settings: MemoryLimitSettings, prior: Prior = PRIOR
 ) -> list[float]:
-    """Choose limits for a pod at some moments, each from samples before it alone.
+    """Choose limits for a pod at given times, each from earlier samples only.
 
     Args:
         usage: memory of the pod.
-        at_s: the moments, each after the first sample.
-        settings: what an overrun costs.
+        at_s: the times, each after the first sample.
+        settings: the cost of an overrun.
         prior: constants of the model.
 
     Returns:
-        MiB, one for each moment.
+        MiB, one limit for each time.
 
     Raises:
-        InputError: a moment has no sample before it.
+        InputError: a time has no sample before it.
     """
     if any(now_s <= usage.t_s[0] for now_s in at_s):
-        raise InputError("a memory limit is asked for before the first sample", hint="wait for a sample")
+        raise InputError("there is no sample before the time of a memory limit", hint="wait for a sample")
     return [_limit_mib(known(usage, now_s), settings, prior) for now_s in at_s]
 
 
 def _limit_mib(pod: Known, settings: MemoryLimitSettings, prior: Prior) -> float:
     limits = candidates(pod)
     chance = overrun_chance(pod, limits, prior)
-    over_horizon = 1 - (1 - chance) ** settings.horizon_h  # each hour as the next one
+    over_horizon = 1 - (1 - chance) ** settings.horizon_h  # all hours as the next one
     slack = np.maximum(1 - pod.levels_mib[_MEAN] / limits, 0.0)
     best = float(limits[np.argmin(slack + settings.overrun_cost * over_horizon)])
     return best if pod.sampled else max(best, float(pod.levels_mib[_ALL]))

@@ -1,7 +1,7 @@
-"""Constants of the overrun chance, written by benchmarks/fit_memory_limit.py: change that, not this.
+"""Constants of the overrun model, written by benchmarks/fit_memory_limit.py: change that file, not this one.
 
-Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h): figures on that trace are in
-sample. The backtest also plays pods that were left out: 31.9 % slack, 2.4 % overrun.
+Fitted on all 72 pods of GenTD26's telemetry (Alibaba, pod_gpu_57s, 22.8 h), so figures on that trace are in sample. The
+backtest also replays pods that were left out of the fit: 31.9 % slack, 2.4 % overrun.
 """
 
 import numpy as np

@@ -1,1 +1,1 @@
-"""Which MIG slice of which GPU serves which pod."""
+"""Assigns MIG slices of GPUs to pods."""

@@ -1,4 +1,4 @@
-"""Which slice of which GPU serves whom."""
+"""Assigns the slices of a packing to items."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ class Placed:
     """One slice in use.
 
     Attributes:
-        gpu: number of the GPU, from 0.
-        start: memory slice that it begins at.
-        profile: number of its profile.
-        item: whom it serves.
+        gpu: index of the GPU, from 0.
+        start: first memory slice.
+        profile: index of the profile.
+        item: index of the item that it serves.
     """
 
     gpu: int
@@ -24,19 +24,20 @@ class Placed:
     item: int
 
 
-def place(cuts: Sequence[Geometry], packing: Packing) -> list[Placed]:
-    """Deal the slices of a packing out to its GPUs; slices that nobody needs stay unused.
+def place(partitions: Sequence[Geometry], packing: Packing) -> list[Placed]:
+    """Assign the slices of a packing to its GPUs; slices that no item needs stay unused.
 
     Args:
-        cuts: the geometries that were packed with.
-        packing: of `pack`.
+        partitions: the geometries that the packing was computed with.
+        packing: result of `pack`.
     """
     waiting = [_items(packing.slices[:, profile].tolist()) for profile in range(packing.slices.shape[1])]
-    chosen = [cut for cut, count in zip(cuts, packing.partitioned.tolist(), strict=True) for _ in range(count)]
+    counts = packing.partitioned.tolist()
+    chosen = [partition for partition, count in zip(partitions, counts, strict=True) for _ in range(count)]
     return [
         Placed(gpu, start, profile, item)
-        for gpu, cut in enumerate(chosen)
-        for profile, start in cut.slices
+        for gpu, partition in enumerate(chosen)
+        for profile, start in partition.slices
         for item in [next(waiting[profile], None)]
         if item is not None
     ]

@@ -1,1 +1,1 @@
-"""How few nodes a fleet's pods fit on, and which pods move to get there."""
+"""The smallest number of nodes that a fleet's pods fit on, and the pods to move to get there."""

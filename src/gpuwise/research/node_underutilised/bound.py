@@ -1,8 +1,8 @@
-"""How many nodes pods need at least: a linear program that lets pods be split between kinds of nodes.
+"""A lower bound on the number of nodes that pods need: a linear program that may split pods between kinds of nodes.
 
-CPU, memory and GPU are shared out by kind of node. A GPU is no liquid, though: dual feasible functions u with
-sum u(x) <= 1 over any shares x of one GPU add what cannot be together on one (Fekete & Schepers, "New classes of fast
-lower bounds for bin packing problems", Mathematical Programming 91, 2001, theorem 5).
+CPU, memory and GPU are divided by kind of node. Shares of a GPU cannot be divided freely, however: dual feasible
+functions u with sum u(x) <= 1 over any shares x of one GPU add the constraints on what fits together on one GPU (Fekete
+& Schepers, "New classes of fast lower bounds for bin packing problems", Mathematical Programming 91, 2001, theorem 5).
 """
 
 from collections import Counter
@@ -16,7 +16,7 @@ from scipy.sparse import coo_array, csr_array, hstack, kron, vstack
 
 from gpuwise.research.placement.nodes import WHOLE, Floats, Ints, Nodes, PodShape
 
-# u^(1) .. u^(6); on openb u^(4) is the one that binds.
+# u^(1) .. u^(6); on openb u^(4) is the binding one.
 _FUNCTIONS = 6
 
 
@@ -25,9 +25,9 @@ class LeastNodes:
     """The bound, and the nodes that attain it.
 
     Attributes:
-        nodes: at least so many are needed; whole numbers of nodes are at least its ceiling.
-        kind: of each node, shape (n,).
-        by_kind: nodes of each kind, fractions too.
+        nodes: the lower bound, possibly a fraction.
+        kind: kind of each node, shape (n,).
+        by_kind: number of nodes of each kind, possibly fractions.
     """
 
     nodes: float
@@ -36,11 +36,11 @@ class LeastNodes:
 
 
 def least_nodes(empty: Nodes, pods: Sequence[PodShape]) -> LeastNodes:
-    """Bound the number of nodes that hold some pods.
+    """A lower bound on the number of nodes for some pods.
 
     Args:
-        empty: the nodes with nothing on them.
-        pods: those that must be somewhere; they fit together on these nodes.
+        empty: the nodes without any pods.
+        pods: the pods; they must fit on these nodes together.
     """
     sizes = np.stack([empty.cpu, empty.memory, (empty.gpu > 0).sum(axis=1), empty.models], axis=1)
     kinds, kind, count = np.unique(sizes, axis=0, return_inverse=True, return_counts=True)
@@ -58,13 +58,13 @@ def least_nodes(empty: Nodes, pods: Sequence[PodShape]) -> LeastNodes:
         constraints=(capacity, everyone),
         bounds=Bounds(0, np.r_[most.reshape(-1), count]),
     )
-    if solved.x is None:  # pragma: no cover - the pods are on these nodes already
+    if solved.x is None:  # pragma: no cover - feasible, because the pods are on these nodes now
         raise RuntimeError(solved.message)
     return LeastNodes(float(solved.fun), kind.reshape(-1), np.asarray(solved.x[most.size :]))
 
 
 def _needs(pod: PodShape) -> list[float]:
-    """CPU, GiB, GPUs, and GPUs by each dual feasible function."""
+    """CPUs, GiB, GPUs, and GPUs by each dual feasible function."""
     shares = [pod.gpus * _dual_feasible(k, pod.gpu_milli) for k in range(1, _FUNCTIONS + 1)]
     return [pod.cpu_milli / WHOLE, pod.memory_mib / 1024, pod.milli / WHOLE, *shares]
 
@@ -76,12 +76,12 @@ def _dual_feasible(k: int, milli: int) -> float:
 
 def _hosts(kinds: Ints, pod: PodShape) -> NDArray[np.bool_]:
     cpu, memory, gpus, models = kinds.T
-    room = (cpu >= pod.cpu_milli) & (memory >= pod.memory_mib) & (gpus >= pod.gpus)
-    return np.asarray(room & ((models & pod.models != 0) | (pod.gpus == 0)))
+    fits = (cpu >= pod.cpu_milli) & (memory >= pod.memory_mib) & (gpus >= pod.gpus)
+    return np.asarray(fits & ((models & pod.models != 0) | (pod.gpus == 0)))
 
 
 def _capacity(need: Floats, kinds: Ints) -> csr_array:
-    """Of each resource on each kind: what its pods need, less what its nodes offer, shape (r x k, k x pods + k)."""
+    """For each resource and kind: the pods' needs minus the nodes' capacity, shape (r x k, k x pods + k)."""
     cpu, memory, gpus, _ = kinds.T
     offers = [cpu / WHOLE, memory / 1024, *[gpus] * (_FUNCTIONS + 1)]
     each = np.eye(len(kinds))
@@ -93,7 +93,7 @@ def _capacity(need: Floats, kinds: Ints) -> csr_array:
 
 
 def _everyone(kinds: int, pods: int) -> csr_array:
-    """Each pod is on some kind, shape (pods, kinds x pods + kinds)."""
+    """Constraint that each pod is on some kind of node, shape (pods, kinds x pods + kinds)."""
     columns = np.arange(kinds * pods)
     shape = (pods, kinds * pods + kinds)
     return csr_array(coo_array((np.ones(len(columns)), (columns % pods, columns)), shape=shape))

@@ -1,4 +1,4 @@
-"""Which nodes to empty, and where their pods go: every pod moves at most once, to a node that is kept."""
+"""Chooses the nodes to free and the moves of their pods: every pod moves at most once, to a node that is kept."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from gpuwise.research.node_underutilised.bound import LeastNodes, least_nodes
 from gpuwise.research.node_underutilised.repacking import Repacking
 from gpuwise.research.placement.nodes import Floats, Nodes, Placement, PodShape
 
-# Nodes kept over the bound at first.
-_SPARE = 0.02
-# How often a pod without a place is looked after in vain: at first, before one more node is kept; later, before a node
-# that was closed is opened again. And how often in all, which takes some 30 s for 5,000 pods.
+# Share of nodes kept in addition to the bound at first.
+_MARGIN = 0.02
+# Number of unsuccessful steps: at first, before one more node is kept; later, before a closed node is opened again. The
+# third number limits all steps, which takes about 30 s for 5,000 pods.
 _PATIENCE_FIRST, _PATIENCE, _STEPS = 100, 400, 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One pod from one node to another.
+    """The move of one pod to another node.
 
     Attributes:
-        pod: by number.
-        to: where it goes.
+        pod: index of the pod.
+        to: its new place.
     """
 
     pod: int
@@ -31,19 +31,19 @@ class Move:
 
 
 def consolidate(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement]) -> list[Move]:
-    """Choose nodes to free, and moves that empty them.
+    """Choose nodes to free, and the moves that free them.
 
-    A linear program says how many nodes of each kind are needed at least; so many and 2 % more, the fullest, are kept
-    and the pods of all others placed there (`Repacking`), or a node is kept after all. Then one after another, the
-    emptiest first, further nodes are closed while their pods find a place.
+    A linear program bounds the number of nodes of each kind from below. The fullest nodes, 2 % more than the bound, are
+    kept, and the pods of all others are placed on them (`Repacking`); if that fails, another node is kept. Then further
+    nodes are closed one by one, the emptiest first, while their pods find places.
 
     Args:
-        empty: the nodes with nothing on them.
-        pods: those that are on them.
-        at: where each is.
+        empty: the nodes without any pods.
+        pods: the pods.
+        at: the place of each pod.
 
     Returns:
-        Moves in an order in which each has room at its time; none where no node would be freed.
+        Moves in an order in which each pod fits at its time; none if no node would be freed.
     """
     if not pods:
         return []
@@ -71,7 +71,7 @@ def consolidate(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement])
 
 
 def _ordered(fleet: Repacking, empty: Nodes, pods: Sequence[PodShape], before: Sequence[Placement]) -> list[Move]:
-    """Moves in an order in which each has room at its time; pods that would have to be parked stay where they were."""
+    """Moves in an order in which each pod fits at its time; pods that would need a temporary place do not move."""
     fleet.go_home()
     left = empty.copy()
     for pod, place in zip(pods, before, strict=True):
@@ -94,10 +94,10 @@ def _ordered(fleet: Repacking, empty: Nodes, pods: Sequence[PodShape], before: S
 
 
 def _fullest(used: Floats, least: LeastNodes) -> NDArray[np.bool_]:
-    """Of each kind as many nodes as the bound asks for and a few, the fullest first."""
+    """The fullest nodes of each kind, as many as the bound requires plus a margin."""
     kept = np.zeros(len(used), dtype=np.bool_)
     for kind, wanted in enumerate(least.by_kind):
         members = np.flatnonzero(least.kind == kind)
-        many = int(np.ceil(wanted * (1 + _SPARE) - 1e-6))
+        many = int(np.ceil(wanted * (1 + _MARGIN) - 1e-6))
         kept[members[np.argsort(-used[members], kind="stable")[:many]]] = True
     return kept

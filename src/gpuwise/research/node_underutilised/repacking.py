@@ -1,8 +1,8 @@
-"""Pods of nodes that are closed find places on open ones; for one that finds none, others make way and look in turn.
+"""Places the pods of closed nodes on open ones; for a pod that does not fit, other pods are ejected and placed again.
 
-That is the ejection pool of Nagata and Bräysy ("A powerful route minimization heuristic for the vehicle routing problem
-with time windows", Operations Research Letters 37, 2009), with nodes for vehicles: a pod that finds no place counts as
-harder from then on, those make way who are easiest together, and a few pods change places at random in between.
+This is the ejection pool of Nagata and Bräysy ("A powerful route minimization heuristic for the vehicle routing problem
+with time windows", Operations Research Letters 37, 2009), with nodes as vehicles: a pod that does not fit counts as
+harder from then on, the pods that are easiest in total are ejected, and from time to time a few random pods move.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -14,29 +14,29 @@ from gpuwise.research.placement.demand import Demand
 from gpuwise.research.placement.nodes import Floats, Ints, Nodes, Placement, PodShape
 from gpuwise.research.placement.policy import PlacementSettings, Scorer
 
-# All pods are known here, so CPU and GPU that are left together weigh more than for pods that come one by one.
+# All pods are known here, so CPU and GPU left on the same node weigh more than for pods that arrive one by one.
 _SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=5.0, gpu_left_without=10.0)
-# One that has not moved yet is harder to ask by this factor. At 1 half as many pods again move on gpushare100, for one
-# node; at 4 between 2 and 8 % fewer move on three of four variants, and multigpu50 needs one node more.
+# Factor on the cost of ejecting a pod that has not moved yet. With 1, 50 % more pods move on gpushare100, for one node
+# less; with 4, between 2 and 8 % fewer move on three of four variants, and multigpu50 needs one node more.
 _STAYS = 2.0
-# Nodes, drawn anew each time, on which several pods are asked to make way together.
+# Number of random nodes on which the ejection of several pods is tried.
 _DRAWN = 24
-# So many pods change places after so many steps: without it the same pods push each other round.
+# Number of random moves, and number of steps between them: without them the same pods would eject each other forever.
 _SHAKEN, _EVERY = 5, 5
-# A closed node: so far below what any pod asks for.
+# CPU that is subtracted from a closed node, so that no pod fits.
 _CLOSED = 1 << 40
 _WAITS = -1
-# Size of a pod that asks for neither CPU nor GPU, so that it counts.
+# Size of a pod that requests neither CPU nor GPU, so that it counts.
 _LEAST = 1e-9
 
 
 class Repacking:
-    """Where pods are while nodes are closed and opened; what is done can be taken back.
+    """The places of pods while nodes are closed and opened; changes can be undone.
 
     Args:
-        empty: the nodes with nothing on them.
-        pods: those that are on them.
-        home: where each is. A pod does not move within its node: it comes back to this very place or to none there.
+        empty: the nodes without any pods.
+        pods: the pods.
+        home: the place of each pod. A pod does not move within its node: it returns to this place or leaves the node.
     """
 
     def __init__(self, empty: Nodes, pods: Sequence[PodShape], home: Sequence[Placement]) -> None:
@@ -77,14 +77,14 @@ class Repacking:
         return np.asarray(np.bincount(self._node[there], self._size[there], len(self.open)), dtype=np.float64)
 
     def mark(self) -> None:
-        """From here on what is done can be taken back."""
+        """Set the point to which `back` returns."""
         self._undo.clear()
 
     def back(self) -> None:
-        """Take back what was done since the mark."""
+        """Undo all changes since the mark."""
         while self._undo:
-            act, given = self._undo.pop()
-            act(*given)
+            action, arguments = self._undo.pop()
+            action(*arguments)
         self._waiting.clear()
 
     def close(self, nodes: Iterable[int]) -> None:
@@ -98,11 +98,11 @@ class Repacking:
             self._undo.append((self._open, (node,)))
 
     def reopen(self) -> bool:
-        """Open the closed node that has room for most of what waits; false where none has any."""
-        asked = np.zeros(len(self.open))
+        """Open the closed node that fits most of the waiting pods; false if none fits any."""
+        wanted = np.zeros(len(self.open))
         for number in self._waiting:
-            asked += (self._size[number] + _LEAST) * (self._empty.fit(self._pods[number]) & ~self.open)
-        gain = np.minimum(asked, self._capacity)
+            wanted += (self._size[number] + _LEAST) * (self._empty.fit(self._pods[number]) & ~self.open)
+        gain = np.minimum(wanted, self._capacity)
         node = int(np.argmax(gain))
         if gain[node] == 0:
             return False
@@ -110,15 +110,15 @@ class Repacking:
         return True
 
     def settle(self, patience: int) -> bool:
-        """Find a place for all that wait.
+        """Find places for all waiting pods.
 
         Args:
-            patience: how often one that waits is looked after without fewer waiting than ever before.
+            patience: number of steps without a new minimum of waiting pods after which the search stops.
 
         Returns:
-            Whether nobody waits any more.
+            Whether all pods have a place.
         """
-        # Those with the fewest models to go to before the others: they find no place later.
+        # Pods that fit the fewest GPU models come first, because they find no place later.
         order = sorted(self._waiting, key=lambda one: (self._choices[one], -self._size[one]))
         self._waiting = [number for number in order if not self._finds(number)]
         fewest, last = len(self._waiting), self.steps + patience
@@ -136,7 +136,7 @@ class Repacking:
         return not self._waiting
 
     def go_home(self) -> None:
-        """Bring back all that have room again where they were."""
+        """Return all pods that fit again to their original places."""
         for number in np.flatnonzero(self._node != self._home_node).tolist():
             place = self._home[number]
             if self.open[place.node] and self._left.takes(self._pods[number], place):
@@ -144,10 +144,10 @@ class Repacking:
                 self._place(number, place)
 
     def send_home(self, numbers: Sequence[int]) -> None:
-        """Put pods back where they were, though their node was closed, and close nodes that are empty now.
+        """Return pods to their original places, open their nodes if needed, and close nodes that are empty now.
 
         Args:
-            numbers: of the pods; there is room once all of them have left.
+            numbers: indices of the pods; they fit once all of them have left.
         """
         for number in numbers:
             self._lift(number)
@@ -158,7 +158,7 @@ class Repacking:
         self.close([int(node) for node in np.flatnonzero(self.open) if not self._on[node]])
 
     def _finds(self, number: int) -> bool:
-        """Place a pod at home, or else where it loses least; false where it fits nowhere."""
+        """Place a pod at its original place, or else at the best-scored one; false if it does not fit anywhere."""
         home, pod = self._home[number], self._pods[number]
         to: Placement | None = home
         if not self._left.takes(pod, home):
@@ -171,7 +171,7 @@ class Repacking:
         return True
 
     def _pushes(self, number: int) -> bool:
-        """Place a pod where those make way who are easiest; false where it could not be alone either."""
+        """Place a pod by ejecting the pods with the lowest cost; false if it would not fit on an empty node either."""
         self._hard[number] += 1
         pod = self._pods[number]
         hosts = np.flatnonzero(self.open & self._empty.fit(pod))
@@ -179,16 +179,16 @@ class Repacking:
             return False
         cost = self._hard * self._size * np.where(self._node == self._home_node, _STAYS, 1.0)
         drawn = self._rng.choice(hosts, min(_DRAWN, len(hosts)), replace=False).tolist()
-        asked = [*self._one(number, cost), *(self._several(number, node, cost) for node in drawn)]
-        node, leave = min(asked, key=lambda one: sum(cost[other] for other in one[1]))
+        options = [*self._one(number, cost), *(self._several(number, node, cost) for node in drawn)]
+        node, leave = min(options, key=lambda option: sum(cost[other] for other in option[1]))
         for other in leave:
             self._lift(other)
         self._waiting += leave
-        self._place(number, self._room(number, node))
+        self._place(number, self._on_node(number, node))
         return True
 
     def _one(self, number: int, cost: Floats) -> list[tuple[int, list[int]]]:
-        """The easiest pod without which another fits on its node, after that node; nothing where there is none."""
+        """The node and the cheapest single pod whose ejection makes a pod fit there; empty if there is none."""
         left, pod = self._left, self._pods[number]
         node = np.maximum(self._node, 0)
         fits = (self._node != _WAITS) & (node != self._home_node[number])
@@ -201,12 +201,12 @@ class Repacking:
         others = np.flatnonzero(fits)
         if not len(others):
             return []
-        about = cost[others] * (1 + 0.2 * self._rng.random(len(others)))  # among near equals any
-        other = int(others[np.argmin(about)])
+        noisy = cost[others] * (1 + 0.2 * self._rng.random(len(others)))  # a random one among similar costs
+        other = int(others[np.argmin(noisy)])
         return [(int(self._node[other]), [other])]
 
     def _several(self, number: int, node: int, cost: Floats) -> tuple[int, list[int]]:
-        """The easiest pods of a node without which one fits there: taken off in turn, and put back if not needed."""
+        """The cheapest pods of a node whose ejection makes a pod fit: removed one by one, and kept if not needed."""
         pod, home = self._pods[number], self._home[number]
         gpus = home.gpus if home.node == node else range(self._left.gpu.shape[1])
         free: list[int] = [int(self._left.cpu[node]), int(self._left.memory[node]), *self._left.gpu[node].tolist()]
@@ -236,17 +236,17 @@ class Repacking:
         return node, needed
 
     def _shake(self) -> None:
-        """Move a few pods elsewhere, whichever and wherever there is room."""
+        """Move a few random pods to random nodes on which they fit."""
         for number in self._rng.integers(len(self._pods), size=_SHAKEN).tolist():
             fit = self._left.fit(self._pods[number])
             fit[[self._node[number], self._home_node[number]]] = False
             nodes = np.flatnonzero(fit)
             if self._node[number] != _WAITS and len(nodes):
                 self._lift(number)
-                self._place(number, self._room(number, int(self._rng.choice(nodes))))
+                self._place(number, self._on_node(number, int(self._rng.choice(nodes))))
 
-    def _room(self, number: int, node: int) -> Placement:
-        """The fullest GPUs with room of a node on which a pod fits; at home those that it had."""
+    def _on_node(self, number: int, node: int) -> Placement:
+        """The fullest GPUs of a node on which a pod fits; on its original node its original GPUs."""
         if node == self._home_node[number]:
             return self._home[number]
         pod, free = self._pods[number], self._left.gpu[node]

@@ -1,1 +1,1 @@
-"""Where pods go so that the fewest GPUs are left that nobody can use."""
+"""Chooses nodes for pods so that the least GPU capacity is left unusable."""

@@ -1,4 +1,4 @@
-"""Chooses the kernel: the compiled one, unless the twin is asked for by name. There is no silent fallback."""
+"""Imports the compiled kernel. There is no silent fallback to `_choose_py`, its specification."""
 
 from gpuwise.research.placement._choose_c import choose
 

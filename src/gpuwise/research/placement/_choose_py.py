@@ -11,24 +11,24 @@ WHOLE = 1000
 def choose(
     cpu: Ints, memory: Ints, models: Ints, gpu: Ints, pod: Ints, gain: Floats, block: Floats, weights: Floats
 ) -> int:
-    """Find the GPU, or the node, where a pod loses least; the first of equals.
+    """Find the GPU or the node with the highest score for a pod; the first one among equals.
 
-    A node's score is what the pod's GPUs gain, and weights[0] x (stranded before - stranded after) - weights[2] x cpu
-    - weights[3] x free, where free is the node's free GPU-milli and stranded is what of it the CPU left cannot serve:
-    max(0, free - cpu / weights[1]).
+    A node's score is the gain of the pod's GPUs + weights[0] x (stranded before - stranded after) - weights[2] x cpu
+    - weights[3] x free. Here free is the node's free GPU-milli, and stranded is the part of it that the CPU left cannot
+    serve: max(0, free - cpu / weights[1]).
 
     Args:
         cpu: CPU-milli left by node, shape (n,).
         memory: MiB left, shape (n,).
         models: bit of the node's GPU model, shape (n,).
-        gpu: GPU-milli left by node and GPU, 0 where there is none, shape (n, g).
-        pod: CPU-milli, MiB, bits of the models that do, number of GPUs and milli of each, shape (5,).
-        gain: of a share, by what is free on its GPU, shape (1001,).
+        gpu: GPU-milli left by node and GPU, 0 if there is no such GPU, shape (n, g).
+        pod: CPU-milli, MiB, bits of the allowed models, number of GPUs and milli of each, shape (5,).
+        gain: gain of a share, by the free milli of its GPU, shape (1001,).
         block: potential of a node by its number of whole free GPUs, shape (g + 1,).
-        weights: of stranded GPU-milli, CPU-milli per GPU-milli, weight per CPU-milli and per GPU-milli left.
+        weights: weight of stranded GPU-milli, CPU-milli per GPU-milli, weight per CPU-milli and per GPU-milli left.
 
     Returns:
-        node x g + GPU (GPU 0 where whole ones or none are asked for); -1 where nothing fits.
+        node x g + GPU (GPU 0 if whole GPUs or none are requested); -1 if the pod does not fit anywhere.
     """
     cpu_milli, memory_mib, bits, gpus, milli = (int(one) for one in pod)
     fits = (cpu >= cpu_milli) & (memory >= memory_mib)

@@ -1,4 +1,4 @@
-"""What pods have asked for so far, and how much of a free GPU such pods could not use."""
+"""The demand of the pods so far, and how much free GPU capacity such pods could not use."""
 
 from dataclasses import dataclass, field
 
@@ -6,19 +6,19 @@ import numpy as np
 
 from gpuwise.research.placement.nodes import WHOLE, Floats, PodShape
 
-# A pod that needs many GPUs at once is rarer to find room for than its share tells, a small one less: (GPUs) ^ -0.5.
+# A pod's share of the demand is weighted by (GPUs) ^ -0.5: large pods weigh less than in proportion, small ones more.
 _SIZE_EXPONENT = -0.5
 
 
 @dataclass(slots=True)
 class Demand:
-    """Counts of the pods seen.
+    """Counts of the pods so far.
 
     Attributes:
-        pods: of any kind.
-        shapes: pods by (GPUs, milli of each); those without a GPU are left out.
-        cpu_milli: CPU that those with a GPU asked for.
-        gpu_milli: GPU-milli that they asked for.
+        pods: number of all pods.
+        shapes: number of pods by (GPUs, milli of each), without pods that request no GPU.
+        cpu_milli: CPU-milli requested by pods with a GPU.
+        gpu_milli: GPU-milli requested by them.
     """
 
     pods: int = 0
@@ -37,22 +37,22 @@ class Demand:
 
     @property
     def cpu_per_milli(self) -> float:
-        """CPU-milli that go with a GPU-milli; without a pod that tells it, infinite: no CPU is held back."""
+        """CPU-milli per GPU-milli; infinite if no pod requested both, so that no CPU is reserved."""
         return self.cpu_milli / self.gpu_milli if self.cpu_milli else np.inf
 
 
 def fragmentation(demand: Demand, width: int) -> tuple[Floats, Floats]:
-    """Expected GPU-milli that a pod like those seen could not use, F of Weng et al. (FGD, ATC 2023, eq. 2-4).
+    """Expected GPU-milli that a pod like those so far could not use, F of Weng et al. (FGD, ATC 2023, eq. 2-4).
 
-    For a pod that wants m of one GPU what is free in smaller pieces is lost; for one that wants k whole ones all pieces
-    are, and the whole ones too where they are fewer than k. So F is a sum over GPUs plus a term of whole GPUs.
+    A pod that requests m milli of one GPU cannot use smaller free pieces. A pod that requests k whole GPUs cannot use
+    any pieces, nor the whole GPUs of a node with fewer than k. So F is a sum over GPUs plus a term for whole GPUs.
 
     Args:
-        demand: what has been asked for; a shape counts by its share x GPUs ^ -0.5.
+        demand: the demand so far; a shape has the weight of its share x GPUs ^ -0.5.
         width: GPUs of the largest node.
 
     Returns:
-        By what is free on a GPU, shape (1001,), and by a node's number of whole free GPUs, shape (width + 1,).
+        By free milli of a GPU, shape (1001,), and by a node's number of whole free GPUs, shape (width + 1,).
     """
     free, whole = np.arange(WHOLE + 1.0), np.arange(width + 1.0)
     pieces, blocks = np.zeros(WHOLE + 1), np.zeros(width + 1)

@@ -1,4 +1,4 @@
-"""Pods as they ask, and nodes as they are filled."""
+"""The requests of pods, and the free capacity of nodes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ WHOLE = 1000
 
 @dataclass(frozen=True, slots=True)
 class PodShape:
-    """What a pod asks for.
+    """The request of a pod.
 
     Attributes:
         cpu_milli: CPU.
         memory_mib: memory.
         gpus: number of GPUs; 0 for none.
-        gpu_milli: of each: 1000 whole, less a share of one GPU.
-        models: bits of the GPU models that do.
+        gpu_milli: milli of each GPU: 1000 for a whole GPU, less for a share of one GPU.
+        models: bits of the GPU models on which it runs.
     """
 
     cpu_milli: int
@@ -34,17 +34,17 @@ class PodShape:
 
     @property
     def milli(self) -> int:
-        """GPU-milli in all."""
+        """GPU-milli in total."""
         return self.gpus * self.gpu_milli
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where a pod goes.
+    """The place of a pod.
 
     Attributes:
-        node: by number.
-        gpus: by number; empty where it asks for none.
+        node: index of the node.
+        gpus: indices of the GPUs; empty if it requests none.
     """
 
     node: int
@@ -53,13 +53,13 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Nodes:
-    """What is left on the nodes of a fleet; `take` and `give` change it in place.
+    """The free capacity of a fleet's nodes; `take` and `give` change it in place.
 
     Attributes:
         cpu: milli, shape (n,).
         memory: MiB, shape (n,).
         models: bit of each node's GPU model, shape (n,).
-        gpu: milli by GPU, 0 where a node has fewer than g, shape (n, g).
+        gpu: milli by GPU, 0 if a node has fewer than g GPUs, shape (n, g).
     """
 
     cpu: Ints
@@ -68,32 +68,32 @@ class Nodes:
     gpu: Ints
 
     def copy(self) -> "Nodes":
-        """The same, to be filled apart."""
+        """An independent copy."""
         return Nodes(self.cpu.copy(), self.memory.copy(), self.models, self.gpu.copy())
 
     def fit(self, pod: PodShape) -> NDArray[np.bool_]:
-        """Which nodes have room for a pod, shape (n,)."""
-        room = (self.cpu >= pod.cpu_milli) & (self.memory >= pod.memory_mib)
+        """Which nodes a pod fits on, shape (n,)."""
+        fits = (self.cpu >= pod.cpu_milli) & (self.memory >= pod.memory_mib)
         if not pod.gpus:
-            return room
+            return fits
         enough = (self.gpu >= pod.gpu_milli).sum(axis=1) >= pod.gpus
-        return np.asarray(room & enough & ((self.models & pod.models) != 0))
+        return np.asarray(fits & enough & ((self.models & pod.models) != 0))
 
     def takes(self, pod: PodShape, at: Placement) -> bool:
-        """Whether a pod fits exactly there."""
+        """Whether a pod fits at a given place."""
         gpus = set(at.gpus)
         if len(gpus) != pod.gpus or len(gpus) != len(at.gpus) or not gpus <= set(range(self.gpu.shape[1])):
             return False
         model = not pod.gpus or bool(self.models[at.node] & pod.models)
-        room = self.cpu[at.node] >= pod.cpu_milli and self.memory[at.node] >= pod.memory_mib
-        return bool(model and room and all(self.gpu[at.node, one] >= pod.gpu_milli for one in at.gpus))
+        fits = self.cpu[at.node] >= pod.cpu_milli and self.memory[at.node] >= pod.memory_mib
+        return bool(model and fits and all(self.gpu[at.node, gpu] >= pod.gpu_milli for gpu in at.gpus))
 
     def take(self, pod: PodShape, at: Placement) -> None:
-        """Fill a place."""
+        """Allocate a place to a pod."""
         self._add(pod, at, -1)
 
     def give(self, pod: PodShape, at: Placement) -> None:
-        """Empty a place."""
+        """Release a pod's place."""
         self._add(pod, at, 1)
 
     def whole(self, node: int, count: int) -> tuple[int, ...]:
@@ -103,8 +103,8 @@ class Nodes:
     def _add(self, pod: PodShape, at: Placement, sign: int) -> None:
         self.cpu[at.node] += sign * pod.cpu_milli
         self.memory[at.node] += sign * pod.memory_mib
-        for one in at.gpus:
-            self.gpu[at.node, one] += sign * pod.gpu_milli
+        for gpu in at.gpus:
+            self.gpu[at.node, gpu] += sign * pod.gpu_milli
 
 
 def nodes(cpu: Numbers, memory: Numbers, gpus: Numbers, models: Numbers) -> Nodes:

@@ -1,4 +1,4 @@
-"""Where to put the pod that comes now, so that what is left at the end can still be used."""
+"""Chooses a place for each arriving pod so that the remaining capacity stays usable."""
 
 from dataclasses import dataclass
 
@@ -14,17 +14,17 @@ _UNKNOWN: Floats = np.zeros(WHOLE + 1)
 
 @dataclass(frozen=True, slots=True)
 class PlacementSettings:
-    """What is weighed, in GPU-milli of expected leftover."""
+    """Weights, in GPU-milli of expected unused capacity."""
 
     fragmentation: float = 0.12
-    """Per GPU-milli that pods like those seen could not use (FGD), to part what the prices find equal. On gpushare100
-    0.07 loses 2.6 % of allocation and 0.2 loses 0.4 %; elsewhere either is within 0.1 %."""
+    """Per GPU-milli that pods like those so far could not use (FGD); it decides between places with equal prices. On
+    gpushare100, 0.07 loses 2.6 % of allocation and 0.2 loses 0.4 %; on other traces either is within 0.1 %."""
 
     stranded: float = 0.15
-    """Per free GPU-milli that the CPU left on its node cannot serve, CPU taken at what GPU pods ask on average."""
+    """Per free GPU-milli that the CPU left on its node cannot serve, at the average CPU request per GPU."""
 
     cpu_left: float = 0.1
-    """Per 128 CPUs left on the node, for a pod with GPUs: the fuller node wins."""
+    """Per 128 CPUs left on the node, for a pod with GPUs: a fuller node is preferred."""
 
     gpu_left: float = 1.0
     """Per 8 GPUs left on the node, for a pod with GPUs."""
@@ -33,23 +33,24 @@ class PlacementSettings:
     """Per GPU left on the GPU, for a pod with a share of one."""
 
     cpu_left_without: float = 10.0
-    """As `cpu_left`, for a pod without GPUs: it goes where GPUs are not."""
+    """As `cpu_left`, for a pod without GPUs: it should not take the CPUs of free GPUs."""
 
     gpu_left_without: float = 20.0
     """As `gpu_left`, for a pod without GPUs."""
 
 
 class Scorer:
-    """Finds where a pod loses least, by what pods are known to ask for.
+    """Finds the best place for a pod, from the demand so far.
 
-    A node's potential is what its GPUs are expected to leave unused (`prices.leftover`), and a little for fragmentation
-    and for GPUs without CPU; a pod goes where the potential falls most, the fullest node among near equals.
+    A node's potential is the capacity that its GPUs are expected to leave unused (`prices.leftover`), plus small terms
+    for fragmentation and for GPUs without CPU. A pod goes to the place where the potential falls most; among similar
+    places to the fullest node.
 
     Args:
-        settings: what is weighed.
-        demand: what has been asked for.
+        settings: the weights.
+        demand: the demand so far.
         width: GPUs of the largest node.
-        expected: leftover of a GPU by what is free on it, GPU-milli, shape (1001,); zeros where it is not known.
+        expected: expected unused GPU-milli of a GPU by its free milli, shape (1001,); zeros if not known.
     """
 
     def __init__(self, settings: PlacementSettings, demand: Demand, width: int, expected: Floats = _UNKNOWN) -> None:
@@ -61,18 +62,18 @@ class Scorer:
         self._gain: dict[int, Floats] = {}
 
     def best(self, left: Nodes, pod: PodShape) -> Placement | None:
-        """The place where a pod loses least; None where it fits nowhere.
+        """The best place for a pod; None if it does not fit anywhere.
 
         Args:
-            left: the nodes.
-            pod: what is placed.
+            left: the free capacity of the nodes.
+            pod: the pod.
         """
-        asked = np.array([pod.cpu_milli, pod.memory_mib, pod.models, pod.gpus, pod.gpu_milli], dtype=np.int64)
+        request = np.array([pod.cpu_milli, pod.memory_mib, pod.models, pod.gpus, pod.gpu_milli], dtype=np.int64)
         gain = self._gains(pod.gpu_milli)
-        found = choose(left.cpu, left.memory, left.models, left.gpu, asked, gain, self._blocks, self._weights(pod))
-        if found < 0:
+        choice = choose(left.cpu, left.memory, left.models, left.gpu, request, gain, self._blocks, self._weights(pod))
+        if choice < 0:
             return None
-        node, gpu = divmod(found, left.gpu.shape[1])
+        node, gpu = divmod(choice, left.gpu.shape[1])
         return Placement(node, (gpu,) if 0 < pod.milli < WHOLE else left.whole(node, pod.gpus))
 
     def _weights(self, pod: PodShape) -> Floats:
@@ -81,7 +82,7 @@ class Scorer:
         return np.array([one.stranded, self._cpu_per_milli, cpu / 128_000, gpu / 8_000])
 
     def _gains(self, milli: int) -> Floats:
-        """What a share gains by what is free on its GPU."""
+        """The gain of a share by the free milli of its GPU."""
         if milli not in self._gain:
             gain = np.full(WHOLE + 1, -np.inf)
             left = np.arange(WHOLE + 1 - milli)
@@ -91,29 +92,29 @@ class Scorer:
 
 
 class Placer:
-    """Places pods one by one, knowing those that came before.
+    """Places pods one by one, with the demand of the earlier ones.
 
     Args:
-        nodes: with what is free; filled in place.
-        settings: what is weighed.
+        nodes: the free capacity of the nodes; changed in place.
+        settings: the weights.
     """
 
     def __init__(self, nodes: Nodes, settings: PlacementSettings | None = None) -> None:
         self.nodes = nodes
         self._settings = settings or PlacementSettings()
-        self._exists = nodes.gpu > 0  # one that was full from the start comes to nothing either way
+        self._exists = nodes.gpu > 0  # a GPU that was full from the start does not matter
         self._demand = Demand()
         self._expected: Floats = _UNKNOWN
         self._scorer = self._learnt()
 
     def place(self, pod: PodShape) -> Placement | None:
-        """Place a pod and fill its place.
+        """Place a pod and allocate its place.
 
         Args:
-            pod: what comes now.
+            pod: the pod.
 
         Returns:
-            Where it went; None where no node has room for it.
+            Its place; None if it does not fit on any node.
         """
         self._demand.see(pod)
         if _prices_due(self._demand.pods):
@@ -129,19 +130,19 @@ class Placer:
         return Scorer(self._settings, self._demand, self.nodes.gpu.shape[1], self._expected)
 
     def _reprice(self) -> None:
-        asked: dict[int, float] = {}
+        rates: dict[int, float] = {}
         for (gpus, milli), count in self._demand.shapes.items():
             size = -(-milli // UNIT)
-            asked[size] = asked.get(size, 0.0) + gpus * count / self._demand.pods
+            rates[size] = rates.get(size, 0.0) + gpus * count / self._demand.pods
         free = np.bincount(self.nodes.gpu[self._exists] // UNIT, minlength=WHOLE // UNIT + 1)
-        # What no GPU has room for comes no more, as far as prices go.
-        asked = {size: rate for size, rate in asked.items() if free[size:].any()}
-        if asked:
-            self._expected = leftover(free, asked)
+        # The prices ignore sizes that no longer fit on any GPU.
+        rates = {size: rate for size, rate in rates.items() if free[size:].any()}
+        if rates:
+            self._expected = leftover(free, rates)
 
 
 def _prices_due(pods: int) -> bool:
-    """Often while little is known, then as what is free changes; a program takes about 50 ms."""
+    """Often at first, then as the free capacity changes; a program takes about 50 ms."""
     return pods in {50, 200} or pods % 1_000 == 0
 
 

@@ -1,9 +1,10 @@
-"""What a GPU with so much free is expected to leave unused at the end: duals of a linear program over what is free.
+"""The capacity that a GPU is expected to leave unused in the end, by its free capacity: duals of a linear program.
 
-An arc-flow program (Valério de Carvalho, Annals of Operations Research 86, 1999): its nodes are what is free on a GPU,
-its arcs are pods. Pods come as they have come so far and one that fits is never refused, so time falls into periods: in
-each but the last every pod that comes is placed, until no GPU has room for the largest that still came; in the last the
-rest fills what is left. Least is what is then left.
+An arc-flow program (Valério de Carvalho, Annals of Operations Research 86, 1999): its nodes are amounts of free
+capacity on a GPU, its arcs are pods. Pods are assumed to arrive at the same rates as so far, and a pod that fits is
+never refused. So time is divided into periods: in each period but the last, every arriving pod is placed, until no GPU
+fits the largest size that still arrived; in the last period the remaining sizes fill the rest. The program minimises
+the capacity that is then left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,25 +17,25 @@ from scipy.sparse import block_array, coo_array, csr_array, eye_array, hstack, v
 from gpuwise.research.placement.nodes import WHOLE, Floats, Ints
 
 UNIT = 10
-"""Milli of one step: 101 levels of what is free; pods are rounded up."""
+"""Milli of one step: 101 levels of free capacity; pods are rounded up."""
 _LEVELS = WHOLE // UNIT + 1
-# How many of the largest sizes end a period: with 2 and not 1, gpushare100 ends 0.2 % fuller; 3 adds nothing.
+# How many of the largest sizes end a period: with 2 instead of 1, gpushare100 ends 0.2 % fuller; 3 adds nothing.
 _CUTS = 2
-# All periods last no longer than until pods for so many times the fleet's GPUs have come. Without an end, an endless
-# trickle of small pods would fill any hole, and nothing would be worth keeping whole.
+# The periods end when pods for this many times the fleet's GPUs have arrived. Without an end, small pods would finally
+# fill any hole, and whole GPUs would have no value.
 _HORIZON = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Period:
-    """A time in which the same sizes are placed.
+    """A period in which the same sizes are placed.
 
     Attributes:
-        sizes: of the pods that come, units.
-        rates: of each, pods.
-        end: at its end no GPU has this much free, units.
-        level: of each arc, what is free before the pod, units.
-        kind: of each arc, which size.
+        sizes: sizes of the arriving pods, units.
+        rates: rate of each size, pods.
+        end: at the end of the period no GPU has this much free capacity, units.
+        level: free capacity before the pod, for each arc, units.
+        kind: index of the size, for each arc.
     """
 
     sizes: Ints
@@ -44,17 +45,17 @@ class _Period:
     kind: Ints
 
 
-def leftover(free: Ints, asked: Mapping[int, float]) -> Floats:
-    """Expected leftover of a GPU by what is free on it, relative to other GPUs.
+def leftover(free: Ints, rates: Mapping[int, float]) -> Floats:
+    """Expected unused capacity of a GPU by its free capacity, relative to other GPUs.
 
     Args:
-        free: GPUs by what is free, in units of 10 milli, full ones too, shape (101,).
-        asked: rate of GPUs, or shares of one, asked for, by size in units.
+        free: number of GPUs by free capacity in units of 10 milli, full GPUs included, shape (101,).
+        rates: rate of requests for GPUs or shares of one, by size in units.
 
     Returns:
         GPU-milli, shape (1001,); smaller is better.
     """
-    periods = _periods(asked)
+    periods = _periods(rates)
     prices = _duals(periods, free, _horizon(periods, free))
     value = np.arange(_LEVELS, dtype=np.float64)
     for period, price in zip(reversed(periods), reversed(prices), strict=True):
@@ -62,29 +63,29 @@ def leftover(free: Ints, asked: Mapping[int, float]) -> Floats:
     return UNIT * value[np.arange(WHOLE + 1) // UNIT]
 
 
-def _periods(asked: Mapping[int, float]) -> list[_Period]:
-    sizes = sorted(asked, reverse=True)
+def _periods(rates: Mapping[int, float]) -> list[_Period]:
+    sizes = sorted(rates, reverse=True)
     ends = [*sizes[: min(_CUTS, len(sizes) - 1)], _LEVELS]
     periods = []
     for number, end in enumerate(ends):
         coming = np.array(sizes[number:])
         level, kind = np.nonzero(np.arange(_LEVELS)[:, None] >= coming)
-        periods.append(_Period(coming, np.array([asked[size] for size in sizes[number:]]), end, level, kind))
+        periods.append(_Period(coming, np.array([rates[size] for size in sizes[number:]]), end, level, kind))
     return periods
 
 
 def _horizon(periods: Sequence[_Period], free: Ints) -> float:
-    """Pods until the end; at least one for each GPU that a period has to end on, so that there is a solution."""
+    """Number of pods until the end; at least one for each GPU that a period must fill, so that there is a solution."""
     mean = float(periods[0].sizes @ periods[0].rates)
-    needed = sum(float(free[one.end :].sum() / one.rates.sum()) for one in periods)
+    needed = sum(float(free[period.end :].sum() / period.rates.sum()) for period in periods)
     return max(_HORIZON * float(free.sum() * (_LEVELS - 1)) / mean, needed)
 
 
 def _duals(periods: Sequence[_Period], free: Ints, horizon: float) -> list[Floats]:
     """The price of placing a pod, by period and size.
 
-    Columns by period: pods placed by arc, GPUs that go on by level, its length. Rows by period: what is free is kept
-    count of, and pods come at their rates.
+    Columns by period: pods placed by arc, GPUs passed to the next period by level, length of the period. Rows by
+    period: the balance of free capacity, and the arrival rates of pods.
     """
     last = periods[-1]
     blocks: list[list[csr_array | None]] = [[None] * (3 * len(periods)) for _ in range(2 * len(periods))]
@@ -109,13 +110,13 @@ def _duals(periods: Sequence[_Period], free: Ints, horizon: float) -> list[Float
         bounds=np.stack([np.zeros(len(most)), most], axis=1),
         method="highs-ds",
     )
-    if solved.x is None:  # pragma: no cover - each GPU with room for the largest may take one pod, whatever comes
+    if solved.x is None:  # pragma: no cover - feasible: each GPU that fits the largest size can take one pod
         raise RuntimeError(solved.message)
     return _by_period(periods, solved.eqlin.marginals, solved.ineqlin.marginals)
 
 
 def _at_most(periods: Sequence[_Period]) -> csr_array:
-    """In the last period no more pods are placed than come, and all periods are no longer than the horizon."""
+    """In the last period at most the arriving pods are placed, and all periods together end at the horizon."""
     last = periods[-1]
     lengths = [np.r_[np.zeros(len(one.level) + _LEVELS), 1.0] for one in periods]
     come = [_placed(last), csr_array((len(last.sizes), _LEVELS)), csr_array(-last.rates[:, None])]
@@ -124,13 +125,13 @@ def _at_most(periods: Sequence[_Period]) -> csr_array:
 
 
 def _limits(period: _Period) -> Floats:
-    """The most that each column of a period may be."""
+    """Upper bounds of a period's columns."""
     go_on = np.where(np.arange(_LEVELS) < period.end, np.inf, 0.0)
     return np.concatenate([np.full(len(period.level), np.inf), go_on, [np.inf]])
 
 
 def _flow(period: _Period) -> csr_array:
-    """GPUs that a pod on an arc takes from one level and adds to another, shape (101, arcs)."""
+    """A pod on an arc moves a GPU from one level to another, shape (101, arcs)."""
     arcs = np.arange(len(period.level))
     after = period.level - period.sizes[period.kind]
     ones = np.ones(len(arcs))
@@ -139,14 +140,14 @@ def _flow(period: _Period) -> csr_array:
 
 
 def _placed(period: _Period) -> csr_array:
-    """Which size is placed on an arc, shape (sizes, arcs)."""
+    """The size that is placed on each arc, shape (sizes, arcs)."""
     arcs = np.arange(len(period.kind))
     shape = (len(period.sizes), len(arcs))
     return csr_array(coo_array((np.ones(len(arcs)), (period.kind, arcs)), shape=shape))
 
 
 def _by_period(periods: Sequence[_Period], equal: Floats, unequal: Floats) -> list[Floats]:
-    """The prices of sizes among the duals: those of each period's last rows, and of the inequalities for the last."""
+    """The prices of sizes among the duals: from each period's last rows, and from the inequalities for the last one."""
     prices, row = [], 0
     for period in periods[:-1]:
         row += _LEVELS
@@ -156,9 +157,9 @@ def _by_period(periods: Sequence[_Period], equal: Floats, unequal: Floats) -> li
 
 
 def _before(value: Floats, period: _Period, prices: Floats) -> Floats:
-    """Expected leftover at the start of a period, from that at its end: the cheapest path through its arcs."""
-    found = np.where(np.arange(_LEVELS) < period.end, value, np.inf)
+    """Expected unused capacity at the start of a period, from that at its end: the cheapest path through its arcs."""
+    cost = np.where(np.arange(_LEVELS) < period.end, value, np.inf)
     for level in range(_LEVELS):
         fits = period.sizes <= level
-        found[level] = min([found[level], *(found[level - period.sizes[fits]] - prices[fits])])
-    return found
+        cost[level] = min([cost[level], *(cost[level - period.sizes[fits]] - prices[fits])])
+    return cost

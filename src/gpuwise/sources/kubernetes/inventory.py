@@ -6,6 +6,7 @@ If any list request fails, there is no inventory: a failed list is not an empty 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
@@ -15,6 +16,7 @@ from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPT
 from gpuwise.sources.kubernetes.nodes import node_of, not_measured
 from gpuwise.sources.kubernetes.recorded import RecordedObjects
 from gpuwise.sources.kubernetes.requested import Requests, shares_card
+from gpuwise.sources.kubernetes.scheduling import openness_of
 from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.kubernetes.unread import READ_ERRORS, reading
 from gpuwise.sources.kubernetes.workloads import workloads_of
@@ -88,13 +90,25 @@ def _nodes(
         if device.node is not None:
             claimable[device.node].append(device)
     split = set(_split(objects))
+    on_node = _pods_by_node(objects.get("Pod", []))
     for item in objects.get("Node", []):
         with reading("Node", item, unreadable):
             name = item["metadata"]["name"]
             node = node_of(item, claimable=claimable.get(name, ()), split=name in split, settings=settings)
             if node is not None:
-                nodes[name] = node
+                nodes[name] = replace(node, openness=openness_of(item, on_node.get(name, ())))
     return nodes
+
+
+def _pods_by_node(pods: list[Object]) -> dict[str, list[Object]]:
+    """Return the pods that have not ended, by the node that they run on."""
+    found: dict[str, list[Object]] = {}
+    for pod in pods:
+        with suppress(*READ_ERRORS):
+            name, phase = (pod.get("spec") or {}).get("nodeName"), (pod.get("status") or {}).get("phase")
+            if isinstance(name, str) and phase not in ("Succeeded", "Failed"):
+                found.setdefault(name, []).append(pod)
+    return found
 
 
 def _split(objects: Mapping[str, list[Object]]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from gpuwise.model.inventory import ClaimedDevice, Pod
 from gpuwise.model.ports import Object
+from gpuwise.sources.kubernetes.scheduling import scheduling_of
 
 
 def pod_of(item: Object, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
@@ -21,6 +22,7 @@ def pod_of(item: Object, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
         started_s=epoch_s(started) if started else None,
         annotations=metadata.get("annotations") or {},
         labels=metadata.get("labels") or {},
+        scheduling=scheduling_of(item.get("spec") or {}),
         claimed=claimed,
     )
 

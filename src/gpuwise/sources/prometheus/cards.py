@@ -49,7 +49,10 @@ class SolePod:
 def add_card_facts(
     reader: SeriesReader, metrics: Sequence[MetricName], pods: Mapping[PodKey, Devices], window: Window
 ) -> None:
-    """Add the rows of cards to pods' devices that have no activity metric, for the time in which a pod had the device.
+    """Add the rows of cards to pods' devices, for the time in which a pod had the device.
+
+    They are added to devices without an activity metric, and to devices that only HAMi measures and only one pod uses:
+    HAMi's utilisation of a container can stay at 0 while its card works, and a busy card contradicts that.
 
     Under MIG, dcgm-exporter's default metrics contain no activity, and some HAMi installations export only the last
     kernel. The memory of a card is not added: it is not what one of several pods needs.
@@ -68,11 +71,17 @@ def add_card_facts(
         for metric in metrics
         if metric.signal is not Signal.MEMORY_USED and metric.family is not Family.HAMI
     }
+    families = {metric.name: metric.family for metric in metrics}
+    by_hami = {
+        pod: {key: one for key, one in devices.items() if {families[name] for name in one.raw} == {Family.HAMI}}
+        for pod, devices in pods.items()
+    }
+    alone = _alone(reader, [name for name, family in families.items() if family is Family.HAMI], by_hami, window)
     unmeasured = [
         (key, device)
-        for devices in pods.values()
+        for pod, devices in pods.items()
         for key, device in devices.items()
-        if not device.reports_activity(metrics)
+        if not device.reports_activity(metrics) or (pod, key.uuid) in alone
     ]
     selections = by_uuid(facts, sorted({key.uuid for key, _ in unmeasured}))
     cards: Devices = {}
@@ -81,6 +90,18 @@ def add_card_facts(
     for key, device in unmeasured:
         if key in cards:
             _join(device, cards[key], facts, span_of(device.sampled()))
+
+
+def _alone(
+    reader: SeriesReader, names: Sequence[str], pods: Mapping[PodKey, Devices], window: Window
+) -> set[tuple[PodKey, str]]:
+    """Find the pods that are the only ones with HAMi rows on a card, with the card's UUID."""
+    users: dict[str, set[PodKey]] = {key.uuid: {pod} for pod, devices in pods.items() for key in devices}
+    for series in reader.series(by_uuid(names, sorted(users)) if names else [], window):
+        key, pod = device_key(series.labels), pod_key(series.labels)
+        if key is not None and pod is not None and key.uuid in users:
+            users[key.uuid].add(pod)
+    return {(pod, uuid) for uuid, found in users.items() if len(found) == 1 for pod in found}
 
 
 def _join(device: Device, card: Device, facts: Mapping[str, MetricName], alive: Mask) -> None:

@@ -1,8 +1,8 @@
 """A bound on the worst case: no endpoint ever costs more than 2.5 times the clairvoyant optimum.
 
 Theorem. Let Phi be 2.5 x (sum of min(g, B)) - (sum of costs) over an endpoint's finished gaps, and let each wait T lie
-in [max(0, (B - Phi) / 1.5), 1.5 B + Phi]. Then Phi >= 0 after every gap, so cost <= 2.5 x optimum at every prefix,
-whatever the gaps are. Proof by induction from Phi = 0; a gap g changes Phi by
+in [max(0, (B - Phi) / 1.5), 1.5 B + Phi]. Then Phi >= 0 after every gap, so cost <= 2.5 x optimum at every prefix of
+any gaps. Proof by induction from Phi = 0; a gap g changes Phi by
 
 - g <= B, g <= T: 2.5 g - g >= 0;
 - B < g <= T:     2.5 B - g >= 2.5 B - T >= B - Phi > -Phi;

@@ -1,0 +1,129 @@
+"""What pods require of nodes, and what nodes accept, from their specs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+
+from gpuwise.model.ports import Object
+from gpuwise.model.quantity import quantity
+from gpuwise.model.scheduling import Openness, Requirement, Scheduling, Taint, Toleration
+from gpuwise.sources.kubernetes.unread import READ_ERRORS
+
+_RESOURCES = ("cpu", "memory")
+
+
+def scheduling_of(spec: Object) -> Scheduling:
+    """Return what a pod spec requires of its node.
+
+    Raises:
+        ValueError: a resource quantity cannot be read.
+    """
+    return Scheduling(
+        terms=tuple(_terms(spec)),
+        tolerations=tuple(_toleration(one) for one in spec.get("tolerations") or ()),
+        requests=requests_of(spec),
+        tied=_tied(spec),
+    )
+
+
+def openness_of(node: Object, pods: Iterable[Object]) -> Openness:
+    """Return which pods a node accepts.
+
+    Args:
+        node: the Node object.
+        pods: Pod objects on it that have not ended.
+    """
+    spec, status = node.get("spec") or {}, node.get("status") or {}
+    allocatable = status.get("allocatable") or {}
+    try:
+        free = {name: float(quantity(allocatable[name])) for name in _RESOURCES if name in allocatable}
+        for pod in pods:
+            for name, amount in requests_of(pod.get("spec") or {}).items():
+                if name in free:
+                    free[name] -= amount
+    except READ_ERRORS:  # one odd pod makes the free capacity of its node unknown, and nothing else
+        free = {}
+    return Openness(
+        unschedulable=bool(spec.get("unschedulable")),
+        taints=tuple(
+            Taint(one["key"], one.get("value") or "", one.get("effect") or "") for one in spec.get("taints") or ()
+        ),
+        labels=node["metadata"].get("labels") or {},
+        free={name: max(0.0, amount) for name, amount in free.items()},
+    )
+
+
+def requests_of(spec: Object) -> dict[str, float]:
+    """Return the CPU (cores) and memory (bytes) that a pod requests, by KEP-753's sum for sidecars.
+
+    Raises:
+        ValueError: a resource quantity cannot be read.
+    """
+    found = {}
+    for name in _RESOURCES:
+        total = _requested(spec, name)
+        if total > 0.0:
+            found[name] = total
+    return found
+
+
+def _requested(spec: Object, name: str) -> float:
+    sidecars = starting = 0.0
+    for container in spec.get("initContainers") or ():
+        amount = _amount(container, name)
+        starting = max(starting, sidecars + amount)
+        if container.get("restartPolicy") == "Always":
+            sidecars += amount
+    running = sidecars + sum(_amount(container, name) for container in spec.get("containers") or ())
+    overhead = (spec.get("overhead") or {}).get(name)
+    return max(starting, running) + (float(quantity(overhead)) if overhead is not None else 0.0)
+
+
+def _amount(container: Object, name: str) -> float:
+    resources = container.get("resources") or {}
+    # A limit without a request is the request.
+    text = (resources.get("requests") or {}).get(name, (resources.get("limits") or {}).get(name))
+    return 0.0 if text is None else float(quantity(text))
+
+
+def _terms(spec: Object) -> Iterator[tuple[Requirement, ...]]:
+    selected = tuple(Requirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items())
+    affinity: Mapping[str, Object] = spec.get("affinity") or {}
+    required = (affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
+    terms = [()] if required is None else [tuple(_requirements(term)) for term in required["nodeSelectorTerms"]]
+    yield from ((*one, *other) for one, other in product((selected,), terms))
+
+
+def _requirements(term: Object) -> Iterator[Requirement]:
+    for one in term.get("matchExpressions") or ():
+        yield Requirement(one["key"], one["operator"], tuple(one.get("values") or ()))
+    for one in term.get("matchFields") or ():
+        # The only field is metadata.name; nodes have no label of that name, so no other node is found.
+        yield Requirement(one["key"], one["operator"], tuple(one.get("values") or ()))
+
+
+def _toleration(one: Object) -> Toleration:
+    return Toleration(
+        one.get("key") or "", one.get("operator") or "Equal", one.get("value") or "", one.get("effect") or ""
+    )
+
+
+def _tied(spec: Object) -> str | None:
+    """Why it cannot be computed here where a pod may run: rules about other pods, and volumes of one node."""
+    affinity = spec.get("affinity") or {}
+    for name, words in (("podAffinity", "affinity to other pods"), ("podAntiAffinity", "anti-affinity to other pods")):
+        if (affinity.get(name) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
+            return f"the pod has required {words}"
+    spread = spec.get("topologySpreadConstraints") or ()
+    if any(one.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule" for one in spread):
+        return "the pod has a topology spread constraint"
+    if any("hostPath" in volume or "local" in volume for volume in spec.get("volumes") or ()):
+        return "the pod uses a volume of its node"
+    if spec.get("hostNetwork") or any(
+        port.get("hostPort") for container in spec.get("containers") or () for port in container.get("ports") or ()
+    ):
+        return "the pod uses a port of its node"
+    if spec.get("resourceClaims"):
+        return "the pod uses resource claims"
+    if spec.get("schedulerName", "default-scheduler") != "default-scheduler":
+        return f"the scheduler {spec['schedulerName']} decides where the pod runs"
+    return None

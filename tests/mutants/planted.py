@@ -1,0 +1,435 @@
+"""The planted bugs of `make mutants`: each would let gpuwise act on what was not measured, or past a protection."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One planted bug.
+
+    Attributes:
+        name: what goes wrong, in words joined by hyphens.
+        file: path in the repository.
+        text: source text that occurs exactly once in it.
+        replacement: the bug.
+        tests: what must notice it: files or node ids, as pytest takes them.
+        matters: what would happen in a cluster.
+    """
+
+    name: str
+    file: str
+    text: str
+    replacement: str
+    tests: tuple[str, ...]
+    matters: str
+
+
+_IDLE = "tests/score/test_idle.py"
+_PROFILE = "tests/score/test_profile.py"
+_HOURS = "tests/score/test_hours.py"
+_EXPECTED = "tests/score/test_expected.py"
+_VERDICTS = "tests/score/test_verdicts.py"
+_LIVENESS = "tests/score/test_liveness.py"
+_DECIDE = "tests/decide/test_decide.py"
+_ENACT = "tests/enact/test_enactor.py"
+_EFFECTS = "tests/enact/test_effects.py"
+_SPOT = "tests/recommend/methods/test_interruptible_on_demand.py"
+_ANSWERS = "tests/sources/prometheus/test_http.py"
+
+_SCORE = (
+    Mutant(
+        "hour-without-a-signal-counted-as-idle",
+        "src/gpuwise/score/idle.py",
+        'whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)',
+        'whole = (table["voters"] >= 0) & bool(voters & _ACTIVITY_BITS)',
+        (_IDLE,),
+        "An exporter that stops reporting the one busy signal for an hour makes that hour idle.",
+    ),
+    Mutant(
+        "hour-without-a-signal-counted-as-idle-by-the-laws-alone",
+        "src/gpuwise/score/idle.py",
+        'whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)',
+        'whole = (table["voters"] >= 0) & bool(voters & _ACTIVITY_BITS)',
+        ("tests/recommend/test_laws.py",),
+        "As above; the law over all methods must notice it without the tests of scoring.",
+    ),
+    Mutant(
+        "memory-and-power-alone-mean-idle",
+        "src/gpuwise/score/idle.py",
+        'whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)',
+        'whole = (table["voters"] == voters) & True',
+        (_IDLE,),
+        "A card without any activity signal is stopped because it draws little power.",
+    ),
+    Mutant(
+        "requests-do-not-veto-idleness",
+        "src/gpuwise/score/idle.py",
+        "return quiet if silent is None else quiet & silent",
+        "return quiet if silent is None else quiet | silent",
+        (_IDLE,),
+        "An endpoint that answers from a cache, with an idle card, is stopped.",
+    ),
+    Mutant(
+        "coverage-of-the-last-device",
+        "src/gpuwise/score/verdicts.py",
+        "coverage = min(coverage, device.seen[column] / device.expected)",
+        "coverage = device.seen[column] / device.expected",
+        (_VERDICTS,),
+        "One well sampled card vouches for seven that were not sampled.",
+    ),
+    Mutant(
+        "a-sensor-confirms-without-coverage",
+        "src/gpuwise/score/verdicts.py",
+        "elif math.isnan(highest) or coverage < settings.full_coverage:",
+        "elif math.isnan(highest):",
+        (_VERDICTS,),
+        "Two samples of a second sensor are the agreement that a stop needs.",
+    ),
+    Mutant(
+        "a-value-at-the-threshold-agrees-with-idleness",
+        "src/gpuwise/score/verdicts.py",
+        "if highest >= limit:",
+        "if highest > limit:",
+        (_VERDICTS,),
+        "Exporters round to whole percent, so values lie exactly on the threshold of 2 %.",
+    ),
+    Mutant(
+        "at-the-threshold-is-idle-where-samples-are-missing",
+        "src/gpuwise/score/hours.py",
+        "mask |= known & (column >= limit)",
+        "mask |= known & (column > limit)",
+        (_IDLE,),
+        "Exporters round to whole percent, so values lie exactly on the threshold of 2 %.",
+    ),
+    Mutant(
+        "at-the-threshold-is-idle-where-all-is-sampled",
+        "src/gpuwise/score/hours.py",
+        "mask |= column >= limit",
+        "mask |= column > limit",
+        (_IDLE,),
+        "Exporters round to whole percent, so values lie exactly on the threshold of 2 %.",
+    ),
+    Mutant(
+        "a-largest-value-at-the-threshold-is-not-looked-at",
+        "src/gpuwise/score/hours.py",
+        "if most is not None and most >= limit:",
+        "if most is not None and most > limit:",
+        (_IDLE,),
+        "Exporters round to whole percent, so values lie exactly on the threshold of 2 %.",
+    ),
+    Mutant(
+        "nan-counted-as-a-sample",
+        "src/gpuwise/score/hours.py",
+        "known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)",
+        "known = None if whole else ~(column < 0.0) & ~(column > SIGNALS[signal].highest)",
+        (_IDLE, _PROFILE),
+        "`not (nan > t)` is true: a failed scrape becomes an idle step.",
+    ),
+    Mutant(
+        "a-missing-sample-does-not-veto",
+        "src/gpuwise/score/hours.py",
+        "vetoed |= ~known & grid.by_step(here)",
+        "vetoed |= known & False",
+        (_IDLE,),
+        "A step that one of the signals did not sample is idle by the others.",
+    ),
+    Mutant(
+        "unknown-requests-are-none",
+        "src/gpuwise/score/hours.py",
+        '"silent": grid.packed((known & (rates == 0.0)).ravel())[0]',
+        '"silent": grid.packed((~known | (rates == 0.0)).ravel())[0]',
+        (_IDLE,),
+        "A service monitor that is down makes every endpoint look unused.",
+    ),
+    Mutant(
+        "a-device-without-samples-is-not-missed",
+        "src/gpuwise/score/expected.py",
+        "missing[start:last_step] = pod.devices",
+        "missing[start:last_step] = 0",
+        (_EXPECTED,),
+        "Three of four replicas are never sampled, and the fourth is idle: all four are stopped.",
+    ),
+    Mutant(
+        "devices-of-other-pods-count-for-this-one",
+        "src/gpuwise/score/expected.py",
+        "if device.pod_device.pod == pod.name:",
+        "if device.pod_device.pod:",
+        (_EXPECTED,),
+        "Two devices of one pod stand in for a pod that reports none.",
+    ),
+    Mutant(
+        "only-one-of-several-missing-devices-counts",
+        "src/gpuwise/score/expected.py",
+        "for level in range(1, int(missing.max(initial=0)) + 1):",
+        "for level in range(1, min(1, int(missing.max(initial=0))) + 1):",
+        (_EXPECTED,),
+        "Of seven devices without samples one counts as used: the pod is resized below its use.",
+    ),
+    Mutant(
+        "an-old-page-with-a-counter-that-stands-still-is-believed",
+        "src/gpuwise/score/liveness.py",
+        "frozen = stands & grid.any_by_hour(_known(device.samples))",
+        "frozen = stands & False",
+        (_LIVENESS,),
+        "An exporter without its host engine serves the page of an idle night for days (gpu-monitoring-tools#188).",
+    ),
+    Mutant(
+        "an-old-page-without-a-counter-is-believed",
+        "src/gpuwise/score/liveness.py",
+        "return fraction & _repeats(power, grid, least=grid.per_hour)",
+        "return fraction & False",
+        (_LIVENESS,),
+        "Exporters without an energy counter serve old pages as well (I29).",
+    ),
+    Mutant(
+        "coverage-over-sampled-devices-alone",
+        "src/gpuwise/score/profile.py",
+        "expected = sum(device.end - device.start for device in devices)",
+        "expected = sum(device.end - device.start for device in devices if device.voters)",
+        (_EXPECTED,),
+        "The recommendation says 100 % sampled, with full confidence, where a replica never reported.",
+    ),
+)
+
+_RECOMMEND = (
+    Mutant(
+        "one-sensor-is-enough-to-stop",
+        "src/gpuwise/recommend/methods/idle.py",
+        "if idle.agreeing_sensors < case.settings.agreeing_sensors:",
+        "if idle.agreeing_sensors < 1:",
+        ("tests/recommend/methods/test_idle.py",),
+        "GPU utilisation reads 0 on every MIG instance (dcgm-exporter#216).",
+    ),
+    Mutant(
+        "missing-samples-are-not-full-use",
+        "src/gpuwise/recommend/case.py",
+        "distribution.quantile(wanted / covered)",
+        "distribution.quantile(wanted)",
+        ("tests/recommend/test_case.py",),
+        "A card that was sampled at night alone gets the size that it needs at night.",
+    ),
+    Mutant(
+        "restart-cost-dropped-for-checkpointed-work",
+        "src/gpuwise/recommend/methods/interruptible_on_demand.py",
+        "(interval_s / 2 + settings.restart_s) / life_s",
+        "(interval_s / 2) / life_s",
+        (_SPOT,),
+        "Spot looks cheaper than it is: each reclaim costs a restart.",
+    ),
+    Mutant(
+        "restart-cost-dropped-for-replicas",
+        "src/gpuwise/recommend/methods/interruptible_on_demand.py",
+        "lost = -math.log1p(-reclaims) / (HOURS_PER_MONTH * HOUR_S) * settings.restart_s",
+        "lost = -math.log1p(-reclaims) / (HOURS_PER_MONTH * HOUR_S) * 0.0",
+        (_SPOT,),
+        "Spot looks cheaper than it is: each reclaim costs the start of a replica.",
+    ),
+    Mutant(
+        "the-only-ready-replica-goes-to-spot",
+        "src/gpuwise/recommend/methods/interruptible_on_demand.py",
+        "sum(_ready(pod) for pod in case.workload.pods) >= 2",
+        "sum(True for pod in case.workload.pods) >= 2",
+        (_SPOT,),
+        "One of two replicas is not ready; a reclaim takes the other, and nobody answers (I22).",
+    ),
+)
+
+_DECIDE_MUTANTS = (
+    Mutant(
+        "budget-not-counted",
+        "src/gpuwise/decide/decide.py",
+        "settings.budget.disruptions - situation.history.spent(",
+        "settings.budget.disruptions - 0 * situation.history.spent(",
+        (_DECIDE,),
+        "Each pass spends the whole budget again.",
+    ),
+    Mutant(
+        "brake-disabled",
+        "src/gpuwise/decide/decide.py",
+        "if len(passed) > most:",
+        "if len(passed) > 10**9:",
+        (_DECIDE,),
+        "Every exporter fails at once, and the whole fleet is stopped (I16).",
+    ),
+    Mutant(
+        "cool-down-ignored",
+        "src/gpuwise/decide/gates.py",
+        "if last is None or q.now_s - last.at_s >= cool_down_s:",
+        "if last is None or q.now_s >= last.at_s:",
+        (_DECIDE,),
+        "gpuwise and an operator rescale one target against each other all day.",
+    ),
+    Mutant(
+        "breaker-never-opens",
+        "src/gpuwise/decide/gates.py",
+        "if failures is None or failures.count < q.settings.breaker_failures:",
+        "if failures is None or failures.count < 10**9:",
+        (_DECIDE,),
+        "What a webhook reverts is tried again at every pass (I15).",
+    ),
+    Mutant(
+        "an-old-inventory-is-fresh",
+        "src/gpuwise/decide/gates.py",
+        "if age_s > q.about.settings.max_inventory_age_s:",
+        "if age_s < 0:",
+        (_DECIDE,),
+        "What was protected meanwhile is acted on (I4).",
+    ),
+    Mutant(
+        "pause-ignored",
+        "src/gpuwise/decide/history.py",
+        'return orders[-1] if orders and orders[-1].kind == "pause" else None',
+        "return None",
+        (_DECIDE,),
+        "The kill switch does nothing (I26).",
+    ),
+    Mutant(
+        "unreadable-protection-means-allowed",
+        "src/gpuwise/model/protection.py",
+        "if value is None or value == permits:",
+        "if value is None or value != protects:",
+        (_DECIDE, _ENACT),
+        "`do-not-disrupt: True`, with a capital letter, protects nothing (I11).",
+    ),
+)
+
+_ENACT_MUTANTS = (
+    Mutant(
+        "owner-references-ignored",
+        "src/gpuwise/enact/guard.py",
+        'references = item["metadata"].get("ownerReferences") or []',
+        "references: list[Any] = []",
+        (_ENACT,),
+        "A workload is stopped under the controller that made it, which starts it again.",
+    ),
+    Mutant(
+        "disruption-budget-ignored",
+        "src/gpuwise/enact/guard.py",
+        '(pod["metadata"].get("labels") or {} for pod in pods)) == 0:',
+        '(pod["metadata"].get("labels") or {} for pod in pods)) == -1:',
+        (_ENACT,),
+        "A PodDisruptionBudget guards evictions alone, so nothing else protects from `replicas: 0`.",
+    ),
+    Mutant(
+        "pods-are-not-asked-for-protections",
+        "src/gpuwise/enact/guard.py",
+        '*(("pod", pod) for pod in pods)]',
+        '*(("pod", pod) for pod in pods[:0])]',
+        (_ENACT,),
+        "karpenter.sh/do-not-disrupt stands on pods.",
+    ),
+    Mutant(
+        "uid-precondition-dropped",
+        "src/gpuwise/enact/images.py",
+        '{"op": "replace", "path": "/metadata/uid", "value": metadata["uid"]},',
+        "",
+        (_ENACT, _EFFECTS),
+        "An object that was recreated between read and write is changed (I9).",
+    ),
+    Mutant(
+        "version-precondition-dropped",
+        "src/gpuwise/enact/images.py",
+        '{"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},',
+        "",
+        (_ENACT, _EFFECTS),
+        "A person's change between read and write is overwritten (I9).",
+    ),
+    Mutant(
+        "a-recreated-target-is-taken-for-the-old-one",
+        "src/gpuwise/enact/target.py",
+        'if metadata["uid"] != workload.uid:',
+        'if metadata["uid"] == "":',
+        (_ENACT,),
+        "What was idle last week is deleted and created again under the same name (I9).",
+    ),
+    Mutant(
+        "a-dry-run-writes-outcomes",
+        "src/gpuwise/enact/enactor.py",
+        "if not self._settings.dry_run:\n            self._ledger.record_outcome(outcome)",
+        "self._ledger.record_outcome(outcome)",
+        (_ENACT,),
+        "A look at what would happen changes what gpuwise believes has happened (I19).",
+    ),
+    Mutant(
+        "a-dry-run-writes-to-the-cluster",
+        "src/gpuwise/enact/enactor.py",
+        "if self._settings.dry_run:\n            text = change_text(prepared",
+        "if self._settings.dry_run is None:\n            text = change_text(prepared",
+        (_ENACT,),
+        "A look at what would happen stops workloads (I19).",
+    ),
+    Mutant(
+        "an-expired-recommendation-is-carried-out",
+        "src/gpuwise/enact/examine.py",
+        "if command.because is not None and now_s >= command.because.expires_s:",
+        "if command.because is not None and now_s < 0:",
+        (_ENACT,),
+        "The workload has been in use again since.",
+    ),
+    Mutant(
+        "what-cannot-be-read-is-not-refused",
+        "src/gpuwise/enact/guard.py",
+        'budgets = cluster.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")',
+        "try:\n"
+        '        budgets = cluster.list(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")\n'
+        "    except Exception:\n"
+        "        budgets = []",
+        (_ENACT,),
+        "An API server under load looks like one without budgets (autoscaler#7419).",
+    ),
+    Mutant(
+        "nothing-was-changed-is-said-unseen",
+        "src/gpuwise/enact/enactor.py",
+        "if in_flight and found.status is OutcomeStatus.NOT_APPLIED:",
+        "if in_flight and found is None:",
+        (_ENACT,),
+        "A write that is still on its way takes effect after its outcome was written (I31).",
+    ),
+    Mutant(
+        "the-ledger-does-not-count-the-budget",
+        "src/gpuwise/memory/ledger.py",
+        "if spent >= limit:",
+        "if spent > limit + 10**6:",
+        ("tests/memory/test_ledger.py",),
+        "Two processes spend one budget twice (I5).",
+    ),
+)
+
+_READ = (
+    Mutant(
+        "a-partial-answer-is-whole",
+        "src/gpuwise/sources/prometheus/answers.py",
+        'if warnings or body.get("isPartial"):',
+        "if warnings is NotImplemented:",
+        (_ANSWERS,),
+        "Half of the stores answer, and the other half of the fleet looks unused (thanos#622).",
+    ),
+    Mutant(
+        "an-error-answer-is-an-empty-list",
+        "src/gpuwise/sources/prometheus/answers.py",
+        'if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:',
+        'if isinstance(body, dict) and body.get("status") == "error":\n'
+        '            return {"resultType": "matrix", "result": []}\n'
+        '        if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:',
+        (_ANSWERS,),
+        "A query that fails is a fleet without use.",
+    ),
+    Mutant(
+        "a-forbidden-list-is-an-empty-one",
+        "src/gpuwise/cluster/client.py",
+        "if self._serves(path):\n                raise",
+        "if self._serves(path):\n                return []",
+        ("tests/kubernetes/test_cluster.py", "tests/kubernetes/test_api.py"),
+        "KEDA's ScaledObjects may not be read, so nothing is scaled by KEDA.",
+    ),
+    Mutant(
+        "the-checkpoint-key-loses-the-thresholds",
+        "src/gpuwise/wiring.py",
+        "[config.prometheus.url, config.observe.step_s, config.score.activity_idle_below]",
+        "[config.prometheus.url, config.observe.step_s]",
+        ("tests/test_wiring.py",),
+        "Hours that were counted with a higher threshold stay idle after it was lowered.",
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (*_SCORE, *_RECOMMEND, *_DECIDE_MUTANTS, *_ENACT_MUTANTS, *_READ)
