@@ -4,7 +4,8 @@ import pytest
 
 from gpuwise.model.inventory import ClaimedDevice, GpuRequest
 from gpuwise.score.expected import running_pods
-from gpuwise.sources.kubernetes.inventory import inventory_of
+from gpuwise.sources.kubernetes.inventory import KubernetesInventory, inventory_of
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS
 
 PRODUCT = "NVIDIA A100-SXM4-80GB"
 
@@ -93,6 +94,42 @@ def test_a_claim_from_a_template_is_found_by_the_pods_status():
         device_slice(gpu(0)), claim("a-gpu-x", result("gpu-0"), users=["a"]), pod("a", reference, statuses=statuses)
     )
     assert workload.request == GpuRequest("gpu.nvidia.com", 1)
+
+
+def test_an_extended_resource_that_a_claim_satisfies_counts_once():
+    one = pod("a")
+    one["spec"]["containers"] = [{"name": "main", "resources": {"limits": {"nvidia.com/gpu": "1"}}}]
+    one["status"]["extendedResourceClaimStatus"] = {"resourceClaimName": "c"}
+    workload = only(device_slice(gpu(0)), claim("c", result("gpu-0"), users=["a"]), one)
+    assert workload.request == GpuRequest("nvidia.com/gpu", 1)
+    assert workload.pods[0].claimed == (ClaimedDevice("GPU-0"),)
+
+
+class OlderCluster:
+    """Serves resource claims under one older version only."""
+
+    def __init__(self, version, *items):
+        self._version, self._items = version, items
+
+    def list(self, path):
+        return [item for item in (NODE, *self._items) if path in COLLECTIONS.get(item["kind"], "")]
+
+    def list_optional(self, path):
+        kinds = {one: kind for kind, paths in OLDER_VERSIONS.items() for one in paths if self._version in one}
+        return [item for item in self._items if item["kind"] == kinds.get(path)]
+
+
+@pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
+def test_older_versions_of_the_api_are_read(version):
+    items = device_slice(gpu(0)), claim("c", result("gpu-0"), users=["a"]), pod("a", shared())
+    [workload] = KubernetesInventory(OlderCluster(f"/{version}/", *items)).snapshot(0).workloads
+    assert workload.request == GpuRequest("gpu.nvidia.com", 1)
+
+
+def test_i30_a_version_that_is_not_known_makes_the_pod_unknown():
+    items = device_slice(gpu(0)), claim("c", result("gpu-0"), users=["a"]), pod("a", shared())
+    [workload] = KubernetesInventory(OlderCluster("/v9/", *items)).snapshot(0).workloads
+    assert "ResourceClaim c was not found" in workload.unknown_request
 
 
 def test_a_mig_instance_counts_as_its_part_of_the_card():

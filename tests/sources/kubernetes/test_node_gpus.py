@@ -16,6 +16,12 @@ A100 = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
 INSTANCE = "node.kubernetes.io/instance-type"
 
 
+def test_an_unhealthy_card_is_capacity_and_offered_to_nobody():
+    item = with_units({}, {"nvidia.com/gpu": "7"})
+    found = node_of(item | {"status": item["status"] | {"capacity": {"nvidia.com/gpu": "8"}}})
+    assert (found.gpu_count, found.whole_gpus) == (8, 7)
+
+
 def with_units(labels, units, annotations=None):
     metadata = {"name": "n1", "labels": labels, "annotations": annotations or {}}
     return {"kind": "Node", "metadata": metadata, "status": {"allocatable": units}}

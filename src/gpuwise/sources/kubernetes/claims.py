@@ -102,7 +102,18 @@ class Claims:
                 counts[name] += count
             devices += found.devices
             unknown = unknown or found.unknown
+        devices += self._of_extended_resource(namespace, status)
         return Claimed(dict(counts), tuple(devices), unknown)
+
+    def _of_extended_resource(self, namespace: str, status: Object | None) -> tuple[ClaimedDevice, ...]:
+        """Return the devices by which the scheduler satisfies an extended resource of the pod (KEP-5004).
+
+        The pod's resources count them already.
+        """
+        name = ((status or {}).get("extendedResourceClaimStatus") or {}).get("resourceClaimName")
+        claim = (self._claims.get((namespace, str(name))) if name else None) or {}
+        allocation = (claim.get("status") or {}).get("allocation")
+        return self._allocated(allocation).devices if allocation else ()
 
     def _one(self, reference: Object, namespace: str, made: Mapping[str, str | None]) -> Claimed:
         name, template = reference.get("resourceClaimName"), reference.get("resourceClaimTemplateName")

@@ -57,7 +57,7 @@ def gpus_of(
     product: str,
     gpu: GpuType | None,
     metadata: Mapping[str, Mapping[str, str]],
-    allocatable: Mapping[str, str],
+    status: Mapping[str, Mapping[str, str]],
     *,
     claimable: Sequence[Device],
     split: bool,
@@ -69,7 +69,7 @@ def gpus_of(
         product: of the node's GPUs.
         gpu: their type, None if unknown.
         metadata: of the node.
-        allocatable: of the node.
+        status: of the node; its capacity counts unhealthy devices, which are not allocatable.
         claimable: devices of its ResourceSlices.
         split: pods of the node request shares of cards, as with HAMi.
         names: further resources that count GPUs.
@@ -78,7 +78,10 @@ def gpus_of(
         ValueError: a resource quantity cannot be read.
     """
     labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-    units = {name: devices(amount) for name, amount in allocatable.items() if is_gpu(name) or name in names}
+    units = _units(status.get("allocatable"), names)
+    healthy = units.get(GPU_RESOURCE, 0)
+    for name, count in _units(status.get("capacity"), names).items():
+        units[name] = max(count, units.get(name, 0))
     replicas = _number(labels, GPU_REPLICAS_LABEL, GKE_CLIENTS_LABEL)
     mig = _instances(units, replicas or 1)
     plain = {name: count for name, count in units.items() if not name.startswith(MIG_RESOURCE_PREFIX)}
@@ -96,7 +99,11 @@ def gpus_of(
     cards = max(cards, len({device.card for device in claimable}))
     if not cards and mig:
         cards = math.ceil(sum((mig_share(name, gpu) or 1.0) * count for name, count in mig.items()) - 1e-9)
-    return NodeGpus(cards, mig, min(whole, cards), replicas or max(1, whole // cards if cards else 1))
+    return NodeGpus(cards, mig, min(healthy, cards), replicas or max(1, whole // cards if cards else 1))
+
+
+def _units(amounts: Mapping[str, str] | None, names: Sequence[str]) -> dict[str, int]:
+    return {name: devices(amount) for name, amount in (amounts or {}).items() if is_gpu(name) or name in names}
 
 
 def registered_cards(annotations: Mapping[str, str]) -> list[str]:

@@ -74,7 +74,7 @@ def node_of(
         product,
         gpu,
         metadata,
-        (item.get("status") or {}).get("allocatable") or {},
+        item.get("status") or {},
         claimable=claimable,
         split=split,
         names=settings.gpu_resources,
