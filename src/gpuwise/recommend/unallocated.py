@@ -33,7 +33,7 @@ def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reaso
     if profile.devices < devices:
         detail = f"only {profile.devices} of its {devices} unallocated GPUs have samples: the others count as in use"
         return Reason.INSUFFICIENT_DATA, detail
-    agreeing, needed = profile.idle.agreeing_sensors + _is_empty(fleet, profile), fleet.settings.agreeing_sensors
+    agreeing, needed = profile.idle.agreeing_sensors + _is_empty(profile), fleet.settings.agreeing_sensors
     if agreeing < needed:
         return Reason.NEEDS_SECOND_SIGNAL, f"{agreeing} of {needed} sensors show its unallocated GPUs idle"
     active_h = sum(day.active_gpu_s for day in profile.days) / 3_600
@@ -42,12 +42,15 @@ def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reaso
     return None
 
 
-def _is_empty(fleet: Fleet, profile: UsageProfile) -> bool:
+def _is_empty(profile: UsageProfile) -> bool:
     """Whether the memory of the devices shows that no process uses them: a sensor of its own for what has no pod.
 
-    MIG instances have no driver utilisation and no power of their own.
+    MIG instances have no driver utilisation and no power of their own. The memory must have been sampled as often as the
+    sensors that found the devices idle; how often that must be is decided there.
     """
-    covered = profile.coverage.get(Signal.MEMORY_USED, 0.0) >= fleet.settings.min_coverage
+    idle = [verdict.signal for verdict in profile.idle.verdicts if verdict.verdict is Verdict.IDLE]
+    sampled = profile.coverage.get(Signal.MEMORY_USED, 0.0)
+    covered = bool(idle) and sampled >= max(profile.coverage.get(signal, 0.0) for signal in idle)
     return covered and bool(profile.daily_peaks) and max(profile.daily_peaks) < _LEAST_CONTEXT_BYTES
 
 
