@@ -45,8 +45,8 @@ def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reaso
 def _is_empty(profile: UsageProfile) -> bool:
     """Whether the memory of the devices shows that no process uses them: a sensor of its own for what has no pod.
 
-    MIG instances have no driver utilisation and no power of their own. The memory must have been sampled as often as the
-    sensors that found the devices idle; how often that must be is decided there.
+    MIG instances have no driver utilisation and no power of their own. The memory must have been sampled as often as
+    the sensors that found the devices idle; how often that must be is decided there.
     """
     idle = [verdict.signal for verdict in profile.idle.verdicts if verdict.verdict is Verdict.IDLE]
     sampled = profile.coverage.get(Signal.MEMORY_USED, 0.0)
