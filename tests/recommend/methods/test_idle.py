@@ -1,5 +1,7 @@
 """Idle, Orphaned: unused workloads are stopped, and each case in which idleness is not proved."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.cases import WEEK, case, reason
@@ -10,6 +12,7 @@ from gpuwise.model.changes import ScaleTo
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass, WorkloadRef
 from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import Verdict
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.signal import Signal
@@ -45,6 +48,20 @@ def test_a_busy_workload_is_blocked_with_the_signals_as_evidence():
     found = idle_shutdown(case(usage(device(WEEK, busy=range(WEEK)))))
     assert reason(found) is Reason.BUSY
     assert {e.signal for e in found.evidence} >= {Signal.SM_ACTIVITY, Signal.POWER}
+
+
+def test_a_device_that_does_not_report_is_named_also_where_the_others_were_used_before():
+    used_before = case(usage(device(WEEK, busy=range(DAY_STEPS))))
+    profile = replace(used_before.profile, running_pods=2, unsampled_pods=("chat-1",), idle=_not_idle(used_before))
+    found = idle_shutdown(replace(used_before, profile=profile))
+    assert reason(found) is Reason.BUSY
+    assert "1 of 2 running pods lack samples (chat-1), which count as used" in found.detail
+
+
+def _not_idle(one):
+    """The idle evidence of a case with a device that counts as used up to now."""
+    busy = tuple(replace(verdict, verdict=Verdict.BUSY) for verdict in one.profile.idle.verdicts)
+    return replace(one.profile.idle, since_s=None, verdicts=busy)
 
 
 def test_a_quiet_weekend_does_not_stop_an_endpoint():

@@ -70,10 +70,12 @@ def _not_idle_now(case: Case, idle: IdleEvidence) -> Blocked:
     if not busy:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, case.missing, _evidence(case))
     quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
+    reason, detail = Reason.BUSY, f"in use according to {', '.join(busy)}"
     if quiet:
-        detail = f"in use according to {', '.join(busy)}, but not according to {', '.join(quiet)}"
-        return case.blocked(STAGE, Reason.SIGNALS_DISAGREE, detail, _evidence(case))
-    return case.blocked(STAGE, Reason.BUSY, f"in use according to {', '.join(busy)}", _evidence(case))
+        reason, detail = Reason.SIGNALS_DISAGREE, f"{detail}, but not according to {', '.join(quiet)}"
+    if case.profile.unsampled_pods:
+        detail = f"{detail}; {case.missing}"
+    return case.blocked(STAGE, reason, detail, _evidence(case))
 
 
 def _idle_h(case: Case) -> float:
