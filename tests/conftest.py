@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.cluster_under_test import require_one_process, skip_emulator_only, start_cluster
 from tests.ray_head import ray_head
@@ -16,8 +16,14 @@ SEED = "GPUWISE_TEST_SEED"
 """Environment variable: seed of Hypothesis. CI sets a new one for each run; without it, every run uses the same
 examples."""
 
-# With two busy cores, any deadline would fail at random.
-settings.register_profile("gpuwise", deadline=None, derandomize=SEED not in os.environ, print_blob=True)
+# With two busy cores, any deadline would fail at random, and so would the one for drawing the examples.
+settings.register_profile(
+    "gpuwise",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=SEED not in os.environ,
+    print_blob=True,
+)
 settings.load_profile("gpuwise")
 
 # pytest-xdist runs one worker per core: additional BLAS threads would compete with them.
