@@ -22,6 +22,7 @@ from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 
@@ -198,6 +199,8 @@ class Pipeline:
             if checkpoints is not None:
                 checkpoints.save({one.profile.workload: one.keep for one in scored})
             self.progress("score", done, len(shards))
+        for series in self.usage.read_deleted(fleet, window):
+            profiles[series.workload] = profile(series, self.settings.score)
         return profiles
 
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
@@ -281,7 +284,14 @@ class Pipeline:
         """Build the report of a survey: its cost and savings, with the actions in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
-        seen = Period(survey.inventory, survey.profiles, self.prices, *bounds, selection=selection)
+        seen = Period(
+            survey.inventory,
+            survey.profiles,
+            self.prices,
+            *bounds,
+            selection=selection,
+            listed=self.usage.lists_allocations,
+        )
         actions = self._actions(window)
         if selection is not None:
             refs = survey.inventory.by_ref()

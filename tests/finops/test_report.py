@@ -157,11 +157,12 @@ def weeks(draw) -> Period:
 
 @settings(max_examples=150, deadline=None)
 @given(weeks())
-def test_four_classes_sum_to_the_capacity_exactly(one):
+def test_six_classes_sum_to_the_capacity_exactly(one):
     total = bill(one)
-    assert total.used_gpu_s + total.idle_gpu_s + total.outside_gpu_s + total.unallocated_gpu_s == total.capacity_gpu_s
-    assert total.used_usd + total.idle_usd + total.outside_usd + total.unallocated_usd == total.capacity_usd
-    for name in ("used", "idle", "outside", "unallocated", "unpriced"):
+    names = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
+    assert sum(getattr(total, f"{name}_gpu_s") for name in names) == total.capacity_gpu_s
+    assert sum(getattr(total, f"{name}_usd") for name in names) == total.capacity_usd
+    for name in (*names, "unpriced"):
         assert getattr(total, f"{name}_gpu_s") >= -1e-6
 
 
@@ -174,7 +175,10 @@ def test_use_outside_kubernetes_reduces_only_the_unallocated_time(one):
     assert without.outside_gpu_s == 0.0
     assert (without.used_gpu_s, without.idle_gpu_s) == (total.used_gpu_s, total.idle_gpu_s)
     assert math.isclose(
-        without.unallocated_gpu_s, total.outside_gpu_s + total.unallocated_gpu_s, rel_tol=1e-9, abs_tol=1e-3
+        without.unallocated_gpu_s + without.unknown_gpu_s,
+        total.outside_gpu_s + total.unallocated_gpu_s + total.unknown_gpu_s,
+        rel_tol=1e-9,
+        abs_tol=1e-3,
     )
 
 
@@ -201,7 +205,7 @@ def test_use_outside_kubernetes_counts_on_its_own_node_only():
 @given(weeks())
 def test_days_workloads_and_teams_sum_to_the_bill(one):
     total, days = bill(one), fleet_days(one)
-    for name in ("used", "idle", "outside", "unallocated"):
+    for name in ("used", "idle", "outside", "unallocated", "unknown", "stranded"):
         hours = sum(getattr(day, f"{name}_gpu_h") for day in days)
         assert math.isclose(hours * 3600, getattr(total, f"{name}_gpu_s"), rel_tol=1e-9, abs_tol=1e-3)
     costs, teams = cost_by_workload(one), cost_by_team(one, [])
@@ -241,7 +245,7 @@ def test_priced_and_unpriced_time_sum_to_the_capacity(one):
 
 def test_capacity_is_the_nodes_gpus_over_the_week():
     total = bill(week([node("h0", "H100-80GB"), node("t0", "T4", gpus=4)], []))
-    assert total.capacity_gpu_s == total.unallocated_gpu_s == 12 * 7 * DAY_S
+    assert total.capacity_gpu_s == total.unknown_gpu_s == 12 * 7 * DAY_S  # nothing was ever sampled
     assert total.capacity_usd == pytest.approx(7 * 24 * (8 * 6.88 + 4 * 0.978))
 
 
@@ -288,10 +292,10 @@ def test_an_unknown_price_is_never_zero_dollars():
 
 def test_use_of_a_removed_node_still_counts():
     one = workload("w", ())
-    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)]))]))
-    assert total.unallocated_gpu_s == 6 * DAY_S
+    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)], nodes=("gone",)))]))
+    assert total.unallocated_gpu_s == 7 * DAY_S
     assert total.used_gpu_s == 48 * 3600
-    assert total.capacity_gpu_s == 6 * DAY_S + 48 * 3600
+    assert total.capacity_gpu_s == 7 * DAY_S + 48 * 3600
 
 
 def test_a_week_in_progress_is_counted_up_to_now_with_a_note():

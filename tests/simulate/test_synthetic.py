@@ -43,8 +43,8 @@ def test_the_inventory_equals_its_kubernetes_objects():
     for item in SMALL.objects():
         objects.setdefault(item["kind"], []).append(item)
     listed = inventory_of(objects, taken_s=NOW)
-    # Zones and ReplicaSets matter only to other readers of the objects; the fleet itself has none.
-    nodes = {name: replace(node, zone=None) for name, node in listed.nodes.items()}
+    # Zones, ages and ReplicaSets matter only to other readers of the objects; the fleet itself has none.
+    nodes = {name: replace(node, zone=None, created_s=None, undivided=None) for name, node in listed.nodes.items()}
     workloads = tuple(replace(workload, chain=()) for workload in listed.workloads)
     assert replace(listed, nodes=nodes, workloads=workloads) == SMALL.snapshot(NOW)
 

@@ -73,6 +73,23 @@ class GpuType:
         """The profile of that name, or None if this GPU does not have it."""
         return next((profile for profile in self.mig_profiles if profile.name == name), None)
 
+    def slice_share(self, name: str) -> float | None:
+        """Share of the whole GPU that a MIG instance takes: the larger of its compute and its memory.
+
+        Four 1g.20gb fill the memory of an A100-80GB: each takes a quarter, although it has a seventh of the compute.
+
+        Args:
+            name: name of the profile.
+
+        Returns:
+            The share, or None if this GPU does not have the profile.
+        """
+        profile = self.mig_profile(name)
+        if profile is None:
+            return None
+        memory = max(one.memory_slices for one in self.mig_profiles)
+        return max(profile.compute_slices / self.compute_slices, profile.memory_slices / memory)
+
 
 # Compute slices, memory slices and starts of each MIG profile, smallest first. The second 1g is the profile with double
 # memory ("1g.20gb" on A100-80GB): four of it fit in eight memory slices.

@@ -66,6 +66,9 @@ class Node:
         region: topology.kubernetes.io/region, None if absent.
         zone: topology.kubernetes.io/zone, None if absent.
         openness: which pods it accepts, None if not known.
+        created_s: metadata.creationTimestamp, epoch seconds; None if not known, which counts as before the window.
+        gone_s: when it was last seen, for a node that no longer exists; None for a node of the inventory.
+        undivided: allocatable GPUs that MIG does not divide; None if not known.
     """
 
     name: str
@@ -77,11 +80,23 @@ class Node:
     region: str | None
     zone: str | None = None
     openness: Openness | None = None
+    created_s: int | None = None
+    gone_s: int | None = None
+    undivided: int | None = None
 
 
 def node_ref(node: Node) -> WorkloadRef:
     """The reference under which the unallocated devices of a node have a profile."""
     return WorkloadRef("", "Node", node.name, node.name)
+
+
+DELETED = "deleted"
+"""Kind of the reference under which the pods of a namespace that no workload owns have a profile."""
+
+
+def deleted_ref(namespace: str) -> WorkloadRef:
+    """The reference under which the pods of a namespace that no workload owns any more have a profile."""
+    return WorkloadRef(namespace, DELETED, "workloads", "")
 
 
 @dataclass(frozen=True, slots=True)

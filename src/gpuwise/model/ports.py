@@ -42,6 +42,21 @@ class UsageSource(Protocol):
         """
         ...
 
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield the usage of the pods that no workload of the inventory owns, one series for each namespace.
+
+        The workload of such a series is `deleted_ref(namespace)`. It is billed; nothing is recommended for it.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        ...
+
+    @property
+    def lists_allocations(self) -> bool:
+        """Whether pods without samples had no GPU: the source lists every allocation, with its share of the card."""
+        ...
+
     def cite(self, window: Window) -> Cite:
         """The function that returns queries for the samples of a window, in the source's own language.
 

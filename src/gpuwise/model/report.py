@@ -12,7 +12,7 @@ from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """GPU time and money of one window, in four classes that sum to the capacity.
+    """GPU time and money of one window, in six classes that sum to the capacity.
 
     GPU-seconds without a known price count in the time columns but not in the dollars; `unpriced_gpu_s` has their sum.
 
@@ -21,9 +21,13 @@ class Bill:
         used_gpu_s: allocated and not idle, or not known to be idle.
         idle_gpu_s: allocated, and idle by every signal.
         outside_gpu_s: not allocated to a pod, but measured at work: used outside Kubernetes.
-        unallocated_gpu_s: not allocated to a pod, and not known to be at work.
+        unallocated_gpu_s: not allocated to a pod, and known to be free.
         capacity_usd, used_usd, idle_usd, outside_usd, unallocated_usd: the same in dollars.
         unpriced_gpu_s: GPU-seconds for which no price is known.
+        unknown_gpu_s: nobody measured it: allocated to pods without any sample, or not known to be free.
+        stranded_gpu_s: the rest of cards that MIG divides, of which no instance was made.
+        unknown_usd, stranded_usd: the same in dollars.
+        unpriced_idle_gpu_s: of the idle GPU-seconds, those without a known price.
     """
 
     capacity_gpu_s: float
@@ -37,6 +41,11 @@ class Bill:
     outside_usd: float
     unallocated_usd: float
     unpriced_gpu_s: float
+    unknown_gpu_s: float = 0.0
+    stranded_gpu_s: float = 0.0
+    unknown_usd: float = 0.0
+    stranded_usd: float = 0.0
+    unpriced_idle_gpu_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,8 @@ class TeamCost:
         cost_usd: cost of the allocated GPU-hours.
         idle_usd: cost of the idle part.
         saving_usd_month: what its open recommendations are worth.
+        unpriced_gpu_h: of the allocated GPU-hours, those without a known price; they are not part of the dollars.
+        unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
     """
 
     team: str | None
@@ -60,6 +71,8 @@ class TeamCost:
     cost_usd: float
     idle_usd: float
     saving_usd_month: float
+    unpriced_gpu_h: float = 0.0
+    unknown_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +91,8 @@ class WorkloadCost:
         limit: what limits its speed while it works.
         limit_confidence: confidence in the limit, 0 to 1.
         next_use_s: median forecast of the next use if it is idle now, epoch seconds; None without a forecast.
+        unpriced_gpu_h: of the allocated GPU-hours, those without a known price.
+        unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
     """
 
     workload: str
@@ -91,6 +106,8 @@ class WorkloadCost:
     limit: Limit
     limit_confidence: float
     next_use_s: int | None
+    unpriced_gpu_h: float = 0.0
+    unknown_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,8 @@ class FleetDay:
     idle_gpu_h: float
     outside_gpu_h: float
     unallocated_gpu_h: float
+    unknown_gpu_h: float = 0.0
+    stranded_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, device_rows
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.profile import DayUse
+from gpuwise.model.usage import DAY_S, Window
 from gpuwise.score.idle import AllocatedDevice, Runs
 
 
@@ -52,14 +54,14 @@ def _running(pod: Pod, workload: Workload, inventory: Inventory) -> RunningPod:
     node = inventory.nodes.get(pod.node)
     gpu = node.gpu_type if node else None
     devices, profile = _requested(workload.request, shares_card=workload.shares_card)
-    slices = gpu.mig_profile(profile) if gpu and profile else None
+    share = gpu.slice_share(profile) if gpu and profile else None
     return RunningPod(
         name=pod.name,
         node=pod.node,
         gpu_type=gpu.name if gpu else None,
         start_s=workload.created_s if pod.started_s is None else pod.started_s,
         devices=devices,
-        gpu_fraction=slices.compute_slices / gpu.compute_slices if gpu and slices else 1.0,
+        gpu_fraction=1.0 if share is None else share,
     )
 
 
@@ -126,3 +128,32 @@ def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int, *, per_hour:
             active=np.zeros(0, dtype=np.int64),
             seen=np.zeros(len(DEVICE_SIGNALS), dtype=np.int64),
         )
+
+
+def unseen_days(
+    pods: Sequence[RunningPod], sampled: frozenset[str], window: Window, *, until_s: int
+) -> tuple[DayUse, ...]:
+    """Return the time in which running pods had their GPUs before the first sample of the workload.
+
+    A pod has its GPUs from its start on, whether anything measures it or not. The time of a pod with samples counts as
+    used, as every gap does; the time of a pod without any sample is unknown.
+
+    Args:
+        pods: that run now.
+        sampled: names of the pods with samples in the window.
+        window: the window.
+        until_s: time of the workload's first sample; the end of the window if it has none.
+    """
+    days: dict[tuple[int, str, str | None], list[float]] = {}
+    for pod in pods:
+        start_s = max(pod.start_s, window.start_s)
+        gpus = pod.devices * pod.gpu_fraction
+        for midnight in range(start_s - start_s % DAY_S, until_s, DAY_S):
+            gpu_s = gpus * (min(midnight + DAY_S, until_s) - max(midnight, start_s))
+            total = days.setdefault((midnight, pod.node, pod.gpu_type), [0.0, 0.0])
+            total[0] += gpu_s
+            total[1] += 0.0 if pod.name in sampled else gpu_s
+    return tuple(
+        DayUse(midnight, node, gpu_type, held, 0.0, 0.0, unknown)
+        for (midnight, node, gpu_type), (held, unknown) in sorted(days.items(), key=str)
+    )

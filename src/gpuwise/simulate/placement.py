@@ -135,11 +135,10 @@ def slots_of(node: str, gpu: GpuType, layout: Sequence[Sequence[str]], seed: int
             yield Slot(node, f"GPU-{_uuid(seed, node, index)}", GPU_RESOURCE, 1.0, gpu)
             continue
         for instance, name in enumerate(layout[position]):
-            profile = gpu.mig_profile(name)
-            if profile is None:
+            share = gpu.slice_share(name)
+            if share is None:
                 raise KeyError(name)
-            fraction = profile.compute_slices / gpu.compute_slices
-            yield Slot(node, f"MIG-{_uuid(seed, node, index, instance)}", MIG_RESOURCE_PREFIX + name, fraction, gpu)
+            yield Slot(node, f"MIG-{_uuid(seed, node, index, instance)}", MIG_RESOURCE_PREFIX + name, share, gpu)
 
 
 def _uuid(*parts: object) -> uuid.UUID:

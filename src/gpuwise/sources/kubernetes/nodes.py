@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
 
 from gpuwise.model.gpu import COMPUTE_SLICES, GIB, GPU_TYPES, GpuType, gpu_type
 from gpuwise.model.inventory import CapacityType, Node
@@ -79,6 +80,8 @@ def node_of(item: Object) -> Node | None:
         capacity_type=_capacity_type(labels),
         region=labels.get(REGION_LABEL),
         zone=labels.get(ZONE_LABEL),
+        created_s=_created_s(metadata),
+        undivided=0 if mig and single else devices(allocatable.get(GPU_RESOURCE, "0")),
     )
 
 
@@ -112,6 +115,14 @@ def _gpu_count(labels: Mapping[str, str], allocatable: Mapping[str, str]) -> int
     if labelled.isdigit():
         return int(labelled)
     return devices(allocatable.get(GPU_RESOURCE, "0")) // max(1, int(replicas) if replicas.isdigit() else 1)
+
+
+def _created_s(metadata: Mapping[str, object]) -> int | None:
+    """Return when the node was created, None if its timestamp is absent or cannot be read."""
+    try:
+        return int(datetime.fromisoformat(str(metadata.get("creationTimestamp"))).timestamp())
+    except ValueError:
+        return None
 
 
 def _capacity_type(labels: Mapping[str, str]) -> CapacityType | None:

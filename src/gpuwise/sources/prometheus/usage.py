@@ -10,18 +10,21 @@ import numpy as np
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
-from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods, sole_pods
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
 from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster
+from gpuwise.sources.prometheus.deleted import pods_without_workload
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
 from gpuwise.sources.prometheus.names import (
     HEARTBEATS,
     METRICS,
     MODEL_LABELS,
+    NAMES_PODS,
     NODE_LABELS,
     Family,
     MetricName,
@@ -41,6 +44,8 @@ __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
 _COMPUTE_SLICES = re.compile(r"^(\d+)g\.")
+_LISTING = frozenset({Signal.GPU_UTIL, Signal.SM_ACTIVITY, Signal.MEMORY_USED})
+"""Signals whose series list the pods: every exporter that names pods has at least one of them."""
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
 
@@ -132,6 +137,37 @@ class PrometheusUsage:
                 _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & present
             )
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
+
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series for each namespace with pods that no workload owns: see the port.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with self._client() as client:
+            present = self._present(client, window)
+            context = _Context(metrics_of(client, present), inventory, window)
+            names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in _LISTING]
+            spaces = pods_without_workload(
+                client, _READER(client), context.metrics, names, inventory, window, named=POD_OWNER in present
+            )
+            for pods in spaces.values():
+                for rows in pods.values():
+                    rows.devices = counted_once(rows.devices, context.metrics)
+            shares = pods_per_device(client, chain.from_iterable(map(_devices, spaces.values())), _FAMILIES, window)
+        for space, pods in sorted(spaces.items()):
+            found = tuple(
+                _device_series(pod, key, device, None, shares.get(key, 1), context)
+                for (_, pod), rows in sorted(pods.items())
+                for key, device in sorted(rows.devices.items())
+            )
+            if found:
+                yield UsageSeries(deleted_ref(space), window, found)
+
+    @property
+    def lists_allocations(self) -> bool:
+        """Prometheus has only what an exporter measured: without samples, a GPU is not known to be free."""
+        return False
 
     def cite(self, window: Window) -> Cite:
         """Return a function that gives the PromQL query for the samples behind a number.
@@ -244,19 +280,26 @@ def _device_series(
 ) -> DeviceSeries:
     node = node or next((name for name in _named_nodes(device) if name in context.inventory.nodes), None)
     card = _card(device, node, context.inventory)
-    slices = _COMPUTE_SLICES.match(device.mig_profile or "")
-    whole = card.compute_slices if card else COMPUTE_SLICES
     samples, dropped = device.samples(context.metrics, context.window)
     return DeviceSeries(
         pod=pod,
         device_uuid=key.name,
-        gpu_fraction=(int(slices[1]) / whole if slices else 1.0) / shared_by,
+        gpu_fraction=_share(device, card) / shared_by,
         gpu_type=card.name if card else None,
         node=node,
         samples=samples,
         dropped_samples=dropped,
         heartbeats=tuple(device.heartbeats[name] for name in sorted(device.heartbeats)),
     )
+
+
+def _share(device: Device, card: GpuType | None) -> float:
+    """Return the device's share of its card: the larger of compute and memory if the profile is known."""
+    slices = _COMPUTE_SLICES.match(device.mig_profile or "")
+    if slices is None:
+        return 1.0
+    known = card.slice_share(device.mig_profile or "") if card else None
+    return int(slices[1]) / (card.compute_slices if card else COMPUTE_SLICES) if known is None else known
 
 
 def _named_nodes(device: Device) -> Iterator[str]:
