@@ -9,6 +9,8 @@ import pytest
 from tests.finops.recorded import IDLE, WEEK_H, Fleet
 
 from gpuwise.model.report import Bill, WeeklyReport
+from gpuwise.report import render_html, render_markdown
+from gpuwise.report.wording import headline
 
 CLASSES = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
 
@@ -218,3 +220,53 @@ def test_instances_whose_shares_exceed_their_card_have_its_time_once(fleet):
         )
     bill = fleet.report().bill
     assert hours(bill) == {"used": pytest.approx(168)}
+
+
+def test_what_has_no_price_is_unknown_and_never_0_dollars(fleet):
+    """Of 840 GPU-hours 672 were idle on H100s without a price: blue's cost is unknown, and the headline has hours."""
+    fleet.node("a1")
+    fleet.node("h1", gpus=4, card="H100-80GB")
+    fleet.deployment("w")
+    fleet.deployment("z", namespace="blue")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
+    for number in range(4):
+        fleet.pod(
+            f"z-{number}", "h1", hours=(0, WEEK_H), owner="z", namespace="blue", device=f"GPU-{number}h",
+            card="H100-80GB", values=IDLE,
+        )  # fmt: skip
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168, "idle": 672}
+    assert (report.bill.unpriced_gpu_s, report.bill.unpriced_idle_gpu_h) == (672 * 3600, 672)
+    assert {one.team: (one.cost_usd, one.unpriced_gpu_h) for one in report.teams} == {
+        "red": (pytest.approx(672), 0.0),
+        "blue": (None, 672.0),
+    }
+    assert headline(report).startswith("672\u00a0GPU-h were idle")
+    assert "80\u00a0% of the capacity; 672\u00a0GPU-h have no price" in headline(report)
+    views = [view.replace("\u00a0", " ") for view in (render_html(report), render_markdown(report))]
+    assert all("672 GPU-h have no price" in view for view in views)
+    assert all(
+        "$0" not in line for view in views for line in view.splitlines() if "blue" in line and "saving" not in line
+    )
+
+
+def test_a_price_of_0_is_no_missing_price(fleet):
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w", values=IDLE)
+    report = fleet.report(prices="gpu_type,capacity_type,usd_per_gpu_h\nA100-80GB,on-demand,0\n")
+    assert (report.bill.idle_usd, report.bill.unpriced_gpu_s) == (0.0, 0.0)
+    assert report.teams[0].cost_usd == 0.0
+
+
+def test_the_views_name_the_time_that_nobody_measured(fleet):
+    fleet.node("a1", gpus=2)
+    fleet.deployment("w")
+    fleet.deployment("x")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
+    fleet.pod("x-0", "a1", hours=None, owner="x", started_h=0)
+    report = fleet.report()
+    assert headline(report).endswith("; 50\u00a0% of the time is unknown")
+    assert "unknown: nobody measured it | $672 | 50 %" in render_markdown(report)
+    assert 'class="unknown"' in render_html(report)
+    assert report.days[0].unknown_gpu_h == 24

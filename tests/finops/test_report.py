@@ -211,7 +211,7 @@ def test_days_workloads_and_teams_sum_to_the_bill(one):
     costs, teams = cost_by_workload(one), cost_by_team(one, [])
     assert math.isclose(sum(cost.idle_gpu_h for cost in costs) * 3600, total.idle_gpu_s, rel_tol=1e-9, abs_tol=1e-3)
     for field in ("allocated_gpu_h", "idle_gpu_h", "cost_usd", "idle_usd"):
-        per_team = sum(getattr(team, field) for team in teams)
+        per_team = sum(getattr(team, field) or 0.0 for team in teams)
         per_workload = sum(getattr(cost, field) or 0.0 for cost in costs)
         assert math.isclose(per_team, per_workload, rel_tol=1e-9, abs_tol=1e-6)
     assert sum(team.workloads for team in teams) == len(costs)

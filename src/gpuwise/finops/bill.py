@@ -38,7 +38,7 @@ def bill(period: Period) -> Bill:
         stranded_gpu_s=time.stranded,
         unknown_usd=money.unknown,
         stranded_usd=money.stranded,
-        unpriced_idle_gpu_s=unpriced_idle,
+        unpriced_idle_gpu_h=unpriced_idle / HOUR_S,
     )
 
 

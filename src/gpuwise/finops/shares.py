@@ -24,7 +24,7 @@ def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
 
 
 def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
-    """Allocated and idle time by team, most expensive first; unknown dollars are left out of a team's sums."""
+    """Allocated and idle time by team, most expensive first; a team's dollars are of the hours that have a price."""
     members: defaultdict[str | None, list[WorkloadCost]] = defaultdict(list)
     for cost in cost_by_workload(period):
         members[cost.team].append(cost)
@@ -32,7 +32,7 @@ def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> t
     for recommendation in recommendations:
         savings[recommendation.owner] += recommendation.saving.usd_month
     teams = [_team(team, members[team], savings[team]) for team in members.keys() | savings.keys()]
-    return tuple(sorted(teams, key=lambda cost: (-cost.cost_usd, -cost.saving_usd_month, cost.team or "")))
+    return tuple(sorted(teams, key=lambda cost: (-(cost.cost_usd or 0.0), -cost.saving_usd_month, cost.team or "")))
 
 
 def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> TeamCost:
@@ -41,12 +41,19 @@ def _team(team: str | None, members: Sequence[WorkloadCost], saving: float) -> T
         workloads=len(members),
         allocated_gpu_h=sum(cost.allocated_gpu_h for cost in members),
         idle_gpu_h=sum(cost.idle_gpu_h for cost in members),
-        cost_usd=sum(cost.cost_usd or 0.0 for cost in members),
-        idle_usd=sum(cost.idle_usd or 0.0 for cost in members),
+        cost_usd=_known_sum(cost.cost_usd for cost in members),
+        idle_usd=_known_sum(cost.idle_usd for cost in members),
         saving_usd_month=saving,
         unpriced_gpu_h=sum(cost.unpriced_gpu_h for cost in members),
         unknown_gpu_h=sum(cost.unknown_gpu_h for cost in members),
     )
+
+
+def _known_sum(amounts: Iterable[float | None]) -> float | None:
+    """The sum of the known amounts; None if there are amounts and none is known."""
+    every = list(amounts)
+    known = [amount for amount in every if amount is not None]
+    return sum(known) if known or not every else None
 
 
 def _cost(period: Period, ref: WorkloadRef, workload: Workload | None, days: Sequence[DayUse]) -> WorkloadCost:

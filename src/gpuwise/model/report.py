@@ -27,7 +27,7 @@ class Bill:
         unknown_gpu_s: nobody measured it: allocated to pods without any sample, or not known to be free.
         stranded_gpu_s: the rest of cards that MIG divides, of which no instance was made.
         unknown_usd, stranded_usd: the same in dollars.
-        unpriced_idle_gpu_s: of the idle GPU-seconds, those without a known price.
+        unpriced_idle_gpu_h: of the idle time, the GPU-hours without a known price.
     """
 
     capacity_gpu_s: float
@@ -45,7 +45,7 @@ class Bill:
     stranded_gpu_s: float = 0.0
     unknown_usd: float = 0.0
     stranded_usd: float = 0.0
-    unpriced_idle_gpu_s: float = 0.0
+    unpriced_idle_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class TeamCost:
         workloads: number of its workloads.
         allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
-        cost_usd: cost of the allocated GPU-hours.
-        idle_usd: cost of the idle part.
+        cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
+        idle_usd: cost of the idle part, in the same way.
         saving_usd_month: what its open recommendations are worth.
         unpriced_gpu_h: of the allocated GPU-hours, those without a known price; they are not part of the dollars.
         unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
@@ -68,8 +68,8 @@ class TeamCost:
     workloads: int
     allocated_gpu_h: float
     idle_gpu_h: float
-    cost_usd: float
-    idle_usd: float
+    cost_usd: float | None
+    idle_usd: float | None
     saving_usd_month: float
     unpriced_gpu_h: float = 0.0
     unknown_gpu_h: float = 0.0
@@ -86,8 +86,8 @@ class WorkloadCost:
         allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
         activity_ratio: mean SM activity, or GPU utilisation if only that is known; None if neither was sampled.
-        cost_usd: cost of the allocated GPU-hours.
-        idle_usd: cost of the idle part.
+        cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
+        idle_usd: cost of the idle part, in the same way.
         limit: what limits its speed while it works.
         limit_confidence: confidence in the limit, 0 to 1.
         next_use_s: median forecast of the next use if it is idle now, epoch seconds; None without a forecast.

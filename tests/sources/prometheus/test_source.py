@@ -158,7 +158,7 @@ def test_mig_by_dcgm_is_a_device_per_instance_without_its_false_utilisation(devi
     by_name = {device.device_uuid: device for device in devices_of(series)}
     assert by_name.keys() == {"GPU-a/7", "GPU-a/2"}
     assert by_name["GPU-a/7"].gpu_fraction == pytest.approx(1 / 7)
-    assert by_name["GPU-a/2"].gpu_fraction == pytest.approx(3 / 7)
+    assert by_name["GPU-a/2"].gpu_fraction == pytest.approx(1 / 2)
     assert by_name["GPU-a/7"].gpu_type == "A100-80GB"
     assert by_name["GPU-a/7"].samples.keys() == {Signal.SM_ACTIVITY}
     assert by_name["GPU-a/7"].samples[Signal.SM_ACTIVITY].min() == 0.8

@@ -17,7 +17,7 @@ from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods, sole_pods
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
-from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster
+from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster, is_exporter
 from gpuwise.sources.prometheus.deleted import pods_without_workload
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
 from gpuwise.sources.prometheus.names import (
@@ -278,7 +278,9 @@ def _of_node(node: Node, devices: Devices, context: _Context) -> tuple[DeviceSer
 def _device_series(
     pod: str, key: DeviceKey, device: Device, node: str | None, shared_by: int, context: _Context
 ) -> DeviceSeries:
-    node = node or next((name for name in _named_nodes(device) if name in context.inventory.nodes), None)
+    named = [name for name in _named_nodes(device) if not is_exporter(name)]
+    # A pod on a node that no longer exists: what its rows call the node is what it is remembered by.
+    node = node or next((name for name in named if name in context.inventory.nodes), next(iter(named), None))
     card = _card(device, node, context.inventory)
     samples, dropped = device.samples(context.metrics, context.window)
     return DeviceSeries(
