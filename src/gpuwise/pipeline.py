@@ -1,6 +1,6 @@
 """The loop: observe, score, recommend, decide, enact, record."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,7 +10,8 @@ from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
-from gpuwise.model.inventory import Inventory, Workload, WorkloadRef, node_ref
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef, node_ref
 from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
@@ -27,6 +28,8 @@ from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 
 HOUR_S = 3_600
+_REMEMBERED_S = 100 * DAY_S
+"""How long a node that is gone is remembered: as long as hours of usage are."""
 Progress = Callable[[str, int, int], None]
 """Called with (step, done, total) as the loop progresses."""
 
@@ -177,6 +180,7 @@ class Pipeline:
         """Read the inventory; usage is read by the scoring tasks."""
         self.progress("observe", 0, 1)
         fleet = self.inventory.snapshot(now_s)
+        self.ledger.belongs_to(fleet.cluster or self.settings.cluster_name)
         self.progress("observe", 1, 1)
         return fleet
 
@@ -266,7 +270,19 @@ class Pipeline:
             for item in survey.blocked
             if item.reason is not Reason.BETTER_ALTERNATIVE or (item.workload, item.stage) not in commanded
         ]
-        self.ledger.record_run(now_s, survey.recommendations, (*blocked, *decision.blocked), survey.alternatives)
+        self.ledger.record_run(
+            now_s,
+            survey.recommendations,
+            (*blocked, *decision.blocked),
+            survey.alternatives,
+            self._remembered(survey.inventory),
+        )
+
+    def _remembered(self, fleet: Inventory) -> tuple[SeenNode, ...]:
+        """Return the nodes of the fleet, and those that earlier runs saw, for as long as hours of usage are kept."""
+        seen = {(node.name, node.created_s): node for node in self.ledger.nodes()}
+        seen |= {(node.name, node.created_s): _seen(node, fleet.taken_s) for node in fleet.nodes.values()}
+        return tuple(node for node in seen.values() if node.seen_s > fleet.taken_s - _REMEMBERED_S)
 
     def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
         """Build the report of one week from newly scored usage and from the ledger.
@@ -291,6 +307,7 @@ class Pipeline:
             *bounds,
             selection=selection,
             listed=self.usage.lists_allocations,
+            past=_past(self.ledger.nodes(), survey.inventory),
         )
         actions = self._actions(window)
         if selection is not None:
@@ -323,6 +340,24 @@ class Pipeline:
         last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}
         intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
         return [Action(i, last.get(i.command.id), i.command.because) for i in intents]
+
+
+def _seen(node: Node, at_s: int) -> SeenNode:
+    gpu_type = node.gpu_type.name if node.gpu_type is not None else None
+    return SeenNode(node.name, gpu_type, node.gpu_count, node.capacity_type, node.created_s, at_s)
+
+
+def _past(seen: Iterable[SeenNode], fleet: Inventory) -> tuple[Node, ...]:
+    """Return the remembered nodes that no longer exist; a node of the same name was created later."""
+    present = {(node.name, node.created_s) for node in fleet.nodes.values()}
+    return tuple(
+        Node(
+            node.name, named(node.gpu_type or ""), "", node.gpu_count, {}, node.capacity_type, None,
+            created_s=node.created_s, gone_s=node.seen_s,
+        )
+        for node in seen
+        if (node.name, node.created_s) not in present
+    )  # fmt: skip
 
 
 def _shards(fleet: Inventory, size: int) -> list[Shard]:

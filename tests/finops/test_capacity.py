@@ -268,3 +268,36 @@ def test_the_views_name_the_time_that_nobody_measured(fleet):
     assert "unknown: nobody measured it | $672 | 50 %" in render_markdown(report)
     assert 'class="unknown"' in render_html(report)
     assert report.days[0].unknown_gpu_h == 24
+
+
+def test_a_node_that_is_gone_keeps_its_capacity_type_price_and_free_time(fleet, tmp_path):
+    """s1 (2 spot GPUs at $1) was seen on Thursday 00:00 and is gone; one of its GPUs was used, the other was free."""
+    ledger = tmp_path / "ledger.db"
+    fleet.node("a1")
+    fleet.node("s0", capacity="spot")
+    fleet.deployment("w")
+    fleet.pod("w-5d4f8c7b9-zz222", "s1", hours=(0, 72), device="GPU-2")
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(0, WEEK_H), owner="w")
+    before = list(fleet.objects)
+    fleet.node("s1", gpus=2, capacity="spot")
+    fleet.report(hours=72, ledger=ledger, run=True)
+    fleet.objects = before
+    report = fleet.report(ledger=ledger)
+    assert hours(report.bill) == {"used": 168 + 72, "unallocated": 168 + 72}
+    assert report.bill.used_usd == pytest.approx(168 * 4 + 72)
+    assert report.bill.unallocated_usd == pytest.approx(168 + 72)
+    assert report.bill.unpriced_gpu_s == 0
+
+
+def test_a_node_that_was_created_again_under_its_name_has_both_lives(fleet, tmp_path):
+    """a1 was seen until hour 48 and exists again since hour 96: 48 h and 72 h, never the time between."""
+    ledger = tmp_path / "ledger.db"
+    fleet.node("b1")
+    fleet.deployment("w")
+    fleet.pod("w-0", "b1", hours=(0, WEEK_H), owner="w")
+    before = list(fleet.objects)
+    fleet.node("a1", created_h=-100)
+    fleet.report(hours=48, ledger=ledger, run=True)
+    fleet.objects = before
+    fleet.node("a1", created_h=96)
+    assert hours(fleet.report(ledger=ledger).bill) == {"used": 168, "unallocated": 48 + 72}

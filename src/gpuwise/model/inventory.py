@@ -100,6 +100,27 @@ def deleted_ref(namespace: str) -> WorkloadRef:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenNode:
+    """What is remembered of a node, so that its time keeps its price after it is gone.
+
+    Attributes:
+        name: its name in Kubernetes.
+        gpu_type: canonical name, None if not known.
+        gpu_count: physical GPUs.
+        capacity_type: how it was paid for, None if it had no such label.
+        created_s: metadata.creationTimestamp, epoch seconds; None if not known.
+        seen_s: when it was last seen, epoch seconds.
+    """
+
+    name: str
+    gpu_type: str | None
+    gpu_count: int
+    capacity_type: CapacityType | None
+    created_s: int | None
+    seen_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """One pod that has GPUs or waits for them.
 
@@ -203,6 +224,7 @@ class Inventory:
         workloads: all workloads that own GPU pods or request GPUs.
         namespaces: by name.
         unread: objects that cannot be read; one such object never hides the others.
+        cluster: uid of the cluster, which is that of its namespace kube-system; "" if that is not listed.
     """
 
     taken_s: int
@@ -210,6 +232,7 @@ class Inventory:
     workloads: tuple[Workload, ...]
     namespaces: Mapping[str, Namespace]
     unread: tuple[Unread, ...] = ()
+    cluster: str = ""
 
     def by_ref(self) -> dict[WorkloadRef, Workload]:
         """The workloads by reference. A recreated object has another uid, and so another reference."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
+from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
@@ -154,8 +154,24 @@ class Ledger(Protocol):
         recommendations: Iterable[Recommendation],
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
+        nodes: Iterable[SeenNode] = (),
     ) -> None:
-        """Record what one run found; an alternative shares a claim with a recommendation that is worth more."""
+        """Record what one run found; an alternative shares a claim with a recommendation that is worth more.
+
+        The nodes are the fleet's nodes, and those that are remembered.
+        """
+        ...
+
+    def belongs_to(self, cluster: str) -> None:
+        """Read and write the rows of one cluster from now on; rows of no known cluster belong to every cluster.
+
+        Args:
+            cluster: uid of the cluster, or another name of it where that is not known.
+        """
+        ...
+
+    def nodes(self) -> list[SeenNode]:
+        """The nodes that the latest run saw or remembered."""
         ...
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:

@@ -63,7 +63,14 @@ def inventory_of(objects: Mapping[str, list[Object]], *, taken_s: int) -> Invent
         workloads=workloads_of(objects, unreadable),
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
         unread=tuple(unreadable),
+        cluster=_cluster(objects.get("Namespace", [])),
     )
+
+
+def _cluster(namespaces: list[Object]) -> str:
+    """Return the uid of the namespace kube-system, which every cluster has once; "" if it is not listed."""
+    uids = (item["metadata"].get("uid") for item in namespaces if item["metadata"]["name"] == "kube-system")
+    return str(next(uids, None) or "")
 
 
 def _pods_by_node(pods: list[Object]) -> dict[str, list[Object]]:
