@@ -8,7 +8,7 @@ from functools import partial
 from gpuwise.decide.decide import Decision, Situation, blockers, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Period, compile_report
+from gpuwise.finops import Period, compile_report, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef, node_ref
@@ -309,7 +309,7 @@ class Pipeline:
             listed=self.usage.lists_allocations,
             past=_past(self.ledger.nodes(), survey.inventory),
         )
-        actions = self._actions(window)
+        actions = self._actions(window, survey.inventory)
         if selection is not None:
             refs = survey.inventory.by_ref()
             actions = [action for action in actions if action.intent.command.workload in refs]
@@ -336,10 +336,11 @@ class Pipeline:
         done = {i.command.recommendation_id for i in self.ledger.intents() if i.command.id in applied}
         return [item for item in self.ledger.recommendations() if item.id not in done]
 
-    def _actions(self, window: Window) -> list[Action]:
+    def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
         last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}
         intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
-        return [Action(i, last.get(i.command.id), i.command.because) for i in intents]
+        found = ((intent, last.get(intent.command.id)) for intent in intents)
+        return [Action(i, outcome, i.command.because, still_there(i, outcome, fleet)) for i, outcome in found]
 
 
 def _seen(node: Node, at_s: int) -> SeenNode:

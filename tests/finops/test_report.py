@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from gpuwise.finops import (
     Period,
+    applied_usd_month,
     bill,
     compile_report,
     cost_by_team,
     cost_by_workload,
     fleet_days,
     realised_usd_month,
+    still_there,
 )
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
@@ -340,9 +342,23 @@ def test_realised_savings_count_each_applied_and_not_undone_command_once():
         action(5, None, 10.0),
         action(6, OutcomeStatus.APPLIED, None),
     ]
-    assert realised_usd_month(actions) == 100.0
-    assert realised_usd_month(actions[::-1]) == 100.0
-    assert realised_usd_month([]) == 0.0
+    assert applied_usd_month(actions) == applied_usd_month(actions[::-1]) == 100.0
+    assert applied_usd_month([]) == 0.0
+    assert realised_usd_month(actions) == 0.0
+    assert realised_usd_month([dataclasses.replace(one, verified=True) for one in actions]) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("replicas", "taken_s", "there"),
+    [(0, MONDAY + 1, True), (0, MONDAY - 1, False), (1, MONDAY + 1, False), (None, MONDAY + 1, False)],
+)
+def test_a_change_is_realised_while_the_cluster_shows_it(replicas, taken_s, there):
+    """Scaled to 0 on Monday: not realised before it was seen, nor after a person scaled it up again."""
+    done = action(1, OutcomeStatus.APPLIED, 100.0)
+    one = dataclasses.replace(workload("w1", ()), ref=done.intent.command.workload, replicas=replicas)
+    assert still_there(done.intent, done.outcome, Inventory(taken_s, {}, (one,), {})) is there
+    assert not still_there(done.intent, None, Inventory(taken_s, {}, (one,), {}))
+    assert not still_there(done.intent, done.outcome, Inventory(taken_s, {}, (), {}))
 
 
 def test_the_report_sorts_by_saving_and_adds_up_the_predicted_savings():

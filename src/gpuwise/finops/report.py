@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from gpuwise.finops.accounts import Period
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.notes import notes_of
+from gpuwise.finops.realised import applied_usd_month, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
-from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, DataQuality, WeeklyReport, WorkloadCost
@@ -60,21 +60,8 @@ def compile_report(
         ledger_head=ledger_head,
         selection=period.selection,
         blockers=tuple(blockers),
+        applied_usd_month=applied_usd_month(actions),
     )
-
-
-def realised_usd_month(actions: Iterable[Action]) -> float:
-    """Worth of the commands that were applied and not undone; without its recommendation a command counts as 0."""
-    applied: dict[str, float] = {}
-    undone: set[str] = set()
-    for action in actions:
-        if action.outcome is None:
-            continue
-        if action.outcome.status is OutcomeStatus.UNDONE:
-            undone.add(action.outcome.command_id)
-        elif action.outcome.status is OutcomeStatus.APPLIED and action.recommendation is not None:
-            applied[action.outcome.command_id] = action.recommendation.saving.usd_month
-    return sum(usd for command_id, usd in applied.items() if command_id not in undone)
 
 
 def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:

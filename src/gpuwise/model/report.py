@@ -144,11 +144,19 @@ class DataQuality:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What gpuwise did, with the outcome."""
+    """What gpuwise did, with the outcome.
+
+    Attributes:
+        intent: what was to be written.
+        outcome: what came of it, None if that is not known yet.
+        recommendation: why it was done, None if that was not recorded.
+        verified: the change was seen in the cluster after it was applied, and still is there.
+    """
 
     intent: Intent
     outcome: Outcome | None
     recommendation: Recommendation | None
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +180,14 @@ class WeeklyReport:
             recommendation's id; the others can be applied now.
         actions: what gpuwise did in the week.
         predicted_usd_month: worth of the open recommendations.
-        realised_usd_month: worth of the changes that were applied in the week and not undone.
+        realised_usd_month: of `applied_usd_month`, the worth of the changes that the cluster still has, as it was seen
+            after they were applied.
         quality: how complete the data are.
         price_source: where the prices come from.
         ledger_head: newest row of the ledger at that time, for `gpuwise doctor --ledger-head`; None in a scan.
         selection: which workloads the report covers, "namespace sandbox"; None for the whole fleet. The capacity of a
             selection is what its workloads were allocated: unallocated GPU time belongs to nodes, not to workloads.
+        applied_usd_month: worth of the changes that were applied in the week and not undone.
     """
 
     schema: str
@@ -200,3 +210,4 @@ class WeeklyReport:
     ledger_head: str | None = None
     selection: str | None = None
     blockers: Annotated[tuple[Blocked, ...], Field(alias="obstacles")] = ()
+    applied_usd_month: float = 0.0

@@ -100,9 +100,15 @@ _METRICS: tuple[_Metric, ...] = (
     ),
     (
         "gpuwise_realised_saving_usd_per_month",
-        "Saving of the changes that were applied in the week and not undone.",
+        "Saving of the week's applied changes that the cluster still has.",
         (),
         lambda report: {(): report.realised_usd_month},
+    ),
+    (
+        "gpuwise_applied_saving_usd_per_month",
+        "Saving of the changes that were applied in the week and not undone.",
+        (),
+        lambda report: {(): report.applied_usd_month},
     ),
     (
         "gpuwise_blocked",
