@@ -14,7 +14,7 @@ from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.clusters import KnownPods
 from gpuwise.sources.prometheus.devices import PodKey, add_row, measured, pod_key
 from gpuwise.sources.prometheus.names import NODE_LABELS, MetricName, any_of, literal, selector
-from gpuwise.sources.prometheus.pods import POD_OWNER, Gathered, PodRows
+from gpuwise.sources.prometheus.pods import POD_OWNER, Gathered, PodRows, older
 from gpuwise.sources.prometheus.selections import by_pod
 from gpuwise.sources.prometheus.series import SeriesReader
 
@@ -44,7 +44,15 @@ def pods_without_workload(
         SourceError: a response is not complete.
     """
     owners = PodOwners(inventory.workloads)
-    pods = {pod for pod in _pods(client, names, inventory, window) if owners.owner(*pod) is None}
+    running = KnownPods.of(inventory).pods
+    # A pod that is older than the workload of its name belonged to a deleted one.
+    young = {one.ref: one.created_s for one in inventory.workloads if one.created_s > window.start_s}
+
+    def may_be_deleted(pod: PodKey) -> bool:
+        owner = owners.owner(*pod)
+        return owner is None or (owner in young and pod not in running)
+
+    pods = set(filter(may_be_deleted, _pods(client, names, inventory, window)))
     if not pods:
         return {}
     patterns = [(space, literal(pod)) for space, pod in sorted(pods)]
@@ -63,7 +71,8 @@ def pods_without_workload(
     found: defaultdict[str, Gathered] = defaultdict(dict)
     for pod, rows in gathered.items():
         rows.devices = measured(rows.devices)
-        if rows.devices and owners.owner(*pod, rows.controller) is None:
+        owner = owners.owner(*pod, rows.controller)
+        if rows.devices and (owner is None or (owner in young and older(rows, young[owner], window))):
             found[pod[0]][pod] = rows
     return dict(found)
 
