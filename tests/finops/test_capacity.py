@@ -301,3 +301,14 @@ def test_a_node_that_was_created_again_under_its_name_has_both_lives(fleet, tmp_
     fleet.objects = before
     fleet.node("a1", created_h=96)
     assert hours(fleet.report(ledger=ledger).bill) == {"used": 168, "unallocated": 48 + 72}
+
+
+def test_a_card_whose_rows_name_no_node_is_on_the_node_of_its_other_rows(fleet):
+    """Until hour 60 the rows of a deleted pod name no node; later rows of the same GPU do: 168 h, not 228 h."""
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-5d4f8c7b9-zz222", "", hours=(0, 60))
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(60, WEEK_H), owner="w")
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168}
+    assert report.bill.used_usd == pytest.approx(672)

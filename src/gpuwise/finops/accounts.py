@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gpuwise.finops.cards import divided
+from gpuwise.finops.cards import divided, node_of_device, with_nodes
 from gpuwise.model.inventory import DELETED, CapacityType, Inventory, Node, WorkloadRef, node_ref
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, UsageProfile
@@ -274,9 +274,11 @@ def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
     """
     # Workloads that are not selected share cards with those that are.
     profiles = {ref: profile for ref, profile in period.profiles.items() if ref.kind != "Node"}
+    places = node_of_device(period.profiles.values())
+    located = {ref: with_nodes(tuple(days_of(period, ref)), one.stays, places) for ref, one in profiles.items()}
     seen = divided(
-        {ref: tuple(days_of(period, ref)) for ref in profiles},
-        {ref: profile.stays for ref, profile in profiles.items()},
+        {ref: days for ref, (days, _) in located.items()},
+        {ref: stays for ref, (_, stays) in located.items()},
         stated=period.listed,
     )
     seen = _at_most(seen, _capacity(period, whole_days=True))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.profile import DayUse, Stay
+from gpuwise.model.profile import DayUse, Stay, UsageProfile
 from gpuwise.model.usage import DAY_S
 
 _Place = tuple[int, str | None, str | None]
@@ -105,3 +105,55 @@ def _changed(use: DayUse, changes: Mapping[_Place, NDArray[np.float64]]) -> DayU
     return replace(
         use, allocated_gpu_s=allocated, idle_gpu_s=min(allocated, max(0.0, use.idle_gpu_s + float(change[1])))
     )
+
+
+def node_of_device(profiles: Iterable[UsageProfile]) -> dict[str, str]:
+    """The node of each device that stays name on exactly one node."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for profile in profiles:
+        for stay in profile.stays:
+            if stay.node is not None:
+                found[stay.device_uuid].add(stay.node)
+    return {uuid: next(iter(nodes)) for uuid, nodes in found.items() if len(nodes) == 1}
+
+
+def with_nodes(
+    days: tuple[DayUse, ...], stays: Sequence[Stay], nodes: Mapping[str, str]
+) -> tuple[tuple[DayUse, ...], Sequence[Stay]]:
+    """Return the use by day and the stays of a workload, with the node of its pods whose rows name none.
+
+    Without this, a card would count as used on an unknown node and as free on its own.
+
+    Args:
+        days: of the workload.
+        stays: of the workload.
+        nodes: node by device, from the rows that name one.
+    """
+    unplaced = {nodes.get(stay.device_uuid) for stay in stays if stay.node is None}
+    node = unplaced.pop() if len(unplaced) == 1 else None
+    if node is None:  # every row names its node, or the days cannot be divided between several
+        return days, stays
+    moved = {stay.gpu_type for stay in stays if stay.node == node}
+    days = tuple(replace(day, node=node) if day.node is None else day for day in days)
+    stays = tuple(replace(stay, node=node) if stay.node is None else stay for stay in stays)
+    return (_merged(days) if moved else days), stays
+
+
+def _merged(days: Iterable[DayUse]) -> tuple[DayUse, ...]:
+    """Days of the same place as one."""
+    total: dict[_Place, DayUse] = {}
+    for day in days:
+        place = day.start_s, day.node, day.gpu_type
+        before = total.get(place)
+        total[place] = (
+            day
+            if before is None
+            else replace(
+                day,
+                allocated_gpu_s=before.allocated_gpu_s + day.allocated_gpu_s,
+                idle_gpu_s=before.idle_gpu_s + day.idle_gpu_s,
+                active_gpu_s=before.active_gpu_s + day.active_gpu_s,
+                unknown_gpu_s=before.unknown_gpu_s + day.unknown_gpu_s,
+            )
+        )
+    return tuple(total.values())
