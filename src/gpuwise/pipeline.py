@@ -276,6 +276,7 @@ class Pipeline:
             (*blocked, *decision.blocked),
             survey.alternatives,
             self._remembered(survey.inventory),
+            self.prices.version,
         )
 
     def _remembered(self, fleet: Inventory) -> tuple[SeenNode, ...]:
@@ -294,7 +295,13 @@ class Pipeline:
         """
         fleet = self.observe(now_s)
         found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
-        return self.summary(Survey(window, fleet, self.score(fleet, window), found, blocked), week=week, now_s=now_s)
+        survey = Survey(window, fleet, self.score(fleet, window), found, blocked)
+        report = self.summary(survey, week=week, now_s=now_s)
+        with_prices = self.ledger.prices()
+        if not found or with_prices in ("", self.prices.version):
+            return report
+        note = f"The savings were computed with {with_prices}, the bill with {self.prices.version}."
+        return replace(report, quality=replace(report.quality, notes=(*report.quality.notes, note)))
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
         """Build the report of a survey: its cost and savings, with the actions in its window."""

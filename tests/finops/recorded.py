@@ -10,6 +10,7 @@ from typing import Any
 
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.report import WeeklyReport
+from gpuwise.model.usage import Window
 from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
@@ -81,7 +82,7 @@ class Fleet:
             self._samples(namespace, name, node, hours, [device, card, str(share)], values)
 
     def report(
-        self, *, hours: float = WEEK_H, week: bool = False, weeks: int = 0, prices: str = PRICES,
+        self, *, hours: float = WEEK_H, week: bool = False, prices: str = PRICES,
         ledger: Path | str = ":memory:", run: bool = False,
     ) -> WeeklyReport:  # fmt: skip
         """The report of the first hours of the week, or of a whole week, as `gpuwise scan` and `report` make it."""
@@ -98,6 +99,8 @@ class Fleet:
                 LoopSettings("test", int(hours), self.step_s, 100),
             )
             now_s = at(hours)
+            if week:
+                return loop.report(Window(at(0), now_s, self.step_s), week="2026-W47", now_s=now_s)
             survey = loop.survey(now_s)
             report = loop.summary(survey, now_s=now_s)
             if run:

@@ -6,7 +6,7 @@ Every fleet is one kind of public report: nodes that come and go, exporters that
 from pathlib import Path
 
 import pytest
-from tests.finops.recorded import IDLE, WEEK_H, Fleet
+from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet
 
 from gpuwise.model.report import Bill, WeeklyReport
 from gpuwise.report import render_html, render_markdown
@@ -312,3 +312,19 @@ def test_a_card_whose_rows_name_no_node_is_on_the_node_of_its_other_rows(fleet):
     report = fleet.report()
     assert hours(report.bill) == {"used": 168}
     assert report.bill.used_usd == pytest.approx(672)
+
+
+def test_a_report_names_the_prices_of_its_savings_if_the_bill_has_others(fleet, tmp_path):
+    """The scan was made at $4, the report is made at $2: the savings are still those of the scan, and it says so."""
+    ledger = tmp_path / "ledger.db"
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w", values=IDLE)
+    fleet.report(ledger=ledger, run=True)
+    same, other = (
+        fleet.report(ledger=ledger, week=True, prices=PRICES.replace("on-demand,4", price))
+        for price in ("on-demand,4", "on-demand,2")
+    )
+    assert same.predicted_usd_month == other.predicted_usd_month > 0
+    assert not any("savings were computed" in note for note in same.quality.notes)
+    assert any("savings were computed" in note for note in other.quality.notes)

@@ -69,6 +69,7 @@ class _Findings:
     alternatives: tuple[Recommendation, ...] = ()
     cluster: str = ""
     nodes: tuple[SeenNode, ...] = ()
+    prices: str = ""
 
 
 class SqliteLedger:
@@ -164,9 +165,12 @@ class SqliteLedger:
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
         nodes: Iterable[SeenNode] = (),
+        prices: str = "",
     ) -> None:
         """See the port."""
-        found = _Findings(tuple(recommendations), tuple(blocked), tuple(alternatives), self._cluster, tuple(nodes))
+        found = _Findings(
+            tuple(recommendations), tuple(blocked), tuple(alternatives), self._cluster, tuple(nodes), prices
+        )
         body = to_json(found)
         with self._transaction():
             run = self._append(now_s, "run", str(now_s), _digest(body))
@@ -219,6 +223,10 @@ class SqliteLedger:
     def nodes(self) -> list[SeenNode]:
         """See the port."""
         return list(self._findings().nodes)
+
+    def prices(self) -> str:
+        """See the port."""
+        return self._findings().prices
 
     def recommendations(self) -> list[Recommendation]:
         """See the port."""

@@ -157,9 +157,10 @@ class AnchoredLedger(SqliteLedger):
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
         nodes: Iterable[SeenNode] = (),
+        prices: str = "",
     ) -> None:
         """See the port."""
-        super().record_run(now_s, recommendations, blocked, alternatives, nodes)
+        super().record_run(now_s, recommendations, blocked, alternatives, nodes, prices)
         # The first effect creates the ConfigMap: before it there is no effect that could be removed.
         if self._moves and self.anchor.knows(self):
             self.anchor.move(self)

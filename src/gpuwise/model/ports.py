@@ -155,11 +155,16 @@ class Ledger(Protocol):
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
         nodes: Iterable[SeenNode] = (),
+        prices: str = "",
     ) -> None:
         """Record what one run found; an alternative shares a claim with a recommendation that is worth more.
 
-        The nodes are the fleet's nodes, and those that are remembered.
+        The nodes are the fleet's nodes, and those that are remembered; the prices are named by `PriceBook.version`.
         """
+        ...
+
+    def prices(self) -> str:
+        """The version of the prices with which the latest run computed its savings, "" if not known."""
         ...
 
     def belongs_to(self, cluster: str) -> None:
