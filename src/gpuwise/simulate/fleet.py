@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from gpuwise.model.signal import SIGNALS, Sensor
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.simulate.activity import Activity, Clock, activity
-from gpuwise.simulate.objects import kubernetes_objects, system_namespace, uid_of
+from gpuwise.simulate.controllers import uid_of
+from gpuwise.simulate.objects import kubernetes_objects, system_namespace
 from gpuwise.simulate.physics import sensors
 from gpuwise.simulate.placement import Machine, Slot, machines
 from gpuwise.simulate.plan import PodPlan, WorkloadPlan, plan_workloads
