@@ -13,14 +13,16 @@ from gpuwise.model.report import Action
 
 
 def still_there(intent: Intent, outcome: Outcome | None, inventory: Inventory) -> bool:
-    """Whether the inventory, read after a change was applied, still shows it.
+    """Whether the inventory shows a change that was applied.
+
+    An inventory that is older than the change does not show it: there was something to change.
 
     Args:
         intent: the change.
         outcome: its outcome.
         inventory: the fleet. Changes other than the number and the size of replicas are not part of it.
     """
-    if outcome is None or outcome.status is not OutcomeStatus.APPLIED or inventory.taken_s < outcome.at_s:
+    if outcome is None or outcome.status is not OutcomeStatus.APPLIED:
         return False
     workload = inventory.by_ref().get(intent.command.workload)
     if workload is None:
