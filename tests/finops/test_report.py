@@ -391,3 +391,24 @@ def test_the_notes_mention_dropped_values_and_an_old_inventory():
     assert any(note.startswith("1,200 impossible values") for note in fresh)
     assert not any("older than this report" in note for note in fresh)
     assert any("2.0 h older than this report" in note for note in stale)
+
+
+def test_without_samples_a_card_is_free_only_where_the_source_lists_every_allocation():
+    """Two nodes of one card, 7 days: h0 was used for a day, nothing of h1 was ever sampled.
+
+    A recording has a file for each pod, so h1 is free. Prometheus has only what an exporter measured: it is unknown.
+    """
+    one = workload("w", ("h0",))
+    nodes = [node("h0", "H100-80GB", gpus=1), node("h1", "H100-80GB", gpus=1)]
+    recorded = week(nodes, [(one, profile(one.ref, [(24, 0)]))])
+    measured = dataclasses.replace(recorded, listed=False)
+    assert (bill(recorded).unallocated_gpu_s, bill(recorded).unknown_gpu_s) == (13 * DAY_S, 0.0)
+    assert (bill(measured).unallocated_gpu_s, bill(measured).unknown_gpu_s) == (0.0, 13 * DAY_S)
+
+
+def test_samples_of_an_unallocated_card_show_that_it_is_free():
+    """A card of h0 was sampled without a pod for 20 h of Monday, and was at work for 10 h of them."""
+    one = week([node("h0", "H100-80GB", gpus=1)], [], at_work={"h0": [10.0]})
+    total = bill(dataclasses.replace(one, listed=False))
+    assert (total.outside_gpu_s, total.unallocated_gpu_s) == (10 * 3600, 10 * 3600)
+    assert total.unknown_gpu_s == 7 * DAY_S - 20 * 3600
