@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import importlib
 import inspect
 import re
 import sys
@@ -64,14 +65,16 @@ FINDINGS = """\
 
 Each finding has the same name in the output, the code, the backtests and the tests; modules have it in snake case.
 
+- The **stage** is the name of the method in `gpuwise explain`, in JSON and in the metrics. It is older than the
+  finding, and stays so that output is compatible.
 - A **method** decides from usage whether the finding applies, and what to do: `src/gpuwise/recommend/methods/`.
 - An **engine** is the policy that the method calls: `src/gpuwise/recommend/engines/`. Without an engine the method
   decides by thresholds.
 - **Research** is a policy that a backtest replays and no method calls yet: `src/gpuwise/research/`.
 - A **backtest** replays policies on public traces: `src/gpuwise/backtest/`, `gpuwise backtest NAME`.
 
-| Finding | Meaning | Method and test | Engine | Research | Backtest |
-|---|---|---|---|---|---|
+| Finding | Meaning | `stage` | Method and test | Engine | Research | Backtest |
+|---|---|---|---|---|---|---|
 """
 
 WITHOUT_FINDING = """
@@ -133,7 +136,16 @@ def findings() -> str:
         name = name_of(finding)
         tested = f"{linked('src/gpuwise/recommend/methods', name)}, {linked('tests/recommend/methods', f'test_{name}')}"
         engine, research = linked("src/gpuwise/recommend/engines", name), linked("src/gpuwise/research", name)
-        cells = (f"`{finding.value}`", wording.finding(finding), tested, engine, research, backtest_names(name))
+        stage = importlib.import_module(f"gpuwise.recommend.methods.{name}").STAGE
+        cells = (
+            f"`{finding.value}`",
+            wording.finding(finding),
+            f"`{stage}`",
+            tested,
+            engine,
+            research,
+            backtest_names(name),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     alone = ("memory_limit", "placement")
     rows = [f"| {linked('src/gpuwise/research', name)} | {backtest_names(name)} |" for name in alone]

@@ -20,6 +20,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
+from gpuwise.model.inventory import CapacityType
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.settings import ScoreSettings
 
@@ -87,6 +88,12 @@ class KubernetesConfig:
 
     context: str | None = None
     """Context of the kubeconfig; None uses its current context."""
+
+    gpu_resources: tuple[str, ...] = ()
+    """Further extended resources that count NVIDIA GPUs, as the device plugin's configuration renames them."""
+
+    capacity_labels: Annotated[dict[str, CapacityType], BeforeValidator(pairs)] = field(default_factory=dict)
+    """Capacity types by node label, as {"example.com/pool:cheap": spot}. In the environment Name=value,Name=value."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.score.node_types import with_measured_types
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
@@ -168,6 +169,7 @@ class Pipeline:
             fleet = self.observe(now_s)
         with self.watch("score"):
             profiles = self.score(fleet, self.window(now_s), self.checkpoints)
+            fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
             return self.recommend(fleet, profiles, now_s)
 
@@ -307,8 +309,9 @@ class Pipeline:
         """Build the report of a survey: its cost and savings, with the actions in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
+        inventory = with_measured_types(survey.inventory, survey.profiles)
         seen = Period(
-            survey.inventory,
+            inventory,
             survey.profiles,
             self.prices,
             *bounds,
@@ -352,7 +355,7 @@ class Pipeline:
 
 def _seen(node: Node, at_s: int) -> SeenNode:
     gpu_type = node.gpu_type.name if node.gpu_type is not None else None
-    return SeenNode(node.name, gpu_type, node.gpu_count, node.capacity_type, node.created_s, at_s)
+    return SeenNode(node.name, gpu_type, node.gpu_count, node.capacity_type, node.created_s, at_s, node.gpu_fraction)
 
 
 def _past(seen: Iterable[SeenNode], fleet: Inventory) -> tuple[Node, ...]:
@@ -361,7 +364,7 @@ def _past(seen: Iterable[SeenNode], fleet: Inventory) -> tuple[Node, ...]:
     return tuple(
         Node(
             node.name, named(node.gpu_type or ""), "", node.gpu_count, {}, node.capacity_type, None,
-            created_s=node.created_s, gone_s=node.seen_s,
+            created_s=node.created_s, gone_s=node.seen_s, gpu_fraction=node.gpu_fraction,
         )
         for node in seen
         if (node.name, node.created_s) not in present

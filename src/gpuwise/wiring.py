@@ -19,7 +19,7 @@ from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
-from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
+from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
@@ -75,7 +75,7 @@ def loop(
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
         yield Pipeline(
-            inventory=KubernetesInventory(client or recorded(config)),
+            inventory=KubernetesInventory(client or recorded(config), inventory_settings(config)),
             usage=source,
             prices=prices,
             executor=executor(config, stack),
@@ -124,6 +124,11 @@ def _cluster_uid(client: KubernetesCluster) -> str:
         return str(client.get("/api/v1/namespaces/kube-system")["metadata"].get("uid") or "")
     except (Forbidden, Gone):
         return ""
+
+
+def inventory_settings(config: Config) -> InventorySettings:
+    """Return the names that are particular to the cluster."""
+    return InventorySettings(config.kubernetes.gpu_resources, config.kubernetes.capacity_labels)
 
 
 def changeable(config: Config) -> bool:

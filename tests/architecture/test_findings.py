@@ -63,3 +63,10 @@ def test_research_and_backtests_are_named_after_a_finding_or_a_decision():
 def test_a_finding_has_the_same_spelling_in_code_and_output():
     for finding in Finding:
         assert finding.name.replace("_", "").lower() == finding.value.lower()
+
+
+def test_each_engine_and_each_decision_of_research_has_tests_of_its_name():
+    tests = REPOSITORY / "tests"
+    for source, mirror in ((ENGINES, tests / "recommend" / "engines"), (RESEARCH, tests / "research")):
+        tested = {path.stem.removeprefix("test_") for path in mirror.iterdir() if path.stem[0] != "_"}
+        assert named(source) <= tested

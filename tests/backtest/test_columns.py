@@ -46,7 +46,7 @@ def test_a_blank_is_accepted_only_if_blanks_are_allowed(file):
     ("text", "message"),
     [
         ("", "has no column a"),
-        ("a\n", "a header and no rows"),
+        ("a\n", "a header but no rows"),
         ("b\n1\n", "has no column a; its columns are b"),
         ("a\nx\n", "line 2: a is 'x'"),
         ("a\n1\nnan\n", "line 3: a is 'nan'"),

@@ -20,7 +20,7 @@ def power(tmp_path):
     return write
 
 
-def test_baselines_come_to_their_published_shares(traces):
+def test_baselines_reproduce_their_published_shares(traces):
     """Bisection 92 % and fixed steps 74 % of the oracle's saving (specification, 'Energy')."""
     result = play(POWER_CAP, POWER_CAP.trials(traces)[0].given)
     assert result.value("saved_share", "80-70-60") == pytest.approx(0.74, abs=0.005)

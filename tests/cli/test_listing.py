@@ -25,7 +25,7 @@ def test_a_name_is_whole_when_its_lines_are_put_together(name, width):
         assert lines == [name]
 
 
-def test_a_long_name_breaks_at_its_slashes_alone():
+def test_a_long_name_breaks_only_at_its_slashes():
     namespace, name = "n" * 60, "team-search-" * 5 + "end"
     assert list(folded(f"{namespace}/Deployment/{name}", 80)) == [f"{namespace}/Deployment/", f"  {name}"]
 

@@ -1,4 +1,4 @@
-"""Every table fits 80 columns, with the longest names that Kubernetes allows whole in it."""
+"""Every table fits 80 columns and shows the longest names that Kubernetes allows in full."""
 
 from dataclasses import replace
 
@@ -63,11 +63,11 @@ def fitting(text):
 
 
 def names_are_whole(lines, *refs):
-    """Joined, the lines of a name are the name; a name that fits stands on one line."""
+    """Joined, the lines of a name are the name; a name that fits is on one line."""
     assert str(USUAL) in [line.strip() for line in lines] or USUAL not in refs
     joined = "".join(line.strip() for line in lines)
     assert all(str(ref) in joined for ref in refs)
-    # At its slashes a long name breaks, and nowhere else.
+    # A long name breaks only at its slashes.
     if LONG in refs:
         assert LONG.name in [line.strip() for line in lines] or any(
             line.strip().startswith(LONG.name) for line in lines

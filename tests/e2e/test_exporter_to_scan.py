@@ -23,7 +23,7 @@ TRAINER = Container("research", "trainer-0", "main")
 @pytest.fixture
 def exporter(fake_nvml, scenario, tmp_path):
     """The exporter as a separate process; yields its port."""
-    scenario.play(H100)
+    scenario.play(H100.replace("energy 123456789", "energy 123456789+312500/s"))  # 312.5 W, the power of the scenario
     port, socket = free_port(), tmp_path / "kubelet.sock"
     arguments = ("--listen", f"127.0.0.1:{port}", "--interval", "0.2", "--node", "gpu-0")
     files = ("--nvml-library", fake_nvml, "--pod-resources-socket", socket)

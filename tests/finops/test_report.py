@@ -379,6 +379,26 @@ def test_the_report_sorts_by_saving_and_adds_up_the_predicted_savings():
     assert "sampled 80%" in report.quality.notes[0]
 
 
+def test_the_notes_name_accelerators_that_are_not_measured():
+    current = week([node("h0", "H100-80GB")], [])
+    mixed = dataclasses.replace(current.inventory, not_measured={"amd.com/gpu": ("m0", "m1")})
+    period = dataclasses.replace(current, inventory=mixed)
+    notes = compile_report(period, name=None, recommendations=[], blocked=[], actions=[], cluster="c").quality.notes
+    assert any(note.startswith("amd.com/gpu on 2 nodes is not measured") for note in notes)
+
+
+def test_a_vgpu_is_a_part_of_a_card_in_the_bill():
+    one = workload("w", ("h0",))
+    usage = profile(one.ref, [(0, 0)] * 7)
+    nodes = node("h0", "L40S"), dataclasses.replace(node("h0", "L40S"), gpu_fraction=0.25)
+    reports = (
+        compile_report(week([each], [(one, usage)]), name=None, recommendations=[], blocked=[], actions=[], cluster="c")
+        for each in nodes
+    )
+    whole, part = (report.bill.capacity_gpu_s for report in reports)
+    assert whole == 4 * part > 0.0
+
+
 def test_the_notes_mention_dropped_values_and_an_old_inventory():
     one = workload("w", ("h0",))
     usage = dataclasses.replace(profile(one.ref, [(24, 0)] * 7), dropped_samples=1200)

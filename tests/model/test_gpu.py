@@ -52,7 +52,7 @@ WITH_MIG = [gpu for gpu in GPU_TYPES if gpu.mig_profiles]
 
 
 @pytest.mark.parametrize("gpu", WITH_MIG, ids=lambda gpu: gpu.name)
-def test_mig_profiles_grow_up_to_the_whole_card(gpu):
+def test_mig_profiles_are_sorted_up_to_the_whole_gpu(gpu):
     sizes = [(profile.compute_slices, profile.memory_bytes) for profile in gpu.mig_profiles]
     assert sizes == sorted(sizes)
     assert sizes[-1] == (gpu.compute_slices, gpu.memory_bytes)

@@ -126,9 +126,17 @@ def requested(device):
     return np.where(busy, 1.0, 0.0)
 
 
-def no_bolder(after, before, kind, requests=None):
-    """No method proposes a bolder change after than before, unless it was blocked before by a reason in DEFERRED."""
-    known = requested(before)
+def no_bolder(after, before, kind, requests=None, *, reported=True):
+    """No method proposes a bolder change after than before, unless it was blocked before by a reason in DEFERRED.
+
+    Args:
+        after: the device with more activity or less data.
+        before: the device.
+        kind: of the workload.
+        requests: after; None for those that go with the work before.
+        reported: whether requests are reported at all.
+    """
+    known = requested(before) if reported else None
     less = case(scored(after, known if requests is None else requests), kind)
     more = case(scored(before, known), kind)
     for method in METHODS:
@@ -170,13 +178,28 @@ def test_i3_more_requests_or_fewer_known_never_make_a_change_bolder(busy, level,
 
 
 @settings(max_examples=300)
-@given(kinds, hours | office, levels, shown, st.sampled_from([*SIGNALS, None]), spans)
-def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, shown_by, signal, holes):
+@given(kinds, hours | office, levels, shown, st.sampled_from([*SIGNALS, None]), spans, st.booleans())
+def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, shown_by, signal, holes, reported):
     before, after = used(busy, level, shown_by), used(busy, level, shown_by)
     for column in [after.samples[signal]] if signal else after.samples.values():
         for start, length in holes:
             column[start : start + length] = np.nan
-    no_bolder(after, before, kind)
+    no_bolder(after, before, kind, reported=reported)
+
+
+recent_hours = st.lists(st.integers(DAYS * 24 - 72, DAYS * 24 - 1), min_size=1, max_size=3, unique=True)
+
+
+@settings(max_examples=100)
+@given(kinds, recent_hours, levels, st.sampled_from([*ACTIVITY, Signal.POWER]), st.integers(0, 2 * HOUR), st.booleans())
+def test_i27_losing_the_hours_of_the_one_signal_that_shows_use_never_makes_a_change_bolder(
+    kind, busy, level, signal, more, reported
+):
+    """The holes lie over the use, the whole hour of it and up to two more, in that signal alone."""
+    before, after = used(busy, level, (signal,)), used(busy, level, (signal,))
+    for hour in busy:
+        after.samples[signal][hour * HOUR : (hour + 1) * HOUR + more] = np.nan
+    no_bolder(after, before, kind, reported=reported)
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.cases import MIG_NODE, WEEK, case
@@ -75,3 +76,16 @@ def test_i3_activity_or_holes_never_add_a_shutdown(busy, more, signal):
     stops = [isinstance(idle_shutdown(case(usage(d))), Recommendation) for d in (before, active, holed)]
     assert stops[1] <= stops[0]
     assert stops[2] <= stops[0]
+
+
+@pytest.mark.parametrize(("watts", "sized"), [(120.0, True), (380.0, False)])
+def test_sensors_that_contradict_each_other_size_nothing(watts, sized):
+    """An A100 at 380 of 400 W is not at 3 % on every pipe: one sensor is wrong, and it reads low rather than zero."""
+    one = device(WEEK)
+    low = {Signal.SM_ACTIVITY: 0.03, Signal.DRAM_ACTIVITY: 0.03, Signal.GPU_UTIL: 0.4, Signal.POWER: watts}
+    one = replace(one, samples=one.samples | {name: np.full(WEEK, value) for name, value in low.items()})
+    chosen, blocked = plan(usage(one))
+    assert any(item.reason is Reason.SIGNALS_DISAGREE for item in blocked) is not sized
+    if not sized:
+        sizes = {Finding.GPU_OVERPROVISIONED, Finding.GPU_SHAREABLE, Finding.GPU_TYPE_OVERPROVISIONED}
+        assert not any(item.finding in sizes for item in chosen)

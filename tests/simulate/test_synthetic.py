@@ -43,9 +43,17 @@ def test_the_inventory_equals_its_kubernetes_objects():
     for item in SMALL.objects():
         objects.setdefault(item["kind"], []).append(item)
     listed = inventory_of(objects, taken_s=NOW)
-    # Zones, ages and ReplicaSets matter only to other readers of the objects; the fleet itself has none.
-    nodes = {name: replace(node, zone=None, created_s=None, undivided=None) for name, node in listed.nodes.items()}
-    workloads = tuple(replace(workload, chain=()) for workload in listed.workloads)
+    # Zones, ReplicaSets and what the scheduler needs matter only to other readers of the objects.
+    nodes = {name: replace(node, zone=None, openness=None, created_s=None) for name, node in listed.nodes.items()}
+    workloads = tuple(
+        replace(
+            workload,
+            chain=(),
+            pod_labels={},
+            pods=tuple(replace(pod, labels={}, scheduling=None) for pod in workload.pods),
+        )
+        for workload in listed.workloads
+    )
     assert replace(listed, nodes=nodes, workloads=workloads) == SMALL.snapshot(NOW)
 
 

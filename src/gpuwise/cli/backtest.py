@@ -34,7 +34,10 @@ def backtest() -> None:
     """Play a policy and its baselines on a recorded trace. See docs/backtests.md for traces and figures."""
 
 
-@backtest.command(name="all")
+@backtest.command(
+    name="all",
+    short_help="Run every backtest on the public traces: our policy, the baselines, the bound, the goal.",
+)
 @click.option("--data", type=FILE, required=True, help="Folder of the public traces: docs/backtests.md.")
 @click.option("--save", type=FILE, help="Also write the results as JSON to this file.")
 @_FORM
@@ -140,7 +143,7 @@ def _command(kind: Backtest[Any]) -> click.Command:
     made: Any = run
     for option in (*reversed([_option(one) for one in kind.options]), policies, decisions, _FORM, _QUIET)[::-1]:
         made = option(made)
-    return command(name=kind.name, help=kind.about)(made)
+    return command(name=kind.name, help=kind.about, short_help=kind.about)(made)
 
 
 def _option(option: Option) -> Any:

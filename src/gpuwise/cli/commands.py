@@ -25,13 +25,19 @@ COMMANDS = {
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
-    "serve": ("gpuwise.cli.serve", "Serve the page, the JSON API and gpuwise's own metrics"),
+    "serve": (
+        "gpuwise.cli.serve",
+        "Serve the page, the JSON API and gpuwise's own metrics, and run the loop as policy allows.",
+    ),
     "exporter": ("gpuwise.cli.exporter", "Serve this node's GPU metrics to Prometheus."),
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have recommended, and when."),
     "backtest": ("gpuwise.cli.backtest", "Play a policy and its baselines on a recorded trace."),
     "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, usage, cluster and rights; say how to fix what fails."),
     "config": ("gpuwise.cli.config", "Show the configuration."),
-    "demo": ("gpuwise.cli.demo", "Simulate a fleet of 320 GPUs, find its waste"),
+    "demo": (
+        "gpuwise.cli.demo",
+        "Simulate a fleet of 320 GPUs, find its waste, fix what is safe on an emulated cluster, and report the week.",
+    ),
 }
 """The module of each command, and its line in the list of commands: the first line of its own help."""
 

@@ -46,7 +46,7 @@ _BEFORE_MIDNIGHT_S = 3_600
     type=FILE,
     default=Path("build/demo"),
     show_default=True,
-    help="New, or of an earlier demo.",
+    help="A new folder, or that of an earlier demo.",
 )
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--serve", is_flag=True, help="Serve the page afterwards, until Ctrl-C.")

@@ -37,7 +37,7 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
         checks.check("ledger", lambda: _ledger(config, ledger_head))
         source = checks.check("usage", lambda: _usage(config))
         reader = checks.check("cluster", lambda: _reader(config, stack))
-        seen = _inventory(checks, reader) if reader is not None else None
+        seen = _inventory(checks, config, reader) if reader is not None else None
         if seen is None:
             for name in ("inventory", "usage of workloads", "rights"):
                 checks.skip(name, "the fleet could not be listed")
@@ -112,7 +112,7 @@ def _reader(config: Config, stack: ExitStack) -> tuple[ClusterReader, str]:
     return cluster, cluster.address
 
 
-def _inventory(checks: _Checks, reader: ClusterReader) -> Inventory | None:
+def _inventory(checks: _Checks, config: Config, reader: ClusterReader) -> Inventory | None:
     """List each kind as `scan` does; None if a list failed."""
     began, before = time.monotonic(), checks.failed
     lists = {kind: checks.check(f"list {kind}", partial(fleet.listed, reader, kind)) for kind in fleet.EVERYWHERE}
@@ -121,7 +121,8 @@ def _inventory(checks: _Checks, reader: ClusterReader) -> Inventory | None:
     if checks.failed > before:
         return None
     took_s = time.monotonic() - began
-    return checks.check("inventory", lambda: fleet.assembled({k: v or [] for k, v in lists.items()}, took_s))
+    objects, settings = {k: v or [] for k, v in lists.items()}, wiring.inventory_settings(config)
+    return checks.check("inventory", lambda: fleet.assembled(objects, took_s, settings))
 
 
 def _rights(checks: _Checks, config: Config, reader: ClusterReader, seen: Inventory) -> None:

@@ -17,8 +17,8 @@ from gpuwise.model.ports import ClusterReader, Object, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.protection import SYSTEM_NAMESPACES
 from gpuwise.model.usage import Window
-from gpuwise.sources.kubernetes.inventory import inventory_of
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.inventory import InventorySettings, inventory_of
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPTIONAL_COLLECTIONS
 
 EVERYWHERE, OPTIONAL = tuple(COLLECTIONS), tuple(OPTIONAL_COLLECTIONS)
 _ACTING = (Mode.APPROVE, Mode.ENFORCE)
@@ -46,16 +46,17 @@ def listed_if_there(reader: ClusterReader, kind: str) -> tuple[list[Object], str
     Raises:
         ClusterError: it is installed, and the list failed.
     """
-    path = OPTIONAL_COLLECTIONS[kind]
-    try:
-        found = reader.list(path)
-    except Gone:
-        return [], "not installed"
-    except Forbidden:
-        # A 403 can also mean that the kind is not installed: list_optional asks discovery, and raises if it is.
-        reader.list_optional(path)
-        return [], "not installed"
-    return found, str(len(found))
+    for path in (OPTIONAL_COLLECTIONS[kind], *OLDER_VERSIONS.get(kind, ())):
+        try:
+            found = reader.list(path)
+        except Gone:
+            continue
+        except Forbidden:
+            # A 403 can also mean that the kind is not installed: list_optional asks discovery, and raises if it is.
+            reader.list_optional(path)
+            continue
+        return found, str(len(found))
+    return [], "not installed"
 
 
 def unpriced(fleet: Inventory, prices: PriceBook) -> str | None:
@@ -73,14 +74,15 @@ def unpriced(fleet: Inventory, prices: PriceBook) -> str | None:
     return f"{missing.total()} of {gpus} GPUs have no price and are in no sum: {named}; add them to the price file"
 
 
-def assembled(objects: Mapping[str, list[Object]], took_s: float) -> tuple[Inventory, str]:
+def assembled(objects: Mapping[str, list[Object]], took_s: float, settings: InventorySettings) -> tuple[Inventory, str]:
     """Assemble the inventory from lists; return it and its size.
 
     Args:
         objects: by kind.
         took_s: duration of the lists, seconds.
+        settings: names that are particular to the cluster.
     """
-    fleet = inventory_of(objects, taken_s=int(time.time()))
+    fleet = inventory_of(objects, taken_s=int(time.time()), settings=settings)
     gpus = sum(node.gpu_count for node in fleet.nodes.values())
     few = ", ".join(islice((str(workload.ref) for workload in fleet.workloads), _SOME))
     more = " ..." if len(fleet.workloads) > _SOME else ""
@@ -89,6 +91,9 @@ def assembled(objects: Mapping[str, list[Object]], took_s: float) -> tuple[Inven
     if fleet.unread:
         first = fleet.unread[0]
         size += f"; {len(fleet.unread)} could not be read and are left alone: {first.ref}: {first.problem}"
+    if fleet.not_measured:
+        others = ", ".join(f"{name} ({len(nodes)} nodes)" for name, nodes in fleet.not_measured.items())
+        size += f"; not measured, because gpuwise measures GPUs of NVIDIA only: {others}"
     return fleet, f"{size}, listed in {took_s:.1f} s"
 
 

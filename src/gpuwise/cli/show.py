@@ -149,7 +149,7 @@ def _advice(items: Sequence[tuple[Recommendation, str]]) -> Text:
     rows = [
         Row(
             str(item.workload),
-            (item.id, written.usd(item.saving.usd_month), f"{_what(item)}. {why[:1].upper()}{why[1:]}"),
+            (item.id, written.usd(item.saving.usd_month), f"{_what(item)}. {written.sentence(why)}"),
         )
         for item, why in items[:_FEW]
     ]

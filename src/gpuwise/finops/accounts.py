@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuwise.finops.cards import divided, node_of_device, with_nodes
+from gpuwise.model.gpu import mig_share
 from gpuwise.model.inventory import DELETED, CapacityType, Inventory, Node, WorkloadRef, node_ref
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, UsageProfile
@@ -209,8 +210,8 @@ class _Free:
             return held
         start_s, end_s = self._days[day_s]
         first_s = end_s if self._first_s is None else max(start_s, min(self._first_s, end_s))
-        capacity = sum(node.gpu_count * _existed(node, start_s, end_s) for node in nodes)
-        listed = sum(node.gpu_count * _existed(node, first_s, end_s) for node in nodes) if self._listed else 0.0
+        capacity = sum(node.capacity * _existed(node, start_s, end_s) for node in nodes)
+        listed = sum(node.capacity * _existed(node, first_s, end_s) for node in nodes) if self._listed else 0.0
         left = max(0.0, capacity - held.capacity)
         stranded = min(left, sum(stranded_gpus(node) * _existed(node, start_s, end_s) for node in nodes))
         left -= stranded
@@ -227,11 +228,11 @@ def stranded_gpus(node: Node) -> float:
     """Whole-GPU equivalents of the cards that MIG divides of which no instance was made; 0 if that is not known."""
     if not node.mig or node.gpu_type is None:
         return 0.0
-    shares = [(node.gpu_type.slice_share(name), count) for name, count in node.mig.items()]
+    shares = [(mig_share(name, node.gpu_type), count) for name, count in node.mig.items()]
     instances = sum((share or 0.0) * count for share, count in shares)
-    if node.undivided is None or any(share is None for share, _ in shares):
+    if node.whole_gpus is None or any(share is None for share, _ in shares):
         return 0.0
-    return max(0.0, node.gpu_count - min(node.undivided, node.gpu_count) - instances)
+    return max(0.0, node.capacity - min(node.whole_gpus, node.capacity) - instances)
 
 
 def _existed(node: Node, start_s: int, end_s: int) -> int:
@@ -297,7 +298,7 @@ def _capacity(period: Period, *, whole_days: bool) -> defaultdict[tuple[int, str
     for day_s, start_s, end_s in _days(period):
         for node in period.inventory.nodes.values():
             seconds = end_s - start_s if whole_days else _existed(node, start_s, end_s)
-            found[day_s, node.name] += node.gpu_count * seconds
+            found[day_s, node.name] += node.capacity * seconds
     return found
 
 

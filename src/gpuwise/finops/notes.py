@@ -29,6 +29,8 @@ def notes_of(period: Period, profiles: Iterable[UsageProfile], coverage: float |
         profiles: of the workloads in the inventory.
         coverage: share of the allocated time with an activity sample, None if nothing is allocated.
     """
+    for name, nodes in period.inventory.not_measured.items():
+        yield f"{name} on {len(nodes)} nodes is not measured: gpuwise measures GPUs of NVIDIA only."
     start_s, end_s = period.measured
     if end_s - start_s < period.end_s - period.start_s:
         measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 GIB = 2**30
 COMPUTE_SLICES = 7
+_BOARD_STEP_GB = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,22 +74,10 @@ class GpuType:
         """The profile of that name, or None if this GPU does not have it."""
         return next((profile for profile in self.mig_profiles if profile.name == name), None)
 
-    def slice_share(self, name: str) -> float | None:
-        """Share of the whole GPU that a MIG instance takes: the larger of its compute and its memory.
-
-        Four 1g.20gb fill the memory of an A100-80GB: each takes a quarter, although it has a seventh of the compute.
-
-        Args:
-            name: name of the profile.
-
-        Returns:
-            The share, or None if this GPU does not have the profile.
-        """
-        profile = self.mig_profile(name)
-        if profile is None:
-            return None
-        memory = max(one.memory_slices for one in self.mig_profiles)
-        return max(profile.compute_slices / self.compute_slices, profile.memory_slices / memory)
+    @property
+    def board_memory_gb(self) -> int:
+        """Memory of the board as it is sold, by which vGPU profiles divide it: 48 GB of an L40S that reports 45 GiB."""
+        return -(-self.memory_bytes // (_BOARD_STEP_GB * GIB)) * _BOARD_STEP_GB
 
 
 # Compute slices, memory slices and starts of each MIG profile, smallest first. The second 1g is the profile with double
@@ -146,6 +135,8 @@ def gpu_type(product: str) -> GpuType | None:
         product: GPU feature discovery's `nvidia.com/gpu.product` ("NVIDIA-A100-SXM4-80GB"), NVML's name
             ("NVIDIA A100-SXM4-80GB") or a canonical name ("A100-80GB").
     """
+    if (part := vgpu(product)) is not None:
+        return part[0]
     # In "NVIDIA-H200-MIG-1g.18gb" the end names the slice; the 480 GB in "GH200 480GB" is the CPU's memory.
     words = product.replace("-", " ").replace("_", " ").partition(" MIG ")[0].replace("GH200 480GB", "GH200 96GB")
     model = _PRODUCT.search(words)
@@ -159,6 +150,59 @@ def gpu_type(product: str) -> GpuType | None:
         return named("H100-94GB" if "NVL" in words else "H100-80GB")
     # The GH200 exists with 96 and with 144 GB: without a size in the name the type is unknown, not the smaller one.
     return candidates[0] if len(candidates) == 1 and model[1] != "GH200" else None
+
+
+# "1g.10gb", "1g.10gb+me" (media extensions; the device plugin writes "." for "+"), and "1c.3g.40gb", a compute instance
+# of one slice in an instance of three: MIG User Guide, "MIG Device Names".
+_SLICE = re.compile(r"(?:(?P<compute>\d+)c\.)?(?P<profile>(?P<slices>\d+)g\.\d+gb)(?:[.+](?:me|gfx))*(?:\.shared)?")
+
+
+def mig_share(name: str, gpu: GpuType | None) -> float | None:
+    """What part of a card a MIG instance is: the larger of its compute and memory shares; None for another name.
+
+    A compute instance has its part of the compute slices of its GPU instance, whose memory it shares. For a card or a
+    profile that is not known, the compute slices of the name count.
+
+    Args:
+        name: profile, with the suffixes of the device plugin's resources.
+        gpu: the card.
+    """
+    instance = _SLICE.fullmatch(name)
+    if instance is None:
+        return None
+    profile = gpu.mig_profile(instance["profile"]) if gpu else None
+    slices = int(instance["slices"])
+    if gpu is None or profile is None:
+        share = slices / (gpu.compute_slices if gpu else COMPUTE_SLICES)
+    else:
+        memory_slices = max(one.memory_slices for one in gpu.mig_profiles)
+        share = max(profile.compute_slices / gpu.compute_slices, profile.memory_slices / memory_slices)
+    return min(1.0, share) * (int(instance["compute"]) / slices if instance["compute"] else 1.0)
+
+
+# The end of a vGPU's product: "NVIDIA L40S-12Q" has 12 GB of the board, "GRID A100-1-5C" is MIG-backed: 1g.5gb. The
+# letter is the series: Q vWS, C compute, A applications, B vPC (NVIDIA vGPU software, "Virtual GPU Types").
+_VGPU = re.compile(r"(?P<board>[A-Z]+\d+[A-Z]*)-(?:(?P<slices>\d)-)?(?P<gb>\d+)[QCAB](?:ME)?$")
+# Names of boards in vGPU types: A100-20C is a part of the 40 GB board, A100D-20C of the 80 GB one.
+_VGPU_BOARDS = {"A100": "A100-40GB", "A100D": "A100-80GB", "A100DX": "A100-80GB", "V100D": "V100-32GB"}
+_VGPU_BOARDS |= {"V100": "V100-16GB", "H100": "H100-80GB", "H100XM": "H100-80GB", "H100L": "H100-94GB"}
+
+
+def vgpu(product: str) -> tuple[GpuType | None, float] | None:
+    """The board of a vGPU and which part of the board it is; None for a product that is not a vGPU.
+
+    Args:
+        product: as for `gpu_type`.
+    """
+    found = _VGPU.search(product.strip())
+    if found is None:
+        return None
+    board = named(_VGPU_BOARDS.get(found["board"], "")) or gpu_type(found["board"])
+    if board is None:
+        return None, 1.0
+    if found["slices"]:
+        return board, mig_share(f"{found['slices']}g.{found['gb']}gb", board) or 1.0
+    return board, min(1.0, int(found["gb"]) / board.board_memory_gb)
 
 
 def named(name: str) -> GpuType | None:

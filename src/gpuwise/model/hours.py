@@ -50,7 +50,7 @@ def device_rows(per_hour: int, hours: int) -> dict[str, NDArray[Any]]:
     }
 
 
-class Holding(NamedTuple):
+class PodDevice(NamedTuple):
     """The allocation of a device to a pod; fields as in `DeviceSeries`."""
 
     pod: str
@@ -109,7 +109,7 @@ class UsageHours:
     step_s: int
     first_hour: int
     end_hour: int
-    devices: Mapping[Holding, HourRows]
+    devices: Mapping[PodDevice, HourRows]
     requests: HourRows | None
     counts: Mapping[Signal, NDArray[np.uint32]]
 

@@ -66,9 +66,12 @@ class Node:
         region: topology.kubernetes.io/region, None if absent.
         zone: topology.kubernetes.io/zone, None if absent.
         openness: which pods it accepts, None if not known.
+        gpu_fraction: whole-GPU equivalents of one of its GPUs; below 1 for a vGPU, which is a part of a board.
+        whole_gpus: nvidia.com/gpu that it offers; None if not known, as in a trace.
+        claimable: GPUs that its ResourceSlices offer to resource claims.
+        pods_per_gpu: how many pods may share each of its GPUs by time-slicing, MPS or HAMi; 1 if none.
         created_s: metadata.creationTimestamp, epoch seconds; None if not known, which counts as before the window.
         gone_s: when it was last seen, for a node that no longer exists; None for a node of the inventory.
-        undivided: allocatable GPUs that MIG does not divide; None if not known.
     """
 
     name: str
@@ -80,9 +83,17 @@ class Node:
     region: str | None
     zone: str | None = None
     openness: Openness | None = None
+    gpu_fraction: float = 1.0
+    whole_gpus: int | None = None
+    claimable: int = 0
+    pods_per_gpu: int = 1
     created_s: int | None = None
     gone_s: int | None = None
-    undivided: int | None = None
+
+    @property
+    def capacity(self) -> float:
+        """Its physical GPUs, in whole-GPU equivalents."""
+        return self.gpu_count * self.gpu_fraction
 
 
 def node_ref(node: Node) -> WorkloadRef:
@@ -110,6 +121,7 @@ class SeenNode:
         capacity_type: how it was paid for, None if it had no such label.
         created_s: metadata.creationTimestamp, epoch seconds; None if not known.
         seen_s: when it was last seen, epoch seconds.
+        gpu_fraction: whole-GPU equivalents of one of its GPUs.
     """
 
     name: str
@@ -118,6 +130,22 @@ class SeenNode:
     capacity_type: CapacityType | None
     created_s: int | None
     seen_s: int
+    gpu_fraction: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDevice:
+    """A GPU or MIG instance that a resource claim allocates to a pod.
+
+    Attributes:
+        uuid: UUID of the GPU or instance, "" if its ResourceSlice does not name it.
+        profile: MIG profile, "" for a whole GPU.
+        pods: how many pods share it; 1 if it is the pod's alone.
+    """
+
+    uuid: str
+    profile: str = ""
+    pods: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +162,7 @@ class Pod:
         annotations: the pod's annotations; a protection may be on the pod only.
         labels: the pod's labels.
         scheduling: what it requires of its node, None if not known.
+        claimed: devices that its resource claims allocate to it; admin access reserves none.
     """
 
     name: str
@@ -145,6 +174,7 @@ class Pod:
     annotations: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     scheduling: Scheduling | None = None
+    claimed: tuple[ClaimedDevice, ...] = ()
 
     @property
     def uses_node(self) -> bool:
@@ -172,6 +202,7 @@ class Workload:
         asking: containers of one replica, init containers included, that request GPUs; usage is known per pod only.
         shares_card: a container requests a part of a GPU (HAMi), in addition to or instead of a number of GPUs.
         pod_labels: labels of its pods, which may name a team that the object itself does not name.
+        unknown_request: why it is not known which GPUs it requests; "" if it is known. Its request is then None.
     """
 
     ref: WorkloadRef
@@ -188,6 +219,7 @@ class Workload:
     asking: int = 1
     shares_card: bool = False
     pod_labels: Mapping[str, str] = field(default_factory=dict)
+    unknown_request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +256,7 @@ class Inventory:
         workloads: all workloads that own GPU pods or request GPUs.
         namespaces: by name.
         unread: objects that cannot be read; one such object never hides the others.
+        not_measured: accelerators of other vendors, which gpuwise does not measure: nodes by resource or driver.
         cluster: uid of the cluster, which is that of its namespace kube-system; "" if that is not listed.
     """
 
@@ -232,6 +265,7 @@ class Inventory:
     workloads: tuple[Workload, ...]
     namespaces: Mapping[str, Namespace]
     unread: tuple[Unread, ...] = ()
+    not_measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cluster: str = ""
 
     def by_ref(self) -> dict[WorkloadRef, Workload]:

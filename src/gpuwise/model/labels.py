@@ -40,6 +40,9 @@ GPU_MEMORY_LABEL = "nvidia.com/gpu.memory"
 """GPU feature discovery's labels: product, number, and memory in MiB of the devices that the node offers."""
 GPU_REPLICAS_LABEL = "nvidia.com/gpu.replicas"
 """How many time-sliced replicas the device plugin offers of each GPU."""
+GKE_CLIENTS_LABEL = "cloud.google.com/gke-max-shared-clients-per-gpu"
+GKE_PARTITION_LABEL = "cloud.google.com/gke-gpu-partition-size"
+"""GKE's labels of nodes whose GPUs are shared, or divided into MIG instances of this profile."""
 
 REGION_LABEL = "topology.kubernetes.io/region"
 ZONE_LABEL = "topology.kubernetes.io/zone"
@@ -48,11 +51,50 @@ GPU_RESOURCE = "nvidia.com/gpu"
 SHARED_GPU_RESOURCE = "nvidia.com/gpu.shared"
 """The device plugin's resource for time-sliced GPUs if it is configured with renameByDefault."""
 MIG_RESOURCE_PREFIX = "nvidia.com/mig-"
+GPU_CLASS, MIG_CLASS = "gpu.nvidia.com", "mig.nvidia.com"
+"""Device classes of NVIDIA's DRA driver; in a GpuRequest, what replicas request with resource claims."""
 
-CARD_SHARES = frozenset({"nvidia.com/gpumem", "nvidia.com/gpumem-percentage", "nvidia.com/gpucores"})
-"""How much of a GPU a HAMi pod may use, in MiB or percent. HAMi gives one GPU to a pod that requests no number."""
+_NVIDIA = "nvidia.com/"
+_COUNTED = frozenset(
+    {
+        "volcano.sh/vgpu-number",
+        "volcano.sh/gpu-number",
+        "aliyun.com/gpu-count",
+    }
+)
+"""Resources of Volcano's device plugins and of Alibaba's GPU sharing that count cards."""
+
+SHARE_OF = {
+    "nvidia.com/gpumem": GPU_RESOURCE,
+    "nvidia.com/gpumem-percentage": GPU_RESOURCE,
+    "nvidia.com/gpucores": GPU_RESOURCE,
+    "volcano.sh/vgpu-memory": "volcano.sh/vgpu-number",
+    "volcano.sh/vgpu-memory-percentage": "volcano.sh/vgpu-number",
+    "volcano.sh/vgpu-cores": "volcano.sh/vgpu-number",
+    "volcano.sh/gpu-memory": "volcano.sh/gpu-number",
+    "aliyun.com/gpu-mem": "aliyun.com/gpu-count",
+    "aliyun.com/gpu-core.percentage": "aliyun.com/gpu-count",
+}
+"""How much of a card a pod may use, and the resource that counts the cards.
+
+HAMi: docs/config.md. Volcano: docs/user-guide/how_to_use_volcano_vgpu.md and how_to_use_gpu_sharing.md. Alibaba:
+gpushare-scheduler-extender, docs/userguide.md. A pod that requests no number gets a share of one card.
+"""
+CARD_SHARES = frozenset(SHARE_OF)
+
+# Resources of NVIDIA that are no GPUs: HAMi's priority of a task; host devices and RDMA of the network operator.
+_NOT_GPUS = ("nvidia.com/priority", "nvidia.com/hostdev", "nvidia.com/rdma", "nvidia.com/sriov", "nvidia.com/mlnx")
+
+NOT_MEASURED = ("amd.com/gpu", "gpu.intel.com/", "habana.ai/gaudi", "aws.amazon.com/neuron", "google.com/tpu")
+"""Accelerators of other vendors, by the beginning of the resource: gpuwise does not measure them."""
 
 
 def is_gpu(resource: str) -> bool:
-    """Whether a resource counts GPUs or slices of GPUs."""
-    return resource in (GPU_RESOURCE, SHARED_GPU_RESOURCE) or resource.startswith(MIG_RESOURCE_PREFIX)
+    """Whether a resource counts NVIDIA's GPUs or parts of them.
+
+    Any name under nvidia.com counts that is not known to be something else: KubeVirt and custom configurations of the
+    device plugin name GPUs by their model (nvidia.com/GA100_A100_PCIE_40GB).
+    """
+    if resource in CARD_SHARES:
+        return False
+    return resource in _COUNTED or (resource.startswith(_NVIDIA) and not resource.startswith(_NOT_GPUS))

@@ -110,8 +110,8 @@ def _target(autoscaler: Object) -> tuple[str, str]:
 def job_owners(kind: str, metadata: Object) -> tuple[str, ...]:
     """What sets the fields of a Job: a controller other than a CronJob, as "JobSet/name", and Kueue's queue.
 
-    Kueue sets `suspend`, and reverts a value set by hand (kueue#1726); a queue on another kind admits pods and leaves
-    the replicas alone. Empty for any other kind.
+    Kueue sets `suspend`, and reverts a person's value (kueue#1726); a queue on another kind admits pods and leaves the
+    replicas alone. Empty for any other kind.
 
     Args:
         kind: kind of the object.

@@ -46,6 +46,10 @@ READ = (
     Right("ray.io", "rayclusters", _LIST),
     Right("ray.io", "rayjobs", _LIST),
     Right("ray.io", "rayservices", _LIST),
+    Right("resource.k8s.io", "deviceclasses", _LIST),
+    Right("resource.k8s.io", "resourceclaims", _LIST),
+    Right("resource.k8s.io", "resourceclaimtemplates", _LIST),
+    Right("resource.k8s.io", "resourceslices", _LIST),
     Right("serving.kserve.io", "inferenceservices", _LIST),
 )
 """Cluster-wide rights for every command: the inventory consists of these lists."""

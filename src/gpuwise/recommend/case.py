@@ -21,6 +21,10 @@ HOURS_PER_MONTH = 730.0
 _IDLE_QUANTILE = 0.05
 # 14 days of data give full confidence: the default look-back of AWS Compute Optimizer and KRR.
 CONFIDENT_DAYS = 14.0
+# Sensors contradict each other if a GPU draws 60 % of the power between idle and its limit while every pipe is below a
+# quarter: cards at such a power are far busier on every pipe that limits them.
+_MUCH_POWER, _LOW_ACTIVITY = 0.6, 0.25
+_PIPES = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY)
 # Names of pods in a message.
 _NAMED = 3
 
@@ -152,6 +156,23 @@ class Case:
     def well_covered(self, *signals: Signal) -> bool:
         """Whether the coverage of each of some signals is high enough to size by it."""
         return all(self.profile.coverage.get(signal, 0.0) >= self.settings.min_coverage for signal in signals)
+
+    @property
+    def contradiction(self) -> str | None:
+        """Why the sensors contradict each other, so that nothing can be sized by them; None if they do not.
+
+        A GPU that draws most of its power computes or moves data: with activity that is low on all pipes, one of the
+        sensors is wrong, also if it reads low rather than zero (dcgm-exporter#662).
+        """
+        power, gpu = self.busiest(Signal.POWER), self.gpu_type
+        idle_w = None if gpu is None else gpu.idle_ratio * gpu.board_watts
+        pipes = [one for one in map(self.busiest, _PIPES) if one is not None]
+        if power is None or gpu is None or idle_w is None or not pipes:
+            return None
+        drawn = (power - idle_w) / (gpu.board_watts - idle_w)
+        if drawn < _MUCH_POWER or max(pipes) >= _LOW_ACTIVITY:
+            return None
+        return f"{power:.0f} W of {gpu.board_watts:.0f} W contradict an activity of at most {max(pipes):.0%}"
 
     @property
     def unsampled(self) -> tuple[Evidence, ...]:

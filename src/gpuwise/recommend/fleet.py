@@ -90,7 +90,7 @@ class Fleet:
 
 
 def _resources(node: Node, gpu: GpuType) -> Iterator[str]:
-    if not node.mig:
+    if not node.mig and node.whole_gpus != 0:
         yield GPU_RESOURCE
     for name, count in node.mig.items():
         profile = gpu.mig_profile(name)

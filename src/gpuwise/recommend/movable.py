@@ -1,7 +1,7 @@
 """Whether a pod may be moved to another node."""
 
 from gpuwise.model.inventory import Pod, Workload, WorkloadClass
-from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.labels import CHECKPOINTED, GPU_CLASS, MIG_CLASS
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.reasons import Reason
 from gpuwise.recommend.fleet import Fleet
@@ -33,6 +33,8 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
         return Reason.BLOCKED_BY_PDB, f"the PodDisruptionBudget of {workload.ref} allows no disruption now"
     if workload.request is None:
         return Reason.INSUFFICIENT_DATA, f"the GPU request of {workload.ref} is not known ({pod.name})"
+    if pod.claimed or workload.request.resource in (GPU_CLASS, MIG_CLASS):
+        return Reason.NOT_MOVABLE, f"{pod.name} has a resource claim: gpuwise cannot tell which nodes satisfy it"
     if workload.workload_class is not WorkloadClass.ENDPOINT and workload.annotations.get(CHECKPOINTED) != "true":
         detail = f'{pod.name} would lose its work: {workload.ref} has no annotation {CHECKPOINTED}: "true"'
         return Reason.NOT_INTERRUPTIBLE, detail

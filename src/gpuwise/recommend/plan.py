@@ -1,8 +1,10 @@
 """Runs all methods on all workloads and nodes, and selects the best plan among changes that exclude each other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from gpuwise.model.findings import Finding
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.case import Case
@@ -33,6 +35,16 @@ METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
 )
 
 
+_SIZES = frozenset(
+    {
+        Finding.GPU_OVERPROVISIONED,
+        Finding.REPLICAS_OVERPROVISIONED,
+        Finding.GPU_SHAREABLE,
+        Finding.GPU_TYPE_OVERPROVISIONED,
+    }
+)
+"""Findings about how much of a GPU a workload needs."""
+
 FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Blocked]], ...] = (
     free_nodes,  # its pods fit on other nodes
     repartition,  # has MIG slices that nobody needs
@@ -62,9 +74,10 @@ def recommend(fleet: Fleet) -> Advice:
     Args:
         fleet: the fleet.
     """
-    results = [method(case) for case in _cases(fleet) for method in METHODS]
+    results = [_sized(method(case), case) for case in _cases(fleet) for method in METHODS]
     results += [item for method in FLEET_METHODS for item in method(fleet)]
-    results = [_known(item, fleet.unread_nodes) for item in results]
+    unknown = {one.ref: one.unknown_request for one in fleet.inventory.workloads if one.unknown_request}
+    results = [_requested(_known(item, fleet.unread_nodes), unknown) for item in results]
     recommended = [item for item in results if isinstance(item, Recommendation)]
     blocked = [item for item in results if isinstance(item, Blocked)]
     blocked += [Blocked(item.ref, "observe", Reason.UNREADABLE_OBJECT, item.problem) for item in fleet.inventory.unread]
@@ -82,12 +95,27 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
             yield Case(workload, fleet.profiles[workload.ref], fleet)
 
 
+def _sized(item: Recommendation | Blocked, case: Case) -> Recommendation | Blocked:
+    """Block a size that is computed from sensors that contradict each other."""
+    if isinstance(item, Blocked) or item.finding not in _SIZES or (why := case.contradiction) is None:
+        return item
+    return Blocked(item.workload, item.change.kind, Reason.SIGNALS_DISAGREE, why, item.evidence)
+
+
 def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Recommendation | Blocked:
     """Block a recommendation that claims a node with GPU pods that cannot be read: its free capacity is not known."""
     if isinstance(item, Blocked) or not unread_nodes.intersection(item.claims):
         return item
     detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} cannot be read"
     return Blocked(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
+
+
+def _requested(item: Recommendation | Blocked, unknown: Mapping[WorkloadRef, str]) -> Recommendation | Blocked:
+    """Block a recommendation for a workload whose GPU request is not known: which series are missing is not known."""
+    why = unknown.get(item.workload)
+    if isinstance(item, Blocked) or why is None:
+        return item
+    return Blocked(item.workload, item.change.kind, Reason.INSUFFICIENT_DATA, why, item.evidence)
 
 
 def _superseded(item: Recommendation, best: Recommendation) -> Blocked:

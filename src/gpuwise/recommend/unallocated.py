@@ -7,7 +7,11 @@ pod of a kind that is not listed (karpenter#1231, dcgm-exporter#501). It needs p
 from gpuwise.model.inventory import Node, node_ref
 from gpuwise.model.profile import UsageProfile, Verdict
 from gpuwise.model.reasons import Reason
+from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
+
+# A process with a CUDA context uses 0.3 GiB of memory or more; what the driver reserves on an empty device is less.
+_LEAST_CONTEXT_BYTES = 0.3 * 2**30
 
 
 def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reason, str] | None:
@@ -29,14 +33,25 @@ def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reaso
     if profile.devices < devices:
         detail = f"only {profile.devices} of its {devices} unallocated GPUs have samples: the others count as in use"
         return Reason.INSUFFICIENT_DATA, detail
-    needed = fleet.settings.agreeing_sensors
-    if profile.idle.agreeing_sensors < needed:
-        detail = f"{profile.idle.agreeing_sensors} of {needed} sensors show its unallocated GPUs idle"
-        return Reason.NEEDS_SECOND_SIGNAL, detail
+    agreeing, needed = profile.idle.agreeing_sensors + _is_empty(profile), fleet.settings.agreeing_sensors
+    if agreeing < needed:
+        return Reason.NEEDS_SECOND_SIGNAL, f"{agreeing} of {needed} sensors show its unallocated GPUs idle"
     active_h = sum(day.active_gpu_s for day in profile.days) / 3_600
     if active_h > 0.0:
         return Reason.BUSY, f"its unallocated GPUs were used outside Kubernetes for {active_h:,.1f} GPU-hours"
     return None
+
+
+def _is_empty(profile: UsageProfile) -> bool:
+    """Whether the memory of the devices shows that no process uses them: a sensor of its own for what has no pod.
+
+    MIG instances have no driver utilisation and no power of their own. The memory must have been sampled as often as
+    the sensors that found the devices idle; how often that must be is decided there.
+    """
+    idle = [verdict.signal for verdict in profile.idle.verdicts if verdict.verdict is Verdict.IDLE]
+    sampled = profile.coverage.get(Signal.MEMORY_USED, 0.0)
+    covered = bool(idle) and sampled >= max(profile.coverage.get(signal, 0.0) for signal in idle)
+    return covered and bool(profile.daily_peaks) and max(profile.daily_peaks) < _LEAST_CONTEXT_BYTES
 
 
 def in_use(profile: UsageProfile) -> tuple[Reason, str] | None:

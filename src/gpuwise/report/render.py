@@ -146,6 +146,7 @@ _FILTERS = {
     "risk": wording.risk,
     "finding": wording.finding,
     "reason": reason,
+    "sentence": wording.sentence,
     "data": wording.data,
     "change": wording.change,
     "evidence": wording.evidence,

@@ -190,6 +190,11 @@ def data(item: Recommendation) -> str:
     return f"{length}{percent(item.coverage)} of the samples"
 
 
+def sentence(text: str) -> str:
+    """Begin a text with a capital letter; acronyms in it and the name gpuwise keep their case."""
+    return text if text.startswith("gpuwise") else f"{text[:1].upper()}{text[1:]}"
+
+
 def evidence(value: Evidence) -> str:
     """Format one piece of evidence with its number and its threshold."""
     if value.value is None and value.threshold is None:

@@ -88,8 +88,8 @@ def _memory_full(devices: Sequence[AllocatedDevice]) -> bool:
     """Whether every device came close to its memory size; a card of unknown size did not."""
     column = DEVICE_SIGNALS.index(Signal.MEMORY_USED)
     for device in devices:
-        card = named(device.holding.gpu_type) if device.holding.gpu_type else None
+        card = named(device.pod_device.gpu_type) if device.pod_device.gpu_type else None
         peak = float(np.fmax.reduce(device.rows.rows["peak"][:, column], initial=np.nan))
-        if card is None or not peak >= _MEMORY_FULL * card.memory_bytes * min(1.0, device.holding.gpu_fraction):
+        if card is None or not peak >= _MEMORY_FULL * card.memory_bytes * min(1.0, device.pod_device.gpu_fraction):
             return False
     return bool(devices)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, Rows, UsageHours, device_rows
+from gpuwise.model.hours import DEVICE_SIGNALS, HourRows, PodDevice, Rows, UsageHours, device_rows
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 
@@ -39,7 +39,7 @@ def encode(hours: UsageHours) -> bytes:
         "first_hour": hours.first_hour,
         "end_hour": hours.end_hour,
         "signals": list(DEVICE_SIGNALS),
-        "devices": [[list(holding), rows.first_hour, rows.hours] for holding, rows in hours.devices.items()],
+        "devices": [[list(pod_device), rows.first_hour, rows.hours] for pod_device, rows in hours.devices.items()],
         "requests": None if hours.requests is None else [hours.requests.first_hour, hours.requests.hours],
         "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
     }
@@ -132,8 +132,8 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     signals = tuple(header["signals"])
     then = device_row(per_hour, signals)
     devices = {
-        Holding(*holding): HourRows(first_hour, by_name(reader.take(then, (length,)), per_hour, signals))
-        for holding, first_hour, length in header["devices"]
+        PodDevice(*pod_device): HourRows(first_hour, by_name(reader.take(then, (length,)), per_hour, signals))
+        for pod_device, first_hour, length in header["devices"]
     }
     requests = None
     if header["requests"] is not None:

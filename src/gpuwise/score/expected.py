@@ -10,12 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, Holding, HourRows, device_rows
-from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload
-from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.gpu import mig_share
+from gpuwise.model.hours import DEVICE_SIGNALS, HourRows, PodDevice, device_rows
+from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
+from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE, MIG_CLASS, MIG_RESOURCE_PREFIX, is_gpu
 from gpuwise.model.profile import DayUse
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.score.idle import AllocatedDevice, Runs
+
+_CLAIMED = frozenset({GPU_CLASS, MIG_CLASS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +56,37 @@ def _running(pod: Pod, workload: Workload, inventory: Inventory) -> RunningPod:
     assert pod.node is not None
     node = inventory.nodes.get(pod.node)
     gpu = node.gpu_type if node else None
-    devices, profile = _requested(workload.request, shares_card=workload.shares_card)
-    share = gpu.slice_share(profile) if gpu and profile else None
+    if pod.claimed:
+        devices = len(pod.claimed)
+        fraction = sum((mig_share(one.profile, gpu) or 1.0) / one.pods for one in pod.claimed) / devices
+    else:
+        devices, profile = _requested(workload.request, node, shares_card=workload.shares_card)
+        fraction = mig_share(profile, gpu) or 1.0
+        fraction *= node.gpu_fraction / node.pods_per_gpu if node else 1.0
     return RunningPod(
         name=pod.name,
         node=pod.node,
         gpu_type=gpu.name if gpu else None,
         start_s=workload.created_s if pod.started_s is None else pod.started_s,
         devices=devices,
-        gpu_fraction=1.0 if share is None else share,
+        gpu_fraction=fraction,
     )
 
 
-def _requested(request: GpuRequest | None, *, shares_card: bool) -> tuple[int, str]:
+def _requested(request: GpuRequest | None, node: Node | None, *, shares_card: bool) -> tuple[int, str]:
     """Number of devices, and the MIG profile ("" for whole GPUs).
 
     A pod that shares cards reports at least one device; how many cards its replicas come from is not known.
     """
-    if request is None or shares_card:
+    if request is None or shares_card or (node is not None and node.pods_per_gpu > 1):
         return 1, ""
-    if request.resource == GPU_RESOURCE:
-        return max(1, request.count), ""
+    if request.resource.endswith(".shared"):
+        return 1, request.resource.removeprefix(MIG_RESOURCE_PREFIX)
+    if request.resource == GPU_RESOURCE and node is not None and len(node.mig) == 1 and not node.whole_gpus:
+        return max(1, request.count), next(iter(node.mig))  # each nvidia.com/gpu of the node is a MIG instance
     if request.resource.startswith(MIG_RESOURCE_PREFIX):
         return max(1, request.count), request.resource.removeprefix(MIG_RESOURCE_PREFIX)
-    return 1, ""
+    return (max(1, request.count), "") if is_gpu(request.resource) or request.resource in _CLAIMED else (1, "")
 
 
 def unsampled_devices(
@@ -109,7 +119,7 @@ def unsampled_devices(
         missing = np.zeros(steps, dtype=np.int64)
         missing[start:last_step] = pod.devices
         for device in sampled:
-            if device.holding.pod == pod.name:
+            if device.pod_device.pod == pod.name:
                 missing[device.start : device.end] -= 1
         for level in range(1, int(missing.max(initial=0)) + 1):
             yield from _spans(missing >= level, pod, level, per_hour=per_hour)
@@ -119,7 +129,7 @@ def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int, *, per_hour:
     runs = Runs.of(missing, at_least=1)
     for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
         yield AllocatedDevice(
-            holding=Holding(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node),
+            pod_device=PodDevice(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node),
             rows=HourRows(0, device_rows(per_hour, 0)),
             start=start,
             end=end,

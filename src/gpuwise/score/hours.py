@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, Holding, HourRows, UsageHours, device_rows
+from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PodDevice, UsageHours, device_rows
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
 from gpuwise.score import _hours, histogram
@@ -37,14 +37,14 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     """
     grid = grid_of(series.window)
     counts: dict[Signal, NDArray[np.uint32]] = {}
-    devices: dict[Holding, HourRows] = {}
+    devices: dict[PodDevice, HourRows] = {}
     for measured in series.devices:
         device = _alive(measured, grid)
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
-            holding = Holding(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
-            devices[holding] = rows
+            pod_device = PodDevice(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
+            devices[pod_device] = rows
     return UsageHours(
         workload=series.workload,
         step_s=series.window.step_s,
@@ -186,8 +186,8 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
     if first.step_s != second.step_s or first.end_hour != second.first_hour:
         raise ValueError(f"hours that end at {first.end_hour} and start at {second.first_hour} are not adjacent")
     devices = dict(first.devices)
-    for holding, rows in second.devices.items():
-        devices[holding] = _appended(devices[holding], rows) if holding in devices else rows
+    for pod_device, rows in second.devices.items():
+        devices[pod_device] = _appended(devices[pod_device], rows) if pod_device in devices else rows
     requests = second.requests if first.requests is None else first.requests
     if first.requests is not None and second.requests is not None:
         requests = _appended(first.requests, second.requests)
@@ -243,12 +243,12 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
     if start >= end:
         return None
     days = slice(start // DAY_H - hours.first_hour // DAY_H, (end - 1) // DAY_H - hours.first_hour // DAY_H + 1)
-    within = {holding: _within(rows, start, end) for holding, rows in hours.devices.items()}
+    within = {pod_device: _within(rows, start, end) for pod_device, rows in hours.devices.items()}
     return replace(
         hours,
         first_hour=start,
         end_hour=end,
-        devices={holding: rows for holding, rows in within.items() if rows is not None},
+        devices={pod_device: rows for pod_device, rows in within.items() if rows is not None},
         requests=None
         if hours.requests is None
         else _within(hours.requests, start, end) or hours.requests.between(0, 0),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.gpu import named
-from gpuwise.model.hours import Holding, HourRows
+from gpuwise.model.hours import HourRows, PodDevice
 from gpuwise.model.profile import IdleInterval
 from gpuwise.model.signal import Signal
 from gpuwise.score.settings import ScoreSettings
@@ -95,7 +95,7 @@ class AllocatedDevice:
     """A device while it was allocated: from its first sample to its last, including gaps between them.
 
     Attributes:
-        holding: the device.
+        pod_device: the device.
         rows: its hours.
         start: first allocated step, on the workload's steps.
         end: first step after it.
@@ -105,7 +105,7 @@ class AllocatedDevice:
         seen: number of samples by signal, shape (signals,).
     """
 
-    holding: Holding
+    pod_device: PodDevice
     rows: HourRows
     start: int
     end: int
@@ -127,12 +127,12 @@ class AllocatedDevice:
 
 
 def allocated_device(
-    holding: Holding, rows: HourRows, *, first_hour: int, steps: int, per_hour: int
+    pod_device: PodDevice, rows: HourRows, *, first_hour: int, steps: int, per_hour: int
 ) -> AllocatedDevice:
     """Arrange the rows of a device on the steps of its workload.
 
     Args:
-        holding: the device.
+        pod_device: the device.
         rows: its hours; the first and the last have at least one sample each.
         first_hour: hour of step 0.
         steps: length of the grid.
@@ -149,7 +149,7 @@ def allocated_device(
     first, last = unpacked(table["sampled"][[0, -1]], per_hour).reshape(2, per_hour)
     end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
     return AllocatedDevice(
-        holding=holding,
+        pod_device=pod_device,
         rows=rows,
         start=at + int(np.argmax(first)),
         end=end,
@@ -207,6 +207,6 @@ def intervals(quiet: Runs, devices: Sequence[AllocatedDevice], *, base_s: int, s
     gpus = np.zeros(quiet.starts.shape[0])
     for device in devices:
         overlap = np.minimum(quiet.ends, device.end) - np.maximum(quiet.starts, device.start)
-        gpus += device.holding.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
+        gpus += device.pod_device.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
     starts_s, ends_s = base_s + quiet.starts * step_s, base_s + quiet.ends * step_s
     return tuple(map(IdleInterval, starts_s.tolist(), ends_s.tolist(), gpus.tolist()))

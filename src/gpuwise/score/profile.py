@@ -151,8 +151,8 @@ class _Sheet:
         base_s = first_hour * HOUR_S
         last_step = (window.end_s - base_s) // window.step_s
         sampled = tuple(
-            allocated_device(holding, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
-            for holding, rows in ordered
+            allocated_device(pod_device, rows, first_hour=first_hour, steps=steps, per_hour=per_hour)
+            for pod_device, rows in ordered
         )
         unsampled = unsampled_devices(
             sampled, pods, base_s=base_s, step_s=window.step_s, last_step=last_step, per_hour=per_hour
@@ -176,7 +176,7 @@ class _Sheet:
     @property
     def sampled_pods(self) -> frozenset[str]:
         """Names of the pods that have samples."""
-        return frozenset(device.holding.pod for device in self.sampled)
+        return frozenset(device.pod_device.pod for device in self.sampled)
 
     @property
     def first_s(self) -> int:
@@ -188,7 +188,7 @@ class _Sheet:
         """When a pod had a device, and the idle spans of it, in seconds."""
         runs = Runs.of(device.idle, at_least=self.least)
         idle = self.base_s + np.stack([runs.starts, runs.ends], axis=1).ravel() * self.window.step_s
-        held = device.holding
+        held = device.pod_device
         start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
         return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, tuple(idle.tolist()))
 
@@ -224,9 +224,9 @@ class _Sheet:
             allocated = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
-            unknown = allocated * (device.holding.pod not in sampled_pods)
-            share = np.array([allocated, idle, active, unknown]) * (device.holding.gpu_fraction * self.window.step_s)
-            place = (device.holding.node, device.holding.gpu_type)
+            unknown = allocated * (device.pod_device.pod not in sampled_pods)
+            share = np.array([allocated, idle, active, unknown]) * (device.pod_device.gpu_fraction * self.window.step_s)
+            place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
         return tuple(
@@ -280,7 +280,7 @@ def _busy_devices(devices: Sequence[AllocatedDevice], steps: int) -> int | None:
         return None
     of_pod: dict[str, list[AllocatedDevice]] = {}
     for device in devices:
-        of_pod.setdefault(device.holding.pod, []).append(device)
+        of_pod.setdefault(device.pod_device.pod, []).append(device)
     return max(_most_at_once(together, steps) for together in of_pod.values())
 
 
@@ -295,7 +295,7 @@ def _most_at_once(devices: Sequence[AllocatedDevice], steps: int) -> int:
 
 def _unsampled(devices: Sequence[AllocatedDevice], pods: Sequence[RunningPod], last_step: int) -> tuple[str, ...]:
     """Running pods of which fewer devices than requested report up to the end of the window."""
-    reporting = Counter(device.holding.pod for device in devices if device.voters and device.end == last_step)
+    reporting = Counter(device.pod_device.pod for device in devices if device.voters and device.end == last_step)
     return tuple(sorted(pod.name for pod in pods if reporting[pod.name] < pod.devices))
 
 

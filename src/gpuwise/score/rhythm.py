@@ -42,7 +42,7 @@ def rhythm(
     busy_gpus = np.zeros(idle_share.shape[0])
     for device in devices:
         at = device.rows.first_hour - hours.first_hour
-        busy_gpus[at : at + device.active.shape[0]] += device.active * (device.holding.gpu_fraction / hours.per_hour)
+        busy_gpus[at : at + device.active.shape[0]] += device.active * (device.pod_device.gpu_fraction / hours.per_hour)
     used = busy_gpus > 0.0
     if hours.requests is not None:
         at = hours.requests.first_hour - hours.first_hour

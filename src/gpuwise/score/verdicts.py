@@ -101,7 +101,7 @@ class _Known:
         rows = back.of(device.rows)
         whole = rows.hours == device.rows.hours
         return cls(
-            gpu_type=device.holding.gpu_type,
+            gpu_type=device.pod_device.gpu_type,
             expected=device.end - max(device.start, back.start_step),
             highest=np.fmax.reduce(rows.rows["peak"], axis=0, initial=np.nan).tolist(),
             seen=(device.seen if whole else np.add.reduce(rows.rows["seen"], axis=0, dtype=np.int64)).tolist(),

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from gpuwise.model.gpu import GpuType, named
+from gpuwise.model.gpu import GpuType, mig_share, named
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.simulate.settings import FULL_NODES, GPUS_PER_NODE
@@ -135,10 +135,10 @@ def slots_of(node: str, gpu: GpuType, layout: Sequence[Sequence[str]], seed: int
             yield Slot(node, f"GPU-{_uuid(seed, node, index)}", GPU_RESOURCE, 1.0, gpu)
             continue
         for instance, name in enumerate(layout[position]):
-            share = gpu.slice_share(name)
-            if share is None:
+            fraction = mig_share(name, gpu)
+            if fraction is None:
                 raise KeyError(name)
-            yield Slot(node, f"MIG-{_uuid(seed, node, index, instance)}", MIG_RESOURCE_PREFIX + name, share, gpu)
+            yield Slot(node, f"MIG-{_uuid(seed, node, index, instance)}", MIG_RESOURCE_PREFIX + name, fraction, gpu)
 
 
 def _uuid(*parts: object) -> uuid.UUID:

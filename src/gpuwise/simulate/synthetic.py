@@ -244,6 +244,7 @@ def _node(machine: Machine) -> Node:
         mig={name: profiles.count(name) for name in dict.fromkeys(profiles)},
         capacity_type=machine.capacity_type,
         region=machine.region,
+        whole_gpus=sum(slot.resource == GPU_RESOURCE for slot in machine.slots),
     )
 
 

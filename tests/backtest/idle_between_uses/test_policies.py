@@ -45,7 +45,7 @@ def twenty(given):
         ("best-static", 1.366, 0.003),
     ],
 )
-def test_baselines_come_to_their_published_means(results, name, published, tolerance):
+def test_baselines_reproduce_their_published_means(results, name, published, tolerance):
     """Means over B = 60, 300, 900, 3600 (specification, 'Backtests', idle)."""
     assert np.mean([one.value("cost_ratio", name) for one in results]) == pytest.approx(published, abs=tolerance)
 

@@ -40,7 +40,7 @@ def results(traces):
     return [play(SPOT, trial.given, policies=NAMES) for trial in SPOT.trials(traces)]
 
 
-def test_baselines_come_to_their_published_figures(results):
+def test_baselines_reproduce_their_published_figures(results):
     """Specification, 'spot': cells 52/.05, 52/.20, 70/.05, 70/.20, in percent."""
     for policy, expected in {
         "on-demand": [78, 68, 107, 96],
@@ -101,7 +101,7 @@ def test_traces_with_other_steps_are_replayed(windows, step_s):
     [
         ({"deadline_h": 1.0}, "do not fit"),
         ({"deadline_h": 3.0}, "window 0 has 12 rows, the deadline is at row 18"),
-        ({"work_h": 0.0}, "not above 0"),
+        ({"work_h": 0.0}, "must be above 0"),
     ],
 )
 def test_an_impossible_job_is_refused(windows, change, problem):

@@ -38,7 +38,7 @@ def four_hours(given):
     ("name", "slack", "overrun"),
     [("vpa", 0.213, 0.188), ("max", 0.368, 0.051), ("max-x1.10", 0.426, 0.031), ("oracle", 0.127, 0.0)],
 )
-def test_baselines_come_to_their_published_figures(result, name, slack, overrun):
+def test_baselines_reproduce_their_published_figures(result, name, slack, overrun):
     """Specification, 'Backtests', memory."""
     assert result.value("slack_share", name) == pytest.approx(slack, abs=0.0006)
     assert result.value("overrun_share", name) == pytest.approx(overrun, abs=0.0006)
@@ -80,11 +80,11 @@ def test_slack_and_overrun_are_recomputed_from_trace_and_decisions(four_hours):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([("a", 2 * HOUR, 1.0)], "a limit is missing or not due"),
-        ([("a", 2 * HOUR, 1.0), ("a", 3 * HOUR, 1.0), ("b", 0, 1.0)], "a limit is missing or not due"),
+        ([("a", 2 * HOUR, 1.0)], "a limit is missing or not for a window"),
+        ([("a", 2 * HOUR, 1.0), ("a", 3 * HOUR, 1.0), ("b", 0, 1.0)], "a limit is missing or not for a window"),
         ([("a", 2 * HOUR, 1.0), ("a", 2 * HOUR, 1.0)], "two limits"),
-        ([("a", 2 * HOUR, -1.0), ("a", 3 * HOUR, 1.0)], "two limits, or none"),
-        ([("a", 2 * HOUR, np.nan), ("a", 3 * HOUR, 1.0)], "two limits, or none"),
+        ([("a", 2 * HOUR, -1.0), ("a", 3 * HOUR, 1.0)], "two limits, or an invalid one"),
+        ([("a", 2 * HOUR, np.nan), ("a", 3 * HOUR, 1.0)], "two limits, or an invalid one"),
     ],
 )
 def test_decisions_that_break_a_rule_are_refused(four_hours, rows, message):
@@ -113,10 +113,10 @@ def test_a_blank_is_missing_and_not_zero(given):
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        (HEADER + "a,0,1\n", {}, "no pod lasts"),
+        (HEADER + "a,0,1\n", {}, "no pod is longer"),
         (HEADER + "a,0,-1\n", {}, "line 2"),
         (HEADER + "a,,1\n", {}, "line 2"),
-        (HEADER + "a,0,1\na,0,2\n", {}, "two samples at one time"),
+        (HEADER + "a,0,1\na,0,2\n", {}, "two samples at the same time"),
         (HEADER + "a,0,1\n", {"horizon_h": 0.0}, "--horizon-h is 0"),
         ("pod,t_s\na,0\n", {}, "has no column gpu_mem_mib"),
     ],

@@ -36,7 +36,7 @@ def by_set(result, policy):
     return [len({row[0] for row in rows if row[6] == name}) for name in sorted({row[6] for row in rows})]
 
 
-def test_baselines_come_to_their_published_counts(results):
+def test_baselines_reproduce_their_published_counts(results):
     """Specification, 'mig': whole GPUs 81, greedy 50, ParvaGPU 46, optimum 44."""
     found = {name: results[0].value("gpus_used", name) for name in results[0].played}
     assert found == {OURS: 44, "parvagpu": 46, "greedy": 50, "whole-gpus": 81}
@@ -79,7 +79,7 @@ LEGAL = [(0, "3g", 4, "m", 1, 2), (0, "1g", 0, "m", 1, 1)]
 @pytest.mark.parametrize(
     ("rows", "problem"),
     [
-        (LEGAL[:1], "m is served 40 of 45"),
+        (LEGAL[:1], "m gets 40 of 45"),
         ([*LEGAL, (0, "1g", 4, "m", 1, 1)], "another instance is there"),
         ([*LEGAL, (1, "3g", 1, "m", 1, 2)], "cannot begin there"),
         ([*LEGAL, (1, "5g", 0, "m", 1, 2)], "cannot begin there"),
@@ -111,7 +111,7 @@ def test_the_judge_refuses_an_unknown_set(results, traces):
         ("m,1,1\nm,2,1\n", TABLE, 1, "two rows"),
         ("m,-1,1\n", TABLE, 1, "below 0"),
         ("m,1,1\n", TABLE + "m,5,1,1,9,0.1\n", 1, "mig_gpcs is 5"),
-        ("m,1,1\n", TABLE + "m,1,1,1,9,0.1\n", 1, "two rows of one model"),
+        ("m,1,1\n", TABLE + "m,1,1,1,9,0.1\n", 1, "two rows with the same model"),
         ("m,1,1\n", TABLE, 0, "--scale is 0"),
     ],
 )

@@ -34,7 +34,7 @@ def trial(traces, label):
         ("multigpu50, order 1", {"fgd": 97.18, "best-fit": 95.7, "dot-product": 94.3, "random": 90.3}),
     ],
 )
-def test_baselines_come_to_their_published_figures(traces, label, published):
+def test_baselines_reproduce_their_published_figures(traces, label, published):
     """Weng et al., means of ten orders; one order is within 0.7 (0.3 for FGD), as far as two orders are apart."""
     result = play(PACKING, trial(traces, label), policies=list(published))
     for policy, expected in published.items():
@@ -79,7 +79,7 @@ def test_a_spec_may_repeat_a_model_and_name_one_that_the_fleet_lacks(fleet):
         ([("p", "n0", "7"), ("q", "n0", "1")], "p does not fit on n0"),
         ([("p", "n9", "0"), ("q", "n0", "1")], "no node n9"),
         ([("p", "n0", "x"), ("q", "n0", "1")], "GPUs on n0 are 'x'"),
-        ([("q", "n0", "1")], "not one row a pod"),
+        ([("q", "n0", "1")], "do not have one row per pod"),
     ],
 )
 def test_decisions_that_break_a_rule_are_refused(fleet, rows, problem):
@@ -99,7 +99,7 @@ def test_a_node_with_a_gpu_model_outside_the_spec_is_refused(fleet):
     [
         (["p,1,1,2,500,"], "line 2: 2 GPUs of 500 milli"),
         (["p,1,1,1,0,"], "line 2: 1 GPUs of 0 milli"),
-        (["p,1,1,0,0,", "p,1,1,0,0,"], "line 3: name p comes a second time"),
+        (["p,1,1,0,0,", "p,1,1,0,0,"], "line 3: name p occurs a second time"),
         (["p,-1,1,0,0,"], "line 2: cpu_milli is -1"),
     ],
 )

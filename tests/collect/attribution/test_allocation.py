@@ -24,13 +24,18 @@ DEVICES = (WHOLE, CUT, INSTANCE)
         ("nvidia1/gi7/vgpu0", "MIG-1-7"),
         ("gpu-0", "GPU-aaaa"),  # resource claims
         ("gpu-1-mig-19-7-1", "MIG-1-7"),
+        ("gpu-1-mig-1g10gb-19-7", "MIG-1-7"),
+        ("gpu-1-mig-1g10gb-me-19-7", "MIG-1-7"),
     ],
 )
 def test_every_name_of_a_device_is_matched(name: str, uuid: str):
     assert holders([Allocation(TRAINER, name)], DEVICES) == {uuid: (TRAINER,)}
 
 
-@pytest.mark.parametrize("name", ["", "GPU-zzzz", "gpu-9", "nvidia7/gi1", "gpu-1-mig-19-0-1", "hugepages-1Gi", "MIG-"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "GPU-zzzz", "gpu-9", "nvidia7/gi1", "gpu-1-mig-19-0-1", "gpu-1-mig-1g10gb-19-0", "hugepages-1Gi", "MIG-"],
+)
 def test_an_allocation_that_is_not_a_gpu_of_this_node_is_left_out(name: str):
     assert holders([Allocation(TRAINER, name)], DEVICES) == {}
 

@@ -56,6 +56,24 @@ def judged(*workloads, **changes):
     return result
 
 
+def test_i30_empty_memory_is_a_second_sensor_of_slices_where_it_was_sampled():
+    """A slice has neither a driver utilisation nor a power of its own."""
+    one, signals = node("mig-0"), (Signal.SM_ACTIVITY, Signal.MEMORY_USED)
+    sampled = device(STEPS, pod="", node=one.name, fraction=1 / 7, signals=signals)
+    reasons = {}
+    for name, used_gib in {"empty": 0.02, "a process": 0.4, "not sampled": float("nan")}.items():
+        memory = np.full(STEPS, used_gib * 2**30)
+        samples = {**sampled.samples, Signal.MEMORY_USED: memory}
+        usage_of = usage(replace(sampled, samples=samples), workload=node_ref(one))
+        found = judged(usage=profile(usage_of, ScoreSettings()))
+        reasons[name] = found.reason if isinstance(found, Blocked) else None
+    assert reasons == {
+        "empty": None,
+        "a process": Reason.NEEDS_SECOND_SIGNAL,
+        "not sampled": Reason.NEEDS_SECOND_SIGNAL,
+    }
+
+
 def test_slices_spread_over_three_gpus_fit_one():
     """Two 1g, a 2g and a 3g fit on one GPU, so two of the three become whole."""
     chat, embed, rank = slices("chat", "1g.10gb", 2), slices("embed", "2g.20gb", 1), slices("rank", "3g.40gb", 1)

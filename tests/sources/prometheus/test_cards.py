@@ -7,9 +7,17 @@ import pytest
 from tests.sources.workloads import pod, workload
 
 from gpuwise.model.gpu import gpu_type
-from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
+from gpuwise.model.inventory import ClaimedDevice, GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.cards import SolePod, add_card_facts, cards_of_sole_pods, node_of, sole_pods
+from gpuwise.sources.prometheus.cards import (
+    SolePod,
+    add_card_facts,
+    cards_of_claims,
+    cards_of_sole_pods,
+    claimed_cards,
+    node_of,
+    sole_pods,
+)
 from gpuwise.sources.prometheus.devices import Device, DeviceKey
 from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS
 
@@ -62,6 +70,26 @@ def test_a_sole_pods_cards_are_its_own_since_it_started():
     assert list(np.flatnonzero(device.sampled())) == list(range(2, 10))
 
 
+@pytest.mark.parametrize(
+    ("claimed", "labels", "steps"),
+    [
+        (ClaimedDevice("GPU-a"), {}, list(range(2, 10))),
+        (ClaimedDevice("GPU-a"), {"namespace": "gpu-operator", "pod": "dcgm-x"}, list(range(2, 10))),
+        (ClaimedDevice("GPU-a"), {"namespace": "research", "pod": "other-0"}, []),
+        (ClaimedDevice("GPU-a", pods=2), {}, []),
+        (ClaimedDevice("GPU-b"), {}, []),
+        (ClaimedDevice(""), {}, []),
+    ],
+)
+def test_i30_a_claimed_cards_rows_are_its_pods_since_it_started(claimed, labels, steps):
+    one = requesting(1, replace(ALONE, claimed=(claimed,)), resource="gpu.nvidia.com")
+    fleet = Inventory(0, {"node-a": node()}, (one, requesting(1, BESIDE, name="other")), {})
+    rows = reader(WINDOW, ("DCGM_FI_DEV_GPU_UTIL", {"UUID": "GPU-a"} | labels, [50.0] * 10))
+    found = cards_of_claims(rows, METRICS, claimed_cards([one]), fleet, WINDOW)
+    devices = found.get(("research", "trainer-0"), {})
+    assert [step for device in devices.values() for step in np.flatnonzero(device.sampled())] == steps
+
+
 def test_a_cards_rows_never_extend_the_life_of_its_pod():
     key, labels = DeviceKey("GPU-a", ""), {"device_uuid": "GPU-a", "pod": "trainer-0"}
     device = Device()
@@ -95,3 +123,20 @@ def test_a_device_that_reports_activity_is_not_changed():
 )
 def test_a_rows_node_is_found_by_label_or_address(labels, expected):
     assert node_of(labels, ["node-a", "node-b"]) == expected
+
+
+HAMI = next(metric for metric in METRICS if metric.name == "hami_container_device_utilization_ratio")
+ROW = {"namespace": "research", "pod": "trainer-0", "device_uuid": "GPU-a"}
+CARD = {"UUID": "GPU-a", "gpu": "0", "Hostname": "node-a"}
+ZERO, BUSY = [0.0] * WINDOW.steps, [95.0] * WINDOW.steps
+
+
+@pytest.mark.parametrize(("others", "contradicted"), [((), True), (("another-0",), False)])
+def test_a_busy_card_contradicts_the_zero_of_the_only_pod_on_it(others, contradicted):
+    """HAMi's utilisation of a container can stay at 0 while dcgm-exporter sees its card at work."""
+    device = Device()
+    device.add(HAMI, ROW, np.array(ZERO))
+    rows = [(HAMI.name, ROW | {"pod": name}, ZERO) for name in ("trainer-0", *others)]
+    pods = {("research", "trainer-0"): {DeviceKey("GPU-a", ""): device}}
+    add_card_facts(reader(WINDOW, *rows, ("DCGM_FI_DEV_GPU_UTIL", CARD, BUSY)), METRICS, pods, WINDOW)
+    assert ("DCGM_FI_DEV_GPU_UTIL" in device.raw) is contradicted

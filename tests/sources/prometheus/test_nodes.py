@@ -1,12 +1,14 @@
 """Unallocated devices, and each case in which a row without a pod is not sufficient evidence."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.sources.workloads import pod, workload
 
-from gpuwise.model.inventory import Inventory, Node
+from gpuwise.model.inventory import ClaimedDevice, Inventory, Node
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.names import METRICS
 from gpuwise.sources.prometheus.nodes import unallocated
@@ -69,6 +71,20 @@ def test_a_scraped_pod_keeps_its_card_allocated():
     """A server's own scrape target has another address than the exporter that reports its card."""
     up = ("up", ALLOCATED | {"instance": "10.0.7.7:8000"}, [1.0] * 10)
     assert free_steps(reader(WINDOW, (UTIL, CARD | ALLOCATED, BUSY), up)) == []
+
+
+def test_i30_a_claimed_card_is_allocated_although_no_row_names_its_pod():
+    """The card that its claim does not give to it is unallocated, as measured."""
+    one = workload(replace(pod("trainer-0", started_s=300), claimed=(ClaimedDevice("GPU-a"),)))
+    source = reader(WINDOW, (UTIL, CARD, BUSY), (UTIL, BESIDE, BUSY))
+    assert free_steps(source, one) == [0, 1, 2, 3, 4]
+    assert free_steps(source, one, uuid="GPU-b") == list(range(10))
+
+
+def test_i30_a_claim_of_an_unnamed_device_makes_the_whole_node_unknown():
+    one = workload(replace(pod("trainer-0", started_s=300), claimed=(ClaimedDevice(""),)))
+    source = reader(WINDOW, (UTIL, CARD, BUSY), (UTIL, BESIDE, BUSY))
+    assert free_steps(source, one, uuid="GPU-b") == [0, 1, 2, 3, 4]
 
 
 def test_a_pod_that_no_row_names_makes_the_whole_node_unknown():

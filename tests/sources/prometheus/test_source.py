@@ -148,6 +148,22 @@ def test_sm_active_is_preferred_to_the_graphics_engine(devices_of):
     np.testing.assert_allclose(device.samples[Signal.SM_ACTIVITY][:2], [0.2, 0.3])
 
 
+@pytest.mark.parametrize(
+    ("labels", "fraction"),
+    [
+        ({"modelName": "NVIDIA L40S-12Q"}, 1 / 4),
+        ({"modelName": "GRID A100D-1-10C"}, 1 / 7),
+        ({"modelName": "NVIDIA A100-SXM4-80GB", "GPU_I_PROFILE": "1c.3g.40gb", "GPU_I_ID": "1"}, 1 / 6),
+        ({"modelName": "NVIDIA A100-SXM4-80GB", "GPU_I_PROFILE": "1g.10gb+me", "GPU_I_ID": "1"}, 1 / 7),
+        ({"modelName": "NVIDIA A100-SXM4-80GB"}, 1.0),
+    ],
+)
+def test_a_part_of_a_card_counts_as_its_part(devices_of, labels, fraction):
+    series = openmetrics("DCGM_FI_PROF_GR_ENGINE_ACTIVE", DCGM | labels, per_step([0.0] * 10))
+    (device,) = devices_of(series)
+    assert device.gpu_fraction == pytest.approx(fraction)
+
+
 def test_mig_by_dcgm_is_a_device_per_instance_without_its_false_utilisation(devices_of):
     one = DCGM | {"modelName": "NVIDIA A100-SXM4-80GB", "GPU_I_PROFILE": "1g.10gb", "GPU_I_ID": "7"}
     three = one | {"GPU_I_PROFILE": "3g.40gb", "GPU_I_ID": "2"}
@@ -158,7 +174,7 @@ def test_mig_by_dcgm_is_a_device_per_instance_without_its_false_utilisation(devi
     by_name = {device.device_uuid: device for device in devices_of(series)}
     assert by_name.keys() == {"GPU-a/7", "GPU-a/2"}
     assert by_name["GPU-a/7"].gpu_fraction == pytest.approx(1 / 7)
-    assert by_name["GPU-a/2"].gpu_fraction == pytest.approx(1 / 2)
+    assert by_name["GPU-a/2"].gpu_fraction == pytest.approx(1 / 2)  # half of the memory
     assert by_name["GPU-a/7"].gpu_type == "A100-80GB"
     assert by_name["GPU-a/7"].samples.keys() == {Signal.SM_ACTIVITY}
     assert by_name["GPU-a/7"].samples[Signal.SM_ACTIVITY].min() == 0.8

@@ -58,8 +58,11 @@ Holders = Mapping[str, tuple[Container, ...]]
 _OLD_MIG = re.compile(r"^MIG-(?P<card>GPU-[^/]+)/(?P<gi>\d+)/(?P<ci>\d+)$")
 # GKE's device plugin: "nvidia0", "nvidia0/gi3", and with time-sharing "nvidia0/vgpu1".
 _GKE = re.compile(r"^nvidia(?P<minor>\d+)(?:/gi(?P<gi>\d+))?(?:/vgpu\d+)?$")
-# NVIDIA's DRA driver: "gpu-0", and "gpu-0-mig-19-4-1": profile, first slice, slices (deviceinfo.go).
-_CLAIM = re.compile(r"^gpu-(?P<minor>\d+)(?:-mig-(?P<profile>\d+)-(?P<start>\d+)-(?P<size>\d+))?$")
+# NVIDIA's DRA driver: "gpu-0", and "gpu-0-mig-1g10gb-19-4": name and id of the profile, first memory slice (mig.go; the
+# profile id gives the size). Before, "gpu-0-mig-19-4-1": profile id, first slice, slices (deviceinfo.go).
+_CLAIM = re.compile(
+    r"^gpu-(?P<minor>\d+)(?:-mig-(?:(?P<profile>\d+)-(?P<start>\d+)-(?P<size>\d+)|.*[a-z].*-(?P<id>\d+)-(?P<first>\d+)))?$"
+)
 
 
 def holders(allocations: Iterable[Allocation], devices: Iterable[Device]) -> Holders:
@@ -90,6 +93,7 @@ def _names(devices: Iterable[Device]) -> dict[tuple[object, ...], str]:
         names["old", device.card_uuid, mig.gpu_instance_id, mig.compute_instance_id] = device.uuid
         names["gi", device.minor, mig.gpu_instance_id] = device.uuid
         names["slices", device.minor, mig.profile_id, mig.start, mig.size] = device.uuid
+        names["first", device.minor, mig.profile_id, mig.start] = device.uuid
     return names
 
 
@@ -101,6 +105,10 @@ def _uuid(name: str, uuids: Mapping[tuple[object, ...], str]) -> str | None:
         minor = int(gke["minor"])
         return uuids.get(("minor", minor) if gke["gi"] is None else ("gi", minor, int(gke["gi"])))
     if (claim := _CLAIM.match(bare)) is not None:
-        card, *slices = claim.groups()
-        return uuids.get(("minor", int(card)) if slices[0] is None else ("slices", int(card), *map(int, slices)))
+        minor = int(claim["minor"])
+        if claim["id"] is not None:
+            return uuids.get(("first", minor, int(claim["id"]), int(claim["first"])))
+        if claim["profile"] is None:
+            return uuids.get(("minor", minor))
+        return uuids.get(("slices", minor, int(claim["profile"]), int(claim["start"]), int(claim["size"])))
     return uuids.get(("uuid", bare))

@@ -26,7 +26,7 @@ _CODES = {getattr(pynvml, name): name for name in dir(pynvml) if name.startswith
 
 
 class Calls(Findings):
-    """The results of one sweep, and its calls of NVML."""
+    """The results of one sweep, and its calls to NVML."""
 
     def ask(self, function: Callable[..., T], *args: Any) -> T | None:
         """The result of the call; None on an error, which is counted unless it is "not supported"."""

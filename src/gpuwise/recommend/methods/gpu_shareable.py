@@ -43,6 +43,10 @@ def share_card(case: Case) -> Recommendation | Blocked:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if request.resource != GPU_RESOURCE or request.count != 1:
         return case.blocked(STAGE, Reason.NOT_SHAREABLE, "only a workload with one whole GPU per pod can share it")
+    if case.workload.shares_card or any(node.pods_per_gpu > 1 for node in case.nodes):
+        return case.blocked(STAGE, Reason.CARD_SHARED, "its GPU is shared already")
+    if any(node.gpu_fraction < 1.0 for node in case.nodes):
+        return case.blocked(STAGE, Reason.NOT_SHAREABLE, "its GPU is a vGPU, which is a part of a card")
     if gpu is None:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is unknown or mixed")
     if case.workload.workload_class is WorkloadClass.TRAINING:

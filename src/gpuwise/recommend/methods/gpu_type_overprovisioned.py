@@ -47,6 +47,8 @@ def cheaper_type(case: Case) -> Recommendation | Blocked:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if gpu is None or request.resource != GPU_RESOURCE:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "it does not use whole GPUs of one known type")
+    if any(node.gpu_fraction < 1.0 for node in case.nodes):
+        return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "its GPU is a vGPU, which is a part of a card")
     if request.count > 1:
         # The performance of several GPUs depends on their links (NVLink or PCIe), whose use is not measured.
         return case.blocked(STAGE, Reason.NO_CHEAPER_TYPE, "a pod with several GPUs depends on the links between them")
@@ -55,9 +57,8 @@ def cheaper_type(case: Case) -> Recommendation | Blocked:
     sm, tensor, dram, memory = needs
     if observed_h < case.settings.min_observed_h or sm is None or tensor is None or dram is None or memory is None:
         names = ", ".join(signal.value for signal in _SIGNALS)
-        return case.blocked(
-            STAGE, Reason.INSUFFICIENT_DATA, f"a type is chosen by three days of well-sampled data of {names}"
-        )
+        detail = f"{observed_h:.0f} h of data; {case.settings.min_observed_h} h of well-sampled {names} are required"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     # The busier of the two pipes gives the share of the GPU's arithmetic in use; SM activity also counts waiting warps.
     return _chosen(case, gpu, Need(max(tensor, sm) * gpu.tflops, dram * gpu.memory_gb_s, memory))
 

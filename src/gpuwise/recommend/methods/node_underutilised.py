@@ -125,7 +125,7 @@ def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) 
         detail = f"its {len(tenants)} GPU pods do not all fit on nodes in {node.zone} of the same kind that accept them"
         return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
     moves = [(str(workload.ref), pod.name, name) for (workload, pod), name in zip(tenants, to, strict=True)]
-    gpu_h = node.gpu_count * HOURS_PER_MONTH
+    gpu_h = node.capacity * HOURS_PER_MONTH
     proposal = Proposal(
         finding=Finding.NODE_UNDERUTILISED,
         reasons=(Reason.PODS_FIT_ELSEWHERE,),

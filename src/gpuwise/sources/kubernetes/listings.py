@@ -23,8 +23,19 @@ OPTIONAL_COLLECTIONS = {
     "LeaderWorkerSet": "/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets",
     "PyTorchJob": "/apis/kubeflow.org/v1/pytorchjobs",
     "Rollout": "/apis/argoproj.io/v1alpha1/rollouts",
+    "ResourceClaim": "/apis/resource.k8s.io/v1/resourceclaims",
+    "ResourceClaimTemplate": "/apis/resource.k8s.io/v1/resourceclaimtemplates",
+    "ResourceSlice": "/apis/resource.k8s.io/v1/resourceslices",
+    "DeviceClass": "/apis/resource.k8s.io/v1/deviceclasses",
 }
 """Kinds that exist only if their operator is installed."""
+
+OLDER_VERSIONS = {
+    kind: tuple(path.replace("/v1/", f"/{version}/") for version in ("v1beta2", "v1beta1"))
+    for kind, path in OPTIONAL_COLLECTIONS.items()
+    if path.startswith("/apis/resource.k8s.io/")
+}
+"""Paths of the same kinds on clusters that do not serve the newest version: Kubernetes 1.33 and 1.32 with DRA."""
 
 GROUPS = {
     kind: path.removeprefix("/apis/").partition("/")[0] if path.startswith("/apis/") else ""

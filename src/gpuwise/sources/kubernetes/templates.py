@@ -7,9 +7,8 @@ operator v1, KServe v1beta1, Argo Rollouts v1alpha1.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.ports import Object
-from gpuwise.sources.kubernetes.pods import gpu_request
+from gpuwise.sources.kubernetes.requested import Requested, Requests
 
 STOPPED = "kubeflow-resource-stopped"
 """Kubeflow's annotation on a notebook that is scaled to zero."""
@@ -34,16 +33,26 @@ def pod_groups(kind: str, item: Object) -> tuple[PodGroup, ...]:
     return () if groups is None else tuple(groups(item))
 
 
-def template_request(kind: str, item: Object) -> tuple[GpuRequest, Object] | None:
-    """Return the GPU request and the pod spec of the group with the largest request; None if no group has one."""
-    groups = [(request, group.spec) for group in pod_groups(kind, item) if (request := gpu_request(group.spec))]
-    return max(groups, key=lambda group: group[0].count, default=None)
+def template_request(kind: str, item: Object, requests: Requests) -> tuple[Requested, Object] | None:
+    """Return the GPU request and the pod spec of the group with the largest request; None if no group has one.
+
+    A group whose request is not known counts first: then the request of the object is not known.
+    """
+    namespace = str(item["metadata"].get("namespace", ""))
+    found = ((requests.of(group.spec, namespace), group.spec) for group in pod_groups(kind, item))
+    groups = [(requested, spec) for requested, spec in found if requested is not None]
+    return max(groups, key=lambda group: _size(group[0]), default=None)
 
 
-def replicas(kind: str, item: Object) -> int | None:
+def _size(requested: Requested) -> tuple[bool, int]:
+    return requested.request is None, requested.request.count if requested.request else 0
+
+
+def replicas(kind: str, item: Object, requests: Requests) -> int | None:
     """Return the wanted number of pods, of groups that request GPUs if any does; None if it is not specified."""
-    groups = pod_groups(kind, item)
-    counts = [group.pods for group in groups if gpu_request(group.spec) is not None] or [group.pods for group in groups]
+    groups, namespace = pod_groups(kind, item), str(item["metadata"].get("namespace", ""))
+    counts = [group.pods for group in groups if requests.of(group.spec, namespace) is not None]
+    counts = counts or [group.pods for group in groups]
     known = [count for count in counts if count is not None]
     return sum(known) if known and len(known) == len(counts) else None
 

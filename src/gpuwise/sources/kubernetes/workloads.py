@@ -4,19 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from gpuwise.model.inventory import GpuRequest, Unread, Workload, WorkloadClass, WorkloadRef
+from gpuwise.model.inventory import Unread, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
 from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, group_of, job_owners
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.listings import GROUPS
-from gpuwise.sources.kubernetes.pods import (
-    controller_of,
-    epoch_s,
-    gpu_request,
-    pod_of,
-    requesting_containers,
-    shares_card,
-)
+from gpuwise.sources.kubernetes.pods import controller_of, epoch_s, pod_of
+from gpuwise.sources.kubernetes.requested import Requested, Requests, shares_card
 from gpuwise.sources.kubernetes.templates import KINDS, replicas, template_request
 from gpuwise.sources.kubernetes.unread import READ_ERRORS, reading, unread
 
@@ -53,15 +47,18 @@ class _Found:
     item: Object
     chain: set[tuple[str, str]] = field(default_factory=set)
     pods: list[Object] = field(default_factory=list)
-    template: tuple[GpuRequest, Object] | None = None
+    template: tuple[Requested, Object] | None = None
     problem: str | None = None
 
 
-def workloads_of(objects: Mapping[str, list[Object]], unreadable: list[Unread]) -> tuple[Workload, ...]:
+def workloads_of(
+    objects: Mapping[str, list[Object]], requests: Requests, unreadable: list[Unread]
+) -> tuple[Workload, ...]:
     """Return every workload that owns GPU pods or whose template requests GPUs, by namespace, kind and name.
 
     Args:
         objects: objects by kind.
+        requests: reads the GPU requests of pods and templates.
         unreadable: list to which unreadable objects are added; an unreadable object excludes its workload.
     """
     owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
@@ -71,21 +68,21 @@ def workloads_of(objects: Mapping[str, list[Object]], unreadable: list[Unread]) 
     found: dict[str, _Found] = {}
     for kind, item in owners.values():
         with _belonging(kind, item, owners, found, unreadable):
-            request = template_request(kind, item)
+            request = template_request(kind, item, requests)
             if request is not None:
                 top = _climb(kind, item, owners, found)
                 # The template of a ReplicaSet may be older: it counts only if no owner above has one.
                 top.template = request if top.template is None or top.item is item else top.template
     for item in objects.get("Pod", []):
         with _belonging("Pod", item, owners, found, unreadable):
-            if gpu_request(item.get("spec")) is not None:
+            if _of_pod(item, requests) is not None:
                 _climb("Pod", item, owners, found).pods.append(item)
     workloads: list[Workload] = []
     for one in found.values():
         with reading(one.kind, one.item, unreadable, nodes=_nodes(one)):
             if one.problem is not None:
                 raise ValueError(one.problem)
-            workloads.append(_workload(one, objects))
+            workloads.append(_workload(one, objects, requests))
     return tuple(sorted(workloads, key=lambda workload: workload.ref))
 
 
@@ -107,7 +104,8 @@ def _belonging(
 
 
 def _nodes(found: _Found) -> frozenset[str]:
-    names = ((pod.get("spec") or {}).get("nodeName") for pod in found.pods)
+    specs = (pod.get("spec") for pod in found.pods)
+    names = (spec.get("nodeName") for spec in specs if isinstance(spec, dict))
     return frozenset(name for name in names if isinstance(name, str))
 
 
@@ -173,29 +171,32 @@ def _by_reference(reference: Object, child: Object) -> Object:
     return {"metadata": {"name": reference["name"], "uid": reference["uid"]} | kept}
 
 
-def _workload(found: _Found, objects: Mapping[str, list[Object]]) -> Workload:
+def _workload(found: _Found, objects: Mapping[str, list[Object]], requests: Requests) -> Workload:
     metadata = found.item["metadata"]
     namespace = metadata.get("namespace", "")
     labels = [pod["metadata"].get("labels") or {} for pod in found.pods]
     here = {kind: _within(namespace, objects.get(kind, [])) for kind in ("HorizontalPodAutoscaler", "ScaledObject")}
     scalers = autoscalers(here["HorizontalPodAutoscaler"], here["ScaledObject"], frozenset(found.chain))
     pods = sorted(found.pods, key=lambda pod: str(pod["metadata"]["name"]))
-    request, spec = _request(found)
+    requested, spec = _request(found, requests)
+    each = [(pod, _of_pod(pod, requests)) for pod in pods]
+    unknown = next((one.unknown for one in (requested, *(one for _, one in each)) if one and one.unknown), "")
     return Workload(
         ref=WorkloadRef(namespace, found.kind, metadata["name"], metadata["uid"]),
         workload_class=_class(found.kind, metadata.get("labels") or {}),
-        replicas=replicas(found.kind, found.item),
-        request=request,
+        replicas=replicas(found.kind, found.item, requests),
+        request=requested.request if requested and not unknown else None,
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
-        pods=tuple(pod_of(pod) for pod in pods),
+        pods=tuple(pod_of(pod, one.claimed if one else ()) for pod, one in each),
         created_s=epoch_s(metadata["creationTimestamp"]),
         managed_by=scalers + _borrowers(found, objects) + job_owners(found.kind, metadata) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
         chain=tuple(sorted(found.chain)),
-        asking=requesting_containers(spec),
+        asking=requests.containers(spec),
         shares_card=shares_card(spec),
         pod_labels=_pod_labels(found),
+        unknown_request=unknown,
     )
 
 
@@ -222,11 +223,15 @@ def _within(namespace: str, items: list[Object]) -> list[Object]:
     return [item for item in items if item["metadata"].get("namespace") == namespace]
 
 
-def _request(found: _Found) -> tuple[GpuRequest | None, Object | None]:
+def _request(found: _Found, requests: Requests) -> tuple[Requested | None, Object | None]:
     """Return the GPU request of the template, else that of a pod, with the pod spec that contains it."""
     if found.template is not None:
         return found.template
-    return next(((gpu_request(pod["spec"]), pod["spec"]) for pod in found.pods), (None, None))
+    return next(((_of_pod(pod, requests), pod["spec"]) for pod in found.pods), (None, None))
+
+
+def _of_pod(pod: Object, requests: Requests) -> Requested | None:
+    return requests.of(pod.get("spec"), str(pod["metadata"].get("namespace", "")), pod.get("status"))
 
 
 def _class(kind: str, labels: Mapping[str, str]) -> WorkloadClass:

@@ -11,10 +11,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuwise.model.inventory import Inventory, Node, Pod, Workload
-from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Mask, PodKey, add_row, span_of
+from gpuwise.sources.prometheus.devices import (
+    Device,
+    DeviceKey,
+    Devices,
+    Mask,
+    PodKey,
+    add_row,
+    device_key,
+    pod_key,
+    span_of,
+)
 from gpuwise.sources.prometheus.names import NODE_LABELS, Family, MetricName, first
 from gpuwise.sources.prometheus.selections import by_node, by_uuid
 from gpuwise.sources.prometheus.series import SeriesReader
@@ -39,7 +49,10 @@ class SolePod:
 def add_card_facts(
     reader: SeriesReader, metrics: Sequence[MetricName], pods: Mapping[PodKey, Devices], window: Window
 ) -> None:
-    """Add the rows of cards to pods' devices that have no activity metric, for the time in which a pod had the device.
+    """Add the rows of cards to pods' devices, for the time in which a pod had the device.
+
+    They are added to devices without an activity metric, and to devices that only HAMi measures and only one pod uses:
+    HAMi's utilisation of a container can stay at 0 while its card works, and a busy card contradicts that.
 
     Under MIG, dcgm-exporter's default metrics contain no activity, and some HAMi installations export only the last
     kernel. The memory of a card is not added: it is not what one of several pods needs.
@@ -58,11 +71,17 @@ def add_card_facts(
         for metric in metrics
         if metric.signal is not Signal.MEMORY_USED and metric.family is not Family.HAMI
     }
+    families = {metric.name: metric.family for metric in metrics}
+    by_hami = {
+        pod: {key: one for key, one in devices.items() if {families[name] for name in one.raw} == {Family.HAMI}}
+        for pod, devices in pods.items()
+    }
+    alone = _alone(reader, [name for name, family in families.items() if family is Family.HAMI], by_hami, window)
     unmeasured = [
         (key, device)
-        for devices in pods.values()
+        for pod, devices in pods.items()
         for key, device in devices.items()
-        if not device.reports_activity(metrics)
+        if not device.reports_activity(metrics) or (pod, key.uuid) in alone
     ]
     selections = by_uuid(facts, sorted({key.uuid for key, _ in unmeasured}))
     cards: Devices = {}
@@ -71,6 +90,18 @@ def add_card_facts(
     for key, device in unmeasured:
         if key in cards:
             _join(device, cards[key], facts, span_of(device.sampled()))
+
+
+def _alone(
+    reader: SeriesReader, names: Sequence[str], pods: Mapping[PodKey, Devices], window: Window
+) -> set[tuple[PodKey, str]]:
+    """Find the pods that are the only ones with HAMi rows on a card, with the card's UUID."""
+    users: dict[str, set[PodKey]] = {key.uuid: {pod} for pod, devices in pods.items() for key in devices}
+    for series in reader.series(by_uuid(names, sorted(users)) if names else [], window):
+        key, pod = device_key(series.labels), pod_key(series.labels)
+        if key is not None and pod is not None and key.uuid in users:
+            users[key.uuid].add(pod)
+    return {(pod, uuid) for uuid, found in users.items() if len(found) == 1 for pod in found}
 
 
 def _join(device: Device, card: Device, facts: Mapping[str, MetricName], alive: Mask) -> None:
@@ -103,9 +134,9 @@ def sole_pods(workloads: Iterable[Workload], inventory: Inventory) -> dict[str, 
 
 def _requests_all(workload: Workload, node: Node | None) -> bool:
     request = workload.request
-    if node is None or request is None or node.mig or _SHARED in node.gpu_product:
+    if node is None or request is None or node.mig or _SHARED in node.gpu_product or node.pods_per_gpu > 1:
         return False
-    return request.resource == GPU_RESOURCE and request.count == node.gpu_count
+    return request.resource in (GPU_RESOURCE, GPU_CLASS) and request.count == node.gpu_count
 
 
 def cards_of_sole_pods(
@@ -126,6 +157,54 @@ def cards_of_sole_pods(
         values = np.where(ends_s > found[node].started_s, series.values, np.nan)
         add_row(pods.setdefault(found[node].pod, {}), names[series.labels["__name__"]], series, values)
     return {pod: {key: one for key, one in devices.items() if _whole(key)} for pod, devices in pods.items()}
+
+
+def claimed_cards(workloads: Iterable[Workload]) -> dict[str, SolePod]:
+    """Find the cards that a resource claim gives to one pod alone, by UUID: their rows are the pod's (I30)."""
+    return {
+        device.uuid: SolePod((workload.ref.namespace, pod.name), pod.started_s)
+        for workload in workloads
+        for pod in workload.pods
+        if pod.uses_node and pod.started_s is not None
+        for device in pod.claimed
+        if device.uuid and not device.profile and device.pods == 1
+    }
+
+
+def cards_of_claims(
+    reader: SeriesReader,
+    metrics: Sequence[MetricName],
+    found: Mapping[str, SolePod],
+    inventory: Inventory,
+    window: Window,
+) -> dict[PodKey, Devices]:
+    """Read the rows of claimed cards that name no GPU pod, from the start of the pod on.
+
+    dcgm-exporter names the pods of resource claims only if it is configured to (kubernetes-enable-dra).
+
+    Args:
+        reader: reads the series.
+        metrics: available metrics.
+        found: claimed cards by UUID.
+        inventory: the GPU pods.
+        window: the grid.
+
+    Raises:
+        SourceError: a response is not complete.
+    """
+    names = {metric.name: metric for metric in metrics if metric.family is not Family.HAMI}
+    known = {(workload.ref.namespace, pod.name) for workload in inventory.workloads for pod in workload.pods}
+    ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
+    pods: dict[PodKey, Devices] = {}
+    for series in reader.series(by_uuid(names, sorted(found)), window):
+        key = device_key(series.labels)
+        # A pod that is not a GPU pod is the exporter's own, which Prometheus adds to rows without a pod.
+        if key is None or key.uuid not in found or not _whole(key) or pod_key(series.labels) in known:
+            continue
+        values = np.where(ends_s > found[key.uuid].started_s, series.values, np.nan)
+        if not np.isnan(values).all():
+            add_row(pods.setdefault(found[key.uuid].pod, {}), names[series.labels["__name__"]], series, values)
+    return pods
 
 
 def _whole(key: DeviceKey) -> bool:

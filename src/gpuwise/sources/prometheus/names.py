@@ -56,6 +56,11 @@ def _dcgm(name: str, signal: Signal, scale: float = 1.0) -> MetricName:
     return MetricName(f"DCGM_FI_{name}", signal, Family.DCGM, scale, perhaps_percent=name.endswith("_RATIO"))
 
 
+def _dcgm1(name: str, signal: Signal, scale: float = 1.0) -> MetricName:
+    """A metric of dcgm-exporter 1.x, and of later ones with its file of counters."""
+    return MetricName(f"dcgm_{name}", signal, Family.DCGM, scale)
+
+
 def _smi(name: str, signal: Signal) -> MetricName:
     return MetricName(f"nvidia_smi_{name}", signal, Family.SMI)
 
@@ -92,19 +97,25 @@ METRICS: tuple[MetricName, ...] = (
     _ours("utilization_ratio", Signal.GPU_UTIL),
     _dcgm("DEV_GPU_UTIL_RATIO", Signal.GPU_UTIL),
     _dcgm("DEV_GPU_UTIL", Signal.GPU_UTIL, 0.01),
+    _dcgm1("gpu_utilization", Signal.GPU_UTIL, 0.01),
     # HAMi's documentation says percent, although the name says ratio.
     MetricName("hami_container_device_utilization_ratio", Signal.GPU_UTIL, Family.HAMI, perhaps_percent=True),
+    MetricName("Device_utilization_desc_of_container", Signal.GPU_UTIL, Family.HAMI, perhaps_percent=True),
     _smi("utilization_gpu_ratio", Signal.GPU_UTIL),
     _ours("memory_used_bytes", Signal.MEMORY_USED),
     _dcgm("DEV_FB_USED_BYTES", Signal.MEMORY_USED),
     _dcgm("DEV_FB_USED", Signal.MEMORY_USED, MIB),
+    _dcgm1("fb_used", Signal.MEMORY_USED, MIB),
     MetricName("hami_container_device_memory_bytes", Signal.MEMORY_USED, Family.HAMI),
+    MetricName("vGPU_device_memory_usage_in_bytes", Signal.MEMORY_USED, Family.HAMI),
     _smi("memory_used_bytes", Signal.MEMORY_USED),
     _ours("power_watts", Signal.POWER),
     _dcgm("DEV_BOARD_POWER_WATTS", Signal.POWER),
     _dcgm("DEV_POWER_USAGE", Signal.POWER),
+    _dcgm1("power_usage", Signal.POWER),
     _smi("power_draw_watts", Signal.POWER),
     MetricName(LAST_KERNEL, Signal.KERNEL_ACTIVITY, Family.HAMI, reduce=Reduce.MIN),
+    MetricName("Device_last_kernel_of_container", Signal.KERNEL_ACTIVITY, Family.HAMI, reduce=Reduce.MIN),
 )
 
 
@@ -118,13 +129,14 @@ class PodLabels:
 
 # The first of these that a series has identifies the workload's pod. With `honorLabels: false` Prometheus sets `pod` to
 # the exporter's pod and renames the workload's label to `exported_pod`. dcgm-exporter's old label set
-# (use-old-namespace) uses `pod_name`, and Prometheus adds its own `pod`.
+# (use-old-namespace) uses `pod_name`, and Prometheus adds its own `pod`. HAMi up to 2.8 uses `podname`.
 POD_LABELS: tuple[PodLabels, ...] = (
     PodLabels("exported_namespace", "exported_pod"),
     PodLabels("pod_namespace", "pod_name"),
+    PodLabels("podnamespace", "podname"),
     PodLabels("namespace", "pod"),
 )
-UUID_LABELS = ("device_uuid", "UUID", "uuid")
+UUID_LABELS = ("device_uuid", "UUID", "uuid", "deviceuuid")
 MODEL_LABELS = ("model", "modelName")
 PROFILE_LABELS = ("mig_profile", "GPU_I_PROFILE")
 INSTANCE_LABELS = ("gpu_instance_id", "GPU_I_ID")

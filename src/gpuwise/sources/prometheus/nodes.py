@@ -96,6 +96,7 @@ def unallocated(
             _sort_in(rows[node], names[series.labels["__name__"]], series, owners)
     _settle(reader, names, rows.values(), window)
     _add_sharers(reader, metrics, rows.values(), window)
+    _add_claimed(rows, inventory, window)
     return {node.name: _free(rows[node.name], _unnamed(node, rows[node.name], inventory, window)) for node in nodes}
 
 
@@ -146,6 +147,19 @@ def _add_sharers(
         key, pod = device_key(series.labels), pod_key(series.labels)
         if key is not None and pod is not None:
             places[key.uuid].allocate(key, pod, ~np.isnan(series.values))
+
+
+def _add_claimed(rows: Mapping[str, _NodeRows], inventory: Inventory, window: Window) -> None:
+    """Add the cards of resource claims whose UUIDs are all known: no row needs to name their pods."""
+    ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
+    for workload in inventory.workloads:
+        for pod in workload.pods:
+            node = rows.get(pod.node or "")
+            if node is None or not pod.uses_node or any(not one.uuid or one.profile for one in pod.claimed):
+                continue
+            for device in pod.claimed:
+                ran = ends_s > (pod.started_s or 0)
+                node.allocate(DeviceKey(device.uuid, ""), (workload.ref.namespace, pod.name), ran)
 
 
 def _unnamed(node: Node, rows: _NodeRows, inventory: Inventory, window: Window) -> Mask:

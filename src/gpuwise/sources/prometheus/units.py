@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
-from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS, MIB, MetricName
+from gpuwise.sources.prometheus.names import METRICS, MIB, MetricName
 from gpuwise.sources.prometheus.samples import in_base_units
 
 _PERCENT = re.compile(r"%|\bpercent|\b0 ?(-|to) ?100\b", re.IGNORECASE)
@@ -66,7 +67,7 @@ def to_base_units(
         metric: the metric.
         window: the grid.
     """
-    if metric.name == LAST_KERNEL:
+    if metric.signal is Signal.KERNEL_ACTIVITY:
         known = (raw >= 0.0) & (raw <= _LONGEST_ELAPSED_S)
         values = np.where(known, (raw < window.step_s).astype(np.float64), np.nan)
     else:

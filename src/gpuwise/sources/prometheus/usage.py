@@ -1,7 +1,6 @@
 """Usage from Prometheus: of any supported exporter, on one grid, in base units."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -9,12 +8,18 @@ from itertools import chain
 import numpy as np
 
 from gpuwise.model.errors import SourceError
-from gpuwise.model.gpu import COMPUTE_SLICES, GpuType, gpu_type
+from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.sources.prometheus.cards import add_card_facts, cards_of_sole_pods, sole_pods
+from gpuwise.sources.prometheus.cards import (
+    add_card_facts,
+    cards_of_claims,
+    cards_of_sole_pods,
+    claimed_cards,
+    sole_pods,
+)
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
 from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster, is_exporter
@@ -43,7 +48,6 @@ __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
-_COMPUTE_SLICES = re.compile(r"^(\d+)g\.")
 _LISTING = frozenset({Signal.GPU_UTIL, Signal.SM_ACTIVITY, Signal.MEMORY_USED})
 """Signals whose series list the pods: every exporter that names pods has at least one of them."""
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
@@ -235,6 +239,13 @@ def _add_cards(
     every = dict(chain.from_iterable(one.items() for one in pods))
     by_pod = {pod: rows.devices for pod, rows in every.items()}
     add_card_facts(reader, context.metrics, by_pod, context.window)
+    unnamed = {
+        uuid: one
+        for uuid, one in claimed_cards(workloads).items()
+        if one.pod in by_pod and uuid not in {key.uuid for key in by_pod[one.pod]}
+    }
+    for pod, devices in cards_of_claims(reader, context.metrics, unnamed, context.inventory, context.window).items():
+        by_pod[pod] |= devices
     if any(metric.family is Family.SMI for metric in context.metrics):
         sole = sole_pods(workloads, context.inventory)
         unmeasured = {node: one for node, one in sole.items() if not by_pod.get(one.pod)}
@@ -286,7 +297,7 @@ def _device_series(
     return DeviceSeries(
         pod=pod,
         device_uuid=key.name,
-        gpu_fraction=_share(device, card) / shared_by,
+        gpu_fraction=_fraction(device, card) / shared_by,
         gpu_type=card.name if card else None,
         node=node,
         samples=samples,
@@ -295,13 +306,11 @@ def _device_series(
     )
 
 
-def _share(device: Device, card: GpuType | None) -> float:
-    """Return the device's share of its card: the larger of compute and memory if the profile is known."""
-    slices = _COMPUTE_SLICES.match(device.mig_profile or "")
-    if slices is None:
-        return 1.0
-    known = card.slice_share(device.mig_profile or "") if card else None
-    return int(slices[1]) / (card.compute_slices if card else COMPUTE_SLICES) if known is None else known
+def _fraction(device: Device, card: GpuType | None) -> float:
+    """Return what part of a card a device is: a MIG instance, or a vGPU."""
+    share = mig_share(device.mig_profile, card) if device.mig_profile else None
+    part = vgpu(device.label(MODEL_LABELS) or "")
+    return share if share is not None else part[1] if part else 1.0
 
 
 def _named_nodes(device: Device) -> Iterator[str]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
+from gpuwise.model.gpu import mig_share
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, deleted_ref, node_ref
 from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.ports import Cite
@@ -187,7 +188,7 @@ def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) ->
     card = node.gpu_type
     profiles = [card.mig_profile(name) for name in ([asked] if asked is not None else node.mig)]
     shares = {
-        card.slice_share(one.name)
+        mig_share(one.name, card)
         for one in profiles
         if one is not None and math.isclose(one.compute_slices / card.compute_slices, device.gpu_fraction, rel_tol=1e-3)
     }

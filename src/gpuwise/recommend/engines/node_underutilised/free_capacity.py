@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from gpuwise.model.inventory import GpuRequest, Node, Pod, Workload
-from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE, MIG_RESOURCE_PREFIX
 
 FreeCapacity = Mapping[str, Mapping[str, int]]
 """Free devices by resource and node."""
@@ -17,11 +17,15 @@ def offered(node: Node) -> dict[str, int]:
     """
     if node.mig:
         return {f"{MIG_RESOURCE_PREFIX}{profile}": count for profile, count in node.mig.items()}
-    return {GPU_RESOURCE: node.gpu_count}
+    whole = node.gpu_count if node.whole_gpus is None else node.whole_gpus
+    return {GPU_RESOURCE: whole} | ({GPU_CLASS: node.claimable} if node.claimable else {})
 
 
 def free_capacity(node: Node, tenants: Iterable[tuple[Workload, Pod]]) -> dict[str, int]:
-    """The free devices of a node, by resource; none if the request of one of its pods is not known.
+    """The free devices of a node, by resource.
+
+    None if the request of one of its pods is not known, or is for a resource that the node does not offer: such a pod
+    uses GPUs in a way that cannot be subtracted, as by Volcano's vGPUs or a resource claim for a MIG instance.
 
     Args:
         node: the node.
@@ -29,7 +33,7 @@ def free_capacity(node: Node, tenants: Iterable[tuple[Workload, Pod]]) -> dict[s
     """
     free = offered(node)
     for workload, _ in tenants:
-        if workload.request is None:
+        if workload.request is None or workload.request.resource not in free:
             return {}
         free[workload.request.resource] = free.get(workload.request.resource, 0) - workload.request.count
     # A free slice does not serve a request for whole GPUs, and a node with time-sliced GPUs counts as full.
