@@ -62,6 +62,13 @@ class _Counting:
         self.steps += len(nodes) * window.steps
         return self.source.read_nodes(nodes, inventory, window)
 
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        return self.source.read_deleted(inventory, window)
+
+    @property
+    def lists_allocations(self) -> bool:
+        return self.source.lists_allocations
+
     def cite(self, window: Window) -> Cite:
         return self.source.cite(window)
 

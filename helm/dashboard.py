@@ -102,7 +102,7 @@ MONEY: tuple[Panel, ...] = (
         "Unallocated cost",
         'gpuwise_fleet_cost_usd{class="unallocated"}',
         _DOLLARS,
-        "Cost of the time in which GPUs were not allocated to a pod and no work was seen on them.",
+        "Cost of the time in which GPUs were not allocated to a pod and are known to have been free.",
     ),
     _number(
         "Possible savings per month",
@@ -114,7 +114,7 @@ MONEY: tuple[Panel, ...] = (
         "Realised savings per month",
         "gpuwise_realised_saving_usd_per_month",
         _DOLLARS,
-        "Savings of the changes that were applied in the week and not rolled back.",
+        "Savings of the week's applied changes that the cluster still has.",
     ),
     _number(
         "Coverage",
@@ -133,7 +133,7 @@ MONEY: tuple[Panel, ...] = (
         "gpuwise_fleet_gpu_seconds",
         "{{class}}",
         "s",
-        "GPU time of the week before each report: used, idle, used outside Kubernetes, or unallocated.",
+        "GPU time of the week before each report: used, idle, outside Kubernetes, unallocated, unknown, or stranded.",
     ),
 )
 ACTIONS: tuple[Panel, ...] = (

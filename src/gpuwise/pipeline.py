@@ -1,6 +1,6 @@
 """The loop: observe, score, recommend, decide, enact, record."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,9 +8,10 @@ from functools import partial
 from gpuwise.decide.decide import Decision, Situation, blockers, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Period, compile_report
+from gpuwise.finops import Period, compile_report, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
-from gpuwise.model.inventory import Inventory, Workload, WorkloadRef, node_ref
+from gpuwise.model.gpu import named
+from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef, node_ref
 from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
@@ -23,10 +24,13 @@ from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.node_types import with_measured_types
+from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 
 HOUR_S = 3_600
+_REMEMBERED_S = 100 * DAY_S
+"""How long a node that is gone is remembered: as long as hours of usage are."""
 Progress = Callable[[str, int, int], None]
 """Called with (step, done, total) as the loop progresses."""
 
@@ -178,6 +182,7 @@ class Pipeline:
         """Read the inventory; usage is read by the scoring tasks."""
         self.progress("observe", 0, 1)
         fleet = self.inventory.snapshot(now_s)
+        self.ledger.belongs_to(fleet.cluster or self.settings.cluster_name)
         self.progress("observe", 1, 1)
         return fleet
 
@@ -200,6 +205,8 @@ class Pipeline:
             if checkpoints is not None:
                 checkpoints.save({one.profile.workload: one.keep for one in scored})
             self.progress("score", done, len(shards))
+        for series in self.usage.read_deleted(fleet, window):
+            profiles[series.workload] = profile(series, self.settings.score)
         return profiles
 
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
@@ -265,7 +272,20 @@ class Pipeline:
             for item in survey.blocked
             if item.reason is not Reason.BETTER_ALTERNATIVE or (item.workload, item.stage) not in commanded
         ]
-        self.ledger.record_run(now_s, survey.recommendations, (*blocked, *decision.blocked), survey.alternatives)
+        self.ledger.record_run(
+            now_s,
+            survey.recommendations,
+            (*blocked, *decision.blocked),
+            survey.alternatives,
+            self._remembered(survey.inventory),
+            self.prices.version,
+        )
+
+    def _remembered(self, fleet: Inventory) -> tuple[SeenNode, ...]:
+        """Return the nodes of the fleet, and those that earlier runs saw, for as long as hours of usage are kept."""
+        seen = {(node.name, node.created_s): node for node in self.ledger.nodes()}
+        seen |= {(node.name, node.created_s): _seen(node, fleet.taken_s) for node in fleet.nodes.values()}
+        return tuple(node for node in seen.values() if node.seen_s > fleet.taken_s - _REMEMBERED_S)
 
     def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
         """Build the report of one week from newly scored usage and from the ledger.
@@ -277,15 +297,29 @@ class Pipeline:
         """
         fleet = self.observe(now_s)
         found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
-        return self.summary(Survey(window, fleet, self.score(fleet, window), found, blocked), week=week, now_s=now_s)
+        survey = Survey(window, fleet, self.score(fleet, window), found, blocked)
+        report = self.summary(survey, week=week, now_s=now_s)
+        with_prices = self.ledger.prices()
+        if not found or with_prices in ("", self.prices.version):
+            return report
+        note = f"The savings were computed with {with_prices}, the bill with {self.prices.version}."
+        return replace(report, quality=replace(report.quality, notes=(*report.quality.notes, note)))
 
     def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
         """Build the report of a survey: its cost and savings, with the actions in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
         inventory = with_measured_types(survey.inventory, survey.profiles)
-        seen = Period(inventory, survey.profiles, self.prices, *bounds, selection=selection)
-        actions = self._actions(window)
+        seen = Period(
+            inventory,
+            survey.profiles,
+            self.prices,
+            *bounds,
+            selection=selection,
+            listed=self.usage.lists_allocations,
+            past=_past(self.ledger.nodes(), survey.inventory),
+        )
+        actions = self._actions(window, survey.inventory)
         if selection is not None:
             refs = survey.inventory.by_ref()
             actions = [action for action in actions if action.intent.command.workload in refs]
@@ -312,10 +346,29 @@ class Pipeline:
         done = {i.command.recommendation_id for i in self.ledger.intents() if i.command.id in applied}
         return [item for item in self.ledger.recommendations() if item.id not in done]
 
-    def _actions(self, window: Window) -> list[Action]:
+    def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
         last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}
         intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
-        return [Action(i, last.get(i.command.id), i.command.because) for i in intents]
+        found = ((intent, last.get(intent.command.id)) for intent in intents)
+        return [Action(i, outcome, i.command.because, still_there(i, outcome, fleet)) for i, outcome in found]
+
+
+def _seen(node: Node, at_s: int) -> SeenNode:
+    gpu_type = node.gpu_type.name if node.gpu_type is not None else None
+    return SeenNode(node.name, gpu_type, node.gpu_count, node.capacity_type, node.created_s, at_s, node.gpu_fraction)
+
+
+def _past(seen: Iterable[SeenNode], fleet: Inventory) -> tuple[Node, ...]:
+    """Return the remembered nodes that no longer exist; a node of the same name was created later."""
+    present = {(node.name, node.created_s) for node in fleet.nodes.values()}
+    return tuple(
+        Node(
+            node.name, named(node.gpu_type or ""), "", node.gpu_count, {}, node.capacity_type, None,
+            created_s=node.created_s, gone_s=node.seen_s, gpu_fraction=node.gpu_fraction,
+        )
+        for node in seen
+        if (node.name, node.created_s) not in present
+    )  # fmt: skip
 
 
 def _shards(fleet: Inventory, size: int) -> list[Shard]:

@@ -15,7 +15,7 @@ from gpuwise.enact.settings import EnactSettings
 from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
-from gpuwise.model.errors import InputError
+from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
@@ -112,9 +112,18 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
     with ExitStack() as stack:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
+        records.belongs_to(_cluster_uid(client) or config.cluster_name)
         yield ManualActions(
             actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
         )
+
+
+def _cluster_uid(client: KubernetesCluster) -> str:
+    """Return the uid of the cluster, "" if the namespace kube-system cannot be read."""
+    try:
+        return str(client.get("/api/v1/namespaces/kube-system")["metadata"].get("uid") or "")
+    except (Forbidden, Gone):
+        return ""
 
 
 def inventory_settings(config: Config) -> InventorySettings:

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from gpuwise.finops import (
     Period,
+    applied_usd_month,
     bill,
     compile_report,
     cost_by_team,
     cost_by_workload,
     fleet_days,
     realised_usd_month,
+    still_there,
 )
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
@@ -157,11 +159,12 @@ def weeks(draw) -> Period:
 
 @settings(max_examples=150, deadline=None)
 @given(weeks())
-def test_four_classes_sum_to_the_capacity_exactly(one):
+def test_six_classes_sum_to_the_capacity_exactly(one):
     total = bill(one)
-    assert total.used_gpu_s + total.idle_gpu_s + total.outside_gpu_s + total.unallocated_gpu_s == total.capacity_gpu_s
-    assert total.used_usd + total.idle_usd + total.outside_usd + total.unallocated_usd == total.capacity_usd
-    for name in ("used", "idle", "outside", "unallocated", "unpriced"):
+    names = ("used", "idle", "outside", "unallocated", "unknown", "stranded")
+    assert sum(getattr(total, f"{name}_gpu_s") for name in names) == total.capacity_gpu_s
+    assert sum(getattr(total, f"{name}_usd") for name in names) == total.capacity_usd
+    for name in (*names, "unpriced"):
         assert getattr(total, f"{name}_gpu_s") >= -1e-6
 
 
@@ -174,7 +177,10 @@ def test_use_outside_kubernetes_reduces_only_the_unallocated_time(one):
     assert without.outside_gpu_s == 0.0
     assert (without.used_gpu_s, without.idle_gpu_s) == (total.used_gpu_s, total.idle_gpu_s)
     assert math.isclose(
-        without.unallocated_gpu_s, total.outside_gpu_s + total.unallocated_gpu_s, rel_tol=1e-9, abs_tol=1e-3
+        without.unallocated_gpu_s + without.unknown_gpu_s,
+        total.outside_gpu_s + total.unallocated_gpu_s + total.unknown_gpu_s,
+        rel_tol=1e-9,
+        abs_tol=1e-3,
     )
 
 
@@ -201,13 +207,13 @@ def test_use_outside_kubernetes_counts_on_its_own_node_only():
 @given(weeks())
 def test_days_workloads_and_teams_sum_to_the_bill(one):
     total, days = bill(one), fleet_days(one)
-    for name in ("used", "idle", "outside", "unallocated"):
+    for name in ("used", "idle", "outside", "unallocated", "unknown", "stranded"):
         hours = sum(getattr(day, f"{name}_gpu_h") for day in days)
         assert math.isclose(hours * 3600, getattr(total, f"{name}_gpu_s"), rel_tol=1e-9, abs_tol=1e-3)
     costs, teams = cost_by_workload(one), cost_by_team(one, [])
     assert math.isclose(sum(cost.idle_gpu_h for cost in costs) * 3600, total.idle_gpu_s, rel_tol=1e-9, abs_tol=1e-3)
     for field in ("allocated_gpu_h", "idle_gpu_h", "cost_usd", "idle_usd"):
-        per_team = sum(getattr(team, field) for team in teams)
+        per_team = sum(getattr(team, field) or 0.0 for team in teams)
         per_workload = sum(getattr(cost, field) or 0.0 for cost in costs)
         assert math.isclose(per_team, per_workload, rel_tol=1e-9, abs_tol=1e-6)
     assert sum(team.workloads for team in teams) == len(costs)
@@ -241,7 +247,7 @@ def test_priced_and_unpriced_time_sum_to_the_capacity(one):
 
 def test_capacity_is_the_nodes_gpus_over_the_week():
     total = bill(week([node("h0", "H100-80GB"), node("t0", "T4", gpus=4)], []))
-    assert total.capacity_gpu_s == total.unallocated_gpu_s == 12 * 7 * DAY_S
+    assert total.capacity_gpu_s == total.unknown_gpu_s == 12 * 7 * DAY_S  # nothing was ever sampled
     assert total.capacity_usd == pytest.approx(7 * 24 * (8 * 6.88 + 4 * 0.978))
 
 
@@ -288,10 +294,10 @@ def test_an_unknown_price_is_never_zero_dollars():
 
 def test_use_of_a_removed_node_still_counts():
     one = workload("w", ())
-    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)]))]))
-    assert total.unallocated_gpu_s == 6 * DAY_S
+    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)], nodes=("gone",)))]))
+    assert total.unallocated_gpu_s == 7 * DAY_S
     assert total.used_gpu_s == 48 * 3600
-    assert total.capacity_gpu_s == 6 * DAY_S + 48 * 3600
+    assert total.capacity_gpu_s == 7 * DAY_S + 48 * 3600
 
 
 def test_a_week_in_progress_is_counted_up_to_now_with_a_note():
@@ -336,9 +342,23 @@ def test_realised_savings_count_each_applied_and_not_undone_command_once():
         action(5, None, 10.0),
         action(6, OutcomeStatus.APPLIED, None),
     ]
-    assert realised_usd_month(actions) == 100.0
-    assert realised_usd_month(actions[::-1]) == 100.0
-    assert realised_usd_month([]) == 0.0
+    assert applied_usd_month(actions) == applied_usd_month(actions[::-1]) == 100.0
+    assert applied_usd_month([]) == 0.0
+    assert realised_usd_month(actions) == 0.0
+    assert realised_usd_month([dataclasses.replace(one, verified=True) for one in actions]) == 100.0
+
+
+@pytest.mark.parametrize(
+    ("replicas", "there"),
+    [(0, True), (1, False), (None, False)],
+)
+def test_a_change_is_realised_while_the_cluster_shows_it(replicas, there):
+    """Scaled to 0 on Monday: not realised before it was seen, nor after a person scaled it up again."""
+    done = action(1, OutcomeStatus.APPLIED, 100.0)
+    one = dataclasses.replace(workload("w1", ()), ref=done.intent.command.workload, replicas=replicas)
+    assert still_there(done.intent, done.outcome, Inventory(MONDAY, {}, (one,), {})) is there
+    assert not still_there(done.intent, None, Inventory(MONDAY, {}, (one,), {}))
+    assert not still_there(done.intent, done.outcome, Inventory(MONDAY, {}, (), {}))
 
 
 def test_the_report_sorts_by_saving_and_adds_up_the_predicted_savings():
@@ -391,3 +411,24 @@ def test_the_notes_mention_dropped_values_and_an_old_inventory():
     assert any(note.startswith("1,200 impossible values") for note in fresh)
     assert not any("older than this report" in note for note in fresh)
     assert any("2.0 h older than this report" in note for note in stale)
+
+
+def test_without_samples_a_card_is_free_only_where_the_source_lists_every_allocation():
+    """Two nodes of one card, 7 days: h0 was used for a day, nothing of h1 was ever sampled.
+
+    A recording has a file for each pod, so h1 is free. Prometheus has only what an exporter measured: it is unknown.
+    """
+    one = workload("w", ("h0",))
+    nodes = [node("h0", "H100-80GB", gpus=1), node("h1", "H100-80GB", gpus=1)]
+    recorded = week(nodes, [(one, profile(one.ref, [(24, 0)]))])
+    measured = dataclasses.replace(recorded, listed=False)
+    assert (bill(recorded).unallocated_gpu_s, bill(recorded).unknown_gpu_s) == (13 * DAY_S, 0.0)
+    assert (bill(measured).unallocated_gpu_s, bill(measured).unknown_gpu_s) == (0.0, 13 * DAY_S)
+
+
+def test_samples_of_an_unallocated_card_show_that_it_is_free():
+    """A card of h0 was sampled without a pod for 20 h of Monday, and was at work for 10 h of them."""
+    one = week([node("h0", "H100-80GB", gpus=1)], [], at_work={"h0": [10.0]})
+    total = bill(dataclasses.replace(one, listed=False))
+    assert (total.outside_gpu_s, total.unallocated_gpu_s) == (10 * 3600, 10 * 3600)
+    assert total.unknown_gpu_s == 7 * DAY_S - 20 * 3600

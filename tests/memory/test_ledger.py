@@ -1,4 +1,5 @@
 import sqlite3
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
-from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.inventory import CapacityType, SeenNode, WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
 
@@ -138,3 +139,40 @@ def test_a_corrupt_file_is_named_and_not_changed(tmp_path):
 def test_a_folder_instead_of_the_file_is_an_error_with_a_hint(tmp_path):
     with pytest.raises(LedgerError, match="check the path"):
         SqliteLedger(tmp_path)
+
+
+def test_a_ledger_is_read_by_cluster(tmp_path):
+    """Two clusters, one file: neither sees the other's actions, findings, pauses and nodes, nor spends its budget."""
+    path = tmp_path / "ledger.db"
+    node = SeenNode("a1", "A100-80GB", 8, CapacityType.SPOT, 5, 1_000)
+    blocked = Blocked(REF, "decide", Reason.RECOMMEND_ONLY, "mode recommend")
+    pause = Directive("pause", "*", "ana", 5, "incident")
+    with SqliteLedger(path) as alpha:
+        alpha.belongs_to("alpha")
+        assert spend(alpha, 0, limit=1)
+        alpha.record_directive(pause)
+        alpha.record_run(1_000, [], [blocked], (), [node])
+    with SqliteLedger(path) as beta:
+        beta.belongs_to("beta")
+        assert (beta.intents(), beta.directives(), beta.blocked(), beta.nodes()) == ([], [], [], [])
+        assert spend(beta, 1, limit=1)
+        beta.record_run(2_000, [], [])
+    with SqliteLedger(path) as again:
+        again.belongs_to("alpha")
+        assert [one.command.id for one in again.intents()] == ["a-0"]
+        assert not spend(again, 2, limit=1)
+        assert (again.directives(), again.blocked(), again.nodes()) == (
+            [replace(pause, cluster="alpha")],
+            [blocked],
+            [node],
+        )
+
+
+def test_rows_of_no_known_cluster_belong_to_every_cluster(tmp_path):
+    """A pause that was ordered without a connection, and the rows of earlier versions, count everywhere."""
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        spend(ledger, 0)
+        ledger.record_directive(Directive("pause", "*", "ana", 5, "incident"))
+        ledger.belongs_to("beta")
+        assert len(ledger.intents()) == len(ledger.directives()) == 1
+        assert not spend(ledger, 1, limit=1)

@@ -47,7 +47,10 @@ def test_the_headline_contains_the_number_and_is_the_page_title(report):
 
 def test_the_headline_without_prices_is_in_hours(report):
     unpriced = dataclasses.replace(report, bill=Bill(36e6, 18e6, 9e6, 0.0, 9e6, 0.0, 0.0, 0.0, 0.0, 0.0, 36e6))
-    assert headline(unpriced) == "2,500\u00a0GPU-h were idle in 2026-W47: 25\u00a0% of the capacity"
+    assert (
+        headline(unpriced)
+        == "2,500\u00a0GPU-h were idle in 2026-W47: 25\u00a0% of the capacity; 10,000\u00a0GPU-h have no price"
+    )
     assert "unknown" in render_html(unpriced)
     assert headline(empty(report)) == "No allocated GPU time was idle in 2026-W47"
 

@@ -69,7 +69,7 @@ def served(latest, *, token: str | None = None, trouble=lambda: None) -> Iterato
 def test_the_page_and_the_api_show_the_latest_report(report):
     newest = [report]
     with served(lambda: newest[0]) as address, httpx.Client(base_url=address) as client:
-        assert "No allocated GPU time was idle in 2026-W47" in client.get("/").text
+        assert "No GPU was measured in 2026-W47" in client.get("/").text
         assert from_json(WeeklyReport, client.get("/api/v1/report").content) == report
         assert client.get("/api/v1/recommendations").json() == []
         assert client.get("/api/v1/holds").json()[0]["reason"] == "InsufficientData"

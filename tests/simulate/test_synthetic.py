@@ -44,7 +44,7 @@ def test_the_inventory_equals_its_kubernetes_objects():
         objects.setdefault(item["kind"], []).append(item)
     listed = inventory_of(objects, taken_s=NOW)
     # Zones, ReplicaSets and what the scheduler needs matter only to other readers of the objects.
-    nodes = {name: replace(node, zone=None, openness=None) for name, node in listed.nodes.items()}
+    nodes = {name: replace(node, zone=None, openness=None, created_s=None) for name, node in listed.nodes.items()}
     workloads = tuple(
         replace(
             workload,

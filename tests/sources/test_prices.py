@@ -58,7 +58,8 @@ def test_an_unlabelled_node_is_priced_as_on_demand(tmp_path):
     ("rows", "parts"),
     [
         ("L4,on-demand,0.5\nL4,spot,-1\n", ["line 3", "usd_per_gpu_h", "'-1'"]),
-        ("L4,on-demand,0\n", ["line 2", "usd_per_gpu_h", "'0'", "above 0"]),
+        ("L4,on-demand,3_500\n", ["line 2", "usd_per_gpu_h", "'3_500'"]),
+        ("L4,on-demand,-0.1\n", ["line 2", "usd_per_gpu_h", "'-0.1'"]),
         ("L4,on-demand,nan\n", ["usd_per_gpu_h", "'nan'"]),
         ("L4,on-demand,inf\n", ["usd_per_gpu_h", "'inf'"]),
         ("L4,on-demand,\n", ["usd_per_gpu_h", "''"]),
@@ -94,3 +95,19 @@ def test_a_binary_file_is_an_error(tmp_path):
     path.write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(InputError, match="cannot be read"):
         read_prices(path)
+
+
+def test_a_price_of_0_is_a_price(tmp_path):
+    assert read_prices(written(tmp_path, "L4,on-demand,0\n")).price("L4", None) == 0.0
+
+
+def test_a_price_in_euros_is_refused(tmp_path):
+    path = written(tmp_path, "L4,on-demand,0.5,EUR\n", HEADER.strip() + ",currency\n")
+    with pytest.raises(InputError, match=r"line 2: currency is 'EUR'"):
+        read_prices(path)
+
+
+@pytest.mark.parametrize("currency", ["USD", "usd", ""])
+def test_a_price_in_dollars_may_say_so(tmp_path, currency):
+    path = written(tmp_path, f"L4,on-demand,0.5,{currency}\n", HEADER.strip() + ",currency\n")
+    assert read_prices(path).price("L4", None) == 0.5

@@ -19,6 +19,7 @@ from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
+from gpuwise.model.price import PriceBook
 from gpuwise.sources.prices import read_prices
 
 T = TypeVar("T")
@@ -32,7 +33,7 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
     """Check prices, ledger, usage, cluster and rights; say how to fix what fails. Reads only."""
     checks = _Checks()
     with ExitStack() as stack:
-        checks.check("prices", lambda: _prices(config))
+        prices = checks.check("prices", lambda: _prices(config))
         checks.check("ledger", lambda: _ledger(config, ledger_head))
         source = checks.check("usage", lambda: _usage(config))
         reader = checks.check("cluster", lambda: _reader(config, stack))
@@ -41,6 +42,8 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
             for name in ("inventory", "usage of workloads", "rights"):
                 checks.skip(name, "the fleet could not be listed")
         else:
+            if prices is not None and (missing := fleet.unpriced(seen, prices)) is not None:
+                checks.warn("prices of the fleet", missing)
             if source is not None and config.recording is None:
                 checks.check("usage of workloads", lambda: fleet.read_usage(source, seen, config.observe.step_s))
             if reader is not None and wiring.changeable(config):
@@ -75,14 +78,18 @@ class _Checks:
         self.failed += 1
         say(Text.assemble(("failed   ", "red"), f"{name}: {problem}"))
 
+    def warn(self, name: str, problem: str) -> None:
+        """Print what is incomplete, without a failure."""
+        say(Text.assemble(("warning  ", "yellow"), f"{name}: {problem}"))
+
     def skip(self, name: str, why: str) -> None:
         """Print a check that could not be tried."""
         say(Text.assemble(("skipped  ", "yellow"), f"{name}: {why}"))
 
 
-def _prices(config: Config) -> tuple[bool, str]:
+def _prices(config: Config) -> tuple[PriceBook, str]:
     book = read_prices(config.prices, config.grid)
-    return True, f"{len(book.usd_per_gpu_h)} prices from {book.source}"
+    return book, f"{len(book.usd_per_gpu_h)} prices from {book.source}"
 
 
 def _ledger(config: Config, ledger_head: str | None) -> tuple[bool, str]:

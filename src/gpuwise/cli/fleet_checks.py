@@ -1,6 +1,7 @@
 """The checks of `gpuwise doctor`: the calls that `scan` and `run` make, one by one."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -10,9 +11,10 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.examine import missing_right
 from gpuwise.model.command import STOPPABLE, Mode
 from gpuwise.model.errors import Forbidden, Gone
-from gpuwise.model.inventory import Inventory, WorkloadRef
+from gpuwise.model.inventory import CapacityType, Inventory, WorkloadRef
 from gpuwise.model.labels import MODE
 from gpuwise.model.ports import ClusterReader, Object, UsageSource
+from gpuwise.model.price import PriceBook
 from gpuwise.model.protection import SYSTEM_NAMESPACES
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.inventory import InventorySettings, inventory_of
@@ -55,6 +57,21 @@ def listed_if_there(reader: ClusterReader, kind: str) -> tuple[list[Object], str
             continue
         return found, str(len(found))
     return [], "not installed"
+
+
+def unpriced(fleet: Inventory, prices: PriceBook) -> str | None:
+    """Describe the GPUs that have no price, by type and capacity type; None if all have one."""
+    missing: Counter[str] = Counter()
+    for node in fleet.nodes.values():
+        gpu_type = node.gpu_type.name if node.gpu_type is not None else None
+        if prices.price(gpu_type, node.capacity_type) is None:
+            kind = node.capacity_type or CapacityType.ON_DEMAND
+            missing[f"{gpu_type or node.gpu_product or 'unknown GPU'} {kind}"] += node.gpu_count
+    if not missing:
+        return None
+    gpus = sum(node.gpu_count for node in fleet.nodes.values())
+    named = ", ".join(f"{count} x {name}" for name, count in missing.most_common())
+    return f"{missing.total()} of {gpus} GPUs have no price and are in no sum: {named}; add them to the price file"
 
 
 def assembled(objects: Mapping[str, list[Object]], took_s: float, settings: InventorySettings) -> tuple[Inventory, str]:

@@ -63,20 +63,42 @@ def _headline(report: WeeklyReport) -> Text:
     if report.selection is not None:
         return _of_selection(report)
     bill = report.bill
-    wasted = bill.idle_usd + bill.unallocated_usd
-    share = wasted / bill.capacity_usd if bill.capacity_usd else 0.0
     text = Text()
     text.append(f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim")
-    text.append(
-        f"{written.usd(wasted)} of {written.usd(bill.capacity_usd)} went to unused GPUs ({share:.0%}):\n",
-        style="bold",
-    )
-    text.append(f"{written.usd(bill.idle_usd)} on allocated but idle GPUs, ")
-    text.append(f"{written.usd(bill.unallocated_usd)} on unallocated GPUs.\n")
+    text.append(f"{_wasted(report)}:\n", style="bold")
+    lines = {one.name: one for one in written.classes(report)}
+    text.append(f"{_amount(lines['idle'])} on allocated but idle GPUs, ")
+    text.append(f"{_amount(lines['unallocated'])} on unallocated GPUs.\n")
+    if "unknown" in lines:
+        text.append(f"{_amount(lines['unknown'])} is unknown: nobody measured it.\n", style="yellow")
+    if "stranded" in lines:
+        text.append(f"{_amount(lines['stranded'])} is stranded beside MIG instances.\n")
     if bill.outside_gpu_s > 0:
-        outside = written.gpu_hours(bill.outside_gpu_s / 3600)
-        text.append(f"{written.usd(bill.outside_usd)} ({outside}) was used outside Kubernetes.\n")
+        text.append(f"{_amount(lines['outside'])} was used outside Kubernetes.\n")
+    if bill.unpriced_gpu_s > 0:
+        hours, part = written.gpu_hours(bill.unpriced_gpu_s / 3600), bill.unpriced_gpu_s / bill.capacity_gpu_s
+        text.append(f"{hours} ({part:.0%} of the capacity) have no price and are not part of the dollars.\n", "yellow")
     return text.append(_worth(report))
+
+
+def _wasted(report: WeeklyReport) -> str:
+    """The unused part: of the bill, or of the time where a part of the bill has no price."""
+    bill = report.bill
+    if written.by_time(report):
+        wasted, whole = (bill.idle_gpu_s + bill.unallocated_gpu_s) / 3600, bill.capacity_gpu_s / 3600
+        amounts = written.gpu_hours(wasted), written.gpu_hours(whole)
+    else:
+        wasted, whole = bill.idle_usd + bill.unallocated_usd, bill.capacity_usd
+        amounts = written.usd(wasted), written.usd(whole)
+    return f"{amounts[0]} of {amounts[1]} went to unused GPUs ({wasted / whole if whole else 0.0:.0%})"
+
+
+def _amount(line: written.ClassLine) -> str:
+    """Dollars, with the time where it says more than the dollars."""
+    hours = written.gpu_hours(line.hours)
+    if line.usd is None:
+        return f"{hours} without a price"
+    return f"{written.usd(line.usd)} ({hours})" if line.name not in ("idle", "unallocated") else written.usd(line.usd)
 
 
 def _of_selection(report: WeeklyReport) -> Text:
@@ -87,8 +109,9 @@ def _of_selection(report: WeeklyReport) -> Text:
     if not count:
         return text.append("No GPU workload is selected.")
     share = written.percent(written.share(bill.idle_gpu_s, bill.capacity_gpu_s))
-    allocated = f"{written.usd(bill.capacity_usd)} of allocated GPUs" if bill.capacity_usd else "allocated GPU time"
-    idle = written.usd(bill.idle_usd) if bill.capacity_usd else written.gpu_hours(bill.idle_gpu_s / 3600)
+    timed = written.by_time(report)
+    allocated = "allocated GPU time" if timed else f"{written.usd(bill.capacity_usd)} of allocated GPUs"
+    idle = written.gpu_hours(bill.idle_gpu_s / 3600) if timed else written.usd(bill.idle_usd)
     text.append(f"{idle} of {allocated} was idle ({share})\n", style="bold")
     text.append("Unallocated GPUs belong to nodes, not to workloads: they are not included.\n")
     return text.append(_worth(report))

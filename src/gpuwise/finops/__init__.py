@@ -5,15 +5,18 @@ Pure: no clock, environment, network, file, log or unseeded randomness.
 
 from gpuwise.finops.accounts import Period
 from gpuwise.finops.bill import bill, fleet_days
-from gpuwise.finops.report import compile_report, realised_usd_month
+from gpuwise.finops.realised import applied_usd_month, realised_usd_month, still_there
+from gpuwise.finops.report import compile_report
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 
 __all__ = [
     "Period",
+    "applied_usd_month",
     "bill",
     "compile_report",
     "cost_by_team",
     "cost_by_workload",
     "fleet_days",
     "realised_usd_month",
+    "still_there",
 ]

@@ -1,29 +1,44 @@
 """GPU-seconds by day and pool: the single table behind every sum of the report.
 
 A pool has one price: a GPU type and a capacity type. GPU-seconds belong to the pool of the node on which they were
-spent, even if the pod has moved since. Those of a node that is no longer in the inventory belong to a pool without a
-capacity type, which is priced as on-demand. The capacity of a day is the inventory's nodes times the measured part of
-the day; if pods were allocated more than that (on a node that has been removed), the capacity is their allocation.
-Allocations of pods come first: use outside Kubernetes counts only in the rest of its node and pool. So no class is ever
-below 0, and the four classes sum to the capacity.
+spent, even if the pod has moved since. The pool is the node's: what a series calls the card does not matter.
+
+Time is counted per day and node. The capacity of a node is its cards times the measured part of the day in which the
+node existed. Allocations of pods come first, then the stranded rest of cards that MIG divides, then use outside
+Kubernetes. What is left is unallocated only as far as it is known to be free; the rest is unknown. A node that no
+longer exists, and is not remembered, has no more than what its pods were allocated, and never reduces the time of
+another node. So no class is ever below 0, and the classes sum to the capacity.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from gpuwise.model.inventory import CapacityType, Inventory, Node, WorkloadRef, node_ref
+from gpuwise.finops.cards import divided, node_of_device, with_nodes
+from gpuwise.model.gpu import mig_share
+from gpuwise.model.inventory import DELETED, CapacityType, Inventory, Node, WorkloadRef, node_ref
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.usage import DAY_S
 
+_ROUNDING = 1e-9
+"""Relative error of a sum of shares: seven sevenths are not always 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A GPU type and a capacity type, which have one price; None if the node's type or capacity type is not known."""
+    """A GPU type and a capacity type, which have one price; None if the node's type or capacity type is not known.
+
+    Attributes:
+        gpu_type: canonical name.
+        capacity_type: how the node is paid for.
+        gone: the node no longer exists, and its capacity type is not known.
+    """
 
     gpu_type: str | None
     capacity_type: CapacityType | None
+    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +47,18 @@ class Period:
 
     Attributes:
         inventory: the fleet.
-        profiles: usage profiles by workload, and by `node_ref` for unallocated devices; a workload without a profile
-            counts as not allocated.
+        profiles: usage profiles by workload, by `node_ref` for unallocated devices, and of deleted workloads; a
+            workload without a profile counts as not allocated.
         prices: prices of GPU-hours.
         start_s: first second; for a week, Monday 00:00 UTC.
         end_s: first second after the period.
         now_s: when the report is made; later time is not counted.
         selection: the selection of workloads in the inventory, None for the whole fleet. Unallocated time belongs to
             nodes, so a selection has none: its capacity is what its workloads were allocated.
+        past: nodes that no longer exist, as they were last seen.
+        listed: the source lists all allocations with their shares, as a recording does. Without a sample, a card is
+            then known to be free from the first sample of the fleet on. With another source, only samples of the
+            unallocated card show that it is free.
     """
 
     inventory: Inventory
@@ -49,6 +68,8 @@ class Period:
     end_s: int
     now_s: int
     selection: str | None = None
+    past: Sequence[Node] = ()
+    listed: bool = True
 
     @property
     def measured(self) -> tuple[int, int]:
@@ -58,31 +79,75 @@ class Period:
         end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
         return start_s, max(start_s, end_s)
 
+    @property
+    def first_sample_s(self) -> int | None:
+        """When the first sample of the fleet was taken, None if there is none in the window."""
+        first = [
+            min(stay.start_s for stay in profile.stays) if profile.stays else profile.days[0].start_s
+            for profile in self.profiles.values()
+            if profile.stays or profile.days
+        ]
+        return min(first, default=None)
+
+    @property
+    def owners(self) -> tuple[WorkloadRef, ...]:
+        """The workloads whose time is counted: those of the inventory, and the deleted ones of the whole fleet."""
+        present = tuple(workload.ref for workload in self.inventory.workloads)
+        return present if self.selection is not None else (*present, *self.deleted)
+
+    @property
+    def deleted(self) -> tuple[WorkloadRef, ...]:
+        """The deleted workloads that have a profile, one for each namespace."""
+        return tuple(sorted(ref for ref in self.profiles if ref.kind == DELETED))
+
     def price(self, pool: Pool) -> float | None:
-        """Dollars per GPU-hour in a pool, or None if no price is known."""
-        return self.prices.price(pool.gpu_type, pool.capacity_type)
+        """Dollars per GPU-hour in a pool, or None if no price is known.
+
+        A node that no longer exists, and whose capacity type nobody remembers, has a price only if all nodes of its GPU
+        type have the same one.
+        """
+        if not pool.gone:
+            return self.prices.price(pool.gpu_type, pool.capacity_type)
+        alike = {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}
+        prices = {self.prices.price(one.gpu_type, one.capacity_type) for one in alike if one.gpu_type == pool.gpu_type}
+        return prices.pop() if len(prices) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class GpuSeconds:
-    """GPU-seconds in four classes, of one day in one pool or of a sum of these.
+    """GPU-seconds in six classes, of one day in one pool or of a sum of these.
 
     Attributes:
         used: allocated and not idle.
         idle: allocated and idle.
         outside: not allocated to a pod, but at work.
-        unallocated: not allocated to a pod, and not known to be at work.
+        unallocated: not allocated to a pod, and known to be free.
+        unknown: nobody measured it: allocated to pods without any sample, or not known to be free.
+        stranded: the rest of cards that MIG divides, of which no instance was made.
     """
 
-    used: float
-    idle: float
-    outside: float
-    unallocated: float
+    used: float = 0.0
+    idle: float = 0.0
+    outside: float = 0.0
+    unallocated: float = 0.0
+    unknown: float = 0.0
+    stranded: float = 0.0
 
     @property
     def capacity(self) -> float:
-        """The sum of the four classes."""
-        return self.used + self.idle + self.outside + self.unallocated
+        """The sum of the classes."""
+        return self.used + self.idle + self.outside + self.unallocated + self.unknown + self.stranded
+
+    def __add__(self, other: "GpuSeconds") -> "GpuSeconds":
+        """Add class by class."""
+        return GpuSeconds(
+            self.used + other.used,
+            self.idle + other.idle,
+            self.outside + other.outside,
+            self.unallocated + other.unallocated,
+            self.unknown + other.unknown,
+            self.stranded + other.stranded,
+        )
 
 
 Accounts = Mapping[tuple[int, Pool], GpuSeconds]
@@ -90,54 +155,111 @@ Accounts = Mapping[tuple[int, Pool], GpuSeconds]
 
 def accounts(period: Period) -> Accounts:
     """GPU-seconds of each measured day and pool."""
-    allocated: defaultdict[tuple[int, Pool], float] = defaultdict(float)
-    idle: defaultdict[tuple[int, Pool], float] = defaultdict(float)
-    for workload in period.inventory.workloads:
-        for day in days_of(period, workload.ref):
-            key = day.start_s, pool_of(period.inventory, day)
-            allocated[key] += day.allocated_gpu_s
-            idle[key] += day.idle_gpu_s
-    capacity = {
-        (day_s, pool): gpus * seconds for day_s, seconds in _days(period) for pool, gpus in _sizes(period).items()
-    }
-    outside = _outside(period)
-    return {
-        key: _classes(
-            allocated[key], idle[key], outside.get(key, 0.0), max(0.0, capacity.get(key, 0.0) - allocated[key])
+    pods = _of_pods(period)
+    places: set[tuple[int, str | None, str | None]] = set(pods)
+    if period.selection is None:
+        names = {node.name for node in _nodes(period)}
+        places |= {(day_s, name, None) for day_s, _, _ in _days(period) for name in names}
+    total: defaultdict[tuple[int, Pool], GpuSeconds] = defaultdict(GpuSeconds)
+    free = _Free(period)
+    for day_s, name, gpu_type in sorted(places, key=str):
+        held = pods.get((day_s, name, gpu_type), GpuSeconds())
+        node = period.inventory.nodes.get(name or "")
+        pool = pool_of_node(node) if node is not None else _gone(period, name, gpu_type)
+        total[day_s, pool] += held if period.selection is not None else free.around(held, day_s, name)
+    return {key: seconds for key, seconds in sorted(total.items(), key=lambda item: str(item[0])) if seconds.capacity}
+
+
+def _of_pods(period: Period) -> dict[tuple[int, str | None, str | None], GpuSeconds]:
+    """What pods were allocated, by day, node, and the GPU type of series without a known node."""
+    found: defaultdict[tuple[int, str | None, str | None], GpuSeconds] = defaultdict(GpuSeconds)
+    names = {node.name for node in _nodes(period)}
+    for uses in uses_of(period).values():
+        for day in uses:
+            used = day.allocated_gpu_s - day.idle_gpu_s - day.unknown_gpu_s
+            place = day.start_s, day.node, None if day.node in names else day.gpu_type
+            found[place] += GpuSeconds(used=max(0.0, used), idle=day.idle_gpu_s, unknown=day.unknown_gpu_s)
+    return dict(found)
+
+
+class _Free:
+    """Divides what pods leave of each node and day.
+
+    Args:
+        period: the input.
+    """
+
+    def __init__(self, period: Period) -> None:
+        self._nodes: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in _nodes(period):
+            self._nodes[node.name].append(node)
+        self._days = {day_s: (start_s, end_s) for day_s, start_s, end_s in _days(period)}
+        self._first_s = period.first_sample_s
+        self._listed = period.listed
+        self._at_work: defaultdict[tuple[int, str], float] = defaultdict(float)
+        self._seen: defaultdict[tuple[int, str], float] = defaultdict(float)
+        for node in period.inventory.nodes.values():
+            for day in days_of(period, node_ref(node)):
+                self._at_work[day.start_s, node.name] += day.active_gpu_s
+                self._seen[day.start_s, node.name] += day.allocated_gpu_s
+
+    def around(self, held: GpuSeconds, day_s: int, name: str | None) -> GpuSeconds:
+        """Return what pods were allocated on a node, with the classes of what they leave of it."""
+        nodes = self._nodes.get(name or "", [])
+        if name is None or not nodes or day_s not in self._days:
+            return held
+        start_s, end_s = self._days[day_s]
+        first_s = end_s if self._first_s is None else max(start_s, min(self._first_s, end_s))
+        capacity = sum(node.capacity * _existed(node, start_s, end_s) for node in nodes)
+        listed = sum(node.capacity * _existed(node, first_s, end_s) for node in nodes) if self._listed else 0.0
+        left = max(0.0, capacity - held.capacity)
+        stranded = min(left, sum(stranded_gpus(node) * _existed(node, start_s, end_s) for node in nodes))
+        left -= stranded
+        outside = min(left, self._at_work[day_s, name])
+        left -= outside
+        known = max(listed - held.capacity - stranded - outside, self._seen[day_s, name] - outside, 0.0)
+        unallocated = min(left, known)
+        return held + GpuSeconds(
+            outside=outside, unallocated=unallocated, unknown=left - unallocated, stranded=stranded
         )
-        for key in sorted(capacity.keys() | allocated.keys(), key=str)
-    }
 
 
-def _classes(allocated: float, idle: float, outside: float, free: float) -> GpuSeconds:
-    return GpuSeconds(allocated - idle, idle, min(outside, free), max(0.0, free - outside))
+def stranded_gpus(node: Node) -> float:
+    """Whole-GPU equivalents of the cards that MIG divides of which no instance was made; 0 if that is not known."""
+    if not node.mig or node.gpu_type is None:
+        return 0.0
+    shares = [(mig_share(name, node.gpu_type), count) for name, count in node.mig.items()]
+    instances = sum((share or 0.0) * count for share, count in shares)
+    if node.whole_gpus is None or any(share is None for share, _ in shares):
+        return 0.0
+    return max(0.0, node.capacity - min(node.whole_gpus, node.capacity) - instances)
 
 
-def _outside(period: Period) -> dict[tuple[int, Pool], float]:
-    """GPU-seconds at work outside Kubernetes, by day and pool; on each node at most its unallocated time."""
-    allocated: defaultdict[tuple[int, str], float] = defaultdict(float)
-    for workload in period.inventory.workloads:
-        for day in days_of(period, workload.ref):
-            if day.node is not None:
-                allocated[day.start_s, day.node] += day.allocated_gpu_s
-    if period.selection is not None:
-        return {}
-    seconds = dict(_days(period))
-    outside: defaultdict[tuple[int, Pool], float] = defaultdict(float)
-    for node in period.inventory.nodes.values():
-        at_work: defaultdict[int, float] = defaultdict(float)
-        for day in days_of(period, node_ref(node)):
-            at_work[day.start_s] += day.active_gpu_s
-        for day_s, active in at_work.items():
-            left = max(0.0, node.capacity * seconds.get(day_s, 0) - allocated[day_s, node.name])
-            outside[day_s, pool_of_node(node)] += min(active, left)
-    return dict(outside)
+def _existed(node: Node, start_s: int, end_s: int) -> int:
+    """Seconds between two times in which a node existed."""
+    first = start_s if node.created_s is None else max(start_s, node.created_s)
+    last = end_s if node.gone_s is None else min(end_s, node.gone_s)
+    return max(0, last - first)
 
 
-def pool_of(inventory: Inventory, day: DayUse) -> Pool:
+def _nodes(period: Period) -> Iterator[Node]:
+    yield from period.inventory.nodes.values()
+    yield from period.past
+
+
+def _gone(period: Period, name: str | None, gpu_type: str | None) -> Pool:
+    """The pool of a node that is not in the inventory, as it was last seen."""
+    last = max((node for node in period.past if node.name == name), key=lambda node: node.gone_s or 0, default=None)
+    if last is None or last.capacity_type is None:
+        of_node = last.gpu_type.name if last is not None and last.gpu_type is not None else gpu_type
+        return Pool(of_node, None, gone=True)
+    return pool_of_node(last)
+
+
+def pool_of(period: Period, day: DayUse) -> Pool:
     """The pool in which a day's GPU-seconds were spent."""
-    node = inventory.nodes.get(day.node) if day.node is not None else None
-    return Pool(day.gpu_type, node.capacity_type if node is not None else None)
+    node = period.inventory.nodes.get(day.node) if day.node is not None else None
+    return pool_of_node(node) if node is not None else _gone(period, day.node, day.gpu_type)
 
 
 def pool_of_node(node: Node) -> Pool:
@@ -145,24 +267,81 @@ def pool_of_node(node: Node) -> Pool:
     return Pool(node.gpu_type.name if node.gpu_type is not None else None, node.capacity_type)
 
 
+def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
+    """The use of each workload on each measured day: shared devices are divided, and a node has no more than its time.
+
+    MIG instances count by the larger of compute and memory, which can be more than their card: 4g.40gb and 3g.40gb
+    are 4/7 and 1/2. Time in which a pod had its GPUs before the first sample counts as far as the node has it left.
+    """
+    # Workloads that are not selected share cards with those that are.
+    profiles = {ref: profile for ref, profile in period.profiles.items() if ref.kind != "Node"}
+    places = node_of_device(period.profiles.values())
+    located = {ref: with_nodes(tuple(days_of(period, ref)), one.stays, places) for ref, one in profiles.items()}
+    seen = divided(
+        {ref: days for ref, (days, _) in located.items()},
+        {ref: stays for ref, (_, stays) in located.items()},
+        stated=period.listed,
+    )
+    seen = _at_most(seen, _capacity(period, whole_days=True))
+    unseen = {ref: tuple(_within(period, profile.unseen_days)) for ref, profile in profiles.items()}
+    left = _capacity(period, whole_days=False)
+    for uses in seen.values():
+        for day in uses:
+            left[day.start_s, day.node] -= day.allocated_gpu_s
+    unseen = _at_most(unseen, {place: max(0.0, gpu_s) for place, gpu_s in left.items()})
+    return {ref: (*seen[ref], *unseen[ref]) for ref in period.owners if ref in profiles}
+
+
+def _capacity(period: Period, *, whole_days: bool) -> defaultdict[tuple[int, str | None], float]:
+    """GPU-seconds of each present node and day; of whole days, also the time before the node existed."""
+    found: defaultdict[tuple[int, str | None], float] = defaultdict(float)
+    for day_s, start_s, end_s in _days(period):
+        for node in period.inventory.nodes.values():
+            seconds = end_s - start_s if whole_days else _existed(node, start_s, end_s)
+            found[day_s, node.name] += node.capacity * seconds
+    return found
+
+
+def _at_most(
+    uses: Mapping[WorkloadRef, Sequence[DayUse]], capacity: Mapping[tuple[int, str | None], float]
+) -> dict[WorkloadRef, tuple[DayUse, ...]]:
+    """Reduce what pods were allocated on a node and day to what the node has, in proportion."""
+    taken: defaultdict[tuple[int, str | None], float] = defaultdict(float)
+    for days in uses.values():
+        for day in days:
+            taken[day.start_s, day.node] += day.allocated_gpu_s
+    share = {
+        place: capacity[place] / gpu_s
+        for place, gpu_s in taken.items()
+        if gpu_s > capacity.get(place, math.inf) * (1.0 + _ROUNDING)
+    }
+    return {
+        ref: tuple(_reduced(day, share.get((day.start_s, day.node), 1.0)) for day in days) for ref, days in uses.items()
+    }
+
+
+def _reduced(day: DayUse, share: float) -> DayUse:
+    if share == 1.0:
+        return day
+    amounts = day.allocated_gpu_s, day.idle_gpu_s, day.active_gpu_s, day.unknown_gpu_s
+    return DayUse(day.start_s, day.node, day.gpu_type, *(amount * share for amount in amounts))
+
+
 def days_of(period: Period, workload: WorkloadRef) -> Iterator[DayUse]:
     """The use by a workload, or of a node's unallocated devices, on each measured day."""
     profile = period.profiles.get(workload)
+    yield from _within(period, profile.days if profile is not None else ())
+
+
+def _within(period: Period, days: Sequence[DayUse]) -> Iterator[DayUse]:
     start_s, end_s = period.measured
-    for day in profile.days if profile is not None else ():
+    for day in days:
         if day.start_s + DAY_S > start_s and day.start_s < end_s:
             yield day
 
 
-def _days(period: Period) -> Iterator[tuple[int, int]]:
-    """Midnight and measured seconds of each day."""
+def _days(period: Period) -> Iterator[tuple[int, int, int]]:
+    """Midnight of each day, and the start and end of its measured part."""
     start_s, end_s = period.measured
     for day_s in range(start_s - start_s % DAY_S, end_s, DAY_S):
-        yield day_s, min(day_s + DAY_S, end_s) - max(day_s, start_s)
-
-
-def _sizes(period: Period) -> dict[Pool, float]:
-    sizes: defaultdict[Pool, float] = defaultdict(float)
-    for node in period.inventory.nodes.values() if period.selection is None else ():
-        sizes[pool_of_node(node)] += node.capacity
-    return sizes
+        yield day_s, max(day_s, start_s), min(day_s + DAY_S, end_s)

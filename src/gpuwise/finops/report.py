@@ -4,21 +4,15 @@ from collections.abc import Iterable, Sequence
 
 from gpuwise.finops.accounts import Period
 from gpuwise.finops.bill import bill, fleet_days
+from gpuwise.finops.notes import notes_of
+from gpuwise.finops.realised import applied_usd_month, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
-from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, DataQuality, WeeklyReport, WorkloadCost
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import DAY_S
 
 SCHEMA = "gpuwise.dev/weekly-report/v1"
-
-# With a lower coverage the report notes that the idle figures are incomplete.
-_THIN_COVERAGE = 0.9
-
-# An older inventory may lack pods that have run since.
-_OLD_INVENTORY_S = 3_600
 
 
 def compile_report(
@@ -66,21 +60,8 @@ def compile_report(
         ledger_head=ledger_head,
         selection=period.selection,
         blockers=tuple(blockers),
+        applied_usd_month=applied_usd_month(actions),
     )
-
-
-def realised_usd_month(actions: Iterable[Action]) -> float:
-    """Worth of the commands that were applied and not undone; without its recommendation a command counts as 0."""
-    applied: dict[str, float] = {}
-    undone: set[str] = set()
-    for action in actions:
-        if action.outcome is None:
-            continue
-        if action.outcome.status is OutcomeStatus.UNDONE:
-            undone.add(action.outcome.command_id)
-        elif action.outcome.status is OutcomeStatus.APPLIED and action.recommendation is not None:
-            applied[action.outcome.command_id] = action.recommendation.saving.usd_month
-    return sum(usd for command_id, usd in applied.items() if command_id not in undone)
 
 
 def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
@@ -92,7 +73,7 @@ def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
         measured=sum(any(share > 0.0 for share in profile.coverage.values()) for profile in profiles),
         coverage=coverage,
         unpriced=unpriced,
-        notes=tuple(_notes(period, profiles, coverage)),
+        notes=tuple(notes_of(period, profiles, coverage)),
     )
 
 
@@ -104,20 +85,3 @@ def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
         allocated += profile.allocated_gpu_s
         covered += profile.allocated_gpu_s * best
     return covered / allocated if allocated > 0.0 else None
-
-
-def _notes(period: Period, profiles: Iterable[UsageProfile], coverage: float | None) -> Iterable[str]:
-    for name, nodes in period.inventory.not_measured.items():
-        yield f"{name} on {len(nodes)} nodes is not measured: gpuwise measures GPUs of NVIDIA only."
-    start_s, end_s = period.measured
-    if end_s - start_s < period.end_s - period.start_s:
-        measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S
-        yield f"Only {measured:.1f} of {whole:.0f} days were measured; all sums are for the measured time."
-    if coverage is not None and coverage < _THIN_COVERAGE:
-        yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
-    if (dropped := sum(profile.dropped_samples for profile in profiles)) > 0:
-        yield f"{dropped:,} impossible values, which exporters send for unknown, were dropped; they count as missing."
-    if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
-        yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
-    if any(node.capacity_type is None for node in period.inventory.nodes.values()):
-        yield "Nodes without a label for their capacity type are priced as on-demand."

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,9 +21,11 @@ from pydantic import ValidationError
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
+from gpuwise.model.inventory import SeenNode
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 T = TypeVar("T")
+R = TypeVar("R", Intent, Directive)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -47,11 +49,15 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
 # Intents of the window, except those whose last outcome is that nothing was written.
 _SPENT = """
-SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ? AND coalesce((
+SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ?
+AND (? = '' OR coalesce(json_extract(intent.body, '$.cluster'), '') IN ('', ?)) AND coalesce((
     SELECT json_extract(body, '$.status') FROM events AS outcome
     WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
 ), '') != ?
 """
+# Rows of this cluster, and of no known one; every row if the ledger is open for no cluster.
+_OWN = "(? = '' OR coalesce(json_extract(body, '$.cluster'), '') IN ('', ?))"
+_FORGET = f"DELETE FROM findings WHERE {_OWN}"  # noqa: S608 - a constant
 _GENESIS = "0" * 64
 _HINT = "nothing was changed: keep this file under another name, or use another ledger with --ledger"
 
@@ -61,6 +67,9 @@ class _Findings:
     recommendations: tuple[Recommendation, ...]
     blocked: AllBlocked
     alternatives: tuple[Recommendation, ...] = ()
+    cluster: str = ""
+    nodes: tuple[SeenNode, ...] = ()
+    prices: str = ""
 
 
 class SqliteLedger:
@@ -75,6 +84,7 @@ class SqliteLedger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._cluster = ""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
@@ -104,6 +114,10 @@ class SqliteLedger:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def belongs_to(self, cluster: str) -> None:
+        """See the port."""
+        self._cluster = cluster
 
     def verify(self) -> None:
         """Recompute the hash chain and compare it with the file.
@@ -150,22 +164,29 @@ class SqliteLedger:
         recommendations: Iterable[Recommendation],
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
+        nodes: Iterable[SeenNode] = (),
+        prices: str = "",
     ) -> None:
         """See the port."""
-        body = to_json(_Findings(tuple(recommendations), tuple(blocked), tuple(alternatives)))
+        found = _Findings(
+            tuple(recommendations), tuple(blocked), tuple(alternatives), self._cluster, tuple(nodes), prices
+        )
+        body = to_json(found)
         with self._transaction():
             run = self._append(now_s, "run", str(now_s), _digest(body))
-            self._db.execute("DELETE FROM findings")
+            self._db.execute(_FORGET, (self._cluster, self._cluster))
             self._db.execute("INSERT INTO findings VALUES (?, ?)", (run, body))
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
         """See the port."""
         with self._transaction():
             since_s = intent.at_s - per_s
-            (spent,) = self._db.execute(_SPENT, (since_s, OutcomeStatus.NOT_APPLIED)).fetchone()
+            spent_by = (since_s, self._cluster, self._cluster, OutcomeStatus.NOT_APPLIED)
+            (spent,) = self._db.execute(_SPENT, spent_by).fetchone()
             if spent >= limit:
                 return False
-            self._append(intent.at_s, "intent", intent.command.id, to_json(intent))
+            own = replace(intent, cluster=intent.cluster or self._cluster)
+            self._append(intent.at_s, "intent", intent.command.id, to_json(own))
             return True
 
     def record_outcome(self, outcome: Outcome) -> None:
@@ -176,7 +197,8 @@ class SqliteLedger:
     def record_directive(self, directive: Directive) -> None:
         """See the port."""
         with self._transaction():
-            self._append(directive.at_s, "directive", directive.subject, to_json(directive))
+            own = replace(directive, cluster=directive.cluster or self._cluster)
+            self._append(directive.at_s, "directive", directive.subject, to_json(own))
 
     def intent(self, command_id: str) -> Intent | None:
         """See the port."""
@@ -185,7 +207,7 @@ class SqliteLedger:
 
     def intents(self, *, since_s: int = 0) -> list[Intent]:
         """See the port."""
-        return list(self._read(Intent, "kind = 'intent' AND at_s >= ?", since_s))
+        return self._of_cluster(self._read(Intent, "kind = 'intent' AND at_s >= ?", since_s))
 
     def outcomes(self, *, since_s: int = 0) -> list[Outcome]:
         """See the port."""
@@ -193,7 +215,18 @@ class SqliteLedger:
 
     def directives(self) -> list[Directive]:
         """See the port."""
-        return list(self._read(Directive, "kind = 'directive'"))
+        return self._of_cluster(self._read(Directive, "kind = 'directive'"))
+
+    def _of_cluster(self, rows: Iterable[R]) -> list[R]:
+        return [row for row in rows if not self._cluster or row.cluster in ("", self._cluster)]
+
+    def nodes(self) -> list[SeenNode]:
+        """See the port."""
+        return list(self._findings().nodes)
+
+    def prices(self) -> str:
+        """See the port."""
+        return self._findings().prices
 
     def recommendations(self) -> list[Recommendation]:
         """See the port."""
@@ -209,7 +242,8 @@ class SqliteLedger:
 
     def _findings(self) -> _Findings:
         with self._guarded():
-            row = self._db.execute("SELECT run, body FROM findings").fetchone()
+            query = f"SELECT run, body FROM findings WHERE {_OWN} ORDER BY run DESC LIMIT 1"  # noqa: S608 - a constant
+            row = self._db.execute(query, (self._cluster, self._cluster)).fetchone()
         return _Findings((), ()) if row is None else self._parsed(_Findings, *row)
 
     def _read(self, kind: type[T], where: str, *values: str | int) -> Iterator[T]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Intent, LedgerHead
 from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
+from gpuwise.model.inventory import SeenNode
 from gpuwise.model.ports import ClusterWriter, Object
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.rights import HEAD_CONFIG_MAP as NAME
@@ -155,9 +156,11 @@ class AnchoredLedger(SqliteLedger):
         recommendations: Iterable[Recommendation],
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
+        nodes: Iterable[SeenNode] = (),
+        prices: str = "",
     ) -> None:
         """See the port."""
-        super().record_run(now_s, recommendations, blocked, alternatives)
+        super().record_run(now_s, recommendations, blocked, alternatives, nodes, prices)
         # The first effect creates the ConfigMap: before it there is no effect that could be removed.
         if self._moves and self.anchor.knows(self):
             self.anchor.move(self)

@@ -59,6 +59,7 @@ class Directive:
         actor: the person.
         at_s: when, epoch seconds.
         detail: the person's reason.
+        cluster: uid of the cluster that it is about; "" for every cluster, as where no cluster was connected.
     """
 
     kind: Literal["dismiss", "pause", "resume"]
@@ -66,6 +67,7 @@ class Directive:
     actor: str
     at_s: int
     detail: str
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Intent:
         resource_version: the target's resourceVersion when it was read; the write carries it as a precondition.
         pre_image: the fields that the change touches, before it; written once.
         post_image: the same fields after it.
+        cluster: uid of the cluster; "" if not known, as in ledgers of earlier versions.
     """
 
     command: Command
@@ -106,6 +109,7 @@ class Intent:
     resource_version: str
     pre_image: dict[str, Any]
     post_image: dict[str, Any]
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True)

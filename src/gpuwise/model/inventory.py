@@ -70,6 +70,8 @@ class Node:
         whole_gpus: nvidia.com/gpu that it offers; None if not known, as in a trace.
         claimable: GPUs that its ResourceSlices offer to resource claims.
         pods_per_gpu: how many pods may share each of its GPUs by time-slicing, MPS or HAMi; 1 if none.
+        created_s: metadata.creationTimestamp, epoch seconds; None if not known, which counts as before the window.
+        gone_s: when it was last seen, for a node that no longer exists; None for a node of the inventory.
     """
 
     name: str
@@ -85,6 +87,8 @@ class Node:
     whole_gpus: int | None = None
     claimable: int = 0
     pods_per_gpu: int = 1
+    created_s: int | None = None
+    gone_s: int | None = None
 
     @property
     def capacity(self) -> float:
@@ -95,6 +99,38 @@ class Node:
 def node_ref(node: Node) -> WorkloadRef:
     """The reference under which the unallocated devices of a node have a profile."""
     return WorkloadRef("", "Node", node.name, node.name)
+
+
+DELETED = "deleted"
+"""Kind of the reference under which the pods of a namespace that no workload owns have a profile."""
+
+
+def deleted_ref(namespace: str) -> WorkloadRef:
+    """The reference under which the pods of a namespace that no workload owns any more have a profile."""
+    return WorkloadRef(namespace, DELETED, "workloads", "")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenNode:
+    """What is remembered of a node, so that its time keeps its price after it is gone.
+
+    Attributes:
+        name: its name in Kubernetes.
+        gpu_type: canonical name, None if not known.
+        gpu_count: physical GPUs.
+        capacity_type: how it was paid for, None if it had no such label.
+        created_s: metadata.creationTimestamp, epoch seconds; None if not known.
+        seen_s: when it was last seen, epoch seconds.
+        gpu_fraction: whole-GPU equivalents of one of its GPUs.
+    """
+
+    name: str
+    gpu_type: str | None
+    gpu_count: int
+    capacity_type: CapacityType | None
+    created_s: int | None
+    seen_s: int
+    gpu_fraction: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +257,7 @@ class Inventory:
         namespaces: by name.
         unread: objects that cannot be read; one such object never hides the others.
         not_measured: accelerators of other vendors, which gpuwise does not measure: nodes by resource or driver.
+        cluster: uid of the cluster, which is that of its namespace kube-system; "" if that is not listed.
     """
 
     taken_s: int
@@ -229,6 +266,7 @@ class Inventory:
     namespaces: Mapping[str, Namespace]
     unread: tuple[Unread, ...] = ()
     not_measured: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cluster: str = ""
 
     def by_ref(self) -> dict[WorkloadRef, Workload]:
         """The workloads by reference. A recreated object has another uid, and so another reference."""

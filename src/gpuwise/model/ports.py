@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
+from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
@@ -40,6 +40,21 @@ class UsageSource(Protocol):
         Raises:
             SourceError: as `read`.
         """
+        ...
+
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield the usage of the pods that no workload of the inventory owns, one series for each namespace.
+
+        The workload of such a series is `deleted_ref(namespace)`. It is billed; nothing is recommended for it.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        ...
+
+    @property
+    def lists_allocations(self) -> bool:
+        """Whether pods without samples had no GPU: the source lists every allocation, with its share of the card."""
         ...
 
     def cite(self, window: Window) -> Cite:
@@ -139,8 +154,29 @@ class Ledger(Protocol):
         recommendations: Iterable[Recommendation],
         blocked: Iterable[Blocked],
         alternatives: Iterable[Recommendation] = (),
+        nodes: Iterable[SeenNode] = (),
+        prices: str = "",
     ) -> None:
-        """Record what one run found; an alternative shares a claim with a recommendation that is worth more."""
+        """Record what one run found; an alternative shares a claim with a recommendation that is worth more.
+
+        The nodes are the fleet's nodes, and those that are remembered; the prices are named by `PriceBook.version`.
+        """
+        ...
+
+    def prices(self) -> str:
+        """The version of the prices with which the latest run computed its savings, "" if not known."""
+        ...
+
+    def belongs_to(self, cluster: str) -> None:
+        """Read and write the rows of one cluster from now on; rows of no known cluster belong to every cluster.
+
+        Args:
+            cluster: uid of the cluster, or another name of it where that is not known.
+        """
+        ...
+
+    def nodes(self) -> list[SeenNode]:
+        """The nodes that the latest run saw or remembered."""
         ...
 
     def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:

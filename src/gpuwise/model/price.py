@@ -1,5 +1,6 @@
 """Prices of GPU-hours in dollars, and the carbon intensity of a kilowatt-hour."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -19,6 +20,12 @@ class PriceBook:
     usd_per_gpu_h: Mapping[tuple[str, CapacityType], float]
     source: str
     kg_co2e_per_kwh: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Source and content in one string: two files of one name with other prices differ."""
+        rows = sorted((gpu_type, str(kind), usd) for (gpu_type, kind), usd in self.usd_per_gpu_h.items())
+        return f"{self.source} (version {hashlib.sha256(repr(rows).encode()).hexdigest()[:8]})"
 
     def price(self, gpu_type: str | None, capacity_type: CapacityType | None) -> float | None:
         """Dollars per whole GPU and hour, or None if no price is known.

@@ -138,6 +138,7 @@ class DayUse:
         allocated_gpu_s: GPU-seconds allocated.
         idle_gpu_s: of these, on devices that were idle.
         active_gpu_s: of these, on devices that a signal shows at work; time that is neither is not known.
+        unknown_gpu_s: of these, allocated to pods that have no sample in the window.
     """
 
     start_s: int
@@ -146,6 +147,30 @@ class DayUse:
     allocated_gpu_s: float
     idle_gpu_s: float
     active_gpu_s: float
+    unknown_gpu_s: float = 0.0
+
+
+@dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
+class Stay:
+    """The time in which one pod had one device, from its first sample to its last.
+
+    Attributes:
+        device_uuid: the device.
+        node: its node, None if unknown.
+        gpu_type: canonical name of the GPU type, None if unknown.
+        gpu_fraction: share of a whole GPU that the pod pays for if it has the device alone or the share is stated.
+        start_s: first second.
+        end_s: first second after it.
+        idle_s: first seconds and first seconds after idle spans, in turn.
+    """
+
+    device_uuid: str
+    node: str | None
+    gpu_type: str | None
+    gpu_fraction: float
+    start_s: int
+    end_s: int
+    idle_s: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +259,9 @@ class UsageProfile:
         dropped_samples: impossible values that were dropped, over all devices.
         running_pods: number of pods that run now.
         unsampled_pods: of these, those with fewer reporting devices than they request; missing data counts as used.
+        unseen_days: time in which pods that run now had GPUs before the first sample of the workload, as `days`. It is
+            part of the bill and not of `allocated_gpu_s`: no recommendation is derived from it.
+        stays: when each pod had each device; two stays on one device may overlap.
     """
 
     workload: WorkloadRef
@@ -256,6 +284,8 @@ class UsageProfile:
     dropped_samples: int
     running_pods: int = 0
     unsampled_pods: tuple[str, ...] = ()
+    unseen_days: tuple[DayUse, ...] = ()
+    stays: tuple[Stay, ...] = ()
 
     def weighted_coverage(self, signal: Signal) -> float:
         """Share of the decayed, allocated device-steps in which a signal was sampled; a quantile covers only these.

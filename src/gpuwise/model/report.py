@@ -12,7 +12,7 @@ from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """GPU time and money of one window, in four classes that sum to the capacity.
+    """GPU time and money of one window, in six classes that sum to the capacity.
 
     GPU-seconds without a known price count in the time columns but not in the dollars; `unpriced_gpu_s` has their sum.
 
@@ -21,9 +21,13 @@ class Bill:
         used_gpu_s: allocated and not idle, or not known to be idle.
         idle_gpu_s: allocated, and idle by every signal.
         outside_gpu_s: not allocated to a pod, but measured at work: used outside Kubernetes.
-        unallocated_gpu_s: not allocated to a pod, and not known to be at work.
+        unallocated_gpu_s: not allocated to a pod, and known to be free.
         capacity_usd, used_usd, idle_usd, outside_usd, unallocated_usd: the same in dollars.
         unpriced_gpu_s: GPU-seconds for which no price is known.
+        unknown_gpu_s: nobody measured it: allocated to pods without any sample, or not known to be free.
+        stranded_gpu_s: the rest of cards that MIG divides, of which no instance was made.
+        unknown_usd, stranded_usd: the same in dollars.
+        unpriced_idle_gpu_h: of the idle time, the GPU-hours without a known price.
     """
 
     capacity_gpu_s: float
@@ -37,6 +41,11 @@ class Bill:
     outside_usd: float
     unallocated_usd: float
     unpriced_gpu_s: float
+    unknown_gpu_s: float = 0.0
+    stranded_gpu_s: float = 0.0
+    unknown_usd: float = 0.0
+    stranded_usd: float = 0.0
+    unpriced_idle_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +57,22 @@ class TeamCost:
         workloads: number of its workloads.
         allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
-        cost_usd: cost of the allocated GPU-hours.
-        idle_usd: cost of the idle part.
+        cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
+        idle_usd: cost of the idle part, in the same way.
         saving_usd_month: what its open recommendations are worth.
+        unpriced_gpu_h: of the allocated GPU-hours, those without a known price; they are not part of the dollars.
+        unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
     """
 
     team: str | None
     workloads: int
     allocated_gpu_h: float
     idle_gpu_h: float
-    cost_usd: float
-    idle_usd: float
+    cost_usd: float | None
+    idle_usd: float | None
     saving_usd_month: float
+    unpriced_gpu_h: float = 0.0
+    unknown_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +86,13 @@ class WorkloadCost:
         allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
         activity_ratio: mean SM activity, or GPU utilisation if only that is known; None if neither was sampled.
-        cost_usd: cost of the allocated GPU-hours.
-        idle_usd: cost of the idle part.
+        cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
+        idle_usd: cost of the idle part, in the same way.
         limit: what limits its speed while it works.
         limit_confidence: confidence in the limit, 0 to 1.
         next_use_s: median forecast of the next use if it is idle now, epoch seconds; None without a forecast.
+        unpriced_gpu_h: of the allocated GPU-hours, those without a known price.
+        unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
     """
 
     workload: str
@@ -91,6 +106,8 @@ class WorkloadCost:
     limit: Limit
     limit_confidence: float
     next_use_s: int | None
+    unpriced_gpu_h: float = 0.0
+    unknown_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +119,8 @@ class FleetDay:
     idle_gpu_h: float
     outside_gpu_h: float
     unallocated_gpu_h: float
+    unknown_gpu_h: float = 0.0
+    stranded_gpu_h: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +144,19 @@ class DataQuality:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What gpuwise did, with the outcome."""
+    """What gpuwise did, with the outcome.
+
+    Attributes:
+        intent: what was to be written.
+        outcome: what came of it, None if that is not known yet.
+        recommendation: why it was done, None if that was not recorded.
+        verified: the change was seen in the cluster after it was applied, and still is there.
+    """
 
     intent: Intent
     outcome: Outcome | None
     recommendation: Recommendation | None
+    verified: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +180,14 @@ class WeeklyReport:
             recommendation's id; the others can be applied now.
         actions: what gpuwise did in the week.
         predicted_usd_month: worth of the open recommendations.
-        realised_usd_month: worth of the changes that were applied in the week and not undone.
+        realised_usd_month: of `applied_usd_month`, the worth of the changes that the cluster still has, as it was seen
+            after they were applied.
         quality: how complete the data are.
         price_source: where the prices come from.
         ledger_head: newest row of the ledger at that time, for `gpuwise doctor --ledger-head`; None in a scan.
         selection: which workloads the report covers, "namespace sandbox"; None for the whole fleet. The capacity of a
             selection is what its workloads were allocated: unallocated GPU time belongs to nodes, not to workloads.
+        applied_usd_month: worth of the changes that were applied in the week and not undone.
     """
 
     schema: str
@@ -181,3 +210,4 @@ class WeeklyReport:
     ledger_head: str | None = None
     selection: str | None = None
     blockers: Annotated[tuple[Blocked, ...], Field(alias="obstacles")] = ()
+    applied_usd_month: float = 0.0

@@ -30,22 +30,28 @@ def split_bar(parts: Sequence[tuple[str, float]], title: str) -> Markup:
 
 def day_total(hours: FleetDay) -> float:
     """GPU-hours of a day, the sum of all classes."""
-    return hours.used_gpu_h + hours.idle_gpu_h + hours.outside_gpu_h + hours.unallocated_gpu_h
+    return sum(size for _, size in _parts(hours))
+
+
+def _parts(one: FleetDay) -> tuple[tuple[str, float], ...]:
+    return (
+        ("used", one.used_gpu_h),
+        ("idle", one.idle_gpu_h),
+        ("outside", one.outside_gpu_h),
+        ("unallocated", one.unallocated_gpu_h),
+        ("unknown", one.unknown_gpu_h),
+        ("stranded", one.stranded_gpu_h),
+    )
 
 
 def day_columns(days: Sequence[FleetDay], title: str) -> Markup:
-    """Draw one stacked column per day: used at the bottom, then idle, used outside Kubernetes, and unallocated."""
+    """Draw one stacked column per day, with the classes of the bill from used at the bottom to stranded at the top."""
     top = max(map(day_total, days), default=0.0)
     shapes = [Markup('<line class="grid" x1="0" x2="100" y1="{0}" y2="{0}"/>').format(y) for y in (0.25, 50, 99.75)]
     for index, one in enumerate(days):
         left, width = (index + _GAP / 2) * 100 / len(days), (1 - _GAP) * 100 / len(days)
         height = 0.0
-        for name, hours in (
-            ("used", one.used_gpu_h),
-            ("idle", one.idle_gpu_h),
-            ("outside", one.outside_gpu_h),
-            ("unallocated", one.unallocated_gpu_h),
-        ):
+        for name, hours in _parts(one):
             size = 100 * hours / top if top > 0 else 0.0
             height += size
             if size > 0:

@@ -91,6 +91,17 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "report": report,
         "bill": report.bill,
         "headline": wording.headline(report),
+        "classes": wording.classes(report),
+        "total": wording.total(report),
+        "bar": [
+            (name, getattr(report.bill, f"{name}_{'gpu_s' if wording.by_time(report) else 'usd'}"))
+            for name in wording.CLASS_NAMES
+        ],
+        "by_time": wording.by_time(report),
+        "most_of_team": max((team.cost_usd or 0.0 for team in report.teams), default=0.0),
+        "day_classes": [
+            name for name in ("unknown", "stranded") if any(getattr(one, f"{name}_gpu_h") for one in report.days)
+        ],
         "tallest": max(map(charts.day_total, report.days), default=0.0),
         "top": wording.applicable(report)[:_TOP_ACTIONS],
         "applicable": len(wording.applicable(report)),

@@ -230,16 +230,90 @@ def period(report: WeeklyReport) -> str:
 
 def headline(report: WeeklyReport) -> str:
     """Return the subject line, which contains the main number."""
-    bill, whole = report.bill, "the bill"
+    bill, whole, when_ = report.bill, "the bill", period(report)
     if report.selection is not None:
         whole = f"the GPUs allocated to {report.selection}"
+    if bill.capacity_gpu_s > 0 and bill.unknown_gpu_s >= bill.capacity_gpu_s:
+        return f"No GPU was measured in {when_}: {gpu_hours(bill.unknown_gpu_s / 3600)} are unknown"
     if bill.idle_gpu_s <= 0:
-        return f"No allocated GPU time was idle in {period(report)}"
+        return f"No allocated GPU time was idle in {when_}{_of_bill_unknown(report)}"
+    of_time, hours = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s)), gpu_hours(bill.idle_gpu_s / 3600)
     of_bill = share(bill.idle_usd, bill.capacity_usd)
-    if of_bill is None:
-        of_time = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s))
-        return f"{gpu_hours(bill.idle_gpu_s / 3600)} were idle in {period(report)}: {of_time} of the capacity"
-    return f"{usd(bill.idle_usd)} of GPU time was idle in {period(report)}: {percent(of_bill)} of {whole}"
+    if bill.unpriced_gpu_s > 0 or of_bill is None:
+        amount = f"{usd(bill.idle_usd)} and {gpu_hours(bill.unpriced_idle_gpu_h)} without a price"
+        subject = amount if bill.unpriced_idle_gpu_h > 0 and bill.idle_usd > 0 else hours
+        price = f"; {gpu_hours(bill.unpriced_gpu_s / 3600)} have no price" if bill.unpriced_gpu_s > 0 else ""
+        return f"{subject} were idle in {when_}: {of_time} of the capacity{price}{_of_bill_unknown(report)}"
+    return (
+        f"{usd(bill.idle_usd)} of GPU time was idle in {when_}: {percent(of_bill)} of {whole}{_of_bill_unknown(report)}"
+    )
+
+
+def _of_bill_unknown(report: WeeklyReport) -> str:
+    """The part of the time that nobody measured, for the headline."""
+    unknown = share(report.bill.unknown_gpu_s, report.bill.capacity_gpu_s)
+    return f"; {percent(unknown)} of the time is unknown" if unknown else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLine:
+    """One class of the bill, or its total.
+
+    Attributes:
+        name: the class, as in a chart.
+        text: its words.
+        usd: its dollars, None if no price is known.
+        share: its share of the bill, of the time where a part of the bill has no price; None for the total.
+        hours: its GPU-hours.
+    """
+
+    name: str
+    text: str
+    usd: float | None
+    share: float | None
+    hours: float
+
+
+_CLASSES = (
+    ("used", "used"),
+    ("idle", "allocated but idle"),
+    ("outside", "used outside Kubernetes"),
+    ("unallocated", "unallocated"),
+    ("unknown", "unknown: nobody measured it"),
+    ("stranded", "stranded beside MIG instances"),
+)
+
+
+CLASS_NAMES = tuple(name for name, _ in _CLASSES)
+
+
+def classes(report: WeeklyReport) -> list[ClassLine]:
+    """List the classes of the bill; unknown and stranded time only if there is any."""
+    bill = report.bill
+    lines = []
+    for name, text in _CLASSES:
+        seconds, dollars = getattr(bill, f"{name}_gpu_s"), getattr(bill, f"{name}_usd")
+        always = name in ("used", "idle") or (name in ("outside", "unallocated") and report.selection is None)
+        if not always and not seconds:
+            continue
+        part = share(seconds, bill.capacity_gpu_s) if by_time(report) else share(dollars, bill.capacity_usd)
+        known = None if not dollars and seconds and bill.unpriced_gpu_s > 0 else dollars
+        lines.append(ClassLine(name, text, known, part, seconds / 3600))
+    return lines
+
+
+def by_time(report: WeeklyReport) -> bool:
+    """Whether shares are of the time: where a part of the bill has no price, or nothing costs anything."""
+    return report.bill.unpriced_gpu_s > 0 or report.bill.capacity_usd <= 0
+
+
+def total(report: WeeklyReport) -> ClassLine:
+    """Return the sum of the classes; its dollars are of the time that has a price."""
+    bill = report.bill
+    nothing = bill.unpriced_gpu_s >= bill.capacity_gpu_s and not bill.capacity_usd
+    dollars = None if nothing and bill.capacity_gpu_s else bill.capacity_usd
+    text = "allocated to them" if report.selection is not None else "total bill"
+    return ClassLine("total", text, dollars, None, bill.capacity_gpu_s / 3600)
 
 
 def status(value: OutcomeStatus | None) -> str:

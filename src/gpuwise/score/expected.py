@@ -14,6 +14,8 @@ from gpuwise.model.gpu import mig_share
 from gpuwise.model.hours import DEVICE_SIGNALS, HourRows, PodDevice, device_rows
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE, MIG_CLASS, MIG_RESOURCE_PREFIX, is_gpu
+from gpuwise.model.profile import DayUse
+from gpuwise.model.usage import DAY_S, Window
 from gpuwise.score.idle import AllocatedDevice, Runs
 
 _CLAIMED = frozenset({GPU_CLASS, MIG_CLASS})
@@ -136,3 +138,32 @@ def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int, *, per_hour:
             active=np.zeros(0, dtype=np.int64),
             seen=np.zeros(len(DEVICE_SIGNALS), dtype=np.int64),
         )
+
+
+def unseen_days(
+    pods: Sequence[RunningPod], sampled: frozenset[str], window: Window, *, until_s: int
+) -> tuple[DayUse, ...]:
+    """Return the time in which running pods had their GPUs before the first sample of the workload.
+
+    A pod has its GPUs from its start on, whether anything measures it or not. The time of a pod with samples counts as
+    used, as every gap does; the time of a pod without any sample is unknown.
+
+    Args:
+        pods: that run now.
+        sampled: names of the pods with samples in the window.
+        window: the window.
+        until_s: time of the workload's first sample; the end of the window if it has none.
+    """
+    days: dict[tuple[int, str, str | None], list[float]] = {}
+    for pod in pods:
+        start_s = max(pod.start_s, window.start_s)
+        gpus = pod.devices * pod.gpu_fraction
+        for midnight in range(start_s - start_s % DAY_S, until_s, DAY_S):
+            gpu_s = gpus * (min(midnight + DAY_S, until_s) - max(midnight, start_s))
+            total = days.setdefault((midnight, pod.node, pod.gpu_type), [0.0, 0.0])
+            total[0] += gpu_s
+            total[1] += 0.0 if pod.name in sampled else gpu_s
+    return tuple(
+        DayUse(midnight, node, gpu_type, held, 0.0, 0.0, unknown)
+        for (midnight, node, gpu_type), (held, unknown) in sorted(days.items(), key=str)
+    )

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HOUR_S, UsageHours
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.profile import DayUse, UsageProfile
+from gpuwise.model.profile import DayUse, Stay, UsageProfile
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
-from gpuwise.score.expected import RunningPod, unsampled_devices
+from gpuwise.score.expected import RunningPod, unsampled_devices, unseen_days
 from gpuwise.score.hours import hours_of
 from gpuwise.score.idle import AllocatedDevice, Mask, Runs, allocated_device, intervals, together_idle, unpacked
 from gpuwise.score.rhythm import next_use, rhythm
@@ -52,7 +52,13 @@ def score_hours(
     # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (hours.step_s, hours.first_hour, hours.end_hour)
     nothing = _without_devices(span, window=window, settings=settings)
-    return replace(nothing, workload=hours.workload, running_pods=len(pods), unsampled_pods=_names(pods))
+    return replace(
+        nothing,
+        workload=hours.workload,
+        running_pods=len(pods),
+        unsampled_pods=_names(pods),
+        unseen_days=unseen_days(pods, frozenset(), window, until_s=window.end_s),
+    )
 
 
 @lru_cache(maxsize=4)
@@ -102,6 +108,8 @@ def _profile(
         running_pods=len(pods),
         unsampled_pods=_unsampled(devices, pods, sheet.last_step),
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
+        unseen_days=unseen_days(pods, sheet.sampled_pods, window, until_s=sheet.first_s),
+        stays=tuple(map(sheet.stay, sheet.sampled)),
     )
 
 
@@ -160,6 +168,30 @@ class _Sheet:
             silent=silent,
         )
 
+    @property
+    def sampled(self) -> tuple[AllocatedDevice, ...]:
+        """The devices that have samples."""
+        return tuple(device for device in self.devices if device.rows.hours)
+
+    @property
+    def sampled_pods(self) -> frozenset[str]:
+        """Names of the pods that have samples."""
+        return frozenset(device.pod_device.pod for device in self.sampled)
+
+    @property
+    def first_s(self) -> int:
+        """Time of the first sample; the end of the window without one."""
+        first = min((device.start for device in self.sampled), default=self.last_step)
+        return self.base_s + first * self.window.step_s
+
+    def stay(self, device: AllocatedDevice) -> Stay:
+        """When a pod had a device, and the idle spans of it, in seconds."""
+        runs = Runs.of(device.idle, at_least=self.least)
+        idle = self.base_s + np.stack([runs.starts, runs.ends], axis=1).ravel() * self.window.step_s
+        held = device.pod_device
+        start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
+        return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, tuple(idle.tolist()))
+
     def look_back(self, since_s: int | None) -> LookBack:
         """The whole hours since a time; the whole window if the workload is not idle now."""
         first_hour = self.base_s // HOUR_S if since_s is None else -(-since_s // HOUR_S)
@@ -186,12 +218,14 @@ class _Sheet:
         midnights = np.arange(first_day, (self.window.end_s - 1) // DAY_S + 2) * DAY_S
         bounds = (midnights - self.base_s) // self.window.step_s
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
+        sampled_pods = self.sampled_pods
         for device in self.devices:
             within = np.minimum(np.maximum(bounds, device.start), device.end)
             allocated = within[1:] - within[:-1]
             idle = Runs.of(device.idle, at_least=self.least).within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
-            share = np.array([allocated, idle, active]) * (device.pod_device.gpu_fraction * self.window.step_s)
+            unknown = allocated * (device.pod_device.pod not in sampled_pods)
+            share = np.array([allocated, idle, active, unknown]) * (device.pod_device.gpu_fraction * self.window.step_s)
             place = (device.pod_device.node, device.pod_device.gpu_type)
             table[place] = table[place] + share if place in table else share
         places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]

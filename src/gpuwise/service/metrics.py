@@ -23,6 +23,8 @@ def _gpu_seconds(report: WeeklyReport) -> _Samples:
         ("idle",): bill.idle_gpu_s,
         ("outside",): bill.outside_gpu_s,
         ("unallocated",): bill.unallocated_gpu_s,
+        ("unknown",): bill.unknown_gpu_s,
+        ("stranded",): bill.stranded_gpu_s,
     }
 
 
@@ -33,6 +35,8 @@ def _dollars(report: WeeklyReport) -> _Samples:
         ("idle",): bill.idle_usd,
         ("outside",): bill.outside_usd,
         ("unallocated",): bill.unallocated_usd,
+        ("unknown",): bill.unknown_usd,
+        ("stranded",): bill.stranded_usd,
     }
 
 
@@ -45,6 +49,11 @@ def _summed(amounts: Iterable[tuple[tuple[str, ...], float]]) -> _Samples:
     for key, amount in amounts:
         total[key] = total.get(key, 0.0) + amount
     return total
+
+
+def _by_team(amounts: Iterable[tuple[str | None, float | None]]) -> _Samples:
+    """Amounts by team; a team without a known price has no sample, which is not 0."""
+    return _summed(((team or UNCLAIMED,), amount) for team, amount in amounts if amount is not None)
 
 
 def _counted(keys: Iterable[tuple[str, ...]]) -> _Samples:
@@ -60,16 +69,22 @@ _METRICS: tuple[_Metric, ...] = (
     ("gpuwise_fleet_gpu_seconds", "GPU time of the week, by class.", ("class",), _gpu_seconds),
     ("gpuwise_fleet_cost_usd", "Cost of the week's GPU time, by class.", ("class",), _dollars),
     (
+        "gpuwise_fleet_unpriced_gpu_seconds",
+        "GPU time of the week for which no price is known; it is not part of the cost.",
+        (),
+        lambda report: {(): report.bill.unpriced_gpu_s},
+    ),
+    (
         "gpuwise_team_cost_usd",
         "Cost of the GPUs that were allocated to a team in the week.",
         ("team",),
-        lambda report: _summed(((team.team or UNCLAIMED,), team.cost_usd) for team in report.teams),
+        lambda report: _by_team((team.team, team.cost_usd) for team in report.teams),
     ),
     (
         "gpuwise_team_idle_cost_usd",
         "Cost of the GPUs that were allocated to a team but idle in the week.",
         ("team",),
-        lambda report: _summed(((team.team or UNCLAIMED,), team.idle_usd) for team in report.teams),
+        lambda report: _by_team((team.team, team.idle_usd) for team in report.teams),
     ),
     (
         "gpuwise_recommendations",
@@ -85,9 +100,15 @@ _METRICS: tuple[_Metric, ...] = (
     ),
     (
         "gpuwise_realised_saving_usd_per_month",
-        "Saving of the changes that were applied in the week and not undone.",
+        "Saving of the week's applied changes that the cluster still has.",
         (),
         lambda report: {(): report.realised_usd_month},
+    ),
+    (
+        "gpuwise_applied_saving_usd_per_month",
+        "Saving of the changes that were applied in the week and not undone.",
+        (),
+        lambda report: {(): report.applied_usd_month},
     ),
     (
         "gpuwise_blocked",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from gpuwise.model.signal import SIGNALS, Sensor
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.simulate.activity import Activity, Clock, activity
-from gpuwise.simulate.objects import kubernetes_objects
+from gpuwise.simulate.controllers import uid_of
+from gpuwise.simulate.objects import kubernetes_objects, system_namespace
 from gpuwise.simulate.physics import sensors
 from gpuwise.simulate.placement import Machine, Slot, machines
 from gpuwise.simulate.plan import PodPlan, WorkloadPlan, plan_workloads
@@ -47,7 +48,8 @@ class SimulatedFleet:
     @property
     def objects(self) -> list[dict[str, Any]]:
         """Nodes, namespaces, workloads, pods and their protections, as the Kubernetes API sends them."""
-        return kubernetes_objects(self.machines, self.workloads, self.window)
+        uid = uid_of("cluster", *(workload.uid for workload in self.workloads[:1]))
+        return [*kubernetes_objects(self.machines, self.workloads, self.window), system_namespace(uid, self.window)]
 
     def series(self) -> Iterator[RecordedPod]:
         """The usage of every pod that ran in the window."""

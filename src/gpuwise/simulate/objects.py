@@ -88,6 +88,13 @@ def _namespace(name: str, labels: Mapping[str, str], window: Window) -> Object:
     }
 
 
+def system_namespace(uid: str, window: Window) -> Object:
+    """The namespace kube-system, whose uid identifies a cluster."""
+    made = _namespace("kube-system", {}, window)
+    made["metadata"]["uid"] = uid
+    return made
+
+
 def _guards(plan: WorkloadPlan) -> Iterator[Object]:
     """Disruption budget and autoscaler, if the workload has them."""
     meta = {"name": plan.name, "namespace": plan.namespace, "creationTimestamp": stamp(plan.created_s)}

@@ -109,6 +109,16 @@ class SyntheticFleet:
         self._check(window)
         return (UsageSeries(node_ref(node), window, ()) for node in nodes)
 
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """See the port; no workload is deleted."""
+        del inventory, window
+        return iter(())
+
+    @property
+    def lists_allocations(self) -> bool:
+        """The fleet generates the usage of each allocated device."""
+        return True
+
     def cite(self, window: Window) -> Cite:
         """See the port; generated samples have no source to cite."""
         del window

@@ -48,10 +48,17 @@ def _parse(name: str, text: str) -> dict[tuple[str, CapacityType], float]:
                 f"{row.where}: {key[0]} {key[1]} already has a price",
                 hint="keep one row per GPU type and capacity type",
             )
-        prices[key] = row.positive("usd_per_gpu_h", "write dollars per GPU and hour above 0, such as 6.88")
+        _check_dollars(row)
+        prices[key] = row.amount("usd_per_gpu_h", "write dollars per GPU and hour, such as 6.88; 0 for no cost")
     if not prices:
         raise InputError(f"{name} contains no price", hint="add a row such as H100-80GB,on-demand,6.88")
     return prices
+
+
+def _check_dollars(row: Row) -> None:
+    """Refuse a price in another currency: every sum is in dollars."""
+    if "currency" in row.cells and row.text("currency").upper() not in ("", "USD"):
+        row.refuse("currency", "gpuwise computes in US dollars: convert the prices, and write USD or no currency")
 
 
 def _gpu(row: Row) -> str:

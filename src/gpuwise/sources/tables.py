@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from gpuwise.model.errors import InputError
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +31,32 @@ class Row:
         """Return a cell without surrounding blanks; an empty cell is ""."""
         return (self.cells[column] or "").strip()
 
+    def amount(self, column: str, hint: str) -> float:
+        """Return a cell as a finite number of 0 or more.
+
+        Raises:
+            InputError: the cell is not such a number.
+        """
+        value = self._number(column)
+        if not (0.0 <= value < math.inf):
+            self.refuse(column, hint)
+        return value
+
     def positive(self, column: str, hint: str) -> float:
         """Return a cell as a finite number above 0.
 
         Raises:
             InputError: the cell is not such a number.
         """
-        try:
-            value = float(self.text(column))
-        except ValueError:
-            value = math.nan
+        value = self._number(column)
         if not (0.0 < value < math.inf):
             self.refuse(column, hint)
         return value
+
+    def _number(self, column: str) -> float:
+        """Return a cell as a number, NaN if it is none. Python would read 3_500 as 3500: that is a typing error."""
+        text = self.text(column)
+        return float(text) if _NUMBER.fullmatch(text) else math.nan
 
     def refuse(self, column: str, hint: str) -> NoReturn:
         """Raise an InputError that names this line and cell, with a hint."""

@@ -78,6 +78,7 @@ def inventory_of(
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
         unread=tuple(unreadable),
         not_measured=_not_measured(objects),
+        cluster=_cluster(objects.get("Namespace", [])),
     )
 
 
@@ -98,6 +99,12 @@ def _nodes(
             if node is not None:
                 nodes[name] = replace(node, openness=openness_of(item, on_node.get(name, ())))
     return nodes
+
+
+def _cluster(namespaces: list[Object]) -> str:
+    """Return the uid of the namespace kube-system, which every cluster has once; "" if it is not listed."""
+    uids = (item["metadata"].get("uid") for item in namespaces if item["metadata"]["name"] == "kube-system")
+    return str(next(uids, None) or "")
 
 
 def _pods_by_node(pods: list[Object]) -> dict[str, list[Object]]:

@@ -1,6 +1,7 @@
 """Nodes: their GPUs and their capacity type."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from gpuwise.model.gpu import GIB, GPU_TYPES, GpuType, gpu_type, vgpu
 from gpuwise.model.inventory import CapacityType, Node
@@ -95,6 +96,7 @@ def node_of(
         whole_gpus=gpus.whole,
         claimable=len({device.card for device in claimable}),
         pods_per_gpu=gpus.pods_per_card,
+        created_s=_created_s(metadata),
     )
 
 
@@ -130,6 +132,14 @@ def _gpu_type(product: str, labels: Mapping[str, str]) -> GpuType | None:
         return known
     candidates = [gpu for gpu in GPU_TYPES if gpu_type(f"{name} {gpu.memory_bytes // GIB}GB") is gpu]
     return min(candidates, key=lambda gpu: abs(gpu.memory_bytes / MIB - int(mebibytes)), default=None)
+
+
+def _created_s(metadata: Mapping[str, object]) -> int | None:
+    """Return when the node was created, None if its timestamp is absent or cannot be read."""
+    try:
+        return int(datetime.fromisoformat(str(metadata.get("creationTimestamp"))).timestamp())
+    except ValueError:
+        return None
 
 
 def _capacity_type(labels: Mapping[str, str], settings: InventorySettings) -> CapacityType | None:

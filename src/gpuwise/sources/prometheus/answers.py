@@ -71,6 +71,17 @@ class Answer:
             raise malformed(self.shown, what)
         return values
 
+    def label_sets(self) -> list[dict[str, str]]:
+        """Parse the label sets of series.
+
+        Raises:
+            SourceError: it is not a list of label sets.
+        """
+        found = self._data()
+        if not isinstance(found, list) or not all(isinstance(labels, dict) for labels in found):
+            raise malformed(self.shown, "series")
+        return [{str(name): str(value) for name, value in labels.items()} for labels in found]
+
     def help_texts(self, metric: str) -> list[str]:
         """Parse the HELP texts of a metric.
 

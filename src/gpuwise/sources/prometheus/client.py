@@ -133,6 +133,15 @@ class PrometheusClient:
         request = _Request(f"label/{label}/values", "GET", parameters)
         return self._answer(request).strings(f"values of {label}")
 
+    def label_sets(self, *, match: str, start_s: int, end_s: int) -> list[dict[str, str]]:
+        """Return the label sets of the matching series, from the index alone; some may have no sample in the window.
+
+        Raises:
+            SourceError: the response is not a complete list of label sets.
+        """
+        parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
+        return self._answer(_Request("series", "GET", parameters)).label_sets()
+
     def label_names(self, *, match: str, start_s: int, end_s: int) -> list[str]:
         """Return the names of the labels of the matching series.
 

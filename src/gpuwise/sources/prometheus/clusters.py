@@ -82,9 +82,10 @@ class KnownPods:
         """
         own = self.pods.get(pod)
         named = {labels[name] for name in NODE_LABELS if labels.get(name)}
-        named = {name for name in named if not _is_exporter(name)}
+        named = {name for name in named if not is_exporter(name)}
         return own is not None and bool(named) and own not in named and not named & set(self.nodes)
 
 
-def _is_exporter(name: str) -> bool:
+def is_exporter(name: str) -> bool:
+    """Whether a host's name is that of an exporter's pod: an exporter without the node's name reports its own."""
     return "exporter" in name or "dcgm" in name

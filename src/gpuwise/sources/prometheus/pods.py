@@ -106,7 +106,7 @@ def of_workloads(
     created_s = {workload.ref: workload.created_s for workload in workloads}
     for pod, rows in sorted(gathered.items(), key=lambda item: item[0]):
         owner = owners.owner(*pod, rows.controller)
-        if owner in created_s and not _older(rows, created_s[owner], window):
+        if owner in created_s and not older(rows, created_s[owner], window):
             found[owner].setdefault(pod, rows)
     return [found[workload.ref] for workload in workloads]
 
@@ -116,7 +116,7 @@ def _alive(workload: Workload, gathered: Gathered) -> dict[PodKey, PodRows]:
     return {key: gathered.get(key) or PodRows() for key in keys}
 
 
-def _older(rows: PodRows, created_s: int, window: Window) -> bool:
+def older(rows: PodRows, created_s: int, window: Window) -> bool:
     """Return whether a pod had run for a whole step before that instant."""
     alive = np.flatnonzero(rows.lifetime(window))
     return bool(alive.size) and window.start_s + (int(alive[0]) + 1) * window.step_s <= created_s

@@ -9,8 +9,9 @@ import numpy as np
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
-from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.prometheus.cards import (
     add_card_facts,
@@ -21,12 +22,14 @@ from gpuwise.sources.prometheus.cards import (
 )
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
-from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster
+from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster, is_exporter
+from gpuwise.sources.prometheus.deleted import pods_without_workload
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
 from gpuwise.sources.prometheus.names import (
     HEARTBEATS,
     METRICS,
     MODEL_LABELS,
+    NAMES_PODS,
     NODE_LABELS,
     Family,
     MetricName,
@@ -45,6 +48,8 @@ __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
+_LISTING = frozenset({Signal.GPU_UTIL, Signal.SM_ACTIVITY, Signal.MEMORY_USED})
+"""Signals whose series list the pods: every exporter that names pods has at least one of them."""
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
 
@@ -136,6 +141,37 @@ class PrometheusUsage:
                 _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & present
             )
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
+
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series for each namespace with pods that no workload owns: see the port.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with self._client() as client:
+            present = self._present(client, window)
+            context = _Context(metrics_of(client, present), inventory, window)
+            names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in _LISTING]
+            spaces = pods_without_workload(
+                client, _READER(client), context.metrics, names, inventory, window, named=POD_OWNER in present
+            )
+            for pods in spaces.values():
+                for rows in pods.values():
+                    rows.devices = counted_once(rows.devices, context.metrics)
+            shares = pods_per_device(client, chain.from_iterable(map(_devices, spaces.values())), _FAMILIES, window)
+        for space, pods in sorted(spaces.items()):
+            found = tuple(
+                _device_series(pod, key, device, None, shares.get(key, 1), context)
+                for (_, pod), rows in sorted(pods.items())
+                for key, device in sorted(rows.devices.items())
+            )
+            if found:
+                yield UsageSeries(deleted_ref(space), window, found)
+
+    @property
+    def lists_allocations(self) -> bool:
+        """Prometheus has only what an exporter measured: without samples, a GPU is not known to be free."""
+        return False
 
     def cite(self, window: Window) -> Cite:
         """Return a function that gives the PromQL query for the samples behind a number.
@@ -253,7 +289,9 @@ def _of_node(node: Node, devices: Devices, context: _Context) -> tuple[DeviceSer
 def _device_series(
     pod: str, key: DeviceKey, device: Device, node: str | None, shared_by: int, context: _Context
 ) -> DeviceSeries:
-    node = node or next((name for name in _named_nodes(device) if name in context.inventory.nodes), None)
+    named = [name for name in _named_nodes(device) if not is_exporter(name)]
+    # A pod on a node that no longer exists: what its rows call the node is what it is remembered by.
+    node = node or next((name for name in named if name in context.inventory.nodes), next(iter(named), None))
     card = _card(device, node, context.inventory)
     samples, dropped = device.samples(context.metrics, context.window)
     return DeviceSeries(

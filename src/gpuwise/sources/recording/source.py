@@ -1,19 +1,22 @@
 """Usage from a recording: finds and reads only the files of the requested workloads and nodes."""
 
+import math
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
+from gpuwise.model.gpu import mig_share
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, deleted_ref, node_ref
+from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.ports import Cite
 from gpuwise.model.recommendation import Evidence
-from gpuwise.model.usage import UsageSeries, Window
+from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.pod_names import own_names
 from gpuwise.sources.recording.layout import NODES, SUFFIXES, checked, stem
 from gpuwise.sources.recording.pods import PodUsage, read_pod
@@ -50,9 +53,8 @@ class RecordedUsage:
             mine = live.keys() | past[workload.ref]
             found = ((pod, name) for pod, name in files[workload.ref.namespace].items() if pod in mine)
             folder = usage / workload.ref.namespace
-            yield _workload_series(
-                workload, [read_pod(folder / name, pod, window, live.get(pod)) for pod, name in found], window
-            )
+            pods = [read_pod(folder / name, pod, window, live.get(pod)) for pod, name in found]
+            yield _workload_series(workload, pods, window, inventory)
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:  # noqa: ARG002 - the recording has these files separately
         """Yield one series per node, in order, of its devices at the times when they were unallocated.
@@ -70,6 +72,37 @@ class RecordedUsage:
             paths = [path for suffix in SUFFIXES if (path := folder / f"{checked(node.name)}{suffix}").is_file()]
             found = (device for path in paths for device in read_pod(path, "", window, node.name).devices)
             yield UsageSeries(node_ref(node), window, tuple(found))
+
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """Yield one series for each namespace with files of pods that no workload owns: see the port.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        usage = self._folder()
+        with os.scandir(usage) as entries:
+            spaces = sorted(entry.name for entry in entries if entry.is_dir() and entry.name != NODES)
+        of_space: dict[str, list[Workload]] = {space: [] for space in spaces}
+        for workload in inventory.workloads:
+            of_space.setdefault(workload.ref.namespace, []).append(workload)
+        for space in spaces:
+            files = _files(usage / checked(space))
+            owned = {pod.name for workload in of_space[space] for pod in workload.pods}
+            for pods in _past_pods(of_space[space], {space: files}, inventory).values():
+                owned.update(pods)
+            found = [
+                _by_memory(device, None, inventory)
+                for pod, name in files.items()
+                if pod not in owned
+                for device in read_pod(usage / space / name, pod, window, None).devices
+            ]
+            if found:
+                yield UsageSeries(deleted_ref(space), window, tuple(found))
+
+    @property
+    def lists_allocations(self) -> bool:
+        """A recording has a file for each pod that had a GPU."""
+        return True
 
     def cite(self, window: Window) -> Cite:
         """Return a function that describes where the samples behind a number are: files, column and times."""
@@ -134,9 +167,33 @@ def _alike(workload: Workload, pods: Iterable[str]) -> list[str]:
     return [pod for pod in near if own.fullmatch(pod)]
 
 
-def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Window) -> UsageSeries:
-    devices = tuple(device for pod in pods for device in pod.devices)
+def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Window, inventory: Inventory) -> UsageSeries:
+    resource = workload.request.resource if workload.request is not None else ""
+    asked = resource.removeprefix(MIG_RESOURCE_PREFIX) if resource.startswith(MIG_RESOURCE_PREFIX) else None
+    devices = tuple(_by_memory(device, asked, inventory) for pod in pods for device in pod.devices)
     return UsageSeries(workload.ref, window, devices, _total_requests(pods, window))
+
+
+def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) -> DeviceSeries:
+    """Return a MIG instance with the larger of its shares of compute and memory, if the recording has that of compute.
+
+    Args:
+        device: the device.
+        asked: the MIG profile that its workload requests, None if that is not known.
+        inventory: the MIG profiles of nodes.
+    """
+    node = inventory.nodes.get(device.node or "")
+    if device.gpu_fraction >= 1.0 or node is None or node.gpu_type is None or not node.mig:
+        return device
+    card = node.gpu_type
+    profiles = [card.mig_profile(name) for name in ([asked] if asked is not None else node.mig)]
+    shares = {
+        mig_share(one.name, card)
+        for one in profiles
+        if one is not None and math.isclose(one.compute_slices / card.compute_slices, device.gpu_fraction, rel_tol=1e-3)
+    }
+    share = shares.pop() if len(shares) == 1 else None
+    return device if share is None else replace(device, gpu_fraction=share)
 
 
 def _total_requests(pods: Sequence[PodUsage], window: Window) -> NDArray[np.float64] | None:

@@ -81,6 +81,16 @@ class TraceUsage:
         del inventory
         return (UsageSeries(node_ref(node), window, ()) for node in nodes)
 
+    def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """See the port; each pod of a trace belongs to a workload."""
+        del inventory, window
+        return iter(())
+
+    @property
+    def lists_allocations(self) -> bool:
+        """A trace has the rows of each pod that had a GPU."""
+        return True
+
     def cite(self, window: Window) -> Cite:
         """Return a function that describes where the samples behind a number are: rows of the file."""
 

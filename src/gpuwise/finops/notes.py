@@ -1,0 +1,101 @@
+"""Remarks of the report on its own numbers: what was not measured, what has no price, what is old."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from gpuwise.finops.accounts import Period, pool_of, uses_of
+from gpuwise.finops.bill import HOUR_S, bill
+from gpuwise.model.inventory import CapacityType
+from gpuwise.model.profile import UsageProfile
+from gpuwise.model.usage import DAY_S
+
+# With a lower coverage the report notes that the idle figures are incomplete.
+_THIN_COVERAGE = 0.9
+
+# An older inventory may lack pods that have run since.
+_OLD_INVENTORY_S = 3_600
+
+_SHOWN = 5
+"""Names in one note; more of them make it unreadable."""
+
+
+def notes_of(period: Period, profiles: Iterable[UsageProfile], coverage: float | None) -> Iterator[str]:
+    """Yield the remarks, one sentence each.
+
+    Args:
+        period: the input of the cost calculation.
+        profiles: of the workloads in the inventory.
+        coverage: share of the allocated time with an activity sample, None if nothing is allocated.
+    """
+    for name, nodes in period.inventory.not_measured.items():
+        yield f"{name} on {len(nodes)} nodes is not measured: gpuwise measures GPUs of NVIDIA only."
+    start_s, end_s = period.measured
+    if end_s - start_s < period.end_s - period.start_s:
+        measured, whole = (end_s - start_s) / DAY_S, (period.end_s - period.start_s) / DAY_S
+        yield f"Only {measured:.1f} of {whole:.0f} days were measured; all sums are for the measured time."
+    yield from _unmeasured(period)
+    if coverage is not None and coverage < _THIN_COVERAGE:
+        yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
+    if (dropped := sum(profile.dropped_samples for profile in profiles)) > 0:
+        yield f"{dropped:,} impossible values, which exporters send for unknown, were dropped; they count as missing."
+    if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
+        yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
+    yield from _prices(period)
+
+
+def _unmeasured(period: Period) -> Iterator[str]:
+    stays = [stay for profile in period.profiles.values() for stay in profile.stays]
+    start_s, end_s = period.measured
+    if period.first_sample_s is None and end_s > start_s:
+        yield "Nothing was sampled in this period: all GPU time is unknown, neither idle nor free."
+        return
+    days = range(start_s - start_s % DAY_S, end_s, DAY_S) if stays else ()
+    empty = [day_s for day_s in days if not any(one.start_s < day_s + DAY_S and one.end_s > day_s for one in stays)]
+    if empty:
+        yield f"There is no sample of {_several([_day(day_s) for day_s in empty])}."
+    unknown = bill(period).unknown_gpu_s
+    if unknown > 0.0:
+        yield f"{unknown / HOUR_S:,.0f} GPU-h are unknown: nothing measured them, so they are neither idle nor free."
+
+
+def _prices(period: Period) -> Iterator[str]:
+    if any(node.capacity_type is None for node in period.inventory.nodes.values()):
+        yield "Nodes without a label for their capacity type are priced as on-demand."
+    gone: defaultdict[tuple[str, str | None, float | None], float] = defaultdict(float)
+    for uses in uses_of(period).values():
+        for day in uses:
+            pool = pool_of(period, day)
+            if pool.gone and day.allocated_gpu_s > 0.0:
+                gone[day.node or "an unknown node", pool.gpu_type, period.price(pool)] += day.allocated_gpu_s / HOUR_S
+    for priced in (True, False):
+        found = {key: hours for key, hours in gone.items() if (key[2] is not None) is priced}
+        if found:
+            yield _gone(period, found, priced=priced)
+
+
+def _gone(period: Period, found: dict[tuple[str, str | None, float | None], float], *, priced: bool) -> str:
+    names = _several(sorted({name for name, _, _ in found}))
+    text = (
+        f"{sum(found.values()):,.0f} GPU-h were spent on nodes that no longer exist, of unknown capacity type: {names}"
+    )
+    if priced:
+        return f"{text}. They are priced like the other nodes of their GPU type, which all have one price."
+    prices = [
+        (hours, [price for kind in CapacityType if (price := period.prices.price(gpu_type, kind)) is not None])
+        for (_, gpu_type, _), hours in found.items()
+    ]
+    if not all(known for _, known in prices):
+        return f"{text}. They have no price."
+    low, high = (sum(hours * pick(known) for hours, known in prices) for pick in (min, max))
+    return f"{text}. They have no price: between ${low:,.0f} and ${high:,.0f}."
+
+
+def _several(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _day(seconds: int) -> str:
+    return str(np.datetime64(seconds, "s").astype("datetime64[D]"))

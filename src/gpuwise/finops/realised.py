@@ -1,0 +1,62 @@
+"""What applied changes are worth, and which of them the cluster still has.
+
+A change is applied when its write was verified. It is realised only as long as the cluster shows it: a person may have
+scaled the workload up again.
+"""
+
+from collections.abc import Iterable
+
+from gpuwise.model.changes import Resize, ScaleTo
+from gpuwise.model.command import Intent, Outcome, OutcomeStatus
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.report import Action
+
+
+def still_there(intent: Intent, outcome: Outcome | None, inventory: Inventory) -> bool:
+    """Whether the inventory shows a change that was applied.
+
+    An inventory that is older than the change does not show it: there was something to change.
+
+    Args:
+        intent: the change.
+        outcome: its outcome.
+        inventory: the fleet. Changes other than the number and the size of replicas are not part of it.
+    """
+    if outcome is None or outcome.status is not OutcomeStatus.APPLIED:
+        return False
+    workload = inventory.by_ref().get(intent.command.workload)
+    if workload is None:
+        return False
+    match intent.command.change:
+        case ScaleTo(replicas=replicas):
+            return workload.replicas == replicas
+        case Resize(proposed=proposed):
+            return workload.request == proposed
+        case _:
+            return False
+
+
+def applied_usd_month(actions: Iterable[Action]) -> float:
+    """Worth of the commands that were applied and not undone; without its recommendation a command counts as 0."""
+    return sum(_standing(actions).values())
+
+
+def realised_usd_month(actions: Iterable[Action]) -> float:
+    """Of `applied_usd_month`, the worth of the changes that were seen in the cluster afterwards."""
+    every = list(actions)
+    verified = {action.intent.command.id for action in every if action.verified}
+    return sum(usd for command_id, usd in _standing(every).items() if command_id in verified)
+
+
+def _standing(actions: Iterable[Action]) -> dict[str, float]:
+    """Worth of each command that was applied and not undone."""
+    applied: dict[str, float] = {}
+    undone: set[str] = set()
+    for action in actions:
+        if action.outcome is None:
+            continue
+        if action.outcome.status is OutcomeStatus.UNDONE:
+            undone.add(action.outcome.command_id)
+        elif action.outcome.status is OutcomeStatus.APPLIED and action.recommendation is not None:
+            applied[action.outcome.command_id] = action.recommendation.saving.usd_month
+    return {command_id: usd for command_id, usd in applied.items() if command_id not in undone}
