@@ -112,18 +112,20 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
     with ExitStack() as stack:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
-        records.belongs_to(_cluster_uid(client) or config.cluster_name)
+        records.belongs_to(_cluster_uid(client))
         yield ManualActions(
             actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
         )
 
 
 def _cluster_uid(client: KubernetesCluster) -> str:
-    """Return the uid of the cluster, "" if the namespace kube-system cannot be read."""
+    """Return the uid of the cluster, "" if the namespace kube-system cannot be read: rows count for every cluster."""
     try:
-        return str(client.get("/api/v1/namespaces/kube-system")["metadata"].get("uid") or "")
+        # A list of one: the cluster-wide role grants only lists.
+        found = client.list("/api/v1/namespaces", field_selector="metadata.name=kube-system")
     except (Forbidden, Gone):
         return ""
+    return str(found[0]["metadata"].get("uid") or "") if found else ""
 
 
 def inventory_settings(config: Config) -> InventorySettings:

@@ -12,8 +12,8 @@ from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.profile import Verdict
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import UsageSeries
-from gpuwise.score.expected import RunningPod, running_pods
+from gpuwise.model.usage import DAY_S, UsageSeries
+from gpuwise.score.expected import RunningPod, running_pods, unseen_days
 from gpuwise.score.hours import hours_of
 from gpuwise.score.profile import score_hours
 from gpuwise.score.settings import ScoreSettings
@@ -222,3 +222,19 @@ def test_nothing_is_missing_before_a_pod_started(start):
     assert all(span.end_s <= start * STEP_S for span in found.idle.intervals)
     idle_steps = start if start * STEP_S >= SETTINGS.min_idle_s else 0
     assert sum(span.end_s - span.start_s for span in found.idle.intervals) == idle_steps * STEP_S
+
+
+@pytest.mark.parametrize(
+    ("start_s", "until_s", "gpu_s"),
+    [
+        (1_000, 400, []),  # the first sample is of a step that began before the pod
+        (0, 0, []),
+        (100, 400, [600.0]),
+        (DAY_S - 60, DAY_S + 60, [120.0, 120.0]),
+    ],
+)
+def test_the_time_before_the_first_sample_is_never_below_zero(start_s, until_s, gpu_s):
+    whole = window(2 * DAY_STEPS)
+    found = unseen_days(running("chat-0", devices=2, start_s=start_s), frozenset(), whole, until_s=until_s)
+    assert [day.allocated_gpu_s for day in found] == gpu_s
+    assert [day.unknown_gpu_s for day in found] == gpu_s

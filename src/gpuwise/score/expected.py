@@ -159,11 +159,12 @@ def unseen_days(
         start_s = max(pod.start_s, window.start_s)
         gpus = pod.devices * pod.gpu_fraction
         for midnight in range(start_s - start_s % DAY_S, until_s, DAY_S):
-            gpu_s = gpus * (min(midnight + DAY_S, until_s) - max(midnight, start_s))
+            gpu_s = gpus * max(0, min(midnight + DAY_S, until_s) - max(midnight, start_s))
             total = days.setdefault((midnight, pod.node, pod.gpu_type), [0.0, 0.0])
             total[0] += gpu_s
             total[1] += 0.0 if pod.name in sampled else gpu_s
     return tuple(
         DayUse(midnight, node, gpu_type, held, 0.0, 0.0, unknown)
         for (midnight, node, gpu_type), (held, unknown) in sorted(days.items(), key=str)
+        if held > 0.0
     )
