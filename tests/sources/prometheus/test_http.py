@@ -220,7 +220,7 @@ def test_a_pod_name_is_never_a_pattern():
     queries = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith(("/values", "/labels")):
+        if request.url.path.endswith(("/values", "/labels", "/metadata")):
             return httpx.Response(200, json=NAMES)
         queries.append(httpx.QueryParams(request.content.decode())["query"])
         return httpx.Response(200, json={"status": "success", "data": {"resultType": "matrix", "result": []}})

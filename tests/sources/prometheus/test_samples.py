@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from gpuwise.model.signal import SIGNALS
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import Series
-from gpuwise.sources.prometheus.names import METRICS, MetricName, any_of, pod_labels, quoted
+from gpuwise.sources.prometheus.names import METRICS, MetricName, Unit, any_of, pod_labels, quoted
 from gpuwise.sources.prometheus.requests import total
-from gpuwise.sources.prometheus.samples import in_base_units, on_grid
+from gpuwise.sources.prometheus.samples import on_grid
+from gpuwise.sources.prometheus.units import to_base_units
 
 WINDOW = Window(1_780_000_020, 1_780_000_020 + 20 * 15, 15)
 anything = st.floats() | st.integers(0, 1000).map(lambda n: n / 10) | st.sampled_from([0.0, 1.0, 4294967295.0, -1.0])
@@ -30,7 +31,7 @@ def test_each_sample_is_in_its_own_step(samples: dict[int, float]):
 @settings(deadline=None)
 @given(metrics, grids)
 def test_i1_values_are_possible_or_unknown(metric: MetricName, raw: np.ndarray):
-    values = in_base_units(raw, metric)
+    values, _ = to_base_units(raw, metric, WINDOW)
     known = values[~np.isnan(values)]
     assert np.all((known >= 0.0) & (known <= SIGNALS[metric.signal].highest))
     assert np.isnan(values[np.isnan(raw) | (raw < 0.0)]).all()
@@ -39,10 +40,10 @@ def test_i1_values_are_possible_or_unknown(metric: MetricName, raw: np.ndarray):
 @settings(deadline=None)
 @given(metrics, grids, st.floats(0.0, 100.0))
 def test_i3_one_more_sample_makes_no_other_sample_look_less_active(metric: MetricName, raw: np.ndarray, more: float):
-    if metric.perhaps_percent:
+    if metric.unit in {Unit.RATIO_OR_PERCENT, Unit.PERCENT_OR_RATIO}:
         raw = np.where(raw > 1.0, np.nan, raw)  # so far it is a ratio; the new sample may show that it is percent
-    before = in_base_units(raw, metric)
-    after = in_base_units(np.append(raw, more), metric)[:-1]
+    before, _ = to_base_units(raw, metric, WINDOW)
+    after = to_base_units(np.append(raw, more), metric, WINDOW)[0][:-1]
     assert np.all(np.isnan(after) | np.isnan(before) | (after >= before))
 
 

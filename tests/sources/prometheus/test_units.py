@@ -7,7 +7,7 @@ import pytest
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings
-from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS
+from gpuwise.sources.prometheus.names import LAST_KERNEL, METRICS, Unit
 from gpuwise.sources.prometheus.units import metrics_of, to_base_units
 
 NAN = float("nan")
@@ -52,7 +52,7 @@ def test_the_help_text_states_the_unit(name, texts, raw, expected):
 def test_without_metadata_the_values_decide(status):
     metric = stated(UTIL, httpx.Response(status, content=b"no"))
     assert metric in METRICS
-    assert metric.perhaps_percent
+    assert metric.unit is Unit.RATIO_OR_PERCENT
 
 
 def test_the_last_kernel_is_in_this_step_or_not():

@@ -8,8 +8,7 @@ from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import patterns
-from gpuwise.sources.prometheus.names import METRICS, POD_LABELS, quoted, selector
-from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Counting
+from gpuwise.sources.prometheus.names import METRICS, POD_LABELS, REQUEST_METRICS, Counting, quoted, selector
 
 _FUNCTIONS = {"max": "max_over_time(", "mean": "avg_over_time("}
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
@@ -49,7 +48,8 @@ def _metric(signal: Signal | None, present: Collection[str]) -> str | None:
 
 
 def _function(name: str, statistic: str) -> str:
-    if REQUEST_METRICS.get(name) in {Counting.ANSWERED, Counting.WORK}:
+    requests = REQUEST_METRICS.get(name)
+    if requests is not None and requests.counting in {Counting.ANSWERED, Counting.WORK}:
         return "increase("
     at = _QUANTILE.fullmatch(statistic)
     return f"quantile_over_time({float(at[1]) / 100:g}, " if at else _FUNCTIONS.get(statistic, "count_over_time(")

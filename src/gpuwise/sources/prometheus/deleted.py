@@ -13,10 +13,21 @@ from gpuwise.sources.kubernetes.pod_names import PodOwners, series_owner
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.clusters import KnownPods
 from gpuwise.sources.prometheus.devices import PodKey, add_row, measured, pod_key
-from gpuwise.sources.prometheus.names import NODE_LABELS, MetricName, any_of, literal, selector
+from gpuwise.sources.prometheus.names import (
+    NODE_LABELS,
+    TARGET_LABELS,
+    MetricName,
+    any_of,
+    literal,
+    pod_labels,
+    selector,
+)
 from gpuwise.sources.prometheus.pods import POD_OWNER, Gathered, PodRows, older
 from gpuwise.sources.prometheus.selections import by_pod
 from gpuwise.sources.prometheus.series import SeriesReader
+
+_SCRAPED = TARGET_LABELS[1:]
+"""With these, collectors name the scraped pod, which for a device is usually the exporter: they show no deleted pod."""
 
 
 def pods_without_workload(
@@ -86,9 +97,9 @@ def _pods(client: PrometheusClient, names: Sequence[str], inventory: Inventory, 
     rows = client.label_sets(match=f"{{__name__=~{any_of(names)}{matchers}}}", **span)
     targets = {_target(labels) for labels in client.label_sets(match=f'up{{pod!=""{matchers}}}', **span)}
     for labels in rows:
-        pod = pod_key(labels)
+        pod, way = pod_key(labels), pod_labels(labels)
         # Prometheus adds the scrape target's pod to a row without a pod.
-        if pod is None or (_target(labels) in targets and pod == _target(labels)[:2]):
+        if pod is None or way in _SCRAPED or (_target(labels) in targets and pod == _target(labels)[:2]):
             continue
         if client.settings.matchers or any(labels.get(name) in known.nodes for name in NODE_LABELS):
             yield pod

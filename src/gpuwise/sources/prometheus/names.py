@@ -1,17 +1,19 @@
-"""GPU metrics of the supported exporters: names, units and labels, in order of preference.
+"""Names, units and labels of the supported exporters and inference servers, from exporters.csv in this folder.
 
-dcgm-exporter's names are from its default-counters.csv (4.8) and DCGM's field aliases (4.9); those of
-nvidia_gpu_exporter and HAMi are from their lists of metrics.
+The order of the file is the order of preference: for each signal the first name wins, and a later one only fills its
+gaps. The graphics engine's activity replaces SM activity where that is not exported (it is off by default in
+dcgm-exporter). It is higher, so nothing looks more idle than it is.
 """
 
-from collections.abc import Iterable, Mapping
+import csv
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import resources
 
 from gpuwise.model.signal import Signal
 from gpuwise.sources.prometheus.series import Reduce
-
-MIB = 2.0**20
 
 
 class Family(StrEnum):
@@ -27,6 +29,66 @@ NAMES_PODS = frozenset({Family.GPUWISE, Family.DCGM})
 """Exporters that list all devices, with their pods. HAMi lists only pods, nvidia_gpu_exporter only cards."""
 
 
+class Unit(StrEnum):
+    """Unit of a metric's values. Where two are possible, the HELP text or the values decide; the first is by name."""
+
+    RATIO = "ratio"
+    PERCENT = "percent"
+    RATIO_OR_PERCENT = "ratio or percent"
+    PERCENT_OR_RATIO = "percent or ratio"
+    BYTES = "bytes"
+    MIB = "MiB"
+    BYTES_OR_MIB = "bytes or MiB"
+    WATTS = "W"
+    SECONDS_SINCE = "seconds since"
+
+
+class Counting(StrEnum):
+    """How the value of a metric relates to requests."""
+
+    IN_FLIGHT = "requests in flight"
+    """A gauge of requests that wait or are processed."""
+
+    ANSWERED = "requests answered"
+    """A counter of completed requests."""
+
+    WORK = "work of requests"
+    """A counter of something that only requests cause, such as tokens."""
+
+    OCCUPANCY = "occupied by requests"
+    """A gauge from 0 to 1 of what requests occupy, such as the KV cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One row of exporters.csv.
+
+    Attributes:
+        measures: a signal, "heartbeat", how it counts requests, or what a label holds.
+        exporter: what exports it.
+        name: of the metric, with a matcher of one label where other series of it measure something else; of a label,
+            or of a namespace's and a pod's label.
+        unit: of its values.
+        versions: of the exporter, as a person reads them.
+        source: where the name is documented.
+    """
+
+    measures: str
+    exporter: str
+    name: str
+    unit: str
+    versions: str
+    source: str
+
+
+def _read() -> tuple[Known, ...]:
+    text = resources.files("gpuwise.sources.prometheus").joinpath("exporters.csv").read_text(encoding="utf-8")
+    return tuple(Known(**row) for row in csv.DictReader(text.splitlines()))
+
+
+TABLE = _read()
+
+
 @dataclass(frozen=True, slots=True)
 class MetricName:
     """One metric of a signal.
@@ -35,88 +97,18 @@ class MetricName:
         name: name in Prometheus.
         signal: the measured signal.
         family: its exporter.
-        scale: factor from the metric's value to the signal's base unit.
-        perhaps_percent: named a ratio, but may contain percent; its HELP text or its values decide.
-        reduce: which value of a step counts: the busier one.
+        unit: of its values.
     """
 
     name: str
     signal: Signal
     family: Family
-    scale: float = 1.0
-    perhaps_percent: bool = False
-    reduce: Reduce = Reduce.MAX
+    unit: Unit
 
-
-def _ours(name: str, signal: Signal) -> MetricName:
-    return MetricName(f"gpuwise_gpu_{name}", signal, Family.GPUWISE)
-
-
-def _dcgm(name: str, signal: Signal, scale: float = 1.0) -> MetricName:
-    return MetricName(f"DCGM_FI_{name}", signal, Family.DCGM, scale, perhaps_percent=name.endswith("_RATIO"))
-
-
-def _dcgm1(name: str, signal: Signal, scale: float = 1.0) -> MetricName:
-    """A metric of dcgm-exporter 1.x, and of later ones with its file of counters."""
-    return MetricName(f"dcgm_{name}", signal, Family.DCGM, scale)
-
-
-def _smi(name: str, signal: Signal) -> MetricName:
-    return MetricName(f"nvidia_smi_{name}", signal, Family.SMI)
-
-
-# They advance while the exporter measures: energy used by the board, and the time of the last sample.
-HEARTBEATS = frozenset(
-    {
-        "gpuwise_gpu_energy_joules_total",
-        "gpuwise_gpu_sample_timestamp_seconds",
-        "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
-        "DCGM_FI_GPU_ENERGY_JOULES_TOTAL",
-        "DCGM_FI_DEV_GPU_ENERGY_JOULES_TOTAL",
-    }
-)
-
-LAST_KERNEL = "hami_container_last_kernel_elapsed_seconds"
-
-# For each signal the first name wins, and a later one only fills its gaps. The graphics engine's activity replaces SM
-# activity where that is not exported (it is off by default). It is higher, so nothing looks more idle than it is.
-METRICS: tuple[MetricName, ...] = (
-    _ours("sm_activity_ratio", Signal.SM_ACTIVITY),
-    _dcgm("PROF_SM_UTIL_RATIO", Signal.SM_ACTIVITY),
-    _dcgm("PROF_SM_ACTIVE", Signal.SM_ACTIVITY),
-    _dcgm("PROF_GR_ENGINE_UTIL_RATIO", Signal.SM_ACTIVITY),
-    _dcgm("PROF_GR_ENGINE_ACTIVE", Signal.SM_ACTIVITY),
-    _smi("mig_sm_activity_ratio", Signal.SM_ACTIVITY),
-    _ours("tensor_activity_ratio", Signal.TENSOR_ACTIVITY),
-    _dcgm("PROF_TENSOR_UTIL_RATIO", Signal.TENSOR_ACTIVITY),
-    _dcgm("PROF_PIPE_TENSOR_ACTIVE", Signal.TENSOR_ACTIVITY),
-    _smi("mig_tensor_activity_ratio", Signal.TENSOR_ACTIVITY),
-    _ours("dram_activity_ratio", Signal.DRAM_ACTIVITY),
-    _dcgm("PROF_DRAM_UTIL_RATIO", Signal.DRAM_ACTIVITY),
-    _dcgm("PROF_DRAM_ACTIVE", Signal.DRAM_ACTIVITY),
-    _ours("utilization_ratio", Signal.GPU_UTIL),
-    _dcgm("DEV_GPU_UTIL_RATIO", Signal.GPU_UTIL),
-    _dcgm("DEV_GPU_UTIL", Signal.GPU_UTIL, 0.01),
-    _dcgm1("gpu_utilization", Signal.GPU_UTIL, 0.01),
-    # HAMi's documentation says percent, although the name says ratio.
-    MetricName("hami_container_device_utilization_ratio", Signal.GPU_UTIL, Family.HAMI, perhaps_percent=True),
-    MetricName("Device_utilization_desc_of_container", Signal.GPU_UTIL, Family.HAMI, perhaps_percent=True),
-    _smi("utilization_gpu_ratio", Signal.GPU_UTIL),
-    _ours("memory_used_bytes", Signal.MEMORY_USED),
-    _dcgm("DEV_FB_USED_BYTES", Signal.MEMORY_USED),
-    _dcgm("DEV_FB_USED", Signal.MEMORY_USED, MIB),
-    _dcgm1("fb_used", Signal.MEMORY_USED, MIB),
-    MetricName("hami_container_device_memory_bytes", Signal.MEMORY_USED, Family.HAMI),
-    MetricName("vGPU_device_memory_usage_in_bytes", Signal.MEMORY_USED, Family.HAMI),
-    _smi("memory_used_bytes", Signal.MEMORY_USED),
-    _ours("power_watts", Signal.POWER),
-    _dcgm("DEV_BOARD_POWER_WATTS", Signal.POWER),
-    _dcgm("DEV_POWER_USAGE", Signal.POWER),
-    _dcgm1("power_usage", Signal.POWER),
-    _smi("power_draw_watts", Signal.POWER),
-    MetricName(LAST_KERNEL, Signal.KERNEL_ACTIVITY, Family.HAMI, reduce=Reduce.MIN),
-    MetricName("Device_last_kernel_of_container", Signal.KERNEL_ACTIVITY, Family.HAMI, reduce=Reduce.MIN),
-)
+    @property
+    def reduce(self) -> Reduce:
+        """Which value of a step counts: the busier one."""
+        return Reduce.MIN if self.unit is Unit.SECONDS_SINCE else Reduce.MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +119,68 @@ class PodLabels:
     pod: str
 
 
-# The first of these that a series has identifies the workload's pod. With `honorLabels: false` Prometheus sets `pod` to
-# the exporter's pod and renames the workload's label to `exported_pod`. dcgm-exporter's old label set
-# (use-old-namespace) uses `pod_name`, and Prometheus adds its own `pod`. HAMi up to 2.8 uses `podname`.
-POD_LABELS: tuple[PodLabels, ...] = (
-    PodLabels("exported_namespace", "exported_pod"),
-    PodLabels("pod_namespace", "pod_name"),
-    PodLabels("podnamespace", "podname"),
-    PodLabels("namespace", "pod"),
+@dataclass(frozen=True, slots=True)
+class RequestMetric:
+    """A metric of an inference server.
+
+    Attributes:
+        counting: how its values relate to requests.
+        label: label that distinguishes its series, "" if all of them count.
+        values: of this label, those that count.
+    """
+
+    counting: Counting
+    label: str = ""
+    values: frozenset[str] = frozenset()
+
+
+_CONDITION = re.compile(r'(?P<name>[^{]+)\{(?P<label>\w+)="(?P<value>[^"]*)"\}')
+
+
+def _of(measures: str) -> Iterator[str]:
+    return (row.name for row in TABLE if row.measures == measures)
+
+
+def _request_metrics() -> dict[str, RequestMetric]:
+    found: dict[str, RequestMetric] = {}
+    for row in TABLE:
+        if row.measures not in set(Counting):
+            continue
+        one = _CONDITION.fullmatch(row.name)
+        if one is None:
+            found[row.name] = RequestMetric(Counting(row.measures))
+            continue
+        before = found.get(one["name"])
+        values = frozenset({one["value"]}) | (before.values if before else frozenset())
+        found[one["name"]] = RequestMetric(Counting(row.measures), one["label"], values)
+    return found
+
+
+METRICS: tuple[MetricName, ...] = tuple(
+    MetricName(row.name, Signal(row.measures), Family(row.exporter), Unit(row.unit))
+    for row in TABLE
+    if row.measures in set(Signal)
 )
-UUID_LABELS = ("device_uuid", "UUID", "uuid", "deviceuuid")
-MODEL_LABELS = ("model", "modelName")
-PROFILE_LABELS = ("mig_profile", "GPU_I_PROFILE")
-INSTANCE_LABELS = ("gpu_instance_id", "GPU_I_ID")
-NODE_LABELS = ("node", "Hostname", "hostname")
-REPLICA_LABELS = frozenset({"prometheus_replica", "__replica__", "prometheus"})
+LAST_KERNEL = next(metric.name for metric in METRICS if metric.signal is Signal.KERNEL_ACTIVITY)
+HEARTBEATS = frozenset(_of("heartbeat"))
+"""They advance while the exporter measures: energy used by the board, and the time of the last sample."""
+
+REQUEST_METRICS = _request_metrics()
+
+_SCRAPED = tuple(PodLabels(*pair.split()) for pair in _of("scraped pod labels"))
+# The first of these that a series has identifies the workload's pod. With `honorLabels: false` Prometheus sets `pod` to
+# the exporter's pod and renames the workload's label to `exported_pod`. Beside dcgm-exporter's `pod_name`, Prometheus
+# adds its own `pod`.
+POD_LABELS: tuple[PodLabels, ...] = (*(PodLabels(*pair.split()) for pair in _of("pod labels")), *_SCRAPED)
+TARGET_LABELS = (PodLabels("namespace", "pod"), *_SCRAPED)
+"""With these, collectors also name the scraped pod: the workload for an inference server, the exporter for a device."""
+
+UUID_LABELS = tuple(_of("device label"))
+MODEL_LABELS = tuple(_of("model label"))
+PROFILE_LABELS = tuple(_of("MIG profile label"))
+INSTANCE_LABELS = tuple(_of("MIG instance label"))
+NODE_LABELS = tuple(_of("node label"))
+REPLICA_LABELS = frozenset(_of("replica label"))
 """Labels that distinguish the two servers of an HA pair, which measure the same series."""
 
 

@@ -29,7 +29,7 @@ from gpuwise.sources.prometheus.devices import (
     pod_key,
     span_of,
 )
-from gpuwise.sources.prometheus.names import NAMES_PODS, Family, MetricName, literal
+from gpuwise.sources.prometheus.names import NAMES_PODS, TARGET_LABELS, Family, MetricName, literal, pod_labels
 from gpuwise.sources.prometheus.selections import by_node, by_uuid, chunks
 from gpuwise.sources.prometheus.series import GridSeries, Match, Matcher, Selection, SeriesReader
 
@@ -108,23 +108,23 @@ def _sort_in(rows: _NodeRows, metric: MetricName, series: GridSeries, owners: Po
         rows.divided |= {key.uuid, series.labels.get("gpu", key.uuid)}
     if pod is None:
         add_row(rows.cards, metric, series, series.values)
-    elif pod != _own_pod(series.labels) or owners.owner(*pod) is not None:
+    elif pod_labels(series.labels) not in TARGET_LABELS or owners.owner(*pod) is not None:
         rows.allocate(key, pod, ~np.isnan(series.values))
     else:
         add_row(rows.doubtful[pod, series.labels.get("instance", "")], metric, series, series.values)
 
 
-def _own_pod(labels: Mapping[str, str]) -> PodKey:
-    """Return the pod of the scrape target, if the row has it: Prometheus adds it to rows without a pod."""
-    return labels.get("namespace", ""), labels.get("pod", "")
-
-
 def _settle(reader: SeriesReader, names: Mapping[str, MetricName], rows: Iterable[_NodeRows], window: Window) -> None:
-    """Distinguish exporters' own pods from workloads' pods: they are scrape targets at the address of their rows."""
+    """Distinguish exporters' own pods from workloads' pods: they are scrape targets at the address of their rows.
+
+    Prometheus adds the labels of the scraped pod to rows without a pod.
+    """
     nodes = list(rows)
     pods = sorted({pod[1] for one in nodes for pod, _ in one.doubtful})
     selections = [
-        Selection(("up",), (Matcher("pod", Match.REGEX, "|".join(map(literal, some))),)) for some in chunks(pods)
+        Selection(("up",), (Matcher(way.pod, Match.REGEX, "|".join(map(literal, some))),))
+        for some in chunks(pods)
+        for way in TARGET_LABELS
     ]
     targets = {(pod_key(up.labels), up.labels.get("instance", "")) for up in reader.series(selections, window)}
     for one in nodes:

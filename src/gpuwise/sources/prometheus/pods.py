@@ -10,8 +10,8 @@ from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, series_owner
 from gpuwise.sources.prometheus.clusters import KnownPods
 from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_heartbeat, add_row, measured, pod_key, span_of
-from gpuwise.sources.prometheus.names import HEARTBEATS, MetricName
-from gpuwise.sources.prometheus.requests import REQUEST_METRICS, Requests
+from gpuwise.sources.prometheus.names import HEARTBEATS, REQUEST_METRICS, MetricName
+from gpuwise.sources.prometheus.requests import Requests
 from gpuwise.sources.prometheus.selections import by_pod
 from gpuwise.sources.prometheus.series import GridSeries, SeriesReader
 

@@ -6,7 +6,6 @@ A request that waits or is processed during a step counts in that step, so that 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,41 +13,8 @@ from numpy.typing import NDArray
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.devices import Grid, Mask
-from gpuwise.sources.prometheus.names import REPLICA_LABELS
+from gpuwise.sources.prometheus.names import REPLICA_LABELS, REQUEST_METRICS, Counting
 from gpuwise.sources.prometheus.series import GridSeries
-
-
-class Counting(StrEnum):
-    """How the value of a metric relates to requests."""
-
-    ANSWERED = "answered"
-    """A counter of completed requests."""
-
-    IN_FLIGHT = "in flight"
-    """A gauge of requests that wait or are processed."""
-
-    WORK = "work"
-    """A counter of something that only requests cause, such as tokens."""
-
-    OCCUPANCY = "occupancy"
-    """A gauge from 0 to 1 of what requests occupy, such as the KV cache."""
-
-
-REQUEST_METRICS = {
-    "vllm:num_requests_running": Counting.IN_FLIGHT,
-    "vllm:num_requests_waiting": Counting.IN_FLIGHT,
-    "vllm:num_requests_swapped": Counting.IN_FLIGHT,
-    "vllm:request_success_total": Counting.ANSWERED,
-    "vllm:generation_tokens_total": Counting.WORK,
-    "vllm:kv_cache_usage_perc": Counting.OCCUPANCY,
-    "vllm:gpu_cache_usage_perc": Counting.OCCUPANCY,
-    "nv_inference_pending_request_count": Counting.IN_FLIGHT,
-    "nv_inference_request_success": Counting.ANSWERED,
-    "nv_inference_request_failure": Counting.ANSWERED,
-    "tgi_queue_size": Counting.IN_FLIGHT,
-    "tgi_batch_current_size": Counting.IN_FLIGHT,
-    "tgi_request_count": Counting.ANSWERED,
-}
 
 # Some versions of vLLM count a reserved block as used: a cache below this value does not show requests.
 _OCCUPIED = 0.01
@@ -68,6 +34,9 @@ class Requests:
 
     def add(self, series: GridSeries) -> None:
         """Add a series; those of the two servers of an HA pair are one series."""
+        metric = REQUEST_METRICS[series.labels["__name__"]]
+        if metric.label and series.labels.get(metric.label) not in metric.values:
+            return
         of_name = self.raw[series.labels["__name__"]]
         labels = frozenset(item for item in series.labels.items() if item[0] not in REPLICA_LABELS)
         of_name[labels] = np.fmax(of_name[labels], series.values) if labels in of_name else series.values
@@ -85,7 +54,7 @@ class Requests:
         return np.asarray(np.fmax.reduce([_believable(values) for values in known + evidence]))
 
     def _of(self, counting: Counting) -> list[str]:
-        return [name for name in self.raw if REQUEST_METRICS[name] is counting]
+        return [name for name in self.raw if REQUEST_METRICS[name].counting is counting]
 
     def _sum(self, name: str) -> Grid:
         """Sum over models and engines; one without a sample at a step is left out of that step's sum."""

@@ -6,10 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
-from gpuwise.model.signal import SIGNALS
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient, Series
-from gpuwise.sources.prometheus.names import MetricName
 from gpuwise.sources.prometheus.refusals import TooMuchAsked
 from gpuwise.sources.prometheus.slices import Slices
 
@@ -71,22 +69,3 @@ def on_grid(series: Series, window: Window) -> NDArray[np.float64]:
     grid = np.full(window.steps, np.nan)
     np.fmax.at(grid, index.astype(np.intp), series.values)
     return grid
-
-
-def in_base_units(grid: NDArray[np.float64], metric: MetricName) -> NDArray[np.float64]:
-    """Convert raw values to the signal's base unit; values that no GPU can have become NaN."""
-    values = _ratio(grid) if metric.perhaps_percent else grid * metric.scale
-    believable = (values >= 0.0) & (values <= SIGNALS[metric.signal].highest)
-    return np.where(believable, values, np.nan)
-
-
-def _ratio(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Convert a series that is named a ratio: it is percent if any value is above 1.
-
-    If a series was ever in percent, 0.9 may be 0.9 % or, after an upgrade of the exporter, 90 %: such values become
-    unknown.
-    """
-    percent = (grid > 1.0) & (grid <= 100.0)
-    if not percent.any():
-        return grid
-    return np.where(percent, grid / 100.0, np.where(grid == 0.0, 0.0, np.nan))

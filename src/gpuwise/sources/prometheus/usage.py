@@ -31,6 +31,7 @@ from gpuwise.sources.prometheus.names import (
     MODEL_LABELS,
     NAMES_PODS,
     NODE_LABELS,
+    REQUEST_METRICS,
     Family,
     MetricName,
     any_of,
@@ -39,7 +40,7 @@ from gpuwise.sources.prometheus.names import (
 from gpuwise.sources.prometheus.nodes import unallocated
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.reader import PrometheusSeries
-from gpuwise.sources.prometheus.requests import REQUEST_METRICS, of_workload
+from gpuwise.sources.prometheus.requests import of_workload
 from gpuwise.sources.prometheus.series import SeriesReader
 from gpuwise.sources.prometheus.sharing import pods_per_device
 from gpuwise.sources.prometheus.units import metrics_of
