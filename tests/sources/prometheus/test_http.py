@@ -227,7 +227,7 @@ def test_a_pod_name_is_never_a_pattern():
 
     one = workload('a.b|"c\\', namespace='n"} or vector(0)')
     list(source(answer).read([one], inventory(one), WINDOW))
-    assert r'namespace=~"n\"\\} or vector\\(0\\)",exported_pod=~"a\\.b\\|\"c\\\\|trainer-[' in queries[0]
+    assert r'namespace=~"n\"\\} or vector\\(0\\)",exported_pod=~"a\\.b\\|\"c\\\\|trainer-[' in "\n".join(queries)
 
 
 def test_without_workloads_no_request_is_sent():

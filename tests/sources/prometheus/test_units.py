@@ -19,7 +19,7 @@ def stated(name: str, answer: httpx.Response):
     """The metric with the unit of a server's metadata."""
     settings = PrometheusSettings("http://prometheus", backoff_s=0.0)
     with PrometheusClient(settings, transport=httpx.MockTransport(lambda _: answer)) as client:
-        (metric,) = metrics_of(client, [name])
+        (metric,) = metrics_of(client, [name], WINDOW)
     return metric
 
 
@@ -53,6 +53,54 @@ def test_without_metadata_the_values_decide(status):
     metric = stated(UTIL, httpx.Response(status, content=b"no"))
     assert metric in METRICS
     assert metric.unit is Unit.RATIO_OR_PERCENT
+
+
+PERCENT = "DCGM_FI_DEV_GPU_UTIL"
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ([0, 3, 88, 1], [0, 0.03, 0.88, 0.01]),
+        ([0, 0.85, 0.4, 1], [0, 0.85, 0.4, 1.0]),  # Open Data Hub rescales it
+        ([0, 0, 0, 0], [0, 0, 0, 0]),
+        ([0, 1, 0, 1], [0, NAN, 0, NAN]),  # 1 % or 100 %
+        ([0.85, 88, 1, 0], [NAN, 0.88, NAN, 0]),  # it changed
+        ([101, -1, 4294967295, 0.5], [NAN, NAN, NAN, 0.5]),
+    ],
+)
+def test_a_name_of_percent_may_hold_a_ratio(raw, expected):
+    metric = next(metric for metric in METRICS if metric.name == PERCENT)
+    assert metric.unit is Unit.PERCENT_OR_RATIO
+    values, _ = to_base_units(np.array(raw, dtype=float), metric, Window(0, 240, 60))
+    np.testing.assert_allclose(values, expected)
+
+
+@pytest.mark.parametrize(
+    ("above", "between", "unit"),
+    [
+        (True, False, Unit.PERCENT),
+        (False, True, Unit.RATIO),
+        (True, True, Unit.PERCENT_OR_RATIO),
+        (False, False, Unit.PERCENT_OR_RATIO),
+        (None, None, Unit.PERCENT_OR_RATIO),
+    ],
+)
+def test_the_values_of_the_fleet_decide_what_one_series_cannot(above, between, unit):
+    def answer(request: httpx.Request) -> httpx.Response:
+        query = httpx.QueryParams(request.content.decode())["query"]
+        assert query.endswith(f"[1d:1h] @ {WINDOW.end_s})")
+        assert '{cluster="eu1"}' in query
+        found = between if "< 1" in query else above
+        if found is None:
+            return httpx.Response(422, json={"status": "error", "error": "no @"})
+        result = [{"metric": {}, "value": [0, "0.5"]}] if found else []
+        return httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    settings = PrometheusSettings("http://prometheus", backoff_s=0.0, matchers={"cluster": "eu1"})
+    with PrometheusClient(settings, transport=httpx.MockTransport(answer)) as client:
+        (metric,) = metrics_of(client, [PERCENT], WINDOW)
+    assert metric.unit is unit
 
 
 def test_the_last_kernel_is_in_this_step_or_not():

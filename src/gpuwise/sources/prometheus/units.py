@@ -15,19 +15,18 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.signal import SIGNALS
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
-from gpuwise.sources.prometheus.names import METRICS, MetricName, Unit
+from gpuwise.sources.prometheus.names import METRICS, MetricName, Unit, selector
 
 Grid = NDArray[np.float64]
 
 _PERCENT = re.compile(r"%|\bpercent|\b0 ?(-|to) ?100\b", re.IGNORECASE)
-_RATIO = re.compile(r"\bratio|\bfraction|\b0(\.0)? ?(-|to) ?1(\.0)?(?!\d|\.\d)", re.IGNORECASE)
 _MEBI = re.compile(r"\bMiB\b")
 
-# For each unit that the name leaves open: the unit that all HELP texts must state, by its pattern.
-_STATED: Mapping[Unit, tuple[tuple[re.Pattern[str], Unit], ...]] = {
-    Unit.RATIO_OR_PERCENT: ((_PERCENT, Unit.PERCENT),),
-    Unit.PERCENT_OR_RATIO: ((_RATIO, Unit.RATIO),),
-    Unit.BYTES_OR_MIB: ((_MEBI, Unit.MIB),),
+# For units that the name leaves open: the one that all HELP texts must state, by its pattern. A collector that rescales
+# percent leaves the HELP text as it was, so it decides nothing for PERCENT_OR_RATIO.
+_STATED: Mapping[Unit, tuple[re.Pattern[str], Unit]] = {
+    Unit.RATIO_OR_PERCENT: (_PERCENT, Unit.PERCENT),
+    Unit.BYTES_OR_MIB: (_MEBI, Unit.MIB),
 }
 _FACTORS = {Unit.PERCENT: 0.01, Unit.MIB: 2.0**20}
 
@@ -35,16 +34,41 @@ _FACTORS = {Unit.PERCENT: 0.01, Unit.MIB: 2.0**20}
 _LONGEST_ELAPSED_S = 1e9
 
 
-def metrics_of(client: PrometheusClient, present: Collection[str]) -> tuple[MetricName, ...]:
-    """Return the available metrics in order of preference, with the unit of their HELP text.
+def metrics_of(client: PrometheusClient, present: Collection[str], window: Window) -> tuple[MetricName, ...]:
+    """Return the available metrics in order of preference, with the unit of their HELP text or of the fleet's values.
 
     Args:
-        client: client of the server.
+        client: client of the server; its matchers select the series.
         present: names of metrics with data.
+        window: at whose end the fleet's values are asked for.
     """
-    return tuple(
-        _as_stated(client, metric) if metric.unit in _STATED else metric for metric in METRICS if metric.name in present
-    )
+    return tuple(_with_unit(client, metric, window) for metric in METRICS if metric.name in present)
+
+
+def _with_unit(client: PrometheusClient, metric: MetricName, window: Window) -> MetricName:
+    if metric.unit in _STATED:
+        metric = _as_stated(client, metric)
+    if metric.unit is Unit.PERCENT_OR_RATIO:
+        metric = _as_valued(client, metric, window)
+    return metric
+
+
+def _as_valued(client: PrometheusClient, metric: MetricName, window: Window) -> MetricName:
+    """Return the unit that the values of all devices show in the last day; two units leave it to each series.
+
+    One idle device shows 0 and at times 1, which decides nothing; the fleet has devices at work.
+    """
+    series = f"{metric.name}{{{selector(client.settings.matchers).removeprefix(',')}}}"
+    over = f"[1d:1h] @ {window.end_s})"
+    try:
+        above, between = (
+            client.instant(f"max_over_time(max({series} {condition}){over}") for condition in ("> 1", "> 0 < 1")
+        )
+    except SourceError:  # as in `_as_stated`
+        return metric
+    if bool(above) is bool(between):
+        return metric
+    return replace(metric, unit=Unit.PERCENT if above else Unit.RATIO)
 
 
 def _as_stated(client: PrometheusClient, metric: MetricName) -> MetricName:
@@ -55,10 +79,8 @@ def _as_stated(client: PrometheusClient, metric: MetricName) -> MetricName:
         # Not every server with the query API keeps metadata. The values then decide, as without a HELP text. An outage
         # shows at the next request.
         return metric
-    for pattern, unit in _STATED[metric.unit]:
-        if texts and all(pattern.search(text) for text in texts):
-            return replace(metric, unit=unit)
-    return metric
+    pattern, unit = _STATED[metric.unit]
+    return replace(metric, unit=unit) if texts and all(pattern.search(text) for text in texts) else metric
 
 
 def to_base_units(raw: Grid, metric: MetricName, window: Window) -> tuple[Grid, NDArray[np.bool_]]:

@@ -111,7 +111,7 @@ class PrometheusUsage:
             return iter(())
         with self._client() as client:
             present = self._present(client, window)
-            context = _Context(metrics_of(client, present), inventory, window)
+            context = _Context(metrics_of(client, present, window), inventory, window)
             reader = _READER(client)
             gathered = gather(reader, context.metrics, present, workloads, window, KnownPods.of(inventory))
             pods = of_workloads(gathered, workloads, inventory, window)
@@ -137,7 +137,7 @@ class PrometheusUsage:
             return iter(())
         with self._client() as client:
             present = self._present(client, window)
-            context = _Context(metrics_of(client, present), inventory, window)
+            context = _Context(metrics_of(client, present, window), inventory, window)
             devices = unallocated(
                 _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & present
             )
@@ -151,7 +151,7 @@ class PrometheusUsage:
         """
         with self._client() as client:
             present = self._present(client, window)
-            context = _Context(metrics_of(client, present), inventory, window)
+            context = _Context(metrics_of(client, present, window), inventory, window)
             names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in _LISTING]
             spaces = pods_without_workload(
                 client, _READER(client), context.metrics, names, inventory, window, named=POD_OWNER in present
