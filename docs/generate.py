@@ -1,4 +1,4 @@
-"""Writes configuration.md, findings.md, reasons.md and safety.md in docs/ from the source; --check only compares."""
+"""Writes the generated pages of docs/ from the source (DOCUMENTS, below); --check only compares."""
 
 import ast
 import dataclasses
@@ -18,6 +18,7 @@ from gpuwise.model.codec import to_plain
 from gpuwise.model.findings import Finding
 from gpuwise.model.reasons import EARLIER_CODES, Reason
 from gpuwise.report import wording
+from gpuwise.sources.prometheus.names import TABLE
 
 HERE = Path(__file__).parent
 
@@ -243,12 +244,38 @@ def architecture() -> str:
     return before + GRAPH_BEGIN + "flowchart LR\n" + "".join(edges) + GRAPH_END + after
 
 
+SOURCES = """\
+# What gpuwise reads from Prometheus
+
+Metrics and labels by what they measure, in order of preference: for each signal the first metric that a device has
+counts, and a later one only fills its gaps. The table is `src/gpuwise/sources/prometheus/exporters.csv`; the code reads
+the same file.
+
+Where a unit has an "or", the name is not sufficient. HELP text, the values of all devices, or those of the series
+decide. Values that could be either are missing: they count as neither idle nor busy.
+"""
+
+
+def sources() -> str:
+    """docs/sources.md."""
+    lines = [SOURCES]
+    for measures in dict.fromkeys(row.measures for row in TABLE):
+        lines += [f"## {measures}", "", "| Name | Unit | Exporter | Versions | Source |", "|---|---|---|---|---|"]
+        for row in TABLE:
+            if row.measures == measures:
+                name = ", ".join(f"`{part}`" for part in row.name.split())
+                lines.append(f"| {name} | {row.unit} | {row.exporter} | {row.versions} | {row.source} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 DOCUMENTS = {
     "../ARCHITECTURE.md": architecture,
     "configuration.md": configuration,
     "findings.md": findings,
     "reasons.md": reasons,
     "safety.md": safety,
+    "sources.md": sources,
 }
 
 
