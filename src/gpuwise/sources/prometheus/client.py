@@ -119,6 +119,7 @@ class PrometheusClient:
         """Evaluate a query now.
 
         Raises:
+            NotEvaluated: the server does not evaluate queries of this form.
             SourceError: the response is not a complete vector.
         """
         return self._answer(_Request("query", form={"query": query})).vector()
@@ -127,6 +128,8 @@ class PrometheusClient:
         """Return the values of a label in the matching series.
 
         Raises:
+            TooMuchAsked: the server may be able to answer for a shorter time.
+            NotEvaluated: the server does not evaluate the selector, or has no such API.
             SourceError: the response is not a complete list of strings.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
@@ -137,6 +140,8 @@ class PrometheusClient:
         """Return the names of the labels of the matching series.
 
         Raises:
+            TooMuchAsked: the server may be able to answer for a shorter time.
+            NotEvaluated: the server does not evaluate the selector, or has no such API.
             SourceError: the response is not a complete list of strings.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
