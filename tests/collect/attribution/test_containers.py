@@ -68,7 +68,7 @@ def test_a_container_started_later_is_found(owner_of: ContainersByCgroup):
 
 
 @pytest.mark.parametrize("version", ["cgroup_v1", "cgroup_v2"])
-def test_the_case_nested_container_belongs_to_the_pod_around_it(tmp_path: Path, version: str):
+def test_incident_dind_87_the_case_nested_container_belongs_to_the_pod_around_it(tmp_path: Path, version: str):
     cgroup = (given_case("reading", "nested-container") / version).read_text()
     links = tmp_path / "containers"
     links.mkdir()
@@ -76,6 +76,36 @@ def test_the_case_nested_container_belongs_to_the_pod_around_it(tmp_path: Path, 
     owner_of = ContainersByCgroup(tmp_path / "proc", links)
     run(owner_of, 77, cgroup)
     assert owner_of(77) == Container("ci", "builder-0", "main")
+
+
+def child(owner_of: ContainersByCgroup, pid: int, parent: int, cgroup: str) -> None:
+    run(owner_of, pid, cgroup)
+    (owner_of.proc / str(pid) / "status").write_text(f"Name:\tpython\nPid:\t{pid}\nPPid:\t{parent}\nThreads:\t1\n")
+
+
+def test_incident_envbox_168_an_inner_container_beside_the_pods_cgroup_is_its_ancestors(owner_of: ContainersByCgroup):
+    pod = f"0::/kubepods/pod0b1c/{ID}\n"
+    child(owner_of, 70, 1, "0::/system.slice/containerd.service\n")
+    child(owner_of, 71, 70, pod)  # dockerd
+    child(owner_of, 72, 71, pod)  # its shim
+    child(owner_of, 73, 72, f"0::/docker/{OTHER}\n")
+    child(owner_of, 74, 73, f"0::/docker/{OTHER}/init.scope\n")
+    assert owner_of(74) == owner_of(73) == SERVER
+
+
+def test_a_container_of_the_hosts_own_docker_has_no_owner(owner_of: ContainersByCgroup):
+    child(owner_of, 1, 0, "0::/init.scope\n")
+    child(owner_of, 70, 1, "0::/system.slice/docker.service\n")
+    child(owner_of, 73, 70, f"0::/docker/{OTHER}\n")
+    assert owner_of(73) is None
+
+
+@pytest.mark.parametrize("parent", [76, 77, 78])
+def test_a_chain_of_parents_that_does_not_end_in_a_pod_has_no_owner(owner_of: ContainersByCgroup, parent: int):
+    """A parent that ended, and process numbers that were reused while they were read."""
+    child(owner_of, 77, parent, f"0::/docker/{OTHER}\n")
+    child(owner_of, 78, 77, f"0::/docker/{OTHER}\n")
+    assert owner_of(77) is None
 
 
 def test_a_container_within_a_container_that_is_the_kubelets_own_is_the_innermost(owner_of: ContainersByCgroup):

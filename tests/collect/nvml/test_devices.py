@@ -307,7 +307,7 @@ def test_a_driver_of_another_version_ends_the_sampling(open_nvml: OpenNvml, scen
         nvml.sweep()
 
 
-def test_the_case_mismatch_at_the_start_asks_for_the_driver_to_be_reloaded(open_nvml: OpenNvml):
+def test_incident_k8s_device_plugin_1431_the_case_mismatch_at_the_start_asks_to_reload_the_driver(open_nvml: OpenNvml):
     """To restart the exporter never helps: the next process loads the same library and finds the same driver."""
     with pytest.raises(DeviceError) as caught:
         open_nvml((given_case("reading", "mismatch-at-the-start") / "scenario").read_text())

@@ -110,7 +110,7 @@ def test_a_server_that_rounds_times_gives_every_step_its_value(ramp, name):
 
 
 @NEEDS_PROMETHEUS
-def test_the_case_aligned_ranges_is_read_to_its_last_step(ramp):
+def test_incident_victoriametrics_563_the_case_aligned_ranges_is_read_to_its_last_step(ramp):
     """The window of the case is asked for at times that its server's rounding does not change."""
     case = json.loads((given_case("reading", "aligned-ranges") / "ask.json").read_text())
     step_s, last_s = case["asked"]["step"], case["asked"]["end"] + 0.001

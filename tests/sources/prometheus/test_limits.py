@@ -58,7 +58,7 @@ def two_days(start_prometheus) -> str:
 
 
 @NEEDS_PROMETHEUS
-def test_the_case_limits_not_recognised_is_read_completely(two_days):
+def test_incident_thanos_5952_the_case_limits_not_recognised_is_read_completely(two_days):
     for status, body in json.loads((given_case("reading", "limits-not-recognised") / "bodies.json").read_text()):
         front = Front(without("read"), over(6 * HOUR_S, status, error(body), "query_range"))
         assert_complete(read(two_days, TWO_DAYS, front), TWO_DAYS)
@@ -147,7 +147,7 @@ def test_another_refusal_is_an_error_that_shows_the_message(status, text):
         },
     ],
 )
-def test_a_limit_in_a_response_with_status_200_asks_for_less_and_is_never_an_empty_answer(body):
+def test_i1_a_limit_in_a_response_with_status_200_asks_for_less_and_is_never_an_empty_answer(body):
     with pytest.raises(TooMuchAsked):
         Answer("http://p", json.dumps(body).encode()).matrix()
 
@@ -174,21 +174,21 @@ def test_lists_of_labels_are_asked_for_shorter_times_too(two_days):
 
 
 @NEEDS_PROMETHEUS
-def test_a_limit_that_no_length_satisfies_is_an_error_and_not_no_data(two_days):
+def test_i1_a_limit_that_no_length_satisfies_is_an_error_and_not_no_data(two_days):
     front = Front(without("read"), over(-1, 422, error("the query hit the max number of series limit"), "query_range"))
     with pytest.raises(SourceError, match=r"max number of series limit.*raise the limit that the message names"):
         read(two_days, TWO_DAYS, front)
 
 
 @NEEDS_PROMETHEUS
-def test_a_refusal_that_is_not_recognised_is_an_error_and_not_no_data(two_days):
+def test_i1_a_refusal_that_is_not_recognised_is_an_error_and_not_no_data(two_days):
     front = Front(without("read"), over(6 * HOUR_S, 422, error("computer says no"), "query_range"))
     with pytest.raises(SourceError, match="computer says no"):
         read(two_days, TWO_DAYS, front)
 
 
 @NEEDS_PROMETHEUS
-def test_the_case_remote_read_over_the_limit_is_read_by_parts(start_prometheus):
+def test_incident_mimir_4245_the_case_remote_read_over_the_limit_is_read_by_parts(start_prometheus):
     answer = json.loads((given_case("reading", "remote-read-over-the-limit") / "answer.json").read_text())
     front = Front(over(168 * HOUR_S, answer["status"], answer["body"], "read"))
     url = start_prometheus(series=shared_card(TWO_WEEKS))

@@ -88,7 +88,7 @@ def url(start_prometheus) -> str:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_server_that_takes_no_pattern_of_names_is_read_by_exact_names(url, name):
+def test_incident_prometheus_engine_1601_the_case_name_by_regex_refused_is_read_by_exact_names(url, name):
     one = workload("trainer-0")
     (found,) = usage(url, front(name)).read([one], inventory(one), WINDOW)
     (device,) = found.devices

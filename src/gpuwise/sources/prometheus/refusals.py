@@ -6,8 +6,8 @@ import re
 from gpuwise.model.errors import SourceError
 
 # Messages of servers that may answer a smaller request; tests/sources/prometheus/test_limits.py has them with sources.
-# A list of exact messages was always incomplete, so the words are broad: to ask for less in vain costs a few requests,
-# to miss a limit ends the run.
+# A list of exact messages was always incomplete, so the words are broad: to ask for less without need costs a few
+# requests, to miss a limit ends the run.
 _TOO_MUCH = re.compile(
     r"limit|exceed|too (many|much|large|big|long|wide|expensive|complex|heavy)|maximum|\bmax\b|[-_.]max"
     r"|(larger|longer|bigger|greater|more|wider|higher) than|timed? ?out|time-out|deadline|exhausted|memory|quota",
