@@ -1,12 +1,8 @@
 """Servers that round the times of a range query, or leave some out: every step has its value or is unknown."""
 
 import json
-import shutil
-import subprocess
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import httpx
 import numpy as np
@@ -14,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.given_cases import given_case
-from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, openmetrics, poll
+from tests.prometheus_server import NEEDS_PROMETHEUS, openmetrics
 from tests.sources.workloads import inventory, workload
 
 from gpuwise.model.errors import SourceError
@@ -28,6 +24,7 @@ from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 from .fronts import Front, parameters_of, path_of, without
 from .test_source import DCGM
+from .victoria_metrics import NEEDS_VICTORIA, load, victoria
 
 UTIL = "DCGM_FI_DEV_GPU_UTIL"
 STEP_S = 300
@@ -233,59 +230,23 @@ def test_a_time_that_is_not_a_number_is_an_error():
         on_grid(Series({}, np.array([float("inf")]), np.zeros(1)), SMALL)
 
 
-NEEDS_VICTORIA = pytest.mark.skipif(
-    not shutil.which("victoria-metrics"),
-    reason="victoria-metrics is not installed: apt-get install victoria-metrics",
-)
-
-
-@pytest.fixture
-def victoria(tmp_path: Path) -> Iterator[str]:
-    """A real VictoriaMetrics with its default flags, apart from the retention."""
-    url = f"http://127.0.0.1:{free_port()}"
-    flags = [f"-storageDataPath={tmp_path}", f"-httpListenAddr={url.removeprefix('http://')}", "-retentionPeriod=100y"]
-    with (tmp_path / "log").open("w") as log, subprocess.Popen(["victoria-metrics", *flags], stderr=log) as process:
-        try:
-            poll(lambda: _answers(f"{url}/health"), what="VictoriaMetrics getting ready")
-            yield url
-        finally:
-            process.kill()
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=30) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def load(url: str, samples: dict[int, float]) -> None:
-    line = {
-        "metric": {"__name__": UTIL} | DCGM,
-        "values": list(samples.values()),
-        "timestamps": [at * 1000 for at in samples],
-    }
-    with urllib.request.urlopen(f"{url}/api/v1/import", json.dumps(line).encode(), timeout=30):
-        pass
-    with urllib.request.urlopen(f"{url}/internal/force_flush", timeout=30):
-        pass
-
-
 @NEEDS_VICTORIA
 @pytest.mark.parametrize("first", [0, 100])
-def test_a_real_victoriametrics_gives_every_step_its_value(victoria, first):
+def test_a_real_victoriametrics_gives_every_step_its_value(tmp_path, first):
     """With history that is older and that is younger than the window."""
     every = range(-50 if first == 0 else first, DAY.steps)
-    load(victoria, {DAY.start_s + i * STEP_S + 150: RAMP[i % DAY.steps] * 100 for i in every})
-    found = values(read(victoria))
+    samples = {DAY.start_s + i * STEP_S + 150: RAMP[i % DAY.steps] * 100 for i in every}
+    with victoria(tmp_path) as url:
+        load(url, {"__name__": UTIL} | DCGM, samples)
+        found = values(read(url))
     np.testing.assert_allclose(found, np.where(np.arange(DAY.steps) >= first, RAMP, np.nan))
 
 
 @NEEDS_VICTORIA
-def test_a_real_victoriametrics_up_to_now_has_the_last_whole_step(victoria):
+def test_a_real_victoriametrics_up_to_now_has_the_last_whole_step(tmp_path):
     now_s = int(time.time())
     end_s = now_s - now_s % STEP_S
     window = Window(end_s - 100 * STEP_S, end_s, STEP_S)
-    load(victoria, dict.fromkeys(range(window.start_s, now_s, 60), 50.0))
-    np.testing.assert_allclose(values(read(victoria, window=window)), 0.5)
+    with victoria(tmp_path) as url:
+        load(url, {"__name__": UTIL} | DCGM, dict.fromkeys(range(window.start_s, now_s, 60), 50.0))
+        np.testing.assert_allclose(values(read(url, window=window)), 0.5)

@@ -20,6 +20,7 @@ from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 from .fronts import Front, error, over, without
 from .test_source import DCGM
+from .victoria_metrics import NEEDS_VICTORIA, load, victoria
 
 HOUR_S, DAY_S = 3600, 86_400
 START_S = 1_780_000_000 // DAY_S * DAY_S
@@ -127,6 +128,18 @@ def test_a_limit_of_any_server_asks_for_less(status, text, path):
         assert isinstance(refused("http://p", path, status, "Reason", body.encode()), TooMuchAsked), text
 
 
+@pytest.mark.parametrize("pod", ["throttle-me", "rate-limit-0", 'a"b' * 5_000])
+def test_a_reason_behind_a_long_query_is_recognised_and_shown(pod):
+    """VictoriaMetrics quotes the query first; a pod's name must not count as the reason."""
+    query = json.dumps(f'max_over_time({{pod=~"{pod}"}}[300s])')
+    limit, other = "cannot select more than -search.maxSamplesPerQuery=200 samples", "missing )"
+    for reason in (limit, other):
+        text = error(f"error when executing query={query} on the time range (start=1, end=2): {reason}")
+        found = refused("http://p", "query_range", 422, "Unprocessable Entity", text.encode())
+        assert isinstance(found, TooMuchAsked) is (reason is limit)
+        assert reason in str(found)
+
+
 @pytest.mark.parametrize(("status", "text"), OTHER)
 def test_another_refusal_is_an_error_that_shows_the_message(status, text):
     found = refused("http://p", "query_range", status, "Too Many Requests", text.encode())
@@ -150,6 +163,36 @@ def test_another_refusal_is_an_error_that_shows_the_message(status, text):
 def test_i1_a_limit_in_a_response_with_status_200_asks_for_less_and_is_never_an_empty_answer(body):
     with pytest.raises(TooMuchAsked):
         Answer("http://p", json.dumps(body).encode()).matrix()
+
+
+@NEEDS_PROMETHEUS
+@pytest.mark.parametrize("most", [20, 50])
+def test_a_real_prometheus_with_a_limit_of_samples_is_read_completely(start_prometheus, most):
+    url = start_prometheus(series=shared_card(TWO_DAYS), flags=(f"--query.max-samples={most}",))
+    assert_complete(read(url, TWO_DAYS, api="query-range"), TWO_DAYS)
+
+
+@NEEDS_VICTORIA
+def test_a_real_victoriametrics_with_a_limit_of_points_is_read_completely(tmp_path):
+    with victoria(tmp_path, "-search.maxPointsPerTimeseries=60") as url:
+        load_shared_card(url)
+        assert_complete(read(url, TWO_DAYS), TWO_DAYS)
+
+
+@NEEDS_VICTORIA
+@pytest.mark.parametrize("flag", ["-search.maxSamplesPerQuery=200", "-search.maxUniqueTimeseries=1"])
+def test_i1_a_real_victoriametrics_whose_limit_no_length_satisfies_is_an_error(tmp_path, flag):
+    """It counts whole blocks of samples, however short the query is."""
+    with victoria(tmp_path, flag) as url:
+        load_shared_card(url)
+        with pytest.raises(SourceError, match=r"returned 422.*(search\.max|exceeds 1)"):
+            read(url, TWO_DAYS)
+
+
+def load_shared_card(url: str) -> None:
+    samples = {TWO_DAYS.start_s + i * 300: value * 100 for i, value in enumerate(ramp(TWO_DAYS).tolist())}
+    for pod in ("trainer-0", "notebook-0"):
+        load(url, {"__name__": UTIL} | DCGM | {"pod": pod}, samples)
 
 
 @NEEDS_PROMETHEUS

@@ -33,6 +33,7 @@ _NOT_OFFERED = frozenset({404, 405, 501})
 _NOT_OFFERED_WORDS = re.compile(r"unsupported path|does not support")
 # Remote read selects names by a pattern. Cortex' chunk store: 400 "query must contain metric name" (cortex#1079).
 _NO_PATTERN = re.compile(r"metric name|__name__|match ?type|matcher|regex|regular expr", re.IGNORECASE)
+_QUOTED_QUERY = re.compile(r'(query=)"(?:[^"\\]|\\.)*"')
 _SHOWN_CHARACTERS = 300
 _LESS = (
     "shorten the window, or raise the limit that the message names (Prometheus: --query.max-samples, --query.timeout)"
@@ -66,9 +67,9 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
         content: body of the response, or its start.
     """
     text = _text(content)
-    problem = f"Prometheus at {shown} returned {status} {reason}: {text}"
+    problem = f"Prometheus at {shown} returned {status} {reason}: {printable(text)}"
     if path == "read" and _without_remote_read(status, text):
-        return not_offered(shown, f"{status} {reason}: {text}")
+        return not_offered(shown, f"{status} {reason}: {printable(text)}")
     if asks_too_much(status, text):
         return TooMuchAsked(problem, hint=_LESS)
     if status in _NOT_EVALUATED:
@@ -158,8 +159,11 @@ def partial(shown: str, why: str) -> SourceError:
 
 
 def printable(text: str) -> str:
-    """Return the start of a server's message on one line, safe for a terminal."""
-    line = " ".join(text.split())[:_SHOWN_CHARACTERS]
+    """Return a server's message on one line, safe for a terminal; of a long one the start and the end."""
+    line = " ".join(text.split())
+    if len(line) > _SHOWN_CHARACTERS:
+        # The cause is the last part of a chain of errors.
+        line = f"{line[: _SHOWN_CHARACTERS // 3]} ... {line[-_SHOWN_CHARACTERS * 2 // 3 :]}"
     return "".join(char if char.isprintable() else "?" for char in line)
 
 
@@ -169,6 +173,11 @@ def _text(content: bytes) -> str:
         body = json.loads(content)
     except (ValueError, RecursionError):
         plain = content.decode(errors="replace").strip()
-        return "an HTML page" if plain.startswith("<") else printable(plain) or "no reason given"
+        return "an HTML page" if plain.startswith("<") else _without_query(plain) or "no reason given"
     error = body.get("error") if isinstance(body, dict) else None
-    return printable(str(error or "no reason given"))
+    return _without_query(str(error or "no reason given"))
+
+
+def _without_query(text: str) -> str:
+    """Leave out the query that VictoriaMetrics quotes before the reason: it can be long, and has words of its own."""
+    return _QUOTED_QUERY.sub(r"\1...", text)
