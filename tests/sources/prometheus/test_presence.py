@@ -69,6 +69,7 @@ SERVERS = {
     "Azure": Front(azure, without("read", "metadata")),
     "Cortex": Front(cortex),
     "gateway": Front(gateway, without("read", "metadata", status=501)),
+    "gateway without a list of labels": Front(without("read", "labels", "metadata")),
 }
 
 

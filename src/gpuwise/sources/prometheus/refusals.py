@@ -27,6 +27,8 @@ _MAY_BE_TOO_MUCH = frozenset({400, 408, 413, 422, 429, 500, 502, 503, 504})
 _ALWAYS_TOO_MUCH = frozenset({408, 413, 504})
 # The server understood the request and does not evaluate it. 405 and 501: gateways.
 _NOT_EVALUATED = frozenset({400, 405, 422, 501})
+# A list that a server may lack although --prometheus is right: metric names have been listed before.
+_OPTIONAL_LISTS = frozenset({"labels"})
 # 404: Thanos Query. 405, 501: gateways. VictoriaMetrics: 400 "unsupported path requested". A Prometheus that does not
 # know the requested response type: 400 "server does not support any of the requested response types".
 _NOT_OFFERED = frozenset({404, 405, 501})
@@ -72,7 +74,7 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
         return not_offered(shown, f"{status} {reason}: {printable(text)}")
     if asks_too_much(status, text):
         return TooMuchAsked(problem, hint=_LESS)
-    if status in _NOT_EVALUATED:
+    if status in _NOT_EVALUATED or (status == 404 and path in _OPTIONAL_LISTS):
         return NotEvaluated(
             problem,
             hint="this server does not evaluate the request: compare the message with the server's documentation of "
