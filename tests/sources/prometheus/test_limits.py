@@ -94,7 +94,7 @@ LIMITS = [
     (422, "cannot select more than -search.maxSamplesPerQuery=1000000000 samples; possible solutions: reduce"),
     (422, "the number of matching timeseries exceeds 300000; either narrow down the search or increase -search.max*"),
     (422, "too many points for the given step=300000: 60481; cannot exceed -search.maxPointsPerTimeseries=30000"),
-    (422, "not enough memory for processing 5000 data points across 10 time series with 500 points in each"),
+    (422, "not enough memory for processing 5000 data points; total available memory for concurrent requests: 9 bytes"),
     (503, "cannot execute query: timeout exceeded during query execution: 30.000 seconds"),
     # Google: prometheus-engine#767
     (500, "generic::aborted: User has requested 5853MiB of memory for processing queries on one node (limit 5847MiB)"),

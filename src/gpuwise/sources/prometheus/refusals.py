@@ -17,7 +17,7 @@ _TOO_MUCH = re.compile(
 # requests", "the tenant exceeded the request rate limit". VictoriaMetrics: "since -search.maxConcurrentRequests=8
 # concurrent requests are executed". Google: "Quota exceeded for quota metric ... per minute". Amazon: "Throttling".
 _TOO_OFTEN = re.compile(
-    r"too many (outstanding |concurrent |inflight )?(requests|queries)\b|concurren|throttl|request rate"
+    r"too many (outstanding |concurrent |inflight )?(requests|queries)\b|max\w*concurren|concurrency|throttl|request rate"
     r"|requests? limit|number of queries|per (second|minute|hour)|rate ?limit",
     re.IGNORECASE,
 )
