@@ -17,8 +17,8 @@ _TOO_MUCH = re.compile(
 # requests", "the tenant exceeded the request rate limit". VictoriaMetrics: "since -search.maxConcurrentRequests=8
 # concurrent requests are executed". Google: "Quota exceeded for quota metric ... per minute". Amazon: "Throttling".
 _TOO_OFTEN = re.compile(
-    r"too many (outstanding |concurrent |inflight )?(requests|queries)\b|max\w*concurren|concurrency|throttl|request rate"
-    r"|requests? limit|number of queries|per (second|minute|hour)|rate ?limit",
+    r"too many (outstanding |concurrent |inflight )?(requests|queries)\b|max\w*concurren|concurrency|throttl"
+    r"|request rate|requests? limit|number of queries|per (second|minute|hour)|rate ?limit",
     re.IGNORECASE,
 )
 # Statuses with which servers and gateways refuse a large request. Thanos and Mimir also send limits as 500.
