@@ -141,6 +141,8 @@ class PrometheusClient:
         """Return the label sets of the matching series, from the index alone; some may have no sample in the window.
 
         Raises:
+            TooMuchAsked: the server may be able to answer for a shorter time.
+            NotEvaluated: the server does not evaluate the selector, or has no such API.
             SourceError: the response is not a complete list of label sets.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}

@@ -6,8 +6,9 @@ query (learn.microsoft.com, "Query Prometheus metrics using the API and PromQL")
 (cortex#1079). The texts differ, so any such refusal of a pattern is followed by requests with exact names.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.hours import HOUR_S
@@ -16,6 +17,8 @@ from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.names import any_of, quoted, selector
 from gpuwise.sources.prometheus.refusals import NotEvaluated, TooMuchAsked, TooSlow
 from gpuwise.sources.prometheus.samples import ranges
+
+Item = TypeVar("Item", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,57 @@ def label_names(client: PrometheusClient, match: str, window: Window) -> set[str
     return _in_parts(lambda start_s, end_s: client.label_names(match=match, start_s=start_s, end_s=end_s), window)
 
 
+def label_sets(
+    client: PrometheusClient, names: Collection[str], condition: str, labels: Collection[str], window: Window
+) -> Iterator[Mapping[str, str]]:
+    """Yield the label sets of the series of these metrics in the window; some may have no sample in it.
+
+    Args:
+        client: client of the server; its matchers select the series.
+        names: metric names.
+        condition: another condition of the selector, "" for none.
+        labels: the labels that are needed; a server that lists no series yields only these.
+        window: when.
+
+    Raises:
+        SourceError: as the client's.
+    """
+    matchers = client.settings.matchers
+    every = _series(client, _and(by_pattern(names, matchers), condition), window)
+    if every is not None:
+        yield from every
+        return
+    for name in sorted(names):
+        match = _and(by_name(name, matchers), condition)
+        of_name = _series(client, match, window)
+        yield from values_in_series(client, labels, match, window) if of_name is None else of_name
+
+
+def _series(client: PrometheusClient, match: str, window: Window) -> list[Mapping[str, str]] | None:
+    """Return the label sets of the matching series, or None if the server lists them in no part of the window."""
+    try:
+        return _listed(client, match, window)
+    except TooSlow:
+        raise
+    except (NotEvaluated, TooMuchAsked):
+        return None
+
+
+def _listed(client: PrometheusClient, match: str, window: Window) -> list[Mapping[str, str]]:
+    found = _in_parts(
+        lambda start_s, end_s: map(
+            frozenset[tuple[str, str]],
+            (labels.items() for labels in client.label_sets(match=match, start_s=start_s, end_s=end_s)),
+        ),
+        window,
+    )
+    return [dict(items) for items in found]
+
+
+def _and(match: str, condition: str) -> str:
+    return f"{match.removesuffix('}')},{condition}}}" if condition else match
+
+
 def values_in_series(
     client: PrometheusClient, labels: Iterable[str], match: str, window: Window
 ) -> Iterator[Mapping[str, str]]:
@@ -129,9 +183,9 @@ def _whole(count: float) -> int:
     return int(count) if 1 <= count < float("inf") else 0
 
 
-def _in_parts(ask: Callable[[int, int], Iterable[str]], window: Window) -> set[str]:
+def _in_parts(ask: Callable[[int, int], Iterable[Item]], window: Window) -> set[Item]:
     """Return the union of the answers for parts of the window; a server that does not respond is not asked again."""
-    found: set[str] = set()
+    found: set[Item] = set()
     spans = [(window.start_s, window.end_s)]
     while spans:
         start_s, end_s = spans.pop()

@@ -28,7 +28,7 @@ _ALWAYS_TOO_MUCH = frozenset({408, 413, 504})
 # The server understood the request and does not evaluate it. 405 and 501: gateways.
 _NOT_EVALUATED = frozenset({400, 405, 422, 501})
 # A list that a server may lack although --prometheus is right: metric names have been listed before.
-_OPTIONAL_LISTS = frozenset({"labels"})
+_OPTIONAL_LISTS = frozenset({"labels", "series"})
 # 404: Thanos Query. 405, 501: gateways. VictoriaMetrics: 400 "unsupported path requested". A Prometheus that does not
 # know the requested response type: 400 "server does not support any of the requested response types".
 _NOT_OFFERED = frozenset({404, 405, 501})
