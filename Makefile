@@ -42,6 +42,7 @@ demo: setup ## simulate a fleet, find unused GPUs, fix them on an emulated clust
 
 test: setup ## run the tests; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests are skipped
 	.ci/system-packages prometheus chromium
+	-@.ci/system-packages victoria-metrics  # not in every distribution: its tests are then skipped
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
 conformance: setup ## run every test that uses Kubernetes on the cluster of GPUWISE_TEST_KUBECONFIG: docs/conformance.md

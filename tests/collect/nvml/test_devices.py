@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.collect.conftest import Clock, OpenNvml, Scenario
 from tests.collect.scenarios import FULL, H100, SHARED, SLICED, moved
+from tests.given_cases import given_case
 from tests.prometheus_server import poll
 
 from gpuwise.collect import catalogue as c
@@ -304,6 +305,32 @@ def test_a_driver_of_another_version_ends_the_sampling(open_nvml: OpenNvml, scen
     scenario.play(H100, f"fail nvmlInitWithFlags {pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH}")
     with pytest.raises(DriverReplaced, match="restart the exporter"):
         nvml.sweep()
+
+
+def test_incident_k8s_device_plugin_1431_the_case_mismatch_at_the_start_asks_to_reload_the_driver(open_nvml: OpenNvml):
+    """To restart the exporter never helps: the next process loads the same library and finds the same driver."""
+    with pytest.raises(DeviceError) as caught:
+        open_nvml((given_case("reading", "mismatch-at-the-start") / "scenario").read_text())
+    assert not isinstance(caught.value, DriverReplaced)
+    assert "different versions" in str(caught.value)
+    assert "reload the driver" in str(caught.value)
+    assert "reboot the node" in str(caught.value)
+    assert "while the exporter was running" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "install the NVIDIA driver"),
+        (pynvml.NVML_ERROR_NO_PERMISSION, "/dev/nvidiactl"),
+        (pynvml.NVML_ERROR_GPU_IS_LOST, "fallen off the bus"),
+        (pynvml.NVML_ERROR_RESET_REQUIRED, "nvidia-smi --gpu-reset"),
+        (pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH, "reload the driver"),
+    ],
+)
+def test_an_error_at_the_start_has_a_hint_of_its_own(open_nvml: OpenNvml, code: int, hint: str):
+    with pytest.raises(DeviceError, match=hint):
+        open_nvml(H100, f"fail nvmlInitWithFlags {code}")
 
 
 def test_xid_errors_are_counted_by_code_with_the_time_of_the_last(open_nvml: OpenNvml, clock: Clock):

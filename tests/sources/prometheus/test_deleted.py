@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import httpx
+import pytest
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
 from tests.sources.workloads import workload
 
@@ -10,6 +12,9 @@ from gpuwise.model.inventory import Inventory, Node, deleted_ref
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage
+
+from .fronts import Front, error, over, without
+from .test_presence import azure, cortex, google
 
 pytestmark = NEEDS_PROMETHEUS
 
@@ -32,8 +37,8 @@ def together(*series: str) -> str:
     return "\n".join([kind, *(line for one in series for line in one.splitlines() if not line.startswith("#")), ""])
 
 
-def deleted(url: str, *workloads, **settings):
-    usage = PrometheusUsage(PrometheusSettings(url, **settings))
+def deleted(url: str, *workloads, transport: httpx.BaseTransport | None = None, **settings):
+    usage = PrometheusUsage(PrometheusSettings(url, backoff_s=0.0, **settings), transport)
     fleet = Inventory(START, {"node-a": NODE}, workloads, {})
     found = list(usage.read_deleted(fleet, WINDOW))
     return {one.workload: sorted(device.pod for device in one.devices) for one in found}
@@ -63,3 +68,20 @@ def test_an_exporters_own_pod_has_no_gpu(start_prometheus: StartPrometheus):
     up = openmetrics("up", {"namespace": "red", "pod": "dcgm-x", "instance": "node-a:9400"}, {float(START + 60): 1.0})
     url = start_prometheus(series=row("dcgm-x", "GPU-a") + up)
     assert deleted(url) == {}
+
+
+FRONTS = {
+    "exact names only": google,
+    "no lists": azure,
+    "a name in every query": cortex,
+    "no list of series": without("series"),
+    "a limit of the list of series": over(1_800, 422, error("exceeded maximum number of series"), "series"),
+}
+
+
+@pytest.mark.parametrize("front", FRONTS.values(), ids=FRONTS)
+def test_servers_without_a_complete_list_of_series(start_prometheus: StartPrometheus, front):
+    up = openmetrics("up", {"namespace": "ops", "pod": "dcgm-x", "instance": "node-a:9400"}, {float(START + 60): 1.0})
+    own = row("", "GPU-b", namespace="ops", pod="dcgm-x")
+    url = start_prometheus(series=together(row("train-x7k2p", "GPU-a", last=30), own) + up)
+    assert deleted(url, transport=Front(front)) == {deleted_ref("red"): ["train-x7k2p"]}

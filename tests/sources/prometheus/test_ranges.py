@@ -95,7 +95,8 @@ def test_a_too_large_response_shortens_the_slices(monkeypatch: pytest.MonkeyPatc
 def test_one_step_that_is_too_much_is_an_error():
     server = Server(0, refusal("samples"))
     with pytest.raises(
-        TooMuchAsked, match=r"too many samples.*shorten the window, or raise the server's --query\.max-samples"
+        TooMuchAsked,
+        match=r"too many samples.*shorten the window, or raise the limit that the message names.*--query\.max-samples",
     ):
         read(server)
     assert server.steps == [288, 144, 72, 36, 18, 9, 4, 2, 1]
@@ -140,5 +141,5 @@ def test_each_name_is_a_query_and_matchers_are_literals():
     server = Server(10_000, httpx.Response(500))
     read(server, Window(START_S, START_S + 600, 300), Selection(("a", "b"), matchers, Reduce.MIN))
     assert server.queries == [
-        f'min_over_time({{__name__="{name}",pod=~"a\\"|b",gpu!=""}}[300s])' for name in ("a", "b")
+        f'min_over_time({{__name__="{name}",pod=~"a\\"|b",gpu!=""}}[300s] offset 1ms)' for name in ("a", "b")
     ]

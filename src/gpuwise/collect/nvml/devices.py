@@ -15,10 +15,10 @@ from gpuwise.collect.nvml.board import board, memory, utilization
 from gpuwise.collect.nvml.events import XidWatch
 from gpuwise.collect.nvml.fields import fields
 from gpuwise.collect.nvml.gpm import Gpm
-from gpuwise.collect.nvml.library import Calls, initialise, name_of, preload
+from gpuwise.collect.nvml.library import Calls, VersionMismatch, initialise, name_of, preload
 from gpuwise.collect.nvml.mig import MigMode, instances, mig_mode
 from gpuwise.collect.nvml.processes import SmTimes, process_samples, running
-from gpuwise.collect.reading import Device, DriverState, Reading, Sweep
+from gpuwise.collect.reading import Device, DriverReplaced, DriverState, Reading, Sweep
 from gpuwise.model.errors import DeviceError
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class Nvml:
         clock: epoch seconds.
 
     Raises:
-        DeviceError: there is no driver, or NVML returned an error.
+        DeviceError: there is no driver, its version is not the library's, or NVML returned an error.
     """
 
     def __init__(self, library: Path | None = None, *, clock: Callable[[], float] = time.time) -> None:
@@ -95,7 +95,10 @@ class Nvml:
         with self._session:
             self._xids.renew()
             _shut_down()
-            initialise()
+            try:
+                initialise()
+            except VersionMismatch as error:
+                raise DriverReplaced from error
             self._version = _driver_version()
             self._gpm, self._sm_times = Gpm(), SmTimes()
             self._cards, self._instances, self._seen = {}, {}, {}

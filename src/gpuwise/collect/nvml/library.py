@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from gpuwise.collect.reading import DriverReplaced, Findings
+from gpuwise.collect.reading import Findings
 from gpuwise.model.errors import DeviceError
 
 T = TypeVar("T")
@@ -70,19 +70,32 @@ def preload(library: Path) -> None:
         ) from error
 
 
+# What to do about nvmlInit's errors; any other means that the driver is not visible here.
+_HINTS = {
+    pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "the loaded kernel driver and this node's NVML library have different "
+    "versions, as after an update of the driver's packages: drain the node and reload the driver (modprobe -r nvidia, "
+    "modprobe nvidia), or reboot the node; to restart the exporter does not help",
+    pynvml.NVML_ERROR_NO_PERMISSION: "run the exporter with access to /dev/nvidiactl and the /dev/nvidia* devices",
+    pynvml.NVML_ERROR_GPU_IS_LOST: "a GPU has fallen off the bus: check dmesg, drain and reboot the node",
+    pynvml.NVML_ERROR_RESET_REQUIRED: "a GPU must be reset: drain the node, then nvidia-smi --gpu-reset or reboot it",
+}
+_NO_DRIVER = "install the NVIDIA driver on this node, and set NVIDIA_VISIBLE_DEVICES=all in the container"
+
+
+class VersionMismatch(DeviceError):
+    """The loaded kernel driver has another version than the NVML library."""
+
+
 def initialise() -> None:
     """Open NVML.
 
     Raises:
-        DriverReplaced: the driver and the loaded library have different versions.
+        VersionMismatch: the driver and the library have different versions.
         DeviceError: there is no driver, or NVML returned an error.
     """
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        if error.value == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-            raise DriverReplaced from error
-        raise DeviceError(
-            f"NVML cannot be opened: {error}",
-            hint="install the NVIDIA driver on this node, and set NVIDIA_VISIBLE_DEVICES=all in the container",
-        ) from error
+        mismatch = error.value == pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH
+        kind = VersionMismatch if mismatch else DeviceError
+        raise kind(f"NVML cannot be opened: {error}", hint=_HINTS.get(error.value, _NO_DRIVER)) from error

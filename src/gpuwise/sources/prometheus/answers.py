@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.sources.prometheus.refusals import malformed, partial
+from gpuwise.sources.prometheus.refusals import failed, malformed, partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Answer:
             raise malformed(self.shown, str(error)) from error
         if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
             error_text = body.get("error") if isinstance(body, dict) else None
-            raise malformed(self.shown, str(error_text or "no reason given"))
+            raise failed(self.shown, str(error_text or "no reason given"))
         data = body["data"]
         # Versions of Thanos put warnings beside the data or into it. VictoriaMetrics cluster sets isPartial.
         warnings = body.get("warnings") or (data.get("warnings") if isinstance(data, dict) else None)

@@ -34,7 +34,8 @@ RETRIES = 2
 _RETRIED_STATUS = frozenset({429, 500, 502, 503, 504})
 # About 1.2 million points in JSON, which take about 250 MiB as Python objects.
 _MOST_BYTES = 32 * 2**20
-_REASON_BYTES = 4096
+# VictoriaMetrics quotes the query before the reason: 200 names of 63 characters make 40 kB.
+_REASON_BYTES = 2**18
 # https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/
 _READ_HEADERS = {
     "Content-Type": "application/x-protobuf",
@@ -119,6 +120,7 @@ class PrometheusClient:
         """Evaluate a query now.
 
         Raises:
+            NotEvaluated: the server does not evaluate queries of this form.
             SourceError: the response is not a complete vector.
         """
         return self._answer(_Request("query", form={"query": query})).vector()
@@ -127,6 +129,8 @@ class PrometheusClient:
         """Return the values of a label in the matching series.
 
         Raises:
+            TooMuchAsked: the server may be able to answer for a shorter time.
+            NotEvaluated: the server does not evaluate the selector, or has no such API.
             SourceError: the response is not a complete list of strings.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
@@ -137,6 +141,8 @@ class PrometheusClient:
         """Return the label sets of the matching series, from the index alone; some may have no sample in the window.
 
         Raises:
+            TooMuchAsked: the server may be able to answer for a shorter time.
+            NotEvaluated: the server does not evaluate the selector, or has no such API.
             SourceError: the response is not a complete list of label sets.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}
@@ -146,6 +152,8 @@ class PrometheusClient:
         """Return the names of the labels of the matching series.
 
         Raises:
+            TooMuchAsked: the server may be able to answer for a shorter time.
+            NotEvaluated: the server does not evaluate the selector, or has no such API.
             SourceError: the response is not a complete list of strings.
         """
         parameters = {"match[]": match, "start": str(start_s), "end": str(end_s)}

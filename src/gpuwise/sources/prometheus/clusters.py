@@ -5,7 +5,7 @@ this cluster (I28): by the configured `prometheus.matchers`, or because no label
 running pod whose node this cluster does not have belongs to another pod of the same name.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpuwise.model.errors import SourceError
@@ -14,6 +14,8 @@ from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.devices import PodKey
 from gpuwise.sources.prometheus.names import NODE_LABELS
+from gpuwise.sources.prometheus.presence import label_names, label_values, values_in_series
+from gpuwise.sources.prometheus.refusals import NotEvaluated
 
 CLUSTER_LABELS = (
     "cluster",
@@ -28,28 +30,44 @@ CLUSTER_LABELS = (
 _SHOWN = 5
 
 
-def check_one_cluster(client: PrometheusClient, match: str, window: Window) -> None:
+def check_one_cluster(client: PrometheusClient, selectors: Sequence[str], window: Window) -> None:
     """Check that no label of the selected series names several clusters.
 
     Args:
         client: client of the server; a label that its matchers select by is not checked.
-        match: selector of the series.
+        selectors: selectors of the series.
         window: when.
 
     Raises:
         SourceError: a label does, with its values and the setting that selects one.
     """
-    names = set(client.label_names(match=match, start_s=window.start_s, end_s=window.end_s))
-    for label in CLUSTER_LABELS:
-        if label not in names or label in client.settings.matchers:
-            continue
-        values = client.label_values(label, match=match, start_s=window.start_s, end_s=window.end_s)
+    labels = [label for label in CLUSTER_LABELS if label not in client.settings.matchers]
+    for label, values in _named(client, labels, selectors, window).items():
         if len(values) > 1:
             shown = ", ".join(sorted(values)[:_SHOWN]) + (" ..." if len(values) > _SHOWN else "")
             raise SourceError(
                 f"Prometheus at {client.shown_url} has GPU metrics of several clusters: label {label} is {shown}",
                 hint=f"set prometheus.matchers to this cluster, such as {label}: {min(values)}",
             )
+
+
+def _named(
+    client: PrometheusClient, labels: Sequence[str], selectors: Sequence[str], window: Window
+) -> dict[str, set[str]]:
+    """Return the values of these labels."""
+    values: dict[str, set[str]] = {label: set() for label in labels}
+    for match in selectors:
+        try:
+            names = label_names(client, match, window)
+            for label in names & values.keys():
+                values[label] |= label_values(client, label, match, window)
+        except NotEvaluated:
+            # Google's service lists values of __name__ alone: "labels other than __name__ are not supported"
+            # (istio#43270). A range query has every label.
+            for row in values_in_series(client, labels, match, window):
+                for label in row.keys() & values.keys():
+                    values[label].add(row[label])
+    return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,17 +15,20 @@ from gpuwise.sources.prometheus.clusters import KnownPods
 from gpuwise.sources.prometheus.devices import PodKey, add_row, measured, pod_key
 from gpuwise.sources.prometheus.names import (
     NODE_LABELS,
+    POD_LABELS,
     TARGET_LABELS,
     MetricName,
-    any_of,
     literal,
     pod_labels,
-    selector,
 )
 from gpuwise.sources.prometheus.pods import POD_OWNER, Gathered, PodRows, older
+from gpuwise.sources.prometheus.presence import label_sets
 from gpuwise.sources.prometheus.selections import by_pod
 from gpuwise.sources.prometheus.series import SeriesReader
 
+_TARGET = ("namespace", "pod", "instance")
+_POD = tuple(name for way in POD_LABELS for name in (way.namespace, way.pod))
+_IDENTIFYING = tuple(dict.fromkeys((*_TARGET, *NODE_LABELS, *_POD)))
 _SCRAPED = TARGET_LABELS[1:]
 """With these, collectors name the scraped pod, which for a device is usually the exporter: they show no deleted pod."""
 
@@ -92,11 +95,9 @@ def _pods(client: PrometheusClient, names: Sequence[str], inventory: Inventory, 
     """Yield the pods that rows of devices name. An exporter's own pod is no such pod."""
     if not names:
         return
-    known, matchers = KnownPods.of(inventory), selector(client.settings.matchers)
-    span = {"start_s": window.start_s, "end_s": window.end_s}
-    rows = client.label_sets(match=f"{{__name__=~{any_of(names)}{matchers}}}", **span)
-    targets = {_target(labels) for labels in client.label_sets(match=f'up{{pod!=""{matchers}}}', **span)}
-    for labels in rows:
+    known = KnownPods.of(inventory)
+    targets = {_target(labels) for labels in label_sets(client, ["up"], 'pod!=""', _TARGET, window)}
+    for labels in label_sets(client, names, "", _IDENTIFYING, window):
         pod, way = pod_key(labels), pod_labels(labels)
         # Prometheus adds the scrape target's pod to a row without a pod.
         if pod is None or way in _SCRAPED or (_target(labels) in targets and pod == _target(labels)[:2]):
@@ -106,4 +107,5 @@ def _pods(client: PrometheusClient, names: Sequence[str], inventory: Inventory, 
 
 
 def _target(labels: Mapping[str, str]) -> tuple[str, str, str]:
-    return labels.get("namespace", ""), labels.get("pod", ""), labels.get("instance", "")
+    namespace, pod, instance = (labels.get(name, "") for name in _TARGET)
+    return namespace, pod, instance

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.names import quoted
-from gpuwise.sources.prometheus.samples import on_grid, ranges
+from gpuwise.sources.prometheus.samples import not_requested, on_grid, ranges
 from gpuwise.sources.prometheus.series import GridSeries, Selection
 from gpuwise.sources.prometheus.slices import Slices
 
@@ -25,10 +25,31 @@ class RangeQueries:
         slices = Slices.for_steps_of(window.step_s)
         for selection in selections:
             for name in selection.names:
-                # Range functions drop the metric name, so each name needs its own query.
-                query = f"{selection.reduce}_over_time({_selector(name, selection)}[{window.step_s}s])"
-                for series in ranges(self._client, query, window, slices):
-                    yield GridSeries({"__name__": name} | dict(series.labels), on_grid(series, window))
+                yield from self._of_name(name, selection, window, slices)
+
+    def _of_name(self, name: str, selection: Selection, window: Window, slices: Slices) -> Iterator[GridSeries]:
+        """Yield the series of one name: range functions drop the metric name, so each name needs its own query."""
+        unplaced, placed = None, False
+        for series in ranges(self._client, _query(name, selection, window.step_s), window, slices):
+            grid = on_grid(series, window, selection.reduce)
+            if grid is None:
+                unplaced = series
+            else:
+                placed = True
+                yield GridSeries({"__name__": name} | dict(series.labels), grid)
+        if unplaced is not None and unplaced.at_s.size and not placed:
+            raise not_requested(f"{unplaced.at_s[0]:.3f} is not a multiple of {window.step_s} s in the window")
+
+
+def _query(name: str, selection: Selection, step_s: int) -> str:
+    """Return the query for one value per step, evaluated at the step's end.
+
+    With the offset of one millisecond, Prometheus' resolution, `[step]` covers [start, end) of the step exactly,
+    because Prometheus 3 excludes the left end of a range. Prometheus 2 includes it and covers one millisecond of the
+    previous step, which can only make a step busier. To evaluate one millisecond earlier would cover the same, but
+    servers that round times would change it.
+    """
+    return f"{selection.reduce}_over_time({_selector(name, selection)}[{step_s}s] offset 1ms)"
 
 
 def _selector(name: str, selection: Selection) -> str:

@@ -5,20 +5,53 @@ import re
 
 from gpuwise.model.errors import SourceError
 
-# Messages of servers that may answer a smaller request. Prometheus: "query processing would load too many samples",
-# "exceeded maximum resolution of 11,000 points", "query timed out". Mimir: "the query exceeded the maximum number of
-# ...". Thanos: "exceeded series limit". VictoriaMetrics: "cannot select more than -search.max...", "too many points".
-_TOO_MUCH = re.compile(r"too many|exceed|timed out|time-?out|deadline|more than -search\.", re.IGNORECASE)
-_MAY_BE_TOO_MUCH = frozenset({400, 422, 503, 504})
+# Messages of servers that may answer a smaller request; tests/sources/prometheus/test_limits.py has them with sources.
+# A list of exact messages was always incomplete, so the words are broad: to ask for less without need costs a few
+# requests, to miss a limit ends the run.
+_TOO_MUCH = re.compile(
+    r"limit|exceed|too (many|much|large|big|long|wide|expensive|complex|heavy)|maximum|\bmax\b|[-_.]max"
+    r"|(larger|longer|bigger|greater|more|wider|higher) than|timed? ?out|time-out|deadline|exhausted|memory|quota",
+    re.IGNORECASE,
+)
+# Limits of how often or how many at once: to wait helps, a smaller request does not. Mimir: "too many outstanding
+# requests", "the tenant exceeded the request rate limit". VictoriaMetrics: "since -search.maxConcurrentRequests=8
+# concurrent requests are executed". Google: "Quota exceeded for quota metric ... per minute". Amazon: "Throttling".
+_TOO_OFTEN = re.compile(
+    r"too many (outstanding |concurrent |inflight )?(requests|queries)\b|max\w*concurren|concurrency|throttl"
+    r"|request rate|requests? limit|number of queries|per (second|minute|hour)|rate ?limit",
+    re.IGNORECASE,
+)
+# Statuses with which servers and gateways refuse a large request. Thanos and Mimir also send limits as 500.
+_MAY_BE_TOO_MUCH = frozenset({400, 408, 413, 422, 429, 500, 502, 503, 504})
+# 408 and 504: a time-out. 413: a gateway's, or Mimir's "response too large". They need no text.
+_ALWAYS_TOO_MUCH = frozenset({408, 413, 504})
+# The server understood the request and does not evaluate it. 405 and 501: gateways.
+_NOT_EVALUATED = frozenset({400, 405, 422, 501})
+# A list that a server may lack although --prometheus is right: metric names have been listed before.
+_OPTIONAL_LISTS = frozenset({"labels", "series"})
 # 404: Thanos Query. 405, 501: gateways. VictoriaMetrics: 400 "unsupported path requested". A Prometheus that does not
 # know the requested response type: 400 "server does not support any of the requested response types".
 _NOT_OFFERED = frozenset({404, 405, 501})
 _NOT_OFFERED_WORDS = re.compile(r"unsupported path|does not support")
+# Remote read selects names by a pattern. Cortex' chunk store: 400 "query must contain metric name" (cortex#1079).
+_NO_PATTERN = re.compile(r"metric name|__name__|match ?type|matcher|regex|regular expr", re.IGNORECASE)
+_QUOTED_QUERY = re.compile(r'(query=)"(?:[^"\\]|\\.)*"')
 _SHOWN_CHARACTERS = 300
+_LESS = (
+    "shorten the window, or raise the limit that the message names (Prometheus: --query.max-samples, --query.timeout)"
+)
 
 
 class TooMuchAsked(SourceError):
     """The server could not answer this request, but may be able to answer a smaller one."""
+
+
+class TooSlow(TooMuchAsked):
+    """No response arrived in time: a smaller request may be answered, or the server hangs."""
+
+
+class NotEvaluated(SourceError):
+    """The server does not evaluate a request of this form, such as a pattern of metric names."""
 
 
 class NotOffered(SourceError):
@@ -36,23 +69,43 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
         content: body of the response, or its start.
     """
     text = _text(content)
-    problem = f"Prometheus at {shown} returned {status} {reason}: {text}"
-    if path == "read" and (status in _NOT_OFFERED or (status == 400 and _NOT_OFFERED_WORDS.search(text))):
-        return not_offered(shown, f"{status} {reason}: {text}")
-    if status in _MAY_BE_TOO_MUCH and _TOO_MUCH.search(f"{reason} {text}"):
-        return TooMuchAsked(
-            problem, hint="shorten the window, or raise the server's --query.max-samples and --query.timeout"
+    problem = f"Prometheus at {shown} returned {status} {reason}: {printable(text)}"
+    if path == "read" and _without_remote_read(status, text):
+        return not_offered(shown, f"{status} {reason}: {printable(text)}")
+    if asks_too_much(status, text):
+        return TooMuchAsked(problem, hint=_LESS)
+    if status in _NOT_EVALUATED or (status == 404 and path in _OPTIONAL_LISTS):
+        return NotEvaluated(
+            problem,
+            hint="this server does not evaluate the request: compare the message with the server's documentation of "
+            "its query API; if it is about a limit, shorten the window or raise the limit",
         )
     match status:
         case 401 | 403:
             hint = "check --prometheus-token-file and the other prometheus.* keys for authentication"
         case 404 | 301 | 302 | 307 | 308:
             hint = "set --prometheus to the base URL of the API, without /api/v1 and not behind a login page"
-        case 400 | 422:
-            hint = "if there are too many samples, shorten the window or raise the server's --query.max-samples"
         case _:
             hint = "check the server's log, then run again"
     return SourceError(problem, hint=hint)
+
+
+def _without_remote_read(status: int, text: str) -> bool:
+    words = _NOT_OFFERED_WORDS.search(text) or _NO_PATTERN.search(text)
+    return status in _NOT_OFFERED or (status in {400, 422} and words is not None)
+
+
+def asks_too_much(status: int, text: str) -> bool:
+    """Return whether a server may answer a smaller request.
+
+    Args:
+        status: HTTP status code; 200 for a message within a response.
+        text: the server's message.
+    """
+    if status in _ALWAYS_TOO_MUCH:
+        return True
+    about_size = bool(_TOO_MUCH.search(text)) and not _TOO_OFTEN.search(text)
+    return about_size and (status in _MAY_BE_TOO_MUCH or status == 200)
 
 
 def not_offered(shown: str, why: str) -> NotOffered:
@@ -71,12 +124,19 @@ def unreachable(shown: str, why: str) -> SourceError:
     )
 
 
-def took_too_long(shown: str, why: str) -> TooMuchAsked:
+def took_too_long(shown: str, why: str) -> TooSlow:
     """Return the error of a response that did not arrive in time, or not completely."""
-    return TooMuchAsked(
+    return TooSlow(
         f"Prometheus at {shown} did not respond in time: {why}",
         hint="check --prometheus and the network, or raise prometheus.timeout_s",
     )
+
+
+def failed(shown: str, text: str) -> SourceError:
+    """Return the error of a response with status 200 that contains an error, as some gateways send it."""
+    if asks_too_much(200, text):
+        return TooMuchAsked(f"Prometheus at {shown} returned an error: {printable(text)}", hint=_LESS)
+    return malformed(shown, text)
 
 
 def malformed(shown: str, detail: str) -> SourceError:
@@ -88,16 +148,24 @@ def malformed(shown: str, detail: str) -> SourceError:
 
 
 def partial(shown: str, why: str) -> SourceError:
-    """Return the error of a response that the server itself marks as incomplete."""
+    """Return the error of a response that the server itself marks as incomplete.
+
+    Thanos Query sends a store's limit as a warning beside partial data, unless partial responses are disabled.
+    """
+    problem = f"Prometheus at {shown} returned a partial response: {printable(why)}"
+    if asks_too_much(200, why):
+        return TooMuchAsked(problem, hint=_LESS)
     return SourceError(
-        f"Prometheus at {shown} returned a partial response: {printable(why)}",
-        hint="fix the store that the message names, then run again: gpuwise does not use partial data",
+        problem, hint="fix the store that the message names, then run again: gpuwise does not use partial data"
     )
 
 
 def printable(text: str) -> str:
-    """Return the start of a server's message on one line, safe for a terminal."""
-    line = " ".join(text.split())[:_SHOWN_CHARACTERS]
+    """Return a server's message on one line, safe for a terminal; of a long one the start and the end."""
+    line = " ".join(text.split())
+    if len(line) > _SHOWN_CHARACTERS:
+        # The cause is the last part of a chain of errors.
+        line = f"{line[: _SHOWN_CHARACTERS // 3]} ... {line[-_SHOWN_CHARACTERS * 2 // 3 :]}"
     return "".join(char if char.isprintable() else "?" for char in line)
 
 
@@ -107,6 +175,11 @@ def _text(content: bytes) -> str:
         body = json.loads(content)
     except (ValueError, RecursionError):
         plain = content.decode(errors="replace").strip()
-        return "an HTML page" if plain.startswith("<") else printable(plain) or "no reason given"
+        return "an HTML page" if plain.startswith("<") else _without_query(plain) or "no reason given"
     error = body.get("error") if isinstance(body, dict) else None
-    return printable(str(error or "no reason given"))
+    return _without_query(str(error or "no reason given"))
+
+
+def _without_query(text: str) -> str:
+    """Leave out the query that VictoriaMetrics quotes before the reason: it can be long, and has words of its own."""
+    return _QUOTED_QUERY.sub(r"\1...", text)

@@ -18,28 +18,48 @@ from gpuwise.sources.prometheus._chunks import reduce_chunks
 from gpuwise.sources.prometheus._chunks_py import PADDING
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.messages import XOR, Malformed, frames, read_request
-from gpuwise.sources.prometheus.refusals import malformed
+from gpuwise.sources.prometheus.refusals import TooMuchAsked, malformed
 from gpuwise.sources.prometheus.series import GridSeries, Reduce, Selection
 
 
 class RemoteRead:
-    """Implements `SeriesReader` with remote read.
+    """Implements `SeriesReader` with remote read, in parts of the window if the server refuses the whole one.
 
     Args:
         client: client of the server.
+        least_s: a part of this length or less is not divided again, seconds.
     """
 
-    def __init__(self, client: PrometheusClient) -> None:
+    def __init__(self, client: PrometheusClient, *, least_s: int = 0) -> None:
         self._client = client
+        self._least_s = least_s
+        self._most_steps: int | None = None
 
     def series(self, selections: Sequence[Selection], window: Window) -> Iterator[GridSeries]:
         """See the port; NotOffered is raised before the first series of a selection."""
         for selection in (selection for selection in selections if selection.names):
-            with self._client.remote_read(read_request(selection, window)) as pieces:
+            done = 0
+            while done < window.steps:
+                steps = min(self._most_steps or window.steps, window.steps - done)
                 try:
-                    yield from _whole_series(pieces, selection, window)
-                except Malformed as error:
-                    raise malformed(self._client.shown_url, str(error)) from error
+                    yield from self._part(selection, window, range(done, done + steps))
+                    done += steps
+                except TooMuchAsked:
+                    if steps == 1 or steps * window.step_s <= self._least_s:
+                        raise
+                    self._most_steps = steps // 2
+
+    def _part(self, selection: Selection, window: Window, steps: range) -> Iterator[GridSeries]:
+        start_s = window.start_s + steps.start * window.step_s
+        part = Window(start_s, start_s + len(steps) * window.step_s, window.step_s)
+        with self._client.remote_read(read_request(selection, part)) as pieces:
+            try:
+                for series in _whole_series(pieces, selection, part):
+                    values = np.full(window.steps, np.nan)
+                    values[steps.start : steps.stop] = series.values
+                    yield GridSeries(series.labels, values)
+            except Malformed as error:
+                raise malformed(self._client.shown_url, str(error)) from error
 
 
 def _whole_series(pieces: Iterable[bytes], selection: Selection, window: Window) -> Iterator[GridSeries]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.client import PrometheusClient
+from gpuwise.sources.prometheus.client import PrometheusClient, Series
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, device_key
 from gpuwise.sources.prometheus.names import (
     INSTANCE_LABELS,
@@ -18,7 +18,9 @@ from gpuwise.sources.prometheus.names import (
     pod_labels,
     selector,
 )
+from gpuwise.sources.prometheus.samples import ranges
 from gpuwise.sources.prometheus.selections import chunks
+from gpuwise.sources.prometheus.slices import Slices
 
 # The number changes with pods, not with scrapes: 200 evaluations in the window are enough for its median.
 _EVALUATIONS = 200
@@ -49,17 +51,30 @@ def pods_per_device(
         label = next(name for name in UUID_LABELS if labels.get(name))
         if way is not None:
             uuids[metric, label, way].add(key.uuid)
+    coarse = _coarse(window)
     counts: dict[DeviceKey, int] = {}
-    step_s = math.ceil(window.seconds / _EVALUATIONS / window.step_s) * window.step_s
     for (metric, label, way), names in uuids.items():
         for some in chunks(sorted(names)):
             query = _query(metric, label, way, some, client.settings.matchers)
-            for series in client.range(query, start_s=window.start_s + step_s, end_s=window.end_s, step_s=step_s):
-                shared = device_key(series.labels)
-                seen = series.values[np.isfinite(series.values) & (series.values >= 1.0)]
-                if shared is not None and seen.size:
-                    counts[shared] = max(counts.get(shared, 1), round(float(np.median(seen))))
+            for key, seen in _seen(ranges(client, query, coarse, Slices(coarse.steps))).items():
+                counts[key] = max(counts.get(key, 1), round(float(np.median(seen))))
     return counts
+
+
+def _coarse(window: Window) -> Window:
+    """Return at most about 200 evaluations in the window, at multiples of their step."""
+    step_s = math.ceil(window.seconds / _EVALUATIONS / window.step_s) * window.step_s
+    return Window(window.start_s - window.start_s % step_s, window.end_s - window.end_s % step_s, step_s)
+
+
+def _seen(answers: Iterable[Series]) -> dict[DeviceKey, list[float]]:
+    """Return the counts of each device, from all slices of the window."""
+    seen: dict[DeviceKey, list[float]] = defaultdict(list)
+    for series in answers:
+        shared = device_key(series.labels)
+        if shared is not None:
+            seen[shared] += series.values[np.isfinite(series.values) & (series.values >= 1.0)].tolist()
+    return {key: values for key, values in seen.items() if values}
 
 
 def _counted(device: Device, families: Mapping[str, Family]) -> str:

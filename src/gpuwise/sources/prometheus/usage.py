@@ -1,7 +1,6 @@
 """Usage from Prometheus: of any supported exporter, on one grid, in base units."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -34,11 +33,10 @@ from gpuwise.sources.prometheus.names import (
     REQUEST_METRICS,
     Family,
     MetricName,
-    any_of,
-    selector,
 )
 from gpuwise.sources.prometheus.nodes import unallocated
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
+from gpuwise.sources.prometheus.presence import count_by_name, present
 from gpuwise.sources.prometheus.reader import PrometheusSeries
 from gpuwise.sources.prometheus.requests import of_workload
 from gpuwise.sources.prometheus.series import SeriesReader
@@ -110,10 +108,10 @@ class PrometheusUsage:
         if not workloads:
             return iter(())
         with self._client() as client:
-            present = self._present(client, window)
-            context = _Context(metrics_of(client, present, window), inventory, window)
+            names = self._present(client, window)
+            context = _Context(metrics_of(client, names, window), inventory, window)
             reader = _READER(client)
-            gathered = gather(reader, context.metrics, present, workloads, window, KnownPods.of(inventory))
+            gathered = gather(reader, context.metrics, names, workloads, window, KnownPods.of(inventory))
             pods = of_workloads(gathered, workloads, inventory, window)
             for one in pods:
                 for rows in one.values():
@@ -136,10 +134,10 @@ class PrometheusUsage:
         if not nodes:
             return iter(())
         with self._client() as client:
-            present = self._present(client, window)
-            context = _Context(metrics_of(client, present, window), inventory, window)
+            names = self._present(client, window)
+            context = _Context(metrics_of(client, names, window), inventory, window)
             devices = unallocated(
-                _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & present
+                _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & names
             )
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
 
@@ -181,8 +179,8 @@ class PrometheusUsage:
             SourceError: as `read`.
         """
         with self._client() as client:
-            present = self._present(client, window)
-        return lambda workload, evidence: query(workload, evidence, present, window, self.settings.matchers)
+            names = self._present(client, window)
+        return lambda workload, evidence: query(workload, evidence, names, window, self.settings.matchers)
 
     def check(self) -> SourceCheck:
         """Return the GPU metrics that the server has now.
@@ -191,8 +189,7 @@ class PrometheusUsage:
             SourceError: the server is unreachable, returned an error, or has no GPU metrics.
         """
         with self._client() as client:
-            found = client.instant(f"count by (__name__) ({_matching(_FAMILIES, self.settings.matchers)})")
-        series = {labels.get("__name__", ""): int(count) for labels, count in found if 1 <= count < math.inf}
+            series = {name: count for name, count in count_by_name(client, _FAMILIES).items() if count}
         families = frozenset(family for name, family in _FAMILIES.items() if series.get(name))
         if not families:
             raise self._empty("now")
@@ -217,16 +214,11 @@ class PrometheusUsage:
         return PrometheusClient(self.settings, transport=self.transport)
 
     def _present(self, client: PrometheusClient, window: Window) -> frozenset[str]:
-        match = _matching({*_FAMILIES, *_OTHER_NAMES}, self.settings.matchers)
-        present = client.label_values("__name__", match=match, start_s=window.start_s, end_s=window.end_s)
-        if not set(present) - {POD_OWNER, *HEARTBEATS}:
+        found = present(client, {*_FAMILIES, *_OTHER_NAMES}, window)
+        if not found.names - {POD_OWNER, *HEARTBEATS}:
             raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
-        check_one_cluster(client, match, window)
-        return frozenset(present)
-
-
-def _matching(names: Iterable[str], matchers: Mapping[str, str]) -> str:
-    return f"{{__name__=~{any_of(names)}{selector(matchers)}}}"
+        check_one_cluster(client, found.selectors, window)
+        return found.names
 
 
 def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:
