@@ -138,6 +138,14 @@ def test_the_notes_contain_what_these_values_need(install, settings: dict[str, A
     assert says in notes(install(**settings))
 
 
+def test_a_missing_image_is_an_error(install):
+    """No image is published: without the check, the pods would stay in ErrImagePull."""
+    done = install(image__repository="")
+    assert done.returncode != 0
+    assert "image.repository is not set" in done.stderr
+    assert "build one with `make image`" in done.stderr
+
+
 @pytest.mark.parametrize("level", ["baseline", "restricted"])
 def test_an_exporter_that_pod_security_would_reject_is_an_error(install, level: str):
     """Without the check, the DaemonSet is created and its pods are rejected without a visible error."""

@@ -37,8 +37,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- end -}}
 
+{{/* Without a repository: the image that `make image` builds. On a cluster, checks.yaml reports the missing value. */}}
 {{- define "gpuwise.image" -}}
-{{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{ printf "%s:%s" (default "localhost/gpuwise" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) }}
 {{- end -}}
 
 {{- define "gpuwise.exporterNamespace" -}}
