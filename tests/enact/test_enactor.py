@@ -753,6 +753,27 @@ class TestResize:
         stage.add(item | {"spec": item["spec"] | {"paused": True}})
         assert refused(stage.enact(stage.command("Deployment", "llm", change))) == (NOT_APPLIED, Reason.ROLLOUT_PAUSED)
 
+    @pytest.mark.parametrize("change", [Resize(WHOLE, SLICE), MoveToSpot()])
+    @pytest.mark.parametrize(
+        ("strategy", "named"),
+        [
+            ({"type": "OnDelete"}, "OnDelete"),
+            ({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}, "partition is 1"),
+        ],
+    )
+    def test_a_strategy_that_replaces_no_pods_gets_no_other_template(self, stage, change, strategy, named):
+        item = statefulset("llm", replicas=2)
+        stage.add(item | {"spec": item["spec"] | {"updateStrategy": strategy}})
+        outcome = stage.enact(stage.command("StatefulSet", "llm", change))
+        assert refused(outcome) == (NOT_APPLIED, Reason.ROLLOUT_PAUSED)
+        assert named in outcome.detail
+
+    def test_a_partition_of_zero_replaces_all_pods(self, stage):
+        item = statefulset("llm", replicas=2)
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+        stage.add(item | {"spec": item["spec"] | {"updateStrategy": strategy}})
+        assert stage.enact(stage.command("StatefulSet", "llm", Resize(WHOLE, SLICE))).status is OutcomeStatus.APPLIED
+
     def test_a_job_keeps_its_template(self, stage):
         stage.add(job("train"))
         outcome = stage.enact(stage.command("Job", "train", Resize(WHOLE, SLICE)))
