@@ -82,7 +82,7 @@ def patched(cluster) -> set[str]:
 
 
 @pytest.mark.parametrize("name", GUARDED)
-def test_what_is_owned_or_guarded_is_blocked_with_its_reason(start_cluster, gpuwise, tmp_path, name):
+def test_i23_what_is_owned_or_guarded_is_blocked_with_its_reason(start_cluster, gpuwise, tmp_path, name):
     reasons, _, _ = GUARDED[name]
     with played(start_cluster, tmp_path, guarded(name)) as (cluster, options):
         done = gpuwise(*ENFORCE, *options, env=settings_of(name))

@@ -50,7 +50,22 @@ def owner(kind, version, *, controller=True):
     ],
 )
 def test_i23_controllers_of_jobs(kind, metadata, owners):
-    assert job_owners(kind, metadata) == owners
+    assert job_owners(kind, {"metadata": metadata}) == owners
+
+
+@pytest.mark.parametrize(
+    ("spec", "owners"),
+    [
+        ({"managedBy": "kueue.x-k8s.io/multikueue"}, ("kueue.x-k8s.io/multikueue",)),
+        ({"managedBy": "kubernetes.io/job-controller"}, ()),
+        ({"managedBy": None}, ()),
+        ({}, ()),
+        (None, ()),
+    ],
+)
+def test_i23_a_job_that_names_another_controller(spec, owners):
+    assert job_owners("Job", {"metadata": {}, "spec": spec}) == owners
+    assert job_owners("RayJob", {"metadata": {}, "spec": spec}) == ()
 
 
 def test_api_groups():

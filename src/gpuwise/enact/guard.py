@@ -77,7 +77,7 @@ def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[
     hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers")
     scaled = cluster.list_optional(f"/apis/keda.sh/v1alpha1/namespaces/{space}/scaledobjects")
     owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
-    owners += job_owners(workload.kind, item["metadata"])
+    owners += job_owners(workload.kind, item)
     if workload.kind == "Deployment":
         rollouts = cluster.list_optional(f"/apis/argoproj.io/v1alpha1/namespaces/{space}/rollouts")
         owners += tuple(f"Rollout/{one['metadata']['name']}" for one in rollouts if borrowed(one) == workload.name)
