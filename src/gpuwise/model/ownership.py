@@ -17,11 +17,22 @@ _GITOPS_LABELS = {
     "helm.toolkit.fluxcd.io/name": "Flux",
     "kapp.k14s.io/app": "kapp",
     "objectset.rio.cattle.io/hash": "Fleet",
+    "pipecd.dev/application": "PipeCD",
+    "projectsveltos.io/reference-name": "Sveltos",
+    "work.karmada.io/name": "Karmada",
 }
 _GITOPS_ANNOTATIONS = {
     "objectset.rio.cattle.io/id": "Fleet",
     "configsync.gke.io/resource-id": "ConfigSync",
     "kapp.k14s.io/identity": "kapp",
+    "projectsveltos.io/reference-name": "Sveltos",
+    "work.karmada.io/name": "Karmada",
+}
+# API groups of the objects with which an agent records what it applied; it owns them without being their controller.
+_APPLIED_BY = {
+    "work.open-cluster-management.io": "OpenClusterManagement",
+    "placement.kubernetes-fleet.io": "KubeFleet",
+    "multicluster.x-k8s.io": "WorkAPI",
 }
 _CONFIG_SYNC = "configmanagement.gke.io/managed"
 _KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
@@ -169,6 +180,9 @@ def gitops_owners(metadata: Object) -> tuple[str, ...]:
     if tracked := annotations.get(_ARGO_TRACKING):
         # "application:group/Kind:namespace/name"; an application in another namespace is "namespace_application".
         owners.add(f"ArgoCD/{tracked.partition(':')[0]}")
+    for one in metadata.get("ownerReferences") or ():
+        if tool := _APPLIED_BY.get(group_of(one.get("apiVersion") or "")):
+            owners.add(f"{tool}/{one.get('name', '')}")
     writers = {entry.get("manager", "") for entry in metadata.get("managedFields") or ()}
     named = {owner.partition("/")[0] for owner in owners}
     owners |= {
