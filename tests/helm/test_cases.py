@@ -89,6 +89,26 @@ def test_where_pods_run_is_what_the_user_gives_and_nothing_else(helm: Helm, valu
         assert found["test"][value] == given
 
 
+def required(*products: str) -> dict[str, Any]:
+    term = {"key": "cloud.google.com/gke-accelerator", "operator": "In", "values": list(products)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [term]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+
+
+def test_a_required_affinity_replaces_the_default_node_selector(helm: Helm):
+    """A nodeSelector has one value per label; who has two types of GPU nodes uses an affinity, and no node had both."""
+    given = required("nvidia-l4", "nvidia-tesla-t4")
+    alone = pods(helm.render(values=None, **REQUIRED, exporter__affinity=given))["exporter"]
+    assert "nodeSelector" not in alone
+    assert alone["affinity"] == given
+    pool = {"pool": "gpu"}
+    both = helm.render(values=None, **REQUIRED, exporter={"affinity": given, "nodeSelector": pool})
+    assert pods(both)["exporter"]["nodeSelector"] == pool
+    for other in ({}, None, {"nodeAffinity": None}, {"podAffinity": {}}):
+        usual = pods(helm.render(values=None, **REQUIRED, exporter={"affinity": other}))["exporter"]
+        assert usual["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+
+
 def test_tolerations_of_the_exporter_can_be_removed(helm: Helm):
     """A list replaces the default; an exporter without tolerations runs on nodes without taints only."""
     objects = helm.render(values=None, **REQUIRED, exporter__tolerations=[])

@@ -194,3 +194,8 @@ def test_a_node_selector_that_matches_no_node_is_a_warning(install):
     text = notes(install({"Node": nodes}, exporter__nodeSelector={"cloud.google.com/gke-accelerator": "nvidia-l4"}))
     assert "cloud.google.com/gke-accelerator=nvidia-l4 (1 of 2 nodes)." in text
     assert "does not run" not in text
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    text = notes(install({"Node": nodes}, exporter__affinity=affinity))
+    assert "on the nodes of exporter.affinity." in text
+    assert "does not run" not in text

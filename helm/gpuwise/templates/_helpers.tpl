@@ -88,10 +88,15 @@ capabilities:
 {{ toYaml $context }}
 {{- end -}}
 
-{{/* JSON: the exporter's nodeSelector. The user's value would be merged with a default in values.yaml instead of replacing it. */}}
+{{/*
+JSON: the exporter's nodeSelector. The user's value would be merged with a default in values.yaml instead of replacing it.
+With a required node affinity there is no default: a node would need both.
+*/}}
 {{- define "gpuwise.exporterNodeSelector" -}}
 {{- $given := include "gpuwise.withoutNulls" .Values.exporter.nodeSelector | fromJson -}}
-{{ toJson (default (dict "nvidia.com/gpu.present" "true") $given) }}
+{{- $affinity := dig "nodeAffinity" dict (default dict .Values.exporter.affinity) | default dict -}}
+{{- $usual := ternary dict (dict "nvidia.com/gpu.present" "true") (hasKey $affinity "requiredDuringSchedulingIgnoredDuringExecution") -}}
+{{ toJson (default $usual $given) }}
 {{- end -}}
 
 {{/* JSON: one namespace of the cluster, "" if it does not exist or there is no cluster (helm template). */}}
