@@ -67,14 +67,15 @@ class Fleet:
         self, name: str, node: str, *, hours: tuple[float, float] | None, owner: str | None = None,
         namespace: str = "red", device: str = "GPU-1", card: str = "A100-80GB", share: float = 1.0,
         values: Mapping[str, float] = BUSY, started_h: float | None = None, resource: str = "nvidia.com/gpu",
+        phase: str = "Running",
     ) -> None:  # fmt: skip
-        """Add a pod with samples in some hours of the week; with an owner it runs now."""
+        """Add a pod with samples in some hours of the week; with an owner it exists now."""
         if owner is not None:
             start = started_h if started_h is not None else (hours or (0.0, 0.0))[0]
             self._add(
                 "Pod", "v1", name, start, namespace=namespace,
                 spec=self._template(resource)["spec"] | {"nodeName": node},
-                status={"phase": "Running", "startTime": iso(at(start))},
+                status={"phase": phase, "startTime": iso(at(start))},
                 owners=[{"kind": "Deployment", "name": owner, "uid": f"uid-{owner}", "apiVersion": "apps/v1",
                          "controller": True}],
             )  # fmt: skip

@@ -44,7 +44,8 @@ class Period:
             nodes, so a selection has none: its capacity is what its workloads were allocated.
         past: nodes that no longer exist, as they were last seen.
         listed: the source lists all allocations with their shares, as a recording does. Without a sample, a card is
-            then known to be free from the first sample of the fleet on. With another source, only samples of the
+            then known to be free from the first sample of the fleet on, but not on days without any sample that come
+            before others with samples: nothing measured the fleet then. With another source, only samples of the
             unallocated card show that it is free.
     """
 
@@ -75,6 +76,11 @@ class Period:
             if profile.stays or profile.days
         ]
         return min(first, default=None)
+
+    @cached_property
+    def sampled_days(self) -> frozenset[int]:
+        """Midnights of the days on which anything of the fleet was sampled."""
+        return frozenset(day_s for profile in self.profiles.values() for day_s in profile.sampled_gpu_s)
 
     @property
     def owners(self) -> tuple[WorkloadRef, ...]:
@@ -189,12 +195,19 @@ class _Free:
         self._days = {day_s: (start_s, end_s) for day_s, start_s, end_s in _days(period)}
         self._first_s = period.first_sample_s
         self._listed = period.listed
+        self._sampled = period.sampled_days
         self._at_work: defaultdict[tuple[int, str], float] = defaultdict(float)
         self._seen: defaultdict[tuple[int, str], float] = defaultdict(float)
         for node in period.inventory.nodes.values():
-            for day in days_of(period, node_ref(node)):
+            profile = period.profiles.get(node_ref(node))
+            for day in profile.days if profile is not None else ():
                 self._at_work[day.start_s, node.name] += day.active_gpu_s
-                self._seen[day.start_s, node.name] += day.allocated_gpu_s
+            for day_s, gpu_s in profile.sampled_gpu_s.items() if profile is not None else ():
+                self._seen[day_s, node.name] += gpu_s
+
+    def _is_silent(self, day_s: int) -> bool:
+        """Whether nothing was sampled on a day, and something was later."""
+        return day_s not in self._sampled and day_s < max(self._sampled, default=day_s)
 
     def around(self, held: GpuSeconds, day_s: int, name: str | None) -> GpuSeconds:
         """Return what pods were allocated on a node, with the classes of what they leave of it."""
@@ -204,7 +217,9 @@ class _Free:
         start_s, end_s = self._days[day_s]
         first_s = end_s if self._first_s is None else max(start_s, min(self._first_s, end_s))
         capacity = sum(node.capacity * existed_s(node, start_s, end_s) for node in nodes)
-        listed = sum(node.capacity * existed_s(node, first_s, end_s) for node in nodes) if self._listed else 0.0
+        listed = sum(node.capacity * existed_s(node, first_s, end_s) for node in nodes)
+        if not self._listed or self._is_silent(day_s):
+            listed = 0.0
         left = max(0.0, capacity - held.capacity)
         stranded = min(left, sum(stranded_gpus(node) * existed_s(node, start_s, end_s) for node in nodes))
         left -= stranded

@@ -166,7 +166,8 @@ class Pod:
         node: node that it runs on, None while pending.
         phase: Kubernetes' phase.
         ready: the Ready condition.
-        started_s: status.startTime, None while pending.
+        started_s: since when it has its GPUs: status.startTime, before it the time of its assignment to the node; None
+            without a node.
         annotations: the pod's annotations; a protection may be on the pod only.
         labels: the pod's labels.
         scheduling: what it requires of its node, None if not known.

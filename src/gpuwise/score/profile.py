@@ -110,6 +110,7 @@ def _profile(
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
         unseen_days=unseen_days(pods, sheet.sampled_pods, window, until_s=sheet.first_s),
         stays=tuple(map(sheet.stay, sheet.sampled)),
+        sampled_gpu_s=sheet.sampled_gpu_s(),
     )
 
 
@@ -235,6 +236,21 @@ class _Sheet:
             for place, gpu_s in places
             if gpu_s[index][0] > 0.0
         )
+
+    def sampled_gpu_s(self) -> dict[int, float]:
+        """GPU-seconds in hours with a sample, by midnight: a gap within an hour counts, an hour without samples not."""
+        found: dict[int, float] = {}
+        for device in self.sampled:
+            hours = np.arange(device.rows.first_hour, device.rows.end_hour + 1)
+            edges = np.clip(hours * self.per_hour - self.base_s // self.window.step_s, device.start, device.end)
+            steps = (edges[1:] - edges[:-1]) * device.rows.rows["sampled"].any(axis=1)
+            first_day = device.rows.first_hour // DAY_H
+            by_day = np.bincount(hours[:-1] // DAY_H - first_day, weights=steps)
+            share = device.pod_device.gpu_fraction * self.window.step_s
+            for day in np.flatnonzero(by_day).tolist():
+                midnight = (first_day + day) * DAY_S
+                found[midnight] = found.get(midnight, 0.0) + float(by_day[day]) * share
+        return found
 
     def _active_by_day(self, device: AllocatedDevice, days: int) -> NDArray[np.float64]:
         hours = np.arange(device.rows.first_hour, device.rows.end_hour)
