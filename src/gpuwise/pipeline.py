@@ -57,7 +57,7 @@ class Survey:
         blocked: why methods recommend nothing.
         alternatives: further recommendations that are worth less and exclude one of the plan.
         selection: description of the selected workloads; None for the whole fleet.
-        past: nodes that no longer exist and that metrics of the window know.
+        past: nodes that no longer exist.
     """
 
     window: Window
@@ -166,11 +166,12 @@ class Pipeline:
         """Run the first half of the loop, which changes nothing: observe, score, recommend."""
         with self.watch("observe"):
             fleet = self.observe(now_s)
+            past = self.past(fleet, self.window(now_s))
         with self.watch("score"):
-            profiles = self.score(fleet, self.window(now_s), self.checkpoints)
+            profiles = self.score(fleet, self.window(now_s), self.checkpoints, past)
             fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
-            return self.recommend(fleet, profiles, now_s)
+            return replace(self.recommend(fleet, profiles, now_s), past=past)
 
     def window(self, now_s: int) -> Window:
         """Return the window that ends now. It starts at a midnight, so that whole days can be stored and dropped."""
@@ -185,8 +186,16 @@ class Pipeline:
         self.progress("observe", 1, 1)
         return fleet
 
+    def past(self, fleet: Inventory, window: Window) -> tuple[Node, ...]:
+        """Return the nodes that no longer exist: those that earlier runs saw, and those that metrics know."""
+        return past_nodes(self.ledger.nodes(), fleet, self.usage.past_nodes(fleet, window))
+
     def score(
-        self, fleet: Inventory, window: Window, checkpoints: Checkpoints | None = None
+        self,
+        fleet: Inventory,
+        window: Window,
+        checkpoints: Checkpoints | None = None,
+        past: Sequence[Node] = (),
     ) -> dict[WorkloadRef, UsageProfile]:
         """Read and score every workload and node, shard by shard, on the executor.
 
@@ -194,7 +203,10 @@ class Pipeline:
             fleet: the inventory.
             window: the window to read.
             checkpoints: hours stored by earlier runs; None reads and scores the whole window.
+            past: nodes that no longer exist.
         """
+        gone = {node.name: node for node in past if (node.gone_s or 0) > window.start_s} if past else {}
+        fleet = replace(fleet, nodes=gone | dict(fleet.nodes)) if gone else fleet
         shards = _shards(fleet, self.settings.shard_workloads)
         work = partial(score_shard, self.usage, fleet, window, self.settings.score)
         profiles: dict[WorkloadRef, UsageProfile] = {}
@@ -290,7 +302,8 @@ class Pipeline:
         """
         fleet = self.observe(now_s)
         found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
-        survey = Survey(window, fleet, self.score(fleet, window), found, blocked)
+        past = self.past(fleet, window)
+        survey = Survey(window, fleet, self.score(fleet, window, past=past), found, blocked, past=past)
         report = self.summary(survey, week=week, now_s=now_s)
         with_prices = self.ledger.prices()
         if not found or with_prices in ("", self.prices.version):
@@ -310,7 +323,7 @@ class Pipeline:
             *bounds,
             selection=selection,
             listed=self.usage.lists_allocations,
-            past=past_nodes(self.ledger.nodes(), survey.inventory, survey.past),
+            past=survey.past,
         )
         actions = self._actions(window, survey.inventory)
         if selection is not None:

@@ -198,12 +198,12 @@ class _Free:
         self._sampled = period.sampled_days
         self._at_work: defaultdict[tuple[int, str], float] = defaultdict(float)
         self._seen: defaultdict[tuple[int, str], float] = defaultdict(float)
-        for node in period.inventory.nodes.values():
-            profile = period.profiles.get(node_ref(node))
+        for name, nodes in period.lives.items():
+            profile = period.profiles.get(node_ref(nodes[0]))
             for day in profile.days if profile is not None else ():
-                self._at_work[day.start_s, node.name] += day.active_gpu_s
+                self._at_work[day.start_s, name] += day.active_gpu_s
             for day_s, gpu_s in profile.sampled_gpu_s.items() if profile is not None else ():
-                self._seen[day_s, node.name] += gpu_s
+                self._seen[day_s, name] += gpu_s
 
     def _is_silent(self, day_s: int) -> bool:
         """Whether nothing was sampled on a day, and something was later."""

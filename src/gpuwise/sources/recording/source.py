@@ -99,6 +99,11 @@ class RecordedUsage:
             if found:
                 yield UsageSeries(deleted_ref(space), window, tuple(found))
 
+    def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
+        """See the port; a recording has the nodes of one time."""
+        del inventory, window
+        return ()
+
     @property
     def lists_allocations(self) -> bool:
         """A recording has a file for each pod that had a GPU."""
