@@ -95,7 +95,7 @@ def test_the_pods_of_a_shared_card_divide_it_step_by_step(fleet, billed, togethe
 
 
 def spot_node(fleet: Fleet, *, capacity: str = "spot", job: str = "") -> Series:
-    """Node s1 (2 cards, created at hour 10) was removed at hour 58; a pod had one of its cards, the other was free or a Job's."""
+    """Node s1 (2 cards, hours 10 to 58) was removed; a pod had one of its cards, the other was free or a Job's."""
     fleet.node("a1")
     fleet.node("s0", capacity="spot")
     fleet.deployment("w")
