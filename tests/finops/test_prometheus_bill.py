@@ -143,3 +143,26 @@ def test_a_node_of_the_metrics_keeps_the_price_of_the_run_that_found_it(fleet, s
     later = PRICES.replace("spot,1", "spot,3")
     bill = fleet.report(usage=usage, hours=84, ledger=ledger, prices=later).bill
     assert bill.unallocated_usd == pytest.approx(84 * 3 + 48)
+
+
+def test_a_pod_that_pulls_its_image_has_the_card_that_no_row_names_for_it(fleet, billed):
+    """The card was free until hour 60; then a pod was assigned to the node, and the rows still name none."""
+    fleet.node("a1")
+    fleet.deployment("x")
+    fleet.pod("x-5d4f8c7b9-zzzzz", "a1", hours=None, owner="x", started_h=60, phase="Pending")
+    series = Series()
+    series.card("GPU-1", "a1", (0, 84), values=IDLE)
+    report = billed(fleet, series, hours=84)
+    assert hours(report.bill) == pytest.approx({"unallocated": 60, "unknown": 24})
+    assert costs(report) == {"red/Deployment/x": (pytest.approx(24), pytest.approx(96))}
+
+
+def test_hours_without_a_sample_of_a_free_card_are_unknown(fleet, billed):
+    """The exporter was silent on Tuesday and for 6 h on Wednesday."""
+    fleet.node("a1")
+    series = Series()
+    for span in ((0, 24), (48, 60), (66, 84)):
+        series.card("GPU-1", "a1", span, values=IDLE)
+    report = billed(fleet, series, hours=84)
+    assert hours(report.bill) == pytest.approx({"unallocated": 84 - 30, "unknown": 30})
+    assert any("no sample of 2026-11-17." in note for note in report.quality.notes)
