@@ -164,7 +164,7 @@ VALUES: Mapping[str, Schema] = {
             "compat": choice("none", "dcgm"),
             "maxSeries": {"type": "integer", "minimum": 1},
             "podResourcesPath": {"type": "string", "pattern": "^/"},
-            "runAsUser": {"type": "integer", "minimum": 0},
+            "runAsUser": _ID,
             "podSecurityContext": POD_SECURITY,
             "sharedGpus": section({"enabled": FLAG}),
             "webConfig": section({"secret": TEXT, "tls": FLAG}),

@@ -1,6 +1,6 @@
 """The loop: observe, score, recommend, decide, enact, record."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,10 +8,9 @@ from functools import partial
 from gpuwise.decide.decide import Decision, Situation, blockers, decide
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Period, compile_report, still_there
+from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
-from gpuwise.model.gpu import named
-from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef, node_ref
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
 from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
@@ -29,8 +28,6 @@ from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 
 HOUR_S = 3_600
-_REMEMBERED_S = 100 * DAY_S
-"""How long a node that is gone is remembered: as long as hours of usage are."""
 Progress = Callable[[str, int, int], None]
 """Called with (step, done, total) as the loop progresses."""
 
@@ -60,6 +57,7 @@ class Survey:
         blocked: why methods recommend nothing.
         alternatives: further recommendations that are worth less and exclude one of the plan.
         selection: description of the selected workloads; None for the whole fleet.
+        past: nodes that no longer exist.
     """
 
     window: Window
@@ -69,6 +67,7 @@ class Survey:
     blocked: tuple[Blocked, ...]
     alternatives: tuple[Recommendation, ...] = ()
     selection: str | None = None
+    past: tuple[Node, ...] = ()
 
     def only(self, chosen: Collection[Workload], selection: str) -> "Survey":
         """Return the survey of some workloads. Nodes stay in the inventory; recommendations for nodes are removed.
@@ -167,11 +166,12 @@ class Pipeline:
         """Run the first half of the loop, which changes nothing: observe, score, recommend."""
         with self.watch("observe"):
             fleet = self.observe(now_s)
+            past = self.past(fleet, self.window(now_s))
         with self.watch("score"):
-            profiles = self.score(fleet, self.window(now_s), self.checkpoints)
+            profiles = self.score(fleet, self.window(now_s), self.checkpoints, past)
             fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
-            return self.recommend(fleet, profiles, now_s)
+            return replace(self.recommend(fleet, profiles, now_s), past=past)
 
     def window(self, now_s: int) -> Window:
         """Return the window that ends now. It starts at a midnight, so that whole days can be stored and dropped."""
@@ -186,8 +186,16 @@ class Pipeline:
         self.progress("observe", 1, 1)
         return fleet
 
+    def past(self, fleet: Inventory, window: Window) -> tuple[Node, ...]:
+        """Return the nodes that no longer exist: those that earlier runs saw, and those that metrics know."""
+        return past_nodes(self.ledger.nodes(), fleet, self.usage.past_nodes(fleet, window))
+
     def score(
-        self, fleet: Inventory, window: Window, checkpoints: Checkpoints | None = None
+        self,
+        fleet: Inventory,
+        window: Window,
+        checkpoints: Checkpoints | None = None,
+        past: Sequence[Node] = (),
     ) -> dict[WorkloadRef, UsageProfile]:
         """Read and score every workload and node, shard by shard, on the executor.
 
@@ -195,7 +203,10 @@ class Pipeline:
             fleet: the inventory.
             window: the window to read.
             checkpoints: hours stored by earlier runs; None reads and scores the whole window.
+            past: nodes that no longer exist.
         """
+        gone = {node.name: node for node in past if (node.gone_s or 0) > window.start_s} if past else {}
+        fleet = replace(fleet, nodes=gone | dict(fleet.nodes)) if gone else fleet
         shards = _shards(fleet, self.settings.shard_workloads)
         work = partial(score_shard, self.usage, fleet, window, self.settings.score)
         profiles: dict[WorkloadRef, UsageProfile] = {}
@@ -277,15 +288,9 @@ class Pipeline:
             survey.recommendations,
             (*blocked, *decision.blocked),
             survey.alternatives,
-            self._remembered(survey.inventory),
+            remembered(self.ledger.nodes(), survey.inventory, self.prices, survey.past),
             self.prices.version,
         )
-
-    def _remembered(self, fleet: Inventory) -> tuple[SeenNode, ...]:
-        """Return the nodes of the fleet, and those that earlier runs saw, for as long as hours of usage are kept."""
-        seen = {(node.name, node.created_s): node for node in self.ledger.nodes()}
-        seen |= {(node.name, node.created_s): _seen(node, fleet.taken_s) for node in fleet.nodes.values()}
-        return tuple(node for node in seen.values() if node.seen_s > fleet.taken_s - _REMEMBERED_S)
 
     def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
         """Build the report of one week from newly scored usage and from the ledger.
@@ -297,7 +302,8 @@ class Pipeline:
         """
         fleet = self.observe(now_s)
         found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
-        survey = Survey(window, fleet, self.score(fleet, window), found, blocked)
+        past = self.past(fleet, window)
+        survey = Survey(window, fleet, self.score(fleet, window, past=past), found, blocked, past=past)
         report = self.summary(survey, week=week, now_s=now_s)
         with_prices = self.ledger.prices()
         if not found or with_prices in ("", self.prices.version):
@@ -317,7 +323,7 @@ class Pipeline:
             *bounds,
             selection=selection,
             listed=self.usage.lists_allocations,
-            past=_past(self.ledger.nodes(), survey.inventory),
+            past=survey.past,
         )
         actions = self._actions(window, survey.inventory)
         if selection is not None:
@@ -351,24 +357,6 @@ class Pipeline:
         intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
         found = ((intent, last.get(intent.command.id)) for intent in intents)
         return [Action(i, outcome, i.command.because, still_there(i, outcome, fleet)) for i, outcome in found]
-
-
-def _seen(node: Node, at_s: int) -> SeenNode:
-    gpu_type = node.gpu_type.name if node.gpu_type is not None else None
-    return SeenNode(node.name, gpu_type, node.gpu_count, node.capacity_type, node.created_s, at_s, node.gpu_fraction)
-
-
-def _past(seen: Iterable[SeenNode], fleet: Inventory) -> tuple[Node, ...]:
-    """Return the remembered nodes that no longer exist; a node of the same name was created later."""
-    present = {(node.name, node.created_s) for node in fleet.nodes.values()}
-    return tuple(
-        Node(
-            node.name, named(node.gpu_type or ""), "", node.gpu_count, {}, node.capacity_type, None,
-            created_s=node.created_s, gone_s=node.seen_s, gpu_fraction=node.gpu_fraction,
-        )
-        for node in seen
-        if (node.name, node.created_s) not in present
-    )  # fmt: skip
 
 
 def _shards(fleet: Inventory, size: int) -> list[Shard]:

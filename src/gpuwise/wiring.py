@@ -193,7 +193,8 @@ def usage(config: Config) -> UsageSource:
             retry_burst=given.retry_burst,
             retry_ratio=given.retry_ratio,
             longest_wait_s=given.longest_wait_s,
-        )
+        ),
+        nodes=inventory_settings(config),
     )
 
 

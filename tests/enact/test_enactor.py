@@ -14,7 +14,7 @@ from gpuwise.model.command import Mode, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
-from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
+from gpuwise.model.labels import ACTION_ID, CHECKPOINTED, DO_NOT_DISRUPT, KARPENTER_DO_NOT_DISRUPT, MODE, SAFE_TO_EVICT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation, Saving
 
@@ -749,9 +749,30 @@ class TestResize:
     @pytest.mark.parametrize("change", [Resize(WHOLE, SLICE), MoveToSpot()])
     def test_a_paused_rollout_is_not_given_another_template(self, stage, change):
         """It would roll nothing out until somebody resumes it, while the saving was counted."""
-        item = deployment("llm")
-        stage.add(item | {"spec": item["spec"] | {"paused": True}})
+        stage.add(deployment("llm", replicas=2))
+        stage.patch("Deployment", "llm", {"spec": {"paused": True}})
         assert refused(stage.enact(stage.command("Deployment", "llm", change))) == (NOT_APPLIED, Reason.ROLLOUT_PAUSED)
+
+    @pytest.mark.parametrize("change", [Resize(WHOLE, SLICE), MoveToSpot()])
+    @pytest.mark.parametrize(
+        ("strategy", "named"),
+        [
+            ({"type": "OnDelete"}, "OnDelete"),
+            ({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}, "partition is 1"),
+        ],
+    )
+    def test_a_strategy_that_replaces_no_pods_gets_no_other_template(self, stage, change, strategy, named):
+        item = statefulset("llm", replicas=2)
+        stage.add(item | {"spec": item["spec"] | {"updateStrategy": strategy}})
+        outcome = stage.enact(stage.command("StatefulSet", "llm", change))
+        assert refused(outcome) == (NOT_APPLIED, Reason.ROLLOUT_PAUSED)
+        assert named in outcome.detail
+
+    def test_a_partition_of_zero_replaces_all_pods(self, stage):
+        item = statefulset("llm", replicas=2)
+        strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}
+        stage.add(item | {"spec": item["spec"] | {"updateStrategy": strategy}})
+        assert stage.enact(stage.command("StatefulSet", "llm", Resize(WHOLE, SLICE))).status is OutcomeStatus.APPLIED
 
     def test_a_job_keeps_its_template(self, stage):
         stage.add(job("train"))
@@ -787,6 +808,31 @@ class TestMoveToSpot:
 
     def test_a_workload_pinned_to_on_demand_is_not_moved(self, stage):
         spec = pod_spec(nodeSelector={"karpenter.sh/capacity-type": "on-demand"})
-        stage.add(deployment("llm", spec=spec))
+        stage.add(deployment("llm", replicas=2, spec=spec))
         outcome = stage.enact(stage.command("Deployment", "llm", MoveToSpot()))
+        assert refused(outcome) == (NOT_APPLIED, Reason.NOT_INTERRUPTIBLE)
+
+    def test_i22_replicas_that_were_removed_since_the_plan_count(self, stage):
+        """The last replica never moves: a reclaim would stop the service."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm", MoveToSpot())
+        stage.patch("Deployment", "llm", {"spec": {"replicas": 1}})
+        outcome = stage.enact(command)
+        assert refused(outcome) == (NOT_APPLIED, Reason.NOT_INTERRUPTIBLE)
+        assert "1 ready replicas now" in outcome.detail
+
+    @pytest.mark.parametrize(
+        ("value", "status"), [("true", OutcomeStatus.APPLIED), ("false", NOT_APPLIED), ("True", NOT_APPLIED)]
+    )
+    def test_i22_a_single_replica_moves_only_with_checkpoints(self, stage, value, status):
+        stage.add(deployment("llm", annotations={CHECKPOINTED: value}))
+        assert stage.enact(stage.command("Deployment", "llm", MoveToSpot())).status is status
+
+    def test_i22_a_replica_that_is_not_ready_does_not_count(self, stage):
+        """Only one of two finds a GPU."""
+        spec = pod_spec(gpus=6, nodeSelector={"kubernetes.io/hostname": "gpu-0"})
+        stage.add(deployment("huge", replicas=2, spec=spec))
+        phases = [one["status"]["phase"] for one in stage.pods("huge")]
+        assert sorted(phases) == ["Pending", "Running"]
+        outcome = stage.enact(stage.command("Deployment", "huge", MoveToSpot()))
         assert refused(outcome) == (NOT_APPLIED, Reason.NOT_INTERRUPTIBLE)

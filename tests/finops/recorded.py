@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.ports import UsageSource
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import LoopSettings, Pipeline
@@ -45,12 +46,14 @@ class Fleet:
 
     def node(
         self, name: str, *, gpus: int = 1, card: str = "A100-80GB", capacity: str | None = "on-demand",
-        created_h: float = -2_000, mig: Mapping[str, int] | None = None,
+        created_h: float = -2_000, mig: Mapping[str, int] | None = None, shared_by: int = 1,
     ) -> None:  # fmt: skip
         labels = {"nvidia.com/gpu.product": PRODUCTS[card], "nvidia.com/gpu.count": str(gpus)}
         if capacity is not None:
             labels["karpenter.sh/capacity-type"] = capacity
-        free = {"nvidia.com/gpu": "0" if mig else str(gpus)}
+        if shared_by > 1:
+            labels["nvidia.com/gpu.replicas"] = str(shared_by)
+        free = {"nvidia.com/gpu": "0" if mig else str(gpus * shared_by)}
         free |= {f"nvidia.com/mig-{profile}": str(count) for profile, count in (mig or {}).items()}
         self._add("Node", "v1", name, created_h, status={"allocatable": free}, labels=labels)
 
@@ -67,14 +70,15 @@ class Fleet:
         self, name: str, node: str, *, hours: tuple[float, float] | None, owner: str | None = None,
         namespace: str = "red", device: str = "GPU-1", card: str = "A100-80GB", share: float = 1.0,
         values: Mapping[str, float] = BUSY, started_h: float | None = None, resource: str = "nvidia.com/gpu",
+        phase: str = "Running",
     ) -> None:  # fmt: skip
-        """Add a pod with samples in some hours of the week; with an owner it runs now."""
+        """Add a pod with samples in some hours of the week; with an owner it exists now."""
         if owner is not None:
             start = started_h if started_h is not None else (hours or (0.0, 0.0))[0]
             self._add(
                 "Pod", "v1", name, start, namespace=namespace,
                 spec=self._template(resource)["spec"] | {"nodeName": node},
-                status={"phase": "Running", "startTime": iso(at(start))},
+                status={"phase": phase, "startTime": iso(at(start))},
                 owners=[{"kind": "Deployment", "name": owner, "uid": f"uid-{owner}", "apiVersion": "apps/v1",
                          "controller": True}],
             )  # fmt: skip
@@ -83,7 +87,7 @@ class Fleet:
 
     def report(
         self, *, hours: float = WEEK_H, week: bool = False, prices: str = PRICES,
-        ledger: Path | str = ":memory:", run: bool = False,
+        ledger: Path | str = ":memory:", run: bool = False, usage: UsageSource | None = None,
     ) -> WeeklyReport:  # fmt: skip
         """The report of the first hours of the week, or of a whole week, as `gpuwise scan` and `report` make it."""
         (self.folder / "usage").mkdir(parents=True, exist_ok=True)
@@ -92,7 +96,7 @@ class Fleet:
         with SqliteLedger(Path(ledger)) as records:
             loop = Pipeline(
                 KubernetesInventory(RecordedObjects(self.folder / "inventory.json")),
-                RecordedUsage(self.folder),
+                usage or RecordedUsage(self.folder),
                 read_prices(self.folder / "prices.csv"),
                 InProcess(),
                 records,

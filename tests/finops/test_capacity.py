@@ -78,6 +78,56 @@ def test_a_replica_without_any_sample_is_unknown(fleet):
     assert hours(fleet.report().bill) == {"used": 168, "unknown": 168}
 
 
+@pytest.mark.parametrize("phase", ["Pending", "Unknown"])
+def test_a_pod_that_is_assigned_to_a_node_has_its_card_before_it_runs(fleet, phase):
+    """x pulls its image since hour 100 and was never sampled: its card is not free. Another card is."""
+    fleet.node("a1", gpus=3)
+    fleet.deployment("w")
+    fleet.deployment("x")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
+    fleet.pod("x-0", "a1", hours=None, owner="x", started_h=100, phase=phase)
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168, "unallocated": 168 + 100, "unknown": 68}
+    assert costs(report)["red/Deployment/x"] == (68, pytest.approx(272))
+
+
+def test_a_pending_pod_that_is_sampled_has_its_card_from_its_start(fleet):
+    """It is sampled from hour 100 on, and was assigned at hour 90: what was not measured counts as used."""
+    fleet.node("a1")
+    fleet.deployment("x")
+    fleet.pod("x-0", "a1", hours=(100, WEEK_H), owner="x", started_h=90, phase="Pending", values=IDLE)
+    assert hours(fleet.report().bill) == {"used": 10, "idle": 68, "unknown": 90}
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_ended_has_no_card(fleet, phase):
+    fleet.node("a1", gpus=2)
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
+    fleet.pod("w-1", "a1", hours=None, owner="w", started_h=0, phase=phase)
+    assert hours(fleet.report().bill) == {"used": 168, "unallocated": 168}
+
+
+def test_a_day_on_which_nothing_was_sampled_is_not_free(fleet):
+    """Tuesday and Wednesday have no sample of anything: the pod has its card, of the other card nothing is known."""
+    fleet.node("a1", gpus=2)
+    fleet.deployment("w")
+    for first, last in ((0, 24), (72, WEEK_H)):
+        fleet.pod("w-0", "a1", hours=(first, last), owner="w" if first == 0 else None)
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168, "unallocated": 168 - 48, "unknown": 48}
+    assert any("no sample of 2026-11-17, 2026-11-18." in note for note in report.quality.notes)
+    assert [day.unknown_gpu_h for day in report.days] == [0, 24, 24, 0, 0, 0, 0]
+
+
+def test_a_silent_day_between_two_pods_is_not_free(fleet):
+    """One Job ended on Monday, the next began on Wednesday: without a sample, Tuesday is unknown."""
+    fleet.node("a1")
+    fleet.pod("one-x7k2p", "a1", hours=(0, 24))
+    fleet.pod("two-x7k2p", "a1", hours=(48, 72))
+    assert hours(fleet.report().bill) == {"used": 48, "unknown": 24, "unallocated": 96}
+
+
 def test_a_week_without_data_is_unknown(fleet):
     """Nothing was sampled: the week is neither idle nor unallocated, and it costs money."""
     fleet.node("a1", gpus=2)

@@ -19,12 +19,13 @@ from gpuwise.finops import (
     realised_usd_month,
     still_there,
 )
-from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.command import ENACTABLE, Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import (
     CapacityType,
+    GpuRequest,
     Inventory,
     Namespace,
     Node,
@@ -92,6 +93,7 @@ def profile(
         ref, Window(MONDAY, NEXT, 60), allocated, {gpu: allocated} if allocated else {},
         {Signal.SM_ACTIVITY: coverage}, {}, (), 0.0, 1, None, idle, uses, None, 7 * DAY_S,
         Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
+        sampled_gpu_s={MONDAY + index * DAY_S: hours * 3600 for index, (hours, _) in enumerate(days) if hours},
     )  # fmt: skip
 
 
@@ -359,6 +361,60 @@ def test_a_change_is_realised_while_the_cluster_shows_it(replicas, there):
     assert still_there(done.intent, done.outcome, Inventory(MONDAY, {}, (one,), {})) is there
     assert not still_there(done.intent, None, Inventory(MONDAY, {}, (one,), {}))
     assert not still_there(done.intent, done.outcome, Inventory(MONDAY, {}, (), {}))
+
+
+def changed(change, kind: str = "Deployment") -> Action:
+    """The action of a change that was applied to w1."""
+    ref = WorkloadRef("apps", kind, "w1", "u")
+    outcome = Outcome("a-1", MONDAY, OutcomeStatus.APPLIED, None, "")
+    return Action(Intent(Command("a-1", "r-1", ref, change, "policy"), MONDAY, "1", {}, {}), outcome, None)
+
+
+ONE, SLICE = GpuRequest("nvidia.com/gpu", 1), GpuRequest("nvidia.com/mig-1g.10gb", 1)
+S0, D0 = node("s0", "T4", CapacityType.SPOT), node("d0", "T4")
+
+
+@pytest.mark.parametrize(
+    ("nodes", "there"),
+    [
+        (("s0", "s0"), True),
+        (("s0", "d0"), False),  # one replica fell back to an on-demand node
+        (("d0",), False),
+        (("elsewhere",), False),
+        ((), False),  # nothing runs that could show it
+    ],
+)
+def test_a_move_to_spot_is_realised_while_all_its_pods_are_on_spot_nodes(nodes, there):
+    done = changed(MoveToSpot())
+    one = dataclasses.replace(workload("w1", nodes), ref=done.intent.command.workload)
+    fleet = Inventory(MONDAY, {"s0": S0, "d0": D0}, (one,), {})
+    assert still_there(done.intent, done.outcome, fleet) is there
+
+
+def test_pods_that_ended_do_not_show_where_a_workload_runs():
+    done = changed(MoveToSpot())
+    one = dataclasses.replace(workload("w1", ("s0", "d0")), ref=done.intent.command.workload)
+    on_spot, ended = one.pods
+    one = dataclasses.replace(one, pods=(on_spot, dataclasses.replace(ended, phase="Succeeded")))
+    assert still_there(done.intent, done.outcome, Inventory(MONDAY, {"s0": S0, "d0": D0}, (one,), {}))
+
+
+SHOWN = {
+    "ScaleTo": (ScaleTo(0), {"replicas": 0}, {"replicas": 1}),
+    "Resize": (Resize(ONE, SLICE), {"request": SLICE}, {"request": ONE}),
+    "MoveToSpot": (MoveToSpot(), {"pods": workload("w1", ("s0",)).pods}, {"pods": workload("w1", ("d0",)).pods}),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"), [(one, kind) for one in sorted(ENACTABLE) for kind in sorted(ENACTABLE[one])]
+)
+def test_each_change_that_gpuwise_writes_can_be_verified(change, kind):
+    made, after, before = SHOWN[change]
+    done = changed(made, kind)
+    for shown, there in ((after, True), (before, False)):
+        one = dataclasses.replace(workload("w1", ()), ref=done.intent.command.workload, **shown)
+        assert still_there(done.intent, done.outcome, Inventory(MONDAY, {"s0": S0, "d0": D0}, (one,), {})) is there
 
 
 def test_the_report_sorts_by_saving_and_adds_up_the_predicted_savings():

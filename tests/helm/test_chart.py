@@ -43,7 +43,6 @@ def test_every_object_has_the_common_labels(rendered: Objects):
         ({"prometheus__url": ""}, "prometheus.url is not set"),
         ({"prometheus__url": "prometheus:9090"}, "url"),
         ({"prometheus__ulr": "typo"}, "ulr"),
-        ({"image__repository": ""}, "build one with `make image`"),
         ({"replicas": 2}, "replicas"),
         ({"exporter__securityContext": {}}, "securityContext"),
         ({"mode": "yolo"}, "mode"),

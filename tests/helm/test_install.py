@@ -138,6 +138,14 @@ def test_the_notes_contain_what_these_values_need(install, settings: dict[str, A
     assert says in notes(install(**settings))
 
 
+def test_a_missing_image_is_an_error(install):
+    """No image is published: without the check, the pods would stay in ErrImagePull."""
+    done = install(image__repository="")
+    assert done.returncode != 0
+    assert "image.repository is not set" in done.stderr
+    assert "build one with `make image`" in done.stderr
+
+
 @pytest.mark.parametrize("level", ["baseline", "restricted"])
 def test_an_exporter_that_pod_security_would_reject_is_an_error(install, level: str):
     """Without the check, the DaemonSet is created and its pods are rejected without a visible error."""
@@ -185,4 +193,9 @@ def test_a_node_selector_that_matches_no_node_is_a_warning(install):
     assert "no node has these labels, so the exporter does not run" in notes(install({"Node": nodes}))
     text = notes(install({"Node": nodes}, exporter__nodeSelector={"cloud.google.com/gke-accelerator": "nvidia-l4"}))
     assert "cloud.google.com/gke-accelerator=nvidia-l4 (1 of 2 nodes)." in text
+    assert "does not run" not in text
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "Exists"}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    text = notes(install({"Node": nodes}, exporter__affinity=affinity))
+    assert "on the nodes of exporter.affinity." in text
     assert "does not run" not in text

@@ -168,12 +168,15 @@ class TestErrors:
         with pytest.raises(ClusterError, match=r"spec.replicas: Invalid value: -1"):
             cluster.patch(DEPLOYMENT, {"spec": {"replicas": -1}}, content_type=MERGE)
 
-    @pytest.mark.parametrize(("token", "code"), [(READER_TOKEN, 403), ("nobody", 401)])
-    def test_forbidden(self, api, kubeconfig, tmp_path, token, code):
+    @pytest.mark.parametrize(
+        ("token", "message"),
+        [(READER_TOKEN, "with 403: .*grant this identity the permission"), ("nobody", "with 401: .*sign in again")],
+    )
+    def test_forbidden(self, api, kubeconfig, tmp_path, token, message):
         other = api.write_kubeconfig(tmp_path / "other", token=token)
         with (
             KubernetesCluster.connect(kubeconfig=other, context=None) as cluster,
-            pytest.raises(Forbidden, match=str(code)),
+            pytest.raises(Forbidden, match=message),
         ):
             cluster.patch(DEPLOYMENT, {"spec": {"replicas": 0}}, content_type=MERGE)
 
@@ -281,6 +284,44 @@ class TestKubeconfig:
         with pytest.raises(InputError, match="no-such-context"):
             KubernetesCluster.connect(kubeconfig=kubeconfig, context="no-such-context")
 
+    def test_a_user_that_is_not_in_the_file(self, kubeconfig):
+        """The client would continue unauthenticated, and every request would fail with 401."""
+        config = yaml.safe_load(kubeconfig.read_text())
+        config["users"] = []
+        kubeconfig.write_text(yaml.safe_dump(config))
+        with pytest.raises(InputError, match=r"names the user .*, which is not in it"):
+            KubernetesCluster.connect(kubeconfig=kubeconfig, context=None)
+
+    @pytest.mark.parametrize(
+        ("provider", "message"),
+        [
+            (
+                {"name": "gcp", "config": {}},
+                "auth-provider gcp, which Kubernetes 1.26 removed; .*gke-gcloud-auth-plugin",
+            ),
+            ({"name": "azure"}, "auth-provider azure, which Kubernetes 1.26 removed; .*kubelogin convert-kubeconfig"),
+            ({"name": "oidc", "config": {"id-token": "stale"}}, "has no valid token; sign in again"),
+            ({"name": "somebody's"}, "has no valid token; sign in again"),
+        ],
+    )
+    def test_an_auth_provider_without_a_token_is_named(self, kubeconfig, provider, message):
+        config = yaml.safe_load(kubeconfig.read_text())
+        config["users"][0]["user"] = {"auth-provider": provider}
+        kubeconfig.write_text(yaml.safe_dump(config))
+        with pytest.raises(InputError, match=message):
+            KubernetesCluster.connect(kubeconfig=kubeconfig, context=None)
+
+    def test_a_user_without_credentials_is_anonymous(self, kubeconfig):
+        """As for kubectl: a proxy in front of the server may add the credentials."""
+        config = yaml.safe_load(kubeconfig.read_text())
+        config["users"][0]["user"] = None
+        kubeconfig.write_text(yaml.safe_dump(config))
+        with (
+            KubernetesCluster.connect(kubeconfig=kubeconfig, context=None) as cluster,
+            pytest.raises(Forbidden, match=r"401|403"),
+        ):
+            cluster.get(DEPLOYMENT)
+
     def test_the_context_by_name(self, kubeconfig):
         name = yaml.safe_load(kubeconfig.read_text())["current-context"]
         with KubernetesCluster.connect(kubeconfig=kubeconfig, context=name) as cluster:
@@ -292,27 +333,3 @@ class TestKubeconfig:
 
         code = "import sys, gpuwise.cluster; sys.exit('kubernetes' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-    @pytest.mark.parametrize(
-        ("command", "message"),
-        [
-            ("no-such-plugin-here", "no-such-plugin-here"),
-            ("false", "process returned 1"),
-            ("true", "failed to decode"),
-        ],
-    )
-    def test_a_failing_credential_plugin_is_named(self, tmp_path, capfd, command, message):
-        """kubernetes-client/python#1409: the client continues unauthenticated, and permissions get the blame."""
-        plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": command}
-        config = {
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-            "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:1"}}],
-            "users": [{"name": "u", "user": {"exec": plugin}}],
-        }
-        path = tmp_path / "config"
-        path.write_text(json.dumps(config))
-        with pytest.raises(InputError, match="credential plugin") as error:
-            KubernetesCluster.connect(kubeconfig=path, context=None)
-        assert message in str(error.value)
-        assert "ERROR" not in capfd.readouterr().err

@@ -1,3 +1,4 @@
+import multiprocessing
 import sqlite3
 from dataclasses import replace
 
@@ -75,6 +76,41 @@ def test_i5_two_processes_spend_one_budget(tmp_path):
     with SqliteLedger(tmp_path / "l.db") as one, SqliteLedger(tmp_path / "l.db") as two:
         spent = [spend(ledger, n, limit=3) for n, ledger in enumerate([one, two, one, two, one])]
     assert spent == [True, True, True, False, False]
+
+
+def spend_five(path, first, barrier):
+    """In a process of its own: five intents as fast as possible; how many were granted."""
+    with SqliteLedger(path) as ledger:
+        barrier.wait()
+        return sum(spend(ledger, number, limit=3) for number in range(first, first + 5))
+
+
+def test_i5_processes_at_the_same_time_spend_one_budget(tmp_path):
+    """Also across a restart: a process that starts later finds the budget spent."""
+    path = tmp_path / "l.db"
+    with SqliteLedger(path):
+        pass
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(4) as pool:
+        barrier = manager.Barrier(4)
+        granted = pool.starmap(spend_five, [(path, 10 * process, barrier) for process in range(4)], chunksize=1)
+    assert sum(granted) == 3
+    with SqliteLedger(path) as later:
+        assert len(later.intents()) == 3
+        assert not spend(later, 99, limit=3)
+        assert spend(later, 99, at_s=1_000 + 3_600, limit=3)
+        later.check()
+
+
+@pytest.mark.parametrize("crash", range(4))
+def test_i5_a_crash_after_an_intent_does_not_return_its_budget(tmp_path, crash):
+    """Killed between intent and outcome: the change may have taken place."""
+    for number in range(4):
+        with SqliteLedger(tmp_path / "l.db") as ledger:
+            granted = spend(ledger, number, limit=3)
+            assert granted is (number < 3)
+            if granted and number != crash:
+                ledger.record_outcome(Outcome(f"a-{number}", 1_001, OutcomeStatus.APPLIED, None, ""))
 
 
 @pytest.mark.parametrize("statement", ["UPDATE events SET body = '{}'", "DELETE FROM events"])

@@ -25,6 +25,20 @@ from gpuwise.model.reasons import Reason
         ({"name": "x", "annotations": {"configmanagement.gke.io/managed": "disabled"}}, ()),
         ({"labels": {"kapp.k14s.io/app": "17"}}, ("kapp/17",)),
         ({"managedFields": [{"manager": "kapp-controller"}]}, ("kapp/kapp-controller",)),
+        ({"labels": {"work.karmada.io/name": "llm-1"}}, ("Karmada/llm-1",)),
+        ({"annotations": {"work.karmada.io/name": "llm-1"}}, ("Karmada/llm-1",)),
+        ({"labels": {"pipecd.dev/application": "llm"}}, ("PipeCD/llm",)),
+        ({"labels": {"projectsveltos.io/reference-name": "llm"}}, ("Sveltos/llm",)),
+        ({"annotations": {"projectsveltos.io/reference-name": "llm"}}, ("Sveltos/llm",)),
+        (
+            {"ownerReferences": [{"apiVersion": "work.open-cluster-management.io/v1", "name": "work"}]},
+            ("OpenClusterManagement/work",),
+        ),
+        (
+            {"ownerReferences": [{"apiVersion": "placement.kubernetes-fleet.io/v1beta1", "name": "work"}]},
+            ("KubeFleet/work",),
+        ),
+        ({"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "x"}]}, ()),
         ({"labels": {"app.kubernetes.io/managed-by": "Helm"}}, ()),
     ],
 )
@@ -50,7 +64,22 @@ def owner(kind, version, *, controller=True):
     ],
 )
 def test_i23_controllers_of_jobs(kind, metadata, owners):
-    assert job_owners(kind, metadata) == owners
+    assert job_owners(kind, {"metadata": metadata}) == owners
+
+
+@pytest.mark.parametrize(
+    ("spec", "owners"),
+    [
+        ({"managedBy": "kueue.x-k8s.io/multikueue"}, ("kueue.x-k8s.io/multikueue",)),
+        ({"managedBy": "kubernetes.io/job-controller"}, ()),
+        ({"managedBy": None}, ()),
+        ({}, ()),
+        (None, ()),
+    ],
+)
+def test_i23_a_job_that_names_another_controller(spec, owners):
+    assert job_owners("Job", {"metadata": {}, "spec": spec}) == owners
+    assert job_owners("RayJob", {"metadata": {}, "spec": spec}) == ()
 
 
 def test_api_groups():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fleet import NOW_S, inventory, node, pod, workload
 from tests.series import DAY_STEPS, device, usage
@@ -218,6 +218,35 @@ def test_i2_one_sensor_alone_neither_stops_nor_shrinks_a_workload(kind):
     one = case(scored(alone), kind)
     found = [item.change for method in METHODS if isinstance(item := method(one), Recommendation)]
     assert all(isinstance(change, MoveToSpot) for change in found)
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
+@pytest.mark.parametrize("zero", [*ACTIVITY, Signal.POWER], ids=lambda one: one.value)
+def test_i2_one_signal_that_reads_zero_at_full_load_stops_and_shrinks_nothing(kind, zero):
+    """dcgm-exporter#662: GR_ENGINE_ACTIVE was 0 on all GPUs at 99 % load; #216: GPU_UTIL is 0 under MIG."""
+    full = used(range(DAYS * 24), 0.99)
+    full.samples[zero][:] = 60.0 if zero is Signal.POWER else 0.0
+    one = case(scored(full), kind)
+    found = [item.change for method in METHODS if isinstance(item := method(one), Recommendation)]
+    assert all(isinstance(change, MoveToSpot) for change in found), found
+
+
+@settings(max_examples=100)
+@example(CLASSES[0], 0.0, 1)
+@given(kinds, st.floats(0.0, 0.3), st.integers(0, 2**32 - 1))
+def test_i2_below_the_required_coverage_nothing_is_stopped(kind, missing, seed):
+    """Scrapes dropped at random, of all signals at once: every idle step that remains has all its sensors."""
+    idle = used([], 0.0)
+    dropped = np.random.default_rng(seed).random(STEPS) < missing
+    for column in idle.samples.values():
+        column[dropped] = np.nan
+    one = case(scored(idle), kind)
+    stopped = [item for method in METHODS if isinstance(item := method(one), Recommendation)]
+    stopped = [item for item in stopped if isinstance(item.change, ScaleTo | StopAtHours)]
+    if dropped.mean() > 1.0 - SETTINGS.min_coverage:
+        assert stopped == []
+    if not missing:
+        assert stopped
 
 
 def one_gpu_h(node) -> float:

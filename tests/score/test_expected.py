@@ -127,11 +127,17 @@ def test_the_devices_that_a_pod_requests(request_, shared, devices, fraction):
     assert (found.devices, found.gpu_fraction) == (devices, pytest.approx(fraction))
 
 
-def test_pods_that_do_not_run_are_not_expected_to_report():
+def test_pods_without_a_node_and_pods_that_ended_are_not_expected_to_report():
     waiting = replace(pod("chat-1"), node=None, phase="Pending")
     ended = replace(pod("chat-2"), phase="Succeeded")
     one = replace(workload(WORKLOAD), pods=(pod("chat-0"), waiting, ended))
     assert [found.name for found in running_pods(one, inventory(one))] == ["chat-0"]
+
+
+@pytest.mark.parametrize("phase", ["Pending", "Unknown"])
+def test_a_pod_on_a_node_has_its_gpus_before_it_runs(phase):
+    one = replace(workload(WORKLOAD), pods=(replace(pod("chat-0"), phase=phase, started_s=50),))
+    assert [(found.name, found.start_s) for found in running_pods(one, inventory(one))] == [("chat-0", 50)]
 
 
 HOUR = 3_600 // STEP_S

@@ -102,6 +102,23 @@ def test_days_list_node_and_gpu_type():
     assert (rows["node-1", "T4"].allocated_gpu_s, rows["node-1", "T4"].idle_gpu_s) == (DAY_S, 0.0)
 
 
+@given(st.lists(st.integers(0, 3 * DAY_STEPS - 1), max_size=9))
+def test_without_gaps_every_day_is_sampled(busy):
+    found = profile(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS)
+    assert found.sampled_gpu_s == {day.start_s: day.allocated_gpu_s for day in found.days}
+
+
+def test_hours_without_a_sample_are_not_sampled_and_shorter_gaps_are():
+    """Day 0: half an hour is missing. Day 1: no sample. Day 2: samples from 06:00 on, after one step at 00:30."""
+    card = device(3 * DAY_STEPS)
+    hour = DAY_STEPS // 24
+    for column in card.samples.values():
+        column[hour : hour + hour // 2] = np.nan
+        column[DAY_STEPS : 2 * DAY_STEPS + hour // 2] = np.nan
+        column[2 * DAY_STEPS + hour // 2 + 1 : 2 * DAY_STEPS + 6 * hour] = np.nan
+    assert profile(usage(card), SETTINGS).sampled_gpu_s == {0: DAY_S, 2 * DAY_S: 19 * 3_600}
+
+
 def test_profiles_without_devices_differ_only_by_name_and_window():
     one, other = (replace(WORKLOAD, name=name) for name in ("node-a", "node-b"))
     day, week = (Window(0, days * DAY_S, STEP_S) for days in (1, 7))

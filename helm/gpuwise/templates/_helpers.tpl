@@ -37,8 +37,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- end -}}
 
+{{/* Without a repository: the image that `make image` builds. On a cluster, checks.yaml reports the missing value. */}}
 {{- define "gpuwise.image" -}}
-{{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{ printf "%s:%s" (default "localhost/gpuwise" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) }}
 {{- end -}}
 
 {{- define "gpuwise.exporterNamespace" -}}
@@ -87,10 +88,15 @@ capabilities:
 {{ toYaml $context }}
 {{- end -}}
 
-{{/* JSON: the exporter's nodeSelector. The user's value would be merged with a default in values.yaml instead of replacing it. */}}
+{{/*
+JSON: the exporter's nodeSelector. The user's value would be merged with a default in values.yaml instead of replacing it.
+With a required node affinity there is no default: a node would need both.
+*/}}
 {{- define "gpuwise.exporterNodeSelector" -}}
 {{- $given := include "gpuwise.withoutNulls" .Values.exporter.nodeSelector | fromJson -}}
-{{ toJson (default (dict "nvidia.com/gpu.present" "true") $given) }}
+{{- $affinity := dig "nodeAffinity" dict (default dict .Values.exporter.affinity) | default dict -}}
+{{- $usual := ternary dict (dict "nvidia.com/gpu.present" "true") (hasKey $affinity "requiredDuringSchedulingIgnoredDuringExecution") -}}
+{{ toJson (default $usual $given) }}
 {{- end -}}
 
 {{/* JSON: one namespace of the cluster, "" if it does not exist or there is no cluster (helm template). */}}

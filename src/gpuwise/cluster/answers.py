@@ -35,7 +35,9 @@ def error_for(asked: str, code: int, status: Object) -> ClusterError:
     # A ValidatingAdmissionPolicy denies with 422 unless it sets another reason.
     if _DENIED.search(why) or (code == 403 and status.get("kind") == "Status" and not _NO_RIGHT.search(why)):
         return Denied(problem, hint="ask the owner of that policy, or change the object so that the policy allows it")
-    if code in (401, 403):
+    if code == 401:
+        return Forbidden(problem, hint="the server does not accept these credentials: sign in again, or use --context")
+    if code == 403:
         return Forbidden(problem, hint="grant this identity the permission, or use another identity with --context")
     if code == 410:
         return Expired(problem, hint="list again")

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from gpuwise.cluster.answers import Expired, cause_of, error_for, first_line, retry_after_s
 from gpuwise.cluster.kubeconfig import CHECK, client_of
+from gpuwise.cluster.plugin import TIMEOUT_S
 from gpuwise.model.errors import ClusterError, Forbidden, Gone, NoAnswer
 from gpuwise.model.ports import Access, Object
 
@@ -53,6 +54,7 @@ class KubernetesCluster:
         context: str | None,
         request_timeout_s: float = 10.0,
         wait_budget_s: float = WAIT_BUDGET_S,
+        plugin_timeout_s: float = TIMEOUT_S,
     ) -> "KubernetesCluster":
         """Find a cluster: the given file, else $KUBECONFIG or ~/.kube/config, else the cluster of this pod.
 
@@ -61,11 +63,13 @@ class KubernetesCluster:
             context: a context in it, None for the current context.
             request_timeout_s: timeout of one request, seconds.
             wait_budget_s: time that one call may spend on retries, seconds.
+            plugin_timeout_s: longest time that a credential plugin may take without a terminal, seconds.
 
         Raises:
             InputError: the kubeconfig does not exist or is invalid, or its credential plugin fails.
         """
-        client = client_of(kubeconfig.expanduser() if kubeconfig else None, context)
+        file = kubeconfig.expanduser() if kubeconfig else None
+        client = client_of(file, context, plugin_timeout_s=plugin_timeout_s)
         return cls(client, request_timeout_s=request_timeout_s, wait_budget_s=wait_budget_s)
 
     def __enter__(self) -> Self:

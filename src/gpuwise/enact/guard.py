@@ -8,12 +8,15 @@ from typing import Any
 
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.model.changes import MoveToSpot
 from gpuwise.model.command import POLICY, Command, Mode
-from gpuwise.model.labels import MODE
+from gpuwise.model.labels import CHECKPOINTED, MODE
 from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, job_owners
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.protection import SYSTEM_NAMESPACES, marks, protection
 from gpuwise.model.reasons import Reason
+
+_REPLICAS_ON_SPOT = 2  # as in the recommendation: one is left while the other is replaced
 
 
 def blocker(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:
@@ -40,6 +43,7 @@ def _blockers(cluster: ClusterReader, command: Command, item: Object, settings: 
     yield from _protections(namespace, item, pods, settings)
     yield from _modes(command, namespace, item, settings.default_mode)
     yield from _owners(cluster, command, item)
+    yield from _interruption(command, item, pods)
     yield from _budgets(cluster, name, pods)
 
 
@@ -77,7 +81,7 @@ def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[
     hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers")
     scaled = cluster.list_optional(f"/apis/keda.sh/v1alpha1/namespaces/{space}/scaledobjects")
     owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
-    owners += job_owners(workload.kind, item["metadata"])
+    owners += job_owners(workload.kind, item)
     if workload.kind == "Deployment":
         rollouts = cluster.list_optional(f"/apis/argoproj.io/v1alpha1/namespaces/{space}/rollouts")
         owners += tuple(f"Rollout/{one['metadata']['name']}" for one in rollouts if borrowed(one) == workload.name)
@@ -86,6 +90,24 @@ def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[
         owners += tuple(f"{one['kind']}/{one['name']}" for one in references if one.get("controller"))
     if owners:
         yield Refusal(Reason.MANAGED_BY_OTHER, f"{', '.join(owners)} would revert the change: change it there")
+
+
+def _interruption(command: Command, item: Object, pods: list[Object]) -> Iterator[Refusal]:
+    """A move to spot needs checkpoints or two ready replicas, now as well as when it was planned (I22)."""
+    if not isinstance(command.change, MoveToSpot):
+        return
+    if (item["metadata"].get("annotations") or {}).get(CHECKPOINTED) == "true":
+        return
+    ready = sum(_ready(pod) for pod in pods)
+    if ready < _REPLICAS_ON_SPOT:
+        detail = f'it has {ready} ready replicas now and no annotation {CHECKPOINTED}: "true": a reclaim would stop it'
+        yield Refusal(Reason.NOT_INTERRUPTIBLE, detail)
+
+
+def _ready(pod: Object) -> bool:
+    status = pod.get("status") or {}
+    conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
+    return status.get("phase") == "Running" and conditions.get("Ready") == "True"
 
 
 def _budgets(cluster: ClusterReader, namespace: str, pods: list[Object]) -> Iterator[Refusal]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import FieldChanges, Refusal
+from gpuwise.enact.rollout import blocked_rollout
 from gpuwise.model.changes import Resize
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import CARD_SHARES
@@ -24,8 +25,8 @@ def plan_resize(kind: str, item: Object, change: Resize) -> FieldChanges | Refus
     """
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
-    if item["spec"].get("paused"):
-        return Refusal(Reason.ROLLOUT_PAUSED, "spec.paused is true: a change of its template rolls nothing out")
+    if (blocked := blocked_rollout(item)) is not None:
+        return blocked
     spec = item["spec"]["template"]["spec"]
     requesting = [at for at, container in enumerate(spec["containers"]) if _count(container, change.current)]
     if not requesting:

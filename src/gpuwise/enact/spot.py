@@ -4,6 +4,7 @@ from typing import Any
 
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import FieldChanges, Refusal
+from gpuwise.enact.rollout import blocked_rollout
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 
@@ -29,8 +30,8 @@ def plan_spot(kind: str, item: Object) -> FieldChanges | Refusal:
     """
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
-    if item["spec"].get("paused"):
-        return Refusal(Reason.ROLLOUT_PAUSED, "spec.paused is true: a change of its template rolls nothing out")
+    if (blocked := blocked_rollout(item)) is not None:
+        return blocked
     spec = item["spec"]["template"]["spec"]
     pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
     if any(value != SPOT_LABELS[key] for key, value in pinned.items()):

@@ -14,10 +14,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gpuwise.finops.cards import divided, node_of_device, with_nodes
+from gpuwise.finops.pools import Pool, existed_s, pool_at, pool_of_node
 from gpuwise.model.gpu import mig_share
-from gpuwise.model.inventory import DELETED, CapacityType, Inventory, Node, WorkloadRef, node_ref
+from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef, node_ref
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.usage import DAY_S
@@ -26,22 +28,7 @@ _ROUNDING = 1e-9
 """Relative error of a sum of shares: seven sevenths are not always 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """A GPU type and a capacity type, which have one price; None if the node's type or capacity type is not known.
-
-    Attributes:
-        gpu_type: canonical name.
-        capacity_type: how the node is paid for.
-        gone: the node no longer exists, and its capacity type is not known.
-    """
-
-    gpu_type: str | None
-    capacity_type: CapacityType | None
-    gone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the lives of the nodes are kept
 class Period:
     """The input of the cost calculation.
 
@@ -57,7 +44,8 @@ class Period:
             nodes, so a selection has none: its capacity is what its workloads were allocated.
         past: nodes that no longer exist, as they were last seen.
         listed: the source lists all allocations with their shares, as a recording does. Without a sample, a card is
-            then known to be free from the first sample of the fleet on. With another source, only samples of the
+            then known to be free from the first sample of the fleet on, but not on days without any sample that come
+            before others with samples: nothing measured the fleet then. With another source, only samples of the
             unallocated card show that it is free.
     """
 
@@ -89,6 +77,11 @@ class Period:
         ]
         return min(first, default=None)
 
+    @cached_property
+    def sampled_days(self) -> frozenset[int]:
+        """Midnights of the days on which anything of the fleet was sampled."""
+        return frozenset(day_s for profile in self.profiles.values() for day_s in profile.sampled_gpu_s)
+
     @property
     def owners(self) -> tuple[WorkloadRef, ...]:
         """The workloads whose time is counted: those of the inventory, and the deleted ones of the whole fleet."""
@@ -100,16 +93,26 @@ class Period:
         """The deleted workloads that have a profile, one for each namespace."""
         return tuple(sorted(ref for ref in self.profiles if ref.kind == DELETED))
 
+    @cached_property
+    def lives(self) -> Mapping[str, Sequence[Node]]:
+        """The nodes by name, also those that no longer exist: a name can be given again."""
+        found: defaultdict[str, list[Node]] = defaultdict(list)
+        for node in (*self.past, *self.inventory.nodes.values()):
+            found[node.name].append(node)
+        return found
+
     def price(self, pool: Pool) -> float | None:
         """Dollars per GPU-hour in a pool, or None if no price is known.
 
-        A node that no longer exists, and whose capacity type nobody remembers, has a price only if all nodes of its GPU
-        type have the same one.
+        A node that no longer exists keeps the price that it had when it was last seen. Without that price and without
+        a known capacity type it has a price only if all nodes of its GPU type have the same one.
         """
+        if pool.usd_per_gpu_h is not None:
+            return pool.usd_per_gpu_h
         if not pool.gone:
             return self.prices.price(pool.gpu_type, pool.capacity_type)
         alike = {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}
-        prices = {self.prices.price(one.gpu_type, one.capacity_type) for one in alike if one.gpu_type == pool.gpu_type}
+        prices = {self.price(one) for one in alike if one.gpu_type == pool.gpu_type and not one.gone}
         return prices.pop() if len(prices) == 1 else None
 
 
@@ -158,26 +161,24 @@ def accounts(period: Period) -> Accounts:
     pods = _of_pods(period)
     places: set[tuple[int, str | None, str | None]] = set(pods)
     if period.selection is None:
-        names = {node.name for node in _nodes(period)}
-        places |= {(day_s, name, None) for day_s, _, _ in _days(period) for name in names}
+        places |= {(day_s, name, None) for day_s, _, _ in _days(period) for name in period.lives}
     total: defaultdict[tuple[int, Pool], GpuSeconds] = defaultdict(GpuSeconds)
     free = _Free(period)
     for day_s, name, gpu_type in sorted(places, key=str):
         held = pods.get((day_s, name, gpu_type), GpuSeconds())
-        node = period.inventory.nodes.get(name or "")
-        pool = pool_of_node(node) if node is not None else _gone(period, name, gpu_type)
-        total[day_s, pool] += held if period.selection is not None else free.around(held, day_s, name)
+        total[day_s, pool_at(period.lives, day_s, name, gpu_type)] += (
+            held if period.selection is not None else free.around(held, day_s, name)
+        )
     return {key: seconds for key, seconds in sorted(total.items(), key=lambda item: str(item[0])) if seconds.capacity}
 
 
 def _of_pods(period: Period) -> dict[tuple[int, str | None, str | None], GpuSeconds]:
     """What pods were allocated, by day, node, and the GPU type of series without a known node."""
     found: defaultdict[tuple[int, str | None, str | None], GpuSeconds] = defaultdict(GpuSeconds)
-    names = {node.name for node in _nodes(period)}
     for uses in uses_of(period).values():
         for day in uses:
             used = day.allocated_gpu_s - day.idle_gpu_s - day.unknown_gpu_s
-            place = day.start_s, day.node, None if day.node in names else day.gpu_type
+            place = day.start_s, day.node, None if day.node in period.lives else day.gpu_type
             found[place] += GpuSeconds(used=max(0.0, used), idle=day.idle_gpu_s, unknown=day.unknown_gpu_s)
     return dict(found)
 
@@ -190,30 +191,37 @@ class _Free:
     """
 
     def __init__(self, period: Period) -> None:
-        self._nodes: defaultdict[str, list[Node]] = defaultdict(list)
-        for node in _nodes(period):
-            self._nodes[node.name].append(node)
+        self._nodes = period.lives
         self._days = {day_s: (start_s, end_s) for day_s, start_s, end_s in _days(period)}
         self._first_s = period.first_sample_s
         self._listed = period.listed
+        self._sampled = period.sampled_days
         self._at_work: defaultdict[tuple[int, str], float] = defaultdict(float)
         self._seen: defaultdict[tuple[int, str], float] = defaultdict(float)
-        for node in period.inventory.nodes.values():
-            for day in days_of(period, node_ref(node)):
-                self._at_work[day.start_s, node.name] += day.active_gpu_s
-                self._seen[day.start_s, node.name] += day.allocated_gpu_s
+        for name, nodes in period.lives.items():
+            profile = period.profiles.get(node_ref(nodes[0]))
+            for day in profile.days if profile is not None else ():
+                self._at_work[day.start_s, name] += day.active_gpu_s
+            for day_s, gpu_s in profile.sampled_gpu_s.items() if profile is not None else ():
+                self._seen[day_s, name] += gpu_s
+
+    def _is_silent(self, day_s: int) -> bool:
+        """Whether nothing was sampled on a day, and something was later."""
+        return day_s not in self._sampled and day_s < max(self._sampled, default=day_s)
 
     def around(self, held: GpuSeconds, day_s: int, name: str | None) -> GpuSeconds:
         """Return what pods were allocated on a node, with the classes of what they leave of it."""
-        nodes = self._nodes.get(name or "", [])
+        nodes = self._nodes.get(name or "", ())
         if name is None or not nodes or day_s not in self._days:
             return held
         start_s, end_s = self._days[day_s]
         first_s = end_s if self._first_s is None else max(start_s, min(self._first_s, end_s))
-        capacity = sum(node.capacity * _existed(node, start_s, end_s) for node in nodes)
-        listed = sum(node.capacity * _existed(node, first_s, end_s) for node in nodes) if self._listed else 0.0
+        capacity = sum(node.capacity * existed_s(node, start_s, end_s) for node in nodes)
+        listed = sum(node.capacity * existed_s(node, first_s, end_s) for node in nodes)
+        if not self._listed or self._is_silent(day_s):
+            listed = 0.0
         left = max(0.0, capacity - held.capacity)
-        stranded = min(left, sum(stranded_gpus(node) * _existed(node, start_s, end_s) for node in nodes))
+        stranded = min(left, sum(stranded_gpus(node) * existed_s(node, start_s, end_s) for node in nodes))
         left -= stranded
         outside = min(left, self._at_work[day_s, name])
         left -= outside
@@ -235,36 +243,9 @@ def stranded_gpus(node: Node) -> float:
     return max(0.0, node.capacity - min(node.whole_gpus, node.capacity) - instances)
 
 
-def _existed(node: Node, start_s: int, end_s: int) -> int:
-    """Seconds between two times in which a node existed."""
-    first = start_s if node.created_s is None else max(start_s, node.created_s)
-    last = end_s if node.gone_s is None else min(end_s, node.gone_s)
-    return max(0, last - first)
-
-
-def _nodes(period: Period) -> Iterator[Node]:
-    yield from period.inventory.nodes.values()
-    yield from period.past
-
-
-def _gone(period: Period, name: str | None, gpu_type: str | None) -> Pool:
-    """The pool of a node that is not in the inventory, as it was last seen."""
-    last = max((node for node in period.past if node.name == name), key=lambda node: node.gone_s or 0, default=None)
-    if last is None or last.capacity_type is None:
-        of_node = last.gpu_type.name if last is not None and last.gpu_type is not None else gpu_type
-        return Pool(of_node, None, gone=True)
-    return pool_of_node(last)
-
-
 def pool_of(period: Period, day: DayUse) -> Pool:
     """The pool in which a day's GPU-seconds were spent."""
-    node = period.inventory.nodes.get(day.node) if day.node is not None else None
-    return pool_of_node(node) if node is not None else _gone(period, day.node, day.gpu_type)
-
-
-def pool_of_node(node: Node) -> Pool:
-    """The pool of a node's GPUs."""
-    return Pool(node.gpu_type.name if node.gpu_type is not None else None, node.capacity_type)
+    return pool_at(period.lives, day.start_s, day.node, day.gpu_type)
 
 
 def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
@@ -297,7 +278,7 @@ def _capacity(period: Period, *, whole_days: bool) -> defaultdict[tuple[int, str
     found: defaultdict[tuple[int, str | None], float] = defaultdict(float)
     for day_s, start_s, end_s in _days(period):
         for node in period.inventory.nodes.values():
-            seconds = end_s - start_s if whole_days else _existed(node, start_s, end_s)
+            seconds = end_s - start_s if whole_days else existed_s(node, start_s, end_s)
             found[day_s, node.name] += node.capacity * seconds
     return found
 

@@ -46,13 +46,12 @@ def notes_of(period: Period, profiles: Iterable[UsageProfile], coverage: float |
 
 
 def _unmeasured(period: Period) -> Iterator[str]:
-    stays = [stay for profile in period.profiles.values() for stay in profile.stays]
     start_s, end_s = period.measured
     if period.first_sample_s is None and end_s > start_s:
         yield "Nothing was sampled in this period: all GPU time is unknown, neither idle nor free."
         return
-    days = range(start_s - start_s % DAY_S, end_s, DAY_S) if stays else ()
-    empty = [day_s for day_s in days if not any(one.start_s < day_s + DAY_S and one.end_s > day_s for one in stays)]
+    days = range(start_s - start_s % DAY_S, end_s, DAY_S) if period.sampled_days else ()
+    empty = [day_s for day_s in days if day_s not in period.sampled_days]
     if empty:
         yield f"There is no sample of {_several([_day(day_s) for day_s in empty])}."
     unknown = bill(period).unknown_gpu_s

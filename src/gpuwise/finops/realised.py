@@ -1,14 +1,15 @@
 """What applied changes are worth, and which of them the cluster still has.
 
-A change is applied when its write was verified. It is realised only as long as the cluster shows it: a person may have
-scaled the workload up again.
+A change is applied when its write was verified. It is realised only as long as the inventory shows it: a person may
+have scaled the workload up again. `still_there` lists what shows each change. A change that the inventory cannot show
+stays applied.
 """
 
 from collections.abc import Iterable
 
-from gpuwise.model.changes import Resize, ScaleTo
+from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Intent, Outcome, OutcomeStatus
-from gpuwise.model.inventory import Inventory
+from gpuwise.model.inventory import CapacityType, Inventory, Workload
 from gpuwise.model.report import Action
 
 
@@ -17,10 +18,18 @@ def still_there(intent: Intent, outcome: Outcome | None, inventory: Inventory) -
 
     An inventory that is older than the change does not show it: there was something to change.
 
+    | change | shown by |
+    |---|---|
+    | `ScaleTo` | the number of replicas; a suspended Job and a stopped Notebook have 0 |
+    | `Resize` | the request of the pod template |
+    | `MoveToSpot` | all pods that have GPUs are on spot nodes; without such pods it stays applied |
+
+    These are all changes that gpuwise can write (`ENACTABLE`); the others are advice and are never applied by it.
+
     Args:
         intent: the change.
         outcome: its outcome.
-        inventory: the fleet. Changes other than the number and the size of replicas are not part of it.
+        inventory: the fleet.
     """
     if outcome is None or outcome.status is not OutcomeStatus.APPLIED:
         return False
@@ -32,8 +41,16 @@ def still_there(intent: Intent, outcome: Outcome | None, inventory: Inventory) -
             return workload.replicas == replicas
         case Resize(proposed=proposed):
             return workload.request == proposed
+        case MoveToSpot():
+            return _on_spot(workload, inventory)
         case _:
             return False
+
+
+def _on_spot(workload: Workload, inventory: Inventory) -> bool:
+    """Whether all pods with GPUs are on spot nodes: on-demand nodes are the fallback, and save nothing."""
+    nodes = [inventory.nodes.get(pod.node or "") for pod in workload.pods if pod.uses_node]
+    return bool(nodes) and all(node is not None and node.capacity_type is CapacityType.SPOT for node in nodes)
 
 
 def applied_usd_month(actions: Iterable[Action]) -> float:

@@ -72,6 +72,7 @@ class Node:
         pods_per_gpu: how many pods may share each of its GPUs by time-slicing, MPS or HAMi; 1 if none.
         created_s: metadata.creationTimestamp, epoch seconds; None if not known, which counts as before the window.
         gone_s: when it was last seen, for a node that no longer exists; None for a node of the inventory.
+        usd_per_gpu_h: for a node that no longer exists, its price when it was last seen; None if it is not known.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Node:
     pods_per_gpu: int = 1
     created_s: int | None = None
     gone_s: int | None = None
+    usd_per_gpu_h: float | None = None
 
     @property
     def capacity(self) -> float:
@@ -122,6 +124,9 @@ class SeenNode:
         created_s: metadata.creationTimestamp, epoch seconds; None if not known.
         seen_s: when it was last seen, epoch seconds.
         gpu_fraction: whole-GPU equivalents of one of its GPUs.
+        mig: MIG instances by profile; empty without MIG.
+        whole_gpus: nvidia.com/gpu that it offered; None if not known.
+        usd_per_gpu_h: price of a GPU-hour when it was last seen; None if it had none, or in older ledgers.
     """
 
     name: str
@@ -131,6 +136,9 @@ class SeenNode:
     created_s: int | None
     seen_s: int
     gpu_fraction: float = 1.0
+    mig: Mapping[str, int] = field(default_factory=dict)
+    whole_gpus: int | None = None
+    usd_per_gpu_h: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +166,8 @@ class Pod:
         node: node that it runs on, None while pending.
         phase: Kubernetes' phase.
         ready: the Ready condition.
-        started_s: status.startTime, None while pending.
+        started_s: since when it has its GPUs: status.startTime, before it the time of its assignment to the node; None
+            without a node.
         annotations: the pod's annotations; a protection may be on the pod only.
         labels: the pod's labels.
         scheduling: what it requires of its node, None if not known.

@@ -17,16 +17,28 @@ _GITOPS_LABELS = {
     "helm.toolkit.fluxcd.io/name": "Flux",
     "kapp.k14s.io/app": "kapp",
     "objectset.rio.cattle.io/hash": "Fleet",
+    "pipecd.dev/application": "PipeCD",
+    "projectsveltos.io/reference-name": "Sveltos",
+    "work.karmada.io/name": "Karmada",
 }
 _GITOPS_ANNOTATIONS = {
     "objectset.rio.cattle.io/id": "Fleet",
     "configsync.gke.io/resource-id": "ConfigSync",
     "kapp.k14s.io/identity": "kapp",
+    "projectsveltos.io/reference-name": "Sveltos",
+    "work.karmada.io/name": "Karmada",
+}
+# API groups of the objects with which an agent records what it applied; it owns them without being their controller.
+_APPLIED_BY = {
+    "work.open-cluster-management.io": "OpenClusterManagement",
+    "placement.kubernetes-fleet.io": "KubeFleet",
+    "multicluster.x-k8s.io": "WorkAPI",
 }
 _CONFIG_SYNC = "configmanagement.gke.io/managed"
 _KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 # A CronJob only creates Jobs; every other controller of a Job sets its fields (jobset#1178).
 _CREATES_JOBS = ("batch", "CronJob")
+_JOB_CONTROLLER = "kubernetes.io/job-controller"
 # Field managers of the same controllers, for objects on which a custom label key or a mutating webhook leaves no known
 # mark.
 _GITOPS_WRITERS = {
@@ -107,18 +119,21 @@ def _target(autoscaler: Object) -> tuple[str, str]:
     return str(reference.get("kind", "Deployment")), str(reference.get("name", ""))
 
 
-def job_owners(kind: str, metadata: Object) -> tuple[str, ...]:
+def job_owners(kind: str, item: Object) -> tuple[str, ...]:
     """What sets the fields of a Job: a controller other than a CronJob, as "JobSet/name", and Kueue's queue.
+
+    A Job that names another controller in spec.managedBy is not run by Kubernetes' own (KEP-4368).
 
     Kueue sets `suspend`, and reverts a person's value (kueue#1726); a queue on another kind admits pods and leaves the
     replicas alone. Empty for any other kind.
 
     Args:
         kind: kind of the object.
-        metadata: the object's metadata.
+        item: the object.
     """
     if kind not in _JOBS:
         return ()
+    metadata, spec = item["metadata"], item.get("spec")
     found = [
         f"{owner['kind']}/{owner['name']}"
         for owner in metadata.get("ownerReferences") or ()
@@ -126,7 +141,9 @@ def job_owners(kind: str, metadata: Object) -> tuple[str, ...]:
         and (group_of(owner.get("apiVersion", "")), owner["kind"]) != _CREATES_JOBS
     ]
     queue = (metadata.get("labels") or {}).get(_KUEUE_QUEUE)
-    return (*found, *([f"Kueue/{queue}"] if queue else []))
+    managed_by = spec.get("managedBy") if kind == "Job" and isinstance(spec, Mapping) else None
+    other = [str(managed_by)] if managed_by and managed_by != _JOB_CONTROLLER else []
+    return (*found, *([f"Kueue/{queue}"] if queue else []), *other)
 
 
 def group_of(api_version: str) -> str:
@@ -163,6 +180,9 @@ def gitops_owners(metadata: Object) -> tuple[str, ...]:
     if tracked := annotations.get(_ARGO_TRACKING):
         # "application:group/Kind:namespace/name"; an application in another namespace is "namespace_application".
         owners.add(f"ArgoCD/{tracked.partition(':')[0]}")
+    for one in metadata.get("ownerReferences") or ():
+        if tool := _APPLIED_BY.get(group_of(one.get("apiVersion") or "")):
+            owners.add(f"{tool}/{one.get('name', '')}")
     writers = {entry.get("manager", "") for entry in metadata.get("managedFields") or ()}
     named = {owner.partition("/")[0] for owner in owners}
     owners |= {

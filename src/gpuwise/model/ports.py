@@ -52,6 +52,16 @@ class UsageSource(Protocol):
         """
         ...
 
+    def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
+        """The nodes with GPUs that existed in a window and no longer exist, as far as the source knows them.
+
+        Each has `gone_s`. A node that may belong to another cluster is not one of them (I28).
+
+        Raises:
+            SourceError: as `read`.
+        """
+        ...
+
     @property
     def lists_allocations(self) -> bool:
         """Whether pods without samples had no GPU: the source lists every allocation, with its share of the card."""

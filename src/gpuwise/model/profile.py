@@ -1,7 +1,7 @@
 """The result of scoring a UsageSeries: distributions, idle intervals, coverage."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -262,6 +262,8 @@ class UsageProfile:
         unseen_days: time in which pods that run now had GPUs before the first sample of the workload, as `days`. It is
             part of the bill and not of `allocated_gpu_s`: no recommendation is derived from it.
         stays: when each pod had each device; two stays on one device may overlap.
+        sampled_gpu_s: of the time in `days`, GPU-seconds in hours with at least one sample of the device, by midnight;
+            a day without any sample is absent.
     """
 
     workload: WorkloadRef
@@ -286,6 +288,7 @@ class UsageProfile:
     unsampled_pods: tuple[str, ...] = ()
     unseen_days: tuple[DayUse, ...] = ()
     stays: tuple[Stay, ...] = ()
+    sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
 
     def weighted_coverage(self, signal: Signal) -> float:
         """Share of the decayed, allocated device-steps in which a signal was sampled; a quantile covers only these.

@@ -127,7 +127,7 @@ class Reason(StrEnum):
     BREAKER_OPEN = "BreakerOpen"
     """The last attempts to change it failed."""
     ROLLOUT_PAUSED = "RolloutPaused"
-    """Its rollout is paused: a change of its template would wait until somebody resumes it."""
+    """Its rollout is paused or replaces no pods: a change of its template would wait for somebody."""
     NOT_REVERSIBLE = "NotReversible"
     """The change would delete data that undo cannot restore, such as the volumes of a StatefulSet."""
     UNREADABLE_OBJECT = "UnreadableObject"

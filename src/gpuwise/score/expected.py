@@ -23,7 +23,7 @@ _CLAIMED = frozenset({GPU_CLASS, MIG_CLASS})
 
 @dataclass(frozen=True, slots=True)
 class RunningPod:
-    """A pod that runs now, and the devices that it requests.
+    """A pod that has GPUs of a node now, and the devices that it requests.
 
     Attributes:
         name: of the pod.
@@ -43,13 +43,15 @@ class RunningPod:
 
 
 def running_pods(workload: Workload, inventory: Inventory) -> tuple[RunningPod, ...]:
-    """List the running pods of a workload with the devices that each should report.
+    """List the pods of a workload that have GPUs now, with the devices that each should report.
+
+    A pod that is assigned to a node has its GPUs before its containers run, as while an image is pulled.
 
     Args:
         workload: its pods and its request.
         inventory: for the GPU types of the nodes.
     """
-    return tuple(_running(pod, workload, inventory) for pod in workload.pods if pod.node and pod.phase == "Running")
+    return tuple(_running(pod, workload, inventory) for pod in workload.pods if pod.uses_node)
 
 
 def _running(pod: Pod, workload: Workload, inventory: Inventory) -> RunningPod:

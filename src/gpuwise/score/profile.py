@@ -110,6 +110,7 @@ def _profile(
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
         unseen_days=unseen_days(pods, sheet.sampled_pods, window, until_s=sheet.first_s),
         stays=tuple(map(sheet.stay, sheet.sampled)),
+        sampled_gpu_s=sheet.sampled_gpu_s(),
     )
 
 
@@ -214,9 +215,7 @@ class _Sheet:
 
     def days(self) -> tuple[DayUse, ...]:
         """Allocated, idle and active GPU time by day, node and GPU type."""
-        first_day = self.base_s // DAY_S
-        midnights = np.arange(first_day, (self.window.end_s - 1) // DAY_S + 2) * DAY_S
-        bounds = (midnights - self.base_s) // self.window.step_s
+        bounds, midnights = self._day_bounds()
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         sampled_pods = self.sampled_pods
         for device in self.devices:
@@ -235,6 +234,28 @@ class _Sheet:
             for place, gpu_s in places
             if gpu_s[index][0] > 0.0
         )
+
+    def sampled_gpu_s(self) -> dict[int, float]:
+        """GPU-seconds in hours with a sample, by midnight: a gap within an hour counts, an hour without samples not."""
+        bounds, midnights = self._day_bounds()
+        total = np.zeros(midnights.shape[0] - 1)
+        for device in self.sampled:
+            within = np.minimum(np.maximum(bounds, device.start), device.end)
+            steps = within[1:] - within[:-1]
+            silent = np.flatnonzero(~device.rows.rows["sampled"].any(axis=1))
+            if silent.size:  # neither the first nor the last hour, so each is a whole hour of one day
+                days = (silent + device.rows.first_hour) // DAY_H - midnights[0] // DAY_S
+                steps = steps - np.bincount(days, minlength=steps.shape[0]) * self.per_hour
+            total += steps * (device.pod_device.gpu_fraction * self.window.step_s)
+        return {
+            midnight: gpu_s for midnight, gpu_s in zip(midnights.tolist(), total.tolist(), strict=False) if gpu_s > 0.0
+        }
+
+    def _day_bounds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first step of each day and the first after the last one, and their times."""
+        first_day = self.base_s // DAY_S
+        midnights = np.arange(first_day, (self.window.end_s - 1) // DAY_S + 2) * DAY_S
+        return (midnights - self.base_s) // self.window.step_s, midnights
 
     def _active_by_day(self, device: AllocatedDevice, days: int) -> NDArray[np.float64]:
         hours = np.arange(device.rows.first_hour, device.rows.end_hour)

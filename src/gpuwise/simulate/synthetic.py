@@ -114,6 +114,11 @@ class SyntheticFleet:
         del inventory, window
         return iter(())
 
+    def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
+        """See the port; no node is ever removed."""
+        del inventory, window
+        return ()
+
     @property
     def lists_allocations(self) -> bool:
         """The fleet generates the usage of each allocated device."""

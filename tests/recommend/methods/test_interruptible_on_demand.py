@@ -85,7 +85,7 @@ def test_i22_only_an_endpoint_with_two_ready_replicas_moves(states):
         assert reason(found) is Reason.NOT_INTERRUPTIBLE
 
 
-def test_without_spot_nodes_it_is_blocked():
+def test_i22_without_spot_nodes_it_is_blocked():
     subject = workload(pods=(pod("a"), pod("b")))
     assert reason(spot_move(case(usage(device(WEEK, busy=[0])), subject))) is Reason.NO_SPOT_CAPACITY
 

@@ -248,6 +248,29 @@ class TestOwners:
         assert (found.ref.kind, found.ref.uid) == ("Deployment", "Deployment-llm")
         assert [one.name for one in found.pods] == ["llm-1-a"]
 
+    @pytest.mark.parametrize(
+        ("status", "started"),
+        [
+            ({"startTime": "1970-01-01T00:10:00Z"}, 600),
+            (
+                {
+                    "conditions": [
+                        {"type": "PodScheduled", "status": "True", "lastTransitionTime": "1970-01-01T00:05:00Z"}
+                    ]
+                },
+                300,
+            ),
+            ({}, 60),
+        ],
+    )
+    def test_a_pending_pod_has_its_gpus_since_it_was_assigned_to_its_node(self, status, started):
+        """The kubelet sets startTime before it pulls images; before that, the scheduler's time counts."""
+        item = created(pod("p"))
+        item["metadata"]["creationTimestamp"] = "1970-01-01T00:01:00Z"
+        item["status"] = {"phase": "Pending"} | status
+        assert only(item | {"spec": item["spec"] | {"nodeName": "a1"}}).pods[0].started_s == started
+        assert only(item | {"status": {"phase": "Pending"}}).pods[0].started_s is None
+
     def test_an_unlisted_owner_is_known_by_its_reference(self):
         cluster = {"kind": "RayCluster", "metadata": {"name": "ray", "uid": "ray-1"}}
         head = owned(pod("ray-head", spec=pod_spec(gpus=0)), cluster)

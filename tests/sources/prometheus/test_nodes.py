@@ -94,6 +94,11 @@ def test_a_pod_that_no_row_names_makes_the_whole_node_unknown():
     assert free_steps(source, one, uuid="GPU-b") == [0, 1, 2, 3, 4]
 
 
+def test_a_pod_that_pulls_its_image_makes_the_whole_node_unknown():
+    waiting = replace(pod("trainer-0", started_s=300), phase="Pending")
+    assert free_steps(reader(WINDOW, (UTIL, CARD, BUSY)), workload(waiting)) == [0, 1, 2, 3, 4]
+
+
 def test_a_named_pod_leaves_other_cards_unallocated():
     one = workload(pod("trainer-0", started_s=300))
     source = reader(WINDOW, (UTIL, CARD | ALLOCATED, BUSY), (UTIL, BESIDE, BUSY))

@@ -25,7 +25,7 @@ from gpuwise.model.quantity import count as devices
 from gpuwise.sources.kubernetes.claims import Device
 
 # Karpenter's labels: "Well-Known Labels" of its AWS provider, and of its Azure provider.
-_COUNT_LABELS = (GPU_COUNT_LABEL, "karpenter.k8s.aws/instance-gpu-count", "karpenter.azure.com/sku-gpu-count")
+COUNT_LABELS = (GPU_COUNT_LABEL, "karpenter.k8s.aws/instance-gpu-count", "karpenter.azure.com/sku-gpu-count")
 # "GPU-<uuid>,10,32768,100,NVIDIA-Tesla V100-PCIE-32GB,0,true:" per card, in newer HAMi a JSON list of objects (HAMi,
 # docs/develop/protocol.md; Volcano's vGPU plugin writes the same text).
 _REGISTERS = ("hami.io/node-nvidia-register", "volcano.sh/node-vgpu-register")
@@ -86,7 +86,7 @@ def gpus_of(
     mig = _instances(units, replicas or 1)
     plain = {name: count for name, count in units.items() if not name.startswith(MIG_RESOURCE_PREFIX)}
     registered = registered_cards(annotations)
-    counted = _number(labels, *_COUNT_LABELS)
+    counted = _number(labels, *COUNT_LABELS)
     single = _single(product, labels)
     whole = plain.get(GPU_RESOURCE, 0)
     if single and (offered := counted if "-MIG-" in product and counted else whole):

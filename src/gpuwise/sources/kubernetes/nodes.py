@@ -7,8 +7,11 @@ from gpuwise.model.gpu import GIB, GPU_TYPES, GpuType, gpu_type, vgpu
 from gpuwise.model.inventory import CapacityType, Node
 from gpuwise.model.labels import (
     CAPACITY_TYPE_LABELS,
+    GKE_CLIENTS_LABEL,
+    GKE_PARTITION_LABEL,
     GPU_MEMORY_LABEL,
     GPU_PRODUCT_LABEL,
+    GPU_REPLICAS_LABEL,
     NOT_MEASURED,
     REGION_LABEL,
     ZONE_LABEL,
@@ -16,7 +19,7 @@ from gpuwise.model.labels import (
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.claims import Device
 from gpuwise.sources.kubernetes.instance_types import gpu_of_instance
-from gpuwise.sources.kubernetes.node_gpus import gpus_of, registered_cards
+from gpuwise.sources.kubernetes.node_gpus import COUNT_LABELS, gpus_of, registered_cards
 from gpuwise.sources.kubernetes.settings import InventorySettings
 
 # Values of CAPACITY_TYPE_LABELS, in lower case and with "-" for "_": Karpenter on-demand, spot and reserved; EKS
@@ -47,6 +50,19 @@ _INSTANCE_LABELS = ("node.kubernetes.io/instance-type", "beta.kubernetes.io/inst
 # GKE names the 80 GB card "nvidia-a100-80gb", and the 40 GB card without its size. Its V100 has 16 GB.
 _WITH_SIZE = {"nvidia-tesla-a100": "nvidia-a100-40gb", "nvidia-tesla-v100": "nvidia-v100-16gb"}
 MIB = 2**20
+READ_LABELS = (
+    *_PRODUCT_LABELS,
+    *_MEMORY_LABELS,
+    *_INSTANCE_LABELS,
+    *COUNT_LABELS,
+    *CAPACITY_TYPE_LABELS,
+    GPU_REPLICAS_LABEL,
+    GKE_CLIENTS_LABEL,
+    GKE_PARTITION_LABEL,
+    REGION_LABEL,
+    ZONE_LABEL,
+)
+"""Labels of a node that `node_of` reads, besides those of the settings."""
 
 
 def node_of(

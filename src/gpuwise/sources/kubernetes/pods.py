@@ -12,11 +12,12 @@ def pod_of(item: Object, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
     """Convert a Pod object, with the devices that its resource claims allocate."""
     metadata, status = item["metadata"], item.get("status") or {}
     conditions = status.get("conditions") or []
-    started = status.get("startTime")
+    node = (item.get("spec") or {}).get("nodeName")
+    started = status.get("startTime") or (_assigned(conditions, metadata) if node else None)
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
-        node=(item.get("spec") or {}).get("nodeName"),
+        node=node,
         phase=status.get("phase", "Unknown"),
         ready=any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions),
         started_s=epoch_s(started) if started else None,
@@ -25,6 +26,12 @@ def pod_of(item: Object, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
         scheduling=scheduling_of(item.get("spec") or {}),
         claimed=claimed,
     )
+
+
+def _assigned(conditions: Iterable[Object], metadata: Object) -> str | None:
+    """Return when a pod was assigned to its node, which its kubelet has not confirmed yet."""
+    times = (one.get("lastTransitionTime") for one in conditions if one["type"] == "PodScheduled")
+    return next((time for time in times if time), None) or metadata.get("creationTimestamp")
 
 
 def epoch_s(text: str) -> int:

@@ -190,7 +190,7 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]], requests: Requ
         annotations=metadata.get("annotations") or {},
         pods=tuple(pod_of(pod, one.claimed if one else ()) for pod, one in each),
         created_s=epoch_s(metadata["creationTimestamp"]),
-        managed_by=scalers + _borrowers(found, objects) + job_owners(found.kind, metadata) + gitops_owners(metadata),
+        managed_by=scalers + _borrowers(found, objects) + job_owners(found.kind, found.item) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
         chain=tuple(sorted(found.chain)),
         asking=requests.containers(spec),

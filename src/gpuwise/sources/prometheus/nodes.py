@@ -163,12 +163,12 @@ def _add_claimed(rows: Mapping[str, _NodeRows], inventory: Inventory, window: Wi
 
 
 def _unnamed(node: Node, rows: _NodeRows, inventory: Inventory, window: Window) -> Mask:
-    """Return the steps in which a GPU pod runs on the node that no row names: its devices are then unknown."""
+    """Return the steps in which a GPU pod is on the node that no row names: its devices are then unknown."""
     ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
     unknown = np.zeros(window.steps, dtype=bool)
     for workload in inventory.workloads:
         for pod in workload.pods:
-            if pod.node == node.name and pod.phase == "Running" and (workload.ref.namespace, pod.name) not in rows.pods:
+            if pod.node == node.name and pod.uses_node and (workload.ref.namespace, pod.name) not in rows.pods:
                 unknown |= ends_s > (pod.started_s or 0)
     return unknown
 

@@ -12,6 +12,7 @@ from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node
 from gpuwise.model.ports import Cite
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
+from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.prometheus.cards import (
     add_card_facts,
     cards_of_claims,
@@ -35,6 +36,7 @@ from gpuwise.sources.prometheus.names import (
     MetricName,
 )
 from gpuwise.sources.prometheus.nodes import unallocated
+from gpuwise.sources.prometheus.past_nodes import past_nodes
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.presence import count_by_name, present
 from gpuwise.sources.prometheus.reader import PrometheusSeries
@@ -49,6 +51,8 @@ _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
 _LISTING = frozenset({Signal.GPU_UTIL, Signal.SM_ACTIVITY, Signal.MEMORY_USED})
 """Signals whose series list the pods: every exporter that names pods has at least one of them."""
+_LISTS_CARDS = [one.name for one in METRICS if one.family is not Family.HAMI and one.signal in _LISTING]
+"""Metrics of exporters that report all cards of a node."""
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
 
@@ -86,10 +90,12 @@ class PrometheusUsage:
 
     Attributes:
         settings: server and authentication.
+        nodes: names of resources and labels of nodes that are particular to the cluster.
         transport: replaces the network, for tests.
     """
 
     settings: PrometheusSettings
+    nodes: InventorySettings = field(default_factory=InventorySettings, hash=False)
     transport: Transport | None = field(default=None, repr=False, compare=False)
 
     def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
@@ -166,6 +172,15 @@ class PrometheusUsage:
             )
             if found:
                 yield UsageSeries(deleted_ref(space), window, found)
+
+    def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
+        """Return the nodes that no longer exist, where kube-state-metrics reports them: see the port.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with self._client() as client:
+            return past_nodes(client, _LISTS_CARDS, inventory, window, self.nodes)
 
     @property
     def lists_allocations(self) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
-from gpuwise.model.gpu import mig_share
+from gpuwise.model.gpu import mig_share, named
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, deleted_ref, node_ref
 from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.ports import Cite
@@ -99,6 +99,11 @@ class RecordedUsage:
             if found:
                 yield UsageSeries(deleted_ref(space), window, tuple(found))
 
+    def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
+        """See the port; a recording has the nodes of one time."""
+        del inventory, window
+        return ()
+
     @property
     def lists_allocations(self) -> bool:
         """A recording has a file for each pod that had a GPU."""
@@ -183,10 +188,11 @@ def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) ->
         inventory: the MIG profiles of nodes.
     """
     node = inventory.nodes.get(device.node or "")
-    if device.gpu_fraction >= 1.0 or node is None or node.gpu_type is None or not node.mig:
+    card = node.gpu_type if node is not None else named(device.gpu_type or "")
+    known = node.mig if node is not None else ()  # of a node that is gone, only what the workload requests is known
+    if device.gpu_fraction >= 1.0 or card is None or (node is not None and not node.mig):
         return device
-    card = node.gpu_type
-    profiles = [card.mig_profile(name) for name in ([asked] if asked is not None else node.mig)]
+    profiles = [card.mig_profile(name) for name in ([asked] if asked is not None else known)]
     shares = {
         mig_share(one.name, card)
         for one in profiles

@@ -86,6 +86,11 @@ class TraceUsage:
         del inventory, window
         return iter(())
 
+    def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
+        """See the port; a trace has only rows of pods."""
+        del inventory, window
+        return ()
+
     @property
     def lists_allocations(self) -> bool:
         """A trace has the rows of each pod that had a GPU."""
