@@ -24,6 +24,7 @@ from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
     from gpuwise.sources.past import Past
+    from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 INVENTORY_FILE = "inventory.json"
 ANCHOR_NAMESPACE = "gpuwise"
@@ -170,10 +171,19 @@ def usage(config: Config) -> UsageSource:
         from gpuwise.sources.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
 
         return RecordedUsage(config.recording)
+    return prometheus(config)
+
+
+def prometheus(config: Config) -> "PrometheusUsage":
+    """Return Prometheus as the source of usage.
+
+    Raises:
+        InputError: none is configured, or a secret cannot be read.
+    """
     if config.prometheus.url is None:
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
     from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
-    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415
+    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - as above
 
     given = config.prometheus
     hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in given.header_files.items()}

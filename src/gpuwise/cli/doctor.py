@@ -1,7 +1,7 @@
 """`gpuwise doctor`: make each call that the other commands make, and report each result."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from functools import partial
 from typing import TypeVar
@@ -14,12 +14,15 @@ from gpuwise.cli import fleet_checks as fleet
 from gpuwise.cli.console import say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
+from gpuwise.cli.usage_checks import of_fleet
 from gpuwise.config import Config
 from gpuwise.memory.ledger_anchor import agree, parse_head
+from gpuwise.model.checks import CheckResult, CheckStatus
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.model.price import PriceBook
+from gpuwise.model.usage import DAY_S, Window
 from gpuwise.sources.prices import read_prices
 
 T = TypeVar("T")
@@ -35,17 +38,21 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
     with ExitStack() as stack:
         prices = checks.check("prices", lambda: _prices(config))
         checks.check("ledger", lambda: _ledger(config, ledger_head))
+        day = Window.ending(int(time.time()), length_s=DAY_S, step_s=config.observe.step_s)
         source = checks.check("usage", lambda: _usage(config))
+        if config.recording is None and config.prometheus.url is not None:
+            checks.report("server", wiring.prometheus(config).examine(day))
         reader = checks.check("cluster", lambda: _reader(config, stack))
         seen = _inventory(checks, config, reader) if reader is not None else None
         if seen is None:
-            for name in ("inventory", "usage of workloads", "rights"):
+            for name in ("inventory", "usage of the fleet", "rights"):
                 checks.skip(name, "the fleet could not be listed")
         else:
             if prices is not None and (missing := fleet.unpriced(seen, prices)) is not None:
                 checks.warn("prices of the fleet", missing)
             if source is not None and config.recording is None:
-                checks.check("usage of workloads", lambda: fleet.read_usage(source, seen, config.observe.step_s))
+                measured = of_fleet(source, seen, day, config.score, min_coverage=config.recommend.min_coverage)
+                checks.report("usage of the fleet", measured)
             if reader is not None and wiring.changeable(config):
                 _rights(checks, config, reader, seen)
         if reader is not None and wiring.changeable(config):
@@ -69,9 +76,27 @@ class _Checks:
         except Exception as error:  # noqa: BLE001 - the other checks still run
             self.fail(name, f"{type(error).__name__}: {error}; this is a bug in gpuwise: please report it")
         else:
-            say(Text.assemble(("ok       ", "green"), f"{name}: {result}"))
+            self.succeed(name, result)
             return value
         return None
+
+    def succeed(self, name: str, result: str) -> None:
+        """Print a success."""
+        say(Text.assemble(("ok       ", "green"), f"{name}: {result}"))
+
+    def report(self, name: str, results: Iterable[CheckResult]) -> None:
+        """Print results as they arrive; an error ends them, and is printed under the name."""
+        try:
+            for one in results:
+                match one.status:
+                    case CheckStatus.OK:
+                        self.succeed(one.name, one.text)
+                    case CheckStatus.WARNING:
+                        self.warn(one.name, one.text)
+                    case CheckStatus.FAILED:
+                        self.fail(one.name, one.text)
+        except GpuwiseError as error:
+            self.fail(name, str(error))
 
     def fail(self, name: str, problem: str) -> None:
         """Print a failure."""

@@ -13,17 +13,14 @@ from gpuwise.model.command import STOPPABLE, Mode
 from gpuwise.model.errors import Forbidden, Gone
 from gpuwise.model.inventory import CapacityType, Inventory, WorkloadRef
 from gpuwise.model.labels import MODE
-from gpuwise.model.ports import ClusterReader, Object, UsageSource
+from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.price import PriceBook
 from gpuwise.model.protection import SYSTEM_NAMESPACES
-from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.inventory import InventorySettings, inventory_of
 from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPTIONAL_COLLECTIONS
 
 EVERYWHERE, OPTIONAL = tuple(COLLECTIONS), tuple(OPTIONAL_COLLECTIONS)
 _ACTING = (Mode.APPROVE, Mode.ENFORCE)
-_HOUR_S = 3_600
-# Enough to check that queries work; `scan` reads all workloads.
 _SOME = 3
 
 Place = str
@@ -95,21 +92,6 @@ def assembled(objects: Mapping[str, list[Object]], took_s: float, settings: Inve
         others = ", ".join(f"{name} ({len(nodes)} nodes)" for name, nodes in fleet.not_measured.items())
         size += f"; not measured, because gpuwise measures GPUs of NVIDIA only: {others}"
     return fleet, f"{size}, listed in {took_s:.1f} s"
-
-
-def read_usage(source: UsageSource, fleet: Inventory, step_s: int) -> tuple[bool, str]:
-    """Read the last hour of some workloads and of a node, as scoring reads the whole look-back.
-
-    Raises:
-        SourceError: a query failed.
-    """
-    window = Window.ending(int(time.time()), length_s=_HOUR_S, step_s=step_s)
-    some = [workload for workload in fleet.workloads if workload.pods][:_SOME]
-    seen = sum(bool(series.devices) for series in source.read(some, fleet, window))
-    list(source.read_nodes(list(fleet.nodes.values())[:1], fleet, window))
-    if some and not seen:
-        return True, f"queries work, but none of {len(some)} workloads has samples in the last hour"
-    return True, f"{seen} of {len(some)} workloads tried have samples in the last hour"
 
 
 def unreadable_modes(fleet: Inventory) -> Iterator[str]:

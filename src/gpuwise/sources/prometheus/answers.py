@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,16 +27,31 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Build:
+    """What a server reports about itself.
+
+    Attributes:
+        name: of the software.
+        version: its version, None if it reports none.
+    """
+
+    name: str
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The body of a response with status 200.
 
     Attributes:
         shown: the server's URL without secrets, for messages.
         content: the body.
+        headers: of the response.
     """
 
     shown: str
     content: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def matrix(self) -> list[Series]:
         """Parse the response to a range query.
@@ -93,6 +108,25 @@ class Answer:
         if not isinstance(entries, list):
             raise malformed(self.shown, f"metadata of {metric}")
         return [str(entry["help"]) for entry in entries if isinstance(entry, dict) and entry.get("help")]
+
+    def build(self) -> Build:
+        """Parse what the server reports about itself.
+
+        VictoriaMetrics reports no version, and puts a header of its own into each response. Mimir names itself. Thanos
+        has versions below 1, Prometheus from 2 on.
+
+        Raises:
+            SourceError: it is not build information.
+        """
+        data = self._data()
+        if not isinstance(data, dict):
+            raise malformed(self.shown, "build information")
+        version = str(data.get("version") or "") or None
+        if data.get("application"):
+            return Build(str(data["application"]), version)
+        if "X-Server-Hostname" in self.headers:
+            return Build("VictoriaMetrics", None)
+        return Build("Thanos" if version is not None and version.startswith("0.") else "Prometheus", version)
 
     def _result(self, kind: str) -> list[Any]:
         data = self._data()

@@ -14,7 +14,7 @@ import httpx
 
 from gpuwise import __version__
 from gpuwise.model.errors import InputError, SourceError
-from gpuwise.sources.prometheus.answers import Answer, Series
+from gpuwise.sources.prometheus.answers import Answer, Build, Series
 from gpuwise.sources.prometheus.refusals import (
     TooMuchAsked,
     malformed,
@@ -167,6 +167,14 @@ class PrometheusClient:
         """
         return self._answer(_Request("metadata", "GET", {"metric": metric})).help_texts(metric)
 
+    def build(self) -> Build:
+        """Return which software the server is.
+
+        Raises:
+            SourceError: the server does not report it.
+        """
+        return self._answer(_Request("status/buildinfo", "GET")).build()
+
     @contextmanager
     def remote_read(self, body: bytes) -> Iterator[Iterator[bytes]]:
         """Send a remote read request and yield the bytes of the response as they arrive.
@@ -196,7 +204,7 @@ class PrometheusClient:
                         f"Prometheus at {self._shown} sent a response of more than {_MOST_BYTES >> 20} MiB",
                         hint="shorten the window or lengthen the step",
                     )
-        return Answer(self._shown, bytes(content))
+        return Answer(self._shown, bytes(content), response.headers)
 
     def _pieces(self, response: httpx.Response) -> Iterator[bytes]:
         try:

@@ -41,9 +41,8 @@ def check_one_cluster(client: PrometheusClient, selectors: Sequence[str], window
     Raises:
         SourceError: a label does, with its values and the setting that selects one.
     """
-    labels = [label for label in CLUSTER_LABELS if label not in client.settings.matchers]
-    for label, values in _named(client, labels, selectors, window).items():
-        if len(values) > 1:
+    for label, values in cluster_values(client, selectors, window).items():
+        if len(values) > 1 and label not in client.settings.matchers:
             shown = ", ".join(sorted(values)[:_SHOWN]) + (" ..." if len(values) > _SHOWN else "")
             raise SourceError(
                 f"Prometheus at {client.shown_url} has GPU metrics of several clusters: label {label} is {shown}",
@@ -51,11 +50,18 @@ def check_one_cluster(client: PrometheusClient, selectors: Sequence[str], window
             )
 
 
-def _named(
-    client: PrometheusClient, labels: Sequence[str], selectors: Sequence[str], window: Window
-) -> dict[str, set[str]]:
-    """Return the values of these labels."""
-    values: dict[str, set[str]] = {label: set() for label in labels}
+def cluster_values(client: PrometheusClient, selectors: Sequence[str], window: Window) -> dict[str, set[str]]:
+    """Return the values of the labels that name clusters.
+
+    Args:
+        client: client of the server.
+        selectors: selectors of the series.
+        window: when.
+
+    Raises:
+        SourceError: a response is not complete.
+    """
+    values: dict[str, set[str]] = {label: set() for label in CLUSTER_LABELS}
     for match in selectors:
         try:
             names = label_names(client, match, window)
@@ -64,7 +70,7 @@ def _named(
         except NotEvaluated:
             # Google's service lists values of __name__ alone: "labels other than __name__ are not supported"
             # (istio#43270). A range query has every label.
-            for row in values_in_series(client, labels, match, window):
+            for row in values_in_series(client, CLUSTER_LABELS, match, window):
                 for label in row.keys() & values.keys():
                     values[label].add(row[label])
     return values

@@ -64,7 +64,7 @@ class Known:
     """One row of exporters.csv.
 
     Attributes:
-        measures: a signal, "heartbeat", how it counts requests, or what a label holds.
+        measures: a signal, "heartbeat", how it counts requests, "build information", what a label holds, or "not read".
         exporter: what exports it.
         name: of the metric, with a matcher of one label where other series of it measure something else; of a label,
             or of a namespace's and a pod's label.
@@ -174,6 +174,10 @@ _SCRAPED = tuple(PodLabels(*pair.split()) for pair in _of("scraped pod labels"))
 POD_LABELS: tuple[PodLabels, ...] = (*(PodLabels(*pair.split()) for pair in _of("pod labels")), *_SCRAPED)
 TARGET_LABELS = (PodLabels("namespace", "pod"), *_SCRAPED)
 """With these, collectors also name the scraped pod: the workload for an inference server, the exporter for a device."""
+
+BUILD_INFO = tuple(row for row in TABLE if row.measures == "build information")
+NOT_READ = tuple(row for row in TABLE if row.measures == "not read")
+"""Metrics of exporters that gpuwise cannot use: their series name no pods, or no device."""
 
 UUID_LABELS = tuple(_of("device label"))
 MODEL_LABELS = tuple(_of("model label"))

@@ -1,18 +1,20 @@
 """Usage from Prometheus: of any supported exporter, on one grid, in base units."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
 
-from gpuwise.model.errors import SourceError
+from gpuwise.model.checks import CheckResult
 from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.settings import InventorySettings
+from gpuwise.sources.prometheus.absence import nothing_found
 from gpuwise.sources.prometheus.cards import (
     add_card_facts,
     cards_of_claims,
@@ -25,6 +27,7 @@ from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettin
 from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster, is_exporter
 from gpuwise.sources.prometheus.deleted import pods_without_workload
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
+from gpuwise.sources.prometheus.examination import Examination
 from gpuwise.sources.prometheus.names import (
     HEARTBEATS,
     METRICS,
@@ -205,10 +208,19 @@ class PrometheusUsage:
         """
         with self._client() as client:
             series = {name: count for name, count in count_by_name(client, _FAMILIES).items() if count}
-        families = frozenset(family for name, family in _FAMILIES.items() if series.get(name))
-        if not families:
-            raise self._empty("now")
+            families = frozenset(family for name, family in _FAMILIES.items() if series.get(name))
+            if not families:
+                raise nothing_found(client, sorted(_FAMILIES), "now", _last_hour())
         return SourceCheck(series, families)
+
+    def examine(self, window: Window) -> Iterator[CheckResult]:
+        """Yield what the server is, what it has, and what is wrong with it.
+
+        Args:
+            window: the last day, with the step of a scan.
+        """
+        with self._client() as client:
+            yield from Examination(client, window).results()
 
     def describe(self) -> str:
         """Describe in a sentence what can be read from the server now.
@@ -219,21 +231,19 @@ class PrometheusUsage:
         found = self.check()
         return f"{sum(found.series.values())} GPU series from {', '.join(sorted(found.families))}"
 
-    def _empty(self, when: str) -> SourceError:
-        return SourceError(
-            f"Prometheus at {self.settings.shown_url} has no GPU metrics {when}",
-            hint="run the gpuwise exporter or dcgm-exporter on the GPU nodes, and check that Prometheus scrapes it",
-        )
-
     def _client(self) -> PrometheusClient:
         return PrometheusClient(self.settings, transport=self.transport)
 
     def _present(self, client: PrometheusClient, window: Window) -> frozenset[str]:
         found = present(client, {*_FAMILIES, *_OTHER_NAMES}, window)
         if not found.names - {POD_OWNER, *HEARTBEATS}:
-            raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
+            raise nothing_found(client, sorted(_FAMILIES), f"in the window of {window.seconds / 3600:.1f} h", window)
         check_one_cluster(client, found.selectors, window)
         return found.names
+
+
+def _last_hour() -> Window:
+    return Window.ending(int(time.time()), length_s=3_600, step_s=300)
 
 
 def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:
