@@ -33,7 +33,7 @@ def cluster(start_cluster):
 
 def lines(done):
     """Each check's status and message, by its name."""
-    found = [re.fullmatch(r"(ok|failed|skipped) +([^:]+): (.*)", line) for line in done.out.splitlines()]
+    found = [re.fullmatch(r"(ok|warning|failed|skipped) +([^:]+): (.*)", line) for line in done.out.splitlines()]
     assert all(found), done.out
     return {one[2]: (one[1], one[3]) for one in found}
 
@@ -153,4 +153,6 @@ def test_the_queries_of_a_scan_are_made(gpuwise, cluster, tmp_path, start_promet
     flags = ("--prometheus", url, "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig"))
     checks = lines(gpuwise("doctor", *flags))
     assert checks["usage"][0] == "ok"
-    assert checks["usage of workloads"] == ("ok", "1 of 3 workloads tried have samples in the last hour")
+    assert checks["usage by node"] == ("ok", "1 of 1 nodes with GPUs have samples of the last day")
+    status, problem = checks["coverage of the last day"]
+    assert (status, "pods with fewer devices than they request: acting/chat" in problem) == ("warning", True)

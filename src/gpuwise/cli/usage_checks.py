@@ -31,20 +31,17 @@ class _Day:
         expected_h: GPU-hours allocated to workloads.
         sampled_h: of these, with a sample of the best-covered signal.
         silent: pods that run and report fewer devices than they request, with their namespaces.
-        without_pods: whether no series of the day names a pod.
     """
 
     signals: dict[str, set[Signal]] = field(default_factory=dict)
     expected_h: float = 0.0
     sampled_h: float = 0.0
     silent: list[str] = field(default_factory=list)
-    without_pods: bool = True
 
     def add(self, series: UsageSeries) -> None:
         """Count the signals of the devices."""
         for device in series.devices:
             found = {signal for signal, values in device.samples.items() if np.isfinite(values).any()}
-            self.without_pods &= not (device.pod and found)
             if device.node is not None:
                 self.signals.setdefault(device.node, set()).update(found)
 
@@ -91,19 +88,18 @@ def _nodes(day: _Day, nodes: Sequence[str]) -> CheckResult:
     text = f"{len(nodes) - len(silent)} of {len(nodes)} nodes with GPUs have samples of the last day"
     if not silent:
         return CheckResult("usage by node", CheckStatus.OK, text)
+    if len(silent) == len(nodes):
+        hint = "no series names a pod or a free GPU of this cluster: compare their labels namespace, pod and node"
+        return CheckResult("usage by node", CheckStatus.FAILED, f"{text}: {hint}")
     hint = "check that the exporter runs there (its nodeSelector and tolerations) and that Prometheus scrapes it"
-    status = CheckStatus.WARNING if len(silent) < len(nodes) else CheckStatus.FAILED
-    return CheckResult("usage by node", status, f"{text}; none of {_few(silent)}: {hint}")
+    return CheckResult("usage by node", CheckStatus.WARNING, f"{text}; none of {_few(silent)}: {hint}")
 
 
 def _signals(day: _Day, nodes: Sequence[str]) -> CheckResult:
     count = Counter(chain.from_iterable(day.signals.get(name, ()) for name in nodes))
     text = ", ".join(f"{signal.value} {number}" for signal, number in count.most_common())
-    text = f"{text} of {len(nodes)} nodes"
+    text = f"nodes with each, of {len(nodes)}: {text}"
     weak = [name for name in nodes if 0 < len(_sensors(day.signals.get(name, set()))) < _INDEPENDENT]
-    if day.without_pods:
-        hint = "let dcgm-exporter map devices to pods: DCGM_EXPORTER_KUBERNETES=true and the kubelet's pod-resources"
-        return CheckResult("signals", CheckStatus.FAILED, f"{text}; no series names a pod of the fleet: {hint}")
     if weak:
         hint = "one sensor stops nothing: export DCGM_FI_PROF_GR_ENGINE_ACTIVE and DCGM_FI_DEV_POWER_USAGE as well"
         return CheckResult("signals", CheckStatus.WARNING, f"{text}; one sensor on {_few(weak)}: {hint}")

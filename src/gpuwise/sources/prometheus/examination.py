@@ -9,13 +9,25 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.clusters import cluster_values
-from gpuwise.sources.prometheus.names import BUILD_INFO, HEARTBEATS, METRICS, TABLE, quoted, selector
+from gpuwise.sources.prometheus.names import (
+    BUILD_INFO,
+    HEARTBEATS,
+    LISTING,
+    METRICS,
+    NAMES_PODS,
+    POD_LABELS,
+    TABLE,
+    TARGET_LABELS,
+    quoted,
+    selector,
+)
 from gpuwise.sources.prometheus.presence import count_by_name, present
 
 _CLOCK_S = 30.0
 """A clock that differs by less changes no step: samples arrive later than that after a scrape."""
 _IMAGES = "(?i).*(dcgm-exporter|nvidia_gpu_exporter|hami|gpuwise).*"
-_HOUR_S = 3_600
+_SPAN_H = 6
+"""Long enough for several samples at intervals of an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,7 @@ class Examination:
             return
         checks = (
             ("exporters", self._exporters),
+            ("pods", self._pods),
             ("scrape interval", self._intervals),
             ("clusters", self._clusters),
         )
@@ -99,10 +112,30 @@ class Examination:
         rows = self._rows(f"count by (image) (kube_pod_container_info{{image=~{quoted(_IMAGES)}{matched}}})")
         return sorted({labels.get("image", "").rpartition("/")[2] for labels, _ in rows} - {""})
 
+    def _pods(self) -> tuple[CheckStatus, str]:
+        listing = [metric.name for metric in METRICS if metric.family in NAMES_PODS and metric.signal in LISTING]
+        counts = count_by_name(self.client, listing)
+        name = next((name for name in listing if counts.get(name)), None)
+        if name is None:
+            return CheckStatus.OK, "no exporter that names pods has series now"
+        matched = f",{self._matched}" if self._matched else ""
+        # Prometheus adds the scraped pod to a series without one: that is the exporter's.
+        terms = (
+            f'{name}{{{way.pod}!=""{matched}}}'
+            + (f" unless on ({way.namespace}, {way.pod}, instance) up" if way in TARGET_LABELS else "")
+            for way in POD_LABELS
+        )
+        named = sum(count for _, count in self.client.instant(f"count({' or '.join(f'({one})' for one in terms)})"))
+        text = f"{named:.0f} of {counts[name]} series of {name} name a pod"
+        if named:
+            return CheckStatus.OK, text
+        remedy = "let dcgm-exporter map them: DCGM_EXPORTER_KUBERNETES=true and the kubelet's pod-resources socket"
+        return CheckStatus.WARNING, f"{text}: if pods use GPUs now, {remedy}"
+
     def _intervals(self) -> tuple[CheckStatus, str]:
         every_s = self._typical_s("count_over_time", [metric.name for metric in METRICS])
         if every_s is None:
-            return CheckStatus.FAILED, "no series has two samples in the last hour"
+            return CheckStatus.FAILED, f"no series has two samples in the last {_SPAN_H} h"
         text = f"a sample every {every_s:.0f} s, steps of {self.window.step_s} s"
         if every_s > self.window.step_s:
             remedy = "shorten the scrape interval, or set observe.step_s to a multiple of it"
@@ -116,14 +149,14 @@ class Examination:
         return CheckStatus.OK, text
 
     def _typical_s(self, function: str, names: list[str]) -> float | None:
-        """Return the median seconds between samples, or changes, of the first metric with series in the last hour."""
+        """Return the median seconds between samples, or changes, of the first metric with series in the last hours."""
         counts = count_by_name(self.client, names)
         name = next((name for name in names if counts.get(name)), None)
         if name is None:
             return None
-        query = f"quantile(0.5, {function}({name}{{{self._matched}}}[1h]))"
+        query = f"quantile(0.5, {function}({name}{{{self._matched}}}[{_SPAN_H}h]))"
         times = [count for _, count in self.client.instant(query) if count >= 2]
-        return _HOUR_S / times[0] if times else None
+        return _SPAN_H * 3_600 / times[0] if times else None
 
     def _clusters(self) -> tuple[CheckStatus, str]:
         found = present(self.client, [metric.name for metric in METRICS], self.window)

@@ -28,6 +28,9 @@ class Family(StrEnum):
 NAMES_PODS = frozenset({Family.GPUWISE, Family.DCGM})
 """Exporters that list all devices, with their pods. HAMi lists only pods, nvidia_gpu_exporter only cards."""
 
+LISTING = frozenset({Signal.GPU_UTIL, Signal.SM_ACTIVITY, Signal.MEMORY_USED})
+"""Signals whose series list the pods: every exporter that names pods has at least one of them."""
+
 
 class Unit(StrEnum):
     """Unit of a metric's values. Where two are possible, the HELP text or the values decide; the first is by name."""

@@ -11,7 +11,6 @@ from gpuwise.model.checks import CheckResult
 from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
-from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.prometheus.absence import nothing_found
@@ -30,6 +29,7 @@ from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid,
 from gpuwise.sources.prometheus.examination import Examination
 from gpuwise.sources.prometheus.names import (
     HEARTBEATS,
+    LISTING,
     METRICS,
     MODEL_LABELS,
     NAMES_PODS,
@@ -52,9 +52,7 @@ __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
 _OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
-_LISTING = frozenset({Signal.GPU_UTIL, Signal.SM_ACTIVITY, Signal.MEMORY_USED})
-"""Signals whose series list the pods: every exporter that names pods has at least one of them."""
-_LISTS_CARDS = [one.name for one in METRICS if one.family is not Family.HAMI and one.signal in _LISTING]
+_LISTS_CARDS = [one.name for one in METRICS if one.family is not Family.HAMI and one.signal in LISTING]
 """Metrics of exporters that report all cards of a node."""
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
 
@@ -159,7 +157,7 @@ class PrometheusUsage:
         with self._client() as client:
             present = self._present(client, window)
             context = _Context(metrics_of(client, present, window), inventory, window)
-            names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in _LISTING]
+            names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in LISTING]
             spaces = pods_without_workload(
                 client, _READER(client), context.metrics, names, inventory, window, named=POD_OWNER in present
             )
