@@ -259,8 +259,14 @@ def test_the_exporter_does_not_name_pods(doctor, pods, start_prometheus):
     assert problem.startswith(
         f"0 of 16 series of {ENGINE} name a pod: if pods use GPUs now, let dcgm-exporter map them"
     )
-    status, problem = checks["usage by node"]
-    assert (status, "no series names a pod or a free GPU of this cluster" in problem) == ("failed", True)
+
+
+def test_the_series_are_of_other_namespaces(doctor, pods, start_prometheus):
+    """As with a relabelling that overwrites the label namespace."""
+    series = text(fleet(pods[1])).replace(f'namespace="{NAMESPACE}"', 'namespace="monitoring"')
+    status, problem = doctor(start_prometheus(series=series))["usage by node"]
+    assert status == "failed"
+    assert "0 of 2 nodes with GPUs have samples of the last day: no series names a pod or a free GPU" in problem
 
 
 def test_one_sensor_only(doctor, pods, start_prometheus):
