@@ -151,7 +151,15 @@ def test_the_fake_server_implements_remote_read():
     np.testing.assert_array_equal(one.values, [0.0, 0.5, *[math.nan] * 10])
 
 
-HISTOGRAM = frame(LABELS, b"\x00\x01", kind=2)
+@pytest.mark.parametrize("kind", [2, 3])
+def test_native_histograms_are_missing_values(kind):
+    histogram = frame(LABELS | {"gpu": "1"}, b"\x00\x01", kind=kind)
+    first, second = sorted(read(COMPLETE, histogram), key=lambda one: one.labels["gpu"])
+    np.testing.assert_array_equal(first.values[:2], [0.0, 0.5])
+    assert np.isnan(second.values).all()
+
+
+UNKNOWN = frame(LABELS, b"\x00\x01", kind=4)
 BROKEN = {
     "cut in a frame": ([COMPLETE[:-1]], "ends within a frame"),
     "cut in a later frame": ([COMPLETE, COMPLETE[:9]], "ends within a frame"),
@@ -170,7 +178,7 @@ BROKEN = {
         "chunk 2 of 2 is damaged",
     ),
     "an empty chunk": ([frame(LABELS, b"")], "chunk 1 of 1 is damaged"),
-    "a native histogram": ([HISTOGRAM], "chunk of type 2.*native histogram"),
+    "a chunk of another type": ([UNKNOWN], "a chunk of the unknown type 4"),
     "another metric": ([frame(LABELS | {"__name__": "up"}, encode([(at_ms(0), 1.0)]))], "not requested: 'up'"),
     "no name": ([frame({"gpu": "0"})], "not requested: None"),
 }

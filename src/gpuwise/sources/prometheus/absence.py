@@ -69,6 +69,8 @@ def _stopped(client: PrometheusClient, names: Sequence[str], day: Window) -> Ite
     one = min(present(client, names, day).names)
     matched = selector(client.settings.matchers).removeprefix(",")
     for _, at_s in client.instant(f"max(max_over_time(timestamp({one}{{{matched}}})[1d:5m]))"):
+        if not day.start_s <= at_s <= day.end_s:
+            continue
         when = datetime.fromtimestamp(at_s, UTC)
         hint = "check that the exporter's pods run and that Prometheus scrapes them (its page Status > Targets)"
         yield f"the last sample of {one} is of {when:%Y-%m-%d %H:%M} UTC", hint

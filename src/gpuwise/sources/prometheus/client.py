@@ -16,6 +16,7 @@ from gpuwise import __version__
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.sources.prometheus.answers import Answer, Build, Series
 from gpuwise.sources.prometheus.refusals import (
+    TooLong,
     TooMuchAsked,
     malformed,
     not_offered,
@@ -200,7 +201,7 @@ class PrometheusClient:
             for piece in self._pieces(response):
                 content += piece
                 if len(content) > _MOST_BYTES:
-                    raise TooMuchAsked(
+                    raise TooLong(
                         f"Prometheus at {self._shown} sent a response of more than {_MOST_BYTES >> 20} MiB",
                         hint="shorten the window or lengthen the step",
                     )

@@ -1,5 +1,6 @@
 """What `gpuwise doctor` finds out about a Prometheus: server, clock, exporters, intervals, clusters."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,9 +75,11 @@ class Examination:
 
     def _clock(self) -> tuple[CheckStatus, str]:
         before = self.clock()
-        [(_, server_s)] = self.client.instant("vector(time())")
+        server_s = next((value for _, value in self.client.instant("vector(time())")), math.nan)
         # Half of the request's duration is not known to be before the server's reading.
         ahead_s = server_s - (before + self.clock()) / 2
+        if not math.isfinite(ahead_s):
+            return CheckStatus.WARNING, "the server does not report its time"
         text = f"{abs(ahead_s):.1f} s {'ahead of' if ahead_s > 0 else 'behind'} this machine's clock"
         if abs(ahead_s) < _CLOCK_S:
             return CheckStatus.OK, text
@@ -155,7 +158,7 @@ class Examination:
         if name is None:
             return None
         query = f"quantile(0.5, {function}({name}{{{self._matched}}}[{_SPAN_H}h]))"
-        times = [count for _, count in self.client.instant(query) if count >= 2]
+        times = [count for _, count in self.client.instant(query) if 2 <= count < math.inf]
         return _SPAN_H * 3_600 / times[0] if times else None
 
     def _clusters(self) -> tuple[CheckStatus, str]:

@@ -43,7 +43,9 @@ _MESSAGES: dict[str, tuple[tuple[str, int, int, int, str], ...]] = {
 }
 _STREAMED_XOR_CHUNKS = 1
 XOR = 1
-"""Type of a chunk of floats; the other types are native histograms."""
+"""Type of a chunk of floats."""
+HISTOGRAMS = frozenset({2, 3})
+"""Types of chunks of native histograms: of integers, and of floats."""
 
 _MATCH = {Match.EQUAL: 0, Match.NOT_EQUAL: 1, Match.REGEX: 2, Match.NOT_REGEX: 3}
 # A frame has one series and at most storage.remote.read-max-bytes-in-frame (default 1 MiB) plus one chunk.

@@ -50,6 +50,10 @@ class TooSlow(TooMuchAsked):
     """No response arrived in time: a smaller request may be answered, or the server hangs."""
 
 
+class TooLong(TooMuchAsked):
+    """The response is longer than this program reads at once; the same request always is."""
+
+
 class NotEvaluated(SourceError):
     """The server does not evaluate a request of this form, such as a pattern of metric names."""
 

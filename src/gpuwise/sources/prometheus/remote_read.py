@@ -17,7 +17,7 @@ from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus._chunks import reduce_chunks
 from gpuwise.sources.prometheus._chunks_py import PADDING
 from gpuwise.sources.prometheus.client import PrometheusClient
-from gpuwise.sources.prometheus.messages import XOR, Malformed, frames, read_request
+from gpuwise.sources.prometheus.messages import HISTOGRAMS, XOR, Malformed, frames, read_request
 from gpuwise.sources.prometheus.refusals import TooMuchAsked, malformed
 from gpuwise.sources.prometheus.series import GridSeries, Reduce, Selection
 
@@ -87,9 +87,10 @@ def _labels(part: Any, selection: Selection) -> dict[str, str]:
 def _reduce(part: Any, values: NDArray[np.float64], selection: Selection, window: Window) -> None:
     data = []
     for chunk in part.chunks:
-        if chunk.type != XOR:
-            raise Malformed(f"a chunk of type {chunk.type} instead of floats: native histograms are not GPU metrics")
-        data.append(chunk.data)
+        if chunk.type == XOR:
+            data.append(chunk.data)
+        elif chunk.type not in HISTOGRAMS:  # no value of a metric that is read here: what it should be is missing
+            raise Malformed(f"a chunk of the unknown type {chunk.type}")
     found = reduce_chunks(
         b"".join((*data, bytes(PADDING))),
         array("q", accumulate(map(len, data))),

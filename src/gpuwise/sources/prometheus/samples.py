@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from gpuwise.model.errors import SourceError
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient, Series
-from gpuwise.sources.prometheus.refusals import TooMuchAsked
+from gpuwise.sources.prometheus.refusals import TooLong, TooMuchAsked
 from gpuwise.sources.prometheus.series import Reduce
 from gpuwise.sources.prometheus.slices import Slices
 
@@ -39,10 +39,13 @@ def ranges(client: PrometheusClient, query: str, window: Window, slices: Slices 
         end_s = start_s + steps * window.step_s
         try:
             series = client.range(query, start_s=start_s + window.step_s, end_s=end_s, step_s=window.step_s)
-        except TooMuchAsked:
+        except TooMuchAsked as error:
             if steps == 1:
                 raise
-            slices.shorten(steps)
+            if isinstance(error, TooLong):
+                slices.limit(steps)
+            else:
+                slices.shorten(steps)
         else:
             slices.succeeded()
             done += steps

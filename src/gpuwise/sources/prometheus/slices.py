@@ -21,6 +21,7 @@ class Slices:
     """
 
     steps: int
+    _most: int = _MOST_STEPS
     _successes_wanted: int = 1
     _successes: int = 0
 
@@ -34,8 +35,12 @@ class Slices:
         self.steps = refused_steps // 2
         self._successes_wanted, self._successes = _PATIENCE, 0
 
+    def limit(self, refused_steps: int) -> None:
+        """Record that a slice of this many steps (more than one) will always be too much."""
+        self.steps = self._most = refused_steps // 2
+
     def succeeded(self) -> None:
         """Record that a slice succeeded."""
         self._successes += 1
         if self._successes >= self._successes_wanted:
-            self.steps, self._successes = min(2 * self.steps, _MOST_STEPS), 0
+            self.steps, self._successes = min(2 * self.steps, self._most), 0
