@@ -62,7 +62,8 @@ class Answer:
             SourceError: it is not a complete matrix.
         """
         try:
-            return [_series(entry) for entry in self._result("matrix")]
+            with _no_collection():
+                return [_series(entry) for entry in self._result("matrix")]
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise malformed(self.shown, f"a matrix entry: {error}") from error
 
@@ -139,8 +140,7 @@ class Answer:
 
     def _data(self) -> Any:
         try:
-            with _no_collection():
-                body = json.loads(self.content)
+            body = json.loads(self.content)
         except (ValueError, RecursionError) as error:
             raise malformed(self.shown, str(error)) from error
         if not isinstance(body, dict) or body.get("status") != "success" or "data" not in body:
