@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from gpuwise.sources.prometheus.refusals import failed, malformed, partial
 
+VICTORIA_METRICS_HEADER = "X-Server-Hostname"
+"""VictoriaMetrics sends it with each response."""
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -127,7 +130,7 @@ class Answer:
         version = str(data.get("version") or "") or None
         if data.get("application"):
             return Build(str(data["application"]), version)
-        if "X-Server-Hostname" in self.headers:
+        if VICTORIA_METRICS_HEADER in self.headers:
             return Build("VictoriaMetrics", None)
         return Build("Thanos" if version is not None and version.startswith("0.") else "Prometheus", version)
 

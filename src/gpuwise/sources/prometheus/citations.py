@@ -8,7 +8,15 @@ from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import patterns
-from gpuwise.sources.prometheus.names import METRICS, POD_LABELS, REQUEST_METRICS, Counting, quoted, selector
+from gpuwise.sources.prometheus.names import (
+    METRICS,
+    POD_LABELS,
+    REQUEST_METRICS,
+    Counting,
+    quoted,
+    selector,
+    translated,
+)
 
 _FUNCTIONS = {"max": "max_over_time(", "mean": "avg_over_time("}
 _QUANTILE = re.compile(r"p(\d+(?:\.\d+)?)")
@@ -37,7 +45,11 @@ def query(
     # both include the samples from the window's start on, and none at its end, which belong to the next window.
     over = f"[{window.seconds}s] @ {window.end_s - 0.001:.3f})"
     begin = _function(name, evidence.statistic)
-    ways = (f"{name}{{{way.namespace}={space},{way.pod}=~{pods}{selector(matchers)}}}" for way in POD_LABELS)
+    ways = (
+        f"{name}{{{way.namespace}={space},{way.pod}=~{pods}{selector(matchers)}}}"
+        for way in POD_LABELS
+        if translated(way.pod)  # Prometheus 2 parses no other
+    )
     return " or ".join(f"{begin}{way}{over}" for way in ways)
 
 

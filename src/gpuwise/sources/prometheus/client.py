@@ -14,7 +14,7 @@ import httpx
 
 from gpuwise import __version__
 from gpuwise.model.errors import InputError, SourceError
-from gpuwise.sources.prometheus.answers import Answer, Build, Series
+from gpuwise.sources.prometheus.answers import VICTORIA_METRICS_HEADER, Answer, Build, Series
 from gpuwise.sources.prometheus.refusals import (
     TooLong,
     TooMuchAsked,
@@ -88,6 +88,7 @@ class PrometheusClient:
         self._shown = settings.shown_url
         self._budget = RetryBudget(settings.retry_burst, settings.retry_ratio)
         self._wait = wait
+        self._victoria_metrics = False  # known from the first response on
         self._http = httpx.Client(
             headers={"User-Agent": f"gpuwise/{__version__}"} | settings.all_headers,
             auth=settings.basic_auth,
@@ -115,6 +116,9 @@ class PrometheusClient:
             SourceError: the response is not a complete matrix.
         """
         form = {"query": query, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": str(step_s)}
+        if self._victoria_metrics:
+            # Its cache of answers lacks samples that arrived late, and makes it round start and end of a range.
+            form["nocache"] = "1"
         return self._answer(_Request("query_range", form=form)).matrix()
 
     def instant(self, query: str) -> list[tuple[Mapping[str, str], float]]:
@@ -232,6 +236,7 @@ class PrometheusClient:
             response = self._http.send(self._built(request), stream=True)
         except httpx.HTTPError as error:
             return _Failure(self._broken(error), isinstance(error, httpx.ConnectError), cause=error)
+        self._victoria_metrics |= VICTORIA_METRICS_HEADER in response.headers
         if response.status_code == httpx.codes.OK:
             return response
         problem = self._refusal(request, response)

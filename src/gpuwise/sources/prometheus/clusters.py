@@ -24,8 +24,10 @@ CLUSTER_LABELS = (
     "k8s_cluster",
     "k8s_cluster_name",
     "kubernetes_cluster",
+    "project_id",
 )
-"""Labels by which people distinguish clusters: Mimir's and Thanos' guides, OpenTelemetry, Google and AWS agents."""
+"""Labels by which people distinguish clusters: Mimir's and Thanos' guides, OpenTelemetry, Google and AWS agents.
+Clusters of two projects can have one name in Google's service."""
 
 _SHOWN = 5
 

@@ -21,6 +21,7 @@ from gpuwise.sources.prometheus.names import (
     TARGET_LABELS,
     quoted,
     selector,
+    translated,
 )
 from gpuwise.sources.prometheus.presence import count_by_name, present
 
@@ -127,6 +128,7 @@ class Examination:
             f'{name}{{{way.pod}!=""{matched}}}'
             + (f" unless on ({way.namespace}, {way.pod}, instance) up" if way in TARGET_LABELS else "")
             for way in POD_LABELS
+            if translated(way.pod)
         )
         named = sum(count for _, count in self.client.instant(f"count({' or '.join(f'({one})' for one in terms)})"))
         text = f"{named:.0f} of {counts[name]} series of {name} name a pod"

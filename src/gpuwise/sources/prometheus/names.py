@@ -137,6 +137,7 @@ class RequestMetric:
     values: frozenset[str] = frozenset()
 
 
+_TRANSLATED = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _CONDITION = re.compile(r'(?P<name>[^{]+)\{(?P<label>\w+)="(?P<value>[^"]*)"\}')
 
 
@@ -199,6 +200,16 @@ def first(labels: Mapping[str, str], names: Iterable[str]) -> str | None:
 def pod_labels(labels: Mapping[str, str]) -> PodLabels | None:
     """Return the labels with which this series identifies its pod, or None if it has no pod."""
     return next((way for way in POD_LABELS if labels.get(way.pod)), None)
+
+
+def translated(name: str) -> bool:
+    """Return whether every server can parse a label's name without quotes; Prometheus 3 allows any other, too."""
+    return _TRANSLATED.fullmatch(name) is not None
+
+
+def label_name(name: str) -> str:
+    """Return a label's name as PromQL writes it, in quotes where Prometheus 3 requires them."""
+    return name if translated(name) else quoted(name)
 
 
 def quoted(value: str) -> str:

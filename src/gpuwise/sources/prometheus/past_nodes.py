@@ -26,6 +26,7 @@ from gpuwise.sources.prometheus.names import (
     any_of,
     first,
     quoted,
+    translated,
 )
 from gpuwise.sources.prometheus.node_lives import COARSE_S, Life, NodeSeries, during, lives_of, own_targets
 from gpuwise.sources.prometheus.node_state import (
@@ -147,7 +148,7 @@ def _rows_of_nodes(
     found: defaultdict[str, list[Mapping[str, str]]] = defaultdict(list)
     needed = (*UUID_LABELS, *INSTANCE_LABELS, *MODEL_LABELS)
     for some in chunks(names):
-        for label in NODE_LABELS:
+        for label in filter(translated, NODE_LABELS):
             for labels in label_sets(client, gpu_rows, f"{label}=~{any_of(some)}", (label, *needed), window):
                 found[labels[label]].append(labels)
     return found

@@ -14,7 +14,7 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
-from gpuwise.sources.prometheus.names import any_of, quoted, selector
+from gpuwise.sources.prometheus.names import any_of, quoted, selector, translated
 from gpuwise.sources.prometheus.refusals import NotEvaluated, TooMuchAsked, TooSlow
 from gpuwise.sources.prometheus.samples import ranges
 
@@ -157,7 +157,9 @@ def values_in_series(
     """
     step_s = -(-max(HOUR_S, window.step_s) // window.step_s) * window.step_s
     hourly = Window(window.start_s - window.start_s % step_s, window.end_s + -window.end_s % step_s, step_s)
-    by = ",".join(labels)
+    by = ",".join(
+        label for label in labels if translated(label)
+    )  # the others only Prometheus 3 has, which lists series
     query = f"count {f'by ({by}) ' if by else ''}(last_over_time({match}[{step_s}s]))"
     return (series.labels for series in ranges(client, query, hourly))
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.client import PrometheusClient
-from gpuwise.sources.prometheus.names import quoted
+from gpuwise.sources.prometheus.client import PrometheusClient, Series
+from gpuwise.sources.prometheus.names import label_name, quoted, translated
+from gpuwise.sources.prometheus.refusals import NotEvaluated
 from gpuwise.sources.prometheus.samples import not_requested, on_grid, ranges
 from gpuwise.sources.prometheus.series import GridSeries, Selection
 from gpuwise.sources.prometheus.slices import Slices
@@ -30,7 +31,7 @@ class RangeQueries:
     def _of_name(self, name: str, selection: Selection, window: Window, slices: Slices) -> Iterator[GridSeries]:
         """Yield the series of one name: range functions drop the metric name, so each name needs its own query."""
         unplaced, placed = None, False
-        for series in ranges(self._client, _query(name, selection, window.step_s), window, slices):
+        for series in self._answered(name, selection, window, slices):
             grid = on_grid(series, window, selection.reduce)
             if grid is None:
                 unplaced = series
@@ -39,6 +40,14 @@ class RangeQueries:
                 yield GridSeries({"__name__": name} | dict(series.labels), grid)
         if unplaced is not None and unplaced.at_s.size and not placed:
             raise not_requested(f"{unplaced.at_s[0]:.3f} is not a multiple of {window.step_s} s in the window")
+
+    def _answered(self, name: str, selection: Selection, window: Window, slices: Slices) -> Iterator[Series]:
+        try:
+            yield from ranges(self._client, _query(name, selection, window.step_s), window, slices)
+        except NotEvaluated:
+            if all(translated(matcher.label) for matcher in selection.matchers):
+                raise
+            # A server that does not parse such a name has no such label.
 
 
 def _query(name: str, selection: Selection, step_s: int) -> str:
@@ -53,5 +62,5 @@ def _query(name: str, selection: Selection, step_s: int) -> str:
 
 
 def _selector(name: str, selection: Selection) -> str:
-    matchers = (f"{matcher.label}{matcher.match}{quoted(matcher.value)}" for matcher in selection.matchers)
+    matchers = (f"{label_name(matcher.label)}{matcher.match}{quoted(matcher.value)}" for matcher in selection.matchers)
     return f"{{{','.join((f'__name__={quoted(name)}', *matchers))}}}"

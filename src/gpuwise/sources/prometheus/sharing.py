@@ -15,6 +15,7 @@ from gpuwise.sources.prometheus.names import (
     Family,
     PodLabels,
     any_of,
+    label_name,
     pod_labels,
     selector,
 )
@@ -84,11 +85,12 @@ def _counted(device: Device, families: Mapping[str, Family]) -> str:
 
 def _query(metric: str, label: str, way: PodLabels, uuids: list[str], matchers: Mapping[str, str]) -> str:
     own = selector(matchers)
-    from_ = f'{metric}{{{label}=~{any_of(uuids)},{way.pod}!=""{own}}}'
+    pod, namespace = label_name(way.pod), label_name(way.namespace)
+    from_ = f'{metric}{{{label}=~{any_of(uuids)},{pod}!=""{own}}}'
     if way == PodLabels("namespace", "pod"):
         # Prometheus adds the scrape target's pod to a row without a pod. The exporter's own pod has a series `up` at
         # the same address and uses no device.
         target = f'up{{{way.pod}!=""{own}}}'
         from_ += f" unless on (instance,{way.namespace},{way.pod}) {target}"
     device = ",".join((label, *INSTANCE_LABELS))
-    return f"count by ({device}) (count by ({device},{way.namespace},{way.pod}) ({from_}))"
+    return f"count by ({device}) (count by ({device},{namespace},{pod}) ({from_}))"
