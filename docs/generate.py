@@ -253,6 +253,24 @@ the same file.
 
 Where a unit has an "or", the name is not sufficient. HELP text, the values of all devices, or those of the series
 decide. Values that could be either are missing: they count as neither idle nor busy.
+
+## Servers
+
+`gpuwise doctor` shows which server answers and what it has. *Real* servers run in the tests; the others are played by a
+front of a real Prometheus that answers as the server's documentation and bug reports show.
+
+| Server | What differs | Tested with |
+|---|---|---|
+| Prometheus 2.42, 3.5 | streamed remote read; range queries if it is refused or over its limit | real (`make test`, `make test-parts`) |
+| VictoriaMetrics | no remote read; rounds ranges and caches answers, so steps are its multiples and `nocache=1` is sent | real (`make test` where it is installed) |
+| Thanos Query, query frontend | no remote read; partial data with a warning are an error; the frontend rounds ranges | front |
+| Mimir, Cortex | limits by length, series, chunks and bytes; Cortex' chunk store selects no name by a pattern | front |
+| Amazon Managed Service for Prometheus | no remote read; limits as Cortex' | front |
+| Google Managed Service for Prometheus | exact metric names only, no lists of labels | front |
+| Azure Monitor | one exact metric name in each query, no lists of labels | front |
+
+Label names that OpenTelemetry writes with dots (`k8s.pod.name`) are read from Prometheus 3. Native histograms are no
+values of these metrics: what they stand for is missing.
 """
 
 
