@@ -7,7 +7,7 @@ from tests.conftest import REPOSITORY
 from gpuwise.cli.commands import COMMANDS, gpuwise
 
 CONTEXT = click.Context(gpuwise)
-FOREIGN = {"--query", "--root-dir", "--field-selector", "--request-timeout"}
+FOREIGN = {"--query", "--gpu-reset", "--root-dir", "--field-selector", "--request-timeout"}
 """Of nvidia-smi, the kubelet, kubectl and kube-apiserver."""
 
 TEXTS = [

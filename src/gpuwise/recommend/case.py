@@ -10,7 +10,7 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
-from gpuwise.model.signal import Signal
+from gpuwise.model.signal import SIGNALS, Sensor, Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.proposal import Proposal, complete
@@ -156,6 +156,11 @@ class Case:
     def well_covered(self, *signals: Signal) -> bool:
         """Whether the coverage of each of some signals is high enough to size by it."""
         return all(self.profile.coverage.get(signal, 0.0) >= self.settings.min_coverage for signal in signals)
+
+    @property
+    def covered_sensors(self) -> int:
+        """How many independent sensors of use were sampled well enough; used memory shows no use."""
+        return len({SIGNALS[one].sensor for one in SIGNALS if self.well_covered(one)} - {Sensor.MEMORY})
 
     @property
     def contradiction(self) -> str | None:

@@ -13,6 +13,8 @@ from gpuwise.sources.prometheus.node_state import label_forms, node_object
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage
 
+from .test_presence import SERVERS, front
+
 HOUR = 3_600
 START = 1_780_272_000
 WINDOW = Window(START, START + 48 * HOUR, 300)
@@ -64,9 +66,11 @@ PRESENT = node("a1", (0, 48), labels={"label_karpenter_sh_capacity_type": "on-de
 
 @pytest.fixture
 def past(start_prometheus: StartPrometheus):
-    def read(*parts, nodes=(A1,), settings=None, unread=(), **matchers: str) -> list[Node]:
+    def read(*parts, nodes=(A1,), settings=None, unread=(), front=None, **matchers: str) -> list[Node]:
         url = start_prometheus(series=written(*parts))
-        usage = PrometheusUsage(PrometheusSettings(url, matchers=matchers), settings or InventorySettings())
+        usage = PrometheusUsage(
+            PrometheusSettings(url, matchers=matchers), settings or InventorySettings(), transport=front
+        )
         fleet = Inventory(WINDOW.end_s, {one.name: one for one in nodes}, (), {}, unread)
         return list(usage.past_nodes(fleet, WINDOW))
 
@@ -104,10 +108,19 @@ class TestPastNodes:
         [found] = past(PRESENT, node("s1", (0, 20), gpus=8, labels={}), *cards)
         assert (found.gpu_type, found.gpu_count) == (named("A100-80GB"), 2)
 
-    def test_without_resources_the_rows_name_the_nodes(self, past):
+    @pytest.mark.parametrize("server", SERVERS)
+    def test_servers_that_select_no_names_by_a_pattern(self, past, server):
+        cards = [card("s1", f"GPU-{number}") for number in (1, 2)]
+        [found] = past(PRESENT, node("s1", (0, 20), gpus=8, labels={}), *cards, front=front(server))
+        assert (found.name, found.gone_s, found.gpu_type, found.gpu_count) == (
+            "s1", START + 20 * HOUR, named("A100-80GB"), 2,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("server", [None, *SERVERS])
+    def test_without_resources_the_rows_name_the_nodes(self, past, server):
         less = ("kube_node_status_capacity", "kube_node_labels", "kube_node_created")
         parts = [node(name, hours, without=less) for name, hours in (("a1", (0, 48)), ("s1", (4, 12)))]
-        [found] = past(*parts, card("s1", "GPU-1"))
+        [found] = past(*parts, card("s1", "GPU-1"), front=None if server is None else front(server))
         assert (found.created_s, found.gone_s) == (START + 4 * HOUR, START + 12 * HOUR)
         assert (found.gpu_count, found.capacity_type) == (1, None)
 

@@ -5,13 +5,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.clusters import CLUSTER_LABELS
 from gpuwise.sources.prometheus.names import literal, quoted, selector
-from gpuwise.sources.prometheus.node_state import CREATED, node_name
-from gpuwise.sources.prometheus.samples import ranges
+from gpuwise.sources.prometheus.node_state import CREATED, NAMES_NODE, node_name
+from gpuwise.sources.prometheus.samples import on_grid, ranges
 from gpuwise.sources.prometheus.selections import chunks
 
 FINE_S, COARSE_S = 300, 3_600
@@ -83,25 +85,25 @@ class NodeSeries:
         """
         found: defaultdict[str, dict[frozenset[tuple[str, str]], Row]] = defaultdict(dict)
         step_s = math.ceil(step_s / self.window.step_s) * self.window.step_s
-        steps = math.ceil(self.window.seconds / step_s)
-        grid = Window(self.window.end_s - steps * step_s, self.window.end_s, step_s)
+        # At multiples of the step, to which some servers round (see `ranges`).
+        grid = Window(self.window.start_s // step_s * step_s, -(-self.window.end_s // step_s) * step_s, step_s)
         for some in chunks(sorted(names)):
             asked = set(some)
             either = "|".join(literal(name) for name in some)
             query = " or ".join(
-                f"max_over_time({metric}{{{label}=~{quoted(either)}{matching}{self._matchers}}}[{step_s}s])"
-                for label in ("node", "exported_node")
+                f"max_over_time({metric}{{{label}=~{quoted(either)}{matching}{self._matchers}}}[{step_s}s] offset 1ms)"
+                for label in NAMES_NODE
             )
             for series in ranges(self._client, query, grid):
                 name = node_name(series.labels)
                 if name not in asked or (own is not None and _target(series.labels) not in own):
                     continue
                 row = found[name].setdefault(frozenset(series.labels.items()), Row(series.labels, step_s))
-                index = ((series.at_s - grid.start_s) // step_s).astype(int)
-                starts = (grid.start_s + step_s * index).tolist()
-                row.at.update(
-                    (at, one) for at, one in zip(starts, series.values.tolist(), strict=True) if math.isfinite(one)
-                )
+                values = on_grid(series, grid)
+                if values is not None:
+                    steps = np.flatnonzero(np.isfinite(values))
+                    starts = (grid.start_s + step_s * steps).tolist()
+                    row.at.update(zip(starts, values[steps].tolist(), strict=True))
         return {name: list(rows.values()) for name, rows in found.items()}
 
 

@@ -12,7 +12,7 @@ from gpuwise.model.labels import GPU_COUNT_LABEL, GPU_PRODUCT_LABEL, GPU_RESOURC
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.nodes import READ_LABELS
 from gpuwise.sources.kubernetes.settings import InventorySettings
-from gpuwise.sources.prometheus.names import literal
+from gpuwise.sources.prometheus.names import first, literal
 
 CREATED = "kube_node_created"
 LABELS = "kube_node_labels"
@@ -20,6 +20,8 @@ UNITS = ("kube_node_status_capacity", "kube_node_status_allocatable")
 """How many units of each resource a node has; the first one that exists is read."""
 PRESENCE = (CREATED, "kube_node_info", LABELS, *UNITS)
 """Every node has these series as long as it exists; the first one that exists is read."""
+NAMES_NODE = ("exported_node", "node")
+"""Labels that name the node; Prometheus renames the second where the scrape target has a label `node`."""
 
 _INVALID = re.compile(r"[^a-zA-Z0-9_]")
 _HUMP = re.compile(r"([a-z0-9])([A-Z])")
@@ -34,8 +36,8 @@ _MIG = re.compile(r"nvidia_com_mig_(?:(\d+c)_)?(\d+g)_(\d+gb)(_me)?(_shared)?")
 
 
 def node_name(labels: Mapping[str, str]) -> str:
-    """Return the node that a series is about; Prometheus renames it where the scrape target has a label `node`."""
-    return labels.get("exported_node") or labels.get("node", "")
+    """Return the node that a series is about, "" if it names none."""
+    return first(labels, NAMES_NODE) or ""
 
 
 def label_forms(name: str) -> tuple[str, str]:

@@ -18,11 +18,20 @@ from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.kubernetes.unread import READ_ERRORS
 from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.devices import device_key
-from gpuwise.sources.prometheus.names import MODEL_LABELS, NODE_LABELS, any_of, first, quoted, selector
+from gpuwise.sources.prometheus.names import (
+    INSTANCE_LABELS,
+    MODEL_LABELS,
+    NODE_LABELS,
+    UUID_LABELS,
+    any_of,
+    first,
+    quoted,
+)
 from gpuwise.sources.prometheus.node_lives import COARSE_S, Life, NodeSeries, during, lives_of, own_targets
 from gpuwise.sources.prometheus.node_state import (
     CREATED,
     LABELS,
+    NAMES_NODE,
     PRESENCE,
     UNITS,
     label_forms,
@@ -30,6 +39,7 @@ from gpuwise.sources.prometheus.node_state import (
     node_object,
     resource_pattern,
 )
+from gpuwise.sources.prometheus.presence import label_sets, present
 from gpuwise.sources.prometheus.selections import chunks
 
 
@@ -48,25 +58,23 @@ def past_nodes(
     Raises:
         SourceError: a response is not complete.
     """
-    span = {"start_s": window.start_s, "end_s": window.end_s}
-    matchers = selector(client.settings.matchers)
-    present = set(client.label_values("__name__", match=f"{{__name__=~{any_of(PRESENCE)}{matchers}}}", **span))
-    if not present:
+    names_there = present(client, PRESENCE, window).names
+    if not names_there:
         return ()
     reader = NodeSeries(client, window)
-    names = set(_named(client, gpu_rows, present, window, settings)) - _read_nodes(inventory)
-    if CREATED in present:
+    names = set(_named(client, gpu_rows, names_there, window, settings)) - _read_nodes(inventory)
+    if CREATED in names_there:
         names |= {one.name for one in inventory.nodes.values() if (one.created_s or 0) > window.start_s}
     if not names:
         return ()
-    presence = next(name for name in PRESENCE if name in present)
+    presence = next(name for name in PRESENCE if name in names_there)
     own = None if client.settings.matchers else own_targets(reader, presence, inventory)
     lives = list(lives_of(reader, presence, names, own, inventory))
     if not lives:
         return ()
     alive = sorted({life.name for life in lives})
-    labels = reader.rows(LABELS, alive, COARSE_S, own) if LABELS in present else {}
-    unit = next((name for name in UNITS if name in present), None)
+    labels = reader.rows(LABELS, alive, COARSE_S, own) if LABELS in names_there else {}
+    unit = next((name for name in UNITS if name in names_there), None)
     matching = f",resource=~{quoted(resource_pattern(settings))}"
     units = reader.rows(unit, alive, COARSE_S, own, matching) if unit is not None else {}
     cards = _Cards(client, gpu_rows, lives, inventory, window)
@@ -78,18 +86,19 @@ def past_nodes(
 
 
 def _named(
-    client: PrometheusClient, gpu_rows: Sequence[str], present: set[str], window: Window, settings: InventorySettings
+    client: PrometheusClient,
+    gpu_rows: Sequence[str],
+    names_there: frozenset[str],
+    window: Window,
+    settings: InventorySettings,
 ) -> Iterator[str]:
     """Yield the nodes that had GPUs: by their resources, or by rows of GPUs if kube-state-metrics has no resources."""
-    span = {"start_s": window.start_s, "end_s": window.end_s}
-    matchers = selector(client.settings.matchers)
-    if present & set(UNITS):
-        gpus = f"{{__name__=~{any_of(UNITS)},resource=~{quoted(resource_pattern(settings))}{matchers}}}"
-        yield from {node_name(labels) for labels in client.label_sets(match=gpus, **span)}
+    if units := names_there & set(UNITS):
+        gpus = f"resource=~{quoted(resource_pattern(settings))}"
+        yield from {node_name(labels) for labels in label_sets(client, units, gpus, NAMES_NODE, window)}
         return
-    rows = f"{{__name__=~{any_of(gpu_rows)}{matchers}}}"
-    for label in NODE_LABELS:
-        yield from client.label_values(label, match=rows, **span)
+    for labels in label_sets(client, gpu_rows, "", NODE_LABELS, window):
+        yield from (labels[label] for label in NODE_LABELS if label in labels)
 
 
 def _read_nodes(inventory: Inventory) -> set[str]:
@@ -114,10 +123,10 @@ class _Cards:
     ) -> None:
         once = [life.name for life in lives if life.name not in inventory.nodes]
         self._names = sorted(name for name in set(once) if once.count(name) == 1)
-        self._read: Callable[[], dict[str, list[dict[str, str]]]] = lambda: _rows_of_nodes(
+        self._read: Callable[[], dict[str, list[Mapping[str, str]]]] = lambda: _rows_of_nodes(
             client, gpu_rows, self._names, window
         )
-        self._rows: dict[str, list[dict[str, str]]] | None = None
+        self._rows: dict[str, list[Mapping[str, str]]] | None = None
 
     def of(self, name: str) -> tuple[str, int]:
         """Return product and number; "" and 0 if they are not known."""
@@ -134,13 +143,12 @@ class _Cards:
 
 def _rows_of_nodes(
     client: PrometheusClient, gpu_rows: Sequence[str], names: Sequence[str], window: Window
-) -> dict[str, list[dict[str, str]]]:
-    found: defaultdict[str, list[dict[str, str]]] = defaultdict(list)
-    matchers = selector(client.settings.matchers)
+) -> dict[str, list[Mapping[str, str]]]:
+    found: defaultdict[str, list[Mapping[str, str]]] = defaultdict(list)
+    needed = (*UUID_LABELS, *INSTANCE_LABELS, *MODEL_LABELS)
     for some in chunks(names):
         for label in NODE_LABELS:
-            match = f"{{__name__=~{any_of(gpu_rows)},{label}=~{any_of(some)}{matchers}}}"
-            for labels in client.label_sets(match=match, start_s=window.start_s, end_s=window.end_s):
+            for labels in label_sets(client, gpu_rows, f"{label}=~{any_of(some)}", (label, *needed), window):
                 found[labels[label]].append(labels)
     return found
 
