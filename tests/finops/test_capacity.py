@@ -136,6 +136,16 @@ def test_a_week_without_data_is_unknown(fleet):
     assert report.bill.unknown_usd == pytest.approx(336 * 4)
 
 
+def test_what_was_never_measured_has_no_idle_cost(fleet):
+    """A pod that no exporter knows costs $672; that it was idle for $0 is not known."""
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=None, owner="w", started_h=-10)
+    report = fleet.report()
+    assert [(one.cost_usd, one.idle_usd) for one in report.workloads] == [(pytest.approx(672), None)]
+    assert [(one.cost_usd, one.idle_usd) for one in report.teams] == [(pytest.approx(672), None)]
+
+
 def test_the_pool_is_the_nodes_whatever_the_series_call_the_card(fleet):
     """The recording says "NVIDIA A100" without its size. The node has one card: 168 h, not 336 h."""
     fleet.node("a1")
@@ -247,6 +257,17 @@ def test_a_mig_instance_counts_by_the_larger_of_compute_and_memory(fleet):
     report = fleet.report()
     assert hours(report.bill) == pytest.approx({"used": 168})
     assert costs(report)["red/Deployment/s0"] == (pytest.approx(42), pytest.approx(168))
+
+
+def test_a_mig_instance_counts_so_after_its_card_was_made_whole_again(fleet):
+    """Until hour 72 the card was four 1g.20gb, now it is one GPU: the instances were still a quarter of it each."""
+    fleet.node("m1")
+    for number in range(4):
+        fleet.deployment(f"s{number}", resource="nvidia.com/mig-1g.20gb")
+        fleet.pod(f"s{number}-5d4f8c7b9-zzzzz", "m1", hours=(0, 72), device=f"MIG-{number}", share=1 / 7)
+    fleet.deployment("w")
+    fleet.pod("w-0", "m1", hours=(72, WEEK_H), owner="w")
+    assert hours(fleet.report().bill) == pytest.approx({"used": 168})
 
 
 def test_the_rest_of_a_divided_card_is_stranded(fleet):

@@ -228,12 +228,17 @@ def period(report: WeeklyReport) -> str:
     return report.week or f"{day(report.start_s)} to {day(report.end_s - 1)}"
 
 
+def unmeasured(report: WeeklyReport) -> bool:
+    """Whether the fleet has GPUs and none of their time was measured."""
+    return report.bill.capacity_gpu_s > 0 and report.bill.unknown_gpu_s >= report.bill.capacity_gpu_s
+
+
 def headline(report: WeeklyReport) -> str:
     """Return the subject line, which contains the main number."""
     bill, whole, when_ = report.bill, "the bill", period(report)
     if report.selection is not None:
         whole = f"the GPUs allocated to {report.selection}"
-    if bill.capacity_gpu_s > 0 and bill.unknown_gpu_s >= bill.capacity_gpu_s:
+    if unmeasured(report):
         return f"No GPU was measured in {when_}: {gpu_hours(bill.unknown_gpu_s / 3600)} are unknown"
     if bill.idle_gpu_s <= 0:
         return f"No allocated GPU time was idle in {when_}{_of_bill_unknown(report)}"
