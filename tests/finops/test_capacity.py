@@ -6,8 +6,12 @@ Every fleet is one kind of public report: nodes that come and go, exporters that
 from pathlib import Path
 
 import pytest
-from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet
+from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet, at
 
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.report import Bill, WeeklyReport
 from gpuwise.report import render_html, render_markdown
 from gpuwise.report.wording import headline
@@ -399,3 +403,27 @@ def test_a_report_names_the_prices_of_its_savings_if_the_bill_has_others(fleet, 
     assert same.predicted_usd_month == other.predicted_usd_month > 0
     assert not any("savings were computed" in note for note in same.quality.notes)
     assert any("savings were computed" in note for note in other.quality.notes)
+
+
+def test_what_is_undone_in_a_later_week_is_an_action_of_that_week(fleet, tmp_path):
+    """Both were applied in the week before; one was undone on Tuesday."""
+    path = tmp_path / "ledger.db"
+    with SqliteLedger(path) as ledger:
+        for number in (1, 2):
+            ref = WorkloadRef("red", "Deployment", f"w{number}", "u")
+            order = Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy")
+            ledger.record_intent(Intent(order, at(-50), "7", {}, {}), limit=10, per_s=3600)
+            ledger.record_outcome(Outcome(f"a-{number}", at(-49), OutcomeStatus.APPLIED, None, ""))
+        ledger.record_outcome(Outcome("a-1", at(30), OutcomeStatus.UNDONE, None, ""))
+    fleet.node("a1")
+    report = fleet.report(ledger=path, week=True)
+    assert [(one.intent.command.id, one.outcome.status) for one in report.actions] == [("a-1", OutcomeStatus.UNDONE)]
+    assert report.applied_usd_month == 0.0
+
+
+def test_the_headline_names_the_time_without_a_price_also_where_nothing_was_idle(fleet):
+    fleet.node("a1")
+    fleet.node("h1", gpus=4, card="H100-80GB")
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
+    assert headline(fleet.report()).endswith("; 672\u00a0GPU-h have no price")
