@@ -73,6 +73,7 @@ class Node:
         created_s: metadata.creationTimestamp, epoch seconds; None if not known, which counts as before the window.
         gone_s: when it was last seen, for a node that no longer exists; None for a node of the inventory.
         usd_per_gpu_h: for a node that no longer exists, its price when it was last seen; None if it is not known.
+        marks: its labels and annotations, some of which protect it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Node:
     created_s: int | None = None
     gone_s: int | None = None
     usd_per_gpu_h: float | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def capacity(self) -> float:

@@ -15,6 +15,7 @@ _MEANINGS = {
     SAFE_TO_EVICT: ("false", "true"),
     "karpenter.sh/do-not-evict": ("true", "false"),  # Karpenter before 0.33
     "autoscaling.cast.ai/removal-disabled": ("true", "false"),
+    "cluster-autoscaler.kubernetes.io/scale-down-disabled": ("true", "false"),  # on nodes
     "downscaler/exclude": ("true", "false"),
 }
 

@@ -1,6 +1,6 @@
-"""Whether a pod may be moved to another node."""
+"""Whether a pod may be moved to another node, and a node be drained."""
 
-from gpuwise.model.inventory import Pod, Workload, WorkloadClass
+from gpuwise.model.inventory import Node, Pod, Workload, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, GPU_CLASS, MIG_CLASS
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.reasons import Reason
@@ -39,6 +39,12 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
         detail = f'{pod.name} would lose its work: {workload.ref} has no annotation {CHECKPOINTED}: "true"'
         return Reason.NOT_INTERRUPTIBLE, detail
     return None
+
+
+def node_blocker(node: Node) -> tuple[Reason, str] | None:
+    """Why a node must not be drained; None if it may."""
+    refusal = protection(node.marks)
+    return None if refusal is None else (refusal[0], f"{node.name}: {refusal[1]}")
 
 
 def answers_alone(workload: Workload, node: str) -> bool:

@@ -84,6 +84,43 @@ def test_i30_a_node_without_known_pods_needs_idle_sensors(profiled, reason):
     assert found.reason is reason
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"whole_gpus": 0},  # renamed or shared resources alone, or all GPUs are unhealthy
+        {"whole_gpus": 6, "mig": {"1g.10gb": 2}},
+        {"whole_gpus": 8, "pods_per_gpu": 4},
+    ],
+)
+def test_i30_every_card_needs_a_sample_whatever_the_device_plugin_offers(changes):
+    one = here("node-0", **changes)
+    found = inventory(nodes=[one])
+    reasons = [in_fleet(found, {node_ref(one): unallocated(one, devices=devices)})["node-0"] for devices in (7, 8)]
+    assert getattr(reasons[0], "reason", None) is Reason.INSUFFICIENT_DATA
+    assert isinstance(reasons[1], Recommendation)
+
+
+def test_i30_pods_that_share_cards_leave_the_others_without_evidence():
+    one = here("node-0", whole_gpus=8, pods_per_gpu=4)
+    found = inventory(serving("a", *["node-0"] * 8), nodes=[one, here("node-1")])
+    few = in_fleet(found, {node_ref(one): unallocated(one, devices=5)})["node-0"]
+    assert (few.reason, "6 unallocated" in few.detail) == (Reason.INSUFFICIENT_DATA, True)
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"),
+    [
+        ({"cluster-autoscaler.kubernetes.io/scale-down-disabled": "true"}, Reason.PROTECTED),
+        ({"karpenter.sh/do-not-disrupt": "true"}, Reason.PROTECTED),
+        ({"autoscaling.cast.ai/removal-disabled": "true"}, Reason.PROTECTED),
+        ({DO_NOT_DISRUPT: "yes"}, Reason.UNREADABLE_POLICY),
+        ({"cluster-autoscaler.kubernetes.io/scale-down-disabled": "false"}, None),
+    ],
+)
+def test_a_protected_node_is_not_freed(mark, reason):
+    assert getattr(judged(nodes=[here("node-0", marks=mark)])["node-0"], "reason", None) is reason
+
+
 GOLD = Taint("dedicated", "gold", "NoSchedule")
 ON_GOLD = Scheduling(tolerations=(Toleration("dedicated", "Equal", "gold", "NoSchedule"),))
 

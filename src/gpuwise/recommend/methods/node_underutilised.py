@@ -16,7 +16,7 @@ from gpuwise.model.scheduling import refusal
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, free_capacity, offered
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
-from gpuwise.recommend.movable import answers_alone, blocker
+from gpuwise.recommend.movable import answers_alone, blocker, node_blocker
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.unallocated import use_of_unallocated
 
@@ -82,7 +82,7 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
     pending = _waiting_for(around, node)
     if pending is not None:
         return blocked(Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node")
-    why = _kept_by_pods(fleet, node, tenants) or _not_removable(fleet, node, tenants)
+    why = _kept_by_pods(fleet, node, tenants) or _not_removable(fleet, node)
     if why is not None:
         return blocked(*why)
     return _weighed(around, node, tenants, usd_h)
@@ -103,9 +103,9 @@ def _kept_by_pods(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, s
     return None
 
 
-def _not_removable(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, str] | None:
+def _not_removable(fleet: Fleet, node: Node) -> tuple[Reason, str] | None:
     """Why the node itself must stay, None if it need not."""
-    why = use_of_unallocated(fleet, node, devices=sum(free_capacity(node, tenants).values()))
+    why = node_blocker(node) or use_of_unallocated(fleet, node)
     if why is not None:
         return why
     if node.region is None or node.zone is None:
