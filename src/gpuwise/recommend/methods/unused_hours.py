@@ -62,6 +62,10 @@ def _refusal(case: Case) -> Blocked | None:
     if len(case.profile.coverage) < 2 or case.profile.observed_s < case.settings.min_weeks * WEEK_S - 2 * HOUR_S:
         detail = f"{case.profile.observed_s / WEEK_S:.1f} weeks of data; {case.settings.min_weeks} are required"
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    if not case.well_covered(*case.profile.coverage):
+        least = min(case.profile.coverage.values())
+        detail = f"{least:.0%} of its samples exist; {case.settings.min_coverage:.0%} are required"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return None
 
 
