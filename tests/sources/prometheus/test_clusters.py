@@ -63,6 +63,41 @@ def test_an_exporter_that_reports_its_own_name_as_the_host_is_read(start_prometh
     assert len(read(start_prometheus(series=series)).devices) == 1
 
 
+NAMELESS = DCGM | {"Hostname": "nvidia-dcgm-exporter-x7k2p"}
+OTHER_POD = ELSEWHERE | {"pod": "other-0"}
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        ({"region": "us"}, {"region": "eu"}),
+        ({"prometheus": "us/k8s"}, {"prometheus": "eu/k8s"}),
+        ({"cluster": "west"}, {}),  # series that another cluster writes, beside the server's own
+    ],
+)
+def test_i28_a_row_without_a_node_is_not_counted_if_clusters_may_differ(start_prometheus, own, other):
+    url = start_prometheus(series=openmetrics(NAME, NAMELESS | own, IDLE) + openmetrics(NAME, OTHER_POD | other, IDLE))
+    assert read(url).devices == ()
+
+
+@pytest.mark.parametrize("host", ["node-a", "nvidia-dcgm-exporter-x7k2p"])
+def test_rows_that_name_the_node_or_the_pods_uid_are_counted_beside_others(start_prometheus, host):
+    one = workload("trainer-0")
+    own = DCGM | {"Hostname": host, "region": "us", "pod_uid": one.pods[0].uid}
+    url = start_prometheus(series=openmetrics(NAME, own, IDLE) + openmetrics(NAME, OTHER_POD | {"region": "eu"}, IDLE))
+    assert len(read(url, one).devices) == 1
+
+
+def test_i28_a_row_without_a_node_and_of_another_uid_is_not_counted(start_prometheus):
+    assert read(start_prometheus(series=openmetrics(NAME, NAMELESS | {"pod_uid": "another"}, IDLE))).devices == ()
+
+
+def test_a_matcher_makes_other_labels_irrelevant(start_prometheus):
+    series = openmetrics(NAME, NAMELESS | {"cluster": "a", "region": "us"}, IDLE)
+    series += openmetrics(NAME, OTHER_POD | {"cluster": "a", "region": "eu"}, IDLE)
+    assert len(read(start_prometheus(series=series), matchers={"cluster": "a"}).devices) == 1
+
+
 def test_a_query_cited_as_evidence_has_the_matcher(start_prometheus):
     url = start_prometheus(series=openmetrics(NAME, DCGM | {"cluster": "east"}, BUSY))
     source = PrometheusUsage(PrometheusSettings(url, matchers={"cluster": "east"}))

@@ -74,7 +74,11 @@ def gather(
     gathered: Gathered = {}
     for series in reader.series(by_pod(names, pods), lead):
         pod = pod_key(series.labels)
-        if pod is not None and not known.elsewhere(pod, series.labels):
+        if pod is None or known.elsewhere(pod, series.labels):
+            continue
+        # Requests that may be another pod's can only add use.
+        is_row = series.labels["__name__"] not in {*REQUEST_METRICS, POD_OWNER}
+        if not (is_row and known.untold(pod, series.labels)):
             _take(gathered.setdefault(pod, PodRows()), series, by_name, lead)
     for rows in gathered.values():
         rows.devices = measured(rows.devices)

@@ -113,10 +113,10 @@ class PrometheusUsage:
         if not workloads:
             return iter(())
         with self._client() as client:
-            names = self._present(client, window)
+            names, others = self._present(client, window)
             context = _Context(metrics_of(client, names), inventory, window)
-            reader = _READER(client)
-            gathered = gather(reader, context.metrics, names, workloads, window, KnownPods.of(inventory))
+            reader, known = _READER(client), KnownPods.of(inventory, others=others)
+            gathered = gather(reader, context.metrics, names, workloads, window, known)
             pods = of_workloads(gathered, workloads, inventory, window)
             for one in pods:
                 for rows in one.values():
@@ -139,7 +139,7 @@ class PrometheusUsage:
         if not nodes:
             return iter(())
         with self._client() as client:
-            names = self._present(client, window)
+            names, _ = self._present(client, window)
             context = _Context(metrics_of(client, names), inventory, window)
             devices = unallocated(
                 _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & names
@@ -153,7 +153,7 @@ class PrometheusUsage:
             SourceError: as `read`.
         """
         with self._client() as client:
-            present = self._present(client, window)
+            present, _ = self._present(client, window)
             context = _Context(metrics_of(client, present), inventory, window)
             names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in _LISTING]
             spaces = pods_without_workload(
@@ -193,7 +193,7 @@ class PrometheusUsage:
             SourceError: as `read`.
         """
         with self._client() as client:
-            names = self._present(client, window)
+            names, _ = self._present(client, window)
         return lambda workload, evidence: query(workload, evidence, names, window, self.settings.matchers)
 
     def check(self) -> SourceCheck:
@@ -227,12 +227,12 @@ class PrometheusUsage:
     def _client(self) -> PrometheusClient:
         return PrometheusClient(self.settings, transport=self.transport)
 
-    def _present(self, client: PrometheusClient, window: Window) -> frozenset[str]:
+    def _present(self, client: PrometheusClient, window: Window) -> tuple[frozenset[str], bool]:
+        """Return the names of the metrics, and whether their series may be of several clusters."""
         found = present(client, {*_FAMILIES, *_OTHER_NAMES}, window)
         if not found.names - {POD_OWNER, *HEARTBEATS}:
             raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
-        check_one_cluster(client, found.selectors, window)
-        return found.names
+        return found.names, check_one_cluster(client, found.selectors, window)
 
 
 def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:
