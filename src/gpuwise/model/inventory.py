@@ -214,6 +214,7 @@ class Workload:
         shares_card: a container requests a part of a GPU (HAMi), in addition to or instead of a number of GPUs.
         pod_labels: labels of its pods, which may name a team that the object itself does not name.
         unknown_request: why it is not known which GPUs it requests; "" if it is known. Its request is then None.
+        more_requests: what one replica requests of further resources, as a sidecar's MIG slice beside whole GPUs.
     """
 
     ref: WorkloadRef
@@ -231,6 +232,12 @@ class Workload:
     shares_card: bool = False
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     unknown_request: str = ""
+    more_requests: tuple[GpuRequest, ...] = ()
+
+    @property
+    def requests(self) -> tuple[GpuRequest, ...]:
+        """All that one replica requests; empty if that is not known."""
+        return () if self.request is None else (self.request, *self.more_requests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ _COUNTED = frozenset(
     }
 )
 """Resources of Volcano's device plugins and of Alibaba's GPU sharing that count cards."""
+_CERTAIN = _COUNTED | {GPU_RESOURCE, SHARED_GPU_RESOURCE, GPU_CLASS, MIG_CLASS}
 
 SHARE_OF = {
     "nvidia.com/gpumem": GPU_RESOURCE,
@@ -87,6 +88,11 @@ _NOT_GPUS = ("nvidia.com/priority", "nvidia.com/hostdev", "nvidia.com/rdma", "nv
 
 NOT_MEASURED = ("amd.com/gpu", "gpu.intel.com/", "habana.ai/gaudi", "aws.amazon.com/neuron", "google.com/tpu")
 """Accelerators of other vendors, by the beginning of the resource: gpuwise does not measure them."""
+
+
+def is_certainly_gpu(resource: str) -> bool:
+    """Whether a resource counts GPUs in every cluster: of other names under nvidia.com, some are network devices."""
+    return resource in _CERTAIN or resource.startswith(MIG_RESOURCE_PREFIX)
 
 
 def is_gpu(resource: str) -> bool:

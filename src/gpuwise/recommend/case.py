@@ -185,7 +185,9 @@ class Case:
     def never_sampled(self) -> str:
         """Why there is no activity at all, for a person."""
         pods = f"{self.profile.running_pods} running pods" if self.profile.running_pods else "its pods"
-        return f"no activity was sampled of {pods}: there are no series, or their exporter repeats an old page"
+        return (
+            f"no activity was sampled of {pods}: no series is certainly theirs, or their exporter repeats an old page"
+        )
 
     @property
     def missing(self) -> str:

@@ -31,13 +31,24 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
         return Reason.NOT_MOVABLE, f"{pod.name} belongs to a {workload.ref.kind}: it is not recreated on another node"
     if workload.disruptions_allowed is not None and workload.disruptions_allowed < 1:
         return Reason.BLOCKED_BY_PDB, f"the PodDisruptionBudget of {workload.ref} allows no disruption now"
+    refusal = _not_placed(workload, pod)
+    if refusal is not None:
+        return refusal
+    if workload.workload_class is not WorkloadClass.ENDPOINT and workload.annotations.get(CHECKPOINTED) != "true":
+        detail = f'{pod.name} would lose its work: {workload.ref} has no annotation {CHECKPOINTED}: "true"'
+        return Reason.NOT_INTERRUPTIBLE, detail
+    return None
+
+
+def _not_placed(workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
+    """Why gpuwise cannot find another place for a pod by what it requests; None if it can."""
     if workload.request is None:
         return Reason.INSUFFICIENT_DATA, f"the GPU request of {workload.ref} is not known ({pod.name})"
     if pod.claimed or workload.request.resource in (GPU_CLASS, MIG_CLASS):
         return Reason.NOT_MOVABLE, f"{pod.name} has a resource claim: gpuwise cannot tell which nodes satisfy it"
-    if workload.workload_class is not WorkloadClass.ENDPOINT and workload.annotations.get(CHECKPOINTED) != "true":
-        detail = f'{pod.name} would lose its work: {workload.ref} has no annotation {CHECKPOINTED}: "true"'
-        return Reason.NOT_INTERRUPTIBLE, detail
+    if workload.more_requests:
+        names = " and ".join(one.resource for one in workload.requests)
+        return Reason.NOT_MOVABLE, f"{pod.name} requests {names}: gpuwise finds places for one resource only"
     return None
 
 

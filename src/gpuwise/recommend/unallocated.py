@@ -51,8 +51,8 @@ def _unallocated(fleet: Fleet, node: Node) -> int:
     can be in use, too. Pods that share devices may all be on the fewest.
     """
     devices = sum(node.mig.values()) + (node.whole_gpus or 0) if node.mig else node.gpu_count
-    requests = (workload.request for workload, _ in fleet.pods_on.get(node.name, ()))
-    requested = sum(request.count for request in requests if request is not None)
+    tenants = fleet.pods_on.get(node.name, ())
+    requested = sum(request.count for workload, _ in tenants for request in workload.requests)
     return devices - math.ceil(requested / node.pods_per_gpu)
 
 

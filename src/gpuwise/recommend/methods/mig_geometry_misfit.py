@@ -114,8 +114,9 @@ def _requested(pods: Iterable[tuple[Workload, Pod]]) -> Slices:
     """MIG slices that pods request; requests for whole GPUs do not count."""
     requested: Counter[str] = Counter()
     for workload, _ in pods:
-        if workload.request is not None and workload.request.resource.startswith(MIG_RESOURCE_PREFIX):
-            requested[workload.request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += workload.request.count
+        for request in workload.requests:
+            if request.resource.startswith(MIG_RESOURCE_PREFIX):
+                requested[request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += request.count
     return requested
 
 

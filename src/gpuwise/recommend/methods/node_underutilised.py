@@ -222,9 +222,7 @@ def _kind(node: Node) -> Kind:
 
 def _evidence(node: Node, tenants: Tenants) -> tuple[Evidence, ...]:
     pods = Evidence("GPU pods that would move", None, "count", len(tenants), node.gpu_count / _LEAST_BALANCE, "pods")
-    unknown = "the zones of its pods' volumes were not checked: check them before you move the pods"
     return (
         Evidence("GPUs of the node", None, "count", node.gpu_count, None, "GPUs"),
         pods,
-        *([Evidence(unknown, None, "not known", None, None, "")] if tenants else []),
     )

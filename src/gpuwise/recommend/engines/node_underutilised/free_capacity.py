@@ -34,9 +34,10 @@ def free_capacity(node: Node, tenants: Iterable[tuple[Workload, Pod]]) -> dict[s
     """
     free = offered(node)
     for workload, _ in tenants:
-        if workload.request is None or workload.request.resource not in free:
+        if workload.request is None or any(one.resource not in free for one in workload.requests):
             return {}
-        free[workload.request.resource] = free.get(workload.request.resource, 0) - workload.request.count
+        for request in workload.requests:
+            free[request.resource] -= request.count
     # A free slice does not serve a request for whole GPUs, and a node with time-sliced GPUs counts as full.
     return {resource: max(count, 0) for resource, count in free.items()}
 
