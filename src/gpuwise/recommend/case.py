@@ -164,6 +164,9 @@ class Case:
         A GPU that draws most of its power computes or moves data: with activity that is low on all pipes, one of the
         sensors is wrong, also if it reads low rather than zero (dcgm-exporter#662).
         """
+        utilisation, activity = self.busiest(Signal.GPU_UTIL), self.busiest(Signal.SM_ACTIVITY)
+        if activity == 0.0 and utilisation is not None and utilisation >= _LOW_ACTIVITY:
+            return f"kernels ran {utilisation:.0%} of the time, which contradicts an SM activity of 0"
         power, gpu = self.busiest(Signal.POWER), self.gpu_type
         idle_w = None if gpu is None else gpu.idle_ratio * gpu.board_watts
         pipes = [one for one in map(self.busiest, _PIPES) if one is not None]

@@ -107,6 +107,16 @@ def test_i30_pods_that_share_cards_leave_the_others_without_evidence():
     assert (few.reason, "6 unallocated" in few.detail) == (Reason.INSUFFICIENT_DATA, True)
 
 
+@pytest.mark.parametrize(
+    ("resource", "waits"),
+    [("volcano.sh/vgpu-number", True), ("nvidia.com/mig-1g.10gb", False), ("nvidia.com/gpu", True)],
+)
+def test_a_pod_that_waits_for_another_plugins_resource_may_need_the_node(resource, waits):
+    """Which nodes offer it is not known; a MIG profile that the node does not offer cannot run on it."""
+    waiting = replace(serving("a"), request=GpuRequest(resource, 1), pods=(pod("a-0", on=None),))
+    assert isinstance(judged(waiting)["node-0"], Blocked) is waits
+
+
 def test_a_pod_of_several_resources_is_not_moved_and_uses_all_of_them():
     one = here("node-0", whole_gpus=6, mig={"1g.10gb": 2})
     sidecar = serving("a", "node-0", more_requests=(GpuRequest("nvidia.com/mig-1g.10gb", 1),))

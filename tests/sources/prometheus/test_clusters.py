@@ -92,6 +92,15 @@ def test_i28_a_row_without_a_node_and_of_another_uid_is_not_counted(start_promet
     assert read(start_prometheus(series=openmetrics(NAME, NAMELESS | {"pod_uid": "another"}, IDLE))).devices == ()
 
 
+def test_i28_a_row_of_another_uid_ends_when_the_running_pod_starts(start_prometheus):
+    """In another cluster a node has the same name, too; before its start the pod had a predecessor here."""
+    url = start_prometheus(series=openmetrics(NAME, DCGM | {"pod_uid": "another"}, IDLE))
+    one = workload("trainer-0")
+    started = replace(one, pods=(replace(one.pods[0], started_s=START_S + 4 * 60),))
+    [device] = read(url, started).devices
+    assert np.isfinite(device.samples[Signal.GPU_UTIL]).tolist() == [True] * 4 + [False] * (WINDOW.steps - 4)
+
+
 def test_a_matcher_makes_other_labels_irrelevant(start_prometheus):
     series = openmetrics(NAME, NAMELESS | {"cluster": "a", "region": "us"}, IDLE)
     series += openmetrics(NAME, OTHER_POD | {"cluster": "a", "region": "eu"}, IDLE)

@@ -10,6 +10,7 @@ from itertools import islice
 from gpuwise.model.changes import FreeNode
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
+from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.scheduling import refusal
@@ -206,14 +207,17 @@ def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
 
 def _waiting_for(around: _Surroundings, node: Node) -> str | None:
     """A pending pod that the empty node could take; a pod that requests more than the whole node does not count."""
-    whole = {None: 0} | free_capacity(node, ())
+    whole = free_capacity(node, ())
     waiting = around.waiting
-    pods = (
-        waiting[resource][1]
-        for resource in whole
-        if waiting.get(resource, (whole[resource] + 1,))[0] <= whole[resource]
-    )
+    pods = (name for resource, (count, name) in waiting.items() if _may_be_here(resource, count, whole))
     return next(pods, None)
+
+
+def _may_be_here(resource: str | None, count: int, whole: Mapping[str, int]) -> bool:
+    """Whether a node can offer what a pod waits for; which nodes offer another plugin's resource is not known."""
+    if resource == GPU_RESOURCE or (resource or "").startswith(MIG_RESOURCE_PREFIX) or resource in whole:
+        return count <= whole.get(resource or "", 0)
+    return True
 
 
 def _kind(node: Node) -> Kind:

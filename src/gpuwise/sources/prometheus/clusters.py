@@ -117,12 +117,14 @@ class KnownPods:
         nodes: names of all nodes.
         pods: node of each running pod.
         uids: uid of each running pod.
+        starts: when each running pod started, epoch seconds.
         others: whether the series may be of several clusters.
     """
 
     nodes: Collection[str]
     pods: Mapping[PodKey, str]
     uids: Mapping[PodKey, str] = field(default_factory=dict)
+    starts: Mapping[PodKey, int] = field(default_factory=dict)
     others: bool = False
 
     @classmethod
@@ -135,7 +137,9 @@ class KnownPods:
             if pod.node is not None
         }
         nodes = {key: pod.node for key, pod in pods.items() if pod.node is not None}
-        return cls(inventory.nodes.keys(), nodes, {key: pod.uid for key, pod in pods.items()}, others)
+        uids = {key: pod.uid for key, pod in pods.items()}
+        starts = {key: pod.started_s for key, pod in pods.items() if pod.started_s is not None}
+        return cls(inventory.nodes.keys(), nodes, uids, starts, others)
 
     def elsewhere(self, pod: PodKey, labels: Mapping[str, str]) -> bool:
         """Whether a series of a running pod names a node that this cluster does not have.
@@ -144,6 +148,15 @@ class KnownPods:
         """
         own, named = self.pods.get(pod), _nodes(labels)
         return own is not None and bool(named) and own not in named and not named & set(self.nodes)
+
+    def ended_s(self, pod: PodKey, labels: Mapping[str, str]) -> int | None:
+        """When the pod of a row had ended at the latest: a running pod of the same name and another uid follows it.
+
+        Returns:
+            Epoch seconds; None if the row may be of the running pod.
+        """
+        uid = labels.get(POD_UID)
+        return self.starts.get(pod) if uid and pod in self.uids and uid != self.uids[pod] else None
 
     def untold(self, pod: PodKey, labels: Mapping[str, str]) -> bool:
         """Whether nothing says that a row of a running pod's device is of this cluster.
