@@ -212,6 +212,17 @@ def test_i1_without_samples_nothing_is_recommended(kind):
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
+@pytest.mark.parametrize("level", [0.0, 0.3])
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_workload_whose_pods_have_ended_has_no_gpu_to_save(kind, level, phase):
+    """The completed pods of a Job remain until it is deleted."""
+    one = case(scored(used(range(0, DAYS * 24, 9), level)), kind)
+    ended = tuple(replace(pod, phase=phase) for pod in one.workload.pods)
+    one = replace(one, workload=replace(one.workload, pods=ended))
+    assert [item.change for method in METHODS if isinstance(item := method(one), Recommendation)] == []
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
 def test_i2_one_sensor_alone_neither_stops_nor_shrinks_a_workload(kind):
     blind = used([], 0.0)
     alone = replace(blind, samples={Signal.GPU_UTIL: blind.samples[Signal.GPU_UTIL]})

@@ -188,9 +188,14 @@ class Pod:
     claimed: tuple[ClaimedDevice, ...] = ()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its containers have ended for good; it then has no GPU."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
     def uses_node(self) -> bool:
         """Whether it uses GPUs of its node: it is scheduled, and has not ended."""
-        return self.node is not None and self.phase not in ("Succeeded", "Failed")
+        return self.node is not None and not self.has_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +238,11 @@ class Workload:
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     unknown_request: str = ""
     more_requests: tuple[GpuRequest, ...] = ()
+
+    @property
+    def active_pods(self) -> tuple[Pod, ...]:
+        """Its pods that have not ended."""
+        return tuple(pod for pod in self.pods if not pod.has_ended)
 
     @property
     def requests(self) -> tuple[GpuRequest, ...]:

@@ -103,4 +103,6 @@ def is_gpu(resource: str) -> bool:
     """
     if resource in CARD_SHARES:
         return False
-    return resource in _COUNTED or (resource.startswith(_NVIDIA) and not resource.startswith(_NOT_GPUS))
+    if resource.startswith(_NOT_GPUS) or "nvswitch" in resource.lower():  # KubeVirt offers switches beside GPUs
+        return False
+    return resource in _COUNTED or resource.startswith(_NVIDIA)

@@ -18,6 +18,7 @@ pytestmark = NEEDS_PROMETHEUS
 
 NAME = "DCGM_FI_DEV_GPU_UTIL"
 BUSY, IDLE = per_step([90.0] * WINDOW.steps), per_step([0.0] * WINDOW.steps)
+NAMELESS = DCGM | {"Hostname": "nvidia-dcgm-exporter-x7k2p"}
 ELSEWHERE = DCGM | {"UUID": "GPU-z", "Hostname": "node-z"}
 
 
@@ -58,12 +59,17 @@ def test_i28_a_running_pod_is_not_measured_on_a_node_that_does_not_exist(start_p
     assert read(start_prometheus(series=series)).devices == ()
 
 
+@pytest.mark.parametrize("label", ["k8s_node_name", "kubernetes_node"])
+def test_i28_a_node_in_a_collectors_label_is_another_clusters(start_prometheus, label):
+    assert read(start_prometheus(series=openmetrics(NAME, NAMELESS | {label: "node-z"}, IDLE))).devices == ()
+    assert len(read(start_prometheus(series=openmetrics(NAME, NAMELESS | {label: "node-a"}, IDLE))).devices) == 1
+
+
 def test_an_exporter_that_reports_its_own_name_as_the_host_is_read(start_prometheus):
     series = openmetrics(NAME, DCGM | {"Hostname": "nvidia-dcgm-exporter-x7k2p"}, IDLE)
     assert len(read(start_prometheus(series=series)).devices) == 1
 
 
-NAMELESS = DCGM | {"Hostname": "nvidia-dcgm-exporter-x7k2p"}
 OTHER_POD = ELSEWHERE | {"pod": "other-0"}
 
 

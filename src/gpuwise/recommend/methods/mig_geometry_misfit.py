@@ -65,7 +65,7 @@ def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
         fleet: the fleet.
     """
     waiting = _requested(
-        (workload, pod) for workload in fleet.inventory.workloads for pod in workload.pods if not pod.node
+        (workload, pod) for workload in fleet.inventory.workloads for pod in workload.active_pods if not pod.node
     )
     for node in fleet.inventory.nodes.values():
         if node.mig:

@@ -199,7 +199,7 @@ def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
     for workload in fleet.inventory.workloads:
         request = workload.request
         resource, count = (request.resource, request.count) if request else (None, 0)
-        for pod in workload.pods:
+        for pod in workload.active_pods:
             if pod.node is None:
                 smallest[resource] = min(smallest.get(resource, (count, pod.name)), (count, pod.name))
     return smallest

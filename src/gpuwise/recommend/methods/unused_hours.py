@@ -54,7 +54,7 @@ def _refusal(case: Case) -> Blocked | None:
         return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may arrive at any hour")
     if workload.ref.kind not in STOPPABLE - {"Job"}:
         return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} cannot be stopped and started again")
-    if not workload.pods:
+    if not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if case.profile.idle.agreeing_sensors < case.settings.agreeing_sensors and case.profile.idle.since_s is not None:
         return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, "only one sensor shows its hours as unused")

@@ -45,6 +45,10 @@ _MAYBE_CLUSTERS = (
 """External labels that can distinguish clusters, but may also have several values in one: Prometheus' and Thanos'
 guides, and the operator's label of its Prometheus."""
 
+_NODES = (*NODE_LABELS, "k8s_node_name", "kubernetes_node")
+"""Also labels of OpenTelemetry's collector and of scrape configurations: they suffice to say that a node is another
+cluster's, but a collector may have added its own node."""
+
 POD_UID = "pod_uid"
 """dcgm-exporter's label with a pod's uid (kubernetes-enable-pod-uid)."""
 
@@ -172,7 +176,7 @@ class KnownPods:
 
 def _nodes(labels: Mapping[str, str]) -> set[str]:
     """Return the nodes that a series names."""
-    return {labels[name] for name in NODE_LABELS if labels.get(name) and not is_exporter(labels[name])}
+    return {labels[name] for name in _NODES if labels.get(name) and not is_exporter(labels[name])}
 
 
 def is_exporter(name: str) -> bool:
