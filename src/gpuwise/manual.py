@@ -1,6 +1,6 @@
 """What people do besides the loop: apply, undo, dismiss, pause, resume. The ledger records each of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gpuwise.decide.decide import approve
@@ -82,11 +82,17 @@ def record(ledger: Ledger, directive: Directive) -> str | None:
     """
     if directive.kind == "dismiss":
         find(ledger, directive.subject)
-    paused = History(directives=ledger.directives()).paused
-    if directive.kind == "pause" and paused is not None:
-        why = f"by {paused.actor}: {paused.detail or 'no reason given'}"
+    pauses = _pauses(ledger.directives(), directive.cluster)
+    if directive.kind == "pause" and pauses[0] is not None and None not in pauses:
+        why = f"by {pauses[0].actor}: {pauses[0].detail or 'no reason given'}"
         return f"gpuwise is paused already, {why}; `gpuwise resume` ends the pause"
-    if directive.kind == "resume" and paused is None:
+    if directive.kind == "resume" and not any(pauses):
         return "gpuwise is not paused; `gpuwise pause` stops all effects"
     ledger.record_directive(directive)
     return None
+
+
+def _pauses(directives: Sequence[Directive], cluster: str) -> list[Directive | None]:
+    """The pause in force in a cluster, or in each cluster if it is "": an order for every cluster is in each."""
+    clusters = [cluster] if cluster else ["", *{one.cluster for one in directives} - {""}]
+    return [History(directives=[one for one in directives if one.cluster in ("", uid)]).paused for uid in clusters]

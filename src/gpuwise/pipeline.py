@@ -353,8 +353,12 @@ class Pipeline:
         return [item for item in self.ledger.recommendations() if item.id not in done]
 
     def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
-        last = {outcome.command_id: outcome for outcome in self.ledger.outcomes()}
-        intents = [i for i in self.ledger.intents(since_s=window.start_s) if i.at_s < window.end_s]
+        """Return the actions that have an intent or an outcome in the window, such as an undo of an earlier action."""
+        outcomes = self.ledger.outcomes()
+        last = {outcome.command_id: outcome for outcome in outcomes}
+        ended = {one.command_id for one in outcomes if window.start_s <= one.at_s < window.end_s}
+        intents = [i for i in self.ledger.intents() if i.at_s < window.end_s]
+        intents = [i for i in intents if i.at_s >= window.start_s or i.command.id in ended]
         found = ((intent, last.get(intent.command.id)) for intent in intents)
         return [Action(i, outcome, i.command.because, still_there(i, outcome, fleet)) for i, outcome in found]
 

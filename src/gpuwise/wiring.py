@@ -33,6 +33,9 @@ ANCHOR_NAMESPACE = "gpuwise"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
+# A pause must not wait long for a cluster that does not respond.
+_ORDER_TIMEOUT_S = 5.0
+
 Clock = Callable[[], int]
 """Epoch seconds."""
 
@@ -117,6 +120,23 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
         yield ManualActions(
             actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
         )
+
+
+def named_cluster(config: Config) -> str:
+    """Return the uid of the cluster that a kubeconfig, context or recording in the configuration names, else "".
+
+    Raises:
+        GpuwiseError: the cluster does not respond, or the recording cannot be read.
+    """
+    given = config.kubernetes
+    if given.kubeconfig is not None or given.context is not None:
+        with KubernetesCluster.connect(
+            kubeconfig=given.kubeconfig, context=given.context, wait_budget_s=0.0, plugin_timeout_s=_ORDER_TIMEOUT_S
+        ) as client:
+            return _cluster_uid(client)
+    if config.recording is None:
+        return ""
+    return KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster
 
 
 def _cluster_uid(client: KubernetesCluster) -> str:

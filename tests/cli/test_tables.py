@@ -1,6 +1,6 @@
 """Every table fits 80 columns and shows the longest names that Kubernetes allows in full."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from tests.report.conftest import sample_report
@@ -17,6 +17,7 @@ from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import Inventory, WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
+from gpuwise.model.report import Bill
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Run, Survey
 from gpuwise.replay import Replay, Sighting
@@ -95,6 +96,18 @@ def test_scan(report, capsys):
     assert "Owned by ArgoCD" in after
     assert "requests more GPU than it uses" in text
     assert "GPUOverprovisioned" not in text
+
+
+@pytest.mark.parametrize("selection", [None, "namespace red"])
+def test_scan_without_any_measurement(report, capsys, selection):
+    """No sum of a time that nobody measured: neither $0 idle nor 0 %."""
+    unknown = {"unknown_gpu_s": 7_200.0, "unknown_usd": 8.0, "capacity_gpu_s": 7_200.0, "capacity_usd": 8.0}
+    bill = Bill(**dict.fromkeys((field.name for field in fields(Bill)), 0.0) | unknown)
+    show.table(replace(report, bill=bill, selection=selection, recommendations=(), workloads=()))
+    shown = capsys.readouterr().out
+    assert "measured" in shown
+    assert "$0" not in shown
+    assert "%" not in shown
 
 
 def test_scan_of_a_selection(report, capsys):

@@ -6,8 +6,12 @@ Every fleet is one kind of public report: nodes that come and go, exporters that
 from pathlib import Path
 
 import pytest
-from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet
+from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet, at
 
+from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.report import Bill, WeeklyReport
 from gpuwise.report import render_html, render_markdown
 from gpuwise.report.wording import headline
@@ -136,6 +140,16 @@ def test_a_week_without_data_is_unknown(fleet):
     assert report.bill.unknown_usd == pytest.approx(336 * 4)
 
 
+def test_what_was_never_measured_has_no_idle_cost(fleet):
+    """A pod that no exporter knows costs $672; that it was idle for $0 is not known."""
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=None, owner="w", started_h=-10)
+    report = fleet.report()
+    assert [(one.cost_usd, one.idle_usd) for one in report.workloads] == [(pytest.approx(672), None)]
+    assert [(one.cost_usd, one.idle_usd) for one in report.teams] == [(pytest.approx(672), None)]
+
+
 def test_the_pool_is_the_nodes_whatever_the_series_call_the_card(fleet):
     """The recording says "NVIDIA A100" without its size. The node has one card: 168 h, not 336 h."""
     fleet.node("a1")
@@ -247,6 +261,17 @@ def test_a_mig_instance_counts_by_the_larger_of_compute_and_memory(fleet):
     report = fleet.report()
     assert hours(report.bill) == pytest.approx({"used": 168})
     assert costs(report)["red/Deployment/s0"] == (pytest.approx(42), pytest.approx(168))
+
+
+def test_a_mig_instance_counts_so_after_its_card_was_made_whole_again(fleet):
+    """Until hour 72 the card was four 1g.20gb, now it is one GPU: the instances were still a quarter of it each."""
+    fleet.node("m1")
+    for number in range(4):
+        fleet.deployment(f"s{number}", resource="nvidia.com/mig-1g.20gb")
+        fleet.pod(f"s{number}-5d4f8c7b9-zzzzz", "m1", hours=(0, 72), device=f"MIG-{number}", share=1 / 7)
+    fleet.deployment("w")
+    fleet.pod("w-0", "m1", hours=(72, WEEK_H), owner="w")
+    assert hours(fleet.report().bill) == pytest.approx({"used": 168})
 
 
 def test_the_rest_of_a_divided_card_is_stranded(fleet):
@@ -378,3 +403,27 @@ def test_a_report_names_the_prices_of_its_savings_if_the_bill_has_others(fleet, 
     assert same.predicted_usd_month == other.predicted_usd_month > 0
     assert not any("savings were computed" in note for note in same.quality.notes)
     assert any("savings were computed" in note for note in other.quality.notes)
+
+
+def test_what_is_undone_in_a_later_week_is_an_action_of_that_week(fleet, tmp_path):
+    """Both were applied in the week before; one was undone on Tuesday."""
+    path = tmp_path / "ledger.db"
+    with SqliteLedger(path) as ledger:
+        for number in (1, 2):
+            ref = WorkloadRef("red", "Deployment", f"w{number}", "u")
+            order = Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy")
+            ledger.record_intent(Intent(order, at(-50), "7", {}, {}), limit=10, per_s=3600)
+            ledger.record_outcome(Outcome(f"a-{number}", at(-49), OutcomeStatus.APPLIED, None, ""))
+        ledger.record_outcome(Outcome("a-1", at(30), OutcomeStatus.UNDONE, None, ""))
+    fleet.node("a1")
+    report = fleet.report(ledger=path, week=True)
+    assert [(one.intent.command.id, one.outcome.status) for one in report.actions] == [("a-1", OutcomeStatus.UNDONE)]
+    assert report.applied_usd_month == 0.0
+
+
+def test_the_headline_names_the_time_without_a_price_also_where_nothing_was_idle(fleet):
+    fleet.node("a1")
+    fleet.node("h1", gpus=4, card="H100-80GB")
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
+    assert headline(fleet.report()).endswith("; 672\u00a0GPU-h have no price")

@@ -10,15 +10,23 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
+from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, SeenNode, WorkloadRef
 from gpuwise.model.reasons import Reason
-from gpuwise.model.recommendation import Blocked
+from gpuwise.model.recommendation import Blocked, Recommendation, Saving
 
 REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
 
 
 def intent(number=0, at_s=1_000) -> Intent:
     return Intent(Command(f"a-{number}", "r-1", REF, ScaleTo(0), "policy"), at_s, "7", {"replicas": 2}, {"replicas": 0})
+
+
+def recommendation(name: str) -> Recommendation:
+    return Recommendation(
+        name, REF, None, Finding.IDLE, (), ScaleTo(0), Saving(1.0, 1.0, 1.0, 1.0), 0, 1.0, 1.0, (), False, True, "Low",
+        0, 1_000, "e",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -202,6 +210,17 @@ def test_a_ledger_is_read_by_cluster(tmp_path):
             [blocked],
             [node],
         )
+
+
+def test_without_a_cluster_the_findings_of_each_are_read(tmp_path):
+    """`gpuwise dismiss` without a connection finds what the latest run of any cluster recommended."""
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        for cluster, name in (("alpha", "r-1"), ("beta", "r-2"), ("beta", "r-3")):
+            ledger.belongs_to(cluster)
+            ledger.record_run(1_000, [recommendation(name)], [])
+        assert [one.id for one in ledger.recommendations()] == ["r-3"]
+        ledger.belongs_to("")
+        assert [one.id for one in ledger.recommendations()] == ["r-3", "r-1"]
 
 
 def test_rows_of_no_known_cluster_belong_to_every_cluster(tmp_path):

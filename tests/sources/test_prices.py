@@ -65,6 +65,7 @@ def test_an_unlabelled_node_is_priced_as_on_demand(tmp_path):
         ("L4,on-demand,\n", ["usd_per_gpu_h", "''"]),
         ("L4,on-demand\n", ["usd_per_gpu_h", "''"]),
         ('L4,on-demand,"1,5"\n', ["usd_per_gpu_h", "'1,5'"]),
+        ("L4,on-demand,1,000\n", ["line 2", "'000'", "beyond the last column"]),
         ("H900,on-demand,1\n", ["line 2", "gpu_type", "'H900'", "A100-80GB"]),
         ("L4,preemptible,1\n", ["line 2", "capacity_type", "'preemptible'", "on-demand, spot, reserved"]),
         ("L4,on-demand,1\nL4,on-demand,2\n", ["line 3", "already"]),
@@ -101,10 +102,21 @@ def test_a_price_of_0_is_a_price(tmp_path):
     assert read_prices(written(tmp_path, "L4,on-demand,0\n")).price("L4", None) == 0.0
 
 
-def test_a_price_in_euros_is_refused(tmp_path):
-    path = written(tmp_path, "L4,on-demand,0.5,EUR\n", HEADER.strip() + ",currency\n")
-    with pytest.raises(InputError, match=r"line 2: currency is 'EUR'"):
+@pytest.mark.parametrize("column", ["currency", "Currency", " CURRENCY", "currency_code"])
+def test_a_price_in_euros_is_refused(tmp_path, column):
+    path = written(tmp_path, "L4,on-demand,0.5,EUR\n", f"{HEADER.strip()},{column}\n")
+    with pytest.raises(InputError, match=r"line 2: currency\w* is 'EUR'"):
         read_prices(path)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    path = written(tmp_path, "L4,on-demand,0.5,5\n", HEADER.strip() + ",usd_per_gpu_h\n")
+    with pytest.raises(InputError, match=r"line 1: the column 'usd_per_gpu_h' is given twice"):
+        read_prices(path)
+
+
+def test_blank_cells_after_the_last_column_are_ignored(tmp_path):
+    assert read_prices(written(tmp_path, "L4,on-demand,0.5,,\n")).price("L4", None) == 0.5
 
 
 @pytest.mark.parametrize("currency", ["USD", "usd", ""])

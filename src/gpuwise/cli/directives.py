@@ -5,14 +5,17 @@ import time
 from typing import Literal
 
 import click
+from rich.text import Text
 
-from gpuwise.cli.console import say
+from gpuwise.cli.console import err, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.manual import record
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Directive
+from gpuwise.model.errors import GpuwiseError
+from gpuwise.wiring import named_cluster
 
 why = click.option("--reason", default="", help="The reason, for the audit trail.")
 
@@ -43,7 +46,26 @@ def resume(config: Config, reason: str) -> None:
 
 
 def _record(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
-    directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason)
+    cluster = _cluster(config, otherwise_every=kind == "pause")
+    directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason, cluster)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+        ledger.belongs_to(cluster)
         already = record(ledger, directive)
-    say(already or f"{kind}: recorded in {config.ledger.path}")
+    where = f"cluster {cluster}" if cluster else "every cluster of the ledger"
+    say(already or f"{kind}: recorded in {config.ledger.path}, for {where}")
+
+
+def _cluster(config: Config, *, otherwise_every: bool) -> str:
+    """The uid of the cluster that the options name, "" for every cluster of the ledger.
+
+    Args:
+        config: the configuration.
+        otherwise_every: a pause must not fail because the cluster does not respond: it is then for every cluster.
+    """
+    try:
+        return named_cluster(config)
+    except GpuwiseError as error:
+        if not otherwise_every:
+            raise
+        say(Text(f"warning: every cluster of this ledger is paused, because {error.problem}", "yellow"), to=err)
+        return ""

@@ -65,10 +65,13 @@ def _headline(report: WeeklyReport) -> Text:
     bill = report.bill
     text = Text()
     text.append(f"{report.cluster}, {written.when(report.start_s)} to {written.when(report.end_s)}\n", style="dim")
-    text.append(f"{_wasted(report)}:\n", style="bold")
     lines = {one.name: one for one in written.classes(report)}
-    text.append(f"{_amount(lines['idle'])} on allocated but idle GPUs, ")
-    text.append(f"{_amount(lines['unallocated'])} on unallocated GPUs.\n")
+    if written.unmeasured(report):
+        text.append("No GPU was measured.\n", style="bold")
+    else:
+        text.append(f"{_wasted(report)}:\n", style="bold")
+        text.append(f"{_amount(lines['idle'])} on allocated but idle GPUs, ")
+        text.append(f"{_amount(lines['unallocated'])} on unallocated GPUs.\n")
     if "unknown" in lines:
         text.append(f"{_amount(lines['unknown'])} is unknown: nobody measured it.\n", style="yellow")
     if "stranded" in lines:
@@ -108,6 +111,9 @@ def _of_selection(report: WeeklyReport) -> Text:
     text.append(f"{written.when(report.start_s)} to {written.when(report.end_s)}\n")
     if not count:
         return text.append("No GPU workload is selected.")
+    if written.unmeasured(report):
+        text.append(f"Nothing was measured: {written.gpu_hours(bill.unknown_gpu_s / 3600)} are unknown.\n", "bold")
+        return text.append(_worth(report))
     share = written.percent(written.share(bill.idle_gpu_s, bill.capacity_gpu_s))
     timed = written.by_time(report)
     allocated = "allocated GPU time" if timed else f"{written.usd(bill.capacity_usd)} of allocated GPUs"

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gpuwise.finops.cards import divided, node_of_device, with_nodes
+from gpuwise.finops.lives import Lives
 from gpuwise.finops.pools import Pool, existed_s, pool_at, pool_of_node
 from gpuwise.model.gpu import mig_share
-from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef, node_ref
+from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.usage import DAY_S
@@ -94,12 +95,10 @@ class Period:
         return tuple(sorted(ref for ref in self.profiles if ref.kind == DELETED))
 
     @cached_property
-    def lives(self) -> Mapping[str, Sequence[Node]]:
-        """The nodes by name, also those that no longer exist: a name can be given again."""
-        found: defaultdict[str, list[Node]] = defaultdict(list)
-        for node in (*self.past, *self.inventory.nodes.values()):
-            found[node.name].append(node)
-        return found
+    def lives(self) -> Lives:
+        """The nodes, also those that no longer exist: a name can be given again."""
+        stays = (stay for profile in self.profiles.values() for stay in profile.stays)
+        return Lives.of(self.past, self.inventory.nodes.values(), stays, start_s=self.start_s)
 
     def price(self, pool: Pool) -> float | None:
         """Dollars per GPU-hour in a pool, or None if no price is known.
@@ -161,13 +160,13 @@ def accounts(period: Period) -> Accounts:
     pods = _of_pods(period)
     places: set[tuple[int, str | None, str | None]] = set(pods)
     if period.selection is None:
-        places |= {(day_s, name, None) for day_s, _, _ in _days(period) for name in period.lives}
+        places |= {(day_s, key, None) for day_s, _, _ in _days(period) for key in period.lives.nodes}
     total: defaultdict[tuple[int, Pool], GpuSeconds] = defaultdict(GpuSeconds)
     free = _Free(period)
-    for day_s, name, gpu_type in sorted(places, key=str):
-        held = pods.get((day_s, name, gpu_type), GpuSeconds())
-        total[day_s, pool_at(period.lives, day_s, name, gpu_type)] += (
-            held if period.selection is not None else free.around(held, day_s, name)
+    for day_s, key, gpu_type in sorted(places, key=str):
+        held = pods.get((day_s, key, gpu_type), GpuSeconds())
+        total[day_s, pool_at(period.lives.nodes, key, gpu_type)] += (
+            held if period.selection is not None else free.around(held, day_s, key)
         )
     return {key: seconds for key, seconds in sorted(total.items(), key=lambda item: str(item[0])) if seconds.capacity}
 
@@ -178,7 +177,7 @@ def _of_pods(period: Period) -> dict[tuple[int, str | None, str | None], GpuSeco
     for uses in uses_of(period).values():
         for day in uses:
             used = day.allocated_gpu_s - day.idle_gpu_s - day.unknown_gpu_s
-            place = day.start_s, day.node, None if day.node in period.lives else day.gpu_type
+            place = day.start_s, day.node, None if day.node in period.lives.nodes else day.gpu_type
             found[place] += GpuSeconds(used=max(0.0, used), idle=day.idle_gpu_s, unknown=day.unknown_gpu_s)
     return dict(found)
 
@@ -191,41 +190,48 @@ class _Free:
     """
 
     def __init__(self, period: Period) -> None:
-        self._nodes = period.lives
+        self._nodes = period.lives.nodes
         self._days = {day_s: (start_s, end_s) for day_s, start_s, end_s in _days(period)}
         self._first_s = period.first_sample_s
         self._listed = period.listed
         self._sampled = period.sampled_days
-        self._at_work: defaultdict[tuple[int, str], float] = defaultdict(float)
-        self._seen: defaultdict[tuple[int, str], float] = defaultdict(float)
-        for name, nodes in period.lives.items():
-            profile = period.profiles.get(node_ref(nodes[0]))
-            for day in profile.days if profile is not None else ():
-                self._at_work[day.start_s, name] += day.active_gpu_s
-            for day_s, gpu_s in profile.sampled_gpu_s.items() if profile is not None else ():
-                self._seen[day_s, name] += gpu_s
+        self._at_work: defaultdict[tuple[int, str | None], float] = defaultdict(float)
+        self._seen: defaultdict[tuple[int, str | None], float] = defaultdict(float)
+        for ref, profile in period.profiles.items():
+            if ref.kind == "Node":
+                self._add(profile, period.lives)
+
+    def _add(self, profile: UsageProfile, lives: Lives) -> None:
+        """Add what the unallocated devices of a name show, by node."""
+        whole: defaultdict[int, float] = defaultdict(float)
+        for day in profile.days:
+            whole[day.start_s] += day.allocated_gpu_s
+        for day in lives.divided(profile.days, profile.stays)[0]:
+            part = day.allocated_gpu_s / whole[day.start_s]
+            self._at_work[day.start_s, day.node] += day.active_gpu_s
+            self._seen[day.start_s, day.node] += profile.sampled_gpu_s.get(day.start_s, 0.0) * part
 
     def _is_silent(self, day_s: int) -> bool:
         """Whether nothing was sampled on a day, and something was later."""
         return day_s not in self._sampled and day_s < max(self._sampled, default=day_s)
 
-    def around(self, held: GpuSeconds, day_s: int, name: str | None) -> GpuSeconds:
+    def around(self, held: GpuSeconds, day_s: int, key: str | None) -> GpuSeconds:
         """Return what pods were allocated on a node, with the classes of what they leave of it."""
-        nodes = self._nodes.get(name or "", ())
-        if name is None or not nodes or day_s not in self._days:
+        node = self._nodes.get(key or "")
+        if node is None or day_s not in self._days:
             return held
         start_s, end_s = self._days[day_s]
         first_s = end_s if self._first_s is None else max(start_s, min(self._first_s, end_s))
-        capacity = sum(node.capacity * existed_s(node, start_s, end_s) for node in nodes)
-        listed = sum(node.capacity * existed_s(node, first_s, end_s) for node in nodes)
+        capacity = node.capacity * existed_s(node, start_s, end_s)
+        listed = node.capacity * existed_s(node, first_s, end_s)
         if not self._listed or self._is_silent(day_s):
             listed = 0.0
         left = max(0.0, capacity - held.capacity)
-        stranded = min(left, sum(stranded_gpus(node) * existed_s(node, start_s, end_s) for node in nodes))
+        stranded = min(left, stranded_gpus(node) * existed_s(node, start_s, end_s))
         left -= stranded
-        outside = min(left, self._at_work[day_s, name])
+        outside = min(left, self._at_work[day_s, key])
         left -= outside
-        known = max(listed - held.capacity - stranded - outside, self._seen[day_s, name] - outside, 0.0)
+        known = max(listed - held.capacity - stranded - outside, self._seen[day_s, key] - outside, 0.0)
         unallocated = min(left, known)
         return held + GpuSeconds(
             outside=outside, unallocated=unallocated, unknown=left - unallocated, stranded=stranded
@@ -245,7 +251,7 @@ def stranded_gpus(node: Node) -> float:
 
 def pool_of(period: Period, day: DayUse) -> Pool:
     """The pool in which a day's GPU-seconds were spent."""
-    return pool_at(period.lives, day.start_s, day.node, day.gpu_type)
+    return pool_at(period.lives.nodes, day.node, day.gpu_type)
 
 
 def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
@@ -257,7 +263,10 @@ def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
     # Workloads that are not selected share cards with those that are.
     profiles = {ref: profile for ref, profile in period.profiles.items() if ref.kind != "Node"}
     places = node_of_device(period.profiles.values())
-    located = {ref: with_nodes(tuple(days_of(period, ref)), one.stays, places) for ref, one in profiles.items()}
+    located = {
+        ref: period.lives.divided(*with_nodes(tuple(days_of(period, ref)), one.stays, places))
+        for ref, one in profiles.items()
+    }
     seen = divided(
         {ref: days for ref, (days, _) in located.items()},
         {ref: stays for ref, (_, stays) in located.items()},
@@ -274,12 +283,12 @@ def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
 
 
 def _capacity(period: Period, *, whole_days: bool) -> defaultdict[tuple[int, str | None], float]:
-    """GPU-seconds of each present node and day; of whole days, also the time before the node existed."""
+    """GPU-seconds of each node and day; of whole days, also the time in which the node did not exist."""
     found: defaultdict[tuple[int, str | None], float] = defaultdict(float)
     for day_s, start_s, end_s in _days(period):
-        for node in period.inventory.nodes.values():
+        for key, node in period.lives.nodes.items():
             seconds = end_s - start_s if whole_days else existed_s(node, start_s, end_s)
-            found[day_s, node.name] += node.capacity * seconds
+            found[day_s, key] += node.capacity * seconds
     return found
 
 

@@ -69,7 +69,7 @@ def _cost(period: Period, ref: WorkloadRef, workload: Workload | None, days: Seq
         idle_gpu_h=sum(day.idle_gpu_s for day in days) / HOUR_S,
         activity_ratio=_activity(profile),
         cost_usd=_usd(period, ((day, day.allocated_gpu_s) for day in days)),
-        idle_usd=_usd(period, ((day, day.idle_gpu_s) for day in days)),
+        idle_usd=_usd(period, ((day, day.idle_gpu_s) for day in days if day.unknown_gpu_s < day.allocated_gpu_s)),
         limit=profile.bottleneck.limit,
         limit_confidence=profile.bottleneck.confidence,
         next_use_s=profile.next_use.median_s if profile.next_use is not None and workload is not None else None,
@@ -86,10 +86,10 @@ def _team_of(period: Period, ref: WorkloadRef, workload: Workload | None) -> str
 
 
 def _usd(period: Period, spent: Iterable[tuple[DayUse, float]]) -> float | None:
-    """Price of GPU-seconds by the pool in which they were spent; None if no part of them has a price."""
+    """Price of GPU-seconds by the pool in which they were spent; None if there are none, or none has a price."""
     prices = [(gpu_s, period.price(pool_of(period, day))) for day, gpu_s in spent]
     known = [gpu_s / HOUR_S * price for gpu_s, price in prices if price is not None]
-    return sum(known) if known or not prices else None
+    return sum(known) if known else None
 
 
 def _activity(profile: UsageProfile) -> float | None:

@@ -230,21 +230,27 @@ class SqliteLedger:
 
     def recommendations(self) -> list[Recommendation]:
         """See the port."""
-        return list(self._findings().recommendations)
+        return [one for found in self._of_clusters() for one in found.recommendations]
 
     def alternatives(self) -> list[Recommendation]:
         """See the port."""
-        return list(self._findings().alternatives)
+        return [one for found in self._of_clusters() for one in found.alternatives]
 
     def blocked(self) -> list[Blocked]:
         """See the port."""
         return list(self._findings().blocked)
 
     def _findings(self) -> _Findings:
+        """The findings of the latest run."""
+        return next(iter(self._of_clusters()), _Findings((), ()))
+
+    def _of_clusters(self) -> Iterator[_Findings]:
+        """The findings of the latest run of this cluster; if it is not known, of each cluster, the newest first."""
         with self._guarded():
-            query = f"SELECT run, body FROM findings WHERE {_OWN} ORDER BY run DESC LIMIT 1"  # noqa: S608 - a constant
-            row = self._db.execute(query, (self._cluster, self._cluster)).fetchone()
-        return _Findings((), ()) if row is None else self._parsed(_Findings, *row)
+            query = f"SELECT run, body FROM findings WHERE {_OWN} ORDER BY run DESC"  # noqa: S608 - a constant
+            rows = self._db.execute(query, (self._cluster, self._cluster)).fetchall()
+        for row in rows[:1] if self._cluster else rows:
+            yield self._parsed(_Findings, *row)
 
     def _read(self, kind: type[T], where: str, *values: str | int) -> Iterator[T]:
         with self._guarded():

@@ -58,7 +58,7 @@ class TeamCost:
         allocated_gpu_h: GPU-hours allocated.
         idle_gpu_h: of these, idle.
         cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
-        idle_usd: cost of the idle part, in the same way.
+        idle_usd: cost of the idle part, in the same way; None also if nothing of them was measured.
         saving_usd_month: what its open recommendations are worth.
         unpriced_gpu_h: of the allocated GPU-hours, those without a known price; they are not part of the dollars.
         unknown_gpu_h: of the allocated GPU-hours, those that nobody measured.
@@ -87,7 +87,7 @@ class WorkloadCost:
         idle_gpu_h: of these, idle.
         activity_ratio: mean SM activity, or GPU utilisation if only that is known; None if neither was sampled.
         cost_usd: cost of the allocated GPU-hours that have a price; None if none of them has one.
-        idle_usd: cost of the idle part, in the same way.
+        idle_usd: cost of the idle part, in the same way; None also if nothing of them was measured.
         limit: what limits its speed while it works.
         limit_confidence: confidence in the limit, 0 to 1.
         next_use_s: median forecast of the next use if it is idle now, epoch seconds; None without a forecast.

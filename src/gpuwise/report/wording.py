@@ -228,21 +228,26 @@ def period(report: WeeklyReport) -> str:
     return report.week or f"{day(report.start_s)} to {day(report.end_s - 1)}"
 
 
+def unmeasured(report: WeeklyReport) -> bool:
+    """Whether the fleet has GPUs and none of their time was measured."""
+    return report.bill.capacity_gpu_s > 0 and report.bill.unknown_gpu_s >= report.bill.capacity_gpu_s
+
+
 def headline(report: WeeklyReport) -> str:
     """Return the subject line, which contains the main number."""
     bill, whole, when_ = report.bill, "the bill", period(report)
     if report.selection is not None:
         whole = f"the GPUs allocated to {report.selection}"
-    if bill.capacity_gpu_s > 0 and bill.unknown_gpu_s >= bill.capacity_gpu_s:
+    if unmeasured(report):
         return f"No GPU was measured in {when_}: {gpu_hours(bill.unknown_gpu_s / 3600)} are unknown"
+    price = f"; {gpu_hours(bill.unpriced_gpu_s / 3600)} have no price" if bill.unpriced_gpu_s > 0 else ""
     if bill.idle_gpu_s <= 0:
-        return f"No allocated GPU time was idle in {when_}{_of_bill_unknown(report)}"
+        return f"No allocated GPU time was idle in {when_}{price}{_of_bill_unknown(report)}"
     of_time, hours = percent(share(bill.idle_gpu_s, bill.capacity_gpu_s)), gpu_hours(bill.idle_gpu_s / 3600)
     of_bill = share(bill.idle_usd, bill.capacity_usd)
     if bill.unpriced_gpu_s > 0 or of_bill is None:
         amount = f"{usd(bill.idle_usd)} and {gpu_hours(bill.unpriced_idle_gpu_h)} without a price"
         subject = amount if bill.unpriced_idle_gpu_h > 0 and bill.idle_usd > 0 else hours
-        price = f"; {gpu_hours(bill.unpriced_gpu_s / 3600)} have no price" if bill.unpriced_gpu_s > 0 else ""
         return f"{subject} were idle in {when_}: {of_time} of the capacity{price}{_of_bill_unknown(report)}"
     return (
         f"{usd(bill.idle_usd)} of GPU time was idle in {when_}: {percent(of_bill)} of {whole}{_of_bill_unknown(report)}"

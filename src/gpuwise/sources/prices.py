@@ -57,8 +57,9 @@ def _parse(name: str, text: str) -> dict[tuple[str, CapacityType], float]:
 
 def _check_dollars(row: Row) -> None:
     """Refuse a price in another currency: every sum is in dollars."""
-    if "currency" in row.cells and row.text("currency").upper() not in ("", "USD"):
-        row.refuse("currency", "gpuwise computes in US dollars: convert the prices, and write USD or no currency")
+    for column in row.cells:
+        if "currency" in column and row.text(column).upper() not in ("", "USD"):
+            row.refuse(column, "gpuwise computes in US dollars: convert the prices, and write USD or no currency")
 
 
 def _gpu(row: Row) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gpuwise.model.errors import InputError
 
@@ -86,17 +86,30 @@ def rows(name: str, text: str, columns: Sequence[str]) -> Iterator[Row]:
     Args:
         name: name of the file, for errors.
         text: content of the file.
-        columns: required columns.
+        columns: required columns, in lower case; the file may write them in capitals.
 
     Raises:
-        InputError: a column is missing.
+        InputError: a column is missing or given twice, or a row has more cells than the header.
     """
     reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    header = tuple(reader.fieldnames or ())
+    header = reader.fieldnames = [column.strip().lower() for column in reader.fieldnames or ()]
     missing = [column for column in columns if column not in header]
     if missing:
         raise InputError(
             f"{name}, line 1: the column {missing[0]!r} is missing from {','.join(header)!r}",
             hint=f"begin the file with {','.join(columns)}",
         )
-    return (Row(f"{name}, line {reader.line_num}", cells) for cells in reader)
+    if twice := [column for column in header if column and header.count(column) > 1]:
+        raise InputError(f"{name}, line 1: the column {twice[0]!r} is given twice", hint="remove one of them")
+    return (_row(f"{name}, line {reader.line_num}", cells) for cells in reader)
+
+
+def _row(where: str, cells: dict[str | Any, Any]) -> Row:
+    """Refuse surplus cells: 1,000 without quotes is two cells, and would be read as 1."""
+    surplus = [cell for cell in cells.pop(None, ()) if cell.strip()]
+    if surplus:
+        raise InputError(
+            f"{where}: {surplus[0]!r} is beyond the last column",
+            hint="write numbers without commas, such as 1000, and quote text that contains a comma",
+        )
+    return Row(where, cells)

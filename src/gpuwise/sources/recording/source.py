@@ -190,8 +190,8 @@ def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) ->
     node = inventory.nodes.get(device.node or "")
     card = node.gpu_type if node is not None else named(device.gpu_type or "")
     known = node.mig if node is not None else ()  # of a node that is gone, only what the workload requests is known
-    if device.gpu_fraction >= 1.0 or card is None or (node is not None and not node.mig):
-        return device
+    if device.gpu_fraction >= 1.0 or card is None or (asked is None and not known):
+        return device  # a node whose MIG layout was changed lists no instances now, but the workload names its own
     profiles = [card.mig_profile(name) for name in ([asked] if asked is not None else known)]
     shares = {
         mig_share(one.name, card)

@@ -1,0 +1,90 @@
+"""Nodes that had one name after another: each has its own card, time and price, computed on paper in each test."""
+
+from pathlib import Path
+
+import pytest
+from tests.finops.recorded import WEEK_H, Fleet
+from tests.finops.test_capacity import hours
+
+NOON = 60
+"""Wednesday 12:00."""
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Fleet:
+    made = Fleet(tmp_path)
+    made.namespace("red", team="red")
+    made.deployment("w")
+    return made
+
+
+def replaced(fleet: Fleet, ledger: Path, *, first: str, second: str, used: bool = True) -> None:
+    """Node a1 is on-demand or spot until Wednesday 12:00, then another one has its name; a pod has its card or not."""
+    others = list(fleet.objects)
+    fleet.node("a1", capacity=first)
+    if used:
+        fleet.pod("w-5d4f8c7b9-zz222", "a1", hours=(0, NOON), device="GPU-old")
+    fleet.report(hours=NOON, ledger=ledger, run=True)
+    fleet.objects = others
+    fleet.node("a1", capacity=second, created_h=NOON)
+    if used:
+        fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(NOON, WEEK_H), device="GPU-new")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "usd"), [("spot", "on-demand", 60 + 108 * 4), ("on-demand", "spot", 60 * 4 + 108)]
+)
+def test_each_node_of_a_name_has_its_price_on_the_day_of_the_change(fleet, tmp_path, first, second, usd):
+    replaced(fleet, tmp_path / "ledger.db", first=first, second=second)
+    report = fleet.report(ledger=tmp_path / "ledger.db")
+    assert hours(report.bill) == {"used": 168}
+    assert report.bill.used_usd == pytest.approx(usd)
+    assert [one.cost_usd for one in report.workloads] == [pytest.approx(usd)]
+
+
+def test_the_free_time_of_each_node_of_a_name_has_its_price(fleet, tmp_path):
+    fleet.node("t1", card="T4")
+    fleet.pod("w-0", "t1", hours=(0, WEEK_H), owner="w")
+    replaced(fleet, tmp_path / "ledger.db", first="spot", second="on-demand", used=False)
+    bill = fleet.report(ledger=tmp_path / "ledger.db").bill
+    assert hours(bill) == {"used": 168, "unallocated": 168}
+    assert bill.unallocated_usd == pytest.approx(60 + 108 * 4)
+
+
+def test_what_was_spent_before_a_node_was_created_is_of_an_earlier_one(fleet):
+    """Nobody remembers that a1 had an A100 until Wednesday 00:00. On-demand A100s cost $4; the T4 of now costs $1."""
+    fleet.node("b1")
+    fleet.node("a1", card="T4", created_h=48)
+    fleet.pod("w-5d4f8c7b9-zz222", "a1", hours=(0, 48), device="GPU-old")
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(48, WEEK_H), device="GPU-new", card="T4")
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168, "unallocated": 168}
+    assert report.bill.used_usd == pytest.approx(48 * 4 + 120)
+    assert any("an earlier a1" in note for note in report.quality.notes)
+
+
+def test_the_same_card_before_and_after_is_the_same_machine(fleet):
+    """The object of spot node a1 was deleted and created again on Wednesday, under a pod that ran on."""
+    fleet.node("b1")
+    fleet.node("a1", capacity="spot", created_h=48)
+    fleet.pod("w-5d4f8c7b9-zz222", "a1", hours=(0, 40), device="GPU-2")
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(40, WEEK_H), device="GPU-2")
+    bill = fleet.report().bill
+    assert (hours(bill)["used"], bill.used_usd) == (168, pytest.approx(168))
+
+
+def test_a_node_that_is_gone_existed_until_its_last_sample(fleet, tmp_path):
+    """Spot node s1 (2 GPUs) was last seen by the scan of Tuesday 00:00 and has samples until Thursday 00:00."""
+    ledger = tmp_path / "ledger.db"
+    fleet.node("a1")
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(0, 24), owner="w")
+    others = list(fleet.objects)
+    fleet.node("s1", gpus=2, capacity="spot")
+    fleet.pod("w-5d4f8c7b9-zz222", "s1", hours=(0, 24), device="GPU-2")
+    fleet.report(hours=24, ledger=ledger, run=True)
+    fleet.objects = others
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(24, WEEK_H))
+    fleet.pod("w-5d4f8c7b9-zz222", "s1", hours=(24, 72), device="GPU-2")
+    bill = fleet.report(ledger=ledger).bill
+    assert hours(bill) == {"used": 168 + 72, "unallocated": 72}
+    assert bill.unallocated_usd == pytest.approx(72)
