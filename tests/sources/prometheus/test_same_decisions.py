@@ -93,7 +93,7 @@ def load(url: str, series: list[Row]) -> None:
 @pytest.fixture
 def fleet(tmp_path: Path) -> tuple[SimulatedFleet, Path]:
     """A fleet, and its inventory as a file."""
-    made = simulate_fleet(1, NOW_S, FleetSettings(nodes=6, days=DAYS, step_s=STEP_S))
+    made = simulate_fleet(1, NOW_S, FleetSettings(nodes=10, days=DAYS, step_s=STEP_S))
     file = tmp_path / "inventory.json"
     file.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": made.objects}))
     return made, file
