@@ -50,6 +50,7 @@ conformance: setup ## run every test that uses Kubernetes on the cluster of GPUW
 
 test-parts: setup ## run the tests of the image and with Prometheus 3; as root on Debian it installs what they need
 	.ci/system-packages prometheus chromium buildah mmdebstrap
+	-@.ci/system-packages victoria-metrics  # as above
 	$(BIN)/python -m pytest -m parts --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
 	.ci/later-prometheus $(CURDIR)/build/prometheus-3
 	PATH="$(CURDIR)/build/prometheus-3/usr/bin:$$PATH" $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ON_PROMETHEUS)
