@@ -92,7 +92,7 @@ class Scheduling:
         terms: required node affinity: one of these terms, all of whose requirements hold; the node selector is part of
             each. A single empty term requires nothing.
         tolerations: of the pod.
-        requests: amounts of CPU (cores) and memory (bytes) that it requests.
+        requests: amounts that it requests besides GPUs: of CPU (cores), memory (bytes) and other resources.
         tied: why it cannot be said where the pod may run, such as "required anti-affinity"; None if it can.
     """
 
@@ -110,7 +110,8 @@ class Openness:
         unschedulable: the node is cordoned.
         taints: of the node.
         labels: of the node.
-        free: amounts of CPU (cores) and memory (bytes) that no pod requests; an absent resource is not known.
+        free: amounts of CPU (cores), memory (bytes) and other resources besides GPUs that no pod requests, and under
+            "pods" how many more pods it takes; an absent resource is not known.
     """
 
     unschedulable: bool = False

@@ -117,6 +117,13 @@ def test_a_pod_that_waits_for_another_plugins_resource_may_need_the_node(resourc
     assert isinstance(judged(waiting)["node-0"], Blocked) is waits
 
 
+@pytest.mark.parametrize(("free", "fits"), [({}, True), ({"pods": 2.0}, True), ({"pods": 1.0}, False)])
+def test_a_node_takes_only_so_many_pods(free, fits):
+    nodes = [here("node-0"), here("node-1", openness=Openness(free=free))]
+    found = judged(serving("a", "node-0"), serving("b", "node-0"), serving("c", "node-1", gpus=2), nodes=nodes)
+    assert isinstance(found["node-0"], Recommendation) is fits
+
+
 def test_a_pod_of_several_resources_is_not_moved_and_uses_all_of_them():
     one = here("node-0", whole_gpus=6, mig={"1g.10gb": 2})
     sidecar = serving("a", "node-0", more_requests=(GpuRequest("nvidia.com/mig-1g.10gb", 1),))

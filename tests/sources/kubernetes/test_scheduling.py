@@ -104,6 +104,15 @@ def test_what_a_node_has_left():
     )
 
 
+def test_network_devices_and_pods_count_and_gpus_do_not():
+    resources = {"limits": {"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "4", "nvidia.com/gpumem": "4k"}}
+    pod = {"spec": {"containers": [{"name": "m", "resources": resources}]}}
+    allocatable = {"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "32", "pods": "110"}
+    free = openness_of({"metadata": {"name": "n"}, "status": {"allocatable": allocatable}}, [pod]).free
+    assert free == {"vpc.amazonaws.com/efa": 28.0, "pods": 109.0}
+    assert scheduling_of(pod["spec"]).requests == {"vpc.amazonaws.com/efa": 4.0}
+
+
 def test_one_unreadable_pod_makes_only_the_free_capacity_unknown():
     node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "4"}}}
     found = openness_of(node, [{"spec": {"containers": [container(cpu="lots")]}}])
