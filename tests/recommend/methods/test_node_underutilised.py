@@ -15,7 +15,7 @@ from gpuwise.model.inventory import CapacityType, GpuRequest, Namespace, Workloa
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.scheduling import Openness, Requirement, Scheduling, Taint, Toleration
+from gpuwise.model.scheduling import Openness, Repulsion, Requirement, Scheduling, Taint, Toleration
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.engines.node_underutilised.free_capacity import free_capacity
 from gpuwise.recommend.fleet import Fleet
@@ -121,6 +121,15 @@ def test_a_pod_that_waits_for_another_plugins_resource_may_need_the_node(resourc
 def test_a_node_takes_only_so_many_pods(free, fits):
     nodes = [here("node-0"), here("node-1", openness=Openness(free=free))]
     found = judged(serving("a", "node-0"), serving("b", "node-0"), serving("c", "node-1", gpus=2), nodes=nodes)
+    assert isinstance(found["node-0"], Recommendation) is fits
+
+
+@pytest.mark.parametrize(("selected", "fits"), [("b", True), ("a", False)])
+def test_the_anti_affinity_of_the_other_pods_is_respected(selected, fits):
+    repels = (Repulsion({"matchLabels": {"app": selected}}, frozenset({"research"})),)
+    subject = serving("a", "node-0")
+    subject = replace(subject, pods=tuple(replace(one, labels={"app": "a"}) for one in subject.pods))
+    found = judged(subject, nodes=[here("node-0"), here("node-1", openness=Openness(repels=repels))])
     assert isinstance(found["node-0"], Recommendation) is fits
 
 

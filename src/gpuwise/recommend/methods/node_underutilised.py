@@ -171,8 +171,10 @@ def _accepts(node: Node, tenants: Tenants) -> bool:
     if node.openness is None or len(tenants) > node.openness.free.get("pods", len(tenants)):
         return False
     requests: dict[str, float] = {}
-    for _, pod in tenants:
+    for workload, pod in tenants:
         if pod.scheduling is None or refusal(pod.scheduling, node.openness) is not None:
+            return False
+        if any(one.keeps_off(workload.ref.namespace, pod.labels) for one in node.openness.repels):
             return False
         for resource, amount in pod.scheduling.requests.items():
             requests[resource] = requests.get(resource, 0.0) + amount
