@@ -141,8 +141,9 @@ MODEL_LABELS = ("model", "modelName")
 PROFILE_LABELS = ("mig_profile", "GPU_I_PROFILE")
 INSTANCE_LABELS = ("gpu_instance_id", "GPU_I_ID")
 NODE_LABELS = ("node", "Hostname", "hostname")
-REPLICA_LABELS = frozenset({"prometheus_replica", "__replica__", "prometheus"})
-"""Labels that distinguish the two servers of an HA pair, which measure the same series."""
+REPLICA_LABELS = frozenset({"prometheus_replica", "__replica__", "replica", "prometheus"})
+"""Labels that distinguish the two servers of an HA pair, which measure the same series: of Prometheus' operator, of
+Cortex and Mimir, and of Thanos' guides."""
 
 
 def first(labels: Mapping[str, str], names: Iterable[str]) -> str | None:
