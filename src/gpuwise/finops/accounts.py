@@ -226,7 +226,8 @@ class _Free:
         listed = node.capacity * existed_s(node, first_s, end_s)
         if not self._listed or self._is_silent(day_s):
             listed = 0.0
-        left = max(0.0, capacity - held.capacity)
+        left = capacity - held.capacity
+        left = left if left > capacity * _ROUNDING else 0.0
         stranded = min(left, stranded_gpus(node) * existed_s(node, start_s, end_s))
         left -= stranded
         outside = min(left, self._at_work[day_s, key])
