@@ -94,6 +94,7 @@ def test_api_groups():
         ({"annotations": {"downscaler/exclude": "true"}}, Reason.PROTECTED),
         ({"annotations": {"downscaler/exclude": "yes"}}, Reason.UNREADABLE_POLICY),
         ({"annotations": {"downscaler/exclude": "false"}}, None),
+        ({"annotations": {"downscaler/exclude-until": "2026-12-31"}}, Reason.PROTECTED),
         ({"labels": {"corp.example/keep": "always"}}, Reason.PROTECTED),
         ({"labels": {"corp.example/tier": "gold"}}, Reason.PROTECTED),
         ({"labels": {"corp.example/tier": "silver"}}, None),

@@ -46,3 +46,10 @@ def test_a_quantile_among_missing_samples_is_not_known(lost, known):
     one = np.roll(column, STEPS // 2)  # a gap in the middle: before the first sample nothing is allocated
     found = sized_by(one)
     assert (found == pytest.approx(0.4, rel=0.02)) if known else found is None
+
+
+@pytest.mark.parametrize(("activity", "contradicted"), [(0.0, True), (0.01, False)])
+def test_kernels_without_any_sm_activity_contradict_each_other_without_power(activity, contradicted):
+    one = device(STEPS)
+    samples = {Signal.GPU_UTIL: np.full(STEPS, 0.9), SIGNAL: np.full(STEPS, activity)}
+    assert (case(usage(replace(one, samples=samples))).contradiction is not None) is contradicted

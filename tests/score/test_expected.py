@@ -244,3 +244,10 @@ def test_the_time_before_the_first_sample_is_never_below_zero(start_s, until_s, 
     found = unseen_days(running("chat-0", devices=2, start_s=start_s), frozenset(), whole, until_s=until_s)
     assert [day.allocated_gpu_s for day in found] == gpu_s
     assert [day.unknown_gpu_s for day in found] == gpu_s
+
+
+def test_i27_every_resource_of_a_pod_is_expected():
+    """A sidecar's MIG slice beside a whole GPU."""
+    beside = workload(more_requests=(GpuRequest("nvidia.com/mig-3g.40gb", 1),))
+    [one] = running_pods(beside, inventory(beside))
+    assert (one.devices, one.gpu_fraction) == (2, pytest.approx((1.0 + 0.5) / 2))

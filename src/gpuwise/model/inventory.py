@@ -73,6 +73,7 @@ class Node:
         created_s: metadata.creationTimestamp, epoch seconds; None if not known, which counts as before the window.
         gone_s: when it was last seen, for a node that no longer exists; None for a node of the inventory.
         usd_per_gpu_h: for a node that no longer exists, its price when it was last seen; None if it is not known.
+        marks: its labels and annotations, some of which protect it.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Node:
     created_s: int | None = None
     gone_s: int | None = None
     usd_per_gpu_h: float | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def capacity(self) -> float:
@@ -186,9 +188,14 @@ class Pod:
     claimed: tuple[ClaimedDevice, ...] = ()
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its containers have ended for good; it then has no GPU."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
     def uses_node(self) -> bool:
         """Whether it uses GPUs of its node: it is scheduled, and has not ended."""
-        return self.node is not None and self.phase not in ("Succeeded", "Failed")
+        return self.node is not None and not self.has_ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +219,7 @@ class Workload:
         shares_card: a container requests a part of a GPU (HAMi), in addition to or instead of a number of GPUs.
         pod_labels: labels of its pods, which may name a team that the object itself does not name.
         unknown_request: why it is not known which GPUs it requests; "" if it is known. Its request is then None.
+        more_requests: what one replica requests of further resources, as a sidecar's MIG slice beside whole GPUs.
     """
 
     ref: WorkloadRef
@@ -229,6 +237,17 @@ class Workload:
     shares_card: bool = False
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     unknown_request: str = ""
+    more_requests: tuple[GpuRequest, ...] = ()
+
+    @property
+    def active_pods(self) -> tuple[Pod, ...]:
+        """Its pods that have not ended."""
+        return tuple(pod for pod in self.pods if not pod.has_ended)
+
+    @property
+    def requests(self) -> tuple[GpuRequest, ...]:
+        """All that one replica requests; empty if that is not known."""
+        return () if self.request is None else (self.request, *self.more_requests)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ _COUNTED = frozenset(
     }
 )
 """Resources of Volcano's device plugins and of Alibaba's GPU sharing that count cards."""
+_CERTAIN = _COUNTED | {GPU_RESOURCE, SHARED_GPU_RESOURCE, GPU_CLASS, MIG_CLASS}
 
 SHARE_OF = {
     "nvidia.com/gpumem": GPU_RESOURCE,
@@ -89,6 +90,11 @@ NOT_MEASURED = ("amd.com/gpu", "gpu.intel.com/", "habana.ai/gaudi", "aws.amazon.
 """Accelerators of other vendors, by the beginning of the resource: gpuwise does not measure them."""
 
 
+def is_certainly_gpu(resource: str) -> bool:
+    """Whether a resource counts GPUs in every cluster: of other names under nvidia.com, some are network devices."""
+    return resource in _CERTAIN or resource.startswith(MIG_RESOURCE_PREFIX)
+
+
 def is_gpu(resource: str) -> bool:
     """Whether a resource counts NVIDIA's GPUs or parts of them.
 
@@ -97,4 +103,6 @@ def is_gpu(resource: str) -> bool:
     """
     if resource in CARD_SHARES:
         return False
-    return resource in _COUNTED or (resource.startswith(_NVIDIA) and not resource.startswith(_NOT_GPUS))
+    if resource.startswith(_NOT_GPUS) or "nvswitch" in resource.lower():  # KubeVirt offers switches beside GPUs
+        return False
+    return resource in _COUNTED or resource.startswith(_NVIDIA)

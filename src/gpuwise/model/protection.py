@@ -15,8 +15,11 @@ _MEANINGS = {
     SAFE_TO_EVICT: ("false", "true"),
     "karpenter.sh/do-not-evict": ("true", "false"),  # Karpenter before 0.33
     "autoscaling.cast.ai/removal-disabled": ("true", "false"),
+    "cluster-autoscaler.kubernetes.io/scale-down-disabled": ("true", "false"),  # on nodes
     "downscaler/exclude": ("true", "false"),
 }
+# A time: whether it has passed is not decided here, and a person removes what no longer applies.
+_UNTIL = ("downscaler/exclude-until",)
 
 SYSTEM_NAMESPACES = frozenset(
     {
@@ -50,6 +53,9 @@ def protection(
     for key, wanted in configured.items():
         if key in marked and wanted in ("*", marked[key]):
             return Reason.PROTECTED, f"{key} is {marked[key]!r}"
+    for key in _UNTIL:
+        if key in marked:
+            return Reason.PROTECTED, f"{key} is {marked[key]!r}; remove it when it has passed"
     for key, (protects, permits) in _MEANINGS.items():
         value = marked.get(key)
         if value is None or value == permits:

@@ -169,6 +169,9 @@ class Case:
         A GPU that draws most of its power computes or moves data: with activity that is low on all pipes, one of the
         sensors is wrong, also if it reads low rather than zero (dcgm-exporter#662).
         """
+        utilisation, activity = self.busiest(Signal.GPU_UTIL), self.busiest(Signal.SM_ACTIVITY)
+        if activity == 0.0 and utilisation is not None and utilisation >= _LOW_ACTIVITY:
+            return f"kernels ran {utilisation:.0%} of the time, which contradicts an SM activity of 0"
         power, gpu = self.busiest(Signal.POWER), self.gpu_type
         idle_w = None if gpu is None else gpu.idle_ratio * gpu.board_watts
         pipes = [one for one in map(self.busiest, _PIPES) if one is not None]
@@ -190,7 +193,9 @@ class Case:
     def never_sampled(self) -> str:
         """Why there is no activity at all, for a person."""
         pods = f"{self.profile.running_pods} running pods" if self.profile.running_pods else "its pods"
-        return f"no activity was sampled of {pods}: there are no series, or their exporter repeats an old page"
+        return (
+            f"no activity was sampled of {pods}: no series is certainly theirs, or their exporter repeats an old page"
+        )
 
     @property
     def missing(self) -> str:

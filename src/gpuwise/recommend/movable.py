@@ -1,6 +1,6 @@
-"""Whether a pod may be moved to another node."""
+"""Whether a pod may be moved to another node, and a node be drained."""
 
-from gpuwise.model.inventory import Pod, Workload, WorkloadClass
+from gpuwise.model.inventory import Node, Pod, Workload, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, GPU_CLASS, MIG_CLASS
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.reasons import Reason
@@ -31,14 +31,31 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
         return Reason.NOT_MOVABLE, f"{pod.name} belongs to a {workload.ref.kind}: it is not recreated on another node"
     if workload.disruptions_allowed is not None and workload.disruptions_allowed < 1:
         return Reason.BLOCKED_BY_PDB, f"the PodDisruptionBudget of {workload.ref} allows no disruption now"
-    if workload.request is None:
-        return Reason.INSUFFICIENT_DATA, f"the GPU request of {workload.ref} is not known ({pod.name})"
-    if pod.claimed or workload.request.resource in (GPU_CLASS, MIG_CLASS):
-        return Reason.NOT_MOVABLE, f"{pod.name} has a resource claim: gpuwise cannot tell which nodes satisfy it"
+    refusal = _not_placed(workload, pod)
+    if refusal is not None:
+        return refusal
     if workload.workload_class is not WorkloadClass.ENDPOINT and workload.annotations.get(CHECKPOINTED) != "true":
         detail = f'{pod.name} would lose its work: {workload.ref} has no annotation {CHECKPOINTED}: "true"'
         return Reason.NOT_INTERRUPTIBLE, detail
     return None
+
+
+def _not_placed(workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
+    """Why gpuwise cannot find another place for a pod by what it requests; None if it can."""
+    if workload.request is None:
+        return Reason.INSUFFICIENT_DATA, f"the GPU request of {workload.ref} is not known ({pod.name})"
+    if pod.claimed or workload.request.resource in (GPU_CLASS, MIG_CLASS):
+        return Reason.NOT_MOVABLE, f"{pod.name} has a resource claim: gpuwise cannot tell which nodes satisfy it"
+    if workload.more_requests:
+        names = " and ".join(one.resource for one in workload.requests)
+        return Reason.NOT_MOVABLE, f"{pod.name} requests {names}: gpuwise finds places for one resource only"
+    return None
+
+
+def node_blocker(node: Node) -> tuple[Reason, str] | None:
+    """Why a node must not be drained; None if it may."""
+    refusal = protection(node.marks)
+    return None if refusal is None else (refusal[0], f"{node.name}: {refusal[1]}")
 
 
 def answers_alone(workload: Workload, node: str) -> bool:

@@ -4,6 +4,8 @@ A node without known pods is not an empty node: its GPUs may be used outside Kub
 pod of a kind that is not listed (karpenter#1231, dcgm-exporter#501). It needs positive evidence (I30).
 """
 
+import math
+
 from gpuwise.model.inventory import Node, node_ref
 from gpuwise.model.profile import UsageProfile, Verdict
 from gpuwise.model.reasons import Reason
@@ -14,14 +16,14 @@ from gpuwise.recommend.fleet import Fleet
 _LEAST_CONTEXT_BYTES = 0.3 * 2**30
 
 
-def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reason, str] | None:
-    """Why the unallocated devices of a node are not known to be idle; None if they are.
+def use_of_unallocated(fleet: Fleet, node: Node) -> tuple[Reason, str] | None:
+    """Why the unallocated devices of a node are not known to be idle; None if they are, or if it has none.
 
     Args:
         fleet: the node's fleet.
         node: the node.
-        devices: how many devices of it no pod requests; 0 needs no evidence.
     """
+    devices = _unallocated(fleet, node)
     if devices <= 0:
         return None
     profile = fleet.profiles.get(node_ref(node))
@@ -40,6 +42,18 @@ def use_of_unallocated(fleet: Fleet, node: Node, *, devices: int) -> tuple[Reaso
     if active_h > 0.0:
         return Reason.BUSY, f"its unallocated GPUs were used outside Kubernetes for {active_h:,.1f} GPU-hours"
     return None
+
+
+def _unallocated(fleet: Fleet, node: Node) -> int:
+    """How many devices of a node no pod requests.
+
+    Physical cards and MIG instances count, not what a device plugin offers now: unhealthy, shared and renamed devices
+    can be in use, too. Pods that share devices may all be on the fewest.
+    """
+    devices = sum(node.mig.values()) + (node.whole_gpus or 0) if node.mig else node.gpu_count
+    tenants = fleet.pods_on.get(node.name, ())
+    requested = sum(request.count for workload, _ in tenants for request in workload.requests)
+    return devices - math.ceil(requested / node.pods_per_gpu)
 
 
 def _is_empty(profile: UsageProfile) -> bool:

@@ -58,12 +58,16 @@ def _running(pod: Pod, workload: Workload, inventory: Inventory) -> RunningPod:
     assert pod.node is not None
     node = inventory.nodes.get(pod.node)
     gpu = node.gpu_type if node else None
+    requests = workload.requests or (None,)
+    parts = [_requested(one, node, shares_card=workload.shares_card) for one in requests]
+    devices = sum(count for count, _ in parts)
     if pod.claimed:
-        devices = len(pod.claimed)
-        fraction = sum((mig_share(one.profile, gpu) or 1.0) / one.pods for one in pod.claimed) / devices
+        shares = [(mig_share(one.profile, gpu) or 1.0) / one.pods for one in pod.claimed]
+        # A claim may satisfy an extended resource, so the two are added only if it requests several resources.
+        devices = max(len(shares), devices if workload.more_requests else 0)
+        fraction = sum(shares) / len(shares)
     else:
-        devices, profile = _requested(workload.request, node, shares_card=workload.shares_card)
-        fraction = mig_share(profile, gpu) or 1.0
+        fraction = sum(count * (mig_share(profile, gpu) or 1.0) for count, profile in parts) / devices
         fraction *= node.gpu_fraction / node.pods_per_gpu if node else 1.0
     return RunningPod(
         name=pod.name,

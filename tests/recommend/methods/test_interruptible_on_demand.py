@@ -81,6 +81,8 @@ def test_i22_only_an_endpoint_with_two_ready_replicas_moves(states):
     found = spot_move(case(usage(BUSY), workload(pods=pods), nodes=SPOT_NODES))
     if states.count((True, "Running")) >= 2:
         assert found.change == MoveToSpot()
+    elif all(phase == "Failed" for _, phase in states):
+        assert reason(found) is Reason.ALREADY_STOPPED
     else:
         assert reason(found) is Reason.NOT_INTERRUPTIBLE
 

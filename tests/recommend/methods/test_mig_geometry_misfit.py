@@ -38,7 +38,12 @@ def slices(name, profile_name, count, on="mig-0", **changes):
 def unallocated(one, *, busy=(), without=()):
     signals = tuple(s for s in (Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.POWER) if s not in without)
     sampled = device(STEPS, busy=busy, pod="", node=one.name, fraction=1 / 7, signals=signals)
-    return profile(usage(sampled, workload=node_ref(one)), ScoreSettings())
+    return every_slice(profile(usage(sampled, workload=node_ref(one)), ScoreSettings()))
+
+
+def every_slice(of_one):
+    """The profile of one slice, as that of all slices of the node."""
+    return replace(of_one, devices=sum(MIG.values()))
 
 
 IDLE = unallocated(node("mig-0"))
@@ -56,6 +61,20 @@ def judged(*workloads, **changes):
     return result
 
 
+def test_i30_a_slice_without_samples_counts_as_in_use():
+    used = slices("a", "1g.10gb", 2)
+    one_less = replace(IDLE, devices=sum(MIG.values()) - 2 - 1)
+    assert judged(used, usage=one_less).reason is Reason.INSUFFICIENT_DATA
+    assert isinstance(judged(used, usage=replace(one_less, devices=one_less.devices + 1)), Recommendation)
+
+
+def test_a_protected_node_is_not_reconfigured():
+    protected = node("mig-0", mig=MIG)
+    assert isinstance(judged(one=protected), Recommendation)
+    marked = replace(protected, marks={"karpenter.sh/do-not-disrupt": "true"})
+    assert judged(one=marked).reason is Reason.PROTECTED
+
+
 def test_i30_empty_memory_is_a_second_sensor_of_slices_where_it_was_sampled():
     """A slice has neither a driver utilisation nor a power of its own."""
     one, signals = node("mig-0"), (Signal.SM_ACTIVITY, Signal.MEMORY_USED)
@@ -65,7 +84,7 @@ def test_i30_empty_memory_is_a_second_sensor_of_slices_where_it_was_sampled():
         memory = np.full(STEPS, used_gib * 2**30)
         samples = {**sampled.samples, Signal.MEMORY_USED: memory}
         usage_of = usage(replace(sampled, samples=samples), workload=node_ref(one))
-        found = judged(usage=profile(usage_of, ScoreSettings()))
+        found = judged(usage=every_slice(profile(usage_of, ScoreSettings())))
         reasons[name] = found.reason if isinstance(found, Blocked) else None
     assert reasons == {
         "empty": None,

@@ -105,6 +105,46 @@ def test_an_extended_resource_that_a_claim_satisfies_counts_once():
     assert workload.pods[0].claimed == (ClaimedDevice("GPU-0"),)
 
 
+CLASS = made(
+    "DeviceClass",
+    "a100",
+    spec={
+        "extendedResourceName": "example.com/a100",
+        "selectors": [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "unknown"),
+    [
+        ("deviceclass.resource.kubernetes.io/gpu.nvidia.com", GpuRequest("gpu.nvidia.com", 2), ""),
+        ("deviceclass.resource.kubernetes.io/mig.nvidia.com", GpuRequest("mig.nvidia.com", 2), ""),
+        ("example.com/a100", GpuRequest("gpu.nvidia.com", 2), ""),
+        ("deviceclass.resource.kubernetes.io/other", None, "device class other is not known"),
+    ],
+)
+def test_i30_a_resource_that_a_device_class_stands_for_is_a_request(name, request_, unknown):
+    one = pod("a")
+    one["spec"]["containers"] = [{"name": "main", "resources": {"limits": {name: "2"}}}]
+    workload = only(CLASS, one)
+    assert (workload.request, unknown in workload.unknown_request) == (request_, True)
+
+
+def test_a_resource_of_a_device_class_without_gpus_is_no_request():
+    network = made(
+        "DeviceClass",
+        "nic",
+        spec={
+            "extendedResourceName": "example.com/nic",
+            "selectors": [{"cel": {"expression": "device.driver == 'dra.net'"}}],
+        },
+    )
+    one = pod("a")
+    one["spec"]["containers"] = [{"name": "main", "resources": {"limits": {"example.com/nic": "1", "cpu": "1"}}}]
+    assert inventory(NODE, network, one).workloads == ()
+
+
 class OlderCluster:
     """Serves resource claims under one older version only."""
 

@@ -137,6 +137,15 @@ class TestUnreadableObjects:
         found = inventory(odd, created(deployment("sound")))
         assert "sound" in {one.ref.name for one in found.workloads}
 
+    @pytest.mark.parametrize("kind", [*COLLECTIONS, *OPTIONAL_COLLECTIONS])
+    @pytest.mark.parametrize("item", [{}, {"metadata": None}, {"metadata": {"namespace": "ml"}}])
+    def test_i32_an_object_without_a_name_costs_only_itself(self, kind, item):
+        sound = {"Node": [created(node("n1", labels=LABELS))], "Pod": [created(pod("a", gpus=1))]}
+        found = inventory_of(sound | {kind: [*sound.get(kind, []), item]}, taken_s=NOW_S)
+        assert (list(found.nodes), len(found.workloads)) == (["n1"], 1)
+        [one] = found.unread
+        assert (one.ref.kind, one.problem) == (kind, "it has no metadata.name")
+
     def test_an_unreadable_quantity_is_reported_with_its_pod(self):
         owner = created(deployment("llm"))
         broken = owned(pod("llm-0", spec=pod_spec() | {"nodeName": "gpu-0"}), owner)

@@ -54,6 +54,9 @@ def pod(name, limits, **spec):
         ({}, {"aliyun.com/gpu-mem": "320", "aliyun.com/gpu-count": "4"}, 4, {}),
         # KubeVirt's permitted host devices
         ({}, {"nvidia.com/GA100_A100_PCIE_40GB": "2", "nvidia.com/hostdev": "8"}, 2, {}),
+        ({}, {"nvidia.com/GH100_H100_SXM5": "8", "nvidia.com/GH100_H100_NVSWITCH": "4"}, 8, {}),
+        # network devices under a name that their operator was given
+        ({}, {"nvidia.com/gpu": "8", "nvidia.com/ibrail": "8"}, 8, {}),
         ({KARPENTER + "count": "8"}, {"nvidia.com/gpu": "80"}, 8, {}),
     ],
 )  # fmt: skip

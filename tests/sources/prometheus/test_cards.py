@@ -8,14 +8,17 @@ from tests.sources.workloads import pod, workload
 
 from gpuwise.model.gpu import gpu_type
 from gpuwise.model.inventory import ClaimedDevice, GpuRequest, Inventory, Node, Pod, Workload
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.cards import (
     SolePod,
     add_card_facts,
+    add_contradictions,
     cards_of_claims,
     cards_of_sole_pods,
     claimed_cards,
     node_of,
+    pods_alone,
     sole_pods,
 )
 from gpuwise.sources.prometheus.devices import Device, DeviceKey
@@ -140,3 +143,63 @@ def test_a_busy_card_contradicts_the_zero_of_the_only_pod_on_it(others, contradi
     pods = {("research", "trainer-0"): {DeviceKey("GPU-a", ""): device}}
     add_card_facts(reader(WINDOW, *rows, ("DCGM_FI_DEV_GPU_UTIL", CARD, BUSY)), METRICS, pods, WINDOW)
     assert ("DCGM_FI_DEV_GPU_UTIL" in device.raw) is contradicted
+
+
+UTIL = next(metric for metric in METRICS if metric.name == "DCGM_FI_DEV_GPU_UTIL")
+SMI_ROW = {"uuid": "a", "namespace": "monitoring", "pod": "smi-exporter-x"}
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value", "seen"),
+    [
+        (SMI, SMI_ROW, 0.9, 0.9),
+        ("DCGM_FI_DEV_GPU_UTIL", CARD, 90.0, 0.9),
+        (SMI, SMI_ROW, 0.0, 0.2),
+        ("DCGM_FI_DEV_GPU_UTIL", CARD | {"pod": "other-0", "namespace": "research"}, 90.0, 0.2),
+        ("DCGM_FI_DEV_GPU_UTIL", CARD | {"GPU_I_ID": "3"}, 90.0, 0.2),
+    ],
+)
+def test_a_busier_row_of_the_card_contradicts_the_row_of_a_pod(name, labels, value, seen):
+    device = Device()
+    device.add(UTIL, ROW, np.array([NAN] + [20.0] * 8 + [NAN]))
+    pods = {("research", "trainer-0"): {DeviceKey("GPU-a", ""): device}}
+    add_contradictions(reader(WINDOW, (name, labels, [value] * 10)), METRICS, pods, WINDOW)
+    samples, _ = device.samples(METRICS, WINDOW)
+    np.testing.assert_allclose(samples[Signal.GPU_UTIL], [NAN] + [seen] * 8 + [NAN])
+
+
+@pytest.mark.parametrize(
+    ("one", "on", "alone"),
+    [
+        (requesting(1, ALONE), node(), True),
+        (requesting(1, ENDED), node(), False),
+        (requesting(1, ALONE), node("NVIDIA-L4-SHARED"), False),
+        (requesting(1, ALONE), replace(node(), pods_per_gpu=4), False),
+        (replace(requesting(1, ALONE), shares_card=True), node(), False),
+        (requesting(1, replace(ALONE, claimed=(ClaimedDevice("GPU-a", pods=2),))), node(), False),
+        (requesting(1, replace(ALONE, node="node-b")), node(), False),
+    ],
+)
+def test_which_pods_have_their_cards_alone(one, on, alone):
+    assert bool(pods_alone([one], Inventory(0, {"node-a": on}, (one,), {}))) is alone
+
+
+ENERGY = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION"
+
+
+def test_i29_the_heartbeat_of_a_claimed_card_is_its_pods():
+    one = requesting(1, replace(ALONE, claimed=(ClaimedDevice("GPU-a"),)), resource="gpu.nvidia.com")
+    rows = reader(WINDOW, (UTIL.name, CARD, ZERO), (ENERGY, CARD, [7.0] * 10))
+    fleet = Inventory(0, {"node-a": node()}, (one,), {})
+    found = cards_of_claims(rows, METRICS, claimed_cards([one]), fleet, WINDOW, heartbeats={ENERGY})
+    [device] = found["research", "trainer-0"].values()
+    np.testing.assert_array_equal(device.heartbeats[ENERGY], [NAN, NAN] + [7.0] * 8)
+
+
+def test_i29_the_heartbeat_of_a_card_counts_where_its_facts_do():
+    device = Device()
+    device.add(HAMI, ROW, np.array(ZERO))
+    rows = reader(WINDOW, (HAMI.name, ROW, ZERO), (UTIL.name, CARD, ZERO), (ENERGY, CARD, [7.0] * 10))
+    pods = {("research", "trainer-0"): {DeviceKey("GPU-a", ""): device}}
+    add_card_facts(rows, METRICS, pods, WINDOW, heartbeats={ENERGY})
+    assert device.heartbeats.keys() == {ENERGY}

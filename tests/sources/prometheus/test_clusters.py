@@ -18,6 +18,7 @@ pytestmark = NEEDS_PROMETHEUS
 
 NAME = "DCGM_FI_DEV_GPU_UTIL"
 BUSY, IDLE = per_step([90.0] * WINDOW.steps), per_step([0.0] * WINDOW.steps)
+NAMELESS = DCGM | {"Hostname": "nvidia-dcgm-exporter-x7k2p"}
 ELSEWHERE = DCGM | {"UUID": "GPU-z", "Hostname": "node-z"}
 
 
@@ -58,9 +59,58 @@ def test_i28_a_running_pod_is_not_measured_on_a_node_that_does_not_exist(start_p
     assert read(start_prometheus(series=series)).devices == ()
 
 
+@pytest.mark.parametrize("label", ["k8s_node_name", "kubernetes_node"])
+def test_i28_a_node_in_a_collectors_label_is_another_clusters(start_prometheus, label):
+    assert read(start_prometheus(series=openmetrics(NAME, NAMELESS | {label: "node-z"}, IDLE))).devices == ()
+    assert len(read(start_prometheus(series=openmetrics(NAME, NAMELESS | {label: "node-a"}, IDLE))).devices) == 1
+
+
 def test_an_exporter_that_reports_its_own_name_as_the_host_is_read(start_prometheus):
     series = openmetrics(NAME, DCGM | {"Hostname": "nvidia-dcgm-exporter-x7k2p"}, IDLE)
     assert len(read(start_prometheus(series=series)).devices) == 1
+
+
+OTHER_POD = ELSEWHERE | {"pod": "other-0"}
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        ({"region": "us"}, {"region": "eu"}),
+        ({"prometheus": "us/k8s"}, {"prometheus": "eu/k8s"}),
+        ({"cluster": "west"}, {}),  # series that another cluster writes, beside the server's own
+    ],
+)
+def test_i28_a_row_without_a_node_is_not_counted_if_clusters_may_differ(start_prometheus, own, other):
+    url = start_prometheus(series=openmetrics(NAME, NAMELESS | own, IDLE) + openmetrics(NAME, OTHER_POD | other, IDLE))
+    assert read(url).devices == ()
+
+
+@pytest.mark.parametrize("host", ["node-a", "nvidia-dcgm-exporter-x7k2p"])
+def test_rows_that_name_the_node_or_the_pods_uid_are_counted_beside_others(start_prometheus, host):
+    one = workload("trainer-0")
+    own = DCGM | {"Hostname": host, "region": "us", "pod_uid": one.pods[0].uid}
+    url = start_prometheus(series=openmetrics(NAME, own, IDLE) + openmetrics(NAME, OTHER_POD | {"region": "eu"}, IDLE))
+    assert len(read(url, one).devices) == 1
+
+
+def test_i28_a_row_without_a_node_and_of_another_uid_is_not_counted(start_prometheus):
+    assert read(start_prometheus(series=openmetrics(NAME, NAMELESS | {"pod_uid": "another"}, IDLE))).devices == ()
+
+
+def test_i28_a_row_of_another_uid_ends_when_the_running_pod_starts(start_prometheus):
+    """In another cluster a node has the same name, too; before its start the pod had a predecessor here."""
+    url = start_prometheus(series=openmetrics(NAME, DCGM | {"pod_uid": "another"}, IDLE))
+    one = workload("trainer-0")
+    started = replace(one, pods=(replace(one.pods[0], started_s=START_S + 4 * 60),))
+    [device] = read(url, started).devices
+    assert np.isfinite(device.samples[Signal.GPU_UTIL]).tolist() == [True] * 4 + [False] * (WINDOW.steps - 4)
+
+
+def test_a_matcher_makes_other_labels_irrelevant(start_prometheus):
+    series = openmetrics(NAME, NAMELESS | {"cluster": "a", "region": "us"}, IDLE)
+    series += openmetrics(NAME, OTHER_POD | {"cluster": "a", "region": "eu"}, IDLE)
+    assert len(read(start_prometheus(series=series), matchers={"cluster": "a"}).devices) == 1
 
 
 def test_a_query_cited_as_evidence_has_the_matcher(start_prometheus):

@@ -21,7 +21,7 @@ def right_size(case: Case) -> Recommendation | Blocked:
     """Recommend fewer GPUs per replica, or a MIG slice instead of a whole GPU, or return why not."""
     request = case.workload.request
     observed_h = case.profile.observed_s / HOUR_S
-    if request is None or not case.workload.pods:
+    if request is None or not case.workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if request.resource != GPU_RESOURCE:
         return case.blocked(STAGE, Reason.WELL_SIZED, f"it already uses {request.resource}")

@@ -39,7 +39,7 @@ class Option:
 def share_card(case: Case) -> Recommendation | Blocked:
     """Recommend sharing the GPU of a workload that needs little of it, by the least risky method, or return why not."""
     request, gpu = case.workload.request, case.gpu_type
-    if request is None or not case.workload.pods:
+    if request is None or not case.workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if request.resource != GPU_RESOURCE or request.count != 1:
         return case.blocked(STAGE, Reason.NOT_SHAREABLE, "only a workload with one whole GPU per pod can share it")
@@ -105,7 +105,7 @@ def _fits_slice(gpu: GpuType, slices: int, memory_bytes: int, activity: float, m
 
 def _others(case: Case) -> set[str]:
     """Other workloads on the same nodes: a node uses one sharing method for all of its GPUs."""
-    nodes = {pod.node for pod in case.workload.pods if pod.node}
+    nodes = {pod.node for pod in case.workload.active_pods if pod.node}
     return {other for node in nodes for other in case.fleet.tenants(node)} - {case.workload.ref.uid}
 
 

@@ -43,7 +43,7 @@ class Need:
 def cheaper_type(case: Case) -> Recommendation | Blocked:
     """Recommend another GPU type of the fleet that meets the need at a lower price, or return why not."""
     request, gpu = case.workload.request, case.gpu_type
-    if request is None or not case.workload.pods:
+    if request is None or not case.workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if gpu is None or request.resource != GPU_RESOURCE:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "it does not use whole GPUs of one known type")

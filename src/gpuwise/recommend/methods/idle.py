@@ -49,7 +49,7 @@ def _refusal(case: Case) -> Blocked | None:
         return case.blocked(
             STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise cannot stop a {workload.ref.kind}", _evidence(case)
         )
-    if workload.replicas == 0 or not workload.pods:
+    if workload.replicas == 0 or not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if not idle.verdicts:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, case.never_sampled)

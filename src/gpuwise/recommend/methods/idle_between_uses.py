@@ -53,7 +53,7 @@ def stop_when_idle(case: Case) -> Recommendation | Blocked:
 def _refusal(case: Case) -> Blocked | None:
     if case.workload.workload_class is not WorkloadClass.ENDPOINT:
         return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only an endpoint can be started by its next request")
-    if not case.workload.pods:
+    if not case.workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if case.profile.requests is None:  # if they are reported for part of the time, the other time counts as use
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its requests are not reported")

@@ -25,7 +25,7 @@ _NOTICE_S = 30.0
 def spot_move(case: Case) -> Recommendation | Blocked:
     """Recommend spot nodes, with on-demand as the fallback, for work that tolerates a reclaim, or return why not."""
     workload = case.workload
-    if not workload.pods:
+    if not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if CapacityType.SPOT in case.capacity_types:
         return case.blocked(STAGE, Reason.ALREADY_SPOT, "some of its nodes are spot nodes")
@@ -91,7 +91,7 @@ def _lost(case: Case, reason: Reason) -> tuple[float, tuple[Evidence, ...]]:
         # The other replicas answer meanwhile; the loss is the time that a new replica takes to start.
         lost = -math.log1p(-reclaims) / (HOURS_PER_MONTH * HOUR_S) * settings.restart_s
         return lost, (assumed, notice, Evidence("time lost to starts", None, "expected", lost, None, "ratio"))
-    gang = len({pod.node for pod in case.workload.pods if pod.node is not None}) or 1
+    gang = len({pod.node for pod in case.workload.active_pods if pod.node is not None}) or 1
     life_s = HOURS_PER_MONTH * HOUR_S / -math.log1p(-reclaims) / gang
     interval_s = daly_interval_s(settings.checkpoint_save_s, life_s)
     lost = settings.checkpoint_save_s / interval_s + (interval_s / 2 + settings.restart_s) / life_s

@@ -20,7 +20,7 @@ from gpuwise.recommend.case import CONFIDENT_DAYS, HOURS_PER_MONTH
 from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints, geometries, offers
 from gpuwise.recommend.engines.mig_geometry_misfit.pack import Packing, pack
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
-from gpuwise.recommend.movable import answers_alone, blocker
+from gpuwise.recommend.movable import answers_alone, blocker, node_blocker
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.unallocated import in_use, use_of_unallocated
 
@@ -65,7 +65,7 @@ def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
         fleet: the fleet.
     """
     waiting = _requested(
-        (workload, pod) for workload in fleet.inventory.workloads for pod in workload.pods if not pod.node
+        (workload, pod) for workload in fleet.inventory.workloads for pod in workload.active_pods if not pod.node
     )
     for node in fleet.inventory.nodes.values():
         if node.mig:
@@ -95,7 +95,7 @@ def _freed(fleet: Fleet, node: Node, fit: _Fit) -> Recommendation | Blocked:
     if unallocated is None:
         detail = "its unallocated slices were never sampled"
         return node_blocked(node, STAGE, Reason.INSUFFICIENT_DATA, detail, evidence)
-    refusal = in_use(unallocated) or _unproved(fleet, node) or _undisturbed(fleet, node)
+    refusal = in_use(unallocated) or use_of_unallocated(fleet, node) or _undisturbed(fleet, node)
     if refusal is not None:
         return node_blocked(node, STAGE, *refusal, evidence)
     usd_per_gpu_h = fleet.usd_per_gpu_h(node)
@@ -114,8 +114,9 @@ def _requested(pods: Iterable[tuple[Workload, Pod]]) -> Slices:
     """MIG slices that pods request; requests for whole GPUs do not count."""
     requested: Counter[str] = Counter()
     for workload, _ in pods:
-        if workload.request is not None and workload.request.resource.startswith(MIG_RESOURCE_PREFIX):
-            requested[workload.request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += workload.request.count
+        for request in workload.requests:
+            if request.resource.startswith(MIG_RESOURCE_PREFIX):
+                requested[request.resource.removeprefix(MIG_RESOURCE_PREFIX)] += request.count
     return requested
 
 
@@ -158,13 +159,11 @@ def _partitions(profiles: tuple[MigProfile, ...]) -> tuple[Ints, Ints]:
     return np.eye(len(profiles), dtype=np.int64), offers(geometries(profiles), len(profiles))
 
 
-def _unproved(fleet: Fleet, node: Node) -> Refusal | None:
-    """Why it is not proved that no slice is used outside Kubernetes, or None if it is."""
-    return use_of_unallocated(fleet, node, devices=1)
-
-
 def _undisturbed(fleet: Fleet, node: Node) -> Refusal | None:
-    """Why a pod of the node may not be moved, or None; draining the node moves all of them."""
+    """Why the node or a pod of it may not be disturbed, or None; draining the node moves all of its pods."""
+    refusal = node_blocker(node)
+    if refusal is not None:
+        return refusal
     refusals = (blocker(fleet, workload, pod) for workload, pod in fleet.pods_on.get(node.name, ()))
     return next((refusal for refusal in refusals if refusal is not None), None)
 

@@ -10,13 +10,14 @@ from itertools import islice
 from gpuwise.model.changes import FreeNode
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
+from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.scheduling import refusal
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, free_capacity, offered
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
-from gpuwise.recommend.movable import answers_alone, blocker
+from gpuwise.recommend.movable import answers_alone, blocker, node_blocker
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.unallocated import use_of_unallocated
 
@@ -82,7 +83,7 @@ def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
     pending = _waiting_for(around, node)
     if pending is not None:
         return blocked(Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node")
-    why = _kept_by_pods(fleet, node, tenants) or _not_removable(fleet, node, tenants)
+    why = _kept_by_pods(fleet, node, tenants) or _not_removable(fleet, node)
     if why is not None:
         return blocked(*why)
     return _weighed(around, node, tenants, usd_h)
@@ -103,9 +104,9 @@ def _kept_by_pods(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, s
     return None
 
 
-def _not_removable(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, str] | None:
+def _not_removable(fleet: Fleet, node: Node) -> tuple[Reason, str] | None:
     """Why the node itself must stay, None if it need not."""
-    why = use_of_unallocated(fleet, node, devices=sum(free_capacity(node, tenants).values()))
+    why = node_blocker(node) or use_of_unallocated(fleet, node)
     if why is not None:
         return why
     if node.region is None or node.zone is None:
@@ -198,7 +199,7 @@ def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
     for workload in fleet.inventory.workloads:
         request = workload.request
         resource, count = (request.resource, request.count) if request else (None, 0)
-        for pod in workload.pods:
+        for pod in workload.active_pods:
             if pod.node is None:
                 smallest[resource] = min(smallest.get(resource, (count, pod.name)), (count, pod.name))
     return smallest
@@ -206,14 +207,17 @@ def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
 
 def _waiting_for(around: _Surroundings, node: Node) -> str | None:
     """A pending pod that the empty node could take; a pod that requests more than the whole node does not count."""
-    whole = {None: 0} | free_capacity(node, ())
+    whole = free_capacity(node, ())
     waiting = around.waiting
-    pods = (
-        waiting[resource][1]
-        for resource in whole
-        if waiting.get(resource, (whole[resource] + 1,))[0] <= whole[resource]
-    )
+    pods = (name for resource, (count, name) in waiting.items() if _may_be_here(resource, count, whole))
     return next(pods, None)
+
+
+def _may_be_here(resource: str | None, count: int, whole: Mapping[str, int]) -> bool:
+    """Whether a node can offer what a pod waits for; which nodes offer another plugin's resource is not known."""
+    if resource == GPU_RESOURCE or (resource or "").startswith(MIG_RESOURCE_PREFIX) or resource in whole:
+        return count <= whole.get(resource or "", 0)
+    return True
 
 
 def _kind(node: Node) -> Kind:
@@ -222,9 +226,7 @@ def _kind(node: Node) -> Kind:
 
 def _evidence(node: Node, tenants: Tenants) -> tuple[Evidence, ...]:
     pods = Evidence("GPU pods that would move", None, "count", len(tenants), node.gpu_count / _LEAST_BALANCE, "pods")
-    unknown = "the zones of its pods' volumes were not checked: check them before you move the pods"
     return (
         Evidence("GPUs of the node", None, "count", node.gpu_count, None, "GPUs"),
         pods,
-        *([Evidence(unknown, None, "not known", None, None, "")] if tenants else []),
     )

@@ -32,7 +32,7 @@ def cap_power(case: Case) -> Recommendation | Blocked:
     gpu, workload = case.gpu_type, case.workload
     if workload.workload_class not in {WorkloadClass.TRAINING, WorkloadClass.BATCH}:
         return case.blocked(STAGE, Reason.IS_A_SERVICE, "users wait for its answers")
-    if not workload.pods:
+    if not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if gpu is None:
         return case.blocked(STAGE, Reason.UNKNOWN_GPU_TYPE, "its GPU type is unknown or mixed")

@@ -23,7 +23,7 @@ def fewer_replicas(case: Case) -> Recommendation | Blocked:
     workload, settings = case.workload, case.settings
     if workload.workload_class is not WorkloadClass.ENDPOINT or workload.ref.kind not in _SCALED:
         return case.blocked(STAGE, Reason.NOT_APPLICABLE, "only the replicas of endpoints can replace each other")
-    if not workload.replicas or not workload.pods:
+    if not workload.replicas or not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if workload.replicas <= settings.min_replicas:
         return case.blocked(

@@ -54,18 +54,20 @@ def _refusal(case: Case) -> Blocked | None:
         return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may arrive at any hour")
     if workload.ref.kind not in STOPPABLE - {"Job"}:
         return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} cannot be stopped and started again")
-    if not workload.pods:
+    if not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if case.profile.idle.agreeing_sensors < case.settings.agreeing_sensors and case.profile.idle.since_s is not None:
         return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, "only one sensor shows its hours as unused")
-    if case.covered_sensors < case.settings.agreeing_sensors:
-        detail = (
-            f"{case.covered_sensors} sensors were sampled well enough; {case.settings.agreeing_sensors} are required"
-        )
-        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     # One hour less at each end: the window begins and ends within an hour.
     if case.profile.observed_s < case.settings.min_weeks * WEEK_S - 2 * HOUR_S:
         detail = f"{case.profile.observed_s / WEEK_S:.1f} weeks of data; {case.settings.min_weeks} are required"
+        return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
+    if case.covered_sensors < case.settings.agreeing_sensors:
+        least = min(case.profile.coverage.values(), default=0.0)
+        detail = (
+            f"{case.settings.agreeing_sensors} sensors must have {case.settings.min_coverage:.0%} of their samples; "
+            f"the lowest coverage is {least:.0%}"
+        )
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail)
     return None
 

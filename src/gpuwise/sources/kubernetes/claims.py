@@ -28,6 +28,7 @@ _CLASSES = {
     "compute-domain-daemon.nvidia.com": None,
     "compute-domain-default-channel.nvidia.com": None,
 }
+_CLASS_RESOURCE = "deviceclass.resource.kubernetes.io/"
 _DRIVER_OF_CLASS = re.compile(r"""device\.driver\s*==\s*['"]([^'"]+)['"]""")
 _MIG_TYPE = re.compile(r"""\.type\s*==\s*['"]mig['"]|\.profile\b""")
 
@@ -81,6 +82,8 @@ class Claims:
         self._claims = {_key(item): item for item in objects.get("ResourceClaim", [])}
         self._templates = {_key(item): item for item in objects.get("ResourceClaimTemplate", [])}
         self._classes = {_key(item)[1]: item for item in objects.get("DeviceClass", [])}
+        specs = ((name, item.get("spec") or {}) for name, item in self._classes.items())
+        self._class_of = {str(spec["extendedResourceName"]): name for name, spec in specs if _extends(spec)}
         self.devices = dict(_devices(objects.get("ResourceSlice", []), unreadable))
         self._users = self._pods_per_device(unreadable)
 
@@ -114,6 +117,19 @@ class Claims:
         claim = (self._claims.get((namespace, str(name))) if name else None) or {}
         allocation = (claim.get("status") or {}).get("allocation")
         return self._allocated(allocation).devices if allocation else ()
+
+    def of_resource(self, name: str) -> tuple[str, int] | str | None:
+        """Return what one unit of an extended resource is that a device class stands for (KEP-5004).
+
+        Args:
+            name: of the resource.
+
+        Returns:
+            As `_choice`; None also for a resource that no device class stands for.
+        """
+        implicit = name.removeprefix(_CLASS_RESOURCE) if name.startswith(_CLASS_RESOURCE) else None
+        class_name = self._class_of.get(name, implicit)
+        return None if class_name is None else self._choice({"deviceClassName": class_name})
 
     def _one(self, reference: Object, namespace: str, made: Mapping[str, str | None]) -> Claimed:
         name, template = reference.get("resourceClaimName"), reference.get("resourceClaimTemplateName")
@@ -199,6 +215,10 @@ class Claims:
                 for result in _results(status.get("allocation") or {}):
                     users[result["driver"], result["pool"], result["device"]] |= pods
         return {name: len(pods) for name, pods in users.items()}
+
+
+def _extends(spec: Any) -> bool:
+    return isinstance(spec, dict) and isinstance(spec.get("extendedResourceName"), str)
 
 
 def _key(item: Object) -> tuple[str, str]:

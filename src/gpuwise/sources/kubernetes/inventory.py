@@ -18,10 +18,13 @@ from gpuwise.sources.kubernetes.recorded import RecordedObjects
 from gpuwise.sources.kubernetes.requested import Requests, shares_card
 from gpuwise.sources.kubernetes.scheduling import openness_of
 from gpuwise.sources.kubernetes.settings import InventorySettings
-from gpuwise.sources.kubernetes.unread import READ_ERRORS, reading
-from gpuwise.sources.kubernetes.workloads import workloads_of
+from gpuwise.sources.kubernetes.unread import READ_ERRORS, identified, reading
+from gpuwise.sources.kubernetes.workloads import TOPS, workloads_of
 
 __all__ = ["InventorySettings", "KubernetesInventory", "RecordedObjects", "inventory_of"]
+
+_WITH_UID = frozenset({*TOPS, "Pod"})
+"""Kinds whose objects own each other, by uid."""
 
 
 class KubernetesInventory:
@@ -69,6 +72,10 @@ def inventory_of(
     """
     settings = settings or InventorySettings()
     unreadable: list[Unread] = []
+    objects = {
+        kind: list(identified(kind, items, unreadable, fields=("name", "uid") if kind in _WITH_UID else ("name",)))
+        for kind, items in objects.items()
+    }
     claims = Claims(objects, unreadable)
     requests = Requests(claims, frozenset(settings.gpu_resources))
     return Inventory(

@@ -95,7 +95,7 @@ def gpus_of(
         per_card = _per_card(gpu, single)
         cards = counted if counted and "-MIG-" not in product else math.ceil(instances / per_card)
         return NodeGpus(cards, {single: instances}, 0, replicas or 1)
-    cards = counted or len(registered) or _cards(plain, replicas or (_DEFAULT_SPLIT if split else 1))
+    cards = counted or len(registered) or _cards(plain, replicas or (_DEFAULT_SPLIT if split else 1), names)
     cards = max(cards, len({device.card for device in claimable}))
     if not cards and mig:
         cards = math.ceil(sum((mig_share(name, gpu) or 1.0) * count for name, count in mig.items()) - 1e-9)
@@ -136,20 +136,24 @@ def _instances(units: Mapping[str, int], replicas: int) -> dict[str, int]:
     return found
 
 
-def _cards(units: Mapping[str, int], replicas: int) -> int:
-    """Count cards by allocatable units: several plugins may offer the same cards, renamed resources offer others."""
+def _cards(units: Mapping[str, int], replicas: int, names: Sequence[str]) -> int:
+    """Count cards by allocatable units: several plugins may offer the same cards, configured resources offer others.
+
+    Other names under nvidia.com are GPUs where nothing else is, as KubeVirt's, and else more likely network devices.
+    """
     offers = {
         GPU_RESOURCE: math.ceil((units.get(GPU_RESOURCE, 0) + units.get(SHARED_GPU_RESOURCE, 0)) / replicas),
         _SPLIT_RESOURCE: math.ceil(units.get(_SPLIT_RESOURCE, 0) / _DEFAULT_SPLIT),
         "volcano.sh/gpu-number": units.get("volcano.sh/gpu-number", 0),
         "aliyun.com/gpu-count": units.get("aliyun.com/gpu-count", 0),
     }
+    known = max(offers.values())
     others = sum(
         math.ceil(count / replicas) if name.endswith(_SHARED) else count
         for name, count in units.items()
-        if name not in offers and name != SHARED_GPU_RESOURCE
+        if name not in offers and name != SHARED_GPU_RESOURCE and (name in names or not known)
     )
-    return max(offers.values()) + others
+    return known + others
 
 
 def _single(product: str, labels: Mapping[str, str]) -> str:

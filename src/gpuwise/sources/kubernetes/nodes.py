@@ -17,6 +17,7 @@ from gpuwise.model.labels import (
     ZONE_LABEL,
 )
 from gpuwise.model.ports import Object
+from gpuwise.model.protection import marks
 from gpuwise.sources.kubernetes.claims import Device
 from gpuwise.sources.kubernetes.instance_types import gpu_of_instance
 from gpuwise.sources.kubernetes.node_gpus import COUNT_LABELS, gpus_of, registered_cards
@@ -113,6 +114,7 @@ def node_of(
         claimable=len({device.card for device in claimable}),
         pods_per_gpu=gpus.pods_per_card,
         created_s=_created_s(metadata),
+        marks=marks(metadata),
     )
 
 

@@ -1,10 +1,11 @@
 """The GPUs that a pod or a template requests: by extended resources, or by resource claims."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from gpuwise.model.inventory import ClaimedDevice, GpuRequest
-from gpuwise.model.labels import CARD_SHARES, GPU_RESOURCE, SHARE_OF, is_gpu
+from gpuwise.model.labels import CARD_SHARES, GPU_RESOURCE, SHARE_OF, is_certainly_gpu, is_gpu
 from gpuwise.model.ports import Object
 from gpuwise.model.quantity import count as devices
 from gpuwise.model.quantity import quantity
@@ -19,11 +20,13 @@ class Requested:
         request: what it requests, None if that is not known.
         unknown: why it is not known, "" if it is.
         claimed: devices that resource claims allocate to it.
+        more: what it requests of further resources.
     """
 
     request: GpuRequest | None
     unknown: str = ""
     claimed: tuple[ClaimedDevice, ...] = ()
+    more: tuple[GpuRequest, ...] = ()
 
 
 class Requests:
@@ -39,7 +42,7 @@ class Requests:
         self._names = names
 
     def of(self, spec: Object | None, namespace: str, status: Object | None = None) -> Requested | None:
-        """Return the GPUs that a pod spec requests, None if none. Of several resources, the one with the largest count.
+        """Return the GPUs that a pod spec requests, None if none. Of several resources, the largest count is first.
 
         Args:
             spec: of a pod or of a template.
@@ -50,15 +53,28 @@ class Requests:
             ValueError: a resource quantity cannot be read.
         """
         claimed = self._claims.of(spec, namespace, status)
-        if claimed.unknown:
-            return Requested(None, claimed.unknown, claimed.devices)
-        counts = _counts(spec, self._names)
-        for name, count in claimed.counts.items():
-            counts[name] = counts.get(name, 0) + count
+        extended = {name: one for name in self._others(spec) if (one := self._claims.of_resource(name)) is not None}
+        unknown = claimed.unknown or next((one for one in extended.values() if isinstance(one, str)), "")
+        if unknown:
+            return Requested(None, unknown, claimed.devices)
+        counts: dict[str, int] = defaultdict(int, claimed.counts)
+        for name, count in _counts(spec, self._names | extended.keys()).items():
+            counts[extended[name][0] if name in extended else name] += count
         if not counts:
             return None
-        name = max(counts, key=lambda resource: (resource == GPU_RESOURCE, counts[resource], resource))
-        return Requested(GpuRequest(name, counts[name]), "", claimed.devices)
+        first = max(counts, key=lambda resource: (resource == GPU_RESOURCE, counts[resource], resource))
+        more = sorted(name for name in counts if name != first and (name in self._names or is_certainly_gpu(name)))
+        return Requested(
+            GpuRequest(first, counts[first]),
+            "",
+            claimed.devices,
+            tuple(GpuRequest(name, counts[name]) for name in more),
+        )
+
+    def _others(self, spec: Object | None) -> set[str]:
+        """Return the resources of a pod spec that are not known to count GPUs."""
+        names = set[str]().union(*(amounts(container) for container in _containers(spec)))
+        return {name for name in names if not is_gpu(name) and name not in self._names}
 
     def containers(self, spec: Object | None) -> int:
         """Count the containers of a pod spec that request GPUs, including init containers.
@@ -87,7 +103,7 @@ def _containers(spec: Object | None) -> list[Object]:
     return [*((spec or {}).get("containers") or []), *((spec or {}).get("initContainers") or [])]
 
 
-def _counts(spec: Object | None, names: frozenset[str]) -> dict[str, int]:
+def _counts(spec: Object | None, names: Collection[str]) -> dict[str, int]:
     # Init containers run before the others and release their devices; sidecars keep them. The request is the larger of
     # the maximum while the init containers run, and the sum of sidecars and containers (KEP-753).
     sidecars: dict[str, int] = {}
@@ -108,7 +124,7 @@ def _counts(spec: Object | None, names: frozenset[str]) -> dict[str, int]:
     return counts
 
 
-def _gpus(container: Object, names: frozenset[str]) -> Iterator[tuple[str, int]]:
+def _gpus(container: Object, names: Collection[str]) -> Iterator[tuple[str, int]]:
     wanted = amounts(container)
     counts = {name: devices(amount) for name, amount in wanted.items() if is_gpu(name) or name in names}
     if not counts:

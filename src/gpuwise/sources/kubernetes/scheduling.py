@@ -118,6 +118,8 @@ def _tied(spec: Object) -> str | None:
         return "the pod has a topology spread constraint"
     if any("hostPath" in volume or "local" in volume for volume in spec.get("volumes") or ()):
         return "the pod uses a volume of its node"
+    if any("persistentVolumeClaim" in volume for volume in spec.get("volumes") or ()):
+        return "the pod uses a PersistentVolumeClaim: gpuwise does not read which nodes can attach its volume"
     if spec.get("hostNetwork") or any(
         port.get("hostPort") for container in spec.get("containers") or () for port in container.get("ports") or ()
     ):

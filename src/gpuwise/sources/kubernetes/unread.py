@@ -1,6 +1,6 @@
 """Objects that cannot be read are left out, and the run continues (HAMi#1704: one pod stopped a scheduler)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from gpuwise.model.inventory import Unread, WorkloadRef
@@ -26,6 +26,27 @@ def reading(
         yield
     except READ_ERRORS as error:
         unreadable.append(unread(kind, item, error, nodes=nodes))
+
+
+def identified(
+    kind: str, items: Iterable[Object], unreadable: list[Unread], *, fields: tuple[str, ...]
+) -> Iterator[Object]:
+    """Yield the objects with these fields of their metadata, which everything else relies on.
+
+    Args:
+        kind: kind of the objects.
+        items: the objects.
+        unreadable: list to which the others are added.
+        fields: names of the fields.
+    """
+    for item in items:
+        metadata = item.get("metadata")
+        known = metadata if isinstance(metadata, dict) else {}
+        missing = next((name for name in fields if not isinstance(known.get(name), str)), None)
+        if missing is None:
+            yield item
+        else:
+            unreadable.append(unread(kind, {"metadata": known}, KeyError(f"metadata.{missing}")))
 
 
 def unread(kind: str, item: Object, error: BaseException, *, nodes: frozenset[str] = frozenset()) -> Unread:

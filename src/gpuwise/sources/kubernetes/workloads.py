@@ -197,6 +197,7 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]], requests: Requ
         shares_card=shares_card(spec),
         pod_labels=_pod_labels(found),
         unknown_request=unknown,
+        more_requests=requested.more if requested and not unknown else (),
     )
 
 

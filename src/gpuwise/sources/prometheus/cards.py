@@ -1,11 +1,12 @@
 """Rows of cards that name no pod, and the pods that they can be attributed to.
 
 nvidia_gpu_exporter reports cards and HAMi reports pods. A card's row applies to every pod on the card: it can show that
-a pod is not idle, and it is never counted twice. It counts as a pod's own measurement only if no other pod can use the
+a pod is not idle, and it is never counted twice. Where it is busier than the rows of a pod that has the card alone, the
+card's row is right. It counts as a pod's own measurement only if no other pod can use the
 card: the pod is the only GPU pod of its node and requests all its cards.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,14 @@ from gpuwise.sources.prometheus.devices import (
     Devices,
     Mask,
     PodKey,
+    add_heartbeat,
     add_row,
     device_key,
+    measured,
     pod_key,
     span_of,
 )
-from gpuwise.sources.prometheus.names import NODE_LABELS, Family, MetricName, first
+from gpuwise.sources.prometheus.names import INSTANCE_LABELS, NAMES_PODS, NODE_LABELS, Family, MetricName, first
 from gpuwise.sources.prometheus.selections import by_node, by_uuid
 from gpuwise.sources.prometheus.series import SeriesReader
 
@@ -47,7 +50,12 @@ class SolePod:
 
 
 def add_card_facts(
-    reader: SeriesReader, metrics: Sequence[MetricName], pods: Mapping[PodKey, Devices], window: Window
+    reader: SeriesReader,
+    metrics: Sequence[MetricName],
+    pods: Mapping[PodKey, Devices],
+    window: Window,
+    *,
+    heartbeats: Collection[str] = (),
 ) -> None:
     """Add the rows of cards to pods' devices, for the time in which a pod had the device.
 
@@ -62,6 +70,7 @@ def add_card_facts(
         metrics: available metrics.
         pods: devices by pod; rows are added to them.
         window: the grid.
+        heartbeats: names of the available ones.
 
     Raises:
         SourceError: a response is not complete.
@@ -83,10 +92,13 @@ def add_card_facts(
         for key, device in devices.items()
         if not device.reports_activity(metrics) or (pod, key.uuid) in alone
     ]
-    selections = by_uuid(facts, sorted({key.uuid for key, _ in unmeasured}))
+    selections = by_uuid({*facts, *heartbeats}, sorted({key.uuid for key, _ in unmeasured}))
     cards: Devices = {}
     for series in reader.series(selections, window):
-        add_row(cards, facts[series.labels["__name__"]], series, series.values)
+        if series.labels["__name__"] in heartbeats:
+            add_heartbeat(cards, series, series.values)
+        else:
+            add_row(cards, facts[series.labels["__name__"]], series, series.values)
     for key, device in unmeasured:
         if key in cards:
             _join(device, cards[key], facts, span_of(device.sampled()))
@@ -107,6 +119,52 @@ def _alone(
 def _join(device: Device, card: Device, facts: Mapping[str, MetricName], alive: Mask) -> None:
     for name in card.raw.keys() - device.raw.keys():
         device.add(facts[name], card.rows[name], np.where(alive, card.raw[name], np.nan))
+    device.heartbeats = card.heartbeats | device.heartbeats
+
+
+def pods_alone(workloads: Iterable[Workload], inventory: Inventory) -> set[PodKey]:
+    """Find the running pods that share their cards with no other pod, by what they request and by their nodes."""
+    return {
+        (workload.ref.namespace, pod.name)
+        for workload in workloads
+        for pod in workload.pods
+        if pod.uses_node and not workload.shares_card and all(one.pods == 1 for one in pod.claimed)
+        if not _is_shared(inventory.nodes.get(pod.node or ""))
+    }
+
+
+def _is_shared(node: Node | None) -> bool:
+    return node is None or _SHARED in node.gpu_product or node.pods_per_gpu > 1
+
+
+def add_contradictions(
+    reader: SeriesReader, metrics: Sequence[MetricName], pods: Mapping[PodKey, Devices], window: Window
+) -> None:
+    """Add the rows of cards that name no pod to the devices of pods that have these cards alone.
+
+    Args:
+        reader: reads the series.
+        metrics: available metrics.
+        pods: devices by pod; the rows are added to whole cards.
+        window: the grid.
+
+    Raises:
+        SourceError: a response is not complete.
+    """
+    facts = {metric.name: metric for metric in metrics if metric.signal is not Signal.MEMORY_USED}
+    devices = {key: one for found in pods.values() for key, one in found.items() if _whole(key) and one.raw}
+    uuids = sorted({key.uuid for key in devices})
+    cards = {name for name, metric in facts.items() if metric.family is Family.SMI}
+    listing = {name for name, metric in facts.items() if metric.family in NAMES_PODS}
+    alive: dict[DeviceKey, Mask] = {}
+    for series in reader.series([*by_uuid(cards, uuids), *by_uuid(listing, uuids, podless=True)], window):
+        key = device_key(series.labels)
+        if key is None or key not in devices or first(series.labels, INSTANCE_LABELS):
+            continue
+        device, name = devices[key], series.labels["__name__"]
+        alive.setdefault(key, span_of(device.sampled()))
+        values = np.where(alive[key], series.values, np.nan)
+        device.card[name] = np.fmax(device.card[name], values) if name in device.card else values
 
 
 def sole_pods(workloads: Iterable[Workload], inventory: Inventory) -> dict[str, SolePod]:
@@ -177,6 +235,8 @@ def cards_of_claims(
     found: Mapping[str, SolePod],
     inventory: Inventory,
     window: Window,
+    *,
+    heartbeats: Collection[str] = (),
 ) -> dict[PodKey, Devices]:
     """Read the rows of claimed cards that name no GPU pod, from the start of the pod on.
 
@@ -188,6 +248,7 @@ def cards_of_claims(
         found: claimed cards by UUID.
         inventory: the GPU pods.
         window: the grid.
+        heartbeats: names of the available ones.
 
     Raises:
         SourceError: a response is not complete.
@@ -196,15 +257,18 @@ def cards_of_claims(
     known = {(workload.ref.namespace, pod.name) for workload in inventory.workloads for pod in workload.pods}
     ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
     pods: dict[PodKey, Devices] = {}
-    for series in reader.series(by_uuid(names, sorted(found)), window):
+    for series in reader.series(by_uuid({*names, *heartbeats}, sorted(found)), window):
         key = device_key(series.labels)
         # A pod that is not a GPU pod is the exporter's own, which Prometheus adds to rows without a pod.
         if key is None or key.uuid not in found or not _whole(key) or pod_key(series.labels) in known:
             continue
         values = np.where(ends_s > found[key.uuid].started_s, series.values, np.nan)
-        if not np.isnan(values).all():
-            add_row(pods.setdefault(found[key.uuid].pod, {}), names[series.labels["__name__"]], series, values)
-    return pods
+        devices = pods.setdefault(found[key.uuid].pod, {})
+        if series.labels["__name__"] in heartbeats:
+            add_heartbeat(devices, series, values)
+        elif not np.isnan(values).all():
+            add_row(devices, names[series.labels["__name__"]], series, values)
+    return {pod: measured(devices) for pod, devices in pods.items()}
 
 
 def _whole(key: DeviceKey) -> bool:

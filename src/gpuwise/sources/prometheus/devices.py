@@ -56,11 +56,13 @@ class Device:
         rows: labels of a row of each metric, by metric name.
         raw: raw values by metric name, on the grid on which they were read.
         heartbeats: values that advance while the exporter measures, by metric name, on the same grid.
+        card: raw values of its card's rows without a pod, by metric name: where they are busier, they count.
     """
 
     rows: dict[str, Mapping[str, str]] = field(default_factory=dict)
     raw: dict[str, Grid] = field(default_factory=dict)
     heartbeats: dict[str, Grid] = field(default_factory=dict)
+    card: dict[str, Grid] = field(default_factory=dict)
 
     @property
     def mig_profile(self) -> str | None:
@@ -105,6 +107,15 @@ class Device:
             before = found.get(metric.signal)
             found[metric.signal] = values if before is None else np.where(np.isnan(before), values, before)
             dropped |= bad
+        for metric in metrics:
+            if metric.name not in self.card:
+                continue
+            values, _ = to_base_units(self.card[metric.name], metric, window)
+            before = found.get(metric.signal)
+            if before is not None:
+                found[metric.signal] = np.where(np.isnan(before), before, np.fmax(before, values))
+            elif metric.family is Family.SMI:  # reads the card at each scrape, so it serves no old page
+                found[metric.signal] = values
         return found, int(dropped.sum())
 
     def _is_false_zero(self, metric: MetricName) -> bool:

@@ -1,7 +1,7 @@
 """The pods that workloads had in a window, with their series in Prometheus."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -74,11 +74,24 @@ def gather(
     gathered: Gathered = {}
     for series in reader.series(by_pod(names, pods), lead):
         pod = pod_key(series.labels)
-        if pod is not None and not known.elsewhere(pod, series.labels):
-            _take(gathered.setdefault(pod, PodRows()), series, by_name, lead)
+        if pod is None or known.elsewhere(pod, series.labels):
+            continue
+        # Requests that may be another pod's can only add use.
+        is_row = series.labels["__name__"] not in {*REQUEST_METRICS, POD_OWNER}
+        if not (is_row and known.untold(pod, series.labels)):
+            until_s = known.ended_s(pod, series.labels) if is_row else None
+            _take(gathered.setdefault(pod, PodRows()), _until(series, until_s, lead), by_name, lead)
     for rows in gathered.values():
         rows.devices = measured(rows.devices)
     return gathered
+
+
+def _until(series: GridSeries, until_s: int | None, window: Window) -> GridSeries:
+    """Return a series without its values after some time; None keeps all."""
+    if until_s is None:
+        return series
+    starts_s = window.start_s + window.step_s * np.arange(window.steps)
+    return replace(series, values=np.where(starts_s < until_s, series.values, np.nan))
 
 
 def _take(rows: PodRows, series: GridSeries, metrics: Mapping[str, MetricName], lead: Window) -> None:

@@ -52,7 +52,7 @@ def present(client: PrometheusClient, names: Collection[str], window: Window) ->
     except NotEvaluated as error:
         exact = {name: by_name(name, client.settings.matchers) for name in sorted(names)}
         try:
-            there = [name for name, one in exact.items() if _has_series(client, name, one, window)]
+            there = [name for name, one in exact.items() if has_series(client, one, window)]
         except NotEvaluated as second:
             raise SourceError(
                 f"{error.problem}. With one exact name: {second.problem}",
@@ -112,12 +112,12 @@ def label_sets(
         SourceError: as the client's.
     """
     matchers = client.settings.matchers
-    every = _series(client, _and(by_pattern(names, matchers), condition), window)
+    every = _series(client, narrowed(by_pattern(names, matchers), condition), window)
     if every is not None:
         yield from every
         return
     for name in sorted(names):
-        match = _and(by_name(name, matchers), condition)
+        match = narrowed(by_name(name, matchers), condition)
         of_name = _series(client, match, window)
         yield from values_in_series(client, labels, match, window) if of_name is None else of_name
 
@@ -143,7 +143,8 @@ def _listed(client: PrometheusClient, match: str, window: Window) -> list[Mappin
     return [dict(items) for items in found]
 
 
-def _and(match: str, condition: str) -> str:
+def narrowed(match: str, condition: str) -> str:
+    """Return a selector with another condition; "" for none."""
     return f"{match.removesuffix('}')},{condition}}}" if condition else match
 
 
@@ -172,9 +173,14 @@ def by_name(name: str, matchers: Mapping[str, str]) -> str:
     return f"{{__name__={quoted(name)}{selector(matchers)}}}"
 
 
-def _has_series(client: PrometheusClient, name: str, match: str, window: Window) -> bool:
+def has_series(client: PrometheusClient, match: str, window: Window) -> bool:
+    """Return whether a selector has series in the window.
+
+    Raises:
+        SourceError: as the client's.
+    """
     try:
-        return name in label_values(client, "__name__", match, window)
+        return bool(label_values(client, "__name__", match, window))
     except NotEvaluated:
         return any(True for _ in values_in_series(client, (), match, window))
 

@@ -43,14 +43,23 @@ def by_pod(names: Collection[str], pods: Iterable[tuple[str, str]]) -> list[Sele
     return selections
 
 
-def by_uuid(names: Collection[str], uuids: Iterable[str]) -> list[Selection]:
-    """Select series of devices, of any pod; nvidia_gpu_exporter omits "GPU-" in a UUID."""
+def by_uuid(names: Collection[str], uuids: Iterable[str], *, podless: bool = False) -> list[Selection]:
+    """Select series of devices; nvidia_gpu_exporter omits "GPU-" in a UUID.
+
+    Args:
+        names: metric names.
+        uuids: of the devices.
+        podless: only series that name no pod.
+    """
+    without = [Matcher(way.pod, Match.EQUAL, "") for way in POD_LABELS] if podless else []
     return [
         selection
         for some in chunks(uuids)
         for label in UUID_LABELS
         for selection in _select(
-            names, Matcher(label, Match.REGEX, "|".join(literal(form) for uuid in some for form in _forms(uuid)))
+            names,
+            Matcher(label, Match.REGEX, "|".join(literal(form) for uuid in some for form in _forms(uuid))),
+            *without,
         )
     ]
 

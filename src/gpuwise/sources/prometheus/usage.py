@@ -15,9 +15,11 @@ from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.prometheus.cards import (
     add_card_facts,
+    add_contradictions,
     cards_of_claims,
     cards_of_sole_pods,
     claimed_cards,
+    pods_alone,
     sole_pods,
 )
 from gpuwise.sources.prometheus.citations import query
@@ -74,11 +76,13 @@ class _Context:
 
     Attributes:
         metrics: available metrics in order of preference, with their units.
+        heartbeats: names of the available ones.
         inventory: what the rows do not contain.
         window: the grid.
     """
 
     metrics: Sequence[MetricName]
+    heartbeats: frozenset[str]
     inventory: Inventory
     window: Window
 
@@ -113,10 +117,10 @@ class PrometheusUsage:
         if not workloads:
             return iter(())
         with self._client() as client:
-            names = self._present(client, window)
-            context = _Context(metrics_of(client, names), inventory, window)
-            reader = _READER(client)
-            gathered = gather(reader, context.metrics, names, workloads, window, KnownPods.of(inventory))
+            names, others = self._present(client, window)
+            context = _Context(metrics_of(client, names), HEARTBEATS & names, inventory, window)
+            reader, known = _READER(client), KnownPods.of(inventory, others=others)
+            gathered = gather(reader, context.metrics, names, workloads, window, known)
             pods = of_workloads(gathered, workloads, inventory, window)
             for one in pods:
                 for rows in one.values():
@@ -139,10 +143,10 @@ class PrometheusUsage:
         if not nodes:
             return iter(())
         with self._client() as client:
-            names = self._present(client, window)
-            context = _Context(metrics_of(client, names), inventory, window)
+            names, _ = self._present(client, window)
+            context = _Context(metrics_of(client, names), HEARTBEATS & names, inventory, window)
             devices = unallocated(
-                _READER(client), context.metrics, nodes, inventory, window, heartbeats=HEARTBEATS & names
+                _READER(client), context.metrics, nodes, inventory, window, heartbeats=context.heartbeats
             )
         return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
 
@@ -153,8 +157,8 @@ class PrometheusUsage:
             SourceError: as `read`.
         """
         with self._client() as client:
-            present = self._present(client, window)
-            context = _Context(metrics_of(client, present), inventory, window)
+            present, _ = self._present(client, window)
+            context = _Context(metrics_of(client, present), HEARTBEATS & present, inventory, window)
             names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in _LISTING]
             spaces = pods_without_workload(
                 client, _READER(client), context.metrics, names, inventory, window, named=POD_OWNER in present
@@ -193,7 +197,7 @@ class PrometheusUsage:
             SourceError: as `read`.
         """
         with self._client() as client:
-            names = self._present(client, window)
+            names, _ = self._present(client, window)
         return lambda workload, evidence: query(workload, evidence, names, window, self.settings.matchers)
 
     def check(self) -> SourceCheck:
@@ -227,12 +231,12 @@ class PrometheusUsage:
     def _client(self) -> PrometheusClient:
         return PrometheusClient(self.settings, transport=self.transport)
 
-    def _present(self, client: PrometheusClient, window: Window) -> frozenset[str]:
+    def _present(self, client: PrometheusClient, window: Window) -> tuple[frozenset[str], bool]:
+        """Return the names of the metrics, and whether their series may be of several clusters."""
         found = present(client, {*_FAMILIES, *_OTHER_NAMES}, window)
         if not found.names - {POD_OWNER, *HEARTBEATS}:
             raise self._empty(f"in the window of {window.seconds / 3600:.1f} h")
-        check_one_cluster(client, found.selectors, window)
-        return found.names
+        return found.names, check_one_cluster(client, found.selectors, window)
 
 
 def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device]]:
@@ -245,14 +249,19 @@ def _add_cards(
     """Add rows without a pod to the pods' devices, and to pods that no row names."""
     every = dict(chain.from_iterable(one.items() for one in pods))
     by_pod = {pod: rows.devices for pod, rows in every.items()}
-    add_card_facts(reader, context.metrics, by_pod, context.window)
+    add_card_facts(reader, context.metrics, by_pod, context.window, heartbeats=context.heartbeats)
     unnamed = {
         uuid: one
         for uuid, one in claimed_cards(workloads).items()
         if one.pod in by_pod and uuid not in {key.uuid for key in by_pod[one.pod]}
     }
-    for pod, devices in cards_of_claims(reader, context.metrics, unnamed, context.inventory, context.window).items():
+    claimed = cards_of_claims(
+        reader, context.metrics, unnamed, context.inventory, context.window, heartbeats=context.heartbeats
+    )
+    for pod, devices in claimed.items():
         by_pod[pod] |= devices
+    alone = by_pod.keys() & pods_alone(workloads, context.inventory)
+    add_contradictions(reader, context.metrics, {pod: by_pod[pod] for pod in alone}, context.window)
     if any(metric.family is Family.SMI for metric in context.metrics):
         sole = sole_pods(workloads, context.inventory)
         unmeasured = {node: one for node, one in sole.items() if not by_pod.get(one.pod)}

@@ -10,13 +10,14 @@ FreeCapacity = Mapping[str, Mapping[str, int]]
 
 
 def offered(node: Node) -> dict[str, int]:
-    """What a node offers, by resource: its MIG slices, or its whole GPUs if it has no MIG.
+    """What a node offers, by resource: its MIG slices and the whole GPUs beside them, or its whole GPUs without MIG.
 
     Args:
         node: the node.
     """
     if node.mig:
-        return {f"{MIG_RESOURCE_PREFIX}{profile}": count for profile, count in node.mig.items()}
+        slices = {f"{MIG_RESOURCE_PREFIX}{profile}": count for profile, count in node.mig.items()}
+        return slices | ({GPU_RESOURCE: node.whole_gpus} if node.whole_gpus else {})
     whole = node.gpu_count if node.whole_gpus is None else node.whole_gpus
     return {GPU_RESOURCE: whole} | ({GPU_CLASS: node.claimable} if node.claimable else {})
 
@@ -33,9 +34,10 @@ def free_capacity(node: Node, tenants: Iterable[tuple[Workload, Pod]]) -> dict[s
     """
     free = offered(node)
     for workload, _ in tenants:
-        if workload.request is None or workload.request.resource not in free:
+        if workload.request is None or any(one.resource not in free for one in workload.requests):
             return {}
-        free[workload.request.resource] = free.get(workload.request.resource, 0) - workload.request.count
+        for request in workload.requests:
+            free[request.resource] -= request.count
     # A free slice does not serve a request for whole GPUs, and a node with time-sliced GPUs counts as full.
     return {resource: max(count, 0) for resource, count in free.items()}
 
