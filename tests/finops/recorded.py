@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
-from gpuwise.pipeline import LoopSettings, Pipeline
+from gpuwise.pipeline import LoopSettings, Pipeline, Survey
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
@@ -88,6 +88,7 @@ class Fleet:
     def report(
         self, *, hours: float = WEEK_H, week: bool = False, prices: str = PRICES,
         ledger: Path | str = ":memory:", run: bool = False, usage: UsageSource | None = None,
+        select: Callable[[Survey], Survey] = lambda whole: whole,
     ) -> WeeklyReport:  # fmt: skip
         """The report of the first hours of the week, or of a whole week, as `gpuwise scan` and `report` make it."""
         (self.folder / "usage").mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ class Fleet:
             if week:
                 return loop.report(Window(at(0), now_s, self.step_s), week="2026-W47", now_s=now_s)
             survey = loop.survey(now_s)
-            report = loop.summary(survey, now_s=now_s)
+            report = loop.summary(select(survey), now_s=now_s)
             if run:
                 loop.record(survey, loop.decide(survey, now_s), now_s)
             return report

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet, at
 
+from gpuwise.cli.selecting import Selection
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
@@ -427,3 +428,15 @@ def test_the_headline_names_the_time_without_a_price_also_where_nothing_was_idle
     fleet.deployment("w")
     fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
     assert headline(fleet.report()).endswith("; 672\u00a0GPU-h have no price")
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "selector", "used"), [(("red",), "", 120), (("blue",), "", 0), (("red",), "team=red", 0)]
+)
+def test_a_namespace_is_selected_with_its_deleted_workloads(fleet, namespaces, selector, used):
+    """A Job of red had a card for 120 h and was deleted; its labels are not known."""
+    fleet.node("a1")
+    fleet.pod("train-x7k2p", "a1", hours=(0, 120))
+    report = fleet.report(select=Selection(namespaces, selector).of)
+    assert report.bill.used_gpu_s / 3600 == used
+    assert report.bill.capacity_gpu_s == report.bill.used_gpu_s

@@ -12,7 +12,7 @@ another node. So no class is ever below 0, and the classes sum to the capacity.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,6 +48,7 @@ class Period:
             then known to be free from the first sample of the fleet on, but not on days without any sample that come
             before others with samples: nothing measured the fleet then. With another source, only samples of the
             unallocated card show that it is free.
+        deleted_in: namespaces whose deleted workloads are counted, None for all.
     """
 
     inventory: Inventory
@@ -59,6 +60,7 @@ class Period:
     selection: str | None = None
     past: Sequence[Node] = ()
     listed: bool = True
+    deleted_in: Collection[str] | None = None
 
     @property
     def measured(self) -> tuple[int, int]:
@@ -85,14 +87,14 @@ class Period:
 
     @property
     def owners(self) -> tuple[WorkloadRef, ...]:
-        """The workloads whose time is counted: those of the inventory, and the deleted ones of the whole fleet."""
-        present = tuple(workload.ref for workload in self.inventory.workloads)
-        return present if self.selection is not None else (*present, *self.deleted)
+        """The workloads whose time is counted: those of the inventory, and the deleted ones."""
+        return (*(workload.ref for workload in self.inventory.workloads), *self.deleted)
 
     @property
     def deleted(self) -> tuple[WorkloadRef, ...]:
-        """The deleted workloads that have a profile, one for each namespace."""
-        return tuple(sorted(ref for ref in self.profiles if ref.kind == DELETED))
+        """The deleted workloads that are counted, one for each namespace."""
+        every = sorted(ref for ref in self.profiles if ref.kind == DELETED)
+        return tuple(ref for ref in every if self.deleted_in is None or ref.namespace in self.deleted_in)
 
     @cached_property
     def lives(self) -> Lives:
