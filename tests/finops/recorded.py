@@ -46,14 +46,14 @@ class Fleet:
 
     def node(
         self, name: str, *, gpus: int = 1, card: str = "A100-80GB", capacity: str | None = "on-demand",
-        created_h: float = -2_000, mig: Mapping[str, int] | None = None, shared_by: int = 1,
+        created_h: float = -2_000, mig: Mapping[str, int] | None = None, shared_by: int = 1, whole: int = 0,
     ) -> None:  # fmt: skip
         labels = {"nvidia.com/gpu.product": PRODUCTS[card], "nvidia.com/gpu.count": str(gpus)}
         if capacity is not None:
             labels["karpenter.sh/capacity-type"] = capacity
         if shared_by > 1:
             labels["nvidia.com/gpu.replicas"] = str(shared_by)
-        free = {"nvidia.com/gpu": "0" if mig else str(gpus * shared_by)}
+        free = {"nvidia.com/gpu": str(whole) if mig else str(gpus * shared_by)}
         free |= {f"nvidia.com/mig-{profile}": str(count) for profile, count in (mig or {}).items()}
         self._add("Node", "v1", name, created_h, status={"allocatable": free}, labels=labels)
 

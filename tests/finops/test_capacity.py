@@ -285,6 +285,24 @@ def test_the_rest_of_a_divided_card_is_stranded(fleet):
     assert report.bill.stranded_usd == pytest.approx(336)
 
 
+def test_a_whole_card_beside_a_divided_one_has_no_rest(fleet):
+    """One card is whole and used; 3g.40gb and 1g.10gb of the other are 1/2 and 1/7, its rest is 5/14: 60 h."""
+    fleet.node("m1", gpus=2, mig={"3g.40gb": 1, "1g.10gb": 1}, whole=1)
+    fleet.deployment("w")
+    fleet.deployment("s", resource="nvidia.com/mig-3g.40gb")
+    fleet.pod("w-0", "m1", hours=(0, WEEK_H), owner="w")
+    fleet.pod("s-0", "m1", hours=(0, WEEK_H), owner="s", device="MIG-1", share=3 / 7, resource="nvidia.com/mig-3g.40gb")
+    assert hours(fleet.report().bill) == pytest.approx({"used": 168 + 84, "unallocated": 24, "stranded": 60})
+
+
+def test_a_card_is_not_known_to_be_free_before_the_first_sample(fleet):
+    """The recording begins on Tuesday at 12:00; the pod began then. Of the other card 36 h are unknown."""
+    fleet.node("a1", gpus=2)
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(36, WEEK_H), owner="w")
+    assert hours(fleet.report().bill) == {"used": 132, "unallocated": 132, "unknown": 72}
+
+
 def test_instances_whose_shares_exceed_their_card_have_its_time_once(fleet):
     """4g.40gb is 4/7 by compute and 3g.40gb 1/2 by memory: together the card, in proportion."""
     fleet.node("m1", mig={"4g.40gb": 1, "3g.40gb": 1})
