@@ -240,6 +240,23 @@ def test_two_workloads_on_one_card_have_its_time_once(fleet):
     assert hours(report.bill) == {"used": 168}
 
 
+@pytest.mark.parametrize(("shares", "x_h", "y_h"), [((0.5, 1.0), 30 + 108, 30), ((1.0, 0.5), 60 + 54, 54)])
+def test_a_stated_share_that_changes_counts_from_then_on(fleet, shares, x_h, y_h):
+    """x has half of the card while y runs, and the whole card before or after it."""
+    fleet.node("t1", card="T4", shared_by=2)
+    fleet.deployment("x")
+    fleet.deployment("y")
+    for span, share in zip(((0, 60), (60, WEEK_H)), shares, strict=True):
+        fleet.pod("x-5d4f8c7b9-zzzzz", "t1", hours=span, card="T4", share=share)
+        if share < 1.0:
+            fleet.pod("y-5d4f8c7b9-zz222", "t1", hours=span, card="T4", share=share)
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168}
+    assert {name: held for name, (held, _) in costs(report).items()} == pytest.approx(
+        {"red/Deployment/x": x_h, "red/Deployment/y": y_h}
+    )
+
+
 def test_idle_time_of_a_shared_card_is_divided_like_its_time(fleet):
     """Both run all week and y is idle: half of the card is used, half is idle."""
     fleet.node("a1")
