@@ -475,3 +475,19 @@ def test_a_namespace_is_selected_with_its_deleted_workloads(fleet, namespaces, s
     report = fleet.report(select=Selection(namespaces, selector).of)
     assert report.bill.used_gpu_s / 3600 == used
     assert report.bill.capacity_gpu_s == report.bill.used_gpu_s
+
+
+def test_of_the_time_without_a_price_the_idle_part_is_counted_alone(fleet):
+    """An H100 is idle and three are free, all without a price: 168 of 672 h were idle."""
+    fleet.node("h1", gpus=4, card="H100-80GB")
+    fleet.deployment("w")
+    fleet.pod("w-0", "h1", hours=(0, WEEK_H), owner="w", card="H100-80GB", values=IDLE)
+    bill = fleet.report().bill
+    assert (bill.unpriced_gpu_s / 3600, bill.unpriced_idle_gpu_h) == (672, 168)
+
+
+def test_a_gone_node_of_a_card_without_any_price_has_no_range(fleet):
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-5d4f8c7b9-zz222", "h9", hours=(0, 50), card="H100-80GB")
+    assert any(note.endswith("h9. They have no price.") for note in fleet.report().quality.notes)

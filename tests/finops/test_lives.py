@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.finops.recorded import IDLE, WEEK_H, Fleet
+from tests.finops.recorded import HOUR, IDLE, WEEK_H, Fleet
 from tests.finops.test_capacity import hours
 
 from gpuwise.finops.lives import Lives
 from gpuwise.model.inventory import Node
+from gpuwise.model.profile import DayUse, Stay
 
 NOON = 60
 """Wednesday 12:00."""
@@ -116,3 +117,18 @@ def test_idle_time_is_that_of_the_node_on_which_it_was(fleet, tmp_path):
     bill = fleet.report(ledger=ledger).bill
     assert hours(bill) == {"idle": 60, "used": 108}
     assert (bill.idle_usd, bill.used_usd) == (pytest.approx(60), pytest.approx(108 * 4))
+
+
+def test_use_without_a_pod_is_that_of_the_node_on_which_it_was():
+    """Work is known by day alone: 6 of 12 hours, so in proportion 3 of the 6 hours of each node."""
+    first, second = (
+        Node("a1", None, "", 1, {}, None, None, created_s=created_s, gone_s=gone_s)
+        for created_s, gone_s in ((0, 6 * HOUR), (6 * HOUR, None))
+    )
+    stays = (Stay("GPU-1", "a1", "T4", 1.0, 0, 6 * HOUR), Stay("GPU-2", "a1", "T4", 1.0, 6 * HOUR, 12 * HOUR))
+    day = DayUse(0, "a1", "T4", 12.0 * HOUR, 0.0, 6.0 * HOUR)
+    parts, _ = Lives.of([first], [second], stays, start_s=0).divided((day,), stays)
+    assert [(one.node, one.allocated_gpu_s / HOUR, one.active_gpu_s / HOUR) for one in parts] == [
+        ("a1 #1", 6.0, 3.0),
+        ("a1", 6.0, 3.0),
+    ]
