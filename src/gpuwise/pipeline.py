@@ -1,6 +1,6 @@
 """The loop: observe, score, recommend, decide, enact, record."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -58,6 +58,7 @@ class Survey:
         alternatives: further recommendations that are worth less and exclude one of the plan.
         selection: description of the selected workloads; None for the whole fleet.
         past: nodes that no longer exist.
+        deleted_in: namespaces whose deleted workloads are selected, None for all.
     """
 
     window: Window
@@ -68,13 +69,15 @@ class Survey:
     alternatives: tuple[Recommendation, ...] = ()
     selection: str | None = None
     past: tuple[Node, ...] = ()
+    deleted_in: frozenset[str] | None = None
 
-    def only(self, chosen: Collection[Workload], selection: str) -> "Survey":
+    def only(self, chosen: Collection[Workload], selection: str, *, deleted_in: Iterable[str] = ()) -> "Survey":
         """Return the survey of some workloads. Nodes stay in the inventory; recommendations for nodes are removed.
 
         Args:
             chosen: workloads of the inventory.
             selection: description of the selection.
+            deleted_in: namespaces whose deleted workloads are selected, too.
         """
         refs = {workload.ref for workload in chosen}
         return replace(
@@ -84,6 +87,7 @@ class Survey:
             blocked=tuple(item for item in self.blocked if item.workload in refs),
             alternatives=tuple(item for item in self.alternatives if item.workload in refs),
             selection=selection,
+            deleted_in=frozenset(deleted_in),
         )
 
 
@@ -324,6 +328,7 @@ class Pipeline:
             selection=selection,
             listed=self.usage.lists_allocations,
             past=survey.past,
+            deleted_in=survey.deleted_in,
         )
         actions = self._actions(window, survey.inventory)
         if selection is not None:

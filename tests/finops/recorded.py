@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
-from gpuwise.pipeline import LoopSettings, Pipeline
+from gpuwise.pipeline import LoopSettings, Pipeline, Survey
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
@@ -46,14 +46,14 @@ class Fleet:
 
     def node(
         self, name: str, *, gpus: int = 1, card: str = "A100-80GB", capacity: str | None = "on-demand",
-        created_h: float = -2_000, mig: Mapping[str, int] | None = None, shared_by: int = 1,
+        created_h: float = -2_000, mig: Mapping[str, int] | None = None, shared_by: int = 1, whole: int = 0,
     ) -> None:  # fmt: skip
         labels = {"nvidia.com/gpu.product": PRODUCTS[card], "nvidia.com/gpu.count": str(gpus)}
         if capacity is not None:
             labels["karpenter.sh/capacity-type"] = capacity
         if shared_by > 1:
             labels["nvidia.com/gpu.replicas"] = str(shared_by)
-        free = {"nvidia.com/gpu": "0" if mig else str(gpus * shared_by)}
+        free = {"nvidia.com/gpu": str(whole) if mig else str(gpus * shared_by)}
         free |= {f"nvidia.com/mig-{profile}": str(count) for profile, count in (mig or {}).items()}
         self._add("Node", "v1", name, created_h, status={"allocatable": free}, labels=labels)
 
@@ -88,6 +88,7 @@ class Fleet:
     def report(
         self, *, hours: float = WEEK_H, week: bool = False, prices: str = PRICES,
         ledger: Path | str = ":memory:", run: bool = False, usage: UsageSource | None = None,
+        select: Callable[[Survey], Survey] = lambda whole: whole,
     ) -> WeeklyReport:  # fmt: skip
         """The report of the first hours of the week, or of a whole week, as `gpuwise scan` and `report` make it."""
         (self.folder / "usage").mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ class Fleet:
             if week:
                 return loop.report(Window(at(0), now_s, self.step_s), week="2026-W47", now_s=now_s)
             survey = loop.survey(now_s)
-            report = loop.summary(survey, now_s=now_s)
+            report = loop.summary(select(survey), now_s=now_s)
             if run:
                 loop.record(survey, loop.decide(survey, now_s), now_s)
             return report

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet, at
 
+from gpuwise.cli.selecting import Selection
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
@@ -239,6 +240,23 @@ def test_two_workloads_on_one_card_have_its_time_once(fleet):
     assert hours(report.bill) == {"used": 168}
 
 
+@pytest.mark.parametrize(("shares", "x_h", "y_h"), [((0.5, 1.0), 30 + 108, 30), ((1.0, 0.5), 60 + 54, 54)])
+def test_a_stated_share_that_changes_counts_from_then_on(fleet, shares, x_h, y_h):
+    """x has half of the card while y runs, and the whole card before or after it."""
+    fleet.node("t1", card="T4", shared_by=2)
+    fleet.deployment("x")
+    fleet.deployment("y")
+    for span, share in zip(((0, 60), (60, WEEK_H)), shares, strict=True):
+        fleet.pod("x-5d4f8c7b9-zzzzz", "t1", hours=span, card="T4", share=share)
+        if share < 1.0:
+            fleet.pod("y-5d4f8c7b9-zz222", "t1", hours=span, card="T4", share=share)
+    report = fleet.report()
+    assert hours(report.bill) == {"used": 168}
+    assert {name: held for name, (held, _) in costs(report).items()} == pytest.approx(
+        {"red/Deployment/x": x_h, "red/Deployment/y": y_h}
+    )
+
+
 def test_idle_time_of_a_shared_card_is_divided_like_its_time(fleet):
     """Both run all week and y is idle: half of the card is used, half is idle."""
     fleet.node("a1")
@@ -282,6 +300,24 @@ def test_the_rest_of_a_divided_card_is_stranded(fleet):
     report = fleet.report()
     assert hours(report.bill) == pytest.approx({"used": 84, "stranded": 84})
     assert report.bill.stranded_usd == pytest.approx(336)
+
+
+def test_a_whole_card_beside_a_divided_one_has_no_rest(fleet):
+    """One card is whole and used; 3g.40gb and 1g.10gb of the other are 1/2 and 1/7, its rest is 5/14: 60 h."""
+    fleet.node("m1", gpus=2, mig={"3g.40gb": 1, "1g.10gb": 1}, whole=1)
+    fleet.deployment("w")
+    fleet.deployment("s", resource="nvidia.com/mig-3g.40gb")
+    fleet.pod("w-0", "m1", hours=(0, WEEK_H), owner="w")
+    fleet.pod("s-0", "m1", hours=(0, WEEK_H), owner="s", device="MIG-1", share=3 / 7, resource="nvidia.com/mig-3g.40gb")
+    assert hours(fleet.report().bill) == pytest.approx({"used": 168 + 84, "unallocated": 24, "stranded": 60})
+
+
+def test_a_card_is_not_known_to_be_free_before_the_first_sample(fleet):
+    """The recording begins on Tuesday at 12:00; the pod began then. Of the other card 36 h are unknown."""
+    fleet.node("a1", gpus=2)
+    fleet.deployment("w")
+    fleet.pod("w-0", "a1", hours=(36, WEEK_H), owner="w")
+    assert hours(fleet.report().bill) == {"used": 132, "unallocated": 132, "unknown": 72}
 
 
 def test_instances_whose_shares_exceed_their_card_have_its_time_once(fleet):
@@ -427,3 +463,31 @@ def test_the_headline_names_the_time_without_a_price_also_where_nothing_was_idle
     fleet.deployment("w")
     fleet.pod("w-0", "a1", hours=(0, WEEK_H), owner="w")
     assert headline(fleet.report()).endswith("; 672\u00a0GPU-h have no price")
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "selector", "used"), [(("red",), "", 120), (("blue",), "", 0), (("red",), "team=red", 0)]
+)
+def test_a_namespace_is_selected_with_its_deleted_workloads(fleet, namespaces, selector, used):
+    """A Job of red had a card for 120 h and was deleted; its labels are not known."""
+    fleet.node("a1")
+    fleet.pod("train-x7k2p", "a1", hours=(0, 120))
+    report = fleet.report(select=Selection(namespaces, selector).of)
+    assert report.bill.used_gpu_s / 3600 == used
+    assert report.bill.capacity_gpu_s == report.bill.used_gpu_s
+
+
+def test_of_the_time_without_a_price_the_idle_part_is_counted_alone(fleet):
+    """An H100 is idle and three are free, all without a price: 168 of 672 h were idle."""
+    fleet.node("h1", gpus=4, card="H100-80GB")
+    fleet.deployment("w")
+    fleet.pod("w-0", "h1", hours=(0, WEEK_H), owner="w", card="H100-80GB", values=IDLE)
+    bill = fleet.report().bill
+    assert (bill.unpriced_gpu_s / 3600, bill.unpriced_idle_gpu_h) == (672, 168)
+
+
+def test_a_gone_node_of_a_card_without_any_price_has_no_range(fleet):
+    fleet.node("a1")
+    fleet.deployment("w")
+    fleet.pod("w-5d4f8c7b9-zz222", "h9", hours=(0, 50), card="H100-80GB")
+    assert any(note.endswith("h9. They have no price.") for note in fleet.report().quality.notes)

@@ -96,3 +96,11 @@ def test_a_mig_instance_keeps_the_size_of_the_instance():
     days = {ref(0): days_of([first]), ref(1): days_of([second])}
     found = divided(days, {ref(0): (first,), ref(1): (second,)}, stated=False)
     assert [found[ref(number)][0].allocated_gpu_s * 7 / HOUR for number in (0, 1)] == pytest.approx([5.5, 4.5])
+
+
+@pytest.mark.parametrize("uuid", ["MIG-1", "GPU-1/7"])
+def test_a_mig_instance_alone_has_its_share_of_the_card(uuid):
+    """Its name is its own UUID or that of the card and its number; the shares are an estimate."""
+    stays = {ref(0): (Stay(uuid, "n", "T4", 0.25, 0, DAY_S, ()),)}
+    [use] = divided({ref(0): days_of(list(stays[ref(0)]))}, stays, stated=False)[ref(0)]
+    assert use.allocated_gpu_s == DAY_S / 4

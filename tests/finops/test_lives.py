@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tests.finops.recorded import WEEK_H, Fleet
+from tests.finops.recorded import HOUR, IDLE, WEEK_H, Fleet
 from tests.finops.test_capacity import hours
+
+from gpuwise.finops.lives import Lives
+from gpuwise.model.inventory import Node
+from gpuwise.model.profile import DayUse, Stay
 
 NOON = 60
 """Wednesday 12:00."""
@@ -88,3 +92,43 @@ def test_a_node_that_is_gone_existed_until_its_last_sample(fleet, tmp_path):
     bill = fleet.report(ledger=ledger).bill
     assert hours(bill) == {"used": 168 + 72, "unallocated": 72}
     assert bill.unallocated_usd == pytest.approx(72)
+
+
+def test_two_nodes_never_have_a_name_at_the_same_time():
+    """Metrics show the end of a node to 5 minutes; the next one was created within them."""
+    first, second = (
+        Node("a1", None, "", 1, {}, None, None, created_s=created_s, gone_s=gone_s)
+        for created_s, gone_s in ((0, 1_000), (800, None))
+    )
+    lives = Lives.of([first], [second], [], start_s=0)
+    assert [lives.nodes[key].gone_s for key in lives.keys["a1"]] == [800, None]
+
+
+def test_idle_time_is_that_of_the_node_on_which_it_was(fleet, tmp_path):
+    """Idle on the first node, at $1; in use on the second, at $4."""
+    ledger = tmp_path / "ledger.db"
+    others = list(fleet.objects)
+    fleet.node("a1", capacity="spot")
+    fleet.pod("w-5d4f8c7b9-zz222", "a1", hours=(0, NOON), device="GPU-old", values=IDLE)
+    fleet.report(hours=NOON, ledger=ledger, run=True)
+    fleet.objects = others
+    fleet.node("a1", created_h=NOON)
+    fleet.pod("w-5d4f8c7b9-zzzzz", "a1", hours=(NOON, WEEK_H), device="GPU-new")
+    bill = fleet.report(ledger=ledger).bill
+    assert hours(bill) == {"idle": 60, "used": 108}
+    assert (bill.idle_usd, bill.used_usd) == (pytest.approx(60), pytest.approx(108 * 4))
+
+
+def test_use_without_a_pod_is_that_of_the_node_on_which_it_was():
+    """Work is known by day alone: 6 of 12 hours, so in proportion 3 of the 6 hours of each node."""
+    first, second = (
+        Node("a1", None, "", 1, {}, None, None, created_s=created_s, gone_s=gone_s)
+        for created_s, gone_s in ((0, 6 * HOUR), (6 * HOUR, None))
+    )
+    stays = (Stay("GPU-1", "a1", "T4", 1.0, 0, 6 * HOUR), Stay("GPU-2", "a1", "T4", 1.0, 6 * HOUR, 12 * HOUR))
+    day = DayUse(0, "a1", "T4", 12.0 * HOUR, 0.0, 6.0 * HOUR)
+    parts, _ = Lives.of([first], [second], stays, start_s=0).divided((day,), stays)
+    assert [(one.node, one.allocated_gpu_s / HOUR, one.active_gpu_s / HOUR) for one in parts] == [
+        ("a1 #1", 6.0, 3.0),
+        ("a1", 6.0, 3.0),
+    ]

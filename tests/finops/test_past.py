@@ -125,3 +125,10 @@ def test_two_nodes_never_have_a_name_at_the_same_time(present, measured, counted
     created_s, gone_s = measured
     found = past_nodes([], fleet, [replace(SPOT, created_s=created_s, gone_s=gone_s)])
     assert len(found) == counted
+
+
+def test_two_nodes_of_a_name_are_two_although_metrics_end_later_than_the_first():
+    """kube-state-metrics shows the first node to 5 minutes; the second was created within them."""
+    second = replace(SPOT, created_s=NOW_S - 3_600)
+    first = replace(SPOT, gone_s=NOW_S - 3_500)
+    assert past_nodes((), Inventory(NOW_S, {"s1": second}, (), {}), [first]) == (first,)

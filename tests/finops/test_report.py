@@ -253,6 +253,13 @@ def test_capacity_is_the_nodes_gpus_over_the_week():
     assert total.capacity_usd == pytest.approx(7 * 24 * (8 * 6.88 + 4 * 0.978))
 
 
+def test_a_rounding_error_of_shares_is_no_unknown_time():
+    """Three pods that divide a card have 23.99999999999 h of its day: nothing is left that nobody measured."""
+    one = workload("w", ("h0",))
+    full = week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(24 * (1 - 1e-12), 0)] * 7))])
+    assert (bill(full).unknown_gpu_s, bill(full).unallocated_gpu_s) == (0.0, 0.0)
+
+
 def test_idle_time_is_priced_by_its_node():
     spot = workload("cheap", ("h1",))
     mixed = workload("mixed", ("h0", "h1", "h1"))

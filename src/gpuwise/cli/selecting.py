@@ -39,7 +39,8 @@ class Selection:
             for workload in survey.inventory.workloads
             if (not self.namespaces or workload.ref.namespace in self.namespaces) and selects(labels, workload.labels)
         ]
-        return survey.only(chosen, str(self))
+        # Of what was deleted only the namespace is known, not the labels.
+        return survey.only(chosen, str(self), deleted_in=() if self.selector else self.namespaces)
 
 
 def selection(namespaces: tuple[str, ...], selector: str | None, *, everywhere: bool) -> Selection:

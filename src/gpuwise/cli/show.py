@@ -109,7 +109,7 @@ def _of_selection(report: WeeklyReport) -> Text:
     bill, count = report.bill, report.quality.workloads
     text = Text(f"{report.selection}: {count} GPU workload{'s' if count != 1 else ''},\n", style="dim")
     text.append(f"{written.when(report.start_s)} to {written.when(report.end_s)}\n")
-    if not count:
+    if not count and not bill.capacity_gpu_s:
         return text.append("No GPU workload is selected.")
     if written.unmeasured(report):
         text.append(f"Nothing was measured: {written.gpu_hours(bill.unknown_gpu_s / 3600)} are unknown.\n", "bold")

@@ -3,9 +3,9 @@
 Pure: no clock, environment, network, file, log or unseeded randomness.
 """
 
-from gpuwise.finops.accounts import Period
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.past import past_nodes, remembered
+from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month, still_there
 from gpuwise.finops.report import compile_report
 from gpuwise.finops.shares import cost_by_team, cost_by_workload

@@ -14,105 +14,18 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from gpuwise.finops.cards import divided, node_of_device, with_nodes
 from gpuwise.finops.lives import Lives
-from gpuwise.finops.pools import Pool, existed_s, pool_at, pool_of_node
+from gpuwise.finops.period import Period
+from gpuwise.finops.pools import Pool, existed_s, pool_at
 from gpuwise.model.gpu import mig_share
-from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
-from gpuwise.model.price import PriceBook
+from gpuwise.model.inventory import Node, WorkloadRef
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.usage import DAY_S
 
 _ROUNDING = 1e-9
 """Relative error of a sum of shares: seven sevenths are not always 1."""
-
-
-@dataclass(frozen=True)  # no slots: the lives of the nodes are kept
-class Period:
-    """The input of the cost calculation.
-
-    Attributes:
-        inventory: the fleet.
-        profiles: usage profiles by workload, by `node_ref` for unallocated devices, and of deleted workloads; a
-            workload without a profile counts as not allocated.
-        prices: prices of GPU-hours.
-        start_s: first second; for a week, Monday 00:00 UTC.
-        end_s: first second after the period.
-        now_s: when the report is made; later time is not counted.
-        selection: the selection of workloads in the inventory, None for the whole fleet. Unallocated time belongs to
-            nodes, so a selection has none: its capacity is what its workloads were allocated.
-        past: nodes that no longer exist, as they were last seen.
-        listed: the source lists all allocations with their shares, as a recording does. Without a sample, a card is
-            then known to be free from the first sample of the fleet on, but not on days without any sample that come
-            before others with samples: nothing measured the fleet then. With another source, only samples of the
-            unallocated card show that it is free.
-    """
-
-    inventory: Inventory
-    profiles: Mapping[WorkloadRef, UsageProfile]
-    prices: PriceBook
-    start_s: int
-    end_s: int
-    now_s: int
-    selection: str | None = None
-    past: Sequence[Node] = ()
-    listed: bool = True
-
-    @property
-    def measured(self) -> tuple[int, int]:
-        """The part of the period that the profiles cover; if they cover none of it, start and end are equal."""
-        windows = [profile.window for profile in self.profiles.values()]
-        start_s = max(self.start_s, min((window.start_s for window in windows), default=self.start_s))
-        end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
-        return start_s, max(start_s, end_s)
-
-    @property
-    def first_sample_s(self) -> int | None:
-        """When the first sample of the fleet was taken, None if there is none in the window."""
-        first = [
-            min(stay.start_s for stay in profile.stays) if profile.stays else profile.days[0].start_s
-            for profile in self.profiles.values()
-            if profile.stays or profile.days
-        ]
-        return min(first, default=None)
-
-    @cached_property
-    def sampled_days(self) -> frozenset[int]:
-        """Midnights of the days on which anything of the fleet was sampled."""
-        return frozenset(day_s for profile in self.profiles.values() for day_s in profile.sampled_gpu_s)
-
-    @property
-    def owners(self) -> tuple[WorkloadRef, ...]:
-        """The workloads whose time is counted: those of the inventory, and the deleted ones of the whole fleet."""
-        present = tuple(workload.ref for workload in self.inventory.workloads)
-        return present if self.selection is not None else (*present, *self.deleted)
-
-    @property
-    def deleted(self) -> tuple[WorkloadRef, ...]:
-        """The deleted workloads that have a profile, one for each namespace."""
-        return tuple(sorted(ref for ref in self.profiles if ref.kind == DELETED))
-
-    @cached_property
-    def lives(self) -> Lives:
-        """The nodes, also those that no longer exist: a name can be given again."""
-        stays = (stay for profile in self.profiles.values() for stay in profile.stays)
-        return Lives.of(self.past, self.inventory.nodes.values(), stays, start_s=self.start_s)
-
-    def price(self, pool: Pool) -> float | None:
-        """Dollars per GPU-hour in a pool, or None if no price is known.
-
-        A node that no longer exists keeps the price that it had when it was last seen. Without that price and without
-        a known capacity type it has a price only if all nodes of its GPU type have the same one.
-        """
-        if pool.usd_per_gpu_h is not None:
-            return pool.usd_per_gpu_h
-        if not pool.gone:
-            return self.prices.price(pool.gpu_type, pool.capacity_type)
-        alike = {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}
-        prices = {self.price(one) for one in alike if one.gpu_type == pool.gpu_type and not one.gone}
-        return prices.pop() if len(prices) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +139,8 @@ class _Free:
         listed = node.capacity * existed_s(node, first_s, end_s)
         if not self._listed or self._is_silent(day_s):
             listed = 0.0
-        left = max(0.0, capacity - held.capacity)
+        left = capacity - held.capacity
+        left = left if left > capacity * _ROUNDING else 0.0
         stranded = min(left, stranded_gpus(node) * existed_s(node, start_s, end_s))
         left -= stranded
         outside = min(left, self._at_work[day_s, key])

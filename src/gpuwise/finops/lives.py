@@ -59,7 +59,7 @@ class Lives:
             keys[name] = [*(f"{name} #{number}" for number in range(1, len(lives))), name]
             for index, (key, node) in enumerate(zip(keys[name], lives, strict=True)):
                 end_s = _created(lives[index + 1]) if index + 1 < len(lives) else float("inf")
-                nodes[key] = _until_last_sample(node, by_name[name], end_s) if name in by_name else node
+                nodes[key] = _until_last_sample(node, by_name.get(name, ()), end_s)
                 on = (stay for stay in by_name.get(name, ()) if overlap_s(node, stay.start_s, stay.end_s) > 0)
                 cards[key] = frozenset(stay.device_uuid for stay in on)
         return cls(nodes, keys, cards, renewed)
@@ -99,17 +99,17 @@ def _created(node: Node) -> float:
 
 
 def _until_last_sample(node: Node, stays: Iterable[Stay], end_s: float) -> Node:
-    """Return a node that is gone with the time of its last sample, if that is later than when it was last seen.
+    """Return a node that is gone with its end: the last sample, or when it was last seen, if that is later.
 
     Args:
         node: the node.
         stays: on nodes of its name.
-        end_s: when the next node of its name was created.
+        end_s: when the next node of its name was created; two nodes never have a name at the same time.
     """
     if node.gone_s is None:
         return node
-    last = (stay.end_s for stay in stays if stay.start_s < end_s)
-    return replace(node, gone_s=max(node.gone_s, int(min(max(last, default=node.gone_s), end_s))))
+    last_s = max((stay.end_s for stay in stays if stay.start_s < end_s), default=node.gone_s)
+    return replace(node, gone_s=int(min(max(node.gone_s, last_s), end_s)))
 
 
 def _parts(day: DayUse, earlier: Iterable[tuple[Stay, str]]) -> Iterator[DayUse]:

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from gpuwise.finops.accounts import Period, pool_of, uses_of
+from gpuwise.finops.accounts import pool_of, uses_of
 from gpuwise.finops.bill import HOUR_S, bill
+from gpuwise.finops.period import Period
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from gpuwise.finops.accounts import Period
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.notes import notes_of
+from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 from gpuwise.model.profile import UsageProfile

@@ -3,8 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from gpuwise.finops.accounts import Period, pool_of, uses_of
+from gpuwise.finops.accounts import pool_of, uses_of
 from gpuwise.finops.bill import HOUR_S
+from gpuwise.finops.period import Period
 from gpuwise.model.inventory import Workload, WorkloadRef
 from gpuwise.model.profile import DayUse, UsageProfile
 from gpuwise.model.protection import team_of

@@ -6,6 +6,9 @@ scheduler's filters NodeUnschedulable, TaintToleration, NodeAffinity and NodeRes
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
+
+from gpuwise.model.ownership import selects
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Scheduling:
         terms: required node affinity: one of these terms, all of whose requirements hold; the node selector is part of
             each. A single empty term requires nothing.
         tolerations: of the pod.
-        requests: amounts of CPU (cores) and memory (bytes) that it requests.
+        requests: amounts that it requests besides GPUs: of CPU (cores), memory (bytes) and other resources.
         tied: why it cannot be said where the pod may run, such as "required anti-affinity"; None if it can.
     """
 
@@ -103,20 +106,45 @@ class Scheduling:
 
 
 @dataclass(frozen=True, slots=True)
+class Repulsion:
+    """A required anti-affinity of a pod, which keeps other pods off its node.
+
+    Attributes:
+        selector: LabelSelector of the other pods, None selects none.
+        namespaces: of the other pods; None for all.
+    """
+
+    selector: Mapping[str, Any] | None
+    namespaces: frozenset[str] | None
+
+    def keeps_off(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Whether it keeps a pod off.
+
+        Args:
+            namespace: of the pod.
+            labels: of the pod.
+        """
+        return (self.namespaces is None or namespace in self.namespaces) and selects(self.selector, labels)
+
+
+@dataclass(frozen=True, slots=True)
 class Openness:
     """Which pods a node accepts.
 
     Attributes:
-        unschedulable: the node is cordoned.
+        unschedulable: the node is cordoned, not ready or being deleted.
         taints: of the node.
         labels: of the node.
-        free: amounts of CPU (cores) and memory (bytes) that no pod requests; an absent resource is not known.
+        free: amounts of CPU (cores), memory (bytes) and other resources besides GPUs that no pod requests, and under
+            "pods" how many more pods it takes; an absent resource is not known.
+        repels: required anti-affinity of the pods on it.
     """
 
     unschedulable: bool = False
     taints: tuple[Taint, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     free: Mapping[str, float] = field(default_factory=dict)
+    repels: tuple[Repulsion, ...] = ()
 
 
 def refusal(pod: Scheduling, node: Openness) -> str | None:
@@ -131,7 +159,7 @@ def refusal(pod: Scheduling, node: Openness) -> str | None:
     if pod.tied is not None:
         return pod.tied
     if node.unschedulable:
-        return "the node is cordoned"
+        return "the node is cordoned, not ready or being deleted"
     for taint in node.taints:
         if taint.effect != "PreferNoSchedule" and not any(one.tolerates(taint) for one in pod.tolerations):
             return f"the pod does not tolerate the taint {taint.key}"

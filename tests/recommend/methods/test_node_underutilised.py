@@ -15,7 +15,7 @@ from gpuwise.model.inventory import CapacityType, GpuRequest, Namespace, Workloa
 from gpuwise.model.labels import CHECKPOINTED, DO_NOT_DISRUPT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.scheduling import Openness, Requirement, Scheduling, Taint, Toleration
+from gpuwise.model.scheduling import Openness, Repulsion, Requirement, Scheduling, Taint, Toleration
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.engines.node_underutilised.free_capacity import free_capacity
 from gpuwise.recommend.fleet import Fleet
@@ -115,6 +115,22 @@ def test_a_pod_that_waits_for_another_plugins_resource_may_need_the_node(resourc
     """Which nodes offer it is not known; a MIG profile that the node does not offer cannot run on it."""
     waiting = replace(serving("a"), request=GpuRequest(resource, 1), pods=(pod("a-0", on=None),))
     assert isinstance(judged(waiting)["node-0"], Blocked) is waits
+
+
+@pytest.mark.parametrize(("free", "fits"), [({}, True), ({"pods": 2.0}, True), ({"pods": 1.0}, False)])
+def test_a_node_takes_only_so_many_pods(free, fits):
+    nodes = [here("node-0"), here("node-1", openness=Openness(free=free))]
+    found = judged(serving("a", "node-0"), serving("b", "node-0"), serving("c", "node-1", gpus=2), nodes=nodes)
+    assert isinstance(found["node-0"], Recommendation) is fits
+
+
+@pytest.mark.parametrize(("selected", "fits"), [("b", True), ("a", False)])
+def test_the_anti_affinity_of_the_other_pods_is_respected(selected, fits):
+    repels = (Repulsion({"matchLabels": {"app": selected}}, frozenset({"research"})),)
+    subject = serving("a", "node-0")
+    subject = replace(subject, pods=tuple(replace(one, labels={"app": "a"}) for one in subject.pods))
+    found = judged(subject, nodes=[here("node-0"), here("node-1", openness=Openness(repels=repels))])
+    assert isinstance(found["node-0"], Recommendation) is fits
 
 
 def test_a_pod_of_several_resources_is_not_moved_and_uses_all_of_them():

@@ -146,6 +146,11 @@ class TestUnreadableObjects:
         [one] = found.unread
         assert (one.ref.kind, one.problem) == (kind, "it has no metadata.name")
 
+    def test_a_pod_without_a_uid_makes_its_node_unknown(self):
+        item = {"metadata": {"name": "a", "namespace": "ml"}, "spec": {"nodeName": "n1"}}
+        [one] = inventory_of({"Pod": [item]}, taken_s=NOW_S).unread
+        assert (one.problem, one.nodes) == ("it has no metadata.uid", frozenset({"n1"}))
+
     def test_an_unreadable_quantity_is_reported_with_its_pod(self):
         owner = created(deployment("llm"))
         broken = owned(pod("llm-0", spec=pod_spec() | {"nodeName": "gpu-0"}), owner)

@@ -104,6 +104,46 @@ def test_what_a_node_has_left():
     )
 
 
+def test_network_devices_and_pods_count_and_gpus_do_not():
+    resources = {"limits": {"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "4", "nvidia.com/gpumem": "4k"}}
+    pod = {"spec": {"containers": [{"name": "m", "resources": resources}]}}
+    allocatable = {"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "32", "pods": "110"}
+    free = openness_of({"metadata": {"name": "n"}, "status": {"allocatable": allocatable}}, [pod]).free
+    assert free == {"vpc.amazonaws.com/efa": 28.0, "pods": 109.0}
+    assert scheduling_of(pod["spec"]).requests == {"vpc.amazonaws.com/efa": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("changes", "closed"),
+    [
+        ({}, False),
+        ({"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, False),
+        ({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}, True),
+        ({"status": {"conditions": [{"type": "DiskPressure", "status": "False"}]}}, False),
+        ({"metadata": {"name": "n", "deletionTimestamp": "2026-01-01T00:00:00Z"}}, True),
+    ],
+)
+def test_a_node_that_is_not_ready_or_is_deleted_takes_no_pod(changes, closed):
+    assert openness_of({"metadata": {"name": "n"}} | changes, []).unschedulable is closed
+
+
+@pytest.mark.parametrize(
+    ("term", "kept_off"),
+    [
+        ({"labelSelector": {"matchLabels": {"app": "a"}}}, True),
+        ({"labelSelector": {"matchLabels": {"app": "b"}}}, False),
+        ({"labelSelector": {"matchLabels": {"app": "a"}}, "namespaces": ["other"]}, False),
+        ({"labelSelector": {"matchLabels": {"app": "a"}}, "namespaceSelector": {}}, True),
+        ({}, False),
+    ],
+)
+def test_the_anti_affinity_of_a_pod_keeps_others_off_its_node(term, kept_off):
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    guard = {"metadata": {"name": "g", "namespace": "ml"}, "spec": {"affinity": affinity}}
+    [one] = openness_of({"metadata": {"name": "n"}}, [guard]).repels
+    assert one.keeps_off("ml", {"app": "a"}) is kept_off
+
+
 def test_one_unreadable_pod_makes_only_the_free_capacity_unknown():
     node = {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "4"}}}
     found = openness_of(node, [{"spec": {"containers": [container(cpu="lots")]}}])

@@ -122,12 +122,12 @@ def test_a_query_cited_as_evidence_has_the_matcher(start_prometheus):
     assert 'cluster="east"' in cited
 
 
-def test_the_two_servers_of_an_ha_pair_count_requests_once(start_prometheus):
+@pytest.mark.parametrize("label", ["prometheus_replica", "__replica__", "replica"])
+def test_the_two_servers_of_an_ha_pair_count_requests_once(start_prometheus, label):
     labels = {"namespace": "research", "pod": "trainer-0", "model_name": "m"}
     count = {START_S - 60 + 15 * step: float(step) for step in range(45)}
     series = "".join(
-        openmetrics("vllm:request_success_total", labels | {"prometheus_replica": name}, count, kind="counter")
-        for name in ("a", "b")
+        openmetrics("vllm:request_success_total", labels | {label: name}, count, kind="counter") for name in ("a", "b")
     ).replace("# TYPE vllm:request_success counter\n", "", 1)
     series = "# TYPE vllm:request_success counter\n" + series.replace("# TYPE vllm:request_success counter\n", "")
     usage = read(start_prometheus(series=series))

@@ -219,6 +219,26 @@ def test_missing_columns_are_named(tmp_path):
         read_one(RecordedUsage(tmp_path))
 
 
+@pytest.mark.parametrize("share", ["", "0", "-0.5", "nan", "inf"])
+def test_a_share_that_is_not_above_0_is_an_error(tmp_path, share):
+    path = tmp_path / "usage" / "team" / "web-1.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(HEADER + f"{WINDOW.start_s},team,web-1,GPU-0,L4,{share},0.5,\n")
+    with pytest.raises(SourceError, match=r"web-1\.csv.*gpu_fraction is not above 0"):
+        read_one(RecordedUsage(tmp_path))
+
+
+def test_a_share_that_changes_is_read_with_its_rows(tmp_path):
+    """Another pod leaves the card: 0.5 for 20 minutes, then 1."""
+    path = tmp_path / "usage" / "team" / "web-1.csv"
+    path.parent.mkdir(parents=True)
+    rows = [(WINDOW.start_s + minute * 60, 0.5 if minute < 20 else 1.0) for minute in range(60)]
+    path.write_text(HEADER + "".join(f"{at},team,web-1,GPU-0,L4,{share},0.5,\n" for at, share in rows))
+    found = {one.gpu_fraction: one for one in read_one(RecordedUsage(tmp_path)).devices}
+    sampled = {share: np.isfinite(one.samples[Signal.SM_ACTIVITY]).tolist() for share, one in found.items()}
+    assert sampled == {0.5: [True] * 20 + [False] * 40, 1.0: [False] * 20 + [True] * 40}
+
+
 def test_text_instead_of_a_number_is_an_error(tmp_path):
     path = tmp_path / "usage" / "team" / "web-1.csv"
     path.parent.mkdir(parents=True)

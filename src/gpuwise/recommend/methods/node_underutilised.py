@@ -167,12 +167,14 @@ def _candidates(around: _Surroundings, node: Node, tenants: Tenants) -> dict[str
 
 
 def _accepts(node: Node, tenants: Tenants) -> bool:
-    """Whether the scheduler would put each of some pods on a node, and its CPU and memory suffice for all of them."""
-    if node.openness is None:
+    """Whether the scheduler would put each of some pods on a node, and its resources suffice for all of them."""
+    if node.openness is None or len(tenants) > node.openness.free.get("pods", len(tenants)):
         return False
     requests: dict[str, float] = {}
-    for _, pod in tenants:
+    for workload, pod in tenants:
         if pod.scheduling is None or refusal(pod.scheduling, node.openness) is not None:
+            return False
+        if any(one.keeps_off(workload.ref.namespace, pod.labels) for one in node.openness.repels):
             return False
         for resource, amount in pod.scheduling.requests.items():
             requests[resource] = requests.get(resource, 0.0) + amount

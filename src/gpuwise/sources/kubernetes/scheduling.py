@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
+from gpuwise.model.labels import CARD_SHARES, is_gpu
 from gpuwise.model.ports import Object
 from gpuwise.model.quantity import quantity
-from gpuwise.model.scheduling import Openness, Requirement, Scheduling, Taint, Toleration
+from gpuwise.model.scheduling import Openness, Repulsion, Requirement, Scheduling, Taint, Toleration
+from gpuwise.sources.kubernetes.requested import amounts
 from gpuwise.sources.kubernetes.unread import READ_ERRORS
 
-_RESOURCES = ("cpu", "memory")
+_PODS = "pods"
+"""How many pods a node takes: a resource that no pod requests and each pod uses."""
 
 
 def scheduling_of(spec: Object) -> Scheduling:
@@ -32,38 +35,63 @@ def openness_of(node: Object, pods: Iterable[Object]) -> Openness:
         node: the Node object.
         pods: Pod objects on it that have not ended.
     """
-    spec, status = node.get("spec") or {}, node.get("status") or {}
+    spec, status, pods = node.get("spec") or {}, node.get("status") or {}, list(pods)
     allocatable = status.get("allocatable") or {}
     try:
-        free = {name: float(quantity(allocatable[name])) for name in _RESOURCES if name in allocatable}
+        free = {name: float(quantity(amount)) for name, amount in allocatable.items() if not _counts_gpus(name)}
         for pod in pods:
+            if _PODS in free:
+                free[_PODS] -= 1
             for name, amount in requests_of(pod.get("spec") or {}).items():
                 if name in free:
                     free[name] -= amount
     except READ_ERRORS:  # one odd pod makes the free capacity of its node unknown, and nothing else
         free = {}
     return Openness(
-        unschedulable=bool(spec.get("unschedulable")),
+        unschedulable=bool(spec.get("unschedulable")) or "deletionTimestamp" in node["metadata"] or not _ready(status),
         taints=tuple(
             Taint(one["key"], one.get("value") or "", one.get("effect") or "") for one in spec.get("taints") or ()
         ),
         labels=node["metadata"].get("labels") or {},
         free={name: max(0.0, amount) for name, amount in free.items()},
+        repels=tuple(one for pod in pods for one in _repulsions(pod)),
     )
 
 
+def _ready(status: Object) -> bool:
+    """Whether a node is ready; one that reports no condition counts as ready."""
+    return all(one.get("status") == "True" for one in status.get("conditions") or () if one.get("type") == "Ready")
+
+
+def _repulsions(pod: Object) -> Iterator[Repulsion]:
+    affinity = (pod.get("spec") or {}).get("affinity") or {}
+    terms = (affinity.get("podAntiAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+    own = str((pod.get("metadata") or {}).get("namespace", ""))
+    for term in terms:
+        named = frozenset(term.get("namespaces") or {own})
+        yield Repulsion(term.get("labelSelector"), None if "namespaceSelector" in term else named)
+
+
 def requests_of(spec: Object) -> dict[str, float]:
-    """Return the CPU (cores) and memory (bytes) that a pod requests, by KEP-753's sum for sidecars.
+    """Return what a pod requests besides GPUs, by KEP-753's sum for sidecars: CPU (cores), memory (bytes), others.
+
+    Network devices and other extended resources count as CPU and memory do.
 
     Raises:
         ValueError: a resource quantity cannot be read.
     """
     found = {}
-    for name in _RESOURCES:
+    containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    names = set[str]().union(spec.get("overhead") or (), *(amounts(container) for container in containers))
+    for name in sorted(name for name in names if not _counts_gpus(name)):
         total = _requested(spec, name)
         if total > 0.0:
             found[name] = total
     return found
+
+
+def _counts_gpus(resource: str) -> bool:
+    return is_gpu(resource) or resource in CARD_SHARES
 
 
 def _requested(spec: Object, name: str) -> float:

@@ -46,7 +46,10 @@ def identified(
         if missing is None:
             yield item
         else:
-            unreadable.append(unread(kind, {"metadata": known}, KeyError(f"metadata.{missing}")))
+            spec = item.get("spec")
+            node = spec.get("nodeName") if kind == "Pod" and isinstance(spec, dict) else None
+            nodes = frozenset([node] if isinstance(node, str) else [])
+            unreadable.append(unread(kind, {"metadata": known}, KeyError(f"metadata.{missing}"), nodes=nodes))
 
 
 def unread(kind: str, item: Object, error: BaseException, *, nodes: frozenset[str] = frozenset()) -> Unread:

@@ -20,7 +20,7 @@ from gpuwise.sources.recording.layout import INDEX, REQUIRED, SIGNALS_BY_COLUMN,
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Consecutive rows of one device in a table.
+    """Consecutive rows of one device in a table, with one share of it.
 
     Attributes:
         rows: slice of the rows.
@@ -131,7 +131,12 @@ def _parts(table: pa.Table) -> Iterator[Part]:
     times = _whole(table.column("t_s"), np.dtype(np.int64))
     uuids = table.column("device_uuid").combine_chunks().dictionary_encode()
     codes = uuids.indices.to_numpy(zero_copy_only=False)
-    edges = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+    # A pod's share of a card can change, so a device has a part for each share.
+    shares = table.column("gpu_fraction").to_numpy()
+    if not ((shares > 0.0) & np.isfinite(shares)).all():
+        raise ValueError("gpu_fraction is not above 0 in every row")
+    changes = (np.diff(codes) != 0) | (np.diff(shares) != 0)
+    edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(codes)]
 
     def at(name: str, row: int) -> Any:
         return table.column(name)[row].as_py() if name in table.column_names else None

@@ -42,14 +42,14 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
         SourceError: the file is corrupt or lacks a column.
     """
     columns, parts = read_file(path)
-    measured: dict[str, tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
+    measured: dict[tuple[str, float], tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
     spans = []
     for part in parts:
         inside = None if part.times is None else _Inside.of(part.times, window)
         if inside is None:
             continue
         spans.append((inside.first, inside.last + 1))
-        known = measured.setdefault(part.device_uuid, (part, {}))[1]
+        known = measured.setdefault((part.device_uuid, part.gpu_fraction), (part, {}))[1]
         for signal, column in columns.items():
             grid = inside.on_grid(values_of(column, part.rows), signal)
             if grid is not None:
@@ -57,7 +57,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     reported = [samples.pop(Signal.REQUESTS) for _, samples in measured.values() if Signal.REQUESTS in samples]
     devices = tuple(
         DeviceSeries(pod, uuid, part.gpu_fraction, part.gpu_type or None, part.node or live_on, samples)
-        for uuid, (part, samples) in measured.items()
+        for (uuid, _), (part, samples) in measured.items()
     )
     alive = slice(min(first for first, _ in spans), max(end for _, end in spans)) if spans else slice(0, 0)
     return PodUsage(devices, _requests(reported) if reported else None, alive)

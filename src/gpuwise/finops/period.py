@@ -1,0 +1,99 @@
+"""The input of the cost calculation: fleet, profiles, prices, and the time that they are about."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from gpuwise.finops.lives import Lives
+from gpuwise.finops.pools import Pool, pool_of_node
+from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
+from gpuwise.model.price import PriceBook
+from gpuwise.model.profile import UsageProfile
+
+
+@dataclass(frozen=True)  # no slots: the lives of the nodes are kept
+class Period:
+    """The input of the cost calculation.
+
+    Attributes:
+        inventory: the fleet.
+        profiles: usage profiles by workload, by `node_ref` for unallocated devices, and of deleted workloads; a
+            workload without a profile counts as not allocated.
+        prices: prices of GPU-hours.
+        start_s: first second; for a week, Monday 00:00 UTC.
+        end_s: first second after the period.
+        now_s: when the report is made; later time is not counted.
+        selection: the selection of workloads in the inventory, None for the whole fleet. Unallocated time belongs to
+            nodes, so a selection has none: its capacity is what its workloads were allocated.
+        past: nodes that no longer exist, as they were last seen.
+        listed: the source lists all allocations with their shares, as a recording does. Without a sample, a card is
+            then known to be free from the first sample of the fleet on, but not on days without any sample that come
+            before others with samples: nothing measured the fleet then. With another source, only samples of the
+            unallocated card show that it is free.
+        deleted_in: namespaces whose deleted workloads are counted, None for all.
+    """
+
+    inventory: Inventory
+    profiles: Mapping[WorkloadRef, UsageProfile]
+    prices: PriceBook
+    start_s: int
+    end_s: int
+    now_s: int
+    selection: str | None = None
+    past: Sequence[Node] = ()
+    listed: bool = True
+    deleted_in: Collection[str] | None = None
+
+    @property
+    def measured(self) -> tuple[int, int]:
+        """The part of the period that the profiles cover; if they cover none of it, start and end are equal."""
+        windows = [profile.window for profile in self.profiles.values()]
+        start_s = max(self.start_s, min((window.start_s for window in windows), default=self.start_s))
+        end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
+        return start_s, max(start_s, end_s)
+
+    @property
+    def first_sample_s(self) -> int | None:
+        """When the first sample of the fleet was taken, None if there is none in the window."""
+        first = [
+            min(stay.start_s for stay in profile.stays) if profile.stays else profile.days[0].start_s
+            for profile in self.profiles.values()
+            if profile.stays or profile.days
+        ]
+        return min(first, default=None)
+
+    @cached_property
+    def sampled_days(self) -> frozenset[int]:
+        """Midnights of the days on which anything of the fleet was sampled."""
+        return frozenset(day_s for profile in self.profiles.values() for day_s in profile.sampled_gpu_s)
+
+    @property
+    def owners(self) -> tuple[WorkloadRef, ...]:
+        """The workloads whose time is counted: those of the inventory, and the deleted ones."""
+        return (*(workload.ref for workload in self.inventory.workloads), *self.deleted)
+
+    @property
+    def deleted(self) -> tuple[WorkloadRef, ...]:
+        """The deleted workloads that are counted, one for each namespace."""
+        every = sorted(ref for ref in self.profiles if ref.kind == DELETED)
+        return tuple(ref for ref in every if self.deleted_in is None or ref.namespace in self.deleted_in)
+
+    @cached_property
+    def lives(self) -> Lives:
+        """The nodes, also those that no longer exist: a name can be given again."""
+        stays = (stay for profile in self.profiles.values() for stay in profile.stays)
+        return Lives.of(self.past, self.inventory.nodes.values(), stays, start_s=self.start_s)
+
+    def price(self, pool: Pool) -> float | None:
+        """Dollars per GPU-hour in a pool, or None if no price is known.
+
+        A node that no longer exists keeps the price that it had when it was last seen. Without that price and without
+        a known capacity type it has a price only if all nodes of its GPU type have the same one.
+        """
+        if pool.usd_per_gpu_h is not None:
+            return pool.usd_per_gpu_h
+        if not pool.gone:
+            return self.prices.price(pool.gpu_type, pool.capacity_type)
+        alike = {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}
+        prices = {self.price(one) for one in alike if one.gpu_type == pool.gpu_type and not one.gone}
+        return prices.pop() if len(prices) == 1 else None
