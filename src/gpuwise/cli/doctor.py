@@ -41,7 +41,7 @@ def doctor(context: click.Context, config: Config, ledger_head: str | None) -> N
         day = Window.ending(int(time.time()), length_s=DAY_S, step_s=config.observe.step_s)
         source = checks.check("usage", lambda: _usage(config))
         if config.recording is None and config.prometheus.url is not None:
-            checks.report("server", wiring.prometheus(config).examine(day))
+            checks.report("server", wiring.prometheus(config).examine(day), already=source is None)
         reader = checks.check("cluster", lambda: _reader(config, stack))
         seen = _inventory(checks, config, reader) if reader is not None else None
         if seen is None:
@@ -84,8 +84,8 @@ class _Checks:
         """Print a success."""
         say(Text.assemble(("ok       ", "green"), f"{name}: {result}"))
 
-    def report(self, name: str, results: Iterable[CheckResult]) -> None:
-        """Print results as they arrive; an error ends them, and is printed under the name."""
+    def report(self, name: str, results: Iterable[CheckResult], *, already: bool = False) -> None:
+        """Print results as they arrive; an error ends them, and is printed under the name if it was not already."""
         try:
             for one in results:
                 match one.status:
@@ -96,7 +96,8 @@ class _Checks:
                     case CheckStatus.FAILED:
                         self.fail(one.name, one.text)
         except GpuwiseError as error:
-            self.fail(name, str(error))
+            if not already:
+                self.fail(name, str(error))
 
     def fail(self, name: str, problem: str) -> None:
         """Print a failure."""

@@ -77,24 +77,31 @@ def test_a_name_of_percent_may_hold_a_ratio(raw, expected):
 
 
 @pytest.mark.parametrize(
-    ("above", "between", "unit"),
+    ("fleet", "unit"),
     [
-        (True, False, Unit.PERCENT),
-        (False, True, Unit.RATIO),
-        (True, True, Unit.PERCENT_OR_RATIO),
-        (False, False, Unit.PERCENT_OR_RATIO),
-        (None, None, Unit.PERCENT_OR_RATIO),
+        ([0, 3, 88, 1], Unit.PERCENT),
+        ([0, 0.85, 0.4, 1], Unit.RATIO),  # Open Data Hub rescales it
+        ([0, 0.7, 12.5, 88], Unit.PERCENT),  # averages, as by a recording rule
+        ([0, 0.85, 88], Unit.PERCENT_OR_RATIO),  # some exporters rescale it, or one did not before an upgrade
+        ([0, 1], Unit.PERCENT_OR_RATIO),
+        (None, Unit.PERCENT_OR_RATIO),
     ],
 )
-def test_the_values_of_the_fleet_decide_what_one_series_cannot(above, between, unit):
+def test_the_values_of_the_fleet_decide(fleet, unit):
+    holds = {
+        'DCGM_FI_DEV_GPU_UTIL{cluster="eu1"} > 1)': lambda one: one > 1,
+        "> 0 < 1)": lambda one: 0 < one < 1,
+        '> 0) and (DCGM_FI_DEV_GPU_UTIL{cluster="eu1"} > 1))': lambda one: one % 1 > 0 and one > 1,
+    }
+
     def answer(request: httpx.Request) -> httpx.Response:
         query = httpx.QueryParams(request.content.decode())["query"]
-        assert query.endswith(f"[1d:1h] @ {WINDOW.end_s})")
-        assert '{cluster="eu1"}' in query
-        found = between if "< 1" in query else above
-        if found is None:
+        asked, _, over = query.partition("[")
+        assert over == f"7d:1h] @ {WINDOW.end_s})"
+        if fleet is None:
             return httpx.Response(422, json={"status": "error", "error": "no @"})
-        result = [{"metric": {}, "value": [0, "0.5"]}] if found else []
+        condition = next(holds[end] for end in reversed(holds) if asked.endswith(end))
+        result = [{"metric": {}, "value": [0, str(one)]} for one in fleet if condition(one)][:1]
         return httpx.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": result}})
 
     settings = PrometheusSettings("http://prometheus", backoff_s=0.0, matchers={"cluster": "eu1"})

@@ -54,21 +54,23 @@ def _with_unit(client: PrometheusClient, metric: MetricName, window: Window) -> 
 
 
 def _as_valued(client: PrometheusClient, metric: MetricName, window: Window) -> MetricName:
-    """Return the unit that the values of all devices show in the last day; two units leave it to each series.
+    """Return the unit that the values of all devices show in the last week; if it is open, each series decides.
 
-    One idle device shows 0 and at times 1, which decides nothing; the fleet has devices at work.
+    One idle device shows 0 and at times 1, which decides nothing; the fleet has devices at work. The driver reports
+    whole percents, so a value between 0 and 1 is a ratio, unless percents were averaged: then some above 1 are
+    fractions, too. The fleet decides first, because a series may show something else in hours that are read later.
     """
     series = f"{metric.name}{{{selector(client.settings.matchers).removeprefix(',')}}}"
-    over = f"[1d:1h] @ {window.end_s})"
+    asked = (f"{series} > 1", f"{series} > 0 < 1", f"({series} % 1 > 0) and ({series} > 1)")
     try:
-        above, between = (
-            client.instant(f"max_over_time(max({series} {condition}){over}") for condition in ("> 1", "> 0 < 1")
+        above, between, averaged = (
+            bool(client.instant(f"max_over_time(max({one})[7d:1h] @ {window.end_s})")) for one in asked
         )
     except SourceError:  # as in `_as_stated`
         return metric
-    if bool(above) is bool(between):
-        return metric
-    return replace(metric, unit=Unit.PERCENT if above else Unit.RATIO)
+    if above and (averaged or not between):
+        return replace(metric, unit=Unit.PERCENT)
+    return replace(metric, unit=Unit.RATIO) if between and not above else metric
 
 
 def _as_stated(client: PrometheusClient, metric: MetricName) -> MetricName:
@@ -124,8 +126,8 @@ def _ratio(raw: Grid) -> Grid:
 def _percent(raw: Grid) -> Grid:
     """Convert a series that is named percent: it is a ratio if no value is above 1 and one is between 0 and 1.
 
-    The driver reports whole percents. 1 alone may be 1 % or 100 %: it is unknown without a value that decides. If a
-    series has both, its values up to 1 are unknown.
+    To take percent for a ratio only makes it busier. 1 alone may be 1 % or 100 %: it is unknown without a value that
+    decides. If a series has both, its values up to 1 are unknown.
     """
     percent, between = (raw > 1.0) & (raw <= 100.0), (raw > 0.0) & (raw < 1.0)
     if percent.any() and between.any():
