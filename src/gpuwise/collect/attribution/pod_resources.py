@@ -58,7 +58,8 @@ class PodResources:
         return tuple(_allocations([answer.pod_resources]))
 
     def _call(self, method: str, request: Any, answer: str) -> Any:
-        options = [("grpc.max_receive_message_length", _MAX_BYTES)]
+        # A pool of its own: connections of an earlier channel would wait a second before they try a restarted kubelet.
+        options = [("grpc.max_receive_message_length", _MAX_BYTES), ("grpc.use_local_subchannel_pool", 1)]
         with grpc.insecure_channel(f"unix://{self.socket}", options=options) as channel:
             call = channel.unary_unary(
                 method,
