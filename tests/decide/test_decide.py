@@ -146,6 +146,7 @@ def test_i9_a_recreated_target_is_gone():
     [
         ({"risk": 2}, Reason.RISK_TOO_HIGH),
         ({"confidence": 0.4}, Reason.LOW_CONFIDENCE),
+        ({"confidence": 0.5}, None),
         ({"expires_s": NOW_S}, Reason.STALE_INVENTORY),
     ],
 )
@@ -287,6 +288,18 @@ def test_i16_the_brake_stops_a_run_that_would_change_half_the_fleet():
     found = many(8, replace(ENFORCE, brake_share=0.4, budget=Budget(100, 3_600)))
     assert found.commands == ()
     assert {h.reason for h in found.blocked} == {Reason.BRAKE_ENGAGED}
+
+
+@pytest.mark.parametrize(("share", "engaged"), [(0.75, False), (0.74, True)])
+def test_i16_the_brake_engages_above_its_share_and_not_at_it(share, engaged):
+    """6 of 8 workloads would change, which is 0.75."""
+    settings = replace(ENFORCE, brake_share=share, budget=Budget(100, 3_600))
+    fleet = [workload(ref=ref) for ref in refs(8)]
+    found = decide(
+        [recommendation(id=f"r-{i}", workload=ref) for i, ref in enumerate(refs(6))],
+        Situation(inventory(*fleet), History(), settings, NOW_S),
+    )
+    assert (found.commands == ()) is engaged
 
 
 def apply(item=None, settings=None, history=None):

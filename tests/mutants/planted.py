@@ -35,6 +35,8 @@ _ENACT = "tests/enact/test_enactor.py"
 _EFFECTS = "tests/enact/test_effects.py"
 _SPOT = "tests/recommend/methods/test_interruptible_on_demand.py"
 _ANSWERS = "tests/sources/prometheus/test_http.py"
+_CAPACITY = "tests/finops/test_capacity.py"
+_LIVES = "tests/finops/test_lives.py"
 
 _SCORE = (
     Mutant(
@@ -432,4 +434,55 @@ _READ = (
     ),
 )
 
-MUTANTS: tuple[Mutant, ...] = (*_SCORE, *_RECOMMEND, *_DECIDE_MUTANTS, *_ENACT_MUTANTS, *_READ)
+_FINOPS = (
+    Mutant(
+        "a-card-on-a-day-without-any-sample-is-free",
+        "src/gpuwise/finops/accounts.py",
+        "if not self._listed or self._is_silent(day_s):",
+        "if not self._listed:",
+        (_CAPACITY,),
+        "Prometheus was down for two days, and the report says that GPUs stood unallocated.",
+    ),
+    Mutant(
+        "a-node-has-more-than-its-time",
+        "src/gpuwise/finops/accounts.py",
+        "seen = _at_most(seen, _capacity(period, whole_days=True))",
+        "seen = dict(seen)",
+        (_CAPACITY,),
+        "MIG instances of 4/7 and 1/2 are billed for more than their card.",
+    ),
+    Mutant(
+        "whole-cards-are-stranded-beside-a-divided-one",
+        "src/gpuwise/finops/accounts.py",
+        "node.capacity - min(node.whole_gpus, node.capacity) - instances",
+        "node.capacity - instances",
+        (_CAPACITY,),
+        "Free GPUs of a node with one MIG card are reported as a rest that nobody can use.",
+    ),
+    Mutant(
+        "an-earlier-node-has-the-price-of-the-present-one",
+        "src/gpuwise/finops/lives.py",
+        "if stay.end_s <= _created(first) and stay.device_uuid not in self.cards[keys[0]]:",
+        "if stay.end_s < 0:",
+        (_LIVES,),
+        "An A100 is billed as the T4 whose node has its name now.",
+    ),
+    Mutant(
+        "what-was-never-measured-was-idle-for-0-dollars",
+        "src/gpuwise/finops/shares.py",
+        "for day in days if day.unknown_gpu_s < day.allocated_gpu_s)",
+        "for day in days)",
+        (_CAPACITY,),
+        "A team without an exporter is told that none of its GPUs is idle.",
+    ),
+    Mutant(
+        "a-resume-in-another-cluster-ends-the-pause",
+        "src/gpuwise/manual.py",
+        'if one.cluster in ("", uid)]',
+        "if one.cluster is not None]",
+        ("tests/test_manual.py",),
+        "The kill switch of one cluster is released by a resume in another (I26).",
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (*_SCORE, *_RECOMMEND, *_DECIDE_MUTANTS, *_ENACT_MUTANTS, *_READ, *_FINOPS)
