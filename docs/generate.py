@@ -244,6 +244,29 @@ def architecture() -> str:
     return before + GRAPH_BEGIN + "flowchart LR\n" + "".join(edges) + GRAPH_END + after
 
 
+SERVERS = (
+    ("Prometheus 2.42, 3.5", "streamed remote read; range queries if it is refused or over its limit", "real"),
+    (
+        "VictoriaMetrics",
+        "no remote read; rounds ranges and caches answers: steps are its multiples, `nocache=1` is sent",
+        "real",
+    ),
+    (
+        "Thanos Query, query frontend",
+        "no remote read; partial data with a warning is an error; the frontend rounds ranges",
+        "front",
+    ),
+    (
+        "Mimir, Cortex",
+        "limits by length, series, chunks and bytes; Cortex' chunk store selects no name by a pattern",
+        "front",
+    ),
+    ("Amazon Managed Service for Prometheus", "no remote read; limits as Cortex'", "front"),
+    ("Google Managed Service for Prometheus", "exact metric names only, no lists of labels", "front"),
+    ("Azure Monitor", "one exact metric name in each query, no lists of labels", "front"),
+)
+"""Servers: name, what differs, and what plays them in the tests."""
+
 SOURCES = """\
 # What gpuwise reads from Prometheus
 
@@ -259,15 +282,7 @@ decide. Values that could be either are missing: they count as neither idle nor 
 `gpuwise doctor` shows which server answers and what it has. *Real* servers run in the tests; the others are played by a
 front of a real Prometheus that answers as the server's documentation and bug reports show.
 
-| Server | What differs | Tested with |
-|---|---|---|
-| Prometheus 2.42, 3.5 | streamed remote read; range queries if it is refused or over its limit | real (`make test`, `make test-parts`) |
-| VictoriaMetrics | no remote read; rounds ranges and caches answers, so steps are its multiples and `nocache=1` is sent | real (`make test` where it is installed) |
-| Thanos Query, query frontend | no remote read; partial data with a warning are an error; the frontend rounds ranges | front |
-| Mimir, Cortex | limits by length, series, chunks and bytes; Cortex' chunk store selects no name by a pattern | front |
-| Amazon Managed Service for Prometheus | no remote read; limits as Cortex' | front |
-| Google Managed Service for Prometheus | exact metric names only, no lists of labels | front |
-| Azure Monitor | one exact metric name in each query, no lists of labels | front |
+{servers}
 
 Label names that OpenTelemetry writes with dots (`k8s.pod.name`) are read from Prometheus 3. Native histograms are no
 values of these metrics: what they stand for is missing.
@@ -276,7 +291,12 @@ values of these metrics: what they stand for is missing.
 
 def sources() -> str:
     """docs/sources.md."""
-    lines = [SOURCES]
+    servers = [
+        "| Server | What differs | Tested with |",
+        "|---|---|---|",
+        *(f"| {' | '.join(one)} |" for one in SERVERS),
+    ]
+    lines = [SOURCES.format(servers="\n".join(servers))]
     for measures in dict.fromkeys(row.measures for row in TABLE):
         lines += [f"## {measures}", "", "| Name | Unit | Exporter | Versions | Source |", "|---|---|---|---|---|"]
         for row in TABLE:
