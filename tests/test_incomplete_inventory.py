@@ -17,7 +17,7 @@ from gpuwise.emulate.objects import deployment
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import ClusterError
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
 from gpuwise.wiring import loop
 from tests.api_requests import changes, effects
 from tests.e2e.fleets import NOW_S, recorded
@@ -71,6 +71,26 @@ def test_with_every_list_the_loop_changes_the_fleet(start_cluster, tmp_path):
             outcomes = pipeline.run_once(NOW_S).outcomes
         assert [one.status for one in outcomes] == [OutcomeStatus.APPLIED]
         assert [one.path.rpartition("/")[2] for one in cluster.requests if effects(one)] == ["forgotten"]
+
+
+def test_without_the_rights_to_list_volumes_the_loop_still_changes_the_fleet(start_cluster, tmp_path):
+    """Volumes only restrict where pods may move: an installation of an earlier version lacks these two rights."""
+    idle = [deployment("forgotten", namespace="prod")]
+    with recorded(start_cluster, idle, tmp_path, days=DAYS) as (cluster, recording):
+        for path in VOLUME_COLLECTIONS.values():
+            cluster.fail(403, verb="list", path=f"^{path}$", times=100)
+        found = (cluster, recording, cluster.write_kubeconfig(tmp_path / "kubeconfig"))
+        with loop(configured(found, tmp_path), writing=True, at_s=NOW_S) as pipeline:
+            outcomes = pipeline.run_once(NOW_S).outcomes
+        assert [one.status for one in outcomes] == [OutcomeStatus.APPLIED]
+
+
+@pytest.mark.parametrize("kind", VOLUME_COLLECTIONS)
+def test_i4_a_list_of_volumes_that_is_not_complete_changes_nothing(fleet, cluster, tmp_path, kind):
+    cluster.fail(500, verb="list", path=f"^{VOLUME_COLLECTIONS[kind]}$", times=10_000)
+    with loop(configured(fleet, tmp_path), writing=True, at_s=NOW_S) as pipeline, pytest.raises(ClusterError):
+        pipeline.run_once(NOW_S)
+    assert_nothing_was_done(cluster, tmp_path)
 
 
 @pytest.mark.parametrize("kind", LISTS)

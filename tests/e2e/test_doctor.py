@@ -112,6 +112,23 @@ def test_a_failed_list_stops_no_other_check(gpuwise, cluster, tmp_path):
     assert done.code == 1
 
 
+def test_a_missing_right_to_list_volumes_is_a_warning(gpuwise, cluster, tmp_path):
+    cluster.fail(403, path="/api/v1/persistentvolumes$", times=100)
+    checks = lines(gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig")))
+    status, message = checks["list PersistentVolume"]
+    assert status == "warning"
+    assert message.endswith("pods that use a PersistentVolumeClaim are not moved; nothing else depends on it")
+    assert checks["list PersistentVolumeClaim"][0] == "ok"
+    assert checks["inventory"][0] == "ok"
+
+
+def test_a_failed_list_of_volumes_is_a_failure(gpuwise, cluster, tmp_path):
+    cluster.fail(500, path="/api/v1/persistentvolumes$", times=10_000)
+    checks = lines(gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "kubeconfig")))
+    assert checks["list PersistentVolume"][0] == "failed"
+    assert checks["inventory"] == ("skipped", "the fleet could not be listed")
+
+
 def test_a_missing_credential_plugin_is_named(gpuwise, tmp_path):
     """Case kubeconfig-exec-plugin: gpuwise continued as anonymous and reported missing rights (client python#1409)."""
     path = tmp_path / "kubeconfig"

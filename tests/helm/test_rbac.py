@@ -24,7 +24,7 @@ from gpuwise.enact.target import path_of
 from gpuwise.model import rights
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS
 from gpuwise.sources.recording import RecordingWriter
 
 from .conftest import CHART, Helm, of_kind
@@ -180,7 +180,7 @@ def test_the_cluster_wide_role_only_lists(rendered: Objects):
         assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"list"}
 
 
-@pytest.mark.parametrize("path", [*COLLECTIONS.values(), *OPTIONAL_COLLECTIONS.values()])
+@pytest.mark.parametrize("path", ALL_COLLECTIONS.values())
 def test_every_collection_of_the_inventory_may_be_listed(path: str):
     """If one list returns 403, there is no inventory."""
     group, resource = path.split("/")[2] if path.startswith("/apis/") else "", path.rpartition("/")[2]

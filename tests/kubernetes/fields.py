@@ -14,7 +14,8 @@ from typing import Any
 
 OUT = Path(__file__).parents[2] / "src/gpuwise/emulate/fields.json"
 KINDS = """
-core.v1: Namespace Node Pod ConfigMap Event Service ServiceAccount PersistentVolumeClaim ResourceQuota LimitRange
+core.v1: Namespace Node Pod ConfigMap Event Service ServiceAccount ResourceQuota LimitRange
+core.v1: PersistentVolumeClaim PersistentVolume
 apps.v1: Deployment StatefulSet ReplicaSet DaemonSet ControllerRevision
 batch.v1: Job CronJob
 policy.v1: PodDisruptionBudget Eviction

@@ -16,7 +16,7 @@ from kubernetes.client import (
     PolicyV1Api,
     VersionApi,
 )
-from tests.cluster_under_test import NAMESPACE
+from tests.cluster_under_test import LABEL, NAMESPACE
 
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, pod, statefulset
 
@@ -653,6 +653,10 @@ class TestOtherKinds:
         assert call("PATCH", f"{path}/s", {"spec": {"a": 1}}, STRATEGIC)[0] == 415
 
 
+def claim_of(core):
+    return core.read_namespaced_persistent_volume_claim("data", NAMESPACE)
+
+
 class TestGpuScheduling:
     """On GPU nodes, whose kubelets are simulated."""
 
@@ -736,6 +740,59 @@ class TestGpuScheduling:
     def test_a_cordoned_node_gets_no_new_pods(self, core, emulator):
         core.patch_node("whole", {"spec": {"unschedulable": True}})
         assert self.place(core, emulator).spec.node_name is None
+
+    @pytest.fixture
+    def volume(self, core, emulator, eventually):
+        """Create a volume and the claim "data" of it; wait until they are bound; remove both at the end."""
+        made = []
+
+        def create(**fields):
+            labels = {LABEL: "true"} | fields.pop("labels", {})
+            size = {"storage": "1Gi"}
+            spec = {"accessModes": ["ReadWriteOnce"], "csi": {"driver": "test.gpuwise.dev", "volumeHandle": "v"}}
+            spec |= {"capacity": size, "storageClassName": "none"} | fields
+            name = f"{NAMESPACE}-data"
+            metadata = {"name": name, "labels": labels}
+            core.create_persistent_volume({"metadata": metadata, "spec": spec})
+            made.append(name)
+            wanted = {"accessModes": spec["accessModes"], "resources": {"requests": size}, "volumeName": name}
+            body = {"metadata": {"name": "data"}, "spec": wanted | {"storageClassName": "none"}}
+            core.create_namespaced_persistent_volume_claim(NAMESPACE, body)
+            emulator.settle()
+            eventually(lambda: claim_of(core).status.phase == "Bound")
+
+        yield create
+        for name in made:
+            core.delete_collection_namespaced_pod(NAMESPACE)
+            core.delete_namespaced_persistent_volume_claim("data", NAMESPACE)
+            core.delete_persistent_volume(name)
+        emulator.settle()
+
+    DATA = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}  # noqa: RUF012 - not changed
+
+    def test_a_claim_is_bound_to_the_volume_that_it_names(self, core, emulator, volume):
+        volume()
+        assert claim_of(core).status.capacity == {"storage": "1Gi"}
+        [found] = [one for one in core.list_persistent_volume().items if one.metadata.name == f"{NAMESPACE}-data"]
+        assert (found.status.phase, found.spec.claim_ref.name) == ("Bound", "data")
+        assert [one.metadata.name for one in core.list_namespaced_persistent_volume_claim(NAMESPACE).items] == ["data"]
+
+    @pytest.mark.parametrize(("where", "on"), [("b", "tainted"), ("c", None)])
+    def test_a_pod_runs_where_its_volume_can_be_attached(self, core, emulator, volume, where, on):
+        term = {"matchExpressions": [{"key": "zone", "operator": "In", "values": [where]}]}
+        volume(nodeAffinity={"required": {"nodeSelectorTerms": [term]}})
+        tolerations = [{"operator": "Exists"}]
+        found = self.place(core, emulator, volumes=[self.DATA], tolerations=tolerations)
+        assert found.spec.node_name == on
+        if on is None:
+            [scheduled] = found.status.conditions
+            assert "didn't match PersistentVolume's node affinity" in scheduled.message
+
+    @pytest.mark.parametrize(("where", "on"), [("z1__z2", "zoned"), ("z1", None)])
+    def test_the_zone_labels_of_a_volume_count(self, core, emulator, volume, where, on):
+        emulator.load(node("zoned", gpus=8, labels={"topology.kubernetes.io/zone": "z2"}))
+        volume(labels={"topology.kubernetes.io/zone": where})
+        assert self.place(core, emulator, gpus=8, volumes=[self.DATA]).spec.node_name == on
 
 
 @pytest.mark.emulator_only(reason="a real server does not let clients set uids and times, so no past can be loaded")

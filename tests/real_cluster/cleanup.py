@@ -10,6 +10,7 @@ from tests.real_cluster.operators import DEFINITIONS
 
 HEADS = "gpuwise"  # the namespace where gpuwise stores the heads of ledgers, if a test created it
 NAMESPACES, NODES = "/api/v1/namespaces", "/api/v1/nodes"
+VOLUMES = "/api/v1/persistentvolumes"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 DEADLINE_S = 120.0
 
@@ -17,7 +18,7 @@ DEADLINE_S = 120.0
 def remove_created_objects(connection: Connection) -> None:
     """Remove all objects with the label, from this session or an aborted one."""
     selected = {"labelSelector": LABEL}
-    paths = [NODES, f"{RBAC}/clusterrolebindings", f"{RBAC}/clusterroles", DEFINITIONS]
+    paths = [NODES, VOLUMES, f"{RBAC}/clusterrolebindings", f"{RBAC}/clusterroles", DEFINITIONS]
     namespaces = [item["metadata"]["name"] for item in connection.items(NAMESPACES, **selected)]
     for name in namespaces:
         options = {"gracePeriodSeconds": 0, "propagationPolicy": "Background"}

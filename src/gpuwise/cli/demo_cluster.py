@@ -8,12 +8,12 @@ from gpuwise.cli.console import err, say, stopping
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.model.errors import InputError
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS
 
 KUBECONFIG = "kubeconfig"
 _FILE = "cluster.json"
 # A ConfigMap has the head of the demo's ledger.
-_KEPT = COLLECTIONS | OPTIONAL_COLLECTIONS | {"ConfigMap": "/api/v1/configmaps"}
+_KEPT = ALL_COLLECTIONS | {"ConfigMap": "/api/v1/configmaps"}
 
 
 def keep(kubeconfig: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ from gpuwise.cli.usage_checks import of_fleet
 from gpuwise.config import Config
 from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.model.checks import CheckResult, CheckStatus
-from gpuwise.model.errors import GpuwiseError
+from gpuwise.model.errors import Denied, Forbidden, GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.model.price import PriceBook
@@ -67,12 +67,21 @@ class _Checks:
     def __init__(self) -> None:
         self.failed = 0
 
-    def check(self, name: str, do: Callable[[], tuple[T, str]]) -> T | None:
-        """Run a check and return its value, None if it failed."""
+    def check(self, name: str, do: Callable[[], tuple[T, str]], *, without: str = "") -> T | None:
+        """Run a check and return its value, None if it failed.
+
+        Args:
+            name: of the check.
+            do: returns the value and a text about it.
+            without: what a missing right leads to, if it is a warning and not a failure.
+        """
         try:
             value, result = do()
         except GpuwiseError as error:
-            self.fail(name, str(error))
+            if without and isinstance(error, Forbidden | Denied):
+                self.warn(name, f"{error}; {without}")
+            else:
+                self.fail(name, str(error))
         except Exception as error:  # noqa: BLE001 - the other checks still run
             self.fail(name, f"{type(error).__name__}: {error}; this is a bug in gpuwise: please report it")
         else:
@@ -144,10 +153,12 @@ def _inventory(checks: _Checks, config: Config, reader: ClusterReader) -> Invent
     lists = {kind: checks.check(f"list {kind}", partial(fleet.listed, reader, kind)) for kind in fleet.EVERYWHERE}
     for kind in fleet.OPTIONAL:
         lists[kind] = checks.check(f"list {kind}", partial(fleet.listed_if_there, reader, kind))
+    for kind in fleet.VOLUMES:
+        lists[kind] = checks.check(f"list {kind}", partial(fleet.listed, reader, kind), without=fleet.NO_VOLUMES)
     if checks.failed > before:
         return None
     took_s = time.monotonic() - began
-    objects, settings = {k: v or [] for k, v in lists.items()}, wiring.inventory_settings(config)
+    objects, settings = {k: v for k, v in lists.items() if v is not None}, wiring.inventory_settings(config)
     return checks.check("inventory", lambda: fleet.assembled(objects, took_s, settings))
 
 

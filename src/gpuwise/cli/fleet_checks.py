@@ -17,9 +17,16 @@ from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.price import PriceBook
 from gpuwise.model.protection import SYSTEM_NAMESPACES
 from gpuwise.sources.kubernetes.inventory import InventorySettings, inventory_of
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import (
+    ALL_COLLECTIONS,
+    COLLECTIONS,
+    OLDER_VERSIONS,
+    OPTIONAL_COLLECTIONS,
+    VOLUME_COLLECTIONS,
+)
 
-EVERYWHERE, OPTIONAL = tuple(COLLECTIONS), tuple(OPTIONAL_COLLECTIONS)
+EVERYWHERE, OPTIONAL, VOLUMES = tuple(COLLECTIONS), tuple(OPTIONAL_COLLECTIONS), tuple(VOLUME_COLLECTIONS)
+NO_VOLUMES = "without it, pods that use a PersistentVolumeClaim are not moved; nothing else depends on it"
 _ACTING = (Mode.APPROVE, Mode.ENFORCE)
 _SOME = 3
 
@@ -33,7 +40,7 @@ def listed(reader: ClusterReader, kind: str) -> tuple[list[Object], str]:
     Raises:
         ClusterError: the list failed.
     """
-    found = reader.list(COLLECTIONS[kind])
+    found = reader.list(ALL_COLLECTIONS[kind])
     return found, str(len(found))
 
 

@@ -1,15 +1,14 @@
-"""The controllers of nodes, namespaces and persistent volume claims."""
+"""The controllers of nodes and namespaces."""
 
 from gpuwise.emulate import conditions
 from gpuwise.emulate.deletion import delete_object
-from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, NAMESPACES, NODES, PODS, Resource
+from gpuwise.emulate.resources import NAMESPACES, NODES, Resource
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore, key_of
 
 _NOT_READY = "node.kubernetes.io/not-ready"
 _UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 _TTL = "node.alpha.kubernetes.io/ttl"
-_PROTECTED = "kubernetes.io/pvc-protection"
 
 
 def run_nodes(store: ObjectStore) -> None:
@@ -90,18 +89,3 @@ def _report(store: ObjectStore, namespace: Object, left: list[tuple[Resource, Ob
         found = conditions.replaced(found, conditions.made(*fact, "lastTransitionTime", now=store.now()))
     status = (namespace.get("status") or {}) | {"conditions": found}
     store.update(NAMESPACES, *key_of(namespace), lambda item: item | {"status": status})
-
-
-def run_volume_claims(store: ObjectStore) -> None:
-    """Remove the finalizer of terminating claims that no pod uses."""
-    ending = [claim for claim in store.all(CLAIMS_OF_VOLUMES) if "deletionTimestamp" in claim["metadata"]]
-    for claim in ending:
-        used = any(
-            (volume.get("persistentVolumeClaim") or {}).get("claimName") == claim["metadata"]["name"]
-            for pod in store.all(PODS)
-            if pod["metadata"]["namespace"] == claim["metadata"]["namespace"]
-            for volume in pod["spec"].get("volumes") or []
-        )
-        if not used and _PROTECTED in (claim["metadata"].get("finalizers") or []):
-            metadata = {key: value for key, value in claim["metadata"].items() if key != "finalizers"}
-            store.update(CLAIMS_OF_VOLUMES, *key_of(claim), lambda item, new=metadata: item | {"metadata": new})  # type: ignore[misc]

@@ -160,6 +160,13 @@ def _stored_claim(item: Object) -> Object:
     return _volume_claim(item | {"metadata": item["metadata"] | {"finalizers": finalizers}})
 
 
+def _volume(item: Object) -> Object:
+    finalizers = item["metadata"].get("finalizers") or ["kubernetes.io/pv-protection"]
+    spec = {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"} | (item.get("spec") or {})
+    status = {"phase": "Pending"} | (item.get("status") or {})
+    return item | {"metadata": item["metadata"] | {"finalizers": finalizers}, "spec": spec, "status": status}
+
+
 def _definition(item: Object) -> Object:
     names = item["spec"].get("names") or {}
     kind = names.get("kind", "")
@@ -221,6 +228,7 @@ _FILL: dict[Resource, Callable[[Object], Object]] = {
     resources.NODES: _node,
     resources.NAMESPACES: _namespace,
     resources.CLAIMS_OF_VOLUMES: _stored_claim,
+    resources.VOLUMES: _volume,
     resources.LIMITRANGES: _limit_range,
     resources.SERVICES: _service,
     resources.CRDS: _definition,

@@ -7,7 +7,7 @@ from typing import Self
 from gpuwise.emulate.autoscalers import run_autoscalers
 from gpuwise.emulate.budgets import run_budgets
 from gpuwise.emulate.claims import run_claims
-from gpuwise.emulate.clusters import run_namespaces, run_nodes, run_volume_claims
+from gpuwise.emulate.clusters import run_namespaces, run_nodes
 from gpuwise.emulate.definitions import run_definitions
 from gpuwise.emulate.deployments import run_deployments
 from gpuwise.emulate.garbage import run_garbage_collector
@@ -18,6 +18,7 @@ from gpuwise.emulate.replicasets import run_replicasets
 from gpuwise.emulate.scheduler import run_kubelet, run_scheduler
 from gpuwise.emulate.statefulsets import run_statefulsets
 from gpuwise.emulate.store import ObjectStore
+from gpuwise.emulate.volumes import run_volume_protection, run_volumes
 
 # Owners before their dependents, so that one pass carries a change from the top to the pods.
 STEPS = (
@@ -32,11 +33,12 @@ STEPS = (
     run_jobs,
     run_kubelet,
     run_claims,
+    run_volumes,
     run_scheduler,
     run_budgets,
     run_quotas,
     run_autoscalers,
-    run_volume_claims,
+    run_volume_protection,
 )
 
 

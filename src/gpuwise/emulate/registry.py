@@ -8,10 +8,7 @@ from gpuwise.emulate.resources import BUILTIN, Resource
 UNSERVED: dict[tuple[str, str], frozenset[str]] = {
     key: frozenset(plurals.split())
     for key, plurals in {
-        (
-            "",
-            "v1",
-        ): "bindings componentstatuses endpoints persistentvolumes podtemplates replicationcontrollers secrets",
+        ("", "v1"): "bindings componentstatuses endpoints podtemplates replicationcontrollers secrets",
         ("apiregistration.k8s.io", "v1"): "apiservices",
         ("certificates.k8s.io", "v1"): "certificatesigningrequests",
         ("networking.k8s.io", "v1"): "ingresses ingressclasses ipaddresses networkpolicies servicecidrs",

@@ -92,6 +92,7 @@ SERVICEACCOUNTS = _plain("serviceaccounts", "ServiceAccount", short="sa")
 LIMITRANGES = _plain("limitranges", "LimitRange", short="limits")
 QUOTAS = _core("resourcequotas", "ResourceQuota", short="quota", counted=False)
 CLAIMS_OF_VOLUMES = _core("persistentvolumeclaims", "PersistentVolumeClaim", short="pvc", counted=False)
+VOLUMES = _core("persistentvolumes", "PersistentVolume", namespaced=False, short="pv", counted=False)
 DEPLOYMENTS = _in("apps", "deployments", "Deployment", subresources=SCALE, short="deploy")
 STATEFULSETS = _in("apps", "statefulsets", "StatefulSet", subresources=SCALE, short="sts")
 REPLICASETS = _in("apps", "replicasets", "ReplicaSet", subresources=SCALE, short="rs")
@@ -182,6 +183,7 @@ BUILTIN: tuple[Resource, ...] = (
     LIMITRANGES,
     QUOTAS,
     CLAIMS_OF_VOLUMES,
+    VOLUMES,
     DEPLOYMENTS,
     STATEFULSETS,
     REPLICASETS,

@@ -4,10 +4,10 @@ from collections import Counter
 from fractions import Fraction
 
 from gpuwise.emulate import claims as dra
-from gpuwise.emulate import conditions, filters
+from gpuwise.emulate import conditions, filters, volumes
 from gpuwise.emulate.filters import Amounts, Rejection
 from gpuwise.emulate.pods import containers, is_active, phase
-from gpuwise.emulate.resources import CLAIMS_OF_VOLUMES, NODES, PODS
+from gpuwise.emulate.resources import NODES, PODS
 from gpuwise.emulate.status import Object
 from gpuwise.emulate.store import ObjectStore, key_of
 
@@ -91,7 +91,7 @@ def _schedule(this_pass: _Pass, pod: Object) -> None:
         _set_unschedulable(store, pod, blocked)
         return
     # Pods of one shape are equal to the scheduler, and within a pass nodes only fill up.
-    shape = "" if claims or filters.depends_on_pods(pod) else repr(pod["spec"])
+    shape = "" if claims or volumes.used_by(store, pod) or filters.depends_on_pods(pod) else repr(pod["spec"])
     if shape in this_pass.messages:
         _set_unschedulable(store, pod, this_pass.messages[shape])
         return
@@ -113,8 +113,8 @@ def _schedule(this_pass: _Pass, pod: Object) -> None:
 def _blocked(this_pass: _Pass, pod: Object) -> str:
     if not this_pass.nodes:
         return "no nodes available to schedule pods"
-    volumes = _volume_problem(this_pass.store, pod)
-    return f"0/{len(this_pass.nodes)} nodes are available: {volumes}. not found" if volumes else ""
+    why = volumes.missing(this_pass.store, pod)
+    return f"0/{len(this_pass.nodes)} nodes are available: {why}. not found" if why else ""
 
 
 def _try(
@@ -129,12 +129,15 @@ def _try(
         if left:
             return [(node, rank, {}) for node, rank in left], []
     pods = [] if shape else this_pass.store.all(PODS)
+    attached = volumes.used_by(this_pass.store, pod)
     fitting: list[tuple[Object, Rank, Object]] = []
     rejections = list(unfit)
     for node, rank in candidates:
         name = node["metadata"]["name"]
-        why = filters.shortage(node, wanted, this_pass.free[name]) or filters.pod_conflict(
-            node, pod, this_pass.nodes, pods
+        why = (
+            filters.shortage(node, wanted, this_pass.free[name])
+            or volumes.conflict(node, attached)
+            or filters.pod_conflict(node, pod, this_pass.nodes, pods)
         )
         devices = dra.allocation(this_pass.store, claims, name) if why is None and claims else {}
         if why is None and devices is not None:
@@ -157,19 +160,6 @@ def _message(nodes: int, rejections: list[Rejection], *, claims: bool) -> str:
     preemption = ", ".join(sorted(f"{count} {reason}" for reason, count in counts.items()))
     tried = "still not schedulable" if claims else "no new claims to deallocate"
     return f"{head}{message}. {tried}, preemption: {head}{preemption}."
-
-
-def _volume_problem(store: ObjectStore, pod: Object) -> str:
-    for volume in pod["spec"].get("volumes") or []:
-        name = (volume.get("persistentVolumeClaim") or {}).get("claimName")
-        if name is None:
-            continue
-        claim = store.peek(CLAIMS_OF_VOLUMES, pod["metadata"]["namespace"], name)
-        if claim is None:
-            return f'persistentvolumeclaim "{name}" not found'
-        if not claim["spec"].get("volumeName"):
-            return "pod has unbound immediate PersistentVolumeClaims"
-    return ""
 
 
 def _rank(node: Object, pod: Object) -> Rank:

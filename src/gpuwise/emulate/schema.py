@@ -33,6 +33,7 @@ _POINTERS = frozenset(
 )
 # Fields that are not pointers in Go although their name is in the list above.
 _VALUES = (
+    "core.v1.PersistentVolumeSpec.storageClassName",
     "core.v1.PodSpec.nodeName",
     "apps.v1.DeploymentStatus.replicas",
     "apps.v1.ReplicaSetStatus.replicas",

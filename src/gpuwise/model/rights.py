@@ -31,6 +31,9 @@ _LIST = ("list",)
 READ = (
     Right("", "namespaces", _LIST),
     Right("", "nodes", _LIST),
+    # Without these two a pod with a volume claim is tied to its node; nothing else depends on them.
+    Right("", "persistentvolumeclaims", _LIST),
+    Right("", "persistentvolumes", _LIST),
     Right("", "pods", _LIST),
     Right("apps", "deployments", _LIST),
     Right("apps", "replicasets", _LIST),

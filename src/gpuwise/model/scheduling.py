@@ -1,7 +1,7 @@
 """What a pod requires of its node, and whether a node meets it, as the Kubernetes scheduler decides it.
 
 Source of the rules: Kubernetes' documentation, "Assigning Pods to Nodes" and "Taints and Tolerations", and the
-scheduler's filters NodeUnschedulable, TaintToleration, NodeAffinity and NodeResourcesFit.
+scheduler's filters NodeUnschedulable, TaintToleration, NodeAffinity, VolumeBinding, VolumeZone and NodeResourcesFit.
 """
 
 from collections.abc import Mapping
@@ -92,8 +92,8 @@ class Scheduling:
     """What a pod requires of its node.
 
     Attributes:
-        terms: required node affinity: one of these terms, all of whose requirements hold; the node selector is part of
-            each. A single empty term requires nothing.
+        terms: required node affinity: one of these terms, all of whose requirements hold; the node selector and the
+            affinity of the pod's volumes are part of each. A single empty term requires nothing.
         tolerations: of the pod.
         requests: amounts that it requests besides GPUs: of CPU (cores), memory (bytes) and other resources.
         tied: why it cannot be said where the pod may run, such as "required anti-affinity"; None if it can.
@@ -164,7 +164,7 @@ def refusal(pod: Scheduling, node: Openness) -> str | None:
         if taint.effect != "PreferNoSchedule" and not any(one.tolerates(taint) for one in pod.tolerations):
             return f"the pod does not tolerate the taint {taint.key}"
     if not any(all(one.met_by(node.labels) for one in term) for term in pod.terms):
-        return "its node selector or affinity excludes the node"
+        return "its node selector, affinity or volumes exclude the node"
     for resource, amount in pod.requests.items():
         if amount > node.free.get(resource, 0.0):
             return f"the node has too little {resource}"

@@ -24,6 +24,8 @@ from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.sources.kubernetes.scheduling import scheduling_of
+from gpuwise.sources.kubernetes.volumes import Volumes
 
 
 def here(name, **changes):
@@ -191,6 +193,45 @@ def test_a_pod_with_unknown_or_special_rules_is_not_moved(scheduling, reason):
     found = judged(one)["node-0"]
     assert isinstance(found, Blocked)
     assert found.reason is reason
+
+
+EBS_ZONE = "topology.ebs.csi.aws.com/zone"
+
+
+def with_volume(one, *, affinity):
+    """An endpoint whose first pod uses a claim, as the inventory reads it."""
+    claim = {"metadata": {"name": "data"}, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}}
+    terms = [{"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]} for key, value in affinity]
+    spec = {"accessModes": ["ReadWriteOnce"], "nodeAffinity": {"required": {"nodeSelectorTerms": terms}}}
+    user = {
+        "metadata": {"name": one.pods[0].name},
+        "spec": {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
+    }
+    volume = {"metadata": {"name": "pv"}, "spec": spec}
+    cluster = {"PersistentVolumeClaim": [claim], "PersistentVolume": [volume], "Pod": [user]}
+    scheduling = scheduling_of(user["spec"], Volumes(cluster).reach(user))
+    return replace(one, pods=(replace(one.pods[0], scheduling=scheduling), *one.pods[1:]))
+
+
+@pytest.mark.parametrize(
+    ("affinity", "to"),
+    [
+        ([(EBS_ZONE, "eu-west-1a")], "node-2"),  # the driver of the volume does not run on node-1
+        ([(EBS_ZONE, "eu-west-1b")], None),  # node-3 is in that zone, but not of the same kind as node-0
+        ([("kubernetes.io/hostname", "node-0")], None),
+    ],
+)
+def test_a_pod_with_a_volume_moves_only_to_nodes_that_can_attach_it(affinity, to):
+    def at(name, **labels):
+        return here(name, openness=Openness(labels={"kubernetes.io/hostname": name} | labels))
+
+    near, far = {EBS_ZONE: "eu-west-1a"}, {EBS_ZONE: "eu-west-1b"}
+    nodes = [at("node-0", **near), at("node-1"), at("node-2", **near)]
+    nodes.append(replace(at("node-3", **far), zone="eu-west-1b"))
+    busy = [serving(f"full-{index}", f"node-{index}", gpus=4) for index in (1, 2, 3)]
+    found = judged(with_volume(serving("a", "node-0"), affinity=affinity), *busy, nodes=nodes)["node-0"]
+    moves = found.change.moves if isinstance(found, Recommendation) else None
+    assert moves == (None if to is None else (("research/Deployment/a", "a-0", to),))
 
 
 def test_of_two_nodes_that_would_move_pods_to_each_other_a_plan_frees_one():

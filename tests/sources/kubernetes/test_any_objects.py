@@ -4,9 +4,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gpuwise.sources.kubernetes.inventory import inventory_of
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS
 
-KINDS = sorted(COLLECTIONS | OPTIONAL_COLLECTIONS)
+KINDS = sorted(ALL_COLLECTIONS)
 KEYS = [
     "spec", "status", "metadata", "template", "containers", "initContainers", "resources", "limits", "requests",
     "claims",
@@ -16,6 +16,8 @@ KEYS = [
     "device", "attributes", "capacity", "basic", "exactly", "firstAvailable", "deviceClassName", "count", "selectors",
     "cel", "expression", "allocation", "results", "reservedFor", "uid", "replicas", "predictor", "workerGroupSpecs",
     "scaleTargetRef", "selector", "matchLabels", "maxUnavailable", "restartPolicy", "workloadRef", "triggers",
+    "volumes", "persistentVolumeClaim", "claimName", "ephemeral", "hostPath", "volumeName", "nodeAffinity", "required",
+    "nodeSelectorTerms", "matchExpressions", "accessModes",
 ]  # fmt: skip
 WORDS = [
     "", "0", "1", "4k", "500m", "-1", "1e400", "\u0661", "many", "Running", "Always", "a", "c", "n1", "gpu.nvidia.com",
@@ -55,6 +57,30 @@ def objects(draw):
         metadata["namespace"] = "other" if kind in POLICIES else "ml"
     fields = draw(st.dictionaries(st.sampled_from(["spec", "status"]), OBJECT, max_size=2))
     return {"kind": kind, "metadata": metadata} | fields
+
+
+def volumes(claim_spec, claim_status, volume_spec, volume_labels):
+    names = {"namespace": "ml", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    pod_spec = {
+        "nodeName": "n1",
+        "containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}],
+    }
+    return [
+        {
+            "kind": "PersistentVolumeClaim",
+            "metadata": names | {"name": "c"},
+            "spec": claim_spec,
+            "status": claim_status,
+        },
+        {"kind": "PersistentVolume", "metadata": {"name": "c", "labels": volume_labels}, "spec": volume_spec},
+        {
+            "kind": "Pod",
+            "metadata": names | {"name": "a", "uid": "a"},
+            "spec": pod_spec,
+            "status": {"phase": "Running"},
+        },
+    ]
 
 
 SOUND = [
@@ -121,3 +147,15 @@ def claim(reference, *, allocation=None, requests=None, statuses=None):
 @example([{"name": "g", "resourceClaimName": []}], None, [], [{"name": {}}])
 def test_i32_any_claim(reference, allocation, requests, statuses):
     check(claim(reference, allocation=allocation, requests=requests, statuses=statuses))
+
+
+BOUND = {"volumeName": "c"}, {"phase": "Bound"}
+
+
+@given(JSON, JSON, JSON, st.one_of(MAPS, JSON))
+@example(*BOUND, {"nodeAffinity": {"required": {}}}, None)
+@example(*BOUND, {"nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [{}]}]}}}, None)
+@example(*BOUND, {"accessModes": 1}, {"topology.kubernetes.io/zone": 1})
+@example({"volumeName": ["c"]}, {"phase": "Bound"}, {}, None)
+def test_i32_any_volume(claim_spec, claim_status, volume_spec, volume_labels):
+    check(volumes(claim_spec, claim_status, volume_spec, volume_labels))

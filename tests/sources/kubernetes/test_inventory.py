@@ -13,8 +13,9 @@ from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import enactable
 from gpuwise.model.errors import ClusterError, Gone, InputError
 from gpuwise.model.inventory import CapacityType, GpuRequest, WorkloadClass
+from gpuwise.model.scheduling import Requirement
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects, inventory_of
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS, COLLECTIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
 
 NOW_S = 1_795_000_000
 JSON = st.recursive(
@@ -137,7 +138,7 @@ class TestUnreadableObjects:
         found = inventory(odd, created(deployment("sound")))
         assert "sound" in {one.ref.name for one in found.workloads}
 
-    @pytest.mark.parametrize("kind", [*COLLECTIONS, *OPTIONAL_COLLECTIONS])
+    @pytest.mark.parametrize("kind", ALL_COLLECTIONS)
     @pytest.mark.parametrize("item", [{}, {"metadata": None}, {"metadata": {"namespace": "ml"}}])
     def test_i32_an_object_without_a_name_costs_only_itself(self, kind, item):
         sound = {"Node": [created(node("n1", labels=LABELS))], "Pod": [created(pod("a", gpus=1))]}
@@ -223,6 +224,21 @@ class TestOfACluster:
         with pytest.raises(ClusterError):
             KubernetesInventory(cluster).snapshot(NOW_S)
 
+    @pytest.mark.parametrize("path", VOLUME_COLLECTIONS.values())
+    def test_without_the_right_to_list_volumes_nothing_but_a_pods_reach_is_unknown(self, fleet, path):
+        api, cluster = fleet
+        whole = KubernetesInventory(cluster).snapshot(NOW_S)
+        api.fail(403, verb="list", path=f"^{path}$", times=100)
+        assert KubernetesInventory(cluster).snapshot(NOW_S) == whole  # no pod of this fleet has a claim
+
+    @pytest.mark.parametrize("path", VOLUME_COLLECTIONS.values())
+    @pytest.mark.parametrize("code", [404, 410, 429, 500])
+    def test_i4_a_list_of_volumes_that_fails_for_another_reason_fails_the_snapshot(self, fleet, path, code):
+        api, cluster = fleet
+        api.fail(code, verb="list", path=f"^{path}$", times=10_000)
+        with pytest.raises(ClusterError):
+            KubernetesInventory(cluster).snapshot(NOW_S)
+
     @pytest.mark.parametrize("path", OPTIONAL_COLLECTIONS.values())
     def test_a_kind_that_is_not_installed_is_skipped(self, fleet, path):
         api, cluster = fleet
@@ -246,12 +262,49 @@ class TestOfACluster:
     def test_a_recording_reads_the_same(self, fleet, tmp_path):
         _, cluster = fleet
         items = []
-        for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items():
+        for kind, path in ALL_COLLECTIONS.items():
             items += [item | {"kind": kind} for item in cluster.list(path)]
         path = tmp_path / "inventory.json"
         path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
         current = KubernetesInventory(cluster).snapshot(NOW_S)
         assert KubernetesInventory(RecordedObjects(path)).snapshot(NOW_S) == current
+
+    def test_a_recording_of_an_earlier_version_has_no_volumes_and_ties_pods_with_claims(self, tmp_path):
+        volume = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+        items = [created(node("n1", labels=LABELS)), created(pod("p", spec=pod_spec() | {"volumes": [volume]}))]
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
+        [workload] = KubernetesInventory(RecordedObjects(path)).snapshot(NOW_S).workloads
+        assert workload.pods[0].scheduling.tied == "its PersistentVolumeClaim data was not found"
+
+    @pytest.mark.emulator_only(reason="the fleet of this module already uses the cluster")
+    def test_volumes_of_a_cluster_restrict_the_pods_that_use_them(self, start_cluster, tmp_path):
+        zone, size = {"topology.kubernetes.io/zone": "a"}, {"storage": "1Gi"}
+        volume_spec = {"accessModes": ["ReadWriteOnce"], "capacity": size, "csi": {"driver": "d", "volumeHandle": "v"}}
+        claim_spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": "pv-of-data"}
+        used = {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}
+        head = {"apiVersion": "v1", "metadata": {"name": "pv-of-data", "labels": zone}}
+        objects = [
+            node("gpu-a", labels=LABELS | zone),
+            head | {"kind": "PersistentVolume", "spec": volume_spec | {"storageClassName": "none"}},
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {"name": "data", "namespace": NAMESPACE},
+                "spec": claim_spec | {"storageClassName": "none"},
+            },
+            pod("p", spec=pod_spec() | {"volumes": [used]}),
+        ]
+        with start_cluster(objects) as api:
+            kubeconfig = api.write_kubeconfig(tmp_path / "config")
+            with KubernetesCluster.connect(kubeconfig=kubeconfig, context=None, wait_budget_s=0.3) as cluster:
+                [workload] = KubernetesInventory(cluster).snapshot(NOW_S).workloads
+                [running] = workload.pods
+                assert (running.node, running.scheduling.tied) == ("gpu-a", None)
+                assert running.scheduling.terms == ((Requirement("topology.kubernetes.io/zone", "In", ("a",)),),)
+                api.fail(403, verb="list", path="^/api/v1/persistentvolumes$", times=100)
+                [workload] = KubernetesInventory(cluster).snapshot(NOW_S).workloads
+        assert workload.pods[0].scheduling.tied.endswith("has no right to list persistentvolumes")
 
 
 class TestOwners:

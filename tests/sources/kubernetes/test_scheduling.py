@@ -25,9 +25,24 @@ def test_selector_and_required_affinity_are_one_condition():
             }
         }
     }
-    pod = scheduling_of({"nodeSelector": {"gpu": "a100"}, "affinity": affinity})
+    pod = scheduling_of({"nodeSelector": {"gpu": "a100"}, "affinity": affinity}, ())
     labels = ({"gpu": "a100", ZONE: "a"}, {"gpu": "a100", "pool": "x"}, {"gpu": "a100"}, {ZONE: "a"})
     assert [refusal(pod, Openness(labels=one)) is None for one in labels] == [True, True, False, False]
+
+
+def test_a_term_without_requirements_matches_no_node():
+    required = {"nodeSelectorTerms": [{}, {"matchExpressions": [{"key": ZONE, "operator": "Exists"}]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}}
+    pod = scheduling_of({"affinity": affinity}, ())
+    assert [refusal(pod, Openness(labels=one)) is None for one in ({}, {ZONE: "a"})] == [False, True]
+
+
+def test_volumes_restrict_a_pod_or_tie_it():
+    in_a = ((Requirement(ZONE, "In", ("a",)),),)
+    pod = scheduling_of({"nodeSelector": {"gpu": "a100"}}, [in_a])
+    labels = ({"gpu": "a100", ZONE: "a"}, {"gpu": "a100", ZONE: "b"}, {ZONE: "a"})
+    assert [refusal(pod, Openness(labels=one)) is None for one in labels] == [True, False, False]
+    assert scheduling_of({}, "its claim is not bound").tied == "its claim is not bound"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +72,7 @@ def test_operators(operator, values, labels, met):
     ],
 )
 def test_tolerations(toleration, tolerated):
-    (one,) = scheduling_of({"tolerations": [toleration]}).tolerations
+    (one,) = scheduling_of({"tolerations": [toleration]}, ()).tolerations
     assert isinstance(one, Toleration)
     assert one.tolerates(Taint("gpu", "yes", "NoSchedule")) is tolerated
 
@@ -71,16 +86,13 @@ def test_tolerations(toleration, tolerated):
         ({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{}]}}}, False),
         ({"topologySpreadConstraints": [{"whenUnsatisfiable": "DoNotSchedule"}]}, True),
         ({"topologySpreadConstraints": [{"whenUnsatisfiable": "ScheduleAnyway"}]}, False),
-        ({"volumes": [{"name": "v", "hostPath": {"path": "/data"}}]}, True),
-        ({"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "v"}}]}, True),
-        ({"volumes": [{"name": "v", "ephemeral": {"volumeClaimTemplate": {}}}]}, False),
         ({"containers": [{"name": "m", "ports": [{"containerPort": 80, "hostPort": 80}]}]}, True),
         ({"schedulerName": "volcano"}, True),
         ({"resourceClaims": [{"name": "gpu"}]}, True),
     ],
 )
 def test_rules_that_cannot_be_evaluated_here_tie_a_pod_to_its_node(spec, tied):
-    assert (scheduling_of(spec).tied is not None) is tied
+    assert (scheduling_of(spec, ()).tied is not None) is tied
 
 
 def test_requests_of_a_pod_are_the_larger_of_its_start_and_its_run():

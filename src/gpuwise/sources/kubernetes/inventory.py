@@ -1,6 +1,7 @@
 """Read the fleet from the Kubernetes API, or from a recording of it.
 
 If any list request fails, there is no inventory: a failed list is not an empty list (autoscaler#7419, argo-cd#18480).
+The only exception is a missing right to list volumes or their claims, which ties the pods that use them to their nodes.
 """
 
 from collections import defaultdict
@@ -9,16 +10,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from gpuwise.model.errors import Denied, Forbidden
 from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.sources.kubernetes.claims import OTHER_VENDORS, Claims, Device
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPTIONAL_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
 from gpuwise.sources.kubernetes.nodes import node_of, not_measured
 from gpuwise.sources.kubernetes.recorded import RecordedObjects
 from gpuwise.sources.kubernetes.requested import Requests, shares_card
 from gpuwise.sources.kubernetes.scheduling import openness_of
 from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.kubernetes.unread import READ_ERRORS, identified, reading
+from gpuwise.sources.kubernetes.volumes import Volumes
 from gpuwise.sources.kubernetes.workloads import TOPS, workloads_of
 
 __all__ = ["InventorySettings", "KubernetesInventory", "RecordedObjects", "inventory_of"]
@@ -40,7 +43,7 @@ class KubernetesInventory:
         self._settings = settings or InventorySettings()
 
     def snapshot(self, now_s: int) -> Inventory:
-        """List all kinds; if one list fails, the whole snapshot fails.
+        """List all kinds; if one list fails, the whole snapshot fails, except if a right to list volumes is missing.
 
         Args:
             now_s: time of the inventory, epoch seconds.
@@ -57,6 +60,11 @@ class KubernetesInventory:
                     kind: list(self._reader.list_optional(path))
                     for kind, path in zip(OLDER_VERSIONS, version, strict=True)
                 }
+        for kind, path in VOLUME_COLLECTIONS.items():
+            # Installations of earlier versions lack these rights. Without volumes a plan is only less bold.
+            # Admission is not asked about lists: `Denied` is the 403 of an authorizer with other messages than RBAC.
+            with suppress(Forbidden, Denied):
+                objects[kind] = self._reader.list(path)
         return inventory_of(objects, taken_s=now_s, settings=self._settings)
 
 
@@ -66,7 +74,8 @@ def inventory_of(
     """Build the inventory from listed objects.
 
     Args:
-        objects: objects by kind; an absent kind counts as not installed.
+        objects: objects by kind; an absent kind counts as not installed, one of VOLUME_COLLECTIONS as one that gpuwise
+            has no right to list.
         taken_s: when the lists were read, epoch seconds.
         settings: names that are particular to the cluster.
     """
@@ -81,7 +90,7 @@ def inventory_of(
     return Inventory(
         taken_s=taken_s,
         nodes=_nodes(objects, claims, settings, unreadable),
-        workloads=workloads_of(objects, requests, unreadable),
+        workloads=workloads_of(objects, requests, volumes=Volumes(objects), unreadable=unreadable),
         namespaces={item["metadata"]["name"]: _namespace(item["metadata"]) for item in objects.get("Namespace", [])},
         unread=tuple(unreadable),
         not_measured=_not_measured(objects),

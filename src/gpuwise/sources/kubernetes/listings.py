@@ -30,6 +30,18 @@ OPTIONAL_COLLECTIONS = {
 }
 """Kinds that exist only if their operator is installed."""
 
+VOLUME_COLLECTIONS = {
+    "PersistentVolumeClaim": "/api/v1/persistentvolumeclaims",
+    "PersistentVolume": "/api/v1/persistentvolumes",
+}
+"""Kinds that every cluster serves and that only restrict where pods may move.
+
+Without the right to list them there is an inventory, in which each pod with a volume claim is tied to its node.
+"""
+
+ALL_COLLECTIONS = COLLECTIONS | OPTIONAL_COLLECTIONS | VOLUME_COLLECTIONS
+"""Every kind of the inventory, with its collection."""
+
 OLDER_VERSIONS = {
     kind: tuple(path.replace("/v1/", f"/{version}/") for version in ("v1beta2", "v1beta1"))
     for kind, path in OPTIONAL_COLLECTIONS.items()
@@ -39,6 +51,6 @@ OLDER_VERSIONS = {
 
 GROUPS = {
     kind: path.removeprefix("/apis/").partition("/")[0] if path.startswith("/apis/") else ""
-    for kind, path in (COLLECTIONS | OPTIONAL_COLLECTIONS).items()
+    for kind, path in ALL_COLLECTIONS.items()
 }
 """API group of each kind; "" for the core group."""

@@ -6,10 +6,17 @@ from datetime import datetime
 from gpuwise.model.inventory import ClaimedDevice, Pod
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.scheduling import scheduling_of
+from gpuwise.sources.kubernetes.volumes import Reach
 
 
-def pod_of(item: Object, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
-    """Convert a Pod object, with the devices that its resource claims allocate."""
+def pod_of(item: Object, *, volumes: Reach, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
+    """Convert a Pod object.
+
+    Args:
+        item: the object.
+        volumes: which nodes can attach its volumes.
+        claimed: the devices that its resource claims allocate.
+    """
     metadata, status = item["metadata"], item.get("status") or {}
     conditions = status.get("conditions") or []
     node = (item.get("spec") or {}).get("nodeName")
@@ -23,7 +30,7 @@ def pod_of(item: Object, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
         started_s=epoch_s(started) if started else None,
         annotations=metadata.get("annotations") or {},
         labels=metadata.get("labels") or {},
-        scheduling=scheduling_of(item.get("spec") or {}),
+        scheduling=scheduling_of(item.get("spec") or {}, volumes),
         claimed=claimed,
     )
 

@@ -1,30 +1,39 @@
 """What pods require of nodes, and what nodes accept, from their specs."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import product
 
 from gpuwise.model.labels import CARD_SHARES, is_gpu
 from gpuwise.model.ports import Object
 from gpuwise.model.quantity import quantity
 from gpuwise.model.scheduling import Openness, Repulsion, Requirement, Scheduling, Taint, Toleration
+from gpuwise.sources.kubernetes.node_terms import Terms, combined, terms_of
 from gpuwise.sources.kubernetes.requested import amounts
 from gpuwise.sources.kubernetes.unread import READ_ERRORS
+from gpuwise.sources.kubernetes.volumes import Reach
 
 _PODS = "pods"
 """How many pods a node takes: a resource that no pod requests and each pod uses."""
 
 
-def scheduling_of(spec: Object) -> Scheduling:
-    """Return what a pod spec requires of its node.
+def scheduling_of(spec: Object, volumes: Reach) -> Scheduling:
+    """Return what a pod requires of its node.
+
+    Args:
+        spec: of the pod.
+        volumes: which nodes can attach its volumes.
 
     Raises:
         ValueError: a resource quantity cannot be read.
     """
+    terms = combined(_selected(spec), _affinity(spec), *(() if isinstance(volumes, str) else volumes))
+    tied = volumes if isinstance(volumes, str) else _tied(spec)
+    if terms is None:
+        tied = tied or "its node affinity and volumes have too many alternatives"
     return Scheduling(
-        terms=tuple(_terms(spec)),
+        terms=terms or (),
         tolerations=tuple(_toleration(one) for one in spec.get("tolerations") or ()),
         requests=requests_of(spec),
-        tied=_tied(spec),
+        tied=tied,
     )
 
 
@@ -113,20 +122,14 @@ def _amount(container: Object, name: str) -> float:
     return 0.0 if text is None else float(quantity(text))
 
 
-def _terms(spec: Object) -> Iterator[tuple[Requirement, ...]]:
-    selected = tuple(Requirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items())
+def _selected(spec: Object) -> Terms:
+    return (tuple(Requirement(key, "In", (value,)) for key, value in (spec.get("nodeSelector") or {}).items()),)
+
+
+def _affinity(spec: Object) -> Terms:
     affinity: Mapping[str, Object] = spec.get("affinity") or {}
     required = (affinity.get("nodeAffinity") or {}).get("requiredDuringSchedulingIgnoredDuringExecution")
-    terms = [()] if required is None else [tuple(_requirements(term)) for term in required["nodeSelectorTerms"]]
-    yield from ((*one, *other) for one, other in product((selected,), terms))
-
-
-def _requirements(term: Object) -> Iterator[Requirement]:
-    for one in term.get("matchExpressions") or ():
-        yield Requirement(one["key"], one["operator"], tuple(one.get("values") or ()))
-    for one in term.get("matchFields") or ():
-        # The only field is metadata.name; nodes have no label of that name, so no other node is found.
-        yield Requirement(one["key"], one["operator"], tuple(one.get("values") or ()))
+    return ((),) if required is None else terms_of(required)
 
 
 def _toleration(one: Object) -> Toleration:
@@ -136,7 +139,7 @@ def _toleration(one: Object) -> Toleration:
 
 
 def _tied(spec: Object) -> str | None:
-    """Why it cannot be computed here where a pod may run: rules about other pods, and volumes of one node."""
+    """Why it cannot be computed here where a pod may run: rules about other pods, and ports of its node."""
     affinity = spec.get("affinity") or {}
     for name, words in (("podAffinity", "affinity to other pods"), ("podAntiAffinity", "anti-affinity to other pods")):
         if (affinity.get(name) or {}).get("requiredDuringSchedulingIgnoredDuringExecution"):
@@ -144,10 +147,6 @@ def _tied(spec: Object) -> str | None:
     spread = spec.get("topologySpreadConstraints") or ()
     if any(one.get("whenUnsatisfiable", "DoNotSchedule") == "DoNotSchedule" for one in spread):
         return "the pod has a topology spread constraint"
-    if any("hostPath" in volume or "local" in volume for volume in spec.get("volumes") or ()):
-        return "the pod uses a volume of its node"
-    if any("persistentVolumeClaim" in volume for volume in spec.get("volumes") or ()):
-        return "the pod uses a PersistentVolumeClaim: gpuwise does not read which nodes can attach its volume"
     if spec.get("hostNetwork") or any(
         port.get("hostPort") for container in spec.get("containers") or () for port in container.get("ports") or ()
     ):

@@ -13,6 +13,7 @@ from gpuwise.sources.kubernetes.pods import controller_of, epoch_s, pod_of
 from gpuwise.sources.kubernetes.requested import Requested, Requests, shares_card
 from gpuwise.sources.kubernetes.templates import KINDS, replicas, template_request
 from gpuwise.sources.kubernetes.unread import READ_ERRORS, reading, unread
+from gpuwise.sources.kubernetes.volumes import Volumes
 
 TOPS = KINDS
 _SERVICE = "InferenceService"
@@ -52,13 +53,14 @@ class _Found:
 
 
 def workloads_of(
-    objects: Mapping[str, list[Object]], requests: Requests, unreadable: list[Unread]
+    objects: Mapping[str, list[Object]], requests: Requests, *, volumes: Volumes, unreadable: list[Unread]
 ) -> tuple[Workload, ...]:
     """Return every workload that owns GPU pods or whose template requests GPUs, by namespace, kind and name.
 
     Args:
         objects: objects by kind.
         requests: reads the GPU requests of pods and templates.
+        volumes: finds which nodes can attach the volumes of a pod.
         unreadable: list to which unreadable objects are added; an unreadable object excludes its workload.
     """
     owners = {item["metadata"]["uid"]: (kind, item) for kind in TOPS for item in _listed(kind, objects)}
@@ -82,7 +84,7 @@ def workloads_of(
         with reading(one.kind, one.item, unreadable, nodes=_nodes(one)):
             if one.problem is not None:
                 raise ValueError(one.problem)
-            workloads.append(_workload(one, objects, requests))
+            workloads.append(_workload(one, objects, requests=requests, volumes=volumes))
     return tuple(sorted(workloads, key=lambda workload: workload.ref))
 
 
@@ -171,7 +173,7 @@ def _by_reference(reference: Object, child: Object) -> Object:
     return {"metadata": {"name": reference["name"], "uid": reference["uid"]} | kept}
 
 
-def _workload(found: _Found, objects: Mapping[str, list[Object]], requests: Requests) -> Workload:
+def _workload(found: _Found, objects: Mapping[str, list[Object]], *, requests: Requests, volumes: Volumes) -> Workload:
     metadata = found.item["metadata"]
     namespace = metadata.get("namespace", "")
     labels = [pod["metadata"].get("labels") or {} for pod in found.pods]
@@ -188,7 +190,7 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]], requests: Requ
         request=requested.request if requested and not unknown else None,
         labels=metadata.get("labels") or {},
         annotations=metadata.get("annotations") or {},
-        pods=tuple(pod_of(pod, one.claimed if one else ()) for pod, one in each),
+        pods=tuple(pod_of(pod, volumes=volumes.reach(pod), claimed=one.claimed if one else ()) for pod, one in each),
         created_s=epoch_s(metadata["creationTimestamp"]),
         managed_by=scalers + _borrowers(found, objects) + job_owners(found.kind, found.item) + gitops_owners(metadata),
         disruptions_allowed=disruptions_allowed(_within(namespace, objects.get("PodDisruptionBudget", [])), labels),
