@@ -43,8 +43,10 @@ def test_the_inventory_equals_its_kubernetes_objects():
     for item in SMALL.objects():
         objects.setdefault(item["kind"], []).append(item)
     listed = inventory_of(objects, taken_s=NOW)
-    # Zones, ReplicaSets and what the scheduler needs matter only to other readers of the objects.
-    nodes = {name: replace(node, zone=None, openness=None, created_s=None) for name, node in listed.nodes.items()}
+    # Zones, marks, ReplicaSets and what the scheduler needs matter only to other readers of the objects.
+    nodes = {
+        name: replace(node, zone=None, openness=None, created_s=None, marks={}) for name, node in listed.nodes.items()
+    }
     workloads = tuple(
         replace(
             workload,

@@ -122,7 +122,7 @@ def test_network_devices_and_pods_count_and_gpus_do_not():
     allocatable = {"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "32", "pods": "110"}
     free = openness_of({"metadata": {"name": "n"}, "status": {"allocatable": allocatable}}, [pod]).free
     assert free == {"vpc.amazonaws.com/efa": 28.0, "pods": 109.0}
-    assert scheduling_of(pod["spec"]).requests == {"vpc.amazonaws.com/efa": 4.0}
+    assert scheduling_of(pod["spec"], ()).requests == {"vpc.amazonaws.com/efa": 4.0}
 
 
 @pytest.mark.parametrize(
