@@ -17,6 +17,7 @@ def trace(fleet):  # noqa: F811 - the fixture
     return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | {"share": 0.5})
 
 
+@pytest.mark.parts
 def test_the_goal_is_reached(traces):
     """On the trial with the most pods; benchmarks/QUALITY.md has all four."""
     given = next(one.given for one in CONSOLIDATE.trials(traces) if one.label == "gpushare100")

@@ -30,6 +30,9 @@ from gpuwise.sources.recording import RecordingWriter
 from .conftest import CHART, Helm, of_kind
 from .test_monitoring import script
 
+# One worker of pytest-xdist makes the requests once.
+pytestmark = pytest.mark.xdist_group("rbac")
+
 Objects = list[dict[str, Any]]
 
 # Each of these leads to more rights (docs/safety.md).

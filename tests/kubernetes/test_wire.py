@@ -11,6 +11,10 @@ REQUIRED = """
 """Scenarios that the product depends on: the emulator answers all of them."""
 
 
+# One worker of pytest-xdist replays the exchanges once.
+pytestmark = pytest.mark.xdist_group("wire")
+
+
 @pytest.fixture(scope="module")
 def replayed(traces):
     folder = traces / "kubernetes_wire"

@@ -457,7 +457,7 @@ _FINOPS = (
         "node.capacity - min(node.whole_gpus, node.capacity) - instances",
         "node.capacity - instances",
         (_CAPACITY,),
-        "Free GPUs of a node with one MIG card are reported as a rest that nobody can use.",
+        "Free GPUs of a node with one MIG card are reported as stranded.",
     ),
     Mutant(
         "an-earlier-node-has-the-price-of-the-present-one",
@@ -473,7 +473,7 @@ _FINOPS = (
         "for day in days if day.unknown_gpu_s < day.allocated_gpu_s)",
         "for day in days)",
         (_CAPACITY,),
-        "A team without an exporter is told that none of its GPUs is idle.",
+        "The report says of a team without an exporter that none of its GPUs is idle.",
     ),
     Mutant(
         "a-resume-in-another-cluster-ends-the-pause",

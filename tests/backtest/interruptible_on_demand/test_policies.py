@@ -40,6 +40,7 @@ def results(traces):
     return [play(SPOT, trial.given, policies=NAMES) for trial in SPOT.trials(traces)]
 
 
+@pytest.mark.parts
 def test_baselines_reproduce_their_published_figures(results):
     """Specification, 'spot': cells 52/.05, 52/.20, 70/.05, 70/.20, in percent."""
     for policy, expected in {
@@ -51,6 +52,7 @@ def test_baselines_reproduce_their_published_figures(results):
         assert found == pytest.approx(expected, abs=0.06 if policy != "on-demand" else 0.5)
 
 
+@pytest.mark.parts
 def test_the_cost_on_held_out_zones(results):
     """The mean is 3.6 %, above the goal of 3.5 %. The worst cell reaches its goal."""
     zone = [result.value(HEADLINE, ZONE_HELD_OUT) for result in results]
@@ -58,6 +60,7 @@ def test_the_cost_on_held_out_zones(results):
     assert max(zone) <= 0.08
 
 
+@pytest.mark.parts
 def test_no_deadline_is_missed(results):
     assert [one.figures["missed_deadlines"].value for result in results for one in result.played.values()] == [0] * 20
 
