@@ -240,8 +240,11 @@ class PrometheusClient:
         if response.status_code == httpx.codes.OK:
             return response
         problem = self._refusal(request, response)
-        retryable = response.status_code in _RETRIED_STATUS and not isinstance(problem, TooMuchAsked)
-        return _Failure(problem, retryable, retry_after_s(response.headers))
+        pause_s = retry_after_s(response.headers)
+        # RFC 6585: a 429 that names a time is about how often, whatever its text says.
+        too_often = response.status_code == httpx.codes.TOO_MANY_REQUESTS and pause_s is not None
+        retryable = response.status_code in _RETRIED_STATUS and (too_often or not isinstance(problem, TooMuchAsked))
+        return _Failure(problem, retryable, pause_s)
 
     def _built(self, request: _Request) -> httpx.Request:
         url = f"{self.settings.url.rstrip('/')}/api/v1/{request.path}"
