@@ -36,6 +36,8 @@ _NOT_OFFERED = frozenset({404, 405, 501})
 _NOT_OFFERED_WORDS = re.compile(r"unsupported path|does not support")
 # Remote read selects names by a pattern. Cortex' chunk store: 400 "query must contain metric name" (cortex#1079).
 _NO_PATTERN = re.compile(r"metric name|__name__|match ?type|matcher|regex|regular expr", re.IGNORECASE)
+# Mimir and Cortex with several tenants: 401 "no org id".
+_NO_TENANT = re.compile(r"\bno org id\b")
 _QUOTED_QUERY = re.compile(r'(query=)"(?:[^"\\]|\\.)*"')
 _SHOWN_CHARACTERS = 300
 _LESS = (
@@ -86,10 +88,14 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
             "its query API; if it is about a limit, shorten the window or raise the limit",
         )
     match status:
+        case 401 if _NO_TENANT.search(text):
+            hint = "set prometheus.headers to X-Scope-OrgID: and the tenant's name"
         case 401 | 403:
             hint = "check --prometheus-token-file and the other prometheus.* keys for authentication"
         case 404 | 301 | 302 | 303 | 307 | 308:
             hint = "set --prometheus to the base URL of the API, without /api/v1 and not behind a login page"
+        case 429:
+            hint = "the server limits how often it is asked: run again later, or raise that limit"
         case _:
             hint = "check the server's log, then run again"
     return SourceError(problem, hint=hint)
