@@ -116,10 +116,7 @@ class PrometheusClient:
             SourceError: the response is not a complete matrix.
         """
         form = {"query": query, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": str(step_s)}
-        if self._victoria_metrics:
-            # Its cache of answers lacks samples that arrived late, and makes it round start and end of a range.
-            form["nocache"] = "1"
-        return self._answer(_Request("query_range", form=form)).matrix()
+        return self._answer(_Request("query_range", form=form | self._uncached())).matrix()
 
     def instant(self, query: str) -> list[tuple[Mapping[str, str], float]]:
         """Evaluate a query now.
@@ -128,7 +125,7 @@ class PrometheusClient:
             NotEvaluated: the server does not evaluate queries of this form.
             SourceError: the response is not a complete vector.
         """
-        return self._answer(_Request("query", form={"query": query})).vector()
+        return self._answer(_Request("query", form={"query": query} | self._uncached())).vector()
 
     def label_values(self, label: str, *, match: str, start_s: int, end_s: int) -> list[str]:
         """Return the values of a label in the matching series.
@@ -198,6 +195,14 @@ class PrometheusClient:
             if kind != _STREAMED:
                 raise malformed(self._shown, f"content of type {kind or 'unknown'}")
             yield self._pieces(response)
+
+    def _uncached(self) -> dict[str, str]:
+        """Return the parameter with which VictoriaMetrics evaluates exactly what it is asked for.
+
+        Its cache of answers lacks samples that arrived late, and makes it round start and end of a range, and evaluate
+        an instant query 30 s (-search.latencyOffset) ago.
+        """
+        return {"nocache": "1"} if self._victoria_metrics else {}
 
     def _answer(self, request: _Request) -> Answer:
         content = bytearray()

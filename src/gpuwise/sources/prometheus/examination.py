@@ -54,8 +54,9 @@ class Examination:
         Raises:
             SourceError: it evaluates nothing.
         """
+        server = self._server()  # first, because VictoriaMetrics is asked for the time in another way
         clock = self._clock()
-        yield CheckResult("server", *self._server())
+        yield CheckResult("server", *server)
         yield CheckResult("server clock", *clock)
         checks = (
             ("exporters", self._exporters),
