@@ -243,6 +243,14 @@ def test_the_list_of_counters_has_nothing_that_is_read(doctor, pods, start_prome
     assert "export DCGM_FI_DEV_GPU_UTIL" in problem
 
 
+def test_only_the_scheduler_of_hami_is_scraped(doctor, pods, start_prometheus):
+    values = {"GPUDeviceCoreAllocated": 50.0, "nodeGPUOverview": 1.0}
+    status, problem = doctor(start_prometheus(series=text(fleet(pods[1], values=values, most=1))))["usage"]
+    assert status == "failed"
+    assert "only metrics that are not read (GPUDeviceCoreAllocated, nodeGPUOverview)" in problem
+    assert "let Prometheus scrape HAMi's device plugin on the nodes as well" in problem
+
+
 def test_an_exporter_that_is_too_old(doctor, pods, start_prometheus):
     url = start_prometheus(series=text(fleet(pods[1], values={"container_accelerator_duty_cycle": 40.0})))
     status, problem = doctor(url)["usage"]

@@ -11,8 +11,10 @@ from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.names import NOT_READ, selector
 from gpuwise.sources.prometheus.presence import by_pattern, label_values, present
 
-_OWN = "DCGM_FI_.+|dcgm_.+|nvidia_smi_.+|hami_.+|vGPU_.+|gpuwise_gpu_.+"
+_OWN = "DCGM_FI_.+|dcgm_.+|nvidia_smi_.+|hami_.+|vGPU.+|GPUDevice.+|nodeGPU.+|nodevGPU.+|gpuwise_gpu_.+"
 """Names of the supported exporters; a list of counters may contain none of those that are read."""
+_HAMI = ("hami_", "vGPU", "GPUDevice", "nodeGPU", "nodevGPU")
+"""Start of the names that HAMi's scheduler exports: what is allocated, and not what is used."""
 _JOBS = "(?i).*(dcgm|gpu|nvidia).*"
 _SHOWN = 3
 _MONTH_D = 30
@@ -93,6 +95,8 @@ def _others(client: PrometheusClient, _: Sequence[str], day: Window) -> Iterator
     if there:
         shown = ", ".join(there[:_SHOWN]) + (" ..." if len(there) > _SHOWN else "")
         hint = "export DCGM_FI_DEV_GPU_UTIL, DCGM_FI_DEV_FB_USED and DCGM_FI_DEV_POWER_USAGE as well (option -f)"
+        if all(name.startswith(_HAMI) for name in there):
+            hint = "let Prometheus scrape HAMi's device plugin on the nodes as well (its vGPU monitor, port 31992)"
         yield f"an exporter runs, but exports only metrics that are not read ({shown})", hint
 
 
