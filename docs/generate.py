@@ -305,7 +305,7 @@ front of a real Prometheus that answers as the server's documentation and bug re
 
 Label names that OpenTelemetry writes with dots (`k8s.pod.name`) are read from Prometheus 3. Native histograms are no
 values of these metrics: what they stand for is missing.
-"""  # noqa: E501 - rows of a table
+"""
 
 
 def sources() -> str:
