@@ -18,7 +18,7 @@ from gpuwise.cli.usage_checks import of_fleet
 from gpuwise.config import Config
 from gpuwise.memory.ledger_anchor import agree, parse_head
 from gpuwise.model.checks import CheckResult, CheckStatus
-from gpuwise.model.errors import Denied, Forbidden, GpuwiseError
+from gpuwise.model.errors import Denied, Forbidden, Gone, GpuwiseError
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterReader, UsageSource
 from gpuwise.model.price import PriceBook
@@ -78,7 +78,7 @@ class _Checks:
         try:
             value, result = do()
         except GpuwiseError as error:
-            if without and isinstance(error, Forbidden | Denied):
+            if without and isinstance(error, Forbidden | Denied | Gone):
                 self.warn(name, f"{error}; {without}")
             else:
                 self.fail(name, str(error))

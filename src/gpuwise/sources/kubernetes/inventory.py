@@ -1,7 +1,8 @@
 """Read the fleet from the Kubernetes API, or from a recording of it.
 
 If any list request fails, there is no inventory: a failed list is not an empty list (autoscaler#7419, argo-cd#18480).
-The only exception is a missing right to list volumes or their claims, which ties the pods that use them to their nodes.
+The only exception are lists of volumes or their claims that are not allowed or not served, which ties the pods that use
+them to their nodes.
 """
 
 from collections import defaultdict
@@ -10,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from gpuwise.model.errors import Denied, Forbidden
+from gpuwise.model.errors import Denied, Forbidden, Gone
 from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.sources.kubernetes.claims import OTHER_VENDORS, Claims, Device
@@ -63,7 +64,8 @@ class KubernetesInventory:
         for kind, path in VOLUME_COLLECTIONS.items():
             # Installations of earlier versions lack these rights. Without volumes a plan is only less bold.
             # Admission is not asked about lists: `Denied` is the 403 of an authorizer with other messages than RBAC.
-            with suppress(Forbidden, Denied):
+            # 404: gateways and static copies of an API that do not serve them.
+            with suppress(Forbidden, Denied, Gone):
                 objects[kind] = self._reader.list(path)
         return inventory_of(objects, taken_s=now_s, settings=self._settings)
 
@@ -75,7 +77,7 @@ def inventory_of(
 
     Args:
         objects: objects by kind; an absent kind counts as not installed, one of VOLUME_COLLECTIONS as one that gpuwise
-            has no right to list.
+            cannot list.
         taken_s: when the lists were read, epoch seconds.
         settings: names that are particular to the cluster.
     """

@@ -39,7 +39,8 @@ class Volumes:
     """The claims and volumes of a cluster, and the pods that use them.
 
     Args:
-        objects: objects by kind. An absent kind of VOLUME_COLLECTIONS is one that gpuwise has no right to list.
+        objects: objects by kind. An absent kind of VOLUME_COLLECTIONS is one that gpuwise cannot list: a right is missing,
+            or the API does not serve it.
     """
 
     def __init__(self, objects: Mapping[str, list[Object]]) -> None:
@@ -70,7 +71,7 @@ class Volumes:
     def _of_claim(self, name: str, pod: Object) -> Reach:
         if self._not_listed:
             missing = " and ".join(path.rpartition("/")[2] for path in self._not_listed)
-            return f"the pod uses a PersistentVolumeClaim, and gpuwise has no right to list {missing}"
+            return f"the pod uses a PersistentVolumeClaim, and gpuwise cannot list {missing}: no right, or not served"
         claim = self._claims.get((str(pod["metadata"].get("namespace", "")), name))
         if claim is None:
             return f"its PersistentVolumeClaim {name} was not found"
