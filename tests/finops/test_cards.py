@@ -1,10 +1,12 @@
 """Laws of shared devices: per device and day, stays never have more than the physical time."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fleet import node
 
 from gpuwise.finops.cards import divided
 from gpuwise.model.inventory import WorkloadRef
@@ -50,7 +52,7 @@ fleets = st.lists(st.lists(a_stay(), min_size=1, max_size=3), min_size=1, max_si
 @given(fleets, st.booleans())
 def test_a_device_never_has_more_than_its_time(fleet, stated):
     stays = {ref(number): tuple(some) for number, some in enumerate(fleet)}
-    result = divided({one: days_of(list(some)) for one, some in stays.items()}, stays, stated=stated)
+    result = divided({one: days_of(list(some)) for one, some in stays.items()}, stays, stated=stated, nodes={})
     held: defaultdict[int, float] = defaultdict(float)
     for uses in result.values():
         for use in uses:
@@ -76,7 +78,7 @@ def test_order_does_not_matter(fleet):
     stays = {ref(number): tuple(some) for number, some in enumerate(fleet)}
     days = {one: days_of(list(some)) for one, some in stays.items()}
     backwards = dict(reversed(stays.items()))
-    there, back = divided(days, stays, stated=True), divided(days, backwards, stated=True)
+    there, back = divided(days, stays, stated=True, nodes={}), divided(days, backwards, stated=True, nodes={})
     for one in stays:
         assert sum(use.allocated_gpu_s for use in there[one]) == pytest.approx(
             sum(use.allocated_gpu_s for use in back[one]), abs=1e-6
@@ -86,15 +88,15 @@ def test_order_does_not_matter(fleet):
 def test_a_stated_share_is_kept_where_the_card_has_space():
     half = Stay("GPU-1", "n", "T4", 0.5, 0, 10 * HOUR)
     days = {ref(0): days_of([half])}
-    assert divided(days, {ref(0): (half,)}, stated=True)[ref(0)][0].allocated_gpu_s == 5 * HOUR
-    assert divided(days, {ref(0): (half,)}, stated=False)[ref(0)][0].allocated_gpu_s == 10 * HOUR
+    assert divided(days, {ref(0): (half,)}, stated=True, nodes={})[ref(0)][0].allocated_gpu_s == 5 * HOUR
+    assert divided(days, {ref(0): (half,)}, stated=False, nodes={})[ref(0)][0].allocated_gpu_s == 10 * HOUR
 
 
 def test_a_mig_instance_keeps_the_size_of_the_instance():
     """Two pods in turn on a 1g.10gb, with an hour in common: 10 h of a seventh."""
     first, second = (Stay("MIG-1", "n", "T4", 1 / 7, start * HOUR, end * HOUR) for start, end in ((0, 6), (5, 10)))
     days = {ref(0): days_of([first]), ref(1): days_of([second])}
-    found = divided(days, {ref(0): (first,), ref(1): (second,)}, stated=False)
+    found = divided(days, {ref(0): (first,), ref(1): (second,)}, stated=False, nodes={})
     assert [found[ref(number)][0].allocated_gpu_s * 7 / HOUR for number in (0, 1)] == pytest.approx([5.5, 4.5])
 
 
@@ -102,5 +104,14 @@ def test_a_mig_instance_keeps_the_size_of_the_instance():
 def test_a_mig_instance_alone_has_its_share_of_the_card(uuid):
     """Its name is its own UUID or that of the card and its number; the shares are an estimate."""
     stays = {ref(0): (Stay(uuid, "n", "T4", 0.25, 0, DAY_S, ()),)}
-    [use] = divided({ref(0): days_of(list(stays[ref(0)]))}, stays, stated=False)[ref(0)]
+    [use] = divided({ref(0): days_of(list(stays[ref(0)]))}, stays, stated=False, nodes={})[ref(0)]
     assert use.allocated_gpu_s == DAY_S / 4
+
+
+def test_a_vgpu_is_no_more_than_its_part_of_the_board():
+    """A quarter of an L40S, then shared by two pods of an eighth: the pods of each second divide the quarter."""
+    nodes = {"n": replace(node("n", gpu="L40S"), gpu_fraction=0.25)}
+    for fractions in ((0.25,), (0.125, 0.125)):
+        stays = {ref(at): (Stay("GPU-1", "n", "T4", part, 0, DAY_S),) for at, part in enumerate(fractions)}
+        found = divided({one: days_of(list(some)) for one, some in stays.items()}, stays, stated=False, nodes=nodes)
+        assert sum(use.allocated_gpu_s for uses in found.values() for use in uses) == DAY_S / 4

@@ -185,6 +185,7 @@ def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
         {ref: days for ref, (days, _) in located.items()},
         {ref: stays for ref, (_, stays) in located.items()},
         stated=period.listed,
+        nodes=period.lives.nodes,
     )
     seen = _at_most(seen, _capacity(period, whole_days=True))
     unseen = {ref: tuple(_within(period, profile.unseen_days)) for ref, profile in profiles.items()}

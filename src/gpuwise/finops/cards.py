@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.inventory import Node, WorkloadRef
 from gpuwise.model.profile import DayUse, Stay, UsageProfile
 from gpuwise.model.usage import DAY_S
 
@@ -25,13 +25,14 @@ class _Device:
     owners: Sequence[WorkloadRef]
     stays: Sequence[Stay]
     stated: bool
+    whole: float
 
     @property
     def limit(self) -> float:
-        """The device's whole-GPU equivalents: 1 for a card, the share of the card for a MIG instance."""
+        """The device's whole-GPU equivalents: 1 for a card, the share of the card for a MIG instance or a vGPU."""
         largest = max(stay.gpu_fraction for stay in self.stays)
         uuid = self.stays[0].device_uuid
-        return largest if uuid.startswith("MIG-") or "/" in uuid or largest > 1.0 else 1.0
+        return largest if uuid.startswith("MIG-") or "/" in uuid or largest > self.whole else self.whole
 
     @property
     def simple(self) -> bool:
@@ -40,7 +41,11 @@ class _Device:
 
 
 def divided(
-    days: Mapping[WorkloadRef, Sequence[DayUse]], stays: Mapping[WorkloadRef, Sequence[Stay]], *, stated: bool
+    days: Mapping[WorkloadRef, Sequence[DayUse]],
+    stays: Mapping[WorkloadRef, Sequence[Stay]],
+    *,
+    stated: bool,
+    nodes: Mapping[str, Node],
 ) -> dict[WorkloadRef, tuple[DayUse, ...]]:
     """Return the use by day, with the time of shared devices divided.
 
@@ -49,12 +54,13 @@ def divided(
         stays: stays by workload.
         stated: whether the shares are stated by the source, and so are only reduced where they exceed the device; if
             not, they are an estimate and the pods of each second divide the whole device.
+        nodes: nodes by the name that the stays give: the GPUs of a vGPU guest are parts of a board.
     """
     result = {ref: tuple(uses) for ref, uses in days.items()}
     changes: defaultdict[WorkloadRef, defaultdict[_Place, NDArray[np.float64]]] = defaultdict(
         lambda: defaultdict(lambda: np.zeros(2))
     )
-    for device in _devices(stays, stated=stated):
+    for device in _devices(stays, stated=stated, nodes=nodes):
         for ref, place, change in _changes(device):
             changes[ref][place] += change
     for ref, by_place in changes.items():
@@ -62,13 +68,17 @@ def divided(
     return result
 
 
-def _devices(stays: Mapping[WorkloadRef, Sequence[Stay]], *, stated: bool) -> Iterable[_Device]:
+def _devices(
+    stays: Mapping[WorkloadRef, Sequence[Stay]], *, stated: bool, nodes: Mapping[str, Node]
+) -> Iterable[_Device]:
     found: defaultdict[tuple[str | None, str], list[tuple[WorkloadRef, Stay]]] = defaultdict(list)
     for ref, of_workload in stays.items():
         for stay in of_workload:
             found[stay.node, stay.device_uuid].append((ref, stay))
-    for pairs in found.values():
-        device = _Device([ref for ref, _ in pairs], [stay for _, stay in pairs], stated)
+    for (name, _), pairs in found.items():
+        node = nodes.get(name or "")
+        whole = 1.0 if node is None else node.gpu_fraction
+        device = _Device([ref for ref, _ in pairs], [stay for _, stay in pairs], stated, whole)
         if not device.simple:
             yield device
 

@@ -1,7 +1,12 @@
+import json
+from dataclasses import replace
+
 import pytest
 from tests.collect.readings import card, instance
+from tests.given_cases import given_case
 
 from gpuwise.collect.attribution.allocation import Allocation, Container, holders
+from gpuwise.collect.reading import Device, MigInstance
 
 TRAINER = Container("research", "trainer-0", "main")
 NOTEBOOK = Container("research", "notebook-0", "notebook")
@@ -30,6 +35,24 @@ DEVICES = (WHOLE, CUT, INSTANCE)
 )
 def test_every_name_of_a_device_is_matched(name: str, uuid: str):
     assert holders([Allocation(TRAINER, name)], DEVICES) == {uuid: (TRAINER,)}
+
+
+def test_the_case_dra_device_names_is_matched():
+    names = json.loads((given_case("reading", "dra-device-names") / "names.json").read_text())
+    whole = card("GPU-cccc", 0)
+    plain, with_media = (_at_slice_four(whole, number, profile_id) for number, profile_id in ((3, 19), (4, 20)))
+    devices = (whole, plain, with_media)
+    found = {name: list(holders([Allocation(TRAINER, name)], devices)) for name in names["read"] + names["not read"]}
+    assert found == {
+        "gpu-0": [whole.uuid],
+        "gpu-0-mig-19-4-1": [plain.uuid],
+        "gpu-0-mig-1g10gb-19-4": [plain.uuid],
+        "gpu-0-mig-1g10gb-me-20-4": [with_media.uuid],
+    }
+
+
+def _at_slice_four(of: Device, number: int, profile_id: int) -> Device:
+    return replace(instance(of, number), mig=MigInstance(number, 0, "1g.10gb", profile_id=profile_id, start=4, size=1))
 
 
 @pytest.mark.parametrize(
