@@ -12,7 +12,7 @@ import shlex
 import shutil
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,20 +101,19 @@ def rows(report: Report, kind: str) -> dict[str, Priced]:
 
 
 def unpriced_h(report: Report) -> float:
-    return round(report["bill"]["unpriced_gpu_s"] / 3600, 3)
+    return round(float(report["bill"]["unpriced_gpu_s"]) / 3600, 3)
 
 
 def notes(report: Report) -> str:
     return " ".join(report["quality"]["notes"])
 
 
-def has(report: Report, bill: dict[str, Priced], workloads: dict[str, Priced] | None = None) -> None:
+def has(report: Report, bill: Mapping[str, Priced], workloads: Mapping[str, Priced]) -> None:
     """Check the bill and its owners, who are all of team red; every hour has a price."""
     assert classes(report) == bill
     assert unpriced_h(report) == 0.0
-    if workloads is not None:
-        assert rows(report, "workloads") == workloads
-        assert set(rows(report, "teams")) == {"red"}
+    assert rows(report, "workloads") == workloads
+    assert set(rows(report, "teams")) == {"red"}
 
 
 def deleted_job_unbilled(case: Played) -> None:
@@ -194,8 +193,9 @@ def idle_low_end_beyond_forecast(case: Played) -> None:
         fleet.node("a1", 8)
         fleet.work("red", "app", kind="StatefulSet", labels={"gpuwise.dev/class": "notebook"})
 
-        def once(second: int, _: int) -> dict[str, float]:
-            return given["BUSY" if second < start + 3 * 3600 else "IDLE"]
+        def once(second: int, _: int) -> Mapping[str, float]:
+            values: Mapping[str, float] = given["BUSY" if second < start + 3 * 3600 else "IDLE"]
+            return values
 
         fleet.pod("red", "app", "a1", start, MONDAY, once, kind="StatefulSet")
         fleet.save()
@@ -209,7 +209,7 @@ def idle_low_end_beyond_forecast(case: Played) -> None:
 
 def mig_by_compute_here_by_memory_there(case: Played) -> None:
     """Four 1g.20gb fill a card's memory, and each is a quarter of it: nothing is left that could be allocated."""
-    quarters = {f"red/Deployment/sl{number}": (42.0, 168.0) for number in range(4)}
+    quarters = {f"red/Deployment/sl{number}": (42, 168) for number in range(4)}
     has(case.tried().data, {"used": (168, 672)}, quarters)
 
 
