@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import inspect
 import re
+import runpy
 import sys
 import typing
 from pathlib import Path
@@ -163,6 +164,16 @@ This software changes production clusters. Each invariant below has tests that a
 |---|---|---|
 """
 
+GIVEN = """
+## Cases modelled on public reports
+
+Small inputs that the product once got wrong, outside of the repository (`GPUWISE_CASES` names their folder). Each is
+played with its right result.
+
+| Case | Tests |
+|---|---|
+"""
+
 INCIDENTS = """
 ## Incidents in other projects, as regression tests
 
@@ -216,7 +227,15 @@ def safety() -> str:
         lines.append(f"| I{number} | {promise} | {', '.join(tests) or 'not yet'} |")
     incidents = [re.match(r"test_incident_(\w+?)_(\d+)_(\w+)", name) for name in names]
     reports = [f"| {m[1].replace('_', '-')}#{m[2]} | `{m[0]}` |" for m in incidents if m]
-    return SAFETY + "\n".join(lines) + "\n" + INCIDENTS + "\n".join(reports) + "\n"
+    given = runpy.run_path(str(HERE.parent / "tests" / "given_cases.py"))
+    tested = given["files_by_case"](HERE.parent / "tests")
+    cases = []
+    for kind, names in given["NAMES"].items():
+        for name in names:
+            files = ", ".join(f"`{file}`" for file in tested[name])
+            cases.append(f"| {kind}/{name} | {files or 'not yet: ' + given['WAITING'].get(name, 'no test')} |")
+    parts = SAFETY, "\n".join(lines), "\n", INCIDENTS, "\n".join(reports), "\n", GIVEN, "\n".join(cases), "\n"
+    return "".join(parts)
 
 
 GRAPH_BEGIN, GRAPH_END = "```mermaid\n", "```\n"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import yaml
 from tests.e2e.fleets import NOW_S, STEP_S, listed, options_of
+from tests.given_cases import given_case
 from tests.series import BUSY_VALUES, IDLE_VALUES
-from tests.shared_cases import case_folder
 
 from gpuwise.emulate.objects import node
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
@@ -28,13 +28,13 @@ SLICED = ("nvidia.com/gpumem", "nvidia.com/gpumem-percentage", "nvidia.com/gpuco
 
 def objects_of(name: str) -> list[Object]:
     """The objects of a case; a Node without status is completed."""
-    text = (case_folder("acting", name) / "cluster.yaml").read_text()
+    text = (given_case("acting", name) / "cluster.yaml").read_text()
     return [_completed(one) for one in yaml.safe_load_all(text) if one]
 
 
 def settings_of(name: str) -> dict[str, str]:
     """The environment variables that a case sets."""
-    file = case_folder("acting", name) / "env"
+    file = given_case("acting", name) / "env"
     lines = file.read_text().split() if file.exists() else []
     return dict(line.split("=", 1) for line in lines)
 

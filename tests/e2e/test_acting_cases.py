@@ -1,12 +1,19 @@
 """The cases of public reports in ../shared/cases/acting: each with the right result, and without its guard."""
 
 import copy
+import json
 from collections.abc import Callable
 
 import pytest
 from tests.api_requests import effects
 from tests.e2e.acting import Object, bound_claim, card, claimable, objects_of, played, settings_of
-from tests.shared_cases import case_folder
+from tests.e2e.fleets import NOW_S, STEP_S
+from tests.given_cases import given_case
+
+from gpuwise.emulate.objects import deployment, node
+from gpuwise.simulate.fleet import simulate_fleet
+from gpuwise.simulate.settings import FleetSettings
+from gpuwise.sources.recording import RecordingWriter
 
 pytestmark = pytest.mark.emulator_only(reason="the pods of the cases started 15 days ago")
 ENFORCE = ("run", "--once", "--mode", "enforce", "-q")
@@ -207,9 +214,92 @@ def test_static_pods_are_workloads_of_their_own(start_cluster, gpuwise, tmp_path
 
 
 def test_the_kubeconfig_of_the_case_is_named_with_user_and_command(gpuwise):
-    file = case_folder("acting", "kubeconfig-exec-plugin") / "kubeconfig"
+    file = given_case("acting", "kubeconfig-exec-plugin") / "kubeconfig"
     done = gpuwise("doctor", env={"KUBECONFIG": str(file)})
     (line,) = [one for one in done.out.splitlines() if " cluster: " in one]
     for part in ("failed", "not-installed-login", "user u", str(file), "install that program"):
         assert part in line
     assert (done.code, done.err) == (1, "")
+
+
+@pytest.mark.parametrize("group", [(), ("config",)])
+def test_the_case_bare_command_prints_its_help(gpuwise, group):
+    done = gpuwise(*group)
+    assert "Usage: gpuwise" in done.out + done.err
+    assert "error:" not in done.out + done.err
+
+
+def test_the_case_plan_not_deed_is_blocked_where_the_effect_would_be(start_cluster, gpuwise, tmp_path):
+    with played(start_cluster, tmp_path, objects_of("plan-not-deed")) as (cluster, options):
+        found = scanned(gpuwise, options)
+        done = gpuwise(*ENFORCE, *options, env=settings_of("plan-not-deed"))
+        assert (done.code, patched(cluster)) == (0, set())
+    assert "SeveralContainersAsk" in {one["reason"] for one in found["holds"]}
+    assert [one for one in found["recommendations"] if one["change"]["kind"] == "Resize"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "problem"),
+    [
+        ("price-file-euros", "prices.csv", "currency is 'EUR'; gpuwise computes in US dollars"),
+        ("price-file-partial", "prices-typo.csv", "usd_per_gpu_h is '3_500'"),
+    ],
+)
+def test_the_cases_price_file_euros_and_partial_are_refused(gpuwise, tmp_path, name, file, problem):
+    done = gpuwise("scan", "--prices", given_case("acting", name) / file, "--recording", tmp_path)
+    assert (done.code, done.out) == (1, "")
+    assert problem in done.err
+
+
+def test_the_case_price_file_partial_names_what_has_no_price(start_cluster, gpuwise, tmp_path):
+    """The case prices one type of card; the fleet here is of another."""
+    prices = given_case("acting", "price-file-partial") / "prices.csv"
+    with played(start_cluster, tmp_path, [card_node("Tesla-T4"), deployment("idle-bot")]) as (cluster, options):
+        found = gpuwise("scan", *options, "--prices", prices, "-q")
+        doctor = gpuwise("doctor", "--kubeconfig", cluster.write_kubeconfig(tmp_path / "config"), "--prices", prices)
+    assert "no price" in found.out
+    assert "8 of 8 GPUs have no price and are in no sum: 8 x T4 on-demand" in doctor.out
+
+
+def card_node(product: str) -> Object:
+    labels = {"nvidia.com/gpu.product": product, "nvidia.com/gpu.count": "8"}
+    return node("n1", labels=labels | {"karpenter.sh/capacity-type": "on-demand"})
+
+
+def test_the_case_report_mixes_clusters_keeps_them_apart(start_cluster, gpuwise, tmp_path):
+    """One ledger for two contexts: what is done and paused in alpha is not of beta."""
+    alpha = [card_node("NVIDIA-A100-SXM4-80GB"), deployment("alpha-bot")]
+    beta = [card_node("NVIDIA-A100-SXM4-80GB"), deployment("beta-bot")]
+    with (
+        played(start_cluster, tmp_path / "alpha", alpha) as (cluster, of_alpha),
+        played(start_cluster, tmp_path / "beta", beta) as (_, of_beta),
+    ):
+        done = gpuwise(*ENFORCE, *of_alpha)
+        assert (done.code, patched(cluster)) == (0, {"alpha-bot"}), done.err
+        report = gpuwise("report", "--week", "2026-W22", *of_beta, "-q", "-o", "json").data
+        assert gpuwise("pause", "--reason", "incident", *of_alpha[2:4]).code == 0
+        plan = gpuwise("plan", "--mode", "enforce", *of_beta, "-q")
+    assert "alpha-bot" not in json.dumps(report)
+    assert report["actions"] == []
+    assert "Paused" not in plan.out
+
+
+def test_the_case_report_week_without_data_is_unknown(gpuwise, tmp_path):
+    """The case asks the demo's recording for a week before it began."""
+    fleet = simulate_fleet(1, NOW_S, FleetSettings(nodes=4, days=7, step_s=STEP_S))
+    writer = RecordingWriter(tmp_path / "recording")
+    writer.write_objects(fleet.objects)
+    for pod in fleet.series():
+        writer.append(pod)
+    options = ("--recording", tmp_path / "recording", "--now", NOW_S, "-q")
+    found = gpuwise("report", "--week", "2026-W18", *options, "-o", "json").data["bill"]
+    assert found["capacity_gpu_s"] > 0
+    assert found["unknown_gpu_s"] == found["capacity_gpu_s"]
+    assert found["idle_gpu_s"] == found["unallocated_gpu_s"] == 0
+    assert "nobody measured" in gpuwise("report", "--week", "2026-W18", *options).out
+
+
+def test_the_case_week_9999_is_an_error_of_one_line(gpuwise, tmp_path):
+    done = gpuwise("report", "--week", "9999-W52", "--recording", tmp_path)
+    assert (done.code != 0, done.out, done.err.count("\n")) == (True, "", 1)
+    assert "Traceback" not in done.err

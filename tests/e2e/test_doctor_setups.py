@@ -243,6 +243,14 @@ def test_the_list_of_counters_has_nothing_that_is_read(doctor, pods, start_prome
     assert "export DCGM_FI_DEV_GPU_UTIL" in problem
 
 
+def test_only_the_scheduler_of_hami_is_scraped(doctor, pods, start_prometheus):
+    values = {"GPUDeviceCoreAllocated": 50.0, "nodeGPUOverview": 1.0}
+    status, problem = doctor(start_prometheus(series=text(fleet(pods[1], values=values, most=1))))["usage"]
+    assert status == "failed"
+    assert "only metrics that are not read (GPUDeviceCoreAllocated, nodeGPUOverview)" in problem
+    assert "let Prometheus scrape HAMi's device plugin on the nodes as well" in problem
+
+
 def test_an_exporter_that_is_too_old(doctor, pods, start_prometheus):
     url = start_prometheus(series=text(fleet(pods[1], values={"container_accelerator_duty_cycle": 40.0})))
     status, problem = doctor(url)["usage"]
@@ -266,6 +274,51 @@ def test_the_series_are_of_other_namespaces(doctor, pods, start_prometheus):
     status, problem = doctor(start_prometheus(series=series))["usage by node"]
     assert status == "failed"
     assert "0 of 2 nodes with GPUs have samples of the last day: no series names a pod or a free GPU" in problem
+
+
+def test_an_exporter_that_names_no_pods(doctor, pods, start_prometheus):
+    cards = fleet(pods[1], values={"nvidia_smi_utilization_gpu_ratio": 0.4}, named=False, most=1)
+    status, problem = doctor(start_prometheus(series=text(cards).replace("UUID=", "uuid=")))["pods"]
+    assert status == "warning"
+    assert problem.startswith("nvidia_gpu_exporter names no pods: only a pod that has all GPUs of its node is measured")
+    assert "run the gpuwise exporter or dcgm-exporter as well" in problem
+
+
+def test_the_exporter_serves_old_values(doctor, pods, start_prometheus):
+    stuck = fleet(pods[1], most=1)
+    stuck[ENERGY] = [re.sub(r" \S+ (\S+)$", r" 5.0 \1", one, flags=re.MULTILINE) for one in stuck[ENERGY]]
+    stuck[ENERGY] = [one.replace("# TYPE 5.0 gauge", f"# TYPE {ENERGY} gauge") for one in stuck[ENERGY]]
+    status, problem = doctor(start_prometheus(series=text(stuck)))["scrape interval"]
+    assert status == "failed"
+    assert f"but {ENERGY} has not changed for 6 h on any device: restart the exporter" in problem
+
+
+def test_the_exporter_stopped_three_days_ago(doctor, pods, start_prometheus):
+    ended = fleet(pods[1], most=1, until_s=3 * DAY_S)
+    status, problem = doctor(start_prometheus(series=text(ended)))["usage"]
+    assert status == "failed"
+    assert re.search(r"has no GPU metrics now: the last sample of DCGM\w+ is of \d{4}-\d\d-\d\d", problem)
+    assert "check that the exporter's pods run" in problem
+
+
+def test_every_reading_fails(doctor, pods, start_prometheus):
+    impossible = fleet(pods[1], values={UTIL: 4294967295.0, ENGINE: 1e18}, most=1)
+    status, problem = doctor(start_prometheus(series=text(impossible)))["usage by node"]
+    assert status == "failed"
+    assert re.search(r": \d+ values are impossible, such as 4294967295 for a failed reading", problem)
+
+
+def test_a_server_of_several_tenants(doctor, start_prometheus):
+    refusal = (401, "text/plain", b"no org id\n")
+    with in_front(start_prometheus(), lambda _: refusal) as url:
+        status, problem = doctor(url)["usage"]
+    assert status == "failed"
+    assert "returned 401 Unauthorized: no org id; set prometheus.headers to X-Scope-OrgID:" in problem
+
+
+def test_the_two_servers_of_an_ha_pair_count_once(doctor, pods, start_prometheus):
+    both = [fleet(pods[1], most=1, prometheus_replica=one) for one in ("a", "b")]
+    assert doctor(start_prometheus(series=text(*both)))["exporters"][1].endswith("with 4 devices and pods")
 
 
 def test_one_sensor_only(doctor, pods, start_prometheus):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.shared_cases import case_folder
+from tests.given_cases import given_case
 
 from gpuwise.config import load
 
@@ -31,7 +31,7 @@ def pods(objects: Objects) -> dict[str, dict[str, Any]]:
 
 def test_prices_policy_and_service_account_of_the_case(helm: Helm, tmp_path: Path):
     """Case helm-no-prices-or-policy (sentry-kubernetes/charts#1878): the schema rejected them."""
-    values = case_folder("acting", "helm-no-prices-or-policy") / "values.yaml"
+    values = given_case("acting", "helm-no-prices-or-policy") / "values.yaml"
     objects = rendered(helm, "-f", values)
     (config,) = of_kind(objects, "ConfigMap", "x-gpuwise")
     assert config["data"]["prices.csv"].strip() == yaml.safe_load(values.read_text())["prices"]["csv"].strip()
@@ -44,7 +44,7 @@ def test_prices_policy_and_service_account_of_the_case(helm: Helm, tmp_path: Pat
 
 def test_the_node_selector_of_the_case(helm: Helm):
     """Case helm-nodeselector-merge: helm merged it with the default, and no node had both labels."""
-    values = case_folder("acting", "helm-nodeselector-merge") / "values.yaml"
+    values = given_case("acting", "helm-nodeselector-merge") / "values.yaml"
     exporter = pods(rendered(helm, "-f", values))["exporter"]
     assert exporter["nodeSelector"] == {"cloud.google.com/gke-accelerator": "nvidia-l4"}
 

@@ -31,16 +31,19 @@ class _Day:
         expected_h: GPU-hours allocated to workloads.
         sampled_h: of these, with a sample of the best-covered signal.
         silent: pods that run and report fewer devices than they request, with their namespaces.
+        dropped: values that were dropped because they are impossible.
     """
 
     signals: dict[str, set[Signal]] = field(default_factory=dict)
     expected_h: float = 0.0
     sampled_h: float = 0.0
     silent: list[str] = field(default_factory=list)
+    dropped: int = 0
 
     def add(self, series: UsageSeries) -> None:
         """Count the signals of the devices."""
         for device in series.devices:
+            self.dropped += device.dropped_samples
             found = {signal for signal, values in device.samples.items() if np.isfinite(values).any()}
             if device.node is not None:
                 self.signals.setdefault(device.node, set()).update(found)
@@ -90,6 +93,10 @@ def _nodes(day: _Day, nodes: Sequence[str]) -> CheckResult:
         return CheckResult("usage by node", CheckStatus.OK, text)
     if len(silent) == len(nodes):
         hint = "no series names a pod or a free GPU of this cluster: compare their labels namespace, pod and node"
+        if day.dropped:
+            hint = (
+                f"{day.dropped} values are impossible, such as 4294967295 for a failed reading: see the exporter's log"
+            )
         return CheckResult("usage by node", CheckStatus.FAILED, f"{text}: {hint}")
     hint = "check that the exporter runs there (its nodeSelector and tolerations) and that Prometheus scrapes it"
     return CheckResult("usage by node", CheckStatus.WARNING, f"{text}; none of {_few(silent)}: {hint}")

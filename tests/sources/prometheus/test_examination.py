@@ -119,6 +119,15 @@ def test_victoria_metrics_is_recognised_and_answers_without_its_cache(tmp_path) 
     assert asked[-1]["nocache"] == "1"
 
 
+@NEEDS_VICTORIA
+def test_the_clock_of_a_real_victoriametrics_with_default_flags_is_right(tmp_path) -> None:
+    """Without nocache=1 it evaluates `time()` 30 s ago."""
+    with victoria(tmp_path) as url, PrometheusClient(PrometheusSettings(url)) as client:
+        found = {one.name: one for one in Examination(client, WINDOW).results()}["server clock"]
+    assert found.status is CheckStatus.OK
+    assert float(found.text.partition(" ")[0]) < 5.0
+
+
 def test_other_servers_are_not_sent_a_parameter_that_they_do_not_know() -> None:
     forms = []
 

@@ -16,7 +16,7 @@ from tests.sources.workloads import inventory, workload
 
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.usage import Window
-from gpuwise.sources.prometheus.client import RETRIES
+from gpuwise.sources.prometheus.client import RETRIES, PrometheusClient
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage
 
@@ -74,7 +74,7 @@ def test_the_stub_implements_the_api():
         ({"status": "success"}, "sent an invalid response"),
         ({"status": "success", "data": None}, "no matrix"),
         ({"status": "success", "data": {"resultType": "vector", "result": []}}, "no matrix"),
-        ({"status": "success", "data": {"resultType": "matrix", "result": None}}, "no matrix"),
+        ({"status": "success", "data": {"resultType": "matrix"}}, "no matrix"),
         (matrix([at(0), 0]), "is not a sample"),
         (matrix([at(0), "idle"]), "matrix entry"),
         (matrix([at(0)]), "matrix entry"),
@@ -135,6 +135,40 @@ def test_a_short_outage_is_retried():
         return responding(COMPLETE)(request)
 
     assert len(read(source(answer)).devices) == 1
+
+
+@pytest.mark.parametrize("body", ["", "usage limit exceeded", "<html>Too Many Requests</html>"])
+def test_a_429_that_names_a_time_is_waited_for(body):
+    """Whatever its text says, the same request succeeds later."""
+    sent, waits = [], []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        if len(sent) == 2:
+            return httpx.Response(429, headers={"Retry-After": "7"}, text=body)
+        return responding(COMPLETE)(request)
+
+    settings = PrometheusSettings("http://prometheus", read="query-range")
+    with PrometheusClient(settings, transport=httpx.MockTransport(answer), wait=waits.append) as client:
+        for _ in range(2):
+            client.range("x", start_s=WINDOW.start_s, end_s=WINDOW.end_s, step_s=60)
+    assert waits == [7.0]
+    assert len(sent) == 3
+
+
+def test_i1_null_is_no_series_and_shows_nothing_idle():
+    """Google's frontend and Cortex send it where Prometheus sends [] (prometheus-engine#1645, cortex#1142)."""
+    found = read(source(responding({"status": "success", "data": {"resultType": "matrix", "result": None}})))
+    assert found.devices == ()
+    assert found.requests_per_second is None
+
+
+def test_a_note_about_the_query_is_no_partial_response():
+    """Prometheus 2.48 to 2.53 and Thanos put it beside the warnings (thanos#7597)."""
+    note = 'PromQL info: ignored histograms in a range for metric name "x"'
+    assert len(read(source(responding(COMPLETE | {"warnings": [note]}))).devices) == 1
+    with pytest.raises(SourceError, match="store-2: no such host"):
+        read(source(responding(COMPLETE | {"warnings": [note, "store-2: no such host"]})))
 
 
 def test_a_timeout_is_an_error_and_is_not_repeated():

@@ -115,6 +115,8 @@ OTHER = [
     # Waiting helps, not a smaller request.
     (429, "too many outstanding requests"),
     (429, "the request has been rejected because the tenant exceeded the request rate limit, set to 10 requests/s"),
+    (429, "Rate exceeded"),  # Amazon's gateway
+    (429, "local_rate_limited"),  # Envoy
     (429, "Quota exceeded for quota metric 'Time series queries' and limit 'Time series queries per minute'"),
     (503, "couldn't start executing the request, since -search.maxConcurrentRequests=8 concurrent requests"),
     (500, "Cancelled due to the number of queries whose evaluation is blocked waiting for memory is 502, limit 500"),
@@ -124,7 +126,7 @@ OTHER = [
 @pytest.mark.parametrize(("status", "text"), LIMITS)
 @pytest.mark.parametrize("path", ["query_range", "read", "label/__name__/values"])
 def test_a_limit_of_any_server_asks_for_less(status, text, path):
-    for body in (text, error(text)):
+    for body in (text, error(text), message(text)):
         assert isinstance(refused("http://p", path, status, "Reason", body.encode()), TooMuchAsked), text
 
 
@@ -142,9 +144,15 @@ def test_a_reason_behind_a_long_query_is_recognised_and_shown(pod):
 
 @pytest.mark.parametrize(("status", "text"), OTHER)
 def test_another_refusal_is_an_error_that_shows_the_message(status, text):
-    found = refused("http://p", "query_range", status, "Too Many Requests", text.encode())
-    assert not isinstance(found, TooMuchAsked)
-    assert text[:40] in str(found)
+    for body in (text, error(text), message(text)):
+        found = refused("http://p", "query_range", status, "Too Many Requests", body.encode())
+        assert not isinstance(found, TooMuchAsked)
+        assert text[:40] in str(found)
+
+
+def message(text: str) -> str:
+    """The body of Amazon's and Kubernetes' gateways and of Grafana's proxy."""
+    return json.dumps({"message": text})
 
 
 @pytest.mark.parametrize(
@@ -206,6 +214,15 @@ def test_a_store_that_leaves_out_data_over_its_limit_is_asked_for_less(two_days)
     )
     front = Front(without("read"), over(6 * HOUR_S, 200, body, "query_range"))
     assert_complete(read(two_days, TWO_DAYS, front), TWO_DAYS)
+
+
+@NEEDS_VICTORIA
+def test_a_real_victoriametrics_whose_limit_a_pattern_of_names_exceeds_is_asked_for_each_name(tmp_path):
+    with victoria(tmp_path, "-search.maxUniqueTimeseries=2") as url:
+        load_shared_card(url)
+        for name in ("DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_POWER_USAGE"):
+            load(url, {"__name__": name} | DCGM, {TWO_DAYS.start_s: 100.0})
+        assert_complete(read(url, TWO_DAYS), TWO_DAYS)
 
 
 @NEEDS_PROMETHEUS

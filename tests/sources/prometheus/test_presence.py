@@ -64,6 +64,21 @@ def gateway(request: httpx.Request) -> httpx.Response | None:
     return httpx.Response(501) if path_of(request).startswith("label") else None
 
 
+class NullForNothing(Front):
+    """Google's frontend, Cortex and old Thanos send null where there are no series (prometheus-engine#1645)."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = super().handle_request(request)
+        if response.status_code != httpx.codes.OK or path_of(request) == "read":
+            return response
+        body = json.loads(response.read())
+        if body["data"] == []:
+            body["data"] = None
+        elif isinstance(body["data"], dict) and body["data"].get("result") == []:
+            body["data"] = {"resultType": "", "result": None}
+        return httpx.Response(200, json=body)
+
+
 SERVERS = {
     "Google": Front(google, without("read", "metadata")),
     "Azure": Front(azure, without("read", "metadata")),
@@ -129,6 +144,18 @@ def test_doctor_counts_by_exact_names(start_prometheus, monkeypatch, name):
 
     monkeypatch.setattr(late, "handle_request", at_the_end)
     assert usage(url, late).check().series == {UTIL: 1}
+
+
+def test_null_is_an_empty_list_of_series(url):
+    one = workload("trainer-0")
+    server = NullForNothing(google, without("read", "metadata"))
+    (found,) = usage(url, server).read([one], inventory(one), WINDOW)
+    (device,) = found.devices
+    np.testing.assert_allclose(device.samples[Signal.GPU_UTIL], np.array(VALUES) / 100)
+    with pytest.raises(SourceError, match="has no GPU metrics in the window"):
+        usage(url, server, matchers={"cluster": "west"}).read([one], inventory(one), WINDOW)
+    with pytest.raises(SourceError, match="has no GPU metrics now"):
+        usage(url, server).check()
 
 
 def test_a_server_that_takes_no_exact_name_either_cannot_be_read(url):

@@ -11,10 +11,13 @@ from gpuwise.sources.prometheus.client import PrometheusClient
 from gpuwise.sources.prometheus.names import NOT_READ, selector
 from gpuwise.sources.prometheus.presence import by_pattern, label_values, present
 
-_OWN = "DCGM_FI_.+|dcgm_.+|nvidia_smi_.+|hami_.+|vGPU_.+|gpuwise_gpu_.+"
+_OWN = "DCGM_FI_.+|dcgm_.+|nvidia_smi_.+|hami_.+|vGPU.+|GPUDevice.+|nodeGPU.+|nodevGPU.+|gpuwise_gpu_.+"
 """Names of the supported exporters; a list of counters may contain none of those that are read."""
+_HAMI = ("hami_", "vGPU", "GPUDevice", "nodeGPU", "nodevGPU")
+"""Start of the names that HAMi's scheduler exports: what is allocated, and not what is used."""
 _JOBS = "(?i).*(dcgm|gpu|nvidia).*"
 _SHOWN = 3
+_MONTH_D = 30
 _RUN_ONE = "run the gpuwise exporter or dcgm-exporter on the GPU nodes, and check that Prometheus scrapes it"
 
 
@@ -29,7 +32,7 @@ def nothing_found(client: PrometheusClient, names: Sequence[str], when: str, win
     """
     empty = f"Prometheus at {client.shown_url} has no GPU metrics {when}"
     day = replace(window, start_s=min(window.start_s, window.end_s - DAY_S // window.step_s * window.step_s))
-    for reason in (_other_clusters, _stopped, _old, _failing, _others):
+    for reason in (_other_clusters, _stopped, _old, _failing, _others, _stopped_long_ago):
         with suppress(SourceError):  # the lookups only improve the message
             for problem, hint in reason(client, names, day):
                 return SourceError(f"{empty}: {problem}", hint=hint)
@@ -47,12 +50,24 @@ def _other_clusters(client: PrometheusClient, names: Sequence[str], window: Wind
 
 def _stopped(client: PrometheusClient, names: Sequence[str], day: Window) -> Iterator[tuple[str, str]]:
     """Yield when the last sample was, if there was one in the last day."""
-    one = min(present(client, names, day).names, default=None)
+    yield from _last_sample(client, names, day, "1d:5m")
+
+
+def _stopped_long_ago(client: PrometheusClient, names: Sequence[str], day: Window) -> Iterator[tuple[str, str]]:
+    """Yield when the last sample was, to the hour, if there was one in the last month."""
+    month = replace(day, start_s=day.end_s - _MONTH_D * DAY_S // day.step_s * day.step_s)
+    yield from _last_sample(client, names, month, f"{_MONTH_D}d:1h")
+
+
+def _last_sample(
+    client: PrometheusClient, names: Sequence[str], window: Window, times: str
+) -> Iterator[tuple[str, str]]:
+    one = min(present(client, names, window).names, default=None)
     if one is None:
         return
     matched = _matched(client).removeprefix(",")
-    for _, at_s in client.instant(f"max(max_over_time(timestamp({one}{{{matched}}})[1d:5m]))"):
-        if day.start_s <= at_s <= day.end_s:
+    for _, at_s in client.instant(f"max(max_over_time(timestamp({one}{{{matched}}})[{times}]))"):
+        if window.start_s <= at_s <= window.end_s:
             when = datetime.fromtimestamp(at_s, UTC)
             hint = "check that the exporter's pods run and that Prometheus scrapes them (its page Status > Targets)"
             yield f"the last sample of {one} is of {when:%Y-%m-%d %H:%M} UTC", hint
@@ -80,6 +95,8 @@ def _others(client: PrometheusClient, _: Sequence[str], day: Window) -> Iterator
     if there:
         shown = ", ".join(there[:_SHOWN]) + (" ..." if len(there) > _SHOWN else "")
         hint = "export DCGM_FI_DEV_GPU_UTIL, DCGM_FI_DEV_FB_USED and DCGM_FI_DEV_POWER_USAGE as well (option -f)"
+        if all(name.startswith(_HAMI) for name in there):
+            hint = "let Prometheus scrape HAMi's device plugin on the nodes as well (its vGPU monitor, port 31992)"
         yield f"an exporter runs, but exports only metrics that are not read ({shown})", hint
 
 

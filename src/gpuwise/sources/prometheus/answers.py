@@ -15,6 +15,9 @@ from gpuwise.sources.prometheus.refusals import failed, malformed, partial
 VICTORIA_METRICS_HEADER = "X-Server-Hostname"
 """VictoriaMetrics sends it with each response."""
 
+# Prometheus 2.48 to 2.53 and Thanos put notes about the query beside the warnings (prometheus#14327, thanos#7597).
+_ADVICE = "PromQL info:"
+
 
 @dataclass(frozen=True, slots=True)
 class Series:
@@ -87,7 +90,7 @@ class Answer:
         Raises:
             SourceError: it is not a list of strings.
         """
-        values = self._data()
+        values = self._list()
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
             raise malformed(self.shown, what)
         return values
@@ -98,7 +101,7 @@ class Answer:
         Raises:
             SourceError: it is not a list of label sets.
         """
-        found = self._data()
+        found = self._list()
         if not isinstance(found, list) or not all(isinstance(labels, dict) for labels in found):
             raise malformed(self.shown, "series")
         return [{str(name): str(value) for name, value in labels.items()} for labels in found]
@@ -110,6 +113,7 @@ class Answer:
             SourceError: it is not complete metadata.
         """
         data = self._data()
+        data = {} if data is None else data
         entries = data.get(metric, []) if isinstance(data, dict) else None
         if not isinstance(entries, list):
             raise malformed(self.shown, f"metadata of {metric}")
@@ -134,8 +138,17 @@ class Answer:
             return Build("VictoriaMetrics", None)
         return Build("Thanos" if version is not None and version.startswith("0.") else "Prometheus", version)
 
+    def _list(self) -> Any:
+        """Return the data, where null is Go's empty list: Thanos and its query frontend send it (thanos#1325)."""
+        data = self._data()
+        return [] if data is None else data
+
     def _result(self, kind: str) -> list[Any]:
         data = self._data()
+        # Google's frontend and Cortex send null, and Cortex no type, for a result without series
+        # (prometheus-engine#1645, cortex#1142).
+        if isinstance(data, dict) and "result" in data and data["result"] is None:
+            return []
         if not isinstance(data, dict) or data.get("resultType") != kind or not isinstance(data.get("result"), list):
             raise malformed(self.shown, f"no {kind}")
         result: list[Any] = data["result"]
@@ -152,6 +165,8 @@ class Answer:
         data = body["data"]
         # Versions of Thanos put warnings beside the data or into it. VictoriaMetrics cluster sets isPartial.
         warnings = body.get("warnings") or (data.get("warnings") if isinstance(data, dict) else None)
+        if isinstance(warnings, list):
+            warnings = [one for one in warnings if not str(one).startswith(_ADVICE)]
         if warnings or body.get("isPartial"):
             raise partial(self.shown, str(warnings or "isPartial"))
         return data

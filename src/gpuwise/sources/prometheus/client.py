@@ -116,10 +116,7 @@ class PrometheusClient:
             SourceError: the response is not a complete matrix.
         """
         form = {"query": query, "start": f"{start_s:.3f}", "end": f"{end_s:.3f}", "step": str(step_s)}
-        if self._victoria_metrics:
-            # Its cache of answers lacks samples that arrived late, and makes it round start and end of a range.
-            form["nocache"] = "1"
-        return self._answer(_Request("query_range", form=form)).matrix()
+        return self._answer(_Request("query_range", form=form | self._uncached())).matrix()
 
     def instant(self, query: str) -> list[tuple[Mapping[str, str], float]]:
         """Evaluate a query now.
@@ -128,7 +125,7 @@ class PrometheusClient:
             NotEvaluated: the server does not evaluate queries of this form.
             SourceError: the response is not a complete vector.
         """
-        return self._answer(_Request("query", form={"query": query})).vector()
+        return self._answer(_Request("query", form={"query": query} | self._uncached())).vector()
 
     def label_values(self, label: str, *, match: str, start_s: int, end_s: int) -> list[str]:
         """Return the values of a label in the matching series.
@@ -199,6 +196,14 @@ class PrometheusClient:
                 raise malformed(self._shown, f"content of type {kind or 'unknown'}")
             yield self._pieces(response)
 
+    def _uncached(self) -> dict[str, str]:
+        """Return the parameter with which VictoriaMetrics evaluates exactly what it is asked for.
+
+        Its cache of answers lacks samples that arrived late, and makes it round start and end of a range, and evaluate
+        an instant query 30 s (-search.latencyOffset) ago.
+        """
+        return {"nocache": "1"} if self._victoria_metrics else {}
+
     def _answer(self, request: _Request) -> Answer:
         content = bytearray()
         with closing(self._open(request)) as response:
@@ -240,8 +245,11 @@ class PrometheusClient:
         if response.status_code == httpx.codes.OK:
             return response
         problem = self._refusal(request, response)
-        retryable = response.status_code in _RETRIED_STATUS and not isinstance(problem, TooMuchAsked)
-        return _Failure(problem, retryable, retry_after_s(response.headers))
+        pause_s = retry_after_s(response.headers)
+        # RFC 6585: a 429 that names a time is about how often, whatever its text says.
+        too_often = response.status_code == httpx.codes.TOO_MANY_REQUESTS and pause_s is not None
+        retryable = response.status_code in _RETRIED_STATUS and (too_often or not isinstance(problem, TooMuchAsked))
+        return _Failure(problem, retryable, pause_s)
 
     def _built(self, request: _Request) -> httpx.Request:
         url = f"{self.settings.url.rstrip('/')}/api/v1/{request.path}"

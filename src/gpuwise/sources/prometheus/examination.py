@@ -17,8 +17,10 @@ from gpuwise.sources.prometheus.names import (
     METRICS,
     NAMES_PODS,
     POD_LABELS,
+    REPLICA_LABELS,
     TABLE,
     TARGET_LABELS,
+    Family,
     quoted,
     selector,
     translated,
@@ -52,8 +54,9 @@ class Examination:
         Raises:
             SourceError: it evaluates nothing.
         """
+        server = self._server()  # first, because VictoriaMetrics is asked for the time in another way
         clock = self._clock()
-        yield CheckResult("server", *self._server())
+        yield CheckResult("server", *server)
         yield CheckResult("server clock", *clock)
         checks = (
             ("exporters", self._exporters),
@@ -95,12 +98,17 @@ class Examination:
             rows = [row for row in TABLE if row.exporter == family and counts.get(row.name)]
             named = ", ".join(dict.fromkeys(row.versions for row in rows if row.versions))
             exact = ", ".join(versions.get(family, ()))
-            series = max(counts[row.name] for row in rows)
+            series = max(self._devices(row.name, counts[row.name]) for row in rows)
             found[family] = f"{family} {exact or f'{named} (by its metric names)'} with {series} devices and pods"
         if not found:
             return CheckStatus.FAILED, "none has series now"
         text = "; ".join(found.values()) + (f"; images: {', '.join(images)}" if images else "")
         return CheckStatus.OK, text
+
+    def _devices(self, name: str, series: int) -> int:
+        """Return how many series a metric has, where both servers of an HA pair count once."""
+        query = f"count(count without ({','.join(sorted(REPLICA_LABELS))}) ({name}{{{self._matched}}}))"
+        return next((int(count) for _, count in self._rows(query) if 1 <= count < math.inf), series)
 
     def _versions(self) -> dict[str, tuple[str, ...]]:
         """Return the versions that exporters report, by exporter."""
@@ -122,7 +130,13 @@ class Examination:
         counts = count_by_name(self.client, listing)
         name = next((name for name in listing if counts.get(name)), None)
         if name is None:
-            return CheckStatus.OK, "no exporter that names pods has series now"
+            cards = [metric.name for metric in METRICS if metric.family is Family.SMI]
+            if not any(count_by_name(self.client, cards).values()):
+                return CheckStatus.OK, "no exporter that names pods has series now"
+            remedy = "run the gpuwise exporter or dcgm-exporter as well"
+            return CheckStatus.WARNING, (
+                f"{Family.SMI} names no pods: only a pod that has all GPUs of its node is measured; {remedy}"
+            )
         matched = f",{self._matched}" if self._matched else ""
         # Prometheus adds the scraped pod to a series without one: that is the exporter's.
         terms = (
@@ -146,6 +160,9 @@ class Examination:
         if every_s > self.window.step_s:
             remedy = "shorten the scrape interval, or set observe.step_s to a multiple of it"
             return CheckStatus.FAILED, f"{text}: steps without a sample are unknown and never idle; {remedy}"
+        if stands := self._standing():
+            remedy = "restart the exporter, and see its log"
+            return CheckStatus.FAILED, f"{text}, but {stands} has not changed for {_SPAN_H} h on any device: {remedy}"
         sampled_s = self._typical_s("changes", sorted(HEARTBEATS))
         if sampled_s is not None and sampled_s > self.window.step_s:
             remedy = "shorten the exporter's sampling interval"
@@ -153,6 +170,19 @@ class Examination:
         if sampled_s is not None and sampled_s > 1.5 * every_s:
             text += f"; the exporter samples every {sampled_s:.0f} s, so samples repeat"
         return CheckStatus.OK, text
+
+    def _standing(self) -> str | None:
+        """Return the first heartbeat if it advances on no device although it has samples: the values are old."""
+        counts = count_by_name(self.client, sorted(HEARTBEATS))
+        name = next((name for name in sorted(HEARTBEATS) if counts.get(name)), None)
+        if name is None:
+            return None
+        series = f"{name}{{{self._matched}}}[{_SPAN_H}h]"
+        changed, sampled = (
+            max((count for _, count in self.client.instant(f"max({function}({series}))")), default=0.0)
+            for function in ("changes", "count_over_time")
+        )
+        return name if changed == 0.0 and sampled >= 2.0 else None
 
     def _typical_s(self, function: str, names: list[str]) -> float | None:
         """Return the median seconds between samples, or changes, of the first metric with series in the last hours."""

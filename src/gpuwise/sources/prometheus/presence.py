@@ -49,7 +49,9 @@ def present(client: PrometheusClient, names: Collection[str], window: Window) ->
     try:
         found = label_values(client, "__name__", pattern, window)
         return Present(frozenset(found), (pattern,))
-    except NotEvaluated as error:
+    except TooSlow:
+        raise
+    except (NotEvaluated, TooMuchAsked) as error:  # VictoriaMetrics limits the series of a pattern
         exact = {name: by_name(name, client.settings.matchers) for name in sorted(names)}
         try:
             there = [name for name, one in exact.items() if has_series(client, one, window)]

@@ -15,10 +15,11 @@ _TOO_MUCH = re.compile(
 )
 # Limits of how often or how many at once: to wait helps, a smaller request does not. Mimir: "too many outstanding
 # requests", "the tenant exceeded the request rate limit". VictoriaMetrics: "since -search.maxConcurrentRequests=8
-# concurrent requests are executed". Google: "Quota exceeded for quota metric ... per minute". Amazon: "Throttling".
+# concurrent requests are executed". Google: "Quota exceeded for quota metric ... per minute". Amazon: "Throttling",
+# "Rate exceeded". Envoy: "local_rate_limited".
 _TOO_OFTEN = re.compile(
     r"too many (outstanding |concurrent |inflight )?(requests|queries)\b|max\w*concurren|concurrency|throttl"
-    r"|request rate|requests? limit|number of queries|per (second|minute|hour)|rate ?limit",
+    r"|request rate|requests? limit|number of queries|per (second|minute|hour)|rate[ _-]?(limit|exceeded)",
     re.IGNORECASE,
 )
 # Statuses with which servers and gateways refuse a large request. Thanos and Mimir also send limits as 500.
@@ -35,6 +36,8 @@ _NOT_OFFERED = frozenset({404, 405, 501})
 _NOT_OFFERED_WORDS = re.compile(r"unsupported path|does not support")
 # Remote read selects names by a pattern. Cortex' chunk store: 400 "query must contain metric name" (cortex#1079).
 _NO_PATTERN = re.compile(r"metric name|__name__|match ?type|matcher|regex|regular expr", re.IGNORECASE)
+# Mimir and Cortex with several tenants: 401 "no org id".
+_NO_TENANT = re.compile(r"\bno org id\b")
 _QUOTED_QUERY = re.compile(r'(query=)"(?:[^"\\]|\\.)*"')
 _SHOWN_CHARACTERS = 300
 _LESS = (
@@ -85,10 +88,14 @@ def refused(shown: str, path: str, status: int, reason: str, content: bytes) -> 
             "its query API; if it is about a limit, shorten the window or raise the limit",
         )
     match status:
+        case 401 if _NO_TENANT.search(text):
+            hint = "set prometheus.headers to X-Scope-OrgID: and the tenant's name"
         case 401 | 403:
             hint = "check --prometheus-token-file and the other prometheus.* keys for authentication"
-        case 404 | 301 | 302 | 307 | 308:
+        case 404 | 301 | 302 | 303 | 307 | 308:
             hint = "set --prometheus to the base URL of the API, without /api/v1 and not behind a login page"
+        case 429:
+            hint = "the server limits how often it is asked: run again later, or raise that limit"
         case _:
             hint = "check the server's log, then run again"
     return SourceError(problem, hint=hint)
@@ -174,14 +181,17 @@ def printable(text: str) -> str:
 
 
 def _text(content: bytes) -> str:
-    """Return the reason in a response body: the JSON API's "error", else the body unless it is an HTML page."""
+    """Return the reason in a response body: the "error" or "message" of JSON, else the body unless it is an HTML page.
+
+    Amazon's and Kubernetes' gateways and Grafana's proxy send "message".
+    """
     try:
         body = json.loads(content)
     except (ValueError, RecursionError):
         plain = content.decode(errors="replace").strip()
         return "an HTML page" if plain.startswith("<") else _without_query(plain) or "no reason given"
-    error = body.get("error") if isinstance(body, dict) else None
-    return _without_query(str(error or "no reason given"))
+    said = [body.get(key) for key in ("error", "message", "Message")] if isinstance(body, dict) else [body]
+    return _without_query(str(next(filter(None, said), "no reason given")))
 
 
 def _without_query(text: str) -> str:
