@@ -23,8 +23,8 @@ from tests.e2e.conftest import Done, of_namespace
 from tests.e2e.fleets import listed, options_of, recorded
 from tests.finops.recorded import at
 from tests.finops.test_prometheus_bill import Series
+from tests.given_cases import given_case
 from tests.prometheus_server import NEEDS_PROMETHEUS, running
-from tests.shared_cases import case_folder
 
 from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import deployment, node, pod_spec
@@ -49,7 +49,7 @@ class Played:
 
     @property
     def folder(self) -> Path:
-        return case_folder("money", self.name)
+        return given_case("money", self.name)
 
     def tried(self, *more: object, folder: Path | None = None, ledger: str = "ledger.db") -> Done:
         """Run the command of the case's `Try:` line with further options.
