@@ -92,6 +92,7 @@ def searched(path: str, text: str) -> str:
         before, _, section = text.partition(f"\n{SECTION}\n")
         inside, _, after = section.partition("\n## ")
         text = before + "\n" * (inside.count("\n") + 3) + after
+    text = re.sub("plan.not.deed", "", text)  # a given case's name
     for name in KEPT:
         text = re.sub(rf"""(["'`]){name}\1|/{name}(?![\w/])""", '""', text)
     return text
@@ -149,6 +150,7 @@ def test_words_are_found_in_text_and_names_and_the_exempt_are_not(tmp_path):
 
 
 def test_names_of_the_json_output_are_kept_where_they_are_names():
+    text = re.sub("plan.not.deed", "", text)  # a given case's name
     for name in KEPT:
         kept = f'["{name}"] `{name}` /api/v1/{name}'
         assert name not in searched("docs/x.md", kept)

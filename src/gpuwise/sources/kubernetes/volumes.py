@@ -39,8 +39,8 @@ class Volumes:
     """The claims and volumes of a cluster, and the pods that use them.
 
     Args:
-        objects: objects by kind. An absent kind of VOLUME_COLLECTIONS is one that gpuwise cannot list: a right is missing,
-            or the API does not serve it.
+        objects: objects by kind. An absent kind of VOLUME_COLLECTIONS is one that gpuwise cannot list: a right is
+            missing, or the API does not serve it.
     """
 
     def __init__(self, objects: Mapping[str, list[Object]]) -> None:
