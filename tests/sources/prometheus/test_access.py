@@ -122,6 +122,13 @@ def test_mutual_tls(mutual: str, files: Path):
         ask(PrometheusSettings(mutual, client_cert_file=files / "both.pem", backoff_s=0.0))
 
 
+def test_https_to_a_server_without_tls_says_so():
+    with answering(lambda _: (200, EMPTY, {})) as url:
+        settings = PrometheusSettings(url.replace("http://", "https://"), backoff_s=0.0)
+        with PrometheusClient(settings) as client, pytest.raises(SourceError, match="write http:// in --prometheus"):
+            client.instant("up")
+
+
 def test_a_key_without_its_certificate_or_with_a_password_is_an_input_error(files: Path, tmp_path: Path):
     from cryptography.hazmat.primitives import serialization
 

@@ -36,6 +36,8 @@ _NOT_OFFERED = frozenset({404, 405, 501})
 _NOT_OFFERED_WORDS = re.compile(r"unsupported path|does not support")
 # Remote read selects names by a pattern. Cortex' chunk store: 400 "query must contain metric name" (cortex#1079).
 _NO_PATTERN = re.compile(r"metric name|__name__|match ?type|matcher|regex|regular expr", re.IGNORECASE)
+# OpenSSL's words for a response that is not TLS.
+_NO_TLS = re.compile(r"wrong[ _]version[ _]number|record layer failure", re.IGNORECASE)
 # Mimir and Cortex with several tenants: 401 "no org id".
 _NO_TENANT = re.compile(r"\bno org id\b")
 _QUOTED_QUERY = re.compile(r'(query=)"(?:[^"\\]|\\.)*"')
@@ -129,10 +131,10 @@ def not_offered(shown: str, why: str) -> NotOffered:
 
 def unreachable(shown: str, why: str) -> SourceError:
     """Return the error of a failed connection, also of one that failed within a response."""
-    return SourceError(
-        f"cannot reach Prometheus at {shown}: {why}",
-        hint="check --prometheus, and that this machine can reach the server",
-    )
+    hint = "check --prometheus, and that this machine can reach the server"
+    if _NO_TLS.search(why):
+        hint = "the server does not speak TLS on this port: write http:// in --prometheus, or use its TLS port"
+    return SourceError(f"cannot reach Prometheus at {shown}: {why}", hint=hint)
 
 
 def took_too_long(shown: str, why: str) -> TooSlow:

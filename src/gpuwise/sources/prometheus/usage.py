@@ -5,13 +5,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
-import numpy as np
-
 from gpuwise.model.checks import CheckResult
-from gpuwise.model.gpu import GpuType, gpu_type, mig_share, vgpu
 from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
-from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
+from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.sources.kubernetes.settings import InventorySettings
 from gpuwise.sources.prometheus.absence import nothing_found
 from gpuwise.sources.prometheus.cards import (
@@ -25,27 +22,24 @@ from gpuwise.sources.prometheus.cards import (
 )
 from gpuwise.sources.prometheus.citations import query
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings, Transport
-from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster, is_exporter
+from gpuwise.sources.prometheus.clusters import KnownPods, check_one_cluster
+from gpuwise.sources.prometheus.conversion import Context, device_series, devices_of, usage_of
 from gpuwise.sources.prometheus.deleted import pods_without_workload
-from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey, counted_once
+from gpuwise.sources.prometheus.devices import Device, DeviceKey, PodKey, counted_once
 from gpuwise.sources.prometheus.examination import Examination
 from gpuwise.sources.prometheus.names import (
     HEARTBEATS,
     LISTING,
     METRICS,
-    MODEL_LABELS,
     NAMES_PODS,
-    NODE_LABELS,
     REQUEST_METRICS,
     Family,
-    MetricName,
 )
 from gpuwise.sources.prometheus.nodes import unallocated
 from gpuwise.sources.prometheus.past_nodes import past_nodes
 from gpuwise.sources.prometheus.pods import POD_OWNER, PodRows, gather, of_workloads
 from gpuwise.sources.prometheus.presence import count_by_name, present
 from gpuwise.sources.prometheus.reader import PrometheusSeries
-from gpuwise.sources.prometheus.requests import of_workload
 from gpuwise.sources.prometheus.series import SeriesReader
 from gpuwise.sources.prometheus.sharing import pods_per_device
 from gpuwise.sources.prometheus.units import metrics_of
@@ -70,23 +64,6 @@ class SourceCheck:
 
     series: Mapping[str, int]
     families: frozenset[Family]
-
-
-@dataclass(frozen=True, slots=True)
-class _Context:
-    """What is needed to interpret the rows of devices.
-
-    Attributes:
-        metrics: available metrics in order of preference, with their units.
-        heartbeats: names of the available ones.
-        inventory: what the rows do not contain.
-        window: the grid.
-    """
-
-    metrics: Sequence[MetricName]
-    heartbeats: frozenset[str]
-    inventory: Inventory
-    window: Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +97,7 @@ class PrometheusUsage:
             return iter(())
         with self._client() as client:
             names, others = self._present(client, window)
-            context = _Context(metrics_of(client, names, window), HEARTBEATS & names, inventory, window)
+            context = Context(metrics_of(client, names, window), HEARTBEATS & names, inventory, window)
             reader, known = _READER(client), KnownPods.of(inventory, others=others)
             gathered = gather(reader, context.metrics, names, workloads, window, known)
             pods = of_workloads(gathered, workloads, inventory, window)
@@ -129,7 +106,7 @@ class PrometheusUsage:
                     rows.devices = counted_once(rows.devices, context.metrics)
             _add_cards(reader, context, workloads, pods)
             shares = pods_per_device(client, chain.from_iterable(_devices(one) for one in pods), _FAMILIES, window)
-        return (_usage(workload, rows, shares, context) for workload, rows in zip(workloads, pods, strict=True))
+        return (usage_of(workload, rows, shares, context) for workload, rows in zip(workloads, pods, strict=True))
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
         """Yield one series per node, in the given order, of its devices at the times when they were unallocated.
@@ -146,11 +123,11 @@ class PrometheusUsage:
             return iter(())
         with self._client() as client:
             names, _ = self._present(client, window)
-            context = _Context(metrics_of(client, names, window), HEARTBEATS & names, inventory, window)
+            context = Context(metrics_of(client, names, window), HEARTBEATS & names, inventory, window)
             devices = unallocated(
                 _READER(client), context.metrics, nodes, inventory, window, heartbeats=context.heartbeats
             )
-        return (UsageSeries(node_ref(node), window, _of_node(node, devices[node.name], context)) for node in nodes)
+        return (UsageSeries(node_ref(node), window, devices_of(node, devices[node.name], context)) for node in nodes)
 
     def read_deleted(self, inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
         """Yield one series for each namespace with pods that no workload owns: see the port.
@@ -160,7 +137,7 @@ class PrometheusUsage:
         """
         with self._client() as client:
             present, _ = self._present(client, window)
-            context = _Context(metrics_of(client, present, window), HEARTBEATS & present, inventory, window)
+            context = Context(metrics_of(client, present, window), HEARTBEATS & present, inventory, window)
             names = [one.name for one in context.metrics if one.family in NAMES_PODS and one.signal in LISTING]
             spaces = pods_without_workload(
                 client, _READER(client), context.metrics, names, inventory, window, named=POD_OWNER in present
@@ -171,7 +148,7 @@ class PrometheusUsage:
             shares = pods_per_device(client, chain.from_iterable(map(_devices, spaces.values())), _FAMILIES, window)
         for space, pods in sorted(spaces.items()):
             found = tuple(
-                _device_series(pod, key, device, None, shares.get(key, 1), context)
+                device_series(pod, key, device, None, shares.get(key, 1), context)
                 for (_, pod), rows in sorted(pods.items())
                 for key, device in sorted(rows.devices.items())
             )
@@ -253,7 +230,7 @@ def _devices(pods: Mapping[PodKey, PodRows]) -> Iterator[tuple[DeviceKey, Device
 
 
 def _add_cards(
-    reader: SeriesReader, context: _Context, workloads: Sequence[Workload], pods: Sequence[Mapping[PodKey, PodRows]]
+    reader: SeriesReader, context: Context, workloads: Sequence[Workload], pods: Sequence[Mapping[PodKey, PodRows]]
 ) -> None:
     """Add rows without a pod to the pods' devices, and to pods that no row names."""
     every = dict(chain.from_iterable(one.items() for one in pods))
@@ -276,76 +253,3 @@ def _add_cards(
         unmeasured = {node: one for node, one in sole.items() if not by_pod.get(one.pod)}
         for pod, devices in cards_of_sole_pods(reader, context.metrics, unmeasured, context.window).items():
             every[pod].devices = devices
-
-
-def _usage(
-    workload: Workload, pods: Mapping[PodKey, PodRows], shares: Mapping[DeviceKey, int], context: _Context
-) -> UsageSeries:
-    nodes = {pod.name: pod.node for pod in workload.pods}
-    devices = tuple(
-        _device_series(pod, key, device, nodes.get(pod), shares.get(key, 1), context)
-        for (_, pod), rows in pods.items()
-        for key, device in sorted(rows.devices.items())
-    )
-    return UsageSeries(workload.ref, context.window, devices, of_workload(_lifetimes(workload, pods, context.window)))
-
-
-def _lifetimes(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, Grid | None]]:
-    """Return when each pod ran, and its requests; a pending pod receives none."""
-    alive = {(workload.ref.namespace, pod.name): pod for pod in workload.pods}
-    ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
-    lifetimes = []
-    for key, rows in pods.items():
-        pod = alive.get(key)
-        if pod is None:
-            ran = rows.lifetime(window)
-        elif pod.node is None:
-            continue
-        else:
-            ran = ends_s > (pod.started_s or 0)
-        lifetimes.append((ran, None if rows.requests is None else rows.requests.per_second()))
-    return lifetimes
-
-
-def _of_node(node: Node, devices: Devices, context: _Context) -> tuple[DeviceSeries, ...]:
-    return tuple(_device_series("", key, device, node.name, 1, context) for key, device in sorted(devices.items()))
-
-
-def _device_series(
-    pod: str, key: DeviceKey, device: Device, node: str | None, shared_by: int, context: _Context
-) -> DeviceSeries:
-    named = [name for name in _named_nodes(device) if not is_exporter(name)]
-    # A pod on a node that no longer exists: what its rows call the node is what it is remembered by.
-    node = node or next((name for name in named if name in context.inventory.nodes), next(iter(named), None))
-    card = _card(device, node, context.inventory)
-    samples, dropped = device.samples(context.metrics, context.window)
-    return DeviceSeries(
-        pod=pod,
-        device_uuid=key.name,
-        gpu_fraction=_fraction(device, card) / shared_by,
-        gpu_type=card.name if card else None,
-        node=node,
-        samples=samples,
-        dropped_samples=dropped,
-        heartbeats=tuple(device.heartbeats[name] for name in sorted(device.heartbeats)),
-    )
-
-
-def _fraction(device: Device, card: GpuType | None) -> float:
-    """Return what part of a card a device is: a MIG instance, or a vGPU."""
-    share = mig_share(device.mig_profile, card) if device.mig_profile else None
-    part = vgpu(device.label(MODEL_LABELS) or "")
-    return share if share is not None else part[1] if part else 1.0
-
-
-def _named_nodes(device: Device) -> Iterator[str]:
-    return (labels[name] for labels in device.rows.values() for name in NODE_LABELS if name in labels)
-
-
-def _card(device: Device, node: str | None, inventory: Inventory) -> GpuType | None:
-    """Return the card's GPU type by its series, else by its node."""
-    named = gpu_type(device.label(MODEL_LABELS) or "")
-    if named is not None:
-        return named
-    found = inventory.nodes.get(node or "")
-    return found.gpu_type if found else None
