@@ -7,7 +7,10 @@ import pytest
 from tests.series import DAY_STEPS, STEP_S, device, usage
 
 from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DeviceSeries, Window
+from gpuwise.score.grid import grid_of
 from gpuwise.score.hours import hours_of, join
+from gpuwise.score.liveness import frozen_hours
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
@@ -86,3 +89,13 @@ def test_hours_of_parts_are_the_hours_of_the_whole(cut_h):
     for holding, rows in whole.devices.items():
         for name, column in rows.rows.items():
             np.testing.assert_array_equal(joined.devices[holding].rows[name], column)
+
+
+def test_i29_an_old_page_is_not_alive_because_one_of_its_signals_is_missing():
+    """Less data must not look alive (I3): memory is missing for the first hour of two."""
+    window = Window(0, 2 * 3_600, 300)
+    samples = {signal: np.full(window.steps, 66.8) for signal in (Signal.POWER, Signal.MEMORY_USED)}
+    samples[Signal.MEMORY_USED][:12] = np.nan
+    found = frozen_hours(DeviceSeries("p", "GPU-0", 1.0, None, None, samples), grid_of(window))
+    assert found is not None
+    assert list(found) == [True, True]

@@ -104,7 +104,7 @@ def _nodes(day: _Day, nodes: Sequence[str]) -> CheckResult:
 
 def _signals(day: _Day, nodes: Sequence[str]) -> CheckResult:
     count = Counter(chain.from_iterable(day.signals.get(name, ()) for name in nodes))
-    text = ", ".join(f"{signal.value} {number}" for signal, number in count.most_common())
+    text = ", ".join(f"{signal.value} {count[signal]}" for signal in Signal if count[signal])
     text = f"nodes with each, of {len(nodes)}: {text}"
     weak = [name for name in nodes if 0 < len(_sensors(day.signals.get(name, set()))) < _INDEPENDENT]
     if weak:

@@ -14,9 +14,9 @@ dcgm-exporter without its host engine serves its last page for days (gpu-monitor
 first row agree. An hour on such a page was not measured (I29):
 
 1. a heartbeat has two samples or more in the hour and does not advance, or
-2. the device has no heartbeat, every signal of it repeats one value in all steps of the hour, and its power has a
-   fraction of a watt. A board's power varies by more than the milliwatts in which it is reported; a whole number of
-   watts can be constant on an idle GPU.
+2. the device has no heartbeat, its power repeats one value with a fraction of a watt in all steps of the hour, and no
+   other signal varies. A board's power varies by more than the milliwatts in which it is reported; a whole number of
+   watts can be constant on an idle GPU. A signal without samples shows nothing: less data must not look alive (I3).
 
 The rule looks at one hour at a time, so hours of parts equal the hours of the whole.
 """
@@ -51,7 +51,7 @@ def frozen_hours(device: DeviceSeries, grid: Grid) -> NDArray[np.bool_] | None:
         frozen = _repeated_power(device.samples.get(Signal.POWER), grid)
         for signal, column in device.samples.items():
             if signal is not Signal.POWER and frozen.any():
-                frozen = frozen & _repeats(column, grid, least=grid.per_hour)
+                frozen = frozen & ~_varies(column, grid)
     return frozen if frozen.any() else None
 
 
@@ -61,6 +61,12 @@ def _repeated_power(power: Samples | None, grid: Grid) -> NDArray[np.bool_]:
         return np.zeros(grid.hours, dtype=bool)
     fraction = grid.any_by_hour(np.asarray(power != np.floor(power)) & np.isfinite(power))
     return fraction & _repeats(power, grid, least=grid.per_hour)
+
+
+def _varies(values: Samples, grid: Grid) -> NDArray[np.bool_]:
+    """Hours with samples of different values."""
+    hours = grid.by_hour(values.astype(np.float64), np.nan)
+    return np.asarray(np.fmax.reduce(hours, axis=1) > np.fmin.reduce(hours, axis=1))
 
 
 def _known(samples: Mapping[Signal, Samples]) -> NDArray[np.bool_]:
