@@ -5,6 +5,7 @@ The first `prometheus` and `promtool` on PATH are used; tested with 2.42 and 3.5
 """
 
 import contextlib
+import itertools
 import shutil
 import socket
 import subprocess
@@ -98,6 +99,7 @@ def _ready(url: str, process: "subprocess.Popen[bytes]", directory: Path) -> boo
 
 @pytest.fixture
 def start_prometheus(tmp_path: Path) -> Iterator[StartPrometheus]:
-    """Start a Prometheus as `running` does; it is stopped at the end of the test."""
+    """Start a Prometheus as `running` does, each in a folder of its own; they are stopped at the end of the test."""
+    folders = (tmp_path / f"prometheus{number or ''}" for number in itertools.count())
     with ExitStack() as stack:
-        yield lambda **what: stack.enter_context(running(tmp_path / "prometheus", **what))
+        yield lambda **what: stack.enter_context(running(next(folders), **what))
