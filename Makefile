@@ -9,7 +9,7 @@ ARGS ?=
 UV := VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .ci/constraints.txt
 
-.PHONY: help setup constraints demo test test-parts conformance mutants check lint format bench quality image image-tools validate-gpu clean
+.PHONY: help setup constraints demo test test-parts search conformance mutants check lint format bench quality image image-tools validate-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -58,6 +58,13 @@ test-parts: setup ## run the tests of the image and with Prometheus 3; as root o
 # Tests with a real Prometheus: `make test` runs them with Debian 12's 2.42, `make test-parts` again with a 3.x.
 ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
   tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
+
+SEEDS ?= 5
+FROM ?= $(shell date +%s)
+
+search: setup ## draw new examples for the laws (SEEDS=5 runs, the first with seed FROM); stops at the first counterexample
+	@for seed in $$(seq $(FROM) $$(($(FROM) + $(SEEDS) - 1))); do echo "seed $$seed"; \
+	  GPUWISE_TEST_SEED=$$seed $(BIN)/python -m pytest -q -m 'hypothesis and not parts' --numprocesses $(WORKERS) --dist loadgroup $(ARGS) || exit 1; done
 
 mutants: setup ## plant one safety bug at a time in a copy of the tree, and run the tests that must fail (ARGS=NAME plants one)
 	$(BIN)/python -m tests.mutants.run $(ARGS)

@@ -13,8 +13,7 @@ from tests.ray_head import ray_head
 __all__ = ["ray_head", "start_cluster"]
 
 SEED = "GPUWISE_TEST_SEED"
-"""Environment variable: seed of Hypothesis. CI sets a new one for each run; without it, every run uses the same
-examples."""
+"""Environment variable: seed of Hypothesis. `make search` sets new ones; without it, every run has equal examples."""
 
 # With two busy cores, any deadline would fail at random, and so would the one for drawing the examples.
 settings.register_profile(
@@ -53,7 +52,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print how to repeat a failed run with the same examples."""
     if SEED in os.environ and terminalreporter.stats.get("failed"):
         terminalreporter.write_line(
-            f"to repeat this run with the same Hypothesis examples: {SEED}={os.environ[SEED]} make test"
+            f"to repeat this run with the same Hypothesis examples: make search FROM={os.environ[SEED]} SEEDS=1"
         )
 
 

@@ -92,7 +92,7 @@ def profile(
     return UsageProfile(
         ref, Window(MONDAY, NEXT, 60), allocated, {gpu: allocated} if allocated else {},
         {Signal.SM_ACTIVITY: coverage}, {}, (), 0.0, 1, None, idle, uses, None, 7 * DAY_S,
-        Rhythm(*np.zeros((5, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
+        Rhythm(*np.zeros((6, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
         sampled_gpu_s={MONDAY + index * DAY_S: hours * 3600 for index, (hours, _) in enumerate(days) if hours},
     )  # fmt: skip
 

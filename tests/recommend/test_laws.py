@@ -181,6 +181,8 @@ def test_i3_more_requests_or_fewer_known_never_make_a_change_bolder(busy, level,
 
 
 @settings(max_examples=300)
+# The latest of two weeks alone weighs as much as both, if it is not older than three days.
+@example(CLASSES[1], [100], 0.02, ACTIVITY, None, [(1140, 72)], False)
 @given(kinds, hours | office, levels, shown, st.sampled_from([*SIGNALS, None]), spans, st.booleans())
 def test_i3_less_data_never_makes_a_change_bolder(kind, busy, level, shown_by, signal, holes, reported):
     before, after = used(busy, level, shown_by), used(busy, level, shown_by)

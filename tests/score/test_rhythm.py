@@ -87,3 +87,23 @@ def test_hours_without_samples_are_not_observed():
     assert np.flatnonzero(rhythm.observed == 0.0).tolist() == list(range(10, 20))
     assert np.isnan(rhythm.busy_gpus[15])
     assert rhythm.busy_gpus[5] == 0.0
+
+
+@pytest.mark.parametrize("week", range(4))
+def test_an_hour_is_unused_in_each_week_or_not_at_all(week):
+    """The weights of an hour's weeks cannot tell which week is missing: the latest weighs as much as two older ones."""
+    steps, one = 4 * 168 * PER_HOUR, device(4 * 168 * PER_HOUR)
+    lost = slice((week * 168 + 50) * PER_HOUR, (week * 168 + 51) * PER_HOUR)
+    for column in one.samples.values():
+        column[lost] = np.nan
+    window = Window(MONDAY_S, MONDAY_S + steps * STEP_S, STEP_S)
+    weeks = profile(UsageSeries(WORKLOAD, window, (one,)), SETTINGS).rhythm.unused_weeks
+    assert weeks[50] == 0
+    assert np.delete(weeks, 50).tolist() == [4] * 167
+
+
+def test_the_window_may_begin_and_end_within_an_hour():
+    steps = 4 * 168 * PER_HOUR
+    start_s = MONDAY_S + HOUR_S // 2
+    one = UsageSeries(WORKLOAD, Window(start_s, start_s + steps * STEP_S, STEP_S), (device(steps),))
+    assert profile(one, SETTINGS).rhythm.unused_weeks.tolist() == [3] + [4] * 167

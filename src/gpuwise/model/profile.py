@@ -183,6 +183,7 @@ class Rhythm:
         after_idle: of the hours observed, those that follow an hour without use.
         resumed: of the hours in `after_idle`, those with use.
         busy_gpus: mean whole-GPU equivalents at work in the hours observed, NaN if none was observed.
+        unused_weeks: number of weeks in which the hour was unused, not weighted; 0 if it was used or unknown in any.
     """
 
     observed: NDArray[np.float64]
@@ -190,6 +191,7 @@ class Rhythm:
     after_idle: NDArray[np.float64]
     resumed: NDArray[np.float64]
     busy_gpus: NDArray[np.float64]
+    unused_weeks: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

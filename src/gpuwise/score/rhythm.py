@@ -65,7 +65,33 @@ def rhythm(
         after_idle=total(weights * after_idle),
         resumed=total(weights * (after_idle & used)),
         busy_gpus=np.divide(gpus, observed, out=np.full(WEEK_H, np.nan), where=observed > 0.0),
+        unused_weeks=_unused_weeks(known & ~used, used, _whole_hours(devices, hours.per_hour), of_week),
     )
+
+
+def _unused_weeks(
+    unused: NDArray[np.bool_], used: NDArray[np.bool_], whole: slice, of_week: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How often each hour of the week was unused; 0 if it was used or unknown in any week (I3).
+
+    Args:
+        unused: hours known to be unused.
+        used: hours known to be used; also the parts of an hour at the ends of the devices' time.
+        whole: the hours in which the workload had devices throughout: only these can be unknown.
+        of_week: hour of the week of each.
+    """
+    other = used.copy()
+    other[whole] |= ~unused[whole]
+    weeks = np.bincount(of_week[unused], minlength=WEEK_H)
+    weeks[of_week[other]] = 0
+    return weeks
+
+
+def _whole_hours(devices: Sequence[AllocatedDevice], per_hour: int) -> slice:
+    """The whole hours from the first step of a device to the last one."""
+    first = min((device.start for device in devices), default=0)
+    last = max((device.end for device in devices), default=0)
+    return slice(-(-first // per_hour), last // per_hour)
 
 
 @lru_cache(maxsize=8)

@@ -73,10 +73,8 @@ def _refusal(case: Case) -> Blocked | None:
 
 
 def _quiet(case: Case) -> NDArray[np.bool_]:
-    """Hours observed in each of the last weeks and unused in all; without the hour before a use, for the start-up."""
-    rhythm = case.profile.rhythm
-    # A week has half the weight of the next, so the same hour of the last n weeks weighs at least 1 - 2^-n.
-    unused = (rhythm.used == 0.0) & (rhythm.observed >= 1 - 0.5**case.settings.min_weeks)
+    """Hours unused in every observed week; without the hour before a use, for the start-up."""
+    unused = case.profile.rhythm.unused_weeks >= case.settings.min_weeks
     return np.asarray(unused & np.roll(unused, -1))
 
 
