@@ -187,8 +187,10 @@ VALUES: Mapping[str, Schema] = {
             "exporterEndpoint": FREE,
         }
     ),
-    "prometheusRule": section({"enabled": FLAG, "labels": ANNOTATIONS}),
-    "grafana": section({"dashboards": section({"enabled": FLAG, "labels": LABELS})}),
+    "prometheusRule": section(
+        {"enabled": FLAG, "labels": ANNOTATIONS, "runbookUrl": {"type": "string", "pattern": "^https?://[^#]+$"}}
+    ),
+    "grafana": section({"dashboards": section({"enabled": FLAG, "labels": LABELS, "annotations": ANNOTATIONS})}),
     "networkPolicy": section({"enabled": FLAG, "egressPorts": several(PORT)}),
 }
 
