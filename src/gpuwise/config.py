@@ -148,6 +148,9 @@ class ServiceConfig:
     interval_s: int = 3_600
     """Seconds between the passes of the loop."""
 
+    alert_interval_s: int = 300
+    """Least seconds from the start of one pass to the start of a pass that an alert asks for."""
+
     stall_s: int = 1_800
     """Seconds without progress of the loop after which /healthz fails, so that the kubelet restarts the pod."""
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import Command, Directive, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import Alert, Command, Directive, Intent, Outcome, OutcomeStatus, Trigger
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, SeenNode, WorkloadRef
@@ -44,7 +44,9 @@ def test_recorded_events_are_read_back_after_a_restart(tmp_path):
     outcome = Outcome("a-0", 1_001, OutcomeStatus.APPLIED, None, "2 to 0")
     directive = Directive("dismiss", "r-1", "ana", 5, "needed")
     blocked = Blocked(REF, "decide", Reason.RECOMMEND_ONLY, "mode recommend")
+    trigger = Trigger(900, (Alert("GpuwiseGpuLost", "f1", {"gpu": "1"}, "2026-06-01T10:00:00Z"),), 3)
     with SqliteLedger(path) as first:
+        first.record_trigger(trigger)
         spend(first, 0)
         first.record_outcome(outcome)
         first.record_directive(directive)
@@ -54,6 +56,7 @@ def test_recorded_events_are_read_back_after_a_restart(tmp_path):
         assert second.intents() == [intent()]
         assert second.outcomes() == [outcome]
         assert second.directives() == [directive]
+        assert second.triggers() == [trigger]
         assert second.blocked() == [blocked]
         assert second.recommendations() == []
 

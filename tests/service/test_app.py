@@ -23,6 +23,7 @@ from gpuwise.model.recommendation import Blocked
 from gpuwise.model.report import WeeklyReport
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import admits, token_for
+from gpuwise.service.pass_requests import PassRequests
 
 MONDAY = 1_794_787_200
 CHROMIUM = Path("/usr/bin/chromium")
@@ -49,11 +50,11 @@ class OneGauge:
 
 
 @contextmanager
-def served(latest, *, token: str | None = None, trouble=lambda: None) -> Iterator[str]:
+def served(latest, *, token: str | None = None, trouble=lambda: None, **more) -> Iterator[str]:
     """A real server on a free port of loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
-        app = create_app(latest, token=token, collectors=[OneGauge()], trouble=trouble)
+        app = create_app(latest, token=token, collectors=[OneGauge()], trouble=trouble, **more)
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         listener.listen()
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -100,9 +101,11 @@ def test_liveness_follows_the_loop(report):
 
 
 def test_the_api_schema_is_served_and_nothing_is_loaded_from_other_hosts(report):
-    with served(lambda: report) as address, httpx.Client(base_url=address) as client:
+    with served(lambda: report, requests=PassRequests(300)) as address, httpx.Client(base_url=address) as client:
         described = client.get("/api/v1/openapi.json").json()
-        assert set(described["paths"]) == {"/api/v1/report", "/api/v1/recommendations", "/api/v1/holds"}
+        paths = {f"/api/v1/{name}" for name in ("report", "recommendations", "holds", "alerts")}
+        assert set(described["paths"]) == paths
+        assert {name for name, methods in described["paths"].items() if "post" in methods} == {"/api/v1/alerts"}
         assert client.get("/docs").status_code == 404
 
 

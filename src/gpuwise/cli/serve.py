@@ -1,7 +1,7 @@
 """`gpuwise serve`: the page, the JSON API, metrics, and the loop in the background."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from gpuwise.cli.options import acting
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
+from gpuwise.model.command import Trigger
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Pipeline
@@ -22,7 +23,11 @@ from gpuwise.service.app import create_app
 from gpuwise.service.auth import token_for
 from gpuwise.service.loop import PASS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
+from gpuwise.service.pass_requests import PassRequests
 from gpuwise.wiring import changeable, loop, now, secret
+
+MOST_TRIGGERS = 100
+"""Triggers that the API returns; the ledger has all of them."""
 
 
 @command()
@@ -34,15 +39,17 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
     host, port = address(listen or config.service.listen)
     token = token_for(host, secret(token_file or config.service.token_file, "service.token_file"))
     watch = LoopWatch(config.service.stall_s)
-    latest = Latest(watch)
+    requests = PassRequests(config.service.alert_interval_s)
+    latest = Latest(watch, requests)
     stop = threading.Event()
     with loop(config, watch.progress, writing=changeable(config), watch=watch.step) as pipeline:
         thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), name="loop")
         thread.start()
         try:
-            listen_on(host, port, latest.get, token, watch)
+            listen_on(host, port, latest.get, token, watch, triggered=latest.triggers, requests=requests)
         finally:
             stop.set()
+            requests.wake()
             thread.join()
 
 
@@ -51,32 +58,49 @@ class Latest:
 
     Args:
         watch: records each pass.
+        requests: alerts that ask for a pass.
     """
 
-    def __init__(self, watch: LoopWatch) -> None:
+    def __init__(self, watch: LoopWatch, requests: PassRequests) -> None:
         self._report: WeeklyReport | None = None
+        self._triggers: tuple[Trigger, ...] = ()
         self._watch = watch
+        self._requests = requests
 
     def get(self) -> WeeklyReport | None:
         """Return the report, None before the first pass has ended."""
         return self._report
 
+    def triggers(self) -> tuple[Trigger, ...]:
+        """Return the newest triggers, oldest first."""
+        return self._triggers
+
     def follow(self, pipeline: Pipeline, interval_s: int, stop: threading.Event) -> None:
         """Run the loop until stopped; a failed pass keeps the last report, whose age is exported."""
         try:
+            self._triggers = tuple(pipeline.ledger.triggers()[-MOST_TRIGGERS:])
             while not stop.is_set():
                 pause_s = float(interval_s) if passed(lambda: self._pass(pipeline)) else min(RETRY_S, interval_s)
                 self._watch.beat("wait", within_s=pause_s)
-                stop.wait(pause_s)
+                self._requests.wait(pause_s, stop)
         finally:
             self._watch.end("it was stopped" if stop.is_set() else "its thread died")
 
     def _pass(self, pipeline: Pipeline) -> None:
-        at_s = now()
+        at_s, asked = now(), self._requests.take()
         with self._watch.step(PASS):
+            if asked is not None:
+                self._record(pipeline, Trigger(at_s, asked.alerts, asked.unlisted))
             survey = pipeline.run_once(at_s).survey
             with self._watch.step("report"):
                 self._report = pipeline.summary(survey, now_s=at_s)
+
+    def _record(self, pipeline: Pipeline, trigger: Trigger) -> None:
+        """Write to the ledger which alerts asked for the pass, before it begins."""
+        pipeline.ledger.record_trigger(trigger)
+        self._triggers = (*self._triggers, trigger)[-MOST_TRIGGERS:]
+        names = ", ".join(sorted({repr(alert.name) for alert in trigger.alerts}))
+        say(f"alerts asked for this pass: {names}", to=err)
 
 
 def listen_on(
@@ -85,14 +109,32 @@ def listen_on(
     latest: Callable[[], WeeklyReport | None],
     token: str | None,
     watch: LoopWatch | None = None,
+    *,
+    triggered: Callable[[], Sequence[Trigger]] = tuple,
+    requests: PassRequests | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests.
+
+    Args:
+        host: name or address to bind.
+        port: port to bind.
+        latest: returns the latest report, None before the first run.
+        token: token that clients must send; None admits everybody.
+        watch: the loop's health and metrics; None without a loop.
+        triggered: returns the passes that alerts asked for.
+        requests: where alerts ask for a pass; None without a loop.
 
     Raises:
         InputError: the address cannot be bound.
     """
-    collectors = [FleetCollector(latest), *([] if watch is None else [watch])]
-    app = create_app(latest, token=token, collectors=collectors, trouble=lambda: watch.trouble if watch else None)
+    app = create_app(
+        latest,
+        token=token,
+        collectors=[FleetCollector(latest), *filter(None, (watch, requests))],
+        trouble=lambda: watch.trouble if watch else None,
+        triggered=triggered,
+        requests=requests,
+    )
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", access_log=False))
     stop = stopping()
 

@@ -1,9 +1,10 @@
 """The ledger: one append-only SQLite table in which each row is chained to the previous one by its hash (I25).
 
-Everything that gpuwise records is an event: a run, an intent with its evidence, an outcome, a person's directive. Views
-are computed by reading; no row is changed. SQLite triggers reject updates and deletes, and the hash chain reveals
-changes that bypass the triggers. For a run, the chain contains only a digest of the findings. The findings themselves
-are in a second table and are replaced by the next run, because keeping every hour's findings would fill the disk.
+Everything that gpuwise records is an event: a run and the alerts that asked for it, an intent with its evidence, an
+outcome, a person's directive. Views are computed by reading; no row is changed. SQLite triggers reject updates and
+deletes, and the hash chain reveals changes that bypass the triggers. For a run, the chain contains only a digest of
+the findings. The findings themselves are in a second table and are replaced by the next run, because keeping every
+hour's findings would fill the disk.
 """
 
 import hashlib
@@ -19,13 +20,13 @@ from typing import Self, TypeVar
 from pydantic import ValidationError
 
 from gpuwise.model.codec import from_json, to_json
-from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus
+from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus, Trigger
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.inventory import SeenNode
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 T = TypeVar("T")
-R = TypeVar("R", Intent, Directive)
+R = TypeVar("R", Intent, Directive, Trigger)
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -200,6 +201,12 @@ class SqliteLedger:
             own = replace(directive, cluster=directive.cluster or self._cluster)
             self._append(directive.at_s, "directive", directive.subject, to_json(own))
 
+    def record_trigger(self, trigger: Trigger) -> None:
+        """See the port."""
+        with self._transaction():
+            own = replace(trigger, cluster=trigger.cluster or self._cluster)
+            self._append(trigger.at_s, "trigger", str(trigger.at_s), to_json(own))
+
     def intent(self, command_id: str) -> Intent | None:
         """See the port."""
         found = list(self._read(Intent, "kind = 'intent' AND subject = ?", command_id))
@@ -216,6 +223,10 @@ class SqliteLedger:
     def directives(self) -> list[Directive]:
         """See the port."""
         return self._of_cluster(self._read(Directive, "kind = 'directive'"))
+
+    def triggers(self) -> list[Trigger]:
+        """See the port."""
+        return self._of_cluster(self._read(Trigger, "kind = 'trigger'"))
 
     def _of_cluster(self, rows: Iterable[R]) -> list[R]:
         return [row for row in rows if not self._cluster or row.cluster in ("", self._cluster)]

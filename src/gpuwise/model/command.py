@@ -71,6 +71,40 @@ class Directive:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert that asked for a pass of the loop; it names no change.
+
+    Attributes:
+        name: its label `alertname`, "" if it has none.
+        fingerprint: what Alertmanager identifies it by: a hash of its labels.
+        labels: its labels.
+        starts_at: since when it fires, RFC 3339, as given.
+    """
+
+    name: str
+    fingerprint: str
+    labels: dict[str, str]
+    starts_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The alerts that asked for a pass before its time.
+
+    Attributes:
+        at_s: when the pass began, epoch seconds.
+        alerts: the alerts, each one once.
+        unlisted: how many further alerts were received and are not listed.
+        cluster: uid of the cluster; "" if it was not known yet.
+    """
+
+    at_s: int
+    alerts: tuple[Alert, ...]
+    unlisted: int = 0
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Command:
     """An order to the enactor.
 

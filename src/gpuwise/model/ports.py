@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome
+from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome, Trigger
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
@@ -219,6 +219,14 @@ class Ledger(Protocol):
 
     def directives(self) -> list[Directive]:
         """All directives, oldest first."""
+        ...
+
+    def record_trigger(self, trigger: Trigger) -> None:
+        """Record the alerts that asked for a pass."""
+        ...
+
+    def triggers(self) -> list[Trigger]:
+        """All triggers, oldest first."""
         ...
 
     def recommendations(self) -> list[Recommendation]:

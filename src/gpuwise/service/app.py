@@ -1,4 +1,7 @@
-"""Serve the page, the JSON API and the metrics over HTTP. All endpoints are read-only: no write to authorise."""
+"""Serve the page, the JSON API and the metrics over HTTP.
+
+No endpoint writes to the cluster. `POST /api/v1/alerts` only asks for a pass of the loop, which decides by policy.
+"""
 
 import base64
 import hashlib
@@ -11,10 +14,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.registry import Collector
 
 from gpuwise.model.codec import to_json
+from gpuwise.model.command import Trigger
 from gpuwise.model.errors import GpuwiseError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.report import render_html, render_waiting, stylesheet
+from gpuwise.service.alerts import receive_alerts
 from gpuwise.service.auth import admits
+from gpuwise.service.pass_requests import PassRequests
 
 _NAV = (
     ("Report", "/"),
@@ -37,6 +43,8 @@ def create_app(
     token: str | None,
     collectors: Sequence[Collector] = (),
     trouble: Callable[[], str | None] = lambda: None,
+    triggered: Callable[[], Sequence[Trigger]] = tuple,
+    requests: PassRequests | None = None,
 ) -> FastAPI:
     """Build the service.
 
@@ -45,6 +53,8 @@ def create_app(
         token: token that clients must send; None admits everybody, see `auth.token_for`.
         collectors: collectors that `/metrics` exposes.
         trouble: returns why the process should be restarted, None while it is healthy.
+        triggered: returns the passes that alerts asked for, oldest first.
+        requests: where alerts ask for a pass; None without a loop, so that they cannot.
     """
     # FastAPI's documentation pages load scripts from a CDN, so they are off.
     app = FastAPI(title="gpuwise", docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json")
@@ -54,6 +64,8 @@ def create_app(
     _guard(app, token)
     _pages(app, latest)
     _api(app, latest)
+    if requests is not None:
+        receive_alerts(app, requests, triggered)
     _operations(app, latest, registry, trouble)
     return app
 

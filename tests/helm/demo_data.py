@@ -1,0 +1,105 @@
+"""What Prometheus has after scraping a demo exporter and a service for some minutes, as OpenMetrics text to backfill.
+
+The demo's clock is set, so that minutes take no time.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from tests.service.test_metrics import REPORT
+
+from gpuwise.collect import catalogue
+from gpuwise.collect.demo import demo
+from gpuwise.collect.metric import LABELS, Metric
+from gpuwise.collect.sampler import Sampler
+from gpuwise.collect.serve.page import Page
+from gpuwise.service.loop import STEPS, LoopWatch
+from gpuwise.service.metrics import FleetCollector
+from gpuwise.service.pass_requests import PassRequests
+
+START_S, STEP_S, LENGTH_S = 1_780_000_000, 10, 400
+"""The demo's card falls off the bus after 150 s; Prometheus then returns its last values for 300 s."""
+END_S = START_S + LENGTH_S
+NODE = "demo"
+EXPORTER = {"job": "gpuwise-exporter", "instance": "10.0.0.1:9400"}
+SERVICE = {"job": "gpuwise", "instance": "10.0.0.2:8080"}
+_SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
+
+Series = dict[str, list[str]]
+
+
+def exporter_series(*, max_series: int = 10_000) -> Series:
+    """Every scrape of a demo exporter; a small limit shows what a limited one serves."""
+    clock = [float(START_S)]
+    devices, attributor = demo()
+    devices.clock = lambda: clock[0]
+    sampler = Sampler(devices, attributor, interval_s=STEP_S, clock=lambda: clock[0])
+    page = Page(sampler, node=NODE, max_series=max_series)
+    found: Series = {}
+    for at_s in range(START_S, END_S + 1, STEP_S):
+        clock[0] = float(at_s)
+        sampler.sample()
+        text = page.plain().decode() + "up 1\n"
+        _add(found, text, EXPORTER if max_series > 1_000 else EXPORTER | {"instance": "10.0.0.3:9400"}, at_s)
+    return found
+
+
+def service_series() -> Series:
+    """Every scrape of a service with a report."""
+    registry = CollectorRegistry()
+    registry.register(FleetCollector(lambda: REPORT))
+    registry.register(PassRequests(least_s=300))
+    watch = LoopWatch(600, wall=lambda: float(START_S))
+    registry.register(watch)
+    for step in STEPS:
+        with watch.step(step):
+            pass
+    found: Series = {}
+    for at_s in range(START_S, END_S + 1, STEP_S):
+        _add(found, generate_latest(registry).decode() + "up 1\n", SERVICE, at_s)
+    return found
+
+
+def synthetic(metrics: Iterable[Metric], values: Mapping[str, str]) -> Series:
+    """A series with two labels of cards for each metric.
+
+    Args:
+        metrics: metrics of the catalogue.
+        values: values of labels that queries select by; other labels have the value "x".
+    """
+    found: Series = {}
+    for metric in metrics:
+        for gpu in ("1", "2"):
+            known = dict.fromkeys((*LABELS[metric.scope], *metric.labels), "x") | {"gpu": gpu, "node": NODE}
+            labels = {name: values.get(name, known[name]) for name in (*LABELS[metric.scope], *metric.labels)}
+            inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
+            for at_s in range(START_S, END_S + 1, STEP_S):
+                _add(found, f"{metric.name}{{{inside}}} 1\n", EXPORTER, at_s)
+            if not LABELS[metric.scope]:
+                break
+    return found
+
+
+def openmetrics(*sources: Series) -> str:
+    """All series as one text, each metric once."""
+    merged: Series = {}
+    for source in sources:
+        for name, lines in source.items():
+            merged.setdefault(name, []).extend(lines)
+    return "".join(f"# TYPE {name} unknown\n" + "".join(f"{line}\n" for line in merged[name]) for name in merged)
+
+
+def by_name() -> dict[str, Metric]:
+    """The exporter's metrics by name."""
+    return {metric.name: metric for metric in (*catalogue.METRICS, *catalogue.OWN_METRICS)}
+
+
+def _add(found: Series, text: str, target: Mapping[str, str], at_s: int) -> None:
+    scraped = ",".join(f'{name}="{value}"' for name, value in target.items())
+    for line in text.splitlines():
+        match = _SAMPLE.match(line)
+        if match:
+            name, labels, value = match.groups()
+            inside = f"{scraped},{labels}" if labels else scraped
+            found.setdefault(name, []).append(f"{name}{{{inside}}} {value} {at_s}")
