@@ -73,7 +73,7 @@ def running(
     ]
     with (directory / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:
-            poll(lambda: _ready(url, process, directory), what="Prometheus getting ready")
+            poll(lambda: responds(url, process, directory / "log"), what="Prometheus getting ready")
             yield url
         finally:
             process.kill()
@@ -89,9 +89,10 @@ def backfill(series: str, data: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def _ready(url: str, process: "subprocess.Popen[bytes]", directory: Path) -> bool:
+def responds(url: str, process: "subprocess.Popen[bytes]", log: Path) -> bool:
+    """Check whether a server of the Prometheus project is ready; fail the test if it has ended."""
     if process.poll() is not None:
-        pytest.fail(f"Prometheus ended: {(directory / 'log').read_text()}")
+        pytest.fail(f"{url} ended: {log.read_text()}")
     with contextlib.suppress(urllib.error.URLError, OSError), urllib.request.urlopen(f"{url}/-/ready", timeout=30):
         return True
     return False

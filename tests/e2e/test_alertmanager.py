@@ -1,0 +1,138 @@
+"""A real Prometheus fires the chart's alert, a real Alertmanager sends it, and `gpuwise serve` runs a pass for it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+
+import yaml
+from tests.alertmanager_server import NEEDS_ALERTMANAGER, alertmanager
+from tests.conftest import REPOSITORY
+from tests.e2e.conftest import GPUWISE
+from tests.e2e.test_serve import ask, ready, recording
+from tests.http_server import answering
+from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
+
+from gpuwise.collect.demo import demo
+from gpuwise.collect.sampler import Sampler
+from gpuwise.collect.serve.page import CONTENT_TYPE, Page
+from gpuwise.memory.ledger import SqliteLedger
+
+__all__ = ["recording"]
+
+TOKEN = "a-long-token"
+LOST_AFTER_S = 160
+"""The demo's card has fallen off the bus by then."""
+EXAMPLE = REPOSITORY / "examples" / "alertmanager.yaml"
+FILES = REPOSITORY / "helm" / "gpuwise" / "files"
+
+
+def lost_gpu() -> bytes:
+    """What a demo exporter serves that has run for `LOST_AFTER_S`."""
+    behind_s = [LOST_AFTER_S]
+    devices, attributor = demo()
+    devices.clock = clock = lambda: time.time() - behind_s[0]
+    sampler = Sampler(devices, attributor, interval_s=3_600, clock=clock)
+    sampler.sample()
+    behind_s[0] = 0
+    sampler.sample()
+    return Page(sampler, node="demo").plain()
+
+
+@contextmanager
+def service(recording, folder):
+    """`gpuwise serve` whose schedule has the next pass in an hour; yields its URL, its log file and its process."""
+    (folder / "token").write_text(TOKEN)
+    ours = {
+        "HOME": str(folder),
+        "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"),
+        "GPUWISE_SERVICE_ALERT_INTERVAL_S": "1",
+    }
+    address = f"127.0.0.1:{free_port()}"
+    command = [GPUWISE, "serve", "--recording", recording, "--listen", address, "--token-file", folder / "token"]
+    log_file = folder / "service.log"
+    with log_file.open("w") as log, subprocess.Popen(command, env=os.environ | ours, stderr=log) as process:
+        try:
+            yield f"http://{address}", log_file, process
+        finally:
+            process.kill()
+
+
+def rules(folder) -> str:
+    """The chart's rules without their waiting times."""
+    paths = []
+    for name in ("recording.yaml", "alerts.yaml"):
+        found = yaml.safe_load((FILES / name).read_text())
+        for group in found["groups"]:
+            for rule in group["rules"]:
+                rule.pop("for", None)
+        (folder / name).write_text(yaml.safe_dump(found))
+        paths.append(str(folder / name))
+    return json.dumps(paths)
+
+
+def prometheus(exporter: str, receiver: str, folder) -> str:
+    return f"""\
+global: {{scrape_interval: 1s, evaluation_interval: 1s}}
+rule_files: {rules(folder)}
+alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{receiver}"]}}]}}]}}
+scrape_configs:
+  - job_name: gpuwise-exporter
+    honor_labels: true
+    static_configs: [{{targets: ["{exporter}"]}}]
+"""
+
+
+def example(url: str, folder) -> str:
+    """The example of the documentation, for this service and without its waiting times."""
+    config = yaml.safe_load(EXAMPLE.read_text())
+    (webhook,) = (one for receiver in config["receivers"] for one in receiver.get("webhook_configs", ()))
+    webhook["url"] = f"{url}/api/v1/alerts"
+    webhook["http_config"]["authorization"]["credentials_file"] = str(folder / "token")
+    for route in (config["route"], *config["route"]["routes"]):
+        route |= {"group_wait": "0s", "group_interval": "1s"}
+    return yaml.safe_dump(config)
+
+
+def asked_for(url):
+    """The names of the alerts that asked for a pass."""
+    return {alert["name"] for one in json.loads(ask(f"{url}/api/v1/alerts", TOKEN)) for alert in one["alerts"]}
+
+
+def passes(url):
+    (count,) = re.findall(
+        r'^gpuwise_step_duration_seconds_count{step="pass"} (\S+)$', ask(f"{url}/metrics", TOKEN), re.MULTILINE
+    )
+    return float(count)
+
+
+@NEEDS_PROMETHEUS
+@NEEDS_ALERTMANAGER
+def test_a_lost_gpu_makes_the_service_look_at_the_fleet_at_once(recording, tmp_path):
+    page = lost_gpu()
+    with (
+        answering(lambda _: (200, page, {"Content-Type": CONTENT_TYPE})) as exporter,
+        service(recording, tmp_path) as (url, log_file, process),
+    ):
+        poll(lambda: ready(url, TOKEN), what="the first pass")
+        poll(lambda: passes(url) == 1, what="the end of the first pass")
+        assert asked_for(url) == set()
+        with (
+            alertmanager(tmp_path / "alertmanager", example(url, tmp_path)) as receiver,
+            running(tmp_path / "prometheus", config=prometheus(exporter.removeprefix("http://"), receiver, tmp_path)),
+        ):
+            poll(lambda: "GpuwiseGpuLost" in asked_for(url), what="the notification of the alert")
+            poll(lambda: passes(url) >= 2, what="the pass that it asked for")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        text = log_file.read_text()
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        alerts = [alert for trigger in ledger.triggers() for alert in trigger.alerts]
+        assert ledger.intents() == []
+    lost = {(alert.labels["node"], alert.labels["gpu"]) for alert in alerts if alert.name == "GpuwiseGpuLost"}
+    assert lost == {("demo", "4")}
+    assert "alerts asked for this pass: " in text
+    assert "Traceback" not in text
