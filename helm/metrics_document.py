@@ -11,6 +11,7 @@ from gpuwise.collect.metric import LABELS, Scope
 from gpuwise.collect.metric import Metric as NodeMetric
 from gpuwise.service.loop import STEPS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
+from gpuwise.service.pass_requests import RESULTS, PassRequests
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "metrics.md"
 
@@ -105,9 +106,10 @@ def _rows(families: Iterator[Metric]) -> Iterator[str]:
 
 
 def _loop_rows() -> Iterator[str]:
-    for family in LoopWatch(0).describe():
-        suffix = "_total" if family.type == "counter" else ""
-        yield f"| `{family.name}{suffix}` | {family.type} | `step` | {family.documentation} |\n"
+    for collector, label in ((LoopWatch(0), "step"), (PassRequests(0), "result")):
+        for family in collector.describe():
+            suffix = "_total" if family.type == "counter" else ""
+            yield f"| `{family.name}{suffix}` | {family.type} | `{label}` | {family.documentation} |\n"
 
 
 def _quoted(labels: Iterable[str]) -> str:
@@ -133,7 +135,7 @@ def build() -> str:
             "\n",
             *_rows(fleet.describe()),
             *_loop_rows(),
-            f"\nSteps: {_quoted(STEPS)}.\n",
+            f"\nSteps: {_quoted(STEPS)}. Results: {_quoted(RESULTS)}.\n",
         ]
     )
 

@@ -18,7 +18,9 @@ def _query(expr: str, legend: str = "") -> prometheus.Dataquery:
     return prometheus.Dataquery().datasource(DATASOURCE).expr(expr).legend_format(legend).ref_id("A")
 
 
-def number(title: str, expr: str, unit: str, description: str, *, missing: str = "no data") -> stat.Panel:
+def number(
+    title: str, expr: str, unit: str, description: str, *, missing: str = "no data", width: int = WIDTH // 6
+) -> stat.Panel:
     """Return one number.
 
     Args:
@@ -27,6 +29,7 @@ def number(title: str, expr: str, unit: str, description: str, *, missing: str =
         unit: Grafana's name of the unit.
         description: what exactly it counts.
         missing: text if the query returns nothing.
+        width: columns of the grid; the widths of a line of panels add up to all of them.
     """
     return (
         stat.Panel()
@@ -37,7 +40,7 @@ def number(title: str, expr: str, unit: str, description: str, *, missing: str =
         .no_value(missing)
         .with_target(_query(expr).instant())
         .height(4)
-        .span(WIDTH // 6)
+        .span(width)
     )
 
 

@@ -10,20 +10,26 @@ _COST = f"sum by (team) ({every('gpuwise_team_cost_usd', _TEAM)})"
 _IDLE = f"sum by (team) ({every('gpuwise_team_idle_cost_usd', _TEAM)})"
 
 _TEAMS = (
-    number("Weekly cost of teams", f"sum({_COST})", DOLLARS, "Cost of the GPUs that were allocated to the teams."),
-    number("Of this, idle", f"sum({_IDLE})", DOLLARS, "Cost of the time in which every signal showed them idle."),
+    number(
+        "Weekly cost of teams", f"sum({_COST})", DOLLARS, "Cost of the GPUs that were allocated to the teams.", width=6
+    ),
+    number(
+        "Of this, idle", f"sum({_IDLE})", DOLLARS, "Cost of the time in which every signal showed them idle.", width=6
+    ),
     number(
         "Share without an owner",
         f"sum({every('gpuwise_team_cost_usd', _NOBODY)}) / sum({every('gpuwise_team_cost_usd')})",
         RATIO,
         "Cost of workloads that no label assigns to a team.",
         missing="0 %",
+        width=6,
     ),
     number(
         "GPU time without a price",
         f"sum({every('gpuwise_fleet_unpriced_gpu_seconds')})",
         SECONDS,
         "GPU time for which no price is known; it is in no cost on this page.",
+        width=6,
     ),
     bars("Cost by team", f"sort_desc({_COST})", "{{team}}", DOLLARS, "Cost of each team's allocated GPUs in the week."),
     bars("Idle cost by team", f"sort_desc({_IDLE})", "{{team}}", DOLLARS, "Cost of the part that was idle."),
