@@ -42,7 +42,7 @@ def test_a_card_fails_after_two_minutes(sampler: Sampler, clock: Clock):
     assert reading.value(c.XID_LAST) == 79.0
     clock.now_s += 30
     snapshot = sampler.sample()
-    assert [device.uuid for device, _ in snapshot.lost] == ["GPU-demo-4"]
+    assert [one.device.uuid for one in snapshot.lost] == ["GPU-demo-4"]
     assert snapshot.errors == {"NVML_ERROR_GPU_IS_LOST": 1}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Allocation, Container
 from gpuwise.collect.attribution.attributor import Attributor
+from gpuwise.collect.health import LOST
 from gpuwise.collect.metric import Sample
 from gpuwise.collect.reading import Device, DriverState, MigInstance, Process, Reading, Sweep
 
@@ -105,7 +106,11 @@ class DemoDevices:
         self._swept_s = now_s
         gone = now_s - start_s >= _LOST_AT_S
         readings = [self._read(play, now_s, start_s, since_s) for play in _NODE if not (play.fails and gone)]
-        lost = [(play.device, start_s + _LOST_AT_S) for play in _NODE if play.fails and gone]
+        lost = [
+            Reading(play.device, start_s + _LOST_AT_S, (*_failure(play, now_s, start_s), LOST))
+            for play in _NODE
+            if play.fails and gone
+        ]
         return Sweep(tuple(readings), tuple(lost), ("NVML_ERROR_GPU_IS_LOST",) * len(lost))
 
     def close(self) -> None:
@@ -179,7 +184,7 @@ def _failure(play: _Behaviour, now_s: float, start_s: float) -> Iterator[Sample]
     if play.fails and now_s - start_s >= _XID_AT_S:
         yield Sample(c.XID_ERRORS, 1.0, (str(_XID),))
         yield Sample(c.XID_LAST, float(_XID))
-        yield Sample(c.XID_LAST_AT, start_s + _XID_AT_S)
+        yield Sample(c.XID_LAST_AT, start_s + _XID_AT_S, (str(_XID),))
 
 
 def _times(play: _Behaviour, activity: float) -> dict[int, float] | None:
