@@ -104,6 +104,8 @@ class FieldRequest:
             *(_Field(c.THROTTLE_TIME, (reason,), number, _NANOSECOND) for number, reason in reasons),
         )
         self._request = [(field.number, field.scope) for field in self._fields]
+        # ctypes finds the type of the array again as long as somebody keeps it; otherwise each call makes a new class.
+        self._array = pynvml.c_nvmlFieldValue_t * len(self._request)
 
     def samples(self, gpu: Any, calls: Calls) -> Iterator[Sample]:
         """Counters of links and throttling, memory temperature, power of module and memory, recovery action.
