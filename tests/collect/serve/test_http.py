@@ -208,7 +208,7 @@ def test_slow_clients_do_not_take_the_endpoints_away(sampler: Sampler, addresses
                 assert request(port, "GET", path)[0].status == 200
 
 
-def test_clients_that_do_not_read_their_answer_make_room(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+def test_clients_that_do_not_read_their_answer_are_replaced(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
     """Their answers fill the buffers of both sockets, so their threads wait to send."""
     monkeypatch.setattr(exporter_http, "_ANSWER_S", 0.5)
     sampler.sample()
@@ -250,7 +250,7 @@ def asked(one: http.client.HTTPConnection) -> bytes:
     return one.getresponse().read()
 
 
-def test_the_longest_waiting_connection_makes_room(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+def test_the_longest_waiting_connection_is_replaced(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(exporter_http, "_MOST_CONNECTIONS", 2)
     sampler.sample()
     with served(sampler) as port:

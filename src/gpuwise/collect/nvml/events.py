@@ -126,8 +126,8 @@ class XidWatch:
                 self._uuids[_address(gpu)] = pynvml.nvmlDeviceGetUUID(gpu)
                 pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
                 able += 1
-            except pynvml.NVMLError as error:
-                _log.debug("no XID events from GPU %d: %s", index, name_of(error.value))
+            except (pynvml.NVMLError, UnicodeDecodeError) as error:  # the sweep reports it
+                _log.debug("no XID events from GPU %d: %s", index, error)
         if able == 0:
             pynvml.nvmlEventSetFree(events)
             raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
