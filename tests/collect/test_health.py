@@ -7,18 +7,17 @@ from tests.conftest import REPOSITORY
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.health import DRAIN, HEALTHY, RESET, RESET_XIDS, RULES, XID_COUNTS_S, with_health
 from gpuwise.collect.metric import Metric, Sample
-from gpuwise.collect.nvml.fields import RECOVERY_ACTIONS
 from gpuwise.collect.reading import Reading
 
 NOW_S = 100_000.0
 Facts = dict[tuple[Metric, str] | tuple[Metric, str, str] | tuple[Metric], float]
 GOOD: Facts = {
-    **{(c.RECOVERY_ACTION, action): float(action == "none") for action in RECOVERY_ACTIONS},
+    **{(c.RECOVERY_ACTION, action): float(action == "none") for action in c.RECOVERY_ACTIONS},
     (c.REMAP_FAILED,): 0.0, (c.REMAP_PENDING,): 0.0, (c.SRAM_THRESHOLD,): 0.0, (c.RETIREMENT_PENDING,): 0.0,
     (c.REPAIR_PENDING, "channel"): 0.0, (c.REPAIR_PENDING, "tpc"): 0.0, (c.NVLINK_ERRORS, "recovery"): 0.0,
     (c.ECC_ERRORS, "uncorrected", "volatile"): 0.0,
 }  # fmt: skip
-RECOVERY = {(c.RECOVERY_ACTION, action): float(action == "gpu_reset") for action in RECOVERY_ACTIONS}
+RECOVERY = {(c.RECOVERY_ACTION, action): float(action == "gpu_reset") for action in c.RECOVERY_ACTIONS}
 NO_RECOVERY = {key: value for key, value in GOOD.items() if key[0] is not c.RECOVERY_ACTION}
 
 

@@ -206,6 +206,17 @@ RETIRED_PAGES = _card(
 RETIREMENT_PENDING = _card("page_retirement_pending", "1 if a page will be retired at the next reset.")
 SRAM_THRESHOLD = _card("sram_error_threshold_exceeded", "1 if the board has more SRAM errors than NVIDIA tolerates.")
 REPAIR_PENDING = _card("repair_pending", "1 if a repair takes effect at the next reset, by repair.", "repair", most=2)
+RECOVERY_ACTIONS = (
+    "none",
+    "gpu_reset",
+    "node_reboot",
+    "drain_p2p",
+    "drain_and_reset",
+    "recover_imex_domain",
+    "bus_reset",
+    "system_reboot",
+)
+"""NVML_GPU_RECOVERY_ACTION_*, in the order of their numbers."""
 RECOVERY_ACTION = _card(
     "recovery_action", "1 for the action that the driver asks for, 0 for the others.", "action", most=8
 )

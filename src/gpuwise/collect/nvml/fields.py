@@ -64,18 +64,6 @@ _EVENT_REASONS = ("sw_thermal", "hw_thermal", "hw_power_brake")
 _EVENT_REASON_IDS = (((580, 82), None, 269), ((575, 51), (580, 65), 251))
 """First driver, last driver (None: none yet), and the first of the three ids."""
 _VERSION = re.compile(r"^(\d+)\.(\d+)")
-RECOVERY_ACTIONS = (
-    "none",
-    "gpu_reset",
-    "node_reboot",
-    "drain_p2p",
-    "drain_and_reset",
-    "recover_imex_domain",
-    "bus_reset",
-    "system_reboot",
-)
-"""NVML_GPU_RECOVERY_ACTION_*, in the order of their numbers."""
-
 _MEMBERS = {
     pynvml.NVML_VALUE_TYPE_DOUBLE: "dVal",
     pynvml.NVML_VALUE_TYPE_UNSIGNED_INT: "uiVal",
@@ -146,8 +134,8 @@ def _samples(field: _Field, number: float) -> Iterator[Sample]:
         yield Sample(field.metric, number / field.unit, field.labels)
     elif number < 0:
         yield Sample(c.RECOVERY_ACTION, number, ("none",))  # of an unknown type: dropped and counted
-    elif number < len(RECOVERY_ACTIONS):
-        for code, action in enumerate(RECOVERY_ACTIONS):
+    elif number < len(c.RECOVERY_ACTIONS):
+        for code, action in enumerate(c.RECOVERY_ACTIONS):
             yield Sample(c.RECOVERY_ACTION, float(code == number), (action,))
     else:  # an action that this version does not know: it is not "none"
         yield Sample(c.RECOVERY_ACTION, 0.0, ("none",))
