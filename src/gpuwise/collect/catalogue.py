@@ -206,6 +206,17 @@ RETIRED_PAGES = _card(
 RETIREMENT_PENDING = _card("page_retirement_pending", "1 if a page will be retired at the next reset.")
 SRAM_THRESHOLD = _card("sram_error_threshold_exceeded", "1 if the board has more SRAM errors than NVIDIA tolerates.")
 REPAIR_PENDING = _card("repair_pending", "1 if a repair takes effect at the next reset, by repair.", "repair", most=2)
+RECOVERY_ACTIONS = (
+    "none",
+    "gpu_reset",
+    "node_reboot",
+    "drain_p2p",
+    "drain_and_reset",
+    "recover_imex_domain",
+    "bus_reset",
+    "system_reboot",
+)
+"""NVML_GPU_RECOVERY_ACTION_*, in the order of their numbers."""
 RECOVERY_ACTION = _card(
     "recovery_action", "1 for the action that the driver asks for, 0 for the others.", "action", most=8
 )
@@ -225,7 +236,9 @@ XID_ERRORS = _card(
     most=32,
 )
 XID_LAST = _card("xid_last_code", "Code of the last XID error; absent before the first.", highest=1e6)
-XID_LAST_AT = _card("xid_last_timestamp_seconds", "Unix time of the last XID error.", highest=1e11)
+XID_LAST_AT = _card(
+    "xid_last_timestamp_seconds", "Unix time of the last XID error of each code.", "xid", highest=1e11, most=32
+)
 MIG_MODE = _card("mig_mode", "1 if MIG is enabled on the card, 0 if not.")
 COMPUTE_MODE = _card("compute_mode", "Compute mode: 0 default, 2 prohibited, 3 exclusive process.", highest=16.0)
 
@@ -267,3 +280,6 @@ OWN_METRICS: tuple[Metric, ...] = (
     ATTRIBUTION_UP, SERIES, DROPPED_SERIES, BUILD,
 )  # fmt: skip
 """Metrics of the exporter itself; the series limit does not apply to them."""
+
+REMEMBERED = frozenset({XID_ERRORS, XID_LAST, XID_LAST_AT})
+"""What the exporter knows of a card that does not answer: the driver reported it as events."""
