@@ -40,8 +40,8 @@ constraints: $(BIN)/uv ## update .ci/constraints.txt from pyproject.toml (UPGRAD
 demo: setup ## simulate a fleet, find unused GPUs, fix them on an emulated cluster, report the week (SERVE=1 keeps the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
 
-test: setup ## run the tests; as root on Debian it installs Prometheus and Chromium first, elsewhere their tests are skipped
-	.ci/system-packages prometheus chromium
+test: setup ## run the tests; as root on Debian it installs Prometheus, Alertmanager and Chromium first, elsewhere their tests are skipped
+	.ci/system-packages prometheus prometheus-alertmanager chromium
 	-@.ci/system-packages victoria-metrics  # not in every distribution: its tests are then skipped
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 
@@ -49,7 +49,7 @@ conformance: setup ## run every test that uses Kubernetes on the cluster of GPUW
 	$(BIN)/python -m pytest -p tests.conformance_record --numprocesses 0 $(ARGS)
 
 test-parts: setup ## run the tests of the image and with Prometheus 3; as root on Debian it installs what they need
-	.ci/system-packages prometheus chromium buildah mmdebstrap
+	.ci/system-packages prometheus prometheus-alertmanager chromium buildah mmdebstrap
 	-@.ci/system-packages victoria-metrics  # as above
 	$(BIN)/python -m pytest -m parts --numprocesses $(WORKERS) --dist loadgroup --durations 10 $(ARGS)
 	.ci/later-prometheus $(CURDIR)/build/prometheus-3
@@ -57,7 +57,7 @@ test-parts: setup ## run the tests of the image and with Prometheus 3; as root o
 
 # Tests with a real Prometheus: `make test` runs them with Debian 12's 2.42, `make test-parts` again with a 3.x.
 ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
-  tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
+  tests/helm/test_monitoring.py tests/helm/test_dashboards.py tests/e2e/test_alertmanager.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
 SEEDS ?= 5
 FROM ?= $(shell date +%s)

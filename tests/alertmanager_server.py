@@ -14,6 +14,9 @@ ALERTMANAGER = shutil.which("prometheus-alertmanager") or shutil.which("alertman
 NEEDS_ALERTMANAGER = pytest.mark.skipif(
     ALERTMANAGER is None, reason="Alertmanager is not installed: apt-get install prometheus-alertmanager"
 )
+NEEDS_AMTOOL = pytest.mark.skipif(
+    shutil.which("amtool") is None, reason="amtool is not installed: apt-get install prometheus-alertmanager"
+)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
 
 from gpuwise.collect.demo import demo
 from gpuwise.collect.sampler import Sampler
-from gpuwise.collect.serve.page import CONTENT_TYPE, Page
+from gpuwise.collect.serve.negotiation import Format
+from gpuwise.collect.serve.page import Page
 from gpuwise.memory.ledger import SqliteLedger
 
 __all__ = ["recording"]
@@ -114,7 +115,7 @@ def passes(url):
 def test_a_lost_gpu_makes_the_service_look_at_the_fleet_at_once(recording, tmp_path):
     page = lost_gpu()
     with (
-        answering(lambda _: (200, page, {"Content-Type": CONTENT_TYPE})) as exporter,
+        answering(lambda _: (200, page, {"Content-Type": Format.TEXT.value})) as exporter,
         service(recording, tmp_path) as (url, log_file, process),
     ):
         poll(lambda: ready(url, TOKEN), what="the first pass")
@@ -122,10 +123,13 @@ def test_a_lost_gpu_makes_the_service_look_at_the_fleet_at_once(recording, tmp_p
         assert asked_for(url) == set()
         with (
             alertmanager(tmp_path / "alertmanager", example(url, tmp_path)) as receiver,
-            running(tmp_path / "prometheus", config=prometheus(exporter.removeprefix("http://"), receiver, tmp_path)),
+            running(
+                tmp_path / "prometheus", config=prometheus(exporter.removeprefix("http://"), receiver, tmp_path)
+            ) as at,
         ):
             poll(lambda: "GpuwiseGpuLost" in asked_for(url), what="the notification of the alert")
             poll(lambda: passes(url) >= 2, what="the pass that it asked for")
+            firing = json.loads(ask(f"{at}/api/v1/alerts"))["data"]["alerts"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
         text = log_file.read_text()
@@ -134,5 +138,7 @@ def test_a_lost_gpu_makes_the_service_look_at_the_fleet_at_once(recording, tmp_p
         assert ledger.intents() == []
     lost = {(alert.labels["node"], alert.labels["gpu"]) for alert in alerts if alert.name == "GpuwiseGpuLost"}
     assert lost == {("demo", "4")}
+    assert {one["labels"]["alertname"] for one in firing if one["labels"].get("gpu") == "4"} == {"GpuwiseGpuLost"}
+    assert ("GpuwiseXidApplication", "13") in {(one["labels"]["alertname"], one["labels"].get("xid")) for one in firing}
     assert "alerts asked for this pass: " in text
     assert "Traceback" not in text

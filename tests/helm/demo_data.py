@@ -61,23 +61,13 @@ def service_series() -> Series:
     return found
 
 
-def synthetic(metrics: Iterable[Metric], values: Mapping[str, str]) -> Series:
-    """A series with two labels of cards for each metric.
-
-    Args:
-        metrics: metrics of the catalogue.
-        values: values of labels that queries select by; other labels have the value "x".
-    """
+def synthetic(metrics: Iterable[Metric]) -> Series:
+    """One series for each metric, whose labels have the value "x"."""
     found: Series = {}
     for metric in metrics:
-        for gpu in ("1", "2"):
-            known = dict.fromkeys((*LABELS[metric.scope], *metric.labels), "x") | {"gpu": gpu, "node": NODE}
-            labels = {name: values.get(name, known[name]) for name in (*LABELS[metric.scope], *metric.labels)}
-            inside = ",".join(f'{name}="{value}"' for name, value in labels.items())
-            for at_s in range(START_S, END_S + 1, STEP_S):
-                _add(found, f"{metric.name}{{{inside}}} 1\n", EXPORTER, at_s)
-            if not LABELS[metric.scope]:
-                break
+        inside = ",".join(f'{name}="x"' for name in (*LABELS[metric.scope], *metric.labels))
+        for at_s in range(START_S, END_S + 1, STEP_S):
+            _add(found, f"{metric.name}{{{inside}}} 1\n", EXPORTER, at_s)
     return found
 
 

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,8 +188,34 @@ def test_device_series_never_have_the_exporters_own_pod(find: Find):
     assert endpoint["relabelings"] == [{"action": "labeldrop", "regex": "namespace|pod|container"}]
 
 
-def test_rules_and_dashboard_are_rendered_unchanged(find: Find):
-    assert find("PrometheusRule", "prod-gpuwise")["spec"] == yaml.safe_load((CHART / "files/alerts.yaml").read_text())
-    board = find("ConfigMap", "prod-gpuwise-dashboard")
-    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert yaml.safe_load(board["data"]["gpuwise.json"]) == yaml.safe_load((CHART / "files/dashboard.json").read_text())
+def test_rules_and_dashboards_are_rendered_unchanged(rendered: Objects, find: Find):
+    files = [yaml.safe_load((CHART / f"files/{name}.yaml").read_text()) for name in ("recording", "alerts")]
+    assert find("PrometheusRule", "prod-gpuwise")["spec"]["groups"] == [
+        group for one in files for group in one["groups"]
+    ]
+    boards = [one for one in of_kind(rendered, "ConfigMap") if "-dashboard-" in one["metadata"]["name"]]
+    assert {one["metadata"]["labels"]["grafana_dashboard"] for one in boards} == {"1"}
+    shown = {name: json.loads(text) for one in boards for name, text in one["data"].items()}
+    assert shown == {path.name: json.loads(path.read_text()) for path in (CHART / "files/dashboards").iterdir()}
+    assert len(boards) == len(shown) == 6
+    # Grafana's sidecar and etcd accept up to 1 MiB.
+    assert max(len(text) for one in boards for text in one["data"].values()) < 2**20
+
+
+def test_the_runbook_can_be_elsewhere(helm: Helm):
+    objects = helm.render(prometheusRule__runbookUrl="https://wiki.example.com/gpus")
+    (rules,) = of_kind(objects, "PrometheusRule")
+    alerts = [rule for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule]
+    urls = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in alerts}
+    assert urls["GpuwiseGpuLost"] == "https://wiki.example.com/gpus#gpuwisegpulost"
+    assert all(url.startswith("https://wiki.example.com/gpus#") for url in urls.values())
+    assert helm.template(prometheusRule__runbookUrl="https://wiki/#x").returncode != 0
+    (usual,) = of_kind(helm.render(prometheusRule__runbookUrl=None), "PrometheusRule")
+    assert "https://github.com/gpuwise/gpuwise/blob/main/docs/runbook.md#gpuwisegpulost" in str(usual)
+
+
+def test_dashboards_can_be_in_a_folder(helm: Helm):
+    given = {"enabled": True, "annotations": {"grafana_folder": "GPUs"}}
+    boards = [one for one in of_kind(helm.render(grafana__dashboards=given), "ConfigMap") if "-dashboard-" in str(one)]
+    assert len(boards) == 6
+    assert all(one["metadata"]["annotations"] == given["annotations"] for one in boards)

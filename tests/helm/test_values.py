@@ -145,7 +145,7 @@ def test_a_users_node_selector_replaces_the_default(helm: Helm):
 def test_a_users_dashboard_labels_replace_the_default(helm: Helm):
     def label(**settings: Any) -> set[str]:
         (board,) = of_kind(
-            render(helm, grafana__dashboards__enabled=True, **settings), "ConfigMap", "prod-gpuwise-dashboard"
+            render(helm, grafana__dashboards__enabled=True, **settings), "ConfigMap", "prod-gpuwise-dashboard-gpus"
         )
         return {name for name in board["metadata"]["labels"] if "/" not in name}
 

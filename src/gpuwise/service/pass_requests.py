@@ -91,7 +91,7 @@ class PassRequests(Collector):
 
         Args:
             pause_s: seconds until the next pass of the schedule.
-            stop: stops the loop; whoever sets it calls `wake` afterwards.
+            stop: stops the loop; after setting it, `wake` must be called.
         """
         end_s = self._monotonic() + pause_s
         with self._changed:
