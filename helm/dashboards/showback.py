@@ -5,7 +5,7 @@ from helm.dashboards.panels import COUNT, DOLLARS, RATIO, SECONDS, bars, lines, 
 from helm.dashboards.queries import SCOPE, every
 
 _TEAM, _NAMESPACE = 'team=~"$team"', 'namespace=~"$namespace"'
-_NOBODY, _NO_TEAM = 'team="(none)"', 'class=~"outside|unallocated|unknown|stranded"'
+_OWNED, _NO_TEAM = 'team!="(none)"', 'class=~"outside|unallocated|unknown|stranded"'
 _COST = f"sum by (team) ({every('gpuwise_team_cost_usd', _TEAM)})"
 _IDLE = f"sum by (team) ({every('gpuwise_team_idle_cost_usd', _TEAM)})"
 
@@ -18,10 +18,9 @@ _TEAMS = (
     ),
     number(
         "Share without an owner",
-        f"sum({every('gpuwise_team_cost_usd', _NOBODY)}) / sum({every('gpuwise_team_cost_usd')})",
+        f"1 - (sum({every('gpuwise_team_cost_usd', _OWNED)}) or vector(0)) / sum({every('gpuwise_team_cost_usd')})",
         RATIO,
         "Cost of workloads that no label assigns to a team.",
-        missing="0 %",
         width=6,
     ),
     number(

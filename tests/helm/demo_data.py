@@ -1,22 +1,28 @@
-"""What Prometheus has after scraping a demo exporter and a service for some minutes, as OpenMetrics text to backfill.
+"""What Prometheus has after scraping the demo's exporter and service for some minutes, as OpenMetrics text to backfill.
 
 The demo's clock is set, so that minutes take no time.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
 from prometheus_client import CollectorRegistry, generate_latest
-from tests.service.test_metrics import REPORT
 
+import gpuwise.cli.demo
 from gpuwise.collect import catalogue
 from gpuwise.collect.demo import demo
 from gpuwise.collect.metric import LABELS, Metric
 from gpuwise.collect.sampler import Sampler
 from gpuwise.collect.serve.page import Page
+from gpuwise.model.codec import from_json
+from gpuwise.model.report import WeeklyReport
 from gpuwise.service.loop import STEPS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
 from gpuwise.service.pass_requests import PassRequests
+from gpuwise.simulate.settings import FleetSettings
 
 START_S, STEP_S, LENGTH_S = 1_780_000_000, 10, 400
 """The demo's card falls off the bus after 150 s; Prometheus then returns its last values for 300 s."""
@@ -45,10 +51,19 @@ def exporter_series(*, max_series: int = 10_000) -> Series:
     return found
 
 
-def service_series() -> Series:
-    """Every scrape of a service with a report."""
+def demo_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> WeeklyReport:
+    """The report of `gpuwise demo`, with a fleet that takes seconds instead of a minute."""
+    monkeypatch.setattr(gpuwise.cli.demo, "FleetSettings", lambda: FleetSettings(nodes=8, days=14))
+    done = CliRunner().invoke(gpuwise.cli.demo.demo, ["--output-dir", str(folder)])
+    assert done.exit_code == 0, done.output
+    (report,) = folder.glob("gpuwise-*.json")
+    return from_json(WeeklyReport, report.read_bytes())
+
+
+def service_series(report: WeeklyReport) -> Series:
+    """Every scrape of a service with this report."""
     registry = CollectorRegistry()
-    registry.register(FleetCollector(lambda: REPORT))
+    registry.register(FleetCollector(lambda: report))
     registry.register(PassRequests(least_s=300))
     watch = LoopWatch(600, wall=lambda: float(START_S))
     registry.register(watch)

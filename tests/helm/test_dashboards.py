@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -139,8 +140,11 @@ def replaced(text: str, board: dict[str, Any]) -> str:
 
 
 @NEEDS_PROMETHEUS
-def test_every_query_finds_rows_in_what_the_demo_exports(start_prometheus: StartPrometheus):
-    exporter, service = demo_data.exporter_series(), demo_data.service_series()
+def test_every_query_finds_rows_in_what_the_demo_exports(
+    start_prometheus: StartPrometheus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    service = demo_data.service_series(demo_data.demo_report(tmp_path / "demo", monkeypatch))
+    exporter = demo_data.exporter_series()
     limited = demo_data.exporter_series(max_series=100)
     ours = demo_data.by_name()
     shown = {metric for board in WRITTEN.values() for _, expr in targets(board) for metric, _ in SELECTOR.findall(expr)}

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.alertmanager_server import NEEDS_AMTOOL
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus
+from tests.service.test_metrics import REPORT
 
 from gpuwise.collect.health import RESET_XIDS
 from gpuwise.sources.prometheus.client import PrometheusClient, PrometheusSettings
@@ -135,7 +136,7 @@ def test_the_metrics_document_is_generated_by_its_script():
 @NEEDS_PROMETHEUS
 def test_a_real_prometheus_evaluates_each_rule(start_prometheus: StartPrometheus):
     """With what the demo exports, so that joins and label sets are tested, and not only the parser."""
-    url = start_prometheus(series=demo_data.openmetrics(demo_data.exporter_series(), demo_data.service_series()))
+    url = start_prometheus(series=demo_data.openmetrics(demo_data.exporter_series(), demo_data.service_series(REPORT)))
     with PrometheusClient(PrometheusSettings(url)) as client:
         at = {"start_s": float(demo_data.START_S), "end_s": float(demo_data.END_S), "step_s": 10}
         found = {rule.get("record") or rule["alert"]: client.range(rule["expr"], **at) for rule in (*RECORDED, *ALERTS)}
