@@ -6,13 +6,16 @@ import re
 import signal
 import subprocess
 import time
+import urllib.request
 from contextlib import contextmanager
 
 import yaml
 from tests.alertmanager_server import NEEDS_ALERTMANAGER, alertmanager
+from tests.api_requests import effects
 from tests.conftest import REPOSITORY
-from tests.e2e.conftest import GPUWISE
-from tests.e2e.test_serve import ask, ready, recording
+from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
+from tests.e2e.test_serve import ask, idle_for_a_day, ready, recording
+from tests.e2e.test_serve import service as serving_a_cluster
 from tests.http_server import answering
 from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
 
@@ -20,6 +23,7 @@ from gpuwise.collect.demo import demo
 from gpuwise.collect.sampler import Sampler
 from gpuwise.collect.serve.negotiation import Format
 from gpuwise.collect.serve.page import Page
+from gpuwise.emulate.objects import statefulset
 from gpuwise.memory.ledger import SqliteLedger
 
 __all__ = ["recording"]
@@ -142,3 +146,38 @@ def test_a_lost_gpu_makes_the_service_look_at_the_fleet_at_once(recording, tmp_p
     assert ("GpuwiseXidApplication", "13") in {(one["labels"]["alertname"], one["labels"].get("xid")) for one in firing}
     assert "alerts asked for this pass: " in text
     assert "Traceback" not in text
+
+
+@NEEDS_PROMETHEUS
+def test_policy_decides_and_never_the_alert(start_cluster, tmp_path):
+    """In the mode `recommend` an alert that demands a change of an idle workload causes a pass, and no change."""
+    fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
+    demand = {
+        "status": "firing",
+        "labels": {"alertname": "Idle", "namespace": "sandbox", "statefulset": "forgotten", "action": "scale to 0"},
+        "annotations": {"command": "gpuwise apply"},
+        "fingerprint": "f1",
+        "startsAt": "2026-06-01T10:00:00Z",
+    }
+    body = json.dumps({"version": "4", "alerts": [demand]}).encode()
+    with (
+        start_cluster(fleet) as cluster,
+        running(tmp_path / "prometheus", series=idle_for_a_day(int(time.time()))) as at,
+        serving_a_cluster(tmp_path, cluster, at) as (url, process, _),
+    ):
+        poll(lambda: ready(url), what="the first pass")
+        request = urllib.request.Request(
+            f"{url}/api/v1/alerts", data=body, headers={"Content-Type": "application/json"}, method="POST"
+        )
+        with urllib.request.urlopen(request, timeout=300) as answer:
+            assert answer.status == 202
+        poll(lambda: "Idle" in ask(f"{url}/api/v1/alerts"), what="the pass that the alert asked for")
+        report = json.loads(ask(f"{url}/api/v1/report"))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        assert [request for request in cluster.requests if effects(request)] == []
+    assert report["quality"]["measured"] == 1
+    with SqliteLedger(tmp_path / "ledger.db") as ledger:
+        (trigger,) = ledger.triggers()
+        assert (ledger.intents(), ledger.directives()) == ([], [])
+    assert trigger.alerts[0].labels == demand["labels"]
