@@ -93,7 +93,7 @@ quality: setup ## replay each policy and its baselines on the public traces in T
 	$(BIN)/python -m benchmarks.careful build/careful.json
 	$(BIN)/python -m benchmarks.quality build/quality.json build/careful.json
 
-validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known occupancy on this machine's GPU: docs/validation.md
+validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known occupancy: docs/validation.md; without a GPU, with the fake NVML
 	$(BIN)/python -m benchmarks.validate_gpu
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
