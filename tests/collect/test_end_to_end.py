@@ -44,7 +44,9 @@ def workload(ref: Container) -> Workload:
     )
 
 
-@pytest.mark.parametrize(("compat", "honor_labels"), [("none", "true"), ("none", "false"), ("dcgm", "true")])
+@pytest.mark.parametrize(
+    ("compat", "honor_labels"), [("none", "true"), ("none", "false"), ("dcgm", "true"), ("dcgm", "false")]
+)
 def test_the_service_reads_what_the_gpu_reports(
     fake_nvml: Path,
     scenario: Scenario,
