@@ -24,6 +24,23 @@ _OLD = (("Hostname", "hostname"), ("DCGM_FI_DRIVER_VERSION",))
 _NEW = (("hostname",), ("DCGM_FI_SYSTEM_DRIVER_VERSION",))
 _USED, _TOTAL, _RESERVED = (metric.name for metric in MEMORY)
 _UNCHANGED = (_OLD[0], (*_OLD[1], *_NEW[1]))
+_Scheme = tuple[tuple[str, ...], tuple[str, ...]]
+"""Names of the labels of host and driver."""
+# By the name of the metric: hashing a Metric takes ten times as long.
+_Key = str | tuple[str, ...]
+_Values = Mapping[_Key, float]
+
+
+def _key(key: object) -> _Key:
+    if isinstance(key, Metric):
+        return key.name
+    if isinstance(key, tuple):
+        return (key[0].name, *key[1:])
+    return str(key)
+
+
+_KEYS = {field.old: _key(field.key) for field in FIELDS}
+_COPIED = tuple(_KEYS[field.old] for field in FIELDS if field.on_instances)
 
 
 def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
@@ -51,26 +68,8 @@ def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
             yield family
 
 
-# By the name of the metric: hashing a Metric takes ten times as long.
-_Key = str | tuple[str, ...]
-
-
-def _key(key: object) -> _Key:
-    if isinstance(key, Metric):
-        return key.name
-    if isinstance(key, tuple):
-        return (key[0].name, *key[1:])
-    return str(key)
-
-
-_KEYS = {field.old: _key(field.key) for field in FIELDS}
-_COPIED = tuple(_KEYS[field.old] for field in FIELDS if field.on_instances)
-_Scheme = tuple[tuple[str, ...], tuple[str, ...]]
-_Values = Mapping[_Key, float]
-
-
 def _names(field: Field) -> Iterator[tuple[str, str, float, _Scheme]]:
-    """Name, help text, unit, and names of the labels of host and driver."""
+    """Each name of a field, with its help text, unit and labels."""
     if field.old == field.new:
         yield field.old, field.old_help, field.unit, _UNCHANGED
         return
