@@ -57,7 +57,7 @@ test-parts: setup ## run the tests of the image and with Prometheus 3; as root o
 
 # Tests with a real Prometheus: `make test` runs them with Debian 12's 2.42, `make test-parts` again with a 3.x.
 ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
-  tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
+  tests/collect/test_queries.py tests/helm/test_monitoring.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
 SEEDS ?= 5
 FROM ?= $(shell date +%s)
