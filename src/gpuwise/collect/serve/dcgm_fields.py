@@ -22,10 +22,7 @@ REASON_BITS = {
     "sw_thermal": 0x20, "hw_thermal": 0x40, "hw_power_brake": 0x80, "display_clock": 0x100,
 }  # fmt: skip
 """DCGM_CLOCKS_EVENT_REASON_* (dcgm_fields.h)."""
-RECOVERY_NUMBERS = {
-    "none": 0, "gpu_reset": 1, "node_reboot": 2, "drain_p2p": 3, "drain_and_reset": 4, "recover_imex_domain": 5,
-    "bus_reset": 6, "system_reboot": 7,
-}  # fmt: skip
+RECOVERY_NUMBERS = {action: number for number, action in enumerate(c.RECOVERY_ACTIONS)}
 """nvmlDeviceGpuRecoveryAction_t (nvml.h), by the names of `catalogue.RECOVERY_ACTION`."""
 
 
