@@ -57,7 +57,8 @@ test-parts: setup ## run the tests of the image and with Prometheus 3; as root o
 
 # Tests with a real Prometheus: `make test` runs them with Debian 12's 2.42, `make test-parts` again with a 3.x.
 ON_PROMETHEUS := $(wildcard tests/sources/prometheus/test_*.py) tests/service/test_metrics.py \
-  tests/helm/test_monitoring.py tests/helm/test_dashboards.py tests/e2e/test_alertmanager.py tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
+  tests/collect/test_queries.py tests/helm/test_monitoring.py tests/helm/test_dashboards.py tests/e2e/test_alertmanager.py \
+  tests/e2e/test_exporter_to_scan.py tests/e2e/test_readme.py tests/e2e/test_serve.py
 
 SEEDS ?= 5
 FROM ?= $(shell date +%s)
@@ -93,7 +94,7 @@ quality: setup ## replay each policy and its baselines on the public traces in T
 	$(BIN)/python -m benchmarks.careful build/careful.json
 	$(BIN)/python -m benchmarks.quality build/quality.json build/careful.json
 
-validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known occupancy on this machine's GPU: docs/validation.md
+validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known occupancy: docs/validation.md; without a GPU, with the fake NVML
 	$(BIN)/python -m benchmarks.validate_gpu
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)

@@ -184,6 +184,7 @@ VALUES: Mapping[str, Schema] = {
             "enabled": FLAG,
             "interval": {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"},
             "labels": ANNOTATIONS,
+            "honorLabels": FLAG,
             "exporterEndpoint": FREE,
         }
     ),

@@ -1,10 +1,12 @@
 """Compares the exporter with nvidia-smi, idle and under loads of known occupancy, and writes docs/validation.md."""
 
 import argparse
+import os
 import platform
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,27 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.validate_gpu.exporter import INTERVAL_S, Exporter, exporting
+from benchmarks.validate_gpu.references import SMI, Fake, Reference, properties
 
 HERE = Path(__file__).parent
 NOBODY = 65534
 _SETTLE_S = 4.0
 _SAMPLES = 5
-
-# Quantity, nvidia-smi query, exporter metric, its labels, factor from nvidia-smi's unit to the exporter's, tolerance
-# in the exporter's unit.
-COMPARED = (
-    ("power", "power.draw.instant", "gpuwise_gpu_power_watts", {}, 1.0, 15.0),
-    ("temperature", "temperature.gpu", "gpuwise_gpu_temperature_celsius", {"sensor": "gpu"}, 1.0, 1.0),
-    ("memory used", "memory.used", "gpuwise_gpu_memory_used_bytes", {}, 2**20, 2**20),
-    ("memory total", "memory.total", "gpuwise_gpu_memory_total_bytes", {}, 2**20, 2**20),
-    ("utilisation", "utilization.gpu", "gpuwise_gpu_utilization_ratio", {}, 0.01, 0.02),
-    ("SM clock", "clocks.sm", "gpuwise_gpu_clock_hertz", {"clock": "sm"}, 1e6, 20e6),
-    ("memory clock", "clocks.mem", "gpuwise_gpu_clock_hertz", {"clock": "memory"}, 1e6, 1e6),
-    ("power limit", "power.limit", "gpuwise_gpu_power_limit_watts", {}, 1.0, 0.5),
-    ("PCIe generation", "pcie.link.gen.current", "gpuwise_gpu_pcie_link_generation", {}, 1.0, 0.0),
-    ("PCIe width", "pcie.link.width.current", "gpuwise_gpu_pcie_link_width", {}, 1.0, 0.0),
-    ("P-state", "pstate", "gpuwise_gpu_performance_state", {}, 1.0, 0.0),
-)
 
 # Name, share of multiprocessors, threads per block, ms on, ms off.
 LOADS = (
@@ -64,39 +51,28 @@ class Row:
     agrees: bool | None
 
 
-def smi(query: str) -> list[float | None]:
-    """The values that nvidia-smi prints for the first GPU; None for a quantity the GPU does not support."""
-    command = ["nvidia-smi", "--id=0", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
-    finished = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [_number(cell.strip().lstrip("P")) for cell in finished.stdout.strip().split(",")]
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def compared(exporter: Exporter, state: str) -> Iterator[Row]:
-    """Compare each quantity with nvidia-smi, read before and after the scrape.
+def compared(exporter: Exporter, reference: Reference, state: str) -> Iterator[Row]:
+    """Compare each quantity with the reference, read before and after the scrape.
 
     The exporter's value must lie between the two, within the tolerance.
     """
-    queries = ",".join(query for _, query, *_ in COMPARED)
-    before = smi(queries)
+    before = reference.values()
     time.sleep(INTERVAL_S * 1.5)  # so that the exporter samples at least once between the two reads
     series = exporter.scrape()
-    after = smi(queries)
-    for (quantity, _, name, labels, unit, tolerance), first, second in zip(COMPARED, before, after, strict=True):
-        ours = next((value for found, value in series.get(name, []) if labels.items() <= found.items()), None)
+    after = reference.values()
+    for quantity in reference.quantities:
+        ours = next(
+            (value for found, value in series.get(quantity.metric, []) if quantity.labels.items() <= found.items()),
+            None,
+        )
+        first, second = before[quantity.name], after[quantity.name]
         if first is None or second is None:
-            yield Row(state, quantity, "not supported", "absent" if ours is None else f"{ours:g}", ours is None)
+            yield Row(state, quantity.name, "not supported", "absent" if ours is None else f"{ours:g}", ours is None)
             continue
-        low, high = sorted((first * unit, second * unit))
-        agrees = ours is not None and low - tolerance <= ours <= high + tolerance
+        low, high = sorted((first, second))
+        agrees = ours is not None and low - quantity.tolerance <= ours <= high + quantity.tolerance
         expected = f"{low:.6g}" if low == high else f"{low:.6g} to {high:.6g}"
-        yield Row(state, quantity, expected, "absent" if ours is None else f"{ours:.6g}", agrees)
+        yield Row(state, quantity.name, expected, "absent" if ours is None else f"{ours:.6g}", agrees)
 
 
 @contextmanager
@@ -137,7 +113,8 @@ def occupancies(exporter: Exporter, program: Path) -> Iterator[Row]:
                     if (value := exporter.value(metric)) is not None:
                         values.append(value)
             if part == 1.0 and not off_ms:
-                yield from compared(exporter, "busy")
+                for reference in SMI:
+                    yield from compared(exporter, reference, "busy")
         yield Row(name, "processes with a context", "1", f"{processes}", processes == 1.0)
         for metric, ratio in expected.items():
             values = sampled[metric]
@@ -158,21 +135,26 @@ def contexts(exporter: Exporter, program: Path) -> Iterator[Row]:
     yield Row("a context and no kernel", "processes with a context", "1", f"{processes}", processes == 1.0)
 
 
-def unprivileged(names: set[str]) -> Row:
+def unprivileged(names: set[str], extra: tuple[str, ...]) -> Row:
     """Check that the exporter exports the same metrics as an unprivileged user."""
-    with exporting(user=NOBODY) as exporter:
-        time.sleep(2 * INTERVAL_S)
-        missing = sorted(names - exporter.scrape().keys())
+    try:
+        with exporting(user=NOBODY, extra=extra) as exporter:
+            time.sleep(2 * INTERVAL_S)
+            missing = sorted(names - exporter.scrape().keys())
+    except PermissionError:
+        return Row("as user 65534", "metrics", f"{len(names)}", f"that user may not run {sys.executable}", None)
     ours = ", without ".join([str(len(names) - len(missing)), *([", ".join(missing)] if missing else [])])
     return Row("as user 65534", "metrics", f"{len(names)}", ours, not missing)
 
 
-def measured(program: Path | None) -> tuple[list[Row], list[str]]:
+def measured(program: Path | None, *, fake: Fake | None = None) -> tuple[list[Row], list[str]]:
     """All comparisons that are possible on this machine, and the resources that the exporter uses."""
     rows: list[Row] = []
-    with exporting() as exporter:
+    extra = fake.options if fake else ()
+    with exporting(extra=extra) as exporter:
         time.sleep(3 * INTERVAL_S)
-        rows += compared(exporter, "idle")
+        for reference in (fake,) if fake else SMI:
+            rows += compared(exporter, reference, "fake" if fake else "idle")
         names = set(exporter.scrape())
         if program is not None:
             rows += contexts(exporter, program)
@@ -189,66 +171,80 @@ def measured(program: Path | None) -> tuple[list[Row], list[str]]:
         errors = exporter.scrape().get("gpuwise_exporter_errors_total", [])
         counts = ", ".join(f"{labels['code']} {value:g}" for labels, value in errors if value)
         cost.append(f"errors: {counts or 'none'}")
-    rows.append(unprivileged(names))
+    if os.geteuid() == 0:
+        rows.append(unprivileged(names, extra))
     return rows, cost
 
 
-def document(rows: list[Row], cost: list[str]) -> str:
-    """The text of docs/validation.md."""
+_REAL = """\
+# Validation on a real GPU
+
+Generated by `make validate-gpu`. Each value of the exporter is compared with `nvidia-smi --query-gpu` and
+`nvidia-smi dmon`, read just before and just after the scrape, on an idle and on a busy GPU. The hardware counters are
+compared with the values that follow from loads of known SM share and occupancy (`benchmarks/validate_gpu/load.cu`).
+All values are in the exporter's units.
+"""
+_FAKE = """\
+# Validation on the fake NVML
+
+Generated by `make validate-gpu`. **No real GPU could be reached.** The exporter read the tests' fake NVML library, and
+each value is compared with what the fake was told to report. This shows units and names, and nothing about a driver.
+"""
+_NOT_SHOWN = """\
+Not validated here: MIG (enabling it needs a GPU reset), XID events, NVLink traffic, throttling, and attribution to pods
+(the machine had no kubelet).
+"""
+
+
+def document(rows: list[Row], cost: list[str], *, real: bool) -> str:
+    """The text of the document."""
     verdicts = {True: "yes", False: "**no**", None: "cannot be compared"}
-    query = "name,driver_version,vbios_version,mig.mode.current,compute_cap"
-    command = ["nvidia-smi", "--id=0", f"--query-gpu={query}", "--format=csv,noheader"]
-    values = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().split(", ")
-    properties = dict(zip(("GPU", "driver", "VBIOS", "MIG", "compute capability"), values, strict=True))
     table = [
         f"| {row.state} | {row.quantity} | {row.expected} | {row.exported} | {verdicts[row.agrees]} |" for row in rows
     ]
-    return "\n".join(
-        [
-            "# Validation on a real GPU",
-            "",
-            "Generated by `make validate-gpu`. Each value of the exporter is compared with `nvidia-smi`, read just",
-            "before and just after the scrape, on an idle and on a busy GPU. The hardware counters are compared with",
-            "the values that follow from loads of known SM share and occupancy (`benchmarks/validate_gpu/load.cu`).",
-            "All values are in the exporter's units.",
-            "",
-            *(f"- {name}: {value}" for name, value in properties.items()),
-            f"- kernel: {platform.release()}",
-            f"- date: {time.strftime('%Y-%m-%d', time.gmtime())}",
-            f"- exporter: {'; '.join(cost)}",
-            f"- values that agree: {sum(row.agrees is True for row in rows)} of {len(rows)}",
-            "",
-            "| state | quantity | expected (`nvidia-smi` or load) | exporter | agree |",
-            "|---|---|---|---|---|",
-            *table,
-            "",
-            "Not validated here: MIG (enabling it needs a GPU reset), XID events, NVLink traffic, throttling, and",
-            "attribution to pods (the machine had no kubelet).",
-            "",
-        ]
-    )
+    facts = [
+        *(f"- {name}: {value}" for name, value in (properties() if real else {}).items()),
+        f"- kernel: {platform.release()}",
+        f"- date: {time.strftime('%Y-%m-%d', time.gmtime())}",
+        f"- exporter: {'; '.join(cost)}",
+        f"- values that agree: {sum(row.agrees is True for row in rows)} of {len(rows)}",
+    ]
+    heading = ["| state | quantity | expected | exporter | agree |", "|---|---|---|---|---|"]
+    return "\n".join([_REAL if real else _FAKE, *facts, "", *heading, *table, "", *([_NOT_SHOWN] if real else [])])
 
 
 def main() -> None:
-    """Validate the exporter, or exit with an error if the machine has no GPU."""
+    """Validate the exporter on this machine's GPU; on the fake NVML if there is none."""
+    root = HERE.parents[1]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=HERE.parents[1] / "docs" / "validation.md")
-    output = parser.parse_args().output
-    if shutil.which("nvidia-smi") is None:
-        raise SystemExit("cannot validate: nvidia-smi is not on PATH; nothing was written")
-    with tempfile.TemporaryDirectory() as folder:
-        program: Path | None = Path(folder) / "load"
-        if shutil.which("nvcc") is None:
-            print("nvcc is not on PATH: skipping the loads of known occupancy")
-            program = None
+    parser.add_argument(
+        "--output", type=Path, help="the document; default: docs/validation.md, build/validation.md for the fake"
+    )
+    given, real = parser.parse_args().output, shutil.which("nvidia-smi") is not None
+    output = given or root / ("docs" if real else "build") / "validation.md"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if real:
+            rows, cost = measured(built(folder))
         else:
-            subprocess.run(["nvcc", "-O2", "-arch=native", "-o", program, HERE / "load.cu"], check=True)
-        rows, cost = measured(program)
-    text = document(rows, cost)
+            print("no nvidia-smi on PATH: reading the fake NVML; docs/validation.md stays as it is")
+            rows, cost = measured(None, fake=Fake.built(folder))
+    text = document(rows, cost, real=real)
+    output.parent.mkdir(exist_ok=True)
     output.write_text(text)
     print(text)
     different = [row for row in rows if row.agrees is False]
     raise SystemExit(f"{len(different)} values do not agree; see {output}" if different else 0)
+
+
+def built(folder: Path) -> Path | None:
+    """The load program; None if there is no compiler for it."""
+    if shutil.which("nvcc") is None:
+        print("nvcc is not on PATH: skipping the loads of known occupancy")
+        return None
+    program = folder / "load"
+    subprocess.run(["nvcc", "-O2", "-arch=native", "-o", program, HERE / "load.cu"], check=True)
+    return program
 
 
 if __name__ == "__main__":

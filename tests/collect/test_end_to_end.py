@@ -14,12 +14,15 @@ from gpuwise.collect.settings import Compat, ExporterSettings
 from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest, Inventory, Pod, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import UsageSeries, Window
+from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 from .conftest import Scenario, kubelet
-from .scenarios import H100, SLICED, moved
+from .scenarios import H100, SHARED, SLICED, moved
+from .test_exporter import exporter
+from .test_queries import BATCH, processes
+from .test_queries import SERVER as SERVER_OF_SHARED
 
 pytestmark = NEEDS_PROMETHEUS
 
@@ -44,7 +47,9 @@ def workload(ref: Container) -> Workload:
     )
 
 
-@pytest.mark.parametrize(("compat", "honor_labels"), [("none", "true"), ("none", "false"), ("dcgm", "true")])
+@pytest.mark.parametrize(
+    ("compat", "honor_labels"), [("none", "true"), ("none", "false"), ("dcgm", "true"), ("dcgm", "false")]
+)
 def test_the_service_reads_what_the_gpu_reports(
     fake_nvml: Path,
     scenario: Scenario,
@@ -55,7 +60,7 @@ def test_the_service_reads_what_the_gpu_reports(
 ):
     scenario.play(BOTH)
     port, socket, stop = free_port(), tmp_path / "kubelet.sock", threading.Event()
-    exporter = ExporterSettings(
+    exporter_settings = ExporterSettings(
         node="node-a",
         listen=f"127.0.0.1:{port}",
         interval_s=0.2,
@@ -63,7 +68,7 @@ def test_the_service_reads_what_the_gpu_reports(
         pod_resources_socket=socket,
         compat=Compat(compat),
     )
-    thread = threading.Thread(target=run_exporter, args=(exporter, stop))
+    thread = threading.Thread(target=run_exporter, args=(exporter_settings, stop))
     relabelled = DCGM_NAMES_ONLY if compat == "dcgm" else ""
     config = (
         f"scrape_configs: [{{job_name: gpuwise, scrape_interval: 1s, honor_labels: {honor_labels}, {relabelled} "
@@ -118,3 +123,41 @@ def test_the_service_reads_what_the_gpu_reports(
     assert instance.gpu_fraction == pytest.approx(1 / 7)
     assert instance.samples.keys() == {Signal.SM_ACTIVITY, Signal.MEMORY_USED}
     assert np.nanmax(instance.samples[Signal.SM_ACTIVITY]) == 0.88
+
+
+@pytest.mark.parametrize(("compat", "used"), [("none", 0.8), ("dcgm", 0.6)])
+def test_each_pod_of_a_shared_card_has_its_part_of_the_memory(
+    fake_nvml: Path,
+    scenario: Scenario,
+    tmp_path: Path,
+    start_prometheus: StartPrometheus,
+    compat: str,
+    used: float,
+):
+    """gpuwise's own utilization is that of the card, for each pod; dcgm-exporter's names have the pod's part."""
+    scenario.play(SHARED)
+    socket, (proc, links) = tmp_path / "kubelet.sock", processes(tmp_path)
+    shared = {SERVER_OF_SHARED: ("GPU-cccc::0",), BATCH: ("GPU-cccc::1",)}
+    settings = {"compat": Compat(compat), "host_proc": proc, "container_links": links, "interval_s": 0.2}
+    relabelled = DCGM_NAMES_ONLY if compat == "dcgm" else ""
+    with kubelet(socket, shared), exporter(fake_nvml, pod_resources_socket=socket, **settings) as read:
+        config = (
+            f"scrape_configs: [{{job_name: gpuwise, scrape_interval: 1s, honor_labels: true, {relabelled} "
+            f"static_configs: [{{targets: ['127.0.0.1:{read.port}']}}]}}]"
+        )
+        source = PrometheusUsage(PrometheusSettings(start_prometheus(config=config)))
+
+        def devices() -> list[DeviceSeries]:
+            window = Window.ending(int(time.time()) + 2, length_s=20, step_s=2)
+            try:
+                usage = source.read([workload(SERVER_OF_SHARED), workload(BATCH)], Inventory(0, {}, (), {}), window)
+                return [device for one in usage for device in one.devices]
+            except SourceError:  # no scrape yet
+                return []
+
+        poll(lambda: len(devices()) == 2, what="both pods being read back")
+        server, batch = devices()
+    assert (server.device_uuid, server.gpu_fraction, batch.gpu_fraction) == ("GPU-cccc", 0.5, 0.5)
+    assert np.nanmax(server.samples[Signal.MEMORY_USED]) == pytest.approx(4e9)
+    assert np.nanmax(batch.samples[Signal.MEMORY_USED]) == pytest.approx(2e9)
+    assert np.nanmax(server.samples[Signal.GPU_UTIL]) == pytest.approx(used)

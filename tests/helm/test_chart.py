@@ -188,6 +188,14 @@ def test_device_series_never_have_the_exporters_own_pod(find: Find):
     assert endpoint["relabelings"] == [{"action": "labeldrop", "regex": "namespace|pod|container"}]
 
 
+def test_dashboards_for_exported_labels_can_have_them(helm: Helm):
+    monitors = of_kind(helm.render(serviceMonitor__honorLabels=False), "ServiceMonitor")
+    exporter = next(one for one in monitors if one["metadata"]["name"] == "prod-gpuwise-exporter")
+    (endpoint,) = exporter["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is False
+    assert "relabelings" not in endpoint
+
+
 def test_rules_and_dashboards_are_rendered_unchanged(rendered: Objects, find: Find):
     files = [yaml.safe_load((CHART / f"files/{name}.yaml").read_text()) for name in ("recording", "alerts")]
     assert find("PrometheusRule", "prod-gpuwise")["spec"]["groups"] == [

@@ -78,7 +78,9 @@ PROCESS_SM = _device(
     "Share of time the kernels of all processes ran, summed over processes, 0 to 1; absent if the driver saw none.",
     sourced=True,
 )
-MEMORY_USED = _device("memory_used_bytes", "Framebuffer in use.", highest=TIB)
+MEMORY_USED = _device(
+    "memory_used_bytes", "Framebuffer in use; on a shared device, each container's part and the rest.", highest=TIB
+)
 MEMORY_TOTAL = _device("memory_total_bytes", "Framebuffer size.", highest=TIB)
 MEMORY_RESERVED = _device("memory_reserved_bytes", "Framebuffer reserved by the driver.", highest=TIB)
 POWER = _device("power_watts", "Power draw of the whole board.", highest=_MOST_WATTS)

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.collect.readings import card, instance, reading, sliced
 
@@ -162,6 +162,7 @@ def test_the_parts_of_a_mig_card_sum_to_its_power(activity, allocated, watts):
     assert math.fsum(part.value for part in found) == pytest.approx(watts, rel=1e-9, abs=1e-9)
 
 
+@example({A: 1.0, B: 5e-324}, 1.0)  # the smallest number there is: its share is 0
 @given(st.dictionaries(st.sampled_from([A, B, C]), shares), shares)
 def test_a_share_is_zero_only_if_no_weight_is_unattributed(weights, unowned):
     rest = Owner(GPU, None, Method.UNATTRIBUTED)

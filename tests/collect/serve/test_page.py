@@ -25,7 +25,6 @@ from gpuwise.collect.settings import Compat
 
 POD = Container("research", "trainer-0", "main")
 OTHER = Container("research", "notebook-0", "main")
-_COUNTERS = "TOTAL_ENERGY_CONSUMPTION PCIE_REPLAY_COUNTER UNCORRECTABLE_REMAPPED_ROWS CORRECTABLE_REMAPPED_ROWS"
 Samples = dict[str, list[tuple[dict[str, str], float]]]
 
 
@@ -200,75 +199,6 @@ def test_promtool_accepts_the_page(open_nvml: OpenNvml):
         [promtool, "check", "metrics"], input=page_of(sampler).plain(), capture_output=True, check=False
     )
     assert (linted.returncode, linted.stdout + linted.stderr) == (0, b"")
-
-
-class TestDcgm:
-    """The names and labels of dcgm-exporter."""
-
-    def found(self, open_nvml: OpenNvml, scenario: str, *allocations: Allocation) -> Samples:
-        sampler = Sampler(open_nvml(scenario), attributor_of(*allocations), interval_s=10)
-        sampler.sample()
-        sampler.sample()
-        return samples(page_of(sampler, compat=Compat.DCGM).plain())
-
-    def test_both_sets_of_names_have_the_same_values_in_their_units(self, open_nvml: OpenNvml):
-        found = self.found(open_nvml, FULL, Allocation(POD, "GPU-aaaa"))
-        for old, new, scale in (
-            ("DEV_GPU_UTIL", "DEV_GPU_UTIL_RATIO", 0.01),
-            ("DEV_FB_USED", "DEV_FB_USED_BYTES", 2**20),
-            ("DEV_FB_FREE", "DEV_FB_FREE_BYTES", 2**20),
-            ("DEV_SM_CLOCK", "DEV_SM_CLOCK_HERTZ", 1e6),
-            ("DEV_TOTAL_ENERGY_CONSUMPTION", "DEV_GPU_ENERGY_JOULES_TOTAL", 1e-3),
-            ("DEV_POWER_USAGE", "DEV_BOARD_POWER_WATTS", 1),
-            ("DEV_POWER_VIOLATION", "DEV_GPU_POWER_THROTTLE_SECONDS_TOTAL", 1e-9),
-            ("PROF_GR_ENGINE_ACTIVE", "PROF_GR_ENGINE_UTIL_RATIO", 1),
-            ("PROF_SM_ACTIVE", "PROF_SM_UTIL_RATIO", 1),
-            ("PROF_PIPE_TENSOR_ACTIVE", "PROF_TENSOR_UTIL_RATIO", 1),
-            ("PROF_DRAM_ACTIVE", "PROF_DRAM_UTIL_RATIO", 1),
-        ):
-            ((there, value),) = found[f"DCGM_FI_{old}"]
-            ((here, other),) = found[f"DCGM_FI_{new}"]
-            assert value * scale == pytest.approx(other)
-            assert (there["Hostname"], here["hostname"]) == ("node-a", "node-a")
-        assert found["DCGM_FI_DEV_GPU_UTIL"][0] == (
-            {
-                "gpu": "0",
-                "UUID": "GPU-aaaa",
-                "pci_bus_id": "00000000:1B:00.0",
-                "device": "nvidia0",
-                "modelName": "NVIDIA H100 80GB HBM3",
-                "Hostname": "node-a",
-                "container": "main",
-                "namespace": "research",
-                "pod": "trainer-0",
-            },
-            37.0,
-        )
-
-    def test_all_default_counters_are_present(self, open_nvml: OpenNvml):
-        found = self.found(open_nvml, FULL)
-        gauges = "SM_CLOCK MEM_CLOCK MEMORY_TEMP GPU_TEMP POWER_USAGE GPU_UTIL MEM_COPY_UTIL ENC_UTIL DEC_UTIL FB_FREE"
-        names = f"{gauges} FB_USED FB_RESERVED ROW_REMAP_FAILURE {_COUNTERS}".split()
-        assert {f"DCGM_FI_DEV_{name}" for name in names} <= found.keys()
-        assert {"DCGM_FI_PROF_PCIE_TX_BYTES", "DCGM_FI_PROF_PCIE_RX_BYTES"} <= found.keys()
-
-    def test_under_mig_the_uuid_is_the_cards_and_labels_name_the_instance(self, open_nvml: OpenNvml):
-        found = self.found(open_nvml, SLICED, Allocation(POD, "MIG-1111"))
-        assert "DCGM_FI_DEV_GPU_UTIL" not in found  # under MIG the driver reports 0 for a busy card (dcgm-exporter#216)
-        one = next(labels for labels, value in found["DCGM_FI_PROF_SM_ACTIVE"] if value == 0.88)
-        assert (one["UUID"], one["GPU_I_PROFILE"], one["GPU_I_ID"], one["pod"]) == (
-            "GPU-bbbb",
-            "1g.10gb",
-            "7",
-            "trainer-0",
-        )
-        other = next(labels for labels, value in found["DCGM_FI_PROF_SM_ACTIVE"] if value == 0.0)
-        assert "pod" not in other
-
-    def test_they_are_absent_unless_enabled(self, open_nvml: OpenNvml):
-        sampler = Sampler(open_nvml(FULL), None, interval_s=10)
-        sampler.sample()
-        assert b"DCGM" not in page_of(sampler).plain()
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r"), max_size=20))

@@ -385,3 +385,18 @@ def test_the_source_can_be_sent_to_a_worker(start_prometheus: StartPrometheus):
     source = PrometheusUsage(PrometheusSettings("http://127.0.0.1:1", bearer_token="s3cret"))
     assert pickle.loads(pickle.dumps(source)) == source
     assert "s3cret" not in repr(source)
+
+
+def test_pods_of_a_shared_card_are_counted_although_the_memory_of_one_is_not_known(devices_of):
+    """The exporter splits the memory of a shared card, and leaves out a part that it does not know."""
+    other = OURS | {"pod": "notebook-0"}
+    memory = openmetrics("gpuwise_gpu_memory_used_bytes", OURS, per_step([4e9] * 10))
+    used = "".join(
+        openmetrics("gpuwise_gpu_utilization_ratio", labels, per_step([0.5] * 10)).removeprefix(
+            "" if labels is OURS else "# TYPE gpuwise_gpu_utilization_ratio gauge\n"
+        )
+        for labels in (OURS, other)
+    )
+    (device,) = devices_of(memory + used)
+    assert device.gpu_fraction == 0.5
+    assert np.nanmax(device.samples[Signal.MEMORY_USED]) == 4e9

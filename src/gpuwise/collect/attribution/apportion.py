@@ -91,7 +91,8 @@ def by_weight(weights: Mapping[Owner, float], rest: Owner, *, unowned: float, to
     whole = math.fsum(weights.values()) + unowned
     if whole <= 0.0:
         return Shares(dict.fromkeys(weights, 0.0) if total == 0.0 else {}, rest)
-    return Shares({owner: w / whole for owner, w in weights.items() if w > 0.0 or unowned == 0.0}, rest)
+    shares = {owner: weight / whole for owner, weight in weights.items()}
+    return Shares({owner: share for owner, share in shares.items() if share > 0.0 or unowned == 0.0}, rest)
 
 
 def parts(readings: Sequence[Reading], holders: Holders, owner_of: OwnerOf) -> Iterator[Part]:

@@ -1,105 +1,46 @@
 """The same snapshot under dcgm-exporter's names and labels, up to 4.8 and since 4.9, for existing dashboards.
 
-Names and units come from dcgm-exporter's etc/default-counters.csv. A value that is not known has no series, where
-dcgm-exporter may expose 0; a card in MIG mode has no GPU_UTIL.
+A value that is not known has no series, where dcgm-exporter may expose 0. Unlike in dcgm-exporter, memory, power and
+utilization sum to the card, on shared devices and under MIG (docs/exporter.md).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Container
-from gpuwise.collect.metric import Kind, Metric
-from gpuwise.collect.reading import Reading
+from gpuwise.collect.metric import Metric
+from gpuwise.collect.reading import Device, Reading
+from gpuwise.collect.serve import dcgm_fields as dcgm
+from gpuwise.collect.serve.dcgm_fields import FIELDS, Field, Rows
 from gpuwise.collect.serve.families import Family, pairs
+from gpuwise.collect.serve.sums import MEMORY, Row, Sums
 from gpuwise.collect.snapshot import Snapshot
-
-_MIB, _MEGA, _PERCENT, _MILLI, _NANO = 2.0**20, 1e6, 0.01, 1e-3, 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class _Name:
-    """One of dcgm-exporter's metrics.
-
-    Attributes:
-        metric: the metric of gpuwise.
-        labels: first label of the series to use; none if there is only one series.
-        old: name up to 4.8, empty if there is none.
-        new: name since 4.9, empty if there is none.
-        unit: one unit of the old name, in the unit of gpuwise.
-        text: help text.
-    """
-
-    metric: Metric
-    labels: tuple[str, ...]
-    old: str
-    new: str
-    unit: float
-    text: str
-
-
-_NAMES: tuple[_Name, ...] = (
-    _Name(c.UTILIZATION, (), "DEV_GPU_UTIL", "DEV_GPU_UTIL_RATIO", _PERCENT, "GPU utilization"),
-    _Name(c.ENGINE_UTILIZATION, ("memory_copy",), "DEV_MEM_COPY_UTIL", "DEV_MEMORY_UTIL_RATIO", _PERCENT,
-          "Memory utilization"),
-    _Name(c.ENGINE_UTILIZATION, ("encoder",), "DEV_ENC_UTIL", "DEV_ENC_UTIL_RATIO", _PERCENT, "Encoder utilization"),
-    _Name(c.ENGINE_UTILIZATION, ("decoder",), "DEV_DEC_UTIL", "DEV_DEC_UTIL_RATIO", _PERCENT, "Decoder utilization"),
-    _Name(c.MEMORY_USED, (), "DEV_FB_USED", "DEV_FB_USED_BYTES", _MIB, "Framebuffer memory used"),
-    _Name(c.MEMORY_RESERVED, (), "DEV_FB_RESERVED", "DEV_FB_RESERVED_BYTES", _MIB, "Framebuffer memory reserved"),
-    _Name(c.MEMORY_TOTAL, (), "", "DEV_FB_CAPACITY_BYTES", _MIB, "Framebuffer memory"),
-    _Name(c.CLOCK, ("sm",), "DEV_SM_CLOCK", "DEV_SM_CLOCK_HERTZ", _MEGA, "SM clock frequency"),
-    _Name(c.CLOCK, ("memory",), "DEV_MEM_CLOCK", "DEV_MEMORY_CLOCK_HERTZ", _MEGA, "Memory clock frequency"),
-    _Name(c.TEMPERATURE, ("gpu",), "DEV_GPU_TEMP", "DEV_GPU_TEMP_CELSIUS", 1.0, "GPU temperature"),
-    _Name(c.TEMPERATURE, ("memory",), "DEV_MEMORY_TEMP", "DEV_MEMORY_TEMP_CELSIUS", 1.0, "Memory temperature"),
-    _Name(c.POWER, (), "DEV_POWER_USAGE", "DEV_BOARD_POWER_WATTS", 1.0, "Power draw"),
-    _Name(c.ENERGY, (), "DEV_TOTAL_ENERGY_CONSUMPTION", "DEV_GPU_ENERGY_JOULES_TOTAL", _MILLI,
-          "Energy since the driver was loaded"),
-    _Name(c.PCIE_REPLAYS, (), "DEV_PCIE_REPLAY_COUNTER", "", 1.0, "PCIe retries"),
-    _Name(c.XID_LAST, (), "DEV_XID_ERRORS", "DEV_XID_ERROR", 1.0, "Last XID error"),
-    _Name(c.REMAPPED_ROWS, ("uncorrected",), "DEV_UNCORRECTABLE_REMAPPED_ROWS", "", 1.0,
-          "Remapped rows for uncorrectable errors"),
-    _Name(c.REMAPPED_ROWS, ("corrected",), "DEV_CORRECTABLE_REMAPPED_ROWS", "", 1.0,
-          "Remapped rows for correctable errors"),
-    _Name(c.REMAP_FAILED, (), "DEV_ROW_REMAP_FAILURE", "", 1.0, "Whether remapping of rows has failed"),
-    _Name(c.THROTTLE_TIME, ("sw_power_cap",), "DEV_POWER_VIOLATION", "DEV_GPU_POWER_THROTTLE_SECONDS_TOTAL", _NANO,
-          "Throttling by power constraints"),
-    _Name(c.THROTTLE_TIME, ("thermal",), "DEV_THERMAL_VIOLATION", "DEV_GPU_THERMAL_THROTTLE_SECONDS_TOTAL", _NANO,
-          "Throttling by thermal constraints"),
-    _Name(c.GRAPHICS_ACTIVITY, (), "PROF_GR_ENGINE_ACTIVE", "PROF_GR_ENGINE_UTIL_RATIO", 1.0,
-          "Ratio of time the graphics engine is active"),
-    _Name(c.SM_ACTIVITY, (), "PROF_SM_ACTIVE", "PROF_SM_UTIL_RATIO", 1.0,
-          "Ratio of cycles an SM has at least one warp assigned"),
-    _Name(c.SM_OCCUPANCY, (), "PROF_SM_OCCUPANCY", "PROF_SM_OCCUPANCY_RATIO", 1.0,
-          "Ratio of warps resident on an SM"),
-    _Name(c.TENSOR_ACTIVITY, (), "PROF_PIPE_TENSOR_ACTIVE", "PROF_TENSOR_UTIL_RATIO", 1.0,
-          "Ratio of cycles the tensor pipe is active"),
-    _Name(c.DRAM_ACTIVITY, (), "PROF_DRAM_ACTIVE", "PROF_DRAM_UTIL_RATIO", 1.0,
-          "Ratio of cycles the device memory interface is active"),
-    _Name(c.PCIE_RATE, ("transmit",), "PROF_PCIE_TX_BYTES", "", 1.0, "Rate of data transmitted over PCIe"),
-    _Name(c.PCIE_RATE, ("receive",), "PROF_PCIE_RX_BYTES", "", 1.0, "Rate of data received over PCIe"),
-)  # fmt: skip
-_UNITS = {_MIB: "in MiB", _MEGA: "in MHz", _PERCENT: "in %", _MILLI: "in mJ", _NANO: "in ns"}
-# All others are gauges: dcgm-exporter has counters only where its CSV declares them.
-_COUNTERS = frozenset({c.ENERGY, c.PCIE_REPLAYS, c.REMAPPED_ROWS, c.THROTTLE_TIME})
 
 _LABELS = ("gpu", "UUID", "pci_bus_id", "device", "modelName")
 _MIG_LABELS = ("GPU_I_PROFILE", "GPU_I_ID")
 _POD_LABELS = ("container", "namespace", "pod")
+# 4.8.3 renamed the label Hostname, before the metrics were renamed: series with the old names have both.
+_OLD = (("Hostname", "hostname"), ("DCGM_FI_DRIVER_VERSION",))
+_NEW = (("hostname",), ("DCGM_FI_SYSTEM_DRIVER_VERSION",))
+_USED, _TOTAL, _RESERVED = (metric.name for metric in MEMORY)
+_UNCHANGED = (_OLD[0], (*_OLD[1], *_NEW[1]))
+_Scheme = tuple[tuple[str, ...], tuple[str, ...]]
+"""Names of the labels of host and driver."""
+# By the name of the metric: hashing a Metric takes ten times as long.
+_Key = str | tuple[str, ...]
+_Values = Mapping[_Key, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One device and one of its containers.
+def _key(key: object) -> _Key:
+    if isinstance(key, Metric):
+        return key.name
+    if isinstance(key, tuple):
+        return (key[0].name, *key[1:])
+    return str(key)
 
-    Attributes:
-        values: by metric, and by metric and label.
-        old: labels up to 4.8, as written between the braces.
-        new: the same since 4.9.
-    """
 
-    values: Mapping[object, float]
-    old: str
-    new: str
+_KEYS = {field.old: _key(field.key) for field in FIELDS}
+_COPIED = tuple(_KEYS[field.old] for field in FIELDS if field.on_instances)
 
 
 def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
@@ -107,52 +48,122 @@ def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
 
     Args:
         snapshot: the last snapshot; it must be fresh.
-        node: value of the label `Hostname`, and since 4.9 `hostname`.
+        node: value of the labels `Hostname` and `hostname`.
     """
-    rows = [row for reading in snapshot.readings for row in _rows(reading, snapshot, node)]
-    for name in _NAMES:
-        kind = Kind.COUNTER if name.metric in _COUNTERS else Kind.GAUGE
-        key = (name.metric, name.labels[0]) if name.labels else name.metric
-        known = [(row, row.values[key]) for row in rows if key in row.values]
-        if name.old:
-            text = f"{name.text} ({_UNITS[name.unit]})." if name.unit in _UNITS else f"{name.text}."
-            yield _family(f"DCGM_FI_{name.old}", kind, text, [(row.old, value / name.unit) for row, value in known])
-        if name.new:
-            yield _family(f"DCGM_FI_{name.new}", kind, f"{name.text}.", [(row.new, value) for row, value in known])
-    free = [(row, value) for row in rows if (value := _free(row.values)) is not None]
-    text = "Framebuffer memory free"
-    yield _family(
-        "DCGM_FI_DEV_FB_FREE", Kind.GAUGE, f"{text} (in MiB).", [(row.old, value / _MIB) for row, value in free]
-    )
-    yield _family("DCGM_FI_DEV_FB_FREE_BYTES", Kind.GAUGE, f"{text}.", [(row.new, value) for row, value in free])
+    sums = Sums(snapshot)
+    readings = (*snapshot.readings, *snapshot.lost)  # of a lost card, only its XID error is known
+    cards = {one.device.uuid: _values(one, sums) for one in readings if one.device.mig is None}
+    devices = [
+        _Rows(one.device, _own(one, cards, sums), sums, node=node, driver=snapshot.driver.version) for one in readings
+    ]
+    for field in FIELDS:
+        rows = [(device, container, value) for device in devices for container, value in device.of(field)]
+        for name, text, unit, scheme in _names(field):
+            family = Family(f"DCGM_FI_{name}", field.kind, text)
+            for device, container, value in rows:
+                labels = device.labels(container, scheme)
+                if field.key is c.XID_LAST:
+                    labels += f',err_code="{value:.0f}"'
+                family.add(labels, value / unit)
+            yield family
 
 
-def _family(name: str, kind: Kind, text: str, series: Iterable[tuple[str, float]]) -> Family:
-    family = Family(name, kind, text)
-    for labels, value in series:
-        family.add(labels, value)
-    return family
+def _names(field: Field) -> Iterator[tuple[str, str, float, _Scheme]]:
+    """Each name of a field, with its help text, unit and labels."""
+    if field.old == field.new:
+        yield field.old, field.old_help, field.unit, _UNCHANGED
+        return
+    if field.old:
+        yield field.old, field.old_help, field.unit, _OLD
+    if field.new:
+        yield field.new, f"{field.text}.", 1.0, _NEW
 
 
-def _free(values: Mapping[object, float]) -> float | None:
-    if c.MEMORY_TOTAL not in values or c.MEMORY_USED not in values:
-        return None
-    return max(0.0, values[c.MEMORY_TOTAL] - values[c.MEMORY_USED] - values.get(c.MEMORY_RESERVED, 0.0))
+class _Rows:
+    """The rows of one card or MIG instance."""
+
+    def __init__(self, device: Device, values: _Values, sums: Sums, *, node: str, driver: str) -> None:
+        self._device = device
+        self._values = values
+        self._sums = sums
+        self._node = node
+        self._driver = driver
+        self._written: dict[tuple[Container | None, _Scheme], str] = {}
+
+    def of(self, field: Field) -> list[Row]:
+        """The container and the value of each row of a field."""
+        value = self._values.get(_KEYS[field.old])
+        if value is None:
+            return []
+        if field.rows is Rows.SPLIT and isinstance(field.key, Metric):
+            return self._sums.split(self._device, field.key, value)
+        if field.rows is Rows.ONCE:
+            return self._sums.once(self._device, value)
+        return [(container, value) for container in self._sums.containers(self._device)]
+
+    def labels(self, container: Container | None, scheme: _Scheme) -> str:
+        """The labels as written between the braces; under MIG the UUID is the card's, as in dcgm-exporter."""
+        written = self._written.get((container, scheme))
+        if written is None:
+            written = self._written[container, scheme] = self._write(container, scheme)
+        return written
+
+    def _write(self, container: Container | None, scheme: _Scheme) -> str:
+        device, (hosts, drivers) = self._device, scheme
+        named = "" if device.minor is None else f"nvidia{device.minor}"
+        parts = [pairs(_LABELS, (str(device.index), device.card_uuid, device.pci_bus_id, named, device.model))]
+        if device.mig is not None:
+            parts.append(pairs(_MIG_LABELS, (device.mig.profile, str(device.mig.gpu_instance_id))))
+        parts.append(pairs(hosts, (self._node,) * len(hosts)))
+        if self._driver:
+            parts.append(pairs(drivers, (self._driver,) * len(drivers)))
+        if container is not None:
+            parts.append(pairs(_POD_LABELS, (container.name, container.namespace, container.pod)))
+        return ",".join(parts)
 
 
-def _rows(reading: Reading, snapshot: Snapshot, node: str) -> Iterator[_Row]:
-    """One row for each container of the device; under MIG the UUID is the card's, as in dcgm-exporter."""
-    values: dict[object, float] = {}
+def _own(reading: Reading, cards: Mapping[str, _Values], sums: Sums) -> _Values:
+    """The values of a device; a MIG instance also shows some of its card's."""
+    if reading.device.mig is None:
+        return cards[reading.device.uuid]
+    card = cards.get(reading.device.card_uuid, {})
+    return {key: card[key] for key in _COPIED if key in card} | _values(reading, sums)
+
+
+def _values(reading: Reading, sums: Sums) -> dict[_Key, float]:
+    """By metric, by metric and label values, and what is computed from several samples."""
+    values: dict[_Key, float] = {}
     for metric, value, labels in reading.samples:
-        values.setdefault(metric, value)
+        values.setdefault(metric.name, value)
         if labels:
-            values[metric, labels[0]] = value
-    device = reading.device
-    named = "" if device.minor is None else f"nvidia{device.minor}"
-    common = pairs(_LABELS, (str(device.index), device.card_uuid, device.pci_bus_id, named, device.model))
-    if device.mig is not None:
-        common += "," + pairs(_MIG_LABELS, (device.mig.profile, str(device.mig.gpu_instance_id)))
-    holders: tuple[Container | None, ...] = (snapshot.holders or {}).get(device.uuid) or (None,)
-    for holder in holders:
-        pod = "" if holder is None else "," + pairs(_POD_LABELS, (holder.name, holder.namespace, holder.pod))
-        yield _Row(values, *(f"{common},{pairs((host,), (node,))}{pod}" for host in ("Hostname", "hostname")))
+            values[metric.name, *labels] = value
+    usable = values.get(_TOTAL, 0.0) - values.get(_RESERVED, 0.0)
+    if _USED in values and usable > 0.0:
+        values[dcgm.USED_RATIO] = values[_USED] / usable
+    for metric in MEMORY:
+        memory = sums.memory(reading, metric)
+        values.pop(metric.name, None)
+        if memory is not None:
+            values[metric.name] = memory
+    if _TOTAL in values and _USED in values:
+        taken = values[_USED] + values.get(_RESERVED, 0.0)
+        values[dcgm.FREE] = max(0.0, values[_TOTAL] - taken)
+    if reading.device.mig is None:
+        values.setdefault(c.XID_LAST.name, 0.0)
+        _add_masks(reading, values)
+    return values
+
+
+def _add_masks(reading: Reading, values: dict[_Key, float]) -> None:
+    """Numbers that gpuwise exposes as one series for each possibility or direction."""
+    reasons = [
+        dcgm.REASON_BITS.get(one.labels[0], 0) * one.value for one in reading.samples if one.metric is c.THROTTLE_REASON
+    ]
+    if reasons:
+        values[dcgm.REASONS] = sum(reasons)
+    for name, number in dcgm.RECOVERY_NUMBERS.items():
+        if values.get((c.RECOVERY_ACTION.name, name)) == 1.0:
+            values[dcgm.RECOVERY] = float(number)
+    rates = [one.value for one in reading.samples if one.metric is c.NVLINK_RATE]
+    if rates:
+        values[dcgm.NVLINK] = sum(rates)

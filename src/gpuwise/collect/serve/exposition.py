@@ -9,9 +9,11 @@ from gpuwise.collect.attribution.apportion import Owner
 from gpuwise.collect.metric import LABELS, Metric, Scope
 from gpuwise.collect.reading import Device, Reading
 from gpuwise.collect.serve.families import Family, pairs
+from gpuwise.collect.serve.sums import MEMORY, Sums
 from gpuwise.collect.snapshot import Snapshot
 
 _NO_CONTAINER = (Container("", "", ""),)
+_MEMORY = frozenset(metric.name for metric in MEMORY)
 _ALWAYS = (c.SAMPLED_AT, c.UP)
 
 
@@ -24,9 +26,11 @@ def device_families(snapshot: Snapshot, *, node: str, fresh: bool) -> list[Famil
         fresh: whether it is recent enough to represent the current state.
     """
     families = {metric: Family.of(metric) for metric in c.METRICS}
+    sums = Sums(snapshot)
     for reading in snapshot.readings:
         holders = (snapshot.holders or {}).get(reading.device.uuid) or _NO_CONTAINER
         _add_reading(families, reading, holders, node)
+        _add_memory(families, reading, sums, node)
     for reading in snapshot.lost:
         card = _card_labels(reading.device, node)
         families[c.UP].add(card, 0.0)
@@ -107,10 +111,24 @@ def _add_samples(families: dict[Metric, Family], reading: Reading, each: Sequenc
         card: labels of the card.
     """
     for metric, value, values in reading.samples:
+        if metric.name in _MEMORY:
+            continue  # see _add_memory
         more = f",{pairs(metric.labels, values)}" if values else ""
         family = families[metric]
         for labels in each if metric.scope is Scope.DEVICE else (card,):
             family.add(labels + more, value)
+
+
+def _add_memory(families: dict[Metric, Family], reading: Reading, sums: Sums, node: str) -> None:
+    """Add the memory of a device in series that sum to the card."""
+    for metric in MEMORY:
+        value = sums.memory(reading, metric)
+        if value is None:
+            continue
+        used = metric is c.MEMORY_USED
+        rows = sums.split(reading.device, metric, value) if used else sums.once(reading.device, value)
+        for container, memory in rows:
+            families[metric].add(_device_labels(reading.device, container or _NO_CONTAINER[0], node), memory)
 
 
 def _device_labels(device: Device, holder: Container, node: str) -> str:

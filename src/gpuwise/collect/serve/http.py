@@ -171,6 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     server: _Server
     protocol_version = "HTTP/1.1"  # a connection serves many scrapes
+    server_version, sys_version = f"gpuwise-exporter/{__version__}", ""
 
     def __init__(self, connection: Connection, client_address: Any, server: _Server) -> None:
         self._connection = connection

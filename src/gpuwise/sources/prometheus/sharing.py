@@ -1,16 +1,19 @@
 """How many pods share a device, for time-sliced GPUs."""
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.prometheus.client import PrometheusClient, Series
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, device_key
 from gpuwise.sources.prometheus.names import (
     INSTANCE_LABELS,
+    METRICS,
     UUID_LABELS,
     Family,
     PodLabels,
@@ -25,6 +28,7 @@ from gpuwise.sources.prometheus.slices import Slices
 
 # The number changes with pods, not with scrapes: 200 evaluations in the window are enough for its median.
 _EVALUATIONS = 200
+_MEMORY = frozenset(metric.name for metric in METRICS if metric.signal is Signal.MEMORY_USED)
 
 
 def pods_per_device(
@@ -79,8 +83,13 @@ def _seen(answers: Iterable[Series]) -> dict[DeviceKey, list[float]]:
 
 
 def _counted(device: Device, families: Mapping[str, Family]) -> str:
-    """Return the metric whose pods are counted: HAMi's if there is one, because only HAMi knows its pods."""
-    return next((name for name in device.raw if families[name] is Family.HAMI), next(iter(device.raw)))
+    """Return the metric whose pods are counted: HAMi's if there is one, because only HAMi knows its pods.
+
+    Memory is the last choice: on a shared device, a pod whose part is not known has no row of it.
+    """
+    by_hami = (name for name in device.raw if families[name] is Family.HAMI)
+    of_all = (name for name in device.raw if name not in _MEMORY)
+    return next(itertools.chain(by_hami, of_all, device.raw))
 
 
 def _query(metric: str, label: str, way: PodLabels, uuids: list[str], matchers: Mapping[str, str]) -> str:

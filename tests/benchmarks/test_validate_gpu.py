@@ -1,0 +1,35 @@
+"""`make validate-gpu` without a GPU, and how it reads dmon."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks.validate_gpu.references import dmon_columns
+from tests.conftest import REPOSITORY
+
+DMON = """\
+# gpu    pwr  gtemp  mtemp     sm    mem    enc    dec    jpg    ofa   mclk   pclk
+# Idx      W      C      C      %      %      %      %      %      %    MHz    MHz
+    0    267     42     45    100      1      0      0      0      -   3201   1980
+"""
+
+
+def test_the_columns_of_dmon_are_read_by_name():
+    columns = dmon_columns(DMON)
+    assert (columns["pwr"], columns["sm"], columns["pclk"], columns["ofa"]) == ("267", "100", "1980", "-")
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU: make validate-gpu reads it")
+def test_without_a_gpu_it_reads_the_fake_and_says_so(tmp_path: Path):
+    output = tmp_path / "validation.md"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.validate_gpu", "--output", output],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = output.read_text()
+    assert "**No real GPU could be reached.**" in text
+    assert "| fake | power | 312.5 | 312.5 | yes |" in text
+    assert "**no**" not in text
