@@ -129,11 +129,11 @@ def test_a_large_body_is_rejected_before_it_is_read_completely():
         headers = {"Content-Type": "application/json", "Connection": "close"}
         try:
             answer = client.post(PATH, content=endless(), headers=headers)
-        except httpx.WriteError:  # the server closed the connection while we were still sending
+        except httpx.TransportError:  # the server closed the connection while we were still sending
             answer = None
         whole = client.post(PATH, content=b" " * (MOST_BYTES + 1), headers=headers)
     assert answer is None or answer.status_code == 413
-    assert len(sent) * 65_536 < 64 * MOST_BYTES
+    assert len(sent) * 65_536 < 16 * MOST_BYTES  # the rest is in buffers of the sockets
     assert whole.status_code == 413
     assert "max_alerts" in whole.json()["hint"]
     assert requests.take() is None
