@@ -14,7 +14,7 @@ from gpuwise.collect.reading import Reading
 
 HEALTHY, RESET, DRAIN = 0.0, 1.0, 2.0
 
-RESET_XIDS = frozenset("46 48 62 64 74 79 95 109 110 119 120 136 140 143 151 155 156 158".split())
+RESET_XIDS = frozenset(map(str, (46, 48, 62, 64, 74, 79, 95, 109, 110, 119, 120, 136, 140, 143, 151, 155, 156, 158)))
 """XID errors after which NVIDIA's catalogue asks for a reset of the GPU or a restart of the node."""
 XID_COUNTS_S = 86_400.0
 """How long such an XID counts. A driver since 560 reports the recovery action instead, which a reset clears."""
