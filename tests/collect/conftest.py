@@ -14,9 +14,9 @@ import pytest
 from tests.prometheus_server import start_prometheus
 
 from gpuwise.collect.attribution.allocation import Container
-from gpuwise.collect.attribution.messages import MESSAGES
 from gpuwise.collect.nvml import Nvml
 
+from .pod_resources_api import MESSAGES
 from .scenarios import H100, SLICED
 
 __all__ = ["H100", "SLICED", "start_prometheus"]
