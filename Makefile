@@ -19,7 +19,7 @@ setup: .venv/ready ## install everything that the other targets need in .venv
 
 .venv/ready: $(BIN)/uv pyproject.toml .ci/constraints.txt $(wildcard native/*.pyx)
 	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension, but there is no C compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
-	$(UV) pip install --quiet $(HASHED) --no-build --requirement pyproject.toml --group dev
+	$(UV) pip install --quiet $(HASHED) --no-build --requirement pyproject.toml --extra fleet --group dev
 	$(UV) pip install --quiet --no-deps --build-constraint .ci/constraints.txt --editable .
 	@touch $@
 
@@ -35,7 +35,7 @@ constraints: $(BIN)/uv ## update .ci/constraints.txt from pyproject.toml (UPGRAD
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) --output-file .ci/constraints.txt \
-	  pyproject.toml --group dev --group bench - >/dev/null
+	  pyproject.toml --all-extras --group dev --group bench - >/dev/null
 
 demo: setup ## simulate a fleet, find unused GPUs, fix them on an emulated cluster, report the week (SERVE=1 keeps the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
