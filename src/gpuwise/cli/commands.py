@@ -77,14 +77,12 @@ def run(failed: Callable[[str], int]) -> int:
         code = gpuwise(standalone_mode=False)  # click returns the code of context.exit instead of exiting
     except GpuwiseError as error:
         return failed(str(error))
-    except ModuleNotFoundError:
-        absent = missing()
-        if not absent:
+    except ModuleNotFoundError as error:
+        if not missing():
             raise
-        some = ", ".join(absent[:3]) + (" and others" if len(absent) > 3 else "")
-        return failed(
-            f"`gpuwise {_command()}` needs packages that are not installed ({some}); install 'gpuwise[fleet]'"
-        )
+        package = (error.name or "").partition(".")[0]
+        needed = f"`gpuwise {_command()}` needs packages that are not installed, such as {package}"
+        return failed(f"{needed}; install 'gpuwise[fleet]'")
     except click.Abort:
         return failed("stopped; nothing else was changed")
     except click.ClickException as error:
