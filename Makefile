@@ -98,19 +98,28 @@ validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known o
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/gpuwise:$(VERSION)
+# The exporter's image has the same registry and tag: registry.example.com/gpuwise-exporter:0.1.0
+EXPORTER_IMAGE ?= $(shell echo '$(IMAGE)' | sed -E 's/(:[^:/]*)?$$/-exporter\1/')
 IMAGE_ARCHIVE := build/gpuwise-image.tar
+EXPORTER_ARCHIVE := build/gpuwise-exporter-image.tar
 # Separate storage, so that the machine's images are not changed; vfs and chroot also work inside a container.
 BUILDAH := buildah --root $(CURDIR)/build/image/storage --runroot $(CURDIR)/build/image/run --storage-driver vfs
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 
-image: image-tools build/image/debian.tar ## build the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 sets its name)
-	$(BUILDAH) build --isolation chroot --tag $(IMAGE) --build-arg VERSION=$(VERSION) \
-	  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
-	  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro) .
-	rm -f $(IMAGE_ARCHIVE)
+BUILD_IMAGE = $(BUILDAH) build --layers --isolation chroot --build-arg VERSION=$(VERSION) \
+  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
+  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro)
+
+image: image-tools build/image/debian.tar ## build the OCI images as build/gpuwise-*image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 sets the name)
+	$(BUILD_IMAGE) --target exporter --tag $(EXPORTER_IMAGE) .
+	$(BUILD_IMAGE) --tag $(IMAGE) .
+	rm -f $(IMAGE_ARCHIVE) $(EXPORTER_ARCHIVE)
+	$(BUILDAH) push --quiet $(EXPORTER_IMAGE) oci-archive:$(EXPORTER_ARCHIVE):$(EXPORTER_IMAGE)
 	$(BUILDAH) push --quiet $(IMAGE) oci-archive:$(IMAGE_ARCHIVE):$(IMAGE)
 	$(BUILDAH) rmi --all --force >/dev/null
-	@echo "$(IMAGE) is in $(IMAGE_ARCHIVE); push it: skopeo copy oci-archive:$(IMAGE_ARCHIVE) docker://REGISTRY/gpuwise:$(VERSION)"
+	@echo "$(IMAGE) is in $(IMAGE_ARCHIVE), $(EXPORTER_IMAGE) in $(EXPORTER_ARCHIVE); push both:"
+	@echo "  skopeo copy oci-archive:$(IMAGE_ARCHIVE) docker://REGISTRY/gpuwise:$(VERSION)"
+	@echo "  skopeo copy oci-archive:$(EXPORTER_ARCHIVE) docker://REGISTRY/gpuwise-exporter:$(VERSION)"
 
 image-tools:
 	@command -v buildah >/dev/null && command -v mmdebstrap >/dev/null || \
