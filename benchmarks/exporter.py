@@ -2,8 +2,8 @@
 
 The node is the tests' fake NVML with all values that a GPU can report, 64 devices, and a kubelet with 56 pods. Each
 exporter is a separate process that sweeps once per second and is scraped once per second, one exporter at a time; its
-CPU time is read from /proc. gpuwise's exporter reports more about devices (MIG instances' activity and placement, links,
-ECC, shares of containers), the peer reports each process and the host. The figures:
+CPU time is read from /proc. The exporter of gpuwise reports more about devices (MIG instances, links, ECC, shares of
+containers), the peer reports each process and the host. The figures:
 
 exporter_ready_s            seconds from the start of the process to the first scrape with values of devices and a
                             /readyz of 200; the longest of three starts
