@@ -51,13 +51,18 @@ process 0 101 4000000000 60
 process 0 102 2000000000 15
 process 0 103 1000000000 5
 """
-_FIELDS = (74, 75, 76, 77, 78, 79, 269, 270, 271, 38, 45, 52, 59, 94, 138, 139, 197, 198)
+_FIELDS = (74, 75, 76, 77, 78, 79, 38, 45, 52, 94, 138, 139, 197, 198)
 _EVERYTHING = {
     "minor": 0, "pci": "00000000:1B:00.0", "reserved": 600_000_000, "memutil": 21, "encoder": 3, "decoder": 4,
     "fan": 30, "limit": 700_000, "temp": 61, "clock.0": 1980, "clock.1": 1980, "clock.2": 2619, "clock.3": 1545,
     "pstate": 0, "reasons": 4, "linkgen": 5, "linkwidth": 16, "ecc.0.0": 3, "ecc.0.1": 5, "ecc.1.0": 0, "ecc.1.1": 1,
     "ecc_mode": 1, "remap.0": 1, "remap.1": 0, "remap.2": 0, "remap.3": 0, "compute_mode": 0,
-    "field.82": 70, "field.91": 18,
+    "powermin": 200_000, "powermax": 700_000, "powerdefault": 700_000, "powerset": 650_000, "margin": 26, "sram": 0,
+    **{f"maxclock.{clock}": mhz for clock, mhz in enumerate((1980, 1980, 2619, 1545))},
+    **{f"threshold.{kind}": degrees for kind, degrees in enumerate((95, 92, 95, 87))},
+    "repair.0": 0, "repair.1": 0, "throttle.0": 8_000, "throttle.1": 9_000, "throttle.2": 10_000,
+    "field.82": 70, "field.91": 18, "field.59": 0, "field.29": 0, "field.30": 0, "field.31": 0, "field.230": 0,
+    "field.186.1": 900_000, "field.186.2": 85_000, "gpm.60": 400, "gpm.61": 300,
     "gpm.1": 50, "gpm.3": 20, "gpm.20": 100, "gpm.21": 200, **{f"field.{number}": 7_000 for number in _FIELDS},
 }  # fmt: skip
 # A card with every value that NVML can report, and an XID error soon after the start.

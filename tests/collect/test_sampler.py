@@ -106,7 +106,7 @@ def test_incident_gpu_monitoring_tools_188_a_failed_sweep_repeats_no_old_values(
         snapshot = sampler.sample()
         assert snapshot.readings == ()
         assert not snapshot.driver_up
-        assert [(device.uuid, at_s) for device, at_s in snapshot.lost] == [("GPU-aaaa", 1000.0)]
+        assert [(one.device.uuid, one.at_s) for one in snapshot.lost] == [("GPU-aaaa", 1000.0)]
     assert snapshot.errors == {"DEVICES_NOT_LISTED": 2}
 
 

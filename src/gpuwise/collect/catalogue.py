@@ -27,8 +27,16 @@ def _device(name: str, text: str, *, highest: float = 1.0, kind: Kind = Kind.GAU
     return Metric(f"gpuwise_gpu_{name}", text, Scope.DEVICE, kind, labels, highest=highest)
 
 
-def _card(name: str, text: str, *labels: str, highest: float = 1.0, kind: Kind = Kind.GAUGE, most: int = 1) -> Metric:
-    return Metric(f"gpuwise_gpu_{name}", text, Scope.CARD, kind, labels, most=most, highest=highest)
+def _card(
+    name: str,
+    text: str,
+    *labels: str,
+    highest: float = 1.0,
+    lowest: float = 0.0,
+    kind: Kind = Kind.GAUGE,
+    most: int = 1,
+) -> Metric:
+    return Metric(f"gpuwise_gpu_{name}", text, Scope.CARD, kind, labels, most=most, highest=highest, lowest=lowest)
 
 
 def _part(name: str, text: str, *, highest: float = 1.0, kind: Kind = Kind.GAUGE) -> Metric:
@@ -116,9 +124,34 @@ ENGINE_UTILIZATION = _card(
     "engine_utilization_ratio", "Share of time an engine other than the SMs was active, 0 to 1.", "engine", most=3
 )
 POWER_LIMIT = _card("power_limit_watts", "Enforced power limit of the board.", highest=_MOST_WATTS)
+POWER_LIMIT_SETTING = _card(
+    "power_limit_setting_watts",
+    "Power limits that can be set or are set: minimum, maximum, default and requested.",
+    "setting",
+    highest=_MOST_WATTS,
+    most=4,
+)
+MODULE_POWER = _card(
+    "module_power_watts", "Power draw of the module: GPU, memory and, on Grace superchips, CPU.", highest=_MOST_WATTS
+)
+MEMORY_POWER = _card("memory_power_watts", "Power draw of the board's memory.", highest=_MOST_WATTS)
 TEMPERATURE = _card("temperature_celsius", "Temperature by sensor.", "sensor", highest=200.0, most=2)
+TEMPERATURE_THRESHOLD = _card(
+    "temperature_threshold_celsius",
+    "Temperatures at which the board slows down or shuts down, and the highest for normal operation.",
+    "threshold",
+    highest=200.0,
+    most=4,
+)
+TEMPERATURE_MARGIN = _card(
+    "temperature_margin_celsius",
+    "Degrees below the temperature at which the clocks are reduced; negative above it.",
+    highest=200.0,
+    lowest=-100.0,
+)
 FAN_SPEED = _card("fan_speed_ratio", "Target fan speed divided by the maximum, 0 to 1.5.", highest=1.5)
 CLOCK = _card("clock_hertz", "Clock frequency.", "clock", highest=1e11, most=4)
+CLOCK_MAX = _card("clock_max_hertz", "Highest clock frequency of the board.", "clock", highest=1e11, most=4)
 PERFORMANCE_STATE = _card("performance_state", "P-state: 0 is the fastest, 15 the slowest.", highest=15.0)
 THROTTLE_REASON = _card("throttle_reason", "1 while the clocks are reduced for this reason, else 0.", "reason", most=9)
 THROTTLE_TIME = _card(
@@ -149,6 +182,10 @@ NVLINK_BYTES = _card(
     "nvlink_bytes_total", "Payload bytes over all NVLinks, as seen by the GPU.", "direction",
     highest=_MOST_BYTES, kind=Kind.COUNTER, most=2,
 )  # fmt: skip
+NVLINK_RATE = _card(
+    "nvlink_bytes_per_second", "NVLink throughput since the last sweep; Hopper and later.", "direction",
+    highest=1e13, most=2,
+)  # fmt: skip
 NVLINK_ERRORS = _card(
     "nvlink_errors_total", "Errors on all NVLinks, by type.", "kind", highest=_MOST_EVENTS, kind=Kind.COUNTER, most=4
 )
@@ -162,6 +199,34 @@ REMAPPED_ROWS = _card(
 )
 REMAP_PENDING = _card("row_remap_pending", "1 if a row will be remapped at the next reset.")
 REMAP_FAILED = _card("row_remap_failure", "1 if a row could not be remapped: replace the board.")
+RETIRED_PAGES = _card(
+    "retired_pages_total", "Memory pages retired over the board's lifetime, by cause; before Ampere.", "cause",
+    highest=1e6, kind=Kind.COUNTER, most=2,
+)  # fmt: skip
+RETIREMENT_PENDING = _card("page_retirement_pending", "1 if a page will be retired at the next reset.")
+SRAM_THRESHOLD = _card("sram_error_threshold_exceeded", "1 if the board has more SRAM errors than NVIDIA tolerates.")
+REPAIR_PENDING = _card("repair_pending", "1 if a repair takes effect at the next reset, by repair.", "repair", most=2)
+RECOVERY_ACTIONS = (
+    "none",
+    "gpu_reset",
+    "node_reboot",
+    "drain_p2p",
+    "drain_and_reset",
+    "recover_imex_domain",
+    "bus_reset",
+    "system_reboot",
+)
+"""NVML_GPU_RECOVERY_ACTION_*, in the order of their numbers."""
+RECOVERY_ACTION = _card(
+    "recovery_action", "1 for the action that the driver asks for, 0 for the others.", "action", most=8
+)
+HEALTH = Metric(
+    "gpuwise_device_health",
+    "Verdict on the card: 0 healthy, 1 reset it in the next maintenance window, 2 drain it now, for this reason.",
+    Scope.CARD,
+    labels=("reason",),
+    highest=2.0,
+)
 XID_ERRORS = _card(
     "xid_errors_total",
     "XID errors since the exporter started, by code.",
@@ -171,7 +236,9 @@ XID_ERRORS = _card(
     most=32,
 )
 XID_LAST = _card("xid_last_code", "Code of the last XID error; absent before the first.", highest=1e6)
-XID_LAST_AT = _card("xid_last_timestamp_seconds", "Unix time of the last XID error.", highest=1e11)
+XID_LAST_AT = _card(
+    "xid_last_timestamp_seconds", "Unix time of the last XID error of each code.", "xid", highest=1e11, most=32
+)
 MIG_MODE = _card("mig_mode", "1 if MIG is enabled on the card, 0 if not.")
 COMPUTE_MODE = _card("compute_mode", "Compute mode: 0 default, 2 prohibited, 3 exclusive process.", highest=16.0)
 
@@ -197,10 +264,14 @@ METRICS: tuple[Metric, ...] = (
     SM_ACTIVITY, TENSOR_ACTIVITY, DRAM_ACTIVITY, SM_OCCUPANCY, GRAPHICS_ACTIVITY, UTILIZATION, PROCESS_SM,
     MEMORY_USED, MEMORY_TOTAL, MEMORY_RESERVED, POWER, ENERGY, PROCESS_COUNT, IDLE, PROCESSLESS,
     PART_UTILIZATION, PART_SM_ACTIVITY, PART_MEMORY, PART_POWER, PART_ENERGY,
-    CARD_INFO, MIG_INFO, MIG_MODE, COMPUTE_MODE, XID_ERRORS, XID_LAST, XID_LAST_AT,
-    POWER_LIMIT, TEMPERATURE, FAN_SPEED, CLOCK, PERFORMANCE_STATE, THROTTLE_REASON, THROTTLE_TIME, ENGINE_UTILIZATION,
-    PCIE_BYTES, PCIE_RATE, PCIE_REPLAYS, PCIE_GENERATION, PCIE_WIDTH, NVLINK_LINKS, NVLINK_BYTES, NVLINK_ERRORS,
-    ECC_MODE, ECC_ERRORS, REMAPPED_ROWS, REMAP_PENDING, REMAP_FAILED,
+    CARD_INFO, MIG_INFO, MIG_MODE, COMPUTE_MODE, HEALTH, XID_ERRORS, XID_LAST, XID_LAST_AT,
+    ECC_MODE, ECC_ERRORS, REMAPPED_ROWS, REMAP_PENDING, REMAP_FAILED, RETIRED_PAGES, RETIREMENT_PENDING,
+    SRAM_THRESHOLD, REPAIR_PENDING, RECOVERY_ACTION,
+    POWER_LIMIT, POWER_LIMIT_SETTING, MODULE_POWER, MEMORY_POWER,
+    TEMPERATURE, TEMPERATURE_MARGIN, TEMPERATURE_THRESHOLD,
+    FAN_SPEED, CLOCK, CLOCK_MAX, PERFORMANCE_STATE, THROTTLE_REASON, THROTTLE_TIME, ENGINE_UTILIZATION,
+    PCIE_BYTES, PCIE_RATE, PCIE_REPLAYS, PCIE_GENERATION, PCIE_WIDTH,
+    NVLINK_LINKS, NVLINK_BYTES, NVLINK_RATE, NVLINK_ERRORS,
 )  # fmt: skip
 """Metrics of devices and containers."""
 
@@ -209,3 +280,6 @@ OWN_METRICS: tuple[Metric, ...] = (
     ATTRIBUTION_UP, SERIES, DROPPED_SERIES, BUILD,
 )  # fmt: skip
 """Metrics of the exporter itself; the series limit does not apply to them."""
+
+REMEMBERED = frozenset({XID_ERRORS, XID_LAST, XID_LAST_AT})
+"""What the exporter knows of a card that does not answer: the driver reported it as events."""

@@ -56,6 +56,7 @@ class Metric:
         labels: label names in addition to those of the scope.
         most: maximum number of series for one device, container or node.
         highest: largest value that a board can have; a larger value is a sentinel, dropped and counted.
+        lowest: smallest value that a board can have; negative only where the unit allows it.
     """
 
     name: str
@@ -65,10 +66,11 @@ class Metric:
     labels: tuple[str, ...] = ()
     most: int = 1
     highest: float = math.inf
+    lowest: float = 0.0
 
     def plausible(self, value: float) -> bool:
         """Whether a board can have this value; never for NaN."""
-        return 0.0 <= value <= self.highest and math.isfinite(value)
+        return self.lowest <= value <= self.highest and math.isfinite(value)
 
 
 class Sample(NamedTuple):

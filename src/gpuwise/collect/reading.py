@@ -96,13 +96,14 @@ class Sweep:
 
     Attributes:
         readings: one per GPU and per MIG instance that answered.
-        lost: devices that answered before and no longer do, with the time of their last reading.
+        lost: of each card that answered before and no longer does, what is known without it, with the time of its last
+            reading.
         errors: the name of each error, such as "NVML_ERROR_GPU_IS_LOST"; "not supported" is not an error.
         dropped: the metric of each value that no board can have.
     """
 
     readings: tuple[Reading, ...]
-    lost: tuple[tuple[Device, float], ...] = ()
+    lost: tuple[Reading, ...] = ()
     errors: tuple[str, ...] = ()
     dropped: tuple[Metric, ...] = ()
 

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Holders
 from gpuwise.collect.attribution.apportion import Part, parts
 from gpuwise.collect.attribution.attributor import Attributor
 from gpuwise.collect.attribution.energy import EnergyAccounts
 from gpuwise.collect.idle import IdleClocks
-from gpuwise.collect.reading import Device, Devices, DriverReplaced, Reading, Sweep
+from gpuwise.collect.reading import Devices, DriverReplaced, Reading, Sweep
 from gpuwise.collect.snapshot import Snapshot
 from gpuwise.model.errors import DeviceError, SourceError
 
@@ -51,7 +52,7 @@ class Sampler:
         self._sweeps = 0
         self._idle = IdleClocks(longest_gap_s=STALE_INTERVALS * interval_s)
         self._energy = EnergyAccounts()
-        self._lost: tuple[tuple[Device, float], ...] = ()
+        self._lost: tuple[Reading, ...] = ()
         self._snapshot: Snapshot | None = None
 
     @property
@@ -158,7 +159,10 @@ class Sampler:
 _FAILED = Sweep(())
 
 
-def _last_seen(snapshot: Snapshot | None) -> tuple[tuple[Device, float], ...]:
-    """The cards of the last sweep that succeeded, with the time of their readings."""
-    readings = () if snapshot is None else snapshot.readings
-    return tuple((one.device, one.at_s) for one in readings if one.device.mig is None)
+def _last_seen(snapshot: Snapshot | None) -> tuple[Reading, ...]:
+    """What is known without the driver of the cards of the last sweep that succeeded: their XID errors."""
+    cards = [] if snapshot is None else [one for one in snapshot.readings if one.device.mig is None]
+    return tuple(
+        Reading(one.device, one.at_s, tuple(sample for sample in one.samples if sample.metric in c.REMEMBERED))
+        for one in cards
+    )

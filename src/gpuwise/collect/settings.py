@@ -30,7 +30,7 @@ class ExporterSettings:
 
     Attributes:
         node: name of the node in Kubernetes; becomes the label `node`.
-        listen: address and port of /metrics; ":9400" means every address.
+        listen: address and port of /metrics; ":9400" and "[::]:9400" mean every address, IPv4 and IPv6.
         interval_s: seconds between two sweeps over the devices.
         backend: NVML, or a synthetic node.
         nvml_library: an NVML library to load instead of the driver's libnvidia-ml.so.1, None for the driver's.
@@ -43,7 +43,7 @@ class ExporterSettings:
     """
 
     node: str
-    listen: str = "0.0.0.0:9400"
+    listen: str = ":9400"
     interval_s: float = 10.0
     backend: Backend = Backend.NVML
     nvml_library: Path | None = None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gpuwise.collect.attribution.allocation import Holders
 from gpuwise.collect.attribution.apportion import Part
-from gpuwise.collect.reading import Device, DriverState, Reading
+from gpuwise.collect.reading import DriverState, Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Snapshot:
         at_s: when the sweep began, epoch seconds.
         duration_s: duration of the sweep, seconds.
         readings: what was read; empty if the sweep failed.
-        lost: devices that answered before and no longer do, with the time of their last reading.
+        lost: of each card that answered before and no longer does, what is known without it.
         holders: containers of each device, None if the kubelet did not answer or is not queried.
         parts: of containers; empty if the containers of the devices are not known.
         sweeps: number of sweeps since start, including this one.
@@ -30,7 +30,7 @@ class Snapshot:
     at_s: float
     duration_s: float
     readings: tuple[Reading, ...]
-    lost: tuple[tuple[Device, float], ...]
+    lost: tuple[Reading, ...]
     holders: Holders | None
     parts: tuple[Part, ...]
     sweeps: int

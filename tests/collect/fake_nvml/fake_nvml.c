@@ -14,11 +14,14 @@
  *   fail    <function> <NVML code> [<gpu>]                    the call fails, on that GPU or on all
  *   hang    <function> [<seconds>]                            the call hangs while the line exists, or for these seconds
  *   reload  <from> <to>                                       the driver is unloaded between these seconds
+ *   lost    <gpu> [<t>]                                       from second t every call on that GPU returns GPU_IS_LOST
  *
  * A number is A, A+R/s (a counter) or A+R/s..B (a ramp that stays at B). Keys: name, uuid, pci, and the numbers minor,
  * total, reserved, used (bytes), util, memutil, encoder, decoder, fan (%), power, limit (mW), energy (mJ), temp (C),
  * clock.<type> (MHz), pstate, reasons (mask), linkgen, linkwidth, ecc.<type>.<counter>, ecc_mode, remap.<0-3>,
- * compute_mode, mig_mode, gpu_instance_id, compute_instance_id, profile_id, start, size, field.<id>, processes (the
+ * maxclock.<type> (MHz), powermin, powermax, powerdefault, powerset (mW), threshold.<type>, margin (C), sram (exceeded),
+ * repair.<0-1>, throttle.<0-2> (ns; of three clock event reasons, whose field ids depend on the driver), field.<id>.<scope>,
+ * no_samples (what GetProcessUtilization returns without an active process), compute_mode, mig_mode, gpu_instance_id, compute_instance_id, profile_id, start, size, field.<id>, processes (the
  * number of processes with unknown memory), gpm.<metric id> (%), gpm_code.<metric id> (the return code of that metric).
  */
 #define _GNU_SOURCE
@@ -31,8 +34,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE, DRIVER_NOT_LOADED = 9, TIMEOUT = 10 };
-enum { GPUS = 16, MIGS = 7, NUMBERS = 64, PROCESSES = 32, FAILURES = 32, EVENTS = 32 };
+enum { SUCCESS, UNINITIALIZED, INVALID_ARGUMENT, NOT_SUPPORTED, NOT_FOUND = 6, INSUFFICIENT_SIZE, DRIVER_NOT_LOADED = 9, TIMEOUT = 10, GPU_IS_LOST = 15 };
+enum { GPUS = 16, MIGS = 7, NUMBERS = 128, PROCESSES = 32, FAILURES = 32, EVENTS = 32 };
 
 typedef struct { char key[24]; double start, rate, end; unsigned long long exact; } number;
 typedef struct { unsigned pid; unsigned long long memory; double sm; int instance, mps; } process;
@@ -45,13 +48,14 @@ typedef struct unit {
 } unit;
 typedef struct { char function[64]; int code, index, hang; double seconds; } failure;
 typedef struct { int gpu; unsigned long long xid; double at; } event;
+enum { NEVER = -1 };
 
 static unit gpus[GPUS], migs[GPUS][MIGS];
 static failure failures[FAILURES];
 static event events[EVENTS];
 static int failure_count, event_count, initialised, scenarios;
 static char driver[80];
-static double speed, began, away_from, away_to;
+static double speed, began, away_from, away_to, lost_at[GPUS];
 static struct stat loaded;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -106,6 +110,7 @@ static void statement(const char *line)
         failures[failure_count++] = f;
     else if (sscanf(line, "hang %63s %lf", f.function, &f.seconds) >= 1 && failure_count < FAILURES)
         f.hang = 1, failures[failure_count++] = f;
+    else if (sscanf(line, "lost %d", &gpu) == 1 && gpu < GPUS) lost_at[gpu] = 0, sscanf(line, "lost %d %lf", &gpu, &lost_at[gpu]);
     else if (sscanf(line, "reload %lf %lf", &away_from, &away_to) == 2 || sscanf(line, "speed %lf", &speed) == 1) {}
     else sscanf(line, "driver %79s", driver);
 }
@@ -123,6 +128,7 @@ static int load(void)
     loaded = found, scenarios++;
     memset(gpus, 0, sizeof gpus), memset(migs, 0, sizeof migs);
     failure_count = event_count = 0, speed = 1, away_from = away_to = -1, began = monotonic();
+    for (int i = 0; i < GPUS; i++) lost_at[i] = NEVER;
     snprintf(driver, sizeof driver, "999.0-fake");
     while (fgets(line, sizeof line, file)) statement(line);
     fclose(file);
@@ -150,6 +156,7 @@ again:;
         }
         if (!f->hang && (f->index < 0 || (u && u->index == f->index))) return f->code;
     }
+    if (u && lost_at[u->index] != NEVER && now() >= lost_at[u->index]) return GPU_IS_LOST;
     return initialised || !strcmp(function, "nvmlInitWithFlags") ? SUCCESS : UNINITIALIZED;
 }
 static void leave(int *code) { (void)code; pthread_mutex_unlock(&lock); }
@@ -259,6 +266,26 @@ UNSIGNED(nvmlDeviceGetEnforcedPowerLimit, "limit")
 int nvmlDeviceGetTotalEnergyConsumption(unit *u, unsigned long long *millijoules) { ENTER(u); return take(u, "energy", millijoules); }
 int nvmlDeviceGetTemperature(unit *u, int sensor, unsigned *out) { ENTER(u); return sensor ? INVALID_ARGUMENT : take_unsigned(u, "temp", out); }
 int nvmlDeviceGetClockInfo(unit *u, int type, unsigned *out) { ENTER(u); return take_unsigned(u, joined("clock", type, -1), out); }
+int nvmlDeviceGetMaxClockInfo(unit *u, int type, unsigned *out) { ENTER(u); return take_unsigned(u, joined("maxclock", type, -1), out); }
+UNSIGNED(nvmlDeviceGetPowerManagementLimit, "powerset")
+UNSIGNED(nvmlDeviceGetPowerManagementDefaultLimit, "powerdefault")
+int nvmlDeviceGetPowerManagementLimitConstraints(unit *u, unsigned *least, unsigned *most)
+{
+    ENTER(u);
+    int code = take_unsigned(u, "powermin", least);
+    return code ? code : take_unsigned(u, "powermax", most);
+}
+int nvmlDeviceGetTemperatureThreshold(unit *u, int type, unsigned *out) { ENTER(u); return take_unsigned(u, joined("threshold", type, -1), out); }
+typedef struct { unsigned version; int margin; } margin;
+int nvmlDeviceGetMarginTemperature(unit *u, margin *out)
+{
+    ENTER(u);
+    const number *n = find(u, "margin");
+    if (out->version != 0x1000008) return INVALID_ARGUMENT;
+    if (!n) return NOT_SUPPORTED;
+    out->margin = (int)valued(n);
+    return SUCCESS;
+}
 UNSIGNED(nvmlDeviceGetPerformanceState, "pstate")
 int nvmlDeviceGetCurrentClocksEventReasons(unit *u, unsigned long long *mask) { ENTER(u); return take(u, "reasons", mask); }
 int nvmlDeviceGetCurrentClocksThrottleReasons(unit *u, unsigned long long *mask) { ENTER(u); return take(u, "reasons", mask); }
@@ -281,13 +308,40 @@ int nvmlDeviceGetRemappedRows(unit *u, unsigned *correctable, unsigned *uncorrec
     for (int i = 0; i < 4; i++) if (take_unsigned(u, joined("remap", i, -1), out[i])) return NOT_SUPPORTED;
     return SUCCESS;
 }
+typedef struct { unsigned version; unsigned long long counts[11]; unsigned exceeded; } sram;
+int nvmlDeviceGetSramEccErrorStatus(unit *u, sram *out) { ENTER(u); return out->version != 0x1000068 ? INVALID_ARGUMENT : take_unsigned(u, "sram", &out->exceeded); }
+typedef struct { unsigned version, channel, tpc; } repair;
+int nvmlDeviceGetRepairStatus(unit *u, repair *out)
+{
+    ENTER(u);
+    if (out->version != 0x100000C) return INVALID_ARGUMENT;
+    int code = take_unsigned(u, "repair.0", &out->channel);
+    return code ? code : take_unsigned(u, "repair.1", &out->tpc);
+}
+/* The driver's branch and release as one number: 580082 is 580.82. */
+static int release(void)
+{
+    int branch = 0, minor = 0;
+    sscanf(driver, "%d.%d", &branch, &minor);
+    return branch * 1000 + minor;
+}
+/* Ids from 251 on mean other things in each branch of the driver; scopes of power are ignored before 550. */
+static int take_field(unit *u, unsigned id, unsigned scope, unsigned long long *out)
+{
+    int first = release() >= 580082 ? 269 : release() >= 575051 && release() <= 580065 ? 251 : 0;
+    if (first && id >= (unsigned)first && id < (unsigned)first + 3) return take(u, joined("throttle", (int)id - first, -1), out);
+    if (id >= 251 && release() < 575051) return INVALID_ARGUMENT;
+    if (id >= 251 && id < 274) return *out = 1, SUCCESS;  /* a setting of power smoothing */
+    int scoped = id == 186 && scope && release() >= 550000;
+    return take(u, joined("field", (int)id, scoped ? (int)scope : -1), out);
+}
 typedef struct { unsigned id, scope; long long timestamp, latency; int type, code; union { double d; unsigned long long n; } value; } field;
 int nvmlDeviceGetFieldValues(unit *u, int count, field *fields)
 {
     ENTER(u);
     for (int i = 0; i < count; i++) {
         fields[i].type = 3;  /* unsigned long long */
-        fields[i].code = take(u, joined("field", (int)fields[i].id, -1), &fields[i].value.n);
+        fields[i].code = take_field(u, fields[i].id, fields[i].scope, &fields[i].value.n);
     }
     return SUCCESS;
 }
@@ -327,7 +381,9 @@ int nvmlDeviceGetProcessUtilization(unit *u, utilisation *out, unsigned *count, 
         found++;
     }
     *count = found;
-    return !found ? NOT_FOUND : !out || capacity < found ? INSUFFICIENT_SIZE : SUCCESS;
+    unsigned none = NOT_FOUND;
+    take_unsigned(u, "no_samples", &none);
+    return !found ? (int)none : !out || capacity < found ? INSUFFICIENT_SIZE : SUCCESS;
 }
 
 int nvmlDeviceGetMigMode(unit *u, unsigned *current, unsigned *pending)

@@ -54,7 +54,20 @@ def test_every_value_of_a_full_card_is_read_in_base_units(open_nvml: OpenNvml):
     assert {sample.metric for sample in reading.samples} == every - instances_only - later
     expected = {
         (c.CLOCK, "memory"): 2.619e9,
-        (c.THROTTLE_TIME, "hw_thermal"): 7e-6,
+        (c.THROTTLE_TIME, "sw_thermal"): 8e-6,
+        (c.THROTTLE_TIME, "hw_thermal"): 9e-6,
+        (c.THROTTLE_TIME, "hw_power_brake"): 10e-6,
+        (c.CLOCK_MAX, "memory"): 2.619e9,
+        (c.POWER_LIMIT_SETTING, "requested"): 650,
+        (c.POWER_LIMIT_SETTING, "minimum"): 200,
+        (c.MODULE_POWER,): 900,
+        (c.MEMORY_POWER,): 85,
+        (c.TEMPERATURE_THRESHOLD, "slowdown"): 92,
+        (c.TEMPERATURE_MARGIN,): 26,
+        (c.NVLINK_RATE, "receive"): 400 * 2**20,
+        (c.RECOVERY_ACTION, "none"): 1.0,
+        (c.RECOVERY_ACTION, "gpu_reset"): 0.0,
+        (c.HEALTH, "Healthy"): 0.0,
         (c.NVLINK_BYTES, "transmit"): 7000 * 1024,
         (c.PCIE_BYTES, "receive"): 7000,
         (c.PCIE_RATE, "transmit"): 100 * 2**20,
@@ -209,6 +222,13 @@ def test_inactive_processes_are_known_and_give_no_zero(open_nvml: OpenNvml):
     assert len(reading.processes or ()) == 3
 
 
+def test_success_without_process_samples_means_that_no_process_works(open_nvml: OpenNvml):
+    idle = SHARED.replace(" 60\n", " 0\n").replace(" 15\n", " 0\n").replace(" 5\n", " 0\n")
+    sweep = open_nvml(idle, f"gpu 0 no_samples {pynvml.NVML_SUCCESS}").sweep()
+    assert sweep.readings[0].sm_time == {}
+    assert sweep.errors == ()
+
+
 def test_a_sentinel_among_process_samples_makes_all_times_unknown(open_nvml: OpenNvml):
     sweep = open_nvml(SHARED.replace(" 60\n", " 4294967295\n")).sweep()
     assert sweep.readings[0].sm_time is None
@@ -231,6 +251,39 @@ def test_throttle_reasons_are_read_from_an_older_driver(open_nvml: OpenNvml):
     assert reading.value(c.THROTTLE_REASON, "hw_thermal") == 1.0
 
 
+@pytest.mark.parametrize(
+    ("driver", "known"),
+    [
+        ("570.133.20", False),
+        ("575.51.03", True),
+        ("575.64.05", True),
+        ("580.65.06", True),
+        ("580.76.05", False),
+        ("580.82.07", True),
+        ("590.44.01", True),
+        ("unknown", False),
+    ],
+)
+def test_throttle_times_have_the_field_ids_of_the_driver_s_branch(open_nvml: OpenNvml, driver: str, known: bool):  # noqa: FBT001 - a parameter of the test
+    """Other branches have settings of power smoothing under the same ids: a wrong id would be a wrong time."""
+    (reading,) = open_nvml(FULL, f"driver {driver}").sweep().readings
+    expected = (8e-6, 9e-6, 10e-6) if known else (None, None, None)
+    found = tuple(reading.value(c.THROTTLE_TIME, one) for one in ("sw_thermal", "hw_thermal", "hw_power_brake"))
+    assert found == expected
+    assert reading.value(c.THROTTLE_TIME, "thermal") == 7e-6
+
+
+@pytest.mark.parametrize(("driver", "watts"), [("545.23.08", None), ("550.54.15", 900.0)])
+def test_module_power_is_asked_of_drivers_that_know_scopes(open_nvml: OpenNvml, driver: str, watts: float | None):
+    (reading,) = open_nvml(FULL, "gpu 0 field.186 312000", f"driver {driver}").sweep().readings
+    assert reading.value(c.MODULE_POWER) == watts
+
+
+def test_a_negative_margin_is_a_temperature_above_the_limit(open_nvml: OpenNvml):
+    (reading,) = open_nvml(FULL, "gpu 0 margin -3").sweep().readings
+    assert reading.value(c.TEMPERATURE_MARGIN) == -3.0
+
+
 def test_a_lost_gpu_loses_only_its_own_values_and_is_reported(open_nvml: OpenNvml, scenario: Scenario, clock: Clock):
     two = H100 + moved(SHARED, to=1)
     nvml = open_nvml(two)
@@ -240,10 +293,59 @@ def test_a_lost_gpu_loses_only_its_own_values_and_is_reported(open_nvml: OpenNvm
     clock.now_s = 2010.0
     sweep = nvml.sweep()
     assert [reading.device.uuid for reading in sweep.readings] == ["GPU-aaaa"]
-    assert [(device.uuid, at_s) for device, at_s in sweep.lost] == [("GPU-cccc", 2000.0)]
+    assert [(one.device.uuid, one.at_s) for one in sweep.lost] == [("GPU-cccc", 2000.0)]
     assert sweep.errors == ("NVML_ERROR_GPU_IS_LOST",)
     scenario.play(two)
     assert nvml.sweep().lost == ()
+
+
+def test_xid_79_is_counted_although_the_card_no_longer_answers_its_uuid(open_nvml: OpenNvml, clock: Clock):
+    two = H100 + moved(SHARED, to=1)
+    clock.now_s = 3000.0
+    nvml = open_nvml(two, "lost 1 0.2", "event 1 79 0.25")
+    nvml.sweep()
+    lost: list[Reading] = []
+
+    def counted() -> bool:
+        lost[:] = nvml.sweep().lost
+        return bool(lost) and lost[0].value(c.XID_LAST) is not None
+
+    poll(counted, what="the XID error of the lost card")
+    assert [one.device.uuid for one in lost] == ["GPU-cccc"]
+    assert {sample.metric: (sample.labels, sample.value) for sample in lost[0].samples} == {
+        c.XID_ERRORS: (("79",), 1.0),
+        c.XID_LAST_AT: (("79",), 3000.0),
+        c.XID_LAST: ((), 79.0),
+        c.HEALTH: (("Lost",), 2.0),
+    }
+    sweep = nvml.sweep()
+    assert [one.device.uuid for one in sweep.readings] == ["GPU-aaaa"]
+    assert sweep.errors == ("NVML_ERROR_GPU_IS_LOST",)
+
+
+@pytest.mark.parametrize("function", ["nvmlDeviceGetPowerUsage", "nvmlDeviceGetComputeRunningProcesses_v3"])
+def test_a_card_is_lost_if_any_of_its_calls_says_so(
+    open_nvml: OpenNvml, scenario: Scenario, clock: Clock, function: str
+):
+    """The driver answers some calls from memory, so the card must not look as if it answered; it is one error."""
+    nvml = open_nvml(H100)
+    clock.now_s = 2000.0
+    nvml.sweep()
+    scenario.play(H100, f"fail {function} {pynvml.NVML_ERROR_GPU_IS_LOST}")
+    clock.now_s = 2010.0
+    sweep = nvml.sweep()
+    assert (sweep.readings, sweep.errors) == ((), ("NVML_ERROR_GPU_IS_LOST",))
+    assert [(one.device.uuid, one.at_s) for one in sweep.lost] == [("GPU-aaaa", 2000.0)]
+    clock.now_s = 2020.0
+    assert [one.at_s for one in nvml.sweep().lost] == [2000.0]
+
+
+def test_a_lost_mig_card_loses_its_instances(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(SLICED)
+    nvml.sweep()
+    scenario.play(SLICED, "lost 0")
+    sweep = nvml.sweep()
+    assert (sweep.readings, [one.device.uuid for one in sweep.lost]) == ((), ["GPU-bbbb"])
 
 
 def test_a_gpu_that_is_no_longer_listed_is_lost_and_its_successor_at_the_index_is_not(
@@ -254,7 +356,7 @@ def test_a_gpu_that_is_no_longer_listed_is_lost_and_its_successor_at_the_index_i
     scenario.play(SHARED)
     sweep = nvml.sweep()
     assert [reading.device.uuid for reading in sweep.readings] == ["GPU-cccc"]
-    assert [device.uuid for device, _ in sweep.lost] == ["GPU-aaaa"]
+    assert [one.device.uuid for one in sweep.lost] == ["GPU-aaaa"]
 
 
 def test_a_recreated_mig_instance_starts_a_new_pair_of_samples(open_nvml: OpenNvml, scenario: Scenario):
@@ -344,7 +446,7 @@ def test_xid_errors_are_counted_by_code_with_the_time_of_the_last(open_nvml: Ope
 
     poll(all_counted, what="the three errors")
     assert (found[0].value(c.XID_ERRORS, "13"), found[0].value(c.XID_ERRORS, "79")) == (2.0, 1.0)
-    assert found[0].value(c.XID_LAST_AT) == 5000.0
+    assert found[0].value(c.XID_LAST_AT, "13") == found[0].value(c.XID_LAST_AT, "79") == 5000.0
 
 
 def test_xid_errors_are_counted_after_a_reload(open_nvml: OpenNvml, scenario: Scenario):

@@ -33,7 +33,7 @@ def shown(sweep: Sweep) -> Shown:
         (reading.device.uuid, sample.metric.name, sample.labels): sample.value
         for reading in sweep.readings
         for sample in reading.samples
-        if sample.metric not in (c.CARD_INFO, c.MIG_INFO)  # their labels depend on other calls
+        if sample.metric not in (c.CARD_INFO, c.MIG_INFO, c.HEALTH)  # they depend on other calls
     }
     for reading in sweep.readings:
         if reading.processes is not None:
@@ -70,3 +70,20 @@ def test_a_failing_call_removes_values_and_changes_none(healthy: tuple[Nvml, Sho
     scenario.play(CARDS)
     nvml.sweep()
     assert shown(nvml.sweep()).keys() == everything.keys()
+
+
+@pytest.mark.parametrize("code", [code for code in CODES.values() if code != pynvml.NVML_ERROR_NOT_SUPPORTED])
+def test_a_failing_call_never_makes_a_card_look_healthier(open_nvml: OpenNvml, scenario: Scenario, code: int):
+    """A fault that cannot be read is unknown: no verdict, and not "healthy"."""
+    faults = ("remap.3 1", "sram 1", "field.59 3", "remap.2 1", "repair.1 1", "ecc.1.0 2", "field.230 1")
+    card = FULL.replace("event 0 79 0.1\n", "")
+    nvml = open_nvml(card)
+    for fault in faults:
+        for function in FUNCTIONS:
+            scenario.play(card, f"gpu 0 {fault}", f"fail {function} {code}")
+            try:
+                readings = nvml.sweep().readings
+            except DeviceError:
+                continue
+            healthy = [one for one in readings if one.value(c.HEALTH, "Healthy") is not None]
+            assert healthy == [], (fault, function)

@@ -2,6 +2,7 @@ import contextlib
 import gzip
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
@@ -23,6 +24,7 @@ from gpuwise.collect import catalogue as c
 from gpuwise.collect.reading import Sweep
 from gpuwise.collect.sampler import STALE_INTERVALS, Sampler
 from gpuwise.collect.serve import http as exporter_http
+from gpuwise.collect.serve.connections import Connection, Connections
 from gpuwise.collect.serve.http import serving
 from gpuwise.collect.serve.page import Page
 from gpuwise.collect.serve.web_config import WebConfigFile
@@ -80,7 +82,10 @@ NEEDS_IPV6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this ma
 
 
 @NEEDS_IPV6
-@pytest.mark.parametrize(("listen", "hosts"), [(":0", ("127.0.0.1", "[::1]")), ("[::1]:0", ("[::1]",))])
+@pytest.mark.parametrize(
+    ("listen", "hosts"),
+    [(":0", ("127.0.0.1", "[::1]")), ("[::]:0", ("127.0.0.1", "[::1]")), ("[::1]:0", ("[::1]",))],
+)
 def test_ipv6_is_served_and_no_address_means_both_families(sampler: Sampler, listen: str, hosts: tuple[str, ...]):
     with serving(sampler, Page(sampler, node="node-a"), listen=listen, web_config=WebConfigFile(None)) as port:
         for host in hosts:
@@ -98,16 +103,201 @@ def test_a_connection_serves_many_scrapes(sampler: Sampler):
             response.read()
 
 
-def test_connections_beyond_the_limit_are_closed(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(exporter_http, "_MOST_CONNECTIONS", 1)
+def request(port: int, method: str, path: str, **headers: str) -> tuple[http.client.HTTPResponse, bytes]:
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as one:
+        one.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        response = one.getresponse()
+        return response, response.read()
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/healthz", "/readyz"])
+def test_head_has_the_headers_of_get_and_no_body(sampler: Sampler, path: str):
     sampler.sample()
-    with served(sampler) as port, contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=300)) as one:
-        one.request("GET", "/healthz")
-        assert one.getresponse().read() == b"ok\n"
-        with pytest.raises((urllib.error.URLError, ConnectionError)):
-            get(port, "/healthz")
-        one.request("GET", "/healthz")
-        assert one.getresponse().status == 200
+    with served(sampler) as port:
+        get_, body = request(port, "GET", path)
+        head, nothing = request(port, "HEAD", path)
+    assert (head.status, nothing) == (200, b"")
+    assert head.headers["Content-Length"] == str(len(body))
+    assert head.headers["Content-Type"] == get_.headers["Content-Type"]
+
+
+def test_the_landing_page_links_to_the_endpoints(sampler: Sampler):
+    sampler.sample()
+    with served(sampler) as port:
+        response, body = request(port, "GET", "/")
+        assert response.headers["Content-Type"].startswith("text/html")
+        for path in re.findall(r'href="([^"]+)"', body.decode()):
+            assert request(port, "GET", f"/{path}")[0].status == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"),
+    [
+        ("gzip", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.0, identity", False),
+        ("deflate, GZIP;q=0.5", True),
+        ("*", True),
+        ("*;q=0", False),
+        ("identity", False),
+        ("gzip;q=wrong", False),
+        ("notgzip", False),
+    ],
+)
+def test_the_page_is_compressed_only_if_gzip_is_accepted(sampler: Sampler, accepted: str, packed: bool):  # noqa: FBT001
+    sampler.sample()
+    with served(sampler) as port:
+        response, _ = request(port, "GET", "/metrics", Accept_Encoding=accepted)
+    assert (response.headers["Content-Encoding"] == "gzip") == packed
+
+
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+# As Prometheus 2.42 and 3.5 write it.
+OF_PROMETHEUS_2 = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+OF_PROMETHEUS_3 = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+    "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "content_type"),
+    [
+        (OF_PROMETHEUS_2, OPENMETRICS),
+        (OF_PROMETHEUS_3, OPENMETRICS),
+        ("application/openmetrics-text", OPENMETRICS),
+        ("application/openmetrics-text;version=2.0.0, text/plain", TEXT),
+        ("application/openmetrics-text;q=0.1, text/plain;q=0.9", TEXT),
+        ("application/openmetrics-text;q=0", TEXT),
+        ("*/*", TEXT),
+        ("text/html", TEXT),
+    ],
+)
+def test_the_format_is_what_the_client_prefers(sampler: Sampler, accepted: str, content_type: str):
+    sampler.sample()
+    with served(sampler) as port:
+        response, body = request(port, "GET", "/metrics", Accept=accepted)
+    assert response.headers["Content-Type"] == content_type
+    assert body.endswith(b"# EOF\n") == (content_type == OPENMETRICS)
+    assert b"gpuwise_gpu_power_watts" in body
+
+
+@contextmanager
+def slow_clients(port: int, hosts: list[str], sent: bytes = b"GET /metrics HTTP/1.1\r\nX: ") -> Iterator[None]:
+    """Connections that begin a request and do not finish it, one from each of these addresses."""
+    with contextlib.ExitStack() as stack:
+        for host in hosts:
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), source_address=(host, 0)))
+            one.sendall(sent)
+        yield
+
+
+@pytest.mark.parametrize("addresses", [1, 32, 128])
+@pytest.mark.parametrize("sent", [b"", b"GET /metrics HTTP/1.1\r\nX: ", b"\x16\x03"], ids=["nothing", "part", "tls"])
+def test_slow_clients_do_not_take_the_endpoints_away(sampler: Sampler, addresses: int, sent: bytes):
+    sampler.sample()
+    hosts = [f"127.0.1.{number % addresses + 1}" for number in range(256)]
+    with served(sampler) as port, slow_clients(port, hosts, sent):
+        for _ in range(3):
+            for path in ("/metrics", "/healthz"):
+                assert request(port, "GET", path)[0].status == 200
+
+
+def test_clients_that_do_not_read_their_answer_are_replaced(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+    """Their answers fill the buffers of both sockets, so their threads wait to send."""
+    monkeypatch.setattr(exporter_http, "_ANSWER_S", 0.5)
+    sampler.sample()
+    asked = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 2000
+    with served(sampler) as port, contextlib.ExitStack() as stack:
+        for number in range(128):
+            one = stack.enter_context(socket.socket())
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            one.bind((f"127.0.2.{number + 1}", 0))
+            one.connect(("127.0.0.1", port))
+            one.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                one.sendall(asked)
+
+        def answered() -> bool:
+            try:
+                return request(port, "GET", "/healthz")[0].status == 200
+            except (OSError, http.client.HTTPException):
+                return False
+
+        poll(answered, what="an answer")
+
+
+def test_a_head_that_arrives_byte_by_byte_has_one_deadline(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exporter_http, "_HEAD_S", 0.3)
+    with served(sampler) as port, socket.create_connection(("127.0.0.1", port), timeout=300) as one:
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                one.sendall(b"X")
+                threading.Event().wait(0.05)  # the pace of the client is what is tested
+        ended = b""
+        with contextlib.suppress(ConnectionError):
+            ended = one.recv(1)
+    assert ended == b""
+
+
+def asked(one: http.client.HTTPConnection) -> bytes:
+    one.request("GET", "/healthz")
+    return one.getresponse().read()
+
+
+def test_the_longest_waiting_connection_is_replaced(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exporter_http, "_MOST_CONNECTIONS", 2)
+    sampler.sample()
+    with served(sampler) as port:
+        first, second = (http.client.HTTPConnection("127.0.0.1", port, timeout=300) for _ in range(2))
+        assert [asked(one) for one in (first, second, first)] == [b"ok\n"] * 3
+        assert request(port, "GET", "/healthz")[0].status == 200
+        assert asked(first) == b"ok\n"
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            asked(second)
+        first.close()
+        second.close()
+
+
+def test_a_connection_that_is_being_answered_is_not_replaced():
+    here, there = socket.socketpair()
+    with here, there:
+        open_ = Connections(most=1, most_per_address=1, answer_s=100)
+        busy = Connection(here, "a")
+        assert open_.admit(busy)
+        busy.mark(answering=True)
+        assert not open_.admit(Connection(there, "b"))
+        busy.mark(answering=False)
+        assert open_.admit(Connection(there, "b"))
+        assert here.recv(1) == b""
+
+
+def test_the_limit_of_an_address_replaces_only_its_own_connections():
+    pairs = [socket.socketpair() for _ in range(4)]
+    open_ = Connections(most=10, most_per_address=2, answer_s=100)
+    other, first, *more = (Connection(pair[0], name) for pair, name in zip(pairs, "abbb", strict=True))
+    assert all(open_.admit(one) for one in (other, first, *more))
+    assert first.socket.recv(1) == b""  # closed
+    for one in (other, *more):
+        one.socket.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            one.socket.recv(1)
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
+def test_what_follows_a_body_is_not_a_request(sampler: Sampler):
+    sent = b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 36\r\n\r\nGET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"
+    with served(sampler) as port, socket.create_connection(("127.0.0.1", port), timeout=300) as one:
+        one.sendall(sent)
+        answer = b"".join(iter(lambda: one.recv(4096), b""))
+    assert answer.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.fixture
@@ -167,8 +357,6 @@ def test_a_real_prometheus_scrapes_through_tls_and_a_password(
 def test_an_unfinished_tls_handshake_does_not_block_other_clients(
     sampler: Sampler, web_config: tuple[Path, ssl.SSLContext]
 ):
-    import socket
-
     path, context = web_config
     with served(sampler, path) as port, socket.create_connection(("127.0.0.1", port)):
         assert get(port, "/healthz", scheme="https", context=context)[0] == 200

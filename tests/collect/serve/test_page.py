@@ -5,6 +5,7 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 from tests.collect.conftest import Clock, OpenNvml, Scenario
 from tests.collect.readings import ScriptedDevices, card, instance, reading
@@ -18,6 +19,7 @@ from gpuwise.collect.metric import Kind
 from gpuwise.collect.reading import Sweep
 from gpuwise.collect.sampler import STALE_INTERVALS, Sampler
 from gpuwise.collect.serve.families import Family, capped, pairs, text
+from gpuwise.collect.serve.negotiation import Format
 from gpuwise.collect.serve.page import Page
 from gpuwise.collect.settings import Compat
 
@@ -131,6 +133,22 @@ def test_the_compressed_page_is_the_same_page(open_nvml: OpenNvml, clock: Clock)
     page = page_of(sampler)
     sampler.sample()
     assert gzip.decompress(page.packed()) == page.plain()
+
+
+def test_openmetrics_has_the_same_series_and_its_own_end(open_nvml: OpenNvml, clock: Clock):
+    sampler = Sampler(open_nvml(FULL + moved(SLICED, to=1)), None, interval_s=10, clock=clock)
+    page = page_of(sampler, compat=Compat.DCGM)
+    sampler.sample()
+    sampler.sample()
+    written = page.plain(Format.OPENMETRICS).decode()
+    found: Samples = {}
+    for family in openmetrics_families(written):  # it raises on what the specification forbids
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    assert found == samples(page.plain())
+    assert gzip.decompress(page.packed(Format.OPENMETRICS)).endswith(b"# EOF\n")
+    assert "# TYPE gpuwise_gpu_energy_joules counter" in written
+    assert "# TYPE DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION unknown" in written
 
 
 def test_the_series_limit_removes_whole_metrics_and_lists_them(open_nvml: OpenNvml):

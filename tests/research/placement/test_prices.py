@@ -1,7 +1,7 @@
 """Prices of free capacity: capacity that still fits pods has value, capacity that fits none is lost."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gpuwise.research.placement.prices import leftover
@@ -25,6 +25,7 @@ def test_capacity_that_no_pod_requests_is_lost():
 
 
 @settings(max_examples=30)
+@example({1: 1.0, 2: 1.0, 18: 2.0}, [17])  # small pods need longer to fill the GPU than the usual horizon
 @given(
     st.dictionaries(st.integers(1, 100), st.floats(0.01, 5), min_size=1, max_size=6),
     st.lists(st.integers(0, 100), min_size=1, max_size=30),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gpuwise.model.signal import SIGNALS
@@ -30,6 +30,7 @@ def test_each_sample_is_in_its_own_step(samples: dict[int, float]):
 
 
 @settings(deadline=None)
+@example(next(one for one in METRICS if one.unit is Unit.MIB), np.array([1.7e302]))
 @given(metrics, grids)
 def test_i1_values_are_possible_or_unknown(metric: MetricName, raw: np.ndarray):
     values, _ = to_base_units(raw, metric, WINDOW)

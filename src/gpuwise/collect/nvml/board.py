@@ -1,5 +1,6 @@
 """Values of a whole board that have an NVML call each."""
 
+import ctypes
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,12 +23,23 @@ _NUMBERS: tuple[tuple[Metric, Callable[[Any], Any], float], ...] = (
     (c.PCIE_WIDTH, pynvml.nvmlDeviceGetCurrPcieLinkWidth, 1.0),
     (c.COMPUTE_MODE, pynvml.nvmlDeviceGetComputeMode, 1.0),
 )
+_LIMITS = (
+    ("default", pynvml.nvmlDeviceGetPowerManagementDefaultLimit),
+    ("requested", pynvml.nvmlDeviceGetPowerManagementLimit),
+)
+_THRESHOLDS = (
+    ("shutdown", pynvml.NVML_TEMPERATURE_THRESHOLD_SHUTDOWN),
+    ("slowdown", pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN),
+    ("memory_max", pynvml.NVML_TEMPERATURE_THRESHOLD_MEM_MAX),
+    ("gpu_max", pynvml.NVML_TEMPERATURE_THRESHOLD_GPU_MAX),
+)
 _CLOCKS = (
     ("graphics", pynvml.NVML_CLOCK_GRAPHICS),
     ("sm", pynvml.NVML_CLOCK_SM),
     ("memory", pynvml.NVML_CLOCK_MEM),
     ("video", pynvml.NVML_CLOCK_VIDEO),
 )
+_CLOCK_CALLS = ((c.CLOCK, pynvml.nvmlDeviceGetClockInfo), (c.CLOCK_MAX, pynvml.nvmlDeviceGetMaxClockInfo))
 _ECC = tuple(
     (severity, lasting, kind, counter)
     for severity, kind in (
@@ -65,9 +77,11 @@ def board(gpu: Any, calls: Calls) -> Iterator[Sample]:
     if degrees is not None:
         yield Sample(c.TEMPERATURE, float(degrees), ("gpu",))
     for name, clock in _CLOCKS:
-        mhz = calls.ask(pynvml.nvmlDeviceGetClockInfo, gpu, clock)
-        if mhz is not None:
-            yield Sample(c.CLOCK, mhz * _MHZ, (name,))
+        for metric, function in _CLOCK_CALLS:
+            mhz = calls.ask(function, gpu, clock)
+            if mhz is not None:
+                yield Sample(metric, mhz * _MHZ, (name,))
+    yield from _limits(gpu, calls)
     yield from _reasons(gpu, calls)
     yield from _memory_health(gpu, calls)
 
@@ -100,6 +114,24 @@ def memory(device: Any, calls: Calls) -> Iterator[Sample]:
         yield Sample(c.MEMORY_TOTAL, float(found.total) or -1.0)
 
 
+def _limits(gpu: Any, calls: Calls) -> Iterator[Sample]:
+    """Limits of power and temperature."""
+    bounds = calls.ask(pynvml.nvmlDeviceGetPowerManagementLimitConstraints, gpu)
+    for name, milliwatts in zip(("minimum", "maximum"), bounds or (), strict=False):
+        yield Sample(c.POWER_LIMIT_SETTING, milliwatts / 1000, (name,))
+    for name, function in _LIMITS:
+        milliwatts = calls.ask(function, gpu)
+        if milliwatts is not None:
+            yield Sample(c.POWER_LIMIT_SETTING, milliwatts / 1000, (name,))
+    for name, number in _THRESHOLDS:
+        degrees = calls.ask(pynvml.nvmlDeviceGetTemperatureThreshold, gpu, number)
+        if degrees is not None:
+            yield Sample(c.TEMPERATURE_THRESHOLD, float(degrees), (name,))
+    margin = calls.ask(pynvml.nvmlDeviceGetMarginTemperature, gpu)
+    if margin is not None:
+        yield Sample(c.TEMPERATURE_MARGIN, float(margin))
+
+
 def _reasons(gpu: Any, calls: Calls) -> Iterator[Sample]:
     mask = calls.ask(pynvml.nvmlDeviceGetCurrentClocksEventReasons, gpu)
     if mask is None:  # the name of the call before driver 535
@@ -124,3 +156,9 @@ def _memory_health(gpu: Any, calls: Calls) -> Iterator[Sample]:
         yield Sample(c.REMAPPED_ROWS, uncorrected, ("uncorrected",))
         yield Sample(c.REMAP_PENDING, pending)
         yield Sample(c.REMAP_FAILED, failed)
+    sram = pynvml.c_nvmlEccSramErrorStatus_v1_t()
+    if calls.ask(pynvml.nvmlDeviceGetSramEccErrorStatus, gpu, ctypes.byref(sram)) is not None:
+        yield Sample(c.SRAM_THRESHOLD, float(bool(sram.bThresholdExceeded)))
+    repairs = calls.ask(pynvml.nvmlDeviceGetRepairStatus, gpu)
+    for name, pending in zip(("channel", "tpc"), repairs or (), strict=False):
+        yield Sample(c.REPAIR_PENDING, float(bool(pending)), (name,))

@@ -3,19 +3,20 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pynvml
 
 from gpuwise.collect import catalogue as c
+from gpuwise.collect.health import LOST, with_health
 from gpuwise.collect.metric import Sample
 from gpuwise.collect.nvml.board import board, memory, utilization
 from gpuwise.collect.nvml.events import XidWatch
-from gpuwise.collect.nvml.fields import fields
+from gpuwise.collect.nvml.fields import FieldRequest
 from gpuwise.collect.nvml.gpm import Gpm
-from gpuwise.collect.nvml.library import Calls, VersionMismatch, initialise, name_of, preload
+from gpuwise.collect.nvml.library import GPU_IS_LOST, Calls, VersionMismatch, initialise, name_of, preload
 from gpuwise.collect.nvml.mig import MigMode, instances, mig_mode
 from gpuwise.collect.nvml.processes import SmTimes, process_samples, running
 from gpuwise.collect.reading import Device, DriverReplaced, DriverState, Reading, Sweep
@@ -46,7 +47,7 @@ class Nvml:
         self._open = True
         self._reloads = 0
         self._version = _driver_version()
-        self._gpm, self._sm_times = Gpm(), SmTimes()
+        self._gpm, self._sm_times, self._fields = Gpm(), SmTimes(), FieldRequest(self._version)
         self._cards: dict[str, Device] = {}
         self._instances: dict[str, Device] = {}
         self._seen: dict[str, tuple[Device, float]] = {}
@@ -84,10 +85,10 @@ class Nvml:
                 hint="check dmesg and nvidia-smi on the node; drain the node if a GPU has fallen off the bus",
             ) from error
         calls = Calls()
-        readings = tuple(reading for index in range(count) for reading in self._gpu(index, calls))
+        readings = tuple(reading for index in range(count) for reading in self._answered(index, calls))
         answered = {reading.device.uuid for reading in readings}
         self._forget(answered)
-        lost = tuple(seen for uuid, seen in self._seen.items() if uuid not in answered)
+        lost = tuple(self._lost(*seen) for uuid, seen in self._seen.items() if uuid not in answered)
         return Sweep(readings, lost, tuple(calls.errors), tuple(calls.dropped))
 
     def _reopen(self) -> None:
@@ -100,9 +101,27 @@ class Nvml:
             except VersionMismatch as error:
                 raise DriverReplaced from error
             self._version = _driver_version()
-            self._gpm, self._sm_times = Gpm(), SmTimes()
+            self._gpm, self._sm_times, self._fields = Gpm(), SmTimes(), FieldRequest(self._version)
             self._cards, self._instances, self._seen = {}, {}, {}
             self._open, self._reloads = True, self._reloads + 1
+
+    def _answered(self, index: int, calls: Calls) -> Sequence[Reading]:
+        """The readings of a card and its instances; none, and one error, if the card is lost.
+
+        Some calls still succeed on a lost card, because the driver answers them from memory.
+        """
+        calls.lost, before = False, len(calls.errors)
+        readings = tuple(self._gpu(index, calls))
+        if calls.lost:
+            calls.errors[before:] = [GPU_IS_LOST]
+        for one in readings:
+            if one.device.mig is None and not (calls.lost and one.device.uuid in self._seen):
+                self._seen[one.device.uuid] = (one.device, one.at_s)
+        return () if calls.lost else readings
+
+    def _lost(self, card: Device, at_s: float) -> Reading:
+        """What is known of a card that does not answer: its XID errors, and the verdict."""
+        return Reading(card, at_s, (*self._xids.samples(card.uuid), LOST))
 
     def _gpu(self, index: int, calls: Calls) -> Iterator[Reading]:
         """The card itself, then its MIG instances."""
@@ -112,13 +131,13 @@ class Nvml:
             return
         if uuid not in self._cards or self._cards[uuid].index != index:
             self._cards[uuid] = _card(gpu, uuid, index, calls)
-        card, at_s = self._cards[uuid], self._clock()
-        self._seen[uuid] = (card, at_s)
+        card, at_s, errors = self._cards[uuid], self._clock(), len(calls.errors)
         mode = mig_mode(gpu, calls)
         whole = mode in {MigMode.NONE, MigMode.OFF}
         times = self._sm_times.since_last(uuid, gpu, calls) if whole else None
-        samples = [*self._card_samples(gpu, card, calls, times, mode)]
-        yield Reading(card, at_s, tuple(calls.samples(samples)), running(gpu, calls), times)
+        samples = tuple(calls.samples([*self._card_samples(gpu, card, calls, times, mode)]))
+        reading = Reading(card, at_s, samples, running(gpu, calls), times)
+        yield with_health(reading, complete=len(calls.errors) == errors)
         if mode is MigMode.ON:
             for handle, instance in instances(gpu, card, self._instances, calls):
                 yield self._instance(gpu, handle, instance, calls)
@@ -135,7 +154,7 @@ class Nvml:
             yield from self._gpm.activity(card.uuid, gpu, None, calls)
         yield from memory(gpu, calls)
         yield from board(gpu, calls)
-        yield from fields(gpu, calls)
+        yield from self._fields.samples(gpu, calls)
         yield from self._xids.samples(card.uuid)
 
     def _instance(self, gpu: Any, handle: Any, device: Device, calls: Calls) -> Reading:

@@ -1,5 +1,6 @@
 """XID errors are NVML events: a separate thread waits for them between sweeps."""
 
+import ctypes
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ _WAIT_MS = 200
 _RETRY_S = 1.0
 # XIDs are documented up to about 170; a board that reports more codes must not exceed the node's series limit.
 _MOST_CODES = c.XID_ERRORS.most
+_OTHER = -1
 
 
 class XidWatch:
@@ -35,7 +37,10 @@ class XidWatch:
         self._clock = clock
         self._lock = threading.Lock()
         self._counts: dict[str, Counter[int]] = {}
-        self._last: dict[str, tuple[int, float]] = {}
+        self._times: dict[str, dict[int, float]] = {}
+        self._latest: dict[str, int] = {}
+        # An event has the card's handle only, and a card that fell off the bus (XID 79) no longer answers its UUID.
+        self._uuids: dict[int, str] = {}
         self._set: Any = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="xid", daemon=True)
@@ -52,18 +57,20 @@ class XidWatch:
         return not self._thread.is_alive()
 
     def renew(self) -> None:
-        """Drop the event set, because NVML is opened again. The caller has locked the session."""
-        self._set = None
+        """Drop the event set and the handles, because NVML is opened again. The caller has locked the session."""
+        self._set, self._uuids = None, {}
 
     def samples(self, card_uuid: str) -> Iterator[Sample]:
         """The XID errors of a card; none before the first error."""
         with self._lock:
-            counts, last = dict(self._counts.get(card_uuid, {})), self._last.get(card_uuid)
+            counts, times = dict(self._counts.get(card_uuid, {})), dict(self._times.get(card_uuid, {}))
+            latest = self._latest.get(card_uuid)
         for code, count in counts.items():
-            yield Sample(c.XID_ERRORS, float(count), (str(code) if code >= 0 else "other",))
-        if last is not None:
-            yield Sample(c.XID_LAST, float(last[0]))
-            yield Sample(c.XID_LAST_AT, last[1])
+            yield Sample(c.XID_ERRORS, float(count), (_label(code),))
+        for code, at_s in times.items():
+            yield Sample(c.XID_LAST_AT, at_s, (_label(code),))
+        if latest is not None:
+            yield Sample(c.XID_LAST, float(latest))
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -76,9 +83,10 @@ class XidWatch:
         """Wait for one event; False if waiting is not possible now."""
         try:
             if self._set is None:
-                self._set = _registered()
+                self._set = self._registered()
             event = pynvml.nvmlEventSetWait_v2(self._set, _WAIT_MS)
-            self._record(pynvml.nvmlDeviceGetUUID(event.device), int(event.eventData))
+            uuid = self._uuids.get(_address(event.device)) or pynvml.nvmlDeviceGetUUID(event.device)
+            self._record(uuid, int(event.eventData))
         except pynvml.NVMLError as error:
             if error.value == pynvml.NVML_ERROR_TIMEOUT:
                 return True
@@ -99,26 +107,37 @@ class XidWatch:
     def _record(self, uuid: str, code: int) -> None:
         with self._lock:
             counts = self._counts.setdefault(uuid, Counter())
-            counts[code if code in counts or len(counts) < _MOST_CODES - 1 else -1] += 1
-            self._last[uuid] = (code, self._clock())
+            counted = code if code in counts or len(counts) < _MOST_CODES - 1 else _OTHER
+            counts[counted] += 1
+            self._times.setdefault(uuid, {})[counted] = self._clock()
+            self._latest[uuid] = code
+
+    def _registered(self) -> Any:
+        """An event set of all cards that support events; the UUIDs of their handles are remembered.
+
+        Raises:
+            NVMLError: there is no driver, or no card supports events.
+        """
+        count, able = pynvml.nvmlDeviceGetCount(), 0
+        events = pynvml.nvmlEventSetCreate()
+        for index in range(count):
+            try:
+                gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
+                self._uuids[_address(gpu)] = pynvml.nvmlDeviceGetUUID(gpu)
+                pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
+                able += 1
+            except (pynvml.NVMLError, UnicodeDecodeError) as error:  # the sweep reports it
+                _log.debug("no XID events from GPU %d: %s", index, error)
+        if able == 0:
+            pynvml.nvmlEventSetFree(events)
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return events
 
 
-def _registered() -> Any:
-    """An event set of all cards that support events.
+def _address(handle: Any) -> int:
+    """The address that a handle points to: NVML returns the same one for a card in every call of a session."""
+    return ctypes.cast(handle, ctypes.c_void_p).value or 0
 
-    Raises:
-        NVMLError: there is no driver, or no card supports events.
-    """
-    count, able = pynvml.nvmlDeviceGetCount(), 0
-    events = pynvml.nvmlEventSetCreate()
-    for index in range(count):
-        try:
-            gpu = pynvml.nvmlDeviceGetHandleByIndex(index)
-            pynvml.nvmlDeviceRegisterEvents(gpu, pynvml.nvmlEventTypeXidCriticalError, events)
-            able += 1
-        except pynvml.NVMLError as error:
-            _log.debug("no XID events from GPU %d: %s", index, name_of(error.value))
-    if able == 0:
-        pynvml.nvmlEventSetFree(events)
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-    return events
+
+def _label(code: int) -> str:
+    return "other" if code == _OTHER else str(code)

@@ -20,8 +20,10 @@ _METRICS: tuple[tuple[int, Metric, tuple[str, ...], float], ...] = (
     (pynvml.NVML_GPM_METRIC_GRAPHICS_UTIL, c.GRAPHICS_ACTIVITY, (c.GPM,), _PERCENT),
     (pynvml.NVML_GPM_METRIC_PCIE_TX_PER_SEC, c.PCIE_RATE, ("transmit",), _MIB),
     (pynvml.NVML_GPM_METRIC_PCIE_RX_PER_SEC, c.PCIE_RATE, ("receive",), _MIB),
+    (pynvml.NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC, c.NVLINK_RATE, ("transmit",), _MIB),
+    (pynvml.NVML_GPM_METRIC_NVLINK_TOTAL_RX_PER_SEC, c.NVLINK_RATE, ("receive",), _MIB),
 )
-# The last two metrics describe the card's PCIe link; a MIG instance has none.
+# The last four metrics describe the card's links; a MIG instance has none.
 _OF_INSTANCE = 5
 
 

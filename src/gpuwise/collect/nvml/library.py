@@ -22,11 +22,18 @@ _ABSENT = frozenset(
         pynvml.NVML_ERROR_ARGUMENT_VERSION_MISMATCH,
     },
 )
+GPU_IS_LOST = "NVML_ERROR_GPU_IS_LOST"
 _CODES = {getattr(pynvml, name): name for name in dir(pynvml) if name.startswith("NVML_ERROR_")}
 
 
 class Calls(Findings):
-    """The results of one sweep, and its calls to NVML."""
+    """The results of one sweep, and its calls to NVML.
+
+    Attributes:
+        lost: whether a call since this was last set to False found the card lost.
+    """
+
+    lost: bool = False
 
     def ask(self, function: Callable[..., T], *args: Any) -> T | None:
         """The result of the call; None on an error, which is counted unless it is "not supported"."""
@@ -46,6 +53,7 @@ class Calls(Findings):
 
     def record_error(self, code: int) -> None:
         """Count an error by its NVML name."""
+        self.lost = self.lost or code == pynvml.NVML_ERROR_GPU_IS_LOST
         if code not in _ABSENT:
             self.errors.append(name_of(code))
 

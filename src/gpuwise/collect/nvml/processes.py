@@ -53,7 +53,8 @@ class SmTimes:
         try:
             samples = pynvml.nvmlDeviceGetProcessUtilization(gpu, self._last_us.get(uuid, 0))
         except pynvml.NVMLError as error:
-            if error.value == pynvml.NVML_ERROR_NOT_FOUND:  # no process was active
+            # No process was active. Most drivers return NOT_FOUND, some SUCCESS with no samples, which pynvml raises.
+            if error.value in {pynvml.NVML_ERROR_NOT_FOUND, pynvml.NVML_SUCCESS}:
                 return {}
             calls.record_error(error.value)
             return None

@@ -1,6 +1,6 @@
 """A snapshot as gpuwise's own metrics."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gpuwise import __version__
 from gpuwise.collect import catalogue as c
@@ -27,9 +27,11 @@ def device_families(snapshot: Snapshot, *, node: str, fresh: bool) -> list[Famil
     for reading in snapshot.readings:
         holders = (snapshot.holders or {}).get(reading.device.uuid) or _NO_CONTAINER
         _add_reading(families, reading, holders, node)
-    for device, at_s in snapshot.lost:
-        families[c.UP].add(_card_labels(device, node), 0.0)
-        families[c.SAMPLED_AT].add(_device_labels(device, _NO_CONTAINER[0], node), at_s)
+    for reading in snapshot.lost:
+        card = _card_labels(reading.device, node)
+        families[c.UP].add(card, 0.0)
+        families[c.SAMPLED_AT].add(_device_labels(reading.device, _NO_CONTAINER[0], node), reading.at_s)
+        _add_samples(families, reading, (card,), card)
     for part in snapshot.parts:
         families[part.metric].add(_part_labels(part.owner, node), part.value)
     if fresh:
@@ -92,6 +94,18 @@ def _add_reading(families: dict[Metric, Family], reading: Reading, holders: tupl
         families[c.INFO].add(labels, 1.0)
         if reading.processes is not None:
             families[c.PROCESS_COUNT].add(labels, float(len(reading.processes)))
+    _add_samples(families, reading, each, card)
+
+
+def _add_samples(families: dict[Metric, Family], reading: Reading, each: Sequence[str], card: str) -> None:
+    """Add each sample of a reading.
+
+    Args:
+        families: by metric.
+        reading: of the device.
+        each: labels of the device, for each of its containers.
+        card: labels of the card.
+    """
     for metric, value, values in reading.samples:
         more = f",{pairs(metric.labels, values)}" if values else ""
         family = families[metric]

@@ -1,9 +1,10 @@
-"""Metric families of a scrape: a metric with its series in Prometheus text format, version 0.0.4."""
+"""Metric families of a scrape: a metric with its series, in Prometheus text format 0.0.4 or OpenMetrics 1.0."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpuwise.collect.metric import Kind, Metric
+from gpuwise.collect.serve.negotiation import Format
 
 
 @dataclass(slots=True)
@@ -37,14 +38,31 @@ def pairs(names: Sequence[str], values: Sequence[str]) -> str:
     return ",".join([f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True)])
 
 
-def text(families: Iterable[Family]) -> str:
-    """The families that have series, as text format."""
+def text(families: Iterable[Family], wanted: Format = Format.TEXT) -> str:
+    """The families that have series, without the end mark of OpenMetrics.
+
+    Args:
+        families: the metrics.
+        wanted: the format.
+    """
     parts: list[str] = []
     for family in families:
         if family.lines:
             escaped = family.help.replace("\\", "\\\\").replace("\n", "\\n")
-            parts += (f"# HELP {family.name} {escaped}\n# TYPE {family.name} {family.kind}\n", *family.lines)
+            name, kind = (family.name, str(family.kind)) if wanted is Format.TEXT else _openmetrics(family)
+            parts += (f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n", *family.lines)
     return "".join(parts)
+
+
+def _openmetrics(family: Family) -> tuple[str, str]:
+    """Name and type of a family: a counter is named without the suffix of its series, which must have it.
+
+    The counters of dcgm-exporter have no suffix. They keep their names, so they have no type.
+    """
+    if family.kind is not Kind.COUNTER:
+        return family.name, str(family.kind)
+    name = family.name.removesuffix("_total")
+    return (name, str(family.kind)) if name != family.name else (family.name, "unknown")
 
 
 def capped(families: Iterable[Family], most: int) -> tuple[list[Family], Mapping[str, int]]:

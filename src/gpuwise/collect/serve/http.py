@@ -1,8 +1,10 @@
-"""The HTTP endpoints of the exporter: /metrics, /healthz, /readyz."""
+"""The HTTP endpoints of the exporter: /metrics, /healthz, /readyz, and a page with links to them."""
 
+import io
 import logging
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,18 +12,36 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from gpuwise import __version__
 from gpuwise.collect.sampler import Sampler
 from gpuwise.collect.serve.access import BasicAuth
-from gpuwise.collect.serve.page import CONTENT_TYPE, Page
+from gpuwise.collect.serve.connections import Connection, Connections
+from gpuwise.collect.serve.negotiation import accepts_gzip, format_of
+from gpuwise.collect.serve.page import Page
 from gpuwise.collect.serve.web_config import WebConfigFile
 from gpuwise.model.errors import InputError
 
 _log = logging.getLogger(__name__)
-_TEXT = "text/plain; charset=utf-8"
-# Longest time for a client to send a request, or to keep a connection idle: it occupies a thread, but not the sampler.
-_REQUEST_TIMEOUT_S = 30.0
-# One thread per connection: further connections are closed, so that clients cannot exhaust the node's memory.
+_TEXT, _HTML = "text/plain; charset=utf-8", "text/html; charset=utf-8"
+# From the first byte of a request, or of a connection, to the end of the request's head; and for an answer.
+_HEAD_S = 10.0
+_ANSWER_S = 10.0
+# Between two requests: longer than any usual scrape interval.
+_IDLE_S = 150.0
+# One thread per connection: more would exhaust the node's memory.
 _MOST_CONNECTIONS = 128
+_MOST_PER_ADDRESS = 32
+_LANDING = f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>gpuwise exporter</title></head><body>
+<h1>gpuwise exporter</h1>
+<p>Version {__version__}</p>
+<ul>
+<li><a href="metrics">Metrics</a></li>
+<li><a href="healthz">Liveness</a></li>
+<li><a href="readyz">Readiness</a></li>
+</ul>
+</body></html>
+""".encode()
 
 
 @contextmanager
@@ -31,7 +51,7 @@ def serving(sampler: Sampler, page: Page, *, listen: str, web_config: WebConfigF
     Args:
         sampler: reports whether its snapshot is fresh.
         page: the content of /metrics.
-        listen: "address:port"; no address means every address, IPv4 and IPv6; port 0 means any free port.
+        listen: "address:port"; no address, or "[::]", means every address, IPv4 and IPv6; port 0 means any free port.
         web_config: TLS and authentication.
 
     Raises:
@@ -66,52 +86,115 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], sources: _Sources) -> None:
         self.sources = sources
-        self._slots = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self.connections = Connections(most=_MOST_CONNECTIONS, most_per_address=_MOST_PER_ADDRESS, answer_s=_ANSWER_S)
+        self._of_request: dict[Any, Connection] = {}
         # Every address: one IPv6 socket that also accepts IPv4, if the node supports IPv6.
-        every = not address[0] and socket.has_dualstack_ipv6()
-        self.address_family = socket.AF_INET6 if every or ":" in address[0] else socket.AF_INET
+        self._every = address[0] in {"", "::"} and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if self._every or ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(self.server_address[0] != ""))
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not self._every))
         super().server_bind()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._slots.acquire(blocking=False):
+        connection = Connection(request, client_address[0])
+        if not self.connections.admit(connection):
             self.shutdown_request(request)
             return
+        self._of_request[request] = connection
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._slots.release()
+            self.connections.leave(self._of_request.pop(request))
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        tls = self.sources.web.current().tls
+        connection, tls = self._of_request[request], self.sources.web.current().tls
         if tls is None:
-            super().finish_request(request, client_address)
+            _Handler(connection, client_address, self)
             return
-        request.settimeout(_REQUEST_TIMEOUT_S)
-        with tls.wrap_socket(request, server_side=True) as wrapped:
-            super().finish_request(wrapped, client_address)
+        request.settimeout(_HEAD_S)
+        with tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False) as connection.socket:
+            connection.socket.do_handshake()  # the timeout is that of the whole handshake
+            _Handler(connection, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - socketserver's signature
         _log.debug("the connection from %s ended early", client_address, exc_info=True)
 
 
+class _Stream(io.RawIOBase):
+    """A connection as a stream with deadlines for a whole request's head and for a whole answer.
+
+    A socket's own timeout begins again with each byte, so a client that sends or reads slowly would extend it.
+
+    Args:
+        connection: the connection.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._ends_s = time.monotonic() + _HEAD_S
+        self._idle = False
+
+    def next_request(self) -> None:
+        """Wait for the next request: the deadline of its head begins with its first byte."""
+        self._ends_s, self._idle = time.monotonic() + _IDLE_S, True
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        left_s = self._ends_s - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._connection.socket.settimeout(left_s)
+        read = self._connection.socket.recv_into(buffer)
+        if self._idle:
+            self._ends_s, self._idle = time.monotonic() + _HEAD_S, False
+        return read
+
+    def write(self, data: Any) -> int:
+        self._connection.socket.settimeout(_ANSWER_S)
+        self._connection.socket.sendall(data)  # the timeout is that of the whole answer
+        return len(data)
+
+
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET; a scrape reads the last snapshot and never touches a device."""
+    """Answers GET and HEAD; a scrape reads the last snapshot and never touches a device."""
 
     server: _Server
     protocol_version = "HTTP/1.1"  # a connection serves many scrapes
-    disable_nagle_algorithm = True
-    wbufsize = 2**16  # header and body in one write: otherwise the body waits 40 ms for the header's acknowledgement
-    timeout = _REQUEST_TIMEOUT_S
+
+    def __init__(self, connection: Connection, client_address: Any, server: _Server) -> None:
+        self._connection = connection
+        super().__init__(connection.socket, client_address, server)
+
+    def setup(self) -> None:
+        self.connection = self.request
+        # Otherwise the body waits 40 ms for the acknowledgement of the header.
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = _Stream(self._connection)
+        self.rfile, self.wfile = io.BufferedReader(self._stream), io.BufferedWriter(self._stream, 2**16)
+
+    def handle_one_request(self) -> None:
+        super().handle_one_request()
+        self._connection.mark(answering=False)
+        self._stream.next_request()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def do_GET(self) -> None:
+        self._connection.mark(answering=True)
+        if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
+            self.close_connection = True  # the body is not read, so what follows is not a request
         sources, path = self.server.sources, self.path.partition("?")[0]
         if path == "/healthz" or (path == "/readyz" and sources.sampler.fresh):
             self._answer(HTTPStatus.OK, b"ok\n")
@@ -119,12 +202,21 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.SERVICE_UNAVAILABLE, b"no recent sample of the devices\n")
         elif not sources.auth.allows(self.headers.get("Authorization"), sources.web.current().users):
             self._answer(HTTPStatus.UNAUTHORIZED, b"unauthorized\n", {"WWW-Authenticate": "Basic"})
-        elif path != "/metrics":
-            self._answer(HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n")
-        elif "gzip" in self.headers.get("Accept-Encoding", ""):
-            self._answer(HTTPStatus.OK, sources.page.packed(), {"Content-Encoding": "gzip"}, CONTENT_TYPE)
+        elif path == "/metrics":
+            self._metrics()
+        elif path == "/":
+            self._answer(HTTPStatus.OK, _LANDING, content_type=_HTML)
         else:
-            self._answer(HTTPStatus.OK, sources.page.plain(), {}, CONTENT_TYPE)
+            self._answer(HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n")
+
+    def _metrics(self) -> None:
+        wanted, page = format_of(self.headers.get("Accept")), self.server.sources.page
+        headers = {"Vary": "Accept, Accept-Encoding"}
+        if accepts_gzip(self.headers.get("Accept-Encoding")):
+            body = page.packed(wanted)
+            self._answer(HTTPStatus.OK, body, {"Content-Encoding": "gzip", **headers}, wanted.value)
+        else:
+            self._answer(HTTPStatus.OK, page.plain(wanted), headers, wanted.value)
 
     def _answer(
         self, status: HTTPStatus, body: bytes, headers: dict[str, str] | None = None, content_type: str = _TEXT
@@ -134,7 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
         _log.debug(format, *args)

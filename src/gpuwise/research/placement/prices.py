@@ -56,7 +56,10 @@ def leftover(free: Ints, rates: Mapping[int, float]) -> Floats:
         GPU-milli, shape (1001,); smaller is better.
     """
     periods = _periods(rates)
-    prices = _duals(periods, free, _horizon(periods, free))
+    horizon = _horizon(periods, free)
+    prices = _duals(periods, free, horizon) or _duals(periods, free, max(horizon, _longest(periods, free)))
+    if prices is None:  # pragma: no cover - with the longest horizon, each period can end
+        raise RuntimeError("the prices of free capacity have no solution")
     value = np.arange(_LEVELS, dtype=np.float64)
     for period, price in zip(reversed(periods), reversed(prices), strict=True):
         value = _before(value, period, price)
@@ -75,14 +78,20 @@ def _periods(rates: Mapping[int, float]) -> list[_Period]:
 
 
 def _horizon(periods: Sequence[_Period], free: Ints) -> float:
-    """Number of pods until the end; at least one for each GPU that a period must fill, so that there is a solution."""
+    """Number of pods until the end."""
     mean = float(periods[0].sizes @ periods[0].rates)
     needed = sum(float(free[period.end :].sum() / period.rates.sum()) for period in periods)
     return max(_HORIZON * float(free.sum() * (_LEVELS - 1)) / mean, needed)
 
 
-def _duals(periods: Sequence[_Period], free: Ints, horizon: float) -> list[Floats]:
-    """The price of placing a pod, by period and size.
+def _longest(periods: Sequence[_Period], free: Ints) -> float:
+    """Number of pods that is enough for each period to end: its pods fill all capacity that there is."""
+    capacity = float(free @ np.arange(_LEVELS))
+    return sum(capacity / float(one.sizes @ one.rates) for one in periods)
+
+
+def _duals(periods: Sequence[_Period], free: Ints, horizon: float) -> list[Floats] | None:
+    """The price of placing a pod, by period and size; None if the periods cannot end before the horizon.
 
     Columns by period: pods placed by arc, GPUs passed to the next period by level, length of the period. Rows by
     period: the balance of free capacity, and the arrival rates of pods.
@@ -110,8 +119,8 @@ def _duals(periods: Sequence[_Period], free: Ints, horizon: float) -> list[Float
         bounds=np.stack([np.zeros(len(most)), most], axis=1),
         method="highs-ds",
     )
-    if solved.x is None:  # pragma: no cover - feasible: each GPU that fits the largest size can take one pod
-        raise RuntimeError(solved.message)
+    if solved.x is None:
+        return None
     return _by_period(periods, solved.eqlin.marginals, solved.ineqlin.marginals)
 
 

@@ -108,7 +108,8 @@ def _converted(raw: Grid, unit: Unit, window: Window) -> Grid:
             return _ratio(raw)
         case Unit.PERCENT_OR_RATIO:
             return _percent(raw)
-    return raw * _FACTORS.get(unit, 1.0)
+    with np.errstate(over="ignore"):  # a value that overflows is impossible, so it is dropped like any other
+        return raw * _FACTORS.get(unit, 1.0)
 
 
 def _ratio(raw: Grid) -> Grid:

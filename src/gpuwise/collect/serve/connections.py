@@ -1,0 +1,81 @@
+"""The open connections of the server, limited in number: at the limit, a new one replaces a slow one."""
+
+import contextlib
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One open connection.
+
+    Attributes:
+        socket: the socket, or the TLS socket around it.
+        address: of the client, without its port.
+        since_s: when it started to wait for a request, or to be answered; monotonic.
+        answering: whether a request is being answered.
+    """
+
+    socket: socket.socket
+    address: str
+    since_s: float = field(default_factory=time.monotonic)
+    answering: bool = False
+
+    def mark(self, *, answering: bool) -> None:
+        """Note that a request is being answered now, or that the connection waits for the next one."""
+        self.answering, self.since_s = answering, time.monotonic()
+
+    def close(self) -> None:
+        """End the connection; a thread that waits for its data continues with an end of file."""
+        with contextlib.suppress(OSError):  # the client was faster
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+
+class Connections:
+    """Admits connections up to a limit, overall and per address.
+
+    At the limit, a new connection replaces the one that has waited longest, of the same address if that has reached
+    its own limit. So clients that send nothing, or one byte at a time, cannot keep others out. A connection that is
+    being answered is replaced only after `answer_s`.
+
+    Args:
+        most: maximum number of open connections.
+        most_per_address: maximum number of one client address.
+        answer_s: longest time for an answer to reach its client.
+    """
+
+    def __init__(self, *, most: int, most_per_address: int, answer_s: float) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._answer_s = answer_s
+        self._lock = threading.Lock()
+        self._open: set[Connection] = set()
+
+    def admit(self, connection: Connection) -> bool:
+        """Admit a connection, and close another one if there are too many; False if none of them can be closed."""
+        with self._lock:
+            same = [one for one in self._open if one.address == connection.address]
+            full = (
+                same if len(same) >= self._most_per_address else self._open if len(self._open) >= self._most else None
+            )
+            if full is not None and not self._replace(full):
+                return False
+            self._open.add(connection)
+            return True
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        with self._lock:
+            self._open.discard(connection)
+
+    def _replace(self, among: "set[Connection] | list[Connection]") -> bool:
+        now_s = time.monotonic()
+        replaceable = [one for one in among if not one.answering or now_s - one.since_s > self._answer_s]
+        if not replaceable:
+            return False
+        oldest = min(replaceable, key=lambda one: one.since_s)
+        self._open.discard(oldest)
+        oldest.close()
+        return True
