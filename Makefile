@@ -19,7 +19,7 @@ setup: .venv/ready ## install everything that the other targets need in .venv
 
 .venv/ready: $(BIN)/uv pyproject.toml .ci/constraints.txt $(wildcard native/*.pyx)
 	@command -v $${CC:-cc} >/dev/null || { echo "gpuwise builds a C extension, but there is no C compiler: install gcc (Debian: apt-get install build-essential)" >&2; exit 1; }
-	$(UV) pip install --quiet $(HASHED) --no-build --requirement pyproject.toml --group dev
+	$(UV) pip install --quiet $(HASHED) --no-build --requirement pyproject.toml --extra fleet --group dev
 	$(UV) pip install --quiet --no-deps --build-constraint .ci/constraints.txt --editable .
 	@touch $@
 
@@ -35,7 +35,7 @@ constraints: $(BIN)/uv ## update .ci/constraints.txt from pyproject.toml (UPGRAD
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' | \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	  --custom-compile-command "make constraints" $(if $(UPGRADE),--upgrade) --output-file .ci/constraints.txt \
-	  pyproject.toml --group dev --group bench - >/dev/null
+	  pyproject.toml --all-extras --group dev --group bench - >/dev/null
 
 demo: setup ## simulate a fleet, find unused GPUs, fix them on an emulated cluster, report the week (SERVE=1 keeps the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
@@ -99,19 +99,28 @@ validate-gpu: setup ## compare the exporter with nvidia-smi and loads of known o
 
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 IMAGE ?= localhost/gpuwise:$(VERSION)
+# The exporter's image has the same registry and tag: registry.example.com/gpuwise-exporter:0.1.0
+EXPORTER_IMAGE ?= $(shell echo '$(IMAGE)' | sed -E 's/(:[^:/]*)?$$/-exporter\1/')
 IMAGE_ARCHIVE := build/gpuwise-image.tar
+EXPORTER_ARCHIVE := build/gpuwise-exporter-image.tar
 # Separate storage, so that the machine's images are not changed; vfs and chroot also work inside a container.
 BUILDAH := buildah --root $(CURDIR)/build/image/storage --runroot $(CURDIR)/build/image/run --storage-driver vfs
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 
-image: image-tools build/image/debian.tar ## build the OCI image as build/gpuwise-image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 sets its name)
-	$(BUILDAH) build --isolation chroot --tag $(IMAGE) --build-arg VERSION=$(VERSION) \
-	  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
-	  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro) .
-	rm -f $(IMAGE_ARCHIVE)
+BUILD_IMAGE = $(BUILDAH) build --layers --isolation chroot --build-arg VERSION=$(VERSION) \
+  $(foreach name,PIP_INDEX_URL PIP_EXTRA_INDEX_URL,$(if $($(name)),--build-arg $(name))) \
+  $(if $(CERTIFICATES),--volume $(CERTIFICATES):$(CERTIFICATES):ro)
+
+image: image-tools build/image/debian.tar ## build the OCI images as build/gpuwise-*image.tar (IMAGE=registry.example.com/gpuwise:0.1.0 sets the name)
+	$(BUILD_IMAGE) --target exporter --tag $(EXPORTER_IMAGE) .
+	$(BUILD_IMAGE) --tag $(IMAGE) .
+	rm -f $(IMAGE_ARCHIVE) $(EXPORTER_ARCHIVE)
+	$(BUILDAH) push --quiet $(EXPORTER_IMAGE) oci-archive:$(EXPORTER_ARCHIVE):$(EXPORTER_IMAGE)
 	$(BUILDAH) push --quiet $(IMAGE) oci-archive:$(IMAGE_ARCHIVE):$(IMAGE)
 	$(BUILDAH) rmi --all --force >/dev/null
-	@echo "$(IMAGE) is in $(IMAGE_ARCHIVE); push it: skopeo copy oci-archive:$(IMAGE_ARCHIVE) docker://REGISTRY/gpuwise:$(VERSION)"
+	@echo "$(IMAGE) is in $(IMAGE_ARCHIVE), $(EXPORTER_IMAGE) in $(EXPORTER_ARCHIVE); push both:"
+	@echo "  skopeo copy oci-archive:$(IMAGE_ARCHIVE) docker://REGISTRY/gpuwise:$(VERSION)"
+	@echo "  skopeo copy oci-archive:$(EXPORTER_ARCHIVE) docker://REGISTRY/gpuwise-exporter:$(VERSION)"
 
 image-tools:
 	@command -v buildah >/dev/null && command -v mmdebstrap >/dev/null || \

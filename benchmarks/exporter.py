@@ -1,163 +1,134 @@
 """Cost of the node exporter on a node with 8 GPUs and 7 MIG instances each, against nvitop-exporter on the same node.
 
 The node is the tests' fake NVML with all values that a GPU can report, 64 devices, and a kubelet with 56 pods. Each
-exporter is a separate process that sweeps once per second and is scraped once per second over one connection, one
-exporter at a time; its CPU time is read from /proc. gpuwise's exporter reports more about devices (MIG instances'
-activity and placement, links, ECC, shares of containers), the peer reports each process and the host. The figures:
+exporter is a separate process that sweeps once per second and is scraped every 1.03 s, one exporter at a time; its CPU
+time is read from /proc. The exporter of gpuwise reports more about devices (MIG instances, links, ECC, shares of
+containers), the peer reports each process and the host. The figures:
 
+exporter_ready_s            seconds from the start of the process to the first scrape with values of devices and a
+                            /readyz of 200; the longest of three starts
 exporter_core_ratio         share of one core at a sweep and a scrape every 10 s: a tenth of that at one per second
 exporter_scrape_ms          duration of a scrape, median, measured by the client
-exporter_resident_mib       resident memory after that
+exporter_resident_mib       resident memory after 1,000 scrapes
 exporter_series             number of series
 peer_core_ratio, peer_scrape_ms, peer_resident_mib, peer_series
                             the same for nvitop-exporter
+exporter_cpu_ratio          CPU time against the peer's in the same run
+exporter_scrape_ratio       duration of a scrape against the peer's in the same run
 exporter_flood_per_s        scrapes per second by four clients at once, which share the cores with it
 exporter_flood_growth_mib   growth of its memory during that
+exporter_day_growth_mib     growth of its memory over the 8,640 sweeps and as many scrapes of a day, without the waiting
+                            between them, on a small node whose pods change (benchmarks/exporter_day.py)
+exporter_install_mib        disk space of all that `pip install gpuwise` adds to a virtual environment, with bytecode
 """
 
-import contextlib
-import http.client
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).parents[1])]  # the tests' fake NVML and kubelet
-
-from benchmarks.measure import at_most, remark, scaled  # noqa: E402
+from benchmarks.exporter_day import day_growth_mib
+from benchmarks.exporter_node import Node, Running, gpu_node, running, scrape
+from benchmarks.measure import at_most, remark, scaled
 
 GOALS = {
+    "exporter_ready_s": at_most(3.0),
     "exporter_core_ratio": at_most(0.01),
     "exporter_scrape_ms": at_most(5.0),
-    "exporter_resident_mib": at_most(60.0),
+    "exporter_resident_mib": at_most(45.0),
     "exporter_series": at_most(10_000),
+    "exporter_cpu_ratio": at_most(0.2),
+    "exporter_scrape_ratio": at_most(0.05),
+    # Fragments of the heap; it stops growing in the first day. One pod that is kept for each generation would be more.
+    "exporter_day_growth_mib": at_most(2.0),
+    "exporter_install_mib": at_most(120.0),
 }
 
 CARDS, INSTANCES = 8, 7
-SECONDS = scaled(60, least=3)
+STARTS = 3
+TIMED_SCRAPES = scaled(60, least=3)
+# Not that of the sweeps: in step with them, every scrape or none would wait for a sweep.
+PERIOD_S = 1.03
+SCRAPES = scaled(1_000, least=TIMED_SCRAPES)
 FLOOD_S = scaled(30, least=1)
 FLOOD_CLIENTS = 4
 _SCRIPTS = Path(sys.executable).parent
 
 
 def figures() -> dict[str, float]:
-    """All figures; those of the peer only if it is installed."""
-    from tests.collect.conftest import build_fake_nvml, kubelet
-    from tests.collect.scenarios import node
-
-    from gpuwise.collect.attribution.allocation import Container
-
-    devices = {
-        Container(f"team-{card}", f"worker-{card}-{slot}", "main"): (f"MIG-{card:04d}-{slot}",)
-        for card in range(CARDS)
-        for slot in range(INSTANCES)
-    }
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        library = build_fake_nvml(folder)
-        (folder / "scenario").write_text(node(CARDS, INSTANCES))
-        environment = os.environ | {"GPUWISE_FAKE_NVML": str(folder / "scenario"), "LD_LIBRARY_PATH": name}
-        socket = folder / "kubelet.sock"
-        with kubelet(socket, devices):
-            ours = [
-                _SCRIPTS / "gpuwise",
-                "exporter",
-                "--nvml-library",
-                library,
-                "--pod-resources-socket",
-                socket,
-                "--interval",
-                "1",
-            ]
-            found = _measured("exporter", [*map(str, ours), "--listen"], environment)
-        nvitop = _SCRIPTS / "nvitop-exporter"
-        if not nvitop.exists():
-            remark("peer nvitop-exporter is missing: make bench installs it")
-            return found
-        peer = [str(nvitop), "--interval", "1", "--port"]
-        return found | _measured("peer", peer, environment)
+    """All figures; those of the peer, and the ratios to it, only if it is installed."""
+    with gpu_node(CARDS, INSTANCES) as node:
+        found = _exporter(node) | _peer(node)
+    if "peer_core_ratio" in found:
+        found["exporter_cpu_ratio"] = found["exporter_core_ratio"] / found["peer_core_ratio"]
+        found["exporter_scrape_ratio"] = found["exporter_scrape_ms"] / found["peer_scrape_ms"]
+    return found | {"exporter_day_growth_mib": day_growth_mib(), "exporter_install_mib": _install_mib()}
 
 
-def _measured(name: str, command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    with _running(command, environment) as (pid, port):
-        waits, series, used_s = _scraped(pid, port)
-        found = {
-            f"{name}_core_ratio": used_s / SECONDS / 10,
-            f"{name}_scrape_ms": statistics.median(waits) * 1e3,
-            f"{name}_resident_mib": _resident_mib(pid),
-            f"{name}_series": series,
-        }
-        if name == "exporter":
-            before = _resident_mib(pid)
-            found["exporter_flood_per_s"] = _flood(port)
-            found["exporter_flood_growth_mib"] = _resident_mib(pid) - before
+def _exporter(node: Node) -> dict[str, float]:
+    flags = ["--nvml-library", node.library, "--pod-resources-socket", node.socket, "--interval", "1", "--listen"]
+    command = [str(_SCRIPTS / "gpuwise"), "exporter", *map(str, flags)]
+    start = {"environment": node.environment, "value": b"gpuwise_gpu_power_watts{", "ready": "/readyz"}
+    ready_s = []
+    for _ in range(STARTS - 1):
+        with running(command, **start) as exporter:
+            ready_s.append(exporter.ready_s)
+    with running(command, **start) as exporter:
+        ready_s.append(exporter.ready_s)
+        found = {"exporter_ready_s": max(ready_s)} | _measured("exporter", exporter)
+        before_mib = exporter.resident_mib
+        found["exporter_flood_per_s"] = _flood(exporter)
+        found["exporter_flood_growth_mib"] = exporter.resident_mib - before_mib
     return found
 
 
-@contextmanager
-def _running(command: list[str], environment: dict[str, str]) -> Iterator[tuple[int, int]]:
-    """Start the exporter as a process and wait until it answers; its command ends with its port or address."""
-    from tests.prometheus_server import free_port
-
-    port = free_port()
-    last = f"127.0.0.1:{port}" if command[-1] == "--listen" else str(port)
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen([*command, last], env=environment, stdout=quiet, stderr=quiet) as process:
-        try:
-            end = time.monotonic() + 60
-            while not _answers(port):
-                assert process.poll() is None, f"{command[0]} has ended"
-                assert time.monotonic() < end, f"{command[0]} does not answer"
-                time.sleep(0.1)
-            time.sleep(3)  # two sweeps, which activity needs
-            yield process.pid, port
-        finally:
-            process.terminate()
+def _peer(node: Node) -> dict[str, float]:
+    nvitop = _SCRIPTS / "nvitop-exporter"
+    if not nvitop.exists():
+        remark("peer nvitop-exporter is missing: make bench installs it")
+        return {}
+    command = [str(nvitop), "--interval", "1", "--port"]
+    with running(command, node.environment, value=b"gpu_memory") as exporter:
+        return _measured("peer", exporter)
 
 
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
-        return _scrape(client).count(b"gpu") > 100
-    return False
+def _measured(name: str, exporter: Running) -> dict[str, float]:
+    time.sleep(3)  # two sweeps, which activity needs
+    waits_s, used_s, body = [], exporter.processor_s, b""
+    begun_s = time.monotonic()
+    for number in range(TIMED_SCRAPES):
+        wait_s, body = _timed_scrape(exporter)
+        waits_s.append(wait_s)
+        time.sleep(max(0.0, begun_s + (number + 1) * PERIOD_S - time.monotonic()))
+    used = (exporter.processor_s - used_s) / (time.monotonic() - begun_s)
+    for _ in range(SCRAPES - TIMED_SCRAPES):
+        _timed_scrape(exporter)
+    return {
+        f"{name}_core_ratio": used / 10,
+        f"{name}_scrape_ms": statistics.median(waits_s) * 1e3,
+        f"{name}_resident_mib": exporter.resident_mib,
+        f"{name}_series": sum(1 for line in body.splitlines() if line and not line.startswith(b"#")),
+    }
 
 
-def _scrape(client: http.client.HTTPConnection) -> bytes:
-    client.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
-    response = client.getresponse()
-    body = response.read()
-    return zlib.decompress(body, wbits=31) if response.getheader("Content-Encoding") == "gzip" else body
+def _timed_scrape(exporter: Running) -> tuple[float, bytes]:
+    """Seconds of a scrape on a new connection, and its content."""
+    with exporter.client() as client:
+        begun_s = time.perf_counter()
+        body = scrape(client)
+        return time.perf_counter() - begun_s, body
 
 
-def _scraped(pid: int, port: int) -> tuple[list[float], int, float]:
-    """Seconds of each scrape, series of the last one, and total CPU seconds."""
-    waits, began_s, body = [], _processor_s(pid), b""
-    for second in range(SECONDS):
-        due = time.monotonic() + 1
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
-            begun = time.perf_counter()
-            body = _scrape(client)
-            waits.append(time.perf_counter() - begun)
-        time.sleep(max(0.0, due - time.monotonic()))
-        assert body, second
-    series = sum(1 for line in body.splitlines() if line and not line.startswith(b"#"))
-    return waits, series, _processor_s(pid) - began_s
-
-
-def _flood(port: int) -> float:
+def _flood(exporter: Running) -> float:
     """Scrapes per second by several clients, each on one connection."""
     counts = [0] * FLOOD_CLIENTS
-    end = time.monotonic() + FLOOD_S
+    end_s = time.monotonic() + FLOOD_S
 
     def ask(number: int) -> None:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as client:
-            while time.monotonic() < end:
+        with exporter.client() as client:
+            while time.monotonic() < end_s:
                 client.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
                 response = client.getresponse()
                 body = response.read()
@@ -174,14 +145,11 @@ def _flood(port: int) -> float:
     return sum(counts) / FLOOD_S
 
 
-def _processor_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _install_mib() -> float:
+    from tests.base_environment import base_environment
 
-
-def _resident_mib(pid: int) -> float:
-    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return int(status["VmRSS"].split()[0]) / 1024
+    with tempfile.TemporaryDirectory() as folder:
+        return base_environment(Path(folder)).installed_mib
 
 
 def main() -> None:

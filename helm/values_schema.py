@@ -157,6 +157,9 @@ VALUES: Mapping[str, Schema] = {
     "exporter": section(
         {
             "enabled": FLAG,
+            "image": section(
+                {"repository": TEXT, "tag": TEXT, "pullPolicy": choice("", "Always", "IfNotPresent", "Never")}
+            ),
             "namespace": {"anyOf": [choice(""), DNS_LABEL]},
             "createNamespace": FLAG,
             "port": PORT,

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
@@ -14,9 +15,9 @@ import pytest
 from tests.prometheus_server import start_prometheus
 
 from gpuwise.collect.attribution.allocation import Container
-from gpuwise.collect.attribution.messages import MESSAGES
 from gpuwise.collect.nvml import Nvml
 
+from .pod_resources_api import MESSAGES
 from .scenarios import H100, SLICED
 
 __all__ = ["H100", "SLICED", "start_prometheus"]
@@ -102,6 +103,7 @@ class Kubelet:
         unlisted: containers that List omits and Get returns.
         has_get: whether it supports Get, as kubelets since 1.34 do.
         asked: the methods that were called.
+        answers: while it is not set, calls hang.
     """
 
     devices: dict[Container, tuple[str, ...]]
@@ -109,9 +111,14 @@ class Kubelet:
     unlisted: set[Container] = field(default_factory=set)
     has_get: bool = True
     asked: list[str] = field(default_factory=list)
+    answers: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def list(self, _request: Any, _context: grpc.ServicerContext) -> Any:
         self.asked.append("List")
+        self.answers.wait(60)
         response = MESSAGES["ListPodResourcesResponse"]()
         for ref in (self.devices | self.claims).keys() - self.unlisted:
             self._fill(response.pod_resources.add(), ref)
@@ -119,6 +126,7 @@ class Kubelet:
 
     def get(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.asked.append("Get")
+        self.answers.wait(60)
         response = MESSAGES["GetPodResourcesResponse"]()
         refs = [one for one in self.devices if (one.namespace, one.pod) == (request.pod_namespace, request.pod_name)]
         if not self.has_get:

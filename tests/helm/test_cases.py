@@ -180,5 +180,6 @@ def test_all_values_render_together(helm: Helm, tmp_path: Path):
 
 
 def test_without_a_cluster_a_missing_image_is_the_one_that_make_image_builds(helm: Helm):
-    for pod in pods(rendered(helm, "--set=prometheus.url=http://p")).values():
-        assert pod["containers"][0]["image"].startswith("localhost/gpuwise:")
+    for component, pod in pods(rendered(helm, "--set=prometheus.url=http://p")).items():
+        name = "gpuwise-exporter" if component == "exporter" else "gpuwise"
+        assert pod["containers"][0]["image"].startswith(f"localhost/{name}:")

@@ -252,9 +252,48 @@ def test_the_claim_has_the_configured_storage_class(helm: Helm, given: str, expe
 
 
 def test_an_image_can_be_named_by_its_digest(helm: Helm):
-    digest = "0.1.0@sha256:" + "0" * 64
-    for pod in pods(render(helm, image__tag=digest)).values():
-        assert pod["containers"][0]["image"] == f"registry.example.com/gpuwise:{digest}"
+    digest, exporters = (f"0.1.0@sha256:{number * 64}" for number in "01")
+    found = pods(render(helm, image__tag=digest, exporter__image__tag=exporters))
+    for component, pod in found.items():
+        expected = f"gpuwise-exporter:{exporters}" if component == "exporter" else f"gpuwise:{digest}"
+        assert pod["containers"][0]["image"] == f"registry.example.com/{expected}"
+
+
+def test_a_digest_is_not_used_for_another_image(helm: Helm):
+    digest = {"image__tag": f"0.1.0@sha256:{'0' * 64}"}
+    done = helm.template(values=None, **REQUIRED, **digest)
+    assert done.returncode != 0
+    assert "set exporter.image.tag to the tag and digest of that one" in done.stderr
+    assert "exporter" not in pods(render(helm, **digest, exporter__enabled=False))
+
+
+EXPORTER_IMAGES = [
+    ({}, "registry.example.com/gpuwise-exporter:0.1.0", "IfNotPresent"),
+    (
+        {"image__tag": "0.2.0-rc1", "image__pullPolicy": "Always"},
+        "registry.example.com/gpuwise-exporter:0.2.0-rc1",
+        "Always",
+    ),
+    ({"exporter__image__tag": "0.2.0"}, "registry.example.com/gpuwise-exporter:0.2.0", "IfNotPresent"),
+    (
+        {"exporter__image__repository": "mirror.example.com/nodes/gpuwise"},
+        "mirror.example.com/nodes/gpuwise:0.1.0",
+        "IfNotPresent",
+    ),
+    (
+        {"image__pullPolicy": "Always", "exporter__image__pullPolicy": "Never"},
+        "registry.example.com/gpuwise-exporter:0.1.0",
+        "Never",
+    ),
+]
+
+
+@pytest.mark.parametrize(("settings", "image", "policy"), EXPORTER_IMAGES)
+def test_the_exporter_has_an_image_beside_the_other_one(helm: Helm, settings: dict[str, str], image: str, policy: str):
+    found = {name: pod["containers"][0] for name, pod in pods(render(helm, **settings)).items()}
+    exporter = found.pop("exporter")
+    assert (exporter["image"], exporter["imagePullPolicy"]) == (image, policy)
+    assert all(one["image"].startswith("registry.example.com/gpuwise:") for one in found.values())
 
 
 def test_the_service_can_be_exposed_outside_the_cluster(helm: Helm):

@@ -1,4 +1,4 @@
-"""The image that `make image` builds: its content, and the service in its root file system as in the chart."""
+"""The images that `make image` builds: their content, and the exporter and the service in their root file systems."""
 
 import json
 import os
@@ -73,14 +73,16 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    """Built by `make image`, and unpacked from its archive, layer by layer."""
-    built = subprocess.run(
-        ["make", "image"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1_200
-    )
-    assert built.returncode == 0, built.stdout[-4_000:] + built.stderr[-4_000:]
-    folder = tmp_path_factory.mktemp("image")
-    with tarfile.open(REPOSITORY / "build" / "gpuwise-image.tar") as archive:
+def built() -> Path:
+    """The folder with the archives that `make image` wrote."""
+    done = subprocess.run(["make", "image"], cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=1_800)
+    assert done.returncode == 0, done.stdout[-4_000:] + done.stderr[-4_000:]
+    return REPOSITORY / "build"
+
+
+def unpacked(path: Path, folder: Path) -> Image:
+    """Unpack an image from its archive, layer by layer."""
+    with tarfile.open(path) as archive:
         archive.extractall(folder / "oci", filter="fully_trusted")
 
     def blob(descriptor: dict[str, Any]) -> Path:
@@ -97,6 +99,24 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return Image(root, json.loads(blob(manifest["config"]).read_text())["config"])
 
 
+@pytest.fixture(scope="session")
+def image(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image of the service."""
+    return unpacked(built / "gpuwise-image.tar", tmp_path_factory.mktemp("image"))
+
+
+@pytest.fixture(scope="session")
+def exporter_image(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The image of the exporter."""
+    return unpacked(built / "gpuwise-exporter-image.tar", tmp_path_factory.mktemp("exporter-image"))
+
+
+@pytest.fixture(scope="session", params=["image", "exporter_image"])
+def each(request: pytest.FixtureRequest) -> Image:
+    """Each image."""
+    return request.getfixturevalue(request.param)
+
+
 @pytest.fixture
 def mounts(tmp_path: Path) -> dict[str, Path]:
     """An empty folder for each volume; the writable ones belong to the user."""
@@ -108,17 +128,17 @@ def mounts(tmp_path: Path) -> dict[str, Path]:
     return folders
 
 
-def test_it_is_debian_with_gpuwise_and_without_build_tools_or_installers(image: Image):
-    assert "VERSION_CODENAME=bookworm" in (image.root / "etc/os-release").read_text()
-    assert image.config["User"] == f"{USER}:{USER}"
-    assert image.config["Entrypoint"] == ["gpuwise"]
-    assert image.config["Labels"]["org.opencontainers.image.version"] == __version__
-    packages = (image.root / "var/lib/dpkg/status").read_text()  # vulnerability scanners read this file
+def test_it_is_debian_with_gpuwise_and_without_build_tools_or_installers(each: Image):
+    assert "VERSION_CODENAME=bookworm" in (each.root / "etc/os-release").read_text()
+    assert each.config["User"] == f"{USER}:{USER}"
+    assert each.config["Entrypoint"] == ["gpuwise"]
+    assert each.config["Labels"]["org.opencontainers.image.version"] == __version__
+    packages = (each.root / "var/lib/dpkg/status").read_text()  # vulnerability scanners read this file
     assert "\nPackage: libssl3\n" in packages
     assert not re.search(r"^Package: (gcc|python3-pip|python3-dev)$", packages, re.MULTILINE)
-    (site,) = (image.root / "opt/gpuwise/lib").glob("python3.*/site-packages")
+    (site,) = (each.root / "opt/gpuwise/lib").glob("python3.*/site-packages")
     assert not (site / "pip").exists()
-    assert not (image.root / "src").exists()
+    assert not (each.root / "src").exists()
 
 
 def test_its_native_code_is_compiled(image: Image, mounts: dict[str, Path]):
@@ -126,9 +146,9 @@ def test_its_native_code_is_compiled(image: Image, mounts: dict[str, Path]):
     image.run(["python", "-c", "import " + ", ".join(f"gpuwise.{module}" for module in modules)], mounts)
 
 
-def test_it_runs_as_its_user_on_a_read_only_file_system(image: Image, mounts: dict[str, Path]):
-    assert __version__ in image.run([*image.config["Entrypoint"], "--version"], mounts)
-    printed = image.run(
+def test_it_runs_as_its_user_on_a_read_only_file_system(each: Image, mounts: dict[str, Path]):
+    assert __version__ in each.run([*each.config["Entrypoint"], "--version"], mounts)
+    printed = each.run(
         ["python", "-c", "import os; print(os.getuid(), os.getgid(), os.access('/opt', os.W_OK))"], mounts
     )
     assert printed.split() == [str(USER), str(USER), "False"]
@@ -153,10 +173,28 @@ def alive(process: "subprocess.Popen[str]", url: str) -> bool:
     return get(url)[0] == 200
 
 
-def test_the_exporter_serves_its_demo(image: Image, mounts: dict[str, Path]):
+def test_the_image_of_the_exporter_has_only_what_the_exporter_needs(
+    exporter_image: Image, image: Image, mounts: dict[str, Path]
+):
+    assert exporter_image.config["Cmd"] == ["exporter"]
+    for one, has_fleet in ((exporter_image, False), (image, True)):
+        (site,) = (one.root / "opt/gpuwise/lib").glob("python3.*/site-packages")
+        names = {path.name for path in site.iterdir()}
+        assert {"gpuwise", "h2", "pynvml.py"} <= names
+        fleet = {"ray", "scipy", "numpy", "pyarrow", "kubernetes", "fastapi", "rich"}
+        assert names & fleet == (fleet if has_fleet else set())
+        assert "grpc" not in names
+    command = [*exporter_image.config["Entrypoint"], "scan"]
+    with exporter_image.running(command, mounts) as process:
+        printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 1
+    assert printed.endswith("; install 'gpuwise[fleet]'\n")
+
+
+def test_the_exporter_serves_its_demo(each: Image, mounts: dict[str, Path]):
     port = free_port()
-    command = [*image.config["Entrypoint"], "exporter", "--backend", "demo", f"--listen=:{port}"]
-    with image.running(command, mounts) as process:
+    command = [*each.config["Entrypoint"], "exporter", "--backend", "demo", f"--listen=:{port}"]
+    with each.running(command, mounts) as process:
         poll(lambda: alive(process, f"http://127.0.0.1:{port}/readyz"), what="the exporter's first sample")
         assert "gpuwise_gpu_power_watts{" in get(f"http://127.0.0.1:{port}/metrics")[1]
 

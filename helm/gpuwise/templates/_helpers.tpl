@@ -42,6 +42,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ printf "%s:%s" (default "localhost/gpuwise" .Values.image.repository) (default .Chart.AppVersion .Values.image.tag) }}
 {{- end -}}
 
+{{/*
+The exporter's image: beside the other one, with its tag. A digest is that of one image, so checks.yaml requires the
+exporter's own.
+*/}}
+{{- define "gpuwise.exporterImage" -}}
+{{- $image := .Values.exporter.image -}}
+{{- $beside := printf "%s-exporter" (default "localhost/gpuwise" .Values.image.repository) -}}
+{{ printf "%s:%s" (default $beside $image.repository) (default .Chart.AppVersion (default .Values.image.tag $image.tag)) }}
+{{- end -}}
+
 {{- define "gpuwise.exporterNamespace" -}}
 {{ default .Release.Namespace .Values.exporter.namespace }}
 {{- end -}}

@@ -9,6 +9,7 @@ import click
 
 from gpuwise import __version__
 from gpuwise.cli.help import HELP_NAMES, Group
+from gpuwise.cli.installed import missing
 from gpuwise.model.errors import GpuwiseError
 
 COMMANDS = {
@@ -76,13 +77,20 @@ def run(failed: Callable[[str], int]) -> int:
         code = gpuwise(standalone_mode=False)  # click returns the code of context.exit instead of exiting
     except GpuwiseError as error:
         return failed(str(error))
+    except ModuleNotFoundError as error:
+        if not missing():
+            raise
+        package = (error.name or "").partition(".")[0]
+        needed = f"`gpuwise {_command()}` needs packages that are not installed, such as {package}"
+        return failed(f"{needed}; install 'gpuwise[fleet]'")
     except click.Abort:
         return failed("stopped; nothing else was changed")
     except click.ClickException as error:
         problem = error.format_message().rstrip(".")
-        return failed(f"{problem}; see `gpuwise {_command()}--help`")
+        command = f"{_command()} " if _command() else ""
+        return failed(f"{problem}; see `gpuwise {command}--help`")
     return code if isinstance(code, int) else 0
 
 
 def _command() -> str:
-    return f"{sys.argv[1]} " if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""
+    return sys.argv[1] if len(sys.argv) > 1 and sys.argv[1] in COMMANDS else ""

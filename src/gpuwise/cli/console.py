@@ -1,8 +1,6 @@
 """Output: data on stdout, progress and messages on stderr, colour only on a terminal."""
 
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,24 +21,11 @@ def say(line: str | Text, *, to: Console = out) -> None:
     to.print(line if isinstance(line, Text) else Text(line), soft_wrap=True)
 
 
-def complain(problem: str) -> None:
-    """Print an error as one line on stderr."""
-    err.print(Text.assemble(("error: ", "bold red"), " ".join(problem.split())), soft_wrap=True)
-
-
 def behave(*, quiet: bool, no_color: bool) -> None:
     """Set for the running command whether progress and colours are shown."""
     click.get_current_context().meta[_QUIET] = quiet
     if no_color:
         out.no_color = err.no_color = True
-
-
-def stopping() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set from now on, so that the current pass can finish."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 @contextmanager

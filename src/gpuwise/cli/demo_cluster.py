@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gpuwise.cli.console import err, say, stopping
+from gpuwise.cli.console import err, say
+from gpuwise.cli.stopping import stopping
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.model.errors import InputError

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from gpuwise.cli.address import address
-from gpuwise.cli.console import stopping
 from gpuwise.cli.help import command
 from gpuwise.cli.paths import FILE
+from gpuwise.cli.stopping import stopping
 
 
 @command()
@@ -61,7 +61,7 @@ def exporter(listen: str, node: str | None, backend: str, compat: str, **given: 
     """Serve this node's GPU metrics to Prometheus."""
     import socket  # noqa: PLC0415
 
-    from gpuwise.collect.exporter import run_exporter  # noqa: PLC0415 - grpc and pynvml, on nodes only
+    from gpuwise.collect.exporter import run_exporter  # noqa: PLC0415 - pynvml, on nodes only
     from gpuwise.collect.settings import Backend, Compat, ExporterSettings  # noqa: PLC0415
 
     host, port = address(listen)

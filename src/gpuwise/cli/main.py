@@ -47,7 +47,7 @@ def _described(error: OSError) -> str:
 
 def _failed(problem: str) -> int:
     try:
-        from gpuwise.cli.console import complain  # noqa: PLC0415 - see above
+        from gpuwise.cli.failure import complain  # noqa: PLC0415 - see above
 
         complain(problem)
     except (OSError, AttributeError, KeyboardInterrupt):  # stderr is closed, too

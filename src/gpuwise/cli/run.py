@@ -6,11 +6,12 @@ import click
 from rich.text import Text
 
 from gpuwise.cli import show
-from gpuwise.cli.console import err, out, progress, say, stopping
+from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import acting, now
 from gpuwise.cli.passes import RETRY_S, passed
+from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
 from gpuwise.memory.ledger_anchor import AnchoredLedger
 from gpuwise.model.command import Command, Outcome, OutcomeStatus

@@ -9,11 +9,12 @@ import click
 import uvicorn
 
 from gpuwise.cli.address import address
-from gpuwise.cli.console import err, say, stopping
+from gpuwise.cli.console import err, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
 from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.cli.paths import FILE
+from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
 from gpuwise.model.command import Trigger
 from gpuwise.model.errors import InputError

@@ -65,3 +65,33 @@ def test_the_allocations_of_one_pod_can_be_read(socket: Path):
 def test_without_get_there_are_no_allocations_of_one_pod(socket: Path):
     with kubelet(socket, {SERVER: ("GPU-bbbb",)}, has_get=False):
         assert PodResources(socket).of_pod("serving", "llm-7d9-x") == ()
+
+
+def test_a_node_with_many_pods_is_listed_whole(socket: Path):
+    """1,500 pods with 16 devices each: an answer of more than 1 MiB."""
+    devices = {
+        Container("team-with-a-long-name", f"worker-{pod}", "main"): tuple(f"GPU-{pod:04d}-{n:032d}" for n in range(16))
+        for pod in range(1_500)
+    }
+    with kubelet(socket, devices):
+        found = PodResources(socket).list()
+    assert len(found) == 24_000
+    assert {(one.container, one.device) for one in found} == {(ref, one) for ref, ids in devices.items() for one in ids}
+
+
+def test_a_kubelet_that_hangs_is_an_error_after_the_deadline(socket: Path):
+    with kubelet(socket, {TRAINER: ("GPU-aaaa",)}) as fake:
+        fake.answers.clear()
+        hanging = PodResources(socket, timeout_s=0.3)
+        with pytest.raises(SourceError, match="does not answer: DEADLINE_EXCEEDED; mount"):
+            hanging.list()
+        with pytest.raises(SourceError, match="DEADLINE_EXCEEDED"):
+            hanging.of_pod("research", "trainer-0")
+        fake.answers.set()
+        assert PodResources(socket).list() == (Allocation(TRAINER, "GPU-aaaa"),)
+
+
+def test_an_answer_that_cannot_be_read_is_an_error(socket: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("gpuwise.collect.attribution.pod_resources.unary", lambda *_, **__: b"\x0b")
+    with pytest.raises(SourceError, match="does not answer: INTERNAL"):
+        PodResources(socket).list()

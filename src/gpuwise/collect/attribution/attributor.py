@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Allocations, Container, Holders, holders
 from gpuwise.collect.attribution.containers import OwnerOf
 from gpuwise.collect.reading import Reading
@@ -43,6 +44,9 @@ class Attributor:
 
 
 def _shared_by(reading: Reading, found: Holders) -> Iterator[int]:
-    """Processes on a device that does not have exactly one container."""
-    if len(found.get(reading.device.uuid, ())) != 1:
+    """Processes on a device that does not have exactly one container.
+
+    A card in MIG mode is left out: its processes are those of its instances.
+    """
+    if not reading.value(c.MIG_MODE) and len(found.get(reading.device.uuid, ())) != 1:
         yield from (process.pid for process in reading.processes or ())

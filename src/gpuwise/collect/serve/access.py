@@ -8,8 +8,6 @@ import os
 import threading
 from collections.abc import Mapping
 
-import bcrypt
-
 # bcrypt ignores everything after byte 72: two passwords with the same first 72 bytes would be the same.
 _LONGEST_PASSWORD = 72
 _MOST_REMEMBERED = 100
@@ -42,6 +40,8 @@ class BasicAuth:
         with self._lock:
             if mark in self._right:
                 return True
+        import bcrypt  # noqa: PLC0415 - most exporters have no users
+
         right = bcrypt.checkpw(password, hashed) and user in users
         if right:
             with self._lock:

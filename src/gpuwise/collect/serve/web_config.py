@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gpuwise.model.errors import InputError
 
 _log = logging.getLogger(__name__)
@@ -57,6 +55,8 @@ def load(path: Path) -> WebConfig:
     Raises:
         InputError: the file, or a file that it names, cannot be read or is invalid.
     """
+    import yaml  # noqa: PLC0415 - 2 MiB, and few exporters have such a file
+
     try:
         section = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
