@@ -2,6 +2,7 @@
 
 import io
 import logging
+import selectors
 import socket
 import threading
 import time
@@ -58,14 +59,16 @@ def serving(sampler: Sampler, page: Page, *, listen: str, web_config: WebConfigF
         InputError: the address cannot be bound.
     """
     server = _bind(listen, _Sources(sampler, page, web_config))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="http", daemon=True)
+    stopped, stop = socket.socketpair()
+    thread = threading.Thread(target=server.serve_until, args=(stopped,), name="http", daemon=True)
     thread.start()
     try:
         yield server.server_address[1]
     finally:
-        server.shutdown()
-        server.server_close()
+        stop.close()
         thread.join()
+        stopped.close()
+        server.server_close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
+    timeout = 0  # handle_request does not wait: `serve_until` has waited
 
     def __init__(self, address: tuple[str, int], sources: _Sources) -> None:
         self.sources = sources
@@ -92,6 +96,17 @@ class _Server(ThreadingHTTPServer):
         self._every = address[0] in {"", "::"} and socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if self._every or ":" in address[0] else socket.AF_INET
         super().__init__(address, _Handler)
+
+    def serve_until(self, stopped: socket.socket) -> None:
+        """Accept connections until the other end of this socket is closed.
+
+        `serve_forever` would look for that several times a second: a third of the CPU time of an idle exporter.
+        """
+        with selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(stopped, selectors.EVENT_READ)
+            while all(key.fileobj is self for key, _ in selector.select()):
+                self.handle_request()
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
