@@ -70,6 +70,10 @@ Accounts = Mapping[tuple[int, Pool], GpuSeconds]
 
 def accounts(period: Period) -> Accounts:
     """GPU-seconds of each measured day and pool."""
+    return period.once(_accounts)
+
+
+def _accounts(period: Period) -> Accounts:
     pods = _of_pods(period)
     places: set[tuple[int, str | None, str | None]] = set(pods)
     if period.selection is None:
@@ -174,6 +178,10 @@ def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
     MIG instances count by the larger of compute and memory, which can be more than their card: 4g.40gb and 3g.40gb
     are 4/7 and 1/2. Time in which a pod had its GPUs before the first sample counts as far as the node has it left.
     """
+    return period.once(_uses)
+
+
+def _uses(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:
     # Workloads that are not selected share cards with those that are.
     profiles = {ref: profile for ref, profile in period.profiles.items() if ref.kind != "Node"}
     places = node_of_device(period.profiles.values())

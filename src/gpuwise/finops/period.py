@@ -1,8 +1,10 @@
 """The input of the cost calculation: fleet, profiles, prices, and the time that they are about."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 from gpuwise.finops.lives import Lives
 from gpuwise.finops.pools import Pool, pool_of_node
@@ -10,8 +12,10 @@ from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 
+T = TypeVar("T")
 
-@dataclass(frozen=True)  # no slots: the lives of the nodes are kept
+
+@dataclass(frozen=True)  # no slots: results are kept
 class Period:
     """The input of the cost calculation.
 
@@ -44,7 +48,22 @@ class Period:
     listed: bool = True
     deleted_in: Collection[str] | None = None
 
-    @property
+    def once(self, function: "Callable[[Period], T]") -> T:
+        """The result of a function of the period, which is computed the first time.
+
+        Args:
+            function: what to compute; the report needs several results more than once.
+        """
+        if function not in self._results:
+            self._results[function] = function(self)
+        found: T = self._results[function]
+        return found
+
+    @cached_property
+    def _results(self) -> dict[Callable[["Period"], Any], Any]:
+        return {}
+
+    @cached_property
     def measured(self) -> tuple[int, int]:
         """The part of the period that the profiles cover; if they cover none of it, start and end are equal."""
         windows = [profile.window for profile in self.profiles.values()]
@@ -52,7 +71,7 @@ class Period:
         end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
         return start_s, max(start_s, end_s)
 
-    @property
+    @cached_property
     def first_sample_s(self) -> int | None:
         """When the first sample of the fleet was taken, None if there is none in the window."""
         first = [
@@ -94,6 +113,14 @@ class Period:
             return pool.usd_per_gpu_h
         if not pool.gone:
             return self.prices.price(pool.gpu_type, pool.capacity_type)
-        alike = {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}
-        prices = {self.price(one) for one in alike if one.gpu_type == pool.gpu_type and not one.gone}
-        return prices.pop() if len(prices) == 1 else None
+        prices = self._prices_of_type.get(pool.gpu_type, set())
+        return next(iter(prices)) if len(prices) == 1 else None
+
+    @cached_property
+    def _prices_of_type(self) -> Mapping[str | None, set[float | None]]:
+        """The prices of the known nodes of each GPU type."""
+        found: defaultdict[str | None, set[float | None]] = defaultdict(set)
+        for pool in {pool_of_node(node) for node in (*self.inventory.nodes.values(), *self.past)}:
+            if not pool.gone:
+                found[pool.gpu_type].add(self.price(pool))
+        return found

@@ -19,6 +19,10 @@ def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
 
     Workloads without any allocation are left out. The pods of a namespace that no workload owns any more are one line.
     """
+    return period.once(_costs)
+
+
+def _costs(period: Period) -> tuple[WorkloadCost, ...]:
     uses, workloads = uses_of(period), period.inventory.by_ref()
     costs = [_cost(period, ref, workloads.get(ref), days) for ref, days in uses.items() if days]
     return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload)))
