@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fleet import inventory
+from tests.fleet import workload as fleet_workload
 from tests.sources.workloads import pod
 
 from gpuwise.model.inventory import Workload, WorkloadClass, WorkloadRef
@@ -115,3 +117,12 @@ def test_a_pod_without_a_controller_has_no_owner():
     assert series_owner({"owner_kind": "<none>", "owner_name": "<none>"}) is None
     assert series_owner({}) is None
     assert series_owner({"owner_kind": "Job", "owner_name": "train"}) == ("Job", "train")
+
+
+def test_the_owners_of_an_inventory_are_built_once_and_not_for_another():
+    one, other = fleet_workload(), fleet_workload(replace(fleet_workload().ref, name="other", uid="u-other"))
+    fleet, changed = inventory(one), inventory(one, other)
+    owners = PodOwners.of(fleet)
+    assert PodOwners.of(fleet, [one]) is owners
+    assert PodOwners.of(fleet, [other]) is not owners
+    assert PodOwners.of(changed) is not owners

