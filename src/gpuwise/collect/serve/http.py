@@ -100,9 +100,7 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         connection = Connection(request, client_address[0])
-        if not self.connections.admit(connection):
-            self.shutdown_request(request)
-            return
+        self.connections.admit(connection)
         self._of_request[request] = connection
         super().process_request(request, client_address)
 
