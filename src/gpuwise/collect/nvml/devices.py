@@ -50,7 +50,9 @@ class Nvml:
         self._gpm, self._sm_times, self._fields = Gpm(), SmTimes(), FieldRequest(self._version)
         self._cards: dict[str, Device] = {}
         self._instances: dict[str, Device] = {}
+        # Kept when the driver is reloaded: a card that does not return is lost, not forgotten.
         self._seen: dict[str, tuple[Device, float]] = {}
+        self._answering: set[str] = set()
         self._xids = XidWatch(self._session, clock)
         self._xids.start()
 
@@ -86,10 +88,17 @@ class Nvml:
             ) from error
         calls = Calls()
         readings = tuple(reading for index in range(count) for reading in self._answered(index, calls))
-        answered = {reading.device.uuid for reading in readings}
-        self._forget(answered)
-        lost = tuple(self._lost(*seen) for uuid, seen in self._seen.items() if uuid not in answered)
+        self._answering = {reading.device.uuid for reading in readings}
+        self._forget(self._answering)
+        lost = tuple(one for one in self.remembered() if one.device.uuid not in self._answering)
         return Sweep(readings, lost, tuple(calls.errors), tuple(calls.dropped))
+
+    def remembered(self) -> tuple[Reading, ...]:
+        """The XID errors of each card that ever answered, and the verdict on those that did not in the last sweep."""
+        return tuple(
+            Reading(card, at_s, (*self._xids.samples(uuid), *(() if uuid in self._answering else (LOST,))))
+            for uuid, (card, at_s) in self._seen.items()
+        )
 
     def _reopen(self) -> None:
         """Open NVML again after the driver was unloaded; handles, samples and the list of cards start from empty."""
@@ -102,7 +111,7 @@ class Nvml:
                 raise DriverReplaced from error
             self._version = _driver_version()
             self._gpm, self._sm_times, self._fields = Gpm(), SmTimes(), FieldRequest(self._version)
-            self._cards, self._instances, self._seen = {}, {}, {}
+            self._cards, self._instances = {}, {}
             self._open, self._reloads = True, self._reloads + 1
 
     def _answered(self, index: int, calls: Calls) -> Sequence[Reading]:
@@ -118,10 +127,6 @@ class Nvml:
             if one.device.mig is None and not (calls.lost and one.device.uuid in self._seen):
                 self._seen[one.device.uuid] = (one.device, one.at_s)
         return () if calls.lost else readings
-
-    def _lost(self, card: Device, at_s: float) -> Reading:
-        """What is known of a card that does not answer: its XID errors, and the verdict."""
-        return Reading(card, at_s, (*self._xids.samples(card.uuid), LOST))
 
     def _gpu(self, index: int, calls: Calls) -> Iterator[Reading]:
         """The card itself, then its MIG instances."""
