@@ -391,6 +391,14 @@ def test_an_address_that_cannot_be_bound_is_an_input_error(sampler: Sampler, lis
         pass
 
 
+def test_the_start_needs_no_name_server(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr(socket, "getfqdn", lambda name="": asked.append(name) or name)
+    with served(sampler) as port:
+        assert request(port, "GET", "/healthz")[0].status == 200
+    assert asked == []
+
+
 def test_a_thousand_scrapes_by_twenty_clients_all_get_a_whole_page(sampler: Sampler):
     sampler.sample()
     failures: list[object] = []
