@@ -10,7 +10,7 @@ from typing import Any
 import pynvml
 
 from gpuwise.collect import catalogue as c
-from gpuwise.collect.health import LOST, with_health
+from gpuwise.collect.health import JUDGED, LOST, with_health
 from gpuwise.collect.metric import Sample
 from gpuwise.collect.nvml.board import board, memory, utilization
 from gpuwise.collect.nvml.events import XidWatch
@@ -136,13 +136,15 @@ class Nvml:
             return
         if uuid not in self._cards or self._cards[uuid].index != index:
             self._cards[uuid] = _card(gpu, uuid, index, calls)
-        card, at_s, errors = self._cards[uuid], self._clock(), len(calls.errors)
+        card, at_s = self._cards[uuid], self._clock()
+        errors, dropped = len(calls.errors), len(calls.dropped)
         mode = mig_mode(gpu, calls)
         whole = mode in {MigMode.NONE, MigMode.OFF}
         times = self._sm_times.since_last(uuid, gpu, calls) if whole else None
         samples = tuple(calls.samples([*self._card_samples(gpu, card, calls, times, mode)]))
         reading = Reading(card, at_s, samples, running(gpu, calls), times)
-        yield with_health(reading, complete=len(calls.errors) == errors)
+        complete = len(calls.errors) == errors and JUDGED.isdisjoint(calls.dropped[dropped:])
+        yield with_health(reading, complete=complete)
         if mode is MigMode.ON:
             for handle, instance in instances(gpu, card, self._instances, calls):
                 yield self._instance(gpu, handle, instance, calls)
