@@ -160,6 +160,15 @@ def test_a_snapshot_becomes_stale(open_nvml: OpenNvml, clock: Clock, *, age_s: f
     assert (sampler.fresh, sampler.age_s) == (fresh, age_s)
 
 
+def test_a_clock_that_is_set_back_makes_the_age_of_the_last_sweep_unknown(open_nvml: OpenNvml, clock: Clock):
+    sampler = Sampler(open_nvml(H100), None, interval_s=10, clock=clock)
+    sampler.sample()
+    clock.now_s -= 3600
+    assert not sampler.fresh
+    sampler.sample()
+    assert sampler.fresh
+
+
 def test_idle_clocks_continue_over_sweeps(clock: Clock):
     idle = {c.UTILIZATION: 0.0}
     sweeps = [Sweep((reading(card(), idle, at_s=at_s, processes=[]),)) for at_s in (1000.0, 1010.0, 1020.0)]

@@ -68,8 +68,8 @@ class Sampler:
     @property
     def fresh(self) -> bool:
         """Whether the last sweep is recent enough to represent the current state."""
-        age_s = self.age_s
-        return age_s is not None and age_s <= STALE_INTERVALS * self._interval_s
+        last = self._snapshot  # a clock that was set back leaves a sweep in the future, whose age is unknown
+        return last is not None and abs(self._clock() - last.at_s) <= STALE_INTERVALS * self._interval_s
 
     def run(self, stop: threading.Event, then: Callable[[], object] = lambda: None) -> None:
         """Sweep until the stop event is set.
