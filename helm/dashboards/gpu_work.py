@@ -4,7 +4,7 @@ from helm.dashboards.panels import BYTES, RATIO, WATTS, Panel, lines, stacked
 from helm.dashboards.queries import card
 
 _DEVICE, _POD = "{{node}} GPU {{gpu}} {{mig_profile}}", "{{namespace}}/{{pod}}"
-_BY_DEVICE = "by (node, gpu, mig_profile, device_uuid)"
+_BY_DEVICE = "by (cluster, node, gpu, mig_profile, device_uuid)"
 
 ACTIVITY: tuple[Panel, ...] = (
     lines(
@@ -39,7 +39,7 @@ ACTIVITY: tuple[Panel, ...] = (
     ),
     lines(
         "Decoder and encoder",
-        f"max by (node, gpu, engine) ({card('gpuwise_gpu_engine_utilization_ratio')})",
+        f"max by (cluster, node, gpu, engine) ({card('gpuwise_gpu_engine_utilization_ratio')})",
         "{{node}} GPU {{gpu}} {{engine}}",
         RATIO,
         "Share of time in which the video engines worked.",

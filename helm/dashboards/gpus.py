@@ -5,7 +5,7 @@ from helm.dashboards.board import Board, of_devices
 from helm.dashboards.panels import COUNT, RATIO, WATTS, Panel, lines, number, rows, states
 from helm.dashboards.queries import card, rate
 
-_GPU, _BY = "{{node}} GPU {{gpu}}", "by (node, gpu)"
+_GPU, _BY = "{{node}} GPU {{gpu}}", "by (cluster, node, gpu)"
 _VERDICTS = {"0": "healthy", "1": "reset it", "2": "drain it"}
 _REASONS = 'reason!="gpu_idle"'
 _SINCE_LOAD, _SM = 'counter="volatile"', 'clock="sm"'
@@ -43,7 +43,7 @@ _OVERVIEW: tuple[Panel, ...] = (
     ),
     number(
         "Power",
-        f"sum(max by (node, device_uuid) ({card('gpuwise_gpu_power_watts')}))",
+        f"sum(max by (cluster, node, device_uuid) ({card('gpuwise_gpu_power_watts')}))",
         WATTS,
         "Power draw of all boards.",
     ),
@@ -58,32 +58,32 @@ _HEALTH: tuple[Panel, ...] = (
     ),
     rows(
         "Reasons of the verdicts",
-        f"sort_desc(max by (node, gpu, device_uuid, reason) ({card('gpuwise_device_health')}))",
+        f"sort_desc(max by (cluster, node, gpu, device_uuid, reason) ({card('gpuwise_device_health')}))",
         "none",
         "0 healthy, 1 reset it in the next maintenance window, 2 drain it now.",
     ),
     rows(
         "XID errors",
-        f"sort_desc(max by (node, gpu, device_uuid, xid) ({card('gpuwise_gpu_xid_errors_total')}))",
+        f"sort_desc(max by (cluster, node, gpu, device_uuid, xid) ({card('gpuwise_gpu_xid_errors_total')}))",
         COUNT,
         "Errors since the exporter started, by code. The runbook has the meaning of the codes.",
     ),
     lines(
         "ECC errors",
-        f"sum by (node, gpu, severity) ({rate(card('gpuwise_gpu_ecc_errors_total', _SINCE_LOAD))})",
+        f"sum by (cluster, node, gpu, severity) ({rate(card('gpuwise_gpu_ecc_errors_total', _SINCE_LOAD))})",
         f"{_GPU} {{{{severity}}}}",
         "cps",
         "Memory errors per second that ECC corrected, or could not correct.",
     ),
     rows(
         "Remapped memory rows",
-        f"sort_desc(max by (node, gpu, cause) ({card('gpuwise_gpu_remapped_rows_total')}))",
+        f"sort_desc(max by (cluster, node, gpu, cause) ({card('gpuwise_gpu_remapped_rows_total')}))",
         COUNT,
         "Defective rows that were replaced over the board's lifetime, by cause.",
     ),
     rows(
         "Repairs that wait for a reset",
-        f"sort_desc(max by (node, gpu, repair) ({card('gpuwise_gpu_repair_pending')}))",
+        f"sort_desc(max by (cluster, node, gpu, repair) ({card('gpuwise_gpu_repair_pending')}))",
         "none",
         "1 if the repair takes effect at the next reset of the GPU.",
     ),
@@ -91,7 +91,7 @@ _HEALTH: tuple[Panel, ...] = (
 _HEAT: tuple[Panel, ...] = (
     lines(
         "Temperature",
-        f"max by (node, gpu, sensor) ({card('gpuwise_gpu_temperature_celsius')})",
+        f"max by (cluster, node, gpu, sensor) ({card('gpuwise_gpu_temperature_celsius')})",
         f"{_GPU} {{{{sensor}}}}",
         "celsius",
         "Temperature of the GPU and, where the board reports it, of its memory.",
@@ -105,7 +105,7 @@ _HEAT: tuple[Panel, ...] = (
     ),
     rows(
         "Temperature limits",
-        f"max by (node, gpu, threshold) ({card('gpuwise_gpu_temperature_threshold_celsius')})",
+        f"max by (cluster, node, gpu, threshold) ({card('gpuwise_gpu_temperature_threshold_celsius')})",
         "celsius",
         "Temperatures at which the board slows down or shuts down, and the highest for normal operation.",
     ),
@@ -138,7 +138,7 @@ _POWER: tuple[Panel, ...] = (
 _CLOCKS: tuple[Panel, ...] = (
     lines(
         "Clocks",
-        f"max by (node, gpu, clock) ({card('gpuwise_gpu_clock_hertz')})",
+        f"max by (cluster, node, gpu, clock) ({card('gpuwise_gpu_clock_hertz')})",
         f"{_GPU} {{{{clock}}}}",
         "hertz",
         "Current clock frequencies.",
@@ -152,14 +152,14 @@ _CLOCKS: tuple[Panel, ...] = (
     ),
     lines(
         "Time with reduced clocks",
-        f"max by (node, gpu, reason) ({rate(card('gpuwise_gpu_throttle_seconds_total'))})",
+        f"max by (cluster, node, gpu, reason) ({rate(card('gpuwise_gpu_throttle_seconds_total'))})",
         f"{_GPU} {{{{reason}}}}",
         RATIO,
         "Share of time in which the clocks were reduced, by reason.",
     ),
     rows(
         "Reasons for reduced clocks now",
-        f"sort_desc(max by (node, gpu, reason) ({card('gpuwise_gpu_throttle_reason', _REASONS)}))",
+        f"sort_desc(max by (cluster, node, gpu, reason) ({card('gpuwise_gpu_throttle_reason', _REASONS)}))",
         "none",
         "1 while the clocks are reduced for this reason. sw_power_cap is normal under load.",
     ),
@@ -167,21 +167,21 @@ _CLOCKS: tuple[Panel, ...] = (
 _LINKS: tuple[Panel, ...] = (
     lines(
         "NVLink throughput",
-        f"max by (node, gpu, direction) ({rate(card('gpuwise_gpu_nvlink_bytes_total'))})",
+        f"max by (cluster, node, gpu, direction) ({rate(card('gpuwise_gpu_nvlink_bytes_total'))})",
         f"{_GPU} {{{{direction}}}}",
         "Bps",
         "Payload over all NVLinks of the GPU.",
     ),
     lines(
         "NVLink errors",
-        f"max by (node, gpu, kind) ({rate(card('gpuwise_gpu_nvlink_errors_total'))})",
+        f"max by (cluster, node, gpu, kind) ({rate(card('gpuwise_gpu_nvlink_errors_total'))})",
         f"{_GPU} {{{{kind}}}}",
         "cps",
         "Errors per second on all NVLinks of the GPU, by type.",
     ),
     lines(
         "PCIe throughput",
-        f"max by (node, gpu, direction) ({rate(card('gpuwise_gpu_pcie_bytes_total'))})",
+        f"max by (cluster, node, gpu, direction) ({rate(card('gpuwise_gpu_pcie_bytes_total'))})",
         f"{_GPU} {{{{direction}}}}",
         "Bps",
         "Bytes sent and received over PCIe, as seen by the GPU.",

@@ -98,7 +98,7 @@ _NOW = (
     ),
     stacked(
         "Power by node",
-        f"sum by (node) (max by (node, device_uuid) ({every('gpuwise_gpu_power_watts')}))",
+        f"sum by (node) (max by (cluster, node, device_uuid) ({every('gpuwise_gpu_power_watts')}))",
         "{{node}}",
         WATTS,
         "Power draw of whole boards.",

@@ -42,5 +42,8 @@ class ScriptedDevices:
     def sweep(self) -> Sweep:
         return self.sweeps.pop(0) if len(self.sweeps) > 1 else self.sweeps[0]
 
+    def remembered(self) -> tuple[Reading, ...]:
+        return ()
+
     def close(self) -> None:
         self.sweeps.clear()

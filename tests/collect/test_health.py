@@ -5,7 +5,7 @@ from tests.collect.readings import card
 from tests.conftest import REPOSITORY
 
 from gpuwise.collect import catalogue as c
-from gpuwise.collect.health import DRAIN, HEALTHY, RESET, RESET_XIDS, RULES, XID_COUNTS_S, with_health
+from gpuwise.collect.health import DRAIN, HEALTHY, JUDGED, RESET, RESET_XIDS, RULES, XID_COUNTS_S, with_health
 from gpuwise.collect.metric import Metric, Sample
 from gpuwise.collect.reading import Reading
 
@@ -72,6 +72,10 @@ def test_an_error_of_an_application_is_not_a_fault_of_the_card(application: str)
 def test_a_board_that_reports_none_of_it_has_no_verdict():
     assert verdict({(c.POWER,): 60.0}) is None
     assert verdict({(c.XID_LAST_AT, "13"): NOW_S}) is None
+
+
+def test_the_rules_judge_these_metrics():
+    assert {metric for metric, *_ in GOOD} == JUDGED
 
 
 def test_every_rule_is_documented():

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tests.collect.conftest import Clock, OpenNvml, Scenario, kubelet
 from tests.collect.readings import ScriptedDevices, card, reading
-from tests.collect.scenarios import H100, SHARED
+from tests.collect.scenarios import H100, SHARED, moved
 from tests.prometheus_server import poll
 
 from gpuwise.collect import catalogue as c
@@ -110,6 +110,35 @@ def test_incident_gpu_monitoring_tools_188_a_failed_sweep_repeats_no_old_values(
     assert snapshot.errors == {"DEVICES_NOT_LISTED": 2}
 
 
+def test_a_driver_that_fails_after_a_card_was_lost_loses_all_cards_and_forgets_none(
+    open_nvml: OpenNvml, scenario: Scenario
+):
+    two = H100 + moved(SHARED, to=1)
+    sampler = Sampler(open_nvml(two), None, interval_s=10)
+    sampler.sample()
+    scenario.play(two, "fail nvmlDeviceGetHandleByIndex_v2 15 1")
+    assert [one.device.uuid for one in sampler.sample().lost] == ["GPU-cccc"]
+    scenario.play(two, "reload 0 1000")
+    for _ in range(2):
+        found = {one.device.uuid: one.value(c.HEALTH) for one in sampler.sample().lost}
+        assert found == {"GPU-aaaa": None, "GPU-cccc": 2.0}
+    scenario.play(H100)  # the driver returns without the card
+    snapshot = sampler.sample()
+    assert [one.device.uuid for one in snapshot.readings] == ["GPU-aaaa"]
+    assert [(one.device.uuid, one.value(c.HEALTH)) for one in snapshot.lost] == [("GPU-cccc", 2.0)]
+
+
+def test_xid_79_is_shown_if_the_driver_lists_no_device_after_it(open_nvml: OpenNvml, scenario: Scenario):
+    nvml = open_nvml(H100)
+    sampler = Sampler(nvml, None, interval_s=10)
+    sampler.sample()
+    scenario.play(H100, "event 0 79 0")
+    poll(lambda: [*nvml._xids.samples("GPU-aaaa")], what="the XID error", deadline_s=60)
+    scenario.play(H100, "fail nvmlDeviceGetCount_v2 999")
+    for _ in range(2):
+        assert [one.value(c.XID_LAST) for one in sampler.sample().lost] == [79.0]
+
+
 def test_a_reloaded_driver_is_sampled_again(open_nvml: OpenNvml, scenario: Scenario):
     sampler = Sampler(open_nvml(H100), None, interval_s=10)
     sampler.sample()
@@ -129,6 +158,15 @@ def test_a_snapshot_becomes_stale(open_nvml: OpenNvml, clock: Clock, *, age_s: f
     sampler.sample()
     clock.now_s += age_s
     assert (sampler.fresh, sampler.age_s) == (fresh, age_s)
+
+
+def test_a_clock_that_is_set_back_makes_the_age_of_the_last_sweep_unknown(open_nvml: OpenNvml, clock: Clock):
+    sampler = Sampler(open_nvml(H100), None, interval_s=10, clock=clock)
+    sampler.sample()
+    clock.now_s -= 3600
+    assert not sampler.fresh
+    sampler.sample()
+    assert sampler.fresh
 
 
 def test_idle_clocks_continue_over_sweeps(clock: Clock):

@@ -180,3 +180,11 @@ def _empty_variables(url: str, board: dict[str, Any]) -> list[str]:
         if not answer.json()["data"]:
             empty.append(f"{board['title']}, variable {variable['name']}: {selector}")
     return empty
+
+
+@each
+def test_gpus_of_nodes_with_the_same_name_in_two_clusters_are_not_one(name: str):
+    for title, expr in targets(WRITTEN[name]):
+        for labels in re.findall(r"by \(([^)]*)\)", expr):
+            kept = {one.strip() for one in labels.split(",")}
+            assert kept & {"cluster", "device_uuid"} or not {"node", "gpu"} <= kept, title

@@ -282,6 +282,3 @@ OWN_METRICS: tuple[Metric, ...] = (
     ATTRIBUTION_UP, SERIES, DROPPED_SERIES, BUILD,
 )  # fmt: skip
 """Metrics of the exporter itself; the series limit does not apply to them."""
-
-REMEMBERED = frozenset({XID_ERRORS, XID_LAST, XID_LAST_AT})
-"""What the exporter knows of a card that does not answer: the driver reported it as events."""

@@ -94,6 +94,19 @@ RULES: tuple[Rule, ...] = (
         "An uncorrected memory error since the driver was loaded.",
     ),
 )
+JUDGED = frozenset(
+    {
+        c.RECOVERY_ACTION,
+        c.REMAP_FAILED,
+        c.SRAM_THRESHOLD,
+        c.NVLINK_ERRORS,
+        c.REMAP_PENDING,
+        c.RETIREMENT_PENDING,
+        c.REPAIR_PENDING,
+        c.ECC_ERRORS,
+    }
+)
+"""Metrics of which a value that was dropped might show a fault."""
 LOST_REASON = "Lost"
 LOST = Sample(c.HEALTH, DRAIN, (LOST_REASON,))
 """The verdict on a card that answered before and no longer does."""
@@ -107,7 +120,8 @@ def with_health(reading: Reading, *, complete: bool = True) -> Reading:
 
     Args:
         reading: of the card.
-        complete: whether no call failed; otherwise a value may be missing that would show a fault.
+        complete: whether no call failed and no value of `JUDGED` was dropped; otherwise a value may be missing that
+            would show a fault.
     """
     found = [(rule, rule.applies(reading)) for rule in RULES]
     wrong = next((rule for rule, applies in found if applies), None)

@@ -143,6 +143,10 @@ class Devices(Protocol):
         """
         ...
 
+    def remembered(self) -> tuple[Reading, ...]:
+        """What is known without the driver of each card that ever answered, with the time of its last reading."""
+        ...
+
     @property
     def driver(self) -> DriverState:
         """The driver as of the last sweep."""

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gpuwise.collect import catalogue as c
 from gpuwise.collect.attribution.allocation import Holders
 from gpuwise.collect.attribution.apportion import Part, parts
 from gpuwise.collect.attribution.attributor import Attributor
@@ -69,8 +68,8 @@ class Sampler:
     @property
     def fresh(self) -> bool:
         """Whether the last sweep is recent enough to represent the current state."""
-        age_s = self.age_s
-        return age_s is not None and age_s <= STALE_INTERVALS * self._interval_s
+        last = self._snapshot  # a clock that was set back leaves a sweep in the future, whose age is unknown
+        return last is not None and abs(self._clock() - last.at_s) <= STALE_INTERVALS * self._interval_s
 
     def run(self, stop: threading.Event, then: Callable[[], object] = lambda: None) -> None:
         """Sweep until the stop event is set.
@@ -123,7 +122,7 @@ class Sampler:
             if self._snapshot is None or self._snapshot.driver_up:
                 _log.warning("sweep failed: %s", error)  # once per outage; the counter counts every failure
             self._errors["DEVICES_NOT_LISTED"] += 1
-            self._lost = self._lost or _last_seen(self._snapshot)
+            self._lost = self._devices.remembered()
             return _FAILED
         self._errors.update(sweep.errors)
         self._dropped.update(metric.name for metric in sweep.dropped)
@@ -157,12 +156,3 @@ class Sampler:
 
 
 _FAILED = Sweep(())
-
-
-def _last_seen(snapshot: Snapshot | None) -> tuple[Reading, ...]:
-    """What is known without the driver of the cards of the last sweep that succeeded: their XID errors."""
-    cards = [] if snapshot is None else [one for one in snapshot.readings if one.device.mig is None]
-    return tuple(
-        Reading(one.device, one.at_s, tuple(sample for sample in one.samples if sample.metric in c.REMEMBERED))
-        for one in cards
-    )

@@ -152,6 +152,18 @@ def test_incident_dcgm_199_sentinels_are_dropped_and_counted(open_nvml: OpenNvml
     assert not reported & dropped
 
 
+def test_a_dropped_value_that_might_show_a_fault_is_not_read_as_healthy(open_nvml: OpenNvml, scenario: Scenario):
+    healthy = FULL.replace("event 0 79 0.1\n", "")
+    nvml = open_nvml(healthy)
+    assert nvml.sweep().readings[0].value(c.HEALTH, "Healthy") == 0.0
+    scenario.play(healthy, "gpu 0 ecc.1.0 4294967295")
+    sweep = nvml.sweep()
+    assert sweep.dropped == (c.ECC_ERRORS,)
+    assert sweep.readings[0].value(c.HEALTH) is None
+    scenario.play(healthy, "gpu 0 fan 4294967295")
+    assert nvml.sweep().readings[0].value(c.HEALTH, "Healthy") == 0.0
+
+
 @pytest.fixture
 def watched(open_nvml: OpenNvml, scenario: Scenario) -> tuple[Nvml, Scenario]:
     """An NVML session that has taken its first samples."""

@@ -208,28 +208,22 @@ def test_slow_clients_do_not_take_the_endpoints_away(sampler: Sampler, addresses
                 assert request(port, "GET", path)[0].status == 200
 
 
-def test_clients_that_do_not_read_their_answer_are_replaced(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("addresses", [32, 128])
+def test_clients_that_do_not_read_their_answers_do_not_take_the_endpoints_away(sampler: Sampler, addresses: int):
     """Their answers fill the buffers of both sockets, so their threads wait to send."""
-    monkeypatch.setattr(exporter_http, "_ANSWER_S", 0.5)
     sampler.sample()
     asked = b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 2000
     with served(sampler) as port, contextlib.ExitStack() as stack:
         for number in range(128):
             one = stack.enter_context(socket.socket())
             one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-            one.bind((f"127.0.2.{number + 1}", 0))
+            one.bind((f"127.0.2.{number % addresses + 1}", 0))
             one.connect(("127.0.0.1", port))
             one.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 one.sendall(asked)
-
-        def answered() -> bool:
-            try:
-                return request(port, "GET", "/healthz")[0].status == 200
-            except (OSError, http.client.HTTPException):
-                return False
-
-        poll(answered, what="an answer")
+        for path in ("/healthz", "/metrics") * 3:
+            assert request(port, "GET", path)[0].status == 200
 
 
 def test_a_head_that_arrives_byte_by_byte_has_one_deadline(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
@@ -264,24 +258,49 @@ def test_the_longest_waiting_connection_is_replaced(sampler: Sampler, monkeypatc
         second.close()
 
 
-def test_a_connection_that_is_being_answered_is_not_replaced():
-    here, there = socket.socketpair()
-    with here, there:
-        open_ = Connections(most=1, most_per_address=1, answer_s=100)
-        busy = Connection(here, "a")
-        assert open_.admit(busy)
-        busy.mark(answering=True)
-        assert not open_.admit(Connection(there, "b"))
-        busy.mark(answering=False)
-        assert open_.admit(Connection(there, "b"))
-        assert here.recv(1) == b""
+def closed(connection: Connection) -> bool:
+    connection.socket.setblocking(False)
+    try:
+        return connection.socket.recv(1) == b""
+    except BlockingIOError:
+        return False
+
+
+@pytest.fixture
+def connections() -> Iterator[list[Connection]]:
+    """Connections of the addresses a, b, b and a."""
+    with contextlib.ExitStack() as stack:
+        pairs = [socket.socketpair() for _ in range(4)]
+        for end in (end for pair in pairs for end in pair):
+            stack.enter_context(end)
+        yield [Connection(pair[0], name) for pair, name in zip(pairs, "abba", strict=True)]
+
+
+def test_a_connection_that_is_being_answered_is_replaced_only_if_all_are(connections: list[Connection]):
+    open_ = Connections(most=3, most_per_address=3, answer_s=100)
+    first, second, third, last = connections
+    for one in (first, second, third):
+        open_.admit(one)
+    first.mark(answering=True)
+    open_.admit(last)
+    assert [closed(one) for one in connections] == [False, True, False, False]
+
+
+def test_if_all_are_being_answered_the_busiest_address_loses_one(connections: list[Connection]):
+    open_ = Connections(most=3, most_per_address=3, answer_s=100)
+    for one in connections[:3]:
+        open_.admit(one)
+        one.mark(answering=True)
+    open_.admit(connections[3])
+    assert [closed(one) for one in connections] == [False, True, False, False]
 
 
 def test_the_limit_of_an_address_replaces_only_its_own_connections():
     pairs = [socket.socketpair() for _ in range(4)]
     open_ = Connections(most=10, most_per_address=2, answer_s=100)
     other, first, *more = (Connection(pair[0], name) for pair, name in zip(pairs, "abbb", strict=True))
-    assert all(open_.admit(one) for one in (other, first, *more))
+    for one in (other, first, *more):
+        open_.admit(one)
     assert first.socket.recv(1) == b""  # closed
     for one in (other, *more):
         one.socket.setblocking(False)
@@ -370,6 +389,14 @@ def test_an_address_that_cannot_be_bound_is_an_input_error(sampler: Sampler, lis
         serving(sampler, page, listen=listen, web_config=WebConfigFile(None)),
     ):
         pass
+
+
+def test_the_start_needs_no_name_server(sampler: Sampler, monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+    monkeypatch.setattr(socket, "getfqdn", lambda name="": asked.append(name) or name)
+    with served(sampler) as port:
+        assert request(port, "GET", "/healthz")[0].status == 200
+    assert asked == []
 
 
 def test_a_thousand_scrapes_by_twenty_clients_all_get_a_whole_page(sampler: Sampler):

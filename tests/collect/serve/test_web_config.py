@@ -109,6 +109,7 @@ def test_a_change_takes_effect_and_an_invalid_one_keeps_the_last(folder: Path, c
         ("Basic cHJvbQ==", False),  # no colon
         ("Basic ???", False),
         ("Basic /////w==", False),  # no UTF-8
+        ("Basic \xe9\xe9", False),  # no ASCII
         ("Bearer cHJvbTpvcGVuIHNlc2FtZQ==", False),
         ("", False),
         (None, False),

@@ -135,6 +135,10 @@ class DemoDevices:
         ]
         return Sweep((*cards, *instances), tuple(lost), ("NVML_ERROR_GPU_IS_LOST",) * len(lost))
 
+    def remembered(self) -> tuple[Reading, ...]:
+        """Nothing: the devices can always be listed."""
+        return ()
+
     def close(self) -> None:
         """Nothing to release."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pynvml
 
 from gpuwise.collect import catalogue as c
-from gpuwise.collect.health import LOST, with_health
+from gpuwise.collect.health import JUDGED, LOST, with_health
 from gpuwise.collect.metric import Sample
 from gpuwise.collect.nvml.board import board, memory, utilization
 from gpuwise.collect.nvml.events import XidWatch
@@ -50,7 +50,9 @@ class Nvml:
         self._gpm, self._sm_times, self._fields = Gpm(), SmTimes(), FieldRequest(self._version)
         self._cards: dict[str, Device] = {}
         self._instances: dict[str, Device] = {}
+        # Kept when the driver is reloaded: a card that does not return is lost, not forgotten.
         self._seen: dict[str, tuple[Device, float]] = {}
+        self._answering: set[str] = set()
         self._xids = XidWatch(self._session, clock)
         self._xids.start()
 
@@ -86,10 +88,17 @@ class Nvml:
             ) from error
         calls = Calls()
         readings = tuple(reading for index in range(count) for reading in self._answered(index, calls))
-        answered = {reading.device.uuid for reading in readings}
-        self._forget(answered)
-        lost = tuple(self._lost(*seen) for uuid, seen in self._seen.items() if uuid not in answered)
+        self._answering = {reading.device.uuid for reading in readings}
+        self._forget(self._answering)
+        lost = tuple(one for one in self.remembered() if one.device.uuid not in self._answering)
         return Sweep(readings, lost, tuple(calls.errors), tuple(calls.dropped))
+
+    def remembered(self) -> tuple[Reading, ...]:
+        """The XID errors of each card that ever answered, and the verdict on those that did not in the last sweep."""
+        return tuple(
+            Reading(card, at_s, (*self._xids.samples(uuid), *(() if uuid in self._answering else (LOST,))))
+            for uuid, (card, at_s) in self._seen.items()
+        )
 
     def _reopen(self) -> None:
         """Open NVML again after the driver was unloaded; handles, samples and the list of cards start from empty."""
@@ -102,7 +111,7 @@ class Nvml:
                 raise DriverReplaced from error
             self._version = _driver_version()
             self._gpm, self._sm_times, self._fields = Gpm(), SmTimes(), FieldRequest(self._version)
-            self._cards, self._instances, self._seen = {}, {}, {}
+            self._cards, self._instances = {}, {}
             self._open, self._reloads = True, self._reloads + 1
 
     def _answered(self, index: int, calls: Calls) -> Sequence[Reading]:
@@ -119,10 +128,6 @@ class Nvml:
                 self._seen[one.device.uuid] = (one.device, one.at_s)
         return () if calls.lost else readings
 
-    def _lost(self, card: Device, at_s: float) -> Reading:
-        """What is known of a card that does not answer: its XID errors, and the verdict."""
-        return Reading(card, at_s, (*self._xids.samples(card.uuid), LOST))
-
     def _gpu(self, index: int, calls: Calls) -> Iterator[Reading]:
         """The card itself, then its MIG instances."""
         gpu = calls.ask(pynvml.nvmlDeviceGetHandleByIndex, index)
@@ -131,13 +136,15 @@ class Nvml:
             return
         if uuid not in self._cards or self._cards[uuid].index != index:
             self._cards[uuid] = _card(gpu, uuid, index, calls)
-        card, at_s, errors = self._cards[uuid], self._clock(), len(calls.errors)
+        card, at_s = self._cards[uuid], self._clock()
+        errors, dropped = len(calls.errors), len(calls.dropped)
         mode = mig_mode(gpu, calls)
         whole = mode in {MigMode.NONE, MigMode.OFF}
         times = self._sm_times.since_last(uuid, gpu, calls) if whole else None
         samples = tuple(calls.samples([*self._card_samples(gpu, card, calls, times, mode)]))
         reading = Reading(card, at_s, samples, running(gpu, calls), times)
-        yield with_health(reading, complete=len(calls.errors) == errors)
+        complete = len(calls.errors) == errors and JUDGED.isdisjoint(calls.dropped[dropped:])
+        yield with_health(reading, complete=complete)
         if mode is MigMode.ON:
             for handle, instance in instances(gpu, card, self._instances, calls):
                 yield self._instance(gpu, handle, instance, calls)

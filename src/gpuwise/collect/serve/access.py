@@ -1,7 +1,6 @@
 """Basic authentication of requests against bcrypt hashes."""
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -59,5 +58,5 @@ def _credentials(header: str | None) -> tuple[str, bytes | None]:
     try:
         user, colon, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
         return user.decode(), password if colon else None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, not ASCII, or not UTF-8
         return "", None

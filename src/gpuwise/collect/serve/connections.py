@@ -4,6 +4,8 @@ import contextlib
 import socket
 import threading
 import time
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 
@@ -38,7 +40,8 @@ class Connections:
 
     At the limit, a new connection replaces the one that has waited longest, of the same address if that has reached
     its own limit. So clients that send nothing, or one byte at a time, cannot keep others out. A connection that is
-    being answered is replaced only after `answer_s`.
+    being answered is replaced after `answer_s`; or before, if no other can be, from the address that has the most: an
+    answer takes milliseconds, so 128 that are not finished are those of clients that do not read.
 
     Args:
         most: maximum number of open connections.
@@ -53,29 +56,31 @@ class Connections:
         self._lock = threading.Lock()
         self._open: set[Connection] = set()
 
-    def admit(self, connection: Connection) -> bool:
-        """Admit a connection, and close another one if there are too many; False if none of them can be closed."""
+    def admit(self, connection: Connection) -> None:
+        """Admit a connection, and close another one if there are too many."""
         with self._lock:
             same = [one for one in self._open if one.address == connection.address]
-            full = (
-                same if len(same) >= self._most_per_address else self._open if len(self._open) >= self._most else None
-            )
-            if full is not None and not self._replace(full):
-                return False
+            if len(same) >= self._most_per_address:
+                self._replace(same)
+            elif len(self._open) >= self._most:
+                self._replace(self._open)
             self._open.add(connection)
-            return True
 
     def leave(self, connection: Connection) -> None:
         """Forget a connection that has ended."""
         with self._lock:
             self._open.discard(connection)
 
-    def _replace(self, among: "set[Connection] | list[Connection]") -> bool:
+    def _replace(self, among: Collection[Connection]) -> None:
         now_s = time.monotonic()
-        replaceable = [one for one in among if not one.answering or now_s - one.since_s > self._answer_s]
-        if not replaceable:
-            return False
-        oldest = min(replaceable, key=lambda one: one.since_s)
+        waiting = [one for one in among if not one.answering or now_s - one.since_s > self._answer_s]
+        oldest = min(waiting or _of_busiest_address(among), key=lambda one: one.since_s)
         self._open.discard(oldest)
         oldest.close()
-        return True
+
+
+def _of_busiest_address(among: Collection[Connection]) -> list[Connection]:
+    """The connections of each address that has as many as any other."""
+    numbers = Counter(one.address for one in among)
+    most = max(numbers.values())
+    return [one for one in among if numbers[one.address] == most]

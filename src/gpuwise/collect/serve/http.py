@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 from gpuwise import __version__
@@ -111,13 +112,13 @@ class _Server(ThreadingHTTPServer):
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(not self._every))
-        super().server_bind()
+        # Not HTTPServer's, which asks the DNS for the node's name: without an answer it waits for 10 s or more.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", self.server_address[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
         connection = Connection(request, client_address[0])
-        if not self.connections.admit(connection):
-            self.shutdown_request(request)
-            return
+        self.connections.admit(connection)
         self._of_request[request] = connection
         super().process_request(request, client_address)
 
