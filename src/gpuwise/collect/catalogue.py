@@ -235,11 +235,11 @@ XID_ERRORS = _card(
     "xid",
     highest=1e9,
     kind=Kind.COUNTER,
-    most=32,
+    most=50,
 )
 XID_LAST = _card("xid_last_code", "Code of the last XID error; absent before the first.", highest=1e6)
 XID_LAST_AT = _card(
-    "xid_last_timestamp_seconds", "Unix time of the last XID error of each code.", "xid", highest=1e11, most=32
+    "xid_last_timestamp_seconds", "Unix time of the last XID error of each code.", "xid", highest=1e11, most=50
 )
 MIG_MODE = _card("mig_mode", "1 if MIG is enabled on the card, 0 if not.")
 COMPUTE_MODE = _card("compute_mode", "Compute mode: 0 default, 2 prohibited, 3 exclusive process.", highest=16.0)

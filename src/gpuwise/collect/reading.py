@@ -34,7 +34,7 @@ class Device:
     """A GPU or a MIG instance.
 
     Attributes:
-        uuid: NVML's UUID.
+        uuid: NVML's UUID; empty for a card that never answered.
         index: NVML's index of the card.
         minor: minor number of the card's device file in /dev, None if not available.
         model: NVML's product name of the card.
@@ -71,7 +71,7 @@ class Reading:
 
     Attributes:
         device: the device.
-        at_s: when, epoch seconds.
+        at_s: when, epoch seconds; NaN for a card that never answered.
         samples: all values that could be read; a value that the board does not support has no sample.
         processes: on the device, None if not available.
         sm_time: how long each process had the SMs since the last sweep, by pid, in any common unit; a process that

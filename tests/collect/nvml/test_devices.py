@@ -352,6 +352,19 @@ def test_a_card_is_lost_if_any_of_its_calls_says_so(
     assert [one.at_s for one in nvml.sweep().lost] == [2000.0]
 
 
+def test_a_card_that_was_lost_before_the_start_is_known_by_its_index(open_nvml: OpenNvml, scenario: Scenario):
+    two = H100 + moved(SHARED, to=1)
+    nvml = open_nvml(two, "lost 1")
+    (lost,) = nvml.sweep().lost
+    assert (lost.device.uuid, lost.device.index, lost.value(c.HEALTH, "Lost")) == ("", 1, 2.0)
+    assert math.isnan(lost.at_s)
+    assert len(nvml.sweep().lost) == 1
+    scenario.play(two)
+    assert nvml.sweep().lost == ()
+    scenario.play(two, "lost 1")
+    assert [one.device.uuid for one in nvml.sweep().lost] == ["GPU-cccc"]
+
+
 def test_a_lost_mig_card_loses_its_instances(open_nvml: OpenNvml, scenario: Scenario):
     nvml = open_nvml(SLICED)
     nvml.sweep()
@@ -485,7 +498,8 @@ def test_codes_beyond_the_limit_are_counted_together(open_nvml: OpenNvml):
     for code in range(100):
         nvml._xids._record("GPU-aaaa", code)
     samples = [sample for sample in nvml._xids.samples("GPU-aaaa") if sample.metric is c.XID_ERRORS]
-    assert len(samples) == c.XID_ERRORS.most
+    assert len(samples) <= c.XID_ERRORS.most
+    assert {"74", "79", "95"} <= {sample.labels[0] for sample in samples}
     assert sum(sample.value for sample in samples) == 100
 
 

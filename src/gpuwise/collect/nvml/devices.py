@@ -1,6 +1,7 @@
 """An open NVML session, swept repeatedly; it is opened again when the driver is reloaded."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -123,10 +124,18 @@ class Nvml:
         readings = tuple(self._gpu(index, calls))
         if calls.lost:
             calls.errors[before:] = [GPU_IS_LOST]
+            self._never_answered(index)
+        elif readings:
+            self._seen.pop(f"index {index}", None)
         for one in readings:
             if one.device.mig is None and not (calls.lost and one.device.uuid in self._seen):
                 self._seen[one.device.uuid] = (one.device, one.at_s)
         return () if calls.lost else readings
+
+    def _never_answered(self, index: int) -> None:
+        """Remember a card that was lost before the exporter's first sweep: only its index is known."""
+        if all(card.index != index for card, _ in self._seen.values()):
+            self._seen[f"index {index}"] = (Device("", index, None, "", "", ""), math.nan)
 
     def _gpu(self, index: int, calls: Calls) -> Iterator[Reading]:
         """The card itself, then its MIG instances."""

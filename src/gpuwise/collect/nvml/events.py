@@ -11,6 +11,7 @@ from typing import Any
 import pynvml
 
 from gpuwise.collect import catalogue as c
+from gpuwise.collect.health import RESET_XIDS
 from gpuwise.collect.metric import Sample
 from gpuwise.collect.nvml.library import name_of
 
@@ -19,8 +20,9 @@ _log = logging.getLogger(__name__)
 # Longest time that a wait keeps the session locked, and so the longest delay before NVML is opened again.
 _WAIT_MS = 200
 _RETRY_S = 1.0
-# XIDs are documented up to about 170; a board that reports more codes must not exceed the node's series limit.
-_MOST_CODES = c.XID_ERRORS.most
+# XIDs are documented up to about 170; a board that reports more codes must not exceed the node's series limit. The
+# codes that need a reset always have series of their own.
+_MOST_CODES = c.XID_ERRORS.most - len(RESET_XIDS)
 _OTHER = -1
 
 
@@ -107,7 +109,8 @@ class XidWatch:
     def _record(self, uuid: str, code: int) -> None:
         with self._lock:
             counts = self._counts.setdefault(uuid, Counter())
-            counted = code if code in counts or len(counts) < _MOST_CODES - 1 else _OTHER
+            known = code in counts or str(code) in RESET_XIDS
+            counted = code if known or len(counts) < _MOST_CODES - 1 else _OTHER
             counts[counted] += 1
             self._times.setdefault(uuid, {})[counted] = self._clock()
             self._latest[uuid] = code

@@ -51,7 +51,8 @@ def dcgm_families(snapshot: Snapshot, *, node: str) -> Iterator[Family]:
         node: value of the labels `Hostname` and `hostname`.
     """
     sums = Sums(snapshot)
-    readings = (*snapshot.readings, *snapshot.lost)  # of a lost card, only its XID error is known
+    # Of a lost card, at most its XID error is known.
+    readings = (*snapshot.readings, *(one for one in snapshot.lost if one.value(c.XID_LAST) is not None))
     cards = {one.device.uuid: _values(one, sums) for one in readings if one.device.mig is None}
     devices = [
         _Rows(one.device, _own(one, cards, sums), sums, node=node, driver=snapshot.driver.version) for one in readings

@@ -1,5 +1,6 @@
 """A snapshot as gpuwise's own metrics."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from gpuwise import __version__
@@ -34,7 +35,8 @@ def device_families(snapshot: Snapshot, *, node: str, fresh: bool) -> list[Famil
     for reading in snapshot.lost:
         card = _card_labels(reading.device, node)
         families[c.UP].add(card, 0.0)
-        families[c.SAMPLED_AT].add(_device_labels(reading.device, _NO_CONTAINER[0], node), reading.at_s)
+        if not math.isnan(reading.at_s):  # a card that never answered has no last reading
+            families[c.SAMPLED_AT].add(_device_labels(reading.device, _NO_CONTAINER[0], node), reading.at_s)
         _add_samples(families, reading, (card,), card)
     for part in snapshot.parts:
         families[part.metric].add(_part_labels(part.owner, node), part.value)

@@ -85,7 +85,8 @@ class PodOwners:
     def of(cls, inventory: Inventory, more: Sequence[Workload] = ()) -> "PodOwners":
         """Return the owners of an inventory's pods, from the last call if that was about the same inventory.
 
-        A source is asked for one shard of the workloads at a time: for 10,000 workloads, building this takes 0.07 s, and there are hundreds of shards.
+        A source is asked for one shard of the workloads at a time. For 10,000 workloads, building this takes 0.07 s,
+        and there are hundreds of shards.
 
         Args:
             inventory: the workloads.
