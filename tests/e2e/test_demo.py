@@ -67,6 +67,7 @@ def test_it_enacts_what_is_safe_and_blocks_the_rest_with_reasons(demo):
     done_ids = {action["intent"]["command"]["recommendation_id"] for action in report["actions"]}
     assert done_ids.isdisjoint(item["id"] for item in report["recommendations"])
     reasons = {item["reason"] for item in report["holds"]}
+    assert "MethodFailed" not in reasons
     assert reasons >= {
         "BudgetExhausted",
         "Protected",

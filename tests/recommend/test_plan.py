@@ -10,14 +10,17 @@ from tests.cases import MIG_NODE, WEEK, case
 from tests.fleet import NOW_S, PRICES, inventory, node, workload
 from tests.series import BUSY_VALUES, device, usage
 
+from gpuwise.finops.notes import failures_of
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.signal import Signal
+from gpuwise.recommend import plan as plan_module
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.idle import idle_shutdown
+from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.plan import METHODS, recommend
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
@@ -89,3 +92,56 @@ def test_sensors_that_contradict_each_other_size_nothing(watts, sized):
     if not sized:
         sizes = {Finding.GPU_OVERPROVISIONED, Finding.GPU_SHAREABLE, Finding.GPU_TYPE_OVERPROVISIONED}
         assert not any(item.finding in sizes for item in chosen)
+
+
+def fleet_of_two():
+    idle, used = workload(), workload(replace(workload().ref, name="used", uid="uid-used"))
+    profiles = {
+        idle.ref: profile(usage(device(WEEK)), ScoreSettings()),
+        used.ref: profile(usage(device(WEEK, busy=range(0, WEEK, 2)), workload=used.ref), ScoreSettings()),
+    }
+    nodes = (node(), MIG_NODE, node("spot-0", capacity=CapacityType.SPOT))
+    return Fleet(inventory(idle, used, nodes=nodes), profiles, PRICES, RecommendSettings(), NOW_S)
+
+
+@pytest.mark.parametrize("number", range(len(METHODS)), ids=[one.__name__ for one in METHODS])
+def test_a_method_that_fails_is_named_and_the_others_decide(number: int, monkeypatch: pytest.MonkeyPatch):
+    fleet, method = fleet_of_two(), METHODS[number]
+
+    def fails(case):
+        raise ZeroDivisionError("planted")
+
+    fails.__name__ = method.__name__
+    others = (*METHODS[:number], *METHODS[number + 1 :])
+    monkeypatch.setattr(plan_module, "METHODS", others)
+    expected = recommend(fleet)
+    monkeypatch.setattr(plan_module, "METHODS", (*METHODS[:number], fails, *METHODS[number + 1 :]))
+    found = recommend(fleet)
+    assert found.plan == expected.plan
+    failed = [one for one in found.blocked if one.reason is Reason.METHOD_FAILED]
+    assert {(one.workload.name, one.stage, one.detail) for one in failed} == {
+        (name, method.__name__, "ZeroDivisionError: planted") for name in (workload().ref.name, "used")
+    }
+    assert len(found.blocked) == len(expected.blocked) + 2
+    (note,) = failures_of(found.blocked)
+    assert method.__name__ in note
+
+
+def test_a_fleet_method_that_fails_keeps_what_it_has_found(monkeypatch: pytest.MonkeyPatch):
+    fleet = fleet_of_two()
+
+    def fails(fleet):
+        yield from free_nodes(fleet)
+        raise KeyError("planted")
+
+    monkeypatch.setattr(plan_module, "FLEET_METHODS", (free_nodes,))
+    expected = recommend(fleet)
+    monkeypatch.setattr(plan_module, "FLEET_METHODS", (fails,))
+    found = recommend(fleet)
+    assert found.plan == expected.plan
+    failed = [one for one in found.blocked if one.reason is Reason.METHOD_FAILED]
+    assert {one.workload.name for one in failed} == set(fleet.inventory.nodes)
+
+
+def test_no_method_fails_on_this_fleet():
+    assert [one for one in recommend(fleet_of_two()).blocked if one.reason is Reason.METHOD_FAILED] == []

@@ -10,6 +10,8 @@ from gpuwise.finops.bill import HOUR_S, bill
 from gpuwise.finops.period import Period
 from gpuwise.model.inventory import CapacityType
 from gpuwise.model.profile import UsageProfile
+from gpuwise.model.reasons import Reason
+from gpuwise.model.recommendation import Blocked
 from gpuwise.model.usage import DAY_S
 
 # With a lower coverage the report notes that the idle figures are incomplete.
@@ -44,6 +46,19 @@ def notes_of(period: Period, profiles: Iterable[UsageProfile], coverage: float |
     if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
         yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
     yield from _prices(period)
+
+
+def failures_of(blocked: Iterable[Blocked]) -> Iterator[str]:
+    """Yield a sentence if a method could not decide because of an error in gpuwise.
+
+    Args:
+        blocked: the blocked changes.
+    """
+    failed = [one for one in blocked if one.reason is Reason.METHOD_FAILED]
+    if failed:
+        methods = _several(sorted({one.stage for one in failed}))
+        names = _several(sorted({str(one.workload) for one in failed}))
+        yield f"An error in gpuwise: {methods} could not decide about {names}. Please report it: {failed[0].detail}."
 
 
 def _unmeasured(period: Period) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gpuwise.finops.bill import bill, fleet_days
-from gpuwise.finops.notes import notes_of
+from gpuwise.finops.notes import failures_of, notes_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
@@ -55,7 +55,7 @@ def compile_report(
         actions=tuple(actions),
         predicted_usd_month=sum(recommendation.saving.usd_month for recommendation in recommendations),
         realised_usd_month=realised_usd_month(actions),
-        quality=_quality(period, workloads),
+        quality=_quality(period, workloads, blocked),
         price_source=period.prices.source,
         ledger_head=ledger_head,
         selection=period.selection,
@@ -64,7 +64,7 @@ def compile_report(
     )
 
 
-def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
+def _quality(period: Period, workloads: Sequence[WorkloadCost], blocked: Sequence[Blocked]) -> DataQuality:
     profiles = [period.profiles[one.ref] for one in period.inventory.workloads if one.ref in period.profiles]
     coverage = _coverage(profiles)
     unpriced = sum(cost.cost_usd is None for cost in workloads)
@@ -73,7 +73,7 @@ def _quality(period: Period, workloads: Sequence[WorkloadCost]) -> DataQuality:
         measured=sum(any(share > 0.0 for share in profile.coverage.values()) for profile in profiles),
         coverage=coverage,
         unpriced=unpriced,
-        notes=tuple(notes_of(period, profiles, coverage)),
+        notes=(*notes_of(period, profiles, coverage), *failures_of(blocked)),
     )
 
 

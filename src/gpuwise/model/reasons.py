@@ -132,6 +132,8 @@ class Reason(StrEnum):
     """The change would delete data that undo cannot restore, such as the volumes of a StatefulSet."""
     UNREADABLE_OBJECT = "UnreadableObject"
     """A field of the object, or of its pods, is invalid: gpuwise does not change it."""
+    METHOD_FAILED = "MethodFailed"
+    """An error in gpuwise: the method could not decide about this workload. Report it, with the detail."""
     PAUSED = "Paused"
     """A person paused gpuwise."""
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from gpuwise.model.findings import Finding
-from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.inventory import WorkloadRef, node_ref
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.case import Case
@@ -74,8 +74,8 @@ def recommend(fleet: Fleet) -> Advice:
     Args:
         fleet: the fleet.
     """
-    results = [_sized(method(case), case) for case in _cases(fleet) for method in METHODS]
-    results += [item for method in FLEET_METHODS for item in method(fleet)]
+    results = [_decided(method, case) for case in _cases(fleet) for method in METHODS]
+    results += [item for method in FLEET_METHODS for item in _decided_for_fleet(method, fleet)]
     unknown = {one.ref: one.unknown_request for one in fleet.inventory.workloads if one.unknown_request}
     results = [_requested(_known(item, fleet.unread_nodes), unknown) for item in results]
     recommended = [item for item in results if isinstance(item, Recommendation)]
@@ -93,6 +93,29 @@ def _cases(fleet: Fleet) -> Iterator[Case]:
     for workload in fleet.inventory.workloads:
         if workload.ref in fleet.profiles:
             yield Case(workload, fleet.profiles[workload.ref], fleet)
+
+
+def _decided(method: Callable[[Case], Recommendation | Blocked], case: Case) -> Recommendation | Blocked:
+    """What a method decides about a workload; an error in it, as a blocked change: one workload never stops a fleet."""
+    try:
+        return _sized(method(case), case)
+    except Exception as error:  # noqa: BLE001 - of any kind: it is shown, with the workload
+        return case.blocked(method.__name__, Reason.METHOD_FAILED, _error(error))
+
+
+def _decided_for_fleet(
+    method: Callable[[Fleet], Iterator[Recommendation | Blocked]], fleet: Fleet
+) -> Iterator[Recommendation | Blocked]:
+    """What a method decides about nodes; an error ends it, and is a blocked change of each node."""
+    try:
+        yield from method(fleet)
+    except Exception as error:  # noqa: BLE001 - as above
+        for node in fleet.inventory.nodes.values():
+            yield Blocked(node_ref(node), method.__name__, Reason.METHOD_FAILED, _error(error))
+
+
+def _error(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _sized(item: Recommendation | Blocked, case: Case) -> Recommendation | Blocked:

@@ -68,6 +68,7 @@ _WORDS = {
     Reason.ROLLOUT_PAUSED: "its rollout is paused",
     Reason.NOT_REVERSIBLE: "would delete data that undo cannot restore",
     Reason.UNREADABLE_OBJECT: "one of its fields cannot be read",
+    Reason.METHOD_FAILED: "an error in gpuwise",
     Reason.PAUSED: "gpuwise is paused",
     Reason.CHANGED_SINCE_PLANNED: "it changed between plan and write",
     Reason.TARGET_GONE: "no longer exists, or was recreated",
