@@ -11,6 +11,7 @@ from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation, Saving
+from gpuwise.recommend import selection
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.selection import best_plan, superseded_by
 
@@ -54,3 +55,14 @@ def test_ties_are_broken_by_the_low_end_then_by_the_risk():
     # The same with an integer program.
     tied = [worth(4, 10.0, ("c", "d")), worth(5, 10.0, ("c", "e"), low=5.0), worth(6, 1.0, ("d", "e"))]
     assert best_plan(tied) == [tied[1]]
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), claims), max_size=12))
+def test_a_search_that_reaches_its_limit_gives_a_plan_to_which_nothing_can_be_added(drawn):
+    items = [worth(number, float(usd), claimed) for number, (usd, claimed) in enumerate(drawn)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(selection, "_MOST_WORK", 0)
+        chosen = best_plan(items)
+    assert compatible(chosen)
+    taken = {claim: item for item in chosen for claim in item.claims}
+    assert all(item in chosen or superseded_by(item, taken) in chosen for item in items)

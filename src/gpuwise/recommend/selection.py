@@ -6,13 +6,18 @@ import numpy as np
 
 from gpuwise.model.recommendation import Recommendation
 
+_MOST_WORK = 100_000
+"""Nodes of branch and bound for one group, times its items. A limit of time would make the plan depend on the machine
+(I20)."""
+
 
 def best_plan(recommended: Sequence[Recommendation]) -> list[Recommendation]:
     """Choose the recommendations with the highest total saving of which no two count the same GPU time.
 
     Each recommendation claims workloads and nodes; of those that share a claim at most one is chosen. Every GPU-hour is
     counted once, so the savings of a plan never exceed the bill. Recommendations that are connected by claims are
-    chosen together, with an integer program unless one claim is common to all (set packing; HiGHS proves the optimum).
+    chosen together, with an integer program unless one claim is common to all (set packing; HiGHS proves the optimum,
+    unless it reaches the limit of its search).
 
     Args:
         recommended: all recommendations.
@@ -77,10 +82,28 @@ def _packed(group: Sequence[Recommendation]) -> list[Recommendation]:
         constraints=LinearConstraint(claims, ub=1.0),
         integrality=np.ones(len(group), dtype=np.int64),
         bounds=Bounds(0, 1),
+        options={"node_limit": _MOST_WORK // len(group)},
     )
-    if solved.x is None:  # pragma: no cover - the empty plan is always feasible, so HiGHS finds a solution
-        raise RuntimeError(solved.message)
-    return [item for item, taken in zip(group, solved.x, strict=True) if taken > 0.5]
+    greedy = _first_come(group)
+    if solved.x is None:
+        return greedy
+    found = [item for item, taken in zip(group, solved.x, strict=True) if taken > 0.5]
+    return max(_first_come([*found, *group]), greedy, key=_saved)
+
+
+def _first_come(group: Sequence[Recommendation]) -> list[Recommendation]:
+    """The items in their order, each unless it shares a claim with an earlier one."""
+    chosen: list[Recommendation] = []
+    claimed: set[str] = set()
+    for item in group:
+        if claimed.isdisjoint(item.claims):
+            chosen.append(item)
+            claimed.update(item.claims)
+    return chosen
+
+
+def _saved(plan: Sequence[Recommendation]) -> float:
+    return sum(item.saving.usd_month for item in plan)
 
 
 def superseded_by(item: Recommendation, chosen: Mapping[str, Recommendation]) -> Recommendation:
