@@ -21,6 +21,7 @@ def test_the_columns_of_dmon_are_read_by_name():
     assert (columns["pwr"], columns["sm"], columns["pclk"], columns["ofa"]) == ("267", "100", "1980", "-")
 
 
+@pytest.mark.parts
 @pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="this machine has a GPU: make validate-gpu reads it")
 def test_without_a_gpu_it_reads_the_fake_and_says_so(tmp_path: Path):
     output = tmp_path / "validation.md"
