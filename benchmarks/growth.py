@@ -20,12 +20,13 @@ _TURNS = 3
 
 def figures() -> dict[str, float]:
     runs = {size(gpus): count for gpus, count in _RUNS_A_TURN.items()}
-    usage = recorded(max(runs))
-    _survey(min(runs), usage)  # imports, caches
+    # A recording of its own for each size: pods of a larger one would be those of deleted workloads.
+    usage = {gpus: recorded(gpus) for gpus in runs}
+    _survey(min(runs), usage[min(runs)])  # imports, caches
     taken = dict.fromkeys(runs, math.inf)
     for _ in range(_TURNS):
         for gpus, count in runs.items():
-            taken[gpus] = min(taken[gpus], *(_survey(gpus, usage) for _ in range(count)))
+            taken[gpus] = min(taken[gpus], *(_survey(gpus, usage[gpus]) for _ in range(count)))
     ms = {gpus: least / gpus * 1e3 for gpus, least in taken.items()}
     for gpus, each in ms.items():
         remark(f"growth: {gpus:,} GPUs, {each:.3f} ms per GPU")
