@@ -13,9 +13,8 @@ from benchmarks.measure import at_most, remark, scaled, seconds
 
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
 from gpuwise.model.profile import UsageProfile
-from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.plan import recommend
+from gpuwise.recommend.plan import Advice, recommend
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
@@ -31,13 +30,14 @@ _SCORED_BLOCKS = 12
 
 def figures() -> dict[str, float]:
     judged = _fleet()
-    found: list[tuple[list[Recommendation], list[Blocked]]] = []
+    found: list[Advice] = []
     taken = seconds(lambda: found.append(recommend(judged)))
-    ((chosen, blocked),) = found
+    (advice,) = found
     gpus = sum(node.gpu_count for node in judged.inventory.nodes.values())
     workloads = len(judged.inventory.workloads)
     remark(
-        f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(chosen):,} recommended, {len(blocked):,} blocked"
+        f"recommend: {workloads:,} workloads on {gpus:,} GPUs, {len(advice.plan):,} recommended, "
+        f"{len(advice.blocked):,} blocked"
     )
     return {"recommend_seconds": taken, "recommend_ms_per_workload": taken / workloads * 1e3}
 
