@@ -83,11 +83,17 @@ class Reading:
     samples: tuple[Sample, ...]
     processes: tuple[Process, ...] | None = None
     sm_time: Mapping[int, float] | None = None
+    _values: Mapping[Metric, float] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        values = {metric: value for metric, value, _ in reversed(self.samples)}
+        object.__setattr__(self, "_values", values)  # a sweep asks for about 15 values of each device
 
     def value(self, metric: Metric, *labels: str) -> float | None:
-        """The value of a metric, with these labels if some are given; None if it was not read."""
-        found = (s.value for s in self.samples if s.metric is metric and (not labels or s.labels == labels))
-        return next(found, None)
+        """The value of a metric, the first or the one with these labels; None if it was not read."""
+        if not labels:
+            return self._values.get(metric)
+        return next((s.value for s in self.samples if s.metric is metric and s.labels == labels), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -468,17 +468,20 @@ int nvmlEventSetWait_v2(event_set *set, event_data *data, unsigned timeout_ms)
 {
     ENTER(NULL);
     for (double until = monotonic() + timeout_ms / 1e3;;) {
+        double next = until;
         if (set->scenario != scenarios) set->scenario = scenarios, set->delivered = 0;
         for (int i = 0; i < event_count; i++) {
             event *e = &events[i];
-            if (set->delivered >> i & 1 || e->at > now() || !(set->gpus >> e->gpu & 1)) continue;
+            if (set->delivered >> i & 1 || !(set->gpus >> e->gpu & 1)) continue;
+            if (e->at > now()) { next = fmin(next, began + e->at / speed); continue; }
             set->delivered |= 1u << i;
             *data = (event_data){&gpus[e->gpu], 8, e->xid, ~0u, ~0u};
             return SUCCESS;
         }
-        if (monotonic() >= until) return TIMEOUT;
+        double left = next - monotonic();
+        if (next == until && left <= 0) return TIMEOUT;
         pthread_mutex_unlock(&lock);
-        usleep(50000);  /* a driver blocks here; looking every 2 ms took half of the CPU time of the exporter */
+        usleep(fmax(left, 0) * 1e6);  /* a driver blocks here; a new scenario's events come with the next wait */
         pthread_mutex_lock(&lock);
         if (load() || away() || !initialised) return DRIVER_NOT_LOADED;
     }

@@ -1,6 +1,7 @@
 """Device allocations from the kubelet's pod-resources socket (gRPC v1, List and Get)."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from gpuwise.collect.attribution.allocation import Allocation
@@ -54,7 +55,7 @@ class PodResources:
     def _call(self, method: str, request: bytes) -> tuple[Allocation, ...]:
         answer = unary(self.socket, method, request, timeout_s=self.timeout_s, most_bytes=_MOST_BYTES)
         try:
-            return tuple(allocations(answer))
+            return _read(answer)
         except ValueError as error:  # of the text, UnicodeDecodeError
             raise CallFailed(Status.INTERNAL, f"the answer cannot be read: {error}") from error
 
@@ -63,3 +64,9 @@ class PodResources:
             f"the kubelet's pod-resources socket {self.socket} does not answer: {error.status.name}",
             hint="mount /var/lib/kubelet/pod-resources into the exporter, or set --pod-resources-socket",
         )
+
+
+# A kubelet returns the same bytes until a pod starts or ends: to read them again would take a tenth of a sweep.
+@lru_cache(maxsize=1)
+def _read(answer: bytes) -> tuple[Allocation, ...]:
+    return tuple(allocations(answer))

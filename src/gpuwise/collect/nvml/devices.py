@@ -167,7 +167,7 @@ class Nvml:
         if mode in {MigMode.NONE, MigMode.OFF}:
             yield from utilization(gpu, calls)
             yield from process_samples(times)
-            yield from self._gpm.activity(card.uuid, gpu, None, calls)
+            yield from self._gpm.activity(card, gpu, calls)
         yield from memory(gpu, calls)
         yield from board(gpu, calls)
         yield from self._fields.samples(gpu, calls)
@@ -179,7 +179,7 @@ class Nvml:
         values = (device.card_uuid, mig.profile, mig.gpu_instance_id, mig.compute_instance_id, mig.start, mig.size)
         samples = [
             Sample(c.MIG_INFO, 1.0, tuple("" if one is None else str(one) for one in values)),
-            *self._gpm.activity(device.uuid, gpu, mig.gpu_instance_id, calls),
+            *self._gpm.activity(device, gpu, calls),
             *memory(handle, calls),
         ]
         return Reading(device, at_s, tuple(calls.samples(samples)), running(handle, calls))

@@ -9,7 +9,7 @@ import pynvml
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.metric import Metric, Sample
-from gpuwise.collect.nvml.library import Calls
+from gpuwise.collect.nvml.library import Calls, as_plain
 
 # How many NVML units make one of ours.
 _KIB, _MILLI, _NANOSECOND = 2.0**-10, 1e3, 1e9
@@ -103,7 +103,7 @@ class FieldRequest:
             calls: the calls of this sweep.
         """
         answers = calls.ask(pynvml.nvmlDeviceGetFieldValues, gpu, self._request)
-        for field, answer in zip(self._fields, answers or (), strict=False):
+        for field, answer in zip(self._fields, () if answers is None else as_plain(answers), strict=False):
             if answer.nvmlReturn == pynvml.NVML_SUCCESS:
                 yield from _samples(field, _number(answer))
             elif answer.nvmlReturn not in _TOO_OLD:  # a driver answers so for a field that it does not know yet

@@ -8,7 +8,8 @@ import pynvml
 
 from gpuwise.collect import catalogue as c
 from gpuwise.collect.metric import Metric, Sample
-from gpuwise.collect.nvml.library import Calls
+from gpuwise.collect.nvml.library import Calls, as_plain
+from gpuwise.collect.reading import Device
 
 # How many NVML units make one of ours; dividing by 100 is exact where multiplying by 0.01 is not.
 _PERCENT, _MIB = 100.0, 2.0**-20
@@ -40,8 +41,9 @@ class _Pair:
         self._request = pynvml.c_nvmlGpmMetricsGet_t()
         self._request.version = pynvml.NVML_GPM_METRICS_GET_VERSION
         self._request.numMetrics = metrics
-        for slot, (number, _, _, _) in enumerate(_METRICS[:metrics]):
-            self._request.metrics[slot].metricId = number
+        self._slots = as_plain(self._request.metrics)[:metrics]
+        for slot, (number, _, _, _) in zip(self._slots, _METRICS, strict=False):
+            slot.metricId = number
 
     def advance(self, take: Callable[[Any], Any], calls: Calls) -> Iterator[Sample]:
         """Take a sample and compare it with the previous one; nothing the first time."""
@@ -52,8 +54,7 @@ class _Pair:
         self._request.sample1, self._request.sample2 = self._older, self._newer
         if calls.ask(pynvml.nvmlGpmMetricsGet, self._request) is None:
             return
-        for slot in range(self._request.numMetrics):
-            answer, (_, metric, labels, unit) = self._request.metrics[slot], _METRICS[slot]
+        for answer, (_, metric, labels, unit) in zip(self._slots, _METRICS, strict=False):
             if answer.nvmlReturn == pynvml.NVML_SUCCESS:
                 yield Sample(metric, answer.value / unit, labels)
             else:
@@ -70,32 +71,43 @@ class Gpm:
 
     def __init__(self) -> None:
         self._pairs: dict[str, _Pair] = {}
+        self._able: dict[str, bool] = {}
 
-    def activity(self, uuid: str, gpu: Any, gpu_instance_id: int | None, calls: Calls) -> Iterator[Sample]:
+    def activity(self, device: Device, gpu: Any, calls: Calls) -> Iterator[Sample]:
         """Activity of a device since the last call for it; nothing before Hopper, and nothing the first time.
 
         Args:
-            uuid: of the GPU or the MIG device.
+            device: the card or the MIG instance.
             gpu: handle of the card.
-            gpu_instance_id: of the instance, None for the card itself.
             calls: the calls of this sweep.
         """
-        support = calls.ask(pynvml.nvmlGpmQueryDeviceSupport, gpu)
-        if support is None or not support.isSupportedDevice:
+        if not self._supported(device.card_uuid, gpu, calls):
             return
+        uuid, mig = device.uuid, device.mig
         if uuid not in self._pairs:
-            pair = calls.ask(_Pair, len(_METRICS) if gpu_instance_id is None else _OF_INSTANCE)
+            pair = calls.ask(_Pair, len(_METRICS) if mig is None else _OF_INSTANCE)
             if pair is None:
                 return
             self._pairs[uuid] = pair
         take = (
             partial(pynvml.nvmlGpmSampleGet, gpu)
-            if gpu_instance_id is None
-            else partial(pynvml.nvmlGpmMigSampleGet, gpu, gpu_instance_id)
+            if mig is None
+            else partial(pynvml.nvmlGpmMigSampleGet, gpu, mig.gpu_instance_id)
         )
         yield from self._pairs[uuid].advance(take, calls)
 
+    def _supported(self, card_uuid: str, gpu: Any, calls: Calls) -> bool:
+        """Whether the card has GPM; asked until NVML answers, because no card changes it while the driver is loaded."""
+        if card_uuid not in self._able:
+            support = calls.ask(pynvml.nvmlGpmQueryDeviceSupport, gpu)
+            if support is None:
+                return False
+            self._able[card_uuid] = bool(support.isSupportedDevice)
+        return self._able[card_uuid]
+
     def keep(self, seen: set[str]) -> None:
-        """Free the samples of devices that no longer exist."""
+        """Free what is kept for devices that no longer exist."""
         for uuid in self._pairs.keys() - seen:
             self._pairs.pop(uuid).free()
+        for uuid in self._able.keys() - seen:
+            del self._able[uuid]

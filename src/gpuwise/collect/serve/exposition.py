@@ -14,7 +14,7 @@ from gpuwise.collect.serve.sums import MEMORY, Sums
 from gpuwise.collect.snapshot import Snapshot
 
 _NO_CONTAINER = (Container("", "", ""),)
-_MEMORY = frozenset(metric.name for metric in MEMORY)
+_MEMORY = frozenset(MEMORY)
 _ALWAYS = (c.SAMPLED_AT, c.UP)
 
 
@@ -113,7 +113,7 @@ def _add_samples(families: dict[Metric, Family], reading: Reading, each: Sequenc
         card: labels of the card.
     """
     for metric, value, values in reading.samples:
-        if metric.name in _MEMORY:
+        if metric in _MEMORY:
             continue  # see _add_memory
         more = f",{pairs(metric.labels, values)}" if values else ""
         family = families[metric]
