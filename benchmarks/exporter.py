@@ -1,9 +1,9 @@
 """Cost of the node exporter on a node with 8 GPUs and 7 MIG instances each, against nvitop-exporter on the same node.
 
 The node is the tests' fake NVML with all values that a GPU can report, 64 devices, and a kubelet with 56 pods. Each
-exporter is a separate process that sweeps once per second and is scraped every 1.03 s, one exporter at a time; its CPU
-time is read from /proc. The exporter of gpuwise reports more about devices (MIG instances, links, ECC, shares of
-containers), the peer reports each process and the host. The figures:
+exporter is a separate process that sweeps once per second; both run at the same time and are scraped in turn every
+1.03 s. Their CPU time is read from /proc. The exporter of gpuwise reports more about devices (MIG instances, links,
+ECC, shares of containers), the peer reports each process and the host. The figures:
 
 exporter_ready_s            seconds from the start of the process to the first scrape with values of devices and a
                             /readyz of 200; the longest of three starts
@@ -27,6 +27,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from benchmarks.exporter_day import day_growth_mib
@@ -59,58 +61,61 @@ _SCRIPTS = Path(sys.executable).parent
 
 def figures() -> dict[str, float]:
     """All figures; those of the peer, and the ratios to it, only if it is installed."""
-    with gpu_node(CARDS, INSTANCES) as node:
-        found = _exporter(node) | _peer(node)
-    if "peer_core_ratio" in found:
+    with gpu_node(CARDS, INSTANCES) as node, ExitStack() as stack:
+        ready_s = [_ready_s(node) for _ in range(STARTS - 1)]
+        exporters = {"exporter": stack.enter_context(_gpuwise(node))}
+        if (nvitop := _SCRIPTS / "nvitop-exporter").exists():
+            command = [str(nvitop), "--interval", "1", "--port"]
+            exporters["peer"] = stack.enter_context(running(command, node.environment, value=b"gpu_memory"))
+        else:
+            remark("peer nvitop-exporter is missing: make bench installs it")
+        exporter = exporters["exporter"]
+        found = {"exporter_ready_s": max((*ready_s, exporter.ready_s))} | _scraped(exporters)
+        before_mib = exporter.resident_mib
+        found["exporter_flood_per_s"] = _flood(exporter)
+        found["exporter_flood_growth_mib"] = exporter.resident_mib - before_mib
+    if "peer" in exporters:
         found["exporter_cpu_ratio"] = found["exporter_core_ratio"] / found["peer_core_ratio"]
         found["exporter_scrape_ratio"] = found["exporter_scrape_ms"] / found["peer_scrape_ms"]
     return found | {"exporter_day_growth_mib": day_growth_mib(), "exporter_install_mib": _install_mib()}
 
 
-def _exporter(node: Node) -> dict[str, float]:
+def _gpuwise(node: Node) -> AbstractContextManager[Running]:
     flags = ["--nvml-library", node.library, "--pod-resources-socket", node.socket, "--interval", "1", "--listen"]
     command = [str(_SCRIPTS / "gpuwise"), "exporter", *map(str, flags)]
-    start = {"environment": node.environment, "value": b"gpuwise_gpu_power_watts{", "ready": "/readyz"}
-    ready_s = []
-    for _ in range(STARTS - 1):
-        with running(command, **start) as exporter:
-            ready_s.append(exporter.ready_s)
-    with running(command, **start) as exporter:
-        ready_s.append(exporter.ready_s)
-        found = {"exporter_ready_s": max(ready_s)} | _measured("exporter", exporter)
-        before_mib = exporter.resident_mib
-        found["exporter_flood_per_s"] = _flood(exporter)
-        found["exporter_flood_growth_mib"] = exporter.resident_mib - before_mib
-    return found
+    return running(command, node.environment, value=b"gpuwise_gpu_power_watts{", ready="/readyz")
 
 
-def _peer(node: Node) -> dict[str, float]:
-    nvitop = _SCRIPTS / "nvitop-exporter"
-    if not nvitop.exists():
-        remark("peer nvitop-exporter is missing: make bench installs it")
-        return {}
-    command = [str(nvitop), "--interval", "1", "--port"]
-    with running(command, node.environment, value=b"gpu_memory") as exporter:
-        return _measured("peer", exporter)
+def _ready_s(node: Node) -> float:
+    with _gpuwise(node) as exporter:
+        return exporter.ready_s
 
 
-def _measured(name: str, exporter: Running) -> dict[str, float]:
+def _scraped(exporters: Mapping[str, Running]) -> dict[str, float]:
+    """Figures of scraping, by the name of each exporter; all are scraped in turn, in the same minute of the machine."""
     time.sleep(3)  # two sweeps, which activity needs
-    waits_s, used_s, body = [], exporter.processor_s, b""
+    waits_s: dict[str, list[float]] = {name: [] for name in exporters}
+    pages: dict[str, bytes] = {}
+    used_s = {name: exporter.processor_s for name, exporter in exporters.items()}
     begun_s = time.monotonic()
     for number in range(TIMED_SCRAPES):
-        wait_s, body = _timed_scrape(exporter)
-        waits_s.append(wait_s)
+        for name, exporter in exporters.items():
+            wait_s, pages[name] = _timed_scrape(exporter)
+            waits_s[name].append(wait_s)
         time.sleep(max(0.0, begun_s + (number + 1) * PERIOD_S - time.monotonic()))
-    used = (exporter.processor_s - used_s) / (time.monotonic() - begun_s)
-    for _ in range(SCRAPES - TIMED_SCRAPES):
-        _timed_scrape(exporter)
-    return {
-        f"{name}_core_ratio": used / 10,
-        f"{name}_scrape_ms": statistics.median(waits_s) * 1e3,
-        f"{name}_resident_mib": exporter.resident_mib,
-        f"{name}_series": sum(1 for line in body.splitlines() if line and not line.startswith(b"#")),
-    }
+    elapsed_s = time.monotonic() - begun_s
+    used_s = {name: exporter.processor_s - used_s[name] for name, exporter in exporters.items()}
+    found = {}
+    for name, exporter in exporters.items():
+        for _ in range(SCRAPES - TIMED_SCRAPES):
+            _timed_scrape(exporter)
+        found |= {
+            f"{name}_core_ratio": used_s[name] / elapsed_s / 10,
+            f"{name}_scrape_ms": statistics.median(waits_s[name]) * 1e3,
+            f"{name}_resident_mib": exporter.resident_mib,
+            f"{name}_series": sum(1 for line in pages[name].splitlines() if line and not line.startswith(b"#")),
+        }
+    return found
 
 
 def _timed_scrape(exporter: Running) -> tuple[float, bytes]:

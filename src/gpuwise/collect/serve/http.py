@@ -6,6 +6,7 @@ import selectors
 import socket
 import threading
 import time
+from _thread import start_new_thread
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -87,7 +88,6 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
     request_queue_size = 128
-    timeout = 0  # handle_request does not wait: `serve_until` has waited
 
     def __init__(self, address: tuple[str, int], sources: _Sources) -> None:
         self.sources = sources
@@ -107,7 +107,19 @@ class _Server(ThreadingHTTPServer):
             selector.register(self, selectors.EVENT_READ)
             selector.register(stopped, selectors.EVENT_READ)
             while all(key.fileobj is self for key, _ in selector.select()):
-                self.handle_request()
+                self._accept()
+
+    def _accept(self) -> None:
+        """Accept one connection; `handle_request` would wait for it once more, with a selector of its own."""
+        try:
+            request, client_address = self.get_request()
+        except OSError:  # the client has ended it already
+            return
+        try:
+            self.process_request(request, client_address)
+        except Exception:  # noqa: BLE001 - one connection must not end the server
+            self.handle_error(request, client_address)
+            self.shutdown_request(request)
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
@@ -120,7 +132,12 @@ class _Server(ThreadingHTTPServer):
         connection = Connection(request, client_address[0])
         self.connections.admit(connection)
         self._of_request[request] = connection
-        super().process_request(request, client_address)
+        # Not `threading.Thread`, whose start waits for the thread: 0.1 ms of the 0.6 ms that a scrape takes here.
+        try:
+            start_new_thread(self.process_request_thread, (request, client_address))
+        except RuntimeError:  # the node has no more threads for this process
+            self.connections.leave(self._of_request.pop(request))
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
