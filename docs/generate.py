@@ -18,6 +18,8 @@ from gpuwise.config import Config, variable
 from gpuwise.model.codec import to_plain
 from gpuwise.model.findings import Finding
 from gpuwise.model.reasons import EARLIER_CODES, Reason
+from gpuwise.recommend.policies import POLICIES, Policy
+from gpuwise.model.signal import Signal
 from gpuwise.report import wording
 from gpuwise.sources.prometheus.names import TABLE
 
@@ -152,6 +154,63 @@ def findings() -> str:
     alone = ("memory_limit", "placement")
     rows = [f"| {linked('src/gpuwise/research', name)} | {backtest_names(name)} |" for name in alone]
     return FINDINGS + "\n".join(lines) + "\n" + WITHOUT_FINDING + "\n".join(rows) + "\n"
+
+
+MEASURES = {Signal.REQUESTS: "requests answered"}
+"""What the table of sources calls a signal, if not by its name."""
+
+POLICY_PAGE = """\
+# Policies: what decides, and how good it is
+
+Each decision has one engine: the function that `gpuwise scan`, `plan`, `apply` and `run` call is the one that the
+backtest replays. The list is `src/gpuwise/recommend/policies.py`; a test makes each engine fail, and its recommendation
+is then missing and named as failed.
+
+- **live**: gpuwise can apply the change, where a policy allows it.
+- **advice**: a person applies the change.
+- **research**: only a backtest plays it. An input is not measured in a running fleet, or no method calls it yet.
+
+A figure is a line of [benchmarks/QUALITY.md](../benchmarks/QUALITY.md), on data that the policy was not fitted on unless
+the row says otherwise. [Backtests](backtests.md) explains the figures. `gpuwise explain` shows this for a recommendation.
+
+"""
+
+
+def policies() -> str:
+    """docs/policies.md."""
+    parts = [POLICY_PAGE, "| Policy | Status | Decides | Engine | Backtest | Figures |\n|---|---|---|---|---|---|\n"]
+    parts += [f"| {' | '.join(policy_cells(one))} |\n" for one in POLICIES]
+    parts.append("\n## Inputs\n\n| Policy | Status | Input | Supplied by |\n|---|---|---|---|\n")
+    parts += [
+        f"| `{one.name}` | {one.status.value} | {each.name} | {supplier(each.source)} |\n"
+        for one in POLICIES
+        for each in one.inputs
+    ]
+    return "".join(parts)
+
+
+def policy_cells(policy: Policy) -> tuple[str, ...]:
+    """The cells of a policy's row."""
+    row = f"`{policy.row}`" if policy.row else "none"
+    engine = f"[`{policy.engine.removeprefix('gpuwise.')}`](../{engine_file(policy.engine)})"
+    figures = [f"{one.about}: {one.value:,.3g}" for one in policy.figures]
+    return f"`{policy.name}`", policy.status.value, policy.decides, engine, row, "<br>".join([*figures, policy.limits])
+
+
+def engine_file(path: str) -> str:
+    """The file or package of an engine, relative to the repository."""
+    name = f"src/{path.replace('.', '/')}"
+    module = name.rpartition("/")[0]
+    found = (name, f"{name}.py", f"{module}.py", module)
+    return next(one for one in found if (HERE.parent / one).exists())
+
+
+def supplier(source: Signal | str | None) -> str:
+    """What supplies an input: of a signal, the first metric that has it."""
+    if not isinstance(source, Signal):
+        return source or "nothing yet"
+    first = next(row.name.split()[0] for row in TABLE if row.measures in {source.value, MEASURES.get(source)})
+    return f"`{first}` and others ([sources](sources.md))"
 
 
 SAFETY = """\
@@ -330,6 +389,7 @@ DOCUMENTS = {
     "../ARCHITECTURE.md": architecture,
     "configuration.md": configuration,
     "findings.md": findings,
+    "policies.md": policies,
     "reasons.md": reasons,
     "safety.md": safety,
     "sources.md": sources,

@@ -142,6 +142,10 @@ def goals(results: Sequence[Result]) -> list[Verdict]:
         at_least("waste found, everything sampled", results[0].value("waste_found"), 0.95),
         at_least("waste found with 1 % missing, the worst of all ways",
                  min(one.value("waste_found") for one in little), 0.95),
+        at_most("cost of hours that a schedule stops and that are used, all rows ($ a month)",
+                max(one.value("wrong_schedules_usd") for one in results), 0.0),
+        at_most("saving of sizes below the need, all rows ($ a month)",
+                sum(one.value("wrong_sizes_usd") for one in results), 0.0),
     ]  # fmt: skip
 
 

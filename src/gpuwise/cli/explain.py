@@ -16,6 +16,7 @@ from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.recommend.policies import Policy, policy_of
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
 
@@ -32,7 +33,10 @@ def explain(config: Config, subject: str, form: str) -> None:
     if not found and not blocked:
         raise InputError(f"nothing is known about {subject}", hint="run `gpuwise scan`; its table has the IDs")
     if form == "json":
-        items = [to_plain(item) | {"state": history.state(item.id)} for item in found]
+        items = [
+            to_plain(item) | {"state": history.state(item.id), "policy": to_plain(policy_of(item.finding))}
+            for item in found
+        ]
         show.print_raw(to_json({"recommendations": items, "holds": to_plain(tuple(blocked))}, indent=2))
         return
     for item in found:
@@ -64,6 +68,8 @@ def _recommended(item: Recommendation, state: State) -> None:
     say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}"))
     say(Text(f"Data       {written.data(item)}"))
     say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
+    for name, line in _policy_lines(policy_of(item.finding)):
+        say(Text(f"{name:10} {line}"))
     _numbers(item.evidence)
     if state in {State.SUCCEEDED, State.DISMISSED}:
         return
@@ -72,6 +78,14 @@ def _recommended(item: Recommendation, state: State) -> None:
     else:
         say(f"Do it      {_manual(item)}")
     say(f"Or not     gpuwise dismiss {item.id} --reason '...'")
+
+
+def _policy_lines(policy: Policy) -> Iterator[tuple[str, str]]:
+    yield "Decided by", f"{policy.name}, {policy.engine}; backtest: {policy.row or 'none'}"
+    for number, figure in enumerate(policy.figures):
+        yield "" if number else "How good", f"{figure.about}: {figure.value:,.3g}"
+    if policy.limits:
+        yield "" if policy.figures else "How good", policy.limits
 
 
 def _manual(item: Recommendation) -> str:

@@ -1,0 +1,327 @@
+"""Every policy: what it decides, by which engine and from which live inputs, and how good its decisions are.
+
+docs/policies.md is generated from this list, `gpuwise explain` shows a policy with its figure, and a test makes each
+engine fail to see that it decides. A policy without a live input is research.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gpuwise.model.findings import Finding
+from gpuwise.model.signal import Signal
+
+
+class Status(StrEnum):
+    """Who carries out what a policy decides."""
+
+    LIVE = "live"
+    """gpuwise can apply the change."""
+    ADVICE = "advice"
+    """A person applies the change."""
+    RESEARCH = "research"
+    """Nobody: only a backtest plays it, because an input is not measured in a running fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What an engine needs.
+
+    Attributes:
+        name: the quantity.
+        source: the signal, or the Kubernetes object or setting, that supplies it; None if nothing does.
+    """
+
+    name: str
+    source: Signal | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How good the decisions are.
+
+    Attributes:
+        about: what is measured, and on which data; a line of a table of goals in benchmarks/QUALITY.md.
+        value: its value there, to three digits.
+    """
+
+    about: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One decision and the engine that makes it.
+
+    Attributes:
+        name: as in the reports, where it is called stage.
+        findings: what its recommendations are called; none for research.
+        status: who carries it out.
+        decides: one sentence.
+        engine: path of the function that decides.
+        inputs: what the engine needs.
+        row: the backtest that plays it; empty if there is none.
+        figures: how good it is.
+        limits: what the figures do not show; of a policy without figures, why there are none.
+    """
+
+    name: str
+    findings: tuple[Finding, ...]
+    status: Status
+    decides: str
+    engine: str
+    inputs: tuple[Input, ...]
+    row: str
+    figures: tuple[Figure, ...]
+    limits: str
+
+
+_METHODS, _ENGINES, _RESEARCH = "gpuwise.recommend.methods", "gpuwise.recommend.engines", "gpuwise.research"
+_ACTIVITY = (Input("SM activity", Signal.SM_ACTIVITY), Input("GPU utilisation", Signal.GPU_UTIL))
+_REQUEST = Input("requested GPUs", "pod templates, pods")
+_PRICE = Input("price of a GPU-hour", "price list, --prices")
+_CAREFUL = "python -m benchmarks.careful"
+_SIZES = (Figure("saving of sizes below the need, all rows ($ a month)", 0.0),)
+_SIMULATED = "The thresholds are not fitted. The fleet is simulated."
+
+POLICIES: tuple[Policy, ...] = (
+    Policy(
+        name="idle",
+        findings=(Finding.IDLE, Finding.ORPHANED),
+        status=Status.LIVE,
+        decides="Whether to stop a workload that nobody uses.",
+        engine=f"{_METHODS}.idle.idle_shutdown",
+        inputs=(
+            *_ACTIVITY,
+            Input("power", Signal.POWER),
+            Input("kernel launches", Signal.KERNEL_ACTIVITY),
+            Input("requests", Signal.REQUESTS),
+            _PRICE,
+        ),
+        row=_CAREFUL,
+        figures=(
+            Figure("cost of stopped workloads that are used, all rows ($ a month)", 0.0),
+            Figure("waste found, everything sampled", 0.992),
+            Figure("waste found with 1 % missing, the worst of all ways", 0.883),
+        ),
+        limits=_SIMULATED,
+    ),
+    Policy(
+        name="when-idle",
+        findings=(Finding.IDLE_BETWEEN_USES,),
+        status=Status.ADVICE,
+        decides="How long an endpoint waits for its next request before it stops.",
+        engine=f"{_METHODS}.idle_between_uses.waits",
+        inputs=(Input("gaps between requests", Signal.REQUESTS), Input("cost of a cold start", "a setting")),
+        row="idle",
+        figures=(Figure("mean cost ratio, endpoints not fitted on", 1.36),),
+        limits="The backtest judges a wait for each gap; the recommendation is one constant wait.",
+    ),
+    Policy(
+        name="hours",
+        findings=(Finding.UNUSED_HOURS,),
+        status=Status.ADVICE,
+        decides="In which hours of the week a workload stops.",
+        engine=f"{_METHODS}.unused_hours.stop_at_hours",
+        inputs=(*_ACTIVITY, _PRICE),
+        row=_CAREFUL,
+        figures=(Figure("cost of hours that a schedule stops and that are used, all rows ($ a month)", 516.0),),
+        limits=_SIMULATED,
+    ),
+    Policy(
+        name="replicas",
+        findings=(Finding.REPLICAS_OVERPROVISIONED,),
+        status=Status.LIVE,
+        decides="How many replicas an endpoint needs.",
+        engine=f"{_METHODS}.replicas_overprovisioned.fewer_replicas",
+        inputs=(Input("SM activity", Signal.SM_ACTIVITY), Input("memory", Signal.MEMORY_USED), _REQUEST, _PRICE),
+        row=_CAREFUL,
+        figures=_SIZES,
+        limits=_SIMULATED,
+    ),
+    Policy(
+        name="right-size",
+        findings=(Finding.GPU_OVERPROVISIONED,),
+        status=Status.LIVE,
+        decides="How many GPUs a replica needs, or which MIG slice.",
+        engine=f"{_METHODS}.gpu_overprovisioned.right_size",
+        inputs=(*_ACTIVITY, Input("memory", Signal.MEMORY_USED), _REQUEST, _PRICE),
+        row=_CAREFUL,
+        figures=_SIZES,
+        limits=_SIMULATED,
+    ),
+    Policy(
+        name="sharing",
+        findings=(Finding.GPU_SHAREABLE,),
+        status=Status.ADVICE,
+        decides="With how many pods of its size a workload can share its GPU, and by which method.",
+        engine=f"{_METHODS}.gpu_shareable.share_card",
+        inputs=(Input("SM activity", Signal.SM_ACTIVITY), Input("memory", Signal.MEMORY_USED), _REQUEST, _PRICE),
+        row=_CAREFUL,
+        figures=_SIZES,
+        limits=f"{_SIMULATED} Interference of the pods is not measured.",
+    ),
+    Policy(
+        name="gpu-type",
+        findings=(Finding.GPU_TYPE_OVERPROVISIONED,),
+        status=Status.ADVICE,
+        decides="Which cheaper GPU type has the compute, the bandwidth and the memory that a workload uses.",
+        engine=f"{_METHODS}.gpu_type_overprovisioned.cheaper_type",
+        inputs=(
+            Input("SM activity", Signal.SM_ACTIVITY),
+            Input("tensor activity", Signal.TENSOR_ACTIVITY),
+            Input("memory bandwidth", Signal.DRAM_ACTIVITY),
+            Input("memory", Signal.MEMORY_USED),
+            _PRICE,
+        ),
+        row="",
+        figures=(),
+        limits="No public trace has these activities of the same work on two GPU types.",
+    ),
+    Policy(
+        name="spot",
+        findings=(Finding.INTERRUPTIBLE_ON_DEMAND,),
+        status=Status.LIVE,
+        decides="Whether work that tolerates a reclaim prefers spot nodes, by prices and the expected loss.",
+        engine=f"{_METHODS}.interruptible_on_demand.spot_move",
+        inputs=(
+            Input("tolerates interruption", "annotation gpuwise.dev/checkpointed, ready replicas"),
+            Input("spot capacity", "labels of nodes"),
+            Input("share of spot nodes reclaimed", "a setting"),
+            _PRICE,
+        ),
+        row="",
+        figures=(),
+        limits="The rate of reclaims is a setting, and the expected loss follows from it (Daly 2006).",
+    ),
+    Policy(
+        name="power",
+        findings=(Finding.POWER_LIMIT_OVERPROVISIONED,),
+        status=Status.ADVICE,
+        decides="Which power limit to measure first.",
+        engine=f"{_METHODS}.power_limit_overprovisioned.expected_cap",
+        inputs=(
+            Input("power", Signal.POWER),
+            Input("SM activity", Signal.SM_ACTIVITY),
+            Input("price of energy", "a setting"),
+        ),
+        row="power-cap",
+        figures=(Figure("share of the oracle's saving, 3 tries", 0.97),),
+        limits="The figure is that of three measured limits; the recommendation is the first, which is a guess.",
+    ),
+    Policy(
+        name="free-node",
+        findings=(Finding.NODE_UNDERUTILISED,),
+        status=Status.ADVICE,
+        decides="Whether the pods of a node fit on other nodes, so that it can be removed.",
+        engine=f"{_METHODS}.node_underutilised.fitted",
+        inputs=(_REQUEST, Input("free capacity", "nodes, pods"), Input("constraints", "pods, budgets, taints"), _PRICE),
+        row="",
+        figures=(),
+        limits="The backtest `consolidate` judges the engine that plans all nodes at once.",
+    ),
+    Policy(
+        name="repartition",
+        findings=(Finding.MIG_GEOMETRY_MISFIT,),
+        status=Status.ADVICE,
+        decides="Which MIG geometry offers the slices in use on the fewest GPUs of a node.",
+        engine=f"{_METHODS}.mig_geometry_misfit.pack",
+        inputs=(_REQUEST, Input("slices", "allocatable resources of nodes"), _PRICE),
+        row="mig",
+        figures=(Figure("GPUs for the six sets", 44.0), Figure("above what is proved to be needed", 0.0)),
+        limits="Nothing is fitted. Requests are packed; the rates of the work on a slice are not considered.",
+    ),
+    Policy(
+        name="spot-job",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="Spot, on-demand or waiting at each step of a job with a deadline.",
+        engine=f"{_RESEARCH}.interruptible_on_demand.decide",
+        inputs=(Input("deadline and remaining work", None), Input("availability of spot", None)),
+        row="spot",
+        figures=(Figure("mean cost over the omniscient, on zones not fitted on", 0.0362),),
+        limits="",
+    ),
+    Policy(
+        name="spot-regions",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="The same, with a choice of region.",
+        engine=f"{_RESEARCH}.interruptible_on_demand.regions",
+        inputs=(Input("deadline and remaining work", None), Input("availability of spot in each region", None)),
+        row="spot-regions",
+        figures=(Figure("mean cost over the omniscient over four draws, on windows not fitted on", 0.0582),),
+        limits="",
+    ),
+    Policy(
+        name="memory",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="The memory limit of a pod for the next hour.",
+        engine=f"{_RESEARCH}.memory_limit.policy",
+        inputs=(Input("peak memory of each hour", None),),
+        row="memory",
+        figures=(
+            Figure("share of the limit left unused, pods not fitted on", 0.319),
+            Figure("share of windows overrun, pods not fitted on", 0.0238),
+        ),
+        limits="",
+    ),
+    Policy(
+        name="slice",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="The throughput of a model on a MIG slice.",
+        engine=f"{_RESEARCH}.gpu_overprovisioned",
+        inputs=(Input("throughput at several operating points", None),),
+        row="slice",
+        figures=(
+            Figure("mean absolute error, a model held out", 0.0808),
+            Figure("mean absolute error, its family held out", 0.109),
+        ),
+        limits="",
+    ),
+    Policy(
+        name="gpu-type-by-speed",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="The GPU type with the lowest cost for a job, from its speed on one type.",
+        engine=f"{_RESEARCH}.gpu_type_overprovisioned",
+        inputs=(Input("throughput on one GPU type", None),),
+        row="gpu-type",
+        figures=(Figure("cost over the best type, half of the jobs by lot", 1.07),),
+        limits="",
+    ),
+    Policy(
+        name="consolidate",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="Which nodes to free, and which pods to move, all at once.",
+        engine=f"{_RESEARCH}.node_underutilised.policy.consolidate",
+        inputs=(_REQUEST, Input("free capacity", "nodes, pods")),
+        row="consolidate",
+        figures=(Figure("nodes over the bound, gpuspec33", 0.0241),),
+        limits="The worst of four variants. The constants were chosen on them.",
+    ),
+    Policy(
+        name="packing",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="The node for an arriving pod.",
+        engine=f"{_RESEARCH}.placement.policy",
+        inputs=(Input("a pod that arrives", None),),
+        row="packing",
+        figures=(Figure("GPU allocation, default, %", 96.3),),
+        limits="The constants were chosen on these traces.",
+    ),
+)
+
+
+def policy_of(finding: Finding) -> Policy:
+    """The policy whose recommendations have this finding."""
+    return next(policy for policy in POLICIES if finding in policy.findings)
+
+
+def deciding() -> Iterator[Policy]:
+    """The policies that recommend: all but research."""
+    return (policy for policy in POLICIES if policy.status is not Status.RESEARCH)
