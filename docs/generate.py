@@ -18,8 +18,8 @@ from gpuwise.config import Config, variable
 from gpuwise.model.codec import to_plain
 from gpuwise.model.findings import Finding
 from gpuwise.model.reasons import EARLIER_CODES, Reason
-from gpuwise.recommend.policies import POLICIES, Policy
 from gpuwise.model.signal import Signal
+from gpuwise.recommend.policies import POLICIES, Policy
 from gpuwise.report import wording
 from gpuwise.sources.prometheus.names import TABLE
 
@@ -170,8 +170,9 @@ is then missing and named as failed.
 - **advice**: a person applies the change.
 - **research**: only a backtest plays it. An input is not measured in a running fleet, or no method calls it yet.
 
-A figure is a line of [benchmarks/QUALITY.md](../benchmarks/QUALITY.md), on data that the policy was not fitted on unless
-the row says otherwise. [Backtests](backtests.md) explains the figures. `gpuwise explain` shows this for a recommendation.
+A figure is a line of [benchmarks/QUALITY.md](../benchmarks/QUALITY.md), on data that the policy was not fitted on,
+unless the row says otherwise. [Backtests](backtests.md) explains the figures, and `gpuwise explain` shows them for a
+recommendation.
 
 """
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from gpuwise.cli.demo import SEED
+from gpuwise.cli.demo import RECOMMEND, SEED
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig
 from gpuwise.emulate.server import KubernetesEmulator
 from gpuwise.finops.notes import failures_of
@@ -18,7 +18,6 @@ from gpuwise.model.recommendation import Recommendation
 from gpuwise.pipeline import Pipeline, Survey
 from gpuwise.recommend import plan
 from gpuwise.recommend.policies import Policy, deciding
-from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.simulate.fleet import simulate_fleet
 from gpuwise.simulate.settings import FleetSettings
 from gpuwise.sources.recording import RecordingWriter
@@ -57,7 +56,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scored]:
             ledger=LedgerConfig(folder / "ledger.db"),
             kubernetes=KubernetesConfig(cluster.write_kubeconfig(folder / "kubeconfig")),
             observe=ObserveConfig(look_back_h=fleet.window.seconds // 3_600, step_s=fleet.window.step_s),
-            recommend=RecommendSettings(usd_per_kwh=0.2),
+            recommend=RECOMMEND,
         )
         with loop(config, writing=False, at_s=NOW_S) as pipeline:
             inventory = pipeline.observe(NOW_S)

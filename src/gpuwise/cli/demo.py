@@ -34,6 +34,9 @@ from gpuwise.wiring import loop
 
 SEED = 20_260_516
 
+RECOMMEND = RecommendSettings(usd_per_kwh=0.2, regions_by_data_class={"voices": ("eu-west-1",)})
+"""Energy has a price of its own, so that lower power limits have a saving, and voices must stay in Europe."""
+
 _MARK = ".gpuwise-demo"
 
 # The pass runs on Sunday at 23:00, so that its effects belong to the week that is reported at midnight.
@@ -127,8 +130,7 @@ def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path
         ledger=LedgerConfig(folder / "ledger.db"),
         kubernetes=KubernetesConfig(kubeconfig),
         observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
-        # Energy gets a price of its own, so that lower power limits have a saving.
-        recommend=RecommendSettings(usd_per_kwh=0.2),
+        recommend=RECOMMEND,
         schedule=ScheduleConfig("ray" if executor == "ray" else "local"),
     )
 
@@ -140,7 +142,10 @@ def _write_config(config: Config, folder: Path) -> Path:
         "recording": str(config.recording),
         "ledger": {"path": str(config.ledger.path)},
         "observe": {"look_back_h": config.observe.look_back_h, "step_s": config.observe.step_s},
-        "recommend": {"usd_per_kwh": config.recommend.usd_per_kwh},
+        "recommend": {
+            "usd_per_kwh": config.recommend.usd_per_kwh,
+            "regions_by_data_class": {name: list(one) for name, one in config.recommend.regions_by_data_class.items()},
+        },
     }
     path = folder / "gpuwise.yaml"
     path.write_text(f"# Written by `gpuwise demo`, for --config.\n{yaml.safe_dump(settings, sort_keys=False)}")

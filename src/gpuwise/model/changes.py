@@ -104,6 +104,20 @@ class CapPower:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveToRegion:
+    """Run in regions that the data allow.
+
+    Attributes:
+        current: regions in which it runs and must not.
+        allowed: regions in which it may run; empty if no region is allowed.
+    """
+
+    current: tuple[str, ...]
+    allowed: tuple[str, ...]
+    kind: Literal["MoveToRegion"] = "MoveToRegion"
+
+
+@dataclass(frozen=True, slots=True)
 class FreeNode:
     """Move a node's GPU pods to other nodes, then drain and remove the node.
 
@@ -140,6 +154,7 @@ Change = (
     | Share
     | ChangeGpuType
     | CapPower
+    | MoveToRegion
     | FreeNode
     | Repartition
 )

@@ -18,3 +18,4 @@ class Finding(StrEnum):
     POWER_LIMIT_OVERPROVISIONED = "PowerLimitOverprovisioned"
     NODE_UNDERUTILISED = "NodeUnderutilised"
     MIG_GEOMETRY_MISFIT = "MIGGeometryMisfit"
+    OUTSIDE_DATA_REGION = "OutsideDataRegion"

@@ -12,6 +12,9 @@ SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
 CHECKPOINTED = f"{DOMAIN}/checkpointed"
 """Annotation: "true" declares that the work resumes from a checkpoint and may be interrupted."""
 
+DATA_CLASS = f"{DOMAIN}/data-class"
+"""Label or annotation on a workload or namespace: the class of its data, whose regions are a setting."""
+
 WORKLOAD_CLASS = f"{DOMAIN}/class"
 """Label: endpoint, batch, training or notebook, for objects whose kind alone does not determine it."""
 

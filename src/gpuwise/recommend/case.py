@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuwise.model.gpu import GpuType, named
-from gpuwise.model.inventory import CapacityType, Inventory, Node, Workload
+from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload
+from gpuwise.model.labels import DATA_CLASS
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
@@ -89,6 +90,11 @@ class Case:
         seconds = self.profile.observed_s
         return self.profile.allocated_gpu_s / seconds if seconds else 0.0
 
+    def region_of(self, pod: Pod) -> str | None:
+        """The region of a pod's node, None if it is not known or the pod has no node yet."""
+        node = self.inventory.nodes.get(pod.node) if pod.node else None
+        return None if node is None else node.region
+
     def usd_per_gpu_h(self, capacity_type: CapacityType | None = None) -> float | None:
         """Price of one of its GPUs per hour; None if unknown or if its nodes have several capacity types.
 
@@ -134,6 +140,23 @@ class Case:
         """The team that owns it, None if no label names one."""
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
         return team_of(self.workload.labels, self.workload.pod_labels, namespace.labels if namespace else {})
+
+    @property
+    def data_class(self) -> str | None:
+        """The class of its data, from the workload, its pods or its namespace; None if nothing names one."""
+        namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
+        places = (
+            self.workload.annotations,
+            self.workload.labels,
+            self.workload.pod_labels,
+            {**namespace.labels, **namespace.annotations} if namespace else {},
+        )
+        return next((place[DATA_CLASS] for place in places if DATA_CLASS in place), None)
+
+    def may_run_in(self, region: str | None) -> bool:
+        """Whether the class of its data allows a region; with such a class, an unknown region is not allowed."""
+        data_class = self.data_class
+        return data_class is None or region in self.settings.regions_by_data_class.get(data_class, ())
 
     def coverage(self, *alternatives: Signal) -> float | None:
         """Highest coverage among some signals, None if none of them was sampled."""
@@ -215,15 +238,24 @@ class Case:
         return Blocked(self.workload.ref, stage, reason, detail, tuple(evidence))
 
 
-def recommendation(case: Case, proposal: Proposal) -> Recommendation:
-    """Turn a proposal about the workload of a case into a recommendation."""
+def recommendation(
+    case: Case, proposal: Proposal, *, confidence: float | None = None, claims: tuple[str, ...] | None = None
+) -> Recommendation:
+    """Turn a proposal about the workload of a case into a recommendation.
+
+    Args:
+        case: the workload.
+        proposal: the method's decision.
+        confidence: 0 to 1; None for that of the length and coverage of the data.
+        claims: whose GPU time it counts; None for that of the workload.
+    """
     return complete(
         proposal,
         case.workload.ref,
         owner=case.team,
-        confidence=case.confidence(proposal.coverage),
+        confidence=case.confidence(proposal.coverage) if confidence is None else confidence,
         now_s=case.now_s,
         lifetime_s=case.settings.lifetime_s,
-        claims=(case.workload.ref.uid,),
+        claims=(case.workload.ref.uid,) if claims is None else claims,
         observed_s=case.profile.observed_s,
     )

@@ -17,6 +17,7 @@ from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
 from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition
 from gpuwise.recommend.methods.node_underutilised import free_nodes
+from gpuwise.recommend.methods.outside_data_region import stay_in_region
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
@@ -32,6 +33,7 @@ METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     cheaper_type,  # a cheaper GPU type suffices
     spot_move,  # tolerates interruption
     cap_power,  # draws more power than its speed needs
+    stay_in_region,  # runs where its data must not be
 )
 
 
@@ -136,7 +138,7 @@ def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Reco
 def _requested(item: Recommendation | Blocked, unknown: Mapping[WorkloadRef, str]) -> Recommendation | Blocked:
     """Block a recommendation for a workload whose GPU request is not known: which series are missing is not known."""
     why = unknown.get(item.workload)
-    if isinstance(item, Blocked) or why is None:
+    if isinstance(item, Blocked) or why is None or not item.claims:  # without claims it depends on no request
         return item
     return Blocked(item.workload, item.change.kind, Reason.INSUFFICIENT_DATA, why, item.evidence)
 

@@ -210,6 +210,21 @@ POLICIES: tuple[Policy, ...] = (
         limits="The figure is that of three measured limits; the recommendation is the first, which is a guess.",
     ),
     Policy(
+        name="residency",
+        findings=(Finding.OUTSIDE_DATA_REGION,),
+        status=Status.ADVICE,
+        decides="Whether a workload runs outside the regions that the class of its data allows.",
+        engine=f"{_METHODS}.outside_data_region.stay_in_region",
+        inputs=(
+            Input("class of the data", "gpuwise.dev/data-class on workloads and namespaces"),
+            Input("regions of the class", "recommend.regions_by_data_class"),
+            Input("region of its pods", "labels of nodes"),
+        ),
+        row="",
+        figures=(),
+        limits="Labels and a setting decide; nothing is estimated.",
+    ),
+    Policy(
         name="free-node",
         findings=(Finding.NODE_UNDERUTILISED,),
         status=Status.ADVICE,

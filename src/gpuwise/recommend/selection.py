@@ -52,7 +52,7 @@ def _groups(items: Sequence[Recommendation]) -> Iterable[list[Recommendation]]:
             parents[root(claim)] = root(item.claims[0])
     groups: dict[str, list[Recommendation]] = {}
     for item in items:
-        groups.setdefault(root(item.claims[0]), []).append(item)
+        groups.setdefault(root(item.claims[0]) if item.claims else item.id, []).append(item)
     return groups.values()
 
 

@@ -80,6 +80,10 @@ class RecommendSettings:
     allowed_regions: tuple[str, ...] = ()
     """Regions whose GPUs may be recommended; if empty, those in which the workload runs now."""
 
+    regions_by_data_class: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Regions in which work with each class of data (`gpuwise.dev/data-class`) may run. It is moved nowhere else, and
+    work that runs elsewhere is a finding."""
+
     lifetime_days: int = 7
     """Days after which a recommendation expires."""
 

@@ -33,6 +33,7 @@ _FINDINGS = {
     Finding.POWER_LIMIT_OVERPROVISIONED: "its power limit is higher than its speed needs",
     Finding.NODE_UNDERUTILISED: "its pods fit elsewhere",
     Finding.MIG_GEOMETRY_MISFIT: "its MIG geometry does not match its pods",
+    Finding.OUTSIDE_DATA_REGION: "runs outside the regions of its data",
 }
 
 _NOTHING_TO_DO = frozenset(
@@ -44,6 +45,7 @@ _NOTHING_TO_DO = frozenset(
         Reason.ALREADY_STOPPED,
         Reason.NOT_INTERRUPTIBLE,
         Reason.BETTER_ALTERNATIVE,
+        Reason.REGIONS_ALLOWED,
         Reason.USED_AT_ALL_HOURS,
         Reason.STEADILY_USED,
         Reason.IS_A_SERVICE,
@@ -127,6 +129,7 @@ _CHANGES: dict[str, Callable[[Any], str]] = {
     "Share": lambda to: f"share its card by {to.method.value}, {to.tenants} pods per card",
     "ChangeGpuType": lambda to: f"{to.current} to {to.proposed}",
     "CapPower": lambda to: f"cap power at {to.limit_w:.0f}{_NBSP}W per card",
+    "MoveToRegion": lambda to: f"{', '.join(to.current)} to {' or '.join(to.allowed) or 'no region'}",
     "FreeNode": lambda to: f"move {len(to.moves)} pod{'s' if len(to.moves) != 1 else ''}, then remove the node",
     "Repartition": lambda to: f"reconfigure MIG: {_slices(to.proposed)}; {to.freed_gpus} undivided",
 }

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from gpuwise.model.inventory import CapacityType, WorkloadClass
 from gpuwise.model.labels import (
+    DATA_CLASS,
     DO_NOT_DISRUPT,
     GPU_RESOURCE,
     KARPENTER_DO_NOT_DISRUPT,
@@ -105,7 +106,7 @@ MARKS: Mapping[str, Marks] = {
     "chat-13b": Marks(autoscaled=True),
     "rerank-v1": Marks(disruption_budget=0),
     "translate-beta": Marks(gitops=True),
-    "speaker-id": Marks(gitops=True, disruption_budget=1),
+    "speaker-id": Marks({DATA_CLASS: "voices"}, gitops=True, disruption_budget=1),
     "ad-creative-gen": Marks(gitops=True),
 }
 

@@ -90,7 +90,10 @@ def _offered(case: Case) -> dict[GpuType, float]:
     gpus = {
         offer.gpu
         for offer in case.fleet.offers
-        if offer.region in allowed and offer.resource == GPU_RESOURCE and offer.capacity_type == capacity_type
+        if offer.region in allowed
+        and case.may_run_in(offer.region)
+        and offer.resource == GPU_RESOURCE
+        and offer.capacity_type == capacity_type
     }
     priced = ((gpu, case.prices.price(gpu.name, capacity_type)) for gpu in gpus)
     return {gpu: price for gpu, price in priced if price is not None}

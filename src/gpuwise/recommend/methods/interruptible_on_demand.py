@@ -38,8 +38,10 @@ def spot_move(case: Case) -> Recommendation | Blocked:
     gpu, now, then = case.gpu_type, case.usd_per_gpu_h(), case.usd_per_gpu_h(CapacityType.SPOT)
     if gpu is None or now is None or then is None or then >= now:
         return case.blocked(STAGE, Reason.NO_PRICE, "no spot price below its present price is known for its GPUs")
-    if not any(offer.gpu == gpu and offer.capacity_type is CapacityType.SPOT for offer in case.fleet.offers):
-        return case.blocked(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}")
+    spot = [one for one in case.fleet.offers if one.gpu == gpu and one.capacity_type is CapacityType.SPOT]
+    if not any(case.may_run_in(one.region) for one in spot):
+        where = " in a region that its data class allows" if spot else ""
+        return case.blocked(STAGE, Reason.NO_SPOT_CAPACITY, f"the fleet has no spot node with {gpu.name}{where}")
     activity = max(case.profile.coverage.get(Signal.SM_ACTIVITY, 0.0), case.profile.coverage.get(Signal.GPU_UTIL, 0.0))
     if activity < case.settings.min_coverage:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, f"only {activity:.0%} of its activity was sampled")
