@@ -35,8 +35,10 @@ class ManualActions:
         recommendation = find(self.ledger, recommendation_id)
         self.ledger.check()
         self.enactor.recover()
-        history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
-        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=self.clock())
+        now_s = self.clock()
+        attempts = self.ledger.attempts(since_s=now_s - self.policy.budget.per_s, uids={recommendation.workload.uid})
+        history = History(*attempts, self.ledger.directives())
+        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=now_s)
         return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
 
     def done(self, command_id: str) -> Intent:

@@ -247,8 +247,11 @@ class Pipeline:
         self.ledger.check()
         if self.enactor is not None:
             self.enactor.recover()
-        history = History(self.ledger.intents(), self.ledger.outcomes(), self.ledger.directives())
         fleet, at_s = self._fresh(survey.inventory, now_s)
+        targets = {item.workload.uid for item in (*survey.recommendations, *survey.alternatives)}
+        # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
+        attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.budget.per_s, uids=targets)
+        history = History(*attempts, self.ledger.directives())
         refused: dict[str, Blocked] = {}
         checked: set[str] = set()
         while True:
@@ -352,20 +355,22 @@ class Pipeline:
 
     def _open(self) -> list[Recommendation]:
         """Return the latest run's recommendations that have not been carried out since."""
-        last = {outcome.command_id: outcome.status for outcome in self.ledger.outcomes()}
-        applied = {command_id for command_id, status in last.items() if status is OutcomeStatus.APPLIED}
-        done = {i.command.recommendation_id for i in self.ledger.intents() if i.command.id in applied}
-        return [item for item in self.ledger.recommendations() if item.id not in done]
+        found = self.ledger.recommendations()
+        now_s = max((item.created_s for item in found), default=0)
+        intents, outcomes = self.ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
+        last = {outcome.command_id: outcome.status for outcome in outcomes}
+        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) is OutcomeStatus.APPLIED}
+        return [item for item in found if item.id not in done]
 
     def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
         """Return the actions that have an intent or an outcome in the window, such as an undo of an earlier action."""
-        outcomes = self.ledger.outcomes()
-        last = {outcome.command_id: outcome for outcome in outcomes}
-        ended = {one.command_id for one in outcomes if window.start_s <= one.at_s < window.end_s}
-        intents = [i for i in self.ledger.intents() if i.at_s < window.end_s]
-        intents = [i for i in intents if i.at_s >= window.start_s or i.command.id in ended]
-        found = ((intent, last.get(intent.command.id)) for intent in intents)
-        return [Action(i, outcome, i.command.because, still_there(i, outcome, fleet)) for i, outcome in found]
+        intents, _ = self.ledger.attempts(since_s=window.start_s)
+        began = {intent.command.id for intent in intents}
+        ended = {one.command_id for one in self.ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
+        earlier = (self.ledger.intent(command_id) for command_id in sorted(ended - began))
+        chosen = [one for one in (*earlier, *intents) if one is not None and one.at_s < window.end_s]
+        found = [(one, self.ledger.outcome(one.command.id)) for one in sorted(chosen, key=lambda one: one.at_s)]
+        return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]
 
 
 def _shards(fleet: Inventory, size: int) -> list[Shard]:

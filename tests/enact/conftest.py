@@ -9,7 +9,7 @@ from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.objects import node
 from gpuwise.enact import EnactSettings, KubernetesEnactor
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import Command, Mode
+from gpuwise.model.command import Command, Mode, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
 
 NOW_S = 1_795_000_000
@@ -50,6 +50,17 @@ class MemoryLedger:
 
     def outcomes(self, *, since_s=0):
         return [one for one in self.written_outcomes if one.at_s >= since_s]
+
+    def unsettled(self):
+        return [one for one in self.written_intents if self.status(one.command.id) is OutcomeStatus.UNKNOWN]
+
+    def outcome(self, command_id):
+        found = [one for one in self.written_outcomes if one.command_id == command_id]
+        return found[-1] if found else None
+
+    def status(self, command_id):
+        last = self.outcome(command_id)
+        return OutcomeStatus.UNKNOWN if last is None else last.status
 
 
 class Stage:

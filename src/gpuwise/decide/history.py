@@ -57,8 +57,8 @@ class History:
     """Records from the ledger, oldest first.
 
     Attributes:
-        intents: the intents within the longest of budget window, cool-down and open breaker.
-        outcomes: outcomes of these intents and of earlier ones.
+        intents: those within the window of the budget, and all those on the targets that are decided on.
+        outcomes: of these intents.
         directives: orders from people.
     """
 

@@ -70,7 +70,7 @@ class KubernetesEnactor:
             raise InputError(
                 f"there is no action {command_id}", hint="`gpuwise report` lists the actions that were taken"
             )
-        last = self._outcome_of(command_id)
+        last = self._ledger.outcome(command_id)
         if last is not None and last.status is OutcomeStatus.UNDONE:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
             return replace(last, detail=f"already undone on {when}: {last.detail}")
@@ -88,14 +88,8 @@ class KubernetesEnactor:
         Returns:
             The outcomes, oldest intent first. An intent whose target cannot be read now stays open.
         """
-        last = {outcome.command_id: outcome.status for outcome in self._ledger.outcomes()}
-        still_open = [
-            intent
-            for intent in self._ledger.intents()
-            if last.get(intent.command.id, OutcomeStatus.UNKNOWN) is OutcomeStatus.UNKNOWN
-        ]
         now_s = self._clock()
-        found = (self._resolve(intent, now_s) for intent in still_open)
+        found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled())
         return [outcome for outcome in found if outcome is not None]
 
     def _carry_out(self, command: Command) -> Outcome:
@@ -113,7 +107,7 @@ class KubernetesEnactor:
 
     def _known(self, intent: Intent) -> Outcome:
         """Return the outcome of a command that was started before."""
-        last, now_s = self._outcome_of(intent.command.id), self._clock()
+        last, now_s = self._ledger.outcome(intent.command.id), self._clock()
         if last is not None and last.status is not OutcomeStatus.UNKNOWN:
             return last
         found = self._resolve(intent, now_s)
@@ -278,11 +272,6 @@ class KubernetesEnactor:
         path = path_of(intent.command.workload)
         assert path is not None
         self._cluster.patch(path, operations(item, old, new), content_type=_JSON_PATCH)
-
-    def _outcome_of(self, command_id: str) -> Outcome | None:
-        """Return the latest outcome of a command."""
-        outcomes = [outcome for outcome in self._ledger.outcomes() if outcome.command_id == command_id]
-        return outcomes[-1] if outcomes else None
 
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:

@@ -10,7 +10,7 @@ hour's findings would fill the disk.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 
 from pydantic import ValidationError
 
+from gpuwise.memory import ledger_chain as chain
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus, Trigger
 from gpuwise.model.errors import LedgerError
@@ -28,7 +29,7 @@ from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 T = TypeVar("T")
 R = TypeVar("R", Intent, Directive, Trigger)
 
-_SCHEMA = """
+_SCHEMA = f"""{chain.SCHEMA}
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY,
     at_s INTEGER NOT NULL,
@@ -43,11 +44,12 @@ INSERT INTO identity SELECT lower(hex(randomblob(8))) WHERE NOT EXISTS (SELECT 1
 CREATE UNIQUE INDEX IF NOT EXISTS one_intent ON events (subject) WHERE kind = 'intent';
 CREATE INDEX IF NOT EXISTS by_kind ON events (kind, at_s);
 CREATE INDEX IF NOT EXISTS by_subject ON events (subject, kind);
+CREATE INDEX IF NOT EXISTS by_target ON events (json_extract(body, '$.command.workload.uid')) WHERE kind = 'intent';
 CREATE TRIGGER IF NOT EXISTS no_update BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
-"""
+"""  # noqa: S608 - constants
 # Intents of the window, except those whose last outcome is that nothing was written.
 _SPENT = """
 SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ?
@@ -59,7 +61,30 @@ AND (? = '' OR coalesce(json_extract(intent.body, '$.cluster'), '') IN ('', ?)) 
 # Rows of this cluster, and of no known one; every row if the ledger is open for no cluster.
 _OWN = "(? = '' OR coalesce(json_extract(body, '$.cluster'), '') IN ('', ?))"
 _FORGET = f"DELETE FROM findings WHERE {_OWN}"  # noqa: S608 - a constant
-_GENESIS = "0" * 64
+# Intents without an outcome, or whose last outcome is unknown; a table keeps them, so that no loop looks for them.
+_UNSETTLED = """
+SELECT subject FROM events AS intent WHERE kind = 'intent' AND coalesce((
+    SELECT json_extract(body, '$.status') FROM events AS outcome
+    WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
+), 'unknown') = 'unknown'
+"""
+_KEEP_UNSETTLED = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE unsettled (subject TEXT PRIMARY KEY) WITHOUT ROWID;
+INSERT INTO unsettled {_UNSETTLED};
+CREATE TRIGGER intent_is_unsettled AFTER INSERT ON events WHEN NEW.kind = 'intent'
+BEGIN INSERT OR IGNORE INTO unsettled VALUES (NEW.subject); END;
+CREATE TRIGGER outcome_settles AFTER INSERT ON events WHEN NEW.kind = 'outcome'
+BEGIN
+    DELETE FROM unsettled WHERE subject = NEW.subject AND json_extract(NEW.body, '$.status') != 'unknown';
+    INSERT OR IGNORE INTO unsettled SELECT NEW.subject WHERE json_extract(NEW.body, '$.status') = 'unknown';
+END;
+COMMIT;
+"""  # noqa: S608 - constants
+# The intents since an instant, and all on some targets.
+_ATTEMPTS = """kind = 'intent' AND (
+    at_s >= ? OR json_extract(body, '$.command.workload.uid') IN (SELECT value FROM json_each(?))
+)"""
 _HINT = "nothing was changed: keep this file under another name, or use another ledger with --ledger"
 
 
@@ -98,6 +123,7 @@ class SqliteLedger:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = FULL")
                 self._db.executescript(_SCHEMA)
+                self._keep_unsettled()
             self._opened = _file(self.path)
             self.verify()
         except LedgerError:
@@ -120,30 +146,52 @@ class SqliteLedger:
         """See the port."""
         self._cluster = cluster
 
-    def verify(self) -> None:
+    def verify(self, *, whole: bool = False) -> None:
         """Recompute the hash chain and compare it with the file.
+
+        Args:
+            whole: verify every row; without it, of a ledger with more than 20,000 rows, those since the last time and
+                the next 20,000 earlier ones.
 
         Raises:
             LedgerError: a row was changed, removed or inserted by something else than gpuwise.
         """
-        last = _GENESIS
         with self._guarded():
-            for expected, row in enumerate(self._db.execute("SELECT * FROM events ORDER BY seq"), start=1):
-                seq, at_s, kind, subject, body, digest = row
-                last = _link(last, at_s, kind, subject, body)
-                if seq != expected or digest != last:
-                    raise LedgerError(f"ledger {self.path} was tampered with at row {expected}", hint=_HINT)
+            wrong = chain.verified(self._db, whole=whole)
             latest = "SELECT e.seq, e.body, f.body FROM events e LEFT JOIN findings f ON f.run = e.seq"
             run = self._db.execute(f"{latest} WHERE e.kind = 'run' ORDER BY e.seq DESC LIMIT 1").fetchone()
+        if wrong is not None:
+            raise LedgerError(f"ledger {self.path} was tampered with at row {wrong}", hint=_HINT)
         if run is not None and (run[2] is None or _digest(run[2]) != run[1]):
             raise LedgerError(f"ledger {self.path} was tampered with at the findings of row {run[0]}", hint=_HINT)
+        if whole:
+            self._verify_unsettled()
+
+    def _verify_unsettled(self) -> None:
+        with self._guarded():
+            kept = {subject for (subject,) in self._db.execute("SELECT subject FROM unsettled")}
+            actual = {subject for (subject,) in self._db.execute(_UNSETTLED)}
+        if not kept >= actual:
+            raise LedgerError(f"ledger {self.path} was tampered with: it hides open intents", hint=_HINT)
+
+    def _keep_unsettled(self) -> None:
+        """Add the table of unsettled intents to a ledger of an earlier version, or to a new one."""
+        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unsettled'").fetchone()
+        if found is None:
+            try:
+                self._db.executescript(_KEEP_UNSETTLED)
+            except sqlite3.OperationalError:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                # Another process has just added it.
+                if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unsettled'").fetchone() is None:
+                    raise
 
     def head(self) -> LedgerHead:
         """See the port."""
         with self._guarded():
             (identity,) = self._db.execute("SELECT id FROM identity").fetchone()
-            row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        return LedgerHead(identity, *(row or (0, _GENESIS)))
+            return LedgerHead(identity, *chain.head(self._db))
 
     def check(self) -> None:
         """See the port: there is no copy of the head, but the file may have been replaced under this process."""
@@ -153,11 +201,8 @@ class SqliteLedger:
 
     def digest_at(self, seq: int) -> str | None:
         """Return the hash of a row, None if it does not exist; row 0 is before the first."""
-        if seq == 0:
-            return _GENESIS
         with self._guarded():
-            row = self._db.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
-        return None if row is None else str(row[0])
+            return chain.digest_at(self._db, seq)
 
     def record_run(
         self,
@@ -220,6 +265,24 @@ class SqliteLedger:
         """See the port."""
         return list(self._read(Outcome, "kind = 'outcome' AND at_s >= ?", since_s))
 
+    def attempts(self, *, since_s: int, uids: Collection[str] = ()) -> tuple[list[Intent], list[Outcome]]:
+        """See the port."""
+        chosen = (since_s, json.dumps(sorted(uids)))
+        intents = self._of_cluster(self._read(Intent, _ATTEMPTS, *chosen))
+        ours = "SELECT value FROM json_each(?)"
+        names = json.dumps([one.command.id for one in intents])
+        return intents, list(self._read(Outcome, f"kind = 'outcome' AND subject IN ({ours})", names))
+
+    def unsettled(self) -> list[Intent]:
+        """See the port."""
+        open_now = "kind = 'intent' AND subject IN (SELECT subject FROM unsettled)"
+        return self._of_cluster(self._read(Intent, open_now))
+
+    def outcome(self, command_id: str) -> Outcome | None:
+        """See the port."""
+        found = list(self._read(Outcome, "kind = 'outcome' AND subject = ?", command_id))
+        return found[-1] if found else None
+
     def directives(self) -> list[Directive]:
         """See the port."""
         return self._of_cluster(self._read(Directive, "kind = 'directive'"))
@@ -279,9 +342,8 @@ class SqliteLedger:
 
     def _append(self, at_s: int, kind: str, subject: str, body: str) -> int:
         """Add a row to the chain and return its number."""
-        row = self._db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-        seq, last = row or (0, _GENESIS)
-        digest = _link(last, at_s, kind, subject, body)
+        seq, last = chain.head(self._db)
+        digest = chain.link(last, at_s, kind, subject, body)
         values = (seq + 1, at_s, kind, subject, body, digest)
         self._db.execute("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)", values)
         return int(seq + 1)
@@ -325,7 +387,3 @@ def _file(path: Path) -> tuple[int, int] | None:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
-    return hashlib.sha256(json.dumps([last, at_s, kind, subject, body]).encode()).hexdigest()

@@ -1,6 +1,6 @@
 """The ports of the loop: what it needs from outside, as protocols that the adapters of other packages implement."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -211,6 +211,23 @@ class Ledger(Protocol):
 
     def intents(self, *, since_s: int = 0) -> list[Intent]:
         """Intents at or after an instant, oldest first."""
+        ...
+
+    def attempts(self, *, since_s: int, uids: Collection[str] = ()) -> tuple[list[Intent], list[Outcome]]:
+        """Intents since an instant and all those on some targets, with every outcome of each; oldest first.
+
+        Args:
+            since_s: epoch seconds.
+            uids: of workloads.
+        """
+        ...
+
+    def unsettled(self) -> list[Intent]:
+        """Intents without an outcome, or whose latest outcome is unknown, oldest first."""
+        ...
+
+    def outcome(self, command_id: str) -> Outcome | None:
+        """The latest outcome of a command, or None."""
         ...
 
     def record_directive(self, directive: Directive) -> None:
