@@ -79,12 +79,10 @@ def _accounts(period: Period) -> Accounts:
     if period.selection is None:
         places |= {(day_s, key, None) for day_s, _, _ in _days(period) for key in period.lives.nodes}
     total: defaultdict[tuple[int, Pool], GpuSeconds] = defaultdict(GpuSeconds)
-    free = _Free(period)
+    free, pools = _Free(period), period.once(_Pools)
     for day_s, key, gpu_type in sorted(places, key=str):
         held = pods.get((day_s, key, gpu_type), GpuSeconds())
-        total[day_s, pool_at(period.lives.nodes, key, gpu_type)] += (
-            held if period.selection is not None else free.around(held, day_s, key)
-        )
+        total[day_s, pools[key, gpu_type]] += held if period.selection is not None else free.around(held, day_s, key)
     return {key: seconds for key, seconds in sorted(total.items(), key=lambda item: str(item[0])) if seconds.capacity}
 
 
@@ -97,6 +95,22 @@ def _of_pods(period: Period) -> dict[tuple[int, str | None, str | None], GpuSeco
             place = day.start_s, day.node, None if day.node in period.lives.nodes else day.gpu_type
             found[place] += GpuSeconds(used=max(0.0, used), idle=day.idle_gpu_s, unknown=day.unknown_gpu_s)
     return dict(found)
+
+
+class _Pools(dict[tuple[str | None, str | None], Pool]):
+    """The pool of each node and GPU type, computed the first time: a report asks for it once for each day of each pod.
+
+    Args:
+        period: the input.
+    """
+
+    def __init__(self, period: Period) -> None:
+        super().__init__()
+        self._nodes = period.lives.nodes
+
+    def __missing__(self, place: tuple[str | None, str | None]) -> Pool:
+        self[place] = pool_at(self._nodes, *place)
+        return self[place]
 
 
 class _Free:
@@ -169,7 +183,7 @@ def stranded_gpus(node: Node) -> float:
 
 def pool_of(period: Period, day: DayUse) -> Pool:
     """The pool in which a day's GPU-seconds were spent."""
-    return pool_at(period.lives.nodes, day.node, day.gpu_type)
+    return period.once(_Pools)[day.node, day.gpu_type]
 
 
 def uses_of(period: Period) -> dict[WorkloadRef, tuple[DayUse, ...]]:

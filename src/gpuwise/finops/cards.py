@@ -93,12 +93,14 @@ def _changes(device: _Device) -> Iterable[tuple[WorkloadRef, _Place, NDArray[np.
     total = shares.sum(axis=0)
     over = total > device.limit if device.stated else total > 0.0
     factor = np.where(over, device.limit / np.where(over, total, 1.0), 1.0)
+    day = starts // DAY_S - first_day
     for ref, stay, share in zip(device.owners, device.stays, shares, strict=True):
         more = share * (factor - 1.0) * seconds
-        idle = more * _within(starts, stay.idle_s)
-        for day in np.unique(starts[more != 0.0] // DAY_S).tolist():
-            of_day = starts // DAY_S == day
-            yield ref, (day * DAY_S, stay.node, stay.gpu_type), np.array([more[of_day].sum(), idle[of_day].sum()])
+        if not more.any():
+            continue
+        by_day = np.column_stack([np.bincount(day, more), np.bincount(day, more * _within(starts, stay.idle_s))])
+        for number in np.flatnonzero(np.bincount(day, more != 0.0)).tolist():
+            yield ref, ((first_day + number) * DAY_S, stay.node, stay.gpu_type), by_day[number]
 
 
 def _within(starts: NDArray[np.int64], spans: Sequence[int]) -> NDArray[np.bool_]:
