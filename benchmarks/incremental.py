@@ -22,7 +22,7 @@ from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.pipeline import Pipeline
 from gpuwise.simulate import SyntheticFleet
 
-GOALS = {"incremental_read_share": at_most(0.01)}
+GOALS = {"incremental_read_share": at_most(0.01), "incremental_over_full": at_most(0.15)}
 
 _GPUS = 400
 _ROUNDS = 3

@@ -5,7 +5,8 @@ chunks on disk, so that all data are in the page cache and neither reader waits 
 series by `custom_query_range` at the scrape interval, one day at a time (JSON, gzip); the figure is samples per second.
 Its samples remain strings, while gpuwise's reader puts them on the grid of 300 s that scoring uses. The figures:
 
-chunk_decode_msps   million samples per second of the kernel on one core, all kinds of series, median of rounds
+chunk_decode_over_memcpy
+                    time of the kernel on one core over copying the chunks, all kinds of series, shortest of rounds
 ingest_msps         million samples per second, remote read end to end, with the server on the same cores
 ingest_speedup      ratio of this to the peer's
 ingest_peak_mib     peak resident memory of the reading process
@@ -15,7 +16,6 @@ range_speedup       ratio of this to the peer's
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,9 +26,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]  # tsdb_block, and the tests' Prometheus
 
-from benchmarks.measure import at_least  # noqa: E402
+from benchmarks.measure import at_least, best_in_turn  # noqa: E402
 
-GOALS = {"chunk_decode_msps": at_least(50.0), "ingest_speedup": at_least(90.0), "range_speedup": at_least(3.0)}
+GOALS = {"ingest_speedup": at_least(90.0), "range_speedup": at_least(3.0)}
 
 SERIES = 10_000
 PEER_SERIES = 100
@@ -54,7 +54,7 @@ def figures(series: int = SERIES) -> dict[str, float]:
     from tsdb_block import write_block
 
     patterns = _patterns()
-    found = {"chunk_decode_msps": decode_msps(patterns)}
+    found = {"chunk_decode_over_memcpy": decode_over_memcpy(patterns)}
     labelled = [_labels(number) for number in range(series)]
     with tempfile.TemporaryDirectory() as folder:
         write_block(Path(folder) / "data", patterns, labelled)
@@ -74,8 +74,8 @@ def _in_process(url: str, api: str) -> dict[str, float]:
     return found
 
 
-def decode_msps(patterns) -> float:
-    """The kernel alone: one call per series, as in the reader."""
+def decode_over_memcpy(patterns) -> float:
+    """The kernel alone, one call per series as in the reader, against copying the bytes of the same chunks."""
     from array import array
     from itertools import accumulate
 
@@ -87,13 +87,19 @@ def decode_msps(patterns) -> float:
         data = [chunk for _, _, chunk in pattern.chunks]
         calls.append((b"".join(data) + bytes(32), array("q", accumulate(map(len, data)))))
     values = np.full((END_S - START_S) // STEP_S, np.nan)
-    rates = []
-    for _ in range(ROUNDS):
-        begun = time.perf_counter()
+    chunks = [np.frombuffer(data, dtype=np.uint8) for data, _ in calls]
+    copy = np.empty(max(map(len, chunks)), dtype=np.uint8)
+
+    def decode() -> None:
         samples = sum(reduce_chunks(*call, values, START_S * 1000, STEP_S * 1000, False) for call in calls)
-        rates.append(samples / (time.perf_counter() - begun) / 1e6)
         assert samples == len(patterns) * SAMPLES
-    return statistics.median(rates)
+
+    def memcpy() -> None:
+        for one in chunks:
+            copy[: len(one)] = one
+
+    best = best_in_turn({"decode": decode, "memcpy": memcpy}, ROUNDS)
+    return best["decode"] / best["memcpy"]
 
 
 def _patterns():

@@ -1,4 +1,4 @@
-"""A ledger of a million events: opening it, and what a pass of the loop reads of it.
+"""A ledger of a million events: opening it, against verifying it as a whole, and what a pass of the loop reads of it.
 
 The events are intents and their outcomes, over ten years, on 20,000 targets. Each figure is measured in a new process,
 after one that has verified the file as a whole. The figures:

@@ -12,7 +12,7 @@ from benchmarks.measure import at_least, in_a_process_of_its_own, remark, second
 
 from gpuwise.schedule import ray_session
 
-GOALS = {"ray_speedup": at_least(1.6)}
+GOALS = {"ray_speedup": at_least(1.8)}
 
 _GPUS = 2_000
 _WARM_UP_GPUS = 200

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from benchmarks.fleet import METRICS, NOW_S, WINDOW, files, pipeline, recorded, size
 from benchmarks.measure import at_most, in_a_process_of_its_own, remark, seconds
 
-GOALS = {"score_over_read": at_most(3.0), "score_peak_gib": at_most(2.0)}
+GOALS = {"score_over_read": at_most(2.0), "score_peak_gib": at_most(2.0)}
 
 _GPUS = 10_000
 _ROUNDS = 2

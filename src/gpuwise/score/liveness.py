@@ -22,6 +22,7 @@ The rule looks at one hour at a time, so hours of parts equal the hours of the w
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,12 +56,17 @@ def frozen_hours(device: DeviceSeries, grid: Grid) -> NDArray[np.bool_] | None:
     return frozen if frozen.any() else None
 
 
-def _repeated_power(power: Samples | None, grid: Grid) -> NDArray[np.bool_]:
+def _repeated_power(power: NDArray[Any] | None, grid: Grid) -> NDArray[np.bool_]:
     """Hours in which power repeats one value that is not a whole number of watts."""
+    found = np.zeros(grid.hours, dtype=bool)
     if power is None or grid.per_hour < _LEAST_STEPS:
-        return np.zeros(grid.hours, dtype=bool)
-    fraction = grid.any_by_hour(np.asarray(power != np.floor(power)) & np.isfinite(power))
-    return fraction & _repeats(power, grid, least=grid.per_hour)
+        return found
+    hours = grid.by_hour(power, np.nan)
+    first = hours[:, 0]
+    # In most hours the middle differs from the first step, so that no other step needs to be compared.
+    likely = np.flatnonzero((first == hours[:, grid.per_hour // 2]) & (first != np.floor(first)))
+    found[likely] = (hours[likely] == first[likely, None]).all(axis=1)
+    return found
 
 
 def _varies(values: Samples, grid: Grid) -> NDArray[np.bool_]:
