@@ -173,6 +173,8 @@ class Pipeline:
             past = self.past(fleet, self.window(now_s))
         with self.watch("score"):
             profiles = self.score(fleet, self.window(now_s), self.checkpoints, past)
+            if self.checkpoints is not None:
+                self.checkpoints.collect([*(one.ref for one in fleet.workloads), *map(node_ref, fleet.nodes.values())])
             fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
             return replace(self.recommend(fleet, profiles, now_s), past=past)

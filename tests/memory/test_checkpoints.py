@@ -45,3 +45,14 @@ def test_a_file_of_another_kind_is_an_error_that_names_it(tmp_path, spoil):
     spoil(path)
     with pytest.raises(InputError, match=r"cannot use the checkpoint file .*hours\.db: .*delete it .it is a cache"):
         SqliteCheckpoints(path, "here")
+
+
+def test_the_hours_of_workloads_that_are_gone_are_collected(tmp_path):
+    with SqliteCheckpoints(tmp_path / "hours.db", "there") as elsewhere:
+        elsewhere.save({OTHER: {"past": b"e"}})
+    with SqliteCheckpoints(tmp_path / "hours.db", "here") as kept:
+        kept.save({WORKLOAD: {"past": b"a", "today": b"b"}, OTHER: {"past": b"o"}})
+        kept.collect([WORKLOAD])
+        assert kept.load([WORKLOAD, OTHER]) == {WORKLOAD: [b"a", b"b"], OTHER: []}
+    with SqliteCheckpoints(tmp_path / "hours.db", "there") as elsewhere:
+        assert elsewhere.load([OTHER]) == {OTHER: [b"e"]}

@@ -69,6 +69,14 @@ class SqliteCheckpoints:
         with self._translated(), self._file:
             self._file.executemany("INSERT OR REPLACE INTO hours VALUES (?, ?, ?, ?)", rows)
 
+    def collect(self, workloads: Iterable[WorkloadRef]) -> None:
+        """See the port. The file keeps its size, and uses the free pages again."""
+        kept = {_key(ref) for ref in workloads}
+        with self._translated(), self._file:
+            found = self._file.execute("SELECT DISTINCT workload FROM hours WHERE source = ?", (self._source,))
+            gone = [(self._source, workload) for (workload,) in found if workload not in kept]
+            self._file.executemany("DELETE FROM hours WHERE source = ? AND workload = ?", gone)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         """Turn errors of the file into InputError."""

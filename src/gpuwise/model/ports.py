@@ -107,6 +107,10 @@ class Checkpoints(Protocol):
         """Save checkpoints by name and replace earlier ones of the same name; all of them or none."""
         ...
 
+    def collect(self, workloads: Iterable[WorkloadRef]) -> None:
+        """Delete the checkpoints of all workloads but these, which are those of the whole fleet."""
+        ...
+
 
 class Executor(Protocol):
     """Where pure work runs: in this process, or on Ray."""
