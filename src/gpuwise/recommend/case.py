@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from gpuwise.model.gpu import GpuType, named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload
@@ -30,7 +31,7 @@ _PIPES = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY)
 _NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """One workload, with everything that a method needs to decide about it.
 
@@ -64,7 +65,7 @@ class Case:
         """The time of the evaluation, epoch seconds."""
         return self.fleet.now_s
 
-    @property
+    @cached_property
     def gpu_type(self) -> GpuType | None:
         """The GPU type that the workload uses, None if it is unknown or mixed."""
         types = set(self.profile.allocated_gpu_s_by_type)
@@ -75,7 +76,7 @@ class Case:
         """How the nodes of its pods are paid for."""
         return {node.capacity_type for node in self.nodes}
 
-    @property
+    @cached_property
     def nodes(self) -> list[Node]:
         """The nodes of its pods, one entry per pod."""
         return [
@@ -141,7 +142,7 @@ class Case:
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
         return team_of(self.workload.labels, self.workload.pod_labels, namespace.labels if namespace else {})
 
-    @property
+    @cached_property
     def data_class(self) -> str | None:
         """The class of its data, from the workload, its pods or its namespace; None if nothing names one."""
         namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
@@ -172,9 +173,17 @@ class Case:
             quantile: 0 to 1; None for the setting `activity_quantile`.
         """
         wanted = self.settings.activity_quantile if quantile is None else quantile
-        distribution = self.profile.distributions.get(signal)
-        covered = self.profile.weighted_coverage(signal)
-        return None if distribution is None or covered < wanted else distribution.quantile(wanted / covered)
+        if (signal, wanted) not in self._busiest:
+            distribution = self.profile.distributions.get(signal)
+            covered = self.profile.weighted_coverage(signal)
+            known = distribution if covered >= wanted else None
+            self._busiest[signal, wanted] = None if known is None else known.quantile(wanted / covered)
+        return self._busiest[signal, wanted]
+
+    @cached_property
+    def _busiest(self) -> dict[tuple[Signal, float], float | None]:
+        """The quantiles so far: the methods ask for the same few of each workload."""
+        return {}
 
     def well_covered(self, *signals: Signal) -> bool:
         """Whether the coverage of each of some signals is high enough to size by it."""

@@ -258,6 +258,27 @@ def test_the_longest_waiting_connection_is_replaced(sampler: Sampler, monkeypatc
         second.close()
 
 
+def test_a_connection_for_which_the_node_has_no_thread_is_closed_and_the_next_is_served(
+    sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+):
+    start, left = exporter_http.start_new_thread, [True, False, True]
+
+    def limited(*arguments):
+        if not (left.pop(0) if left else True):
+            raise RuntimeError("can't start new thread")
+        return start(*arguments)
+
+    monkeypatch.setattr(exporter_http, "start_new_thread", limited)
+    monkeypatch.setattr(exporter_http, "_MOST_CONNECTIONS", 1)
+    sampler.sample()
+    with served(sampler) as port:
+        assert request(port, "GET", "/healthz")[0].status == 200
+        with pytest.raises((ConnectionError, http.client.HTTPException)):
+            request(port, "GET", "/healthz")
+        assert request(port, "GET", "/healthz")[0].status == 200
+    assert left == []
+
+
 def closed(connection: Connection) -> bool:
     connection.socket.setblocking(False)
     try:
