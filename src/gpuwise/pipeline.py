@@ -177,7 +177,7 @@ class Pipeline:
                 self.checkpoints.collect([*(one.ref for one in fleet.workloads), *map(node_ref, fleet.nodes.values())])
             fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
-            return replace(self.recommend(fleet, profiles, now_s), past=past)
+            return self.recommend(fleet, profiles, now_s, past)
 
     def window(self, now_s: int) -> Window:
         """Return the window that ends now. It starts at a midnight, so that whole days can be stored and dropped."""
@@ -226,16 +226,22 @@ class Pipeline:
             profiles[series.workload] = profile(series, self.settings.score)
         return profiles
 
-    def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
+    def recommend(
+        self,
+        fleet: Inventory,
+        profiles: Mapping[WorkloadRef, UsageProfile],
+        now_s: int,
+        past: tuple[Node, ...] = (),
+    ) -> Survey:
         """Find a recommendation for each workload, or why there is none."""
-        advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
+        advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s, past))
         window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:
             cite, workloads = self.usage.cite(window), fleet.by_ref()
             found = tuple(_cited(item, workloads.get(item.workload), cite) for item in found)
             also = tuple(_cited(item, workloads.get(item.workload), cite) for item in also)
         self.progress("recommend", 1, 1)
-        return Survey(window, fleet, profiles, found, advice.blocked, also)
+        return Survey(window, fleet, profiles, found, advice.blocked, also, past=past)
 
     def decide(self, survey: Survey, now_s: int) -> Decision:
         """Apply policy, protections and budget, after resolving the intents that a crash left open (I8).

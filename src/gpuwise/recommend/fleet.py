@@ -42,6 +42,7 @@ class Fleet:
         prices: the prices of GPU-hours.
         settings: thresholds and margins.
         now_s: time of the evaluation, epoch seconds.
+        past: nodes that no longer exist, as far as they are remembered.
     """
 
     inventory: Inventory
@@ -49,6 +50,7 @@ class Fleet:
     prices: PriceBook
     settings: RecommendSettings
     now_s: int
+    past: tuple[Node, ...] = ()
 
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:

@@ -183,16 +183,18 @@ POLICIES: tuple[Policy, ...] = (
         findings=(Finding.INTERRUPTIBLE_ON_DEMAND,),
         status=Status.LIVE,
         decides="Whether work that tolerates a reclaim prefers spot nodes, by prices and the expected loss.",
-        engine=f"{_METHODS}.interruptible_on_demand.spot_move",
+        engine=f"{_ENGINES}.interruptible_on_demand.reclaims.expected_reclaims",
         inputs=(
             Input("tolerates interruption", "annotation gpuwise.dev/checkpointed, ready replicas"),
             Input("spot capacity", "labels of nodes"),
-            Input("share of spot nodes reclaimed", "a setting"),
+            Input("spot nodes that went", "nodes, and those that the ledger remembers"),
+            Input("share reclaimed where none was seen", "recommend.spot_reclaims_month"),
             _PRICE,
         ),
         row="",
         figures=(),
-        limits="The rate of reclaims is a setting, and the expected loss follows from it (Daly 2006).",
+        limits="The expected loss follows from the rate of reclaims (Daly 2006). Zones are not chosen by their prices: "
+        "the price list has one price for all.",
     ),
     Policy(
         name="power",

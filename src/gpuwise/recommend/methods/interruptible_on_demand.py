@@ -10,6 +10,7 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.engines.interruptible_on_demand import reclaims as reclaims_engine
 from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
@@ -83,12 +84,21 @@ def _proposal(case: Case, reason: Reason, now: float, then: float, coverage: flo
     )
 
 
+def _reclaims(case: Case) -> reclaims_engine.Reclaims:
+    """How often spot nodes with its GPU type are reclaimed, by those of the fleet."""
+    same = (node for node in (*case.inventory.nodes.values(), *case.fleet.past) if node.gpu_type == case.gpu_type)
+    return reclaims_engine.expected_reclaims(same, assumed=case.settings.spot_reclaims_month, now_s=case.now_s)
+
+
 def _lost(case: Case, reason: Reason) -> tuple[float, tuple[Evidence, ...]]:
     """Share of the work that reclaims are expected to cost, and the numbers behind it."""
     settings = case.settings
     notice = Evidence("shortest notice before a reclaim", None, "fact", _NOTICE_S, None, "s")
-    reclaims = settings.spot_reclaims_month
-    assumed = Evidence("share of spot nodes reclaimed in a month", None, "assumed", reclaims, None, "ratio")
+    learnt = _reclaims(case)
+    reclaims = learnt.share
+    seen = f"{learnt.gone} went in {learnt.months:.1f} months of all" if learnt.months else "none was seen yet"
+    text = f"share of spot nodes with its GPU type reclaimed in a month; {seen}"
+    assumed = Evidence(text, None, "expected share", reclaims, settings.spot_reclaims_month, "ratio")
     if reason is not Reason.CHECKPOINTED:
         # The other replicas answer meanwhile; the loss is the time that a new replica takes to start.
         lost = -math.log1p(-reclaims) / (HOURS_PER_MONTH * HOUR_S) * settings.restart_s
