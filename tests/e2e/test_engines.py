@@ -1,6 +1,7 @@
 """Each engine decides: when it fails, its recommendations are missing from the demo's scan, and named as failed."""
 
 import importlib
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -112,5 +113,5 @@ def broken(policy: Policy, patched: pytest.MonkeyPatch) -> str:
             patched.setattr(plan, place, tuple(fails if one is engine else one for one in methods))
             return name
     patched.setattr(importlib.import_module(module), name, fails)
-    (method,) = [one for one in (*plan.METHODS, *plan.FLEET_METHODS) if one.__module__ == module]
-    return method.__name__
+    methods = (*plan.METHODS, *plan.FLEET_METHODS)
+    return next(one.__name__ for one in methods if policy.name == sys.modules[one.__module__].STAGE)

@@ -66,8 +66,8 @@ class RecommendSettings:
     """Minimum share of its time that stopping an endpoint in its idle gaps must save: less is not worth the effort."""
 
     spot_reclaims_month: float = 0.2
-    """Share of spot nodes that are reclaimed within a month, at least: the lower end of the worst band of AWS's Spot
-    Advisor. The fleet's own spot nodes can only raise it."""
+    """Share of spot nodes that are reclaimed within a month: the lower end of the worst band of AWS's Spot Advisor. The
+    fleet's own spot nodes can only raise it."""
 
     checkpoint_save_s: float = 60.0
     """Seconds to save a checkpoint; an assumption, because no metric reports it."""

@@ -302,7 +302,7 @@ def test_a_connection_that_is_being_answered_is_replaced_only_if_all_are(connect
     first, second, third, last = connections
     for one in (first, second, third):
         open_.admit(one)
-    first.mark(answering=True)
+    first.begin()
     open_.admit(last)
     assert [closed(one) for one in connections] == [False, True, False, False]
 
@@ -311,7 +311,7 @@ def test_if_all_are_being_answered_the_busiest_address_loses_one(connections: li
     open_ = Connections(most=3, most_per_address=3, answer_s=100)
     for one in connections[:3]:
         open_.admit(one)
-        one.mark(answering=True)
+        one.begin()
     open_.admit(connections[3])
     assert [closed(one) for one in connections] == [False, True, False, False]
 

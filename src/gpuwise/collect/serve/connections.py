@@ -16,7 +16,7 @@ class Connection:
     Attributes:
         socket: the socket, or the TLS socket around it.
         address: of the client, without its port.
-        since_s: when it started to wait for a request, or to be answered; monotonic.
+        since_s: when its last request arrived, or the connection before the first; monotonic.
         answering: whether a request is being answered.
     """
 
@@ -25,9 +25,13 @@ class Connection:
     since_s: float = field(default_factory=time.monotonic)
     answering: bool = False
 
-    def mark(self, *, answering: bool) -> None:
-        """Note that a request is being answered now, or that the connection waits for the next one."""
-        self.answering, self.since_s = answering, time.monotonic()
+    def begin(self) -> None:
+        """Note that a request has arrived, and is being answered."""
+        self.answering, self.since_s = True, time.monotonic()
+
+    def end(self) -> None:
+        """Note that the answer has reached the client; the connection waits for the next request."""
+        self.answering = False
 
     def close(self) -> None:
         """End the connection; a thread that waits for its data continues with an end of file."""
@@ -38,10 +42,10 @@ class Connection:
 class Connections:
     """Admits connections up to a limit, overall and per address.
 
-    At the limit, a new connection replaces the one that has waited longest, of the same address if that has reached
-    its own limit. So clients that send nothing, or one byte at a time, cannot keep others out. A connection that is
-    being answered is replaced after `answer_s`; or before, if no other can be, from the address that has the most: an
-    answer takes milliseconds, so 128 that are not finished are those of clients that do not read.
+    At the limit, a new connection replaces the one whose last request is the longest ago, of the same address if that
+    has reached its own limit. So clients that send nothing, or one byte at a time, cannot keep others out. A connection
+    that is being answered is replaced after `answer_s`; or before, if no other can be, from the address that has the
+    most: an answer takes milliseconds, so 128 that are not finished are those of clients that do not read.
 
     Args:
         most: maximum number of open connections.

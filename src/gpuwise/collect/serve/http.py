@@ -219,14 +219,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_one_request(self) -> None:
         super().handle_one_request()
-        self._connection.mark(answering=False)
+        self._connection.end()
         self._stream.next_request()
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
     def do_GET(self) -> None:
-        self._connection.mark(answering=True)
+        self._connection.begin()
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
             self.close_connection = True  # the body is not read, so what follows is not a request
         sources, path = self.server.sources, self.path.partition("?")[0]
