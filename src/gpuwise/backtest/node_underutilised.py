@@ -10,9 +10,9 @@ import numpy as np
 from gpuwise.backtest.contract import OURS, Backtest, Decisions, Figure, Option, Result, Trial, Verdict, at_most
 from gpuwise.backtest.placement.trace import OPTIONS, OpenbTrace, load_openb, place_of
 from gpuwise.model.errors import InputError
-from gpuwise.research.node_underutilised.bound import least_nodes
-from gpuwise.research.node_underutilised.policy import Move, consolidate
-from gpuwise.research.placement.nodes import Ints, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.bound import least_nodes
+from gpuwise.recommend.engines.node_underutilised.nodes import Ints, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.policy import Move, consolidate
 
 _HEADLINE = "nodes_over_bound"
 _COLUMNS = ("pod", "from", "to", "gpus")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.node_underutilised.bound import LeastNodes, least_nodes
-from gpuwise.research.node_underutilised.repacking import Repacking
-from gpuwise.research.placement.nodes import Floats, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.bound import LeastNodes, least_nodes
+from gpuwise.recommend.engines.node_underutilised.nodes import Floats, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.repacking import Repacking
 
 # Share of nodes kept in addition to the bound at first.
 _MARGIN = 0.02

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.research.placement.test_choose import shapes, without
+from tests.recommend.engines.node_underutilised.test_choose import shapes, without
 
-from gpuwise.research.node_underutilised.bound import _dual_feasible, least_nodes
-from gpuwise.research.node_underutilised.policy import consolidate
-from gpuwise.research.placement.nodes import Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.bound import _dual_feasible, least_nodes
+from gpuwise.recommend.engines.node_underutilised.nodes import Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.policy import consolidate
 from gpuwise.research.placement.policy import Placer
 
 

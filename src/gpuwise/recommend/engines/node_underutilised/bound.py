@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.sparse import coo_array, csr_array, hstack, kron, vstack
 
-from gpuwise.research.placement.nodes import WHOLE, Floats, Ints, Nodes, PodShape
+from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Floats, Ints, Nodes, PodShape
 
 # u^(1) .. u^(6); on openb u^(4) is the binding one.
 _FUNCTIONS = 6

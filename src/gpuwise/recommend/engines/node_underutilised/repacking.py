@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.placement.demand import Demand
-from gpuwise.research.placement.nodes import Floats, Ints, Nodes, Placement, PodShape
-from gpuwise.research.placement.policy import PlacementSettings, Scorer
+from gpuwise.recommend.engines.node_underutilised.demand import Demand
+from gpuwise.recommend.engines.node_underutilised.nodes import Floats, Ints, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.scorer import PlacementSettings, Scorer
 
 # All pods are known here, so CPU and GPU left on the same node weigh more than for pods that arrive one by one.
 _SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=5.0, gpu_left_without=10.0)
