@@ -59,7 +59,7 @@ def _where(trace: OpenbTrace) -> list[Placement]:
 
 
 def _ours(trace: OpenbTrace) -> Decisions:
-    return _rows(trace, consolidate(trace.empty, trace.pods, _where(trace)))
+    return _rows(trace, consolidate(trace.empty, trace.pods, _where(trace)).moves)
 
 
 def _first_fit_decreasing(trace: OpenbTrace) -> Decisions:

@@ -1,20 +1,30 @@
 """Chooses the nodes to free and the moves of their pods: every pod moves at most once, to a node that is kept."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuwise.recommend.engines.node_underutilised.bound import LeastNodes, least_nodes
-from gpuwise.recommend.engines.node_underutilised.nodes import Floats, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.nodes import Bools, Floats, Nodes, Placement, PodShape
 from gpuwise.recommend.engines.node_underutilised.repacking import Repacking
 
 # Share of nodes kept in addition to the bound at first.
 _MARGIN = 0.02
-# Number of unsuccessful steps: at first, before one more node is kept; later, before a closed node is opened again. The
-# third number limits all steps, which takes about 30 s for 5,000 pods.
-_PATIENCE_FIRST, _PATIENCE, _STEPS = 100, 400, 40_000
+# Number of unsuccessful steps: at first, before one more node is kept; later, before a closed node is opened again.
+_PATIENCE_FIRST, _PATIENCE = 100, 400
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """How long and where the search looks."""
+
+    steps: int = 40_000
+    """Number of pods that are ejected or placed again: about 25 s for 5,000 pods on 1,200 nodes. It is no time, so that
+    the plan does not depend on the machine."""
+
+    seed: int = 0
+    """Of the random choices: a search that continues from an earlier plan takes another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,44 +40,96 @@ class Move:
     to: Placement
 
 
-def consolidate(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement]) -> list[Move]:
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the nodes that may be closed are worth, and which of them were closed before.
+
+    Attributes:
+        stay: nodes that are never closed, shape (n,).
+        worth: what closing each node saves, shape (n,).
+        earlier: the node to which an earlier plan moved a pod, by pod; empty if there is none.
+    """
+
+    stay: Bools
+    worth: Floats
+    earlier: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Consolidation:
+    """A plan for some nodes.
+
+    Attributes:
+        moves: in an order in which each pod fits at its time.
+        open: nodes that are still needed, shape (n,).
+        least: no plan needs fewer nodes.
+    """
+
+    moves: list[Move]
+    open: Bools
+    least: float
+
+
+def consolidate(
+    empty: Nodes,
+    pods: Sequence[PodShape],
+    at: Sequence[Placement],
+    kept: Kept | None = None,
+    settings: SearchSettings | None = None,
+) -> Consolidation:
     """Choose nodes to free, and the moves that free them.
 
     A linear program bounds the number of nodes of each kind from below. The fullest nodes, 2 % more than the bound, are
-    kept, and the pods of all others are placed on them (`Repacking`); if that fails, another node is kept. Then further
-    nodes are closed one by one, the emptiest first, while their pods find places.
+    kept, and the pods of all others are placed on them (`Repacking`); if that fails, another node is kept. Or the
+    search starts from an earlier plan. Then further nodes are closed one by one, the emptiest first, while their pods
+    find places.
 
     Args:
         empty: the nodes without any pods.
         pods: the pods.
         at: the place of each pod.
-
-    Returns:
-        Moves in an order in which each pod fits at its time; none if no node would be freed.
+        kept: the nodes that stay, and the worth of the others; None if all may be closed and are worth the same.
+        settings: limits of the search.
     """
+    settings = settings or SearchSettings()
+    kept = kept or Kept(np.zeros(len(empty.cpu), dtype=np.bool_), np.ones(len(empty.cpu)))
     if not pods:
-        return []
-    fleet = Repacking(empty, pods, at)
-    before = int(fleet.open.sum())
-    least = least_nodes(empty, pods)
-    fleet.close(np.flatnonzero(fleet.open & ~_fullest(fleet.used(), least)).tolist())
-    while not fleet.settle(_PATIENCE_FIRST):
-        if not fleet.reopen():
-            return []
-    moves = _ordered(fleet, empty, pods, at)
-    untried = np.ones(len(fleet.open), dtype=np.bool_)
-    while fleet.steps < _STEPS and (fleet.open & untried).any() and fleet.open.sum() > least.nodes:
+        return Consolidation([], kept.stay, float(kept.stay.sum()))
+    fleet = Repacking(empty, pods, at, stay=kept.stay, seed=settings.seed)
+    nothing = Consolidation([], fleet.open.copy(), 0.0)
+    least = least_nodes(empty, pods, kept.stay)
+    if not _begun(fleet, least, kept, settings):
+        return replace(nothing, least=least.nodes)
+    best = Consolidation(_ordered(fleet, empty, pods, at), fleet.open.copy(), least.nodes)
+    untried = ~kept.stay
+    while fleet.steps < settings.steps and (fleet.open & untried).any() and fleet.open.sum() > least.nodes:
         fleet.mark()
-        kept = fleet.open.sum()
         node = int(np.argmin(np.where(fleet.open & untried, fleet.used(), np.inf)))
         untried[node] = False
         fleet.close([node])
         fewer = _ordered(fleet, empty, pods, at) if fleet.settle(_PATIENCE) else []
-        if fleet.waits or fleet.open.sum() >= kept:
+        if fleet.waits or kept.worth[fleet.open].sum() >= kept.worth[best.open].sum():
             fleet.back()
         else:
-            moves = fewer
-    return moves if fleet.open.sum() < before else []
+            best = Consolidation(fewer, fleet.open.copy(), least.nodes)
+    return (
+        best
+        if kept.worth[best.open].sum() < kept.worth[nothing.open].sum()
+        else replace(best, moves=[], open=nothing.open)
+    )
+
+
+def _begun(fleet: Repacking, least: LeastNodes, kept: Kept, settings: SearchSettings) -> bool:
+    """Close nodes as an earlier plan did, or all but the fullest; false if their pods find no places."""
+    if kept.earlier:
+        fleet.adopt(kept.earlier)
+        fleet.close(np.flatnonzero(fleet.open & ~kept.stay & (fleet.used() == 0)).tolist())
+        return True
+    fleet.close(np.flatnonzero(fleet.open & ~kept.stay & ~_fullest(fleet.used(), least)).tolist())
+    while not fleet.settle(min(_PATIENCE_FIRST, max(settings.steps - fleet.steps, 0))):
+        if not fleet.reopen():
+            return False
+    return True
 
 
 def _ordered(fleet: Repacking, empty: Nodes, pods: Sequence[PodShape], before: Sequence[Placement]) -> list[Move]:
@@ -93,7 +155,7 @@ def _ordered(fleet: Repacking, empty: Nodes, pods: Sequence[PodShape], before: S
     return moves
 
 
-def _fullest(used: Floats, least: LeastNodes) -> NDArray[np.bool_]:
+def _fullest(used: Floats, least: LeastNodes) -> Bools:
     """The fullest nodes of each kind, as many as the bound requires plus a margin."""
     kept = np.zeros(len(used), dtype=np.bool_)
     for kind, wanted in enumerate(least.by_kind):

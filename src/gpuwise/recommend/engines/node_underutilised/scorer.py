@@ -70,7 +70,9 @@ class Scorer:
         """
         request = np.array([pod.cpu_milli, pod.memory_mib, pod.models, pod.gpus, pod.gpu_milli], dtype=np.int64)
         gain = self._gains(pod.gpu_milli)
-        choice = choose(left.cpu, left.memory, left.models, left.gpu, request, gain, self._blocks, self._weights(pod))
+        open_to = left.open_to(pod)
+        cpu = left.cpu if open_to is None else np.where(open_to, left.cpu, -1)  # the kernel skips a node without CPU
+        choice = choose(cpu, left.memory, left.models, left.gpu, request, gain, self._blocks, self._weights(pod))
         if choice < 0:
             return None
         node, gpu = divmod(choice, left.gpu.shape[1])
