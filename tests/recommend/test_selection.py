@@ -13,7 +13,7 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation, Saving
 from gpuwise.recommend import selection
 from gpuwise.recommend.proposal import Proposal, complete
-from gpuwise.recommend.selection import best_plan, superseded_by
+from gpuwise.recommend.selection import best_plan, claimed_by, superseded_by
 
 
 def worth(number: int, usd: float, claims: tuple[str, ...], *, low: float = 0.0, risk: int = 0) -> Recommendation:
@@ -42,7 +42,7 @@ def test_no_two_recommendations_share_a_claim_and_no_plan_is_worth_more(drawn):
     assert compatible(chosen)
     plans = [plan for size in range(len(items) + 1) for plan in combinations(items, size) if compatible(plan)]
     assert total(chosen) == pytest.approx(max(map(total, plans)))
-    taken = {claim: item for item in chosen for claim in item.claims}
+    taken = claimed_by(chosen)
     for item in items:
         assert item in chosen or superseded_by(item, taken) in chosen
 
@@ -64,5 +64,5 @@ def test_a_search_that_reaches_its_limit_gives_a_plan_to_which_nothing_can_be_ad
         patched.setattr(selection, "_MOST_WORK", 0)
         chosen = best_plan(items)
     assert compatible(chosen)
-    taken = {claim: item for item in chosen for claim in item.claims}
+    taken = claimed_by(chosen)
     assert all(item in chosen or superseded_by(item, taken) in chosen for item in items)

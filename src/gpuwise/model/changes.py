@@ -122,7 +122,9 @@ class FreeNode:
     """Move a node's GPU pods to other nodes, then drain and remove the node.
 
     Attributes:
-        moves: (workload, pod, node) for each pod that has to move.
+        moves: (workload, pod, node) for each pod that has to move, in an order in which each pod fits at its time; some
+            may be pods of other nodes, which make space. Recommendations to free several nodes may share such moves:
+            each move is made once.
     """
 
     moves: tuple[tuple[str, str, str], ...]

@@ -1,7 +1,7 @@
 """The input of the methods about a whole fleet, and how a proposal about a node becomes a recommendation."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gpuwise.model.gpu import GpuType
@@ -42,6 +42,7 @@ class Fleet:
         prices: the prices of GPU-hours.
         settings: thresholds and margins.
         now_s: time of the evaluation, epoch seconds.
+        earlier: what the last run recommended, from which a search continues.
     """
 
     inventory: Inventory
@@ -49,6 +50,7 @@ class Fleet:
     prices: PriceBook
     settings: RecommendSettings
     now_s: int
+    earlier: tuple[Recommendation, ...] = ()
 
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:
@@ -104,7 +106,8 @@ def node_recommendation(
     proposal: Proposal,
     *,
     confidence: float,
-    claims: Sequence[str],
+    claims: Sequence[str] = (),
+    shared_claims: Collection[str] = (),
     observed_s: int | None = None,
 ) -> Recommendation:
     """Turn a proposal about a node into a recommendation.
@@ -115,9 +118,10 @@ def node_recommendation(
         proposal: the method's decision.
         confidence: 0 to 1.
         claims: names of other nodes and uids of workloads whose GPU time it counts; the node itself is added.
+        shared_claims: names and uids that recommendations which were planned together share.
         observed_s: length of the data behind it, seconds; None if it is based on requests alone.
     """
-    return complete(
+    made = complete(
         proposal,
         node_ref(node),
         owner=None,
@@ -127,6 +131,7 @@ def node_recommendation(
         claims=tuple(sorted({node.name, *claims})),
         observed_s=observed_s,
     )
+    return replace(made, shared_claims=tuple(sorted(shared_claims)))
 
 
 def node_blocked(node: Node, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Blocked:

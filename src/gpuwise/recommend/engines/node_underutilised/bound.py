@@ -8,12 +8,14 @@ functions u with sum u(x) <= 1 over any shares x of one GPU add the constraints 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array, csr_array, hstack, kron, vstack
 
 from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Bools, Floats, Ints, Nodes, PodShape
+
+if TYPE_CHECKING:  # takes 1 s to import, and a fleet without nodes to consolidate does not need it
+    from scipy.sparse import csr_array
 
 # u^(1) .. u^(6); on openb u^(4) is the binding one.
 _FUNCTIONS = 6
@@ -47,6 +49,8 @@ def least_nodes(empty: Nodes, pods: Sequence[PodShape], stay: Bools | None = Non
         pods: the pods; they must fit on these nodes together.
         stay: nodes that are needed even without pods, shape (n,); None if there are none.
     """
+    from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415
+
     free = np.zeros(len(empty.cpu), dtype=np.int64) if stay is None else stay.astype(np.int64)
     sizes = _node_sizes(empty, free)
     kinds, kind, count = np.unique(sizes, axis=0, return_inverse=True, return_counts=True)
@@ -121,8 +125,10 @@ def _hosts(kinds: Ints, kind: Ints, empty: Nodes, pod: PodShape) -> Bools:
     return np.asarray(fits & ((models & pod.models != 0) | (pod.gpus == 0)))
 
 
-def _capacity(need: Floats, kinds: Ints) -> csr_array:
+def _capacity(need: Floats, kinds: Ints) -> "csr_array":
     """For each resource and kind: the pods' needs minus the nodes' capacity, shape (r x k, k x pods + k)."""
+    from scipy.sparse import csr_array, hstack, kron, vstack  # noqa: PLC0415
+
     cpu, memory, gpus, _, _, *other = kinds.T
     offers = [cpu / WHOLE, memory / 1024, *[gpus] * (_FUNCTIONS + 1), *other]
     each = np.eye(len(kinds))
@@ -133,8 +139,10 @@ def _capacity(need: Floats, kinds: Ints) -> csr_array:
     return csr_array(vstack(rows))
 
 
-def _everyone(kinds: int, pods: int) -> csr_array:
+def _everyone(kinds: int, pods: int) -> "csr_array":
     """Constraint that each pod is on some kind of node, shape (pods, kinds x pods + kinds)."""
+    from scipy.sparse import coo_array, csr_array  # noqa: PLC0415
+
     columns = np.arange(kinds * pods)
     shape = (pods, kinds * pods + kinds)
     return csr_array(coo_array((np.ones(len(columns)), (columns % pods, columns)), shape=shape))

@@ -97,7 +97,7 @@ def consolidate(
         return Consolidation([], kept.stay, float(kept.stay.sum()))
     fleet = Repacking(empty, pods, at, stay=kept.stay, seed=settings.seed)
     nothing = Consolidation([], fleet.open.copy(), 0.0)
-    least = least_nodes(empty, pods, kept.stay)
+    least = least_nodes(_with_homes(empty, pods, at), pods, kept.stay)
     if not _begun(fleet, least, kept, settings):
         return replace(nothing, least=least.nodes)
     best = Consolidation(_ordered(fleet, empty, pods, at), fleet.open.copy(), least.nodes)
@@ -117,6 +117,15 @@ def consolidate(
         if kept.worth[best.open].sum() < kept.worth[nothing.open].sum()
         else replace(best, moves=[], open=nothing.open)
     )
+
+
+def _with_homes(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement]) -> Nodes:
+    """The nodes, each of which accepts the pods that are on it, although a cordoned node would not take them again."""
+    if empty.accepts is None:
+        return empty
+    accepts = empty.accepts.copy()
+    accepts[[pod.group for pod in pods], [place.node for place in at]] = True
+    return replace(empty, accepts=accepts)
 
 
 def _begun(fleet: Repacking, least: LeastNodes, kept: Kept, settings: SearchSettings) -> bool:

@@ -8,6 +8,7 @@ harder from then on, the pods that are easiest in total are ejected, and from ti
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
+
 from gpuwise.recommend.engines.node_underutilised.demand import Demand
 from gpuwise.recommend.engines.node_underutilised.nodes import Bools, Floats, Ints, Nodes, Placement, PodShape
 from gpuwise.recommend.engines.node_underutilised.scorer import PlacementSettings, Scorer
