@@ -228,7 +228,8 @@ class Pipeline:
 
     def recommend(self, fleet: Inventory, profiles: Mapping[WorkloadRef, UsageProfile], now_s: int) -> Survey:
         """Find a recommendation for each workload, or why there is none."""
-        advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s))
+        earlier = (*self.ledger.recommendations(), *self.ledger.alternatives())
+        advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s, earlier))
         window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:
             cite, workloads = self.usage.cite(window), fleet.by_ref()

@@ -132,7 +132,7 @@ def _begun(fleet: Repacking, least: LeastNodes, kept: Kept, settings: SearchSett
     """Close nodes as an earlier plan did, or all but the fullest; false if their pods find no places."""
     if kept.earlier:
         fleet.adopt(kept.earlier)
-        fleet.close(np.flatnonzero(fleet.open & ~kept.stay & (fleet.used() == 0)).tolist())
+        fleet.close(np.flatnonzero(fleet.open & ~kept.stay & fleet.vacant()).tolist())
         return True
     fleet.close(np.flatnonzero(fleet.open & ~kept.stay & ~_fullest(fleet.used(), least)).tolist())
     while not fleet.settle(min(_PATIENCE_FIRST, max(settings.steps - fleet.steps, 0))):

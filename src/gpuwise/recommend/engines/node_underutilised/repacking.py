@@ -91,6 +91,10 @@ class Repacking:
         there = self._node != _WAITS
         return np.asarray(np.bincount(self._node[there], self._size[there], len(self.open)), dtype=np.float64)
 
+    def vacant(self) -> Bools:
+        """Which nodes have no pods."""
+        return np.array([not pods for pods in self._on])
+
     def mark(self) -> None:
         """Set the point to which `back` returns."""
         self._undo.clear()
