@@ -4,17 +4,18 @@ import pytest
 from tests.backtest.placement.test_policies import fleet  # noqa: F401 - a fixture
 
 from gpuwise.backtest.contract import OURS, Decisions
-from gpuwise.backtest.node_underutilised import CONSOLIDATE
+from gpuwise.backtest.node_underutilised.policies import CONSOLIDATE
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
 
 HEADLINE = "nodes_over_bound"
+GIVEN = {"share": 0.5, "problem": "trace", "order": 0}
 PODS = ("p,1,1,1,600,n0,0", "q,1,1,1,400,n1,1", "r,1,1,1,500,n1,0")
 
 
 @pytest.fixture
 def trace(fleet):  # noqa: F811 - the fixture
-    return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | {"share": 0.5})
+    return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | GIVEN)
 
 
 @pytest.mark.parts
@@ -55,8 +56,8 @@ def test_moves_that_break_a_rule_are_refused(trace, rows, problem):
 
 def test_bad_placements_are_refused(fleet):  # noqa: F811 - the fixture
     with pytest.raises(InputError, match="line 3: q does not fit on n0"):
-        CONSOLIDATE.load(fleet("p,1,1,1,600,n0,0", "q,1,1,1,600,n0,0", columns="node,gpus") | {"share": 0.5})
+        CONSOLIDATE.load(fleet("p,1,1,1,600,n0,0", "q,1,1,1,600,n0,0", columns="node,gpus") | GIVEN)
     with pytest.raises(InputError, match="no column gpus"):
-        CONSOLIDATE.load(fleet("p,1,1,1,600,n0", columns="node") | {"share": 0.5})
+        CONSOLIDATE.load(fleet("p,1,1,1,600,n0", columns="node") | GIVEN)
     with pytest.raises(InputError, match="--share is 2"):
-        CONSOLIDATE.load(fleet("p,1,1,1,600,") | {"share": 2.0})
+        CONSOLIDATE.load(fleet("p,1,1,1,600,") | GIVEN | {"share": 2.0})
