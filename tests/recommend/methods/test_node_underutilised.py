@@ -394,12 +394,11 @@ def test_any_nodes_of_a_plan_can_be_freed_in_any_order(before, sizes, order, som
 
 @settings(max_examples=100)
 @given(placements, st.sampled_from(NAMES), st.sampled_from([1, 2, 4]), st.lists(st.sampled_from([4, 8]), min_size=4))
-def test_i3_what_is_freed_with_more_pods_is_possible_with_fewer_and_is_no_more(before, name, gpus, sizes):
+def test_i3_what_is_freed_with_more_pods_is_possible_with_fewer(before, name, gpus, sizes):
+    """A node needs no new permission. A search does not always find the most nodes, so their number is no law."""
     nodes = [here(one, gpu_count=size) for one, size in zip(NAMES, sizes, strict=False)]
     fewer, more = placed(before, nodes), placed([*before, (name, gpus)], nodes)
-    with_more = recommended(judged(*more, nodes=nodes))
-    assert possible(with_more, fewer, nodes)
-    assert freed_gpus(with_more, nodes) <= freed_gpus(recommended(judged(*fewer, nodes=nodes)), nodes)
+    assert possible(recommended(judged(*more, nodes=nodes)), fewer, nodes)
 
 
 @settings(max_examples=60)
@@ -408,14 +407,59 @@ def test_i3_what_is_freed_with_more_pods_is_possible_with_fewer_and_is_no_more(b
     st.integers(0, 3),
     st.sampled_from([{"gpu_type": None}, {"region": None}, {"zone": None}, {"capacity_type": None}]),
 )
-def test_i3_what_is_freed_with_less_data_about_a_node_is_possible_and_is_no_more(before, which, lost):
+def test_i3_what_is_freed_with_less_data_about_a_node_is_possible_and_permitted_with_all(before, which, lost):
     nodes = [here(one) for one in NAMES]
     blind = [replace(one, **lost) if number == which else one for number, one in enumerate(nodes)]
     workloads = placed(before, nodes)
-    changes = recommended(judged(*workloads, nodes=blind))
+    changes, known = recommended(judged(*workloads, nodes=blind)), judged(*workloads, nodes=nodes)
     assert possible(changes, workloads, nodes)
-    assert freed_gpus(changes, nodes) <= freed_gpus(recommended(judged(*workloads, nodes=nodes)), nodes)
+    assert all(isinstance(known[name], Recommendation) or "the plan keeps it" in known[name].detail for name in changes)
 
 
-def freed_gpus(changes, nodes):
-    return sum(one.gpu_count for one in nodes if one.name in changes)
+def run(nodes, workloads, earlier=(), now_s=NOW_S):
+    found = inventory(*workloads, nodes=nodes)
+    profiles = {node_ref(one): unallocated(one) for one in nodes}
+    items = free_nodes(Fleet(found, profiles, PRICES, RecommendSettings(), now_s, tuple(earlier)))
+    return [one for one in items if isinstance(one, Recommendation)]
+
+
+@settings(max_examples=30)
+@given(placements, st.lists(st.sampled_from([4, 8]), min_size=4), st.integers(1, 3))
+def test_a_later_run_continues_and_keeps_the_plan_unless_it_frees_more(before, sizes, hours):
+    nodes = [here(one, gpu_count=size) for one, size in zip(NAMES, sizes, strict=False)]
+    workloads = placed(before, nodes)
+    first = run(nodes, workloads)
+    later = run(nodes, workloads, first, NOW_S + 3_600 * hours)
+    saved = [sum(one.saving.usd_month for one in plan) for plan in (first, later)]
+    assert saved[0] <= saved[1]
+    assert [one.id for one in later] == [one.id for one in first] or saved[0] < saved[1]
+
+
+def test_an_earlier_plan_that_is_no_longer_possible_is_not_followed():
+    nodes = [here("node-0"), here("node-1"), here("node-2")]
+    plan = run(nodes, [serving("a", "node-0"), serving("b", "node-1", gpus=7), serving("c", "node-2", gpus=8)])
+    assert recommended({one.workload.name: one for one in plan}) == {
+        "node-0": FreeNode((("research/Deployment/a", "a-0", "node-1"),))
+    }
+    full = [serving("a", "node-0"), serving("b", "node-1", gpus=8), serving("c", "node-2", gpus=8)]
+    assert run(nodes, full, plan) == []
+
+
+def test_pods_of_other_nodes_make_space_and_the_plan_lists_their_moves_first():
+    """Only a node of pool x takes the pod of node-0; the pod that fills it goes to node-2, in whose pool it fits."""
+    here_only = Scheduling(((Requirement("pool", "In", ("x",)),),))
+    nodes = [
+        here("node-0", gpu_count=4, openness=Openness(labels={"pool": "x"}, unschedulable=True)),
+        kept("node-1", gpu_count=4, openness=Openness(labels={"pool": "x"})),
+        kept("node-2", gpu_count=4, openness=Openness(labels={"pool": "y"})),
+    ]
+    nodes[1] = replace(nodes[1], marks={})
+    first = serving("a", "node-0", gpus=4)
+    first = replace(first, pods=tuple(replace(one, scheduling=here_only) for one in first.pods))
+    fixed = serving("d", "node-1", gpus=0, annotations={DO_NOT_DISRUPT: "true"})
+    found = judged(first, serving("b", "node-1", gpus=4), fixed, nodes=nodes)["node-0"]
+    assert found.change.moves == (
+        ("research/Deployment/b", "b-0", "node-2"),
+        ("research/Deployment/a", "a-0", "node-1"),
+    )
+    assert found.shared_claims == ("node-1", "node-2", "uid-a")

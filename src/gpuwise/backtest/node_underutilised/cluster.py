@@ -73,9 +73,7 @@ def recommended_moves(trace: OpenbTrace, at: Sequence[Placement], runs: int) -> 
         at: their places.
         runs: how many times gpuwise runs, an hour after each other on the same fleet; the last run counts.
     """
-    inventory = _inventory(trace, at)
-    profiles = {node_ref(node): _idle(node) for node in inventory.nodes.values()}
-    fleet = Fleet(inventory, profiles, _PRICES, RecommendSettings(), 0)
+    fleet = fleet_of(trace, at)
     for run in range(runs):
         fleet = replace(fleet, now_s=run * _HOUR_S, earlier=recommend(fleet).plan)
     begin = {name: trace.node_names[place.node] for name, place in zip(trace.pod_names, at, strict=True)}
@@ -86,6 +84,18 @@ def recommended_moves(trace: OpenbTrace, at: Sequence[Placement], runs: int) -> 
         for _, pod, to in item.change.moves
     ]
     return list(dict.fromkeys(moves))
+
+
+def fleet_of(trace: OpenbTrace, at: Sequence[Placement]) -> Fleet:
+    """The fleet with these pods, at hour 0; every pod may move, and every unallocated GPU is known to be idle.
+
+    Args:
+        trace: pods with whole GPUs.
+        at: their places.
+    """
+    inventory = _inventory(trace, at)
+    profiles = {node_ref(node): _idle(node) for node in inventory.nodes.values()}
+    return Fleet(inventory, profiles, _PRICES, RecommendSettings(), 0)
 
 
 def _inventory(trace: OpenbTrace, at: Sequence[Placement]) -> Inventory:

@@ -38,10 +38,24 @@ def _load(given: Mapping[str, Any]) -> OpenbTrace:
     if problem == _CLUSTER:
         trace = as_in_a_cluster(trace)
     at = trace.at or _spread(trace, _share(trace) if problem == _CLUSTER else given["share"])
+    trace = _settled(trace, at)
+    return on_their_models(trace, where(trace)) if problem == _CLUSTER else trace
+
+
+def spread_in_cluster(trace: OpenbTrace) -> OpenbTrace:
+    """The pods of a trace on their nodes, as in a cluster; those that do not fit anywhere are left out.
+
+    Args:
+        trace: whole GPUs.
+    """
+    trace = _settled(trace, _spread(trace, 1.0))
+    return on_their_models(trace, where(trace))
+
+
+def _settled(trace: OpenbTrace, at: Sequence[Placement | None]) -> OpenbTrace:
     here = [number for number, place in enumerate(at) if place is not None]
     names, pods = [trace.pod_names[one] for one in here], [trace.pods[one] for one in here]
-    trace = replace(trace, pod_names=names, pods=pods, at=[at[one] for one in here])
-    return on_their_models(trace, _where(trace)) if problem == _CLUSTER else trace
+    return replace(trace, pod_names=names, pods=pods, at=[at[one] for one in here])
 
 
 def _shuffled(trace: OpenbTrace, seed: int) -> OpenbTrace:
@@ -84,7 +98,8 @@ def _first(left: Nodes, pod: PodShape, node: int) -> Placement:
     return Placement(node, tuple(map(int, fitting[: pod.gpus])))
 
 
-def _where(trace: OpenbTrace) -> list[Placement]:
+def where(trace: OpenbTrace) -> list[Placement]:
+    """The places of the pods."""
     return [place for place in trace.at or () if place is not None]
 
 
@@ -93,7 +108,7 @@ def _ours(runs: int) -> Callable[[OpenbTrace], Decisions]:
 
     def decide(trace: OpenbTrace) -> Decisions:
         if all(pod.gpu_milli == WHOLE for pod in trace.pods):
-            return Decisions(_COLUMNS[:3], recommended_moves(trace, _where(trace), runs))
+            return Decisions(_COLUMNS[:3], recommended_moves(trace, where(trace), runs))
         return _rows(trace, _searched(trace, runs))
 
     return decide
@@ -105,13 +120,13 @@ def _searched(trace: OpenbTrace, runs: int) -> list[Move]:
     for run in range(runs):
         settings = SearchSettings(STEPS, run)
         kept = replace(kept, earlier={move.pod: move.to.node for move in moves})
-        moves = consolidate(trace.empty, trace.pods, _where(trace), kept, settings).moves
+        moves = consolidate(trace.empty, trace.pods, where(trace), kept, settings).moves
     return moves
 
 
 def _first_fit_decreasing(trace: OpenbTrace) -> Decisions:
     """Free the nodes with the fewest GPU-milli first; their pods, the largest first, go to the first node that fits."""
-    at = _where(trace)
+    at = where(trace)
     left = _filled(trace, at)
     open_ = np.isin(np.arange(len(left.cpu)), [place.node for place in at])
     used = (trace.empty.gpu - left.gpu).sum(axis=1)
@@ -121,7 +136,7 @@ def _first_fit_decreasing(trace: OpenbTrace) -> Decisions:
         here.sort(key=lambda one: (-trace.pods[one].milli, -trace.pods[one].cpu_milli))
         open_[node] = not _refill(trace, left, at, here, open_)
     return _rows(
-        trace, [Move(one, to) for one, (old, to) in enumerate(zip(_where(trace), at, strict=True)) if old != to]
+        trace, [Move(one, to) for one, (old, to) in enumerate(zip(where(trace), at, strict=True)) if old != to]
     )
 
 
@@ -148,7 +163,7 @@ def _filled(trace: OpenbTrace, at: Iterable[Placement]) -> Nodes:
 
 
 def _rows(trace: OpenbTrace, moves: Sequence[Move]) -> Decisions:
-    at, nodes = _where(trace), trace.node_names
+    at, nodes = where(trace), trace.node_names
     rows = [
         (trace.pod_names[one.pod], nodes[at[one.pod].node], nodes[one.to.node], ",".join(map(str, one.to.gpus)))
         for one in moves
@@ -158,7 +173,7 @@ def _rows(trace: OpenbTrace, moves: Sequence[Move]) -> Decisions:
 
 def _judge(trace: OpenbTrace, decisions: Decisions) -> dict[str, Figure]:
     """Make the moves in the order of the rows; a row without GPUs uses the fullest GPUs that fit."""
-    at, number = _where(trace), {name: one for one, name in enumerate(trace.pod_names)}
+    at, number = where(trace), {name: one for one, name in enumerate(trace.pod_names)}
     left, moved = _filled(trace, at), set()
     before = {place.node for place in at}
     for name, source, target, *gpus in decisions.rows:
@@ -247,8 +262,8 @@ CONSOLIDATE: Backtest[OpenbTrace] = Backtest(
         ),
         Option(
             "--problem",
-            "trace: the pods of the file; cluster: as in Kubernetes, without pods that request no GPU, with a whole GPU "
-            "for a share, and each pod on the GPU model that it has.",
+            "trace: the pods of the file; cluster: as in Kubernetes, without pods that request no GPU, with a whole "
+            "GPU for a share, and each pod on the GPU model that it has.",
             kind=str,
             default=_TRACE,
         ),

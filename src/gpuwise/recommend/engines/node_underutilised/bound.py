@@ -52,7 +52,7 @@ def least_nodes(empty: Nodes, pods: Sequence[PodShape], stay: Bools | None = Non
     from scipy.optimize import Bounds, LinearConstraint, milp  # noqa: PLC0415
 
     free = np.zeros(len(empty.cpu), dtype=np.int64) if stay is None else stay.astype(np.int64)
-    sizes = _node_sizes(empty, free)
+    sizes = _node_sizes(empty, pods, free)
     kinds, kind, count = np.unique(sizes, axis=0, return_inverse=True, return_counts=True)
     kind = kind.reshape(-1)
     kept = kinds[:, 3] > 0
@@ -76,9 +76,11 @@ def least_nodes(empty: Nodes, pods: Sequence[PodShape], stay: Bools | None = Non
     return LeastNodes(float(solved.fun + free.sum()), kind, by_kind)
 
 
-def _node_sizes(empty: Nodes, free: Ints) -> Ints:
+def _node_sizes(empty: Nodes, pods: Sequence[PodShape], free: Ints) -> Ints:
     """CPU, memory, GPUs, whether it stays, models and other resources of each node, rounded up."""
-    other = np.zeros((len(empty.cpu), 0), dtype=np.int64) if empty.other is None else empty.other
+    other = np.zeros((len(empty.cpu), 0), dtype=np.int64)
+    if empty.other is not None and pods:  # more than all pods request counts for nothing
+        other = np.minimum(empty.other, np.sum([pod.other for pod in pods], axis=0))
     columns = [empty.cpu, empty.memory, (empty.gpu > 0).sum(axis=1), free, empty.models, *other.T]
     whole = (2, 3, 4)
     return np.stack([one if at in whole else _up(one) for at, one in enumerate(columns)], axis=1)

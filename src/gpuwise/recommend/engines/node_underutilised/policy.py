@@ -1,6 +1,6 @@
 """Chooses the nodes to free and the moves of their pods: every pod moves at most once, to a node that is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -96,27 +96,43 @@ def consolidate(
     if not pods:
         return Consolidation([], kept.stay, float(kept.stay.sum()))
     fleet = Repacking(empty, pods, at, stay=kept.stay, seed=settings.seed)
-    nothing = Consolidation([], fleet.open.copy(), 0.0)
     least = least_nodes(_with_homes(empty, pods, at), pods, kept.stay)
-    if not _begun(fleet, least, kept, settings):
-        return replace(nothing, least=least.nodes)
-    best = Consolidation(_ordered(fleet, empty, pods, at), fleet.open.copy(), least.nodes)
+    best = nothing = Consolidation([], fleet.open.copy(), least.nodes)
+    fleet.mark()
+    if _begun(fleet, least, kept, settings):
+        best = Consolidation(_ordered(fleet, empty, pods, at), fleet.open.copy(), least.nodes)
+    if fleet.waits or kept.worth[best.open].sum() >= kept.worth[nothing.open].sum():
+        fleet.back()
+        best = nothing
+    for patience in (0, _PATIENCE):  # at first only what needs no search, so that a small limit suffices for it
+        best = _closed_one_by_one(fleet, best, lambda: _ordered(fleet, empty, pods, at), kept, settings.steps, patience)
+    return best
+
+
+def _closed_one_by_one(
+    fleet: Repacking,
+    best: Consolidation,
+    ordered: Callable[[], list[Move]],
+    kept: Kept,
+    steps: int,
+    patience: int,
+) -> Consolidation:
+    """Close further nodes while their pods find places, perhaps with a smaller node instead; the emptiest first."""
     untried = ~kept.stay
-    while fleet.steps < settings.steps and (fleet.open & untried).any() and fleet.open.sum() > least.nodes:
+    while fleet.steps < steps and (fleet.open & untried).any() and fleet.open.sum() > best.least:
         fleet.mark()
         node = int(np.argmin(np.where(fleet.open & untried, fleet.used(), np.inf)))
         untried[node] = False
         fleet.close([node])
-        fewer = _ordered(fleet, empty, pods, at) if fleet.settle(_PATIENCE) else []
+        settled = fleet.settle(patience)
+        if not settled and (cheaper := kept.worth < kept.worth[node]).any():
+            settled = fleet.reopen(cheaper) and fleet.settle(patience)
+        fewer = ordered() if settled else []
         if fleet.waits or kept.worth[fleet.open].sum() >= kept.worth[best.open].sum():
             fleet.back()
         else:
-            best = Consolidation(fewer, fleet.open.copy(), least.nodes)
-    return (
-        best
-        if kept.worth[best.open].sum() < kept.worth[nothing.open].sum()
-        else replace(best, moves=[], open=nothing.open)
-    )
+            best = Consolidation(fewer, fleet.open.copy(), best.least)
+    return best
 
 
 def _with_homes(empty: Nodes, pods: Sequence[PodShape], at: Sequence[Placement]) -> Nodes:

@@ -116,11 +116,16 @@ class Repacking:
             self._close(node)
             self._undo.append((self._open, (node,)))
 
-    def reopen(self) -> bool:
-        """Open the closed node that fits most of the waiting pods; false if none fits any."""
+    def reopen(self, among: Bools | None = None) -> bool:
+        """Open the closed node that fits most of the waiting pods; false if none fits any.
+
+        Args:
+            among: the nodes that may be opened, shape (n,); None for all.
+        """
+        closed = ~self.open if among is None else ~self.open & among
         wanted = np.zeros(len(self.open))
         for number in self._waiting:
-            wanted += (self._size[number] + _LEAST) * (self._hosts(number) & ~self.open)
+            wanted += (self._size[number] + _LEAST) * (self._hosts(number) & closed)
         gain = np.minimum(wanted, self._capacity)
         node = int(np.argmax(gain))
         if gain[node] == 0:
@@ -155,13 +160,16 @@ class Repacking:
         return not self._waiting
 
     def adopt(self, targets: Mapping[int, int]) -> None:
-        """Move pods to nodes as in an earlier plan; a pod that does not fit there stays.
+        """Move pods to nodes as in an earlier plan, and open these nodes; a pod that does not fit there stays.
 
         Args:
             targets: node by pod.
         """
+        for node in sorted(set(targets.values())):
+            if not self.open[node]:
+                self._reopen(node)
         for number, node in targets.items():
-            if node != self._node[number] and self.open[node] and self._left.fit(self._pods[number])[node]:
+            if node != self._node[number] and self._left.fit(self._pods[number])[node]:
                 self._lift(number)
                 self._place(number, self._on_node(number, node))
 
