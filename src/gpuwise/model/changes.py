@@ -132,6 +132,20 @@ class FreeNode:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeSpace:
+    """Let a pod that waits run on a node.
+
+    Attributes:
+        node: the node on which it fits.
+        moves: (workload, pod, node) for each pod that has to leave that node first; empty if the pod fits now.
+    """
+
+    node: str
+    moves: tuple[tuple[str, str, str], ...]
+    kind: Literal["MakeSpace"] = "MakeSpace"
+
+
+@dataclass(frozen=True, slots=True)
 class Repartition:
     """Reconfigure MIG on the GPUs of a node.
 
@@ -158,5 +172,6 @@ Change = (
     | CapPower
     | MoveToRegion
     | FreeNode
+    | MakeSpace
     | Repartition
 )

@@ -70,6 +70,19 @@ class Fleet:
         )
 
     @cached_property
+    def kinds(self) -> tuple[tuple[Node, ...], ...]:
+        """The nodes of each kind, by name: of one GPU product, region, zone and capacity type.
+
+        A node that cannot be read, or that has a GPU pod that cannot be read, is in none.
+        """
+        kinds: dict[tuple[object, ...], list[Node]] = {}
+        for _, node in sorted(self.inventory.nodes.items()):
+            if node.name not in self.unread_nodes:
+                kind = (node.gpu_product, node.region, node.zone, node.capacity_type)
+                kinds.setdefault(kind, []).append(node)
+        return tuple(map(tuple, kinds.values()))
+
+    @cached_property
     def offers(self) -> frozenset[Offer]:
         """The kinds of devices in the fleet; far fewer than there are nodes."""
         return frozenset(

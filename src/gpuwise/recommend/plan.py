@@ -18,6 +18,7 @@ from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.methods.outside_data_region import stay_in_region
+from gpuwise.recommend.methods.pod_pending import place_pending
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
@@ -50,6 +51,7 @@ _SIZES = frozenset(
 FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Blocked]], ...] = (
     free_nodes,  # its pods fit on other nodes
     repartition,  # has MIG slices that nobody needs
+    place_pending,  # waits for GPUs
 )
 
 

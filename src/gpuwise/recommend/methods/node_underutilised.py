@@ -1,7 +1,6 @@
 """Drain and remove nodes whose GPU pods fit on other nodes, by one plan for all nodes of a kind."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from gpuwise.recommend.engines.node_underutilised.free_capacity import free_capa
 from gpuwise.recommend.engines.node_underutilised.policy import Kept, SearchSettings, consolidate
 from gpuwise.recommend.engines.node_underutilised.pool import Pool, Tenants, pool_of
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
-from gpuwise.recommend.movable import answers_alone, blocker, node_blocker
+from gpuwise.recommend.movable import may_move, node_blocker, pinned
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.unallocated import use_of_unallocated
 
@@ -39,7 +38,6 @@ pods on 1,000 nodes."""
 _STEPS_TIMES_PODS, _STEPS_PER_POD, _LEAST_STEPS = 25_000_000, 10, 50
 _HOUR_S = 3_600
 
-Kind = tuple[object, ...]
 Refusal = tuple[Reason, str]
 Waiting = Mapping[str | None, tuple[int, str]]
 """The smallest request of a pending pod, and the pod's name, by resource; None for an unknown request."""
@@ -86,22 +84,13 @@ def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     waiting = _waiting(fleet)
     why = {name: _kept(fleet, node, waiting) for name, node in fleet.inventory.nodes.items()}
     steps, freed = _steps(fleet), dict[str, _Freed]()
-    for members in _kinds(fleet):
+    for members in fleet.kinds:
         if any(why[node.name] is None for node in members):
             freed |= _planned(fleet, members, {node.name for node in members if why[node.name] is None}, steps)
     for name, node in sorted(fleet.inventory.nodes.items()):
         if node.gpu_count > 0:
             refusal = why[name]
             yield _judged(fleet, node, freed.get(name)) if refusal is None else node_blocked(node, STAGE, *refusal)
-
-
-def _kinds(fleet: Fleet) -> list[list[Node]]:
-    """The nodes of each kind, by name; a node with a pod that cannot be read is in none."""
-    kinds: dict[Kind, list[Node]] = defaultdict(list)
-    for _, node in sorted(fleet.inventory.nodes.items()):
-        if node.name not in fleet.unread_nodes:
-            kinds[node.gpu_product, node.region, node.zone, node.capacity_type].append(node)
-    return list(kinds.values())
 
 
 def _steps(fleet: Fleet) -> float:
@@ -112,7 +101,7 @@ def _steps(fleet: Fleet) -> float:
 
 def _planned(fleet: Fleet, members: Sequence[Node], candidates: set[str], steps: float) -> dict[str, _Freed]:
     """Plan the nodes of one kind; the result has the nodes to free."""
-    pool = pool_of(members, fleet.pods_on, partial(_may_move, fleet))
+    pool = pool_of(members, fleet.pods_on, partial(may_move, fleet))
     kept = Kept(
         stay=np.array([node.name not in candidates for node in members]),
         worth=np.array([node.capacity for node in members]),
@@ -166,10 +155,6 @@ def _earlier(fleet: Fleet, pool: Pool, candidates: set[str]) -> dict[int, int]:
     }
 
 
-def _may_move(fleet: Fleet, node: Node, workload: Workload, pod: Pod) -> bool:
-    return node_blocker(node) is None and _pinned(fleet, node, workload, pod) is None
-
-
 def _kept(fleet: Fleet, node: Node, waiting: Waiting) -> Refusal | None:
     """Why a node must not be freed, whatever fits elsewhere; None if it may."""
     if node.gpu_type is None:
@@ -184,25 +169,11 @@ def _kept(fleet: Fleet, node: Node, waiting: Waiting) -> Refusal | None:
     if pending is not None:
         return Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node"
     tenants = fleet.pods_on.get(node.name, ())
-    pinned = (_pinned(fleet, node, workload, pod) for workload, pod in tenants)
-    why = next((one for one in pinned if one is not None), None) or _not_removable(fleet, node)
+    fixed = (pinned(fleet, node, workload, pod) for workload, pod in tenants)
+    why = next((one for one in fixed if one is not None), None) or _not_removable(fleet, node)
     if why is None and node.gpu_count < _LEAST_BALANCE * len(tenants):
         return Reason.WELL_PACKED, f"{len(tenants)} pods would move for {node.gpu_count} GPUs"
     return why
-
-
-def _pinned(fleet: Fleet, node: Node, workload: Workload, pod: Pod) -> Refusal | None:
-    """Why a pod of a node must not or cannot move, None if it may."""
-    why = blocker(fleet, workload, pod)
-    if why is not None:
-        return why
-    if answers_alone(workload, node.name):
-        return Reason.SINGLE_REPLICA, f"{workload.ref} has no other ready pod while {pod.name} moves"
-    if pod.scheduling is None:
-        return Reason.INSUFFICIENT_DATA, f"what {pod.name} requires of its node is not known"
-    if pod.scheduling.tied is not None:
-        return Reason.NOT_MOVABLE, f"{pod.name}: {pod.scheduling.tied}"
-    return None
 
 
 def _not_removable(fleet: Fleet, node: Node) -> Refusal | None:

@@ -32,6 +32,7 @@ class Pool:
         pods: the pods that may move.
         shapes: their requests.
         at: their places.
+        waiting: requests of pods without a node.
     """
 
     names: Sequence[str]
@@ -39,10 +40,14 @@ class Pool:
     pods: Sequence[tuple[Workload, Pod]]
     shapes: Sequence[PodShape]
     at: Sequence[Placement]
+    waiting: Sequence[PodShape] = ()
 
 
 def pool_of(
-    members: Sequence[Node], tenants: Mapping[str, Tenants], may_move: Callable[[Node, Workload, Pod], bool]
+    members: Sequence[Node],
+    tenants: Mapping[str, Tenants],
+    may_move: Callable[[Node, Workload, Pod], bool],
+    waiting: Tenants = (),
 ) -> Pool:
     """Build the arrays.
 
@@ -52,6 +57,7 @@ def pool_of(
         members: the nodes, of one kind.
         tenants: the GPU pods on each node, by its name.
         may_move: whether a pod of a node may be moved to another node.
+        waiting: pods without a node.
     """
     known = [_devices(node, tenants.get(node.name, ())) for node in members]
     here = [
@@ -61,11 +67,13 @@ def pool_of(
         for workload, pod in tenants.get(node.name, ())
         if workload.request is not None and workload.request.count > 0 and may_move(node, workload, pod)
     ]
-    resources = [*sorted({name for _, _, pod in here for name in _further(pod)} | _slices(members)), "pods"]
-    groups, accepts = _accepted(members, [(workload, pod) for _, workload, pod in here])
+    pods = [*((workload, pod) for _, workload, pod in here), *waiting]
+    resources = [*sorted({name for one in pods for name in _further(*one)} | _slices(members)), "pods"]
+    groups, accepts = _accepted(members, pods)
     accepts[:, [devices is None for devices in known]] = False
-    shapes = [_shape(workload, pod, resources, group) for (_, workload, pod), group in zip(here, groups, strict=True)]
-    return _filled(members, known, here, shapes, resources, accepts)
+    shapes = [_shape(*one, resources, group) for one, group in zip(pods, groups, strict=True)]
+    made = _filled(members, known, here, shapes[: len(here)], resources, accepts)
+    return replace(made, waiting=shapes[len(here) :])
 
 
 def _filled(
@@ -112,9 +120,10 @@ def _slices(members: Iterable[Node]) -> set[str]:
     return {f"{MIG_RESOURCE_PREFIX}{profile}" for node in members for profile in node.mig}
 
 
-def _further(pod: Pod) -> Iterable[str]:
+def _further(workload: Workload, pod: Pod) -> Iterable[str]:
     """Resources that a pod requests besides CPU, memory and GPUs."""
-    return (name for name in (pod.scheduling or Scheduling()).requests if name not in _COUNTED)
+    yield from (name for name in (pod.scheduling or Scheduling()).requests if name not in _COUNTED)
+    yield from (one.resource for one in workload.requests if one.resource != GPU_RESOURCE)
 
 
 def _shape(workload: Workload, pod: Pod, resources: Sequence[str], group: int) -> PodShape:
