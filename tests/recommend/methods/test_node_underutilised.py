@@ -339,6 +339,24 @@ def test_no_node_that_a_pending_pod_could_use_is_freed():
     assert {item.reason for item in found.values()} == {Reason.WELL_PACKED}
 
 
+@pytest.mark.parametrize(
+    ("scheduling", "openness", "waits"),
+    [
+        (Scheduling(((Requirement("pool", "In", ("a",)),),)), Openness(labels={"pool": "a"}), True),
+        (Scheduling(((Requirement("pool", "In", ("b",)),),)), Openness(labels={"pool": "a"}), False),
+        (Scheduling(((Requirement("pool", "In", ("b",)),),), tied="it has affinity"), Openness(), True),
+        (Scheduling(((Requirement("pool", "In", ("b",)),),)), None, True),
+        (None, Openness(), True),
+        (Scheduling(requests={"cpu": 1e9}), Openness(unschedulable=True), True),
+        (Scheduling(), Openness(taints=(GOLD,)), False),
+    ],
+)
+def test_a_pending_pod_keeps_the_nodes_that_its_rules_do_not_exclude(scheduling, openness, waits):
+    queued = workload(replace(WORKLOAD, name="queued", uid="queued"), pods=(pod("queued-0", on=None),))
+    queued = replace(queued, pods=(replace(queued.pods[0], scheduling=scheduling),))
+    assert isinstance(judged(queued, nodes=[here("node-0", openness=openness)])["node-0"], Blocked) is waits
+
+
 NAMES = ("node-0", "node-1", "node-2", "node-3")
 placements = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from([1, 1, 2, 4])), max_size=9)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ from gpuwise.model.inventory import CapacityType, Node, Pod, Workload
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.model.scheduling import Requirement, Scheduling, Toleration, refusal
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.dependencies import moves_by_node
 from gpuwise.recommend.engines.node_underutilised.free_capacity import free_capacity
@@ -39,8 +40,9 @@ _STEPS_TIMES_PODS, _STEPS_PER_POD, _LEAST_STEPS = 25_000_000, 10, 50
 _HOUR_S = 3_600
 
 Refusal = tuple[Reason, str]
-Waiting = Mapping[str | None, tuple[int, str]]
-"""The smallest request of a pending pod, and the pod's name, by resource; None for an unknown request."""
+Rules = tuple[tuple[tuple[Requirement, ...], ...], tuple[Toleration, ...]]
+Waiting = Mapping[tuple[str | None, Rules | None], tuple[int, str]]
+"""The smallest request of a pending pod, and the pod's name, by resource and rules; None for what is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
             freed |= _planned(fleet, members, {node.name for node in members if why[node.name] is None}, steps)
     for name, node in sorted(fleet.inventory.nodes.items()):
         if node.gpu_count > 0:
-            refusal = why[name]
-            yield _judged(fleet, node, freed.get(name)) if refusal is None else node_blocked(node, STAGE, *refusal)
+            reason = why[name]
+            yield _judged(fleet, node, freed.get(name)) if reason is None else node_blocked(node, STAGE, *reason)
 
 
 def _steps(fleet: Fleet) -> float:
@@ -229,21 +231,41 @@ def _plan_evidence(freed: _Freed) -> Iterator[Evidence]:
 
 
 def _waiting(fleet: Fleet) -> Waiting:
-    smallest: dict[str | None, tuple[int, str]] = {}
+    smallest: dict[tuple[str | None, Rules | None], tuple[int, str]] = {}
     for workload in fleet.inventory.workloads:
         request = workload.request
         resource, count = (request.resource, request.count) if request else (None, 0)
         for pod in workload.active_pods:
             if pod.node is None:
-                smallest[resource] = min(smallest.get(resource, (count, pod.name)), (count, pod.name))
+                key = resource, _rules(pod)
+                smallest[key] = min(smallest.get(key, (count, pod.name)), (count, pod.name))
     return smallest
 
 
+def _rules(pod: Pod) -> Rules | None:
+    """What a pod requires of its node besides resources; None if that is not known."""
+    if pod.scheduling is None or pod.scheduling.tied is not None:
+        return None
+    return pod.scheduling.terms, pod.scheduling.tolerations
+
+
 def _waiting_for(waiting: Waiting, node: Node) -> str | None:
-    """A pending pod that the empty node could take; a pod that requests more than the whole node does not count."""
+    """A pending pod that the empty node could take.
+
+    A pod that requests more than the whole node does not count, nor one whose rules exclude the node.
+    """
     whole = free_capacity(node, ())
-    pods = (name for resource, (count, name) in waiting.items() if _may_be_here(resource, count, whole))
-    return next(pods, None)
+    for (resource, rules), (count, name) in waiting.items():
+        if _may_be_here(resource, count, whole) and not _excluded(rules, node):
+            return name
+    return None
+
+
+def _excluded(rules: Rules | None, node: Node) -> bool:
+    """Whether a pod's rules keep it off a node, also if that is no longer cordoned; unknown rules exclude none."""
+    if rules is None or node.openness is None:
+        return False
+    return refusal(Scheduling(*rules), replace(node.openness, unschedulable=False)) is not None
 
 
 def _may_be_here(resource: str | None, count: int, whole: Mapping[str, int]) -> bool:
