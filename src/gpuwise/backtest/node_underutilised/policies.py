@@ -119,7 +119,7 @@ def _searched(trace: OpenbTrace, runs: int) -> list[Move]:
     moves: list[Move] = []
     for run in range(runs):
         settings = SearchSettings(STEPS, run)
-        kept = replace(kept, earlier={move.pod: move.to.node for move in moves})
+        kept = replace(kept, earlier={move.pod: move.to for move in moves})
         moves = consolidate(trace.empty, trace.pods, where(trace), kept, settings).moves
     return moves
 

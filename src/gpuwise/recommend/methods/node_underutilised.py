@@ -17,6 +17,7 @@ from gpuwise.model.scheduling import Requirement, Scheduling, Toleration, refusa
 from gpuwise.recommend.case import HOURS_PER_MONTH
 from gpuwise.recommend.engines.node_underutilised.dependencies import moves_by_node
 from gpuwise.recommend.engines.node_underutilised.free_capacity import free_capacity
+from gpuwise.recommend.engines.node_underutilised.nodes import Placement
 from gpuwise.recommend.engines.node_underutilised.policy import Kept, SearchSettings, consolidate
 from gpuwise.recommend.engines.node_underutilised.pool import Pool, Tenants, pool_of
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
@@ -144,12 +145,12 @@ def _left_by_all(fleet: Fleet, pool: Pool, node: int) -> bool:
     return len(fleet.pods_on.get(pool.names[node], ())) == sum(place.node == node for place in pool.at)
 
 
-def _earlier(fleet: Fleet, pool: Pool, candidates: set[str]) -> dict[int, int]:
-    """The moves of the last run's recommendations: a node by pod, by their numbers in the pool."""
+def _earlier(fleet: Fleet, pool: Pool, candidates: set[str]) -> dict[int, Placement]:
+    """The moves of the last run's recommendations: a place by pod, by their numbers in the pool."""
     number = {name: index for index, name in enumerate(pool.names)}
     pods = {_named(*one): index for index, one in enumerate(pool.pods)}
     return {
-        pods[ref, pod]: number[to]
+        pods[ref, pod]: Placement(number[to], ())
         for item in fleet.earlier
         if isinstance(item.change, FreeNode) and item.workload.name in candidates
         for ref, pod, to in item.change.moves

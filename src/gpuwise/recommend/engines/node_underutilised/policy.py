@@ -47,12 +47,13 @@ class Kept:
     Attributes:
         stay: nodes that are never closed, shape (n,).
         worth: what closing each node saves, shape (n,).
-        earlier: the node to which an earlier plan moved a pod, by pod; empty if there is none.
+        earlier: the place to which an earlier plan moved a pod, by pod; without GPUs it is any of the node's. Empty if
+            there is no such plan.
     """
 
     stay: Bools
     worth: Floats
-    earlier: Mapping[int, int] = field(default_factory=dict)
+    earlier: Mapping[int, Placement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +99,14 @@ def consolidate(
     fleet = Repacking(empty, pods, at, stay=kept.stay, seed=settings.seed)
     least = least_nodes(_with_homes(empty, pods, at), pods, kept.stay)
     best = nothing = Consolidation([], fleet.open.copy(), least.nodes)
-    fleet.mark()
-    if _begun(fleet, least, kept, settings):
-        best = Consolidation(_ordered(fleet, empty, pods, at), fleet.open.copy(), least.nodes)
-    if fleet.waits or kept.worth[best.open].sum() >= kept.worth[nothing.open].sum():
+    for earlier in [kept.earlier, {}] if kept.earlier else [{}]:
+        fleet.mark()
+        begun = _begun(fleet, least, replace(kept, earlier=earlier), settings)
+        moves = _ordered(fleet, empty, pods, at) if begun else []
+        if begun and kept.worth[fleet.open].sum() < kept.worth[nothing.open].sum():
+            best = Consolidation(moves, fleet.open.copy(), least.nodes)
+            break
         fleet.back()
-        best = nothing
     for patience in (0, _PATIENCE):  # at first only what needs no search, so that a small limit suffices for it
         best = _closed_one_by_one(fleet, best, lambda: _ordered(fleet, empty, pods, at), kept, settings.steps, patience)
     return best
@@ -149,7 +152,7 @@ def _begun(fleet: Repacking, least: LeastNodes, kept: Kept, settings: SearchSett
     if kept.earlier:
         fleet.adopt(kept.earlier)
         fleet.close(np.flatnonzero(fleet.open & ~kept.stay & fleet.vacant()).tolist())
-        return True
+        return fleet.settle(_PATIENCE_FIRST)
     fleet.close(np.flatnonzero(fleet.open & ~kept.stay & ~_fullest(fleet.used(), least)).tolist())
     while not fleet.settle(min(_PATIENCE_FIRST, max(settings.steps - fleet.steps, 0))):
         if not fleet.reopen():

@@ -159,19 +159,25 @@ class Repacking:
                 self._shake()
         return not self._waiting
 
-    def adopt(self, targets: Mapping[int, int]) -> None:
-        """Move pods to nodes as in an earlier plan, and open these nodes; a pod that does not fit there stays.
+    def adopt(self, targets: Mapping[int, Placement]) -> None:
+        """Move pods as in an earlier plan, and open their nodes; a pod that does not fit there goes home or waits.
 
         Args:
-            targets: node by pod.
+            targets: place by pod; a place without GPUs is any of its node for a pod that requests some.
         """
-        for node in sorted(set(targets.values())):
+        for node in sorted({place.node for place in targets.values()}):
             if not self.open[node]:
                 self._reopen(node)
-        for number, node in targets.items():
-            if node != self._node[number] and self._left.fit(self._pods[number])[node]:
-                self._lift(number)
-                self._place(number, self._on_node(number, node))
+        for number in targets:  # all at first, because a pod may take the place of another one
+            self._lift(number)
+        for number, place in targets.items():
+            pod = self._pods[number]
+            fits = bool(self._left.fit(pod)[place.node])
+            to = self._on_node(number, place.node) if fits and len(place.gpus) != pod.gpus else place
+            if fits and self._left.takes(pod, to):
+                self._place(number, to)
+            elif not self._finds(number):
+                self._waiting.append(number)
 
     def go_home(self) -> None:
         """Return all pods that fit again to their original places."""
