@@ -34,7 +34,7 @@ from gpuwise.model.profile import (
 from gpuwise.model.scheduling import Openness, Scheduling
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
-from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Nodes, Placement
+from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Nodes, Placement, PodShape
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
@@ -50,12 +50,25 @@ def as_in_a_cluster(trace: OpenbTrace) -> OpenbTrace:
 
     Kubernetes' nvidia.com/gpu has no shares, and pods without GPUs are not in gpuwise's inventory.
 
+    Pods that have places keep their nodes; of shares that then do not fit on a node, the last ones are left out.
+
     Args:
-        trace: the trace, whose pods have no places yet.
+        trace: the trace.
     """
     here = [number for number, pod in enumerate(trace.pods) if pod.gpus]
     pods = [replace(trace.pods[number], gpu_milli=WHOLE) for number in here]
-    return replace(trace, pod_names=[trace.pod_names[number] for number in here], pods=pods)
+    at = None if trace.at is None else _whole(trace, [trace.at[number] for number in here], pods)
+    return replace(trace, pod_names=[trace.pod_names[number] for number in here], pods=pods, at=at)
+
+
+def _whole(trace: OpenbTrace, at: Sequence[Placement | None], pods: Sequence[PodShape]) -> list[Placement | None]:
+    left, found = trace.empty.copy(), list[Placement | None]()
+    for pod, place in zip(pods, at, strict=True):
+        to = None if place is None else Placement(place.node, left.whole(place.node, pod.gpus))
+        found.append(to if to is not None and left.takes(pod, to) else None)
+        if found[-1] is not None:
+            left.take(pod, found[-1])
+    return found
 
 
 def on_their_models(trace: OpenbTrace, at: Sequence[Placement]) -> OpenbTrace:
