@@ -18,7 +18,7 @@ from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.methods.outside_data_region import stay_in_region
-from gpuwise.recommend.methods.pod_pending import place_pending
+from gpuwise.recommend.methods.pod_pending import place_pending, waiting_workloads
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
@@ -110,12 +110,14 @@ def _decided(method: Callable[[Case], Recommendation | Blocked], case: Case) -> 
 def _decided_for_fleet(
     method: Callable[[Fleet], Iterator[Recommendation | Blocked]], fleet: Fleet
 ) -> Iterator[Recommendation | Blocked]:
-    """What a method decides about nodes; an error ends it, and is a blocked change of each node."""
+    """What a method decides about nodes or pods that wait; an error ends it, and is a blocked change of each."""
     try:
         yield from method(fleet)
     except Exception as error:  # noqa: BLE001 - as above
-        for node in fleet.inventory.nodes.values():
-            yield Blocked(node_ref(node), method.__name__, Reason.METHOD_FAILED, _error(error))
+        for ref in (
+            waiting_workloads(fleet) if method is place_pending else map(node_ref, fleet.inventory.nodes.values())
+        ):
+            yield Blocked(ref, method.__name__, Reason.METHOD_FAILED, _error(error))
 
 
 def _error(error: Exception) -> str:

@@ -6,7 +6,7 @@ from functools import partial
 
 from gpuwise.model.changes import MakeSpace
 from gpuwise.model.findings import Finding
-from gpuwise.model.inventory import Node, Pod, Workload
+from gpuwise.model.inventory import Node, Pod, Workload, WorkloadRef
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.protection import team_of
 from gpuwise.model.reasons import Reason
@@ -47,6 +47,11 @@ def place_pending(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     kinds = fleet.kinds if waiting else []
     for number, (workload, pods) in enumerate(sorted(waiting, key=lambda item: item[0].ref)):
         yield _judged(fleet, kinds, workload, pods) if number < _MOST else _not_sought(workload)
+
+
+def waiting_workloads(fleet: Fleet) -> Iterator[WorkloadRef]:
+    """The workloads with a pod that waits."""
+    return (workload.ref for workload in fleet.inventory.workloads if _waiting(workload))
 
 
 def _waiting(workload: Workload) -> list[Pod]:
