@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ SCALE = float(os.environ.get(SCALE_VARIABLE, "1"))
 """Share of the full size; 1 unless `--scale` sets a trial run, whose figures are marked as such."""
 
 REMARKS: list[str] = []
+
+_REFERENCE_S = 0.20
+"""Seconds of `_mix` on the machine of RESULTS.md (AMD EPYC, 2 cores), the least CPU time of 50 on 2026-11-27."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,31 @@ def seconds(run: Callable[[], object]) -> float:
     start = time.perf_counter()
     run()
     return time.perf_counter() - start
+
+
+def machine_factor(rounds: int = 7) -> float:
+    """How many times slower than the machine of RESULTS.md this one is now; seconds are divided by it.
+
+    Args:
+        rounds: how often the mix of work runs; the shortest time counts.
+    """
+    return min(seconds(_mix) for _ in range(rounds)) / _REFERENCE_S
+
+
+def _mix() -> None:
+    """Work of a fixed size, a third each in Python, numpy and SQLite."""
+    import numpy as np
+
+    counts: dict[int, int] = {}
+    for number in range(400_000):
+        counts[number * 7_919 % 10_007] = counts.get(number % 10_007, 0) + 1
+    numbers = np.random.default_rng(0).random(600_000)
+    for _ in range(2):
+        np.sort(numbers).cumsum().searchsorted(numbers[:60_000])
+    with sqlite3.connect(":memory:") as database:
+        database.execute("CREATE TABLE t (a INTEGER PRIMARY KEY, b TEXT)")
+        database.executemany("INSERT INTO t VALUES (?, ?)", ((number, f"row {number}") for number in range(60_000)))
+        database.execute("SELECT sum(length(b)), count(DISTINCT b) FROM t WHERE a % 3 = 0").fetchone()
 
 
 def in_a_process_of_its_own(module: str, *arguments: object) -> dict[str, float]:

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Chooses the placement of a pod with the least loss; `gpuwise.research.placement._choose_py` is its specification."""
+"""Chooses the placement of a pod with the least loss; `gpuwise.recommend.engines.node_underutilised._choose_py` is its specification."""
 
 from libc.math cimport INFINITY
 from libc.stdint cimport int64_t

@@ -234,7 +234,9 @@ class Pipeline:
         past: tuple[Node, ...] = (),
     ) -> Survey:
         """Find a recommendation for each workload, or why there is none."""
-        advice = recommend(Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s, past))
+        earlier = (*self.ledger.recommendations(), *self.ledger.alternatives())
+        whole = Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s, past=past, earlier=earlier)
+        advice = recommend(whole)
         window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:
             cite, workloads = self.usage.cite(window), fleet.by_ref()

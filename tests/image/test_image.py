@@ -142,7 +142,7 @@ def test_it_is_debian_with_gpuwise_and_without_build_tools_or_installers(each: I
 
 
 def test_its_native_code_is_compiled(image: Image, mounts: dict[str, Path]):
-    modules = ("score._hours_c", "sources.prometheus._chunks_c", "research.placement._choose_c")
+    modules = ("score._hours_c", "sources.prometheus._chunks_c", "recommend.engines.node_underutilised._choose_c")
     image.run(["python", "-c", "import " + ", ".join(f"gpuwise.{module}" for module in modules)], mounts)
 
 

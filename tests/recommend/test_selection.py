@@ -1,5 +1,6 @@
 """The best plan, compared with every possible plan."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -13,7 +14,7 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation, Saving
 from gpuwise.recommend import selection
 from gpuwise.recommend.proposal import Proposal, complete
-from gpuwise.recommend.selection import best_plan, superseded_by
+from gpuwise.recommend.selection import best_plan, claimed_by, superseded_by
 
 
 def worth(number: int, usd: float, claims: tuple[str, ...], *, low: float = 0.0, risk: int = 0) -> Recommendation:
@@ -42,7 +43,7 @@ def test_no_two_recommendations_share_a_claim_and_no_plan_is_worth_more(drawn):
     assert compatible(chosen)
     plans = [plan for size in range(len(items) + 1) for plan in combinations(items, size) if compatible(plan)]
     assert total(chosen) == pytest.approx(max(map(total, plans)))
-    taken = {claim: item for item in chosen for claim in item.claims}
+    taken = claimed_by(chosen)
     for item in items:
         assert item in chosen or superseded_by(item, taken) in chosen
 
@@ -64,5 +65,31 @@ def test_a_search_that_reaches_its_limit_gives_a_plan_to_which_nothing_can_be_ad
         patched.setattr(selection, "_MOST_WORK", 0)
         chosen = best_plan(items)
     assert compatible(chosen)
-    taken = {claim: item for item in chosen for claim in item.claims}
+    taken = claimed_by(chosen)
+    assert all(item in chosen or superseded_by(item, taken) in chosen for item in items)
+
+
+def sharing(number: int, usd: float, shared: tuple[str, ...]) -> Recommendation:
+    return replace(worth(number, usd, (f"node-{number}",)), shared_claims=shared)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 100), claims), max_size=4),
+    st.lists(st.tuples(st.integers(0, 100), claims), max_size=4),
+)
+def test_those_that_share_a_claim_exclude_only_those_that_claim_it_alone(alone, shared):
+    items = [worth(number, float(usd), claimed) for number, (usd, claimed) in enumerate(alone)]
+    items += [sharing(10 + number, float(usd), claimed) for number, (usd, claimed) in enumerate(shared)]
+
+    def possible(plan) -> bool:
+        claimed = [claim for item in plan for claim in item.claims]
+        return len(claimed) == len(set(claimed)) and not {one for item in plan for one in item.shared_claims} & set(
+            claimed
+        )
+
+    chosen = best_plan(items)
+    assert possible(chosen)
+    plans = [plan for size in range(len(items) + 1) for plan in combinations(items, size) if possible(plan)]
+    assert total(chosen) == pytest.approx(max(map(total, plans)))
+    taken = claimed_by(chosen)
     assert all(item in chosen or superseded_by(item, taken) in chosen for item in items)

@@ -104,10 +104,13 @@ def test_no_device_is_allocated_twice_at_a_time(seed, nodes):
         assert all(end <= start for (_, end), (start, _) in itertools.pairwise(sorted(allocated)))
 
 
-def test_only_the_workload_that_fits_no_node_is_pending():
+def test_only_the_workload_that_fits_no_node_and_the_one_with_a_gate_are_pending():
     fleet = simulate_fleet(7, NOW)
     assert 110 <= len(fleet.workloads) <= 130
-    assert {workload.name for workload in fleet.workloads for pod in workload.live if not pod.slots} == {"mega-batch"}
+    assert {workload.name for workload in fleet.workloads for pod in workload.live if not pod.slots} == {
+        "mega-batch",
+        "ablation-grid",
+    }
 
 
 def test_the_data_have_the_documented_defects():

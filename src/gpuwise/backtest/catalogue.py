@@ -10,7 +10,7 @@ from gpuwise.backtest.interruptible_on_demand.policies import SPOT
 from gpuwise.backtest.interruptible_on_demand.regions import SPOT_REGIONS
 from gpuwise.backtest.memory_limit.policies import MEMORY
 from gpuwise.backtest.mig_geometry_misfit.policies import MIG
-from gpuwise.backtest.node_underutilised import CONSOLIDATE
+from gpuwise.backtest.node_underutilised.policies import CONSOLIDATE
 from gpuwise.backtest.placement.policies import PACKING
 from gpuwise.backtest.power_limit_overprovisioned import POWER_CAP
 

@@ -12,6 +12,7 @@ from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.decide.history import History, State
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.changes import MakeSpace
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
@@ -70,6 +71,8 @@ def _recommended(item: Recommendation, state: State) -> None:
     say(f"Restart    {'yes' if item.restart_needed else 'no'}; effort {item.effort}")
     for name, line in _policy_lines(policy_of(item.finding)):
         say(Text(f"{name:10} {line}"))
+    for ref, pod, node in getattr(item.change, "moves", ()):
+        say(f"Move       {pod} of {ref} to {node}")
     _numbers(item.evidence)
     if state in {State.SUCCEEDED, State.DISMISSED}:
         return
@@ -89,9 +92,18 @@ def _policy_lines(policy: Policy) -> Iterator[tuple[str, str]]:
 
 
 def _manual(item: Recommendation) -> str:
+    if isinstance(item.change, MakeSpace):
+        return (
+            "evict these pods in this order: their controllers create them again, where the scheduler puts them"
+            if item.change.moves
+            else _HELD
+        )
     if item.workload.kind == "Node":
         return "the owner of the node does it: gpuwise does not write to nodes"
     return f"change the manifest: gpuwise does not write this to a {item.workload.kind}"
+
+
+_HELD = "look for what holds the pod: its events, scheduling gates and quotas"
 
 
 def _saving(saving: Saving) -> Iterator[tuple[str, str]]:

@@ -122,11 +122,27 @@ class FreeNode:
     """Move a node's GPU pods to other nodes, then drain and remove the node.
 
     Attributes:
-        moves: (workload, pod, node) for each pod that has to move.
+        moves: (workload, pod, node) for each pod that has to move, in an order in which each pod fits at its time; some
+            may be pods of other nodes, which make space. Recommendations to free several nodes may share such moves:
+            each move is made once.
     """
 
     moves: tuple[tuple[str, str, str], ...]
     kind: Literal["FreeNode"] = "FreeNode"
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSpace:
+    """Let a pod that waits run on a node.
+
+    Attributes:
+        node: the node on which it fits.
+        moves: (workload, pod, node) for each pod that has to leave that node first; empty if the pod fits now.
+    """
+
+    node: str
+    moves: tuple[tuple[str, str, str], ...]
+    kind: Literal["MakeSpace"] = "MakeSpace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +172,6 @@ Change = (
     | CapPower
     | MoveToRegion
     | FreeNode
+    | MakeSpace
     | Repartition
 )

@@ -19,3 +19,4 @@ class Finding(StrEnum):
     NODE_UNDERUTILISED = "NodeUnderutilised"
     MIG_GEOMETRY_MISFIT = "MIGGeometryMisfit"
     OUTSIDE_DATA_REGION = "OutsideDataRegion"
+    POD_PENDING = "PodPending"

@@ -81,6 +81,8 @@ class Recommendation:
         claims: uids of the workloads, and names of the nodes, whose GPU time it counts; a plan has at most one
             recommendation per claim.
         observed_s: length of the data behind it, seconds; None if it is not based on usage.
+        shared_claims: uids and names that recommendations which were planned together share: a plan has several of
+            these, or one recommendation that claims the name alone.
     """
 
     id: str
@@ -102,6 +104,7 @@ class Recommendation:
     etag: str
     claims: tuple[str, ...] = ()  # the default is for ledgers that were written before this field existed
     observed_s: int | None = None  # likewise
+    shared_claims: tuple[str, ...] = ()  # likewise
 
 
 @dataclass(frozen=True, slots=True)

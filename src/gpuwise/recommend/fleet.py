@@ -1,7 +1,7 @@
 """The input of the methods about a whole fleet, and how a proposal about a node becomes a recommendation."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gpuwise.model.gpu import GpuType
@@ -43,6 +43,7 @@ class Fleet:
         settings: thresholds and margins.
         now_s: time of the evaluation, epoch seconds.
         past: nodes that no longer exist, as far as they are remembered.
+        earlier: what the last run recommended, from which a search continues.
     """
 
     inventory: Inventory
@@ -51,6 +52,7 @@ class Fleet:
     settings: RecommendSettings
     now_s: int
     past: tuple[Node, ...] = ()
+    earlier: tuple[Recommendation, ...] = ()
 
     @cached_property
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:
@@ -68,6 +70,19 @@ class Fleet:
         return frozenset().union(
             *(item.nodes for item in unread), {item.ref.name for item in unread if item.ref.kind == "Node"}
         )
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[Node, ...], ...]:
+        """The nodes of each kind, by name: of one GPU product, region, zone and capacity type.
+
+        A node that cannot be read, or that has a GPU pod that cannot be read, is in none.
+        """
+        kinds: dict[tuple[object, ...], list[Node]] = {}
+        for _, node in sorted(self.inventory.nodes.items()):
+            if node.name not in self.unread_nodes:
+                kind = (node.gpu_product, node.region, node.zone, node.capacity_type)
+                kinds.setdefault(kind, []).append(node)
+        return tuple(map(tuple, kinds.values()))
 
     @cached_property
     def offers(self) -> frozenset[Offer]:
@@ -106,7 +121,8 @@ def node_recommendation(
     proposal: Proposal,
     *,
     confidence: float,
-    claims: Sequence[str],
+    claims: Sequence[str] = (),
+    shared_claims: Collection[str] = (),
     observed_s: int | None = None,
 ) -> Recommendation:
     """Turn a proposal about a node into a recommendation.
@@ -117,9 +133,10 @@ def node_recommendation(
         proposal: the method's decision.
         confidence: 0 to 1.
         claims: names of other nodes and uids of workloads whose GPU time it counts; the node itself is added.
+        shared_claims: names and uids that recommendations which were planned together share.
         observed_s: length of the data behind it, seconds; None if it is based on requests alone.
     """
-    return complete(
+    made = complete(
         proposal,
         node_ref(node),
         owner=None,
@@ -129,6 +146,7 @@ def node_recommendation(
         claims=tuple(sorted({node.name, *claims})),
         observed_s=observed_s,
     )
+    return replace(made, shared_claims=tuple(sorted(shared_claims)))
 
 
 def node_blocked(node: Node, stage: str, reason: Reason, detail: str, evidence: Sequence[Evidence] = ()) -> Blocked:

@@ -40,6 +40,45 @@ def blocker(fleet: Fleet, workload: Workload, pod: Pod) -> tuple[Reason, str] | 
     return None
 
 
+def unplaceable(workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
+    """Why gpuwise cannot tell on which nodes a pod may run; None if it can.
+
+    Args:
+        workload: the workload that owns the pod.
+        pod: the pod.
+    """
+    refusal = _not_placed(workload, pod)
+    if refusal is not None:
+        return refusal
+    if pod.scheduling is None:
+        return Reason.INSUFFICIENT_DATA, f"what {pod.name} requires of its node is not known"
+    if pod.scheduling.tied is not None:
+        return Reason.NOT_MOVABLE, f"{pod.name}: {pod.scheduling.tied}"
+    return None
+
+
+def pinned(fleet: Fleet, node: Node, workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
+    """Why a pod of a node must not or cannot move to another one, None if it may.
+
+    Args:
+        fleet: the pod's fleet.
+        node: its node.
+        workload: the workload that owns it.
+        pod: the pod.
+    """
+    why = blocker(fleet, workload, pod)
+    if why is not None:
+        return why
+    if answers_alone(workload, node.name):
+        return Reason.SINGLE_REPLICA, f"{workload.ref} has no other ready pod while {pod.name} moves"
+    return unplaceable(workload, pod)
+
+
+def may_move(fleet: Fleet, node: Node, workload: Workload, pod: Pod) -> bool:
+    """Whether a pod may move, and its node be disturbed; the arguments are those of `pinned`."""
+    return node_blocker(node) is None and pinned(fleet, node, workload, pod) is None
+
+
 def _not_placed(workload: Workload, pod: Pod) -> tuple[Reason, str] | None:
     """Why gpuwise cannot find another place for a pod by what it requests; None if it can."""
     if workload.request is None:

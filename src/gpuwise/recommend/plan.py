@@ -18,10 +18,11 @@ from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.methods.outside_data_region import stay_in_region
+from gpuwise.recommend.methods.pod_pending import place_pending, waiting_workloads
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.methods.replicas_overprovisioned import fewer_replicas
 from gpuwise.recommend.methods.unused_hours import stop_at_hours
-from gpuwise.recommend.selection import best_plan, superseded_by
+from gpuwise.recommend.selection import best_plan, claimed_by, superseded_by
 
 METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     idle_shutdown,  # unused: saves all of its cost
@@ -50,6 +51,7 @@ _SIZES = frozenset(
 FLEET_METHODS: tuple[Callable[[Fleet], Iterator[Recommendation | Blocked]], ...] = (
     free_nodes,  # its pods fit on other nodes
     repartition,  # has MIG slices that nobody needs
+    place_pending,  # waits for GPUs
 )
 
 
@@ -84,7 +86,7 @@ def recommend(fleet: Fleet) -> Advice:
     blocked = [item for item in results if isinstance(item, Blocked)]
     blocked += [Blocked(item.ref, "observe", Reason.UNREADABLE_OBJECT, item.problem) for item in fleet.inventory.unread]
     chosen = best_plan(recommended)
-    by_claim = {claim: item for item in chosen for claim in item.claims}
+    by_claim = claimed_by(chosen)
     chosen_ids = {item.id for item in chosen}
     others = tuple(item for item in recommended if item.id not in chosen_ids)
     blocked += [_superseded(item, superseded_by(item, by_claim)) for item in others]
@@ -108,12 +110,14 @@ def _decided(method: Callable[[Case], Recommendation | Blocked], case: Case) -> 
 def _decided_for_fleet(
     method: Callable[[Fleet], Iterator[Recommendation | Blocked]], fleet: Fleet
 ) -> Iterator[Recommendation | Blocked]:
-    """What a method decides about nodes; an error ends it, and is a blocked change of each node."""
+    """What a method decides about nodes or pods that wait; an error ends it, and is a blocked change of each."""
     try:
         yield from method(fleet)
     except Exception as error:  # noqa: BLE001 - as above
-        for node in fleet.inventory.nodes.values():
-            yield Blocked(node_ref(node), method.__name__, Reason.METHOD_FAILED, _error(error))
+        for ref in (
+            waiting_workloads(fleet) if method is place_pending else map(node_ref, fleet.inventory.nodes.values())
+        ):
+            yield Blocked(ref, method.__name__, Reason.METHOD_FAILED, _error(error))
 
 
 def _error(error: Exception) -> str:
@@ -129,9 +133,9 @@ def _sized(item: Recommendation | Blocked, case: Case) -> Recommendation | Block
 
 def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Recommendation | Blocked:
     """Block a recommendation that claims a node with GPU pods that cannot be read: its free capacity is not known."""
-    if isinstance(item, Blocked) or not unread_nodes.intersection(item.claims):
+    if isinstance(item, Blocked) or not (unread := unread_nodes.intersection((*item.claims, *item.shared_claims))):
         return item
-    detail = f"a GPU pod on {', '.join(sorted(unread_nodes.intersection(item.claims)))} cannot be read"
+    detail = f"a GPU pod on {', '.join(sorted(unread))} cannot be read"
     return Blocked(item.workload, item.change.kind, Reason.UNREADABLE_OBJECT, detail, item.evidence)
 
 

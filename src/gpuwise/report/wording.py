@@ -34,6 +34,7 @@ _FINDINGS = {
     Finding.NODE_UNDERUTILISED: "its pods fit elsewhere",
     Finding.MIG_GEOMETRY_MISFIT: "its MIG geometry does not match its pods",
     Finding.OUTSIDE_DATA_REGION: "runs outside the regions of its data",
+    Finding.POD_PENDING: "its pod waits for GPUs",
 }
 
 _NOTHING_TO_DO = frozenset(
@@ -130,9 +131,14 @@ _CHANGES: dict[str, Callable[[Any], str]] = {
     "ChangeGpuType": lambda to: f"{to.current} to {to.proposed}",
     "CapPower": lambda to: f"cap power at {to.limit_w:.0f}{_NBSP}W per card",
     "MoveToRegion": lambda to: f"{', '.join(to.current)} to {' or '.join(to.allowed) or 'no region'}",
-    "FreeNode": lambda to: f"move {len(to.moves)} pod{'s' if len(to.moves) != 1 else ''}, then remove the node",
+    "FreeNode": lambda to: f"{_moved(len(to.moves))}remove the node",
+    "MakeSpace": lambda to: f"{_moved(len(to.moves))}run on {to.node}",
     "Repartition": lambda to: f"reconfigure MIG: {_slices(to.proposed)}; {to.freed_gpus} undivided",
 }
+
+
+def _moved(pods: int) -> str:
+    return f"move {pods} pod{'s' if pods != 1 else ''}, then " if pods else ""
 
 
 def change(value: Change) -> str:

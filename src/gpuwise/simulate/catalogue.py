@@ -52,6 +52,7 @@ class Archetype:
         level: range of the busy level, as GPU utilisation.
         checkpointed: the workload is marked as safe to interrupt.
         finished: the Job ended during the recording.
+        gated: its pods have a scheduling gate, as Kueue sets it until a quota is free, and wait although nodes are.
     """
 
     names: tuple[str, ...]
@@ -68,6 +69,7 @@ class Archetype:
     level: tuple[float, float] = (0.5, 0.95)
     checkpointed: bool = False
     finished: bool = False
+    gated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,4 +222,5 @@ CATALOGUE: tuple[Archetype, ...] = (
               ("notebooks",), resource=_ONE_SEVENTH),
     # Requests more GPUs than any node has, and stays Pending.
     Archetype(("mega-batch",), Behaviour.CRUNCHING, _BATCH, "Job", "H100-80GB", 1, 16, ("sandbox",)),
+    Archetype(("ablation-grid",), Behaviour.CRUNCHING, _BATCH, "Job", "L4", 1, 2, ("science",), gated=True),
 )  # fmt: skip

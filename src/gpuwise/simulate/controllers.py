@@ -155,6 +155,8 @@ def _pod_spec(plan: WorkloadPlan) -> Object:
     }
     if archetype.kind == "Job":
         spec["restartPolicy"] = "OnFailure"
+    if archetype.gated:
+        spec["schedulingGates"] = [{"name": "kueue.x-k8s.io/admission"}]
     return spec
 
 
@@ -221,18 +223,19 @@ def _pods(plan: WorkloadPlan) -> Iterator[Object]:
                 "ownerReferences": [owner],
             },
             "spec": spec,
-            "status": _pod_status(pod),
+            "status": _pod_status(pod, gated=plan.archetype.gated),
         }
 
 
-def _pod_status(pod: PodPlan) -> Object:
+def _pod_status(pod: PodPlan, *, gated: bool) -> Object:
     at = stamp(pod.started_s)
     if not pod.slots:
+        gate = "Scheduling is blocked due to non-empty scheduling gates"
         waiting = {
             "type": "PodScheduled",
             "status": "False",
-            "reason": "Unschedulable",
-            "message": "no node has enough free GPUs",
+            "reason": "SchedulingGated" if gated else "Unschedulable",
+            "message": gate if gated else "no node has enough free GPUs",
             "lastTransitionTime": at,
         }
         return {"phase": "Pending", "conditions": [waiting]}

@@ -138,12 +138,16 @@ def _pods(
     rolled_s = window.start_s + int(rng.uniform(0.2, 0.7) * window.seconds) if rolled else None
     templates = [random_name(rng, 10) for _ in range(2)] if archetype.kind == "Deployment" else ["", ""]
     for index in range(archetype.pods):
-        slots = occupancy.place(
-            gpu=archetype.gpu,
-            resource=archetype.resource,
-            count=archetype.gpus,
-            capacity=archetype.capacity,
-            span=(created_s, ended_s or window.end_s),
+        slots = (
+            None
+            if archetype.gated
+            else occupancy.place(
+                gpu=archetype.gpu,
+                resource=archetype.resource,
+                count=archetype.gpus,
+                capacity=archetype.capacity,
+                span=(created_s, ended_s or window.end_s),
+            )
         )
         if rolled_s is not None and slots and created_s < rolled_s:
             yield PodPlan(_pod_name(archetype, name, index, templates[1], rng), _uid(rng), templates[1], slots,

@@ -3,10 +3,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.research.placement.test_choose import shapes, without
+from tests.recommend.engines.node_underutilised.test_choose import shapes, without
 
-from gpuwise.research.placement.demand import Demand, fragmentation
-from gpuwise.research.placement.nodes import PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.demand import Demand, fragmentation
+from gpuwise.recommend.engines.node_underutilised.nodes import PodShape, nodes
 from gpuwise.research.placement.policy import Placer
 
 pods = st.lists(shapes | without, min_size=1, max_size=80)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.placement.trace import OpenbTrace, arrived
-from gpuwise.research.placement.nodes import WHOLE, Floats, Ints, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Floats, Ints, Nodes, Placement, PodShape
 
 _SEED = 1
 # openb's largest node; the baselines measure CPU and GPU as shares of it.

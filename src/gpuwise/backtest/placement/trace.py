@@ -10,7 +10,7 @@ import numpy as np
 from gpuwise.backtest.columns import Columns, read_columns
 from gpuwise.backtest.contract import Decisions, Option
 from gpuwise.model.errors import InputError
-from gpuwise.research.placement.nodes import WHOLE, Nodes, Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Nodes, Placement, PodShape, nodes
 
 OPTIONS = (
     Option("--nodes", "CSV with sn, cpu_milli, memory_mib, gpu, model."),

@@ -61,6 +61,12 @@ def repartition(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     A slice that a pod waits for counts as used on every node whose GPUs can offer it, because it is not known on which
     node the pod will run. Pods cannot move between slices: the node is drained, reconfigured and filled again.
 
+    What a node must offer is what the manifests of its pods request, by the name of the profile, so the engine packs
+    requests: one slice serves one request (the rates are the identity). A pod whose measured activity and memory fit a
+    smaller slice gets a `Resize` from right-size, with its margins, and this method follows once the pod requests that
+    slice. Packing by throughput needs the rate of each model on each profile. No metric has it for profiles on which
+    the model does not run, so that is left to the backtest.
+
     Args:
         fleet: the fleet.
     """

@@ -1,23 +1,27 @@
-"""Drain and remove nodes whose GPU pods fit into the free capacity of other nodes."""
+"""Drain and remove nodes whose GPU pods fit on other nodes, by one plan for all nodes of a kind."""
 
-from bisect import bisect_right
-from collections import defaultdict
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
+
+import numpy as np
 
 from gpuwise.model.changes import FreeNode
 from gpuwise.model.findings import Finding
-from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod, Workload
+from gpuwise.model.inventory import CapacityType, Node, Pod, Workload
 from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
-from gpuwise.model.scheduling import refusal
+from gpuwise.model.scheduling import Requirement, Scheduling, Toleration, refusal
 from gpuwise.recommend.case import HOURS_PER_MONTH
-from gpuwise.recommend.engines.node_underutilised.free_capacity import fitted, free_capacity, offered
+from gpuwise.recommend.engines.node_underutilised.dependencies import moves_by_node
+from gpuwise.recommend.engines.node_underutilised.free_capacity import free_capacity
+from gpuwise.recommend.engines.node_underutilised.nodes import Placement
+from gpuwise.recommend.engines.node_underutilised.policy import Kept, SearchSettings, consolidate
+from gpuwise.recommend.engines.node_underutilised.pool import Pool, Tenants, pool_of
 from gpuwise.recommend.fleet import Fleet, node_blocked, node_recommendation
-from gpuwise.recommend.movable import answers_alone, blocker, node_blocker
+from gpuwise.recommend.movable import may_move, node_blocker, pinned
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.unallocated import use_of_unallocated
 
@@ -29,35 +33,50 @@ _CONFIDENCE = 0.8
 # An empty node: no pod has to move. The low end is half of its price, because pods may arrive before it is removed. So
 # a plan prefers removing the empty node to moving pods onto it, which saves as much but has a low end of 0.
 _CONFIDENCE_EMPTY, _SURE_EMPTY = 0.9, 0.5
+STEPS = 5_000
+"""Steps of the search in one run for all nodes, shared by the kinds in proportion to their pods: about 4 s for 5,000
+pods on 1,000 nodes."""
+# A step takes longer with more pods, so the product of both has a limit, too; a small fleet needs few.
+_STEPS_TIMES_PODS, _STEPS_PER_POD, _LEAST_STEPS = 25_000_000, 10, 50
+_HOUR_S = 3_600
 
-Tenants = Sequence[tuple[Workload, Pod]]
-Kind = tuple[object, ...]
+Refusal = tuple[Reason, str]
+Rules = tuple[tuple[tuple[Requirement, ...], ...], tuple[Toleration, ...]]
+Waiting = Mapping[tuple[str | None, Rules | None], tuple[int, str]]
+"""The smallest request of a pending pod, and the pod's name, by resource and rules; None for what is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Surroundings:
-    """Data about the whole fleet, computed once for all of its nodes.
+class _Freed:
+    """How a node is freed.
 
     Attributes:
-        fleet: the fleet.
-        free: nodes by their kind, a resource that they offer, and the free amount of it; sorted by name.
-        waiting: the smallest request of a pending pod, and the pod's name, by resource; None for an unknown request.
+        moves: (workload, pod, node) in an order in which each pod fits at its time.
+        others: how many of these are of other nodes, to make space.
+        touched: the nodes from or to which they move pods, without the node itself.
+        kept: how many nodes of its kind are needed after the plan.
+        least: how many are needed in any plan.
     """
 
-    fleet: Fleet
-    free: Mapping[tuple[Kind, str], Mapping[int, Sequence[Node]]]
-    waiting: Mapping[str | None, tuple[int, str]]
+    moves: tuple[tuple[str, str, str], ...]
+    others: int
+    touched: frozenset[str]
+    kept: int
+    least: float
 
 
 def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
-    """For each node with GPUs, check whether its GPU pods fit on other nodes as they are now.
+    """Plan which nodes with GPUs to free and which pods to move, for all nodes of a kind at once.
 
-    Two recommendations that move pods to the same node both claim it, so a plan has only one of them. A pod moves only
-    to a node with the same GPU product, region, zone and capacity type. The change must be worth the disruption, by
-    Karpenter's Balanced policy (designs/balanced-consolidation): (cost saved / cost of the pool) / (disruption /
-    disruption of the pool) >= 0.5. The pool's disruption is counted as one pod per GPU here, not as the actual number
-    of pods: otherwise a node would become easier to free if other nodes had more pods (I3). In a pool with one price
-    the ratio is the number of GPUs released per pod moved.
+    Pods move only between nodes with the same GPU product, region, zone and capacity type, which accept them. Each
+    recommendation has all moves that free its node, so that any of the nodes can be freed, in any order
+    (`dependencies`). The change must be worth the disruption, by Karpenter's Balanced policy
+    (designs/balanced-consolidation): (cost saved / cost of the pool) / (disruption / disruption of the pool) >= 0.5.
+    The pool's disruption is counted as one pod per GPU here, not as the actual number of pods: otherwise a node would
+    become easier to free if other nodes had more pods (I3). In a pool with one price the ratio is the number of GPUs
+    released per pod moved.
+
+    The search has a limit in steps. It continues from the recommendations of the last run, `fleet.earlier`.
 
     Args:
         fleet: the fleet.
@@ -65,46 +84,102 @@ def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     Yields:
         A recommendation, or why it is blocked, for each node, by name.
     """
-    around = _Surroundings(fleet, _free(fleet), _waiting(fleet))
-    for _, node in sorted(fleet.inventory.nodes.items()):
+    waiting = _waiting(fleet)
+    why = {name: _kept(fleet, node, waiting) for name, node in fleet.inventory.nodes.items()}
+    steps, freed = _steps(fleet), dict[str, _Freed]()
+    for members in fleet.kinds:
+        if any(why[node.name] is None for node in members):
+            freed |= _planned(fleet, members, {node.name for node in members if why[node.name] is None}, steps)
+    for name, node in sorted(fleet.inventory.nodes.items()):
         if node.gpu_count > 0:
-            yield _judged(around, node)
+            reason = why[name]
+            yield _judged(fleet, node, freed.get(name)) if reason is None else node_blocked(node, STAGE, *reason)
 
 
-def _judged(around: _Surroundings, node: Node) -> Recommendation | Blocked:
-    fleet, blocked = around.fleet, partial(node_blocked, node, STAGE)
-    tenants, usd_h = fleet.pods_on.get(node.name, ()), fleet.usd_per_gpu_h(node)
+def _steps(fleet: Fleet) -> float:
+    """Steps of the search per pod."""
+    pods = max(sum(map(len, fleet.pods_on.values())), 1)
+    return min(STEPS, _STEPS_TIMES_PODS / pods, _STEPS_PER_POD * pods) / pods
+
+
+def _planned(fleet: Fleet, members: Sequence[Node], candidates: set[str], steps: float) -> dict[str, _Freed]:
+    """Plan the nodes of one kind; the result has the nodes to free."""
+    pool = pool_of(members, fleet.pods_on, partial(may_move, fleet))
+    kept = Kept(
+        stay=np.array([node.name not in candidates for node in members]),
+        worth=np.array([node.capacity for node in members]),
+        earlier=_earlier(fleet, pool, candidates),
+    )
+    search = SearchSettings(
+        steps=max(round(steps * len(pool.pods)), _LEAST_STEPS), seed=fleet.now_s // _HOUR_S if kept.earlier else 0
+    )
+    plan = consolidate(pool.empty, pool.shapes, pool.at, kept, search)
+    needed = moves_by_node(pool.empty, pool.shapes, pool.at, plan.moves, plan.open)
+    closed = [node for node in np.flatnonzero(~plan.open).tolist() if _left_by_all(fleet, pool, node)]
+    freed, moved = {}, set[int]()
+    for node in sorted(closed, key=lambda one: (len(needed.get(one, ())), one)):
+        indices = needed.get(node, [])
+        # Nodes share moves; each move is counted with the node that needs the fewest.
+        if members[node].gpu_count < _LEAST_BALANCE * len(set(indices) - moved):
+            continue
+        moved.update(indices)
+        moves = [plan.moves[index] for index in indices]
+        begins = [pool.at[move.pod].node for move in moves]
+        ends = {pool.names[one] for one in (*begins, *(move.to.node for move in moves))}
+        freed[pool.names[node]] = _Freed(
+            moves=tuple((*_named(*pool.pods[move.pod]), pool.names[move.to.node]) for move in moves),
+            others=sum(begin != node for begin in begins),
+            touched=frozenset(ends - {pool.names[node]}),
+            kept=int(plan.open.sum()),
+            least=plan.least,
+        )
+    return freed
+
+
+def _named(workload: Workload, pod: Pod) -> tuple[str, str]:
+    return str(workload.ref), pod.name
+
+
+def _left_by_all(fleet: Fleet, pool: Pool, node: int) -> bool:
+    """Whether all GPU pods of a node are among those that move."""
+    return len(fleet.pods_on.get(pool.names[node], ())) == sum(place.node == node for place in pool.at)
+
+
+def _earlier(fleet: Fleet, pool: Pool, candidates: set[str]) -> dict[int, Placement]:
+    """The moves of the last run's recommendations: a place by pod, by their numbers in the pool."""
+    number = {name: index for index, name in enumerate(pool.names)}
+    pods = {_named(*one): index for index, one in enumerate(pool.pods)}
+    return {
+        pods[ref, pod]: Placement(number[to], ())
+        for item in fleet.earlier
+        if isinstance(item.change, FreeNode) and item.workload.name in candidates
+        for ref, pod, to in item.change.moves
+        if (ref, pod) in pods and to in number
+    }
+
+
+def _kept(fleet: Fleet, node: Node, waiting: Waiting) -> Refusal | None:
+    """Why a node must not be freed, whatever fits elsewhere; None if it may."""
     if node.gpu_type is None:
-        return blocked(Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its GPU type'} is not known to gpuwise")
+        return Reason.UNKNOWN_GPU_TYPE, f"{node.gpu_product or 'its GPU type'} is not known to gpuwise"
     if node.capacity_type is CapacityType.RESERVED:
-        return blocked(Reason.PAID_IN_ADVANCE, "it is reserved or committed: removing it saves nothing")
-    if usd_h is None:
-        return blocked(Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}")
-    pending = _waiting_for(around, node)
+        return Reason.PAID_IN_ADVANCE, "it is reserved or committed: removing it saves nothing"
+    if fleet.usd_per_gpu_h(node) is None:
+        return Reason.NO_PRICE, f"no price is known for {node.gpu_type.name}"
+    if node.name in fleet.unread_nodes:
+        return Reason.UNREADABLE_OBJECT, f"a GPU pod on {node.name} cannot be read"
+    pending = _waiting_for(waiting, node)
     if pending is not None:
-        return blocked(Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node")
-    why = _kept_by_pods(fleet, node, tenants) or _not_removable(fleet, node)
-    if why is not None:
-        return blocked(*why)
-    return _weighed(around, node, tenants, usd_h)
+        return Reason.WELL_PACKED, f"{pending} is pending and may get GPUs of this node"
+    tenants = fleet.pods_on.get(node.name, ())
+    fixed = (pinned(fleet, node, workload, pod) for workload, pod in tenants)
+    why = next((one for one in fixed if one is not None), None) or _not_removable(fleet, node)
+    if why is None and node.gpu_count < _LEAST_BALANCE * len(tenants):
+        return Reason.WELL_PACKED, f"{len(tenants)} pods would move for {node.gpu_count} GPUs"
+    return why
 
 
-def _kept_by_pods(fleet: Fleet, node: Node, tenants: Tenants) -> tuple[Reason, str] | None:
-    """Why a pod of the node must not or cannot move, None if all may."""
-    for workload, pod in tenants:
-        why = blocker(fleet, workload, pod)
-        if why is not None:
-            return why
-        if answers_alone(workload, node.name):
-            return Reason.SINGLE_REPLICA, f"{workload.ref} has no other ready pod while {pod.name} moves"
-        if pod.scheduling is None:
-            return Reason.INSUFFICIENT_DATA, f"what {pod.name} requires of its node is not known"
-        if pod.scheduling.tied is not None:
-            return Reason.NOT_MOVABLE, f"{pod.name}: {pod.scheduling.tied}"
-    return None
-
-
-def _not_removable(fleet: Fleet, node: Node) -> tuple[Reason, str] | None:
+def _not_removable(fleet: Fleet, node: Node) -> Refusal | None:
     """Why the node itself must stay, None if it need not."""
     why = node_blocker(node) or use_of_unallocated(fleet, node)
     if why is not None:
@@ -115,115 +190,30 @@ def _not_removable(fleet: Fleet, node: Node) -> tuple[Reason, str] | None:
     return None
 
 
-def _weighed(around: _Surroundings, node: Node, tenants: Tenants, usd_h: float) -> Recommendation | Blocked:
-    balance = node.gpu_count / len(tenants) if tenants else float("inf")
-    evidence = _evidence(node, tenants)
-    if balance < _LEAST_BALANCE:
-        detail = f"{len(tenants)} pods would move for {node.gpu_count} GPUs"
-        return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
-    to = fitted(_requests(tenants), _candidates(around, node, tenants))
-    if to is None:
-        detail = f"its {len(tenants)} GPU pods do not all fit on nodes in {node.zone} of the same kind that accept them"
-        return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, evidence)
-    moves = [(str(workload.ref), pod.name, name) for (workload, pod), name in zip(tenants, to, strict=True)]
-    gpu_h = node.capacity * HOURS_PER_MONTH
+def _judged(fleet: Fleet, node: Node, freed: _Freed | None) -> Recommendation | Blocked:
+    tenants = fleet.pods_on.get(node.name, ())
+    if freed is None:
+        detail = (
+            f"the plan keeps it: its {len(tenants)} GPU pods and those of the nodes that are freed do not fit on fewer "
+            f"nodes in {node.zone} of the same kind that accept them"
+        )
+        return node_blocked(node, STAGE, Reason.WELL_PACKED, detail, _evidence(node, tenants))
+    usd_h = fleet.usd_per_gpu_h(node) or 0.0
+    gpu_h, moves = node.capacity * HOURS_PER_MONTH, freed.moves
     proposal = Proposal(
         finding=Finding.NODE_UNDERUTILISED,
         reasons=(Reason.PODS_FIT_ELSEWHERE,),
-        change=FreeNode(tuple(sorted(moves))),
+        change=FreeNode(moves),
         # Low end: other pods on the node, or what its pods need besides GPUs, may prevent the removal.
         saving=Saving(gpu_h * usd_h, 0.0 if moves else _SURE_EMPTY * gpu_h * usd_h, gpu_h * usd_h, gpu_h),
         risk=2 if moves else 1,
         coverage=1.0,
-        evidence=evidence,
+        evidence=(*_evidence(node, tenants), *_plan_evidence(freed)),
         restart_needed=bool(moves),
     )
-    claims = (*around.fleet.tenants(node.name), *to)
-    return node_recommendation(
-        around.fleet, node, proposal, confidence=_CONFIDENCE if moves else _CONFIDENCE_EMPTY, claims=claims
-    )
-
-
-def _requests(tenants: Tenants) -> list[GpuRequest]:
-    return [workload.request for workload, _ in tenants if workload.request is not None]
-
-
-def _candidates(around: _Surroundings, node: Node, tenants: Tenants) -> dict[str, dict[str, int]]:
-    """Free capacity of nodes of the same kind that accept all the pods, by resource and node.
-
-    For each amount of free capacity there are as many nodes as pods.
-
-    Nodes that follow by name come first. Otherwise every node would move its pods to the same target, and a plan could
-    use that target only once.
-    """
-    return {
-        resource: {
-            other.name: free
-            for free, others in around.free.get((_kind(node), resource), {}).items()
-            for other in islice((one for one in _after(others, node) if _accepts(one, tenants)), len(tenants))
-        }
-        for resource in offered(node)
-    }
-
-
-def _accepts(node: Node, tenants: Tenants) -> bool:
-    """Whether the scheduler would put each of some pods on a node, and its resources suffice for all of them."""
-    if node.openness is None or len(tenants) > node.openness.free.get("pods", len(tenants)):
-        return False
-    requests: dict[str, float] = {}
-    for workload, pod in tenants:
-        if pod.scheduling is None or refusal(pod.scheduling, node.openness) is not None:
-            return False
-        if any(one.keeps_off(workload.ref.namespace, pod.labels) for one in node.openness.repels):
-            return False
-        for resource, amount in pod.scheduling.requests.items():
-            requests[resource] = requests.get(resource, 0.0) + amount
-    return all(amount <= node.openness.free.get(resource, 0.0) for resource, amount in requests.items())
-
-
-def _after(others: Sequence[Node], node: Node) -> Iterator[Node]:
-    """The other nodes by name, beginning after the node and wrapping around."""
-    begin = bisect_right(others, node.name, key=lambda other: other.name)
-    rotated = (others[index % len(others)] for index in range(begin, begin + len(others)))
-    return (other for other in rotated if other != node)
-
-
-def _free(fleet: Fleet) -> dict[tuple[Kind, str], dict[int, list[Node]]]:
-    nodes: dict[tuple[Kind, str], dict[int, list[Node]]] = defaultdict(lambda: defaultdict(list))
-    for _, node in sorted(fleet.inventory.nodes.items()):
-        for resource, free in free_capacity(node, fleet.pods_on.get(node.name, ())).items():
-            nodes[_kind(node), resource][free].append(node)
-    return nodes
-
-
-def _waiting(fleet: Fleet) -> dict[str | None, tuple[int, str]]:
-    smallest: dict[str | None, tuple[int, str]] = {}
-    for workload in fleet.inventory.workloads:
-        request = workload.request
-        resource, count = (request.resource, request.count) if request else (None, 0)
-        for pod in workload.active_pods:
-            if pod.node is None:
-                smallest[resource] = min(smallest.get(resource, (count, pod.name)), (count, pod.name))
-    return smallest
-
-
-def _waiting_for(around: _Surroundings, node: Node) -> str | None:
-    """A pending pod that the empty node could take; a pod that requests more than the whole node does not count."""
-    whole = free_capacity(node, ())
-    waiting = around.waiting
-    pods = (name for resource, (count, name) in waiting.items() if _may_be_here(resource, count, whole))
-    return next(pods, None)
-
-
-def _may_be_here(resource: str | None, count: int, whole: Mapping[str, int]) -> bool:
-    """Whether a node can offer what a pod waits for; which nodes offer another plugin's resource is not known."""
-    if resource == GPU_RESOURCE or (resource or "").startswith(MIG_RESOURCE_PREFIX) or resource in whole:
-        return count <= whole.get(resource or "", 0)
-    return True
-
-
-def _kind(node: Node) -> Kind:
-    return node.gpu_product, node.region, node.zone, node.capacity_type
+    confidence = _CONFIDENCE if moves else _CONFIDENCE_EMPTY
+    shared = fleet.tenants(node.name) | freed.touched
+    return node_recommendation(fleet, node, proposal, confidence=confidence, shared_claims=shared)
 
 
 def _evidence(node: Node, tenants: Tenants) -> tuple[Evidence, ...]:
@@ -232,3 +222,55 @@ def _evidence(node: Node, tenants: Tenants) -> tuple[Evidence, ...]:
         Evidence("GPUs of the node", None, "count", node.gpu_count, None, "GPUs"),
         pods,
     )
+
+
+def _plan_evidence(freed: _Freed) -> Iterator[Evidence]:
+    if freed.others:
+        yield Evidence("pods of other nodes that make space for them", None, "count", freed.others, None, "pods")
+    text = "nodes of its kind that the plan still needs; no plan needs fewer than the threshold"
+    yield Evidence(text, None, "count", freed.kept, math.ceil(freed.least - 1e-6), "nodes")
+
+
+def _waiting(fleet: Fleet) -> Waiting:
+    smallest: dict[tuple[str | None, Rules | None], tuple[int, str]] = {}
+    for workload in fleet.inventory.workloads:
+        request = workload.request
+        resource, count = (request.resource, request.count) if request else (None, 0)
+        for pod in workload.active_pods:
+            if pod.node is None:
+                key = resource, _rules(pod)
+                smallest[key] = min(smallest.get(key, (count, pod.name)), (count, pod.name))
+    return smallest
+
+
+def _rules(pod: Pod) -> Rules | None:
+    """What a pod requires of its node besides resources; None if that is not known."""
+    if pod.scheduling is None or pod.scheduling.tied is not None:
+        return None
+    return pod.scheduling.terms, pod.scheduling.tolerations
+
+
+def _waiting_for(waiting: Waiting, node: Node) -> str | None:
+    """A pending pod that the empty node could take.
+
+    A pod that requests more than the whole node does not count, nor one whose rules exclude the node.
+    """
+    whole = free_capacity(node, ())
+    for (resource, rules), (count, name) in waiting.items():
+        if _may_be_here(resource, count, whole) and not _excluded(rules, node):
+            return name
+    return None
+
+
+def _excluded(rules: Rules | None, node: Node) -> bool:
+    """Whether a pod's rules keep it off a node, also if that is no longer cordoned; unknown rules exclude none."""
+    if rules is None or node.openness is None:
+        return False
+    return refusal(Scheduling(*rules), replace(node.openness, unschedulable=False)) is not None
+
+
+def _may_be_here(resource: str | None, count: int, whole: Mapping[str, int]) -> bool:
+    """Whether a node can offer what a pod waits for; which nodes offer another plugin's resource is not known."""
+    if resource == GPU_RESOURCE or (resource or "").startswith(MIG_RESOURCE_PREFIX) or resource in whole:
+        return count <= whole.get(resource or "", 0)
+    return True

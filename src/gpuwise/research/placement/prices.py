@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import block_array, coo_array, csr_array, eye_array, hstack, vstack
 
-from gpuwise.research.placement.nodes import WHOLE, Floats, Ints
+from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Floats, Ints
 
 UNIT = 10
 """Milli of one step: 101 levels of free capacity; pods are rounded up."""

@@ -9,12 +9,14 @@ demand; at 80 GPUs it was not proved optimal within a minute.
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.errors import InputError
+from gpuwise.recommend.engines.mig_geometry_misfit.cover import cover
 from gpuwise.recommend.engines.mig_geometry_misfit.geometry import Ints
 
 if TYPE_CHECKING:  # takes 1 s to import, and a fleet without MIG does not need it
@@ -51,7 +53,8 @@ class Packing:
         partitioned: number of GPUs by geometry, shape (geometries,).
         slices: number of slices by item and profile, shape (items, profiles).
         bound: proved lower bound on the number of GPUs that meet the demand.
-        fluid: number of GPUs that would meet the demand if slices and GPUs were divisible.
+        fluid: number of GPUs that would meet the demand if slices and GPUs were divisible; `bound` where `cover` found
+            the packing without a linear program.
     """
 
     partitioned: Ints
@@ -93,6 +96,36 @@ def pack(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings | N
     if unserved.size:
         raise InputError(f"no slice serves item {unserved[0]}", hint="leave the item out or lower its demand")
     settings = settings or PackSettings()
+    key = [(one.tobytes(), one.shape) for one in (offers, rates, demand)]
+    return _kept(*key, offers.dtype.str, settings)
+
+
+@lru_cache(maxsize=1_024)
+def _kept(
+    offers: tuple[bytes, tuple[int, ...]],
+    rates: tuple[bytes, tuple[int, ...]],
+    demand: tuple[bytes, tuple[int, ...]],
+    whole: str,
+    settings: PackSettings,
+) -> Packing:
+    """Solve each problem once: most nodes of a fleet have the same profiles, and many the same slices."""
+    found = _found(_array(offers, whole), _array(rates, "f8"), _array(demand, "f8"), settings)
+    for array in (found.partitioned, found.slices):
+        array.flags.writeable = False
+    return found
+
+
+def _array(content: tuple[bytes, tuple[int, ...]], kind: str) -> NDArray[Any]:
+    return np.frombuffer(content[0], dtype=kind).reshape(content[1])
+
+
+def _found(offers: Ints, rates: Floats, demand: Floats, settings: PackSettings) -> Packing:
+    if np.array_equal(rates, np.eye(len(rates))):  # slices are requested, not rates
+        slices = np.ceil(demand).astype(np.int64)
+        covered = cover(offers, tuple(slices.tolist()))
+        if covered is not None:
+            gpus = sum(covered)
+            return Packing(np.array(covered, dtype=np.int64), np.diag(slices), gpus, float(gpus))
     # Any demand needs at least one slice, and the slowest slice that serves it is the least that it can get.
     least = np.where(rates > 0, rates, np.inf).min(axis=1)
     wanted = np.where(demand > 0, np.maximum(demand, least), 0.0)

@@ -1,1 +1,1 @@
-"""Whether the pods of a node fit into the free capacity of the others."""
+"""Which nodes to free and which pods to move, for all nodes of a kind at once."""

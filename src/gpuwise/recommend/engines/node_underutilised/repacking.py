@@ -5,14 +5,13 @@ with time windows", Operations Research Letters 37, 2009), with nodes as vehicle
 harder from then on, the pods that are easiest in total are ejected, and from time to time a few random pods move.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpuwise.research.placement.demand import Demand
-from gpuwise.research.placement.nodes import Floats, Ints, Nodes, Placement, PodShape
-from gpuwise.research.placement.policy import PlacementSettings, Scorer
+from gpuwise.recommend.engines.node_underutilised.demand import Demand
+from gpuwise.recommend.engines.node_underutilised.nodes import Bools, Floats, Ints, Nodes, Placement, PodShape
+from gpuwise.recommend.engines.node_underutilised.scorer import PlacementSettings, Scorer
 
 # All pods are known here, so CPU and GPU left on the same node weigh more than for pods that arrive one by one.
 _SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=5.0, gpu_left_without=10.0)
@@ -37,19 +36,29 @@ class Repacking:
         empty: the nodes without any pods.
         pods: the pods.
         home: the place of each pod. A pod does not move within its node: it returns to this place or leaves the node.
+        stay: nodes that cannot be closed, shape (n,); they are open even without pods. None if all can be closed.
+        seed: of the random choices.
     """
 
-    def __init__(self, empty: Nodes, pods: Sequence[PodShape], home: Sequence[Placement]) -> None:
+    def __init__(
+        self,
+        empty: Nodes,
+        pods: Sequence[PodShape],
+        home: Sequence[Placement],
+        *,
+        stay: Bools | None = None,
+        seed: int = 0,
+    ) -> None:
         self.at = list(home)
         self.steps = 0
-        self.open: NDArray[np.bool_] = np.zeros(len(empty.cpu), dtype=np.bool_)
+        self.open: Bools = np.zeros(len(empty.cpu), dtype=np.bool_)
         self._empty, self._pods, self._home = empty, pods, home
         self._left = empty.copy()
         self._left.cpu[:] -= _CLOSED
         self._on: list[set[int]] = [set() for _ in empty.cpu]
         self._waiting: list[int] = []
         self._undo: list[tuple[Callable[..., None], tuple[object, ...]]] = []
-        self._rng = np.random.default_rng(0)
+        self._rng = np.random.default_rng(seed)
         self._scorer = _scorer(pods, empty)
         self._cpu, self._memory, self._gpus, self._milli = np.array(
             [(pod.cpu_milli, pod.memory_mib, pod.gpus, pod.gpu_milli if pod.gpus else 0) for pod in pods]
@@ -58,13 +67,19 @@ class Repacking:
         most_gpu, most_cpu = max(float(empty.gpu.sum(axis=1).max()), 1.0), max(float(empty.cpu.max()), 1.0)
         self._size = self._gpus * self._milli / most_gpu + self._cpu / most_cpu
         self._capacity = empty.gpu.sum(axis=1) / most_gpu + empty.cpu / most_cpu
+        self._other: Ints = np.array([pod.other for pod in pods], dtype=np.int64)
+        if empty.other is not None:
+            most_other = np.maximum(empty.other.max(axis=0), 1)
+            self._size += (self._other / most_other).sum(axis=1)
+            self._capacity += (empty.other / most_other).sum(axis=1)
         self._hard = np.ones(len(pods))
         self._home_node: Ints = np.array([place.node for place in home])
         self._node: Ints = np.full(len(pods), _WAITS)
         self._gpu: Ints = np.zeros(len(pods), dtype=np.int64)
         for number, place in enumerate(home):
             self._put(number, place)
-        self._open(np.unique(self._home_node))
+        self._stay = np.zeros(len(self.open), dtype=np.bool_) if stay is None else stay
+        self._open(np.union1d(self._home_node, np.flatnonzero(self._stay)))
 
     @property
     def waits(self) -> bool:
@@ -75,6 +90,10 @@ class Repacking:
         """Size of the pods on each node, in shares of the largest node's CPU and GPUs."""
         there = self._node != _WAITS
         return np.asarray(np.bincount(self._node[there], self._size[there], len(self.open)), dtype=np.float64)
+
+    def vacant(self) -> Bools:
+        """Which nodes have no pods."""
+        return np.array([not pods for pods in self._on])
 
     def mark(self) -> None:
         """Set the point to which `back` returns."""
@@ -97,11 +116,16 @@ class Repacking:
             self._close(node)
             self._undo.append((self._open, (node,)))
 
-    def reopen(self) -> bool:
-        """Open the closed node that fits most of the waiting pods; false if none fits any."""
+    def reopen(self, among: Bools | None = None) -> bool:
+        """Open the closed node that fits most of the waiting pods; false if none fits any.
+
+        Args:
+            among: the nodes that may be opened, shape (n,); None for all.
+        """
+        closed = ~self.open if among is None else ~self.open & among
         wanted = np.zeros(len(self.open))
         for number in self._waiting:
-            wanted += (self._size[number] + _LEAST) * (self._empty.fit(self._pods[number]) & ~self.open)
+            wanted += (self._size[number] + _LEAST) * (self._hosts(number) & closed)
         gain = np.minimum(wanted, self._capacity)
         node = int(np.argmax(gain))
         if gain[node] == 0:
@@ -135,6 +159,26 @@ class Repacking:
                 self._shake()
         return not self._waiting
 
+    def adopt(self, targets: Mapping[int, Placement]) -> None:
+        """Move pods as in an earlier plan, and open their nodes; a pod that does not fit there goes home or waits.
+
+        Args:
+            targets: place by pod; a place without GPUs is any of its node for a pod that requests some.
+        """
+        for node in sorted({place.node for place in targets.values()}):
+            if not self.open[node]:
+                self._reopen(node)
+        for number in targets:  # all at first, because a pod may take the place of another one
+            self._lift(number)
+        for number, place in targets.items():
+            pod = self._pods[number]
+            fits = bool(self._left.fit(pod)[place.node])
+            to = self._on_node(number, place.node) if fits and len(place.gpus) != pod.gpus else place
+            if fits and self._left.takes(pod, to):
+                self._place(number, to)
+            elif not self._finds(number):
+                self._waiting.append(number)
+
     def go_home(self) -> None:
         """Return all pods that fit again to their original places."""
         for number in np.flatnonzero(self._node != self._home_node).tolist():
@@ -155,7 +199,7 @@ class Repacking:
             if not self.open[self._home_node[number]]:
                 self._reopen(int(self._home_node[number]))
             self._place(number, self._home[number])
-        self.close([int(node) for node in np.flatnonzero(self.open) if not self._on[node]])
+        self.close([int(node) for node in np.flatnonzero(self.open & ~self._stay) if not self._on[node]])
 
     def _finds(self, number: int) -> bool:
         """Place a pod at its original place, or else at the best-scored one; false if it does not fit anywhere."""
@@ -173,8 +217,7 @@ class Repacking:
     def _pushes(self, number: int) -> bool:
         """Place a pod by ejecting the pods with the lowest cost; false if it would not fit on an empty node either."""
         self._hard[number] += 1
-        pod = self._pods[number]
-        hosts = np.flatnonzero(self.open & self._empty.fit(pod))
+        hosts = np.flatnonzero(self.open & self._hosts(number))
         if not len(hosts):
             return False
         cost = self._hard * self._size * np.where(self._node == self._home_node, _STAYS, 1.0)
@@ -198,6 +241,10 @@ class Repacking:
             gains = np.where(self._gpus > 1, self._gpus, (free < pod.gpu_milli) & (free + self._milli >= pod.gpu_milli))
             fits &= (left.gpu >= pod.gpu_milli).sum(axis=1)[node] + gains >= pod.gpus
             fits &= (left.models[node] & pod.models) != 0
+        if left.other is not None:
+            fits &= (left.other[node] + self._other >= pod.other).all(axis=1)
+        if left.accepts is not None:
+            fits &= left.accepts[pod.group, node]
         others = np.flatnonzero(fits)
         if not len(others):
             return []
@@ -209,18 +256,21 @@ class Repacking:
         """The cheapest pods of a node whose ejection makes a pod fit: removed one by one, and kept if not needed."""
         pod, home = self._pods[number], self._home[number]
         gpus = home.gpus if home.node == node else range(self._left.gpu.shape[1])
-        free: list[int] = [int(self._left.cpu[node]), int(self._left.memory[node]), *self._left.gpu[node].tolist()]
+        more = () if self._left.other is None else self._left.other[node].tolist()
+        free: list[int] = [int(self._left.cpu[node]), int(self._left.memory[node]), *more]
+        wanted = (pod.cpu_milli, pod.memory_mib, *pod.other)
+        cards: list[int] = self._left.gpu[node].tolist()
 
         def fits() -> bool:
-            enough = sum(free[2 + gpu] >= pod.gpu_milli for gpu in gpus) >= pod.gpus
-            return enough and free[0] >= pod.cpu_milli and free[1] >= pod.memory_mib
+            enough = sum(cards[gpu] >= pod.gpu_milli for gpu in gpus) >= pod.gpus
+            return enough and all(one >= need for one, need in zip(free, wanted, strict=True))
 
         def add(other: int, sign: int) -> None:
             shape = self._pods[other]
-            free[0] += sign * shape.cpu_milli
-            free[1] += sign * shape.memory_mib
+            for index, amount in enumerate((shape.cpu_milli, shape.memory_mib, *shape.other)):
+                free[index] += sign * amount
             for gpu in self.at[other].gpus:
-                free[2 + gpu] += sign * shape.gpu_milli
+                cards[gpu] += sign * shape.gpu_milli
 
         off, needed = [], []
         for other in sorted(self._on[node], key=lambda one: (cost[one], one)):
@@ -253,6 +303,12 @@ class Repacking:
         gpus = np.flatnonzero(free >= pod.gpu_milli)
         fullest = gpus[np.argsort(free[gpus], kind="stable")][: pod.gpus]
         return Placement(node, tuple(sorted(fullest.tolist())))
+
+    def _hosts(self, number: int) -> Bools:
+        """The nodes on which a pod would fit if they were empty; its original node is always one of them."""
+        hosts = self._empty.fit(self._pods[number])
+        hosts[self._home_node[number]] = True
+        return hosts
 
     def _hardness(self, number: int) -> float:
         return float(self._hard[number] * self._size[number])

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gpuwise.research.placement.nodes import WHOLE, Floats, PodShape
+from gpuwise.recommend.engines.node_underutilised.nodes import WHOLE, Floats, PodShape
 
 # A pod's share of the demand is weighted by (GPUs) ^ -0.5: large pods weigh less than in proportion, small ones more.
 _SIZE_EXPONENT = -0.5

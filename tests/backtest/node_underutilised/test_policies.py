@@ -4,17 +4,18 @@ import pytest
 from tests.backtest.placement.test_policies import fleet  # noqa: F401 - a fixture
 
 from gpuwise.backtest.contract import OURS, Decisions
-from gpuwise.backtest.node_underutilised import CONSOLIDATE
+from gpuwise.backtest.node_underutilised.policies import CONSOLIDATE
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
 
 HEADLINE = "nodes_over_bound"
+GIVEN = {"share": 0.5, "problem": "trace", "order": 0}
 PODS = ("p,1,1,1,600,n0,0", "q,1,1,1,400,n1,1", "r,1,1,1,500,n1,0")
 
 
 @pytest.fixture
 def trace(fleet):  # noqa: F811 - the fixture
-    return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | {"share": 0.5})
+    return CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | GIVEN)
 
 
 @pytest.mark.parts
@@ -55,8 +56,33 @@ def test_moves_that_break_a_rule_are_refused(trace, rows, problem):
 
 def test_bad_placements_are_refused(fleet):  # noqa: F811 - the fixture
     with pytest.raises(InputError, match="line 3: q does not fit on n0"):
-        CONSOLIDATE.load(fleet("p,1,1,1,600,n0,0", "q,1,1,1,600,n0,0", columns="node,gpus") | {"share": 0.5})
+        CONSOLIDATE.load(fleet("p,1,1,1,600,n0,0", "q,1,1,1,600,n0,0", columns="node,gpus") | GIVEN)
     with pytest.raises(InputError, match="no column gpus"):
-        CONSOLIDATE.load(fleet("p,1,1,1,600,n0", columns="node") | {"share": 0.5})
+        CONSOLIDATE.load(fleet("p,1,1,1,600,n0", columns="node") | GIVEN)
     with pytest.raises(InputError, match="--share is 2"):
-        CONSOLIDATE.load(fleet("p,1,1,1,600,") | {"share": 2.0})
+        CONSOLIDATE.load(fleet("p,1,1,1,600,") | GIVEN | {"share": 2.0})
+
+
+NODES = tuple(f"n{number},8000,1000,2,{model}" for number, model in enumerate("AAAB"))
+
+
+def test_in_a_cluster_the_recommended_moves_are_judged(fleet):  # noqa: F811 - the fixture
+    """Three shares are a whole GPU each, spread over the nodes of model A; the pod without a GPU is left out."""
+    pods = (*(f"p{number},1,1,1,300,{node},0" for number, node in enumerate(("n0", "n1", "n2"))), "c,1,1,0,0,n3,")
+    one = CONSOLIDATE.load(fleet(*pods, nodes=NODES, columns="node,gpus") | GIVEN | {"problem": "cluster"})
+    assert [(pod.gpu_milli, pod.models) for pod in one.pods] == [(1000, 1)] * 3
+    for policy in (OURS, "gpuwise-first-run"):
+        figures = CONSOLIDATE.judge(one, CONSOLIDATE.policies[policy](one))
+        assert (figures["nodes_needed"].value, figures["pods_moved"].value) == (2, 1)
+
+
+def test_arrivals_are_shuffled_by_their_seed_unless_they_have_places(fleet):  # noqa: F811 - the fixture
+    pods = [f"p{number},1,1,1,100," for number in range(8)]
+    files = fleet(*pods, nodes=NODES)
+    orders = [CONSOLIDATE.load(files | GIVEN | {"share": 1.0, "order": order}).pod_names for order in (0, 1, 1)]
+    assert orders[0] != orders[1] == orders[2]
+    assert sorted(orders[1]) == orders[0]
+    with pytest.raises(InputError, match="--order is given"):
+        CONSOLIDATE.load(fleet(*PODS, columns="node,gpus") | GIVEN | {"order": 1})
+    with pytest.raises(InputError, match="--problem is 'x'"):
+        CONSOLIDATE.load(files | GIVEN | {"problem": "x"})

@@ -1,13 +1,14 @@
 """The requests of pods, and the free capacity of nodes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 Numbers = Sequence[int] | Ints
 
 WHOLE = 1000
@@ -24,6 +25,8 @@ class PodShape:
         gpus: number of GPUs; 0 for none.
         gpu_milli: milli of each GPU: 1000 for a whole GPU, less for a share of one GPU.
         models: bits of the GPU models on which it runs.
+        other: amounts of further resources, such as MIG slices, in the order of `Nodes.other`.
+        group: row of `Nodes.accepts`.
     """
 
     cpu_milli: int
@@ -31,6 +34,8 @@ class PodShape:
     gpus: int
     gpu_milli: int
     models: int
+    other: tuple[int, ...] = ()
+    group: int = 0
 
     @property
     def milli(self) -> int:
@@ -60,32 +65,49 @@ class Nodes:
         memory: MiB, shape (n,).
         models: bit of each node's GPU model, shape (n,).
         gpu: milli by GPU, 0 if a node has fewer than g GPUs, shape (n, g).
+        other: amounts of further resources, shape (n, k); None if there are none.
+        accepts: whether the scheduler puts pods of a group on a node, shape (groups, n); None if every node takes all.
     """
 
     cpu: Ints
     memory: Ints
     models: Ints
     gpu: Ints
+    other: Ints | None = None
+    accepts: Bools | None = None
 
     def copy(self) -> "Nodes":
         """An independent copy."""
-        return Nodes(self.cpu.copy(), self.memory.copy(), self.models, self.gpu.copy())
+        other = None if self.other is None else self.other.copy()
+        return replace(self, cpu=self.cpu.copy(), memory=self.memory.copy(), gpu=self.gpu.copy(), other=other)
 
-    def fit(self, pod: PodShape) -> NDArray[np.bool_]:
+    def open_to(self, pod: PodShape) -> Bools | None:
+        """Which nodes accept a pod and have what it requests besides CPU, memory and GPUs; None for all nodes."""
+        accepts = None if self.accepts is None else self.accepts[pod.group]
+        if self.other is None:
+            return accepts
+        enough = (self.other >= pod.other).all(axis=1)
+        return np.asarray(enough if accepts is None else enough & accepts)
+
+    def fit(self, pod: PodShape) -> Bools:
         """Which nodes a pod fits on, shape (n,)."""
         fits = (self.cpu >= pod.cpu_milli) & (self.memory >= pod.memory_mib)
+        open_to = self.open_to(pod)
+        if open_to is not None:
+            fits &= open_to
         if not pod.gpus:
             return fits
         enough = (self.gpu >= pod.gpu_milli).sum(axis=1) >= pod.gpus
         return np.asarray(fits & enough & ((self.models & pod.models) != 0))
 
     def takes(self, pod: PodShape, at: Placement) -> bool:
-        """Whether a pod fits at a given place."""
+        """Whether a pod fits at a given place; `accepts` does not count, because a pod stays where it was accepted."""
         gpus = set(at.gpus)
         if len(gpus) != pod.gpus or len(gpus) != len(at.gpus) or not gpus <= set(range(self.gpu.shape[1])):
             return False
         model = not pod.gpus or bool(self.models[at.node] & pod.models)
         fits = self.cpu[at.node] >= pod.cpu_milli and self.memory[at.node] >= pod.memory_mib
+        fits &= self.other is None or bool((self.other[at.node] >= pod.other).all())
         return bool(model and fits and all(self.gpu[at.node, gpu] >= pod.gpu_milli for gpu in at.gpus))
 
     def take(self, pod: PodShape, at: Placement) -> None:
@@ -103,6 +125,8 @@ class Nodes:
     def _add(self, pod: PodShape, at: Placement, sign: int) -> None:
         self.cpu[at.node] += sign * pod.cpu_milli
         self.memory[at.node] += sign * pod.memory_mib
+        if self.other is not None:
+            self.other[at.node] += np.multiply(sign, pod.other, dtype=np.int64)
         for gpu in at.gpus:
             self.gpu[at.node, gpu] += sign * pod.gpu_milli
 

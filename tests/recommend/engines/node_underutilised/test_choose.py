@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwise.research.placement import _choose, _choose_c, _choose_py
-from gpuwise.research.placement.nodes import PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised import _choose, _choose_c, _choose_py
+from gpuwise.recommend.engines.node_underutilised.nodes import PodShape, nodes
 
 shapes = st.builds(
     PodShape,

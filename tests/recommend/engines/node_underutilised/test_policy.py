@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.research.placement.test_choose import shapes, without
+from tests.recommend.engines.node_underutilised.test_choose import shapes, without
 
-from gpuwise.research.node_underutilised.bound import _dual_feasible, least_nodes
-from gpuwise.research.node_underutilised.policy import consolidate
-from gpuwise.research.placement.nodes import Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.bound import _dual_feasible, least_nodes
+from gpuwise.recommend.engines.node_underutilised.nodes import Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.policy import consolidate
 from gpuwise.research.placement.policy import Placer
 
 
@@ -45,7 +45,7 @@ def test_moves_fit_in_their_order_and_free_nodes(case):
     left = empty.copy()
     for pod, place in zip(pods, at, strict=True):
         left.take(pod, place)
-    moves, after = consolidate(empty, pods, at), list(at)
+    moves, after = consolidate(empty, pods, at).moves, list(at)
     assert len({move.pod for move in moves}) == len(moves)
     for move in moves:
         assert left.takes(pods[move.pod], move.to)
@@ -61,7 +61,7 @@ def test_moves_fit_in_their_order_and_free_nodes(case):
 def test_no_placement_needs_fewer_nodes_than_the_bound(case):
     empty, pods, at = case
     bound = least_nodes(empty, pods)
-    moved = {move.pod: move.to for move in consolidate(empty, pods, at)}
+    moved = {move.pod: move.to for move in consolidate(empty, pods, at).moves}
     after = [moved.get(number, place) for number, place in enumerate(at)]
     assert bound.nodes <= needed(after) + 1e-6
     assert bound.by_kind.sum() == pytest.approx(bound.nodes)
@@ -84,7 +84,7 @@ def test_a_pod_with_alternatives_makes_way_for_one_without():
     p, q, r = (PodShape(1, 1, 1, milli, models) for milli, models in [(700, 1), (600, 3), (900, 2)])
     s = PodShape(1, 1, 1, 300, 1)
     at = [Placement(0, (0,)), Placement(1, (0,)), Placement(2, (0,)), Placement(1, (0,))]
-    moves = consolidate(empty, [p, q, r, s], at)
+    moves = consolidate(empty, [p, q, r, s], at).moves
     after = {number: place.node for number, place in enumerate(at)} | {move.pod: move.to.node for move in moves}
     assert after[1] == 2
     assert len(set(after.values())) == 2
@@ -92,4 +92,4 @@ def test_a_pod_with_alternatives_makes_way_for_one_without():
 
 def test_without_pods_nothing_is_needed_and_nothing_moves():
     assert least_nodes(fleet(), []).nodes == 0
-    assert consolidate(fleet(), [], []) == []
+    assert consolidate(fleet(), [], []).moves == []

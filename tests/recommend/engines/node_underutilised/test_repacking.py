@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gpuwise.research.node_underutilised.repacking import Repacking
-from gpuwise.research.placement.nodes import Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.nodes import Placement, PodShape, nodes
+from gpuwise.recommend.engines.node_underutilised.repacking import Repacking
 
 SMALL, LARGE = PodShape(1_000, 10, 1, 300, 1), PodShape(1_000, 10, 1, 700, 1)
 
