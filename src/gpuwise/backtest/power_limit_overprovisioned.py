@@ -23,7 +23,7 @@ from gpuwise.backtest.contract import (
     at_most,
 )
 from gpuwise.model.errors import InputError
-from gpuwise.research.power_limit_overprovisioned import CapTrial, PowerCapSettings, best_cap, next_cap
+from gpuwise.recommend.engines.power_limit_overprovisioned.search import CapTrial, PowerCapSettings, best_cap, next_cap
 
 # A choice that is slower than this counts as no saving: 5 % slowdown is allowed, 1 % is measurement error.
 _BREACH = 1.06

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwise.research.power_limit_overprovisioned import CapTrial, PowerCapSettings, best_cap, next_cap
+from gpuwise.recommend.engines.power_limit_overprovisioned.search import CapTrial, PowerCapSettings, best_cap, next_cap
 
 boards = st.lists(st.integers(50, 700), min_size=1, max_size=12, unique=True).map(lambda w: sorted(map(float, w))[::-1])
 factors = st.floats(0.5, 4.0)
