@@ -1,9 +1,19 @@
-"""Chooses the power limit to measure next, and the one to keep: the lowest energy within the allowed slowdown."""
+"""Chooses the power limit to measure next, and the one to keep: the lowest energy within the allowed slowdown.
 
+The search is in watts: where the limits come in finer steps it needs no more tries.
+"""
+
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpuwise.recommend.engines.power_limit_overprovisioned.expected import MAX_SLOWDOWN, expected_cap
+from gpuwise.recommend.engines.power_limit_overprovisioned.slowdown import wanted_limit
+
+MAX_SLOWDOWN = 0.05
+"""Share of its speed that work may lose under a lower limit."""
+
+# The search aims at this share of the allowed slowdown: a limit that is a little too low saves nothing.
+_AIM = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +43,11 @@ class CapTrial:
 
 
 def next_cap(limits: Sequence[float], tried: Sequence[CapTrial], settings: PowerCapSettings) -> float | None:
-    """Choose the limit to measure next.
+    """Choose the limit to measure next: the one at which slightly less than the allowed slowdown is expected.
 
-    The first is the lowest limit at which the power draw under the highest limit predicts an allowed slowdown. From
-    there the search goes down by two limits while a later try can still test the one between, else by one; after a
-    limit that was too slow it goes up by one. When the boundary is known, the remaining tries measure the limits just
-    above it.
+    Where so few limits are left that halving finds the lowest allowed one within the tries, the choice leaves at most
+    as many on each side as the remaining tries can halve. So the search never finds less than bisection does. When the
+    boundary is known, the remaining tries measure between the limit with the lowest energy and its neighbours.
 
     Args:
         limits: the limits that the board supports, watts, in any order.
@@ -50,21 +59,17 @@ def next_cap(limits: Sequence[float], tried: Sequence[CapTrial], settings: Power
     """
     levels = sorted(set(limits))
     left = settings.tries - (len(tried) - 1)
-    known = {trial.limit_w for trial in tried}
-    if left <= 0 or len(known) >= len(levels):
+    if left <= 0 or len({trial.limit_w for trial in tried}) >= len(levels):
         return None
-    slow = max((levels.index(t.limit_w) for t in tried if not _allowed(t, tried, settings)), default=-1)
-    free = [index for index in range(slow + 1, len(levels)) if levels[index] not in known]
-    if not free:
-        return None
-    if len(tried) == 1:
-        return levels[_first(levels, tried[0], settings)]
-    fine = min(levels.index(t.limit_w) for t in tried if _allowed(t, tried, settings))
-    below = [index for index in free if index < fine]
-    if not below:
-        return levels[free[0]]
-    last_was_slow = not _allowed(tried[-1], tried, settings)
-    return levels[below[0] if last_was_slow else max(fine - (2 if left >= 2 else 1), below[0])]
+    slow_w = _slowest(tried, settings)
+    fast_w = min(trial.limit_w for trial in tried if trial.limit_w > slow_w)
+    between = [level for level in levels if slow_w < level < fast_w]
+    if not between:
+        return _beside_best(levels, [trial for trial in tried if trial.limit_w > slow_w])
+    highest = tried[0]
+    measured = [(trial.limit_w, trial.time_s / highest.time_s) for trial in tried[1:]]
+    wanted_w = wanted_limit(highest.energy_j / highest.time_s, measured, _AIM * settings.max_slowdown)
+    return between[_halved(min(bisect_left(between, wanted_w), len(between) - 1), len(between), left)]
 
 
 def best_cap(tried: Sequence[CapTrial], settings: PowerCapSettings) -> float:
@@ -81,8 +86,26 @@ def _allowed(trial: CapTrial, tried: Sequence[CapTrial], settings: PowerCapSetti
     return trial.time_s <= (1 + settings.max_slowdown) * tried[0].time_s
 
 
-def _first(levels: Sequence[float], highest: CapTrial, settings: PowerCapSettings) -> int:
-    """The index of the first limit; below the highest one, which is already measured."""
-    return levels.index(
-        expected_cap(levels[:-1], highest.energy_j / highest.time_s, max_slowdown=settings.max_slowdown)
-    )
+def _slowest(tried: Sequence[CapTrial], settings: PowerCapSettings) -> float:
+    """The highest limit that was too slow; lower ones are not measured."""
+    return max((trial.limit_w for trial in tried if not _allowed(trial, tried, settings)), default=0.0)
+
+
+def _halved(at: int, count: int, left: int) -> int:
+    """The index nearest to `at` that leaves at most as many limits on each side as the later tries can halve.
+
+    With n tries, 2^n - 1 limits can be told apart. If there is one more, the highest of them is left out: it saves the
+    least.
+    """
+    later = 2 ** (left - 1) - 1
+    return at if count > 2**left else min(max(at, count - 1 - later), later)
+
+
+def _beside_best(levels: Sequence[float], fast: Sequence[CapTrial]) -> float | None:
+    """The middle of the widest span without a measurement next to the lowest energy; of any span if there is none."""
+    known = sorted(levels.index(trial.limit_w) for trial in fast)
+    best = levels.index(min(fast, key=lambda trial: trial.energy_j).limit_w)
+    spans = [(low, high) for low, high in zip(known, known[1:], strict=False) if high - low > 1]
+    beside = [span for span in spans if best in span]
+    low, high = max(beside or spans, key=lambda span: (span[1] - span[0], -span[0]), default=(0, 0))
+    return levels[low + (high - low) // 2] if high else None
