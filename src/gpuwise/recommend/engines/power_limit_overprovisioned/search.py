@@ -6,6 +6,7 @@ The search is in watts: where the limits come in finer steps it needs no more tr
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gpuwise.recommend.engines.power_limit_overprovisioned.slowdown import wanted_limit
 
@@ -105,7 +106,7 @@ def _beside_best(levels: Sequence[float], fast: Sequence[CapTrial]) -> float | N
     """The middle of the widest span without a measurement next to the lowest energy; of any span if there is none."""
     known = sorted(levels.index(trial.limit_w) for trial in fast)
     best = levels.index(min(fast, key=lambda trial: trial.energy_j).limit_w)
-    spans = [(low, high) for low, high in zip(known, known[1:], strict=False) if high - low > 1]
+    spans = [(low, high) for low, high in pairwise(known) if high - low > 1]
     beside = [span for span in spans if best in span]
     low, high = max(beside or spans, key=lambda span: (span[1] - span[0], -span[0]), default=(0, 0))
     return levels[low + (high - low) // 2] if high else None

@@ -37,8 +37,8 @@ def wanted_limit(draw_w: float, measured: Sequence[tuple[float, float]], slowdow
     far_w, far = max(start_w, near_w * _APART), 0.0
     if others and (others[0][1] - near) * (near_w - others[0][0]) > 0:
         far_w, far = others[0]
-    return near_w * (far_w / near_w) ** ((wanted - near) / (far - near))
+    return near_w * math.pow(far_w / near_w, (wanted - near) / (far - near))
 
 
 def _straight(log: float) -> float:
-    return max(log, 0.0) ** _CURVE
+    return math.pow(max(log, 0.0), _CURVE)
