@@ -285,13 +285,13 @@ POLICIES: tuple[Policy, ...] = (
         status=Status.RESEARCH,
         decides="The memory limit of a pod for the next hour.",
         engine=f"{_RESEARCH}.memory_limit.policy",
-        inputs=(Input("peak memory of each hour", None),),
+        inputs=(Input("memory of a pod, every minute", None),),
         row="memory",
         figures=(
-            Figure("share of the limit left unused, pods not fitted on", 0.319),
-            Figure("share of windows overrun, pods not fitted on", 0.0238),
+            Figure("share of the limit left unused, pods not fitted on", 0.339),
+            Figure("share of windows overrun, pods not fitted on", 0.0193),
         ),
-        limits="",
+        limits="A limit for an hour. A slice or a share is given for weeks, and the only public trace has 22.8 h.",
     ),
     Policy(
         name="slice",
