@@ -3,7 +3,8 @@
 from typing import Any
 
 from gpuwise.backtest.contract import Backtest
-from gpuwise.backtest.gpu_overprovisioned import SLICE
+from gpuwise.backtest.gpu_overprovisioned.emitted import SLICE_SIZE
+from gpuwise.backtest.gpu_overprovisioned.throughput import SLICE
 from gpuwise.backtest.gpu_type_overprovisioned import GPU_TYPE
 from gpuwise.backtest.idle_between_uses.policies import IDLE
 from gpuwise.backtest.interruptible_on_demand.policies import SPOT
@@ -23,6 +24,7 @@ BACKTESTS: tuple[Backtest[Any], ...] = (
     MIG,
     MEMORY,
     SLICE,
+    SLICE_SIZE,
     GPU_TYPE,
     POWER_CAP,
 )

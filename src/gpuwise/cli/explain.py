@@ -12,7 +12,7 @@ from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.decide.history import History, State
 from gpuwise.memory.ledger import SqliteLedger
-from gpuwise.model.changes import MakeSpace
+from gpuwise.model.changes import CapPower, MakeSpace
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Ledger
@@ -100,6 +100,9 @@ def _manual(item: Recommendation) -> str:
         )
     if item.workload.kind == "Node":
         return "the owner of the node does it: gpuwise does not write to nodes"
+    if isinstance(item.change, CapPower):
+        set_limit = f"nvidia-smi -i INDEX -pl {item.change.limit_w:.0f}"
+        return f"on the nodes of its pods, for each of its GPUs: {set_limit} (until the next restart of the node)"
     return f"change the manifest: gpuwise does not write this to a {item.workload.kind}"
 
 

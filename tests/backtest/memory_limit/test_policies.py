@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from gpuwise.backtest.contract import OURS, Decisions
-from gpuwise.backtest.memory_limit.policies import MEMORY, POD_HELD_OUT
+from gpuwise.backtest.folds import read_folds
+from gpuwise.backtest.memory_limit.policies import MEMORY, POD_AND_HALF_HELD_OUT, POD_HELD_OUT, RIGHT_SIZE
 from gpuwise.backtest.memory_limit.trace import COLUMNS, windows
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
+from gpuwise.research.memory_limit.chance import Prior
 
 HEADER = "pod,t_s,gpu_mem_mib\n"
 HOUR = 3600
@@ -50,14 +52,29 @@ def test_the_best_simple_rule_keeps_to_the_overrun_and_leaves_less_than_the_publ
     assert result.value("slack_share", "best-simple") == pytest.approx(0.369, abs=0.001)
 
 
-def test_goals_are_reached(result):
-    assert all(verdict.met for verdict in MEMORY.goals([result]))
+def test_overruns_stay_below_the_goal_on_pods_and_times_not_fitted_on_and_slack_does_not(result):
+    slack, overrun, other_half = MEMORY.goals([result])
+    assert (overrun.met, other_half.met, slack.met) == (True, True, False)
+    assert slack.value == pytest.approx(0.339, abs=1e-3)
+    assert overrun.value == pytest.approx(0.0193, abs=1e-4)
 
 
-def test_held_out_pods_have_slightly_more_overruns(result):
-    assert (
-        result.value("overrun_share") < result.value("overrun_share", POD_HELD_OUT) == pytest.approx(0.0238, abs=1e-4)
-    )
+def test_less_that_is_fitted_on_means_more_slack(result):
+    """Pods left out have the same overruns only with more slack; with half of the time there is less to learn from."""
+    slacks = [result.value("slack_share", name) for name in (OURS, POD_HELD_OUT, POD_AND_HALF_HELD_OUT)]
+    assert slacks == sorted(slacks)
+
+
+def test_each_fold_has_a_cost_of_its_own_and_that_of_its_halves():
+    priors = read_folds("memory_limit", Prior)
+    for name, prior in priors.items():
+        if "@" in name:
+            assert prior.overrun_cost == priors[name.partition("@")[0]].overrun_cost
+    assert len({float(prior.overrun_cost) for prior in priors.values()}) > 1
+
+
+def test_the_rule_that_sizes_today_leaves_more_unused(result):
+    assert result.value("slack_share", RIGHT_SIZE) > result.value("slack_share", POD_HELD_OUT) + 0.1
 
 
 def test_nothing_is_held_out_of_a_trace_that_was_not_fitted_on(four_hours):

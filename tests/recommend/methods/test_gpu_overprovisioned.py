@@ -8,7 +8,8 @@ from tests.series import DAY_STEPS, device, usage
 from gpuwise.model.changes import Resize
 from gpuwise.model.reasons import Reason
 from gpuwise.model.signal import Signal
-from gpuwise.recommend.methods.gpu_overprovisioned import right_size
+from gpuwise.recommend.engines.gpu_overprovisioned import slices
+from gpuwise.recommend.methods.gpu_overprovisioned import CARRIED, right_size
 
 
 def test_gpus_that_are_never_busy_together_are_released():
@@ -31,6 +32,22 @@ def test_a_small_workload_moves_to_a_slice_with_headroom():
     found = right_size(case(usage(one), nodes=[node(), MIG_NODE]))
     assert found.change.proposed.resource == "nvidia.com/mig-1g.10gb"
     assert found.saving.gpu_h_month == pytest.approx(730 * 6 / 7)
+
+
+def test_the_evidence_of_a_slice_states_how_often_such_a_slice_carried_the_work():
+    one = device(WEEK)
+    one.samples[Signal.SM_ACTIVITY][:] = 0.10
+    found = right_size(case(usage(one), nodes=[node(), MIG_NODE]))
+    [stated] = [item for item in found.evidence if item.statistic == "backtest"]
+    assert stated.value == CARRIED
+    assert "no throughput is measured" in stated.text
+
+
+def test_the_engine_chooses_the_slice(monkeypatch):
+    one = device(WEEK)
+    one.samples[Signal.SM_ACTIVITY][:] = 0.10
+    monkeypatch.setattr(slices, "fitting_slices", lambda *_: [])
+    assert reason(right_size(case(usage(one), nodes=[node(), MIG_NODE]))) is Reason.WELL_SIZED
 
 
 def test_memory_alone_can_require_a_larger_slice():

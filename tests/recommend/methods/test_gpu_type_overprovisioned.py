@@ -22,6 +22,12 @@ def test_the_cheapest_type_with_enough_compute_bandwidth_and_memory():
     assert found.risk == 3
 
 
+def test_the_evidence_says_that_the_size_is_by_the_roofline():
+    assert any(
+        "by the roofline, no throughput is measured" in one.text for one in cheaper_type(case(at_level())).evidence
+    )
+
+
 @pytest.mark.parametrize("more", [{"gib": 14.0}, {"dram": 0.14}, {"sm": 0.2}])
 def test_each_need_alone_can_exclude_a_type(more):
     assert cheaper_type(case(at_level(**more))).change == ChangeGpuType("A100-80GB", "L40S")

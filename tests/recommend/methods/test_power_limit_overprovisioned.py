@@ -7,18 +7,33 @@ from tests.series import DAY_STEPS, device
 
 from gpuwise.model.changes import CapPower
 from gpuwise.model.reasons import Reason
-from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
+from gpuwise.recommend.engines.power_limit_overprovisioned import search
+from gpuwise.recommend.methods.power_limit_overprovisioned import TOO_SLOW, cap_power
 
 
 def test_a_steady_draw_is_capped_at_a_slowdown_of_five_percent():
-    """330 W / 1.05^2.5 = 292 W: the next step of 25 W above 160 W is 310 W."""
+    """0.9 times the draw of 330 W, in steps of 5 W."""
     found = cap_power(case(at_level(sm=0.8, watts=330.0), training(), usd_per_kwh=0.2))
-    assert found.change == CapPower(310.0)
-    saved_kwh = 730 * (330 - 310 - 0.05 * 310) / 1e3
+    assert found.change == CapPower(300.0)
+    saved_kwh = 730 * (330 - 300 - 0.05 * 300) / 1e3
     assert found.saving.kwh_month == pytest.approx(saved_kwh, rel=0.1)
     assert found.saving.usd_month == pytest.approx(0.2 * found.saving.kwh_month)
     assert found.saving.kg_co2e_month == pytest.approx(0.3 * found.saving.kwh_month)
     assert not found.restart_needed
+
+
+def test_the_advice_says_that_it_is_a_guess_and_what_is_not_read():
+    found = cap_power(case(at_level(sm=0.8, watts=330.0), training(), usd_per_kwh=0.2))
+    [guess] = [one for one in found.evidence if one.statistic == "backtest"]
+    assert guess.value == TOO_SLOW
+    assert "measure" in guess.text
+    [assumed] = [one for one in found.evidence if one.statistic == "assumed"]
+    assert (assumed.value, "not read" in assumed.text) == (400.0, True)
+
+
+def test_the_engine_decides(monkeypatch):
+    monkeypatch.setattr(search, "next_cap", lambda *_: 200.0)
+    assert cap_power(case(at_level(sm=0.8, watts=330.0), training(), usd_per_kwh=0.2)).change == CapPower(200.0)
 
 
 def test_a_low_draw_has_nothing_to_cap():

@@ -1,5 +1,7 @@
 """Memory limits: they depend on the past only, are above the present use, and are higher if samples are missing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -58,6 +60,30 @@ def test_a_higher_overrun_cost_never_lowers_a_limit(mib, cost):
     [plain] = memory_limits(usage, now_s, MemoryLimitSettings(cost))
     [higher] = memory_limits(usage, now_s, MemoryLimitSettings(2 * cost))
     assert higher >= plain
+
+
+def test_the_cost_of_the_fit_is_used_unless_another_is_set():
+    usage = pod([10_000.0, 30_000.0] * 60)
+    now_s = [usage.t_s[-1] + 1]
+    of_fit = memory_limits(usage, now_s, MemoryLimitSettings())
+    assert of_fit == memory_limits(usage, now_s, MemoryLimitSettings(PRIOR.overrun_cost))
+    cheap = memory_limits(usage, now_s, MemoryLimitSettings(), replace(PRIOR, overrun_cost=0.01))
+    assert cheap[0] < of_fit[0]
+
+
+def test_the_peak_of_each_earlier_hour_is_a_candidate():
+    """Six samples an hour; the hours count back from the given time."""
+    usage = pod([1000.0] * 6 + [5000.0] + [1000.0] * 5 + [2000.0] * 6)
+    seen = known(usage, 3 * HOUR)
+    assert seen.peaks_mib.tolist() == [1000.0, 5000.0, 2000.0]
+    assert {1.01 * peak for peak in (5000.0, 2000.0)} <= set(candidates(seen).round(6))
+
+
+@given(levels, st.floats(1.0, 1e5))
+def test_no_hourly_peak_is_above_the_highest_sample(mib, later_s):
+    usage = pod(mib)
+    seen = known(usage, usage.t_s[-1] + later_s)
+    assert seen.peaks_mib.max() == usage.mib.max()
 
 
 def test_with_missing_samples_a_limit_is_at_least_the_highest_sample():

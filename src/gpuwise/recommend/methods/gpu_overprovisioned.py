@@ -9,12 +9,23 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.engines.gpu_overprovisioned import slices
 from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "right-size"
 _ACTIVITY = needed_activity(Signal.SM_ACTIVITY)
+
+CARRIED = 0.90
+"""Share of the workloads whose demand a slice chosen by SM activity carries, where the activity is as low as it can be
+for their rate; where it is as high as it can be, all. 3,807 workloads of 11 models on ParvaGPU's A100; a test compares
+the share with the backtest."""
+
+_BY_ACTIVITY = (
+    "the slice is chosen by SM activity: no throughput is measured. Of 3,807 inference workloads (ParvaGPU, 11 models) "
+    "at least this share kept its rate on a slice chosen so: compare the latency before and after"
+)
 
 
 def right_size(case: Case) -> Recommendation | Blocked:
@@ -84,7 +95,7 @@ def _slice(case: Case, request: GpuRequest) -> Recommendation | Blocked:
 def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, float]) -> Recommendation | Blocked:
     activity, memory = need
     evidence = needs(case, Signal.SM_ACTIVITY)
-    fitting = [p for p in gpu.mig_profiles[:-1] if _fits(p, gpu, activity, memory)]
+    fitting = slices.fitting_slices(gpu, activity, memory)
     if activity == 0.0:
         return case.blocked(STAGE, Reason.NO_ACTIVITY, "it was never used: stop it instead of resizing it", evidence)
     if not fitting:
@@ -96,16 +107,11 @@ def _fitted(case: Case, request: GpuRequest, gpu: GpuType, need: tuple[float, fl
         detail = f"{fitting[0].name} would suffice, but no {gpu.name} node offers it or a larger slice"
         return case.blocked(STAGE, Reason.NO_MIG_CAPACITY, detail, evidence)
     change = Resize(request, GpuRequest(offered.resource, 1))
-    # The larger of its compute and memory shares counts: four 1g slices of double memory leave the GPU's other compute
-    # slices without memory.
-    share = 1 - max(offered.compute_slices / gpu.compute_slices, offered.memory_bytes / gpu.memory_bytes)
+    evidence += (Evidence(_BY_ACTIVITY, None, "backtest", CARRIED, None, "ratio"),)
+    share = 1 - slices.share_of(gpu, offered)
     # Risk 1: the slice has its own compute and memory, with headroom over the measured peak; bursts run slower.
     coverage = min(case.profile.coverage[Signal.SM_ACTIVITY], case.profile.coverage[Signal.MEMORY_USED])
     return _sized(case, change, Reason.FITS_MIG_SLICE, 1, coverage, evidence, share)
-
-
-def _fits(profile: MigProfile, gpu: GpuType, activity: float, memory_bytes: float) -> bool:
-    return profile.compute_slices / gpu.compute_slices >= activity and profile.memory_bytes >= memory_bytes
 
 
 def _offered(case: Case, gpu: GpuType, profile: MigProfile) -> bool:

@@ -11,6 +11,7 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.engines.gpu_overprovisioned import slices
 from gpuwise.recommend.estimators import needed_activity, needed_memory, needs
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
@@ -83,9 +84,7 @@ def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[O
     others = len(_others(case))
     node = f"; the method applies to all GPUs of its nodes, on which {others} other workloads run" if others else ""
     options = []
-    fitting = next(
-        (p for p in gpu.mig_profiles if _fits_slice(gpu, p.compute_slices, p.memory_bytes, activity, memory)), None
-    )
+    fitting = next(iter(slices.fitting_slices(gpu, activity, memory * gpu.memory_bytes)), None)
     if fitting is not None and fitting.per_card > 1:
         isolated = f"it fits {fitting.name}; compute, memory and faults are isolated"
         options.append(Option(Sharing.MIG, fitting.per_card, 1, isolated))
@@ -97,10 +96,6 @@ def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[O
         slicing = f"{tenants} pods per GPU take turns; memory is not limited{node}"
         options.append(Option(Sharing.TIME_SLICING, tenants, 3 + (others > 0), slicing))
     return sorted(options, key=lambda option: option.risk)
-
-
-def _fits_slice(gpu: GpuType, slices: int, memory_bytes: int, activity: float, memory: float) -> bool:
-    return slices / gpu.compute_slices >= activity and memory_bytes / gpu.memory_bytes >= memory
 
 
 def _others(case: Case) -> set[str]:

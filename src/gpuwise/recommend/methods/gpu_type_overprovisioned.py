@@ -19,6 +19,8 @@ STAGE = "gpu-type"
 _SM, _TENSOR, _DRAM = map(needed_activity, (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY))
 _SIGNALS = (Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.MEMORY_USED)
 
+_ROOFLINE = "by the roofline, no throughput is measured"
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -67,7 +69,7 @@ def _chosen(case: Case, gpu: GpuType, need: Need) -> Recommendation | Blocked:
     limit = case.profile.bottleneck
     evidence: tuple[Evidence, ...] = (
         *needs(case, Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY),
-        Evidence(f"compute needed, of a {gpu.name}'s", None, "need", need.tflops, gpu.tflops, "TFLOPS"),
+        Evidence(f"{_ROOFLINE}: compute needed, of a {gpu.name}'s", None, "need", need.tflops, gpu.tflops, "TFLOPS"),
         Evidence("memory bandwidth needed", None, "need", need.memory_gb_s, gpu.memory_gb_s, "GB/s"),
         Evidence(f"limit: {limit.limit.value}", None, "confidence", limit.confidence, None, "ratio"),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from gpuwise.recommend.engines.logistic import expit
 from gpuwise.research.memory_limit.history import LEAST_MIB, WINDOWS_S, Floats, Known
 
-# Candidates are the maxima plus 1 %, and 24 multiples of the last hour's maximum.
+# Candidates are the maxima of all look-backs and hours plus 1 %, and 24 multiples of the last hour's maximum.
 _SHARES = np.geomspace(0.7, 2.8, 24)
 _ABOVE = 1.01
 
@@ -29,18 +29,23 @@ class Prior:
         scale: standard deviation of each feature, same shape.
         weight: coefficient of each standardised feature, same shape.
         level: intercept.
+        overrun_cost: cost of an overrun in units of a limit that is unused for the whole time: 2 means that an overrun
+            costs as much as 200 % of slack.
     """
 
     centre: Floats
     scale: Floats
     weight: Floats
     level: float
+    overrun_cost: float
 
 
 def candidates(pod: Known) -> Floats:
     """The candidate limits, MiB, ascending; the smallest is never below the pod's present use."""
     maxima = np.maximum(pod.levels_mib[: len(WINDOWS_S)], LEAST_MIB)
-    limits = np.concatenate([_SHARES * maxima[0], _ABOVE * maxima])
+    limits = np.concatenate(
+        [_SHARES * maxima[0], _ABOVE * maxima, _ABOVE * np.unique(np.maximum(pod.peaks_mib, LEAST_MIB))]
+    )
     return np.sort(np.maximum(limits, pod.present_mib))
 
 

@@ -40,12 +40,14 @@ class Known:
 
     Attributes:
         levels_mib: maxima over `WINDOWS_S`, then the 99th and 90th percentile of all, then the mean of the last hour.
+        peaks_mib: maxima of the hours before, back from the given time, those with a sample.
         present_mib: the last sample.
         state: changes in the last 15 minutes, hour and 6 hours, time since the last one, age and size, as logarithms.
         sampled: whether the last hour has at least half of its samples.
     """
 
     levels_mib: Floats
+    peaks_mib: Floats
     present_mib: float
     state: Floats
     sampled: bool
@@ -68,7 +70,12 @@ def known(usage: Usage, now_s: float) -> Known:
     state = np.append(
         _moves(t_s, mib, now_s), [np.log((now_s - t_s[0]) / HOUR_S + 1), np.log(max(maxima[0], LEAST_MIB))]
     )
-    return Known(levels, float(mib[-1]), state, _sampled(t_s, now_s))
+    return Known(levels, _hourly_peaks(t_s, mib, now_s), float(mib[-1]), state, _sampled(t_s, now_s))
+
+
+def _hourly_peaks(t_s: Floats, mib: Floats, now_s: float) -> Floats:
+    hours = np.ceil((now_s - t_s) / HOUR_S)
+    return np.asarray(np.maximum.reduceat(mib, np.append(0, np.flatnonzero(np.diff(hours)) + 1)))
 
 
 def _moves(t_s: Floats, mib: Floats, now_s: float) -> Floats:

@@ -18,9 +18,8 @@ _MEAN = -1
 class MemoryLimitSettings:
     """The cost of an overrun, and how long a limit applies."""
 
-    overrun_cost: float = 2.3
-    """Cost of an overrun in units of a limit that is unused for the whole time: an overrun costs as much as 230 % of
-    slack. On pods of GenTD26 that were not in the fit, 2.3 led to overruns in 2.4 % of the windows, 2.6 in 2.2 %."""
+    overrun_cost: float | None = None
+    """Cost of an overrun in units of a limit that is unused for the whole time; None for the one of the fit."""
 
     horizon_h: float = 1.0
     """Hours for which a limit applies."""
@@ -53,5 +52,6 @@ def _limit_mib(pod: Known, settings: MemoryLimitSettings, prior: Prior) -> float
     chance = overrun_chance(pod, limits, prior)
     over_horizon = 1 - (1 - chance) ** settings.horizon_h  # all hours as the next one
     slack = np.maximum(1 - pod.levels_mib[_MEAN] / limits, 0.0)
-    best = float(limits[np.argmin(slack + settings.overrun_cost * over_horizon)])
+    cost = prior.overrun_cost if settings.overrun_cost is None else settings.overrun_cost
+    best = float(limits[np.argmin(slack + cost * over_horizon)])
     return best if pod.sampled else max(best, float(pod.levels_mib[_ALL]))

@@ -3,7 +3,7 @@
 import pytest
 
 from gpuwise.backtest.contract import OURS
-from gpuwise.backtest.gpu_overprovisioned import SLICE
+from gpuwise.backtest.gpu_overprovisioned.throughput import SLICE
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
 

@@ -1,0 +1,1 @@
+"""Backtests of sizes: the throughput predicted for MIG slices, and the slice that is emitted."""

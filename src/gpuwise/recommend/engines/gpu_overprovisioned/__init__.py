@@ -1,0 +1,1 @@
+"""The MIG slice that a workload needs."""
