@@ -148,7 +148,7 @@ def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[st
         past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
         if past is not None:
             yield PAST, encode(past)
-    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
+    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None)
     yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
 
 
@@ -160,7 +160,9 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
     """The part of a series between two times."""
     window = series.window
     steps = slice((start_s - window.start_s) // window.step_s, (end_s - window.start_s) // window.step_s)
-    requests = series.requests_per_second
+    requests, scraped, scrapes = series.requests_per_second, window.scraped, series.scraped_requests
+    if scraped is not None and scrapes is not None:
+        scrapes = scrapes[(start_s - window.start_s) // scraped.step_s : (end_s - window.start_s) // scraped.step_s]
     return UsageSeries(
         workload=series.workload,
         window=Window(start_s, end_s, window.step_s),
@@ -174,4 +176,5 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
             for device in series.devices
         ),
         requests_per_second=None if requests is None else requests[steps],
+        scraped_requests=scrapes,
     )
