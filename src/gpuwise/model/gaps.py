@@ -21,12 +21,12 @@ class RequestGaps:
 
     Attributes:
         step_s: length of a step, seconds.
-        start_s: beginning of the first step, epoch seconds.
+        start_s: beginning of the first step with a sample, epoch seconds.
         end_s: end of the last step.
         since_s: beginning of the first silent step of each gap, ascending, int64 of shape (n,).
         lasted_s: length of its silent steps, int64 of shape (n,).
-        pairs: by UTC day from that of `start_s`, how many pairs of neighbouring steps both had a request, int64 of shape
-            (days,). Whether there was a gap between their requests is not known; it was shorter than 2 `step_s`.
+        pairs: by UTC day from that of `start_s`, how many pairs of neighbouring steps both had a request, int64 of
+            shape (days,). Whether there was a gap between their requests is not known; it was below 2 `step_s`.
         unknown_s: time of the steps without a sample.
     """
 
@@ -48,6 +48,8 @@ class RequestGaps:
             start_s: beginning of the first step, epoch seconds.
             step_s: length of a step, seconds.
         """
+        first = int(np.argmax(known)) if known.any() else 0
+        silent, known, start_s = silent[first:], known[first:], start_s + first * step_s
         edges = np.flatnonzero(np.diff(silent, prepend=False, append=False))
         used = known & ~silent
         pairs_s = start_s + np.flatnonzero(used[1:] & used[:-1]) * step_s

@@ -30,7 +30,8 @@ def request_gaps(hours: UsageHours, window: Window) -> RequestGaps | None:
         return None if hours.requests is None else _coarse(hours.requests, window)
     rows = hours.scrapes
     silent, known = (_on_window(rows, name, window, SCRAPE_S) for name in ("silent", "known"))
-    folded = [(step_s, *_folded(silent, known, step_s // SCRAPE_S)) for step_s in _STEPS_S if not window.seconds % step_s]
+    steps_s = [step_s for step_s in _STEPS_S if not window.seconds % step_s]
+    folded = [(step_s, *_folded(silent, known, step_s // SCRAPE_S)) for step_s in steps_s]
     covered = [float(np.mean(one)) for _, _, one in folded]
     step_s, silent, known = next(
         one for one, share in zip(folded, covered, strict=True) if share >= max(covered) - _GAIN

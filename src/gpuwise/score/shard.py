@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
+from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadRef, node_ref
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
@@ -14,8 +14,9 @@ from gpuwise.score.expected import RunningPod, running_pods
 from gpuwise.score.hours import hours_of, join, select_days
 from gpuwise.score.profile import score_hours
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.starts import encoded, is_starts, merged
 
-PAST, TODAY = "past", "today"
+PAST, TODAY, STARTS = "past", "today", "starts"
 
 # Longer than any look-back in use: AWS Compute Optimizer's longest is 93 days.
 _KEPT_DAYS = 100
@@ -43,7 +44,7 @@ class Scored:
     Attributes:
         profile: its profile.
         keep: checkpoints to store in place of those of the same name: PAST, the whole days, is written once a day;
-            TODAY every hour.
+            TODAY every hour; STARTS each time.
     """
 
     profile: UsageProfile
@@ -68,13 +69,21 @@ def score_shard(
     workloads = {workload.ref: workload for workload in shard.workloads}
     nodes = {node_ref(node): node for node in shard.nodes}
     pods = {ref: running_pods(workload, inventory) for ref, workload in workloads.items()}
+    starts = {ref: merged(shard.kept.get(ref, ()) if shard.kept else (), one.pods) for ref, one in workloads.items()}
     scored = {
         **_score(lambda refs, fresh: source.read([workloads[ref] for ref in refs], inventory, fresh),
                  pods, shard, window, settings),
         **_score(lambda refs, fresh: source.read_nodes([nodes[ref] for ref in refs], inventory, fresh),
                  dict.fromkeys(nodes, ()), shard, window, settings),
     }  # fmt: skip
-    return [scored[ref] for ref in (*workloads, *nodes)]
+    return [_with_starts(scored[ref], starts.get(ref, {}), keep=shard.kept is not None) for ref in (*workloads, *nodes)]
+
+
+def _with_starts(scored: Scored, starts: Mapping[str, Start], *, keep: bool) -> Scored:
+    if not starts:
+        return scored
+    profile = replace(scored.profile, starts=tuple(starts.values()))
+    return Scored(profile, {**scored.keep, STARTS: encoded(starts)} if keep else scored.keep)
 
 
 _Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
@@ -112,6 +121,8 @@ def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None
     """The stored hours, if they cover the window from its start; else None."""
     whole: UsageHours | None = None
     for checkpoint in checkpoints:
+        if is_starts(checkpoint):
+            continue
         try:
             part = decode(checkpoint)
             whole = part if whole is None else join(whole, part)

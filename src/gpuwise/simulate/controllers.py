@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, GPU_PRODUCT_LABEL, GPU_RESOURCE, TEAM, WORKLOAD_CLASS
@@ -225,6 +225,11 @@ def _pods(plan: WorkloadPlan) -> Iterator[Object]:
         }
 
 
+def _started_in_s(pod: PodPlan) -> int:
+    """Seconds until a pod is ready: half a minute for its image and containers, and 23 to 52 s to load (GenTD26)."""
+    return 53 + UUID(pod.uid).int % 30
+
+
 def _pod_status(pod: PodPlan) -> Object:
     at = stamp(pod.started_s)
     if not pod.slots:
@@ -236,7 +241,8 @@ def _pod_status(pod: PodPlan) -> Object:
             "lastTransitionTime": at,
         }
         return {"phase": "Pending", "conditions": [waiting]}
-    kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
-    conditions = [{"type": kind, "status": "True", "lastTransitionTime": at} for kind in kinds]
+    ready = stamp(pod.started_s + _started_in_s(pod))
+    times = {"PodScheduled": at, "Initialized": at, "ContainersReady": ready, "Ready": ready}
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": time} for kind, time in times.items()]
     running = {"name": "main", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": at}}}
     return {"phase": "Running", "startTime": at, "conditions": conditions, "containerStatuses": [running]}

@@ -1,7 +1,7 @@
 """One constant wait per endpoint and week, chosen from samples of the request counters: what gpuwise emits.
 
-The policy sees what a scraper of an inference server sees, such as vLLM's: a counter of answered requests and a gauge of
-requests in flight, sampled at fixed times. The judge knows the times of the requests.
+The policy sees what a scraper of an inference server sees, such as vLLM's: a counter of answered requests and a gauge
+of requests in flight, sampled at fixed times. The judge knows the times of the requests.
 """
 
 import numpy as np

@@ -8,10 +8,10 @@ own does not follow chance.
 With B the cost of a cold start, a gap of g seconds costs g if g <= T, else T + B, and the optimum in hindsight is
 min(g, B).
 
-**Resolution.** Requests are known by the step in which a sample shows them. A gap whose silent steps last s has a length
-between s and s + 2 steps. For two independent times within their steps it has the triangular distribution on this
-interval, over which the cost is averaged. Two neighbouring steps with requests may be one burst, or have a gap of up to
-2 steps between them: they count as half a gap.
+**Resolution.** Requests are known by the step in which a sample shows them. A gap whose silent steps last s has a
+length between s and s + 2 steps. For two independent times within their steps it has the triangular distribution on
+this interval, over which the cost is averaged. Two neighbouring steps with requests may be one burst, or have a gap of
+up to 2 steps between them: they count as half a gap.
 
 **Worst case.** Theorem: for gaps of at least m seconds, in any number and order, the cost of a constant T is at most
 
@@ -58,8 +58,8 @@ _LEAD = 0.05
 comes, and a smaller gain in the past says little about the next week."""
 
 _SEEN_S = 60
-"""With longer steps, the gaps within a session are not seen, and a wait of 0 would stop in each of them: on GenTD26 with
-steps of 300 s it costs up to 2.7 times what break-even costs."""
+"""With longer steps, the gaps within a session are not seen, and a wait of 0 would stop in each of them: on GenTD26
+with steps of 300 s it costs up to 2.7 times what break-even costs."""
 
 
 # The epoch began on a Thursday; weeks begin on a Monday, as in `gpuwise.model.profile.Rhythm`.
@@ -102,14 +102,15 @@ def weekly_wait(gaps: RequestGaps, cold_start_cost_s: float) -> int:
         InputError: the cost of a cold start is not a positive number.
     """
     if not (0 < cold_start_cost_s < np.inf):
-        raise InputError(f"the cost of a cold start is {cold_start_cost_s:g} s", hint="give a positive number of seconds")
+        told = f"the cost of a cold start is {cold_start_cost_s:g} s"
+        raise InputError(told, hint="give a positive number of seconds")
     least_s = min(gaps.step_s, cold_start_cost_s)
-    waits_s = np.concatenate(([cold_start_cost_s, least_s], _CANDIDATES_S[_CANDIDATES_S > least_s]))
+    waits_s = np.concatenate(([cold_start_cost_s, least_s], _CANDIDATES_S[least_s < _CANDIDATES_S]))
     if gaps.step_s <= _SEEN_S:
         waits_s = np.append(waits_s, 0.0)
     cost = _past_cost(gaps, waits_s, cold_start_cost_s) + _INVENTED * _invented_cost(waits_s, cold_start_cost_s)
     cost[0] *= 1 - _LEAD
-    return math.ceil(waits_s[np.argmin(cost)])
+    return math.ceil(float(waits_s[np.argmin(cost)]))
 
 
 def worst_ratio(wait_s: float, cold_start_cost_s: float, least_gap_s: float) -> float:
@@ -154,13 +155,17 @@ def replayed(gaps: RequestGaps, cold_start_cost_s: float) -> Spent | None:
     return total
 
 
-def revised_s(gaps: RequestGaps) -> int:
-    """When the wait was last revised: the latest Monday, or midnight until a week lies before a Monday; UTC.
+def past_weeks(gaps: RequestGaps) -> RequestGaps:
+    """The whole weeks before the last revision, from which the present wait follows.
 
-    Between two revisions the wait, and so the recommendation, stays the same.
+    The wait is revised on Mondays at 00:00 UTC, and at each midnight until a week lies before a Monday. A look-back
+    that moves by a day each day has the same whole weeks until the next Monday.
     """
     monday_s = gaps.end_s - (gaps.end_s - _FIRST_MONDAY_S) % WEEK_S
-    return monday_s if monday_s - gaps.start_s >= WEEK_S else gaps.end_s - gaps.end_s % DAY_S
+    weeks = max(1, (gaps.end_s - gaps.start_s - (WEEK_S - DAY_S)) // WEEK_S)
+    if monday_s - WEEK_S * weeks >= gaps.start_s:
+        return gaps.between(monday_s - WEEK_S * weeks, monday_s)
+    return gaps.between(gaps.start_s, gaps.end_s - gaps.end_s % DAY_S)
 
 
 def _past_cost(gaps: RequestGaps, waits_s: Floats, cold_start_cost_s: float) -> Floats:
