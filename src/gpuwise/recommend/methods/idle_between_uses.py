@@ -134,7 +134,7 @@ def _proposal(
     saved_s = np.maximum(0.0, past.lasted_s - wait_s) - cost_s * (past.lasted_s > wait_s)
     if not case.workload.activator:
         saved_s = _one_a_day(past.since_s, saved_s)
-    replay = float(saved_s.sum()) / case.profile.observed_s
+    replay = float(saved_s.sum()) / max(1, past.end_s - past.start_s)
     gpu_h = case.gpus_now * HOURS_PER_MONTH * share
     # Risk 2: the first request after a gap waits for a start. Low end: what the wait would have saved.
     saving = case.saving(gpu_h, price, low=min(1.0, max(0.0, replay / share)) if share else 0.0)
