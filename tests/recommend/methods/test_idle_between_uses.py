@@ -103,7 +103,8 @@ def test_a_cold_start_costs_what_the_pods_took_and_the_wait_of_the_users():
 
 
 def test_with_an_activator_it_says_where_the_wait_is_set():
-    assert judged().evidence[-1].text == f"the wait is set in {KEDA}"
+    found = judged()
+    assert number(found, f"to be set in {KEDA}") == found.change.after_s
 
 
 def test_where_nothing_starts_it_one_stop_a_day_counts():

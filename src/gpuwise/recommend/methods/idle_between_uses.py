@@ -145,7 +145,7 @@ def _proposal(
     evidence += (
         Evidence("time that this wait would have saved, net of cold starts", None, "replay", replay, None, "ratio"),
         *_quality(past, wait_s, cost_s),
-        _how(case),
+        _how(case, wait_s),
     )
     change = StopWhenIdle(wait_s)
     return Proposal(Finding.IDLE_BETWEEN_USES, reasons, change, saving, 2, coverage, evidence)
@@ -164,19 +164,19 @@ def _quality(past: RequestGaps, wait_s: int, cost_s: float) -> tuple[Evidence, .
     worst = worst_ratio(wait_s, cost_s, least_s)
     gaps = "for any gaps" if wait_s >= least_s else f"for any gaps of {least_s} s and more"
     return (
-        Evidence(text, Signal.REQUESTS, "replay", ratio, None, "ratio"),
-        Evidence(f"cost over the optimum of this constant wait at most, {gaps}", None, "bound", worst, None, "ratio"),
+        Evidence(text, Signal.REQUESTS, "replay", ratio, None, "times"),
+        Evidence(f"cost over the optimum of this constant wait at most, {gaps}", None, "bound", worst, None, "times"),
         Evidence("gaps are known to", Signal.REQUESTS, "step", float(past.step_s), None, "s"),
     )
 
 
-def _how(case: Case) -> Evidence:
+def _how(case: Case, wait_s: int) -> Evidence:
     """Where the wait is set, or that nothing starts the endpoint at its next request."""
     where = case.workload.activator
     if where:
-        return Evidence(f"the wait is set in {where}", None, "activator", None, None, "")
+        return Evidence(f"wait after the last request, to be set in {where}", None, "setting", float(wait_s), None, "s")
     text = (
         "nothing that starts it at its next request was found (KEDA, Knative, KServe on Knative): "
-        "stop it once per cool-down at most, and start it for its users"
+        "stop it once per cool-down at most, and start it for its users; most stops a day"
     )
-    return Evidence(text, None, "activator", None, None, "")
+    return Evidence(text, None, "count", 1.0, None, "stops")
