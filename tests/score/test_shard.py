@@ -86,6 +86,7 @@ def test_days_outside_the_look_back_do_not_count(series, first, more):
 
 def test_starts_are_remembered_after_the_pod_is_gone():
     source, kept = Source(usage_of(60)), {}
+    written: set[str] = set()
     first = replace(pod("chat-0"), start=Start(1000, 90))
     second = replace(pod("chat-1"), start=Start(2000, 70))
 
@@ -95,6 +96,7 @@ def test_starts_are_remembered_after_the_pod_is_gone():
         window = Window(MIDNIGHT_S, MIDNIGHT_S + 50 * HOUR_S, STEP_S)
         [scored] = score_shard(source, inventory(subject), window, SETTINGS, shard)
         kept.update(scored.keep)
+        written.update(scored.keep)
         return [start.took_s for start in scored.profile.starts]
 
     assert seen(first) == [90]
@@ -102,6 +104,9 @@ def test_starts_are_remembered_after_the_pod_is_gone():
     assert seen(replace(second, start=Start(9000, 3000))) == [90, 70]  # it was not ready for some time: no new start
     assert seen() == [90, 70]
     assert STARTS in kept
+    written.clear()
+    assert seen() == [90, 70]
+    assert written == set()  # nothing new
     kept[STARTS] = kept[STARTS][:-5]
     assert seen() == []  # damaged: as if nothing had been seen
 

@@ -123,8 +123,8 @@ POLICIES: tuple[Policy, ...] = (
             Figure("mean cost ratio of weekly constants, from counters", 1.4),
             Figure("cost of a weekly constant over break-even's, any endpoint and B", 1.09),
         ),
-        limits="Nothing is fitted: a week's wait follows from the endpoint's earlier weeks. Its constants were chosen on "
-        "the same trace, on which other values change the mean by at most 5 %.",
+        limits="Nothing is fitted: a week's wait follows from the endpoint's earlier weeks. Its constants were chosen "
+        "on the same trace, on which other values change the mean by at most 5 %.",
     ),
     Policy(
         name="hours",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
-from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadRef, node_ref
+from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
@@ -44,7 +44,7 @@ class Scored:
     Attributes:
         profile: its profile.
         keep: checkpoints to store in place of those of the same name: PAST, the whole days, is written once a day;
-            TODAY every hour; STARTS each time.
+            TODAY every hour; STARTS after a start.
     """
 
     profile: UsageProfile
@@ -69,21 +69,28 @@ def score_shard(
     workloads = {workload.ref: workload for workload in shard.workloads}
     nodes = {node_ref(node): node for node in shard.nodes}
     pods = {ref: running_pods(workload, inventory) for ref, workload in workloads.items()}
-    starts = {ref: merged(shard.kept.get(ref, ()) if shard.kept else (), one.pods) for ref, one in workloads.items()}
+    kept = shard.kept or {}
+    starts = {
+        ref: merged(kept.get(ref, ()), one.pods)
+        for ref, one in workloads.items()
+        if one.workload_class is WorkloadClass.ENDPOINT  # the cost of a cold start is that of an endpoint
+    }
     scored = {
         **_score(lambda refs, fresh: source.read([workloads[ref] for ref in refs], inventory, fresh),
                  pods, shard, window, settings),
         **_score(lambda refs, fresh: source.read_nodes([nodes[ref] for ref in refs], inventory, fresh),
                  dict.fromkeys(nodes, ()), shard, window, settings),
     }  # fmt: skip
-    return [_with_starts(scored[ref], starts.get(ref, {}), keep=shard.kept is not None) for ref in (*workloads, *nodes)]
+    return [_with_starts(scored[ref], starts.get(ref, {}), shard) for ref in (*workloads, *nodes)]
 
 
-def _with_starts(scored: Scored, starts: Mapping[str, Start], *, keep: bool) -> Scored:
+def _with_starts(scored: Scored, starts: Mapping[str, Start], shard: Shard) -> Scored:
     if not starts:
         return scored
-    profile = replace(scored.profile, starts=tuple(starts.values()))
-    return Scored(profile, {**scored.keep, STARTS: encoded(starts)} if keep else scored.keep)
+    profile, now = replace(scored.profile, starts=tuple(starts.values())), encoded(starts)
+    if shard.kept is None or now in shard.kept.get(profile.workload, ()):
+        return replace(scored, profile=profile)
+    return Scored(profile, {**scored.keep, STARTS: now})
 
 
 _Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
