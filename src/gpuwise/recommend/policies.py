@@ -258,6 +258,17 @@ POLICIES: tuple[Policy, ...] = (
         limits="Nothing is fitted. Requests are packed; the rates of the work on a slice are not considered.",
     ),
     Policy(
+        name="when-idle-by-gap",
+        findings=(),
+        status=Status.RESEARCH,
+        decides="How long an endpoint waits for its next request, chosen again for each gap.",
+        engine=f"{_RESEARCH}.idle_between_uses.waits",
+        inputs=(Input("times of the requests", None), Input("an activator whose wait changes with each gap", None)),
+        row="idle",
+        figures=(Figure("mean cost ratio, endpoints not fitted on", 1.36),),
+        limits="",
+    ),
+    Policy(
         name="spot-job",
         findings=(),
         status=Status.RESEARCH,

@@ -8,8 +8,8 @@ from gpuwise.backtest.idle_between_uses.trace import IdleTrace, endpoint_costs
 from gpuwise.backtest.idle_between_uses.weekly import sampled, weekly_constant
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 from gpuwise.recommend.engines.idle_between_uses.weekly import WEEK_S, weekly_wait
+from gpuwise.research.idle_between_uses import Requests, idle_gaps
 
 
 def requests(*times: tuple[float, float]) -> Requests:

@@ -21,9 +21,9 @@ from gpuwise.backtest.idle_between_uses.baselines import (
 from gpuwise.backtest.idle_between_uses.trace import EndpointCost, Floats, IdleTrace, decisions, endpoint_costs, load
 from gpuwise.backtest.idle_between_uses.weekly import weekly_constant
 from gpuwise.model.usage import SCRAPE_S
-from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, waits
-from gpuwise.recommend.engines.idle_between_uses.hazard import Prior
-from gpuwise.recommend.engines.idle_between_uses.prior import PRIOR
+from gpuwise.research.idle_between_uses import KeepAliveSettings, waits
+from gpuwise.research.idle_between_uses.hazard import Prior
+from gpuwise.research.idle_between_uses.prior import PRIOR
 
 ENDPOINT_HELD_OUT = "gpuwise-endpoint-held-out"
 WEEKLY, BREAK_EVEN = "weekly-constant", "break-even"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from gpuwise.backtest.columns import Columns, names_columns, read_columns
 from gpuwise.backtest.contract import Decisions
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 from gpuwise.recommend.engines.idle_between_uses.weekly import WEEK_S
+from gpuwise.research.idle_between_uses import Requests, idle_gaps
 
 Floats = NDArray[np.float64]
 

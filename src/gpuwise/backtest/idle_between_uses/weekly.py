@@ -9,8 +9,8 @@ import numpy as np
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.idle_between_uses.trace import Floats, IdleTrace, decisions
 from gpuwise.model.gaps import RequestGaps
-from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
 from gpuwise.recommend.engines.idle_between_uses.weekly import WEEK_S, weekly_wait
+from gpuwise.research.idle_between_uses import Requests, idle_gaps
 
 # Without --scrape-s the times of the requests are known to the second, as in the traces.
 _EXACT_S = 1

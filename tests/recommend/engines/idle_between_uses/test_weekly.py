@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from gpuwise.model.errors import InputError
 from gpuwise.model.gaps import RequestGaps
 from gpuwise.model.usage import DAY_S
-from gpuwise.recommend.engines.idle_between_uses.guard import gap_cost
 from gpuwise.recommend.engines.idle_between_uses.weekly import (
     WEEK_S,
     past_weeks,
@@ -19,6 +18,7 @@ from gpuwise.recommend.engines.idle_between_uses.weekly import (
     weekly_wait,
     worst_ratio,
 )
+from gpuwise.research.idle_between_uses.guard import gap_cost
 
 MONDAY_S = 4 * DAY_S + 100 * WEEK_S
 

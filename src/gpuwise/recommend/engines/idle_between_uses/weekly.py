@@ -34,7 +34,8 @@ from numpy.typing import NDArray
 from gpuwise.model.errors import InputError
 from gpuwise.model.gaps import RequestGaps
 from gpuwise.model.usage import DAY_S
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats
+
+Floats = NDArray[np.float64]
 
 WEEK_S = 7 * DAY_S
 
