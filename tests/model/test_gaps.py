@@ -51,6 +51,17 @@ def test_a_gap_belongs_to_the_time_in_which_it_began_and_is_cut_at_the_end():
     assert (first.pairs.tolist(), second.pairs.tolist()) == ([1], [2])
 
 
+def test_a_part_from_its_own_beginning_is_the_whole():
+    """The first step is not at midnight; a part of a part keeps its days."""
+    steps = "?" * 10 + ("rr." * DAY)[: 3 * DAY - 10]
+    whole = gaps(steps)
+    assert whole.start_s == 300
+    assert whole.between(whole.start_s, whole.end_s).pairs.tolist() == whole.pairs.tolist()
+    part = whole.between(whole.start_s, 2 * DAY_S)
+    assert part.pairs.tolist() == whole.pairs.tolist()[:2]
+    assert part.between(DAY_S, 2 * DAY_S).pairs.tolist() == whole.pairs.tolist()[1:2]
+
+
 @given(st.text(alphabet="r.?", min_size=1, max_size=200), st.data())
 def test_fewer_samples_never_make_a_gap_longer(steps, data):
     lost = set(data.draw(st.lists(st.integers(0, len(steps) - 1))))

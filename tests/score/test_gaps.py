@@ -60,6 +60,18 @@ def test_without_closer_samples_the_windows_steps_are_used():
     assert (found.step_s, set(found.lasted_s.tolist())) == (STEP_S, {3300})
 
 
+def test_time_before_the_first_pod_is_not_a_gap():
+    """Without a pod no request arrives, and a source reports 0; the endpoint may not have existed."""
+    one = device(STEPS)
+    for column in one.samples.values():
+        column[:DAY_STEPS] = np.nan
+    series = replace(usage(one, requests=np.zeros(STEPS)), scraped_requests=HOURLY * (np.arange(FINE) >= FINE // 2))
+    for scraped in (series.scraped_requests.astype(float), None):
+        found = profile(replace(series, scraped_requests=scraped), ScoreSettings()).gaps
+        assert found.start_s == DAY_STEPS * STEP_S
+        assert found.unknown_s == 0
+
+
 def test_without_requests_there_are_no_gaps():
     assert profile(usage(device(STEPS)), ScoreSettings()).gaps is None
 

@@ -69,12 +69,12 @@ class RequestGaps:
         """The gaps that began in [start_s, end_s); one that lasted beyond `end_s` is cut there.
 
         Args:
-            start_s: a midnight, or any time before the first step.
-            end_s: a midnight, or any time after the last step.
+            start_s: a midnight, or any time up to the first step.
+            end_s: a midnight, or any time from the end of the last step on.
         """
         gaps = slice(*np.searchsorted(self.since_s, (start_s, end_s)))
         first_day = self.start_s // DAY_S
-        days = slice(*(max(0, -(-at_s // DAY_S) - first_day) for at_s in (start_s, end_s)))
+        days = slice(max(0, start_s // DAY_S - first_day), max(0, -(-end_s // DAY_S) - first_day))
         since_s = self.since_s[gaps]
         return replace(
             self,

@@ -129,7 +129,7 @@ def _one_a_day(since_s: NDArray[np.int64], saved_s: Floats) -> Floats:
 def _proposal(
     case: Case, gaps: RequestGaps, cost_s: float, price: float, share: float, evidence: tuple[Evidence, ...]
 ) -> Proposal:
-    past = past_weeks(gaps)
+    past = past_weeks(gaps, case.profile.window.start_s)
     wait_s = weekly_wait(past, cost_s)
     saved_s = np.maximum(0.0, past.lasted_s - wait_s) - cost_s * (past.lasted_s > wait_s)
     if not case.workload.activator:
@@ -156,10 +156,10 @@ def _quality(past: RequestGaps, wait_s: int, cost_s: float) -> tuple[Evidence, .
     causal = replayed(past, cost_s)
     if causal is not None:
         ratio = causal.ratio
-        text = "cost over the optimum, replayed: each past week with the wait chosen from the weeks before it"
+        text = "cost over the optimum, replayed: each past week with the wait chosen from all before it"
     else:
         ratio = spent(past, wait_s, cost_s).ratio
-        text = "cost over the optimum in the past from which the wait was chosen (less than two weeks of data)"
+        text = "cost over the optimum in the past from which the wait was chosen (a week of data or less)"
     least_s = past.step_s
     worst = worst_ratio(wait_s, cost_s, least_s)
     gaps = "for any gaps" if wait_s >= least_s else f"for any gaps of {least_s} s and more"

@@ -122,7 +122,7 @@ def test_the_wait_is_revised_on_mondays():
     seen = []
     for day in range(35, 42):
         end_s = MONDAY_S + day * DAY_S
-        past = past_weeks(gaps.between(end_s - 28 * DAY_S, end_s))
+        past = past_weeks(gaps.between(end_s - 28 * DAY_S, end_s), end_s - 28 * DAY_S)
         seen.append((past.start_s, past.end_s, past.since_s.tolist()))
     assert all(one == seen[0] for one in seen)
     assert seen[0][:2] == (MONDAY_S + 14 * DAY_S, MONDAY_S + 35 * DAY_S)
@@ -130,5 +130,11 @@ def test_the_wait_is_revised_on_mondays():
 
 def test_in_its_first_days_it_is_revised_at_midnight():
     gaps = every(5400, weeks=1)
-    past = past_weeks(gaps.between(MONDAY_S, MONDAY_S + 3 * DAY_S))
+    past = past_weeks(gaps.between(MONDAY_S, MONDAY_S + 3 * DAY_S), MONDAY_S - 25 * DAY_S)
     assert (past.start_s, past.end_s) == (MONDAY_S, MONDAY_S + 3 * DAY_S)
+
+
+def test_of_an_endpoint_that_is_younger_than_the_look_back_everything_until_monday_counts():
+    gaps = every(5400, weeks=3, start_s=MONDAY_S + 3 * DAY_S)
+    past = past_weeks(gaps.between(MONDAY_S, MONDAY_S + 16 * DAY_S), MONDAY_S - 12 * DAY_S)
+    assert (past.start_s, past.end_s) == (MONDAY_S + 3 * DAY_S, MONDAY_S + 14 * DAY_S)

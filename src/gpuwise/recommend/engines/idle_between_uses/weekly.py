@@ -140,13 +140,13 @@ def spent(gaps: RequestGaps, wait_s: float, cold_start_cost_s: float) -> Spent:
 
 
 def replayed(gaps: RequestGaps, cold_start_cost_s: float) -> Spent | None:
-    """What the past weeks cost, each with the wait that was chosen from the weeks before it; None for less than two.
+    """What the past weeks cost, each with the wait that was chosen from all before it; None for a week or less.
 
     Args:
-        gaps: of the past weeks; weeks are counted back from the end.
+        gaps: of the past weeks; weeks are counted back from the end, and the first may be a part of one.
         cold_start_cost_s: B.
     """
-    weeks = (gaps.end_s - gaps.start_s) // WEEK_S
+    weeks = -(-(gaps.end_s - gaps.start_s) // WEEK_S)
     total: Spent | None = None
     for back in range(weeks - 1, 0, -1):
         from_s = gaps.end_s - back * WEEK_S
@@ -156,16 +156,24 @@ def replayed(gaps: RequestGaps, cold_start_cost_s: float) -> Spent | None:
     return total
 
 
-def past_weeks(gaps: RequestGaps) -> RequestGaps:
-    """The whole weeks before the last revision, from which the present wait follows.
+def past_weeks(gaps: RequestGaps, look_back_from_s: int) -> RequestGaps:
+    """The past before the last revision, from which the present wait follows.
 
     The wait is revised on Mondays at 00:00 UTC, and at each midnight until a week lies before a Monday. A look-back
-    that moves by a day each day has the same whole weeks until the next Monday.
+    moves by a day each day: of an endpoint that existed at its beginning, only as many whole weeks count as are in it
+    on each day of the week.
+
+    Args:
+        gaps: up to now.
+        look_back_from_s: beginning of the look-back.
     """
     monday_s = gaps.end_s - (gaps.end_s - _FIRST_MONDAY_S) % WEEK_S
-    weeks = max(1, (gaps.end_s - gaps.start_s - (WEEK_S - DAY_S)) // WEEK_S)
-    if monday_s - WEEK_S * weeks >= gaps.start_s:
-        return gaps.between(monday_s - WEEK_S * weeks, monday_s)
+    start_s = gaps.start_s
+    if start_s < look_back_from_s + WEEK_S:
+        weeks = (gaps.end_s - look_back_from_s - (WEEK_S - DAY_S)) // WEEK_S
+        start_s = max(start_s, monday_s - WEEK_S * weeks)
+    if monday_s - start_s >= WEEK_S:
+        return gaps.between(start_s, monday_s)
     return gaps.between(gaps.start_s, gaps.end_s - gaps.end_s % DAY_S)
 
 
