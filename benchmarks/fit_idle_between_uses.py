@@ -1,4 +1,4 @@
-"""Fits the constants of `gpuwise.recommend.engines.idle_between_uses`, with all endpoints and with some left out.
+"""Fits the constants of `gpuwise.research.idle_between_uses`, with all endpoints and with some left out.
 
     python benchmarks/fit_idle_between_uses.py DATA
 
@@ -16,10 +16,10 @@ from scipy.special import expit
 
 from gpuwise.backtest.folds import write_folds
 from gpuwise.backtest.idle_between_uses.trace import load
-from gpuwise.recommend.engines.idle_between_uses import idle_gaps
-from gpuwise.recommend.engines.idle_between_uses.features import features
-from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_S, Prior, knots, standardised
-from gpuwise.recommend.engines.idle_between_uses.policy import rhythms
+from gpuwise.research.idle_between_uses import idle_gaps
+from gpuwise.research.idle_between_uses.features import features
+from gpuwise.research.idle_between_uses.hazard import EDGES_S, MIDDLES_S, Prior, knots, standardised
+from gpuwise.research.idle_between_uses.policy import rhythms
 
 KNOTS, LEVEL_KNOTS, RHYTHM_KNOTS = 5, 20, 4
 # Ridge: a standardised coefficient of 0.14 costs as much as one nat, 1 / sqrt(50). The level is hardly penalised.
@@ -97,11 +97,11 @@ def write(prior):
     fields = {name: np.array([float(f"{v:.4g}") for v in np.ravel(getattr(prior, name))]) for name in prior.__slots__}
     shaped = {name: values.reshape(np.shape(getattr(prior, name))).tolist() for name, values in fields.items()}
     body = ",\n".join(f"    {name}=np.array({pprint.pformat(values, width=110)})" for name, values in shaped.items())
-    (HOME / "recommend" / "engines" / "idle_between_uses" / "prior.py").write_text(
+    (HOME / "research" / "idle_between_uses" / "prior.py").write_text(
         '"""Constants of the hazard model, written by benchmarks/fit_idle_between_uses.py: change that file, '
         "not this one.\n\n"
         f"Fitted on all {trace_note()}\n"
-        '"""\n\nimport numpy as np\n\nfrom gpuwise.recommend.engines.idle_between_uses.hazard import Prior\n\n'
+        '"""\n\nimport numpy as np\n\nfrom gpuwise.research.idle_between_uses.hazard import Prior\n\n'
         f"PRIOR = Prior(\n{body},\n)\n",
         encoding="utf-8",
     )

@@ -6,10 +6,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gpuwise.model.hours import HOUR_S
-from gpuwise.model.usage import UsageSeries, Window
+from gpuwise.model.usage import SCRAPE_S, UsageSeries, Window
 from tests.series import BUSY_VALUES, STEP_S, WORKLOAD, device
 
 PER_HOUR, HOURS = HOUR_S // STEP_S, 60
+SCRAPES = STEP_S // SCRAPE_S
 START_S = 1_700_000 * HOUR_S  # 04:00 UTC, so that days do not start with the window
 
 
@@ -23,7 +24,11 @@ def part(series: UsageSeries, start: int, end: int) -> UsageSeries:
         devices.append(replace(one, samples=samples))
     requests = series.requests_per_second
     requests = None if requests is None or np.isnan(requests[start:end]).all() else requests[start:end]
-    return UsageSeries(series.workload, window, tuple(devices), requests)
+    scrapes = series.scraped_requests
+    if scrapes is not None:
+        scrapes = scrapes[start * SCRAPES : end * SCRAPES]
+        scrapes = None if np.isnan(scrapes).all() else scrapes
+    return UsageSeries(series.workload, window, tuple(devices), requests, scrapes)
 
 
 @st.composite
@@ -56,7 +61,12 @@ def usages(draw) -> UsageSeries:
     if draw(st.booleans()):
         requests = np.where(rng.random(steps) < 0.01, 2.5, 0.0)
         requests[: rng.integers(0, steps)] = np.nan
-    return UsageSeries(WORKLOAD, Window(START_S, START_S + steps * STEP_S, STEP_S), tuple(devices), requests)
+    scrapes = None
+    if requests is not None and draw(st.booleans()):
+        scrapes = np.repeat(requests, SCRAPES) * (rng.random(steps * SCRAPES) < 0.3)
+        scrapes[rng.random(scrapes.size) < draw(st.sampled_from([0.0, 0.01, 0.5]))] = np.nan
+    window = Window(START_S, START_S + steps * STEP_S, STEP_S)
+    return UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes)
 
 
 def same(one, other) -> bool:

@@ -17,6 +17,7 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
+from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
 from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
@@ -234,8 +235,9 @@ def checkpoints(config: Config, stack: ExitStack) -> Checkpoints | None:
         return None
     from gpuwise.memory.checkpoints import SqliteCheckpoints  # noqa: PLC0415
 
-    # Hours that were counted with other thresholds, or read from another server, must not be used.
-    source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below])
+    # Hours that were counted with other thresholds, or read from another server, must not be used; nor those of
+    # versions that did not read the requests of endpoints in steps of SCRAPE_S.
+    source = json.dumps([config.prometheus.url, config.observe.step_s, config.score.activity_idle_below, SCRAPE_S])
     return stack.enter_context(SqliteCheckpoints(config.ledger.path.expanduser().with_name("hours.db"), source))
 
 

@@ -427,7 +427,7 @@ _READ = (
     Mutant(
         "the-checkpoint-key-loses-the-thresholds",
         "src/gpuwise/wiring.py",
-        "[config.prometheus.url, config.observe.step_s, config.score.activity_idle_below]",
+        "[config.prometheus.url, config.observe.step_s, config.score.activity_idle_below, SCRAPE_S]",
         "[config.prometheus.url, config.observe.step_s]",
         ("tests/test_wiring.py",),
         "Hours that were counted with a higher threshold stay idle after it was lowered.",

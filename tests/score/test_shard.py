@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fleet import inventory, node, workload
+from tests.fleet import inventory, node, pod, workload
 from tests.series import STEP_S, WORKLOAD, device
-from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
+from tests.usages import HOURS, PER_HOUR, SCRAPES, START_S, part, same, usages
 
 from gpuwise.model.hours import HOUR_S
-from gpuwise.model.inventory import node_ref
+from gpuwise.model.inventory import Start, node_ref
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import decode
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.shard import PAST, TODAY, Shard, score_shard
+from gpuwise.score.shard import PAST, STARTS, TODAY, Shard, score_shard
 
 SETTINGS = ScoreSettings()
 FLEET = inventory(workload())
@@ -52,7 +52,10 @@ def whole_days(series: UsageSeries) -> UsageSeries:
     requests = series.requests_per_second
     if requests is not None:
         requests = np.concatenate([np.full(early, np.nan), requests])
-    return UsageSeries(series.workload, Window(MIDNIGHT_S, series.window.end_s, STEP_S), devices, requests)
+    scrapes = series.scraped_requests
+    if scrapes is not None:
+        scrapes = np.concatenate([np.full(early * SCRAPES, np.nan), scrapes])
+    return UsageSeries(series.workload, Window(MIDNIGHT_S, series.window.end_s, STEP_S), devices, requests, scrapes)
 
 
 def run(source, end_s, kept, start_s=MIDNIGHT_S):
@@ -79,6 +82,33 @@ def test_days_outside_the_look_back_do_not_count(series, first, more):
     run(source, MIDNIGHT_S + first * HOUR_S, kept)
     end_s, start_s = MIDNIGHT_S + DAY_S + min(first + more, HOURS + 4 - 24) * HOUR_S, MIDNIGHT_S + DAY_S
     assert same(run(source, end_s, kept, start_s), run(source, end_s, {}, start_s))
+
+
+def test_starts_are_remembered_after_the_pod_is_gone():
+    source, kept = Source(usage_of(60)), {}
+    written: set[str] = set()
+    first = replace(pod("chat-0"), start=Start(1000, 90))
+    second = replace(pod("chat-1"), start=Start(2000, 70))
+
+    def seen(*pods):
+        subject = workload(pods=pods)
+        shard = Shard((subject,), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
+        window = Window(MIDNIGHT_S, MIDNIGHT_S + 50 * HOUR_S, STEP_S)
+        [scored] = score_shard(source, inventory(subject), window, SETTINGS, shard)
+        kept.update(scored.keep)
+        written.update(scored.keep)
+        return [start.took_s for start in scored.profile.starts]
+
+    assert seen(first) == [90]
+    assert seen(second) == [90, 70]
+    assert seen(replace(second, start=Start(9000, 3000))) == [90, 70]  # it was not ready for some time: no new start
+    assert seen() == [90, 70]
+    assert STARTS in kept
+    written.clear()
+    assert seen() == [90, 70]
+    assert written == set()  # nothing new
+    kept[STARTS] = kept[STARTS][:-5]
+    assert seen() == []  # damaged: as if nothing had been seen
 
 
 def usage_of(hours):

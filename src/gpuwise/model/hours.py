@@ -69,7 +69,13 @@ class HourRows:
         rows: the rows of a device, with the columns of `device_rows`; or the rows of requests:
 
             - silent: one bit per step that is known to have had no requests, shape (hours, bytes).
-            - total, peak, seen: sum, largest (NaN without one) and number of the known rates.
+            - total, peak, seen: sum, largest (NaN without one) and number of the known rates;
+
+            or the rows of requests in steps of SCRAPE_S:
+
+            - silent: as above.
+            - known: one bit per step with a sample.
+            - seen: number of these steps.
     """
 
     first_hour: int
@@ -102,6 +108,7 @@ class UsageHours:
         end_hour: first hour after the last one that was read.
         devices: rows from the first hour with a sample to the last, by device.
         requests: rows of requests, None if no source reports requests.
+        scrapes: rows of requests in steps of SCRAPE_S, None if no source has them.
         counts: samples by UTC day (from that of first_hour) and bucket, uint32 of shape (days, buckets), by signal.
     """
 
@@ -112,6 +119,7 @@ class UsageHours:
     devices: Mapping[PodDevice, HourRows]
     requests: HourRows | None
     counts: Mapping[Signal, NDArray[np.uint32]]
+    scrapes: HourRows | None = None
 
     @property
     def per_hour(self) -> int:

@@ -159,6 +159,19 @@ class ClaimedDevice:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A cold start of a pod: image, containers and model.
+
+    Attributes:
+        ready_s: when the pod became ready, epoch seconds.
+        took_s: seconds from its assignment to the node, since when it has its GPUs.
+    """
+
+    ready_s: int
+    took_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pod:
     """One pod that has GPUs or waits for them.
 
@@ -174,6 +187,7 @@ class Pod:
         labels: the pod's labels.
         scheduling: what it requires of its node, None if not known.
         claimed: devices that its resource claims allocate to it; admin access reserves none.
+        start: how long it took from its assignment to the node until it was ready; None if not known.
     """
 
     name: str
@@ -186,6 +200,7 @@ class Pod:
     labels: Mapping[str, str] = field(default_factory=dict)
     scheduling: Scheduling | None = None
     claimed: tuple[ClaimedDevice, ...] = ()
+    start: Start | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -220,6 +235,8 @@ class Workload:
         pod_labels: labels of its pods, which may name a team that the object itself does not name.
         unknown_request: why it is not known which GPUs it requests; "" if it is known. Its request is then None.
         more_requests: what one replica requests of further resources, as a sidecar's MIG slice beside whole GPUs.
+        activator: what starts it at its next request, with the field that has the wait: "spec.cooldownPeriod of
+            ScaledObject/chat"; "" if nothing of that kind was found.
     """
 
     ref: WorkloadRef
@@ -238,6 +255,7 @@ class Workload:
     pod_labels: Mapping[str, str] = field(default_factory=dict)
     unknown_request: str = ""
     more_requests: tuple[GpuRequest, ...] = ()
+    activator: str = ""
 
     @property
     def active_pods(self) -> tuple[Pod, ...]:

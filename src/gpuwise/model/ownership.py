@@ -53,6 +53,11 @@ _GITOPS_WRITERS = {
 }
 
 
+_KNATIVE_REVISION = "serving.knative.dev/revision"
+_KNATIVE_RETENTION = "annotation autoscaling.knative.dev/scale-to-zero-pod-retention-period"
+# KEDA's triggers that measure pods: without a pod they measure nothing.
+_NEEDS_PODS = frozenset({"cpu", "memory"})
+
 _JOBS = frozenset({"Job", "RayJob", "PyTorchJob"})
 
 
@@ -108,6 +113,33 @@ def autoscalers(
     """
     scalers = [("HorizontalPodAutoscaler", item) for item in hpas] + [("ScaledObject", item) for item in scaled_objects]
     return tuple(sorted(f"{kind}/{item['metadata']['name']}" for kind, item in scalers if _target(item) in targets))
+
+
+def activator(
+    kind: str, scaled_objects: Iterable[Object], targets: frozenset[tuple[str, str]], pod_labels: Mapping[str, str]
+) -> str:
+    """What starts a workload at its next request, with the field that has the wait; "" if nothing does.
+
+    A ScaledObject starts it from zero unless all its triggers are the CPU and memory of pods, or it never scales to
+    zero. Pods of a Knative revision, which KServe uses too, are started by Knative's activator.
+
+    Args:
+        kind: kind of the workload.
+        scaled_objects: KEDA's ScaledObjects of the namespace.
+        targets: kind and name of each of the workload's objects.
+        pod_labels: labels of its pods.
+    """
+    if _KNATIVE_REVISION in pod_labels:
+        return f"{_KNATIVE_RETENTION} of {'the InferenceService' if kind == 'InferenceService' else 'the Service'}"
+    names = [item["metadata"]["name"] for item in scaled_objects if _target(item) in targets and _from_zero(item)]
+    return f"spec.cooldownPeriod of ScaledObject/{min(names)}" if names else ""
+
+
+def _from_zero(scaled_object: Object) -> bool:
+    spec = scaled_object["spec"]  # it has a target, which is in it
+    triggers = spec.get("triggers")
+    kinds = {one.get("type") for one in triggers if isinstance(one, Mapping)} if isinstance(triggers, list) else set()
+    return not spec.get("minReplicaCount") and bool(kinds - _NEEDS_PODS)
 
 
 def _target(autoscaler: Object) -> tuple[str, str]:

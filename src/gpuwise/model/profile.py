@@ -7,7 +7,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.gaps import RequestGaps
+from gpuwise.model.inventory import Start, WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 
@@ -254,6 +255,8 @@ class UsageProfile:
         idle: idleness.
         days: allocated and idle time by UTC day, node and GPU type, oldest first.
         requests: total requests in the window, None if no source reports them.
+        gaps: the gaps between its requests, None if no source reports them.
+        starts: the cold starts of its pods that were seen, also of pods that are gone, by the time of their end.
         observed_s: seconds from first to last sample.
         rhythm: use by the hour of the week.
         next_use: forecast of the next use, None if the workload never became idle or was not sampled.
@@ -291,6 +294,8 @@ class UsageProfile:
     unseen_days: tuple[DayUse, ...] = ()
     stays: tuple[Stay, ...] = ()
     sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
+    gaps: RequestGaps | None = None
+    starts: tuple[Start, ...] = ()
 
     def weighted_coverage(self, signal: Signal) -> float:
         """Share of the decayed, allocated device-steps in which a signal was sampled; a quantile covers only these.

@@ -16,6 +16,8 @@ class Reason(StrEnum):
     """Its activity and peak memory fit a slice of the GPU, with headroom."""
     NO_OWNER = "NoOwner"
     """It has been unused for a long time, and no label names a team: it is probably forgotten."""
+    NOTHING_STARTS_IT = "NothingStartsIt"
+    """Nothing in the inventory starts it at its next request: it is stopped at most once per cool-down."""
     REST_LONGER_THAN_START = "RestLongerThanStart"
     """Its idle gaps cost more than starting it again."""
     SAME_HOURS_UNUSED = "SameHoursUnused"

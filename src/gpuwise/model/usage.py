@@ -11,6 +11,9 @@ from gpuwise.model.signal import Signal
 
 DAY_S = 86_400
 
+SCRAPE_S = 30
+"""Step at which sources supply the requests of endpoints, seconds: a usual scrape interval."""
+
 Samples = NDArray[np.float64] | NDArray[np.float32]
 
 
@@ -41,6 +44,13 @@ class Window:
     def seconds(self) -> int:
         """Length of the window."""
         return self.end_s - self.start_s
+
+    @property
+    def scraped(self) -> "Window | None":
+        """The same span in steps of SCRAPE_S; None if its own steps are as short, or do not consist of such steps."""
+        if self.step_s <= SCRAPE_S or self.step_s % SCRAPE_S:
+            return None
+        return Window(self.start_s, self.end_s, SCRAPE_S)
 
     @classmethod
     def ending(cls, now_s: int, *, length_s: int, step_s: int) -> "Window":
@@ -87,12 +97,15 @@ class UsageSeries:
         devices: one entry per pod and device.
         requests_per_second: requests that reached the workload, shape (window.steps,), or None if no source reports
             requests.
+        scraped_requests: for an endpoint the same in steps of SCRAPE_S, shape (window.seconds / SCRAPE_S,), or None if
+            the source has no samples closer than the window's steps.
     """
 
     workload: WorkloadRef
     window: Window
     devices: tuple[DeviceSeries, ...]
     requests_per_second: NDArray[np.float64] | None = None
+    scraped_requests: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

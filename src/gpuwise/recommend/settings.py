@@ -58,9 +58,13 @@ class RecommendSettings:
     """Number of weeks in which the same hours must have been unused: one week does not show a pattern."""
 
     cold_start_cost_s: float = 600.0
-    """Cost of a cold start of an endpoint, in seconds of an idle GPU: twice KEDA's default cool-down. Loading a base
-    model took 23 s at the median and 52 s at p99 (GenTD26); the difference is for the pod, its image, and the users who
-    wait."""
+    """Cost of a cold start of an endpoint of which no start was seen, in seconds of an idle GPU: twice KEDA's default
+    cool-down. Loading a base model took 23 s at the median and 52 s at p99 (GenTD26); the difference is for the pod,
+    its image, and the users who wait."""
+
+    waiting_user_cost_s: float = 300.0
+    """Cost of the users who wait for a cold start, in seconds of an idle GPU. It is added to the time that the
+    endpoint's pods took from their start until they were ready: KEDA's default cool-down."""
 
     min_rest_share: float = 0.2
     """Minimum share of its time that stopping an endpoint in its idle gaps must save: less is not worth the effort."""

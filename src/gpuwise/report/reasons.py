@@ -11,6 +11,7 @@ _WORDS = {
     Reason.DEVICES_NEVER_BUSY_TOGETHER: "its GPUs are never all in use at once",
     Reason.FITS_MIG_SLICE: "fits a MIG slice",
     Reason.NO_OWNER: "no owner",
+    Reason.NOTHING_STARTS_IT: "nothing starts it at its next request",
     Reason.REST_LONGER_THAN_START: "its idle gaps are longer than its start takes",
     Reason.SAME_HOURS_UNUSED: "unused at the same hours",
     Reason.LOAD_FITS_FEWER_REPLICAS: "fewer replicas can serve its load",

@@ -125,7 +125,7 @@ _CHANGES: dict[str, Callable[[Any], str]] = {
     "ScaleTo": lambda to: f"scale to {to.replicas}",
     "Resize": lambda to: f"{_request(to.current)} to {_request(to.proposed)}",
     "MoveToSpot": lambda _: "prefer spot nodes",
-    "StopWhenIdle": lambda to: f"scale to 0 after {duration(to.after_s)} without a request",
+    "StopWhenIdle": lambda to: f"scale to 0 {_without_request(to.after_s)}",
     "StopAtHours": lambda to: f"stop {_hours(to.spans)}",
     "Share": lambda to: f"share its card by {to.method.value}, {to.tenants} pods per card",
     "ChangeGpuType": lambda to: f"{to.current} to {to.proposed}",
@@ -144,6 +144,10 @@ def _moved(pods: int) -> str:
 def change(value: Change) -> str:
     """Describe a change in a few words."""
     return _CHANGES[value.kind](value)
+
+
+def _without_request(seconds: int) -> str:
+    return f"after {duration(seconds)} without a request" if seconds else "when the last request is answered"
 
 
 def _hours(spans: Sequence[tuple[int, int]]) -> str:

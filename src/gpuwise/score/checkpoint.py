@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, HourRows, PodDevice, Rows, UsageHours, device_rows
+from gpuwise.model.hours import DEVICE_SIGNALS, HOUR_S, HourRows, PodDevice, Rows, UsageHours, device_rows
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
+from gpuwise.model.usage import SCRAPE_S
 
 MAGIC = b"gpuwise-hours/1\n"
 
@@ -41,6 +42,7 @@ def encode(hours: UsageHours) -> bytes:
         "signals": list(DEVICE_SIGNALS),
         "devices": [[list(pod_device), rows.first_hour, rows.hours] for pod_device, rows in hours.devices.items()],
         "requests": None if hours.requests is None else [hours.requests.first_hour, hours.requests.hours],
+        "scrapes": None if hours.scrapes is None else [hours.scrapes.first_hour, hours.scrapes.hours],
         "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
     }
     text = json.dumps(header).encode()
@@ -53,6 +55,8 @@ def _arrays(hours: UsageHours) -> Iterator[NDArray[Any]]:
     yield from (_table(rows, device) for rows in hours.devices.values())
     if hours.requests is not None:
         yield _table(hours.requests, request)
+    if hours.scrapes is not None:
+        yield _table(hours.scrapes, SCRAPE_ROW)
     yield from hours.counts.values()
 
 
@@ -94,6 +98,16 @@ def request_row(per_hour: int) -> np.dtype[np.void]:
     """
     bits = -(-per_hour // 8)
     return np.dtype([("silent", np.uint8, (bits,)), ("total", np.float64), ("peak", np.float64), ("seen", np.uint16)])
+
+
+SCRAPE_ROW = np.dtype(
+    [
+        ("silent", np.uint8, (HOUR_S // SCRAPE_S // 8,)),
+        ("known", np.uint8, (HOUR_S // SCRAPE_S // 8,)),
+        ("seen", np.uint16),
+    ]
+)
+"""The stored row of requests in steps of SCRAPE_S; its fields are those of `gpuwise.model.hours.HourRows`."""
 
 
 def decode(checkpoint: bytes) -> UsageHours:
@@ -139,6 +153,10 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     if header["requests"] is not None:
         first_hour, length = header["requests"]
         requests = HourRows(first_hour, _columns(reader.take(request_row(per_hour), (length,))))
+    scrapes = None
+    if header.get("scrapes") is not None:  # absent in checkpoints of earlier versions
+        first_hour, length = header["scrapes"]
+        scrapes = HourRows(first_hour, _columns(reader.take(SCRAPE_ROW, (length,))))
     return UsageHours(
         workload=WorkloadRef(*header["workload"]),
         step_s=header["step_s"],
@@ -146,6 +164,7 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
         end_hour=header["end_hour"],
         devices=devices,
         requests=requests,
+        scrapes=scrapes,
         counts={Signal(name): reader.take(np.uint32, tuple(shape)) for name, shape in header["counts"].items()},
     )
 

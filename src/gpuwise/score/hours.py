@@ -53,6 +53,7 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
         devices=devices,
         requests=_request_rows(series.requests_per_second, grid),
         counts=counts,
+        scrapes=_scrape_rows(series),
     )
 
 
@@ -164,6 +165,18 @@ def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows 
     return _trimmed(rows) or rows.between(0, 0)
 
 
+def _scrape_rows(series: UsageSeries) -> HourRows | None:
+    window, requests = series.window.scraped, series.scraped_requests
+    if requests is None or window is None:
+        return None
+    grid = grid_of(window)
+    known = (requests >= 0.0) & (requests <= SIGNALS[Signal.REQUESTS].highest)
+    silent_bits, known_bits = grid.packed(known & (requests == 0.0), known)
+    seen = np.add.reduce(grid.by_hour(known, False), axis=1, dtype=np.uint16)
+    rows = HourRows(grid.first_hour, {"silent": silent_bits, "known": known_bits, "seen": seen})
+    return _trimmed(rows) or rows.between(0, 0)
+
+
 def _trimmed(rows: HourRows) -> HourRows | None:
     """The rows without the hours before the first sample and after the last one; None without any sample."""
     seen = rows.rows["seen"]
@@ -188,12 +201,20 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
     devices = dict(first.devices)
     for pod_device, rows in second.devices.items():
         devices[pod_device] = _appended(devices[pod_device], rows) if pod_device in devices else rows
-    requests = second.requests if first.requests is None else first.requests
-    if first.requests is not None and second.requests is not None:
-        requests = _appended(first.requests, second.requests)
     return replace(
-        first, end_hour=second.end_hour, devices=devices, requests=requests, counts=_joined_counts(first, second)
+        first,
+        end_hour=second.end_hour,
+        devices=devices,
+        requests=_joined(first.requests, second.requests),
+        counts=_joined_counts(first, second),
+        scrapes=_joined(first.scrapes, second.scrapes),
     )
+
+
+def _joined(first: HourRows | None, second: HourRows | None) -> HourRows | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return _appended(first, second)
 
 
 def _appended(first: HourRows, second: HourRows) -> HourRows:
@@ -249,11 +270,14 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
         first_hour=start,
         end_hour=end,
         devices={pod_device: rows for pod_device, rows in within.items() if rows is not None},
-        requests=None
-        if hours.requests is None
-        else _within(hours.requests, start, end) or hours.requests.between(0, 0),
+        requests=_selected(hours.requests, start, end),
+        scrapes=_selected(hours.scrapes, start, end),
         counts={signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()},
     )
+
+
+def _selected(rows: HourRows | None, start: int, end: int) -> HourRows | None:
+    return None if rows is None else _within(rows, start, end) or rows.between(0, 0)
 
 
 def _within(rows: HourRows, start: int, end: int) -> HourRows | None:

@@ -16,6 +16,7 @@ from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
 from gpuwise.score.expected import RunningPod, unsampled_devices, unseen_days
+from gpuwise.score.gaps import request_gaps
 from gpuwise.score.hours import hours_of
 from gpuwise.score.idle import AllocatedDevice, Mask, Runs, allocated_device, intervals, together_idle, unpacked
 from gpuwise.score.rhythm import next_use, rhythm
@@ -101,6 +102,7 @@ def _profile(
         idle=evidence(spans, sum(day.idle_gpu_s for day in days), verdicts, window_end_s=window.end_s),
         days=days,
         requests=_requests(hours),
+        gaps=request_gaps(hours, window),
         observed_s=_observed_steps(devices) * window.step_s,
         rhythm=weekly_use,
         next_use=next_use(weekly_use, window.end_s),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
+from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
@@ -14,8 +14,9 @@ from gpuwise.score.expected import RunningPod, running_pods
 from gpuwise.score.hours import hours_of, join, select_days
 from gpuwise.score.profile import score_hours
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.starts import encoded, is_starts, merged
 
-PAST, TODAY = "past", "today"
+PAST, TODAY, STARTS = "past", "today", "starts"
 
 # Longer than any look-back in use: AWS Compute Optimizer's longest is 93 days.
 _KEPT_DAYS = 100
@@ -43,7 +44,7 @@ class Scored:
     Attributes:
         profile: its profile.
         keep: checkpoints to store in place of those of the same name: PAST, the whole days, is written once a day;
-            TODAY every hour.
+            TODAY every hour; STARTS after a start.
     """
 
     profile: UsageProfile
@@ -68,13 +69,28 @@ def score_shard(
     workloads = {workload.ref: workload for workload in shard.workloads}
     nodes = {node_ref(node): node for node in shard.nodes}
     pods = {ref: running_pods(workload, inventory) for ref, workload in workloads.items()}
+    kept = shard.kept or {}
+    starts = {
+        ref: merged(kept.get(ref, ()), one.pods)
+        for ref, one in workloads.items()
+        if one.workload_class is WorkloadClass.ENDPOINT  # the cost of a cold start is that of an endpoint
+    }
     scored = {
         **_score(lambda refs, fresh: source.read([workloads[ref] for ref in refs], inventory, fresh),
                  pods, shard, window, settings),
         **_score(lambda refs, fresh: source.read_nodes([nodes[ref] for ref in refs], inventory, fresh),
                  dict.fromkeys(nodes, ()), shard, window, settings),
     }  # fmt: skip
-    return [scored[ref] for ref in (*workloads, *nodes)]
+    return [_with_starts(scored[ref], starts.get(ref, {}), shard) for ref in (*workloads, *nodes)]
+
+
+def _with_starts(scored: Scored, starts: Mapping[str, Start], shard: Shard) -> Scored:
+    if not starts:
+        return scored
+    profile, now = replace(scored.profile, starts=tuple(starts.values())), encoded(starts)
+    if shard.kept is None or now in shard.kept.get(profile.workload, ()):
+        return replace(scored, profile=profile)
+    return Scored(profile, {**scored.keep, STARTS: now})
 
 
 _Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
@@ -112,6 +128,8 @@ def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None
     """The stored hours, if they cover the window from its start; else None."""
     whole: UsageHours | None = None
     for checkpoint in checkpoints:
+        if is_starts(checkpoint):
+            continue
         try:
             part = decode(checkpoint)
             whole = part if whole is None else join(whole, part)
@@ -148,7 +166,7 @@ def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[st
         past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
         if past is not None:
             yield PAST, encode(past)
-    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={})
+    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None)
     yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
 
 
@@ -160,7 +178,9 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
     """The part of a series between two times."""
     window = series.window
     steps = slice((start_s - window.start_s) // window.step_s, (end_s - window.start_s) // window.step_s)
-    requests = series.requests_per_second
+    requests, scraped, scrapes = series.requests_per_second, window.scraped, series.scraped_requests
+    if scraped is not None and scrapes is not None:
+        scrapes = scrapes[(start_s - window.start_s) // scraped.step_s : (end_s - window.start_s) // scraped.step_s]
     return UsageSeries(
         workload=series.workload,
         window=Window(start_s, end_s, window.step_s),
@@ -174,4 +194,5 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
             for device in series.devices
         ),
         requests_per_second=None if requests is None else requests[steps],
+        scraped_requests=scrapes,
     )

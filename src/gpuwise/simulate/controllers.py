@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
-from uuid import NAMESPACE_OID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid5
 
-from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.inventory import Start, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, GPU_PRODUCT_LABEL, GPU_RESOURCE, TEAM, WORKLOAD_CLASS
 from gpuwise.simulate.placement import POOLS
 from gpuwise.simulate.plan import PodPlan, WorkloadPlan
@@ -227,6 +227,12 @@ def _pods(plan: WorkloadPlan) -> Iterator[Object]:
         }
 
 
+def start_of(pod: PodPlan) -> Start:
+    """The cold start of a pod: half a minute for its image and containers, and 23 to 52 s to load (GenTD26)."""
+    took_s = 53 + UUID(pod.uid).int % 30
+    return Start(pod.started_s + took_s, took_s)
+
+
 def _pod_status(pod: PodPlan, *, gated: bool) -> Object:
     at = stamp(pod.started_s)
     if not pod.slots:
@@ -239,7 +245,8 @@ def _pod_status(pod: PodPlan, *, gated: bool) -> Object:
             "lastTransitionTime": at,
         }
         return {"phase": "Pending", "conditions": [waiting]}
-    kinds = ("PodScheduled", "Initialized", "ContainersReady", "Ready")
-    conditions = [{"type": kind, "status": "True", "lastTransitionTime": at} for kind in kinds]
+    ready = stamp(start_of(pod).ready_s)
+    times = {"PodScheduled": at, "Initialized": at, "ContainersReady": ready, "Ready": ready}
+    conditions = [{"type": kind, "status": "True", "lastTransitionTime": time} for kind, time in times.items()]
     running = {"name": "main", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": at}}}
     return {"phase": "Running", "startTime": at, "conditions": conditions, "containerStatuses": [running]}

@@ -20,7 +20,7 @@ from gpuwise.model.ports import Cite
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, DeviceSeries, RecordedPod, UsageSeries, Window
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK, Block, block, located
-from gpuwise.simulate.controllers import annotations_of, labels_of
+from gpuwise.simulate.controllers import annotations_of, labels_of, start_of
 from gpuwise.simulate.objects import kubernetes_objects
 from gpuwise.simulate.placement import REGIONS, Machine
 from gpuwise.simulate.plan import PodPlan, WorkloadPlan
@@ -219,7 +219,15 @@ def _workload(plan: WorkloadPlan) -> Workload:
     archetype = plan.archetype
     pods = sorted(
         (
-            Pod(pod.name, pod.uid, pod.slots[0].node, "Running", ready=True, started_s=pod.started_s)
+            Pod(
+                pod.name,
+                pod.uid,
+                pod.slots[0].node,
+                "Running",
+                ready=True,
+                started_s=pod.started_s,
+                start=start_of(pod),
+            )
             for pod in plan.pods
         ),
         key=lambda pod: pod.name,

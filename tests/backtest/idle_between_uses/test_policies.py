@@ -13,8 +13,14 @@ HEADER = "endpoint,t_s,duration_s\n"
 
 
 @pytest.fixture(scope="module")
-def results(traces):
+def every(traces):
     return [play(IDLE, trial.given) for trial in IDLE.trials(traces)]
+
+
+@pytest.fixture(scope="module")
+def results(every):
+    """Those in which the times of the requests are known."""
+    return every[:4]
 
 
 @pytest.fixture
@@ -50,8 +56,10 @@ def test_baselines_reproduce_their_published_means(results, name, published, tol
     assert np.mean([one.value("cost_ratio", name) for one in results]) == pytest.approx(published, abs=tolerance)
 
 
-def test_goals_are_reached(results):
-    assert all(verdict.met for verdict in IDLE.goals(results))
+def test_goals_are_reached(every):
+    verdicts = IDLE.goals(every)
+    assert len(verdicts) == 5
+    assert [verdict for verdict in verdicts if not verdict.met] == []
 
 
 def test_held_out_endpoints_cost_slightly_more(results):

@@ -12,7 +12,7 @@ from gpuwise.emulate.objects import autoscaler, budget, deployment, job, node, n
 from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import enactable
 from gpuwise.model.errors import ClusterError, Gone, InputError
-from gpuwise.model.inventory import CapacityType, GpuRequest, WorkloadClass
+from gpuwise.model.inventory import CapacityType, GpuRequest, Start, WorkloadClass
 from gpuwise.model.scheduling import Requirement
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects, inventory_of
 from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS, COLLECTIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
@@ -494,6 +494,40 @@ class TestOperators:
         assert (found.ref.kind, found.managed_by) == ("Job", ("ScaledJob/batch",))
 
 
+class TestStarts:
+    """How long a pod took until it was ready."""
+
+    AT = "2026-01-01T00:0{}:00Z"
+
+    def start(self, *, ready="True", at="5", restarts=0, containers=True, scheduled="2"):
+        conditions = [
+            {"type": "PodScheduled", "status": "True", "lastTransitionTime": self.AT.format(scheduled)},
+            {"type": "Ready", "status": ready, "lastTransitionTime": self.AT.format(at)},
+        ]
+        status = {"phase": "Running", "startTime": self.AT.format("3"), "conditions": conditions}
+        if containers:
+            status["containerStatuses"] = [{"name": "main", "restartCount": restarts}]
+        [one] = only(created(pod("a")) | {"status": status}).pods
+        return one.start
+
+    def test_it_is_counted_from_the_assignment_to_a_node(self):
+        assert self.start() == Start(ready_s=1_767_225_900, took_s=180)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"ready": "False"}, {"restarts": 1}, {"containers": False}, {"at": "2"}],
+        ids=["not ready", "a container was restarted", "no container", "at once"],
+    )
+    def test_it_is_not_known(self, changes):
+        assert self.start(**changes) is None
+
+    def test_a_pod_that_became_ready_long_after_its_start_was_ready_before(self):
+        status = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [{"restartCount": 0}]}
+        ready = {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T01:00:01Z"}
+        [one] = only(created(pod("a")) | {"status": status | {"conditions": [ready]}}).pods
+        assert one.start is None
+
+
 class TestLabelsAndPolicies:
     @pytest.mark.parametrize(
         ("label", "kind", "expected"),
@@ -545,6 +579,31 @@ class TestLabelsAndPolicies:
         assert only(llm, scaled | {"spec": {"scaleTargetRef": {"name": "llm"}}}).managed_by == ("ScaledObject/so",)
         other = {"scaleTargetRef": {"name": "llm", "kind": "StatefulSet"}}
         assert only(llm, scaled | {"spec": other}).managed_by == ()
+
+    @pytest.mark.parametrize(
+        ("spec", "expected"),
+        [
+            ({"triggers": [{"type": "prometheus"}]}, "spec.cooldownPeriod of ScaledObject/so"),
+            ({"triggers": [{"type": "cpu"}, {"type": "external-push"}]}, "spec.cooldownPeriod of ScaledObject/so"),
+            ({"triggers": [{"type": "cpu"}]}, ""),
+            ({"triggers": [{"type": "prometheus"}], "minReplicaCount": 1}, ""),
+            ({}, ""),
+            ({"triggers": "x"}, ""),
+        ],
+    )
+    def test_what_starts_it_at_its_next_request(self, spec, expected):
+        scaled = {"kind": "ScaledObject", "metadata": {"name": "so", "namespace": "default"}}
+        found = only(created(deployment("llm")), scaled | {"spec": {"scaleTargetRef": {"name": "llm"}} | spec})
+        assert found.activator == expected
+
+    def test_knative_starts_the_pods_of_a_revision(self):
+        runs = created(deployment("llm"))
+        one = owned(pod("llm-1"), runs)
+        one["metadata"]["labels"] = {"serving.knative.dev/revision": "llm-00001"}
+        assert only(runs, one).activator == (
+            "annotation autoscaling.knative.dev/scale-to-zero-pod-retention-period of the Service"
+        )
+        assert only(runs, owned(pod("llm-1"), runs)).activator == ""
 
     def test_an_autoscaler_of_another_namespace(self):
         other = autoscaler("h", kind="Deployment", target="llm", namespace="b")

@@ -10,7 +10,7 @@ from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetri
 from tests.sources.workloads import inventory, pod, workload
 
 from gpuwise.model.errors import SourceError
-from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.inventory import WorkloadClass, WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.sources.prometheus.names import Family
@@ -261,6 +261,29 @@ def test_requests_are_a_rate_and_running_requests_count(start_prometheus: StartP
     assert rate is not None
     np.testing.assert_allclose(rate[:2], [0.0, 0.1])
     np.testing.assert_allclose(rate[3:], 1.0, rtol=0.2)
+
+
+@pytest.mark.parametrize("read", ["remote-read", "query-range"])
+def test_requests_of_endpoints_are_also_read_in_steps_of_30_s(start_prometheus: StartPrometheus, read):
+    """The steps of 300 s are joined from them, and are those of a read in steps of 300 s."""
+    labels = {"namespace": "research", "pod": "trainer-0", "model_name": "llama"}
+    window = Window(START_S, START_S + 3600, 300)
+    answered = {START_S + at: float((at >= 95) + (at >= 1000)) for at in range(-300, 3600, 30) if not 2000 < at < 2100}
+    in_flight = {at: float(at - START_S in {90, 990, 1020}) for at in answered}
+    series = openmetrics("vllm:request_success_total", labels, answered, kind="counter")
+    series += openmetrics("vllm:num_requests_running", labels, in_flight)
+    endpoint = workload("trainer-0")
+    training = replace(endpoint, workload_class=WorkloadClass.TRAINING)
+    source = PrometheusUsage(PrometheusSettings(start_prometheus(series=series), read=read))
+    (usage,) = source.read([endpoint], inventory(endpoint), window)
+    (coarse,) = source.read([training], inventory(training), window)
+    assert coarse.scraped_requests is None
+    np.testing.assert_array_equal(usage.requests_per_second, coarse.requests_per_second)
+    assert usage.scraped_requests is not None
+    # In flight at 90 and answered at 95, which the sample at 120 shows; in flight at 990 and 1020, answered at 1000.
+    assert np.flatnonzero(usage.scraped_requests > 0).tolist() == [3, 4, 33, 34]
+    assert np.flatnonzero(np.isnan(usage.scraped_requests)).tolist() == [67, 68, 69]
+    assert usage.scraped_requests.shape == (120,)
 
 
 def test_a_pod_that_reports_no_requests_makes_their_sum_unknown(start_prometheus: StartPrometheus):

@@ -150,6 +150,44 @@ def test_requests_are_summed_and_a_missing_sample_makes_the_sum_unknown(tmp_path
     assert (np.delete(total, 5) == 5.0).all()
 
 
+def test_the_requests_of_closer_rows_are_also_read_in_steps_of_30_s(tmp_path):
+    """A recording with a row each 30 s, read on a grid of 300 s."""
+    fine = Window(WINDOW.start_s, WINDOW.end_s, 30)
+    first, second = np.zeros(120), np.zeros(120)
+    first[[0, 50]] = 2.0
+    second[50], second[60] = 1.0, np.nan
+    usage = record(
+        tmp_path,
+        RecordedPod("team", fine, (device("web-1", np.ones(120)),), first),
+        RecordedPod("team", fine, (device("web-2", np.ones(120), uuid="GPU-1"),), second),
+    )
+    target = workload(pods=("web-1", "web-2"))
+    found = read_one(usage, Window(WINDOW.start_s, WINDOW.end_s, 300), target)
+    expected = first + second
+    np.testing.assert_array_equal(found.scraped_requests, expected)
+    assert found.requests_per_second.tolist() == [2.0, 0, 0, 0, 0, 3.0, *[0.0] * 6]
+    training = replace(target, workload_class=WorkloadClass.TRAINING)
+    assert read_one(usage, Window(WINDOW.start_s, WINDOW.end_s, 300), training).scraped_requests is None
+
+
+def test_rows_at_the_windows_step_have_no_closer_requests(tmp_path):
+    wide = Window(WINDOW.start_s, WINDOW.end_s, 300)
+    usage = record(tmp_path, RecordedPod("team", wide, (device("web-1", np.ones(12)),), np.zeros(12)))
+    assert read_one(usage, wide).scraped_requests is None
+    assert read_one(usage, wide).requests_per_second.tolist() == [0.0] * 12
+
+
+def test_a_pod_without_closer_rows_makes_the_requests_of_the_others_unknown(tmp_path):
+    fine, wide = Window(WINDOW.start_s, WINDOW.end_s, 30), Window(WINDOW.start_s, WINDOW.end_s, 300)
+    usage = record(
+        tmp_path,
+        RecordedPod("team", fine, (device("web-1", np.ones(120)),), np.zeros(120)),
+        RecordedPod("team", wide, (device("web-2", np.ones(12), uuid="GPU-1"),), np.zeros(12)),
+    )
+    found = read_one(usage, wide, workload(pods=("web-1", "web-2")))
+    assert np.isnan(found.scraped_requests).all()
+
+
 def test_a_pod_after_its_end_counts_no_requests(tmp_path):
     part = Window(WINDOW.start_s, WINDOW.start_s + 1800, 60)
     usage = record(

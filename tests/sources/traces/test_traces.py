@@ -95,6 +95,17 @@ def test_requests_belong_to_the_workload(tmp_path):
     assert Signal.REQUESTS not in series.devices[0].samples
 
 
+def test_the_requests_of_closer_rows_are_also_read_in_steps_of_30_s(tmp_path):
+    rows = [f"a,{at},0.1,{int(at == 90)}" for at in range(0, 1200, 30) if at != 600]
+    path = written(tmp_path, "pod,t_s,gpu_util_ratio,requests_per_second\n" + "\n".join(rows) + "\n")
+    past = opened(path, kind="Deployment", step_s=300)
+    (series,) = read(past, Window(0, 1200, 300)).values()
+    assert series.requests_per_second.tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert series.scraped_requests.shape == (40,)
+    assert np.flatnonzero(series.scraped_requests > 0).tolist() == [3]
+    assert np.flatnonzero(np.isnan(series.scraped_requests)).tolist() == [20]
+
+
 @pytest.mark.parametrize("form", ["csv.gz", "parquet"])
 def test_all_file_formats_read_the_same(tmp_path, form):
     path = tmp_path / f"trace.{form}"

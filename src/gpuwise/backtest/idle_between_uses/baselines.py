@@ -6,7 +6,7 @@ import numpy as np
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.idle_between_uses.trace import COLUMNS, Floats, IdleTrace, decisions, finished_gaps
-from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
+from gpuwise.research.idle_between_uses import Requests, idle_gaps
 
 Waits = Callable[[Floats, float], Floats]
 """Maps the gaps of one endpoint and B to the wait in each gap; an online policy uses earlier gaps only."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gpuwise.backtest.columns import Columns, names_columns, read_columns
 from gpuwise.backtest.contract import Decisions
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.engines.idle_between_uses import Requests, idle_gaps
+from gpuwise.recommend.engines.idle_between_uses.weekly import WEEK_S
+from gpuwise.research.idle_between_uses import Requests, idle_gaps
 
 Floats = NDArray[np.float64]
 
@@ -28,10 +29,23 @@ class IdleTrace:
     Attributes:
         fleet: endpoints with at least 20 requests.
         cold_start_cost_s: B, idle-GPU-seconds.
+        scrape_s: time between two samples of the request counters, None if each request's times are known. With
+            samples, the first week is for learning and is not judged.
     """
 
     fleet: Mapping[str, Requests]
     cold_start_cost_s: float
+    scrape_s: int | None = None
+
+    @property
+    def start_s(self) -> float:
+        """When the first request arrived."""
+        return min(float(requests.starts_s[0]) for requests in self.fleet.values())
+
+    @property
+    def judged_from_s(self) -> float:
+        """Gaps that begin before this are not judged."""
+        return -np.inf if self.scrape_s is None else self.start_s + WEEK_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +67,15 @@ def load(given: Mapping[str, Any]) -> IdleTrace:
     """Read a trace of requests with the contract's columns or GenTD26's own.
 
     Args:
-        given: "requests" and "cold_start_cost_s".
+        given: "requests" and "cold_start_cost_s", perhaps "scrape_s".
 
     Raises:
-        InputError: the trace is invalid, a duration is negative, no endpoint has enough requests, or B is not positive.
+        InputError: the trace is invalid, a duration is negative, no endpoint has enough requests, B is not positive, or
+            the samples are less than a second apart.
     """
-    path, cost_s = given["requests"], given["cold_start_cost_s"]
+    path, cost_s, scrape_s = given["requests"], given["cold_start_cost_s"], given.get("scrape_s")
+    if scrape_s is not None and scrape_s < 1:
+        raise InputError(f"--scrape-s is {scrape_s}", hint="give a whole number of seconds, 1 or more, such as 30")
     if not (0 < cost_s < np.inf):
         raise InputError(f"--cold-start-cost-s is {cost_s:g}", hint="give a positive number of seconds")
     columns = _columns(path)
@@ -69,7 +86,7 @@ def load(given: Mapping[str, Any]) -> IdleTrace:
     fleet = _by_endpoint(columns)
     if not fleet:
         raise InputError(f"{path}: no endpoint has {_LEAST_REQUESTS} requests", hint="give a longer trace")
-    return IdleTrace(fleet, cost_s)
+    return IdleTrace(fleet, cost_s, scrape_s)
 
 
 def _columns(path: Path) -> Columns:
@@ -137,12 +154,12 @@ def endpoint_costs(trace: IdleTrace, made: Decisions) -> dict[str, EndpointCost]
             raise InputError(f"decisions: endpoint {name} is not in the trace", hint="decide on its endpoints only")
         warm[name].append((float(from_s), float(to_s)))
     return {
-        name: _cost(name, requests, np.array(sorted(warm[name])).reshape(-1, 2), trace.cold_start_cost_s)
+        name: _cost(name, requests, np.array(sorted(warm[name])).reshape(-1, 2), trace)
         for name, requests in trace.fleet.items()
     }
 
 
-def _cost(name: str, requests: Requests, warm: Floats, cold_start_cost_s: float) -> EndpointCost:
+def _cost(name: str, requests: Requests, warm: Floats, trace: IdleTrace) -> EndpointCost:
     gaps = idle_gaps(requests)
     from_s, to_s = warm.T
     if (to_s < from_s).any() or (from_s[1:] < to_s[:-1]).any():
@@ -154,8 +171,9 @@ def _cost(name: str, requests: Requests, warm: Floats, cold_start_cost_s: float)
             f"decisions: {name} is cold while it serves", hint="keep it warm until all requests are answered"
         )
     idle_s = _warm_until(busy_from_s[1:], from_s, to_s) - _warm_until(busy_to_s[:-1], from_s, to_s)
-    optimum_s = float(np.minimum(gaps.gap_s[:-1], cold_start_cost_s).sum())
-    return EndpointCost(float(idle_s.sum()), int(serving[-1] - serving[0]), optimum_s)
+    judged = gaps.since_s[:-1] >= trace.judged_from_s
+    optimum_s = float(np.minimum(gaps.gap_s[:-1], trace.cold_start_cost_s)[judged].sum())
+    return EndpointCost(float(idle_s[judged].sum()), int(np.diff(serving)[judged].sum()), optimum_s)
 
 
 def _warm_until(at_s: Floats, from_s: Floats, to_s: Floats) -> Floats:

@@ -1,53 +1,54 @@
 """Scale an endpoint to zero in its idle gaps and up at the next request, if the gaps cost more than the cold starts."""
 
-import math
+from dataclasses import dataclass
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.changes import StopWhenIdle
 from gpuwise.model.findings import Finding
+from gpuwise.model.gaps import RequestGaps
 from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.signal import Signal
+from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, Requests, idle_gaps, waits
-from gpuwise.recommend.engines.idle_between_uses.guard import WORST_RATIO, gap_cost
+from gpuwise.recommend.engines.idle_between_uses.weekly import past_weeks, replayed, spent, weekly_wait, worst_ratio
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "when-idle"
-# A profile does not contain shorter idle gaps (`score.min_idle_s`), so with a shorter wait the endpoint could stop in
-# one of those. The guard allows this minimum: its interval always contains 1.5 times the cost of a cold start (900 s).
-_LEAST_WAIT_S = 900.0
 Floats = NDArray[np.float64]
 
 
 def stop_when_idle(case: Case) -> Recommendation | Blocked:
     """Recommend stopping an endpoint some time after its last request, based on its past use, or return why not."""
+    gaps = case.profile.gaps
     refusal = _refusal(case)
-    if refusal is not None:
-        return refusal
-    gaps_s = np.array([interval.end_s - interval.start_s for interval in case.profile.idle.intervals], dtype=float)
-    cost_s = case.settings.cold_start_cost_s
-    # Convex in each gap: two gaps never save more than one gap of the same total length (I3). Break-even wait, T = B.
-    saved_s = float(np.maximum(0.0, gaps_s - 2 * cost_s).sum())
-    share = saved_s / case.profile.observed_s
-    evidence = (
-        Evidence("idle gaps of 15 minutes and more", None, "count", float(len(gaps_s)), None, "gaps"),
-        Evidence("time in idle gaps, of the observed time", None, "share", _share(case, gaps_s), None, "ratio"),
-        Evidence("cost of a cold start, in seconds of an idle GPU", None, "setting", cost_s, None, "s"),
-        Evidence("time that stopping would save", None, "share", share, case.settings.min_rest_share, "ratio"),
+    if refusal is not None or gaps is None:
+        return refusal or case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its requests are not reported")
+    cost = _cold_start(case)
+    found = _idle_time(case, cost.cost_s)
+    evidence: tuple[Evidence, ...] = (
+        Evidence("idle gaps of 15 minutes and more", None, "count", float(found.gaps), None, "gaps"),
+        Evidence("time in idle gaps, of the observed time", None, "share", found.share, None, "ratio"),
+        cost.evidence,
+        Evidence("time that stopping would save", None, "share", found.saved, case.settings.min_rest_share, "ratio"),
     )
-    if share < case.settings.min_rest_share:
+    if found.saved < case.settings.min_rest_share:
         return case.blocked(STAGE, Reason.STEADILY_USED, "its idle gaps are too short or too few", evidence)
     price = case.usd_per_gpu_h()
     if price is None:
         return case.blocked(
             STAGE, Reason.NO_PRICE, "it has long idle gaps, but no price is known for its GPUs", evidence
         )
-    return recommendation(case, _proposal(case, price, share, evidence))
+    share = found.saved
+    if not case.workload.activator:
+        share = found.saved_once_a_day
+        evidence += (Evidence("of it, with one stop a day", None, "share", share, None, "ratio"),)
+    return recommendation(case, _proposal(case, gaps, cost.cost_s, price, share, evidence))
 
 
 def _refusal(case: Case) -> Blocked | None:
@@ -67,41 +68,115 @@ def _refusal(case: Case) -> Blocked | None:
     return None
 
 
-def _share(case: Case, gaps_s: Floats) -> float:
-    return float(gaps_s.sum()) / case.profile.observed_s
+@dataclass(frozen=True, slots=True)
+class _ColdStart:
+    """What a cold start costs, in seconds of an idle GPU, and how that is known."""
+
+    cost_s: float
+    evidence: Evidence
 
 
-def _proposal(case: Case, price: float, share: float, evidence: tuple[Evidence, ...]) -> Proposal:
-    requests = _requests(case)
-    cost_s = case.settings.cold_start_cost_s
-    chosen_s = waits({"it": requests}, KeepAliveSettings(cost_s))["it"]
-    waited_s = np.maximum(chosen_s, min(_LEAST_WAIT_S, (WORST_RATIO - 1) * cost_s))
-    replayed = _saved_s(requests, waited_s, cost_s, case.profile.window.end_s) / case.profile.observed_s
-    bound = f"replayed over its own gaps; cost never above {WORST_RATIO:g} x the optimum"
-    evidence += (Evidence(f"time saved net of cold starts, {bound}", None, "share", replayed, None, "ratio"),)
+def _cold_start(case: Case) -> _ColdStart:
+    """The median of the starts that were seen and the cost of the users who wait; without a start, the setting."""
+    took_s = [start.took_s for start in case.profile.starts]
+    if not took_s:
+        cost_s = case.settings.cold_start_cost_s
+        text = "cost of a cold start, in seconds of an idle GPU; no start of its pods was seen, so it is the setting"
+        return _ColdStart(cost_s, Evidence(text, None, "setting", cost_s, None, "s"))
+    seen_s, waiting_s = float(median(took_s)), case.settings.waiting_user_cost_s
+    text = (
+        f"cost of a cold start, in seconds of an idle GPU: {seen_s:.0f} s until ready, the median of"
+        f" {len(took_s)} start{'s' if len(took_s) > 1 else ''}, and {waiting_s:.0f} s for the users who wait"
+    )
+    return _ColdStart(seen_s + waiting_s, Evidence(text, None, "median", seen_s + waiting_s, None, "s"))
+
+
+@dataclass(frozen=True, slots=True)
+class _IdleTime:
+    """The time in which neither a request nor a device shows use.
+
+    Attributes:
+        gaps: number of idle gaps.
+        share: of the observed time.
+        saved: what stopping in every gap would save, as a share of the observed time.
+        saved_once_a_day: what it would save with one stop a day.
+    """
+
+    gaps: int
+    share: float
+    saved: float
+    saved_once_a_day: float
+
+
+def _idle_time(case: Case, cost_s: float) -> _IdleTime:
+    """Idle gaps by all signals, and what a break-even wait, T = B, would save in them.
+
+    What a gap saves is convex in its length: two gaps never save more than one gap of the same total length (I3).
+    """
+    intervals = case.profile.idle.intervals
+    gaps_s = np.array([one.end_s - one.start_s for one in intervals], dtype=float)
+    since_s = np.array([one.start_s for one in intervals], dtype=np.int64)
+    saved_s = np.maximum(0.0, gaps_s - 2 * cost_s)
+    sums = (float(values.sum()) for values in (gaps_s, saved_s, _one_a_day(since_s, saved_s)))
+    return _IdleTime(gaps_s.size, *(total / case.profile.observed_s for total in sums))
+
+
+def _one_a_day(since_s: NDArray[np.int64], saved_s: Floats) -> Floats:
+    """The most that one gap of each UTC day saves."""
+    return np.array([saved_s[since_s // DAY_S == day].max() for day in np.unique(since_s // DAY_S)], dtype=float)
+
+
+def _proposal(
+    case: Case, gaps: RequestGaps, cost_s: float, price: float, share: float, evidence: tuple[Evidence, ...]
+) -> Proposal:
+    past = past_weeks(gaps, case.profile.window.start_s)
+    wait_s = weekly_wait(past, cost_s)
+    saved_s = np.maximum(0.0, past.lasted_s - wait_s) - cost_s * (past.lasted_s > wait_s)
+    if not case.workload.activator:
+        saved_s = _one_a_day(past.since_s, saved_s)
+    replay = float(saved_s.sum()) / max(1, past.end_s - past.start_s)
     gpu_h = case.gpus_now * HOURS_PER_MONTH * share
-    # Risk 2: the first request after a gap waits for a start. Low end: what the policy would have saved.
-    saving = case.saving(gpu_h, price, low=min(1.0, max(0.0, replayed / share)))
-    change = StopWhenIdle(math.ceil(float(waited_s[-1])))
+    # Risk 2: the first request after a gap waits for a start. Low end: what the wait would have saved.
+    saving = case.saving(gpu_h, price, low=min(1.0, max(0.0, replay / share)) if share else 0.0)
     coverage = case.coverage(Signal.SM_ACTIVITY, Signal.GPU_UTIL) or 0.0
-    reasons = (Reason.REST_LONGER_THAN_START,)
+    reasons: tuple[Reason, ...] = (Reason.REST_LONGER_THAN_START,)
+    if not case.workload.activator:
+        reasons += (Reason.NOTHING_STARTS_IT,)
+    evidence += (
+        Evidence("time that this wait would have saved, net of cold starts", None, "replay", replay, None, "ratio"),
+        *_quality(past, wait_s, cost_s),
+        _how(case, wait_s),
+    )
+    change = StopWhenIdle(wait_s)
     return Proposal(Finding.IDLE_BETWEEN_USES, reasons, change, saving, 2, coverage, evidence)
 
 
-def _requests(case: Case) -> Requests:
-    """Each span between two idle gaps as one long request, because a profile does not contain shorter gaps."""
-    window = case.profile.window
-    edges = [(window.start_s, window.start_s), *((i.start_s, i.end_s) for i in case.profile.idle.intervals)]
-    starts = [float(end) for _, end in edges]
-    ends = [*(float(start) for start, _ in edges[1:]), float(window.end_s)]
-    if edges[-1][1] >= window.end_s and len(edges) > 1:  # it is idle now: the last gap is open, no request ended it
-        starts, ends = starts[:-1], ends[:-1]
-    return Requests(np.array(starts), np.array(ends))
+def _quality(past: RequestGaps, wait_s: int, cost_s: float) -> tuple[Evidence, ...]:
+    """How good the wait was in the past weeks, and how bad it can be."""
+    causal = replayed(past, cost_s)
+    if causal is not None:
+        ratio = causal.ratio
+        text = "cost over the optimum, replayed: each past week with the wait chosen from all before it"
+    else:
+        ratio = spent(past, wait_s, cost_s).ratio
+        text = "cost over the optimum in the past from which the wait was chosen (a week of data or less)"
+    least_s = past.step_s
+    worst = worst_ratio(wait_s, cost_s, least_s)
+    gaps = "for any gaps" if wait_s >= least_s else f"for any gaps of {least_s} s and more"
+    return (
+        Evidence(text, Signal.REQUESTS, "replay", ratio, None, "times"),
+        Evidence(f"cost over the optimum of this constant wait at most, {gaps}", None, "bound", worst, None, "times"),
+        Evidence("gaps are known to", Signal.REQUESTS, "step", float(past.step_s), None, "s"),
+    )
 
 
-def _saved_s(requests: Requests, waited_s: Floats, cost_s: float, end_s: int) -> float:
-    """Idle seconds that the waits would have saved in the past gaps, less the cost of the cold starts."""
-    gaps = idle_gaps(requests)
-    lasted_s = np.minimum(gaps.gap_s, end_s - gaps.since_s)
-    pairs = zip(lasted_s.tolist(), waited_s.tolist(), strict=True)
-    return math.fsum(lasted - gap_cost(lasted, wait, cost_s) for lasted, wait in pairs)
+def _how(case: Case, wait_s: int) -> Evidence:
+    """Where the wait is set, or that nothing starts the endpoint at its next request."""
+    where = case.workload.activator
+    if where:
+        return Evidence(f"wait after the last request, to be set in {where}", None, "setting", float(wait_s), None, "s")
+    text = (
+        "nothing that starts it at its next request was found (KEDA, Knative, KServe on Knative): "
+        "stop it once per cool-down at most, and start it for its users; most stops a day"
+    )
+    return Evidence(text, None, "count", 1.0, None, "stops")

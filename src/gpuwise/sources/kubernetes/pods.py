@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from gpuwise.model.inventory import ClaimedDevice, Pod
+from gpuwise.model.inventory import ClaimedDevice, Pod, Start
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.scheduling import scheduling_of
 from gpuwise.sources.kubernetes.volumes import Reach
+
+# A pod that becomes ready later than this was ready before: 400 GB of weights at 200 MB/s take 33 minutes.
+_LONGEST_START_S = 3_600
 
 
 def pod_of(item: Object, *, volumes: Reach, claimed: tuple[ClaimedDevice, ...] = ()) -> Pod:
@@ -32,7 +35,26 @@ def pod_of(item: Object, *, volumes: Reach, claimed: tuple[ClaimedDevice, ...] =
         labels=metadata.get("labels") or {},
         scheduling=scheduling_of(item.get("spec") or {}, volumes),
         claimed=claimed,
+        start=_start(status),
     )
+
+
+def _start(status: Object) -> Start | None:
+    """Return how long a pod took to become ready; None if that is not known.
+
+    The time of a condition is that of its last change. After a restart of a container it is not that of the start; a
+    pod that was not ready for some time without a restart is recognised only if that was long after its start.
+    """
+    conditions = {one["type"]: one for one in status.get("conditions") or []}
+    ready = conditions.get("Ready") or {}
+    since = (conditions.get("PodScheduled") or {}).get("lastTransitionTime") or status.get("startTime")
+    containers = status.get("containerStatuses") or []
+    restarted = any(one.get("restartCount") for one in containers)
+    if ready.get("status") != "True" or not ready.get("lastTransitionTime") or not since or not containers or restarted:
+        return None
+    ready_s = epoch_s(ready["lastTransitionTime"])
+    took_s = ready_s - epoch_s(since)
+    return Start(ready_s, took_s) if 0 < took_s <= _LONGEST_START_S else None
 
 
 def _assigned(conditions: Iterable[Object], metadata: Object) -> str | None:

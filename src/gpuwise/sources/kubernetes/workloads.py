@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 
 from gpuwise.model.inventory import Unread, Workload, WorkloadClass, WorkloadRef
 from gpuwise.model.labels import WORKLOAD_CLASS
-from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, group_of, job_owners
+from gpuwise.model.ownership import (
+    activator,
+    autoscalers,
+    borrowed,
+    disruptions_allowed,
+    gitops_owners,
+    group_of,
+    job_owners,
+)
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.listings import GROUPS
 from gpuwise.sources.kubernetes.pods import controller_of, epoch_s, pod_of
@@ -179,6 +187,7 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]], *, requests: R
     labels = [pod["metadata"].get("labels") or {} for pod in found.pods]
     here = {kind: _within(namespace, objects.get(kind, [])) for kind in ("HorizontalPodAutoscaler", "ScaledObject")}
     scalers = autoscalers(here["HorizontalPodAutoscaler"], here["ScaledObject"], frozenset(found.chain))
+    pod_labels = _pod_labels(found)
     pods = sorted(found.pods, key=lambda pod: str(pod["metadata"]["name"]))
     requested, spec = _request(found, requests)
     each = [(pod, _of_pod(pod, requests)) for pod in pods]
@@ -197,9 +206,10 @@ def _workload(found: _Found, objects: Mapping[str, list[Object]], *, requests: R
         chain=tuple(sorted(found.chain)),
         asking=requests.containers(spec),
         shares_card=shares_card(spec),
-        pod_labels=_pod_labels(found),
+        pod_labels=pod_labels,
         unknown_request=unknown,
         more_requests=requested.more if requested and not unknown else (),
+        activator=activator(found.kind, here["ScaledObject"], frozenset(found.chain), pod_labels),
     )
 
 

@@ -12,7 +12,7 @@ from gpuwise.sources.prometheus.clusters import is_exporter
 from gpuwise.sources.prometheus.devices import Device, DeviceKey, Devices, Grid, Mask, PodKey
 from gpuwise.sources.prometheus.names import MODEL_LABELS, NODE_LABELS, MetricName
 from gpuwise.sources.prometheus.pods import PodRows
-from gpuwise.sources.prometheus.requests import of_workload
+from gpuwise.sources.prometheus.requests import Requests, of_workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,17 @@ def usage_of(
         for (_, pod), rows in pods.items()
         for key, device in sorted(rows.devices.items())
     )
-    return UsageSeries(workload.ref, context.window, devices, of_workload(_lifetimes(workload, pods, context.window)))
+    lifetimes = _lifetimes(workload, pods, context.window)
+    requests = of_workload([(ran, _rate(rows.requests, ran)) for ran, rows in lifetimes])
+    scraped = None
+    if any(rows.scrapes is not None for _, rows in lifetimes):
+        of_pods = ((_finer(ran, context.window), rows) for ran, rows in lifetimes)
+        scraped = of_workload([(ran, _rate(rows.scrapes, ran)) for ran, rows in of_pods])
+    return UsageSeries(workload.ref, context.window, devices, requests, scraped)
 
 
-def _lifetimes(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, Grid | None]]:
-    """Return when each pod ran, and its requests; a pending pod receives none."""
+def _lifetimes(workload: Workload, pods: Mapping[PodKey, PodRows], window: Window) -> list[tuple[Mask, PodRows]]:
+    """Return when each pod ran, and its series; a pending pod receives no requests."""
     alive = {(workload.ref.namespace, pod.name): pod for pod in workload.pods}
     ends_s = window.start_s + window.step_s * np.arange(1, window.steps + 1)
     lifetimes = []
@@ -65,8 +71,19 @@ def _lifetimes(workload: Workload, pods: Mapping[PodKey, PodRows], window: Windo
             continue
         else:
             ran = ends_s > (pod.started_s or 0)
-        lifetimes.append((ran, None if rows.requests is None else rows.requests.per_second()))
+        lifetimes.append((ran, rows))
     return lifetimes
+
+
+def _rate(requests: Requests | None, steps: Mask) -> Grid | None:
+    """Return requests per second in these steps, without those before them, which are read for the counters alone."""
+    return None if requests is None else requests.per_second()[-steps.size :]
+
+
+def _finer(steps: Mask, window: Window) -> Mask:
+    fine = window.scraped
+    assert fine is not None, "requests are read in shorter steps only where the window has them"
+    return np.repeat(steps, window.step_s // fine.step_s)
 
 
 def devices_of(node: Node, devices: Devices, context: Context) -> tuple[DeviceSeries, ...]:

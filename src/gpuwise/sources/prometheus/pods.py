@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 import numpy as np
 
-from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.inventory import Inventory, Workload, WorkloadClass
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import Owner, PodOwners, patterns, series_owner
 from gpuwise.sources.prometheus.clusters import KnownPods
@@ -13,7 +14,7 @@ from gpuwise.sources.prometheus.devices import Devices, Mask, PodKey, add_heartb
 from gpuwise.sources.prometheus.names import HEARTBEATS, REQUEST_METRICS, MetricName
 from gpuwise.sources.prometheus.requests import Requests
 from gpuwise.sources.prometheus.selections import by_pod
-from gpuwise.sources.prometheus.series import GridSeries, SeriesReader
+from gpuwise.sources.prometheus.series import GridSeries, Selection, SeriesReader
 
 POD_OWNER = "kube_pod_owner"
 """kube-state-metrics' series with a pod's owner, which is kept after the pod is deleted."""
@@ -26,11 +27,13 @@ class PodRows:
     Attributes:
         devices: devices that were allocated to it.
         requests: requests that reached it, None if no metric reports them.
+        scrapes: the same in steps of SCRAPE_S, read for endpoints only.
         controller: its controller according to kube-state-metrics, None if there is no such series.
     """
 
     devices: Devices = field(default_factory=dict)
     requests: Requests | None = None
+    scrapes: Requests | None = None
     controller: Owner | None = None
 
     def lifetime(self, window: Window) -> Mask:
@@ -68,11 +71,22 @@ def gather(
     by_name = {metric.name: metric for metric in metrics}
     names = {*by_name, *(set(present) & {*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})}
     free = POD_OWNER in names
-    pods = [(workload.ref.namespace, pattern) for workload in workloads for pattern in patterns(workload, free=free)]
     # A counter is used by its increase, so the step before the window is read, too.
     lead = Window(window.start_s - window.step_s, window.end_s, window.step_s)
+    fine = lead.scraped
+    chosen = [one for one in workloads if fine is None or one.workload_class is not WorkloadClass.ENDPOINT]
+    endpoints = [one for one in workloads if fine is not None and one.workload_class is WorkloadClass.ENDPOINT]
+    of_requests = names & REQUEST_METRICS.keys()
+
+    def selections(which: Collection[str], some: Iterable[Workload]) -> list[Selection]:
+        pods = [(one.ref.namespace, pattern) for one in some for pattern in patterns(one, free=free)]
+        return by_pod(which, pods) if which else []
+
+    found = [reader.series([*selections(names, chosen), *selections(names - of_requests, endpoints)], lead)]
+    if fine is not None and endpoints and of_requests:  # read once: the window's steps are joined from these
+        found.append(reader.series(selections(of_requests, endpoints), fine))
     gathered: Gathered = {}
-    for series in reader.series(by_pod(names, pods), lead):
+    for series in chain.from_iterable(found):
         pod = pod_key(series.labels)
         if pod is None or known.elsewhere(pod, series.labels):
             continue
@@ -100,6 +114,11 @@ def _take(rows: PodRows, series: GridSeries, metrics: Mapping[str, MetricName], 
         rows.controller = series_owner(series.labels)
     elif name in REQUEST_METRICS:
         rows.requests = rows.requests or Requests(lead)
+        fine = lead.scraped
+        if fine is not None and series.values.size == fine.steps:
+            rows.scrapes = rows.scrapes or Requests(fine)
+            rows.scrapes.add(series)
+            series = rows.scrapes.coarser(series, lead)
         rows.requests.add(series)
     elif name in HEARTBEATS:
         add_heartbeat(rows.devices, series, series.values[1:])

@@ -41,6 +41,11 @@ class Requests:
         labels = frozenset(item for item in series.labels.items() if item[0] not in REPLICA_LABELS)
         of_name[labels] = np.fmax(of_name[labels], series.values) if labels in of_name else series.values
 
+    def coarser(self, series: GridSeries, window: Window) -> GridSeries:
+        """Return a series of this grid in the longer steps of a window of the same span: the busiest value counts."""
+        parts = series.values.reshape(window.steps, -1)
+        return GridSeries(series.labels, np.fmax.reduce(parts, axis=1))
+
     def per_second(self) -> Grid:
         """Return requests per second from the second step on, NaN if unknown; shape (window.steps - 1,)."""
         step_s = float(self.window.step_s)

@@ -1,10 +1,11 @@
 """Put one file on a window's grid: the devices of a pod, or of a node."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuwise.model.signal import SIGNALS, Signal
@@ -22,11 +23,13 @@ class PodUsage:
         devices: devices on the window's grid.
         requests: requests that reached the pod, float32 of shape (window.steps,), None if it reports none.
         alive: steps from its first row to its last.
+        scrapes: requests in steps of SCRAPE_S; None if its rows are no closer than the window's steps.
     """
 
     devices: tuple[DeviceSeries, ...]
     requests: NDArray[np.float32] | None
     alive: slice
+    scrapes: NDArray[np.float32] | None = None
 
 
 def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUsage:
@@ -60,7 +63,32 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
         for (uuid, _), (part, samples) in measured.items()
     )
     alive = slice(min(first for first, _ in spans), max(end for _, end in spans)) if spans else slice(0, 0)
-    return PodUsage(devices, _requests(reported) if reported else None, alive)
+    return PodUsage(devices, _requests(reported) if reported else None, alive, _scrapes(columns, parts, window))
+
+
+def _scrapes(
+    columns: Mapping[Signal, pa.ChunkedArray], parts: Sequence[Part], window: Window
+) -> NDArray[np.float32] | None:
+    """Return the pod's requests in steps of SCRAPE_S, where its rows are closer than the window's steps."""
+    column, fine = columns.get(Signal.REQUESTS), window.scraped
+    if column is None or fine is None:
+        return None
+    found = []
+    for part in parts:
+        if part.times is None or not _closer(part.times, window.step_s):
+            continue
+        inside = _Inside.of(part.times, fine)
+        grid = None if inside is None else inside.on_grid(values_of(column, part.rows), Signal.REQUESTS)
+        if grid is not None:
+            found.append(grid)
+    return _requests(found) if found else None
+
+
+def _closer(times: NDArray[np.int64] | range, step_s: int) -> bool:
+    """Whether half of the rows follow the one before in less than a step."""
+    if isinstance(times, range):
+        return times.step < step_s
+    return times.size > 1 and bool(np.median(np.abs(np.diff(times))) < step_s)
 
 
 def _requests(reported: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

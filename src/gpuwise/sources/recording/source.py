@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.gpu import mig_share, named
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, deleted_ref, node_ref
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadClass, WorkloadRef, deleted_ref, node_ref
 from gpuwise.model.labels import MIG_RESOURCE_PREFIX
 from gpuwise.model.ports import Cite
 from gpuwise.model.recommendation import Evidence
@@ -176,7 +176,15 @@ def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Windo
     resource = workload.request.resource if workload.request is not None else ""
     asked = resource.removeprefix(MIG_RESOURCE_PREFIX) if resource.startswith(MIG_RESOURCE_PREFIX) else None
     devices = tuple(_by_memory(device, asked, inventory) for pod in pods for device in pod.devices)
-    return UsageSeries(workload.ref, window, devices, _total_requests(pods, window))
+    whole = [(pod.requests, pod.alive) for pod in pods]
+    requests, scraped, fine = _total_requests(whole, window.steps), None, window.scraped
+    if fine is not None and workload.workload_class is WorkloadClass.ENDPOINT:
+        each = window.step_s // fine.step_s
+        parts = [(pod.scrapes, slice(pod.alive.start * each, pod.alive.stop * each)) for pod in pods]
+        # A pod with rows that are too far apart makes the sum unknown; without any other, there is none.
+        known = any(pod.scrapes is not None for pod in pods)
+        scraped = _total_requests(_unknown_where_missing(parts, whole, fine.steps), fine.steps) if known else None
+    return UsageSeries(workload.ref, window, devices, requests, scraped)
 
 
 def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) -> DeviceSeries:
@@ -202,13 +210,26 @@ def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) ->
     return device if share is None else replace(device, gpu_fraction=share)
 
 
-def _total_requests(pods: Sequence[PodUsage], window: Window) -> NDArray[np.float64] | None:
+_OfPod = tuple[NDArray[np.float32] | None, slice]
+"""Requests of a pod, None if it reports none, and the steps in which it exists."""
+
+
+def _unknown_where_missing(scrapes: Sequence[_OfPod], whole: Sequence[_OfPod], steps: int) -> list[_OfPod]:
+    """Replace the missing scrapes of a pod that does report requests by unknown ones."""
+    unknown = np.full(steps, np.nan, dtype=np.float32)
+    return [
+        (unknown if values is None and requests is not None else values, alive)
+        for (values, alive), (requests, _) in zip(scrapes, whole, strict=True)
+    ]
+
+
+def _total_requests(pods: Sequence[_OfPod], steps: int) -> NDArray[np.float64] | None:
     """Sum the requests of the pods that exist at a step; if one has no sample, the sum is unknown, not smaller."""
-    reporting = [(pod.requests, pod.alive) for pod in pods if pod.requests is not None]
+    reporting = [(requests, alive) for requests, alive in pods if requests is not None]
     if not reporting:
         return None
-    total = np.zeros(window.steps)
-    no_pod = np.ones(window.steps, dtype=bool)
+    total = np.zeros(steps)
+    no_pod = np.ones(steps, dtype=bool)
     for requests, alive in reporting:
         total[alive] += requests[alive]
         no_pod[alive] = False

@@ -4,7 +4,7 @@ A recording is read pod by pod and may be larger than memory; a trace is read in
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.gpu import gpu_type as product_type
-from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadClass, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import SIGNALS, Signal
@@ -123,7 +123,22 @@ def _series(workload: Workload, devices: Sequence[TracedDevice], window: Window)
         if samples:
             labels = (device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
             found.append(DeviceSeries(device.pod, *labels, samples))
-    return UsageSeries(workload.ref, window, tuple(found), requests)
+    return UsageSeries(workload.ref, window, tuple(found), requests, _scraped(workload, devices, window))
+
+
+def _scraped(workload: Workload, devices: Sequence[TracedDevice], window: Window) -> NDArray[np.float64] | None:
+    """Return an endpoint's requests in steps of SCRAPE_S, where samples are closer than the window's steps."""
+    fine, found = window.scraped, None
+    if fine is None or workload.workload_class is not WorkloadClass.ENDPOINT:
+        return None
+    for device in devices:
+        values = device.samples.get(Signal.REQUESTS)
+        if values is None or device.times_s.size < 2 or np.median(np.diff(device.times_s)) >= window.step_s:
+            continue
+        here = _on_grid(replace(device, samples={Signal.REQUESTS: values}), fine).get(Signal.REQUESTS)
+        if here is not None:
+            found = here if found is None else np.fmax(found, here)
+    return found
 
 
 def _on_grid(device: TracedDevice, window: Window) -> dict[Signal, NDArray[np.float64]]:

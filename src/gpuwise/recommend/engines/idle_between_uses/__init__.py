@@ -1,13 +1,1 @@
-"""How long an endpoint stays warm after its last request: weighs the cost of idle time against that of a cold start.
-
-With B the cost of a cold start in idle-GPU-seconds, a gap of g seconds costs at least min(g, B). If the endpoint is
-stopped after T seconds, the gap costs g if g <= T and T + B otherwise. `waits` chooses T for every gap from the data
-known when the gap began: `features` and `rhythm` describe the earlier behaviour of the endpoint and its fleet, `hazard`
-predicts the gap's survival with a fitted model, `own` adds the cost of the endpoint's own earlier gaps, and `guard`
-limits the worst case to 2.5 times the optimum.
-"""
-
-from gpuwise.recommend.engines.idle_between_uses.policy import KeepAliveSettings, waits
-from gpuwise.recommend.engines.idle_between_uses.requests import Requests, idle_gaps
-
-__all__ = ["KeepAliveSettings", "Requests", "idle_gaps", "waits"]
+"""How long an endpoint stays warm after its last request: one constant for its activator, revised weekly (`weekly`)."""

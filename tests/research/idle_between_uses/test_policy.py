@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.engines.idle_between_uses import KeepAliveSettings, Requests, idle_gaps, waits
-from gpuwise.recommend.engines.idle_between_uses.features import COUNT, features
-from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_S, expected_cost
-from gpuwise.recommend.engines.idle_between_uses.own import best_expert, past_cost
-from gpuwise.recommend.engines.idle_between_uses.policy import gap_survival
-from gpuwise.recommend.engines.idle_between_uses.prior import PRIOR
-from gpuwise.recommend.engines.idle_between_uses.rhythm import rhythm
+from gpuwise.research.idle_between_uses import KeepAliveSettings, Requests, idle_gaps, waits
+from gpuwise.research.idle_between_uses.features import COUNT, features
+from gpuwise.research.idle_between_uses.hazard import EDGES_S, MIDDLES_S, expected_cost
+from gpuwise.research.idle_between_uses.own import best_expert, past_cost
+from gpuwise.research.idle_between_uses.policy import gap_survival
+from gpuwise.research.idle_between_uses.prior import PRIOR
+from gpuwise.research.idle_between_uses.rhythm import rhythm
 
 arrivals = st.lists(st.tuples(st.floats(0, 2e4), st.floats(0, 300)), min_size=2, max_size=25)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats
+from gpuwise.research.idle_between_uses.requests import Floats
 
 _DAY_S = 86_400.0
 _HALF_HOUR_S = 1800.0

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuwise.model.errors import InputError
-from gpuwise.recommend.engines.idle_between_uses.features import features
-from gpuwise.recommend.engines.idle_between_uses.guard import guarded
-from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S, MIDDLES_S, Prior, expected_cost, survival
-from gpuwise.recommend.engines.idle_between_uses.own import best_expert, past_cost
-from gpuwise.recommend.engines.idle_between_uses.prior import PRIOR
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats, Requests, idle_gaps
-from gpuwise.recommend.engines.idle_between_uses.rhythm import BEFORE, rhythm
+from gpuwise.research.idle_between_uses.features import features
+from gpuwise.research.idle_between_uses.guard import guarded
+from gpuwise.research.idle_between_uses.hazard import EDGES_S, MIDDLES_S, Prior, expected_cost, survival
+from gpuwise.research.idle_between_uses.own import best_expert, past_cost
+from gpuwise.research.idle_between_uses.prior import PRIOR
+from gpuwise.research.idle_between_uses.requests import Floats, Requests, idle_gaps
+from gpuwise.research.idle_between_uses.rhythm import BEFORE, rhythm
 
 # Rows per block: 4096 gaps x 36 bins are 1.2 MB per array.
 _BLOCK = 4096

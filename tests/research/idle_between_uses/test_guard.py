@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwise.recommend.engines.idle_between_uses.guard import WORST_RATIO, guarded
+from gpuwise.research.idle_between_uses.guard import WORST_RATIO, guarded
 
 costs = st.sampled_from([1.0, 60.0, 3600.0])
 wanted = st.one_of(st.just(0.0), st.just(1e9), st.floats(0, 20))

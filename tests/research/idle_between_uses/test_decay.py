@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from gpuwise.recommend.engines.idle_between_uses.decay import decayed_sums
+from gpuwise.research.idle_between_uses.decay import decayed_sums
 
 
 @pytest.mark.parametrize("rows", [0, 1, 63, 64, 65, 1000])

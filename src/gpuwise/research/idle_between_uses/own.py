@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.decay import decayed_sums
-from gpuwise.recommend.engines.idle_between_uses.hazard import EDGES_S
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats
+from gpuwise.research.idle_between_uses.decay import decayed_sums
+from gpuwise.research.idle_between_uses.hazard import EDGES_S
+from gpuwise.research.idle_between_uses.requests import Floats
 
 # Weight of a gap relative to the next one when experts are compared: about the last 100 gaps count.
 _MEMORY = 0.99

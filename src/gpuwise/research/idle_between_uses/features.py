@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.decay import decayed_sums
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats, Gaps, Requests
-from gpuwise.recommend.engines.idle_between_uses.rhythm import BEFORE, counted, requests_per_h, rhythm
 from gpuwise.recommend.engines.logistic import logit
+from gpuwise.research.idle_between_uses.decay import decayed_sums
+from gpuwise.research.idle_between_uses.requests import Floats, Gaps, Requests
+from gpuwise.research.idle_between_uses.rhythm import BEFORE, counted, requests_per_h, rhythm
 
 _WINDOWS_S = (60.0, 600.0, 3600.0, 14_400.0, 86_400.0, 604_800.0)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats
 from gpuwise.recommend.engines.logistic import expit
+from gpuwise.research.idle_between_uses.requests import Floats
 
 EDGES_S: Floats = np.concatenate([[0.0], np.round(np.geomspace(4, 90_000, 36))])
 """Edges of the bins, seconds, shape (bins + 1,); also the candidate waits: 0 to 25 h."""

@@ -7,7 +7,7 @@ left out of the fit: a mean cost ratio of 1.358.
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.hazard import Prior
+from gpuwise.research.idle_between_uses.hazard import Prior
 
 PRIOR = Prior(
     centre=np.array(

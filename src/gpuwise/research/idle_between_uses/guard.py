@@ -16,7 +16,7 @@ between 2 and 2.5 lets the policy follow the data where that saves more.
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats
+from gpuwise.research.idle_between_uses.requests import Floats
 
 WORST_RATIO = 2.5
 """Upper bound on the cost, as a multiple of the clairvoyant optimum."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gpuwise.recommend.engines.idle_between_uses.requests import Floats
+from gpuwise.research.idle_between_uses.requests import Floats
 
 # Rows summed by one matrix product. scipy.signal.lfilter would do the same, but takes 2 s to import.
 _BLOCK = 64
