@@ -22,8 +22,8 @@ _VARIANTS = ("default", "gpushare100", "multigpu50", "gpuspec33")
 # Lists of pods that no constant was chosen on.
 _HELD_OUT = ("cpu200", "gpushare40", "gpuspec10", "multigpu20")
 _TRACE, _CLUSTER = "trace", "cluster"
-# gpuwise runs every hour, and each run continues the search: after a working day the plan is that of eight runs.
-_RUNS = 8
+# gpuwise runs every hour, and each run continues the search: after half a day of work the plan is that of four runs.
+_RUNS = 4
 # In a cluster, arrivals are spread until they request this share of the GPUs; half of the arrivals of 130 % is as much.
 _ALLOCATED = 0.65
 

@@ -108,7 +108,7 @@ def consolidate(
             break
         fleet.back()
     for patience in (0, _PATIENCE):  # at first only what needs no search, so that a small limit suffices for it
-        best = _closed_one_by_one(fleet, best, lambda: _ordered(fleet, empty, pods, at), kept, settings.steps, patience)
+        best = _closed_one_by_one(fleet, best, lambda: _ordered(fleet, empty, pods, at), kept, settings, patience)
     return best
 
 
@@ -117,14 +117,16 @@ def _closed_one_by_one(
     best: Consolidation,
     ordered: Callable[[], list[Move]],
     kept: Kept,
-    steps: int,
+    settings: SearchSettings,
     patience: int,
 ) -> Consolidation:
     """Close further nodes while their pods find places, perhaps with a smaller node instead; the emptiest first."""
     untried = ~kept.stay
-    while fleet.steps < steps and (fleet.open & untried).any() and fleet.open.sum() > best.least:
+    # A later run tries other nodes first: within its steps it cannot try all, and the emptiest were tried before.
+    order = 1 + np.random.default_rng(settings.seed).random(len(kept.worth)) * (settings.seed > 0)
+    while fleet.steps < settings.steps and (fleet.open & untried).any() and fleet.open.sum() > best.least:
         fleet.mark()
-        node = int(np.argmin(np.where(fleet.open & untried, fleet.used(), np.inf)))
+        node = int(np.argmin(np.where(fleet.open & untried, fleet.used() * order, np.inf)))
         untried[node] = False
         fleet.close([node])
         settled = fleet.settle(patience)
