@@ -51,6 +51,11 @@ class Case:
         return self.fleet.inventory
 
     @property
+    def earlier(self) -> tuple[Recommendation, ...]:
+        """What the last run recommended for it."""
+        return self.fleet.earlier_by_uid.get(self.workload.ref.uid, ())
+
+    @property
     def prices(self) -> PriceBook:
         """The prices of GPU-hours."""
         return self.fleet.prices

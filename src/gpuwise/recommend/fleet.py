@@ -64,6 +64,14 @@ class Fleet:
         return {node: tuple(pods) for node, pods in by_node.items()}
 
     @cached_property
+    def earlier_by_uid(self) -> Mapping[str, tuple[Recommendation, ...]]:
+        """What the last run recommended, by the uid of its target."""
+        found: dict[str, list[Recommendation]] = {}
+        for item in self.earlier:
+            found.setdefault(item.workload.uid, []).append(item)
+        return {uid: tuple(items) for uid, items in found.items()}
+
+    @cached_property
     def unread_nodes(self) -> frozenset[str]:
         """Nodes that cannot be read, or that have a GPU pod that cannot be read."""
         unread = self.inventory.unread

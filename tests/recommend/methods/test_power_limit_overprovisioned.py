@@ -1,5 +1,7 @@
 """PowerLimitOverprovisioned: a lower power limit."""
 
+from dataclasses import replace
+
 import pytest
 from tests.cases import WEEK, at_level, reason, training
 from tests.cases import mixed_fleet_case as case
@@ -52,3 +54,23 @@ def test_mostly_idle_work_is_not_capped():
 
 def test_an_endpoint_is_not_capped():
     assert reason(cap_power(case(at_level(watts=330.0), usd_per_kwh=0.2))) is Reason.IS_A_SERVICE
+
+
+def after(found, *, watts: float):
+    """What the next run finds, when the work draws this much."""
+    whole = case(at_level(sm=0.8, watts=watts), training(), usd_per_kwh=0.2)
+    return cap_power(replace(whole, fleet=replace(whole.fleet, earlier=(found,))))
+
+
+def test_under_the_advised_limit_no_lower_one_is_advised_however_many_runs_follow():
+    found = cap_power(case(at_level(sm=0.8, watts=330.0), training(), usd_per_kwh=0.2))
+    for _ in range(3):
+        found = after(found, watts=300.0)
+        assert found.change == CapPower(300.0)
+        assert (found.saving.usd_month, found.saving.kwh_month) == (0.0, 0.0)
+        assert "none below it is advised" in found.evidence[-3].text
+
+
+def test_a_higher_draw_raises_the_advised_limit():
+    first = cap_power(case(at_level(sm=0.8, watts=250.0), training(), usd_per_kwh=0.2))
+    assert after(first, watts=330.0).change == CapPower(300.0)

@@ -33,6 +33,7 @@ _UNMEASURED = (
     "share of 121 measured workloads (Zeus, V100 and A40) that were more than 6 % slower at such a limit: measure the "
     "time of a step under it, and set the limit before again if it is more than 5 % longer"
 )
+_SAME_OR_HIGHER = "limit advised before, which may be in force: none below it is advised"
 _NOT_READ = "limit in force; it is not read: if `nvidia-smi -q -d POWER` shows a lower one, this limit is too low"
 
 
@@ -63,22 +64,35 @@ def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Bl
     if draw_w is None or _busy_share(case) < _MOSTLY:
         detail = "it is idle most of the time: stop it instead of lowering its power limit"
         return case.blocked(STAGE, Reason.NO_ACTIVITY, detail)
-    limit_w = _first(gpu.board_watts, usual_w)
+    advised_w = _advised(case)
+    # Under a limit in force the draw is that limit: without this, each pass would advise a lower one.
+    limit_w = max(_first(gpu.board_watts, usual_w), advised_w or 0.0)
     evidence: tuple[Evidence, ...] = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
         Evidence("power, missing samples counted as full draw", Signal.POWER, f"p{_USUAL * 100:g}", usual_w, None, "W"),
         Evidence("limit to measure first, expected slowdown below 5 %", None, "estimate", limit_w, None, "W"),
         Evidence(_UNMEASURED, None, "backtest", TOO_SLOW, None, "ratio"),
         Evidence(_NOT_READ, None, "assumed", gpu.board_watts, None, "W"),
+        *(() if advised_w is None else (Evidence(_SAME_OR_HIGHER, None, "advised", advised_w, None, "W"),)),
     )
     above_w, slower_w = _saved_w(case.profile.distributions[Signal.POWER], limit_w)
-    if above_w <= slower_w:
+    if above_w <= slower_w and advised_w is None:
         return case.blocked(STAGE, Reason.NOTHING_TO_CAP, "its power is rarely above such a limit", evidence)
     evidence += (
         Evidence("power above the limit, mean over the allocated time", Signal.POWER, "mean", above_w, None, "W"),
         Evidence("power of the up to 5 % longer run time", None, "estimate", slower_w, None, "W"),
     )
     return recommendation(case, _proposal(case, limit_w, (above_w, slower_w), usd_per_kwh, evidence))
+
+
+def _advised(case: Case) -> float | None:
+    """The limit that the last run advised for it, None if it advised none.
+
+    It is advised again also when nothing is above it any more, because it may be in force; otherwise the run after that
+    would not know it.
+    """
+    limits = (item.change.limit_w for item in case.earlier if isinstance(item.change, CapPower))
+    return next(limits, None)
 
 
 def _first(board_w: float, draw_w: float) -> float:
@@ -101,7 +115,7 @@ def _proposal(
 ) -> Proposal:
     above_w, slower_w = saved_w
     gpu_h = case.gpus_now * HOURS_PER_MONTH
-    kwh = gpu_h * (above_w - slower_w) / 1e3
+    kwh = gpu_h * max(0.0, above_w - slower_w) / 1e3
     # High end: the work does not slow down.
     high_usd = gpu_h * above_w / 1e3 * usd_per_kwh
     return Proposal(
