@@ -174,7 +174,8 @@ class Pipeline:
         with self.watch("score"):
             profiles = self.score(fleet, self.window(now_s), self.checkpoints, past)
             if self.checkpoints is not None:
-                self.checkpoints.collect([*(one.ref for one in fleet.workloads), *map(node_ref, fleet.nodes.values())])
+                listed = [*(one.ref for one in fleet.workloads), *map(node_ref, fleet.nodes.values())]
+                self.checkpoints.collect(listed, now_s=now_s)
             fleet = with_measured_types(fleet, profiles)
         with self.watch("recommend"):
             return self.recommend(fleet, profiles, now_s, past)
@@ -374,12 +375,10 @@ class Pipeline:
 
     def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
         """Return the actions that have an intent or an outcome in the window, such as an undo of an earlier action."""
-        intents, _ = self.ledger.attempts(since_s=window.start_s)
-        began = {intent.command.id for intent in intents}
         ended = {one.command_id for one in self.ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
-        earlier = (self.ledger.intent(command_id) for command_id in sorted(ended - began))
-        chosen = [one for one in (*earlier, *intents) if one is not None and one.at_s < window.end_s]
-        found = [(one, self.ledger.outcome(one.command.id)) for one in sorted(chosen, key=lambda one: one.at_s)]
+        intents, outcomes = self.ledger.attempts(since_s=window.start_s, ids=ended)
+        last = {outcome.command_id: outcome for outcome in outcomes}
+        found = ((one, last.get(one.command.id)) for one in intents if one.at_s < window.end_s)
         return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]
 
 

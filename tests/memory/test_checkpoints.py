@@ -47,12 +47,16 @@ def test_a_file_of_another_kind_is_an_error_that_names_it(tmp_path, spoil):
         SqliteCheckpoints(path, "here")
 
 
-def test_the_hours_of_workloads_that_are_gone_are_collected(tmp_path):
+def test_the_hours_of_workloads_that_are_gone_for_long_are_collected(tmp_path):
+    day_s = 86_400
     with SqliteCheckpoints(tmp_path / "hours.db", "there") as elsewhere:
         elsewhere.save({OTHER: {"past": b"e"}})
     with SqliteCheckpoints(tmp_path / "hours.db", "here") as kept:
         kept.save({WORKLOAD: {"past": b"a", "today": b"b"}, OTHER: {"past": b"o"}})
-        kept.collect([WORKLOAD])
+        for day in (0, 1, 100):  # it is noted on day 0, although it was not listed
+            kept.collect([WORKLOAD], now_s=day * day_s)
+            assert kept.load([OTHER]) == {OTHER: [b"o"]}
+        kept.collect([WORKLOAD], now_s=101 * day_s)
         assert kept.load([WORKLOAD, OTHER]) == {WORKLOAD: [b"a", b"b"], OTHER: []}
     with SqliteCheckpoints(tmp_path / "hours.db", "there") as elsewhere:
         assert elsewhere.load([OTHER]) == {OTHER: [b"e"]}

@@ -147,11 +147,35 @@ def test_i25_a_changed_mark_is_detected(tmp_path: Path):
         SqliteLedger(path)
 
 
-def test_i25_hidden_open_intents_are_detected_by_doctor(tmp_path: Path):
+def test_i25_hidden_open_intents_of_a_short_ledger_are_detected_at_once(tmp_path: Path):
     path = filled(tmp_path / "l.db", 3)
+    changed(path, "DELETE FROM unsettled")
+    with pytest.raises(LedgerError, match="it hides open intents"):
+        SqliteLedger(path)
+
+
+def test_i25_hidden_open_intents_of_a_long_ledger_are_detected_by_doctor(tmp_path: Path):
+    path = filled(tmp_path / "l.db", SLICE + 3)
     changed(path, "DELETE FROM unsettled")
     with SqliteLedger(path) as ledger, pytest.raises(LedgerError, match="it hides open intents"):
         ledger.verify(whole=True)
+
+
+def test_rows_that_another_process_appends_meanwhile_are_not_taken_for_tampering(tmp_path: Path, monkeypatch):
+    path = filled(tmp_path / "l.db", 3)
+    other = SqliteLedger(path)
+    head = chain.head
+
+    def interrupted(db: sqlite3.Connection) -> tuple[int, str]:
+        monkeypatch.setattr(chain, "head", head)
+        found = head(db)
+        other.record_intent(intent(7), limit=10**6, per_s=1)
+        other.verify()
+        return found
+
+    monkeypatch.setattr(chain, "head", interrupted)
+    opened(path)
+    other.close()
 
 
 statuses = st.sampled_from([OutcomeStatus.APPLIED, OutcomeStatus.UNKNOWN, OutcomeStatus.NOT_APPLIED, None])
@@ -210,6 +234,7 @@ def test_attempts_are_those_since_an_instant_and_all_on_some_targets_with_all_th
         assert [one.command.id for one in intents] == ["a-1", "a-2", "a-3"]
         assert [(one.command_id, one.at_s) for one in outcomes] == [("a-1", 21), ("a-2", 31), ("a-3", 41), ("a-1", 99)]
         assert ledger.attempts(since_s=30)[0] == intents[1:]
+        assert [one.command.id for one in ledger.attempts(since_s=99, ids=["a-0", "a-9"])[0]] == ["a-0"]
         assert ledger.outcome("a-1").status is OutcomeStatus.UNDONE
         assert ledger.outcome("a-9") is None
 
@@ -238,3 +263,11 @@ def test_a_decision_on_some_targets_is_that_of_the_whole_history(tmp_path_factor
         assert read.failures(uid) == whole.failures(uid)
         last = whole.last_effect(uid)
         assert last is None or read.settled(last.command.id) == whole.settled(last.command.id)
+
+
+def test_attempts_of_another_cluster_are_left_out(tmp_path: Path):
+    with SqliteLedger(tmp_path / "l.db") as ledger:
+        for number, cluster in enumerate(["here", "there"]):
+            ledger.record_intent(replace(intent(number), cluster=cluster), limit=10**6, per_s=1)
+        ledger.belongs_to("here")
+        assert [one.command.id for one in ledger.attempts(since_s=0, ids=["a-0", "a-1"])[0]] == ["a-0"]

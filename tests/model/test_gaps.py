@@ -42,12 +42,13 @@ def test_without_any_sample_there_is_no_gap():
     assert (found.since_s.size, found.unknown_s) == (0, 90)
 
 
-def test_a_gap_belongs_to_the_time_in_which_it_began_and_is_cut_at_the_end():
+def test_a_gap_is_cut_at_both_ends_of_a_time():
     steps = "rr" + "." * (DAY - 3) + "." * 10 + "rrr" + "." * (2 * DAY - 12)
     whole = gaps(steps[: 2 * DAY])
     first, second = whole.between(0, DAY_S), whole.between(DAY_S, 2 * DAY_S)
     assert (first.since_s.tolist(), first.lasted_s.tolist()) == ([60], [DAY_S - 60])
-    assert second.since_s.size == 1
+    assert (second.since_s[0], second.lasted_s[0]) == (DAY_S, 270)
+    assert second.since_s.size == 2
     assert (first.pairs.tolist(), second.pairs.tolist()) == ([1], [2])
 
 

@@ -10,13 +10,19 @@ from typing import Self
 
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.usage import DAY_S
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS hours (
     source TEXT NOT NULL, workload TEXT NOT NULL, name TEXT NOT NULL, checkpoint BLOB NOT NULL,
     PRIMARY KEY (source, workload, name)
-) WITHOUT ROWID
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS listed (
+    source TEXT NOT NULL, workload TEXT NOT NULL, at_s INTEGER NOT NULL, PRIMARY KEY (source, workload)
+) WITHOUT ROWID;
 """
+# A workload that one pass does not list may be unreadable in that pass, or be of another cluster with this file.
+_GONE_S = 100 * DAY_S
 
 _WAIT_S = 10.0
 
@@ -41,7 +47,7 @@ class SqliteCheckpoints:
         with self._translated():
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")  # a power failure loses at most the last run's hours
-            self._file.execute(_SCHEMA)
+            self._file.executescript(_SCHEMA)
 
     def __enter__(self) -> Self:
         return self
@@ -69,13 +75,23 @@ class SqliteCheckpoints:
         with self._translated(), self._file:
             self._file.executemany("INSERT OR REPLACE INTO hours VALUES (?, ?, ?, ?)", rows)
 
-    def collect(self, workloads: Iterable[WorkloadRef]) -> None:
+    def collect(self, workloads: Iterable[WorkloadRef], *, now_s: int) -> None:
         """See the port. The file keeps its size, and uses the free pages again."""
-        kept = {_key(ref) for ref in workloads}
         with self._translated(), self._file:
-            found = self._file.execute("SELECT DISTINCT workload FROM hours WHERE source = ?", (self._source,))
-            gone = [(self._source, workload) for (workload,) in found if workload not in kept]
-            self._file.executemany("DELETE FROM hours WHERE source = ? AND workload = ?", gone)
+            present = [(self._source, _key(ref), now_s) for ref in workloads]
+            self._file.executemany("INSERT OR REPLACE INTO listed VALUES (?, ?, ?)", present)
+            # Those of before this table existed, and of other clusters that have not run since.
+            self._file.execute(
+                "INSERT OR IGNORE INTO listed SELECT DISTINCT source, workload, ? FROM hours WHERE source = ?",
+                (now_s, self._source),
+            )
+            gone = [
+                *self._file.execute(
+                    "SELECT source, workload FROM listed WHERE source = ? AND at_s < ?", (self._source, now_s - _GONE_S)
+                )
+            ]
+            for table in ("hours", "listed"):
+                self._file.executemany(f"DELETE FROM {table} WHERE source = ? AND workload = ?", gone)  # noqa: S608 - a constant
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

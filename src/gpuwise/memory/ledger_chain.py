@@ -74,24 +74,31 @@ def verified(db: sqlite3.Connection, *, whole: bool) -> int | None:
     Returns:
         The first row that was changed, removed or inserted; None if there is none among those verified.
     """
-    last, _ = head(db)
+    db.execute("BEGIN")  # of one instant: another process may append rows meanwhile
+    try:
+        wrong, found = _checked(db, whole=whole)
+    finally:
+        db.execute("COMMIT")
+    if wrong is None:
+        _remember(db, found)
+    return wrong
+
+
+def _checked(db: sqlite3.Connection, *, whole: bool) -> tuple[int | None, Verified]:
+    last, digest = head(db)
     before = _remembered(db)
     if last < before.upto:  # rows that had been verified were removed from the end
-        return last + 1
+        return last + 1, before
     if digest_at(db, before.upto) != before.digest:
-        return before.upto
+        return before.upto, before
     if whole or last <= SLICE:
         spans, again = [(0, last)], 0
     else:
         start = 0 if before.again >= before.upto else before.again
         again = min(start + SLICE, before.upto)
         spans = [(start, again), (before.upto, last)]
-    for after, until in spans:
-        wrong = _first_wrong(db, after, until)
-        if wrong is not None:
-            return wrong
-    _remember(db, Verified(last, digest_at(db, last) or GENESIS, again))
-    return None
+    wrong = next((one for span in spans if (one := _first_wrong(db, *span)) is not None), None)
+    return wrong, Verified(last, digest, again)
 
 
 def _first_wrong(db: sqlite3.Connection, after: int, until: int) -> int | None:

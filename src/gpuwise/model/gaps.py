@@ -66,21 +66,22 @@ class RequestGaps:
         )
 
     def between(self, start_s: int, end_s: int) -> Self:
-        """The gaps that began in [start_s, end_s); one that lasted beyond `end_s` is cut there.
+        """The parts of the gaps that are in [start_s, end_s).
 
         Args:
             start_s: a midnight, or any time up to the first step.
             end_s: a midnight, or any time from the end of the last step on.
         """
-        gaps = slice(*np.searchsorted(self.since_s, (start_s, end_s)))
+        ends_s = self.since_s + self.lasted_s
+        gaps = slice(int(np.searchsorted(ends_s, start_s, side="right")), int(np.searchsorted(self.since_s, end_s)))
         first_day = self.start_s // DAY_S
         days = slice(max(0, start_s // DAY_S - first_day), max(0, -(-end_s // DAY_S) - first_day))
-        since_s = self.since_s[gaps]
+        since_s = np.maximum(self.since_s[gaps], start_s)
         return replace(
             self,
             start_s=max(start_s, self.start_s),
             end_s=min(end_s, self.end_s),
             since_s=since_s,
-            lasted_s=np.minimum(self.lasted_s[gaps], end_s - since_s),
+            lasted_s=np.minimum(ends_s[gaps], end_s) - since_s,
             pairs=self.pairs[days],
         )

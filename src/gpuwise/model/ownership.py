@@ -55,8 +55,8 @@ _GITOPS_WRITERS = {
 
 _KNATIVE_REVISION = "serving.knative.dev/revision"
 _KNATIVE_RETENTION = "annotation autoscaling.knative.dev/scale-to-zero-pod-retention-period"
-# KEDA's triggers that measure pods: without a pod they measure nothing.
-_NEEDS_PODS = frozenset({"cpu", "memory"})
+# KEDA's triggers that no request reaches: cpu and memory measure pods, and cron follows the clock.
+_WITHOUT_REQUESTS = frozenset({"cpu", "memory", "cron"})
 
 _JOBS = frozenset({"Job", "RayJob", "PyTorchJob"})
 
@@ -120,8 +120,8 @@ def activator(
 ) -> str:
     """What starts a workload at its next request, with the field that has the wait; "" if nothing does.
 
-    A ScaledObject starts it from zero unless all its triggers are the CPU and memory of pods, or it never scales to
-    zero. Pods of a Knative revision, which KServe uses too, are started by Knative's activator.
+    A ScaledObject starts it from zero unless its triggers are only the CPU and memory of pods or the clock, or it never
+    scales to zero. Pods of a Knative revision, which KServe uses too, are started by Knative's activator.
 
     Args:
         kind: kind of the workload.
@@ -139,7 +139,7 @@ def _from_zero(scaled_object: Object) -> bool:
     spec = scaled_object["spec"]  # it has a target, which is in it
     triggers = spec.get("triggers")
     kinds = {one.get("type") for one in triggers if isinstance(one, Mapping)} if isinstance(triggers, list) else set()
-    return not spec.get("minReplicaCount") and bool(kinds - _NEEDS_PODS)
+    return not spec.get("minReplicaCount") and bool(kinds - _WITHOUT_REQUESTS)
 
 
 def _target(autoscaler: Object) -> tuple[str, str]:

@@ -107,8 +107,13 @@ class Checkpoints(Protocol):
         """Save checkpoints by name and replace earlier ones of the same name; all of them or none."""
         ...
 
-    def collect(self, workloads: Iterable[WorkloadRef]) -> None:
-        """Delete the checkpoints of all workloads but these, which are those of the whole fleet."""
+    def collect(self, workloads: Iterable[WorkloadRef], *, now_s: int) -> None:
+        """Note the workloads of the fleet, and delete the checkpoints of those that no pass has listed for 100 days.
+
+        Args:
+            workloads: of the whole fleet.
+            now_s: epoch seconds.
+        """
         ...
 
 
@@ -217,12 +222,15 @@ class Ledger(Protocol):
         """Intents at or after an instant, oldest first."""
         ...
 
-    def attempts(self, *, since_s: int, uids: Collection[str] = ()) -> tuple[list[Intent], list[Outcome]]:
-        """Intents since an instant and all those on some targets, with every outcome of each; oldest first.
+    def attempts(
+        self, *, since_s: int, uids: Collection[str] = (), ids: Collection[str] = ()
+    ) -> tuple[list[Intent], list[Outcome]]:
+        """Intents since an instant, all those on some targets, and some others; with every outcome, oldest first.
 
         Args:
             since_s: epoch seconds.
             uids: of workloads.
+            ids: of commands; those of another cluster are left out.
         """
         ...
 

@@ -6,7 +6,6 @@ from functools import cached_property
 
 from gpuwise.model.gpu import GpuType, named
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload
-from gpuwise.model.labels import DATA_CLASS
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
@@ -16,6 +15,7 @@ from gpuwise.model.signal import SIGNALS, Sensor, Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.proposal import Proposal, complete
+from gpuwise.recommend.residency import allows, data_class_of
 from gpuwise.recommend.settings import RecommendSettings
 
 HOURS_PER_MONTH = 730.0
@@ -150,19 +150,11 @@ class Case:
     @cached_property
     def data_class(self) -> str | None:
         """The class of its data, from the workload, its pods or its namespace; None if nothing names one."""
-        namespace = self.inventory.namespaces.get(self.workload.ref.namespace)
-        places = (
-            self.workload.annotations,
-            self.workload.labels,
-            self.workload.pod_labels,
-            {**namespace.labels, **namespace.annotations} if namespace else {},
-        )
-        return next((place[DATA_CLASS] for place in places if DATA_CLASS in place), None)
+        return data_class_of(self.workload, self.inventory)
 
     def may_run_in(self, region: str | None) -> bool:
         """Whether the class of its data allows a region; with such a class, an unknown region is not allowed."""
-        data_class = self.data_class
-        return data_class is None or region in self.settings.regions_by_data_class.get(data_class, ())
+        return allows(self.data_class, region, self.settings)
 
     def coverage(self, *alternatives: Signal) -> float | None:
         """Highest coverage among some signals, None if none of them was sampled."""

@@ -5,18 +5,26 @@ from dataclasses import replace
 import pytest
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
 from tests.recommend.methods.test_node_underutilised import here, kept, serving
+from tests.recommend.methods.test_node_underutilised import judged as consolidated
 from tests.series import WORKLOAD
 
 from gpuwise.model.changes import MakeSpace
 from gpuwise.model.inventory import GpuRequest
+from gpuwise.model.labels import DATA_CLASS
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.scheduling import Openness, Scheduling, Taint
+from gpuwise.model.scheduling import Openness, Requirement, Scheduling, Taint
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods import pod_pending
 from gpuwise.recommend.methods.pod_pending import place_pending
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
+
+ROOMY = {"cpu": 96.0, "memory": 2.0**40, "pods": 100.0}
+
+
+def freed(*workloads, nodes):
+    return {name: one.change for name, one in consolidated(*workloads, nodes=nodes).items() if hasattr(one, "change")}
 
 
 def waiting(name="queued", gpus=1, pods=1, **changes):
@@ -104,3 +112,33 @@ def test_a_long_queue_is_cut(monkeypatch):
     found = judged(waiting("a"), waiting("b"), nodes=[node("node-0")])
     assert isinstance(found["a"], Recommendation)
     assert (found["b"].reason, "no place was sought" in found["b"].detail) == (Reason.INSUFFICIENT_DATA, True)
+
+
+def test_space_that_a_pod_waits_for_is_not_filled_by_a_consolidation():
+    """The pod waits for node-0, and its rules exclude node-1, whose pod fits on node-0."""
+    labels = ({"pool": "a"}, {"pool": "b"})
+    nodes = [here(f"node-{n}", openness=Openness(labels=labels[n], free=ROOMY)) for n in range(2)]
+    pods = [serving("a", "node-0", "elsewhere", gpus=4), serving("b", "node-1", "elsewhere", gpus=3)]
+    in_a = Scheduling(terms=((Requirement("pool", "In", ("a",)),),))
+    queued = waiting(gpus=4)
+    queued = replace(queued, pods=tuple(replace(one, scheduling=in_a) for one in queued.pods))
+    assert {name: one.moves for name, one in freed(*pods, nodes=nodes).items()} == {
+        "node-1": (("research/Deployment/b", "b-0", "node-0"),)
+    }
+    assert freed(*pods, queued, nodes=nodes) == {}
+
+
+def test_a_pod_that_waits_is_not_sent_where_its_data_must_not_be():
+    subject = waiting(annotations={DATA_CLASS: "voices"})
+    for region, reason in (("us-east-1", Reason.NO_SPACE), ("eu-west-1", None)):
+        settings = RecommendSettings(regions_by_data_class={"voices": (region,)})
+        (found,) = place_pending(replace(fleet(subject, nodes=[here("node-0")]), settings=settings))
+        assert (found.reason if isinstance(found, Blocked) else None) is reason
+
+
+def test_a_disk_of_more_than_a_terabyte_fits():
+    disk = "ephemeral-storage"
+    nodes = [here("node-0", openness=Openness(free=ROOMY | {disk: 3e12}))]
+    one = waiting()
+    wants = replace(one, pods=tuple(replace(each, scheduling=Scheduling(requests={disk: 1.5e12})) for each in one.pods))
+    assert isinstance(judged(wants, nodes=nodes)["queued"], Recommendation)

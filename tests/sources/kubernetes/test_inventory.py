@@ -584,6 +584,7 @@ class TestLabelsAndPolicies:
         ("spec", "expected"),
         [
             ({"triggers": [{"type": "prometheus"}]}, "spec.cooldownPeriod of ScaledObject/so"),
+            ({"triggers": [{"type": "cron"}]}, ""),
             ({"triggers": [{"type": "cpu"}, {"type": "external-push"}]}, "spec.cooldownPeriod of ScaledObject/so"),
             ({"triggers": [{"type": "cpu"}]}, ""),
             ({"triggers": [{"type": "prometheus"}], "minReplicaCount": 1}, ""),

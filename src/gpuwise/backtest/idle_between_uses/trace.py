@@ -76,8 +76,9 @@ def load(given: Mapping[str, Any]) -> IdleTrace:
     path, cost_s, scrape_s = given["requests"], given["cold_start_cost_s"], given.get("scrape_s")
     if scrape_s is not None and scrape_s < 1:
         raise InputError(f"--scrape-s is {scrape_s}", hint="give a whole number of seconds, 1 or more, such as 30")
-    if not (0 < cost_s < np.inf):
-        raise InputError(f"--cold-start-cost-s is {cost_s:g}", hint="give a positive number of seconds")
+    if cost_s is None or not (0 < cost_s < np.inf):
+        given_s = "missing" if cost_s is None else f"{cost_s:g}"
+        raise InputError(f"--cold-start-cost-s is {given_s}", hint="give a positive number of seconds")
     columns = _columns(path)
     negative = columns["duration_s"] < 0
     if negative.any():

@@ -89,7 +89,8 @@ def free_nodes(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     steps, freed = _steps(fleet), dict[str, _Freed]()
     for members in fleet.kinds:
         if any(why[node.name] is None for node in members):
-            freed |= _planned(fleet, members, {node.name for node in members if why[node.name] is None}, steps)
+            candidates = {node.name for node in members if why[node.name] is None}
+            freed |= _planned(fleet, members, candidates, waiting, steps)
     for name, node in sorted(fleet.inventory.nodes.items()):
         if node.gpu_count > 0:
             reason = why[name]
@@ -102,9 +103,13 @@ def _steps(fleet: Fleet) -> float:
     return min(STEPS, _STEPS_TIMES_PODS / pods, _STEPS_PER_POD * pods) / pods
 
 
-def _planned(fleet: Fleet, members: Sequence[Node], candidates: set[str], steps: float) -> dict[str, _Freed]:
+def _planned(
+    fleet: Fleet, members: Sequence[Node], candidates: set[str], waiting: Waiting, steps: float
+) -> dict[str, _Freed]:
     """Plan the nodes of one kind; the result has the nodes to free."""
     pool = pool_of(members, fleet.pods_on, partial(may_move, fleet))
+    if pool.empty.accepts is not None:  # space that a pod may get that waits for it is not filled
+        pool.empty.accepts[:, [_waiting_for(waiting, node) is not None for node in members]] = False
     kept = Kept(
         stay=np.array([node.name not in candidates for node in members]),
         worth=np.array([node.capacity for node in members]),

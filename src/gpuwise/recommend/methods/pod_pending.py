@@ -17,6 +17,7 @@ from gpuwise.recommend.engines.pod_pending.space import Space, space_for
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.movable import may_move, unplaceable
 from gpuwise.recommend.proposal import Proposal, complete
+from gpuwise.recommend.residency import allows, data_class_of
 
 STAGE = "pending"
 # The GPUs and the other resources are read from the API at one moment.
@@ -74,7 +75,8 @@ def _judged(
     found = _best(fleet, kinds, workload, pod)
     if found is None:
         detail = (
-            f"{pod.name} fits on no node that accepts it, also if pods that may move left it: add a node, or ask less"
+            f"{pod.name} fits on no node that accepts it in a region that its data class allows, also if pods that may "
+            "move left it: add a node, or ask less"
         )
         return blocked(Reason.NO_SPACE, detail, evidence)
     return _recommended(fleet, workload, found, evidence)
@@ -92,7 +94,10 @@ def _not_offered(fleet: Fleet, workload: Workload) -> tuple[Reason, str] | None:
 def _best(fleet: Fleet, kinds: Sequence[Sequence[Node]], workload: Workload, pod: Pod) -> _Found | None:
     """The place with the fewest moves, over all kinds of nodes that accept the pod."""
     best: _Found | None = None
-    for members in kinds:
+    data_class = data_class_of(workload, fleet.inventory)
+    for members in kinds:  # a kind has one region
+        if not allows(data_class, members[0].region, fleet.settings):
+            continue
         pool = pool_of(members, fleet.pods_on, partial(may_move, fleet), waiting=[(workload, pod)])
         space = space_for(pool.empty, pool.shapes, pool.at, pool.waiting[0])
         if space is not None and (best is None or len(space.moves) < len(best.space.moves)):

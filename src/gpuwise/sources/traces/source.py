@@ -133,8 +133,10 @@ def _scraped(workload: Workload, devices: Sequence[TracedDevice], window: Window
         return None
     for device in devices:
         values = device.samples.get(Signal.REQUESTS)
-        if values is None or device.times_s.size < 2 or np.median(np.diff(device.times_s)) >= window.step_s:
+        if values is None:
             continue
+        if device.times_s.size < 2 or np.median(np.diff(device.times_s)) >= window.step_s:
+            return None  # between its samples, requests to it are not known
         here = _on_grid(replace(device, samples={Signal.REQUESTS: values}), fine).get(Signal.REQUESTS)
         if here is not None:
             found = here if found is None else np.fmax(found, here)

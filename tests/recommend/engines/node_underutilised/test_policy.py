@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recommend.engines.node_underutilised.test_choose import shapes, without
 
+from gpuwise.recommend.engines.node_underutilised import bound
 from gpuwise.recommend.engines.node_underutilised.bound import _dual_feasible, least_nodes
 from gpuwise.recommend.engines.node_underutilised.nodes import Placement, PodShape, nodes
 from gpuwise.recommend.engines.node_underutilised.policy import consolidate
@@ -93,3 +94,14 @@ def test_a_pod_with_alternatives_makes_way_for_one_without():
 def test_without_pods_nothing_is_needed_and_nothing_moves():
     assert least_nodes(fleet(), []).nodes == 0
     assert consolidate(fleet(), [], []).moves == []
+
+
+@settings(max_examples=15)
+@given(placed())
+def test_the_bound_by_totals_is_below_that_of_the_program(case):
+    empty, pods, _ = case
+    with pytest.MonkeyPatch.context() as patched:
+        exact = least_nodes(empty, pods)
+        patched.setattr(bound, "_MOST_PAIRS", 0)
+        coarse = least_nodes(empty, pods)
+    assert 0.0 <= coarse.nodes <= exact.nodes + 1e-9

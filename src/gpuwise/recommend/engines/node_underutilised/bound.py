@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # takes 1 s to import, and a fleet without nodes to consolida
 
 # u^(1) .. u^(6); on openb u^(4) is the binding one.
 _FUNCTIONS = 6
+# Kinds of nodes times shapes of pods above which the program would take more than a few seconds: then each resource is
+# divided by the largest node alone.
+_MOST_PAIRS = 12_000
 # Numbers of different amounts of a node and of pods above which they are rounded, and the steps of the rounding.
 _MOST_SIZES, _SIZE_STEPS, _MOST_SHAPES, _SHAPE_STEPS = 16, 8, 400, 32
 
@@ -61,9 +64,11 @@ def least_nodes(empty: Nodes, pods: Sequence[PodShape], stay: Bools | None = Non
     if not shapes:
         return LeastNodes(float(free.sum()), kind, np.where(kept, count, 0.0))
     need = np.array([_needs(pod) for pod in shapes]).T
+    numbers = np.array([counted[pod] for pod in shapes], dtype=np.float64)
+    if len(kinds) * len(shapes) > _MOST_PAIRS:
+        return LeastNodes(max(_by_totals(need @ numbers, kinds), float(free.sum())), kind, count.astype(np.float64))
     most = np.where(np.stack([_hosts(kinds, kind, empty, pod) for pod in shapes], axis=1), np.inf, 0.0)
     capacity = LinearConstraint(_capacity(need, kinds), ub=0.0)
-    numbers = np.array([counted[pod] for pod in shapes], dtype=np.float64)
     everyone = LinearConstraint(_everyone(len(kinds), len(shapes)), numbers, numbers)
     solved = milp(
         np.r_[np.zeros(most.size), np.where(kept, 0.0, 1.0)],
@@ -131,14 +136,24 @@ def _capacity(need: Floats, kinds: Ints) -> "csr_array":
     """For each resource and kind: the pods' needs minus the nodes' capacity, shape (r x k, k x pods + k)."""
     from scipy.sparse import csr_array, hstack, kron, vstack  # noqa: PLC0415
 
-    cpu, memory, gpus, _, _, *other = kinds.T
-    offers = [cpu / WHOLE, memory / 1024, *[gpus] * (_FUNCTIONS + 1), *other]
     each = np.eye(len(kinds))
     rows = [
         hstack([kron(each, line[None, :]), csr_array(-np.diag(offer))])
-        for line, offer in zip(need, offers, strict=True)
+        for line, offer in zip(need, _offers(kinds), strict=True)
     ]
     return csr_array(vstack(rows))
+
+
+def _by_totals(totals: Floats, kinds: Ints) -> float:
+    """Nodes that some amounts need, if all were as large as the largest."""
+    largest = np.array([offer.max() for offer in _offers(kinds)], dtype=np.float64)
+    return float(np.max(np.divide(totals, largest, out=np.zeros_like(totals), where=largest > 0.0)))
+
+
+def _offers(kinds: Ints) -> list[Floats]:
+    """What a node of each kind has of each resource, in the order and units of `_needs`."""
+    cpu, memory, gpus, _, _, *other = kinds.T
+    return [cpu / WHOLE, memory / 1024, *[gpus] * (_FUNCTIONS + 1), *other]
 
 
 def _everyone(kinds: int, pods: int) -> "csr_array":

@@ -16,6 +16,8 @@ Tenants = Sequence[tuple[Workload, Pod]]
 
 # "pods" is absent if it is not known how many pods a node takes; then it does not limit them.
 _UNLIMITED = 1 << 40
+# The largest amount that is exact as a float and whose sums fit into 64 bits: 9e15 bytes of disk.
+_MOST = 1 << 53
 # Sums of CPU and memory are rounded; the tolerance is below a byte.
 _ROUNDING = 1e-7
 _MIB = 2.0**20
@@ -153,7 +155,7 @@ def _amount(name: str, free: Mapping[str, float], devices: Mapping[str, int]) ->
 
 def _floor(amount: float) -> int:
     """A free amount, rounded down; below 0, where pods request more than the node has, it is 0."""
-    return math.floor(min(max(amount, 0.0), _UNLIMITED) + _ROUNDING)
+    return math.floor(min(max(amount, 0.0), _MOST) + _ROUNDING)
 
 
 def _accepted(members: Sequence[Node], pods: Tenants) -> tuple[list[int], Bools]:

@@ -1,0 +1,28 @@
+"""The class of a workload's data, and the regions that it allows."""
+
+from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.labels import DATA_CLASS
+from gpuwise.recommend.settings import RecommendSettings
+
+
+def data_class_of(workload: Workload, inventory: Inventory) -> str | None:
+    """The class of a workload's data, from the workload, its pods or its namespace; None if nothing names one."""
+    namespace = inventory.namespaces.get(workload.ref.namespace)
+    places = (
+        workload.annotations,
+        workload.labels,
+        workload.pod_labels,
+        {**namespace.labels, **namespace.annotations} if namespace else {},
+    )
+    return next((place[DATA_CLASS] for place in places if DATA_CLASS in place), None)
+
+
+def allows(data_class: str | None, region: str | None, settings: RecommendSettings) -> bool:
+    """Whether a class of data allows a region; with a class, an unknown region is not allowed.
+
+    Args:
+        data_class: of the workload, None if it has none.
+        region: of a node, None if it is not known.
+        settings: the regions of each class.
+    """
+    return data_class is None or region in settings.regions_by_data_class.get(data_class, ())
