@@ -80,9 +80,9 @@ def gpuwise(recorded: Recorded) -> Decided:
     observe = ObserveConfig(look_back_h=recorded.look_back_h, step_s=recorded.step_s)
     with looking_back(Config(recording=recorded.folder, observe=observe), recorded.past) as pipeline:
         survey = pipeline.survey(recorded.now_s)
-    return Decided(
-        {item.workload.uid: (item.change, item.saving.usd_month) for item in survey.recommendations}, _reasons(survey)
-    )
+    # The largest saving is first; a workload may also have advice that saves nothing, on its region or its place.
+    found = {item.workload.uid: (item.change, item.saving.usd_month) for item in reversed(survey.recommendations)}
+    return Decided(found, _reasons(survey))
 
 
 def _reasons(survey: Survey) -> dict[str, str]:

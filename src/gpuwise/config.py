@@ -344,4 +344,7 @@ def _wanted(key: str) -> str:
         return " or ".join(typing.get_args(kind))
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return " or ".join(kind)
+    if typing.get_origin(kind) is Mapping:
+        many = typing.get_origin(typing.get_args(kind)[1]) is tuple
+        return f"names and values, in the file: {key}: {{NAME: {'[VALUE, VALUE]' if many else 'VALUE'}}}"
     return f"a value of type {getattr(kind, '__name__', str(kind))}"

@@ -178,8 +178,8 @@ _SCORE = (
     Mutant(
         "an-old-page-without-a-counter-is-believed",
         "src/gpuwise/score/liveness.py",
-        "return fraction & _repeats(power, grid, least=grid.per_hour)",
-        "return fraction & False",
+        "found[likely] = (hours[likely] == first[likely, None]).all(axis=1)",
+        "found[likely] = False",
         (_LIVENESS,),
         "Exporters without an energy counter serve old pages as well (I29).",
     ),

@@ -20,7 +20,7 @@ from gpuwise.recommend.methods.pod_pending import place_pending
 from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.settings import RecommendSettings
 
-ROOMY = {"cpu": 96.0, "memory": 2.0**40, "pods": 100.0}
+PLENTY = {"cpu": 96.0, "memory": 2.0**40, "pods": 100.0}
 
 
 def freed(*workloads, nodes):
@@ -117,7 +117,7 @@ def test_a_long_queue_is_cut(monkeypatch):
 def test_space_that_a_pod_waits_for_is_not_filled_by_a_consolidation():
     """The pod waits for node-0, and its rules exclude node-1, whose pod fits on node-0."""
     labels = ({"pool": "a"}, {"pool": "b"})
-    nodes = [here(f"node-{n}", openness=Openness(labels=labels[n], free=ROOMY)) for n in range(2)]
+    nodes = [here(f"node-{n}", openness=Openness(labels=labels[n], free=PLENTY)) for n in range(2)]
     pods = [serving("a", "node-0", "elsewhere", gpus=4), serving("b", "node-1", "elsewhere", gpus=3)]
     in_a = Scheduling(terms=((Requirement("pool", "In", ("a",)),),))
     queued = waiting(gpus=4)
@@ -138,7 +138,7 @@ def test_a_pod_that_waits_is_not_sent_where_its_data_must_not_be():
 
 def test_a_disk_of_more_than_a_terabyte_fits():
     disk = "ephemeral-storage"
-    nodes = [here("node-0", openness=Openness(free=ROOMY | {disk: 3e12}))]
+    nodes = [here("node-0", openness=Openness(free=PLENTY | {disk: 3e12}))]
     one = waiting()
     wants = replace(one, pods=tuple(replace(each, scheduling=Scheduling(requests={disk: 1.5e12})) for each in one.pods))
     assert isinstance(judged(wants, nodes=nodes)["queued"], Recommendation)
