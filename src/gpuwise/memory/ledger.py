@@ -4,7 +4,8 @@ Everything that gpuwise records is an event: a run and the alerts that asked for
 outcome, a person's directive. Views are computed by reading; no row is changed. SQLite triggers reject updates and
 deletes, and the hash chain reveals changes that bypass the triggers. For a run, the chain contains only a digest of
 the findings. The findings themselves are in a second table and are replaced by the next run, because keeping every
-hour's findings would fill the disk.
+hour's findings would fill the disk. A third table lists the intents whose outcome is not known: triggers keep it, and
+it is compared with the events when a ledger is verified as a whole.
 """
 
 import hashlib

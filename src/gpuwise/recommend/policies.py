@@ -226,8 +226,9 @@ POLICIES: tuple[Policy, ...] = (
         ),
         row="power-cap --policy gpuwise-first-guess --step-w 5",
         figures=(Figure("share of first limits, not measured, more than 6 % slower, steps of 5 W", 0.231),),
-        limits="The limit in force and the speed of the work are not read. So the recommendation is always the first "
-        "limit, which a person measures; the backtest `power-cap` also plays the tries that follow.",
+        limits="The limit in force and the speed of the work are not read. So the recommendation is the first limit, "
+        "or the one advised before if that is higher, and a person measures it; the backtest `power-cap` also plays "
+        "the tries that follow.",
     ),
     Policy(
         name="residency",

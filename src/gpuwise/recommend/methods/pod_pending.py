@@ -38,8 +38,8 @@ def place_pending(fleet: Fleet) -> Iterator[Recommendation | Blocked]:
     """For each workload with a pod that waits, recommend the place of its first one, or return why there is none.
 
     Pods that have to leave move to a node of the same kind, by the rules of `free_nodes`. A pod that fits now waits for
-    another reason, as a quota or its scheduler. It saves nothing. It claims its node alone, so that no plan frees or
-    fills this node, and no two pods get the same space.
+    another reason, as a quota or its scheduler. It saves nothing. It claims its node alone, so that no two
+    pods get the same space; `free_nodes` neither frees nor fills a node that a waiting pod may get.
 
     Args:
         fleet: the fleet.

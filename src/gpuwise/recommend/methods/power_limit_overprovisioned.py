@@ -40,7 +40,8 @@ _NOT_READ = "limit in force; it is not read: if `nvidia-smi -q -d POWER` shows a
 def cap_power(case: Case) -> Recommendation | Blocked:
     """Recommend the power limit to measure first, with an expected slowdown of less than 5 %, or return why not.
 
-    It is always the first limit of the search: which limit is in force, and how fast the work is, is not read.
+    It is the first limit of the search, or the one that the last run advised if that is higher: which limit is in
+    force, and how fast the work is, is not read.
     """
     gpu, workload = case.gpu_type, case.workload
     if workload.workload_class not in {WorkloadClass.TRAINING, WorkloadClass.BATCH}:
