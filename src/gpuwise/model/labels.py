@@ -15,6 +15,15 @@ CHECKPOINTED = f"{DOMAIN}/checkpointed"
 DATA_CLASS = f"{DOMAIN}/data-class"
 """Label or annotation on a workload or namespace: the class of its data, whose regions are a setting."""
 
+WORK_METRIC = f"{DOMAIN}/work-metric"
+"""Annotation: the name of a counter that the workload's pods export, of the units of work that they have done."""
+
+WORK = f"{DOMAIN}/work"
+"""Annotation: how many units of that counter the whole job takes, a number above 0."""
+
+DEADLINE = f"{DOMAIN}/deadline"
+"""Annotation: when the job must be done, RFC 3339 with a time zone."""
+
 WORKLOAD_CLASS = f"{DOMAIN}/class"
 """Label: endpoint, batch, training or notebook, for objects whose kind alone does not determine it."""
 

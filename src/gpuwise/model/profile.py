@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gpuwise.model.gaps import RequestGaps
 from gpuwise.model.inventory import Start, WorkloadRef
+from gpuwise.model.pace import Pace
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 
@@ -267,6 +268,8 @@ class UsageProfile:
         unseen_days: time in which pods that run now had GPUs before the first sample of the workload, as `days`. It is
             part of the bill and not of `allocated_gpu_s`: no recommendation is derived from it.
         stays: when each pod had each device; two stays on one device may overlap.
+        work: units of declared work done in the window, None if no source reports them.
+        paces: how fast it worked, by device and power limit, in the order of `last_s`.
         sampled_gpu_s: of the time in `days`, GPU-seconds in hours with at least one sample of the device, by midnight;
             a day without any sample is absent.
     """
@@ -296,6 +299,8 @@ class UsageProfile:
     sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
     gaps: RequestGaps | None = None
     starts: tuple[Start, ...] = ()
+    work: float | None = None
+    paces: tuple[Pace, ...] = ()
 
     def weighted_coverage(self, signal: Signal) -> float:
         """Share of the decayed, allocated device-steps in which a signal was sampled; a quantile covers only these.

@@ -99,6 +99,8 @@ class UsageSeries:
             requests.
         scraped_requests: for an endpoint the same in steps of SCRAPE_S, shape (window.seconds / SCRAPE_S,), or None if
             the source has no samples closer than the window's steps.
+        work_per_second: units of work that its pods did, by the counter that the workload declares (`WORK_METRIC`),
+            shape (window.steps,), NaN where unknown, or None if it declares none or no source reports it.
     """
 
     workload: WorkloadRef
@@ -106,6 +108,7 @@ class UsageSeries:
     devices: tuple[DeviceSeries, ...]
     requests_per_second: NDArray[np.float64] | None = None
     scraped_requests: NDArray[np.float64] | None = None
+    work_per_second: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
