@@ -15,8 +15,8 @@ from pathlib import Path
 from benchmarks.measure import scaled
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.hours import DEVICE_SIGNALS
 from gpuwise.model.ports import Executor, UsageSource
-from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.schedule.in_process import InProcess
@@ -25,7 +25,7 @@ from gpuwise.simulate.blocks import GPUS_PER_BLOCK
 from gpuwise.sources.prices import read_prices
 from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 
-METRICS = tuple(signal.value for signal in Signal if signal is not Signal.REQUESTS)
+METRICS = tuple(signal.value for signal in DEVICE_SIGNALS)
 
 NOW_S = 1_780_272_000  # 2026-06-01 00:00 UTC
 DAYS = 28

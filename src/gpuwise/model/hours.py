@@ -16,8 +16,10 @@ from gpuwise.model.signal import Signal
 HOUR_S = 3_600
 DAY_H = 24
 
-DEVICE_SIGNALS: tuple[Signal, ...] = tuple(signal for signal in Signal if signal is not Signal.REQUESTS)
-"""The columns of a device's rows, in order."""
+DEVICE_SIGNALS: tuple[Signal, ...] = tuple(
+    signal for signal in Signal if signal not in {Signal.REQUESTS, Signal.WORK, Signal.POWER_LIMIT}
+)
+"""The columns of a device's rows, in order. The limit in force is part of the rows of paces."""
 
 Rows = Mapping[str, NDArray[Any]]
 """Columns by name, each with the hours along its first axis."""

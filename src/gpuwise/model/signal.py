@@ -29,6 +29,8 @@ class Signal(StrEnum):
     POWER = "power_watts"
     REQUESTS = "requests_per_second"
     KERNEL_ACTIVITY = "kernel_activity_ratio"
+    POWER_LIMIT = "power_limit_watts"
+    WORK = "work_per_second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +60,7 @@ SIGNALS: dict[Signal, SignalSpec] = {
     Signal.REQUESTS: SignalSpec("requests per second", 1e9, Sensor.APPLICATION),
     # 1.0 in a step in which a kernel was launched, else 0.0; reported by HAMi, which intercepts the launches.
     Signal.KERNEL_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.KERNEL),
+    # The limit in force, and the units of work that a declared counter counts: neither is evidence of use.
+    Signal.POWER_LIMIT: SignalSpec("watts", 1e4, Sensor.POWER),
+    Signal.WORK: SignalSpec("units per second", 1e15, Sensor.APPLICATION),
 }

@@ -160,11 +160,15 @@ def _request_metrics() -> dict[str, RequestMetric]:
     return found
 
 
-METRICS: tuple[MetricName, ...] = tuple(
+_SIGNALS: tuple[MetricName, ...] = tuple(
     MetricName(row.name, Signal(row.measures), Family(row.exporter), Unit(row.unit))
     for row in TABLE
     if row.measures in set(Signal)
 )
+METRICS = tuple(metric for metric in _SIGNALS if metric.signal is not Signal.POWER_LIMIT)
+"""Metrics of usage."""
+LIMITS = tuple(metric for metric in _SIGNALS if metric.signal is Signal.POWER_LIMIT)
+"""Metrics of the power limit in force, read for workloads that declare their work. They show no use."""
 LAST_KERNEL = next(metric.name for metric in METRICS if metric.signal is Signal.KERNEL_ACTIVITY)
 HEARTBEATS = frozenset(_of("heartbeat"))
 """They advance while the exporter measures: energy used by the board, and the time of the last sample."""

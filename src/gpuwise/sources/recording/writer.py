@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gpuwise.model.errors import InputError
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import RecordedPod
-from gpuwise.sources.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
+from gpuwise.sources.recording.layout import INDEX, NODES, ONLY_WITH_VALUES, REQUIRED, SIGNALS_BY_COLUMN, checked
 
 
 class RecordingWriter:
@@ -51,7 +51,7 @@ class RecordingWriter:
             compression_level=1,
             use_dictionary=[name for name in tables[0].column_names if name != "t_s"],
             column_encoding={"t_s": "DELTA_BINARY_PACKED"},
-            write_statistics=["t_s", *SIGNALS_BY_COLUMN],
+            write_statistics=["t_s", *(name for name in tables[0].column_names if name in SIGNALS_BY_COLUMN)],
         ) as writer:
             for table in tables:
                 writer.write_table(table, row_group_size=max(table.num_rows, 1))
@@ -69,6 +69,8 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
     signals = dict(device.samples)
     if index == 0 and pod.requests_per_second is not None:
         signals[Signal.REQUESTS] = pod.requests_per_second
+    if index == 0 and pod.work_per_second is not None:
+        signals[Signal.WORK] = pod.work_per_second
     sampled = np.zeros(pod.window.steps, dtype=bool)
     for values in signals.values():
         sampled |= ~np.isnan(values)
@@ -87,8 +89,14 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
         {"t_s": times}
         | {name: _repeat(label, rows.size) for name, label in zip(REQUIRED[1:5], labels, strict=True)}
         | {"gpu_fraction": np.full(rows.size, device.gpu_fraction), "node": _repeat(device.node, rows.size)}
-        | {signal.value: column(signal) for signal in Signal}
+        | {signal.value: column(signal) for signal in _columns(pod)}
     )
+
+
+def _columns(pod: RecordedPod) -> list[Signal]:
+    measured = {signal for device in pod.devices for signal in device.samples}
+    measured |= {Signal.WORK} if pod.work_per_second is not None else set()
+    return [signal for signal in Signal if signal in measured or signal not in ONLY_WITH_VALUES]
 
 
 def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:
