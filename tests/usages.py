@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gpuwise.model.hours import HOUR_S
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import SCRAPE_S, UsageSeries, Window
 from tests.series import BUSY_VALUES, STEP_S, WORKLOAD, device
 
@@ -28,7 +29,9 @@ def part(series: UsageSeries, start: int, end: int) -> UsageSeries:
     if scrapes is not None:
         scrapes = scrapes[start * SCRAPES : end * SCRAPES]
         scrapes = None if np.isnan(scrapes).all() else scrapes
-    return UsageSeries(series.workload, window, tuple(devices), requests, scrapes)
+    work = series.work_per_second
+    work = None if work is None or np.isnan(work[start:end]).all() else work[start:end]
+    return UsageSeries(series.workload, window, tuple(devices), requests, scrapes, work, series.work_metric)
 
 
 @st.composite
@@ -65,8 +68,17 @@ def usages(draw) -> UsageSeries:
     if requests is not None and draw(st.booleans()):
         scrapes = np.repeat(requests, SCRAPES) * (rng.random(steps * SCRAPES) < 0.3)
         scrapes[rng.random(scrapes.size) < draw(st.sampled_from([0.0, 0.01, 0.5]))] = np.nan
+    work = metric = None
+    if draw(st.booleans()):
+        metric, work = "steps_total", rng.random(steps)
+        work[rng.random(steps) < draw(st.sampled_from([0.0, 0.02]))] = np.nan
+        limits = rng.choice([250.0, 300.0], steps // 60).repeat(60)
+        for number, one in enumerate(devices):
+            if draw(st.booleans()):
+                own = np.where(rng.random(steps) < draw(st.sampled_from([0.0, 0.01])), np.nan, limits)
+                devices[number] = replace(one, samples={**one.samples, Signal.POWER_LIMIT: own})
     window = Window(START_S, START_S + steps * STEP_S, STEP_S)
-    return UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes)
+    return UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes, work, metric)
 
 
 def same(one, other) -> bool:

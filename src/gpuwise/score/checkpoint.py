@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, HOUR_S, HourRows, PodDevice, Rows, UsageHours, device_rows
+from gpuwise.model.hours import DEVICE_SIGNALS, HOUR_S, HourRows, PaceKind, PodDevice, Rows, UsageHours, device_rows
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import SCRAPE_S
@@ -45,6 +45,10 @@ def encode(hours: UsageHours) -> bytes:
         "scrapes": None if hours.scrapes is None else [hours.scrapes.first_hour, hours.scrapes.hours],
         "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
     }
+    if hours.work_metric is not None:
+        header["work_metric"] = hours.work_metric
+        header["work"] = None if hours.work is None else [hours.work.first_hour, hours.work.hours]
+        header["paces"] = [[list(kind), rows.first_hour, rows.hours] for kind, rows in hours.paces.items()]
     text = json.dumps(header).encode()
     body = b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)])
     return MAGIC + zlib.compress(body, level=1)
@@ -58,6 +62,9 @@ def _arrays(hours: UsageHours) -> Iterator[NDArray[Any]]:
     if hours.scrapes is not None:
         yield _table(hours.scrapes, SCRAPE_ROW)
     yield from hours.counts.values()
+    if hours.work is not None:
+        yield _table(hours.work, WORK_ROW)
+    yield from (_table(rows, PACE_ROW) for rows in hours.paces.values())
 
 
 def _table(rows: HourRows, row: np.dtype[np.void]) -> NDArray[np.void]:
@@ -110,6 +117,18 @@ SCRAPE_ROW = np.dtype(
 """The stored row of requests in steps of SCRAPE_S; its fields are those of `gpuwise.model.hours.HourRows`."""
 
 
+WORK_ROW = np.dtype([("total", np.float64), ("seen", np.uint16)])
+"""The stored row of declared work; its fields are those of `gpuwise.model.hours.HourRows`."""
+
+PACE_ROW = np.dtype(
+    [
+        *((name, np.uint16) for name in ("seen", "powered", "first", "last")),
+        *((name, np.float64) for name in ("work", "watts")),
+    ]
+)
+"""The stored row of a pace; as above."""
+
+
 def decode(checkpoint: bytes) -> UsageHours:
     """Decode hours.
 
@@ -157,6 +176,15 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     if header.get("scrapes") is not None:  # absent in checkpoints of earlier versions
         first_hour, length = header["scrapes"]
         scrapes = HourRows(first_hour, _columns(reader.take(SCRAPE_ROW, (length,))))
+    counts = {Signal(name): reader.take(np.uint32, tuple(shape)) for name, shape in header["counts"].items()}
+    work = None
+    if header.get("work") is not None:  # absent in checkpoints of earlier versions, and of workloads without such work
+        first_hour, length = header["work"]
+        work = HourRows(first_hour, _columns(reader.take(WORK_ROW, (length,))))
+    paces = {
+        PaceKind(*kind): HourRows(first_hour, _columns(reader.take(PACE_ROW, (length,))))
+        for kind, first_hour, length in header.get("paces", ())
+    }
     return UsageHours(
         workload=WorkloadRef(*header["workload"]),
         step_s=header["step_s"],
@@ -165,7 +193,10 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
         devices=devices,
         requests=requests,
         scrapes=scrapes,
-        counts={Signal(name): reader.take(np.uint32, tuple(shape)) for name, shape in header["counts"].items()},
+        counts=counts,
+        work_metric=header.get("work_metric"),
+        work=work,
+        paces=paces,
     )
 
 

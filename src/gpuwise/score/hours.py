@@ -8,19 +8,22 @@ nothing.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PodDevice, UsageHours, device_rows
+from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PaceKind, PodDevice, UsageHours, device_rows
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
 from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
 from gpuwise.score.liveness import frozen_hours
+from gpuwise.score.pace import work_rows
 from gpuwise.score.settings import ScoreSettings
+
+Key = TypeVar("Key", PodDevice, PaceKind)
 
 _NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
 
@@ -39,12 +42,13 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     counts: dict[Signal, NDArray[np.uint32]] = {}
     devices: dict[PodDevice, HourRows] = {}
     for measured in series.devices:
-        device = _alive(measured, grid)
+        device = _alive(_without_limit(measured), grid)
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
             pod_device = PodDevice(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
             devices[pod_device] = rows
+    work, paces = work_rows(series, grid, devices)
     return UsageHours(
         workload=series.workload,
         step_s=series.window.step_s,
@@ -54,7 +58,19 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
         requests=_request_rows(series.requests_per_second, grid),
         counts=counts,
         scrapes=_scrape_rows(series),
+        work_metric=series.work_metric,
+        work=None if work is None else _trimmed(work) or work.between(0, 0),
+        paces={kind: rows for kind, every in paces.items() if (rows := _trimmed(every)) is not None},
     )
+
+
+def _without_limit(device: DeviceSeries) -> DeviceSeries:
+    """The device without its power limit, which is no evidence of use and is counted with the paces."""
+    if Signal.POWER_LIMIT not in device.samples:
+        return device
+    samples = dict(device.samples)
+    del samples[Signal.POWER_LIMIT]
+    return replace(device, samples=samples)
 
 
 def _alive(device: DeviceSeries, grid: Grid) -> DeviceSeries:
@@ -198,17 +214,23 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
     """
     if first.step_s != second.step_s or first.end_hour != second.first_hour:
         raise ValueError(f"hours that end at {first.end_hour} and start at {second.first_hour} are not adjacent")
-    devices = dict(first.devices)
-    for pod_device, rows in second.devices.items():
-        devices[pod_device] = _appended(devices[pod_device], rows) if pod_device in devices else rows
     return replace(
         first,
         end_hour=second.end_hour,
-        devices=devices,
+        devices=_all_appended(first.devices, second.devices),
         requests=_joined(first.requests, second.requests),
         counts=_joined_counts(first, second),
         scrapes=_joined(first.scrapes, second.scrapes),
+        work=_joined(first.work, second.work),
+        paces=_all_appended(first.paces, second.paces),
     )
+
+
+def _all_appended(first: Mapping[Key, HourRows], second: Mapping[Key, HourRows]) -> dict[Key, HourRows]:
+    joined = dict(first)
+    for key, rows in second.items():
+        joined[key] = _appended(joined[key], rows) if key in joined else rows
+    return joined
 
 
 def _joined(first: HourRows | None, second: HourRows | None) -> HourRows | None:
@@ -264,20 +286,25 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
     if start >= end:
         return None
     days = slice(start // DAY_H - hours.first_hour // DAY_H, (end - 1) // DAY_H - hours.first_hour // DAY_H + 1)
-    within = {pod_device: _within(rows, start, end) for pod_device, rows in hours.devices.items()}
     return replace(
         hours,
         first_hour=start,
         end_hour=end,
-        devices={pod_device: rows for pod_device, rows in within.items() if rows is not None},
+        devices=_all_within(hours.devices, start, end),
         requests=_selected(hours.requests, start, end),
         scrapes=_selected(hours.scrapes, start, end),
+        work=_selected(hours.work, start, end),
+        paces=_all_within(hours.paces, start, end),
         counts={signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()},
     )
 
 
 def _selected(rows: HourRows | None, start: int, end: int) -> HourRows | None:
     return None if rows is None else _within(rows, start, end) or rows.between(0, 0)
+
+
+def _all_within(rows: Mapping[Key, HourRows], start: int, end: int) -> dict[Key, HourRows]:
+    return {key: within for key, one in rows.items() if (within := _within(one, start, end)) is not None}
 
 
 def _within(rows: HourRows, start: int, end: int) -> HourRows | None:

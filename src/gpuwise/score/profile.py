@@ -19,6 +19,7 @@ from gpuwise.score.expected import RunningPod, unsampled_devices, unseen_days
 from gpuwise.score.gaps import request_gaps
 from gpuwise.score.hours import hours_of
 from gpuwise.score.idle import AllocatedDevice, Mask, Runs, allocated_device, intervals, together_idle, unpacked
+from gpuwise.score.pace import paces_of, work_of
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
@@ -48,7 +49,7 @@ def score_hours(
         settings: thresholds and half-life, the same that the hours were counted with.
         pods: that run now; a device that they request and that does not report is missing data.
     """
-    if hours.devices or hours.counts or hours.requests is not None:
+    if hours.devices or hours.counts or hours.requests is not None or hours.work is not None:
         return _profile(hours, window, settings, pods)
     # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (hours.step_s, hours.first_hour, hours.end_hour)
@@ -113,6 +114,8 @@ def _profile(
         unseen_days=unseen_days(pods, sheet.sampled_pods, window, until_s=sheet.first_s),
         stays=tuple(map(sheet.stay, sheet.sampled)),
         sampled_gpu_s=sheet.sampled_gpu_s(),
+        work=work_of(hours),
+        paces=paces_of(hours),
     )
 
 
