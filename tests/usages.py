@@ -68,17 +68,26 @@ def usages(draw) -> UsageSeries:
     if requests is not None and draw(st.booleans()):
         scrapes = np.repeat(requests, SCRAPES) * (rng.random(steps * SCRAPES) < 0.3)
         scrapes[rng.random(scrapes.size) < draw(st.sampled_from([0.0, 0.01, 0.5]))] = np.nan
-    work = metric = None
-    if draw(st.booleans()):
-        metric, work = "steps_total", rng.random(steps)
-        work[rng.random(steps) < draw(st.sampled_from([0.0, 0.02]))] = np.nan
-        limits = rng.choice([250.0, 300.0], steps // 60).repeat(60)
-        for number, one in enumerate(devices):
-            if draw(st.booleans()):
-                own = np.where(rng.random(steps) < draw(st.sampled_from([0.0, 0.01])), np.nan, limits)
-                devices[number] = replace(one, samples={**one.samples, Signal.POWER_LIMIT: own})
     window = Window(START_S, START_S + steps * STEP_S, STEP_S)
-    return UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes, work, metric)
+    series = UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes)
+    return draw(declaring(series, rng)) if draw(st.booleans()) else series
+
+
+@st.composite
+def declaring(draw, series: UsageSeries, rng: np.random.Generator) -> UsageSeries:
+    """The same usage with declared work, and with a power limit that changes and that some devices do not report."""
+    steps = series.window.steps
+    work = rng.random(steps)
+    work[rng.random(steps) < draw(st.sampled_from([0.0, 0.02]))] = np.nan
+    limits = rng.choice([250.0, 300.0], steps // 60).repeat(60)
+    devices = []
+    for one in series.devices:
+        samples = dict(one.samples)
+        if draw(st.booleans()):
+            gone = rng.random(steps) < draw(st.sampled_from([0.0, 0.01]))
+            samples[Signal.POWER_LIMIT] = np.where(gone, np.nan, limits)
+        devices.append(replace(one, samples=samples))
+    return replace(series, devices=tuple(devices), work_per_second=work, work_metric="steps_total")
 
 
 def same(one, other) -> bool:
