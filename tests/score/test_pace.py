@@ -137,3 +137,11 @@ def test_work_that_stands_still_is_slow_and_not_missing():
 def test_an_idle_device_has_no_pace():
     assert IDLE_VALUES[Signal.SM_ACTIVITY] == 0.0
     assert scored(limited(300.0, busy=())).paces == ()
+
+
+def test_energy_is_that_of_the_mean_power_where_it_is_known():
+    """The power of a step is its highest sample."""
+    one = limited(300.0)
+    mean = np.full(STEPS, 200.0)
+    (found,) = scored(replace(one, samples={**one.samples, Signal.MEAN_POWER: mean})).paces
+    assert found.energy_j == 200.0 * STEPS * STEP_S

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.signal import Signal
+from gpuwise.model.signal import OF_PACES, Signal
 
 HOUR_S = 3_600
 DAY_H = 24
 
 DEVICE_SIGNALS: tuple[Signal, ...] = tuple(
-    signal for signal in Signal if signal not in {Signal.REQUESTS, Signal.WORK, Signal.POWER_LIMIT}
+    signal for signal in Signal if signal is not Signal.REQUESTS and signal not in OF_PACES
 )
-"""The columns of a device's rows, in order. The limit in force is part of the rows of paces."""
+"""The columns of a device's rows, in order."""
 
 Rows = Mapping[str, NDArray[Any]]
 """Columns by name, each with the hours along its first axis."""

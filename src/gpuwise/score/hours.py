@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PaceKind, PodDevice, UsageHours, device_rows
-from gpuwise.model.signal import SIGNALS, Signal
+from gpuwise.model.signal import OF_PACES, SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
@@ -42,7 +42,7 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     counts: dict[Signal, NDArray[np.uint32]] = {}
     devices: dict[PodDevice, HourRows] = {}
     for measured in series.devices:
-        device = _alive(_without_limit(measured), grid)
+        device = _alive(_of_usage(measured), grid)
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
@@ -64,12 +64,11 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     )
 
 
-def _without_limit(device: DeviceSeries) -> DeviceSeries:
-    """The device without its power limit, which is no evidence of use and is counted with the paces."""
-    if Signal.POWER_LIMIT not in device.samples:
+def _of_usage(device: DeviceSeries) -> DeviceSeries:
+    """The device without the signals that are counted with the paces: they are no evidence of use."""
+    if OF_PACES.isdisjoint(device.samples):
         return device
-    samples = dict(device.samples)
-    del samples[Signal.POWER_LIMIT]
+    samples = {signal: column for signal, column in device.samples.items() if signal not in OF_PACES}
     return replace(device, samples=samples)
 
 

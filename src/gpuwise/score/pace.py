@@ -125,7 +125,9 @@ class _Together:
         kind = (device.gpu_type, device.gpu_fraction)
         self.of_type.setdefault(kind, np.zeros(self.present.shape, dtype=np.int32))
         self.of_type[kind] += there
-        power, known = _known(device, Signal.POWER, grid)
+        # The power of a step is its highest sample: too much for bursts, and too much by another share under a limit.
+        has_mean = Signal.MEAN_POWER in device.samples
+        power, known = _known(device, Signal.MEAN_POWER if has_mean else Signal.POWER, grid)
         self.powered += there & known
         self.watts += np.where(there & known, power, 0.0)
         limit, known = _known(device, Signal.POWER_LIMIT, grid)

@@ -165,3 +165,17 @@ def test_the_query_gives_the_number(start_prometheus, signal, statistic, number)
     assert query is not None
     (one,) = httpx.get(f"{url}/api/v1/query", params={"query": query}).json()["data"]["result"]
     assert float(one["value"][1]) == pytest.approx(number, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "unit"),
+    [("gpuwise_gpu_energy_joules_total", OURS, 1.0), ("DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION", DCGM, 1e3)],
+)
+def test_the_mean_power_is_that_of_the_energy_counter(start_prometheus, name, labels, unit):
+    """A board that draws 100 W and 300 W in turn; the power of a step is its highest sample."""
+    at_s = range(START_S - 60, START_S + 600, 15)
+    watts = np.tile([100.0, 300.0], len(at_s) // 2)
+    energy = dict(zip(at_s, (unit * np.cumsum(watts * 15.0)).tolist(), strict=True))
+    series = openmetrics(name, labels, energy, kind="counter" if name.endswith("_total") else "gauge")
+    (usage,) = read(start_prometheus(series=series + counter([6.0] * 10) + busy()))
+    np.testing.assert_allclose(usage.devices[0].samples[Signal.MEAN_POWER], 200.0)

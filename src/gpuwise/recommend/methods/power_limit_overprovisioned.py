@@ -79,7 +79,11 @@ def cap_power(case: Case) -> Recommendation | Blocked:
         detail = "it is idle most of the time: stop it instead of lowering its power limit"
         return case.blocked(STAGE, Reason.NO_ACTIVITY, detail)
     found = advice.advised_cap(
-        case.profile.paces, gpu_type=gpu.name, board_w=gpu.board_watts, draw_w=usual_w, settings=_SETTINGS
+        case.profile.paces,
+        gpu_type=gpu.name,
+        limits_w=advice.limits_of(gpu.board_watts),
+        draw_w=usual_w,
+        settings=_SETTINGS,
     )
     if found.step is Step.GUESS:
         return _guessed(case, gpu, found.limit_w, usual_w, case.settings.usd_per_kwh)
@@ -163,8 +167,6 @@ def _measured(case: Case, found: Advised, usd_per_kwh: float) -> Recommendation 
         case Step.KEEP if found.limit_w == found.in_force_w:
             detail = f"keep {at}: of the limits measured it takes the least energy at no more than 5 % slowdown"
             return case.blocked(STAGE, Reason.LIMIT_IS_BEST, detail, evidence)
-        case Step.NOTHING:
-            return case.blocked(STAGE, Reason.NOTHING_TO_CAP, "its mean power is below every lower limit", evidence)
         case Step.TAKE_BACK:
             proposal = _proposal(
                 case, found.limit_w, Reason.SLOWER_UNDER_LIMIT, _Worth(0.0, 0.0), usd_per_kwh, evidence
@@ -206,7 +208,7 @@ def _measurements(found: Advised) -> Iterator[Evidence]:
         yield Evidence(f"energy per unit of work at {at} {over}", Signal.POWER, "mean", energy, None, "ratio")
     if found.step is Step.TRY:
         yield Evidence(
-            "limit to measure next, expected slowdown below 5 %; the scan after two hours of work compares its speed",
+            "limit to measure next, expected slowdown below 5 %; after four hours of work a scan compares its speed",
             None, "estimate", found.limit_w, None, "W",
         )  # fmt: skip
 

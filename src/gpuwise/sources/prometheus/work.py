@@ -1,4 +1,4 @@
-"""Declared work and the power limits in force, read for the workloads that declare a counter and for no others."""
+"""Declared work, the power limits in force and the mean power, read for workloads that declare a counter only."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.pod_names import patterns
 from gpuwise.sources.prometheus.clusters import KnownPods
 from gpuwise.sources.prometheus.devices import Grid, PodKey, device_key, pod_key
-from gpuwise.sources.prometheus.names import LIMITS, REPLICA_LABELS
+from gpuwise.sources.prometheus.names import ENERGY, LIMITS, REPLICA_LABELS
 from gpuwise.sources.prometheus.pods import PodRows
 from gpuwise.sources.prometheus.selections import by_pod, by_uuid
 from gpuwise.sources.prometheus.series import SeriesReader
@@ -21,6 +21,7 @@ from gpuwise.sources.work import increase, summed
 
 # Two scrape jobs that read one address read the same counters: the sum must not count them twice.
 _SCRAPE_LABELS = REPLICA_LABELS | {"job", "service", "endpoint"}
+_OF_PARTS = frozenset({Signal.POWER_LIMIT})
 
 _Counters = dict[frozenset[tuple[str, str]], Grid]
 """The values of a pod's counters by their labels, so that parts of one series are joined."""
@@ -33,12 +34,12 @@ class DeclaredWork:
     Attributes:
         metrics: the name of the counter, by workload.
         per_second: units of work per second, None without samples, by workload.
-        limits: power limit in force in watts, by UUID of the card.
+        cards: power limit in force and mean power in watts, by UUID of the card.
     """
 
     metrics: Mapping[WorkloadRef, str] = field(default_factory=dict)
     per_second: Mapping[WorkloadRef, Grid | None] = field(default_factory=dict)
-    limits: Mapping[str, Grid] = field(default_factory=dict)
+    cards: Mapping[str, Mapping[Signal, Grid]] = field(default_factory=dict)
 
 
 def declared_work(
@@ -49,7 +50,7 @@ def declared_work(
     window: Window,
     known: KnownPods,
 ) -> DeclaredWork:
-    """Read the counters that workloads declare, and the power limits of their cards.
+    """Read the counters that workloads declare, and the power limits and the mean power of their cards.
 
     Args:
         reader: reads the series.
@@ -86,7 +87,7 @@ def declared_work(
             )
             for workload, of_pods, metric in declaring
         },
-        _limits(reader, present, (key.uuid for _, rows in _rows(declaring) for key in rows.devices), window),
+        _cards(reader, present, (key.uuid for _, rows in _rows(declaring) for key in rows.devices), window),
     )
 
 
@@ -113,24 +114,37 @@ def _read(
     return found
 
 
-def _limits(reader: SeriesReader, present: Collection[str], uuids: Iterable[str], window: Window) -> dict[str, Grid]:
-    """Return the limit of each card; the first exporter in the table wins, a later one only fills its gaps."""
-    metrics = {metric.name: metric for metric in LIMITS if metric.name in present}
+def _cards(
+    reader: SeriesReader, present: Collection[str], uuids: Iterable[str], window: Window
+) -> dict[str, dict[Signal, Grid]]:
+    """Return the limit and the mean power of each card; the first exporter in the table wins, others fill its gaps."""
+    limits = {metric.name: metric for metric in LIMITS if metric.name in present}
+    energies = {name: joules for name, joules in ENERGY.items() if name in present}
     cards = sorted({uuid for uuid in uuids if uuid.startswith("GPU-")})
+    names = {*limits, *energies}
+    lead = Window(window.start_s - window.step_s, window.end_s, window.step_s)
     raw: dict[str, dict[str, Grid]] = {}
-    for series in reader.series(by_uuid(metrics, cards) if metrics and cards else [], window):
+    for series in reader.series(by_uuid(names, cards) if names and cards else [], lead):
         key = device_key(series.labels)
         if key is None:
             continue
         name, of_name = series.labels["__name__"], raw.setdefault(key.uuid, {})
         of_name[name] = np.fmax(of_name[name], series.values) if name in of_name else series.values
-    found: dict[str, Grid] = {}
+    found: dict[str, dict[Signal, Grid]] = {}
     for uuid, by_name in raw.items():
-        for name, metric in metrics.items():
+        of_card = found.setdefault(uuid, {})
+        for name, metric in limits.items():
             if name in by_name:
-                values, _ = to_base_units(by_name[name], metric, window)
-                found[uuid] = np.where(np.isnan(found[uuid]), values, found[uuid]) if uuid in found else values
+                _fill(of_card, Signal.POWER_LIMIT, to_base_units(by_name[name][1:], metric, window)[0])
+        for name, joules in energies.items():
+            if name in by_name:
+                _fill(of_card, Signal.MEAN_POWER, increase(by_name[name], window.step_s) * joules / window.step_s)
     return found
+
+
+def _fill(of_card: dict[Signal, Grid], signal: Signal, values: Grid) -> None:
+    before = of_card.get(signal)
+    of_card[signal] = values if before is None else np.where(np.isnan(before), values, before)
 
 
 def with_work(series: UsageSeries, read: DeclaredWork) -> UsageSeries:
@@ -140,13 +154,17 @@ def with_work(series: UsageSeries, read: DeclaredWork) -> UsageSeries:
         return series
     return replace(
         series,
-        devices=tuple(_with_limit(device, read.limits) for device in series.devices),
+        devices=tuple(_with_card(device, read.cards) for device in series.devices),
         work_per_second=read.per_second[series.workload],
         work_metric=metric,
     )
 
 
-def _with_limit(device: DeviceSeries, limits: Mapping[str, Grid]) -> DeviceSeries:
-    """Return a device with the limit of its card; a MIG instance that has its own UUID has none."""
-    limit = limits.get(device.device_uuid.partition("/")[0])
-    return device if limit is None else replace(device, samples={**device.samples, Signal.POWER_LIMIT: limit})
+def _with_card(device: DeviceSeries, cards: Mapping[str, Mapping[Signal, Grid]]) -> DeviceSeries:
+    """Return a device with the limit and, unless it is a part of it, the mean power of its card.
+
+    A MIG instance that has its own UUID has neither.
+    """
+    uuid, _, instance = device.device_uuid.partition("/")
+    of_card = {signal: values for signal, values in cards.get(uuid, {}).items() if not instance or signal in _OF_PARTS}
+    return replace(device, samples={**device.samples, **of_card}) if of_card else device

@@ -16,7 +16,8 @@ Columns:
 | one per `Signal` value | float32 | the measurement; null, NaN or no such column = not sampled |
 
 `requests_per_second` and `work_per_second` belong to the pod and may be in the rows of any of its devices. The columns
-`power_limit_watts` and `work_per_second` are in the files of pods that have such values, and in no others.
+`power_limit_watts`, `mean_power_watts` and `work_per_second` are in the files of pods that have such values, and in no
+others.
 
 `usage/_nodes/<node>.parquet` is optional. It contains the devices of a node at the times when they were unallocated, in
 the same columns; namespace and pod are empty. No namespace can be named "_nodes".
@@ -31,8 +32,6 @@ from gpuwise.model.signal import Signal
 
 REQUIRED = ("t_s", "namespace", "pod", "device_uuid", "gpu_type", "gpu_fraction")
 SIGNALS_BY_COLUMN = {signal.value: signal for signal in Signal}
-ONLY_WITH_VALUES = frozenset({Signal.POWER_LIMIT, Signal.WORK})
-"""Signals whose column a file has only if it has values of them."""
 INDEX = b"gpuwise.recording"
 """Key of the writer's index in a Parquet file's metadata: the device and the times of each row group."""
 

@@ -12,6 +12,7 @@ from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.sources.recording.files import Part, read_file, values_of
 
+_MEANS = frozenset({Signal.WORK, Signal.MEAN_POWER})
 _NO_STEPS = np.empty(0, dtype=np.int64)
 
 
@@ -149,7 +150,7 @@ class _Inside:
         return cls(window, int(steps[0]), int(steps[-1]), False, rows, steps, distinct)
 
     def on_grid(self, values: NDArray[np.float32] | None, signal: Signal) -> NDArray[np.float32] | None:
-        """Put values on the window's steps: the maximum per step, of work the mean; None if there are no values."""
+        """Put values on the window's steps: the maximum per step, of `_MEANS` the mean; None if there are no values."""
         if values is None:
             return None
         chosen = values[self.chosen]
@@ -164,7 +165,7 @@ class _Inside:
         chosen = _believable(chosen, signal)
         if self.distinct:  # takes a tenth of the time of the maximum, which is not needed here
             grid[self.steps] = chosen
-        elif signal is Signal.WORK:  # the busiest minute of a step is not its speed
+        elif signal in _MEANS:  # the busiest minute of a step is not its speed
             known = ~np.isnan(chosen)
             count = np.bincount(self.steps[known], minlength=steps)
             total = np.bincount(self.steps[known], weights=chosen[known], minlength=steps)

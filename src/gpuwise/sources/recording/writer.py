@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuwise.model.errors import InputError
-from gpuwise.model.signal import Signal
+from gpuwise.model.signal import OF_PACES, Signal
 from gpuwise.model.usage import RecordedPod
-from gpuwise.sources.recording.layout import INDEX, NODES, ONLY_WITH_VALUES, REQUIRED, SIGNALS_BY_COLUMN, checked
+from gpuwise.sources.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
 
 
 class RecordingWriter:
@@ -96,7 +96,7 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
 def _columns(pod: RecordedPod) -> list[Signal]:
     measured = {signal for device in pod.devices for signal in device.samples}
     measured |= {Signal.WORK} if pod.work_per_second is not None else set()
-    return [signal for signal in Signal if signal in measured or signal not in ONLY_WITH_VALUES]
+    return [signal for signal in Signal if signal in measured or signal not in OF_PACES]
 
 
 def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:

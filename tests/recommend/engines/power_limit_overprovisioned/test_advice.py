@@ -14,6 +14,7 @@ from gpuwise.recommend.engines.power_limit_overprovisioned.advice import (
     LEAST_UNITS,
     Step,
     advised_cap,
+    limits_of,
     trials_of,
 )
 from gpuwise.recommend.engines.power_limit_overprovisioned.search import MAX_SLOWDOWN, PowerCapSettings
@@ -26,7 +27,7 @@ def slowdown(limit_w: float, knee_w: float) -> float:
     return 1.0 + 1.5 * max(0.0, knee_w / limit_w - 1.0)
 
 
-def pace(limit_w, *, knee_w=200.0, first_s=0, seconds=4 * 3_600.0, devices=1, rate=1.0, **changes) -> Pace:
+def pace(limit_w, *, knee_w=200.0, first_s=0, seconds=5 * 3_600.0, devices=1, rate=1.0, **changes) -> Pace:
     draw_w = min(DRAW_W, limit_w)
     given = {
         "gpu_type": "A100-80GB",
@@ -43,7 +44,9 @@ def pace(limit_w, *, knee_w=200.0, first_s=0, seconds=4 * 3_600.0, devices=1, ra
 
 
 def advised(*paces):
-    return advised_cap(paces, gpu_type="A100-80GB", board_w=BOARD_W, draw_w=DRAW_W, settings=PowerCapSettings())
+    return advised_cap(
+        paces, gpu_type="A100-80GB", limits_w=limits_of(BOARD_W), draw_w=DRAW_W, settings=PowerCapSettings()
+    )
 
 
 def test_without_a_limit_in_force_it_is_the_first_guess():
@@ -82,7 +85,7 @@ def test_a_new_limit_below_one_that_was_too_slow_is_taken_back_unmeasured():
 
 @given(st.floats(125.0, 310.0), st.floats(0.01, 100.0))
 def test_the_search_ends_with_a_limit_that_is_fast_enough(knee_w, rate):
-    """Each advice is followed; every pass measures four hours."""
+    """Each advice is followed; every pass measures five hours."""
     paces, limit_w, changes = [], BOARD_W, 0
     slowest = (1 + MAX_SLOWDOWN) * slowdown(BOARD_W, knee_w) + 1e-9
     for number in range(20):

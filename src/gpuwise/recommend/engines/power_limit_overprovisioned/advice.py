@@ -20,10 +20,20 @@ from gpuwise.recommend.engines.power_limit_overprovisioned.search import CapTria
 _STEP_W = 5.0
 _LEAST_SHARE = 0.4
 
-LEAST_S, LEAST_UNITS = 7_200.0, 200.0
-"""Least time and work of a measurement. A scrape that is 30 s early or late at either end changes the speed of two
-hours by 0.8 %, and one unit more or less changes that of 200 units by 0.5 %: together little enough to tell a slowdown
-of 5 % from one of 6 %."""
+LEAST_S, LEAST_UNITS = 14_400.0, 500.0
+"""Least time and work of a measurement. Scrapes that are 30 s early or late at both ends change the speed of four hours
+by 0.4 %, and one unit more or less changes that of 500 units by 0.2 %. So the ratio of two speeds has an error of at
+most 1.2 %, where 5 % decide."""
+
+
+def limits_of(board_w: float) -> list[float]:
+    """The limits that a board accepts.
+
+    Args:
+        board_w: its maximum, watts.
+    """
+    least_w = math.ceil(board_w * _LEAST_SHARE / _STEP_W) * _STEP_W
+    return [*np.arange(least_w, board_w, _STEP_W).tolist(), board_w]
 
 
 class Step(StrEnum):
@@ -37,8 +47,6 @@ class Step(StrEnum):
     """Measure this limit next."""
     TAKE_BACK = "take back"
     """The limit in force is too slow: set this one, which is fast enough."""
-    NOTHING = "nothing to measure"
-    """Its draw is below every limit that the board accepts: the limit in force may stay."""
     KEEP = "keep"
     """The search has ended: this limit takes the least energy of those that are fast enough."""
 
@@ -72,7 +80,7 @@ class Advised:
 
 
 def advised_cap(
-    paces: Sequence[Pace], *, gpu_type: str, board_w: float, draw_w: float, settings: PowerCapSettings
+    paces: Sequence[Pace], *, gpu_type: str, limits_w: Sequence[float], draw_w: float, settings: PowerCapSettings
 ) -> Advised:
     """Advise on the power limit of a workload.
 
@@ -82,14 +90,14 @@ def advised_cap(
     Args:
         paces: of the workload, as live metrics give them.
         gpu_type: canonical name of its GPU type.
-        board_w: maximum power limit of that type, watts.
+        limits_w: limits that the board accepts, watts.
         draw_w: usual power draw of one GPU, watts; the first guess follows from it.
         settings: number of tries, and the allowed slowdown.
     """
     known = [one for one in paces if one.gpu_type == gpu_type and one.gpu_fraction == 1.0 and one.limit_w is not None]
     if not known:
-        highest = CapTrial(board_w, energy_j=draw_w, time_s=1.0)
-        return Advised(Step.GUESS, search.next_cap(_levels(board_w, [highest]), [highest], settings) or board_w)
+        highest = CapTrial(max(limits_w), energy_j=draw_w, time_s=1.0)
+        return Advised(Step.GUESS, search.next_cap(limits_w, [highest], settings) or highest.limit_w)
     newest = max(known, key=lambda one: one.last_s)
     in_force_w, trials = newest.limit_w, trials_of(known)
     assert in_force_w is not None
@@ -101,10 +109,11 @@ def advised_cap(
         return advised(Step.TAKE_BACK, search.best_cap(trials, settings))
     if in_force_w not in {one.limit_w for one in trials}:
         return advised(Step.WAIT, in_force_w)
-    following = search.next_cap(_levels(board_w, trials), trials, settings)
+    # None above the highest that was measured: it is the reference.
+    levels = [*(one for one in limits_w if one < trials[0].limit_w), *(one.limit_w for one in trials)]
+    following = search.next_cap(levels, trials, settings)
     if following is not None:
-        useless = len(trials) == 1 and following >= trials[0].energy_j / trials[0].time_s
-        return advised(Step.NOTHING, in_force_w) if useless else advised(Step.TRY, following)
+        return advised(Step.TRY, following)
     return advised(Step.KEEP, search.best_cap(trials, settings))
 
 
@@ -139,9 +148,3 @@ def _trial(pace: Pace, limit_w: float) -> CapTrial:
     # Without enough samples the power counts as the limit, so that missing data never lowers a limit.
     energy_j = limit_w * pace.devices * pace.seconds if pace.energy_j is None else pace.energy_j
     return CapTrial(limit_w, energy_j / pace.devices / pace.work, 1.0 / pace.work_per_s)
-
-
-def _levels(board_w: float, trials: Sequence[CapTrial]) -> list[float]:
-    """The limits that a search may choose: none above the highest that was measured."""
-    least_w = math.ceil(board_w * _LEAST_SHARE / _STEP_W) * _STEP_W
-    return [*np.arange(least_w, trials[0].limit_w, _STEP_W).tolist(), *(one.limit_w for one in trials)]
