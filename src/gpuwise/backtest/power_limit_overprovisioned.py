@@ -27,7 +27,8 @@ from gpuwise.backtest.contract import (
 )
 from gpuwise.model.errors import InputError
 from gpuwise.model.pace import Pace
-from gpuwise.recommend.engines.power_limit_overprovisioned.advice import LEAST_S, LEAST_UNITS, advised_cap
+from gpuwise.recommend.engines.paces import LEAST_S, LEAST_UNITS
+from gpuwise.recommend.engines.power_limit_overprovisioned.advice import advised_cap
 from gpuwise.recommend.engines.power_limit_overprovisioned.search import CapTrial, PowerCapSettings, best_cap, next_cap
 
 # A choice that is slower than this counts as no saving: 5 % slowdown is allowed, 1 % is measurement error.

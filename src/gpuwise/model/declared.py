@@ -3,7 +3,7 @@
 import re
 
 from gpuwise.model.inventory import Workload
-from gpuwise.model.labels import WORK_METRIC
+from gpuwise.model.labels import MODEL, WORK_METRIC
 
 # Names that every Prometheus accepts; Prometheus 3 also stores others, but no selector of older servers can name them.
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
@@ -36,3 +36,9 @@ def bad_work_metric(workload: Workload) -> str | None:
         f"{WORK_METRIC} is {name!r}, which is not the name of a metric, so the speed of its work is not read; "
         "set it to the name of a counter, such as trainer_steps_total"
     )
+
+
+def model_of(workload: Workload) -> str:
+    """The model that a workload trains or serves, by its label or annotation; else its own uid, which no other has."""
+    labelled = workload.labels.get(MODEL) or workload.pod_labels.get(MODEL)
+    return declared(workload, MODEL) or labelled or workload.ref.uid

@@ -28,6 +28,8 @@ class Reason(StrEnum):
     """Its activity and peak memory leave enough of the GPU for other pods, with headroom."""
     FITS_CHEAPER_TYPE = "FitsCheaperType"
     """A cheaper GPU type has the compute, the bandwidth and the memory that it uses, with headroom."""
+    CHEAPER_BY_SPEED = "CheaperBySpeed"
+    """Its work costs less on another GPU type, by its speed and that of other workloads on both types."""
     DRAWS_LESS_THAN_LIMIT = "DrawsLessThanLimit"
     """A lower power limit is expected to cost at most 5 % of its speed."""
     SLOWER_UNDER_LIMIT = "SlowerUnderLimit"

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from gpuwise.model.declared import model_of
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadRef, node_ref
 from gpuwise.model.labels import GPU_RESOURCE
@@ -11,6 +12,7 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
+from gpuwise.recommend.engines.gpu_type_overprovisioned.fleet_speeds import Speeds, speeds_of
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import RecommendSettings
 
@@ -70,6 +72,15 @@ class Fleet:
         for item in self.earlier:
             found.setdefault(item.workload.uid, []).append(item)
         return {uid: tuple(items) for uid, items in found.items()}
+
+    @cached_property
+    def speeds(self) -> Mapping[WorkloadRef, Speeds]:
+        """How fast the workloads with measured work are on each GPU type."""
+        profiles = ((one, self.profiles.get(one.ref)) for one in self.inventory.workloads)
+        found = {
+            one.ref: speeds_of(model_of(one), seen.paces) for one, seen in profiles if seen is not None and seen.paces
+        }
+        return {ref: speeds for ref, speeds in found.items() if speeds.by_type}
 
     @cached_property
     def unread_nodes(self) -> frozenset[str]:

@@ -17,6 +17,7 @@ _WORDS = {
     Reason.LOAD_FITS_FEWER_REPLICAS: "fewer replicas can serve its load",
     Reason.FITS_SHARE: "leaves most of its card free",
     Reason.FITS_CHEAPER_TYPE: "fits a cheaper card",
+    Reason.CHEAPER_BY_SPEED: "its work costs less on another GPU type",
     Reason.DRAWS_LESS_THAN_LIMIT: "draws less than its power limit",
     Reason.SLOWER_UNDER_LIMIT: "too slow under the power limit in force: take it back",
     Reason.LIMIT_MEASURED: "another measured power limit takes less energy",

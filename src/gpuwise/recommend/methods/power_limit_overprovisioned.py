@@ -16,8 +16,9 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.engines.paces import LEAST_S, LEAST_UNITS
 from gpuwise.recommend.engines.power_limit_overprovisioned import advice, search
-from gpuwise.recommend.engines.power_limit_overprovisioned.advice import LEAST_S, LEAST_UNITS, Advised, Step
+from gpuwise.recommend.engines.power_limit_overprovisioned.advice import Advised, Step
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from gpuwise.model.pace import Pace
 from gpuwise.model.usage import DAY_S
+from gpuwise.recommend.engines.paces import LEAST_S, LEAST_UNITS
 from gpuwise.recommend.engines.power_limit_overprovisioned.advice import (
-    LEAST_S,
-    LEAST_UNITS,
     Step,
     advised_cap,
     limits_of,

@@ -13,17 +13,13 @@ import numpy as np
 
 from gpuwise.model.pace import Pace
 from gpuwise.model.usage import DAY_S
+from gpuwise.recommend.engines.paces import is_measured
 from gpuwise.recommend.engines.power_limit_overprovisioned import search
 from gpuwise.recommend.engines.power_limit_overprovisioned.search import CapTrial, PowerCapSettings
 
 # Boards accept limits in whole watts, and none below 40 % of their maximum (V100: 100 of 250 W).
 _STEP_W = 5.0
 _LEAST_SHARE = 0.4
-
-LEAST_S, LEAST_UNITS = 14_400.0, 500.0
-"""Least time and work of a measurement. Scrapes that are 30 s early or late at both ends change the speed of four hours
-by 0.4 %, and one unit more or less changes that of 500 units by 0.2 %. So the ratio of two speeds has an error of at
-most 1.2 %, where 5 % decide."""
 
 
 def limits_of(board_w: float) -> list[float]:
@@ -133,7 +129,7 @@ def trials_of(paces: Sequence[Pace]) -> tuple[CapTrial, ...]:
     count = _devices(paces)
     newest: dict[float, Pace] = {}
     for one in sorted(paces, key=lambda pace: pace.last_s):
-        if one.devices == count and one.limit_w is not None and one.seconds >= LEAST_S and one.work >= LEAST_UNITS:
+        if one.devices == count and one.limit_w is not None and is_measured(one):
             newest[one.limit_w] = one
     return tuple(_trial(one, limit_w) for limit_w, one in sorted(newest.items(), reverse=True))
 
