@@ -13,8 +13,8 @@ from gpuwise.model.usage import UsageSeries
 
 _NAME = "declared work"
 _LIMITS = (
-    "the power limit of its GPUs is not sampled: add DCGM_FI_DEV_ENFORCED_POWER_LIMIT to the counters of dcgm-exporter, "
-    "or run gpuwise's exporter"
+    "the power limit of its GPUs is not sampled: add DCGM_FI_DEV_ENFORCED_POWER_LIMIT to the counters of "
+    "dcgm-exporter, or run gpuwise's exporter"
 )
 
 
@@ -32,10 +32,13 @@ class DeclaredWork:
 
     def add(self, workload: Workload, series: UsageSeries) -> None:
         """Count a workload; one that declares nothing does not count."""
-        problem = _problem(workload, series)
+        bad, metric = bad_work_metric(workload), work_metric(workload)
+        # What does not run, or has no GPU that is measured, is reported by other checks.
+        runs = bool(workload.active_pods and series.devices)
+        problem = bad or (_missing(metric, series) if metric is not None and runs else None)
         if problem is not None:
             self.problems.append(f"{workload.ref}: {problem}")
-        elif work_metric(workload) is not None:
+        elif metric is not None and runs:
             self.read += 1
 
     def results(self) -> Iterator[CheckResult]:
@@ -49,12 +52,7 @@ class DeclaredWork:
             yield CheckResult(_NAME, CheckStatus.OK, text)
 
 
-def _problem(workload: Workload, series: UsageSeries) -> str | None:
-    bad, metric = bad_work_metric(workload), work_metric(workload)
-    if bad is not None or metric is None:
-        return bad
-    if not workload.active_pods or not series.devices:
-        return None  # it does not run, or its GPUs are not measured, which other checks report
+def _missing(metric: str, series: UsageSeries) -> str | None:
     if series.work_per_second is None or not np.isfinite(series.work_per_second).any():
         return f"its counter {metric} has no samples of the last day: check that Prometheus scrapes its pods"
     limits = (device.samples.get(Signal.POWER_LIMIT) for device in series.devices)
