@@ -34,6 +34,9 @@ class Reason(StrEnum):
     """A lower power limit is expected to cost at most 5 % of its speed."""
     SLOWER_UNDER_LIMIT = "SlowerUnderLimit"
     """It is more than 5 % slower under the power limit in force than under the highest one that was measured."""
+    MEASURE_AGAIN = "MeasureAgain"
+    """It is more than 5 % faster under a lower power limit than it was under the highest one: it changed since, and the
+    highest limit must be measured again."""
     LIMIT_MEASURED = "LimitMeasured"
     """Of the power limits that were measured, this one takes the least energy at no more than 5 % slowdown."""
     PODS_FIT_ELSEWHERE = "PodsFitElsewhere"

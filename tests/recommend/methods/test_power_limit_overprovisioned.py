@@ -117,6 +117,11 @@ def test_a_slow_limit_is_taken_back_and_excludes_no_other_recommendation():
     assert (slow.value, slow.threshold, slow.signal) == (pytest.approx(1.08), 1.05, Signal.WORK)
 
 
+def test_work_that_became_faster_is_measured_again_under_the_highest_limit():
+    found = paced(pace(400.0), pace(300.0, slower=0.8, number=1))
+    assert (found.change, found.reasons, found.claims) == (CapPower(400.0), (Reason.MEASURE_AGAIN,), ())
+
+
 def test_after_it_was_taken_back_a_limit_between_is_next():
     found = paced(pace(400.0), pace(300.0, slower=1.08, number=1), pace(400.0, number=2))
     assert 300.0 < found.change.limit_w < 400.0

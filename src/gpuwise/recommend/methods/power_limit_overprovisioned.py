@@ -168,10 +168,9 @@ def _measured(case: Case, found: Advised, usd_per_kwh: float) -> Recommendation 
         case Step.KEEP if found.limit_w == found.in_force_w:
             detail = f"keep {at}: of the limits measured it takes the least energy at no more than 5 % slowdown"
             return case.blocked(STAGE, Reason.LIMIT_IS_BEST, detail, evidence)
-        case Step.TAKE_BACK:
-            proposal = _proposal(
-                case, found.limit_w, Reason.SLOWER_UNDER_LIMIT, _Worth(0.0, 0.0), usd_per_kwh, evidence
-            )
+        case Step.TAKE_BACK | Step.AGAIN:
+            reason = Reason.SLOWER_UNDER_LIMIT if found.step is Step.TAKE_BACK else Reason.MEASURE_AGAIN
+            proposal = _proposal(case, found.limit_w, reason, _Worth(0.0, 0.0), usd_per_kwh, evidence)
             # It saves nothing and counts no GPU time: it excludes no other recommendation.
             return recommendation(case, proposal, claims=())
     reason = Reason.LIMIT_MEASURED if found.step is Step.KEEP else Reason.DRAWS_LESS_THAN_LIMIT

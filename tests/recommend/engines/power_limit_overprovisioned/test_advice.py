@@ -14,7 +14,6 @@ from gpuwise.recommend.engines.power_limit_overprovisioned.advice import (
     Step,
     advised_cap,
     limits_of,
-    trials_of,
 )
 from gpuwise.recommend.engines.power_limit_overprovisioned.search import MAX_SLOWDOWN, PowerCapSettings
 
@@ -46,6 +45,10 @@ def advised(*paces):
     return advised_cap(
         paces, gpu_type="A100-80GB", limits_w=limits_of(BOARD_W), draw_w=DRAW_W, settings=PowerCapSettings()
     )
+
+
+def advised_trials(paces):
+    return advised(*paces).trials
 
 
 def test_without_a_limit_in_force_it_is_the_first_guess():
@@ -108,25 +111,25 @@ def test_a_pace_of_few_samples_or_of_other_devices_is_no_measurement(changes):
     few = pace(255.0, first_s=20_000, **changes)
     if "devices" in changes:
         few = pace(255.0, first_s=20_000, seconds=LEAST_S, devices=2)
-    assert [one.limit_w for one in trials_of([pace(300.0), few])] == [300.0]
+    assert [one.limit_w for one in advised_trials([pace(300.0), few])] == [300.0]
 
 
 def test_the_newest_pace_under_a_limit_counts():
     old = pace(300.0, rate=9.0)
-    (found,) = trials_of([old, pace(300.0, first_s=50_000)])
+    (found,) = advised_trials([old, pace(300.0, first_s=50_000)])
     assert found.time_s == 1.0
 
 
 def test_the_number_of_devices_is_that_of_the_last_day():
     whole = pace(300.0, devices=8, seconds=10 * DAY_S)
     gap = pace(300.0, devices=7, first_s=10 * DAY_S - 300, seconds=600.0)
-    assert trials_of([whole, gap])[0].time_s == pytest.approx(1 / 8)
+    assert advised_trials([whole, gap])[0].time_s == pytest.approx(1 / 8)
     fewer = pace(300.0, devices=4, first_s=10 * DAY_S, seconds=3.0 * DAY_S)
-    assert trials_of([whole, fewer])[0].time_s == pytest.approx(1 / 4)
+    assert advised_trials([whole, fewer])[0].time_s == pytest.approx(1 / 4)
 
 
 def test_unknown_energy_counts_as_that_of_the_limit():
-    (found,) = trials_of([pace(300.0, energy_j=None, devices=2)])
+    (found,) = advised_trials([pace(300.0, energy_j=None, devices=2)])
     assert found.energy_j / found.time_s == pytest.approx(300.0 * 2 / 2 * 1.0)
 
 
@@ -142,3 +145,24 @@ def test_the_units_of_work_do_not_matter():
     one, other = advised(*few), advised(*many)
     assert (one.step, one.limit_w) == (other.step, other.limit_w)
     assert math.isclose(one.trials[1].time_s / one.trials[0].time_s, other.trials[1].time_s / other.trials[0].time_s)
+
+
+def test_work_that_became_faster_is_measured_again_under_the_highest_limit():
+    """A new version that is 30 % faster: against the old speed each lower limit would look fast enough."""
+    old, new = pace(300.0), pace(255.0, knee_w=260.0, rate=1.3, first_s=20_000)
+    found = advised(old, new)
+    assert (found.step, found.limit_w) == (Step.AGAIN, 300.0)
+    young = pace(300.0, rate=1.3, first_s=40_000, seconds=3_600.0)
+    assert advised(old, new, young).step is Step.WAIT
+    again = pace(300.0, rate=1.3, first_s=40_000)
+    assert advised(old, new, again).step is Step.TRY
+
+
+def test_an_earlier_speed_under_a_lower_limit_does_not_make_the_reference_outdated():
+    found = advised(pace(255.0, rate=1.3), pace(300.0, first_s=20_000))
+    assert found.step is Step.TRY
+
+
+def test_work_that_is_always_faster_under_a_lower_limit_did_not_change():
+    paces = [pace(300.0), pace(255.0, rate=1.3, first_s=20_000), pace(300.0, first_s=40_000)]
+    assert advised(*paces, pace(255.0, rate=1.3, first_s=60_000)).step is Step.TRY

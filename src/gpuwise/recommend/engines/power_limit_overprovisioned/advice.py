@@ -43,6 +43,8 @@ class Step(StrEnum):
     """Measure this limit next."""
     TAKE_BACK = "take back"
     """The limit in force is too slow: set this one, which is fast enough."""
+    AGAIN = "measure again"
+    """Measure the highest limit again: work is faster under a lower one, so it changed since."""
     KEEP = "keep"
     """The search has ended: this limit takes the least energy of those that are fast enough."""
 
@@ -94,8 +96,10 @@ def advised_cap(
     if not known:
         highest = CapTrial(max(limits_w), energy_j=draw_w, time_s=1.0)
         return Advised(Step.GUESS, search.next_cap(limits_w, [highest], settings) or highest.limit_w)
-    newest = max(known, key=lambda one: one.last_s)
-    in_force_w, trials = newest.limit_w, trials_of(known)
+    newest, measurements = max(known, key=lambda one: one.last_s), _measurements(known)
+    # Of several measurements under one limit the newest counts.
+    trials = tuple(_trial(one, limit_w) for limit_w, one in sorted(dict(measurements).items(), reverse=True))
+    in_force_w = newest.limit_w
     assert in_force_w is not None
 
     def advised(step: Step, limit_w: float) -> Advised:
@@ -107,6 +111,8 @@ def advised_cap(
         return advised(Step.WAIT, in_force_w)
     # None above the highest that was measured: it is the reference.
     levels = [*(one for one in limits_w if one < trials[0].limit_w), *(one.limit_w for one in trials)]
+    if _outdated(measurements, settings):
+        return advised(Step.WAIT if in_force_w == trials[0].limit_w else Step.AGAIN, trials[0].limit_w)
     following = search.next_cap(levels, trials, settings)
     if following is not None:
         return advised(Step.TRY, following)
@@ -120,18 +126,33 @@ def _too_slow(limit_w: float, trials: Sequence[CapTrial], settings: PowerCapSett
     return limit_w in slow if measured else limit_w < max(slow, default=0.0)
 
 
-def trials_of(paces: Sequence[Pace]) -> tuple[CapTrial, ...]:
-    """What was measured for long enough, per unit of work and GPU, the highest limit first.
+def _measurements(paces: Sequence[Pace]) -> list[tuple[float, Pace]]:
+    """The measurements, the oldest first, each with its limit.
 
     Args:
         paces: of whole GPUs of one type, with their limits.
     """
     count = _devices(paces)
-    newest: dict[float, Pace] = {}
-    for one in sorted(paces, key=lambda pace: pace.last_s):
-        if one.devices == count and one.limit_w is not None and is_measured(one):
-            newest[one.limit_w] = one
-    return tuple(_trial(one, limit_w) for limit_w, one in sorted(newest.items(), reverse=True))
+    ordered = sorted(paces, key=lambda pace: pace.last_s)
+    return [
+        (one.limit_w, one) for one in ordered if one.devices == count and one.limit_w is not None and is_measured(one)
+    ]
+
+
+def _outdated(measurements: Sequence[tuple[float, Pace]], settings: PowerCapSettings) -> bool:
+    """Whether the work changed since the highest limit was measured.
+
+    A lower limit makes no work faster. Against an old measurement lower limits would look faster than they are. If the
+    work was as much faster under the lower limit before, too, it did not change: speeds of some work differ that much.
+
+    Args:
+        measurements: the oldest first.
+        settings: the difference of speeds that matters.
+    """
+    highest = dict(measurements)[max(limit_w for limit_w, _ in measurements)]
+    faster = [item for item in measurements if item[1].work_per_s > (1 + settings.max_slowdown) * highest.work_per_s]
+    before = {limit_w for limit_w, one in faster if one.last_s <= highest.first_s}
+    return any(limit_w not in before for limit_w, one in faster if one.first_s >= highest.last_s)
 
 
 def _devices(paces: Sequence[Pace]) -> int:
