@@ -77,12 +77,17 @@ static inline Py_ssize_t NAME(checked)(const SAMPLE *column, Py_ssize_t steps, d
     return count;
 }
 
-/* Set a flag at each step whose sample reaches a limit; NaN does not. */
-static inline void NAME(reaching)(const SAMPLE *column, Py_ssize_t steps, double limit, uint8_t *flags) {
+/* Set a flag at each step whose sample reaches a limit; of samples that are not all valid, only at the valid ones. */
+static inline void NAME(reaching)(const SAMPLE *column, Py_ssize_t steps, double limit, const uint8_t *known,
+                                  uint8_t *flags) {
     const SAMPLE least = (SAMPLE)limit;
     Py_ssize_t i;
-    for (i = 0; i < steps; i++)
-        flags[i] |= column[i] >= least;
+    if (known == NULL)
+        for (i = 0; i < steps; i++)
+            flags[i] |= column[i] >= least;
+    else
+        for (i = 0; i < steps; i++)
+            flags[i] |= known[i] & (column[i] >= least);
 }
 
 /* The sum of the samples at steps whose mask has all bits set, in LANES partial sums, which are added in pairs. */

@@ -15,8 +15,8 @@ cdef extern from "hour.h" nogil:
     bint whole_f64(const double*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
     Py_ssize_t checked_f32(const float*, Py_ssize_t, double, const Buckets*, uint8_t*, double*)
     Py_ssize_t checked_f64(const double*, Py_ssize_t, double, const Buckets*, uint8_t*, double*)
-    void reaching_f32(const float*, Py_ssize_t, double, uint8_t*)
-    void reaching_f64(const double*, Py_ssize_t, double, uint8_t*)
+    void reaching_f32(const float*, Py_ssize_t, double, const uint8_t*, uint8_t*)
+    void reaching_f64(const double*, Py_ssize_t, double, const uint8_t*, uint8_t*)
     double sum_f32(const float*, Py_ssize_t, const uint64_t*)
     double sum_f64(const double*, Py_ssize_t, const uint64_t*)
 
@@ -78,11 +78,12 @@ cdef inline Py_ssize_t counted(const Column* one, Py_ssize_t at, Py_ssize_t step
     return checked_f64(one.double_ + at, steps, one.highest, into, known, largest)
 
 
-cdef inline void reaching(const Column* one, Py_ssize_t at, Py_ssize_t steps, uint8_t* flags) noexcept nogil:
+cdef inline void reaching(const Column* one, Py_ssize_t at, Py_ssize_t steps, const uint8_t* known,
+                          uint8_t* flags) noexcept nogil:
     if one.single != NULL:
-        reaching_f32(one.single + at, steps, one.limit, flags)
+        reaching_f32(one.single + at, steps, one.limit, known, flags)
     else:
-        reaching_f64(one.double_ + at, steps, one.limit, flags)
+        reaching_f64(one.double_ + at, steps, one.limit, known, flags)
 
 
 cdef inline double total(const Column* one, Py_ssize_t at, Py_ssize_t steps, const uint64_t* masks) noexcept nogil:
@@ -228,7 +229,13 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
                 if one.voter and largest >= one.limit:
                     any_active |= one.activity
                     any_vetoed |= not one.activity
-                    reaching(one, begin, here, (of.active if one.activity else of.vetoed) + first)
+                    reaching(
+                        one,
+                        begin,
+                        here,
+                        NULL if of.complete[at] else of.known + at * most,
+                        (of.active if one.activity else of.vetoed) + first,
+                    )
             flagged |= any_active or any_vetoed or here < per_hour
             if any_whole and flagged:
                 memset(of.sampled + first, 1, here)

@@ -36,7 +36,7 @@ class Column(NamedTuple):
     into: int
 
 
-def count(  # noqa: PLR0913, PLR0917 - a kernel takes plain numbers and arrays
+def count(
     columns: Sequence[Column], steps: int, offset: int, per_hour: int, first_hour: int, rows: Rows
 ) -> None:
     """Count the samples of a device into its hours and into the buckets of their days.

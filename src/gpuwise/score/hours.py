@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PodDevice, UsageHours, device_rows
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
+from gpuwise.model.usage import DeviceSeries, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
-from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
+from gpuwise.score.idle import ACTIVITY, VOTER_BITS, threshold
 from gpuwise.score.liveness import frozen_hours
 from gpuwise.score.settings import ScoreSettings
 
@@ -83,7 +83,7 @@ def _device_rows(
     return rows
 
 
-def _column(  # noqa: PLR0913, PLR0917
+def _column(
     index: int,
     signal: Signal,
     device: DeviceSeries,
