@@ -35,10 +35,18 @@ static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double hig
         if (row != NULL) {
             __m128i a = _mm_srli_epi64(_mm_castpd_si128(_mm_min_pd(_mm_max_pd(x, low), top)), SHIFT);
             __m128i b = _mm_srli_epi64(_mm_castpd_si128(_mm_min_pd(_mm_max_pd(y, low), top)), SHIFT);
-            row[(uint32_t)_mm_cvtsi128_si32(a)] += one;
-            row[(uint32_t)_mm_cvtsi128_si32(b)] += one;
-            row[(uint32_t)_mm_cvtsi128_si32(_mm_unpackhi_epi64(a, a))] += one;
-            row[(uint32_t)_mm_cvtsi128_si32(_mm_unpackhi_epi64(b, b))] += one;
+            __m128i four = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0x88));
+            uint64_t front = (uint64_t)_mm_cvtsi128_si64(four);
+            /* An addition to the same place as the one before has to wait for it, and samples often repeat. */
+            if (_mm_movemask_epi8(_mm_cmpeq_epi32(four, _mm_shuffle_epi32(four, 0))) == 0xFFFF) {
+                row[(uint32_t)front] += 4 * one;
+            } else {
+                uint64_t back = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(four, four));
+                row[(uint32_t)front] += one;
+                row[front >> 32] += one;
+                row[(uint32_t)back] += one;
+                row[back >> 32] += one;
+            }
         }
     }
     _mm_storeu_pd(halves, most);
