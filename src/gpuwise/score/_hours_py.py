@@ -36,9 +36,7 @@ class Column(NamedTuple):
     into: int
 
 
-def count(
-    columns: Sequence[Column], steps: int, offset: int, per_hour: int, first_hour: int, rows: Rows
-) -> None:
+def count(columns: Sequence[Column], steps: int, offset: int, per_hour: int, first_hour: int, rows: Rows) -> None:
     """Count the samples of a device into its hours and into the buckets of their days.
 
     The 11 exponent bits and the upper 6 mantissa bits of a float64 are a log-linear bucket number, 64 buckets per
