@@ -69,42 +69,32 @@ def _device_rows(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
 ) -> dict[str, NDArray[Any]]:
     rows = device_rows(grid.per_hour, grid.hours)
-    before = set(counts)
-    columns = [
-        _column(index, signal, device, grid, settings, counts)
-        for index, signal in enumerate(DEVICE_SIGNALS)
-        if signal in device.samples
-    ]
+    columns, new = [], []
+    for into, signal in enumerate(DEVICE_SIGNALS):
+        samples, layout = device.samples.get(signal), histogram.LAYOUTS.get(signal)
+        if samples is None:
+            continue
+        if layout is not None and signal not in counts:
+            counts[signal] = np.zeros((grid.days, histogram.buckets(layout)), dtype=np.uint32)
+            new.append(signal)
+        limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
+        columns.append(
+            _hours.Column(
+                samples=samples if samples.flags.c_contiguous else samples.copy(),
+                highest=SIGNALS[signal].highest,
+                limit=math.inf if limit is None else limit,
+                voter=0 if limit is None else VOTER_BITS[signal],
+                activity=signal in ACTIVITY,
+                base=histogram.base(layout) if layout else 0,
+                counts=counts.get(signal),
+                into=into,
+            )
+        )
     _hours.count(columns, grid.steps, grid.offset, grid.per_hour, grid.first_hour, rows)
-    for column in columns:
-        signal = DEVICE_SIGNALS[column.into]
-        if column.counts is not None and signal not in before and not rows["seen"][:, column.into].any():
+    for signal in new:
+        if not rows["seen"][:, DEVICE_SIGNALS.index(signal)].any():
             del counts[signal]
     return rows
-
-
-def _column(
-    index: int,
-    signal: Signal,
-    device: DeviceSeries,
-    grid: Grid,
-    settings: ScoreSettings,
-    counts: dict[Signal, NDArray[np.uint32]],
-) -> _hours.Column:
-    layout = histogram.LAYOUTS.get(signal)
-    if layout is not None and signal not in counts:
-        counts[signal] = np.zeros((grid.days, histogram.buckets(layout)), dtype=np.uint32)
-    limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
-    return _hours.Column(
-        samples=np.ascontiguousarray(device.samples[signal]),
-        highest=SIGNALS[signal].highest,
-        limit=math.inf if limit is None else limit,
-        voter=0 if limit is None else VOTER_BITS[signal],
-        activity=signal in ACTIVITY,
-        base=histogram.base(layout) if layout else 0,
-        counts=counts.get(signal),
-        into=index,
-    )
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:
