@@ -4,35 +4,23 @@ A scan is inventory, reading from Parquet, scoring, recommending and compiling t
 pyarrow with the same columns of the same files. CPU time, without imports; each run is a new process. The runs of 1,000
 GPUs are repeated before and after those of 100,000, and the shortest counts. The figures:
 
-scan_over_read        CPU time of a scan of 100,000 GPUs over that of reading the columns
-scan_growth           CPU time of a scan per GPU, at 100,000 GPUs over that at 1,000
-scan_peak_gib         largest resident memory of the scan of 100,000 GPUs (VmHWM)
-scan_ms_per_gpu       CPU time of a scan per GPU at 100,000 GPUs
-recommend_over_score  CPU time of the step "recommend" without consolidation (free_nodes) over that of "score", likewise
+scan_over_read    CPU time of a scan of 100,000 GPUs over that of reading the columns
+scan_growth       CPU time of a scan per GPU, at 100,000 GPUs over that at 1,000
+scan_peak_gib     largest resident memory of the scan of 100,000 GPUs (VmHWM)
+scan_ms_per_gpu   CPU time of a scan per GPU at 100,000 GPUs
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
 from benchmarks.fleet import METRICS, NOW_S, files, pipeline, recorded, size
 from benchmarks.measure import at_most, in_a_process_of_its_own, remark
 
-from gpuwise.recommend.fleet import Fleet
-from gpuwise.recommend.methods.node_underutilised import free_nodes
-
-GOALS = {
-    "scan_over_read": at_most(2.3),
-    "scan_growth": at_most(1.1),
-    "scan_peak_gib": at_most(2.0),
-    "recommend_over_score": at_most(0.01),
-}
+GOALS = {"scan_over_read": at_most(2.3), "scan_growth": at_most(1.1), "scan_peak_gib": at_most(2.0)}
 
 _SMALL, _LARGE = 1_000, 100_000
 _SMALL_RUNS = 3
@@ -52,7 +40,6 @@ def figures() -> dict[str, float]:
         "scan_growth": each_ms[large] / each_ms[small],
         "scan_peak_gib": scanned["peak_gib"],
         "scan_ms_per_gpu": each_ms[large],
-        "recommend_over_score": (scanned["recommend"] - scanned["consolidate"]) / scanned["score"],
     }
 
 
@@ -60,38 +47,22 @@ def _run(side: str, gpus: int) -> dict[str, float]:
     return in_a_process_of_its_own(__name__, side, gpus)
 
 
-def _scan(gpus: int) -> Callable[[], dict[str, float]]:
+def _scan(gpus: int) -> Callable[[], object]:
     usage = recorded(gpus)
 
-    def scan() -> dict[str, float]:
-        steps: dict[str, float] = {}
+    def scan() -> None:
         with pipeline(gpus, usage) as loop:
-            loop = replace(loop, watch=partial(_timed, steps))  # noqa: PLW2901 - the same with a clock
-            survey = loop.survey(NOW_S)
-            loop.summary(survey, now_s=NOW_S)
-            fleet = Fleet(survey.inventory, survey.profiles, loop.prices, loop.settings.recommend, NOW_S)
-        spent_s = sum(steps.values())
-        with _timed(steps, "consolidate"):  # again, alone
-            list(free_nodes(fleet))
-        return steps | {"again": sum(steps.values()) - spent_s}
+            loop.summary(loop.survey(NOW_S), now_s=NOW_S)
 
     return scan
 
 
-@contextmanager
-def _timed(steps: dict[str, float], step: str) -> Iterator[None]:
-    began_s = time.process_time()
-    yield
-    steps[step] = time.process_time() - began_s
-
-
-def _read(gpus: int) -> Callable[[], dict[str, float]]:
+def _read(gpus: int) -> Callable[[], object]:
     paths = files(recorded(gpus))
 
-    def read() -> dict[str, float]:
+    def read() -> None:
         for path in paths:
             pq.ParquetFile(path).read(columns=list(METRICS), use_threads=False)
-        return {}
 
     return read
 
@@ -100,10 +71,10 @@ def _side() -> None:
     side, gpus = sys.argv[1], int(sys.argv[2])
     work = {"scan": _scan, "read": _read}[side](gpus)
     began_s = time.process_time()
-    steps = work()
-    cpu_s = time.process_time() - began_s - steps.pop("again", 0.0)
+    work()
+    cpu_s = time.process_time() - began_s
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    print(json.dumps(steps | {"cpu_s": cpu_s, "peak_gib": int(status["VmHWM"].split()[0]) / 2**20}))
+    print(json.dumps({"cpu_s": cpu_s, "peak_gib": int(status["VmHWM"].split()[0]) / 2**20}))
 
 
 if __name__ == "__main__":
