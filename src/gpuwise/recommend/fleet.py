@@ -113,9 +113,10 @@ class Fleet:
             for resource in _resources(node, node.gpu_type)
         )
 
-    def tenants(self, node: str) -> frozenset[str]:
-        """Uids of the workloads with pods on a node."""
-        return frozenset(workload.ref.uid for workload, _ in self.pods_on.get(node, ()))
+    @cached_property
+    def tenants(self) -> Mapping[str, frozenset[str]]:
+        """Uids of the workloads with pods on each node; a node without GPU pods is absent."""
+        return {node: frozenset(workload.ref.uid for workload, _ in pods) for node, pods in self.pods_on.items()}
 
     def usd_per_gpu_h(self, node: Node) -> float | None:
         """Price per hour of one of a node's GPUs; None if the type has no price."""

@@ -43,7 +43,7 @@ def encode(hours: UsageHours) -> bytes:
         "devices": [[list(pod_device), rows.first_hour, rows.hours] for pod_device, rows in hours.devices.items()],
         "requests": None if hours.requests is None else [hours.requests.first_hour, hours.requests.hours],
         "scrapes": None if hours.scrapes is None else [hours.scrapes.first_hour, hours.scrapes.hours],
-        "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
+        "occupied": {signal: [*counts.shape, int(np.count_nonzero(counts))] for signal, counts in hours.counts.items()},
     }
     if hours.work_metric is not None:
         header["work_metric"] = hours.work_metric
@@ -61,7 +61,9 @@ def _arrays(hours: UsageHours) -> Iterator[NDArray[Any]]:
         yield _table(hours.requests, request)
     if hours.scrapes is not None:
         yield _table(hours.scrapes, SCRAPE_ROW)
-    yield from hours.counts.values()
+    for counts in hours.counts.values():  # of a day, 4 % of the buckets have samples
+        at = np.flatnonzero(counts).astype(np.uint32)
+        yield from (at, counts.ravel()[at])
     if hours.work is not None:
         yield _table(hours.work, WORK_ROW)
     yield from (_table(rows, PACE_ROW) for rows in hours.paces.values())
@@ -144,7 +146,7 @@ def decode(checkpoint: bytes) -> UsageHours:
         body = zlib.decompress(checkpoint[len(MAGIC) :])
         end = 4 + int.from_bytes(body[:4], "little")
         return _hours(json.loads(body[4:end]), _Reader(body, end))
-    except (zlib.error, ValueError, KeyError, TypeError, ArithmeticError) as error:
+    except (zlib.error, ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise UnreadableCheckpointError(f"the checkpoint is damaged: {error}") from error
 
 
@@ -176,7 +178,7 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     if header.get("scrapes") is not None:  # absent in checkpoints of earlier versions
         first_hour, length = header["scrapes"]
         scrapes = HourRows(first_hour, _columns(reader.take(SCRAPE_ROW, (length,))))
-    counts = {Signal(name): reader.take(np.uint32, tuple(shape)) for name, shape in header["counts"].items()}
+    counts = dict(_counts(header, reader))
     work = None
     if header.get("work") is not None:  # absent in checkpoints of earlier versions, and of workloads without such work
         first_hour, length = header["work"]
@@ -198,6 +200,16 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
         work=work,
         paces=paces,
     )
+
+
+def _counts(header: Mapping[str, Any], reader: _Reader) -> Iterator[tuple[Signal, NDArray[np.uint32]]]:
+    for name, shape in header.get("counts", {}).items():  # earlier versions wrote all buckets
+        yield Signal(name), reader.take(np.uint32, tuple(shape))
+    for name, (days, buckets, occupied) in header.get("occupied", {}).items():
+        counts = np.zeros(days * buckets, dtype=np.uint32)
+        at = reader.take(np.uint32, (occupied,))
+        counts[at] = reader.take(np.uint32, (occupied,))
+        yield Signal(name), counts.reshape(days, buckets)
 
 
 def by_name(table: NDArray[np.void], per_hour: int, signals: tuple[str, ...]) -> Rows:

@@ -15,17 +15,15 @@ from numpy.typing import NDArray
 
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PaceKind, PodDevice, UsageHours, device_rows
 from gpuwise.model.signal import OF_PACES, SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
+from gpuwise.model.usage import DeviceSeries, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
-from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
+from gpuwise.score.idle import ACTIVITY, VOTER_BITS, threshold
 from gpuwise.score.liveness import frozen_hours
 from gpuwise.score.pace import work_rows
 from gpuwise.score.settings import ScoreSettings
 
 Key = TypeVar("Key", PodDevice, PaceKind)
-
-_NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
 
 
 def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
@@ -86,80 +84,32 @@ def _device_rows(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
 ) -> dict[str, NDArray[Any]]:
     rows = device_rows(grid.per_hour, grid.hours)
-    sampled, active = _vote(device, grid, settings, rows)
-    busy = active.view(np.uint8)
-    folded = np.zeros((4, len(DEVICE_SIGNALS), grid.hours))
-    folded[0] = np.nan
-    for index, signal in enumerate(DEVICE_SIGNALS):
-        if signal not in sampled:
+    columns, new = [], []
+    for into, signal in enumerate(DEVICE_SIGNALS):
+        samples, layout = device.samples.get(signal), histogram.LAYOUTS.get(signal)
+        if samples is None:
             continue
-        layout = histogram.LAYOUTS.get(signal)
         if layout is not None and signal not in counts:
             counts[signal] = np.zeros((grid.days, histogram.buckets(layout)), dtype=np.uint32)
-        _hours.fold(
-            np.ascontiguousarray(device.samples[signal]),
-            busy,
-            SIGNALS[signal].highest,
-            sampled[signal],
-            grid.offset,
-            grid.per_hour,
-            grid.first_hour,
-            histogram.base(layout) if layout else 0,
-            counts.get(signal, _NO_BUCKETS),
-            folded[:, index],
-        )
-    for name, column in zip(("peak", "seen", "busy_sum", "busy_seen"), folded, strict=True):
-        rows[name] = column.T.astype(rows[name].dtype, copy=False)
-    return rows
-
-
-def _vote(
-    device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: dict[str, NDArray[Any]]
-) -> tuple[dict[Signal, bool], Mask]:
-    """Fill in which signals were sampled and which vetoed idleness.
-
-    Returns:
-        The signals with any sample, and whether all their values are valid; the steps with activity.
-    """
-    found: dict[Signal, bool] = {}
-    sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
-    for signal, column in device.samples.items():
-        most = _largest(column)
-        whole = most is not None and most <= SIGNALS[signal].highest
-        known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)
-        if known is None:
-            if not any(found.values()):  # otherwise it is set already
-                sampled[:] = True
-        elif known.any():
-            sampled |= known
-        else:
-            continue
-        found[signal] = whole
+            new.append(signal)
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
-        if limit is None:
-            continue
-        mask = active if signal in ACTIVITY else vetoed
-        if known is None:
-            rows["voters"] |= np.uint8(VOTER_BITS[signal])
-            if most is not None and most >= limit:
-                mask |= column >= limit
-        else:
-            here = grid.any_by_hour(known)
-            rows["voters"] |= here * np.uint8(VOTER_BITS[signal])
-            vetoed |= ~known & grid.by_step(here)
-            mask |= known & (column >= limit)
-    rows["sampled"], rows["active"], rows["idle"] = grid.packed(sampled, active, sampled & ~(vetoed | active))
-    return found, active
-
-
-def _largest(column: Samples) -> float | None:
-    """The largest value of a column that has no negative value and no NaN, else None."""
-    # Read as unsigned integers, floats of 0.0 and more keep their order and are below negative floats and NaN: one pass
-    # instead of two. Call the ufunc itself: the method of the same name goes through Python. Keep the result as an
-    # array: a view of a NumPy scalar as another type takes longer than the pass.
-    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"), keepdims=True)
-    most = float(bits.view(column.dtype)[0])
-    return most if most >= 0.0 and math.copysign(1.0, most) > 0.0 else None
+        columns.append(
+            _hours.Column(
+                samples=samples if samples.flags.c_contiguous else samples.copy(),
+                highest=SIGNALS[signal].highest,
+                limit=math.inf if limit is None else limit,
+                voter=0 if limit is None else VOTER_BITS[signal],
+                activity=signal in ACTIVITY,
+                base=histogram.base(layout) if layout else 0,
+                counts=counts.get(signal),
+                into=into,
+            )
+        )
+    _hours.count(columns, grid.steps, grid.offset, grid.per_hour, grid.first_hour, rows)
+    for signal in new:
+        if not rows["seen"][:, DEVICE_SIGNALS.index(signal)].any():
+            del counts[signal]
+    return rows
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:

@@ -149,7 +149,7 @@ def _advised(case: Case) -> float | None:
 def _saved_w(power: Distribution, limit_w: float) -> tuple[float, float]:
     """Average watts above a limit, and average watts that the work takes because it runs longer under the limit."""
     shares = power.weights / power.weights.sum()
-    above_w = np.maximum(0.0, power.midpoints - limit_w)
+    above_w = np.maximum(0.0, power.values - limit_w)
     return float(shares @ above_w), float(shares[above_w > 0.0].sum()) * search.MAX_SLOWDOWN * limit_w
 
 

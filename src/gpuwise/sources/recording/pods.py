@@ -47,7 +47,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     Raises:
         SourceError: the file is corrupt or lacks a column.
     """
-    columns, parts = read_file(path)
+    columns, parts = read_file(path, window)
     measured: dict[tuple[str, float], tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
     spans = []
     for part in parts:
