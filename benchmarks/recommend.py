@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from benchmarks.fleet import NOW_S, WINDOW, fleet, pipeline, recorded, size
+from benchmarks.fleet import NOW_S, WINDOW, RepeatedFleet, fleet, pipeline, recorded, size
 from benchmarks.measure import at_most, remark, scaled, seconds
 
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef
+from gpuwise.model.inventory import Inventory, WorkloadRef
 from gpuwise.model.profile import UsageProfile
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
@@ -76,25 +76,10 @@ def _score_s_per_gpu() -> float:
 def _fleet() -> Fleet:
     one_block = len(list(fleet(GPUS_PER_BLOCK).workloads()))
     blocks = -(-scaled(_WORKLOADS, least=one_block) // one_block)
-    whole = fleet(blocks * GPUS_PER_BLOCK).snapshot(NOW_S)
-    copies = max(1, round(scaled(_GPUS) / sum(node.gpu_count for node in whole.nodes.values())))
-    nodes = {one.name: one for node in whole.nodes.values() for one in _copies(node, copies)}
-    workloads = tuple(_repeated(workload, copies) for workload in whole.workloads)
-    inventory = Inventory(whole.taken_s, nodes, workloads, whole.namespaces)
+    once = fleet(blocks * GPUS_PER_BLOCK)
+    copies = max(1, round(scaled(_GPUS) / once.gpus))
+    inventory = RepeatedFleet(once, copies).snapshot(NOW_S)
     return Fleet(inventory, dict(_profiles(inventory, one_block)), read_prices(None), RecommendSettings(), NOW_S)
-
-
-def _copies(node: Node, copies: int) -> Iterator[Node]:
-    return (replace(node, name=f"{node.name}-{copy}") for copy in range(copies))
-
-
-def _repeated(workload: Workload, copies: int) -> Workload:
-    pods = tuple(
-        replace(pod, name=f"{pod.name}-{copy}", uid=f"{pod.uid}-{copy}", node=pod.node and f"{pod.node}-{copy}")
-        for copy in range(copies)
-        for pod in workload.pods
-    )
-    return replace(workload, pods=pods, replicas=workload.replicas and workload.replicas * copies)
 
 
 def _profiles(inventory: Inventory, one_block: int) -> Iterator[tuple[WorkloadRef, UsageProfile]]:

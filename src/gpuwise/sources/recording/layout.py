@@ -2,7 +2,8 @@
 
 A recording has `inventory.json` (a Kubernetes List) and `usage/<namespace>/<pod>.parquet`, or `.csv`, `.csv.gz`. The
 path is the index: a reader opens only the files of the requested pods. The writer groups rows by device and sorts them
-by time; a reader accepts any order. Every column has statistics, by which a reader skips columns without a value.
+by time; a reader accepts any order. The rows of a device's last UTC day are a row group of their own, so that a pass
+that continues an hour later reads one day. By the statistics of a column, a reader skips it if it has no value.
 Columns:
 
 | column | type | meaning |
