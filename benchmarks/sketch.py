@@ -15,7 +15,7 @@ from benchmarks.sketch_samples import QUANTILES, samples
 from numpy.typing import NDArray
 
 from gpuwise.model.hours import DEVICE_SIGNALS, device_rows
-from gpuwise.model.signal import SIGNALS, Signal
+from gpuwise.model.signal import Signal
 from gpuwise.score import _hours, histogram
 
 GOALS = {
@@ -60,7 +60,7 @@ def _counted(signal: Signal, values: NDArray[np.float64]) -> NDArray[np.uint32]:
     rows = device_rows(_PER_HOUR, _DAYS * 24)
     for start in range(0, values.size, _COLUMN):
         column = values[start : start + _COLUMN]
-        counted = _hours.Column(column, SIGNALS[signal].highest, np.inf, 0, False, histogram.base(layout), counts, into)
+        counted = _hours.Column(column, np.inf, np.inf, 0, False, histogram.base(layout), counts, into)
         _hours.count((counted,), column.size, 0, _PER_HOUR, 0, rows)
     return counts
 
