@@ -13,6 +13,10 @@ from gpuwise.recommend.engines.node_underutilised.repacking import Repacking
 _MARGIN = 0.02
 # Number of unsuccessful steps: at first, before one more node is kept; later, before a closed node is opened again.
 _PATIENCE_FIRST, _PATIENCE = 100, 400
+# Share of the nodes above the bound that are closed at once at first.
+_FIRST_SHARE = 0.5
+# Number of nodes above the bound from which a kind has one too many.
+_WORTH_CLOSING = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,36 +111,108 @@ def consolidate(
             best = Consolidation(moves, fleet.open.copy(), least.nodes)
             break
         fleet.back()
-    for patience in (0, _PATIENCE):  # at first only what needs no search, so that a small limit suffices for it
-        best = _closed_one_by_one(fleet, best, lambda: _ordered(fleet, empty, pods, at), kept, settings, patience)
+    search = _Search(fleet, lambda: _ordered(fleet, empty, pods, at), kept, settings, least)
+    best = _closed_one_by_one(search, best, 0)  # at first only what needs no search: a small limit suffices for it
+    best = _closed_together(search, best)
+    return _closed_one_by_one(search, best, _PATIENCE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What the steps of the search share.
+
+    Attributes:
+        fleet: the places of the pods.
+        ordered: the moves, in an order in which each pod fits at its time.
+        kept: the nodes that stay, and the worth of the others.
+        settings: limits of the search.
+        least: the bound.
+    """
+
+    fleet: Repacking
+    ordered: Callable[[], list[Move]]
+    kept: Kept
+    settings: SearchSettings
+    least: LeastNodes
+
+    def goes_on(self, best: Consolidation) -> bool:
+        """Whether steps are left, and fewer nodes may suffice."""
+        return self.fleet.steps < self.settings.steps and int(self.fleet.open.sum()) > best.least
+
+    def better(self, best: Consolidation, *, settled: bool) -> Consolidation | None:
+        """The plan as it is now; None, with all changes undone, if it is no better than the best one."""
+        moves = self.ordered() if settled else []
+        worth = self.kept.worth
+        if self.fleet.waits or worth[self.fleet.open].sum() >= worth[best.open].sum():
+            self.fleet.back()
+            return None
+        return Consolidation(moves, self.fleet.open.copy(), best.least)
+
+    def emptiest_first(self) -> Floats:
+        """Size of the pods on each node; a later run tries other nodes first, because the emptiest were tried."""
+        noise = np.random.default_rng(self.settings.seed).random(len(self.kept.worth)) * (self.settings.seed > 0)
+        return np.asarray(self.fleet.used() * (1 + noise))
+
+
+def _closed_together(search: _Search, best: Consolidation) -> Consolidation:
+    """Close as many nodes at once as the bound allows, then half as many of what is left, and so on.
+
+    The pods of many nodes find new places more easily than those of one, whose neighbours are full.
+    """
+    fleet, patience = search.fleet, _PATIENCE
+    share = _FIRST_SHARE
+    while search.goes_on(best):
+        many = int(np.ceil((fleet.open.sum() - best.least) * share))
+        fleet.mark()
+        fleet.close(_emptiest(search, many))
+        settled = _settled(search, patience, fewer_than=int(best.open.sum()))
+        found = search.better(best, settled=settled)
+        if found is None and many == 1:
+            break
+        if found is None:
+            share /= 2
+        else:
+            best = found
     return best
 
 
-def _closed_one_by_one(
-    fleet: Repacking,
-    best: Consolidation,
-    ordered: Callable[[], list[Move]],
-    kept: Kept,
-    settings: SearchSettings,
-    patience: int,
-) -> Consolidation:
+def _emptiest(search: _Search, many: int) -> list[int]:
+    """The emptiest nodes that may be closed, of the kinds of which the bound needs fewer."""
+    fleet, least = search.fleet, search.least
+    used = search.emptiest_first()
+    spare = np.bincount(least.kind[fleet.open], minlength=len(least.by_kind)) - least.by_kind
+    chosen: list[int] = []
+    others: list[int] = []
+    may = np.flatnonzero(fleet.open & ~search.kept.stay)
+    for node in may[np.argsort(used[may], kind="stable")].tolist():
+        kind = int(least.kind[node])
+        (chosen if spare[kind] >= _WORTH_CLOSING else others).append(node)
+        spare[kind] -= 1
+    return [*chosen, *others][:many]
+
+
+def _settled(search: _Search, patience: int, fewer_than: int) -> bool:
+    """Whether all pods find places, after opening nodes again where needed, on fewer nodes than a number."""
+    fleet = search.fleet
+    while not fleet.settle(min(patience, max(search.settings.steps - fleet.steps, 0))):
+        if not fleet.reopen() or int(fleet.open.sum()) >= fewer_than:
+            return False
+    return True
+
+
+def _closed_one_by_one(search: _Search, best: Consolidation, patience: int) -> Consolidation:
     """Close further nodes while their pods find places, perhaps with a smaller node instead; the emptiest first."""
-    untried = ~kept.stay
-    # A later run tries other nodes first: within its steps it cannot try all, and the emptiest were tried before.
-    order = 1 + np.random.default_rng(settings.seed).random(len(kept.worth)) * (settings.seed > 0)
-    while fleet.steps < settings.steps and (fleet.open & untried).any() and fleet.open.sum() > best.least:
+    fleet, worth = search.fleet, search.kept.worth
+    untried = ~search.kept.stay
+    while search.goes_on(best) and (fleet.open & untried).any():
         fleet.mark()
-        node = int(np.argmin(np.where(fleet.open & untried, fleet.used() * order, np.inf)))
+        node = int(np.argmin(np.where(fleet.open & untried, search.emptiest_first(), np.inf)))
         untried[node] = False
         fleet.close([node])
         settled = fleet.settle(patience)
-        if not settled and (cheaper := kept.worth < kept.worth[node]).any():
+        if not settled and (cheaper := worth < worth[node]).any():
             settled = fleet.reopen(cheaper) and fleet.settle(patience)
-        fewer = ordered() if settled else []
-        if fleet.waits or kept.worth[fleet.open].sum() >= kept.worth[best.open].sum():
-            fleet.back()
-        else:
-            best = Consolidation(fewer, fleet.open.copy(), best.least)
+        best = search.better(best, settled=settled) or best
     return best
 
 
