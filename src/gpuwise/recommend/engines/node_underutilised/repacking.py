@@ -345,7 +345,9 @@ class _Space:
     def __init__(self, left: Nodes, node: int, pod: PodShape, home: Placement) -> None:
         self._cpu = int(left.cpu[node]) - pod.cpu_milli
         self._memory = int(left.memory[node]) - pod.memory_mib
-        self._more = [] if left.other is None else [a - b for a, b in zip(left.other[node].tolist(), pod.other, strict=True)]
+        self._more = (
+            [] if left.other is None else [a - b for a, b in zip(left.other[node].tolist(), pod.other, strict=True)]
+        )
         self._cards: list[int] = left.gpu[node].tolist()
         self._milli = pod.gpu_milli
         self._own = home.gpus if home.node == node else None
