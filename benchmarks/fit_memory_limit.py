@@ -8,8 +8,8 @@ the folder of public traces; only GenTD26 has the memory of pods over time.
 
 The cost of an overrun is chosen inside each fit, and only there: the pods of the fit are divided again, and the lowest
 cost is taken with which overruns of pods left out of these inner fits are at the aim of `Budget`. There is no margin
-for another fleet, because the policy follows the overruns of the fleet on which it is used. Without one half of the time, the cost is that of the fit on all of it: a half
-has too few windows.
+for another fleet, because the policy follows the overruns of the fleet on which it is used. Without one half of the
+time, the cost is that of the fit on all of it: a half has too few windows.
 """
 
 import argparse

@@ -55,8 +55,8 @@ def test_the_best_simple_rule_keeps_to_the_overrun_and_leaves_less_than_the_publ
 def test_overruns_stay_below_the_goal_on_pods_and_times_not_fitted_on_and_slack_does_not(result):
     slack, overrun, other_half = MEMORY.goals([result])
     assert (overrun.met, other_half.met, slack.met) == (True, True, False)
-    assert slack.value == pytest.approx(0.339, abs=1e-3)
-    assert overrun.value == pytest.approx(0.0193, abs=1e-4)
+    assert slack.value == pytest.approx(0.3295, abs=1e-3)
+    assert overrun.value == pytest.approx(0.0227, abs=1e-4)
 
 
 def test_less_that_is_fitted_on_means_more_slack(result):
