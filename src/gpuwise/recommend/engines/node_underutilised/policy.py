@@ -106,7 +106,7 @@ def consolidate(
     emptiest first, while their pods find places.
 
     Of the runs with an earlier plan, each second one (by the seed) continues from it. The others begin anew and without
-    the 2 %, and return the earlier plan unless they free more.
+    the 2 %, and return the earlier plan unless they free more with no more moves.
 
     Args:
         empty: the nodes without any pods.
@@ -130,7 +130,8 @@ def consolidate(
         return _continued(search, found or _begun(search, nothing, least, _LATER) or nothing)
     fleet.back()  # to the mark of the earlier plan, so to the pods' present places
     anew = _continued(search, _begun(search, nothing, least, _LATER) or nothing)
-    return anew if kept.worth[anew.open].sum() < kept.worth[found.open].sum() else found
+    frees_more = kept.worth[anew.open].sum() < kept.worth[found.open].sum()
+    return anew if frees_more and len(anew.moves) <= len(found.moves) else found
 
 
 @dataclass(frozen=True, slots=True)
