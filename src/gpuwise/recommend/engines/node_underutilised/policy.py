@@ -31,7 +31,7 @@ class _Start:
 
 
 # With the margin, most fleets are settled in a tenth of the steps, and fewer pods move. Without it some fleets end with
-# fewer nodes (gpuspec33 677 instead of 686), others with more (gpuspec10 443 instead of 441).
+# fewer nodes (gpuspec33 677 instead of 686), others with more (gpuspec10 443 instead of 442).
 _FIRST, _LATER = _Start(0.02, 100), _Start(0.0, 400)
 
 
