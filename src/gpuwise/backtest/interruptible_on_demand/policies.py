@@ -21,11 +21,11 @@ from gpuwise.backtest.interruptible_on_demand.trace import (
     step_of,
 )
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, fitted, joined
-from gpuwise.research.interruptible_on_demand.decide import decide_spot
-from gpuwise.research.interruptible_on_demand.job import Ints, Progress
-from gpuwise.research.interruptible_on_demand.prior import ZONE
-from gpuwise.research.interruptible_on_demand.values import plan_spot
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel, fitted, joined
+from gpuwise.recommend.engines.interruptible_on_demand.decide import decide_spot
+from gpuwise.recommend.engines.interruptible_on_demand.job import Ints, Progress
+from gpuwise.recommend.engines.interruptible_on_demand.prior import ZONE
+from gpuwise.recommend.engines.interruptible_on_demand.values import plan_spot
 
 _HEADLINE = "cost_over_omniscient"
 ZONE_HELD_OUT, AREA_HELD_OUT = "gpuwise-zone-held-out", "gpuwise-area-held-out"

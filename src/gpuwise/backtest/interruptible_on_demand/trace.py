@@ -13,7 +13,16 @@ from gpuwise.backtest.columns import Columns, read_columns
 from gpuwise.backtest.contract import Decisions, Option
 from gpuwise.backtest.interruptible_on_demand.bound import least_usd
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Job, Progress, Use, advance, begin
+from gpuwise.recommend.engines.interruptible_on_demand.job import (
+    Bools,
+    Floats,
+    Ints,
+    Job,
+    Progress,
+    Use,
+    advance,
+    begin,
+)
 
 JOB_OPTIONS = (
     Option("--work-h", "Hours of work, the same on spot and on-demand.", kind=float, default=48.0),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.interruptible_on_demand.job import Job
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job
 
 Values = NDArray[np.float32]
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gpuwise.research.interruptible_on_demand.grid import PROHIBITIVE, at_level
-from gpuwise.research.interruptible_on_demand.job import (
+from gpuwise.recommend.engines.interruptible_on_demand.grid import PROHIBITIVE, at_level
+from gpuwise.recommend.engines.interruptible_on_demand.job import (
     Bools,
     Floats,
     Ints,
@@ -14,7 +14,7 @@ from gpuwise.research.interruptible_on_demand.job import (
     is_safe,
     slack_s,
 )
-from gpuwise.research.interruptible_on_demand.values import SpotPlan
+from gpuwise.recommend.engines.interruptible_on_demand.values import SpotPlan
 
 
 def decide_spot(plan: SpotPlan, now: Progress, belief: Floats, available: Bools, *, row: int) -> Ints:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel
-from gpuwise.research.interruptible_on_demand.grid import Grid, Values, grid_of, shifted
-from gpuwise.research.interruptible_on_demand.job import Job, Use
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel
+from gpuwise.recommend.engines.interruptible_on_demand.grid import Grid, Values, grid_of, shifted
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job, Use
 
 # More than the 661 levels of 22 h of slack in steps of 2 minutes, so that the grid is exact; half as many cost 0.1 %.
 _MOST_LEVELS = 700
