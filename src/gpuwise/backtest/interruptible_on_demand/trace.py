@@ -43,6 +43,8 @@ class SpotTrace:
         available: whether spot is available, shape (windows, rows, regions).
         usd_h: price of spot, shape (windows, rows, regions).
         zones: the zone in which each window was recorded; empty if not known.
+        pass_s: time between two passes of the loop, for the emitted decisions, seconds.
+        margin_s: time before the deadline that the emitted decisions keep free, seconds.
     """
 
     job: Job
@@ -51,6 +53,8 @@ class SpotTrace:
     available: Bools
     usd_h: Floats
     zones: Sequence[str] = ()
+    pass_s: float = 3_600.0
+    margin_s: float = 3_600.0
 
     @cached_property
     def least_usd(self) -> Floats:
