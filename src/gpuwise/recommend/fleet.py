@@ -24,12 +24,14 @@ class Offer:
         resource: the extended resource: whole GPUs or a MIG slice.
         capacity_type: how the node is paid for.
         region: the node's region.
+        zone: the node's zone.
     """
 
     gpu: GpuType
     resource: str
     capacity_type: CapacityType | None
     region: str | None
+    zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Fleet:
     def offers(self) -> frozenset[Offer]:
         """The kinds of devices in the fleet; far fewer than there are nodes."""
         return frozenset(
-            Offer(node.gpu_type, resource, node.capacity_type, node.region)
+            Offer(node.gpu_type, resource, node.capacity_type, node.region, node.zone)
             for node in self.inventory.nodes.values()
             if node.gpu_type is not None
             for resource in _resources(node, node.gpu_type)
@@ -108,7 +110,7 @@ class Fleet:
 
     def usd_per_gpu_h(self, node: Node) -> float | None:
         """Price per hour of one of a node's GPUs; None if the type has no price."""
-        return None if node.gpu_type is None else self.prices.price(node.gpu_type.name, node.capacity_type)
+        return self.prices.of_node(node)
 
     def _pods(self) -> Iterator[tuple[Workload, Pod]]:
         return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
