@@ -12,7 +12,7 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.recommend.proposal import Proposal, complete
-from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.recommend.settings import HOUR_S, RecommendSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Fleet:
         settings: thresholds and margins.
         now_s: time of the evaluation, epoch seconds.
         past: nodes that no longer exist, as far as they are remembered.
+        pass_interval_s: time to the next run, seconds.
         earlier: what the last run recommended, from which a search continues.
     """
 
@@ -54,6 +55,7 @@ class Fleet:
     settings: RecommendSettings
     now_s: int
     past: tuple[Node, ...] = ()
+    pass_interval_s: int = HOUR_S
     earlier: tuple[Recommendation, ...] = ()
 
     @cached_property
@@ -101,8 +103,17 @@ class Fleet:
             Offer(node.gpu_type, resource, node.capacity_type, node.region, node.zone)
             for node in self.inventory.nodes.values()
             if node.gpu_type is not None
-            for resource in _resources(node, node.gpu_type)
+            for resource in resources_of(node)
         )
+
+    @cached_property
+    def spot_nodes(self) -> Mapping[str, tuple[Node, ...]]:
+        """The spot nodes by GPU type, those that exist and those that are remembered."""
+        found: dict[str, list[Node]] = {}
+        for node in (*self.inventory.nodes.values(), *self.past):
+            if node.capacity_type is CapacityType.SPOT and node.gpu_type is not None:
+                found.setdefault(node.gpu_type.name, []).append(node)
+        return {gpu: tuple(nodes) for gpu, nodes in found.items()}
 
     def tenants(self, node: str) -> frozenset[str]:
         """Uids of the workloads with pods on a node."""
@@ -116,7 +127,11 @@ class Fleet:
         return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
 
 
-def _resources(node: Node, gpu: GpuType) -> Iterator[str]:
+def resources_of(node: Node) -> Iterator[str]:
+    """The resources of the GPUs that a node offers: whole GPUs or MIG slices; none if its type is not known."""
+    gpu = node.gpu_type
+    if gpu is None:
+        return
     if not node.mig and node.whole_gpus != 0:
         yield GPU_RESOURCE
     for name, count in node.mig.items():

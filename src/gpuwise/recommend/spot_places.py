@@ -1,0 +1,130 @@
+"""Where a workload could run on spot: regions and zones with spot nodes of its GPU type, with prices and reclaims."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from gpuwise.model.gpu import GpuType
+from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod
+from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.recommendation import Evidence
+from gpuwise.recommend.case import Case
+from gpuwise.recommend.engines.interruptible_on_demand import reclaims as reclaims_engine
+from gpuwise.recommend.fleet import resources_of
+
+# Places that the evidence lists.
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class SpotPlace:
+    """A region and zone with spot nodes.
+
+    Attributes:
+        region: None if it is not known.
+        zone: None if it is not known.
+        usd_per_gpu_h: price of spot there.
+        reclaims: the expected reclaims there.
+    """
+
+    region: str | None
+    zone: str | None
+    usd_per_gpu_h: float
+    reclaims: reclaims_engine.Reclaims
+
+    def __str__(self) -> str:
+        """Format it for a person."""
+        return self.zone or self.region or "an unknown zone"
+
+
+def may_use(case: Case, node: Node) -> bool:
+    """Whether a workload may run on a spot node, if it gets spot nodes: its region, resource, affinity and volumes.
+
+    Args:
+        case: the workload.
+        node: a spot node that exists.
+    """
+    if not case.may_run_in(node.region) or not _offers(node, case.workload.request):
+        return False
+    return all(_admits(pod, node) for pod in case.workload.active_pods)
+
+
+def spot_places(case: Case, gpu: GpuType) -> list[SpotPlace]:
+    """The places with spot nodes on which a workload may run, and with a price; empty if there is none.
+
+    The reclaims of a place are those of its own nodes, shrunk to those of the GPU type in all places: the prior of its
+    rate is the rate of all, which includes its own.
+
+    Args:
+        case: the workload.
+        gpu: its GPU type.
+    """
+    nodes = case.fleet.spot_nodes.get(gpu.name, ())
+    assumed, now_s = case.settings.spot_reclaims_month, case.now_s
+    every = reclaims_engine.expected_reclaims(nodes, assumed=assumed, now_s=now_s)
+    by_place: dict[tuple[str | None, str | None], list[Node]] = {}
+    for node in nodes:
+        by_place.setdefault((node.region, node.zone), []).append(node)
+    found = []
+    for (region, zone), here in by_place.items():
+        usd = case.prices.price(gpu.name, CapacityType.SPOT, region=region, zone=zone)
+        if usd is None or not any(node.gone_s is None and may_use(case, node) for node in here):
+            continue
+        own = reclaims_engine.expected_reclaims(here, assumed=assumed, now_s=now_s, prior=every.share)
+        found.append(SpotPlace(region, zone, usd, own if len(by_place) > 1 else every))
+    return found
+
+
+def cheapest(case: Case, places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float]) -> SpotPlace:
+    """The place with the lowest expected cost; of equal ones, one in a region in which the workload runs now.
+
+    Args:
+        case: the workload.
+        places: at least one.
+        cost: expected USD per GPU-hour.
+    """
+    here = {node.region for node in case.nodes}
+    return min(places, key=lambda one: (cost(one), one.region not in here, one.region or "", one.zone or ""))
+
+
+def named_zone(best: SpotPlace, places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float]) -> str | None:
+    """The zone to prefer; None if it is not known, or if all places cost the same.
+
+    Args:
+        best: the cheapest place.
+        places: all places.
+        cost: expected USD per GPU-hour.
+    """
+    return best.zone if any(cost(one) > cost(best) * (1 + 1e-9) for one in places) else None
+
+
+def compared(places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float]) -> Iterator[Evidence]:
+    """The numbers of the places, cheapest first; nothing if there is only one.
+
+    Args:
+        places: all places.
+        cost: expected USD per GPU-hour.
+    """
+    if len(places) < 2:
+        return
+    for one in sorted(places, key=lambda place: (cost(place), str(place)))[:_SHOWN]:
+        text = (
+            f"cost per GPU-hour on spot in {one}: price {one.usd_per_gpu_h:g}, {one.reclaims.share:.0%} of nodes "
+            f"reclaimed in a month ({one.reclaims.gone} went in {one.reclaims.months:.1f} months)"
+        )
+        yield Evidence(text, None, "expected cost", cost(one), None, "USD/h")
+
+
+def _offers(node: Node, request: GpuRequest | None) -> bool:
+    """Whether a node offers the resource, as far as that is known: what other plugins offer is not."""
+    known = request is not None and request.resource.startswith((GPU_RESOURCE, MIG_RESOURCE_PREFIX))
+    return request is None or not known or request.resource in resources_of(node)
+
+
+def _admits(pod: Pod, node: Node) -> bool:
+    """Whether a pod's node selector, affinity and volumes admit a node, whatever they require of its capacity type."""
+    if pod.scheduling is None or not pod.scheduling.terms or node.openness is None:
+        return True  # not known
+    labels = node.openness.labels
+    return any(
+        all(one.met_by(labels) for one in term if one.key not in CAPACITY_TYPE_LABELS) for term in pod.scheduling.terms
+    )
