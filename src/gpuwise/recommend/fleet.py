@@ -6,13 +6,16 @@ from functools import cached_property
 
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadRef, node_ref
-from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
+from gpuwise.model.scheduling import Requirement
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import HOUR_S, RecommendSettings
+
+_SPOT_VALUES = frozenset({"spot", "preemptible", "true"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,21 @@ class Fleet:
                 found.setdefault(node.gpu_type.name, []).append(node)
         return {gpu: tuple(nodes) for gpu, nodes in found.items()}
 
+    @cached_property
+    def awaited_on_spot(self) -> frozenset[str]:
+        """GPU types for which a pod waits that accepts only spot nodes, of workloads that use one GPU type."""
+        return frozenset(
+            gpu
+            for workload in self.inventory.workloads
+            if any(pod.node is None and only_spot(pod) for pod in workload.active_pods)
+            for gpu in self._gpu_types(workload.ref)
+        )
+
+    def _gpu_types(self, ref: WorkloadRef) -> Collection[str]:
+        profile = self.profiles.get(ref)
+        types = () if profile is None else profile.allocated_gpu_s_by_type.keys()
+        return types if len(types) == 1 else ()
+
     def tenants(self, node: str) -> frozenset[str]:
         """Uids of the workloads with pods on a node."""
         return frozenset(workload.ref.uid for workload, _ in self.pods_on.get(node, ()))
@@ -125,6 +143,17 @@ class Fleet:
 
     def _pods(self) -> Iterator[tuple[Workload, Pod]]:
         return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
+
+
+def only_spot(pod: Pod) -> bool:
+    """Whether a pod accepts only spot nodes: each term of its required affinity asks for a label of such nodes."""
+    terms = () if pod.scheduling is None else pod.scheduling.terms
+    return bool(terms) and all(any(map(_asks_for_spot, term)) for term in terms)
+
+
+def _asks_for_spot(one: Requirement) -> bool:
+    spot = {value.lower() for value in one.values} <= _SPOT_VALUES
+    return one.key in CAPACITY_TYPE_LABELS and one.operator == "In" and spot
 
 
 def resources_of(node: Node) -> Iterator[str]:

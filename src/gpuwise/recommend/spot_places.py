@@ -41,14 +41,14 @@ def may_use(case: Case, node: Node) -> bool:
 
     Args:
         case: the workload.
-        node: a spot node that exists.
+        node: a spot node; of one that no longer exists, labels and resources are not known, and count as suitable.
     """
     if not case.may_run_in(node.region) or not _offers(node, case.workload.request):
         return False
     return all(_admits(pod, node) for pod in case.workload.active_pods)
 
 
-def spot_places(case: Case, gpu: GpuType) -> list[SpotPlace]:
+def spot_places(case: Case, gpu: GpuType, *, past: bool = False) -> list[SpotPlace]:
     """The places with spot nodes on which a workload may run, and with a price; empty if there is none.
 
     The reclaims of a place are those of its own nodes, shrunk to those of the GPU type in all places: the prior of its
@@ -57,6 +57,7 @@ def spot_places(case: Case, gpu: GpuType) -> list[SpotPlace]:
     Args:
         case: the workload.
         gpu: its GPU type.
+        past: also places whose spot nodes no longer exist.
     """
     nodes = case.fleet.spot_nodes.get(gpu.name, ())
     assumed, now_s = case.settings.spot_reclaims_month, case.now_s
@@ -67,7 +68,7 @@ def spot_places(case: Case, gpu: GpuType) -> list[SpotPlace]:
     found = []
     for (region, zone), here in by_place.items():
         usd = case.prices.price(gpu.name, CapacityType.SPOT, region=region, zone=zone)
-        if usd is None or not any(node.gone_s is None and may_use(case, node) for node in here):
+        if usd is None or not any((past or node.gone_s is None) and may_use(case, node) for node in here):
             continue
         own = reclaims_engine.expected_reclaims(here, assumed=assumed, now_s=now_s, prior=every.share)
         found.append(SpotPlace(region, zone, usd, own if len(by_place) > 1 else every))
@@ -117,7 +118,7 @@ def compared(places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float]) ->
 def _offers(node: Node, request: GpuRequest | None) -> bool:
     """Whether a node offers the resource, as far as that is known: what other plugins offer is not."""
     known = request is not None and request.resource.startswith((GPU_RESOURCE, MIG_RESOURCE_PREFIX))
-    return request is None or not known or request.resource in resources_of(node)
+    return node.gone_s is not None or request is None or not known or request.resource in resources_of(node)
 
 
 def _admits(pod: Pod, node: Node) -> bool:

@@ -54,7 +54,7 @@ class SpotTrace:
     usd_h: Floats
     zones: Sequence[str] = ()
     pass_s: float = 3_600.0
-    margin_s: float = 3_600.0
+    margin_s: float = 1_800.0
 
     @cached_property
     def least_usd(self) -> Floats:
