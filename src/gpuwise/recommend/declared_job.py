@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.inventory import Workload, WorkloadClass
 from gpuwise.model.labels import DEADLINE, WORK, WORK_METRIC
 from gpuwise.model.moment import epoch_s
 from gpuwise.model.pace import Pace
@@ -57,14 +57,26 @@ class Remaining:
         return self.units / self.units_per_s
 
 
+def declared_by(workload: Workload, key: str) -> str | None:
+    """The value of an annotation of a workload, else of its pods, which have those of the template; None without one.
+
+    Args:
+        workload: the workload.
+        key: name of the annotation.
+    """
+    if key in workload.annotations:
+        return workload.annotations[key]
+    return next((pod.annotations[key] for pod in workload.pods if key in pod.annotations), None)
+
+
 def declared(case: Case) -> Declared | Refusal:
     """Read what a workload declares, or say why it cannot be read.
 
     Args:
         case: the workload.
     """
-    annotations = case.workload.annotations
-    if DEADLINE not in annotations:
+    annotations = {key: declared_by(case.workload, key) or "" for key in (DEADLINE, WORK, WORK_METRIC)}
+    if not annotations[DEADLINE]:
         return Reason.NOT_APPLICABLE, f"it has no annotation {DEADLINE}"
     if case.workload.workload_class is WorkloadClass.ENDPOINT:
         return Reason.NOT_APPLICABLE, "it is an endpoint: its work does not end"
@@ -73,7 +85,7 @@ def declared(case: Case) -> Declared | Refusal:
         detail = f"{DEADLINE} is {annotations[DEADLINE]!r}: write an instant such as 2026-11-30T18:00:00Z"
         return Reason.UNREADABLE_DECLARATION, detail
     for name, what in ((WORK, "the units of work of the whole job"), (WORK_METRIC, "the counter of its units of work")):
-        if not annotations.get(name, "").strip():
+        if not annotations[name].strip():
             return Reason.UNREADABLE_DECLARATION, f"it has a deadline and no annotation {name}: add {what}"
     work = _number(annotations[WORK])
     if work is None:
@@ -98,7 +110,7 @@ def remaining(case: Case, job: Declared) -> Remaining | Refusal:
         case: the job.
         job: what it declares.
     """
-    profile, metric = case.profile, case.workload.annotations[WORK_METRIC]
+    profile, metric = case.profile, declared_by(case.workload, WORK_METRIC)
     if profile.work is None:
         return Reason.INSUFFICIENT_DATA, f"no source reports its counter {metric}: check that its pods are scraped"
     if profile.work >= job.work:
@@ -123,7 +135,7 @@ def _paced(case: Case, job: Declared, paces: Sequence[Pace], devices: int) -> Re
     mean = profile.work / allocated_s if allocated_s > 0 else math.inf
     units_per_s = min(mean, *(pace.work_per_s for pace in paces))
     if units_per_s <= 0.0:
-        detail = f"{case.workload.annotations[WORK_METRIC]} did not grow for {measured_s / HOUR_S:.1f} h of work"
+        detail = f"{declared_by(case.workload, WORK_METRIC)} did not grow for {measured_s / HOUR_S:.1f} h of work"
         return Reason.INSUFFICIENT_DATA, detail
     sampled = min(1.0, measured_s / allocated_s) if allocated_s > 0 else 1.0
     whole = case.workload.created_s >= profile.window.start_s

@@ -109,14 +109,13 @@ def _numbers(found: Outlook) -> tuple[Evidence, ...]:
 
 
 def _costs(usd: Sequence[float]) -> tuple[Evidence, ...]:
-    """The expected cost of each choice; missing where it is not safe, or where nothing else is."""
+    """The expected cost of each choice; without one where spot is not safe, because then nothing was compared."""
     spot, on_demand = min(usd[Use.NONE], usd[Use.SPOT]), usd[Use.ON_DEMAND]
-    return tuple(
-        Evidence(f"cost from now on, with {what} until the next pass", None, "expected", value, None, "USD")
-        for what, value in (
-            ("spot only", spot if math.isfinite(spot) else None),
-            ("on-demand", on_demand if math.isfinite(on_demand) else None),
-        )
+    if not math.isfinite(spot):
+        return (Evidence("on spot it could miss its deadline before the next pass", None, "not safe", None, None, ""),)
+    return (
+        Evidence("cost from now on, with spot only until the next pass", None, "expected", spot, None, "USD"),
+        Evidence("cost from now on, with on-demand until the next pass", None, "expected", on_demand, None, "USD"),
     )
 
 

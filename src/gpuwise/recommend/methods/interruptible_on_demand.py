@@ -12,6 +12,7 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
+from gpuwise.recommend.declared_job import declared_by
 from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s
 from gpuwise.recommend.engines.interruptible_on_demand.reclaims import Reclaims
 from gpuwise.recommend.proposal import Proposal
@@ -56,7 +57,7 @@ def spot_move(case: Case) -> Recommendation | Blocked:
 
 def _excluded(case: Case) -> tuple[Reason, str] | None:
     """Why a move is out of the question, None if it is not."""
-    if DEADLINE in case.workload.annotations:
+    if declared_by(case.workload, DEADLINE) is not None:
         return Reason.NOT_APPLICABLE, "it has a deadline, so spot-deadline decides"
     if not case.workload.active_pods:
         return Reason.ALREADY_STOPPED, "it has no GPU now"
