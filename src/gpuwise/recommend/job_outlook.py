@@ -14,7 +14,6 @@ from gpuwise.recommend.declared_job import Declared, Remaining, declared, remain
 from gpuwise.recommend.engines.interruptible_on_demand.history import belief_of, observed, prior_model
 from gpuwise.recommend.engines.interruptible_on_demand.job import Floats, Progress, Use
 from gpuwise.recommend.engines.interruptible_on_demand.next_step import Terms
-from gpuwise.recommend.engines.interruptible_on_demand.reclaims import Reclaims
 from gpuwise.recommend.settings import HOUR_S
 from gpuwise.recommend.spot_places import SpotPlace, cheapest, may_use, spot_places
 
@@ -81,7 +80,7 @@ def outlook_of(case: Case) -> Outlook | Refusal:
         detail = f"there was no spot node with {gpu.name} on which it may run, or it has no price"
         return Reason.NO_SPOT_CAPACITY, detail
     # A job that is on spot is decided about in any case: without a price, spot costs as much as on-demand.
-    spot = cheapest(case, places, price_of) if places else SpotPlace(None, None, on_demand, Reclaims(0.0, 0, 0.0))
+    spot = cheapest(case, places, price_of) if places else SpotPlace(None, None, on_demand)
     terms = Terms(
         left_s=job.deadline_s - case.now_s,
         margin_s=case.settings.deadline_margin_s,

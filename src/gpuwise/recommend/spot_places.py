@@ -15,7 +15,7 @@ from gpuwise.recommend.fleet import resources_of
 _SHOWN = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpotPlace:
     """A region and zone with spot nodes.
 
@@ -23,13 +23,13 @@ class SpotPlace:
         region: None if it is not known.
         zone: None if it is not known.
         usd_per_gpu_h: price of spot there.
-        reclaims: the expected reclaims there.
+        nodes: spot nodes of the GPU type there, those that exist and those that are remembered.
     """
 
     region: str | None
     zone: str | None
     usd_per_gpu_h: float
-    reclaims: reclaims_engine.Reclaims
+    nodes: tuple[Node, ...] = ()
 
     def __str__(self) -> str:
         """Format it for a person."""
@@ -51,28 +51,38 @@ def may_use(case: Case, node: Node) -> bool:
 def spot_places(case: Case, gpu: GpuType, *, past: bool = False) -> list[SpotPlace]:
     """The places with spot nodes on which a workload may run, and with a price; empty if there is none.
 
-    The reclaims of a place are those of its own nodes, shrunk to those of the GPU type in all places: the prior of its
-    rate is the rate of all, which includes its own.
-
     Args:
         case: the workload.
         gpu: its GPU type.
         past: also places whose spot nodes no longer exist.
     """
-    nodes = case.fleet.spot_nodes.get(gpu.name, ())
-    assumed, now_s = case.settings.spot_reclaims_month, case.now_s
-    every = reclaims_engine.expected_reclaims(nodes, assumed=assumed, now_s=now_s)
     by_place: dict[tuple[str | None, str | None], list[Node]] = {}
-    for node in nodes:
+    for node in case.fleet.spot_nodes.get(gpu.name, ()):
         by_place.setdefault((node.region, node.zone), []).append(node)
     found = []
     for (region, zone), here in by_place.items():
         usd = case.prices.price(gpu.name, CapacityType.SPOT, region=region, zone=zone)
         if usd is None or not any((past or node.gone_s is None) and may_use(case, node) for node in here):
             continue
-        own = reclaims_engine.expected_reclaims(here, assumed=assumed, now_s=now_s, prior=every.share)
-        found.append(SpotPlace(region, zone, usd, own if len(by_place) > 1 else every))
+        found.append(SpotPlace(region, zone, usd, tuple(here)))
     return found
+
+
+def reclaims_in(case: Case, gpu: GpuType, place: SpotPlace) -> reclaims_engine.Reclaims:
+    """The expected reclaims of a place: of its own nodes, shrunk to those of the GPU type in all places.
+
+    The prior of its rate is the rate of all, which includes its own.
+
+    Args:
+        case: the workload.
+        gpu: its GPU type.
+        place: the place.
+    """
+    nodes, assumed = case.fleet.spot_nodes.get(gpu.name, ()), case.settings.spot_reclaims_month
+    every = reclaims_engine.expected_reclaims(nodes, assumed=assumed, now_s=case.now_s)
+    if len(place.nodes) == len(nodes):
+        return every
+    return reclaims_engine.expected_reclaims(place.nodes, assumed=assumed, now_s=case.now_s, prior=every.share)
 
 
 def cheapest(case: Case, places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float]) -> SpotPlace:
@@ -98,21 +108,26 @@ def named_zone(best: SpotPlace, places: Sequence[SpotPlace], cost: Callable[[Spo
     return best.zone if any(cost(one) > cost(best) * (1 + 1e-9) for one in places) else None
 
 
-def compared(places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float]) -> Iterator[Evidence]:
+def compared(
+    places: Sequence[SpotPlace], cost: Callable[[SpotPlace], float], about: Callable[[SpotPlace], str]
+) -> Iterator[Evidence]:
     """The numbers of the places, cheapest first; nothing if there is only one.
 
     Args:
         places: all places.
         cost: expected USD per GPU-hour.
+        about: what the cost follows from.
     """
     if len(places) < 2:
         return
     for one in sorted(places, key=lambda place: (cost(place), str(place)))[:_SHOWN]:
-        text = (
-            f"cost per GPU-hour on spot in {one}: price {one.usd_per_gpu_h:g}, {one.reclaims.share:.0%} of nodes "
-            f"reclaimed in a month ({one.reclaims.gone} went in {one.reclaims.months:.1f} months)"
-        )
+        text = f"cost per GPU-hour on spot in {one}: {about(one)}"
         yield Evidence(text, None, "expected cost", cost(one), None, "USD/h")
+
+
+def price_text(place: SpotPlace) -> str:
+    """The price of a place, for a person."""
+    return f"price {place.usd_per_gpu_h:g}"
 
 
 def _offers(node: Node, request: GpuRequest | None) -> bool:

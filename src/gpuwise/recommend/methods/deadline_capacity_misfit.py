@@ -19,7 +19,7 @@ from gpuwise.recommend.fleet import only_spot
 from gpuwise.recommend.job_outlook import Outlook, outlook_of, price_of, use_now
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
-from gpuwise.recommend.spot_places import compared, named_zone
+from gpuwise.recommend.spot_places import compared, named_zone, price_text
 
 STAGE = "spot-deadline"
 
@@ -104,7 +104,7 @@ def _numbers(found: Outlook) -> tuple[Evidence, ...]:
         Evidence("spot is available, by spot nodes and public traces", None, "belief", up, None, "ratio"),
         Evidence("price of the job on on-demand", None, "list price", terms.on_demand_usd_h, None, "USD/h"),
         Evidence(f"price of the job on spot in {found.spot}", None, "list price", terms.spot_usd_h, None, "USD/h"),
-        *compared(found.places, price_of),
+        *compared(found.places, price_of, price_text),
     )
 
 

@@ -1,7 +1,9 @@
 """Move interruptible work from on-demand to spot nodes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 
 from gpuwise.model.changes import MoveToSpot
 from gpuwise.model.findings import Finding
@@ -17,7 +19,16 @@ from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_in
 from gpuwise.recommend.engines.interruptible_on_demand.reclaims import Reclaims
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
-from gpuwise.recommend.spot_places import SpotPlace, cheapest, compared, may_use, named_zone, spot_places
+from gpuwise.recommend.spot_places import (
+    SpotPlace,
+    cheapest,
+    compared,
+    may_use,
+    named_zone,
+    price_text,
+    reclaims_in,
+    spot_places,
+)
 
 STAGE = "spot"
 
@@ -46,13 +57,48 @@ def spot_move(case: Case) -> Recommendation | Blocked:
     places = spot_places(case, gpu)
     if not places:
         return _without_places(case, gpu)
-    best = cheapest(case, places, lambda one: _cost(case, reason, one))
-    if best.usd_per_gpu_h >= now:
+    offer = _Offer(case, reason, {place: reclaims_in(case, gpu, place) for place in places})
+    if offer.best.usd_per_gpu_h >= now:
         return case.blocked(STAGE, Reason.NO_PRICE, _NO_CHEAPER)
     activity = max(case.profile.coverage.get(Signal.SM_ACTIVITY, 0.0), case.profile.coverage.get(Signal.GPU_UTIL, 0.0))
     if activity < case.settings.min_coverage:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, f"only {activity:.0%} of its activity was sampled")
-    return recommendation(case, _proposal(case, reason, (now, best, places), activity))
+    return recommendation(case, _proposal(offer, now, activity))
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """Where a workload could run on spot, and what reclaims cost it there.
+
+    Attributes:
+        case: the workload.
+        reason: why it tolerates a reclaim.
+        places: the places, each with its expected reclaims.
+    """
+
+    case: Case
+    reason: Reason
+    places: Mapping[SpotPlace, Reclaims]
+
+    @cached_property
+    def best(self) -> SpotPlace:
+        """The place with the lowest expected cost."""
+        return cheapest(self.case, tuple(self.places), self.cost)
+
+    @property
+    def zone(self) -> str | None:
+        """The zone to prefer, if the places do not cost the same."""
+        return named_zone(self.best, tuple(self.places), self.cost)
+
+    def cost(self, place: SpotPlace) -> float:
+        """Expected USD per GPU-hour of work in a place."""
+        return place.usd_per_gpu_h * (1 + _lost(self.case, self.reason, self.places[place])[0])
+
+    def text(self, place: SpotPlace) -> str:
+        """What the cost follows from, for a person."""
+        seen = self.places[place]
+        share = f"{seen.share:.0%} of nodes reclaimed in a month ({seen.gone} went in {seen.months:.1f} months)"
+        return f"{price_text(place)}, {share}"
 
 
 def _excluded(case: Case) -> tuple[Reason, str] | None:
@@ -91,39 +137,27 @@ def _ready(pod: Pod) -> bool:
     return pod.ready and pod.phase == "Running"
 
 
-def _proposal(
-    case: Case, reason: Reason, found: tuple[float, SpotPlace, Sequence[SpotPlace]], coverage: float
-) -> Proposal:
-    now, best, places = found
-    gpu_h, then = case.gpus_now * HOURS_PER_MONTH, best.usd_per_gpu_h
-    lost, evidence = _lost(case, reason, best.reclaims)
+def _proposal(offer: _Offer, now: float, coverage: float) -> Proposal:
+    gpu_h, then = offer.case.gpus_now * HOURS_PER_MONTH, offer.best.usd_per_gpu_h
+    lost, evidence = _lost(offer.case, offer.reason, offer.places[offer.best])
     prices = (
         Evidence("price per GPU-hour now", None, "list price", now, None, "USD/h"),
         Evidence("spot price per GPU-hour", None, "list price", then, None, "USD/h"),
     )
-
-    def cost(one: SpotPlace) -> float:
-        return _cost(case, reason, one)
-
     return Proposal(
         finding=Finding.INTERRUPTIBLE_ON_DEMAND,
-        reasons=(reason,),
-        change=MoveToSpot(named_zone(best, places, cost)),
+        reasons=(offer.reason,),
+        change=MoveToSpot(offer.zone),
         saving=Saving(
             usd_month=max(0.0, gpu_h * (now - then * (1 + lost))),
             low_usd_month=max(0.0, gpu_h * (now - then * (1 + lost + _LOST_AT_WORST))),
             high_usd_month=gpu_h * (now - then),
             gpu_h_month=0.0,
         ),
-        risk=1 if reason is Reason.CHECKPOINTED else 2,
+        risk=1 if offer.reason is Reason.CHECKPOINTED else 2,
         coverage=min(1.0, coverage),
-        evidence=(*prices, *compared(places, cost), *evidence),
+        evidence=(*prices, *compared(tuple(offer.places), offer.cost, offer.text), *evidence),
     )
-
-
-def _cost(case: Case, reason: Reason, place: SpotPlace) -> float:
-    """Expected USD per GPU-hour of work on spot in a place."""
-    return place.usd_per_gpu_h * (1 + _lost(case, reason, place.reclaims)[0])
 
 
 def _lost(case: Case, reason: Reason, learnt: Reclaims) -> tuple[float, tuple[Evidence, ...]]:
