@@ -21,6 +21,7 @@ def test_a_job_is_created_again_with_another_affinity(pods, hours, expected):
     text = _manual(spot_until_next_pass(job(pods=pods, hours=hours)))
     assert text.startswith("after its next checkpoint, `kubectl -n research delete job chat`")
     assert expected in text
+    assert text.endswith("; declare what is left: gpuwise.dev/work: 1000 and gpuwise.dev/pace: 100")
 
 
 def test_the_zone_is_named():

@@ -15,7 +15,7 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import CapPower, MakeSpace, MoveToOnDemand, MoveToSpot
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
-from gpuwise.model.labels import CAPACITY_TYPE_LABELS, ZONE_LABEL
+from gpuwise.model.labels import CAPACITY_TYPE_LABELS, PACE, WORK, ZONE_LABEL
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.recommend.policies import Policy, policy_of
@@ -122,8 +122,19 @@ def _recreated(item: Recommendation) -> str:
     return (
         f"after its next checkpoint, `kubectl -n {ref.namespace} delete {ref.kind.lower()} {ref.name}` and create it "
         f"again with a node affinity that {how} {CAPACITY_TYPE_LABELS[0]} {operator} [spot] (or your provider's label)"
-        f"{where}"
+        f"{where}{_carried(item)}"
     )
+
+
+def _carried(item: Recommendation) -> str:
+    """What the new object has to declare, because its counter begins again."""
+    values = {key: one.value for one in item.evidence for key in (WORK, PACE) if one.text.startswith(_SAID[key])}
+    named = " and ".join(f"{key}: {value:.10g}" for key, value in values.items() if value is not None)
+    return f"; declare what is left: {named}" if named else ""
+
+
+_SAID = {WORK: "work left", PACE: "slowest pace"}
+"""How the evidence of a job with a deadline begins."""
 
 
 _HELD = "look for what holds the pod: its events, scheduling gates and quotas"

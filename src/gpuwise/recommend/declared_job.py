@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpuwise.model.inventory import Workload, WorkloadClass
-from gpuwise.model.labels import DEADLINE, WORK, WORK_METRIC
+from gpuwise.model.labels import DEADLINE, PACE, WORK, WORK_METRIC
 from gpuwise.model.moment import epoch_s
 from gpuwise.model.pace import Pace
 from gpuwise.model.reasons import Reason
@@ -25,10 +25,12 @@ class Declared:
     Attributes:
         work: units of work of the whole job.
         deadline_s: epoch seconds.
+        units_per_s: the pace until one is measured; None if it declares none.
     """
 
     work: float
     deadline_s: int
+    units_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def declared(case: Case) -> Declared | Refusal:
     Args:
         case: the workload.
     """
-    annotations = {key: declared_by(case.workload, key) or "" for key in (DEADLINE, WORK, WORK_METRIC)}
+    annotations = {key: declared_by(case.workload, key) or "" for key in (DEADLINE, WORK, WORK_METRIC, PACE)}
     if not annotations[DEADLINE]:
         return Reason.NOT_APPLICABLE, f"it has no annotation {DEADLINE}"
     if case.workload.workload_class is WorkloadClass.ENDPOINT:
@@ -87,11 +89,12 @@ def declared(case: Case) -> Declared | Refusal:
     for name, what in ((WORK, "the units of work of the whole job"), (WORK_METRIC, "the counter of its units of work")):
         if not annotations[name].strip():
             return Reason.UNREADABLE_DECLARATION, f"it has a deadline and no annotation {name}: add {what}"
-    work = _number(annotations[WORK])
-    if work is None:
-        detail = f"{WORK} is {annotations[WORK]!r}: write a number above 0, in units of {annotations[WORK_METRIC]}"
-        return Reason.UNREADABLE_DECLARATION, detail
-    return Declared(work, deadline_s)
+    work, per_h = _number(annotations[WORK]), _number(annotations[PACE])
+    for name, value in ((WORK, work), (PACE, per_h)):
+        if value is None and annotations[name]:
+            detail = f"{name} is {annotations[name]!r}: write a number above 0, in units of {annotations[WORK_METRIC]}"
+            return Reason.UNREADABLE_DECLARATION, detail
+    return Declared(work or math.inf, deadline_s, None if per_h is None else per_h / HOUR_S)
 
 
 def _number(text: str) -> float | None:
@@ -111,15 +114,20 @@ def remaining(case: Case, job: Declared) -> Remaining | Refusal:
         job: what it declares.
     """
     profile, metric = case.profile, declared_by(case.workload, WORK_METRIC)
-    if profile.work is None:
+    if profile.work is None and profile.allocated_gpu_s > 0:
         return Reason.INSUFFICIENT_DATA, f"no source reports its counter {metric}: check that its pods are scraped"
-    if profile.work >= job.work:
-        detail = f"{metric} counts {profile.work:g} units of {job.work:g}: it is done, or {WORK} is too low"
+    done = profile.work or 0.0  # it has not had its GPUs yet
+    if done >= job.work:
+        detail = f"{metric} counts {done:g} units of {job.work:g}: it is done, or {WORK} is too low"
         return Reason.ON_CHOSEN_CAPACITY, detail
     devices = _devices(case)
     if devices is None:
         return Reason.INSUFFICIENT_DATA, "it is not known how many GPUs it runs on"
-    return _paced(case, job, _credible(case, devices), devices)
+    paces = _credible(case, devices)
+    if not paces and job.units_per_s is not None:
+        whole = case.workload.created_s >= profile.window.start_s
+        return Remaining(done, job.work - done, job.units_per_s, float(devices), 0.0, whole)
+    return _paced(case, job, paces, devices)
 
 
 def _paced(case: Case, job: Declared, paces: Sequence[Pace], devices: int) -> Remaining | Refusal:
@@ -127,7 +135,8 @@ def _paced(case: Case, job: Declared, paces: Sequence[Pace], devices: int) -> Re
     profile, gpu = case.profile, case.gpu_type
     if not paces or profile.work is None:
         name = "its GPUs" if gpu is None else gpu.name
-        detail = f"its pace on {devices} x {name} was measured for less than {_CREDIBLE_S / HOUR_S:g} h"
+        hours = f"{_CREDIBLE_S / HOUR_S:g} h"
+        detail = f"its pace on {devices} x {name} was measured for less than {hours}, and it declares no {PACE}"
         return Reason.INSUFFICIENT_DATA, detail
     gpus = devices * paces[-1].gpu_fraction
     allocated_s = profile.allocated_gpu_s / gpus

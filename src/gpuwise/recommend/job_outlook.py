@@ -14,6 +14,7 @@ from gpuwise.recommend.declared_job import Declared, Remaining, declared, remain
 from gpuwise.recommend.engines.interruptible_on_demand.history import belief_of, observed, prior_model
 from gpuwise.recommend.engines.interruptible_on_demand.job import Floats, Progress, Use
 from gpuwise.recommend.engines.interruptible_on_demand.next_step import Terms
+from gpuwise.recommend.fleet import only_spot
 from gpuwise.recommend.settings import HOUR_S
 from gpuwise.recommend.spot_places import SpotPlace, cheapest, may_use, spot_places
 
@@ -71,7 +72,7 @@ def outlook_of(case: Case) -> Outlook | Refusal:
     left = remaining(case, job)
     if not isinstance(left, Remaining):
         return left
-    gpu, use = case.gpu_type, use_now(case)
+    gpu, use = case.gpu_type or _only_type(case), use_now(case)
     on_demand = None if gpu is None else _on_demand_price(case, gpu)
     if gpu is None or on_demand is None:
         return Reason.NO_PRICE, "no on-demand price is known for its GPUs"
@@ -119,6 +120,14 @@ def _unsuited(case: Case, job: Declared) -> Refusal | None:
     return None
 
 
+def _only_type(case: Case) -> GpuType | None:
+    """The GPU type of a job that has not had its GPUs yet: that of all nodes on which it may run, if it is one."""
+    if case.profile.allocated_gpu_s > 0:
+        return None
+    types = {node.gpu_type for node in case.inventory.nodes.values() if may_use(case, node)}
+    return types.pop() if len(types) == 1 else None
+
+
 def _on_demand_price(case: Case, gpu: GpuType) -> float | None:
     """The highest on-demand price of the places in which it runs; while it waits, of all places with its GPU type."""
     nodes = case.nodes or [one for one in case.inventory.nodes.values() if one.gpu_type == gpu]
@@ -143,7 +152,8 @@ def _availability(case: Case, gpu: GpuType, use: Use) -> tuple[bool, Floats]:
     waits for spot. Where nothing shows it, it counts as not available.
     """
     nodes = [node for node in case.fleet.spot_nodes.get(gpu.name, ()) if may_use(case, node)]
-    waits = use is not Use.SPOT and gpu.name in case.fleet.awaited_on_spot
+    own = use is Use.NONE and any(map(only_spot, case.workload.active_pods))
+    waits = own or (use is not Use.SPOT and gpu.name in case.fleet.awaited_on_spot)
     step_s = case.fleet.pass_interval_s
     seen = observed(nodes, waits=waits, now_s=case.now_s, step_s=step_s)
     if use is Use.SPOT:

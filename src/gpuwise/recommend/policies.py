@@ -224,7 +224,7 @@ POLICIES: tuple[Policy, ...] = (
         inputs=(
             Input("deadline and work", "annotations gpuwise.dev/deadline, gpuwise.dev/work"),
             Input("work done", "the counter that gpuwise.dev/work-metric names"),
-            Input("pace on its GPUs", "the same counter, over time"),
+            Input("pace on its GPUs", "the same counter, over time; before, annotation gpuwise.dev/pace"),
             Input("resumes from a checkpoint", "annotation gpuwise.dev/checkpointed"),
             Input("availability of spot", "spot nodes, those that the ledger remembers, and pods that wait for spot"),
             Input("what it runs on", "pods, labels of nodes"),
@@ -238,7 +238,7 @@ POLICIES: tuple[Policy, ...] = (
             Figure("missed deadlines, emitted every hour", 0.0),
         ),
         limits="The omniscient program decides every ten minutes and knows the future. A person applies the change "
-        "to a Job, whose template cannot be changed. A node that nobody needed looks like a reclaim.",
+        "to a Job, which has to be created again. A node that nobody needed looks like a reclaim.",
     ),
     Policy(
         name="power",

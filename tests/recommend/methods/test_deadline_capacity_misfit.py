@@ -10,7 +10,7 @@ from tests.series import device, usage
 
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot
 from gpuwise.model.inventory import CapacityType, WorkloadClass
-from gpuwise.model.labels import CHECKPOINTED, DATA_CLASS, DEADLINE, WORK, WORK_METRIC
+from gpuwise.model.labels import CHECKPOINTED, DATA_CLASS, DEADLINE, PACE, WORK, WORK_METRIC
 from gpuwise.model.pace import Pace
 from gpuwise.model.price import PriceBook
 from gpuwise.model.reasons import Reason
@@ -220,6 +220,7 @@ def test_a_deadline_that_on_demand_cannot_meet_is_named_with_the_numbers():
         ({WORK: "0"}, Reason.UNREADABLE_DECLARATION, [WORK, "above 0"]),
         ({WORK: "nan"}, Reason.UNREADABLE_DECLARATION, [WORK]),
         ({WORK: "5_000"}, Reason.UNREADABLE_DECLARATION, [WORK]),
+        ({PACE: "fast"}, Reason.UNREADABLE_DECLARATION, [PACE, "'fast'"]),
         ({CHECKPOINTED: "yes"}, Reason.NOT_INTERRUPTIBLE, [CHECKPOINTED]),
     ],
 )
@@ -275,3 +276,31 @@ def test_missing_work_never_moves_it_to_spot():
     assert chosen == sorted(chosen)
     assert True in chosen
     assert False in chosen
+
+
+def new(hours, pods=WAITING, **changes):
+    """A job that was created again a moment ago with what was left, and has not had its GPUs yet."""
+    made = job(done=None, total=1_000.0, hours=hours, pods=pods, paces=(), allocated_h=0.0, created_s=NOW_S, **changes)
+    fresh = replace(made.profile, allocated_gpu_s_by_type={})
+    return replace(made, profile=fresh, fleet=replace(made.fleet, profiles={made.workload.ref: fresh}))
+
+
+def test_a_job_that_was_created_again_waits_by_its_declared_pace_and_meets_its_deadline():
+    declares = {"annotations": {PACE: "100"}}
+    assert reason(spot_until_next_pass(new(30.0, **declares))) is Reason.ON_CHOSEN_CAPACITY
+    found = spot_until_next_pass(new(11.0, **declares))
+    assert found.change == MoveToOnDemand()
+    assert value(found, "slowest pace") == 100.0
+    blocked = spot_until_next_pass(new(11.0))
+    assert reason(blocked) is Reason.INSUFFICIENT_DATA
+    assert PACE in blocked.detail
+
+
+def test_a_measured_pace_counts_instead_of_the_declared_one():
+    assert value(spot_until_next_pass(job(annotations={PACE: "500"})), "slowest pace") == 100.0
+
+
+def test_a_job_that_may_run_on_several_gpu_types_is_decided_about_once_it_runs():
+    nodes = (*NODES, node("t4-0", gpu="T4"))
+    found = spot_until_next_pass(new(11.0, annotations={PACE: "100"}, nodes=nodes))
+    assert reason(found) is Reason.NO_PRICE
