@@ -11,7 +11,7 @@ from tests.fleet import NOW_S, PRICES, node, pod, workload
 from tests.series import device, usage
 
 from gpuwise.model.changes import MoveToSpot
-from gpuwise.model.inventory import CapacityType
+from gpuwise.model.inventory import CapacityType, WorkloadClass
 from gpuwise.model.labels import CHECKPOINTED, DATA_CLASS, DEADLINE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.reasons import Reason
@@ -189,5 +189,7 @@ def test_a_place_without_a_price_is_no_place():
 
 
 def test_work_with_a_deadline_is_left_to_its_own_method():
-    found = moved(spot_in("eu-west-1a"), annotations={DEADLINE: "2026-11-30T18:00:00Z"})
+    declares = {DEADLINE: "2026-11-30T18:00:00Z"}
+    found = moved(spot_in("eu-west-1a"), annotations=declares, workload_class=WorkloadClass.TRAINING)
     assert reason(found) is Reason.NOT_APPLICABLE
+    assert moved(spot_in("eu-west-1a"), annotations=declares).change == MoveToSpot()  # an endpoint does not end

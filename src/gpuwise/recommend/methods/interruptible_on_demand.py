@@ -103,7 +103,8 @@ class _Offer:
 
 def _excluded(case: Case) -> tuple[Reason, str] | None:
     """Why a move is out of the question, None if it is not."""
-    if declared_by(case.workload, DEADLINE) is not None:
+    ends = case.workload.workload_class is not WorkloadClass.ENDPOINT
+    if ends and declared_by(case.workload, DEADLINE) is not None:
         return Reason.NOT_APPLICABLE, "it has a deadline, so spot-deadline decides"
     if not case.workload.active_pods:
         return Reason.ALREADY_STOPPED, "it has no GPU now"
