@@ -3,21 +3,28 @@
 192 pods are recorded (6 blocks of the synthetic fleet); the files of the other blocks are hard links to theirs. So all
 data stay in the page cache, on both sides of a comparison: the benchmarks measure decoding and scoring, not the disk. A
 GPU has 6.35 columns on average: a whole GPU 6 (an L4 5), a MIG slice 4.
+
+The synthetic fleet has a workload for every two GPUs. With `copies`, each of its pods and nodes is there so many times,
+under other names: five copies make a fleet of 100,000 GPUs with 10,000 workloads.
 """
 
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import scaled
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.hours import DEVICE_SIGNALS
+from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.ports import Executor, UsageSource
-from gpuwise.model.signal import Signal
-from gpuwise.model.usage import DAY_S, Window
+from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.schedule.in_process import InProcess
 from gpuwise.simulate import SyntheticFleet
@@ -25,7 +32,7 @@ from gpuwise.simulate.blocks import GPUS_PER_BLOCK
 from gpuwise.sources.prices import read_prices
 from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 
-METRICS = tuple(signal.value for signal in Signal if signal is not Signal.REQUESTS)
+METRICS = tuple(signal.value for signal in DEVICE_SIGNALS)
 
 NOW_S = 1_780_272_000  # 2026-06-01 00:00 UTC
 DAYS = 28
@@ -41,18 +48,78 @@ def fleet(gpus: int) -> SyntheticFleet:
     return SyntheticFleet(gpus, WINDOW)
 
 
-def size(full: int) -> int:
+def size(full: int, copies: int = 1) -> int:
     """A number of GPUs at the scale of this run, rounded to whole blocks."""
-    return scaled(full, least=GPUS_PER_BLOCK, multiple=GPUS_PER_BLOCK)
+    return scaled(full, least=GPUS_PER_BLOCK * copies, multiple=GPUS_PER_BLOCK * copies)
 
 
-def recorded(gpus: int) -> RecordedUsage:
+@dataclass(frozen=True, slots=True)
+class RepeatedFleet:
+    """An inventory in which every node and every pod of another one is there several times.
+
+    Attributes:
+        once: the other one.
+        copies: how many times.
+    """
+
+    once: SyntheticFleet
+    copies: int
+
+    def snapshot(self, now_s: int) -> Inventory:
+        """See the port."""
+        whole = self.once.snapshot(now_s)
+        nodes = (replace(node, name=name) for node in whole.nodes.values() for name in self.names(node.name))
+        workloads = tuple(self.repeated(workload) for workload in whole.workloads)
+        return Inventory(whole.taken_s, {node.name: node for node in nodes}, workloads, whole.namespaces)
+
+    def repeated(self, workload: Workload) -> Workload:
+        """A workload with all copies of its pods."""
+        pods = tuple(
+            replace(pod, name=name, uid=uid, node=node)
+            for pod in workload.pods
+            for name, uid, node in zip(*map(self.names, (pod.name, pod.uid, pod.node or "")), strict=True)
+        )
+        return replace(workload, pods=pods, replicas=workload.replicas and workload.replicas * self.copies)
+
+    def names(self, name: str) -> list[str]:
+        """The names of all copies of an object."""
+        return [f"{name}-{copy}" for copy in range(self.copies)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.once, name)
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctDevices:
+    """Usage in which each pod has devices of its own, on its own node, although files are links to each other.
+
+    Attributes:
+        recording: the usage.
+    """
+
+    recording: RecordedUsage
+
+    def read(self, workloads: Sequence[Workload], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
+        """See the port."""
+        for workload, series in zip(workloads, self.recording.read(workloads, inventory, window), strict=True):
+            nodes = {pod.name: pod.node for pod in workload.pods}
+            devices = (
+                replace(one, device_uuid=f"{one.device_uuid}-{one.pod}", node=nodes[one.pod]) for one in series.devices
+            )
+            yield replace(series, devices=tuple(devices))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.recording, name)
+
+
+def recorded(gpus: int, copies: int = 1) -> RecordedUsage:
     """A recording of that many GPUs, written on first use."""
-    folder = _BUILD / f"fleet-{gpus}-gpus-{DAYS}-days-{STEP_S}-s"
+    repeated = f"-{copies}-copies" if copies > 1 else ""
+    folder = _BUILD / f"fleet-{gpus}-gpus{repeated}-{DAYS}-days-{STEP_S}-s"
     if not folder.exists():
         _BUILD.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_BUILD) as unfinished:
-            _write(fleet(gpus), Path(unfinished))
+            _write(RepeatedFleet(fleet(gpus // copies), copies), Path(unfinished))
             shutil.copytree(unfinished, folder, copy_function=os.link)
     return RecordedUsage(folder)
 
@@ -62,19 +129,24 @@ def files(usage: RecordedUsage) -> list[Path]:
     return sorted(usage.directory.glob("usage/*/*.parquet"))
 
 
-def _write(whole: SyntheticFleet, folder: Path) -> None:
-    writer = RecordingWriter(folder)
-    distinct = min(_DISTINCT_BLOCKS, whole.blocks)
+def _write(whole: RepeatedFleet, folder: Path) -> None:
+    writer, once = RecordingWriter(folder), whole.once
+    distinct = min(_DISTINCT_BLOCKS, once.blocks)
     for index in range(distinct):
-        for pod in whole.record(index):
+        for pod in once.record(index):
             writer.append(pod)
     usage = folder / "usage"
-    made = [[_file(usage, *names) for names in _pods(whole, index)] for index in range(distinct)]
-    for index in range(distinct, whole.blocks):
-        for path, names in zip(made[index % distinct], _pods(whole, index), strict=True):
-            target = _file(usage, *names)
-            target.parent.mkdir(exist_ok=True)
-            os.link(path, target)
+    made = [[_file(usage, *names) for names in _pods(once, index)] for index in range(distinct)]
+    for index in range(once.blocks):
+        for path, (namespace, pod) in zip(made[index % distinct], _pods(once, index), strict=True):
+            for name in whole.names(pod) if whole.copies > 1 else [pod]:
+                target = _file(usage, namespace, name)
+                if target != path:
+                    target.parent.mkdir(exist_ok=True)
+                    os.link(path, target)
+    if whole.copies > 1:
+        for path in chain.from_iterable(made):
+            path.unlink()
 
 
 def _pods(whole: SyntheticFleet, index: int) -> list[tuple[str, str]]:
@@ -87,12 +159,12 @@ def _file(usage: Path, namespace: str, pod: str) -> Path:
 
 
 @contextmanager
-def pipeline(gpus: int, usage: UsageSource, executor: Executor | None = None) -> Iterator[Pipeline]:
+def pipeline(gpus: int, usage: UsageSource, executor: Executor | None = None, copies: int = 1) -> Iterator[Pipeline]:
     """The pipeline over a recording, with the default settings except step and look-back."""
     settings = LoopSettings("bench", look_back_h=DAYS * 24, step_s=STEP_S, shard_workloads=8)
     with tempfile.TemporaryDirectory() as folder, SqliteLedger(Path(folder) / "ledger.db") as ledger:
         yield Pipeline(
-            inventory=fleet(gpus),
+            inventory=RepeatedFleet(fleet(gpus // copies), copies) if copies > 1 else fleet(gpus),
             usage=usage,
             prices=read_prices(None),
             executor=executor or InProcess(),

@@ -1,4 +1,4 @@
-"""The work of `gpuwise scan` for 100,000 GPUs, against only reading the columns, and against the work for 1,000 GPUs.
+"""The work of `gpuwise scan` for 100,000 GPUs and 10,000 workloads, against only reading the columns, and per GPU.
 
 A scan is inventory, reading from Parquet, scoring, recommending and compiling the report, in one thread. Reading is
 pyarrow with the same columns of the same files. CPU time, without imports; each run is a new process. The runs of 1,000
@@ -17,19 +17,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from benchmarks.fleet import METRICS, NOW_S, files, pipeline, recorded, size
+from benchmarks.fleet import METRICS, NOW_S, DistinctDevices, files, pipeline, recorded, size
 from benchmarks.measure import at_most, in_a_process_of_its_own, remark
 
 GOALS = {"scan_over_read": at_most(2.3), "scan_growth": at_most(1.1), "scan_peak_gib": at_most(2.0)}
 
 _SMALL, _LARGE = 1_000, 100_000
 _SMALL_RUNS = 3
+_COPIES = 5
 
 
 def figures() -> dict[str, float]:
-    small, large = size(_SMALL), size(_LARGE)
-    for gpus in (small, large):
-        remark(f"scan: {gpus:,} GPUs in {len(files(recorded(gpus))):,} files")  # written before anything is timed
+    small, large = size(_SMALL, _COPIES), size(_LARGE, _COPIES)
+    for gpus in (small, large):  # written before anything is timed
+        remark(f"scan: {gpus:,} GPUs in {len(files(recorded(gpus, _COPIES))):,} files")
     small_s = [_run("scan", small)["cpu_s"] for _ in range(_SMALL_RUNS)]
     scanned, read = _run("scan", large), _run("read", large)
     small_s += [_run("scan", small)["cpu_s"] for _ in range(_SMALL_RUNS)]
@@ -48,17 +49,17 @@ def _run(side: str, gpus: int) -> dict[str, float]:
 
 
 def _scan(gpus: int) -> Callable[[], object]:
-    usage = recorded(gpus)
+    usage = DistinctDevices(recorded(gpus, _COPIES))
 
     def scan() -> None:
-        with pipeline(gpus, usage) as loop:
+        with pipeline(gpus, usage, copies=_COPIES) as loop:
             loop.summary(loop.survey(NOW_S), now_s=NOW_S)
 
     return scan
 
 
 def _read(gpus: int) -> Callable[[], object]:
-    paths = files(recorded(gpus))
+    paths = files(recorded(gpus, _COPIES))
 
     def read() -> None:
         for path in paths:

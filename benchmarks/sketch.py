@@ -14,7 +14,7 @@ from benchmarks.peers import peers
 from benchmarks.sketch_samples import QUANTILES, samples
 from numpy.typing import NDArray
 
-from gpuwise.model.profile import BucketLayout
+from gpuwise.model.hours import DEVICE_SIGNALS, device_rows
 from gpuwise.model.signal import Signal
 from gpuwise.score import _hours, histogram
 
@@ -40,11 +40,11 @@ def figures() -> dict[str, float]:
 def _insert() -> dict[str, float]:
     size = scaled(10_000_000, least=100_000)
     values = np.random.default_rng(0).beta(0.4, 2.0, size)
-    layout = histogram.LAYOUTS[Signal.SM_ACTIVITY]
-    if _counted(layout, values).sum() != size:
+    signal = Signal.SM_ACTIVITY
+    if _counted(signal, values).sum() != size:
         raise AssertionError("the histogram lost values")
     ours = {
-        "insert": lambda: histogram.decayed(layout, _counted(layout, values), _HALF_LIFE_S),
+        "insert": lambda: histogram.decayed(histogram.LAYOUTS[signal], _counted(signal, values), _HALF_LIFE_S),
         "sum": lambda: np.sum(values),
     }
     best = best_in_turn(ours, _ROUNDS)
@@ -53,16 +53,15 @@ def _insert() -> dict[str, float]:
     return found | _against_peers(values, ns)
 
 
-def _counted(layout: BucketLayout, values: NDArray[np.float64]) -> NDArray[np.uint32]:
+def _counted(signal: Signal, values: NDArray[np.float64]) -> NDArray[np.uint32]:
     """Samples by day and bucket, shape (days, buckets); the values are consecutive columns of 28 days."""
+    layout, into = histogram.LAYOUTS[signal], DEVICE_SIGNALS.index(signal)
     counts = np.zeros((_DAYS, histogram.buckets(layout)), dtype=np.uint32)
-    by_hour = np.empty((4, _DAYS * 24))
-    nothing_busy = np.zeros(_COLUMN, dtype=np.uint8)
+    rows = device_rows(_PER_HOUR, _DAYS * 24)
     for start in range(0, values.size, _COLUMN):
         column = values[start : start + _COLUMN]
-        _hours.fold(
-            column, nothing_busy[: column.size], np.inf, False, 0, _PER_HOUR, 0, histogram.base(layout), counts, by_hour
-        )
+        counted = _hours.Column(column, np.inf, np.inf, 0, False, histogram.base(layout), counts, into)
+        _hours.count((counted,), column.size, 0, _PER_HOUR, 0, rows)
     return counts
 
 
@@ -107,7 +106,7 @@ def _relative(signal: Signal, values: NDArray[np.float64], half_life_s: int) -> 
     """Relative error of each quantile; a value of exactly 0 must read as 0."""
     layout = histogram.LAYOUTS[signal]
     values = values[:_COLUMN]
-    counts = _counted(layout, values)
+    counts = _counted(signal, values)
     made = histogram.decayed(layout, counts, half_life_s)
     weights = np.exp2(-(_DAYS - 1 - np.arange(values.size) // (24 * _PER_HOUR)) * 86_400.0 / half_life_s)
     order = np.argsort(values, kind="stable")

@@ -15,9 +15,8 @@ import numpy as np
 from benchmarks.measure import remark
 from numpy.typing import NDArray
 
-from gpuwise.model.profile import BucketLayout
 from gpuwise.model.signal import Signal
-from gpuwise.score.histogram import LAYOUTS
+from gpuwise.score.histogram import LAYOUTS, BucketLayout
 
 QUANTILES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0)
 

@@ -368,6 +368,8 @@ front of a real Prometheus that answers as the server's documentation and bug re
 
 {servers}
 
+Workloads may declare a counter of their work; its name is an annotation: [declared work](declared-work.md).
+
 Label names that OpenTelemetry writes with dots (`k8s.pod.name`) are read from Prometheus 3. Native histograms are no
 values of these metrics: what they stand for is missing.
 """

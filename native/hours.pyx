@@ -1,60 +1,256 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""A column of samples, counted and summed hour by hour; `gpuwise.score._hours_py` is its specification."""
+"""The samples of a device, counted and summed hour by hour; `gpuwise.score._hours_py` is its specification."""
 
-from libc.math cimport NAN
-from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy
+from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
-ctypedef fused sample:
-    float
-    double
+cdef extern from "hour.h" nogil:
+    ctypedef struct Buckets:
+        uint32_t* row
+        double low, top
 
-cdef struct Hour:
-    double peak, busy_sum
-    int64_t known, busy_known
+    bint whole_f32(const float*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
+    bint whole_f64(const double*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
+    Py_ssize_t checked_f32(const float*, Py_ssize_t, double, const Buckets*, uint8_t*, double*)
+    Py_ssize_t checked_f64(const double*, Py_ssize_t, double, const Buckets*, uint8_t*, double*)
+    void reaching_f32(const float*, Py_ssize_t, double, const uint8_t*, uint8_t*)
+    void reaching_f64(const double*, Py_ssize_t, double, const uint8_t*, uint8_t*)
+    double sum_f32(const float*, Py_ssize_t, const uint64_t*)
+    double sum_f64(const double*, Py_ssize_t, const uint64_t*)
+
+cdef struct Column:
+    const float* single  # one of the two is NULL
+    const double* double_
+    double highest, limit, low, top
+    uint32_t* counts
+    int64_t base, buckets
+    Py_ssize_t into
+    uint8_t voter
+    bint activity
 
 
-cdef inline Hour fold_hour(const sample* column, const uint8_t* busy, Py_ssize_t steps, double highest, bint whole,
-                           int64_t base, int64_t last, uint32_t* row) noexcept nogil:
-    """Fold one hour; `whole` and `row` are constants of each call, so the compiler removes redundant checks."""
+cdef double bucket_start(int64_t number) noexcept:
+    """The smallest value of a bucket."""
+    cdef double value
+    number <<= 46
+    memcpy(&value, &number, 8)
+    return value
+
+
+cdef void* memory_of(array, Py_ssize_t size, Py_ssize_t itemsize) except? NULL:
+    """The memory of an array, which its owner keeps; a typed memoryview of it takes six times as long."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_ANY_CONTIGUOUS)
+    cdef void* memory = view.buf
+    cdef bint fits = view.itemsize == itemsize and view.len == size * itemsize
+    PyBuffer_Release(&view)
+    if not fits:
+        raise ValueError(f"expected {size} items of {itemsize} bytes")
+    return memory
+
+
+cdef void set_column(Column* to, one, Py_ssize_t steps) except *:
+    samples, to.highest, to.limit, to.voter, to.activity, to.base, counts, to.into = one
+    cdef void* memory = memory_of(samples, steps, samples.itemsize)
+    to.single = <float*>memory if samples.itemsize == 4 else NULL
+    to.double_ = NULL if samples.itemsize == 4 else <double*>memory
+    to.counts = NULL
+    if counts is not None:
+        to.counts, to.buckets = <uint32_t*>memory_of(counts, counts.size, 4), counts.shape[1]
+        to.low, to.top = bucket_start(to.base), bucket_start(to.base + to.buckets - 1)
+
+
+cdef inline Py_ssize_t counted(const Column* one, Py_ssize_t at, Py_ssize_t steps, const Buckets* into,
+                               uint8_t* known, double* largest) noexcept nogil:
+    """Count an hour of a column; returns how many samples are valid. If not all are, sets `known` to whether each is."""
+    if one.single != NULL:
+        if whole_f32(one.single + at, steps, one.highest, into, 1, largest):
+            return steps
+        if into.row != NULL:
+            whole_f32(one.single + at, steps, one.highest, into, <uint32_t>-1, largest)
+        return checked_f32(one.single + at, steps, one.highest, into, known, largest)
+    if whole_f64(one.double_ + at, steps, one.highest, into, 1, largest):
+        return steps
+    if into.row != NULL:
+        whole_f64(one.double_ + at, steps, one.highest, into, <uint32_t>-1, largest)
+    return checked_f64(one.double_ + at, steps, one.highest, into, known, largest)
+
+
+cdef inline void reaching(const Column* one, Py_ssize_t at, Py_ssize_t steps, const uint8_t* known,
+                          uint8_t* flags) noexcept nogil:
+    if one.single != NULL:
+        reaching_f32(one.single + at, steps, one.limit, known, flags)
+    else:
+        reaching_f64(one.double_ + at, steps, one.limit, known, flags)
+
+
+cdef inline double total(const Column* one, Py_ssize_t at, Py_ssize_t steps, const uint64_t* masks) noexcept nogil:
+    if one.single != NULL:
+        return sum_f32(one.single + at, steps, masks)
+    return sum_f64(one.double_ + at, steps, masks)
+
+
+cdef void pack(const uint8_t* flags, Py_ssize_t width, uint8_t* bits) noexcept nogil:
+    """Flags of 0 and 1 as bits, the first in the highest bit; `width` bytes of bits."""
     cdef Py_ssize_t i
-    cdef int64_t bits, bucket, known = 0, busy_known = 0
-    cdef double value, peak = -1.0, busy_sum = 0.0
-    for i in range(steps):
-        value = column[i] + 0.0  # -0.0 is 0.0
-        if not whole and not (value >= 0.0 and value <= highest):  # NaN too
+    cdef uint64_t eight
+    for i in range(width):
+        memcpy(&eight, flags + 8 * i, 8)
+        # Each flag is shifted to its place in the highest byte; the sums of the others do not reach it.
+        bits[i] = <uint8_t>(eight * <uint64_t>0x8040201008040201 >> 56)
+
+
+cdef struct Scratch:
+    # Of one hour: flags of 0 and 1 per step, from the beginning of the hour; masks of the steps that are present.
+    uint8_t* sampled
+    uint8_t* active
+    uint8_t* vetoed
+    uint8_t* known  # of each column, of the steps that are present
+    uint64_t* at_work
+    uint64_t* of_column
+    uint8_t* complete  # of each column
+    uint8_t* full  # the bits of an hour in which every step is set
+
+
+cdef struct Rows:
+    # Those of `device_rows`; what is by signal has the hours of each signal together.
+    Py_ssize_t hours
+    uint8_t* sampled
+    uint8_t* active
+    uint8_t* idle
+    uint8_t* voters
+    double* peak
+    double* busy_sum
+    uint16_t* seen
+    uint16_t* busy_seen
+
+
+cdef void set_rows(Rows* to, rows, Py_ssize_t least, Py_ssize_t width) except *:
+    cdef Py_ssize_t hours = rows["seen"].shape[0], wide = rows["seen"].shape[1]
+    if hours < least:
+        raise ValueError(f"{hours} rows are too few for {least} hours")
+    to.hours = hours
+    to.sampled = <uint8_t*>memory_of(rows["sampled"], hours * width, 1)
+    to.active = <uint8_t*>memory_of(rows["active"], hours * width, 1)
+    to.idle = <uint8_t*>memory_of(rows["idle"], hours * width, 1)
+    to.voters = <uint8_t*>memory_of(rows["voters"], hours, 1)
+    to.peak = <double*>memory_of(rows["peak"], hours * wide, 8)
+    to.busy_sum = <double*>memory_of(rows["busy_sum"], hours * wide, 8)
+    to.seen = <uint16_t*>memory_of(rows["seen"], hours * wide, 2)
+    to.busy_seen = <uint16_t*>memory_of(rows["busy_seen"], hours * wide, 2)
+
+
+cdef void sum_at_work(const Column* each, Py_ssize_t size, Py_ssize_t begin, Py_ssize_t here, Py_ssize_t first,
+                      const Scratch* of, Py_ssize_t most, Rows* to, Py_ssize_t hour) noexcept nogil:
+    """Sum the samples of each column at the active steps of an hour."""
+    cdef Py_ssize_t at, i, row, valid, busy = 0
+    for i in range(here):
+        busy += of.active[first + i]
+        of.at_work[i] = -<uint64_t>of.active[first + i]
+    for at in range(size):
+        row, valid = each[at].into * to.hours + hour, 0
+        if of.complete[at]:
+            to.busy_sum[row], to.busy_seen[row] = total(&each[at], begin, here, of.at_work), <uint16_t>busy
             continue
-        known += 1
-        peak = value if value > peak else peak
-        if busy[i]:  # bursts last many steps, so this branch is predicted well
-            busy_sum += value
-            busy_known += 1
-        if row != NULL:
-            memcpy(&bits, &value, 8)
-            bucket = (bits >> 46) - base
-            bucket = 0 if bucket < 0 else bucket
-            row[last if bucket > last else bucket] += 1
-    return Hour(peak if known else NAN, busy_sum, known, busy_known)
+        for i in range(here):
+            of.of_column[i] = of.at_work[i] & -<uint64_t>of.known[at * most + i]
+            valid += of.of_column[i] & 1
+        to.busy_sum[row], to.busy_seen[row] = total(&each[at], begin, here, of.of_column), <uint16_t>valid
 
 
-def fold(const sample[::1] column, const uint8_t[::1] busy, double highest, bint whole, Py_ssize_t offset,
-         Py_ssize_t per_hour, Py_ssize_t first_hour, int64_t base, uint32_t[:, ::1] counts, double[:, :] hours):
+def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_ssize_t first_hour, rows):
     """See the Python twin."""
-    cdef Py_ssize_t hour, begin, steps, n = column.shape[0]
-    cdef int64_t last = counts.shape[1] - 1
-    cdef uint32_t* row = NULL
-    cdef Hour one
+    cdef Py_ssize_t size = len(columns), width = (per_hour + 7) // 8, most = 8 * width
+    cdef Py_ssize_t hours = (steps + offset + per_hour - 1) // per_hour
+    cdef Py_ssize_t hour, begin, first, here, day, at, i, valid
+    cdef bint any_whole, any_active, any_vetoed, flagged = True
+    cdef double largest
+    cdef Column* one
+    cdef Buckets into
+    cdef Scratch of
+    cdef Rows to
+    if not size or not steps:
+        return
+    set_rows(&to, rows, hours, width)
+    cdef Column* each = <Column*>PyMem_Malloc(size * sizeof(Column))
+    cdef char* memory = <char*>PyMem_Malloc(2 * most * sizeof(uint64_t) + (3 + size) * most + size + width)
+    if memory == NULL or each == NULL:
+        PyMem_Free(memory)
+        PyMem_Free(each)
+        raise MemoryError
+    try:
+        for at in range(size):
+            set_column(&each[at], columns[at], steps)
+    except:
+        PyMem_Free(memory)
+        PyMem_Free(each)
+        raise
+    of.at_work = <uint64_t*>memory
+    of.of_column = of.at_work + most
+    of.sampled = <uint8_t*>(of.of_column + most)
+    of.active, of.vetoed, of.known = of.sampled + most, of.sampled + 2 * most, of.sampled + 3 * most
+    of.complete = of.known + size * most
+    of.full = of.complete + size
+    memset(of.sampled, 0, most)
+    memset(of.sampled, 1, per_hour)
+    pack(of.sampled, width, of.full)
     with nogil:
-        for hour in range((n + offset + per_hour - 1) // per_hour):
+        for hour in range(hours):
             begin = max(0, hour * per_hour - offset)
-            steps = min(n, (hour + 1) * per_hour - offset) - begin
-            if last >= 0:
-                row = &counts[(first_hour + hour) // 24 - first_hour // 24, 0]
-            if row == NULL:
-                one = fold_hour(&column[begin], &busy[begin], steps, highest, False, base, last, NULL)
-            elif whole:
-                one = fold_hour(&column[begin], &busy[begin], steps, highest, True, base, last, row)
+            here = min(steps, (hour + 1) * per_hour - offset) - begin
+            first = begin + offset - hour * per_hour
+            day = (first_hour + hour) // 24 - first_hour // 24
+            if flagged:
+                memset(of.sampled, 0, 3 * most)
+            any_whole = any_active = any_vetoed = flagged = False
+            for at in range(size):
+                one = &each[at]
+                into.row = NULL
+                if one.counts != NULL:
+                    into.row, into.low, into.top = one.counts + day * one.buckets - one.base, one.low, one.top
+                valid = counted(one, begin, here, &into, of.known + at * most, &largest)
+                of.complete[at] = valid == here
+                if not valid:
+                    continue
+                to.peak[one.into * to.hours + hour], to.seen[one.into * to.hours + hour] = largest, <uint16_t>valid
+                to.voters[hour] |= one.voter
+                if of.complete[at]:
+                    any_whole = True
+                else:
+                    flagged = True
+                    for i in range(here):
+                        of.sampled[first + i] |= of.known[at * most + i]
+                    if one.voter:
+                        any_vetoed = True
+                        for i in range(here):
+                            of.vetoed[first + i] |= not of.known[at * most + i]
+                if one.voter and largest >= one.limit:
+                    any_active |= one.activity
+                    any_vetoed |= not one.activity
+                    reaching(
+                        one,
+                        begin,
+                        here,
+                        NULL if of.complete[at] else of.known + at * most,
+                        (of.active if one.activity else of.vetoed) + first,
+                    )
+            flagged |= any_active or any_vetoed or here < per_hour
+            if any_whole and flagged:
+                memset(of.sampled + first, 1, here)
+            if any_whole and here == per_hour:  # most hours: packing takes as long as an hour of one signal
+                memcpy(to.sampled + hour * width, of.full, width)
             else:
-                one = fold_hour(&column[begin], &busy[begin], steps, highest, False, base, last, row)
-            hours[0, hour], hours[1, hour] = one.peak, one.known
-            hours[2, hour], hours[3, hour] = one.busy_sum, one.busy_known
+                pack(of.sampled, width, to.sampled + hour * width)
+            if any_active:
+                pack(of.active, width, to.active + hour * width)
+                sum_at_work(each, size, begin, here, first, &of, most, &to, hour)
+            if any_active or any_vetoed:
+                for i in range(most):
+                    of.sampled[i] &= (of.active[i] | of.vetoed[i]) ^ 1
+                pack(of.sampled, width, to.idle + hour * width)
+            else:
+                memcpy(to.idle + hour * width, to.sampled + hour * width, width)
+    PyMem_Free(memory)
+    PyMem_Free(each)

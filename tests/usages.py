@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gpuwise.model.hours import HOUR_S
+from gpuwise.model.signal import Signal
 from gpuwise.model.usage import SCRAPE_S, UsageSeries, Window
 from tests.series import BUSY_VALUES, STEP_S, WORKLOAD, device
 
@@ -28,7 +29,9 @@ def part(series: UsageSeries, start: int, end: int) -> UsageSeries:
     if scrapes is not None:
         scrapes = scrapes[start * SCRAPES : end * SCRAPES]
         scrapes = None if np.isnan(scrapes).all() else scrapes
-    return UsageSeries(series.workload, window, tuple(devices), requests, scrapes)
+    work = series.work_per_second
+    work = None if work is None or np.isnan(work[start:end]).all() else work[start:end]
+    return UsageSeries(series.workload, window, tuple(devices), requests, scrapes, work, series.work_metric)
 
 
 @st.composite
@@ -66,7 +69,25 @@ def usages(draw) -> UsageSeries:
         scrapes = np.repeat(requests, SCRAPES) * (rng.random(steps * SCRAPES) < 0.3)
         scrapes[rng.random(scrapes.size) < draw(st.sampled_from([0.0, 0.01, 0.5]))] = np.nan
     window = Window(START_S, START_S + steps * STEP_S, STEP_S)
-    return UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes)
+    series = UsageSeries(WORKLOAD, window, tuple(devices), requests, scrapes)
+    return draw(declaring(series, rng)) if draw(st.booleans()) else series
+
+
+@st.composite
+def declaring(draw, series: UsageSeries, rng: np.random.Generator) -> UsageSeries:
+    """The same usage with declared work, and with a power limit that changes and that some devices do not report."""
+    steps = series.window.steps
+    work = rng.random(steps)
+    work[rng.random(steps) < draw(st.sampled_from([0.0, 0.02]))] = np.nan
+    limits = rng.choice([250.0, 300.0], steps // 60).repeat(60)
+    devices = []
+    for one in series.devices:
+        samples = dict(one.samples)
+        if draw(st.booleans()):
+            gone = rng.random(steps) < draw(st.sampled_from([0.0, 0.01]))
+            samples[Signal.POWER_LIMIT] = np.where(gone, np.nan, limits)
+        devices.append(replace(one, samples=samples))
+    return replace(series, devices=tuple(devices), work_per_second=work, work_metric="steps_total")
 
 
 def same(one, other) -> bool:

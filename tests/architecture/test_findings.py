@@ -16,7 +16,7 @@ METHOD_FOLDER, ENGINES, RESEARCH = (
     SOURCE / "recommend" / "engines",
     SOURCE / "research",
 )
-SHARED = {"logistic", "regression"}  # mathematics that several engines use
+SHARED = {"logistic", "paces", "regression"}  # what several engines use
 WITHOUT_FINDING = {"memory_limit", "placement"}
 
 

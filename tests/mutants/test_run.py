@@ -108,3 +108,16 @@ def test_a_name_that_is_not_there():
 
 def test_a_bug_is_planted_once():
     assert planted(MUTANT, SOURCE) == SOURCE.replace(">=", ">")
+
+
+def test_a_bug_in_a_specification_runs_in_place_of_the_kernel(tree):
+    """The compiled kernel has no bug, so nothing would notice one in the specification beside it."""
+    for name, text in (
+        ("_reached_c.py", SOURCE),
+        ("_reached_py.py", SOURCE),
+        ("_reached.py", "from _reached_c import reached\n"),
+    ):
+        (tree / "src" / name).write_text(text)
+    (tree / "tests/test_limits.py").write_text(CAREFUL.replace("from limits", "from _reached"))
+    (found,) = judged(tree, replace(MUTANT, file="src/_reached_py.py"))
+    assert found.killed

@@ -4,9 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gpuwise.model.profile import BucketLayout
+from gpuwise.model.hours import DEVICE_SIGNALS, device_rows
 from gpuwise.model.signal import Signal
 from gpuwise.score import _hours, _hours_c, _hours_py, histogram
+from gpuwise.score.histogram import BucketLayout
 
 DAY_S = 86_400
 MEMORY = histogram.LAYOUTS[Signal.MEMORY_USED]
@@ -26,25 +27,34 @@ DISTRIBUTIONS = {
 AT = {"offset": 0, "per_hour": 60, "first_hour": 0}
 
 
-def fold(kernel, values, busy=None, *, layout=RATIO, highest=np.inf, whole=False, **at):
-    """The result of a kernel for one column: (counts, by hour)."""
+def count(kernel, columns, **at):
+    """The result of a kernel for some columns: their counts, and the rows."""
     offset, per_hour, first_hour = (at.get(name, other) for name, other in AT.items())
-    hours = -(-(len(values) + offset) // per_hour)
+    steps = len(columns[0].samples)
+    hours = -(-(steps + offset) // per_hour)
     days = (first_hour + hours - 1) // 24 - first_hour // 24 + 1
-    counts = np.zeros((days, histogram.buckets(layout) if layout else 0), dtype=np.uint32)
-    by_hour = np.empty((4, hours))
-    busy = np.zeros(len(values), dtype=np.uint8) if busy is None else busy
-    base = histogram.base(layout) if layout else 0
-    kernel(values, busy, highest, whole, offset, per_hour, first_hour, base, counts, by_hour)
-    return counts, by_hour
+    made = [
+        one if one.counts is None else one._replace(counts=np.zeros((days, one.counts), dtype=np.uint32))
+        for one in columns
+    ]
+    rows = device_rows(per_hour, hours)
+    kernel(made, steps, offset, per_hour, first_hour, rows)
+    return [one.counts for one in made], rows
+
+
+def column(values, *, layout=RATIO, highest=np.inf, limit=np.inf, voter=0, activity=False, into=0):
+    """A column; its counts are only the number of their buckets."""
+    buckets, base = (histogram.buckets(layout), histogram.base(layout)) if layout else (None, 0)
+    return _hours.Column(np.asarray(values), highest, limit, voter, activity, base, buckets, into)
 
 
 def distribution(values, layout=RATIO, half_life_s=DAY_S):
-    return histogram.decayed(layout, fold(_hours.fold, np.asarray(values), layout=layout)[0], half_life_s)
+    (counts,), _ = count(_hours.count, [column(np.asarray(values), layout=layout)])
+    return histogram.decayed(layout, counts, half_life_s)
 
 
 def test_the_compiled_kernel_is_used():
-    assert _hours.fold is _hours_c.fold
+    assert _hours.count is _hours_c.count
     assert _hours_c.__file__.endswith(".so")
 
 
@@ -57,44 +67,58 @@ def test_a_quantile_is_within_one_percent_of_the_true_one(name, q):
     assert found == pytest.approx(true, rel=1 / 128)
 
 
-any_float = st.floats(allow_nan=True, allow_infinity=True, width=32)
-
-
-@given(
-    st.sampled_from([np.float32, np.float64]).flatmap(
-        lambda kind: arrays(kind, st.integers(1, 200), elements=any_float)
-    ),
-    st.randoms(use_true_random=False),
-    st.sampled_from([1.0, 1e4, np.inf]),
-    st.integers(0, 11),
-    st.integers(0, 50),
-    st.sampled_from([RATIO, MEMORY, None]),
+SAMPLES = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True, width=32),
+    st.floats(0.0, 2.0, width=32),
+    st.sampled_from([0.0, -0.0, 0.5, 1.0, np.float32(1.0 + 2**-20), 2.0, -1.0, np.nan]),
 )
-def test_the_compiled_kernel_equals_its_twin_to_the_last_bit(values, random, highest, offset, first_hour, layout):
-    busy = np.array([random.random() < 0.5 for _ in values], dtype=np.uint8)
-    shape = {"layout": layout, "highest": highest, "offset": offset, "per_hour": 12, "first_hour": first_hour}
-    compiled, twin = (fold(kernel, values, busy, **shape) for kernel in (_hours_c.fold, _hours_py.fold))
-    for a, b in zip(compiled, twin, strict=True):
-        assert a.tobytes() == b.tobytes()
 
 
-@given(
-    st.sampled_from([np.float32, np.float64]).flatmap(
-        lambda kind: arrays(kind, st.integers(1, 200), elements=st.floats(0.0, 2.0, width=32))
-    ),
-    st.randoms(use_true_random=False),
-    st.sampled_from([RATIO, MEMORY, None]),
-)
-def test_a_column_known_to_be_whole_gives_the_same_result(values, random, layout):
-    busy = np.array([random.random() < 0.5 for _ in values], dtype=np.uint8)
-    shape = {"layout": layout, "highest": 2.0, "offset": 5, "per_hour": 12, "first_hour": 7}
-    checked, *unchecked = (
-        fold(kernel, values, busy, whole=whole, **shape)
-        for kernel, whole in [(_hours_c.fold, False), (_hours_c.fold, True), (_hours_py.fold, True)]
+@st.composite
+def columns(draw):
+    steps = draw(st.integers(1, 150))
+    wide = draw(st.integers(1, 4))
+    return [
+        column(
+            draw(arrays(draw(st.sampled_from([np.float32, np.float64])), steps, elements=elements)),
+            layout=draw(st.sampled_from([RATIO, MEMORY, None])),
+            highest=draw(st.sampled_from([1.0, 1e4, np.inf])),
+            limit=draw(st.sampled_from([0.5, np.inf])),
+            voter=draw(st.sampled_from([0, 1 << into])),
+            activity=draw(st.booleans()),
+            into=into,
+        )
+        for into in range(wide)
+        for elements in [draw(st.sampled_from([SAMPLES, st.floats(0.0, 1.0, width=32)]))]
+    ]
+
+
+@given(columns(), st.integers(0, 11), st.integers(0, 50), st.sampled_from([12, 15, 60]))
+def test_the_compiled_kernel_equals_its_twin_to_the_last_bit(columns, offset, first_hour, per_hour):
+    at = {"offset": offset, "per_hour": per_hour, "first_hour": first_hour}
+    (counts, rows), (twin_counts, twin_rows) = (
+        count(kernel, columns, **at) for kernel in (_hours_c.count, _hours_py.count)
     )
-    for other in unchecked:
-        for a, b in zip(checked, other, strict=True):
-            assert a.tobytes() == b.tobytes()
+    for mine, other in zip(counts, twin_counts, strict=True):
+        assert (mine is None and other is None) or mine.tobytes() == other.tobytes()
+    for name, mine in rows.items():
+        assert mine.tobytes() == twin_rows[name].tobytes(), name
+
+
+def test_the_kernel_refuses_arrays_that_do_not_fit():
+    one = column(np.zeros(60))
+    with pytest.raises(ValueError, match="rows"):
+        _hours_c.count([one._replace(counts=None)], 60, 30, 60, 0, device_rows(60, 1))
+    with pytest.raises(ValueError, match="61 items"):
+        _hours_c.count([one._replace(counts=None)], 61, 0, 60, 0, device_rows(60, 2))
+
+
+def test_sums_are_of_the_steps_at_work_only():
+    busy = column([0.0, 0.9, 0.8, 0.0], layout=None, limit=0.5, voter=1, activity=True)
+    power = column([50.0, 300.0, np.nan, 60.0], layout=None, highest=1e4, into=DEVICE_SIGNALS.index(Signal.POWER))
+    _, rows = count(_hours.count, [busy, power], per_hour=4)
+    assert rows["busy_sum"][0, power.into] == 300.0
+    assert (rows["busy_seen"][0, power.into], rows["seen"][0, power.into]) == (1, 3)
 
 
 def test_a_zero_counts_and_a_missing_sample_does_not():
@@ -111,7 +135,8 @@ def test_without_samples_quantiles_are_none():
 def test_a_day_one_half_life_old_weighs_half():
     counts = np.zeros((3, histogram.buckets(RATIO)), dtype=np.uint32)
     counts[:, 7] = 1, 1, 1
-    assert histogram.decayed(RATIO, counts, DAY_S).weights[7] == 1.75
+    found = histogram.decayed(RATIO, counts, DAY_S)
+    assert (found.values.tolist(), found.weights.tolist()) == ([histogram.midpoints(RATIO)[7]], [1.75])
 
 
 days = arrays(np.uint32, (4, histogram.buckets(RATIO)), elements=st.integers(0, 2**20), fill=st.just(0))
@@ -120,8 +145,17 @@ days = arrays(np.uint32, (4, histogram.buckets(RATIO)), elements=st.integers(0, 
 @given(days, days, days)
 def test_merging_is_exact_and_associative(a, b, c):
     assert np.array_equal((a + b) + c, a + (b + c))
-    whole, parts = (histogram.decayed(RATIO, x, DAY_S).weights for x in (a + b + c, b))
-    assert (whole >= parts).all()
+    whole, part = (histogram.decayed(RATIO, x, DAY_S) for x in (a + b + c, b))
+    weights = dict(zip(whole.values.tolist(), whole.weights.tolist(), strict=True))
+    assert all(weights[value] >= weight for value, weight in zip(part.values.tolist(), part.weights, strict=True))
+
+
+def test_a_day_too_old_for_any_weight_is_no_sample():
+    counts = np.zeros((100, histogram.buckets(RATIO)), dtype=np.uint32)
+    counts[0, 7], counts[99, 9] = 1, 1
+    found = histogram.decayed(RATIO, counts, 3_600)
+    assert found.values.tolist() == [histogram.midpoints(RATIO)[9]]
+    assert found.quantile(0.0) == found.peak == found.mean
 
 
 def test_values_above_the_highest_fall_into_the_last_bucket():

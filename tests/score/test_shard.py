@@ -10,6 +10,7 @@ from tests.usages import HOURS, PER_HOUR, SCRAPES, START_S, part, same, usages
 
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.inventory import Start, node_ref
+from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import decode
 from gpuwise.score.settings import ScoreSettings
@@ -55,13 +56,19 @@ def whole_days(series: UsageSeries) -> UsageSeries:
     scrapes = series.scraped_requests
     if scrapes is not None:
         scrapes = np.concatenate([np.full(early * SCRAPES, np.nan), scrapes])
-    return UsageSeries(series.workload, Window(MIDNIGHT_S, series.window.end_s, STEP_S), devices, requests, scrapes)
+    work = series.work_per_second
+    if work is not None:
+        work = np.concatenate([np.full(early, np.nan), work])
+    window = Window(MIDNIGHT_S, series.window.end_s, STEP_S)
+    return UsageSeries(series.workload, window, devices, requests, scrapes, work, series.work_metric)
 
 
 def run(source, end_s, kept, start_s=MIDNIGHT_S):
     """One pass at a time: returns its profile and updates `kept`."""
     window = Window(start_s, end_s, STEP_S)
-    shard = Shard((workload(),), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
+    metric = source.whole.work_metric
+    subject = replace(workload(), annotations={} if metric is None else {WORK_METRIC: metric})
+    shard = Shard((subject,), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
     [scored] = score_shard(source, FLEET, window, SETTINGS, shard)
     kept.update(scored.keep)
     return scored.profile
@@ -188,3 +195,21 @@ def test_nodes_are_scored_with_workloads():
     scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),), {}))
     assert [one.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]
     assert all(decode(blob).workload == one.profile.workload for one in scored for blob in one.keep.values())
+
+
+def test_with_another_counter_declared_the_hours_are_read_again():
+    """Its units are others: a pace must not be compared with one of the earlier counter."""
+    steps = 12 * PER_HOUR
+    window = Window(MIDNIGHT_S, MIDNIGHT_S + steps * STEP_S, STEP_S)
+    rate = np.ones(steps)
+    first = UsageSeries(
+        WORKLOAD, window, (device(steps, busy=range(steps)),), work_per_second=rate, work_metric="steps"
+    )
+    kept: dict[str, bytes] = {}
+    run(Source(first), MIDNIGHT_S + 6 * HOUR_S, kept)
+    source = Source(replace(first, work_per_second=1000 * rate, work_metric="tokens"))
+    assert run(source, MIDNIGHT_S + 12 * HOUR_S, kept).work == 1000.0 * 12 * HOUR_S
+    assert source.asked[-1].start_s == MIDNIGHT_S
+    again = Source(source.whole)
+    run(again, MIDNIGHT_S + 12 * HOUR_S, kept)
+    assert again.asked[-1].start_s > MIDNIGHT_S

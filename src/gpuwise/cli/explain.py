@@ -154,6 +154,9 @@ def _saving(saving: Saving) -> Iterator[tuple[str, str]]:
 
 def _numbers(evidence: tuple[Evidence, ...]) -> None:
     for number in evidence:
+        if number.value is None and number.signal is None:  # a fact without a number
+            say(Text(f"  {number.text}"))
+            continue
         value = "no samples" if number.value is None else f"{number.value:,.4g} {number.unit}"
         limit = "" if number.threshold is None else f" (threshold {number.threshold:,.4g})"
         say(Text(f"  {number.text}: {number.statistic} {value}{limit}"))

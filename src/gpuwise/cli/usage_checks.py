@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 
+from gpuwise.cli.work_checks import DeclaredWork
 from gpuwise.model.checks import CheckResult, CheckStatus
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import UsageSource
@@ -71,9 +72,10 @@ def of_fleet(
     Raises:
         SourceError: the usage cannot be read.
     """
-    day = _Day()
+    day, work = _Day(), DeclaredWork()
     for workload, series in zip(fleet.workloads, source.read(fleet.workloads, fleet, window), strict=True):
         day.add(series)
+        work.add(workload, series)
         day.count(score_hours(hours_of(series, settings), window, settings, running_pods(workload, fleet)))
     for series in source.read_nodes(list(fleet.nodes.values()), fleet, window):
         day.add(series)
@@ -84,6 +86,7 @@ def of_fleet(
         yield _signals(day, nodes)
     if day.expected_h > 0.0:
         yield _coverage(day, min_coverage)
+    yield from work.results()
 
 
 def _nodes(day: _Day, nodes: Sequence[str]) -> CheckResult:

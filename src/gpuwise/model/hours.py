@@ -4,19 +4,21 @@ Rows are aligned to UTC hours. They contain no decision that a later hour could 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.signal import Signal
+from gpuwise.model.signal import OF_PACES, Signal
 
 HOUR_S = 3_600
 DAY_H = 24
 
-DEVICE_SIGNALS: tuple[Signal, ...] = tuple(signal for signal in Signal if signal is not Signal.REQUESTS)
+DEVICE_SIGNALS: tuple[Signal, ...] = tuple(
+    signal for signal in Signal if signal is not Signal.REQUESTS and signal not in OF_PACES
+)
 """The columns of a device's rows, in order."""
 
 Rows = Mapping[str, NDArray[Any]]
@@ -60,6 +62,15 @@ class PodDevice(NamedTuple):
     node: str | None
 
 
+class PaceKind(NamedTuple):
+    """What a pace was measured on; fields as in `gpuwise.model.pace.Pace`, the limit in whole watts."""
+
+    gpu_type: str
+    gpu_fraction: float
+    devices: int
+    limit_w: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class HourRows:
     """Rows of consecutive hours.
@@ -75,7 +86,17 @@ class HourRows:
 
             - silent: as above.
             - known: one bit per step with a sample.
-            - seen: number of these steps.
+            - seen: number of these steps;
+
+            or the rows of declared work:
+
+            - total, seen: sum and number of the known rates;
+
+            or the rows of a pace:
+
+            - seen, work: number of its steps, and the sum of the rates in them.
+            - powered, watts: of these, the steps in which the power of all devices is known, and the sum of the power.
+            - first, last: the first of its steps in the hour, and the step after the last one.
     """
 
     first_hour: int
@@ -110,6 +131,9 @@ class UsageHours:
         requests: rows of requests, None if no source reports requests.
         scrapes: rows of requests in steps of SCRAPE_S, None if no source has them.
         counts: samples by UTC day (from that of first_hour) and bucket, uint32 of shape (days, buckets), by signal.
+        work_metric: the counter that declared work is counted with, None without one.
+        work: rows of declared work, None if no source reports it.
+        paces: rows of the steps in which work was done, by what it was done on.
     """
 
     workload: WorkloadRef
@@ -120,6 +144,9 @@ class UsageHours:
     requests: HourRows | None
     counts: Mapping[Signal, NDArray[np.uint32]]
     scrapes: HourRows | None = None
+    work_metric: str | None = None
+    work: HourRows | None = None
+    paces: Mapping[PaceKind, HourRows] = field(default_factory=dict)
 
     @property
     def per_hour(self) -> int:

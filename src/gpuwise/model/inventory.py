@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.scheduling import Openness, Scheduling
@@ -217,7 +218,7 @@ class Pod:
         return self.node is not None and not self.has_ended
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: every method asks for its active pods, of which some have hundreds
 class Workload:
     """A Kubernetes object that owns GPU pods.
 
@@ -261,7 +262,7 @@ class Workload:
     more_requests: tuple[GpuRequest, ...] = ()
     activator: str = ""
 
-    @property
+    @cached_property
     def active_pods(self) -> tuple[Pod, ...]:
         """Its pods that have not ended."""
         return tuple(pod for pod in self.pods if not pod.has_ended)

@@ -18,7 +18,8 @@ class Pace:
         last_s: end of the last one.
         seconds: duration of these steps.
         work: units of work done in them; 0.0 if none was done.
-        energy_j: energy of all devices in them, joules; None if power was not sampled in all of them.
+        energy_j: energy of all devices in them, joules; a step without a sample of power counts with the mean of the
+            others. None if power was sampled in less than 90 % of them.
     """
 
     gpu_type: str

@@ -29,6 +29,13 @@ class Signal(StrEnum):
     POWER = "power_watts"
     REQUESTS = "requests_per_second"
     KERNEL_ACTIVITY = "kernel_activity_ratio"
+    POWER_LIMIT = "power_limit_watts"
+    MEAN_POWER = "mean_power_watts"
+    WORK = "work_per_second"
+
+
+OF_PACES = frozenset({Signal.POWER_LIMIT, Signal.MEAN_POWER, Signal.WORK})
+"""Signals that are counted with the paces of declared work, and nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +65,9 @@ SIGNALS: dict[Signal, SignalSpec] = {
     Signal.REQUESTS: SignalSpec("requests per second", 1e9, Sensor.APPLICATION),
     # 1.0 in a step in which a kernel was launched, else 0.0; reported by HAMi, which intercepts the launches.
     Signal.KERNEL_ACTIVITY: SignalSpec("ratio", 1.0, Sensor.KERNEL),
+    # Read where work is declared, and no evidence of use: the limit in force, the mean power over a step by the board's
+    # energy counter (the power above is the highest of a step), and the units of work.
+    Signal.POWER_LIMIT: SignalSpec("watts", 1e4, Sensor.POWER),
+    Signal.MEAN_POWER: SignalSpec("watts", 1e4, Sensor.POWER),
+    Signal.WORK: SignalSpec("units per second", 1e15, Sensor.APPLICATION),
 }

@@ -101,6 +101,7 @@ class UsageSeries:
             the source has no samples closer than the window's steps.
         work_per_second: units of work that its pods did, by the counter that the workload declares (`WORK_METRIC`),
             shape (window.steps,), NaN where unknown, or None if it declares none or no source reports it.
+        work_metric: the name of that counter; None if the workload declares none.
     """
 
     workload: WorkloadRef
@@ -109,6 +110,7 @@ class UsageSeries:
     requests_per_second: NDArray[np.float64] | None = None
     scraped_requests: NDArray[np.float64] | None = None
     work_per_second: NDArray[np.float64] | None = None
+    work_metric: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +125,11 @@ class RecordedPod:
         devices: one entry per device.
         requests_per_second: requests that reached this pod, shape (window.steps,), or None if no source reports
             requests.
+        work_per_second: units of declared work that this pod did, shape (window.steps,), or None if none are reported.
     """
 
     namespace: str
     window: Window
     devices: tuple[DeviceSeries, ...]
     requests_per_second: NDArray[np.float64] | None = None
+    work_per_second: NDArray[np.float64] | None = None

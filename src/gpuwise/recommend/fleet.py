@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from gpuwise.model.declared import model_of
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadRef, node_ref
 from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE
@@ -12,6 +13,7 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.scheduling import Requirement
+from gpuwise.recommend.engines.gpu_type_overprovisioned.fleet_speeds import Speeds, speeds_of
 from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import HOUR_S, RecommendSettings
 
@@ -79,6 +81,15 @@ class Fleet:
         return {uid: tuple(items) for uid, items in found.items()}
 
     @cached_property
+    def speeds(self) -> Mapping[WorkloadRef, Speeds]:
+        """How fast the workloads with measured work are on each GPU type."""
+        profiles = ((one, self.profiles.get(one.ref)) for one in self.inventory.workloads)
+        found = {
+            one.ref: speeds_of(model_of(one), seen.paces) for one, seen in profiles if seen is not None and seen.paces
+        }
+        return {ref: speeds for ref, speeds in found.items() if speeds.by_type}
+
+    @cached_property
     def unread_nodes(self) -> frozenset[str]:
         """Nodes that cannot be read, or that have a GPU pod that cannot be read."""
         unread = self.inventory.unread
@@ -133,9 +144,10 @@ class Fleet:
         types = () if profile is None else profile.allocated_gpu_s_by_type.keys()
         return types if len(types) == 1 else ()
 
-    def tenants(self, node: str) -> frozenset[str]:
-        """Uids of the workloads with pods on a node."""
-        return frozenset(workload.ref.uid for workload, _ in self.pods_on.get(node, ()))
+    @cached_property
+    def tenants(self) -> Mapping[str, frozenset[str]]:
+        """Uids of the workloads with pods on each node; a node without GPU pods is absent."""
+        return {node: frozenset(workload.ref.uid for workload, _ in pods) for node, pods in self.pods_on.items()}
 
     def usd_per_gpu_h(self, node: Node) -> float | None:
         """Price per hour of one of a node's GPUs; None if the type has no price."""

@@ -80,6 +80,8 @@ _METHODS, _ENGINES, _RESEARCH = "gpuwise.recommend.methods", "gpuwise.recommend.
 _ACTIVITY = (Input("SM activity", Signal.SM_ACTIVITY), Input("GPU utilisation", Signal.GPU_UTIL))
 _REQUEST = Input("requested GPUs", "pod templates, pods")
 _PRICE = Input("price of a GPU-hour", "price list, --prices")
+_DECLARED = "the counter that gpuwise.dev/work-metric names"
+_SPEED = Input("speed of the work", _DECLARED)
 _CAREFUL = "python -m benchmarks.careful"
 _SIZES = (Figure("saving of sizes below the need, all rows ($ a month)", 0.0),)
 _SIMULATED = "The thresholds are not fitted. The fleet is simulated."
@@ -181,19 +183,23 @@ POLICIES: tuple[Policy, ...] = (
         name="gpu-type",
         findings=(Finding.GPU_TYPE_OVERPROVISIONED,),
         status=Status.ADVICE,
-        decides="Which cheaper GPU type has the compute, the bandwidth and the memory that a workload uses.",
+        decides="On which GPU type the work costs less: by measured speed, else by what it uses of its GPU.",
         engine=f"{_METHODS}.gpu_type_overprovisioned.cheaper_type",
         inputs=(
             Input("SM activity", Signal.SM_ACTIVITY),
             Input("tensor activity", Signal.TENSOR_ACTIVITY),
             Input("memory bandwidth", Signal.DRAM_ACTIVITY),
             Input("memory", Signal.MEMORY_USED),
+            _SPEED,
+            Input("speed of three or more other workloads on both types", _DECLARED),
+            Input("model", "label or annotation gpuwise.dev/model; without it each workload is a family of its own"),
             _PRICE,
         ),
-        row="",
-        figures=(),
-        limits="By the roofline: no throughput is measured. No public trace has these activities of the same work on "
-        "two GPU types.",
+        row="gpu-type --policy gpuwise-live",
+        figures=(Figure("cost over the best type, with live inputs, half of the jobs by lot", 1.07),),
+        limits="The figure is of the choice by speed, for training and batch work with one GPU per pod; nothing is "
+        "fitted. Where fewer than three other workloads were measured on both types, and for endpoints, the roofline "
+        "decides and the evidence says so: no public trace has these activities of the same work on two GPU types.",
     ),
     Policy(
         name="spot",
@@ -244,18 +250,25 @@ POLICIES: tuple[Policy, ...] = (
         name="power",
         findings=(Finding.POWER_LIMIT_OVERPROVISIONED,),
         status=Status.ADVICE,
-        decides="Which power limit to measure first.",
-        engine=f"{_ENGINES}.power_limit_overprovisioned.search.next_cap",
+        decides="Which power limit to measure next, which to keep, and whether one is too slow.",
+        engine=f"{_ENGINES}.power_limit_overprovisioned.advice.advised_cap",
         inputs=(
             Input("power", Signal.POWER),
             Input("SM activity", Signal.SM_ACTIVITY),
+            _SPEED,
+            Input("limit in force", Signal.POWER_LIMIT),
+            Input("mean power", "energy counters of the exporters; else the highest power of each step"),
             Input("price of energy", "a setting"),
         ),
-        row="power-cap --policy gpuwise-first-guess --step-w 5",
-        figures=(Figure("share of first limits, not measured, more than 6 % slower, steps of 5 W", 0.231),),
-        limits="The limit in force and the speed of the work are not read. So the recommendation is the first limit, "
-        "or the one advised before if that is higher, and a person measures it; the backtest `power-cap` also plays "
-        "the tries that follow.",
+        row="power-cap --policy gpuwise-live --step-w 5",
+        figures=(
+            Figure("share of the oracle's saving, as scan advises it from measured speeds, steps of 5 W", 0.916),
+            Figure("limits of these more than 6 % slower, steps of 5 W", 0.0),
+            Figure("share of first limits, not measured, more than 6 % slower, steps of 5 W", 0.231),
+        ),
+        limits="The first two figures are of work whose speed and limit are measured, with errors of scrapes and of "
+        "counting. Otherwise the recommendation is the first limit, or the one advised before if that is higher: the "
+        "third figure, which its evidence states. The constants of the curve were chosen on the same boards.",
     ),
     Policy(
         name="residency",
@@ -296,7 +309,8 @@ POLICIES: tuple[Policy, ...] = (
         inputs=(_REQUEST, Input("slices", "allocatable resources of nodes"), _PRICE),
         row="mig",
         figures=(Figure("GPUs for the six sets", 44.0), Figure("above what is proved to be needed", 0.0)),
-        limits="Nothing is fitted. Requests are packed: the throughput on other slices is not measured.",
+        limits="Nothing is fitted. Requests are packed: where the speed of a workload on two slices is known, it is "
+        "not used.",
     ),
     Policy(
         name="pending",
@@ -351,7 +365,11 @@ POLICIES: tuple[Policy, ...] = (
         status=Status.RESEARCH,
         decides="The throughput of a model on a MIG slice.",
         engine=f"{_RESEARCH}.gpu_overprovisioned",
-        inputs=(Input("throughput at several operating points", None),),
+        inputs=(
+            Input("throughput on another slice", _DECLARED),
+            Input("batch size and number of processes of each throughput", None),
+            Input("throughput of other models on the same slices", None),
+        ),
         row="slice",
         figures=(
             Figure("mean absolute error, a model held out", 0.0808),
@@ -359,18 +377,9 @@ POLICIES: tuple[Policy, ...] = (
             Figure("share that a slice by predicted throughput carries", 0.987),
             Figure("cost over the best slice, by predicted throughput", 1.12),
         ),
-        limits="gpuwise reads neither the batch size nor the number of processes of a rate.",
-    ),
-    Policy(
-        name="gpu-type-by-speed",
-        findings=(),
-        status=Status.RESEARCH,
-        decides="The GPU type with the lowest cost for a job, from its speed on one type.",
-        engine=f"{_RESEARCH}.gpu_type_overprovisioned",
-        inputs=(Input("throughput on one GPU type", None), Input("throughput of other jobs on all types", None)),
-        row="gpu-type",
-        figures=(Figure("cost over the best type, half of the jobs by lot", 1.07),),
-        limits="",
+        limits="Declared work gives a rate under the load that arrives, and not at a batch size or number of "
+        "processes, of which the curve is a function. Units of two models do not compare, so their curves, from which "
+        "the engine learns, are not known either.",
     ),
     Policy(
         name="packing",

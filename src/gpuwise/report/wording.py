@@ -56,6 +56,7 @@ _NOTHING_TO_DO = frozenset(
         Reason.NOT_SHAREABLE,
         Reason.NO_CHEAPER_TYPE,
         Reason.NOTHING_TO_CAP,
+        Reason.LIMIT_IS_BEST,
         Reason.WELL_PACKED,
     }
 )

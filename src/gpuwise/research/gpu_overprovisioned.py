@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.regression import Floats, posterior_mean, radial
+from gpuwise.recommend.engines.regression import Floats, posterior_mean, radial
 
 WHOLE_GPCS = 7
 """Compute slices of a whole GPU."""

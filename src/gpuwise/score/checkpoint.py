@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DEVICE_SIGNALS, HOUR_S, HourRows, PodDevice, Rows, UsageHours, device_rows
+from gpuwise.model.hours import DEVICE_SIGNALS, HOUR_S, HourRows, PaceKind, PodDevice, Rows, UsageHours, device_rows
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import SCRAPE_S
@@ -43,8 +43,12 @@ def encode(hours: UsageHours) -> bytes:
         "devices": [[list(pod_device), rows.first_hour, rows.hours] for pod_device, rows in hours.devices.items()],
         "requests": None if hours.requests is None else [hours.requests.first_hour, hours.requests.hours],
         "scrapes": None if hours.scrapes is None else [hours.scrapes.first_hour, hours.scrapes.hours],
-        "counts": {signal: list(counts.shape) for signal, counts in hours.counts.items()},
+        "occupied": {signal: [*counts.shape, int(np.count_nonzero(counts))] for signal, counts in hours.counts.items()},
     }
+    if hours.work_metric is not None:
+        header["work_metric"] = hours.work_metric
+        header["work"] = None if hours.work is None else [hours.work.first_hour, hours.work.hours]
+        header["paces"] = [[list(kind), rows.first_hour, rows.hours] for kind, rows in hours.paces.items()]
     text = json.dumps(header).encode()
     body = b"".join([len(text).to_bytes(4, "little"), text, *(array.tobytes() for array in arrays)])
     return MAGIC + zlib.compress(body, level=1)
@@ -57,7 +61,12 @@ def _arrays(hours: UsageHours) -> Iterator[NDArray[Any]]:
         yield _table(hours.requests, request)
     if hours.scrapes is not None:
         yield _table(hours.scrapes, SCRAPE_ROW)
-    yield from hours.counts.values()
+    for counts in hours.counts.values():  # of a day, 4 % of the buckets have samples
+        at = np.flatnonzero(counts).astype(np.uint32)
+        yield from (at, counts.ravel()[at])
+    if hours.work is not None:
+        yield _table(hours.work, WORK_ROW)
+    yield from (_table(rows, PACE_ROW) for rows in hours.paces.values())
 
 
 def _table(rows: HourRows, row: np.dtype[np.void]) -> NDArray[np.void]:
@@ -110,6 +119,18 @@ SCRAPE_ROW = np.dtype(
 """The stored row of requests in steps of SCRAPE_S; its fields are those of `gpuwise.model.hours.HourRows`."""
 
 
+WORK_ROW = np.dtype([("total", np.float64), ("seen", np.uint16)])
+"""The stored row of declared work; its fields are those of `gpuwise.model.hours.HourRows`."""
+
+PACE_ROW = np.dtype(
+    [
+        *((name, np.uint16) for name in ("seen", "powered", "first", "last")),
+        *((name, np.float64) for name in ("work", "watts")),
+    ]
+)
+"""The stored row of a pace; as above."""
+
+
 def decode(checkpoint: bytes) -> UsageHours:
     """Decode hours.
 
@@ -125,7 +146,7 @@ def decode(checkpoint: bytes) -> UsageHours:
         body = zlib.decompress(checkpoint[len(MAGIC) :])
         end = 4 + int.from_bytes(body[:4], "little")
         return _hours(json.loads(body[4:end]), _Reader(body, end))
-    except (zlib.error, ValueError, KeyError, TypeError, ArithmeticError) as error:
+    except (zlib.error, ValueError, KeyError, IndexError, TypeError, ArithmeticError) as error:
         raise UnreadableCheckpointError(f"the checkpoint is damaged: {error}") from error
 
 
@@ -157,6 +178,15 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
     if header.get("scrapes") is not None:  # absent in checkpoints of earlier versions
         first_hour, length = header["scrapes"]
         scrapes = HourRows(first_hour, _columns(reader.take(SCRAPE_ROW, (length,))))
+    counts = dict(_counts(header, reader))
+    work = None
+    if header.get("work") is not None:  # absent in checkpoints of earlier versions, and of workloads without such work
+        first_hour, length = header["work"]
+        work = HourRows(first_hour, _columns(reader.take(WORK_ROW, (length,))))
+    paces = {
+        PaceKind(*kind): HourRows(first_hour, _columns(reader.take(PACE_ROW, (length,))))
+        for kind, first_hour, length in header.get("paces", ())
+    }
     return UsageHours(
         workload=WorkloadRef(*header["workload"]),
         step_s=header["step_s"],
@@ -165,8 +195,21 @@ def _hours(header: Mapping[str, Any], reader: _Reader) -> UsageHours:
         devices=devices,
         requests=requests,
         scrapes=scrapes,
-        counts={Signal(name): reader.take(np.uint32, tuple(shape)) for name, shape in header["counts"].items()},
+        counts=counts,
+        work_metric=header.get("work_metric"),
+        work=work,
+        paces=paces,
     )
+
+
+def _counts(header: Mapping[str, Any], reader: _Reader) -> Iterator[tuple[Signal, NDArray[np.uint32]]]:
+    for name, shape in header.get("counts", {}).items():  # earlier versions wrote all buckets
+        yield Signal(name), reader.take(np.uint32, tuple(shape))
+    for name, (days, buckets, occupied) in header.get("occupied", {}).items():
+        counts = np.zeros(days * buckets, dtype=np.uint32)
+        at = reader.take(np.uint32, (occupied,))
+        counts[at] = reader.take(np.uint32, (occupied,))
+        yield Signal(name), counts.reshape(days, buckets)
 
 
 def by_name(table: NDArray[np.void], per_hour: int, signals: tuple[str, ...]) -> Rows:

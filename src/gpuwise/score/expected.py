@@ -122,11 +122,13 @@ def unsampled_devices(
     first = min(device.start for device in sampled)
     for pod in pods:
         start = max(first, -(-(pod.start_s - base_s) // step_s))
+        own = [device for device in sampled if device.pod_device.pod == pod.name]
+        if sum(device.start <= start and device.end >= last_step for device in own) >= pod.devices:
+            continue  # as most do: no step needs to be looked at
         missing = np.zeros(steps, dtype=np.int64)
         missing[start:last_step] = pod.devices
-        for device in sampled:
-            if device.pod_device.pod == pod.name:
-                missing[device.start : device.end] -= 1
+        for device in own:
+            missing[device.start : device.end] -= 1
         for level in range(1, int(missing.max(initial=0)) + 1):
             yield from _spans(missing >= level, pod, level, per_hour=per_hour)
 

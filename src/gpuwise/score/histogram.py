@@ -5,17 +5,32 @@ Guarantee: a quantile is within 1/128 = 0.78 % of the true value for values in [
 and associative. Age weighting is applied on reading: the weight of a day's samples halves with each half-life.
 """
 
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.profile import BucketLayout, Distribution
+from gpuwise.model.profile import Distribution
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 
 # 2**46 = 52 mantissa bits less 6: shifting float64 bits by this gives bucket numbers, 64 per octave.
 _SHIFT = 46
+
+
+@dataclass(frozen=True, slots=True)
+class BucketLayout:
+    """Log-linear buckets: 64 per octave, so a value has a relative error of at most 1/128 = 0.78 %.
+
+    Attributes:
+        lowest: values below this, 0 included, are in bucket 0 and read as 0.0.
+        highest: values above this are in the last bucket.
+    """
+
+    lowest: float
+    highest: float
+
 
 _RATIO = BucketLayout(2.0**-10, 1.0)
 
@@ -69,9 +84,12 @@ def decayed(layout: BucketLayout, counts: NDArray[np.uint32], half_life_s: int) 
         counts: samples by day, oldest first, and bucket; shape (days, buckets).
         half_life_s: seconds in which a sample's weight halves.
     """
+    (occupied,) = np.bitwise_or.reduce(counts, axis=0).nonzero()
     # Cast first: the product of float64 and uint32 casts in pieces and takes twice as long.
-    weights = weights_by_age(counts.shape[0], DAY_S, half_life_s) @ counts.astype(np.float64)
-    return Distribution(layout, weights, midpoints(layout))
+    weights = weights_by_age(counts.shape[0], DAY_S, half_life_s) @ counts[:, occupied].astype(np.float64)
+    if weights.size and not weights.min():  # too old for a float64
+        occupied, weights = occupied[weights > 0.0], weights[weights > 0.0]
+    return Distribution(midpoints(layout)[occupied], weights)
 
 
 @lru_cache(maxsize=8)

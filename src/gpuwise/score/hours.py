@@ -8,21 +8,22 @@ nothing.
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PodDevice, UsageHours, device_rows
-from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.model.usage import DeviceSeries, Samples, UsageSeries
+from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HourRows, PaceKind, PodDevice, UsageHours, device_rows
+from gpuwise.model.signal import OF_PACES, SIGNALS, Signal
+from gpuwise.model.usage import DeviceSeries, UsageSeries
 from gpuwise.score import _hours, histogram
 from gpuwise.score.grid import Grid, grid_of
-from gpuwise.score.idle import ACTIVITY, VOTER_BITS, Mask, threshold
+from gpuwise.score.idle import ACTIVITY, VOTER_BITS, threshold
 from gpuwise.score.liveness import frozen_hours
+from gpuwise.score.pace import work_rows
 from gpuwise.score.settings import ScoreSettings
 
-_NO_BUCKETS = np.zeros((0, 0), dtype=np.uint32)
+Key = TypeVar("Key", PodDevice, PaceKind)
 
 
 def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
@@ -39,12 +40,13 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
     counts: dict[Signal, NDArray[np.uint32]] = {}
     devices: dict[PodDevice, HourRows] = {}
     for measured in series.devices:
-        device = _alive(measured, grid)
+        device = _alive(_of_usage(measured), grid)
         rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
             pod_device = PodDevice(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
             devices[pod_device] = rows
+    work, paces = work_rows(series, grid, devices)
     return UsageHours(
         workload=series.workload,
         step_s=series.window.step_s,
@@ -54,7 +56,18 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
         requests=_request_rows(series.requests_per_second, grid),
         counts=counts,
         scrapes=_scrape_rows(series),
+        work_metric=series.work_metric,
+        work=None if work is None else _trimmed(work) or work.between(0, 0),
+        paces={kind: rows for kind, every in paces.items() if (rows := _trimmed(every)) is not None},
     )
+
+
+def _of_usage(device: DeviceSeries) -> DeviceSeries:
+    """The device without the signals that are counted with the paces: they are no evidence of use."""
+    if OF_PACES.isdisjoint(device.samples):
+        return device
+    samples = {signal: column for signal, column in device.samples.items() if signal not in OF_PACES}
+    return replace(device, samples=samples)
 
 
 def _alive(device: DeviceSeries, grid: Grid) -> DeviceSeries:
@@ -71,80 +84,32 @@ def _device_rows(
     device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
 ) -> dict[str, NDArray[Any]]:
     rows = device_rows(grid.per_hour, grid.hours)
-    sampled, active = _vote(device, grid, settings, rows)
-    busy = active.view(np.uint8)
-    folded = np.zeros((4, len(DEVICE_SIGNALS), grid.hours))
-    folded[0] = np.nan
-    for index, signal in enumerate(DEVICE_SIGNALS):
-        if signal not in sampled:
+    columns, new = [], []
+    for into, signal in enumerate(DEVICE_SIGNALS):
+        samples, layout = device.samples.get(signal), histogram.LAYOUTS.get(signal)
+        if samples is None:
             continue
-        layout = histogram.LAYOUTS.get(signal)
         if layout is not None and signal not in counts:
             counts[signal] = np.zeros((grid.days, histogram.buckets(layout)), dtype=np.uint32)
-        _hours.fold(
-            np.ascontiguousarray(device.samples[signal]),
-            busy,
-            SIGNALS[signal].highest,
-            sampled[signal],
-            grid.offset,
-            grid.per_hour,
-            grid.first_hour,
-            histogram.base(layout) if layout else 0,
-            counts.get(signal, _NO_BUCKETS),
-            folded[:, index],
-        )
-    for name, column in zip(("peak", "seen", "busy_sum", "busy_seen"), folded, strict=True):
-        rows[name] = column.T.astype(rows[name].dtype, copy=False)
-    return rows
-
-
-def _vote(
-    device: DeviceSeries, grid: Grid, settings: ScoreSettings, rows: dict[str, NDArray[Any]]
-) -> tuple[dict[Signal, bool], Mask]:
-    """Fill in which signals were sampled and which vetoed idleness.
-
-    Returns:
-        The signals with any sample, and whether all their values are valid; the steps with activity.
-    """
-    found: dict[Signal, bool] = {}
-    sampled, vetoed, active = (np.zeros(grid.steps, dtype=bool) for _ in range(3))
-    for signal, column in device.samples.items():
-        most = _largest(column)
-        whole = most is not None and most <= SIGNALS[signal].highest
-        known = None if whole else (column >= 0.0) & (column <= SIGNALS[signal].highest)
-        if known is None:
-            if not any(found.values()):  # otherwise it is set already
-                sampled[:] = True
-        elif known.any():
-            sampled |= known
-        else:
-            continue
-        found[signal] = whole
+            new.append(signal)
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
-        if limit is None:
-            continue
-        mask = active if signal in ACTIVITY else vetoed
-        if known is None:
-            rows["voters"] |= np.uint8(VOTER_BITS[signal])
-            if most is not None and most >= limit:
-                mask |= column >= limit
-        else:
-            here = grid.any_by_hour(known)
-            rows["voters"] |= here * np.uint8(VOTER_BITS[signal])
-            vetoed |= ~known & grid.by_step(here)
-            mask |= known & (column >= limit)
-    rows["sampled"], rows["active"], rows["idle"] = grid.packed(sampled, active, sampled & ~(vetoed | active))
-    return found, active
-
-
-def _largest(column: Samples) -> float | None:
-    """The largest value of a column that has no negative value and no NaN, else None."""
-    # Read as unsigned integers, floats of 0.0 and more keep their order and are below negative floats and NaN: one pass
-    # instead of two. Call the ufunc itself: the method of the same name goes through Python. Keep the result as an
-    # array: a view of a NumPy scalar as another type takes longer than the pass.
-    bits = np.maximum.reduce(column.view(f"u{column.itemsize}"), keepdims=True)
-    most = float(bits.view(column.dtype)[0])
-    return most if most >= 0.0 and math.copysign(1.0, most) > 0.0 else None
+        columns.append(
+            _hours.Column(
+                samples=samples if samples.flags.c_contiguous else samples.copy(),
+                highest=SIGNALS[signal].highest,
+                limit=math.inf if limit is None else limit,
+                voter=0 if limit is None else VOTER_BITS[signal],
+                activity=signal in ACTIVITY,
+                base=histogram.base(layout) if layout else 0,
+                counts=counts.get(signal),
+                into=into,
+            )
+        )
+    _hours.count(columns, grid.steps, grid.offset, grid.per_hour, grid.first_hour, rows)
+    for signal in new:
+        if not rows["seen"][:, DEVICE_SIGNALS.index(signal)].any():
+            del counts[signal]
+    return rows
 
 
 def _request_rows(requests: NDArray[np.float64] | None, grid: Grid) -> HourRows | None:
@@ -198,17 +163,23 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
     """
     if first.step_s != second.step_s or first.end_hour != second.first_hour:
         raise ValueError(f"hours that end at {first.end_hour} and start at {second.first_hour} are not adjacent")
-    devices = dict(first.devices)
-    for pod_device, rows in second.devices.items():
-        devices[pod_device] = _appended(devices[pod_device], rows) if pod_device in devices else rows
     return replace(
         first,
         end_hour=second.end_hour,
-        devices=devices,
+        devices=_all_appended(first.devices, second.devices),
         requests=_joined(first.requests, second.requests),
         counts=_joined_counts(first, second),
         scrapes=_joined(first.scrapes, second.scrapes),
+        work=_joined(first.work, second.work),
+        paces=_all_appended(first.paces, second.paces),
     )
+
+
+def _all_appended(first: Mapping[Key, HourRows], second: Mapping[Key, HourRows]) -> dict[Key, HourRows]:
+    joined = dict(first)
+    for key, rows in second.items():
+        joined[key] = _appended(joined[key], rows) if key in joined else rows
+    return joined
 
 
 def _joined(first: HourRows | None, second: HourRows | None) -> HourRows | None:
@@ -264,20 +235,25 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
     if start >= end:
         return None
     days = slice(start // DAY_H - hours.first_hour // DAY_H, (end - 1) // DAY_H - hours.first_hour // DAY_H + 1)
-    within = {pod_device: _within(rows, start, end) for pod_device, rows in hours.devices.items()}
     return replace(
         hours,
         first_hour=start,
         end_hour=end,
-        devices={pod_device: rows for pod_device, rows in within.items() if rows is not None},
+        devices=_all_within(hours.devices, start, end),
         requests=_selected(hours.requests, start, end),
         scrapes=_selected(hours.scrapes, start, end),
+        work=_selected(hours.work, start, end),
+        paces=_all_within(hours.paces, start, end),
         counts={signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()},
     )
 
 
 def _selected(rows: HourRows | None, start: int, end: int) -> HourRows | None:
     return None if rows is None else _within(rows, start, end) or rows.between(0, 0)
+
+
+def _all_within(rows: Mapping[Key, HourRows], start: int, end: int) -> dict[Key, HourRows]:
+    return {key: within for key, one in rows.items() if (within := _within(one, start, end)) is not None}
 
 
 def _within(rows: HourRows, start: int, end: int) -> HourRows | None:

@@ -7,6 +7,7 @@ missing sample is not idle (I1).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,11 +163,20 @@ def allocated_device(
 
 def _counted(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Number of set bits in each row, shape (rows,)."""
-    whole = np.ascontiguousarray(bits)
-    if bits.shape[1] in (1, 2, 4, 8):  # a row is one integer: true for steps of 60 s and 300 s
-        whole = whole.view(f"u{bits.shape[1]}")
-    counted: NDArray[np.int64] = np.bitwise_count(whole).sum(axis=1, dtype=np.int64)
+    counted: NDArray[np.int64] = np.add.reduce(np.bitwise_count(_words(bits)), axis=1, dtype=np.int64)
     return counted
+
+
+def any_set(bits: NDArray[np.uint8]) -> Mask:
+    """Whether any bit of each row is set, shape (rows,)."""
+    found: Mask = np.logical_or.reduce(_words(bits), axis=1)
+    return found
+
+
+def _words(bits: NDArray[np.uint8]) -> NDArray[Any]:
+    """The rows in as few integers as possible: one for steps of 60 s and 300 s."""
+    whole = np.ascontiguousarray(bits)
+    return whole.view(f"u{bits.shape[1]}") if bits.shape[1] in (1, 2, 4, 8) else whole
 
 
 def unpacked(bits: NDArray[np.uint8], per_hour: int) -> Mask:

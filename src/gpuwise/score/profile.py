@@ -18,7 +18,17 @@ from gpuwise.score.bottleneck import bottleneck
 from gpuwise.score.expected import RunningPod, unsampled_devices, unseen_days
 from gpuwise.score.gaps import request_gaps
 from gpuwise.score.hours import hours_of
-from gpuwise.score.idle import AllocatedDevice, Mask, Runs, allocated_device, intervals, together_idle, unpacked
+from gpuwise.score.idle import (
+    AllocatedDevice,
+    Mask,
+    Runs,
+    allocated_device,
+    any_set,
+    intervals,
+    together_idle,
+    unpacked,
+)
+from gpuwise.score.pace import paces_of, work_of
 from gpuwise.score.rhythm import next_use, rhythm
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
@@ -48,7 +58,7 @@ def score_hours(
         settings: thresholds and half-life, the same that the hours were counted with.
         pods: that run now; a device that they request and that does not report is missing data.
     """
-    if hours.devices or hours.counts or hours.requests is not None:
+    if hours.devices or hours.counts or hours.requests is not None or hours.work is not None:
         return _profile(hours, window, settings, pods)
     # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (hours.step_s, hours.first_hour, hours.end_hour)
@@ -78,7 +88,7 @@ def _profile(
     sheet = _Sheet.of(hours, window, settings, pods)
     devices = sheet.devices
     days = sheet.days()
-    quiet = Runs.of(together_idle(devices, sheet.silent, sheet.steps), at_least=sheet.least)
+    quiet = sheet.quiet()
     spans = intervals(quiet, devices, base_s=sheet.base_s, step_s=window.step_s)
     back = sheet.look_back(spans[-1].start_s if spans and spans[-1].end_s == window.end_s else None)
     verdicts = tuple(verdicts_of(devices, hours.requests, back, settings))
@@ -111,8 +121,12 @@ def _profile(
         unsampled_pods=_unsampled(devices, pods, sheet.last_step),
         dropped_samples=sum(int(device.rows.rows["dropped"].sum()) for device in devices),
         unseen_days=unseen_days(pods, sheet.sampled_pods, window, until_s=sheet.first_s),
-        stays=tuple(map(sheet.stay, sheet.sampled)),
+        stays=tuple(
+            sheet.stay(one, runs) for one, runs in zip(devices, sheet.idle_runs, strict=True) if one.rows.hours
+        ),
         sampled_gpu_s=sheet.sampled_gpu_s(),
+        work=work_of(hours),
+        paces=paces_of(hours),
     )
 
 
@@ -128,6 +142,7 @@ class _Sheet:
         least: minimum number of steps of an idle run.
         per_hour: steps in an hour.
         devices: in a fixed order, so that sums are equal to the last bit.
+        idle_runs: the idle runs of each device.
         silent: steps known to have no request, None if no source reports requests.
     """
 
@@ -138,6 +153,7 @@ class _Sheet:
     least: int
     per_hour: int
     devices: tuple[AllocatedDevice, ...]
+    idle_runs: tuple[Runs, ...]
     silent: Mask | None
 
     @classmethod
@@ -160,14 +176,16 @@ class _Sheet:
         unsampled = unsampled_devices(
             sampled, pods, base_s=base_s, step_s=window.step_s, last_step=last_step, per_hour=per_hour
         )
+        devices, least = (*sampled, *unsampled), max(1, -(-settings.min_idle_s // window.step_s))
         return cls(
             window=window,
             base_s=base_s,
             steps=steps,
             last_step=last_step,
-            least=max(1, -(-settings.min_idle_s // window.step_s)),
+            least=least,
             per_hour=per_hour,
-            devices=(*sampled, *unsampled),
+            devices=devices,
+            idle_runs=tuple(Runs.of(device.idle, at_least=least) for device in devices),
             silent=silent,
         )
 
@@ -187,9 +205,14 @@ class _Sheet:
         first = min((device.start for device in self.sampled), default=self.last_step)
         return self.base_s + first * self.window.step_s
 
-    def stay(self, device: AllocatedDevice) -> Stay:
+    def quiet(self) -> Runs:
+        """The spans in which all devices were idle and no request arrived."""
+        if len(self.devices) == 1 and self.silent is None:
+            return self.idle_runs[0]
+        return Runs.of(together_idle(self.devices, self.silent, self.steps), at_least=self.least)
+
+    def stay(self, device: AllocatedDevice, runs: Runs) -> Stay:
         """When a pod had a device, and the idle spans of it, in seconds."""
-        runs = Runs.of(device.idle, at_least=self.least)
         idle = self.base_s + np.stack([runs.starts, runs.ends], axis=1).ravel() * self.window.step_s
         held = device.pod_device
         start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
@@ -220,10 +243,10 @@ class _Sheet:
         bounds, midnights = self._day_bounds()
         table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
         sampled_pods = self.sampled_pods
-        for device in self.devices:
+        for device, runs in zip(self.devices, self.idle_runs, strict=True):
             within = np.minimum(np.maximum(bounds, device.start), device.end)
             allocated = within[1:] - within[:-1]
-            idle = Runs.of(device.idle, at_least=self.least).within(bounds)
+            idle = runs.within(bounds)
             active = self._active_by_day(device, bounds.shape[0] - 1)
             unknown = allocated * (device.pod_device.pod not in sampled_pods)
             share = np.array([allocated, idle, active, unknown]) * (device.pod_device.gpu_fraction * self.window.step_s)
@@ -244,7 +267,7 @@ class _Sheet:
         for device in self.sampled:
             within = np.minimum(np.maximum(bounds, device.start), device.end)
             steps = within[1:] - within[:-1]
-            silent = np.flatnonzero(~device.rows.rows["sampled"].any(axis=1))
+            silent = np.flatnonzero(~any_set(device.rows.rows["sampled"]))
             if silent.size:  # neither the first nor the last hour, so each is a whole hour of one day
                 days = (silent + device.rows.first_hour) // DAY_H - midnights[0] // DAY_S
                 steps = steps - np.bincount(days, minlength=steps.shape[0]) * self.per_hour

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gpuwise.model.declared import work_metric
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
 from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.ports import UsageSource
@@ -104,10 +105,11 @@ def _score(
     settings: ScoreSettings,
 ) -> dict[WorkloadRef, Scored]:
     """Workloads whose stored hours end at the same hour are read together."""
+    metrics = {one.ref: work_metric(one) for one in shard.workloads}
     saved: dict[WorkloadRef, UsageHours | None] = {}
     by_start: dict[int, list[WorkloadRef]] = defaultdict(list)
     for ref in pods:
-        saved[ref] = _restored(shard.kept.get(ref, ()), window) if shard.kept else None
+        saved[ref] = _restored(shard.kept.get(ref, ()), window, metrics.get(ref)) if shard.kept else None
         known = saved[ref]
         by_start[window.start_s if known is None else known.end_hour * HOUR_S].append(ref)
     scored: dict[WorkloadRef, Scored] = {}
@@ -124,14 +126,16 @@ def _score(
     return scored
 
 
-def _restored(checkpoints: Sequence[bytes], window: Window) -> UsageHours | None:
-    """The stored hours, if they cover the window from its start; else None."""
+def _restored(checkpoints: Sequence[bytes], window: Window, metric: str | None) -> UsageHours | None:
+    """The stored hours, if they cover the window from its start, and their work was counted with this counter."""
     whole: UsageHours | None = None
     for checkpoint in checkpoints:
         if is_starts(checkpoint):
             continue
         try:
             part = decode(checkpoint)
+            if part.work_metric != metric:  # its units are others
+                return None
             whole = part if whole is None else join(whole, part)
         except (UnreadableCheckpointError, ValueError):  # an unreadable cache is read again from the source
             return None
@@ -166,7 +170,7 @@ def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[st
         past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
         if past is not None:
             yield PAST, encode(past)
-    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None)
+    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None, work=None, paces={})
     yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
 
 
@@ -179,6 +183,7 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
     window = series.window
     steps = slice((start_s - window.start_s) // window.step_s, (end_s - window.start_s) // window.step_s)
     requests, scraped, scrapes = series.requests_per_second, window.scraped, series.scraped_requests
+    work = series.work_per_second
     if scraped is not None and scrapes is not None:
         scrapes = scrapes[(start_s - window.start_s) // scraped.step_s : (end_s - window.start_s) // scraped.step_s]
     return UsageSeries(
@@ -195,4 +200,6 @@ def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:
         ),
         requests_per_second=None if requests is None else requests[steps],
         scraped_requests=scrapes,
+        work_per_second=None if work is None else work[steps],
+        work_metric=series.work_metric,
     )

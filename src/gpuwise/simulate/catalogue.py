@@ -76,7 +76,7 @@ class Archetype:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Additional properties of a single workload: protections, and other controllers that own its scale."""
+    """Additional properties of a single workload: what it declares, protections, and other owners of its scale."""
 
     annotations: Mapping[str, str] = field(default_factory=dict)
     autoscaled: bool = False
@@ -104,6 +104,7 @@ NOTEBOOK_TEAMS = ("search", "vision", "nlp", "science", "ads", "robotics", None)
 """Owners of workloads in a namespace without a team, in turn; None means no owner."""
 
 MARKS: Mapping[str, Marks] = {
+    "weather-nowcast": Marks({WORK_METRIC: "trainer_steps_total"}),
     "caption-demo": Marks({DO_NOT_DISRUPT: "true"}),
     "ocr-legacy": Marks({SAFE_TO_EVICT: "false"}),
     "notebook-amara": Marks({KARPENTER_DO_NOT_DISRUPT: "true"}),

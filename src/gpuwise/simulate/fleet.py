@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.signal import SIGNALS, Sensor
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.simulate.activity import Activity, Clock, activity
 from gpuwise.simulate.controllers import uid_of
+from gpuwise.simulate.declared import LOWERED_W, limited, steps_per_second
 from gpuwise.simulate.objects import kubernetes_objects, system_namespace
 from gpuwise.simulate.physics import sensors
 from gpuwise.simulate.placement import Machine, Slot, machines
@@ -100,6 +102,9 @@ class SimulatedFleet:
         self, workload: WorkloadPlan, pod: PodPlan, index: int, doing: Activity, span: slice
     ) -> RecordedPod:
         rng = np.random.default_rng((*workload.seed, 2, index))
+        step_s = self.window.step_s
+        window = Window(self.window.start_s + span.start * step_s, self.window.start_s + span.stop * step_s, step_s)
+        declares, lowered_w = WORK_METRIC in workload.marks.annotations, LOWERED_W.get(workload.name)
         part = Activity(doing.util[span], doing.sm[span], doing.memory[span], None, doing.devices)
         devices = []
         for position, slot in enumerate(pod.slots):
@@ -109,11 +114,13 @@ class SimulatedFleet:
                 samples = {
                     name: array for name, array in samples.items() if SIGNALS[name].sensor is not Sensor.PROFILING
                 }
+            if declares:
+                samples = limited(samples, slot, window, lowered_w)
             self._blank(slot, span, samples.values())
             devices.append(DeviceSeries(pod.name, slot.uuid, slot.fraction, slot.gpu.name, slot.node, samples))
-        step_s = self.window.step_s
-        window = Window(self.window.start_s + span.start * step_s, self.window.start_s + span.stop * step_s, step_s)
-        return RecordedPod(workload.namespace, window, tuple(devices), self._requests(workload, doing, span))
+        requests = self._requests(workload, doing, span)
+        work = steps_per_second(part, window, lowered_w) / workload.archetype.pods if declares else None
+        return RecordedPod(workload.namespace, window, tuple(devices), requests, work)
 
     def _requests(self, workload: WorkloadPlan, doing: Activity, span: slice) -> NDArray[np.float64] | None:
         if doing.requests_per_second is None:

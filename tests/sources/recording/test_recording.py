@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.inventory import Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef, node_ref
+from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.score.profile import profile
@@ -389,3 +391,38 @@ def test_rows_in_any_order_keep_possible_values(tmp_path):
     (folder / "web-1.csv").write_text(HEADER + "".join(reversed(rows)))
     read = read_one(RecordedUsage(tmp_path)).devices[0].samples[Signal.SM_ACTIVITY]
     assert {step: read[step] for step in np.flatnonzero(~np.isnan(read)).tolist()} == {0: 0.5, 30: 0.25}
+
+
+def declaring(*pods: str) -> Workload:
+    return replace(workload(pods=pods), annotations={WORK_METRIC: "steps_total"})
+
+
+def worked(pod: str, rates, **samples) -> RecordedPod:
+    one = replace(device(pod, np.ones(60)), samples={Signal.SM_ACTIVITY: np.ones(60)} | samples)
+    return RecordedPod("team", WINDOW, (one,), work_per_second=np.asarray(rates, dtype=np.float64))
+
+
+def test_declared_work_is_read_back_as_the_sum_over_pods(tmp_path):
+    usage = record(tmp_path, worked("web-1", np.full(60, 2.0)), worked("web-2", np.full(60, 0.5)))
+    both = read_one(usage, target=declaring("web-1", "web-2"))
+    assert (both.work_metric, both.work_per_second.tolist()) == ("steps_total", [2.5] * 60)
+    assert read_one(usage, target=declaring("web-1")).work_per_second.tolist() == [2.0] * 60
+    undeclared = read_one(usage)
+    assert (undeclared.work_metric, undeclared.work_per_second) == (None, None)
+
+
+def test_the_limit_in_force_is_read_back_and_files_without_one_have_no_column(tmp_path):
+    limit = np.repeat([300.0, 250.0], 30)
+    usage = record(tmp_path, worked("web-1", np.ones(60), **{Signal.POWER_LIMIT: limit}))
+    assert read_one(usage).devices[0].samples[Signal.POWER_LIMIT].tolist() == limit.tolist()
+    writer = RecordingWriter(tmp_path / "plain")
+    writer.append(RecordedPod("team", WINDOW, (device("web-1", np.ones(60)),)))
+    names = pq.read_schema(tmp_path / "plain" / "usage" / "team" / "web-1.parquet").names
+    assert not {"power_limit_watts", "work_per_second"} & set(names)
+    assert Signal.POWER_LIMIT not in read_one(RecordedUsage(tmp_path / "plain")).devices[0].samples
+
+
+def test_work_in_longer_steps_is_the_mean_rate(tmp_path):
+    usage = record(tmp_path, worked("web-1", np.tile([0.0, 0.0, 5.0, 0.0, 0.0], 12)))
+    coarse = Window(WINDOW.start_s, WINDOW.end_s, 300)
+    assert read_one(usage, coarse, declaring("web-1")).work_per_second.tolist() == [1.0] * 12

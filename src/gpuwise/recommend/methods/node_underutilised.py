@@ -217,7 +217,7 @@ def _judged(fleet: Fleet, node: Node, freed: _Freed | None) -> Recommendation | 
         restart_needed=bool(moves),
     )
     confidence = _CONFIDENCE if moves else _CONFIDENCE_EMPTY
-    shared = fleet.tenants(node.name) | freed.touched
+    shared = fleet.tenants.get(node.name, frozenset()) | freed.touched
     return node_recommendation(fleet, node, proposal, confidence=confidence, shared_claims=shared)
 
 

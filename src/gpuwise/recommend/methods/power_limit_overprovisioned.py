@@ -1,25 +1,28 @@
 """Lower the power limit of training and batch work if the energy saved is worth more than the speed lost."""
 
-import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from gpuwise.model.changes import CapPower
+from gpuwise.model.declared import bad_work_metric, work_metric
 from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.profile import Distribution
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.engines.power_limit_overprovisioned import search
+from gpuwise.recommend.engines.paces import LEAST_S, LEAST_UNITS
+from gpuwise.recommend.engines.power_limit_overprovisioned import advice, search
+from gpuwise.recommend.engines.power_limit_overprovisioned.advice import Advised, Step
 from gpuwise.recommend.proposal import Proposal
+from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "power"
-# Boards accept limits in whole watts, and none below 40 % of their maximum (V100: 100 of 250 W).
-_STEP_W = 5.0
-_LEAST_SHARE = 0.4
 # Quantile of the power draw of work that is busy most of the time, with a margin over the median. Missing samples count
 # as full draw, so less data never lowers the limit (I3). A mean would be too low if idle time was taken for work.
 _USUAL = 0.75
@@ -29,6 +32,7 @@ TOO_SLOW = 0.23
 """Share of the first limits, not measured, under which work is more than 6 % slower: 28 of 121 on Zeus' V100 and A40,
 with limits in steps of 5 W. A test compares it with the backtest."""
 
+_SETTINGS = search.PowerCapSettings()
 _UNMEASURED = (
     "share of 121 measured workloads (Zeus, V100 and A40) that were more than 6 % slower at such a limit: measure the "
     "time of a step under it, and set the limit before again if it is more than 5 % longer"
@@ -37,11 +41,25 @@ _SAME_OR_HIGHER = "limit advised before, which may be in force: none below it is
 _NOT_READ = "limit in force; it is not read: if `nvidia-smi -q -d POWER` shows a lower one, this limit is too low"
 
 
-def cap_power(case: Case) -> Recommendation | Blocked:
-    """Recommend the power limit to measure first, with an expected slowdown of less than 5 %, or return why not.
+@dataclass(frozen=True, slots=True)
+class _Worth:
+    """What a limit is worth: watts of one GPU, averaged over its allocated time.
 
-    It is the first limit of the search, or the one that the last run advised if that is higher: which limit is in
-    force, and how fast the work is, is not read.
+    Attributes:
+        watts: saved, with the energy of a longer run time subtracted.
+        most_watts: the same if the work does not slow down.
+    """
+
+    watts: float
+    most_watts: float
+
+
+def cap_power(case: Case) -> Recommendation | Blocked:
+    """Recommend the next power limit to measure, or the one to keep, or return why not.
+
+    Where the speed of its work and the limit in force are measured, the search goes on by itself: a limit that is more
+    than 5 % slower is taken back. Otherwise it is the first limit of the search, which nobody measured, or the one that
+    the last run advised if that is higher.
     """
     gpu, workload = case.gpu_type, case.workload
     if workload.workload_class not in {WorkloadClass.TRAINING, WorkloadClass.BATCH}:
@@ -55,25 +73,36 @@ def cap_power(case: Case) -> Recommendation | Blocked:
     if case.settings.usd_per_kwh is None:
         detail = "in a cloud the price of a GPU includes energy; if you pay for energy, set recommend.usd_per_kwh"
         return case.blocked(STAGE, Reason.NO_PRICE, detail)
-    return _capped(case, gpu, case.settings.usd_per_kwh)
-
-
-def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Blocked:
-    draw_w, usual_w = case.profile.bottleneck.means.get(Signal.POWER), case.busiest(Signal.POWER, _USUAL)
+    usual_w = case.busiest(Signal.POWER, _USUAL)
     if usual_w is None:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, "its busy hours may be among the missing samples")
-    if draw_w is None or _busy_share(case) < _MOSTLY:
+    if case.profile.bottleneck.means.get(Signal.POWER) is None or _busy_share(case) < _MOSTLY:
         detail = "it is idle most of the time: stop it instead of lowering its power limit"
         return case.blocked(STAGE, Reason.NO_ACTIVITY, detail)
-    advised_w = _advised(case)
+    found = advice.advised_cap(
+        case.profile.paces,
+        gpu_type=gpu.name,
+        limits_w=advice.limits_of(gpu.board_watts),
+        draw_w=usual_w,
+        settings=_SETTINGS,
+    )
+    if found.step is Step.GUESS:
+        return _guessed(case, gpu, found.limit_w, usual_w, case.settings.usd_per_kwh)
+    return _measured(case, found, case.settings.usd_per_kwh)
+
+
+def _guessed(case: Case, gpu: GpuType, first_w: float, usual_w: float, usd_per_kwh: float) -> Recommendation | Blocked:
+    """The first limit to measure, where neither the speed of the work nor the limit in force is known."""
+    draw_w, advised_w = case.profile.bottleneck.means[Signal.POWER], _advised(case)
     # Under a limit in force the draw is that limit: without this, each pass would advise a lower one.
-    limit_w = max(_first(gpu.board_watts, usual_w), advised_w or 0.0)
+    limit_w = max(first_w, advised_w or 0.0)
     evidence: tuple[Evidence, ...] = (
         Evidence("power while at work", Signal.POWER, "mean", draw_w, gpu.board_watts, "W"),
         Evidence("power, missing samples counted as full draw", Signal.POWER, f"p{_USUAL * 100:g}", usual_w, None, "W"),
         Evidence("limit to measure first, expected slowdown below 5 %", None, "estimate", limit_w, None, "W"),
         Evidence(_UNMEASURED, None, "backtest", TOO_SLOW, None, "ratio"),
         Evidence(_NOT_READ, None, "assumed", gpu.board_watts, None, "W"),
+        Evidence(_why_not_measured(case), None, "not measured", None, None, ""),
         *(() if advised_w is None else (Evidence(_SAME_OR_HIGHER, None, "advised", advised_w, None, "W"),)),
     )
     above_w, slower_w = _saved_w(case.profile.distributions[Signal.POWER], limit_w)
@@ -83,7 +112,28 @@ def _capped(case: Case, gpu: GpuType, usd_per_kwh: float) -> Recommendation | Bl
         Evidence("power above the limit, mean over the allocated time", Signal.POWER, "mean", above_w, None, "W"),
         Evidence("power of the up to 5 % longer run time", None, "estimate", slower_w, None, "W"),
     )
-    return recommendation(case, _proposal(case, limit_w, (above_w, slower_w), usd_per_kwh, evidence))
+    worth = _Worth(max(0.0, above_w - slower_w), above_w)
+    return recommendation(case, _proposal(case, limit_w, Reason.DRAWS_LESS_THAN_LIMIT, worth, usd_per_kwh, evidence))
+
+
+def _why_not_measured(case: Case) -> str:
+    """Why the speed under the limit in force is not known, and what to do about it."""
+    bad, metric, profile = bad_work_metric(case.workload), work_metric(case.workload), case.profile
+    if bad is not None:
+        return bad
+    if metric is None:
+        return (
+            f"the speed of its work is not read: annotate it with {WORK_METRIC}: the name of a counter of its steps, "
+            "and the limits that follow are chosen by their measured speed"
+        )
+    if profile.work is None:
+        return f"the counter {metric} of {WORK_METRIC} has no samples: check that Prometheus scrapes its pods"
+    if profile.paces and all(one.limit_w is None for one in profile.paces):
+        return (
+            "the power limit in force is not sampled: add DCGM_FI_DEV_ENFORCED_POWER_LIMIT to the counters of "
+            "dcgm-exporter, or run gpuwise's exporter"
+        )
+    return f"no time in which {metric} was sampled and all its GPUs, whole and of one type, worked under one limit"
 
 
 def _advised(case: Case) -> float | None:
@@ -96,32 +146,82 @@ def _advised(case: Case) -> float | None:
     return next(limits, None)
 
 
-def _first(board_w: float, draw_w: float) -> float:
-    """The first limit to measure on a board whose limit is its maximum; the maximum if there is no other."""
-    least_w = math.ceil(board_w * _LEAST_SHARE / _STEP_W) * _STEP_W
-    limits = [*np.arange(least_w, board_w, _STEP_W).tolist(), board_w]
-    highest = search.CapTrial(board_w, energy_j=draw_w, time_s=1.0)
-    return search.next_cap(limits, [highest], search.PowerCapSettings()) or board_w
-
-
 def _saved_w(power: Distribution, limit_w: float) -> tuple[float, float]:
     """Average watts above a limit, and average watts that the work takes because it runs longer under the limit."""
     shares = power.weights / power.weights.sum()
-    above_w = np.maximum(0.0, power.midpoints - limit_w)
+    above_w = np.maximum(0.0, power.values - limit_w)
     return float(shares @ above_w), float(shares[above_w > 0.0].sum()) * search.MAX_SLOWDOWN * limit_w
 
 
+def _measured(case: Case, found: Advised, usd_per_kwh: float) -> Recommendation | Blocked:
+    """The advice where the speed under the limit in force is measured."""
+    evidence = tuple(_measurements(found))
+    at = f"{found.in_force_w:.0f} W"
+    match found.step:
+        case Step.WAIT:
+            assert found.newest is not None
+            detail = (
+                f"{at} is in force: {found.newest.seconds / HOUR_S:.1f} h and {found.newest.work:.0f} units of work "
+                f"are measured under it; {LEAST_S / HOUR_S:.0f} h and {LEAST_UNITS:.0f} units are required"
+            )
+            return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail, evidence)
+        case Step.KEEP if found.limit_w == found.in_force_w:
+            detail = f"keep {at}: of the limits measured it takes the least energy at no more than 5 % slowdown"
+            return case.blocked(STAGE, Reason.LIMIT_IS_BEST, detail, evidence)
+        case Step.TAKE_BACK | Step.AGAIN:
+            reason = Reason.SLOWER_UNDER_LIMIT if found.step is Step.TAKE_BACK else Reason.MEASURE_AGAIN
+            proposal = _proposal(case, found.limit_w, reason, _Worth(0.0, 0.0), usd_per_kwh, evidence)
+            # It saves nothing and counts no GPU time: it excludes no other recommendation.
+            return recommendation(case, proposal, claims=())
+    reason = Reason.LIMIT_MEASURED if found.step is Step.KEEP else Reason.DRAWS_LESS_THAN_LIMIT
+    worth = _worth(found, _busy_share(case))
+    return recommendation(case, _proposal(case, found.limit_w, reason, worth, usd_per_kwh, evidence))
+
+
+def _worth(found: Advised, busy: float) -> _Worth:
+    """What a limit is worth over the one in force: by measurement if it has one, else by the draw above it."""
+    now, then = found.trial(found.in_force_w), found.trial(found.limit_w)
+    assert now is not None, "a limit that was not measured is waited for"
+    draw_w = now.energy_j / now.time_s
+    if then is not None:
+        watts = max(0.0, now.energy_j - then.energy_j) / now.time_s * busy
+        return _Worth(watts, watts)
+    above_w = max(0.0, draw_w - found.limit_w)
+    return _Worth(max(0.0, above_w - search.MAX_SLOWDOWN * found.limit_w) * busy, above_w * busy)
+
+
+def _measurements(found: Advised) -> Iterator[Evidence]:
+    """The limit in force, and speed and energy under each limit that was measured."""
+    yield Evidence("power limit in force", Signal.POWER_LIMIT, "max", found.in_force_w, None, "W")
+    for trial in found.trials:
+        at = f"{trial.limit_w:.0f} W"
+        if trial is found.reference:
+            yield Evidence(f"speed at {at}", Signal.WORK, "rate", 1.0 / trial.time_s, None, "units/s")
+            yield Evidence(
+                f"power at {at} while at work", Signal.POWER, "mean", trial.energy_j / trial.time_s, None, "W"
+            )
+            continue
+        over = f"over that at {found.reference.limit_w:.0f} W"
+        slowdown, most = trial.time_s / found.reference.time_s, 1.0 + search.MAX_SLOWDOWN
+        yield Evidence(f"time per unit of work at {at} {over}", Signal.WORK, "rate", slowdown, most, "ratio")
+        energy = trial.energy_j / found.reference.energy_j
+        yield Evidence(f"energy per unit of work at {at} {over}", Signal.POWER, "mean", energy, None, "ratio")
+    if found.step is Step.TRY:
+        yield Evidence(
+            "limit to measure next, expected slowdown below 5 %; after four hours of work a scan compares its speed",
+            None, "estimate", found.limit_w, None, "W",
+        )  # fmt: skip
+
+
 def _proposal(
-    case: Case, limit_w: float, saved_w: tuple[float, float], usd_per_kwh: float, evidence: tuple[Evidence, ...]
+    case: Case, limit_w: float, reason: Reason, worth: _Worth, usd_per_kwh: float, evidence: tuple[Evidence, ...]
 ) -> Proposal:
-    above_w, slower_w = saved_w
     gpu_h = case.gpus_now * HOURS_PER_MONTH
-    kwh = gpu_h * max(0.0, above_w - slower_w) / 1e3
-    # High end: the work does not slow down.
-    high_usd = gpu_h * above_w / 1e3 * usd_per_kwh
+    kwh = gpu_h * worth.watts / 1e3
+    high_usd = gpu_h * worth.most_watts / 1e3 * usd_per_kwh
     return Proposal(
         finding=Finding.POWER_LIMIT_OVERPROVISIONED,
-        reasons=(Reason.DRAWS_LESS_THAN_LIMIT,),
+        reasons=(reason,),
         change=CapPower(limit_w),
         saving=Saving(kwh * usd_per_kwh, 0.0, high_usd, 0.0, kwh, case.carbon(kwh)),
         risk=1,

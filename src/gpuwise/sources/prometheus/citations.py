@@ -3,16 +3,19 @@
 import re
 from collections.abc import Collection, Mapping
 
+from gpuwise.model.declared import work_metric
 from gpuwise.model.inventory import Workload
 from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 from gpuwise.sources.kubernetes.pod_names import patterns
 from gpuwise.sources.prometheus.names import (
+    LIMITS,
     METRICS,
     POD_LABELS,
     REQUEST_METRICS,
     Counting,
+    Family,
     quoted,
     selector,
     translated,
@@ -27,7 +30,7 @@ def query(
 ) -> str | None:
     """Build an instant query that returns one number per device, from the preferred metric.
 
-    Counters of requests are shown as their increase.
+    Counters of requests and of declared work are shown as their increase.
 
     Args:
         workload: the workload.
@@ -36,7 +39,7 @@ def query(
         window: the window that was read.
         matchers: labels that every series must have.
     """
-    name = _metric(evidence.signal, present)
+    name = work_metric(workload) if evidence.signal is Signal.WORK else _metric(evidence.signal, present)
     if name is None:
         return None
     pods = quoted("|".join(dict.fromkeys(patterns(workload, free=False))))
@@ -44,7 +47,7 @@ def query(
     # Prometheus 2 includes both ends of a range, Prometheus 3 excludes the left one. Evaluated one millisecond earlier,
     # both include the samples from the window's start on, and none at its end, which belong to the next window.
     over = f"[{window.seconds}s] @ {window.end_s - 0.001:.3f})"
-    begin = _function(name, evidence.statistic)
+    begin = "increase(" if evidence.signal is Signal.WORK else _function(name, evidence.statistic)
     ways = (
         f"{name}{{{way.namespace}={space},{way.pod}=~{pods}{selector(matchers)}}}"
         for way in POD_LABELS
@@ -54,7 +57,9 @@ def query(
 
 
 def _metric(signal: Signal | None, present: Collection[str]) -> str | None:
-    gpu_metrics = (metric.name for metric in METRICS if metric.signal is signal)
+    # Of the limits in force, only dcgm-exporter's rows name the pod.
+    of_pods = (*METRICS, *(metric for metric in LIMITS if metric.family is Family.DCGM))
+    gpu_metrics = (metric.name for metric in of_pods if metric.signal is signal)
     names = REQUEST_METRICS if signal is Signal.REQUESTS else gpu_metrics
     return next((name for name in names if name in present), None)
 

@@ -160,14 +160,23 @@ def _request_metrics() -> dict[str, RequestMetric]:
     return found
 
 
-METRICS: tuple[MetricName, ...] = tuple(
+_SIGNALS: tuple[MetricName, ...] = tuple(
     MetricName(row.name, Signal(row.measures), Family(row.exporter), Unit(row.unit))
     for row in TABLE
     if row.measures in set(Signal)
 )
+METRICS = tuple(metric for metric in _SIGNALS if metric.signal is not Signal.POWER_LIMIT)
+"""Metrics of usage."""
+LIMITS = tuple(metric for metric in _SIGNALS if metric.signal is Signal.POWER_LIMIT)
+"""Metrics of the power limit in force, read for workloads that declare their work. They show no use."""
 LAST_KERNEL = next(metric.name for metric in METRICS if metric.signal is Signal.KERNEL_ACTIVITY)
 HEARTBEATS = frozenset(_of("heartbeat"))
 """They advance while the exporter measures: energy used by the board, and the time of the last sample."""
+_JOULES = {"J": 1.0, "mJ": 1e-3}
+ENERGY: Mapping[str, float] = {
+    row.name: _JOULES[row.unit] for row in TABLE if row.measures == "heartbeat" and row.unit in _JOULES
+}
+"""Of these, the counters of energy, with their unit in joules; read as mean power for workloads that declare work."""
 
 REQUEST_METRICS = _request_metrics()
 

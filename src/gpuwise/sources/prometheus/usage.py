@@ -29,6 +29,7 @@ from gpuwise.sources.prometheus.devices import Device, DeviceKey, PodKey, counte
 from gpuwise.sources.prometheus.examination import Examination
 from gpuwise.sources.prometheus.names import (
     HEARTBEATS,
+    LIMITS,
     LISTING,
     METRICS,
     NAMES_PODS,
@@ -43,11 +44,13 @@ from gpuwise.sources.prometheus.reader import PrometheusSeries
 from gpuwise.sources.prometheus.series import SeriesReader
 from gpuwise.sources.prometheus.sharing import pods_per_device
 from gpuwise.sources.prometheus.units import metrics_of
+from gpuwise.sources.prometheus.work import declared_work, with_work
 
 __all__ = ["PrometheusSettings", "PrometheusUsage", "SourceCheck"]
 
 _FAMILIES = {metric.name: metric.family for metric in METRICS}
-_OTHER_NAMES = frozenset({*REQUEST_METRICS, *HEARTBEATS, POD_OWNER})
+_SHOW_NO_USE = frozenset({POD_OWNER, *HEARTBEATS, *(metric.name for metric in LIMITS)})
+_OTHER_NAMES = frozenset({*REQUEST_METRICS, *_SHOW_NO_USE})
 _LISTS_CARDS = [one.name for one in METRICS if one.family is not Family.HAMI and one.signal in LISTING]
 """Metrics of exporters that report all cards of a node."""
 _READER: Callable[[PrometheusClient], SeriesReader] = PrometheusSeries
@@ -106,7 +109,11 @@ class PrometheusUsage:
                     rows.devices = counted_once(rows.devices, context.metrics)
             _add_cards(reader, context, workloads, pods)
             shares = pods_per_device(client, chain.from_iterable(_devices(one) for one in pods), _FAMILIES, window)
-        return (usage_of(workload, rows, shares, context) for workload, rows in zip(workloads, pods, strict=True))
+            work = declared_work(reader, names, workloads, pods, window, known)
+        return (
+            with_work(usage_of(workload, rows, shares, context), work)
+            for workload, rows in zip(workloads, pods, strict=True)
+        )
 
     def read_nodes(self, nodes: Sequence[Node], inventory: Inventory, window: Window) -> Iterator[UsageSeries]:
         """Yield one series per node, in the given order, of its devices at the times when they were unallocated.
@@ -216,7 +223,7 @@ class PrometheusUsage:
     def _present(self, client: PrometheusClient, window: Window) -> tuple[frozenset[str], bool]:
         """Return the names of the metrics, and whether their series may be of several clusters."""
         found = present(client, {*_FAMILIES, *_OTHER_NAMES}, window)
-        if not found.names - {POD_OWNER, *HEARTBEATS}:
+        if not found.names - _SHOW_NO_USE:
             raise nothing_found(client, sorted(_FAMILIES), f"in the window of {window.seconds / 3600:.1f} h", window)
         return found.names, check_one_cluster(client, found.selectors, window)
 

@@ -1,7 +1,7 @@
 """Read one file: its columns by signal, and the parts of its rows that belong to one device."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gpuwise.model.errors import SourceError
 from gpuwise.model.signal import Signal
+from gpuwise.model.usage import Window
 from gpuwise.sources.recording.layout import INDEX, REQUIRED, SIGNALS_BY_COLUMN, TYPES
 
 
@@ -36,11 +37,12 @@ class Part:
     node: str | None
 
 
-def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
+def read_file(path: Path, window: Window) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
     """Read a file, written by gpuwise or by another tool.
 
     Args:
         path: a Parquet or CSV file.
+        window: row groups that are outside of it are not read, if the writer's index tells their times.
 
     Returns:
         Columns by signal, and the parts of their rows.
@@ -54,13 +56,17 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
             return _any_rows(path, pa_csv.read_csv(path, convert_options=options))
         # Opened here, because with a path pyarrow first determines the file system, a fifth of the time to open it.
         with pa.OSFile(str(path)) as opened, pq.ParquetFile(opened) as file:
-            parts = _indexed(file.metadata)
-            if parts is None:
+            index = _index(file.metadata)
+            if index is None:
                 return _any_rows(path, file.read(use_threads=False))
-            wanted = _sampled(file.metadata)
+            groups, parts = _within(index, window)
+            wanted = _sampled(file.metadata, index)
             if any(part.times is None for part in parts):
                 wanted.append("t_s")
-            table = file.read(columns=wanted, use_threads=False)
+            if len(groups) == file.num_row_groups:
+                table = file.read(columns=wanted, use_threads=False)
+            else:
+                table = file.read_row_groups(groups, columns=wanted, use_threads=False)
             columns = dict(zip(table.column_names, table.columns, strict=True))
             if (read := columns.pop("t_s", None)) is not None:
                 times = _whole(read, np.dtype(np.int64))
@@ -73,41 +79,65 @@ def read_file(path: Path) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:
         ) from error
 
 
-def _sampled(metadata: pq.FileMetaData) -> list[str]:
-    """Return the signals with values, by the file's statistics: reading nulls takes a quarter of a column's time."""
+def _sampled(metadata: pq.FileMetaData, index: Mapping[str, Any]) -> list[str]:
+    """Return the signals with values: reading nulls takes a quarter of a column's time.
+
+    The statistics show whether another tool has added a signal that the index does not name.
+    """
     groups = [group for number in range(metadata.num_row_groups) if (group := metadata.row_group(number)).num_rows]
+    named = frozenset(index.get("signals", ()))
 
     def empty(column: int) -> bool:
         found = (group.column(column).statistics for group in groups)
         return all(one is not None and one.has_null_count and one.num_values == 0 for one in found)
 
     columns = enumerate(metadata.schema.names)
-    return [name for column, name in columns if name in SIGNALS_BY_COLUMN and not empty(column)]
+    return [name for column, name in columns if name in SIGNALS_BY_COLUMN and (name in named or not empty(column))]
 
 
-def _indexed(metadata: pq.FileMetaData) -> list[Part] | None:
-    """Return the parts by the writer's index; None without an index, or if it does not match the row groups."""
+def _index(metadata: pq.FileMetaData) -> Mapping[str, Any] | None:
+    """Return the writer's index; None without one, or if it does not match the row groups."""
     try:
-        return _checked_against(metadata, json.loads((metadata.metadata or {}).get(INDEX, b"null")))
+        index = json.loads((metadata.metadata or {}).get(INDEX, b"null"))
+        if index is None or metadata.num_row_groups != len(index["devices"]):
+            return None
+        column = metadata.schema.names.index("t_s")
+        for number, (rows, first_s, last_s, *_) in enumerate(index["devices"]):
+            found = metadata.row_group(number).column(column).statistics
+            if found is None or (found.min, found.max, found.num_values) != (first_s, last_s, rows):
+                return None
+        return {"step_s": int(index["step_s"]), **index}
     except (ValueError, TypeError, KeyError):  # not written by gpuwise: the rows themselves are read instead
         return None
 
 
-def _checked_against(metadata: pq.FileMetaData, index: Any) -> list[Part] | None:
-    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    groups = [group for group in groups if group.num_rows]
-    if index is None or len(groups) != len(index["devices"]):
-        return None
-    column = metadata.schema.names.index("t_s")
-    parts, start, step_s = [], 0, index["step_s"]
-    for group, (rows, first_s, last_s, *labels) in zip(groups, index["devices"], strict=True):
-        found = group.column(column).statistics
-        if found is None or (found.min, found.max, found.num_values) != (first_s, last_s, rows):
-            return None
+def _within(index: Mapping[str, Any], window: Window) -> tuple[list[int], list[Part]]:
+    """The row groups with rows in a window, and the parts of their rows; those of one device that adjoin are one."""
+    groups: list[int] = []
+    parts: list[Part] = []
+    start, step_s = 0, index["step_s"]
+    for number, (rows, first_s, last_s, *labels) in enumerate(index["devices"]):
+        if last_s < window.start_s or first_s >= window.end_s:
+            continue
         even = last_s - first_s == (rows - 1) * step_s
-        parts.append(Part(slice(start, start + rows), range(first_s, last_s + 1, step_s) if even else None, *labels))
+        part = Part(slice(start, start + rows), range(first_s, last_s + step_s, step_s) if even else None, *labels)
+        if groups and groups[-1] == number - 1 and (joined := _joined(parts[-1], part)) is not None:
+            parts[-1] = joined
+        else:
+            parts.append(part)
+        groups.append(number)
         start += rows
-    return parts
+    return groups, parts
+
+
+def _joined(first: Part, second: Part) -> Part | None:
+    """Two consecutive parts of a device with evenly spaced rows as one; None if they are not that."""
+    if not isinstance(first.times, range) or not isinstance(second.times, range):
+        return None
+    if replace(second, rows=first.rows, times=first.times) != first or second.times.start != first.times.stop:
+        return None
+    times = range(first.times.start, second.times.stop, first.times.step)
+    return replace(first, rows=slice(first.rows.start, second.rows.stop), times=times)
 
 
 def _any_rows(path: Path, table: pa.Table) -> tuple[dict[Signal, pa.ChunkedArray], list[Part]]:

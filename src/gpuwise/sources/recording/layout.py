@@ -2,7 +2,8 @@
 
 A recording has `inventory.json` (a Kubernetes List) and `usage/<namespace>/<pod>.parquet`, or `.csv`, `.csv.gz`. The
 path is the index: a reader opens only the files of the requested pods. The writer groups rows by device and sorts them
-by time; a reader accepts any order. Every column has statistics, by which a reader skips columns without a value.
+by time; a reader accepts any order. The rows of a device's last UTC day are a row group of their own, so that a pass
+that continues an hour later reads one day. By the statistics of a column, a reader skips it if it has no value.
 Columns:
 
 | column | type | meaning |
@@ -15,7 +16,9 @@ Columns:
 | node | string or null | node of the card; if null, the node on which its pod runs now |
 | one per `Signal` value | float32 | the measurement; null, NaN or no such column = not sampled |
 
-`requests_per_second` belongs to the pod and may be in the rows of any of its devices.
+`requests_per_second` and `work_per_second` belong to the pod and may be in the rows of any of its devices. The columns
+`power_limit_watts`, `mean_power_watts` and `work_per_second` are in the files of pods that have such values, and in no
+others.
 
 `usage/_nodes/<node>.parquet` is optional. It contains the devices of a node at the times when they were unallocated, in
 the same columns; namespace and pod are empty. No namespace can be named "_nodes".

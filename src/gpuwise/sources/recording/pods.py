@@ -12,6 +12,7 @@ from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.sources.recording.files import Part, read_file, values_of
 
+_MEANS = frozenset({Signal.WORK, Signal.MEAN_POWER})
 _NO_STEPS = np.empty(0, dtype=np.int64)
 
 
@@ -24,12 +25,14 @@ class PodUsage:
         requests: requests that reached the pod, float32 of shape (window.steps,), None if it reports none.
         alive: steps from its first row to its last.
         scrapes: requests in steps of SCRAPE_S; None if its rows are no closer than the window's steps.
+        work: units of declared work that the pod did per second, float32 of shape (window.steps,), None if it has none.
     """
 
     devices: tuple[DeviceSeries, ...]
     requests: NDArray[np.float32] | None
     alive: slice
     scrapes: NDArray[np.float32] | None = None
+    work: NDArray[np.float32] | None = None
 
 
 def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUsage:
@@ -44,7 +47,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     Raises:
         SourceError: the file is corrupt or lacks a column.
     """
-    columns, parts = read_file(path)
+    columns, parts = read_file(path, window)
     measured: dict[tuple[str, float], tuple[Part, dict[Signal, NDArray[np.float32]]]] = {}
     spans = []
     for part in parts:
@@ -58,12 +61,19 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
             if grid is not None:
                 known[signal] = np.fmax(known[signal], grid) if signal in known else grid
     reported = [samples.pop(Signal.REQUESTS) for _, samples in measured.values() if Signal.REQUESTS in samples]
+    work = [samples.pop(Signal.WORK) for _, samples in measured.values() if Signal.WORK in samples]
     devices = tuple(
         DeviceSeries(pod, uuid, part.gpu_fraction, part.gpu_type or None, part.node or live_on, samples)
         for (uuid, _), (part, samples) in measured.items()
     )
     alive = slice(min(first for first, _ in spans), max(end for _, end in spans)) if spans else slice(0, 0)
-    return PodUsage(devices, _requests(reported) if reported else None, alive, _scrapes(columns, parts, window))
+    return PodUsage(
+        devices,
+        _requests(reported) if reported else None,
+        alive,
+        _scrapes(columns, parts, window),
+        np.fmax.reduce(work) if work else None,
+    )
 
 
 def _scrapes(
@@ -140,7 +150,7 @@ class _Inside:
         return cls(window, int(steps[0]), int(steps[-1]), False, rows, steps, distinct)
 
     def on_grid(self, values: NDArray[np.float32] | None, signal: Signal) -> NDArray[np.float32] | None:
-        """Put values on the window's steps, by the maximum per step; None if there are no values."""
+        """Put values on the window's steps: the maximum per step, of `_MEANS` the mean; None if there are no values."""
         if values is None:
             return None
         chosen = values[self.chosen]
@@ -155,6 +165,11 @@ class _Inside:
         chosen = _believable(chosen, signal)
         if self.distinct:  # takes a tenth of the time of the maximum, which is not needed here
             grid[self.steps] = chosen
+        elif signal in _MEANS:  # the busiest minute of a step is not its speed
+            known = ~np.isnan(chosen)
+            count = np.bincount(self.steps[known], minlength=steps)
+            total = np.bincount(self.steps[known], weights=chosen[known], minlength=steps)
+            grid[count > 0] = (total[count > 0] / count[count > 0]).astype(np.float32)
         else:
             np.fmax.at(grid, self.steps, chosen)
         return grid

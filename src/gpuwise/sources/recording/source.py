@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuwise.model.declared import work_metric
 from gpuwise.model.errors import SourceError
 from gpuwise.model.gpu import mig_share, named
 from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadClass, WorkloadRef, deleted_ref, node_ref
@@ -20,6 +21,7 @@ from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.sources.kubernetes.pod_names import own_names
 from gpuwise.sources.recording.layout import NODES, SUFFIXES, checked, stem
 from gpuwise.sources.recording.pods import PodUsage, read_pod
+from gpuwise.sources.work import summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,11 @@ def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Windo
         # A pod with rows that are too far apart makes the sum unknown; without any other, there is none.
         known = any(pod.scrapes is not None for pod in pods)
         scraped = _total_requests(_unknown_where_missing(parts, whole, fine.steps), fine.steps) if known else None
-    return UsageSeries(workload.ref, window, devices, requests, scraped)
+    metric = work_metric(workload)
+    work = None
+    if metric is not None:
+        work = summed([pod.work.astype(np.float64) for pod in pods if pod.work is not None])
+    return UsageSeries(workload.ref, window, devices, requests, scraped, work, metric)
 
 
 def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) -> DeviceSeries:

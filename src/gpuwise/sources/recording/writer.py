@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuwise.model.errors import InputError
-from gpuwise.model.signal import Signal
-from gpuwise.model.usage import RecordedPod
+from gpuwise.model.signal import OF_PACES, Signal
+from gpuwise.model.usage import DAY_S, DeviceSeries, RecordedPod
 from gpuwise.sources.recording.layout import INDEX, NODES, REQUIRED, SIGNALS_BY_COLUMN, checked
 
 
@@ -42,19 +42,22 @@ class RecordingWriter:
         folder, name = (checked(pod.namespace), first.pod) if pod.namespace else (NODES, first.node or "")
         path = self._usage / folder / f"{checked(name)}.parquet"
         path.parent.mkdir(exist_ok=True)
-        tables = [_device_table(pod, index) for index in range(len(pod.devices))]
+        whole = [_device_table(pod, at) for at in range(len(pod.devices))]
+        tables = [
+            (device, part) for device, table in zip(pod.devices, whole, strict=True) for part in _parts(table, pod)
+        ]
         # Quantised samples have few distinct values: a dictionary and zstd's fastest level cost least time per byte.
         with pq.ParquetWriter(
             path,
-            tables[0].schema.with_metadata(_index(pod, tables)),
+            whole[0].schema.with_metadata(_index(pod, tables)),
             compression="zstd",
             compression_level=1,
-            use_dictionary=[name for name in tables[0].column_names if name != "t_s"],
+            use_dictionary=[name for name in whole[0].column_names if name != "t_s"],
             column_encoding={"t_s": "DELTA_BINARY_PACKED"},
-            write_statistics=["t_s", *SIGNALS_BY_COLUMN],
+            write_statistics=["t_s", *(name for name in whole[0].column_names if name in SIGNALS_BY_COLUMN)],
         ) as writer:
-            for table in tables:
-                writer.write_table(table, row_group_size=max(table.num_rows, 1))
+            for _, table in tables:
+                writer.write_table(table, row_group_size=table.num_rows)
 
     def write_objects(self, objects: Iterable[Mapping[str, Any]]) -> Path:
         """Write `inventory.json` beside the usage, in the form of `kubectl get -o json`."""
@@ -69,6 +72,8 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
     signals = dict(device.samples)
     if index == 0 and pod.requests_per_second is not None:
         signals[Signal.REQUESTS] = pod.requests_per_second
+    if index == 0 and pod.work_per_second is not None:
+        signals[Signal.WORK] = pod.work_per_second
     sampled = np.zeros(pod.window.steps, dtype=bool)
     for values in signals.values():
         sampled |= ~np.isnan(values)
@@ -87,21 +92,37 @@ def _device_table(pod: RecordedPod, index: int) -> pa.Table:
         {"t_s": times}
         | {name: _repeat(label, rows.size) for name, label in zip(REQUIRED[1:5], labels, strict=True)}
         | {"gpu_fraction": np.full(rows.size, device.gpu_fraction), "node": _repeat(device.node, rows.size)}
-        | {signal.value: column(signal) for signal in Signal}
+        | {signal.value: column(signal) for signal in _columns(pod)}
     )
 
 
-def _index(pod: RecordedPod, tables: Sequence[pa.Table]) -> dict[bytes, bytes]:
-    """Build the index: the device of each row group, and its times, so that a reader need not read them row by row.
+def _columns(pod: RecordedPod) -> list[Signal]:
+    measured = {signal for device in pod.devices for signal in device.samples}
+    measured |= {Signal.WORK} if pod.work_per_second is not None else set()
+    return [signal for signal in Signal if signal in measured or signal not in OF_PACES]
+
+
+def _parts(table: pa.Table, pod: RecordedPod) -> list[pa.Table]:
+    """Divide a device's rows into the row groups of a file: the last UTC day is one, so that it can be read alone."""
+    if not len(table):
+        return []
+    midnight_s = (pod.window.end_s - 1) // DAY_S * DAY_S
+    before = int(np.searchsorted(table["t_s"].to_numpy(), midnight_s))
+    return [part for part in (table[:before], table[before:]) if len(part)]
+
+
+def _index(pod: RecordedPod, tables: Sequence[tuple[DeviceSeries, pa.Table]]) -> dict[bytes, bytes]:
+    """Build the index: the device of each row group, its times and signals, so that a reader need not find them.
 
     A reader compares the index with the statistics of the row groups, and so detects a file that another tool rewrote.
     """
     parts = [
         [len(table), *_span(table), device.device_uuid, device.gpu_type, device.gpu_fraction, device.node]
-        for device, table in zip(pod.devices, tables, strict=True)
-        if len(table)
+        for device, table in tables
     ]
-    return {INDEX: json.dumps({"step_s": pod.window.step_s, "devices": parts}).encode()}
+    columns = [signal.value for signal in _columns(pod)]
+    signals = [name for name in columns if any(table[name].null_count < len(table) for _, table in tables)]
+    return {INDEX: json.dumps({"step_s": pod.window.step_s, "devices": parts, "signals": signals}).encode()}
 
 
 def _span(table: pa.Table) -> tuple[int, int]:

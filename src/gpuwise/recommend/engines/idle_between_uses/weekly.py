@@ -26,6 +26,7 @@ limit by gaps slightly longer than max(T, m). For T >= m the gaps may be of any 
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -105,13 +106,19 @@ def weekly_wait(gaps: RequestGaps, cold_start_cost_s: float) -> int:
     if not (0 < cold_start_cost_s < np.inf):
         told = f"the cost of a cold start is {cold_start_cost_s:g} s"
         raise InputError(told, hint="give a positive number of seconds")
-    least_s = min(gaps.step_s, cold_start_cost_s)
-    waits_s = np.concatenate(([cold_start_cost_s, least_s], _CANDIDATES_S[least_s < _CANDIDATES_S]))
-    if gaps.step_s <= _SEEN_S:
-        waits_s = np.append(waits_s, 0.0)
-    cost = _past_cost(gaps, waits_s, cold_start_cost_s) + _INVENTED * _invented_cost(waits_s, cold_start_cost_s)
+    waits_s, invented = _candidates(gaps.step_s, cold_start_cost_s)
+    cost = _past_cost(gaps, waits_s, cold_start_cost_s) + _INVENTED * invented
     cost[0] *= 1 - _LEAD
     return math.ceil(float(waits_s[np.argmin(cost)]))
+
+
+@lru_cache(maxsize=1_000)
+def _candidates(step_s: int, cold_start_cost_s: float) -> tuple[Floats, Floats]:
+    """The waits to choose from, B first, and the cost of an invented gap with each."""
+    least_s = min(step_s, cold_start_cost_s)
+    never = [0.0] if step_s <= _SEEN_S else []
+    waits_s = np.concatenate(([cold_start_cost_s, least_s], _CANDIDATES_S[least_s < _CANDIDATES_S], never))
+    return waits_s, _invented_cost(waits_s, cold_start_cost_s)
 
 
 def worst_ratio(wait_s: float, cold_start_cost_s: float, least_gap_s: float) -> float:

@@ -80,16 +80,23 @@ def best_cap(tried: Sequence[CapTrial], settings: PowerCapSettings) -> float:
         tried: the measurements, the highest limit first.
         settings: the allowed slowdown.
     """
-    return min((t for t in tried if _allowed(t, tried, settings)), key=lambda trial: trial.energy_j).limit_w
+    return min((t for t in tried if allowed(t, tried, settings)), key=lambda trial: trial.energy_j).limit_w
 
 
-def _allowed(trial: CapTrial, tried: Sequence[CapTrial], settings: PowerCapSettings) -> bool:
+def allowed(trial: CapTrial, tried: Sequence[CapTrial], settings: PowerCapSettings) -> bool:
+    """Whether work was fast enough under a limit.
+
+    Args:
+        trial: the measurement.
+        tried: the measurements, the highest limit first.
+        settings: the allowed slowdown.
+    """
     return trial.time_s <= (1 + settings.max_slowdown) * tried[0].time_s
 
 
 def _slowest(tried: Sequence[CapTrial], settings: PowerCapSettings) -> float:
     """The highest limit that was too slow; lower ones are not measured."""
-    return max((trial.limit_w for trial in tried if not _allowed(trial, tried, settings)), default=0.0)
+    return max((trial.limit_w for trial in tried if not allowed(trial, tried, settings)), default=0.0)
 
 
 def _halved(at: int, count: int, left: int) -> int:

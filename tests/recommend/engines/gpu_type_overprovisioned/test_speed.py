@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gpuwise.research.gpu_type_overprovisioned import MeasuredJobs, cheapest_types
+from gpuwise.recommend.engines.gpu_type_overprovisioned.speed import MeasuredJobs, cheapest_types, relative
 
 
 def jobs(*speeds, family="bert", size=5.0):
@@ -27,3 +27,9 @@ def test_an_uncertain_prediction_must_promise_more():
     prices = np.array([1.0, 1.9])
     assert cheapest_types(KNOWN, jobs((10.0, np.nan)), 0, prices) == [1]
     assert cheapest_types(KNOWN, jobs((500.0, np.nan), family="other", size=0.0), 0, prices) == [0]
+
+
+def test_relative_speeds_do_not_depend_on_units_and_keep_their_ratios():
+    seen = relative(jobs((10.0, 20.0), (0.5, 0.75), (0.0, 3.0)), 0)
+    assert seen.speed.tolist() == [[1.0, 2.0], [1.0, 1.5], [0.0, 3.0]]
+    assert np.isnan(seen.size).all()

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gpuwise.research.regression import posterior_mean, posterior_variance, radial
+from gpuwise.recommend.engines.regression import posterior_mean, posterior_variance, radial
 
 points = arrays(float, (6, 2), elements=st.floats(-5, 5), unique=True)
 LENGTHS = np.array([1.0, 2.0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuwise.research.regression import Floats, posterior_mean, posterior_variance, radial
+from gpuwise.recommend.engines.regression import Floats, posterior_mean, posterior_variance, radial
 
 # Variances of ln(speed on one type / speed on another): a tenth each for the part common to all jobs, to a family, to a
 # family at one size, and to jobs of one speed; and 10 % noise. Round numbers, not fitted.
@@ -34,11 +34,7 @@ class MeasuredJobs:
 
 
 def cheapest_types(known: MeasuredJobs, jobs: MeasuredJobs, measured: int, usd_per_h: Floats) -> list[int]:
-    """Choose a type for each job that was measured on one type.
-
-    The logarithm of a job's speed on a type, relative to its speed on the measured type, is predicted from other jobs
-    that are similar in family, size and speed. The type with the lowest expected cost per step is chosen. The cost is
-    lognormal, so an uncertain prediction must promise a lower cost.
+    """Choose the type with the lowest expected cost for each job that was measured on one type.
 
     Args:
         known: jobs that were measured on every type.
@@ -49,14 +45,47 @@ def cheapest_types(known: MeasuredJobs, jobs: MeasuredJobs, measured: int, usd_p
     Returns:
         For each job the index of a type; never the measured type if the job did not run there.
     """
+    cost = expected_costs(known, jobs, measured, usd_per_h)
+    cost[jobs.speed[:, measured] == 0, measured] = np.inf
+    return [int(choice) for choice in np.argmin(cost, axis=1)]
+
+
+def expected_costs(known: MeasuredJobs, jobs: MeasuredJobs, measured: int, usd_per_h: Floats) -> Floats:
+    """The logarithm of the expected cost of the work that a job does in an hour on the measured type, in dollars.
+
+    The logarithm of a job's speed on a type, relative to its speed on the measured type, is predicted from other jobs
+    that are similar in family, size and speed. The cost is lognormal, so an uncertain prediction must promise a lower
+    cost.
+
+    Args:
+        known: as `cheapest_types`, as the other arguments.
+        jobs: likewise.
+        measured: likewise.
+        usd_per_h: likewise.
+
+    Returns:
+        Shape (jobs, types).
+    """
     kernel, cross = _covariance(known, known, measured), _covariance(jobs, known, measured)
     gains = posterior_mean(kernel, cross, _gains(known, measured), noise=_NOISE)
     own = np.diag(_covariance(jobs, jobs, measured))
     variance = np.repeat(posterior_variance(kernel, cross, own, noise=_NOISE)[:, None], len(usd_per_h), axis=1)
     variance[:, measured] = 0.0
-    cost = np.log(usd_per_h) - gains + variance / 2
-    cost[jobs.speed[:, measured] == 0, measured] = np.inf
-    return [int(choice) for choice in np.argmin(cost, axis=1)]
+    return np.asarray(np.log(usd_per_h) - gains + variance / 2)
+
+
+def relative(jobs: MeasuredJobs, measured: int) -> MeasuredJobs:
+    """Jobs whose sizes are not known and whose speeds are in units of their own: all are equally fast on one type.
+
+    A job that did not run on that type keeps its speeds.
+
+    Args:
+        jobs: measured jobs.
+        measured: index of the type.
+    """
+    own = jobs.speed[:, [measured]]
+    speed = np.where(own > 0.0, jobs.speed / np.where(own > 0.0, own, 1.0), jobs.speed)
+    return MeasuredJobs(jobs.family, np.full(len(jobs.family), np.nan), speed)
 
 
 def _gains(jobs: MeasuredJobs, measured: int) -> Floats:

@@ -1,0 +1,118 @@
+/* Part of hour.h, for one type: SAMPLE, and NAME(function) with the type's suffix. */
+
+#ifdef __SSE2__
+static inline void NAME(load)(const SAMPLE *from, __m128d *first, __m128d *second) {
+    if (sizeof(SAMPLE) == 8) {
+        *first = _mm_loadu_pd((const double *)from);
+        *second = _mm_loadu_pd((const double *)from + 2);
+    } else {
+        __m128 four = _mm_loadu_ps((const float *)from);
+        *first = _mm_cvtps_pd(four);
+        *second = _mm_cvtps_pd(_mm_movehl_ps(four, four));
+    }
+}
+#endif
+
+/* Add `one` to the bucket of each sample, and find the largest sample.
+
+   Returns whether every sample is valid, 0.0 to `highest`. If not, `peak` has no meaning, and a second call with -1
+   takes the samples out of the buckets again. */
+static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double highest, const Buckets *into, uint32_t one,
+                              double *peak) {
+    uint32_t *const row = into->row; /* a local, because the compiler assumes that a count could change `into` */
+    double largest = 0.0;
+    int valid = 1;
+    Py_ssize_t i = 0;
+#ifdef __SSE2__
+    const __m128d zero = _mm_setzero_pd(), low = _mm_set1_pd(into->low), top = _mm_set1_pd(into->top);
+    __m128d positive = _mm_cmpeq_pd(zero, zero), most = zero, x, y;
+    double halves[2];
+    for (; i + 4 <= steps; i += 4) {
+        __builtin_prefetch(column + i + AHEAD);
+        NAME(load)(column + i, &x, &y);
+        positive = _mm_and_pd(positive, _mm_and_pd(_mm_cmple_pd(zero, x), _mm_cmple_pd(zero, y)));
+        most = _mm_max_pd(most, _mm_max_pd(x, y));
+        if (row != NULL) {
+            __m128i a = _mm_srli_epi64(_mm_castpd_si128(_mm_min_pd(_mm_max_pd(x, low), top)), SHIFT);
+            __m128i b = _mm_srli_epi64(_mm_castpd_si128(_mm_min_pd(_mm_max_pd(y, low), top)), SHIFT);
+            __m128i four = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0x88));
+            uint64_t front = (uint64_t)_mm_cvtsi128_si64(four);
+            /* An addition to the same place as the one before has to wait for it, and samples often repeat. */
+            if (_mm_movemask_epi8(_mm_cmpeq_epi32(four, _mm_shuffle_epi32(four, 0))) == 0xFFFF) {
+                row[(uint32_t)front] += 4 * one;
+            } else {
+                uint64_t back = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(four, four));
+                row[(uint32_t)front] += one;
+                row[front >> 32] += one;
+                row[(uint32_t)back] += one;
+                row[back >> 32] += one;
+            }
+        }
+    }
+    _mm_storeu_pd(halves, most);
+    largest = halves[0] > halves[1] ? halves[0] : halves[1];
+    valid = _mm_movemask_pd(positive) == 3;
+#endif
+    for (; i < steps; i++) {
+        double value = column[i];
+        valid &= value >= 0.0;
+        largest = value > largest ? value : largest;
+        if (row != NULL)
+            row[bucket_of(value, into)] += one;
+    }
+    *peak = largest + 0.0; /* -0.0 is 0.0 */
+    return valid && largest <= highest;
+}
+
+/* The same, sample by sample, for an hour with samples that are not valid.
+
+   Returns how many are valid; `known` is set to whether each is. */
+static inline Py_ssize_t NAME(checked)(const SAMPLE *column, Py_ssize_t steps, double highest, const Buckets *into,
+                                       uint8_t *known, double *peak) {
+    Py_ssize_t i, count = 0;
+    double largest = 0.0;
+    for (i = 0; i < steps; i++) {
+        double value = column[i];
+        known[i] = value >= 0.0 && value <= highest;
+        if (!known[i])
+            continue;
+        count++;
+        largest = value > largest ? value : largest;
+        if (into->row != NULL)
+            into->row[bucket_of(value, into)] += 1;
+    }
+    *peak = largest;
+    return count;
+}
+
+/* Set a flag at each step whose sample reaches a limit; of samples that are not all valid, only at the valid ones. */
+static inline void NAME(reaching)(const SAMPLE *column, Py_ssize_t steps, double limit, const uint8_t *known,
+                                  uint8_t *flags) {
+    const SAMPLE least = (SAMPLE)limit;
+    Py_ssize_t i;
+    if (known == NULL)
+        for (i = 0; i < steps; i++)
+            flags[i] |= column[i] >= least;
+    else
+        for (i = 0; i < steps; i++)
+            flags[i] |= known[i] & (column[i] >= least);
+}
+
+/* The sum of the samples at steps whose mask has all bits set, in LANES partial sums, which are added in pairs. */
+static inline double NAME(sum)(const SAMPLE *column, Py_ssize_t steps, const uint64_t *masks) {
+    double lanes[LANES] = {0.0, 0.0, 0.0, 0.0};
+    Py_ssize_t i = 0;
+#ifdef __SSE2__
+    __m128d front = _mm_setzero_pd(), back = front, x, y;
+    for (; i + 4 <= steps; i += 4) {
+        NAME(load)(column + i, &x, &y);
+        front = _mm_add_pd(front, _mm_and_pd(x, _mm_loadu_pd((const double *)(masks + i))));
+        back = _mm_add_pd(back, _mm_and_pd(y, _mm_loadu_pd((const double *)(masks + i + 2))));
+    }
+    _mm_storeu_pd(lanes, front);
+    _mm_storeu_pd(lanes + 2, back);
+#endif
+    for (; i < steps; i++)
+        lanes[i % LANES] += masks[i] ? column[i] : 0.0;
+    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}

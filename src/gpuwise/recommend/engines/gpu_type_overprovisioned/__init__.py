@@ -1,0 +1,1 @@
+"""The GPU type on which work costs least."""
