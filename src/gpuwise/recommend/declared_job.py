@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpuwise.model.inventory import Workload, WorkloadClass
+from gpuwise.model.declared import bad_work_metric
+from gpuwise.model.declared import declared as declared_by
+from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.labels import DEADLINE, PACE, WORK, WORK_METRIC
 from gpuwise.model.moment import epoch_s
 from gpuwise.model.pace import Pace
@@ -59,18 +61,6 @@ class Remaining:
         return self.units / self.units_per_s
 
 
-def declared_by(workload: Workload, key: str) -> str | None:
-    """The value of an annotation of a workload, else of its pods, which have those of the template; None without one.
-
-    Args:
-        workload: the workload.
-        key: name of the annotation.
-    """
-    if key in workload.annotations:
-        return workload.annotations[key]
-    return next((pod.annotations[key] for pod in workload.pods if key in pod.annotations), None)
-
-
 def declared(case: Case) -> Declared | Refusal:
     """Read what a workload declares, or say why it cannot be read.
 
@@ -89,6 +79,9 @@ def declared(case: Case) -> Declared | Refusal:
     for name, what in ((WORK, "the units of work of the whole job"), (WORK_METRIC, "the counter of its units of work")):
         if not annotations[name].strip():
             return Reason.UNREADABLE_DECLARATION, f"it has a deadline and no annotation {name}: add {what}"
+    bad = bad_work_metric(case.workload)
+    if bad is not None:
+        return Reason.UNREADABLE_DECLARATION, bad
     work, per_h = _number(annotations[WORK]), _number(annotations[PACE])
     for name, value in ((WORK, work), (PACE, per_h)):
         if value is None and annotations[name]:

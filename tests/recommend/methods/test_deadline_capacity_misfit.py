@@ -216,6 +216,7 @@ def test_a_deadline_that_on_demand_cannot_meet_is_named_with_the_numbers():
         ({DEADLINE: "friday"}, Reason.UNREADABLE_DECLARATION, [DEADLINE, "'friday'", "2026-11-30T18:00:00Z"]),
         ({WORK: None}, Reason.UNREADABLE_DECLARATION, [WORK]),
         ({WORK_METRIC: None}, Reason.UNREADABLE_DECLARATION, [WORK_METRIC]),
+        ({WORK_METRIC: "my steps"}, Reason.UNREADABLE_DECLARATION, [WORK_METRIC, "'my steps'"]),
         ({WORK: "many"}, Reason.UNREADABLE_DECLARATION, [WORK, "'many'"]),
         ({WORK: "0"}, Reason.UNREADABLE_DECLARATION, [WORK, "above 0"]),
         ({WORK: "nan"}, Reason.UNREADABLE_DECLARATION, [WORK]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gpuwise.model.changes import MoveToSpot
+from gpuwise.model.declared import declared
 from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType, Pod, WorkloadClass
@@ -14,7 +15,6 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
-from gpuwise.recommend.declared_job import declared_by
 from gpuwise.recommend.engines.interruptible_on_demand.checkpoint import daly_interval_s
 from gpuwise.recommend.engines.interruptible_on_demand.reclaims import Reclaims
 from gpuwise.recommend.proposal import Proposal
@@ -104,7 +104,7 @@ class _Offer:
 def _excluded(case: Case) -> tuple[Reason, str] | None:
     """Why a move is out of the question, None if it is not."""
     ends = case.workload.workload_class is not WorkloadClass.ENDPOINT
-    if ends and declared_by(case.workload, DEADLINE) is not None:
+    if ends and declared(case.workload, DEADLINE) is not None:
         return Reason.NOT_APPLICABLE, "it has a deadline, so spot-deadline decides"
     if not case.workload.active_pods:
         return Reason.ALREADY_STOPPED, "it has no GPU now"
