@@ -7,10 +7,9 @@ fitted without each sixth of them, and also without one half of the time: the ba
 the folder of public traces; only GenTD26 has the memory of pods over time.
 
 The cost of an overrun is chosen inside each fit, and only there: the pods of the fit are divided again, and the lowest
-cost is taken with which overruns of pods left out of these inner fits are one standard error below the goal (over draws
-of pods, by bootstrap): another fleet is another draw of pods. So a figure of the backtest on a pod depends on no
-constant that was chosen with this pod. Without one half of the time, the cost is that of the fit on all of it: a half
-has too few windows for such a bound.
+cost is taken with which overruns of pods left out of these inner fits are at the aim of `Budget`. There is no margin
+for another fleet, because the policy follows the overruns of the fleet on which it is used. Without one half of the
+time, the cost is that of the fit on all of it: a half has too few windows.
 """
 
 import argparse
@@ -22,9 +21,10 @@ import numpy as np
 from scipy.special import expit
 
 from gpuwise.backtest.folds import write_folds
-from gpuwise.backtest.memory_limit.policies import ALLOWED_OVERRUN, in_half
+from gpuwise.backtest.memory_limit.policies import in_half
 from gpuwise.backtest.memory_limit.trace import load, scored, windows
 from gpuwise.research.memory_limit import MemoryLimitSettings, memory_limits
+from gpuwise.research.memory_limit.budget import Budget
 from gpuwise.research.memory_limit.chance import Prior, candidates, features
 from gpuwise.research.memory_limit.history import HOUR_S, known
 
@@ -34,7 +34,6 @@ FIRST_S, EVERY_S, ROW_WEIGHT = 3 * HOUR_S, 1200.0, 0.2
 RIDGE = 20.0
 FOLDS, INNER_FOLDS = 6, 4
 COSTS = np.arange(2.0, 6.01, 0.1)
-SEED = 20_261_127
 HOME = Path(__file__).parents[1] / "src" / "gpuwise"
 
 
@@ -77,22 +76,21 @@ def with_cost(trace, rows, names):
     inner = [names[at::INNER_FOLDS] for at in range(INNER_FOLDS)]
     fitted = [(held, fit(rows, [one for one in names if one not in held])) for held in inner]
     for cost in COSTS:
-        if overrun(trace, fitted, cost) <= ALLOWED_OVERRUN:
+        if overrun(trace, fitted, cost) <= Budget().aim:
             return replace(fit(rows, names), overrun_cost=round(float(cost), 1))
     raise RuntimeError("no cost keeps overruns below the goal")
 
 
 def overrun(trace, fitted, cost):
-    """Share of the windows of left-out pods that are overrun, plus one standard error."""
-    settings, due, sums = MemoryLimitSettings(overrun_cost=float(cost)), windows(trace), []
+    """Share of the windows of left-out pods that are overrun."""
+    settings, due, over, many = MemoryLimitSettings(overrun_cost=float(cost)), windows(trace), 0.0, 0
     for held, prior in fitted:
         for name in held:
             if at_s := due.get(name):
                 made = memory_limits(trace.fleet[name], at_s, settings, prior)
-                sums.append((scored(trace, name, at_s, made)[:, 1].sum(), float(len(at_s))))
-    pods = np.array(sums)
-    drawn = np.random.default_rng(SEED).multinomial(len(pods), np.full(len(pods), 1 / len(pods)), size=1_000) @ pods
-    return pods[:, 0].sum() / pods[:, 1].sum() + (drawn[:, 0] / drawn[:, 1]).std()
+                over += scored(trace, name, at_s, made)[:, 1].sum()
+                many += len(at_s)
+    return over / many
 
 
 def main():

@@ -55,8 +55,8 @@ def test_the_best_simple_rule_keeps_to_the_overrun_and_leaves_less_than_the_publ
 def test_overruns_stay_below_the_goal_on_pods_and_times_not_fitted_on_and_slack_does_not(result):
     slack, overrun, other_half = MEMORY.goals([result])
     assert (overrun.met, other_half.met, slack.met) == (True, True, False)
-    assert slack.value == pytest.approx(0.339, abs=1e-3)
-    assert overrun.value == pytest.approx(0.0193, abs=1e-4)
+    assert slack.value == pytest.approx(0.3295, abs=1e-3)
+    assert overrun.value == pytest.approx(0.0227, abs=1e-4)
 
 
 def test_less_that_is_fitted_on_means_more_slack(result):
@@ -112,13 +112,18 @@ def test_decisions_that_break_a_rule_are_refused(four_hours, rows, message):
 @pytest.mark.parametrize("policy", [OURS, "vpa", "max", "max-x1.10"])
 def test_the_future_changes_no_limit(traces, policy):
     trace = MEMORY.load(MEMORY.trials(traces)[0].given)
-    name = next(iter(trace.fleet))
-    usage = trace.fleet[name]
-    until_s = windows(trace)[name][5]
-    whole = [row for row in MEMORY.policies[policy](trace).rows if row[0] == name][:6]
-    other = np.where(usage.t_s < until_s, usage.mib, 2 * usage.mib + 999)
-    changed = type(trace)({name: type(usage)(usage.t_s, other)}, trace.ends_s, trace.history_h, trace.horizon_h)
-    assert list(MEMORY.policies[policy](changed).rows)[:6] == whole
+    until_s = 12.0 * HOUR
+
+    def other(usage):
+        return type(usage)(usage.t_s, np.where(usage.t_s < until_s, usage.mib, 2 * usage.mib + 999))
+
+    fleet = {name: other(usage) for name, usage in trace.fleet.items()}
+    changed = type(trace)(fleet, trace.ends_s, trace.history_h, trace.horizon_h)
+    before, after = (
+        [row for row in MEMORY.policies[policy](one).rows if row[1] <= until_s] for one in (trace, changed)
+    )
+    assert len(before) > 300
+    assert after == before
 
 
 def test_a_blank_is_missing_and_not_zero(given):

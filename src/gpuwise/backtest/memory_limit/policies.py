@@ -11,7 +11,7 @@ from gpuwise.backtest.folds import read_folds
 from gpuwise.backtest.memory_limit.trace import MemoryTrace, decisions, judged, load, peaks_mib, scored, windows
 from gpuwise.recommend.case import CONFIDENT_DAYS
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.research.memory_limit import MemoryLimitSettings, Usage, memory_limits
+from gpuwise.research.memory_limit import MemoryLimitSettings, Usage, fleet_limits
 from gpuwise.research.memory_limit.chance import Prior
 from gpuwise.research.memory_limit.history import HOUR_S
 from gpuwise.research.memory_limit.prior import PRIOR
@@ -60,11 +60,7 @@ def _half_held_out(trace: MemoryTrace) -> Decisions:
 
 def _decided(trace: MemoryTrace, prior_of: Callable[[str, float], Prior]) -> Decisions:
     due, settings = windows(trace), MemoryLimitSettings(horizon_h=trace.horizon_h)
-    made = {
-        name: [memory_limits(trace.fleet[name], [at_s], settings, prior_of(name, at_s))[0] for at_s in starts_s]
-        for name, starts_s in due.items()
-    }
-    return decisions(made, due)
+    return decisions(fleet_limits(trace.fleet, due, settings, prior_of), due)
 
 
 def _policy(rule: Rule) -> Callable[[MemoryTrace], Decisions]:

@@ -154,5 +154,5 @@ PRIOR = Prior(
         ]
     ),
     level=-3.725,
-    overrun_cost=2.8,
+    overrun_cost=2.6,
 )

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.recommend.engines.node_underutilised.test_choose import shapes, without
 
-from gpuwise.recommend.engines.node_underutilised import bound
+from gpuwise.recommend.engines.node_underutilised import bound, policy
 from gpuwise.recommend.engines.node_underutilised.bound import _dual_feasible, least_nodes
 from gpuwise.recommend.engines.node_underutilised.nodes import Placement, PodShape, nodes
-from gpuwise.recommend.engines.node_underutilised.policy import consolidate
+from gpuwise.recommend.engines.node_underutilised.policy import Kept, SearchSettings, consolidate
 from gpuwise.research.placement.policy import Placer
 
 
@@ -37,6 +37,56 @@ def placed(draw):
 
 def needed(at):
     return len({place.node for place in at})
+
+
+def run(case, number, earlier=()):
+    """A run of the search; a later one with the moves of an earlier one."""
+    empty, pods, at = case
+    kept = Kept(np.zeros(len(empty.cpu), bool), np.ones(len(empty.cpu)), {move.pod: move.to for move in earlier})
+    return consolidate(empty, pods, at, kept, SearchSettings(500, number))
+
+
+@settings(max_examples=15)
+@given(placed(), st.integers(1, 4))
+def test_a_later_run_never_needs_more_nodes_whether_it_continues_or_begins_anew(case, number):
+    first = run(case, 0)
+    later = run(case, number, first.moves)
+    assert later.open.sum() <= first.open.sum()
+    assert later.open.sum() < first.open.sum() or not first.moves or later.moves
+
+
+@pytest.mark.parametrize(("number", "starts"), [(1, [None, policy._LATER]), (2, [None]), (3, [None, policy._LATER])])
+def test_every_second_later_run_begins_anew(number, starts, monkeypatch):
+    empty = nodes([8_000] * 4, [2_000] * 4, [2] * 4, [1] * 4)
+    case = empty, [PodShape(1, 1, 1, 500, 1)] * 4, [Placement(node, (0,)) for node in range(4)]
+    first, begun, asked = run(case, 0), policy._begun, []
+
+    def spied(search, nothing, least, start):
+        asked.append(start)
+        return begun(search, nothing, least, start)
+
+    monkeypatch.setattr(policy, "_begun", spied)
+    assert run(case, number, first.moves).open.sum() == first.open.sum() == 1
+    assert asked == starts
+
+
+def test_many_nodes_are_closed_at_once_and_fewer_after_a_failure(monkeypatch):
+    """One node that nothing can leave makes the first attempt fail."""
+    tried = []
+    emptiest = policy._emptiest
+    monkeypatch.setattr(policy, "_FIRST", policy._Start(10.0, 0))  # keeps every node at first
+    monkeypatch.setattr(policy, "_closed_one_by_one", lambda _search, best, _patience: best)
+
+    def spied(search, many):
+        tried.append(many)
+        return emptiest(search, many)
+
+    monkeypatch.setattr(policy, "_emptiest", spied)
+    empty = nodes([8_000] * 9, [2_000] * 9, [2] * 9, [1] * 9)
+    pods = [PodShape(1, 1, 1, 500, 1)] * 9
+    plan = run((empty, pods, [Placement(number, (0,)) for number in range(9)]), 0)
+    assert tried[0] > tried[-1] >= 1
+    assert plan.open.sum() == pytest.approx(np.ceil(plan.least), abs=1)
 
 
 @settings(max_examples=15)

@@ -19,7 +19,7 @@ _SETTINGS = PlacementSettings(fragmentation=1.0, stranded=1.0, cpu_left_without=
 # less; with 4, between 2 and 8 % fewer move on three of four variants, and multigpu50 needs one node more.
 _STAYS = 2.0
 # Number of random nodes on which the ejection of several pods is tried.
-_DRAWN = 24
+_DRAWN = 8
 # Number of random moves, and number of steps between them: without them the same pods would eject each other forever.
 _SHAKEN, _EVERY = 5, 5
 # CPU that is subtracted from a closed node, so that no pod fits.
@@ -222,8 +222,9 @@ class Repacking:
             return False
         cost = self._hard * self._size * np.where(self._node == self._home_node, _STAYS, 1.0)
         drawn = self._rng.choice(hosts, min(_DRAWN, len(hosts)), replace=False).tolist()
-        options = [*self._one(number, cost), *(self._several(number, node, cost) for node in drawn)]
-        node, leave = min(options, key=lambda option: sum(cost[other] for other in option[1]))
+        costs: list[float] = cost.tolist()
+        options = [*self._one(number, cost), *(self._several(number, node, costs) for node in drawn)]
+        node, leave = min(options, key=lambda option: sum(costs[other] for other in option[1]))
         for other in leave:
             self._lift(other)
         self._waiting += leave
@@ -252,36 +253,20 @@ class Repacking:
         other = int(others[np.argmin(noisy)])
         return [(int(self._node[other]), [other])]
 
-    def _several(self, number: int, node: int, cost: Floats) -> tuple[int, list[int]]:
+    def _several(self, number: int, node: int, cost: Sequence[float]) -> tuple[int, list[int]]:
         """The cheapest pods of a node whose ejection makes a pod fit: removed one by one, and kept if not needed."""
-        pod, home = self._pods[number], self._home[number]
-        gpus = home.gpus if home.node == node else range(self._left.gpu.shape[1])
-        more = () if self._left.other is None else self._left.other[node].tolist()
-        free: list[int] = [int(self._left.cpu[node]), int(self._left.memory[node]), *more]
-        wanted = (pod.cpu_milli, pod.memory_mib, *pod.other)
-        cards: list[int] = self._left.gpu[node].tolist()
-
-        def fits() -> bool:
-            enough = sum(cards[gpu] >= pod.gpu_milli for gpu in gpus) >= pod.gpus
-            return enough and all(one >= need for one, need in zip(free, wanted, strict=True))
-
-        def add(other: int, sign: int) -> None:
-            shape = self._pods[other]
-            for index, amount in enumerate((shape.cpu_milli, shape.memory_mib, *shape.other)):
-                free[index] += sign * amount
-            for gpu in self.at[other].gpus:
-                cards[gpu] += sign * shape.gpu_milli
-
-        off, needed = [], []
+        space = _Space(self._left, node, self._pods[number], self._home[number])
+        off: list[int] = []
         for other in sorted(self._on[node], key=lambda one: (cost[one], one)):
-            if fits():
+            if space.enough():
                 break
-            add(other, 1)
+            space.add(self._pods[other], self.at[other].gpus, 1)
             off.append(other)
+        needed = []
         for other in reversed(off):
-            add(other, -1)
-            if not fits():
-                add(other, 1)
+            space.add(self._pods[other], self.at[other].gpus, -1)
+            if not space.enough():
+                space.add(self._pods[other], self.at[other].gpus, 1)
                 needed.append(other)
         return node, needed
 
@@ -343,6 +328,47 @@ class Repacking:
     def _close(self, nodes: int | Ints) -> None:
         self.open[nodes] = False
         self._left.cpu[nodes] -= _CLOSED
+
+
+class _Space:
+    """What a pod still lacks on a node while other pods leave it or return; in plain numbers, because it is the search.
+
+    Args:
+        left: the free capacity of the nodes.
+        node: the node.
+        pod: the pod.
+        home: its original place: on its original node it returns to its GPUs.
+    """
+
+    __slots__ = ("_cards", "_cpu", "_gpus", "_memory", "_milli", "_more", "_own")
+
+    def __init__(self, left: Nodes, node: int, pod: PodShape, home: Placement) -> None:
+        self._cpu = int(left.cpu[node]) - pod.cpu_milli
+        self._memory = int(left.memory[node]) - pod.memory_mib
+        self._more = (
+            [] if left.other is None else [a - b for a, b in zip(left.other[node].tolist(), pod.other, strict=True)]
+        )
+        self._cards: list[int] = left.gpu[node].tolist()
+        self._milli = pod.gpu_milli
+        self._own = home.gpus if home.node == node else None
+        usable = self._cards if self._own is None else [self._cards[gpu] for gpu in self._own]
+        self._gpus = sum(free >= pod.gpu_milli for free in usable) - pod.gpus
+
+    def enough(self) -> bool:
+        """Whether the pod fits."""
+        return self._gpus >= 0 <= self._cpu and self._memory >= 0 and (not self._more or min(self._more) >= 0)
+
+    def add(self, shape: PodShape, gpus: Iterable[int], sign: int) -> None:
+        """Let a pod leave (1) or return (-1)."""
+        self._cpu += sign * shape.cpu_milli
+        self._memory += sign * shape.memory_mib
+        if self._more:
+            self._more = [one + sign * amount for one, amount in zip(self._more, shape.other, strict=True)]
+        for gpu in gpus:
+            before = self._cards[gpu]
+            self._cards[gpu] = after = before + sign * shape.gpu_milli
+            if self._own is None or gpu in self._own:
+                self._gpus += (after >= self._milli) - (before >= self._milli)
 
 
 def _scorer(pods: Iterable[PodShape], empty: Nodes) -> Scorer:
