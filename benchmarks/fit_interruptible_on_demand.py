@@ -1,6 +1,6 @@
 """Fits the prior of spot availability: `python -m benchmarks.fit_interruptible_on_demand FOLDER_OF_PUBLIC_TRACES`.
 
-Writes `research/interruptible_on_demand/prior.py`, fitted on all 99 windows of spot_windows, and
+Writes `recommend/engines/interruptible_on_demand/prior.py`, fitted on all 99 windows of spot_windows, and
 `backtest/interruptible_on_demand/folds.npz`, fitted without one zone, without one area, and (for several regions)
 without one half of the windows: the cross-validated figures of the backtests use these. About ten minutes on one core.
 
@@ -20,7 +20,7 @@ from scipy.linalg import expm
 
 from gpuwise.backtest.columns import read_columns
 from gpuwise.backtest.folds import write_folds
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, joined
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel, joined
 
 STEP_S = 600.0
 UP_STATES, UNION_STATES = 6, 3
@@ -141,7 +141,7 @@ def _write_prior(models: dict[str, Sequence[AvailabilityModel]]) -> None:
             rows = "\n".join(f"            ({_numbers(row)})," for row in model.rate_h)
             text.append(f"    (\n        (\n{rows}\n        ),\n        ({_numbers(model.start)}),\n    ),\n")
         text.append(")\n")
-    prior = _SOURCE / "research" / "interruptible_on_demand" / "prior.py"
+    prior = _SOURCE / "recommend" / "engines" / "interruptible_on_demand" / "prior.py"
     prior.write_text("".join(text))
     subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(prior)], check=True)
 

@@ -118,6 +118,10 @@ def name_of(finding: Finding) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", named.value).lower()
 
 
+ENGINES = {Finding.DEADLINE_CAPACITY_MISFIT: "interruptible_on_demand"}
+"""Findings whose engine is in the package of another one."""
+
+
 def linked(folder: str, name: str, text: str = "") -> str:
     """A link to the module or package of that name, empty if there is none."""
     for path in (f"{folder}/{name}", f"{folder}/{name}.py"):
@@ -139,7 +143,8 @@ def findings() -> str:
     for finding in Finding:
         name = name_of(finding)
         tested = f"{linked('src/gpuwise/recommend/methods', name)}, {linked('tests/recommend/methods', f'test_{name}')}"
-        engine, research = linked("src/gpuwise/recommend/engines", name), linked("src/gpuwise/research", name)
+        home = ENGINES.get(finding, name)
+        engine, research = linked("src/gpuwise/recommend/engines", home), linked("src/gpuwise/research", name)
         stage = importlib.import_module(f"gpuwise.recommend.methods.{name}").STAGE
         cells = (
             f"`{finding.value}`",
@@ -148,7 +153,7 @@ def findings() -> str:
             tested,
             engine,
             research,
-            backtest_names(name),
+            backtest_names(home),
         )
         lines.append(f"| {' | '.join(cells)} |")
     alone = ("memory_limit", "placement")

@@ -12,7 +12,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.score.checkpoint import encode
 from gpuwise.score.hours import hours_of
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.wiring import checkpoints
+from gpuwise.wiring import _settings, checkpoints
 from tests.series import DAY_STEPS, WORKLOAD, device, usage
 
 
@@ -62,3 +62,9 @@ def test_hours_that_another_threshold_would_count_differently_are_not_continued(
 def test_hours_of_another_source_or_step_are_not_continued(tmp_path: Path, key: str, value: object):
     keep(configured(tmp_path), b"hours")
     assert kept(configured(tmp_path, **{key: value})) == []
+
+
+def test_the_time_to_the_next_pass_is_that_of_the_loop():
+    """A job with a deadline is planned for it, also by a single scan."""
+    assert _settings(load(None, {}, {"service.interval_s": 900})).pass_interval_s == 900
+    assert _settings(load(None, {}, {})).pass_interval_s == 3_600

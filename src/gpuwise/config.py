@@ -145,8 +145,9 @@ class ServiceConfig:
     token_file: Path | None = None
     """File with the token that clients must send."""
 
-    interval_s: int = 3_600
-    """Seconds between the passes of the loop."""
+    interval_s: Annotated[int, Field(ge=1)] = 3_600
+    """Seconds between the passes of the loop. A job with a deadline is planned for this time, also by `gpuwise scan`,
+    `plan` and `apply`."""
 
     alert_interval_s: int = 300
     """Least seconds from the start of one pass to the start of a pass that an alert asks for."""

@@ -40,6 +40,7 @@ class LoopSettings:
     look_back_h: int
     step_s: int
     shard_workloads: int
+    pass_interval_s: int = HOUR_S
     score: ScoreSettings = field(default_factory=ScoreSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     policy: DecideSettings = field(default_factory=DecideSettings)
@@ -236,7 +237,16 @@ class Pipeline:
     ) -> Survey:
         """Find a recommendation for each workload, or why there is none."""
         earlier = (*self.ledger.recommendations(), *self.ledger.alternatives())
-        whole = Fleet(fleet, profiles, self.prices, self.settings.recommend, now_s, past=past, earlier=earlier)
+        whole = Fleet(
+            fleet,
+            profiles,
+            self.prices,
+            self.settings.recommend,
+            now_s,
+            past=past,
+            pass_interval_s=self.settings.pass_interval_s,
+            earlier=earlier,
+        )
         advice = recommend(whole)
         window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:

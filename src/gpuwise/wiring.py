@@ -273,6 +273,7 @@ def _settings(config: Config) -> LoopSettings:
         look_back_h=config.observe.look_back_h,
         step_s=config.observe.step_s,
         shard_workloads=config.observe.shard_workloads,
+        pass_interval_s=config.service.interval_s,
         score=config.score,
         recommend=config.recommend,
         policy=config.policy,

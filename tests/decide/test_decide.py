@@ -9,7 +9,7 @@ from tests.series import WORKLOAD
 from gpuwise.decide.decide import Situation, approve, decide
 from gpuwise.decide.history import History, State
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.model.changes import FreeNode, MoveToSpot, Resize, ScaleTo
+from gpuwise.model.changes import FreeNode, MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest, Namespace, WorkloadRef
@@ -169,6 +169,13 @@ def test_a_job_is_not_resized():
 def test_a_target_changed_within_a_day_cools_down():
     assert blocked(history=History([intent(at_s=NOW_S - 3_600)])) is Reason.COOLING_DOWN
     assert blocked(history=History([intent(at_s=NOW_S - 86_400)])) is None
+
+
+def test_a_change_that_a_deadline_needs_does_not_cool_down():
+    changed = [intent(at_s=NOW_S - 3_600)]
+    needed = recommendation(change=MoveToOnDemand())
+    assert blocked(needed, history=History(changed, [outcome(0, OutcomeStatus.APPLIED)])) is None
+    assert blocked(needed, history=History(changed, [outcome(0, OutcomeStatus.UNKNOWN)])) is Reason.COOLING_DOWN
 
 
 @pytest.mark.parametrize("status", [OutcomeStatus.NOT_APPLIED, OutcomeStatus.FAILED])

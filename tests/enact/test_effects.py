@@ -11,10 +11,11 @@ from gpuwise.emulate.objects import deployment
 from gpuwise.enact.effects import MARK, Effect, plan_effect
 from gpuwise.enact.images import difference, image_of, operations, pointer
 from gpuwise.enact.refusal import Refusal
-from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.labels import ACTION_ID
+from gpuwise.model.scheduling import Requirement
 
 GPU = "nvidia.com/gpu"
 REF = WorkloadRef("default", "Deployment", "llm", "uid-1")
@@ -62,7 +63,8 @@ def planned_commands(draw):
     item = draw(objects())
     shrink = st.builds(ScaleTo, st.integers(min_value=0, max_value=item["spec"]["replicas"] - 1))
     resize = proposals.map(lambda proposed: Resize(GpuRequest(GPU, requested(item)), proposed))
-    change = draw(shrink | resize | st.just(MoveToSpot()))
+    moves = st.builds(MoveToSpot, zone=st.sampled_from([None, "eu-1a"]), only=st.booleans())
+    change = draw(shrink | resize | moves | st.just(MoveToOnDemand()))
     return item, Command("a-0123456789", "r-0123456789", REF, change, "policy")
 
 
@@ -157,6 +159,77 @@ def test_a_move_to_spot_keeps_existing_preferences_and_tolerations(item):
     assert before.get("affinity", {}).get("nodeAffinity", {}).get(required) == after["affinity"]["nodeAffinity"].get(
         required
     )
+
+
+def spec_after(item, change):
+    effect = plan_effect(item, Command("a-0", "r-0", REF, change, "policy"), 0)
+    assert isinstance(effect, Effect), effect
+    return patched(item, operations(item, effect.pre_image, effect.post_image))
+
+
+def required(item):
+    affinity = item["spec"]["template"]["spec"].get("affinity", {}).get("nodeAffinity", {})
+    return affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {}).get("nodeSelectorTerms", [])
+
+
+def admits(item, labels):
+    terms = [
+        tuple(
+            Requirement(one["key"], one["operator"], tuple(one.get("values", ()))) for one in term["matchExpressions"]
+        )
+        for term in required(item)
+    ]
+    return any(all(one.met_by(labels) for one in term) for term in terms) or not terms
+
+
+SPOT_NODES = [
+    {"karpenter.sh/capacity-type": "spot"},
+    {"eks.amazonaws.com/capacityType": "SPOT"},
+    {"cloud.google.com/gke-spot": "true"},
+    {"kubernetes.azure.com/scalesetpriority": "spot"},
+]
+OTHERS = [{}, {"karpenter.sh/capacity-type": "on-demand"}, {"eks.amazonaws.com/capacityType": "ON_DEMAND"}]
+
+
+@given(objects(), st.sampled_from([None, "eu-1a"]))
+def test_without_the_fallback_only_spot_nodes_are_possible(item, zone):
+    after = spec_after(item, MoveToSpot(zone, only=True))
+    assert all(admits(after, labels) for labels in SPOT_NODES)
+    assert not any(admits(after, labels) for labels in OTHERS)
+
+
+@given(objects())
+def test_on_demand_excludes_spot_nodes_and_each_move_replaces_the_other(item):
+    moved = spec_after(item, MoveToSpot(only=True))
+    back = spec_after(moved, MoveToOnDemand())
+    assert all(admits(back, labels) for labels in OTHERS)
+    assert not any(admits(back, labels) for labels in SPOT_NODES)
+    again = spec_after(back, MoveToSpot(only=True))
+    assert required(again) == required(moved)
+    assert required(spec_after(back, MoveToSpot())) == []
+
+
+def test_requirements_that_are_not_about_capacity_are_kept():
+    item = deployment("llm", uid="uid-1", resourceVersion="7")
+    disk = {"key": "disk", "operator": "In", "values": ["fast"]}
+    item["spec"]["template"]["spec"]["affinity"] = {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [disk]}]}
+        }
+    }
+    for change in (MoveToSpot(only=True), MoveToOnDemand()):
+        item = spec_after(item, change)
+        assert all(disk in term["matchExpressions"] for term in required(item))
+    assert required(spec_after(item, MoveToSpot())) == [{"matchExpressions": [disk]}]
+
+
+def test_the_zone_is_preferred_less_than_spot():
+    item = deployment("llm", uid="uid-1", resourceVersion="7")
+    affinity = spec_after(item, MoveToSpot("eu-1a"))["spec"]["template"]["spec"]["affinity"]["nodeAffinity"]
+    terms = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+    (zone,) = [one for one in terms if one["preference"]["matchExpressions"][0]["key"] == "topology.kubernetes.io/zone"]
+    assert zone["preference"]["matchExpressions"][0]["values"] == ["eu-1a"]
+    assert zone["weight"] < min(one["weight"] for one in terms if one is not zone)
 
 
 def test_a_difference_includes_absent_fields():

@@ -9,7 +9,7 @@ from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, notebook, pod, pod_spec, statefulset
 from gpuwise.enact import EnactSettings, KubernetesEnactor
-from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Mode, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
 from gpuwise.model.findings import Finding
@@ -805,6 +805,26 @@ class TestMoveToSpot:
         assert refused(stage.enact(again)) == (NOT_APPLIED, Reason.ALREADY_SPOT)
         assert stage.undo(command).status is OutcomeStatus.UNDONE
         assert stage.get("Deployment", "llm")["spec"] == before
+
+    def test_a_job_with_a_deadline_moves_to_spot_only_and_back_to_on_demand(self, stage):
+        """While no spot node is there its pods wait; afterwards no pod is on a spot node."""
+        from gpuwise.emulate.objects import node
+
+        stage.add(deployment("train", annotations={CHECKPOINTED: "true"}))
+        before = stage.get("Deployment", "train")["spec"]
+        to_spot = stage.command("Deployment", "train", MoveToSpot(only=True))
+        assert stage.enact(to_spot).status is OutcomeStatus.APPLIED
+        stage.add(node("spot", labels={"cloud.google.com/gke-spot": "true"}))
+        assert {one["spec"].get("nodeName") for one in stage.pods("train")} <= {"spot", None}
+        again = stage.command("Deployment", "train", MoveToSpot(only=True))
+        assert refused(stage.enact(again)) == (NOT_APPLIED, Reason.ALREADY_SPOT)
+        assert stage.undo(to_spot).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "train")["spec"] == before
+        back = stage.command("Deployment", "train", MoveToOnDemand())
+        assert stage.enact(back).status is OutcomeStatus.APPLIED
+        assert "spot" not in {one["spec"].get("nodeName") for one in stage.pods("train")}
+        assert stage.undo(back).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "train")["spec"] == before
 
     def test_a_workload_pinned_to_on_demand_is_not_moved(self, stage):
         spec = pod_spec(nodeSelector={"karpenter.sh/capacity-type": "on-demand"})

@@ -132,3 +132,23 @@ def test_two_nodes_of_a_name_are_two_although_metrics_end_later_than_the_first()
     second = replace(SPOT, created_s=NOW_S - 3_600)
     first = replace(SPOT, gone_s=NOW_S - 3_500)
     assert past_nodes((), Inventory(NOW_S, {"s1": second}, (), {}), [first]) == (first,)
+
+
+def test_a_node_has_the_price_of_its_zone_and_keeps_it_when_it_is_gone(fleet, tmp_path):
+    """$1 everywhere else, $2 in eu-1b; 72 h on a spot GPU there."""
+    ledger = tmp_path / "ledger.db"
+    by_zone = PRICES.replace("usd_per_gpu_h\n", "usd_per_gpu_h,zone\n") + "A100-80GB,spot,2,eu-1b\n"
+    before = list(fleet.objects)
+    fleet.node("s1", capacity="spot")
+    fleet.objects[-1]["metadata"]["labels"]["topology.kubernetes.io/zone"] = "eu-1b"
+    now = fleet.report(hours=72, ledger=ledger, run=True, prices=by_zone)
+    assert now.bill.unallocated_usd == pytest.approx(72 * 2)
+    fleet.objects = before
+    assert fleet.report(ledger=ledger, prices=PRICES).bill.unallocated_usd == pytest.approx(72 * 2)
+
+
+def test_region_and_zone_of_a_node_are_remembered():
+    node = replace(SPOT, region="eu-1", zone="eu-1b")
+    seen = remembered([], Inventory(NOW_S, {"s1": node}, (), {}), BOOK)
+    (past,) = past_nodes(seen, Inventory(NOW_S + 60, {}, (), {}))
+    assert (past.region, past.zone) == ("eu-1", "eu-1b")

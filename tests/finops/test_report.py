@@ -19,7 +19,7 @@ from gpuwise.finops import (
     realised_usd_month,
     still_there,
 )
-from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import ENACTABLE, Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.findings import Finding
 from gpuwise.model.gpu import named
@@ -409,6 +409,11 @@ def test_pods_that_ended_do_not_show_where_a_workload_runs():
 SHOWN = {
     "ScaleTo": (ScaleTo(0), {"replicas": 0}, {"replicas": 1}),
     "Resize": (Resize(ONE, SLICE), {"request": SLICE}, {"request": ONE}),
+    "MoveToOnDemand": (
+        MoveToOnDemand(),
+        {"pods": workload("w1", ("d0",)).pods},
+        {"pods": workload("w1", ("s0",)).pods},
+    ),
     "MoveToSpot": (MoveToSpot(), {"pods": workload("w1", ("s0",)).pods}, {"pods": workload("w1", ("d0",)).pods}),
 }
 

@@ -226,6 +226,22 @@ _RECOMMEND = (
         (_SPOT,),
         "One of two replicas is not ready; a reclaim takes the other, and nobody answers (I22).",
     ),
+    Mutant(
+        "spot-counts-as-progress-until-the-next-pass",
+        "src/gpuwise/recommend/engines/interruptible_on_demand/next_step.py",
+        "terms.span_s - terms.interval_s))",
+        "terms.span_s))",
+        ("tests/recommend/engines/interruptible_on_demand/test_next_step.py",),
+        "Spot goes right after a pass, and at the next one on-demand is too late for the deadline.",
+    ),
+    Mutant(
+        "the-fastest-pace-counts",
+        "src/gpuwise/recommend/declared_job.py",
+        "units_per_s = min(mean, *",
+        "units_per_s = max(mean, *",
+        ("tests/recommend/methods/test_deadline_capacity_misfit.py",),
+        "A job seems to need less time than it does, and leaves on-demand for too long.",
+    ),
 )
 
 _DECIDE_MUTANTS = (

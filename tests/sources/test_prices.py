@@ -123,3 +123,46 @@ def test_blank_cells_after_the_last_column_are_ignored(tmp_path):
 def test_a_price_in_dollars_may_say_so(tmp_path, currency):
     path = written(tmp_path, f"L4,on-demand,0.5,{currency}\n", HEADER.strip() + ",currency\n")
     assert read_prices(path).price("L4", None) == 0.5
+
+
+PLACES = """gpu_type,capacity_type,usd_per_gpu_h,region,zone
+L4,spot,0.5,,
+L4,spot,0.4,eu-1,
+L4,spot,0.3,eu-1,eu-1b
+L4,spot,0.2,,us-1a
+"""
+
+
+@pytest.mark.parametrize(
+    ("region", "zone", "usd"),
+    [
+        (None, None, 0.5),
+        ("eu-2", "eu-2a", 0.5),
+        ("eu-1", None, 0.4),
+        ("eu-1", "eu-1a", 0.4),
+        ("eu-1", "eu-1b", 0.3),
+        ("eu-2", "eu-1b", 0.5),  # the zone's price is of another region
+        ("us-1", "us-1a", 0.2),
+    ],
+)
+def test_the_most_specific_price_counts(tmp_path, region, zone, usd):
+    book = read_prices(written(tmp_path, PLACES, ""))
+    assert book.price("L4", CapacityType.SPOT, region=region, zone=zone) == usd
+    assert book.price("L4", CapacityType.ON_DEMAND, region=region, zone=zone) is None
+
+
+def test_a_price_of_one_place_is_not_that_of_others(tmp_path):
+    book = read_prices(written(tmp_path, "gpu_type,capacity_type,usd_per_gpu_h,zone\nL4,spot,0.4,eu-1a\n", ""))
+    assert book.price("L4", CapacityType.SPOT, zone="eu-1a") == 0.4
+    assert book.price("L4", CapacityType.SPOT, region="eu-1") is None
+    assert book.price("L4", CapacityType.SPOT) is None
+
+
+def test_a_place_given_twice_is_refused_by_line(tmp_path):
+    with pytest.raises(InputError, match="line 6: L4 spot eu-1 eu-1b already has a price"):
+        read_prices(written(tmp_path, PLACES + "L4,spot,0.1,eu-1,eu-1b\n", ""))
+
+
+def test_prices_of_places_are_part_of_the_version(tmp_path):
+    versions = {read_prices(written(tmp_path, text, "")).version for text in (PLACES, PLACES.replace("0.3", "0.35"))}
+    assert len(versions) == 2

@@ -124,7 +124,7 @@ class _Checks:
 
 def _prices(config: Config) -> tuple[PriceBook, str]:
     book = read_prices(config.prices, config.grid)
-    return book, f"{len(book.usd_per_gpu_h)} prices from {book.source}"
+    return book, f"{len(book.usd_per_gpu_h) + len(book.usd_per_gpu_h_in)} prices from {book.source}"
 
 
 def _ledger(config: Config, ledger_head: str | None) -> tuple[bool, str]:

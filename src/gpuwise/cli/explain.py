@@ -12,9 +12,10 @@ from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.decide.history import History, State
 from gpuwise.memory.ledger import SqliteLedger
-from gpuwise.model.changes import CapPower, MakeSpace
+from gpuwise.model.changes import CapPower, MakeSpace, MoveToOnDemand, MoveToSpot
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.errors import InputError
+from gpuwise.model.labels import CAPACITY_TYPE_LABELS, PACE, WORK, ZONE_LABEL
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
 from gpuwise.recommend.policies import Policy, policy_of
@@ -103,7 +104,37 @@ def _manual(item: Recommendation) -> str:
     if isinstance(item.change, CapPower):
         set_limit = f"nvidia-smi -i INDEX -pl {item.change.limit_w:.0f}"
         return f"on the nodes of its pods, for each of its GPUs: {set_limit} (until the next restart of the node)"
+    if isinstance(item.change, MoveToSpot | MoveToOnDemand):
+        return _recreated(item)
     return f"change the manifest: gpuwise does not write this to a {item.workload.kind}"
+
+
+def _recreated(item: Recommendation) -> str:
+    """How its owner moves a job: the template of a Job cannot be changed."""
+    ref, change = item.workload, item.change
+    operator = "In" if isinstance(change, MoveToSpot) else "NotIn"
+    how = (
+        "requires"
+        if isinstance(change, MoveToOnDemand) or (isinstance(change, MoveToSpot) and change.only)
+        else "prefers"
+    )
+    where = f", and {ZONE_LABEL} In [{change.zone}]" if isinstance(change, MoveToSpot) and change.zone else ""
+    return (
+        f"after its next checkpoint, `kubectl -n {ref.namespace} delete {ref.kind.lower()} {ref.name}` and create it "
+        f"again with a node affinity that {how} {CAPACITY_TYPE_LABELS[0]} {operator} [spot] (or your provider's label)"
+        f"{where}{_carried(item)}"
+    )
+
+
+def _carried(item: Recommendation) -> str:
+    """What the new object has to declare, because its counter begins again."""
+    values = {key: one.value for one in item.evidence for key in (WORK, PACE) if one.text.startswith(_SAID[key])}
+    named = " and ".join(f"{key}: {value:.10g}" for key, value in values.items() if value is not None)
+    return f"; declare what is left: {named}" if named else ""
+
+
+_SAID = {WORK: "work left", PACE: "slowest pace"}
+"""How the evidence of a job with a deadline begins."""
 
 
 _HELD = "look for what holds the pod: its events, scheduling gates and quotas"

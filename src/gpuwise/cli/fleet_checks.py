@@ -67,8 +67,8 @@ def unpriced(fleet: Inventory, prices: PriceBook) -> str | None:
     """Describe the GPUs that have no price, by type and capacity type; None if all have one."""
     missing: Counter[str] = Counter()
     for node in fleet.nodes.values():
-        gpu_type = node.gpu_type.name if node.gpu_type is not None else None
-        if prices.price(gpu_type, node.capacity_type) is None:
+        if prices.of_node(node) is None:
+            gpu_type = node.gpu_type.name if node.gpu_type is not None else None
             kind = node.capacity_type or CapacityType.ON_DEMAND
             missing[f"{gpu_type or node.gpu_product or 'unknown GPU'} {kind}"] += node.gpu_count
     if not missing:

@@ -30,13 +30,14 @@ from gpuwise.wiring import now as clock
     "--interval",
     "interval_s",
     type=click.IntRange(min=1),
-    default=3_600,
-    show_default=True,
-    help="Seconds between passes.",
+    help="Seconds between passes.  [default: service.interval_s]",
 )
 @now
-def run(config: Config, once: bool, interval_s: int, now_s: int | None) -> None:  # noqa: FBT001 - click
+def run(config: Config, once: bool, interval_s: int | None, now_s: int | None) -> None:  # noqa: FBT001 - click
     """Run the loop: observe, score, recommend, decide, enact, record, as policy allows."""
+    if interval_s is not None:
+        config = replace(config, service=replace(config.service, interval_s=interval_s))
+    interval_s = config.service.interval_s
     with loop(config, writing=True, at_s=now_s) as pipeline:
         if once:
             _pass(pipeline, now_s)

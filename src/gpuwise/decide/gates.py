@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gpuwise.decide.history import History
 from gpuwise.decide.mode import mode_of
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.model.changes import MoveToOnDemand
 from gpuwise.model.command import Mode, enactable
 from gpuwise.model.inventory import Namespace, Workload
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
@@ -122,13 +123,15 @@ def budgeted_by_owner(q: TargetQuestion) -> Refusal | None:
 
 
 def cooling(q: Question) -> Refusal | None:
-    """The target was changed recently."""
+    """The target was changed recently. A move to on-demand does not wait: a deadline needs it before the next pass."""
     last = q.history.last_effect(q.recommendation.workload.uid)
     cool_down_s = q.settings.cool_down_h * 3_600
     if last is None or q.now_s - last.at_s >= cool_down_s:
         return None
     if not q.history.settled(last.command.id):
         return Reason.COOLING_DOWN, f"the outcome of {last.command.id} is not known yet: the next run checks the object"
+    if isinstance(q.recommendation.change, MoveToOnDemand):
+        return None
     passed_s = q.now_s - last.at_s
     return Reason.COOLING_DOWN, f"{last.command.id} changed it {passed_s} s ago; the cool-down is {cool_down_s} s"
 

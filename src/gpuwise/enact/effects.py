@@ -6,8 +6,8 @@ from gpuwise.enact.images import Image, image_of, pointer
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.resize import plan_resize
 from gpuwise.enact.scale import plan_scale
-from gpuwise.enact.spot import plan_spot
-from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.enact.spot import plan_on_demand, plan_spot
+from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command
 from gpuwise.model.labels import ACTION_ID
 from gpuwise.model.ports import Object
@@ -43,8 +43,10 @@ def plan_effect(item: Object, command: Command, now_s: int) -> Effect | Refusal:
             fields = plan_scale(kind, item, change, now_s)
         case Resize() as change:
             fields = plan_resize(kind, item, change)
-        case MoveToSpot():
-            fields = plan_spot(kind, item)
+        case MoveToSpot() as change:
+            fields = plan_spot(kind, item, change)
+        case MoveToOnDemand():
+            fields = plan_on_demand(kind, item)
         case change:
             fields = Refusal(
                 Reason.KIND_NOT_SUPPORTED,

@@ -1,10 +1,16 @@
-"""MoveToSpot: prefer spot nodes and tolerate their taints; on-demand nodes stay the fallback (I22)."""
+"""MoveToSpot and MoveToOnDemand: prefer, require or exclude spot nodes by node affinity.
+
+With the fallback, spot nodes are preferred and on-demand nodes stay possible (I22). Without it, one of the labels of
+spot nodes is required. A move to on-demand excludes each of these labels.
+"""
 
 from typing import Any
 
 from gpuwise.enact.images import pointer
 from gpuwise.enact.refusal import FieldChanges, Refusal
 from gpuwise.enact.rollout import blocked_rollout
+from gpuwise.model.changes import MoveToSpot
+from gpuwise.model.labels import ZONE_LABEL
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 
@@ -18,32 +24,113 @@ SPOT_LABELS = {
 }
 _SPEC = ("spec", "template", "spec")
 _AFFINITY = ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
-_HIGHEST_WEIGHT = 100
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+# A spot node in another zone is preferred to an on-demand node in the zone.
+_HIGHEST_WEIGHT, _ZONE_WEIGHT = 100, 50
 
 
-def plan_spot(kind: str, item: Object) -> FieldChanges | Refusal:
-    """Plan the fields that make a workload's pods prefer spot nodes; existing preferences and tolerations are kept.
+def plan_spot(kind: str, item: Object, change: MoveToSpot) -> FieldChanges | Refusal:
+    """Plan the fields that move a workload's pods to spot nodes; existing preferences and tolerations are kept.
+
+    Args:
+        kind: kind of the object.
+        item: the object, as read from the API server.
+        change: whether on-demand nodes are the fallback, and which zone is preferred.
+    """
+    if (refused := _refused(kind, item)) is not None:
+        return refused
+    spec = item["spec"]["template"]["spec"]
+    pinned = _pinned(spec)
+    if any(value != SPOT_LABELS[key] for key, value in pinned.items()):
+        return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector requires other nodes: {pinned}")
+    wanted = [] if change.only else [_term(key) for key in SPOT_LABELS]
+    if change.zone is not None:
+        wanted.append(_preference(_ZONE_WEIGHT, {"key": ZONE_LABEL, "operator": "In", "values": [change.zone]}))
+    preferred = _preferred(spec)
+    terms = preferred + [term for term in wanted if term not in preferred]
+    required = _required(spec)
+    allowed = _only_spot(required) if change.only else _any_capacity(required)
+    tolerations = spec.get("tolerations") or []
+    extended = tolerations + [one for one in map(_toleration, SPOT_LABELS) if one not in tolerations]
+    if (terms, allowed, extended) == (preferred, required, tolerations):
+        return Refusal(Reason.ALREADY_SPOT, f"it already {'runs only on' if change.only else 'prefers'} spot nodes")
+    fields = dict([_nested(spec, terms)] if allowed == required else [_rewritten(spec, terms, allowed)])
+    return FieldChanges(fields | {pointer(*_SPEC, "tolerations"): extended})
+
+
+def plan_on_demand(kind: str, item: Object) -> FieldChanges | Refusal:
+    """Plan the fields that keep a workload's pods off spot nodes; what they tolerate and prefer stays.
 
     Args:
         kind: kind of the object.
         item: the object, as read from the API server.
     """
+    if (refused := _refused(kind, item)) is not None:
+        return refused
+    spec = item["spec"]["template"]["spec"]
+    if pinned := _pinned(spec):
+        return Refusal(
+            Reason.NOT_APPLICABLE, f"its nodeSelector says on which nodes it runs: {pinned}; change it there"
+        )
+    required = _required(spec)
+    allowed = _never_spot(required)
+    if allowed == required:
+        return Refusal(Reason.ON_CHOSEN_CAPACITY, "it already runs on no spot node")
+    return FieldChanges(dict([_rewritten(spec, _preferred(spec), allowed)]))
+
+
+def _refused(kind: str, item: Object) -> Refusal | None:
     if kind not in ("Deployment", "StatefulSet"):
         return Refusal(Reason.KIND_NOT_SUPPORTED, f"the template of a {kind} cannot be changed safely")
-    if (blocked := blocked_rollout(item)) is not None:
-        return blocked
-    spec = item["spec"]["template"]["spec"]
-    pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
-    if any(value != SPOT_LABELS[key] for key, value in pinned.items()):
-        return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector requires other nodes: {pinned}")
-    preferred = _preferred(spec)
-    terms = preferred + [term for term in map(_term, SPOT_LABELS) if term not in preferred]
-    tolerations = spec.get("tolerations") or []
-    extended = tolerations + [one for one in map(_toleration, SPOT_LABELS) if one not in tolerations]
-    if terms == preferred and extended == tolerations:
-        return Refusal(Reason.ALREADY_SPOT, "it already prefers spot nodes")
-    at, value = _nested(spec, terms)
-    return FieldChanges({at: value, pointer(*_SPEC, "tolerations"): extended})
+    return blocked_rollout(item)
+
+
+def _pinned(spec: Object) -> dict[str, str]:
+    return {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
+
+
+def _required(spec: Object) -> list[Object]:
+    """The terms of its required node affinity, of which one must hold; empty without one."""
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return list((affinity.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [])
+
+
+def _any_capacity(terms: list[Object]) -> list[Object]:
+    """The terms without what gpuwise adds to them: copies become one, and an empty one requires nothing."""
+    added = [_expression(key, operator) for key in SPOT_LABELS for operator in ("In", "NotIn")]
+    found: list[Object] = []
+    for term in terms:
+        kept = [one for one in term.get("matchExpressions") or [] if one not in added]
+        rest = {name: value for name, value in term.items() if name != "matchExpressions" and value}
+        plain = rest | ({"matchExpressions": kept} if kept else {})
+        if plain not in found:
+            found.append(plain)
+    return terms if found == terms else [term for term in found if term]
+
+
+def _only_spot(terms: list[Object]) -> list[Object]:
+    every = _any_capacity(terms) or [{}]
+    return [_with(term, [_expression(key, "In")]) for term in every for key in SPOT_LABELS]
+
+
+def _never_spot(terms: list[Object]) -> list[Object]:
+    """A node without the label meets NotIn as well."""
+    return [_with(term, [_expression(key, "NotIn") for key in SPOT_LABELS]) for term in _any_capacity(terms) or [{}]]
+
+
+def _with(term: Object, expressions: list[Object]) -> Object:
+    return term | {"matchExpressions": [*(term.get("matchExpressions") or []), *expressions]}
+
+
+def _rewritten(spec: Object, preferred: list[Object], required: list[Object]) -> tuple[str, Any]:
+    """The whole affinity with these terms: one field, so that undo restores what was absent."""
+    affinity = dict(spec.get("affinity") or {})
+    nodes = {key: value for key, value in (affinity.get("nodeAffinity") or {}).items() if key != _REQUIRED}
+    if preferred:
+        nodes[_AFFINITY[-1]] = preferred
+    if required:
+        nodes[_REQUIRED] = {"nodeSelectorTerms": required}
+    return pointer(*_SPEC, "affinity"), affinity | {"nodeAffinity": nodes}
 
 
 def _preferred(spec: Object) -> list[Object]:
@@ -52,8 +139,15 @@ def _preferred(spec: Object) -> list[Object]:
 
 
 def _term(key: str) -> Object:
-    expression = {"key": key, "operator": "In", "values": [SPOT_LABELS[key]]}
-    return {"weight": _HIGHEST_WEIGHT, "preference": {"matchExpressions": [expression]}}
+    return _preference(_HIGHEST_WEIGHT, _expression(key, "In"))
+
+
+def _preference(weight: int, expression: Object) -> Object:
+    return {"weight": weight, "preference": {"matchExpressions": [expression]}}
+
+
+def _expression(key: str, operator: str) -> Object:
+    return {"key": key, "operator": operator, "values": [SPOT_LABELS[key]]}
 
 
 def _toleration(key: str) -> Object:

@@ -78,7 +78,9 @@ def _seen(node: Node, at_s: int, prices: PriceBook) -> SeenNode:
         node.gpu_fraction,
         node.mig,
         node.whole_gpus,
-        prices.price(gpu_type, node.capacity_type),
+        prices.of_node(node),
+        node.region,
+        node.zone,
     )
 
 
@@ -90,7 +92,8 @@ def _node(seen: SeenNode) -> Node:
         gpu_count=seen.gpu_count,
         mig=seen.mig,
         capacity_type=seen.capacity_type,
-        region=None,
+        region=seen.region,
+        zone=seen.zone,
         gpu_fraction=seen.gpu_fraction,
         whole_gpus=seen.whole_gpus,
         created_s=seen.created_s,

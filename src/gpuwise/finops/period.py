@@ -112,7 +112,7 @@ class Period:
         if pool.usd_per_gpu_h is not None:
             return pool.usd_per_gpu_h
         if not pool.gone:
-            return self.prices.price(pool.gpu_type, pool.capacity_type)
+            return self.prices.price(pool.gpu_type, pool.capacity_type, region=pool.region, zone=pool.zone)
         prices = self._prices_of_type.get(pool.gpu_type, set())
         return next(iter(prices)) if len(prices) == 1 else None
 

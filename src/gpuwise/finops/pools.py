@@ -8,26 +8,30 @@ from gpuwise.model.inventory import CapacityType, Node
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """A GPU type and a capacity type, which have one price; None if the node's type or capacity type is not known.
+    """What has one price: a GPU type and a capacity type in a place; None if one of them is not known.
 
     Attributes:
         gpu_type: canonical name.
         capacity_type: how the node is paid for.
         gone: the node no longer exists, and neither its price nor its capacity type is known.
         usd_per_gpu_h: price that the node had when it was last seen; None if the price book has the price.
+        region: of the node.
+        zone: of the node.
     """
 
     gpu_type: str | None
     capacity_type: CapacityType | None
     gone: bool = False
     usd_per_gpu_h: float | None = None
+    region: str | None = None
+    zone: str | None = None
 
 
 def pool_of_node(node: Node) -> Pool:
     """The pool of a node's GPUs."""
     gpu_type = node.gpu_type.name if node.gpu_type is not None else None
     unknown = node.gone_s is not None and node.capacity_type is None and node.usd_per_gpu_h is None
-    return Pool(gpu_type, node.capacity_type, unknown, node.usd_per_gpu_h)
+    return Pool(gpu_type, node.capacity_type, unknown, node.usd_per_gpu_h, node.region, node.zone)
 
 
 def pool_at(lives: Mapping[str, Node], key: str | None, gpu_type: str | None) -> Pool:

@@ -5,9 +5,9 @@ have scaled the workload up again. `still_there` lists what shows each change. A
 stays applied.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
+from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Intent, Outcome, OutcomeStatus
 from gpuwise.model.inventory import CapacityType, Inventory, Workload
 from gpuwise.model.report import Action
@@ -23,6 +23,7 @@ def still_there(intent: Intent, outcome: Outcome | None, inventory: Inventory) -
     | `ScaleTo` | the number of replicas; a suspended Job and a stopped Notebook have 0 |
     | `Resize` | the request of the pod template |
     | `MoveToSpot` | all pods that have GPUs are on spot nodes; without such pods it stays applied |
+    | `MoveToOnDemand` | the same with other nodes than spot nodes |
 
     These are all changes that gpuwise can write (`ENACTABLE`); the others are advice and are never applied by it.
 
@@ -42,15 +43,23 @@ def still_there(intent: Intent, outcome: Outcome | None, inventory: Inventory) -
         case Resize(proposed=proposed):
             return workload.request == proposed
         case MoveToSpot():
-            return _on_spot(workload, inventory)
+            return _all_on(workload, inventory, lambda kind: kind is CapacityType.SPOT)
+        case MoveToOnDemand():
+            return _all_on(workload, inventory, lambda kind: kind is not CapacityType.SPOT)
         case _:
             return False
 
 
-def _on_spot(workload: Workload, inventory: Inventory) -> bool:
-    """Whether all pods with GPUs are on spot nodes: on-demand nodes are the fallback, and save nothing."""
+def _all_on(workload: Workload, inventory: Inventory, chosen: Callable[[CapacityType | None], bool]) -> bool:
+    """Whether all pods with GPUs are on nodes of the chosen capacity types: a fallback of a move saves nothing.
+
+    Args:
+        workload: the target of the change.
+        inventory: the fleet.
+        chosen: whether a capacity type is one that the change asks for.
+    """
     nodes = [inventory.nodes.get(pod.node or "") for pod in workload.pods if pod.uses_node]
-    return bool(nodes) and all(node is not None and node.capacity_type is CapacityType.SPOT for node in nodes)
+    return bool(nodes) and all(node is not None and chosen(node.capacity_type) for node in nodes)
 
 
 def applied_usd_month(actions: Iterable[Action]) -> float:

@@ -26,9 +26,23 @@ class Resize:
 
 @dataclass(frozen=True, slots=True)
 class MoveToSpot:
-    """Prefer spot nodes, with on-demand nodes as the fallback."""
+    """Run on spot nodes, with on-demand nodes as the fallback.
 
+    Attributes:
+        zone: the zone to prefer; None if the zones do not differ.
+        only: without the fallback: while there is no spot node, its pods wait.
+    """
+
+    zone: str | None = None
+    only: bool = False
     kind: Literal["MoveToSpot"] = "MoveToSpot"
+
+
+@dataclass(frozen=True, slots=True)
+class MoveToOnDemand:
+    """Run on other nodes than spot nodes."""
+
+    kind: Literal["MoveToOnDemand"] = "MoveToOnDemand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,7 @@ Change = (
     ScaleTo
     | Resize
     | MoveToSpot
+    | MoveToOnDemand
     | StopWhenIdle
     | StopAtHours
     | Share

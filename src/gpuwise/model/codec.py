@@ -1,5 +1,6 @@
 """The only place where the model's types are converted to JSON and back."""
 
+from collections.abc import Collection
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -15,9 +16,15 @@ def _adapter(model_type: Any) -> TypeAdapter[Any]:
     return _ADAPTERS[model_type]
 
 
-def to_json(value: Any, *, indent: int | None = None) -> str:
-    """Convert an object of the model, or a tuple of them, to JSON; None becomes null, never 0."""
-    return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True).decode()
+def to_json(value: Any, *, indent: int | None = None, without: Collection[str] = ()) -> str:
+    """Convert an object of the model, or a tuple of them, to JSON; None becomes null, never 0.
+
+    Args:
+        value: the object.
+        indent: spaces per level; None writes one line.
+        without: names of fields to leave out.
+    """
+    return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True, exclude=set(without)).decode()
 
 
 def to_plain(value: Any) -> Any:

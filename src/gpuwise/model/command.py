@@ -29,6 +29,7 @@ ENACTABLE: dict[str, frozenset[str]] = {
     "ScaleTo": STOPPABLE,
     "Resize": frozenset({"Deployment", "StatefulSet"}),
     "MoveToSpot": frozenset({"Deployment", "StatefulSet"}),
+    "MoveToOnDemand": frozenset({"Deployment", "StatefulSet"}),
 }
 """The kinds to which gpuwise can write each change; a running Job's template is immutable. Other changes are advice."""
 

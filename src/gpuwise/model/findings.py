@@ -15,6 +15,7 @@ class Finding(StrEnum):
     GPU_SHAREABLE = "GPUShareable"
     GPU_TYPE_OVERPROVISIONED = "GPUTypeOverprovisioned"
     INTERRUPTIBLE_ON_DEMAND = "InterruptibleOnDemand"
+    DEADLINE_CAPACITY_MISFIT = "DeadlineCapacityMisfit"
     POWER_LIMIT_OVERPROVISIONED = "PowerLimitOverprovisioned"
     NODE_UNDERUTILISED = "NodeUnderutilised"
     MIG_GEOMETRY_MISFIT = "MIGGeometryMisfit"

@@ -130,6 +130,8 @@ class SeenNode:
         mig: MIG instances by profile; empty without MIG.
         whole_gpus: nvidia.com/gpu that it offered; None if not known.
         usd_per_gpu_h: price of a GPU-hour when it was last seen; None if it had none, or in older ledgers.
+        region: topology.kubernetes.io/region; None if absent, or in older ledgers.
+        zone: topology.kubernetes.io/zone; None if absent, or in older ledgers.
     """
 
     name: str
@@ -142,6 +144,8 @@ class SeenNode:
     mig: Mapping[str, int] = field(default_factory=dict)
     whole_gpus: int | None = None
     usd_per_gpu_h: float | None = None
+    region: str | None = None
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ MODEL = f"{DOMAIN}/model"
 WORK = f"{DOMAIN}/work"
 """Annotation: how many units of that counter the whole job takes, a number above 0."""
 
+PACE = f"{DOMAIN}/pace"
+"""Annotation: units of that counter per hour on its GPUs, which count until a pace is measured, a number above 0."""
+
 DEADLINE = f"{DOMAIN}/deadline"
 """Annotation: when the job must be done, RFC 3339 with a time zone."""
 

@@ -102,10 +102,10 @@ class Case:
         return None if node is None else node.region
 
     def usd_per_gpu_h(self, capacity_type: CapacityType | None = None) -> float | None:
-        """Price of one of its GPUs per hour; None if unknown or if its nodes have several capacity types.
+        """Price of one of its GPUs per hour, the mean over its pods; None if unknown or of several capacity types.
 
         Args:
-            capacity_type: the capacity type to price; None for that of its nodes.
+            capacity_type: the capacity type to price, in the places of its nodes; None for that of its nodes.
         """
         if self.gpu_type is None:
             return None
@@ -114,7 +114,15 @@ class Case:
             if len(capacity_types) > 1:
                 return None
             capacity_type = capacity_types.pop() if capacity_types else None
-        return self.prices.price(self.gpu_type.name, capacity_type)
+        places = [(node.region, node.zone) for node in self.nodes] or [(None, None)]
+        name = self.gpu_type.name
+        prices = {
+            place: self.prices.price(name, capacity_type, region=place[0], zone=place[1]) for place in set(places)
+        }
+        known = [usd for place in places if (usd := prices[place]) is not None]
+        if len(known) < len(places):
+            return None
+        return known[0] if len(set(known)) == 1 else sum(known) / len(known)
 
     @property
     def idle_watts(self) -> float | None:

@@ -7,14 +7,17 @@ from functools import cached_property
 from gpuwise.model.declared import model_of
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadRef, node_ref
-from gpuwise.model.labels import GPU_RESOURCE
+from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
+from gpuwise.model.scheduling import Requirement
 from gpuwise.recommend.engines.gpu_type_overprovisioned.fleet_speeds import Speeds, speeds_of
 from gpuwise.recommend.proposal import Proposal, complete
-from gpuwise.recommend.settings import RecommendSettings
+from gpuwise.recommend.settings import HOUR_S, RecommendSettings
+
+_SPOT_VALUES = frozenset({"spot", "preemptible", "true"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,14 @@ class Offer:
         resource: the extended resource: whole GPUs or a MIG slice.
         capacity_type: how the node is paid for.
         region: the node's region.
+        zone: the node's zone.
     """
 
     gpu: GpuType
     resource: str
     capacity_type: CapacityType | None
     region: str | None
+    zone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,7 @@ class Fleet:
         settings: thresholds and margins.
         now_s: time of the evaluation, epoch seconds.
         past: nodes that no longer exist, as far as they are remembered.
+        pass_interval_s: time to the next run, seconds.
         earlier: what the last run recommended, from which a search continues.
     """
 
@@ -54,6 +60,7 @@ class Fleet:
     settings: RecommendSettings
     now_s: int
     past: tuple[Node, ...] = ()
+    pass_interval_s: int = HOUR_S
     earlier: tuple[Recommendation, ...] = ()
 
     @cached_property
@@ -107,11 +114,35 @@ class Fleet:
     def offers(self) -> frozenset[Offer]:
         """The kinds of devices in the fleet; far fewer than there are nodes."""
         return frozenset(
-            Offer(node.gpu_type, resource, node.capacity_type, node.region)
+            Offer(node.gpu_type, resource, node.capacity_type, node.region, node.zone)
             for node in self.inventory.nodes.values()
             if node.gpu_type is not None
-            for resource in _resources(node, node.gpu_type)
+            for resource in resources_of(node)
         )
+
+    @cached_property
+    def spot_nodes(self) -> Mapping[str, tuple[Node, ...]]:
+        """The spot nodes by GPU type, those that exist and those that are remembered."""
+        found: dict[str, list[Node]] = {}
+        for node in (*self.inventory.nodes.values(), *self.past):
+            if node.capacity_type is CapacityType.SPOT and node.gpu_type is not None:
+                found.setdefault(node.gpu_type.name, []).append(node)
+        return {gpu: tuple(nodes) for gpu, nodes in found.items()}
+
+    @cached_property
+    def awaited_on_spot(self) -> frozenset[str]:
+        """GPU types for which a pod waits that accepts only spot nodes, of workloads that use one GPU type."""
+        return frozenset(
+            gpu
+            for workload in self.inventory.workloads
+            if any(pod.node is None and only_spot(pod) for pod in workload.active_pods)
+            for gpu in self._gpu_types(workload.ref)
+        )
+
+    def _gpu_types(self, ref: WorkloadRef) -> Collection[str]:
+        profile = self.profiles.get(ref)
+        types = () if profile is None else profile.allocated_gpu_s_by_type.keys()
+        return types if len(types) == 1 else ()
 
     @cached_property
     def tenants(self) -> Mapping[str, frozenset[str]]:
@@ -120,13 +151,28 @@ class Fleet:
 
     def usd_per_gpu_h(self, node: Node) -> float | None:
         """Price per hour of one of a node's GPUs; None if the type has no price."""
-        return None if node.gpu_type is None else self.prices.price(node.gpu_type.name, node.capacity_type)
+        return self.prices.of_node(node)
 
     def _pods(self) -> Iterator[tuple[Workload, Pod]]:
         return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
 
 
-def _resources(node: Node, gpu: GpuType) -> Iterator[str]:
+def only_spot(pod: Pod) -> bool:
+    """Whether a pod accepts only spot nodes: each term of its required affinity asks for a label of such nodes."""
+    terms = () if pod.scheduling is None else pod.scheduling.terms
+    return bool(terms) and all(any(map(_asks_for_spot, term)) for term in terms)
+
+
+def _asks_for_spot(one: Requirement) -> bool:
+    spot = {value.lower() for value in one.values} <= _SPOT_VALUES
+    return one.key in CAPACITY_TYPE_LABELS and one.operator == "In" and spot
+
+
+def resources_of(node: Node) -> Iterator[str]:
+    """The resources of the GPUs that a node offers: whole GPUs or MIG slices; none if its type is not known."""
+    gpu = node.gpu_type
+    if gpu is None:
+        return
     if not node.mig and node.whole_gpus != 0:
         yield GPU_RESOURCE
     for name, count in node.mig.items():

@@ -9,6 +9,7 @@ from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
+from gpuwise.recommend.methods.deadline_capacity_misfit import spot_until_next_pass
 from gpuwise.recommend.methods.gpu_overprovisioned import right_size
 from gpuwise.recommend.methods.gpu_shareable import share_card
 from gpuwise.recommend.methods.gpu_type_overprovisioned import cheaper_type
@@ -33,6 +34,7 @@ METHODS: tuple[Callable[[Case], Recommendation | Blocked], ...] = (
     share_card,  # uses a small part of its GPU
     cheaper_type,  # a cheaper GPU type suffices
     spot_move,  # tolerates interruption
+    spot_until_next_pass,  # has a deadline
     cap_power,  # draws more power than its speed needs
     stay_in_region,  # runs where its data must not be
 )

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from gpuwise.model.changes import Change
-from gpuwise.model.codec import to_json
+from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.command import enactable
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
@@ -41,8 +41,12 @@ class Proposal:
 
 
 def identity(target: WorkloadRef, change: Change) -> str:
-    """The id of a change to an object: the same on every run and in every release of one fingerprint version."""
-    text = f"{FINGERPRINT_VERSION}|{target.uid}|{to_json(change)}"
+    """The id of a change to an object: the same on every run and in every release of one fingerprint version.
+
+    Fields that are not set are not part of it, so that a new optional field changes no id.
+    """
+    unset = [name for name, value in to_plain(change).items() if value is None or value is False]
+    text = f"{FINGERPRINT_VERSION}|{target.uid}|{to_json(change, without=unset)}"
     return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 

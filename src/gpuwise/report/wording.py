@@ -30,6 +30,7 @@ _FINDINGS = {
     Finding.GPU_SHAREABLE: "leaves most of its card free",
     Finding.GPU_TYPE_OVERPROVISIONED: "fits a cheaper GPU type",
     Finding.INTERRUPTIBLE_ON_DEMAND: "could run on spot",
+    Finding.DEADLINE_CAPACITY_MISFIT: "its capacity does not suit its deadline",
     Finding.POWER_LIMIT_OVERPROVISIONED: "its power limit is higher than its speed needs",
     Finding.NODE_UNDERUTILISED: "its pods fit elsewhere",
     Finding.MIG_GEOMETRY_MISFIT: "its MIG geometry does not match its pods",
@@ -42,6 +43,7 @@ _NOTHING_TO_DO = frozenset(
         Reason.BUSY,
         Reason.WELL_SIZED,
         Reason.ALREADY_SPOT,
+        Reason.ON_CHOSEN_CAPACITY,
         Reason.PAID_IN_ADVANCE,
         Reason.ALREADY_STOPPED,
         Reason.NOT_INTERRUPTIBLE,
@@ -125,7 +127,8 @@ def finding(value: Finding) -> str:
 _CHANGES: dict[str, Callable[[Any], str]] = {
     "ScaleTo": lambda to: f"scale to {to.replicas}",
     "Resize": lambda to: f"{_request(to.current)} to {_request(to.proposed)}",
-    "MoveToSpot": lambda _: "prefer spot nodes",
+    "MoveToSpot": lambda to: f"{'run only on' if to.only else 'prefer'} spot nodes{_in_zone(to.zone)}",
+    "MoveToOnDemand": lambda _: "run on on-demand nodes",
     "StopWhenIdle": lambda to: f"scale to 0 {_without_request(to.after_s)}",
     "StopAtHours": lambda to: f"stop {_hours(to.spans)}",
     "Share": lambda to: f"share its card by {to.method.value}, {to.tenants} pods per card",
@@ -136,6 +139,10 @@ _CHANGES: dict[str, Callable[[Any], str]] = {
     "MakeSpace": lambda to: f"{_moved(len(to.moves))}run on {to.node}",
     "Repartition": lambda to: f"reconfigure MIG: {_slices(to.proposed)}; {to.freed_gpus} undivided",
 }
+
+
+def _in_zone(zone: str | None) -> str:
+    return "" if zone is None else f", preferably in {zone}"
 
 
 def _moved(pods: int) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from gpuwise.model.inventory import Start, WorkloadClass
-from gpuwise.model.labels import CHECKPOINTED, GPU_PRODUCT_LABEL, GPU_RESOURCE, TEAM, WORKLOAD_CLASS
+from gpuwise.model.labels import CHECKPOINTED, DEADLINE, GPU_PRODUCT_LABEL, GPU_RESOURCE, TEAM, WORKLOAD_CLASS
+from gpuwise.model.usage import DAY_S
 from gpuwise.simulate.placement import POOLS
 from gpuwise.simulate.plan import PodPlan, WorkloadPlan
 
@@ -50,6 +51,8 @@ def annotations_of(plan: WorkloadPlan) -> dict[str, str]:
     annotations = dict(plan.marks.annotations)
     if plan.archetype.checkpointed:
         annotations[CHECKPOINTED] = "true"
+    if plan.marks.deadline_days is not None:
+        annotations[DEADLINE] = stamp(plan.created_s + plan.marks.deadline_days * DAY_S)
     if plan.marks.gitops:
         tracked = f"{plan.namespace}:apps/{plan.archetype.kind}:{plan.namespace}/{plan.name}"
         annotations["argocd.argoproj.io/tracking-id"] = tracked

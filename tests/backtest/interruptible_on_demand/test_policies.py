@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from gpuwise.backtest.contract import OURS, Decisions
-from gpuwise.backtest.interruptible_on_demand.policies import SPOT, ZONE_HELD_OUT
+from gpuwise.backtest.interruptible_on_demand.policies import EMITTED, EMITTED_HELD_OUT, SPOT, ZONE_HELD_OUT
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
+from gpuwise.recommend.settings import RecommendSettings
 
 pytestmark = pytest.mark.xdist_group("spot")  # the cells are played once
 HEADLINE = "cost_over_omniscient"
@@ -148,3 +149,44 @@ def test_rows_that_stop_early_are_a_missed_deadline(windows):
     figures = SPOT.judge(trace, Decisions(("window", "t_s", "use"), rows))
     assert figures["missed_deadlines"].value == 1
     assert figures["usd_per_window"].value == pytest.approx(8 * 1.2 / 6 / 2)
+
+
+@pytest.mark.parts
+def test_the_cost_of_what_is_emitted_on_held_out_zones(traces):
+    """Passes every hour. Uniform Progress, which decides every ten minutes and keeps no margin, has 9.9 %."""
+    found = [play(SPOT, trial.given, policies=[EMITTED_HELD_OUT]) for trial in SPOT.trials(traces)]
+    assert np.mean([one.value(HEADLINE, EMITTED_HELD_OUT) for one in found]) <= 0.125
+    assert [one.value("missed_deadlines", EMITTED_HELD_OUT) for one in found] == [0] * 4
+
+
+def test_between_passes_a_job_on_spot_waits_for_spot_and_a_job_on_on_demand_stays(windows):
+    """Passes every 2 rows; 6 rows of work, 24 rows of time."""
+    series = [1, 0, 1, 1, 0, 1] + [0] * 18
+    given = windows(series) | {"deadline_h": 4.0, "pass_s": 1_200.0, "margin_s": 1_200.0}
+    result = play(SPOT, given, policies=[EMITTED])
+    uses = [row[-1] for row in result.played[EMITTED].decisions.rows]
+    assert uses[:6] == ["spot", "none", "spot", "spot", "none", "spot"]
+    assert "on_demand" in uses
+    for row in range(1, len(uses), 2):
+        assert (uses[row] == "on_demand") == (uses[row - 1] == "on_demand")
+    assert result.value("missed_deadlines", EMITTED) == 0
+
+
+def test_what_is_emitted_depends_on_no_row_between_passes_that_is_still_to_come(windows):
+    series = [1, 0, 1, 1, 0, 1, 1, 0, 0, 1, 1, 1]
+    given = {"pass_s": 1_800.0, "margin_s": 0.0}
+    found = [
+        play(SPOT, windows(one) | given, policies=[EMITTED]).played[EMITTED].decisions.rows
+        for one in (series, series[:7] + [1 - available for available in series[7:]])
+    ]
+    assert found[0][:7] == found[1][:7]
+
+
+def test_passes_that_do_not_fit_the_rows_are_refused(windows):
+    with pytest.raises(InputError, match="--pass-s 1000 is not a multiple of the trace's step of 600 s"):
+        play(SPOT, windows([1] * 12) | {"pass_s": 1_000.0}, policies=[EMITTED])
+
+
+def test_the_margin_of_the_emitted_decisions_is_that_of_the_settings():
+    margin = next(option for option in SPOT.options if option.key == "margin_s")
+    assert margin.default == RecommendSettings().deadline_margin_s

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.cases import WEEK, case, mixed_fleet_case, reason
-from tests.fleet import PRICES, node, pod, workload
+from tests.fleet import NOW_S, PRICES, node, pod, workload
 from tests.series import device, usage
 
 from gpuwise.model.changes import MoveToSpot
-from gpuwise.model.inventory import CapacityType
-from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.inventory import CapacityType, WorkloadClass
+from gpuwise.model.labels import CHECKPOINTED, DATA_CLASS, DEADLINE
+from gpuwise.model.price import PriceBook
 from gpuwise.model.reasons import Reason
+from gpuwise.model.scheduling import Openness, Requirement, Scheduling
 from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 
 SPOT_NODES = (node(), node("spot-0", capacity=CapacityType.SPOT))
@@ -102,3 +104,92 @@ def test_a_workload_on_spot_nodes_stays():
     subject = workload(pods=(pod("a", on="spot-0"), pod("b", on="spot-0")))
     found = spot_move(case(usage(device(WEEK)), subject, nodes=SPOT_NODES))
     assert reason(found) is Reason.ALREADY_SPOT
+
+
+DAY_S = 86_400
+ZONES = {
+    ("A100-80GB", CapacityType.SPOT, "eu-west-1", "eu-west-1a"): 1.0,
+    ("A100-80GB", CapacityType.SPOT, "eu-west-1", "eu-west-1b"): 0.8,
+    ("A100-80GB", CapacityType.SPOT, "us-east-1", ""): 0.5,
+}
+BY_ZONE = PriceBook({("A100-80GB", CapacityType.ON_DEMAND): 3.0}, "written for tests", {}, ZONES)
+
+
+def spot_in(zone, *, gone=None, age_days=60, labels=None):
+    """A spot node in a zone; `gone` is how many days ago it went."""
+    return replace(
+        node(f"spot-{zone}-{gone}", capacity=CapacityType.SPOT),
+        region=zone[:-1],
+        zone=zone,
+        created_s=NOW_S - age_days * DAY_S,
+        gone_s=None if gone is None else NOW_S - gone * DAY_S,
+        openness=Openness(labels={"topology.kubernetes.io/zone": zone} | (labels or {})),
+    )
+
+
+def moved(*spot, prices=BY_ZONE, past=(), pods=None, **changes):
+    settings = changes.pop("settings", {})
+    subject = workload(annotations={CHECKPOINTED: "true"} | changes.pop("annotations", {}), pods=pods, **changes)
+    made = mixed_fleet_case(BUSY, subject, nodes=(node(), *spot), prices=prices, **settings)
+    return spot_move(replace(made, fleet=replace(made.fleet, past=tuple(past))))
+
+
+def test_the_zone_with_the_lowest_price_is_preferred_and_the_others_are_evidence():
+    found = moved(spot_in("eu-west-1a"), spot_in("eu-west-1b"))
+    assert found.change == MoveToSpot("eu-west-1b")
+    costs = {e.text.split(":")[0].rpartition(" ")[2]: e.value for e in found.evidence if e.statistic == "expected cost"}
+    assert list(costs) == ["eu-west-1b", "eu-west-1a"]
+    assert 0.8 < costs["eu-west-1b"] < costs["eu-west-1a"] < 1.1
+    assert next(e.value for e in found.evidence if e.text.startswith("spot price")) == 0.8
+
+
+def test_a_region_is_chosen_by_its_price_only_where_the_data_may_be():
+    spot = (spot_in("eu-west-1b"), spot_in("us-east-1a"))
+    assert moved(*spot).change == MoveToSpot("us-east-1a")
+    settings = {"regions_by_data_class": {"voices": ("eu-west-1",)}}
+    assert moved(*spot, annotations={DATA_CLASS: "voices"}, settings=settings).change == MoveToSpot()
+    assert reason(moved(*spot, annotations={DATA_CLASS: "other"}, settings=settings)) is Reason.NO_SPOT_CAPACITY
+
+
+def test_at_one_price_the_zone_with_fewer_reclaims_is_preferred():
+    past = [spot_in("eu-west-1a", gone=days) for days in range(1, 30)]
+    found = moved(spot_in("eu-west-1a"), spot_in("eu-west-1b"), prices=PRICES, past=past)
+    assert found.change == MoveToSpot("eu-west-1b")
+    share = next(e.value for e in found.evidence if e.text.startswith("share of spot nodes"))
+    assert share >= 0.2  # shrunk to all zones, and never below the setting
+
+
+def test_a_few_reclaims_do_not_outweigh_a_much_lower_price():
+    past = [spot_in("eu-west-1b", gone=10)]
+    assert moved(spot_in("eu-west-1a"), spot_in("eu-west-1b"), past=past).change == MoveToSpot("eu-west-1b")
+
+
+def test_zones_that_cost_the_same_are_not_named():
+    assert moved(spot_in("eu-west-1a"), spot_in("eu-west-1b"), prices=PRICES).change == MoveToSpot()
+
+
+def test_a_volume_that_is_bound_to_a_zone_excludes_the_others():
+    bound = Scheduling(terms=((Requirement("topology.kubernetes.io/zone", "In", ("eu-west-1a",)),),))
+    pods = (replace(pod(), scheduling=bound),)
+    found = moved(spot_in("eu-west-1a"), spot_in("eu-west-1b"), pods=pods)
+    assert found.change == MoveToSpot()
+    assert next(e.value for e in found.evidence if e.text.startswith("spot price")) == 1.0
+    assert reason(moved(spot_in("eu-west-1b"), pods=pods)) is Reason.NO_SPOT_CAPACITY
+
+
+def test_an_affinity_for_on_demand_nodes_excludes_no_zone():
+    off_spot = Scheduling(terms=((Requirement("karpenter.sh/capacity-type", "NotIn", ("spot",)),),))
+    spot = spot_in("eu-west-1a", labels={"karpenter.sh/capacity-type": "spot"})
+    assert moved(spot, pods=(replace(pod(), scheduling=off_spot),)).change == MoveToSpot()
+
+
+def test_a_place_without_a_price_is_no_place():
+    assert reason(moved(spot_in("ap-south-1a"))) is Reason.NO_PRICE
+    assert moved(spot_in("ap-south-1a"), spot_in("eu-west-1a")).change == MoveToSpot()
+
+
+def test_work_with_a_deadline_is_left_to_its_own_method():
+    declares = {DEADLINE: "2026-11-30T18:00:00Z"}
+    found = moved(spot_in("eu-west-1a"), annotations=declares, workload_class=WorkloadClass.TRAINING)
+    assert reason(found) is Reason.NOT_APPLICABLE
+    assert moved(spot_in("eu-west-1a"), annotations=declares).change == MoveToSpot()  # an endpoint does not end

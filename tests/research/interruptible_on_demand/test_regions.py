@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwise.research.interruptible_on_demand.availability import fitted
-from gpuwise.research.interruptible_on_demand.job import Job, Use, advance, begin
-from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
+from gpuwise.recommend.engines.interruptible_on_demand.availability import fitted
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job, Use, advance, begin
+from gpuwise.recommend.engines.interruptible_on_demand.prior import UNION, ZONE
 from gpuwise.research.interruptible_on_demand.regions import RegionScheduler
 
 HOUR_S = 3600

@@ -6,7 +6,7 @@ import numpy as np
 
 from gpuwise.backtest.contract import Decisions
 from gpuwise.backtest.interruptible_on_demand.trace import Choose, SpotTrace, replayed
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Progress, Use
+from gpuwise.recommend.engines.interruptible_on_demand.job import Bools, Floats, Ints, Progress, Use
 
 
 def on_demand(trace: SpotTrace) -> Decisions:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Job
+from gpuwise.recommend.engines.interruptible_on_demand.job import Bools, Floats, Job
 
 _PROHIBITIVE = 1e9
 

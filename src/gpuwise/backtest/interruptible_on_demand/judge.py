@@ -6,7 +6,7 @@ from gpuwise.backtest.bootstrap import ratio_of_sums
 from gpuwise.backtest.contract import Decisions, Figure
 from gpuwise.backtest.interruptible_on_demand.trace import SpotTrace
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Use, advance, begin
+from gpuwise.recommend.engines.interruptible_on_demand.job import Bools, Floats, Ints, Use, advance, begin
 
 _USES = {use.name.lower(): use for use in Use}
 

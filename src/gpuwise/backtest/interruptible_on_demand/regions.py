@@ -20,9 +20,9 @@ from gpuwise.backtest.interruptible_on_demand.trace import (
     step_of,
 )
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel, fitted
-from gpuwise.research.interruptible_on_demand.job import Ints, Progress
-from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel, fitted
+from gpuwise.recommend.engines.interruptible_on_demand.job import Ints, Progress
+from gpuwise.recommend.engines.interruptible_on_demand.prior import UNION, ZONE
 from gpuwise.research.interruptible_on_demand.region_values import RegionPlan
 from gpuwise.research.interruptible_on_demand.regions import Outlook, RegionScheduler
 

@@ -13,7 +13,16 @@ from gpuwise.backtest.columns import Columns, read_columns
 from gpuwise.backtest.contract import Decisions, Option
 from gpuwise.backtest.interruptible_on_demand.bound import least_usd
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.job import Bools, Floats, Ints, Job, Progress, Use, advance, begin
+from gpuwise.recommend.engines.interruptible_on_demand.job import (
+    Bools,
+    Floats,
+    Ints,
+    Job,
+    Progress,
+    Use,
+    advance,
+    begin,
+)
 
 JOB_OPTIONS = (
     Option("--work-h", "Hours of work, the same on spot and on-demand.", kind=float, default=48.0),
@@ -34,6 +43,8 @@ class SpotTrace:
         available: whether spot is available, shape (windows, rows, regions).
         usd_h: price of spot, shape (windows, rows, regions).
         zones: the zone in which each window was recorded; empty if not known.
+        pass_s: time between two passes of the loop, for the emitted decisions, seconds.
+        margin_s: time before the deadline that the emitted decisions keep free, seconds.
     """
 
     job: Job
@@ -42,6 +53,8 @@ class SpotTrace:
     available: Bools
     usd_h: Floats
     zones: Sequence[str] = ()
+    pass_s: float = 3_600.0
+    margin_s: float = 1_800.0
 
     @cached_property
     def least_usd(self) -> Floats:

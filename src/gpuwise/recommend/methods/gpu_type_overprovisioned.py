@@ -133,20 +133,24 @@ def _roofline(case: Case) -> str:
 
 
 def _offered(case: Case) -> dict[GpuType, float]:
-    """GPU types of nodes in the allowed regions, with their price for the workload's present capacity type."""
+    """GPU types of nodes in the allowed regions, with their lowest price for the workload's present capacity type."""
     allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
     capacity_types = case.capacity_types
     capacity_type = capacity_types.pop() if len(capacity_types) == 1 else CapacityType.ON_DEMAND
-    gpus = {
-        offer.gpu
+    offers = [
+        offer
         for offer in case.fleet.offers
         if offer.region in allowed
         and case.may_run_in(offer.region)
         and offer.resource == GPU_RESOURCE
         and offer.capacity_type == capacity_type
-    }
-    priced = ((gpu, case.prices.price(gpu.name, capacity_type)) for gpu in gpus)
-    return {gpu: price for gpu, price in priced if price is not None}
+    ]
+    cheapest: dict[GpuType, float] = {}
+    for offer in offers:
+        price = case.prices.price(offer.gpu.name, capacity_type, region=offer.region, zone=offer.zone)
+        if price is not None:
+            cheapest[offer.gpu] = min(price, cheapest.get(offer.gpu, price))
+    return cheapest
 
 
 def _proposal(

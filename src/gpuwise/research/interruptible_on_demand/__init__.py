@@ -1,6 +1,6 @@
-"""Decides step by step whether a job with a deadline runs on spot, runs on on-demand or waits, and in which region.
+"""Decides step by step in which region a job with a deadline runs on spot, and when it uses on-demand or waits.
 
-`job` has the effect and the safety of a step, `availability` the model of spot availability, `values` and `decide` the
-choice in one region, `region_values` and `regions` the choice among several regions. Every choice must keep the job in
-a state from which on-demand alone still meets the deadline.
+`region_values` and `regions` have the choice among several regions. The job, the model of availability and the choice
+in one region are engines: `gpuwise.recommend.engines.interruptible_on_demand`. Every choice must keep the job in a
+state from which on-demand alone still meets the deadline.
 """

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel
-from gpuwise.research.interruptible_on_demand.grid import Grid, Values, shifted
-from gpuwise.research.interruptible_on_demand.job import Job
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel
+from gpuwise.recommend.engines.interruptible_on_demand.grid import Grid, Values, shifted
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job
 
 # Prices that round to the same multiple of this, in USD per hour, share a table.
 _PRICE_STEP = 0.1

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel
-from gpuwise.research.interruptible_on_demand.grid import PROHIBITIVE, grid_of
-from gpuwise.research.interruptible_on_demand.job import (
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel
+from gpuwise.recommend.engines.interruptible_on_demand.grid import PROHIBITIVE, grid_of
+from gpuwise.recommend.engines.interruptible_on_demand.job import (
     Bools,
     Floats,
     Job,

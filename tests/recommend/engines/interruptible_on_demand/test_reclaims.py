@@ -56,3 +56,10 @@ def test_i3_one_more_reclaim_never_lowers_it(known, assumed):
     before = expected_reclaims(nodes, assumed=assumed, now_s=NOW_S)
     after = expected_reclaims([*nodes, spot(age_s=DAY_S, gone_s=0)], assumed=assumed, now_s=NOW_S)
     assert assumed <= before.share <= after.share + 1e-12
+
+
+def test_a_prior_of_all_zones_is_shrunk_to_and_the_assumed_share_stays_the_floor():
+    few = [spot(age_s=2 * MONTH_S, gone_s=MONTH_S)] * 2
+    from_all = expected_reclaims(few, assumed=0.2, now_s=NOW_S, prior=0.8)
+    assert expected_reclaims(few, assumed=0.2, now_s=NOW_S).share < from_all.share < 0.8
+    assert expected_reclaims([spot(age_s=MONTH_S)] * 100, assumed=0.2, now_s=NOW_S, prior=0.8).share == 0.2

@@ -29,7 +29,7 @@ class Reclaims:
     months: float
 
 
-def expected_reclaims(nodes: Iterable[Node], *, assumed: float, now_s: int) -> Reclaims:
+def expected_reclaims(nodes: Iterable[Node], *, assumed: float, now_s: int, prior: float | None = None) -> Reclaims:
     """The share of spot nodes that are reclaimed within a month.
 
     Reclaims are a Poisson process whose rate has a gamma distribution (Gelman et al., "Bayesian Data Analysis", section
@@ -39,8 +39,9 @@ def expected_reclaims(nodes: Iterable[Node], *, assumed: float, now_s: int) -> R
 
     Args:
         nodes: nodes that exist, and remembered ones that no longer do.
-        assumed: share reclaimed within a month where nothing was observed, 0 to 1.
+        assumed: share reclaimed within a month where nothing was observed, 0 to 1; no share is below it.
         now_s: epoch seconds.
+        prior: expected share for nodes like these, such as those of all zones; None for the assumed one.
     """
     first_s, gone, months = now_s - _LOOK_BACK_S, 0, 0.0
     for node in nodes:
@@ -50,5 +51,6 @@ def expected_reclaims(nodes: Iterable[Node], *, assumed: float, now_s: int) -> R
         if last_s >= first_s:
             gone += node.gone_s is not None
             months += max(0, last_s - max(first_s, node.created_s)) / _MONTH_S
-    rate = (-math.log1p(-assumed) * _ASSUMED_MONTHS + gone) / (_ASSUMED_MONTHS + months)
+    expected = assumed if prior is None else prior
+    rate = (-math.log1p(-expected) * _ASSUMED_MONTHS + gone) / (_ASSUMED_MONTHS + months)
     return Reclaims(max(assumed, -math.expm1(-rate)), gone, months)

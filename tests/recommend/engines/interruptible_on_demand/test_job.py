@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuwise.model.errors import InputError
-from gpuwise.research.interruptible_on_demand.job import Job, Use, advance, begin, is_safe, slack_s
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job, Use, advance, begin, is_safe, slack_s
 
 STEP_S = 600.0
 

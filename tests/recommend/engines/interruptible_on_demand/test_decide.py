@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuwise.research.interruptible_on_demand.availability import fitted, joined
-from gpuwise.research.interruptible_on_demand.decide import decide_spot
-from gpuwise.research.interruptible_on_demand.job import Job, Use, advance, begin
-from gpuwise.research.interruptible_on_demand.prior import ZONE
-from gpuwise.research.interruptible_on_demand.values import plan_spot
+from gpuwise.recommend.engines.interruptible_on_demand.availability import fitted, joined
+from gpuwise.recommend.engines.interruptible_on_demand.decide import decide_spot
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job, Use, advance, begin
+from gpuwise.recommend.engines.interruptible_on_demand.prior import ZONE
+from gpuwise.recommend.engines.interruptible_on_demand.values import plan_spot
 
 MODEL = joined([fitted(*constants) for constants in ZONE])
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuwise.research.interruptible_on_demand.job import Job
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job
 
 Values = NDArray[np.float32]
 
@@ -14,7 +14,7 @@ Values = NDArray[np.float32]
 PROHIBITIVE = np.float32(1e5)
 
 # Finer steps take proportionally more time, and spot availability rarely changes faster.
-_LEAST_STEP_S = 600.0
+LEAST_STEP_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Grid:
         return np.arange(self.levels) * self.quantum_s >= rows_left * step_s - 1e-3
 
 
-def grid_of(job: Job, most_levels: int, least_step_s: float = _LEAST_STEP_S) -> Grid:
+def grid_of(job: Job, most_levels: int, least_step_s: float = LEAST_STEP_S) -> Grid:
     """Choose a grid for a job; if possible an exact one, in which all times are multiples of the quantum.
 
     Args:

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gpuwise.research.interruptible_on_demand.grid import PROHIBITIVE, at_level
-from gpuwise.research.interruptible_on_demand.job import (
+from gpuwise.recommend.engines.interruptible_on_demand.grid import PROHIBITIVE, at_level
+from gpuwise.recommend.engines.interruptible_on_demand.job import (
     Bools,
     Floats,
     Ints,
@@ -14,7 +14,7 @@ from gpuwise.research.interruptible_on_demand.job import (
     is_safe,
     slack_s,
 )
-from gpuwise.research.interruptible_on_demand.values import SpotPlan
+from gpuwise.recommend.engines.interruptible_on_demand.values import SpotPlan
 
 
 def decide_spot(plan: SpotPlan, now: Progress, belief: Floats, available: Bools, *, row: int) -> Ints:
@@ -32,9 +32,25 @@ def decide_spot(plan: SpotPlan, now: Progress, belief: Floats, available: Bools,
     Returns:
         A `Use` for each job; NONE for jobs that are done.
     """
+    return np.where(now.done, int(Use.NONE), expected_usd(plan, now, belief, available, row=row).argmin(axis=1))
+
+
+def expected_usd(plan: SpotPlan, now: Progress, belief: Floats, available: Bools, *, row: int) -> Floats:
+    """Expected USD of each use in a row followed by the best choices; infinite if the use is not safe or not available.
+
+    Args:
+        plan: the plan of the job.
+        now: progress of the jobs.
+        belief: belief about the hidden state, with this row observed, shape (jobs, states).
+        available: whether spot is available in this row, shape (jobs,).
+        row: row of the job, from 0.
+
+    Returns:
+        USD by job and `Use`, shape (jobs, 3); on-demand is never infinite.
+    """
     cost = np.stack([_cost(plan, now, belief, use, row=row) for use in Use], axis=1)
     cost[~available, Use.SPOT] = np.inf
-    return np.where(now.done, int(Use.NONE), cost.argmin(axis=1))
+    return cost
 
 
 def _cost(plan: SpotPlan, now: Progress, belief: Floats, use: Use, *, row: int) -> Floats:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gpuwise.research.interruptible_on_demand.availability import AvailabilityModel
-from gpuwise.research.interruptible_on_demand.grid import Grid, Values, grid_of, shifted
-from gpuwise.research.interruptible_on_demand.job import Job, Use
+from gpuwise.recommend.engines.interruptible_on_demand.availability import AvailabilityModel
+from gpuwise.recommend.engines.interruptible_on_demand.grid import LEAST_STEP_S, Grid, Values, grid_of, shifted
+from gpuwise.recommend.engines.interruptible_on_demand.job import Job, Use
 
 # More than the 661 levels of 22 h of slack in steps of 2 minutes, so that the grid is exact; half as many cost 0.1 %.
 _MOST_LEVELS = 700
@@ -52,7 +52,16 @@ class SpotPlan:
         return values
 
 
-def plan_spot(job: Job, model: AvailabilityModel, *, spot_usd_h: float, most_levels: int = _MOST_LEVELS) -> SpotPlan:
+def plan_spot(
+    job: Job,
+    model: AvailabilityModel,
+    *,
+    spot_usd_h: float,
+    most_levels: int = _MOST_LEVELS,
+    least_step_s: float = LEAST_STEP_S,
+    rows: int | None = None,
+    every: int = 1,
+) -> SpotPlan:
     """Compute the expected cost of a job from each row on.
 
     Args:
@@ -60,14 +69,22 @@ def plan_spot(job: Job, model: AvailabilityModel, *, spot_usd_h: float, most_lev
         model: the model of spot availability.
         spot_usd_h: price of spot.
         most_levels: maximum number of levels of slack; fewer are faster and coarser.
+        least_step_s: shortest step of the table; longer ones are faster and coarser.
+        rows: how many of the first table rows are kept; None keeps all.
+        every: a decision is made in every so many rows, from the first on. Between them a job that does not run on
+            on-demand runs on spot whenever it is available, and waits otherwise.
     """
-    grid = grid_of(job, most_levels)
+    grid = grid_of(job, most_levels, least_step_s)
     steps = math.ceil((job.rows - 1) / grid.stride)
-    values = np.zeros((steps + 1, len(Use), len(model.up), grid.levels), dtype=np.float32)
+    kept = steps + 1 if rows is None else min(rows, steps + 1)
+    values = np.zeros((kept, len(Use), len(model.up), grid.levels), dtype=np.float32)
+    later = np.zeros(values.shape[1:], dtype=np.float32)
     step = _Step.of(job, model, grid, spot_usd_h)
     for index in range(steps - 1, -1, -1):
-        values[index] = step.back(values[index + 1])
-        values[index][..., grid.finished(job.rows - 1 - index * grid.stride, job.step_s)] = 0.0
+        later = step.back(later) if (index + 1) % every == 0 else step.kept(later)
+        later[..., grid.finished(job.rows - 1 - index * grid.stride, job.step_s)] = 0.0
+        if index < kept:
+            values[index] = later
     return SpotPlan(job, model, grid, spot_usd_h, values)
 
 
@@ -94,6 +111,15 @@ class _Step:
             wait=grid.level(job.step_s * grid.stride),
             restart=grid.level(job.restart_s),
         )
+
+    def kept(self, later: Values) -> Values:
+        """As `back`, in a row without a decision: spot whenever it is available, or on-demand as before."""
+        up, down = self.to_up @ later, self.to_down @ later
+        chance_up, chance_down = (to.sum(axis=1, keepdims=True) for to in (self.to_up, self.to_down))
+        spot = self.spot_usd * chance_up + up[Use.SPOT]
+        waits = shifted(down[Use.NONE], self.wait)
+        on_demand = self.on_demand_usd * (chance_up + chance_down) + up[Use.ON_DEMAND] + down[Use.ON_DEMAND]
+        return np.stack([shifted(spot, self.restart) + waits, spot + waits, on_demand])
 
     def back(self, later: Values) -> Values:
         """By use, hidden state and slack: the cost of the best choice for each observation, weighted by probability."""

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuwise.research.interruptible_on_demand.availability import fitted, joined
-from gpuwise.research.interruptible_on_demand.prior import UNION, ZONE
+from gpuwise.recommend.engines.interruptible_on_demand.availability import fitted, joined
+from gpuwise.recommend.engines.interruptible_on_demand.prior import UNION, ZONE
 
 MODELS = [fitted(*constants) for constants in (*ZONE, *UNION)]
 

@@ -1,0 +1,33 @@
+"""Instants as people write them in annotations, for packages that use no clock and no calendar."""
+
+import re
+
+import numpy as np
+
+# RFC 3339, section 5.6; a blank instead of the T is allowed there.
+_RFC_3339 = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<time>\d{2}:\d{2}:\d{2})(?:\.\d+)?(?P<zone>[Zz]|[+-]\d{2}:\d{2})", re.ASCII
+)
+
+
+def epoch_s(text: str) -> int | None:
+    """Epoch seconds of an RFC 3339 instant with a time zone, such as 2026-11-30T18:00:00+01:00; None if it is none.
+
+    Args:
+        text: the instant; fractions of a second are dropped.
+    """
+    found = _RFC_3339.fullmatch(text.strip())
+    if found is None:
+        return None
+    try:
+        local = np.datetime64(f"{found['day']}T{found['time']}", "s").astype(np.int64)
+    except ValueError:  # a month 13 or a 30 February
+        return None
+    return int(local) - _offset_s(found["zone"])
+
+
+def _offset_s(zone: str) -> int:
+    if zone in ("Z", "z"):
+        return 0
+    hours, minutes = zone[1:].split(":")
+    return (-1 if zone[0] == "-" else 1) * (int(hours) * 3_600 + int(minutes) * 60)
