@@ -12,7 +12,7 @@ from gpuwise.enact.effects import MARK, Effect, plan_effect
 from gpuwise.enact.images import difference, image_of, operations, pointer
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
-from gpuwise.model.command import Command
+from gpuwise.model.command import Command, enactable
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.labels import ACTION_ID
 from gpuwise.model.scheduling import Requirement
@@ -63,7 +63,7 @@ def planned_commands(draw):
     item = draw(objects())
     shrink = st.builds(ScaleTo, st.integers(min_value=0, max_value=item["spec"]["replicas"] - 1))
     resize = proposals.map(lambda proposed: Resize(GpuRequest(GPU, requested(item)), proposed))
-    moves = st.builds(MoveToSpot, zone=st.sampled_from([None, "eu-1a"]), only=st.booleans())
+    moves = st.builds(MoveToSpot, zone=st.sampled_from([None, "eu-1a"]))
     change = draw(shrink | resize | moves | st.just(MoveToOnDemand()))
     return item, Command("a-0123456789", "r-0123456789", REF, change, "policy")
 
@@ -192,21 +192,22 @@ OTHERS = [{}, {"karpenter.sh/capacity-type": "on-demand"}, {"eks.amazonaws.com/c
 
 
 @given(objects(), st.sampled_from([None, "eu-1a"]))
-def test_without_the_fallback_only_spot_nodes_are_possible(item, zone):
-    after = spec_after(item, MoveToSpot(zone, only=True))
-    assert all(admits(after, labels) for labels in SPOT_NODES)
-    assert not any(admits(after, labels) for labels in OTHERS)
+def test_i22_spot_without_the_fallback_is_never_written(item, zone):
+    command = Command("a-0123456789", "r-0123456789", REF, MoveToSpot(zone, only=True), "policy")
+    refused = plan_effect(item, command, 0)
+    assert isinstance(refused, Refusal)
+    assert not enactable(command.change, REF)
 
 
 @given(objects())
 def test_on_demand_excludes_spot_nodes_and_each_move_replaces_the_other(item):
-    moved = spec_after(item, MoveToSpot(only=True))
+    moved = spec_after(item, MoveToSpot())
     back = spec_after(moved, MoveToOnDemand())
     assert all(admits(back, labels) for labels in OTHERS)
     assert not any(admits(back, labels) for labels in SPOT_NODES)
-    again = spec_after(back, MoveToSpot(only=True))
-    assert required(again) == required(moved)
-    assert required(spec_after(back, MoveToSpot())) == []
+    again = spec_after(back, MoveToSpot())
+    assert required(again) == []
+    assert all(admits(again, labels) for labels in (*OTHERS, *SPOT_NODES))
 
 
 def test_requirements_that_are_not_about_capacity_are_kept():
@@ -217,9 +218,8 @@ def test_requirements_that_are_not_about_capacity_are_kept():
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [disk]}]}
         }
     }
-    for change in (MoveToSpot(only=True), MoveToOnDemand()):
-        item = spec_after(item, change)
-        assert all(disk in term["matchExpressions"] for term in required(item))
+    item = spec_after(item, MoveToOnDemand())
+    assert all(disk in term["matchExpressions"] for term in required(item))
     assert required(spec_after(item, MoveToSpot())) == [{"matchExpressions": [disk]}]
 
 

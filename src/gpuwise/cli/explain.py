@@ -14,6 +14,7 @@ from gpuwise.decide.history import History, State
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import CapPower, MakeSpace, MoveToOnDemand, MoveToSpot
 from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.command import ENACTABLE
 from gpuwise.model.errors import InputError
 from gpuwise.model.labels import CAPACITY_TYPE_LABELS, PACE, WORK, ZONE_LABEL
 from gpuwise.model.ports import Ledger
@@ -119,10 +120,12 @@ def _recreated(item: Recommendation) -> str:
         else "prefers"
     )
     where = f", and {ZONE_LABEL} In [{change.zone}]" if isinstance(change, MoveToSpot) and change.zone else ""
+    affinity = f"a node affinity that {how} {CAPACITY_TYPE_LABELS[0]} {operator} [spot] (or your provider's){where}"
+    if ref.kind in ENACTABLE[change.kind]:
+        return f"after its next checkpoint, give its pod template {affinity}"
     return (
         f"after its next checkpoint, `kubectl -n {ref.namespace} delete {ref.kind.lower()} {ref.name}` and create it "
-        f"again with a node affinity that {how} {CAPACITY_TYPE_LABELS[0]} {operator} [spot] (or your provider's label)"
-        f"{where}{_carried(item)}"
+        f"again with {affinity}{_carried(item)}"
     )
 
 

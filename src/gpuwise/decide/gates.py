@@ -108,7 +108,7 @@ def writable(q: Question) -> Refusal | None:
     """This kind of change cannot be written to this kind of object."""
     change, ref = q.recommendation.change, q.recommendation.workload
     if not enactable(change, ref):
-        return Reason.KIND_NOT_SUPPORTED, f"gpuwise cannot write this change to a {ref.kind}: change its manifest"
+        return Reason.KIND_NOT_SUPPORTED, f"gpuwise does not write this change to a {ref.kind}: change its manifest"
     return None
 
 

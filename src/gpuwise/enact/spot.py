@@ -1,7 +1,6 @@
-"""MoveToSpot and MoveToOnDemand: prefer, require or exclude spot nodes by node affinity.
+"""MoveToSpot and MoveToOnDemand: prefer or exclude spot nodes by node affinity.
 
-With the fallback, spot nodes are preferred and on-demand nodes stay possible (I22). Without it, one of the labels of
-spot nodes is required. A move to on-demand excludes each of these labels.
+On spot, on-demand nodes stay possible (I22). A move to on-demand excludes each of the labels of spot nodes.
 """
 
 from typing import Any
@@ -37,23 +36,25 @@ def plan_spot(kind: str, item: Object, change: MoveToSpot) -> FieldChanges | Ref
         item: the object, as read from the API server.
         change: whether on-demand nodes are the fallback, and which zone is preferred.
     """
+    if change.only:
+        return Refusal(Reason.KIND_NOT_SUPPORTED, "gpuwise does not write spot without the fallback: do it yourself")
     if (refused := _refused(kind, item)) is not None:
         return refused
     spec = item["spec"]["template"]["spec"]
     pinned = _pinned(spec)
     if any(value != SPOT_LABELS[key] for key, value in pinned.items()):
         return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector requires other nodes: {pinned}")
-    wanted = [] if change.only else [_term(key) for key in SPOT_LABELS]
+    wanted = [_term(key) for key in SPOT_LABELS]
     if change.zone is not None:
         wanted.append(_preference(_ZONE_WEIGHT, {"key": ZONE_LABEL, "operator": "In", "values": [change.zone]}))
     preferred = _preferred(spec)
     terms = preferred + [term for term in wanted if term not in preferred]
     required = _required(spec)
-    allowed = _only_spot(required) if change.only else _any_capacity(required)
+    allowed = _any_capacity(required)
     tolerations = spec.get("tolerations") or []
     extended = tolerations + [one for one in map(_toleration, SPOT_LABELS) if one not in tolerations]
     if (terms, allowed, extended) == (preferred, required, tolerations):
-        return Refusal(Reason.ALREADY_SPOT, f"it already {'runs only on' if change.only else 'prefers'} spot nodes")
+        return Refusal(Reason.ALREADY_SPOT, "it already prefers spot nodes")
     fields = dict([_nested(spec, terms)] if allowed == required else [_rewritten(spec, terms, allowed)])
     return FieldChanges(fields | {pointer(*_SPEC, "tolerations"): extended})
 
@@ -106,11 +107,6 @@ def _any_capacity(terms: list[Object]) -> list[Object]:
         if plain not in found:
             found.append(plain)
     return terms if found == terms else [term for term in found if term]
-
-
-def _only_spot(terms: list[Object]) -> list[Object]:
-    every = _any_capacity(terms) or [{}]
-    return [_with(term, [_expression(key, "In")]) for term in every for key in SPOT_LABELS]
 
 
 def _never_spot(terms: list[Object]) -> list[Object]:

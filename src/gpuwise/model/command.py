@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from gpuwise.model.changes import Change
+from gpuwise.model.changes import Change, MoveToSpot
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation
@@ -35,7 +35,12 @@ ENACTABLE: dict[str, frozenset[str]] = {
 
 
 def enactable(change: Change, workload: WorkloadRef) -> bool:
-    """Whether gpuwise can write this change to this kind of object, and so undo it."""
+    """Whether gpuwise can write this change to this kind of object, and so undo it.
+
+    It never writes spot without on-demand as the fallback (I22): if gpuwise stopped, nothing would move the work back.
+    """
+    if isinstance(change, MoveToSpot) and change.only:
+        return False
     return workload.kind in ENACTABLE.get(change.kind, frozenset())
 
 

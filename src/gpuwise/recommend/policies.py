@@ -224,7 +224,7 @@ POLICIES: tuple[Policy, ...] = (
     Policy(
         name="spot-deadline",
         findings=(Finding.DEADLINE_CAPACITY_MISFIT,),
-        status=Status.LIVE,
+        status=Status.ADVICE,
         decides="Whether a job with a deadline runs on spot only or on on-demand until the next pass.",
         engine=f"{_ENGINES}.interruptible_on_demand.next_step.next_step",
         inputs=(
@@ -243,8 +243,8 @@ POLICIES: tuple[Policy, ...] = (
             Figure("mean cost over the omniscient, emitted every hour, on zones not fitted on", 0.12),
             Figure("missed deadlines, emitted every hour", 0.0),
         ),
-        limits="The omniscient program decides every ten minutes and knows the future. A person applies the change "
-        "to a Job, which has to be created again. A node that nobody needed looks like a reclaim.",
+        limits="The omniscient program decides every ten minutes and knows the future. gpuwise writes only the move "
+        "to on-demand, and to no Job, which has to be created again. A node that nobody needed looks like a reclaim.",
     ),
     Policy(
         name="power",

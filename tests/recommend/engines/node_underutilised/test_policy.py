@@ -48,7 +48,7 @@ def run(case, number, earlier=()):
 
 @settings(max_examples=15)
 @given(placed(), st.integers(1, 4))
-def test_a_later_run_never_needs_more_nodes_whether_it_continues_or_begins_anew(case, number):
+def test_a_later_run_never_needs_more_nodes_whether_it_continues_or_starts_over(case, number):
     first = run(case, 0)
     later = run(case, number, first.moves)
     assert later.open.sum() <= first.open.sum()
@@ -56,7 +56,7 @@ def test_a_later_run_never_needs_more_nodes_whether_it_continues_or_begins_anew(
 
 
 @pytest.mark.parametrize(("number", "starts"), [(1, [None, policy._LATER]), (2, [None]), (3, [None, policy._LATER])])
-def test_every_second_later_run_begins_anew(number, starts, monkeypatch):
+def test_every_second_later_run_starts_over(number, starts, monkeypatch):
     empty = nodes([8_000] * 4, [2_000] * 4, [2] * 4, [1] * 4)
     case = empty, [PodShape(1, 1, 1, 500, 1)] * 4, [Placement(node, (0,)) for node in range(4)]
     first, begun, asked = run(case, 0), policy._begun, []

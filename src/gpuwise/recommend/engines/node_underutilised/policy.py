@@ -11,8 +11,8 @@ from gpuwise.recommend.engines.node_underutilised.repacking import Repacking
 
 # Number of steps without progress before a closed node is opened again.
 _PATIENCE = 400
-# Of the later runs, each second one begins anew; the others continue from the earlier plan.
-_ANEW = 2
+# Of the later runs, each second one starts over; the others continue from the earlier plan.
+_STARTS_OVER = 2
 # Share of the nodes above the bound that are closed at once at first.
 _FIRST_SHARE = 0.5
 
@@ -105,7 +105,7 @@ def consolidate(
     further nodes are closed, half of those above the bound at once, then half of these, and at last one by one; the
     emptiest first, while their pods find places.
 
-    Of the runs with an earlier plan, each second one (by the seed) continues from it. The others begin anew and without
+    Of the runs with an earlier plan, each second one (by the seed) continues from it. The others start over and without
     the 2 %, and return the earlier plan unless they free more with no more moves.
 
     Args:
@@ -126,12 +126,12 @@ def consolidate(
     if not kept.earlier:
         return _continued(search, _begun(search, nothing, least, _FIRST) or nothing)
     found = _begun(search, nothing, least, None)
-    if found is None or settings.seed % _ANEW == 0:
+    if found is None or settings.seed % _STARTS_OVER == 0:
         return _continued(search, found or _begun(search, nothing, least, _LATER) or nothing)
     fleet.back()  # to the mark of the earlier plan, so to the pods' present places
-    anew = _continued(search, _begun(search, nothing, least, _LATER) or nothing)
-    frees_more = kept.worth[anew.open].sum() < kept.worth[found.open].sum()
-    return anew if frees_more and len(anew.moves) <= len(found.moves) else found
+    restarted = _continued(search, _begun(search, nothing, least, _LATER) or nothing)
+    frees_more = kept.worth[restarted.open].sum() < kept.worth[found.open].sum()
+    return restarted if frees_more and len(restarted.moves) <= len(found.moves) else found
 
 
 @dataclass(frozen=True, slots=True)
