@@ -18,7 +18,8 @@ _LONGEST_GAP_S = HOUR_S
 def increase(counter: Grid, step_s: int) -> Grid:
     """The increase of a counter in each step but the first, NaN if unknown, shape (steps - 1,).
 
-    What a counter counted before its first sample is unknown. A lower value than before means that it was reset.
+    What a counter counted before its first sample is unknown. So is what it counted up to a lower value than before: it
+    was reset, to 0 or, if it is the step of a training run, to that of its last checkpoint.
 
     Args:
         counter: the value in each step, NaN without a sample, shape (steps,).
@@ -29,8 +30,8 @@ def increase(counter: Grid, step_s: int) -> Grid:
     if known.size < 2:
         return found
     values, steps = counter[known], np.diff(known)
-    risen = np.where(values[1:] >= values[:-1], values[1:] - values[:-1], values[1:])
-    each = np.where(steps * step_s <= max(_LONGEST_GAP_S, step_s), risen / steps, np.nan)
+    risen = values[1:] - values[:-1]
+    each = np.where((risen >= 0.0) & (steps * step_s <= max(_LONGEST_GAP_S, step_s)), risen / steps, np.nan)
     found[known[0] : known[-1]] = np.repeat(each, steps)
     return found
 
