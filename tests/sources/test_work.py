@@ -52,6 +52,15 @@ def test_the_sum_of_counters(parts, expected):
     np.testing.assert_allclose(summed([np.array(part, dtype=float) for part in parts]), expected)
 
 
+def test_a_pod_that_lives_without_its_counter_makes_the_sum_unknown():
+    """Seven eighths of the work under the highest limit would hide that a lower one is slower."""
+    stopped, whole = np.array([1, 1, NAN, NAN, NAN]), np.ones(5)
+    lives = np.array([True, True, True, True, False])
+    np.testing.assert_array_equal(summed([stopped, whole], [lives, np.ones(5, dtype=bool)]), [2, 2, NAN, NAN, 1])
+    # A pod that never had the counter, such as one that is no launcher, does not count.
+    np.testing.assert_array_equal(summed([np.full(5, NAN), whole], [lives, np.ones(5, dtype=bool)]), whole)
+
+
 def test_without_any_value_there_is_no_sum():
     assert summed([]) is None
     assert summed([np.full(3, NAN)]) is None

@@ -36,7 +36,7 @@ def increase(counter: Grid, step_s: int) -> Grid:
     return found
 
 
-def summed(parts: Sequence[Grid]) -> Grid | None:
+def summed(parts: Sequence[Grid], alive: Sequence[NDArray[np.bool_]] = ()) -> Grid | None:
     """The sum of rates; None if none of them has a value.
 
     Each counts from its first value to its last: outside it is 0, and a gap within makes the sum unknown, because a sum
@@ -44,16 +44,22 @@ def summed(parts: Sequence[Grid]) -> Grid | None:
 
     Args:
         parts: rates of counters, NaN if unknown, of one shape.
+        alive: the steps in which the pod of each part lives, if the parts are those of pods. A pod whose counter is
+            sampled in other steps only makes the sum unknown, too.
     """
     believable = [_believable(part) for part in parts]
-    spans = [(part, np.flatnonzero(~np.isnan(part))) for part in believable]
-    spans = [(part, known) for part, known in spans if known.size]
+    lives = list(alive) or [np.zeros(0, dtype=bool)] * len(believable)
+    spans = [
+        (part, np.concatenate((known, np.flatnonzero(lives_at))))
+        for part, lives_at in zip(believable, lives, strict=True)
+        if (known := np.flatnonzero(~np.isnan(part))).size
+    ]
     if not spans:
         return None
     total = np.zeros(spans[0][0].shape)
     counted = np.zeros(total.shape, dtype=bool)
     for part, known in spans:
-        span = slice(known[0], known[-1] + 1)
+        span = slice(known.min(), known.max() + 1)
         total[span] += part[span]
         counted[span] = True
     total[~counted] = np.nan

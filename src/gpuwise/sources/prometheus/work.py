@@ -78,17 +78,23 @@ def declared_work(
     return DeclaredWork(
         {workload.ref: metric for workload, _, metric in declaring},
         {
-            workload.ref: summed(
-                [
-                    increase(values, window.step_s) / window.step_s
-                    for pod in of_pods
-                    for values in counters.get((metric, pod), {}).values()
-                ]
+            workload.ref: _together(
+                [(rows, counters[metric, pod]) for pod, rows in of_pods.items() if (metric, pod) in counters], window
             )
             for workload, of_pods, metric in declaring
         },
         _cards(reader, present, (key.uuid for _, rows in _rows(declaring) for key in rows.devices), window),
     )
+
+
+def _together(pods: Sequence[tuple[PodRows, _Counters]], window: Window) -> Grid | None:
+    """Units of work per second of all pods with the counter; unknown where one of them lives without its samples."""
+    of_pods = [
+        (rows.lifetime(window), summed([increase(one, window.step_s) / window.step_s for one in counters.values()]))
+        for rows, counters in pods
+    ]
+    known = [(alive, work) for alive, work in of_pods if work is not None]
+    return summed([work for _, work in known], [alive for alive, _ in known])
 
 
 def _rows(
