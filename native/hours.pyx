@@ -53,8 +53,12 @@ cdef void* memory_of(array, Py_ssize_t size, Py_ssize_t itemsize) except? NULL:
 
 cdef void set_column(Column* to, one, Py_ssize_t steps) except *:
     samples, to.highest, to.limit, to.voter, to.activity, to.base, counts, to.into = one
+    if samples.dtype.char not in "fd" or not samples.dtype.isnative:
+        raise TypeError(f"samples are {samples.dtype}, not float32 or float64")
     cdef void* memory = memory_of(samples, steps, samples.itemsize)
     to.single = <float*>memory if samples.itemsize == 4 else NULL
+    if to.single != NULL:
+        to.limit = <float>to.limit  # NumPy compares float32 with a limit in float32: 0.7 becomes 0.69999999
     to.double_ = NULL if samples.itemsize == 4 else <double*>memory
     to.counts = NULL
     if counts is not None:

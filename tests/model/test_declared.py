@@ -36,3 +36,15 @@ def test_any_other_value_declares_nothing_and_is_named(name):
     assert problem is not None
     assert WORK_METRIC in problem
     assert repr(name) in problem
+
+
+@pytest.mark.parametrize("value", [5, ["a"]])
+def test_a_value_that_is_not_text_in_an_inventory_that_a_person_wrote_is_named(value):
+    assert work_metric(declaring(value)) is None
+    assert bad_work_metric(declaring(value)) is not None
+
+
+def test_of_a_long_value_only_the_beginning_is_shown():
+    problem = bad_work_metric(declaring("x " * 100_000))
+    assert problem is not None
+    assert len(problem) < 400

@@ -70,7 +70,7 @@ def test_a_quantile_is_within_one_percent_of_the_true_one(name, q):
 SAMPLES = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True, width=32),
     st.floats(0.0, 2.0, width=32),
-    st.sampled_from([0.0, -0.0, 0.5, 1.0, np.float32(1.0 + 2**-20), 2.0, -1.0, np.nan]),
+    st.sampled_from([0.0, -0.0, 0.5, float(np.float32(0.7)), 1.0, np.float32(1.0 + 2**-20), 2.0, -1.0, np.nan]),
 )
 
 
@@ -83,7 +83,7 @@ def columns(draw):
             draw(arrays(draw(st.sampled_from([np.float32, np.float64])), steps, elements=elements)),
             layout=draw(st.sampled_from([RATIO, MEMORY, None])),
             highest=draw(st.sampled_from([1.0, 1e4, np.inf])),
-            limit=draw(st.sampled_from([0.5, np.inf])),
+            limit=draw(st.sampled_from([0.5, 0.7, np.inf])),  # as float32, 0.7 is 0.69999999
             voter=draw(st.sampled_from([0, 1 << into])),
             activity=draw(st.booleans()),
             into=into,
@@ -111,6 +111,22 @@ def test_the_kernel_refuses_arrays_that_do_not_fit():
         _hours_c.count([one._replace(counts=None)], 60, 30, 60, 0, device_rows(60, 1))
     with pytest.raises(ValueError, match="61 items"):
         _hours_c.count([one._replace(counts=None)], 61, 0, 60, 0, device_rows(60, 2))
+
+
+def test_a_float32_sample_at_the_limit_is_a_sign_of_use():
+    limit = 0.02  # the default threshold; the nearest float32 is lower
+    one = column(np.full(60, limit, dtype=np.float32), limit=limit, voter=1, activity=True)
+    rows = device_rows(60, 1)
+    _hours_c.count([one._replace(counts=None)], 60, 0, 60, 0, rows)
+    assert not rows["idle"].any()
+    assert np.unpackbits(rows["active"]).sum() == 60
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.float16, ">f4"])
+def test_the_kernel_refuses_samples_of_another_type(dtype):
+    one = column(np.zeros(60))._replace(samples=np.zeros(60, dtype=dtype), counts=None)
+    with pytest.raises(TypeError, match="not float32 or float64"):
+        _hours_c.count([one], 60, 0, 60, 0, device_rows(60, 1))
 
 
 def test_sums_are_of_the_steps_at_work_only():

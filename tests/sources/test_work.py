@@ -15,12 +15,14 @@ NAN = float("nan")
     ("counter", "expected"),
     [
         ([5, 5, 8, 10], [0, 3, 2]),
-        ([5, 9, 2, 3], [4, 2, 1]),  # reset: it counts from 0 again
+        ([5, 9, 2, 3], [4, NAN, 1]),  # reset
+        ([50_200, 50_300, 50_000, 50_100], [100, NAN, 100]),  # a run that continues from its last checkpoint
+        ([5, 9, NAN, 2, 3], [4, NAN, NAN, 1]),
         ([NAN, NAN, 7, 9], [NAN, NAN, 2]),  # when it reached 7 is unknown
         ([5, NAN, NAN, 11], [2, 2, 2]),  # a gap: the increase is divided evenly
         ([5, 7, NAN, NAN], [2, NAN, NAN]),
         ([NAN, 7, NAN, NAN], [NAN, NAN, NAN]),
-        ([5, -1, 4294967295e12, 9], [4294967295e12 / 2 - 2.5] * 2 + [9]),  # the sum drops impossible rates
+        ([5, -1, 4294967295e12, 9], [4294967295e12 / 2 - 2.5] * 2 + [NAN]),  # the sum drops impossible rates
     ],
 )
 def test_the_increase_of_a_counter(counter, expected):
@@ -48,6 +50,15 @@ def test_the_increase_over_more_than_an_hour_is_unknown():
 )
 def test_the_sum_of_counters(parts, expected):
     np.testing.assert_allclose(summed([np.array(part, dtype=float) for part in parts]), expected)
+
+
+def test_a_pod_that_lives_without_its_counter_makes_the_sum_unknown():
+    """Seven eighths of the work under the highest limit would hide that a lower one is slower."""
+    stopped, whole = np.array([1, 1, NAN, NAN, NAN]), np.ones(5)
+    lives = np.array([True, True, True, True, False])
+    np.testing.assert_array_equal(summed([stopped, whole], [lives, np.ones(5, dtype=bool)]), [2, 2, NAN, NAN, 1])
+    # A pod that never had the counter, such as one that is no launcher, does not count.
+    np.testing.assert_array_equal(summed([np.full(5, NAN), whole], [lives, np.ones(5, dtype=bool)]), whole)
 
 
 def test_without_any_value_there_is_no_sum():

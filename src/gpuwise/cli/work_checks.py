@@ -54,6 +54,9 @@ class DeclaredWork:
 
 def _missing(metric: str, series: UsageSeries) -> str | None:
     if series.work_per_second is None or not np.isfinite(series.work_per_second).any():
-        return f"its counter {metric} has no samples of the last day: check that Prometheus scrapes its pods"
+        return (
+            f"its counter {metric} has no samples of the last day, or more than 500 series in a pod: "
+            "check that Prometheus scrapes its pods"
+        )
     limits = (device.samples.get(Signal.POWER_LIMIT) for device in series.devices)
     return None if any(one is not None and np.isfinite(one).any() for one in limits) else _LIMITS

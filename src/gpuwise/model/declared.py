@@ -7,6 +7,8 @@ from gpuwise.model.labels import MODEL, WORK_METRIC
 
 # Names that every Prometheus accepts; Prometheus 3 also stores others, but no selector of older servers can name them.
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*", re.ASCII)
+# Characters of a value in a message; an annotation may have 256 KiB.
+_SHOWN = 100
 
 
 def declared(workload: Workload, key: str) -> str | None:
@@ -16,9 +18,9 @@ def declared(workload: Workload, key: str) -> str | None:
         workload: the workload.
         key: name of the annotation.
     """
-    if key in workload.annotations:
-        return workload.annotations[key]
-    return next((pod.annotations[key] for pod in workload.pods if key in pod.annotations), None)
+    carriers = (workload.annotations, *(pod.annotations for pod in workload.pods))
+    value = next((annotations[key] for annotations in carriers if key in annotations), None)
+    return None if value is None else str(value)  # an inventory that a person wrote may have a number
 
 
 def work_metric(workload: Workload) -> str | None:
@@ -32,8 +34,9 @@ def bad_work_metric(workload: Workload) -> str | None:
     name = declared(workload, WORK_METRIC)
     if name is None or _METRIC.fullmatch(name):
         return None
+    shown = name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
     return (
-        f"{WORK_METRIC} is {name!r}, which is not the name of a metric, so the speed of its work is not read; "
+        f"{WORK_METRIC} is {shown!r}, which is not the name of a metric, so the speed of its work is not read; "
         "set it to the name of a counter, such as trainer_steps_total"
     )
 

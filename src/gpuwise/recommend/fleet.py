@@ -6,7 +6,7 @@ from functools import cached_property
 
 from gpuwise.model.declared import model_of
 from gpuwise.model.gpu import GpuType
-from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadRef, node_ref
+from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE
 from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import UsageProfile
@@ -18,6 +18,8 @@ from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import HOUR_S, RecommendSettings
 
 _SPOT_VALUES = frozenset({"spot", "preemptible", "true"})
+
+_JOBS = frozenset({WorkloadClass.TRAINING, WorkloadClass.BATCH})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,12 @@ class Fleet:
 
     @cached_property
     def speeds(self) -> Mapping[WorkloadRef, Speeds]:
-        """How fast the workloads with measured work are on each GPU type."""
-        profiles = ((one, self.profiles.get(one.ref)) for one in self.inventory.workloads)
+        """How fast training and batch work is on each GPU type, where it is measured.
+
+        An endpoint does the work that arrives, which is not more on a faster GPU.
+        """
+        jobs = (one for one in self.inventory.workloads if one.workload_class in _JOBS)
+        profiles = ((one, self.profiles.get(one.ref)) for one in jobs)
         found = {
             one.ref: speeds_of(model_of(one), seen.paces) for one, seen in profiles if seen is not None and seen.paces
         }

@@ -18,7 +18,8 @@ _LONGEST_GAP_S = HOUR_S
 def increase(counter: Grid, step_s: int) -> Grid:
     """The increase of a counter in each step but the first, NaN if unknown, shape (steps - 1,).
 
-    What a counter counted before its first sample is unknown. A lower value than before means that it was reset.
+    What a counter counted before its first sample is unknown. So is what it counted up to a lower value than before: it
+    was reset, to 0 or, if it is the step of a training run, to that of its last checkpoint.
 
     Args:
         counter: the value in each step, NaN without a sample, shape (steps,).
@@ -29,13 +30,13 @@ def increase(counter: Grid, step_s: int) -> Grid:
     if known.size < 2:
         return found
     values, steps = counter[known], np.diff(known)
-    risen = np.where(values[1:] >= values[:-1], values[1:] - values[:-1], values[1:])
-    each = np.where(steps * step_s <= max(_LONGEST_GAP_S, step_s), risen / steps, np.nan)
+    risen = values[1:] - values[:-1]
+    each = np.where((risen >= 0.0) & (steps * step_s <= max(_LONGEST_GAP_S, step_s)), risen / steps, np.nan)
     found[known[0] : known[-1]] = np.repeat(each, steps)
     return found
 
 
-def summed(parts: Sequence[Grid]) -> Grid | None:
+def summed(parts: Sequence[Grid], alive: Sequence[NDArray[np.bool_]] = ()) -> Grid | None:
     """The sum of rates; None if none of them has a value.
 
     Each counts from its first value to its last: outside it is 0, and a gap within makes the sum unknown, because a sum
@@ -43,16 +44,22 @@ def summed(parts: Sequence[Grid]) -> Grid | None:
 
     Args:
         parts: rates of counters, NaN if unknown, of one shape.
+        alive: the steps in which the pod of each part lives, if the parts are those of pods. A pod whose counter is
+            sampled in other steps only makes the sum unknown, too.
     """
     believable = [_believable(part) for part in parts]
-    spans = [(part, np.flatnonzero(~np.isnan(part))) for part in believable]
-    spans = [(part, known) for part, known in spans if known.size]
+    lives = list(alive) or [np.zeros(0, dtype=bool)] * len(believable)
+    spans = [
+        (part, np.concatenate((known, np.flatnonzero(lives_at))))
+        for part, lives_at in zip(believable, lives, strict=True)
+        if (known := np.flatnonzero(~np.isnan(part))).size
+    ]
     if not spans:
         return None
     total = np.zeros(spans[0][0].shape)
     counted = np.zeros(total.shape, dtype=bool)
     for part, known in spans:
-        span = slice(known[0], known[-1] + 1)
+        span = slice(known.min(), known.max() + 1)
         total[span] += part[span]
         counted[span] = True
     total[~counted] = np.nan

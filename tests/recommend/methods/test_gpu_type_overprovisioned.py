@@ -8,6 +8,7 @@ from tests.cases import mixed_fleet_case as case
 from tests.fleet import node, workload
 
 from gpuwise.model.changes import ChangeGpuType
+from gpuwise.model.inventory import WorkloadClass
 from gpuwise.model.labels import MODEL
 from gpuwise.model.pace import Pace
 from gpuwise.model.reasons import Reason
@@ -56,7 +57,7 @@ def pace(gpu_type: str, rate: float) -> Pace:
     return Pace(gpu_type, 1.0, 1, None, 0, 100_000, 36_000.0, rate * 36_000.0, None)
 
 
-def measured(*, others: int, on_l40s: float, kind=training, model="bert", **usage):
+def measured(*, others: int, on_l40s: float, kind=training, model="bert", as_others=None, **usage):
     """Work that is measured on an A100, in a fleet with others that were measured there and on an L40S."""
     busy = {"sm": 0.9, "dram": 0.9, "tensor": 0.9, "watts": 380.0}
     whole = case(at_level(**busy | usage), kind(labels={MODEL: model}))
@@ -64,7 +65,7 @@ def measured(*, others: int, on_l40s: float, kind=training, model="bert", **usag
     workloads, profiles = [whole.workload], {whole.workload.ref: profile}
     for number in range(others):
         ref = replace(whole.workload.ref, name=f"other-{number}", uid=f"uid-other-{number}")
-        workloads.append(replace(whole.workload, ref=ref))
+        workloads.append(replace(whole.workload, ref=ref, workload_class=as_others or whole.workload.workload_class))
         paces = (pace("A100-80GB", 10.0**number), pace("L40S", on_l40s * 10.0**number))
         profiles[ref] = replace(profile, workload=ref, paces=paces)
     inventory = replace(whole.inventory, workloads=tuple(workloads))
@@ -97,6 +98,11 @@ def test_with_fewer_than_three_others_the_roofline_decides_and_says_so():
 
 def test_an_endpoint_is_not_moved_by_speed():
     assert reason(measured(others=4, on_l40s=0.8, kind=workload)) is Reason.NO_CHEAPER_TYPE
+
+
+def test_the_rates_of_endpoints_are_not_speeds():
+    """Under one load they do the same work on any GPU: by that, an L40S would be as fast as an A100."""
+    assert reason(measured(others=4, on_l40s=1.0, as_others=WorkloadClass.ENDPOINT)) is Reason.NO_CHEAPER_TYPE
 
 
 def test_a_type_without_the_memory_is_not_recommended_by_speed():

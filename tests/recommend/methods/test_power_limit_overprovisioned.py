@@ -160,6 +160,12 @@ def test_work_that_draws_less_than_every_limit_is_measured_and_no_saving_is_prom
     assert (found.change, found.saving.usd_month) == (CapPower(160.0), 0.0)
 
 
+def test_no_saving_is_promised_where_the_power_under_the_limit_in_force_is_unknown():
+    found = paced(replace(pace(400.0), energy_j=None))
+    assert found.change.limit_w < 400.0
+    assert (found.saving.kwh_month, found.saving.high_usd_month) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("given", "hint"),
     [

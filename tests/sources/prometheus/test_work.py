@@ -12,6 +12,7 @@ from gpuwise.model.errors import SourceError
 from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
+from gpuwise.sources.prometheus import work
 from gpuwise.sources.prometheus.names import LIMITS
 from gpuwise.sources.prometheus.reader import PrometheusSeries
 from gpuwise.sources.prometheus.settings import PrometheusSettings
@@ -78,12 +79,21 @@ def grouped(parts: list[str]) -> str:
     return parts[0] + "".join(part.partition("\n")[2] for part in parts[1:])
 
 
-def test_a_reset_counts_from_zero_and_what_was_before_the_first_sample_is_unknown(start_prometheus):
+def test_what_was_before_the_first_sample_or_before_that_after_a_reset_is_unknown(start_prometheus):
     before = {START_S + 60 * i + 15: float(10 * i) for i in range(2, 6)}
     after = {START_S + 60 * i + 15: float(10 * (i - 5)) for i in range(6, 10)}
     series = openmetrics(STEPS, POD, before | after, kind="counter")
     (usage,) = read(start_prometheus(series=series + busy()))
-    np.testing.assert_allclose(per_minute(usage), [NAN] * 3 + [10.0] * 7)
+    np.testing.assert_allclose(per_minute(usage), [NAN] * 3 + [10.0] * 3 + [NAN] + [10.0] * 3)
+
+
+def test_a_counter_with_too_many_series_is_not_read(start_prometheus, monkeypatch):
+    monkeypatch.setattr(work, "_MOST_SERIES", 2)
+    two, three = (grouped([counter([6.0] * 10, path=f"/{i}") for i in range(count)]) for count in (2, 3))
+    (usage,) = read(start_prometheus(series=two + busy()))
+    assert per_minute(usage) == pytest.approx([12.0] * 10)
+    (usage,) = read(start_prometheus(series=three + busy()))
+    assert usage.work_per_second is None
 
 
 def test_a_counter_without_samples_is_not_zero_work(start_prometheus):

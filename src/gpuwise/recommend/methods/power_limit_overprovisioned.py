@@ -182,6 +182,8 @@ def _worth(found: Advised, busy: float) -> _Worth:
     """What a limit is worth over the one in force: by measurement if it has one, else by the draw above it."""
     now, then = found.trial(found.in_force_w), found.trial(found.limit_w)
     assert now is not None, "a limit that was not measured is waited for"
+    if found.newest is None or found.newest.energy_j is None:
+        return _Worth(0.0, 0.0)  # the limit stands for the draw: what is above another limit may not be drawn
     draw_w = now.energy_j / now.time_s
     if then is not None:
         watts = max(0.0, now.energy_j - then.energy_j) / now.time_s * busy

@@ -21,6 +21,8 @@ from gpuwise.sources.work import increase, summed
 
 # Two scrape jobs that read one address read the same counters: the sum must not count them twice.
 _SCRAPE_LABELS = REPLICA_LABELS | {"job", "service", "endpoint"}
+# A series of 28 days in steps of 60 s takes 0.3 MB: the buckets of a histogram with labels would take gigabytes.
+_MOST_SERIES = 500
 _OF_PARTS = frozenset({Signal.POWER_LIMIT})
 
 _Counters = dict[frozenset[tuple[str, str]], Grid]
@@ -78,17 +80,25 @@ def declared_work(
     return DeclaredWork(
         {workload.ref: metric for workload, _, metric in declaring},
         {
-            workload.ref: summed(
-                [
-                    increase(values, window.step_s) / window.step_s
-                    for pod in of_pods
-                    for values in counters.get((metric, pod), {}).values()
-                ]
+            workload.ref: _together(
+                [(rows, counters[metric, pod]) for pod, rows in of_pods.items() if (metric, pod) in counters], window
             )
             for workload, of_pods, metric in declaring
         },
         _cards(reader, present, (key.uuid for _, rows in _rows(declaring) for key in rows.devices), window),
     )
+
+
+def _together(pods: Sequence[tuple[PodRows, _Counters]], window: Window) -> Grid | None:
+    """Units of work per second of all pods with the counter; unknown where one of them lives without its samples."""
+    if not all(counters for _, counters in pods):
+        return None  # a pod has too many
+    of_pods = [
+        (rows.lifetime(window), summed([increase(one, window.step_s) / window.step_s for one in counters.values()]))
+        for rows, counters in pods
+    ]
+    known = [(alive, work) for alive, work in of_pods if work is not None]
+    return summed([work for _, work in known], [alive for alive, _ in known])
 
 
 def _rows(
@@ -100,17 +110,24 @@ def _rows(
 def _read(
     reader: SeriesReader, metric: str, workloads: Sequence[Workload], window: Window, known: KnownPods
 ) -> dict[PodKey, _Counters]:
-    """Return the counters of one name by pod, on a grid that starts one step early: they are used by their increase."""
+    """Return the counters of one name by pod, on a grid that starts one step early: they are used by their increase.
+
+    A pod with more than `_MOST_SERIES` of them has none.
+    """
     lead = Window(window.start_s - window.step_s, window.end_s, window.step_s)
     of_pods = [(workload.ref.namespace, pattern) for workload in workloads for pattern in patterns(workload, free=True)]
     found: dict[PodKey, _Counters] = {}
+    too_many: set[PodKey] = set()
     for series in reader.series(by_pod({metric}, of_pods), lead):
         pod = pod_key(series.labels)
-        if pod is None or known.elsewhere(pod, series.labels):
+        if pod is None or pod in too_many or known.elsewhere(pod, series.labels):
             continue
         labels = frozenset(item for item in series.labels.items() if item[0] not in _SCRAPE_LABELS)
         before = found.setdefault(pod, {}).get(labels)
         found[pod][labels] = series.values if before is None else np.fmax(before, series.values)
+        if len(found[pod]) > _MOST_SERIES:
+            found[pod].clear()
+            too_many.add(pod)
     return found
 
 

@@ -189,8 +189,15 @@ def _workload_series(workload: Workload, pods: Sequence[PodUsage], window: Windo
     metric = work_metric(workload)
     work = None
     if metric is not None:
-        work = summed([pod.work.astype(np.float64) for pod in pods if pod.work is not None])
+        working = [(pod.work.astype(np.float64), pod.alive) for pod in pods if pod.work is not None]
+        work = summed([one for one, _ in working], [_mask(alive, window.steps) for _, alive in working])
     return UsageSeries(workload.ref, window, devices, requests, scraped, work, metric)
+
+
+def _mask(steps: slice, size: int) -> NDArray[np.bool_]:
+    mask = np.zeros(size, dtype=bool)
+    mask[steps] = True
+    return mask
 
 
 def _by_memory(device: DeviceSeries, asked: str | None, inventory: Inventory) -> DeviceSeries:

@@ -166,3 +166,15 @@ def test_an_earlier_speed_under_a_lower_limit_does_not_make_the_reference_outdat
 def test_work_that_is_always_faster_under_a_lower_limit_did_not_change():
     paces = [pace(300.0), pace(255.0, rate=1.3, first_s=20_000), pace(300.0, first_s=40_000)]
     assert advised(*paces, pace(255.0, rate=1.3, first_s=60_000)).step is Step.TRY
+
+
+def test_a_limit_that_was_too_slow_stays_so_when_the_work_became_slower():
+    """With more data it is 20 % slower; 230 W was 15 % slower before that, and is not faster than 300 W after it."""
+    paces = [pace(300.0), pace(230.0, rate=0.85, first_s=20_000), pace(265.0, first_s=40_000)]
+    assert advised(*paces).limit_w > 230.0
+    paces.append(pace(265.0, rate=0.8, first_s=60_000))
+    found = advised(*paces)
+    assert (found.step, found.limit_w) == (Step.TAKE_BACK, 300.0)
+    found = advised(*paces, pace(300.0, rate=0.8, first_s=80_000))
+    assert found.limit_w > 230.0
+    assert [one.time_s / found.reference.time_s for one in found.trials] == pytest.approx([1.0, 1.0, 1 / 0.85])

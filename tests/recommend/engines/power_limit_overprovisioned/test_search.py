@@ -1,5 +1,7 @@
 """The search for a power limit: bounds for any board and any work."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -110,3 +112,8 @@ def test_measured_slowdowns_are_interpolated():
 
 def test_work_without_a_slowdown_moves_the_start_down():
     assert wanted_limit(240.0, [(200.0, 1.0)], 0.045) == pytest.approx(200.0 * 0.75, rel=0.01)
+
+
+def test_two_slowdowns_that_are_nearly_equal_do_not_overflow():
+    measured = [(355.0, 1.0500308493517687), (195.0, 1.0500309774048733), (300.0, 1.011)]
+    assert wanted_limit(380.0, measured, 0.045) == math.inf

@@ -97,8 +97,7 @@ def advised_cap(
         highest = CapTrial(max(limits_w), energy_j=draw_w, time_s=1.0)
         return Advised(Step.GUESS, search.next_cap(limits_w, [highest], settings) or highest.limit_w)
     newest, measurements = max(known, key=lambda one: one.last_s), _measurements(known)
-    # Of several measurements under one limit the newest counts.
-    trials = tuple(_trial(one, limit_w) for limit_w, one in sorted(dict(measurements).items(), reverse=True))
+    trials = _trials(measurements)
     in_force_w = newest.limit_w
     assert in_force_w is not None
 
@@ -159,6 +158,37 @@ def _devices(paces: Sequence[Pace]) -> int:
     """The number of devices that worked longest, of the paces of the last day: a gap in the samples hides some."""
     last_s = max(one.last_s for one in paces)
     return max((one for one in paces if one.last_s > last_s - DAY_S), key=lambda one: one.seconds).devices
+
+
+def _trials(measurements: Sequence[tuple[float, Pace]]) -> tuple[CapTrial, ...]:
+    """The newest measurement under each limit, the highest limit first.
+
+    Work that became slower since, as with more data, was as much faster when it was measured before. Such a measurement
+    counts as that much slower, and its energy as that much more: else a limit that was too slow then would look fast.
+
+    Args:
+        measurements: the oldest first.
+    """
+    newest = sorted(dict(measurements).items(), reverse=True)
+    found = []
+    for limit_w, one in newest:
+        slower, trial = _slower_since(one, measurements, newest[0]), _trial(one, limit_w)
+        found.append(CapTrial(limit_w, trial.energy_j * slower, trial.time_s * slower))
+    return tuple(found)
+
+
+def _slower_since(one: Pace, measurements: Sequence[tuple[float, Pace]], highest: tuple[float, Pace]) -> float:
+    """How many times slower the work became between a measurement and the newest under the highest limit, at least 1.
+
+    What the work had lost already, compared with an earlier measurement under the same limit, does not count again.
+    """
+    highest_w, now = highest
+    then = [other for at_w, other in measurements if at_w == highest_w and other.last_s <= one.first_s]
+    if not then or one is now:
+        return 1.0
+    since = [other for at_w, other in measurements if at_w == one.limit_w and then[-1].last_s <= other.first_s]
+    lost = max(other.work_per_s for other in since) / one.work_per_s
+    return max(1.0, then[-1].work_per_s / now.work_per_s / lost)
 
 
 def _trial(pace: Pace, limit_w: float) -> CapTrial:

@@ -37,7 +37,10 @@ def wanted_limit(draw_w: float, measured: Sequence[tuple[float, float]], slowdow
     far_w, far = max(start_w, near_w * _APART), 0.0
     if others and (others[0][1] - near) * (near_w - others[0][0]) > 0:
         far_w, far = others[0]
-    return near_w * math.pow(far_w / near_w, (wanted - near) / (far - near))
+    try:
+        return near_w * math.pow(far_w / near_w, (wanted - near) / (far - near))
+    except OverflowError:  # two slowdowns that are nearly equal: the line is flat, and reaches the wanted one nowhere
+        return math.inf
 
 
 def _straight(log: float) -> float:
