@@ -167,6 +167,8 @@ def _measured(case: Case, found: Advised, usd_per_kwh: float) -> Recommendation 
             return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, detail, evidence)
         case Step.KEEP if found.limit_w == found.in_force_w:
             detail = f"keep {at}: of the limits measured it takes the least energy at no more than 5 % slowdown"
+            if case.gpu_type is not None and found.reference.limit_w < case.gpu_type.board_watts:
+                detail += f"; to measure lower ones, measure {case.gpu_type.board_watts:.0f} W first"
             return case.blocked(STAGE, Reason.LIMIT_IS_BEST, detail, evidence)
         case Step.TAKE_BACK | Step.AGAIN:
             reason = Reason.SLOWER_UNDER_LIMIT if found.step is Step.TAKE_BACK else Reason.MEASURE_AGAIN

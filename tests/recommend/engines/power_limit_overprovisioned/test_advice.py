@@ -178,3 +178,9 @@ def test_a_limit_that_was_too_slow_stays_so_when_the_work_became_slower():
     found = advised(*paces, pace(300.0, rate=0.8, first_s=80_000))
     assert found.limit_w > 230.0
     assert [one.time_s / found.reference.time_s for one in found.trials] == pytest.approx([1.0, 1.0, 1 / 0.85])
+
+
+def test_without_a_measurement_of_the_maximum_no_lower_limit_is_tried():
+    """The look-back has forgotten the maximum, over which 255 W is 5 % slower: 5 % more would be allowed each month."""
+    found = advised(pace(255.0, rate=0.95))
+    assert (found.step, found.limit_w) == (Step.KEEP, 255.0)
