@@ -68,11 +68,12 @@ def _refused(case: Case, found: Outlook) -> tuple[Reason, str] | None:
 
 
 def _without_outlook(case: Case, reason: Reason, detail: str) -> Recommendation | Blocked:
-    """A job that runs or waits on spot alone, and whose progress is no longer known, moves to on-demand."""
+    """A job on spot alone moves to on-demand if its progress is no longer known, or the price or type of its GPUs."""
     pods, use = case.workload.active_pods, use_now(case)
     alone = use is not Use.ON_DEMAND and all(map(only_spot, pods))
-    if reason is Reason.INSUFFICIENT_DATA and alone and unmeasured(case):
-        evidence = Evidence(detail, None, "no pace", None, None, "units/h")
+    if alone and unmeasured(case) and reason in (Reason.INSUFFICIENT_DATA, Reason.NO_PRICE):
+        statistic, unit = ("no price", "USD/h") if reason is Reason.NO_PRICE else ("no pace", "units/h")
+        evidence = Evidence(detail, None, statistic, None, None, unit)
         return _recommended(case, replace(_to_on_demand(use), evidence=(evidence,), coverage=0.0))
     return case.blocked(STAGE, reason, detail)
 
