@@ -243,6 +243,7 @@ def requiring(*terms):
         {"key": "cloud.google.com/gke-spot", "operator": "Exists"},
         {"key": "scheduling.cast.ai/spot", "operator": "In", "values": ["true"]},
         {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["on-demand"]},
+        {"key": "eks.amazonaws.com/nodegroup", "operator": "In", "values": ["gpu-spot"]},
     ],
 )
 def test_a_move_to_on_demand_never_leaves_pods_without_any_node(spot):
@@ -252,6 +253,14 @@ def test_a_move_to_on_demand_never_leaves_pods_without_any_node(spot):
     assert spot["key"] in refused.detail
     disk = {"key": "disk", "operator": "In", "values": ["fast"]}
     assert not isinstance(plan_effect(requiring(spot, disk), command, 0), Refusal)
+
+
+def test_a_move_to_on_demand_leaves_a_workload_that_is_pinned_to_a_node_pool():
+    item = deployment("llm", uid="uid-1", resourceVersion="7")
+    item["spec"]["template"]["spec"]["nodeSelector"] = {"cloud.google.com/gke-nodepool": "gpu-spot"}
+    refused = plan_effect(item, Command("a-0123456789", "r-0123456789", REF, MoveToOnDemand(), "policy"), 0)
+    assert isinstance(refused, Refusal)
+    assert "gpu-spot" in refused.detail
 
 
 def test_what_a_person_wrote_to_exclude_spot_nodes_is_not_removed():

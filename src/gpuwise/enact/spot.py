@@ -31,6 +31,8 @@ _EXCLUDED = {key: [value] for key, value in SPOT_LABELS.items()} | {
 # Labels that nodes of every capacity type have, and their values on those that are not spot nodes.
 _OF_ALL_NODES = ("karpenter.sh/capacity-type", "eks.amazonaws.com/capacityType", "cloud.google.com/gke-provisioning")
 _NOT_SPOT = {"on-demand", "ON_DEMAND", "standard"}
+# Node pools whose nodes all have one capacity type: GKE, EKS and AKS.
+_POOLS = ("cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup", "kubernetes.azure.com/agentpool", "agentpool")
 _SPEC = ("spec", "template", "spec")
 _AFFINITY = ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -82,7 +84,8 @@ def plan_on_demand(kind: str, item: Object) -> FieldChanges | Refusal:
     if (refused := _refused(kind, item)) is not None:
         return refused
     spec = item["spec"]["template"]["spec"]
-    pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in _EXCLUDED}
+    fixed = (*_EXCLUDED, *_POOLS)
+    pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in fixed}
     if pinned:
         return Refusal(
             Reason.NOT_APPLICABLE, f"its nodeSelector says on which nodes it runs: {pinned}; change it there"
@@ -95,7 +98,7 @@ def plan_on_demand(kind: str, item: Object) -> FieldChanges | Refusal:
     if asks and all(asks):
         return Refusal(
             Reason.NOT_APPLICABLE,
-            f"its node affinity asks for spot nodes, so it could run nowhere else: {_named(asks[0])}; change it there",
+            f"its node affinity says on which nodes it runs: {_named(asks[0])}; change it there",
         )
     return FieldChanges(dict([_rewritten(spec, _preferred(spec), allowed)]))
 
@@ -111,10 +114,12 @@ def _pinned(spec: Object) -> dict[str, str]:
 
 
 def _asks(one: Object) -> bool:
-    """Whether an expression asks for spot nodes, so that with the exclusion of its label no node is left."""
+    """Whether an expression asks for spot nodes or for one node pool, so that without spot nodes none is left."""
+    values = set(one.get("values") or [])
+    if one["key"] in _POOLS:
+        return one["operator"] == "In" and len(values) == 1
     if one["key"] not in _EXCLUDED:
         return False
-    values = set(one.get("values") or [])
     if one["operator"] == "NotIn":
         return bool(values & _NOT_SPOT)
     return one["key"] not in _OF_ALL_NODES if one["operator"] == "Exists" else _means_spot(one, "In")
