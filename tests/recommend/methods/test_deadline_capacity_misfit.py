@@ -21,6 +21,7 @@ from gpuwise.recommend.case import Case
 from gpuwise.recommend.engines.interruptible_on_demand import job as job_engine
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.deadline_capacity_misfit import spot_until_next_pass
+from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
@@ -251,6 +252,16 @@ def test_a_region_that_its_data_class_does_not_allow_is_no_place():
     settings = {"regions_by_data_class": {"voices": ("us-east-1",)}}
     found = spot_until_next_pass(job(annotations={DATA_CLASS: "voices"}, settings=settings))
     assert reason(found) is Reason.NO_SPOT_CAPACITY
+
+
+def test_spot_that_could_take_it_out_of_the_regions_of_its_data_class_is_not_recommended():
+    zones = [replace(SPOT_NODE, name=region, region=region, zone=f"{region}a") for region in ("eu-west-1", "us-east-1")]
+    settings = {"regions_by_data_class": {"voices": ("eu-west-1",)}}
+    marks = {DATA_CLASS: "voices"}
+    for method, more in ((spot_until_next_pass, {}), (spot_move, {DEADLINE: None})):
+        found = method(job(annotations=marks | more, settings=settings, nodes=(node(), *zones)))
+        assert reason(found) is Reason.REGION_NOT_ALLOWED
+        assert "us-east-1" in found.detail
 
 
 def test_the_cheapest_zone_is_preferred():
