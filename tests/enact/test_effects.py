@@ -4,6 +4,7 @@ import copy
 import json
 
 import jsonpatch
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command, enactable
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.labels import ACTION_ID
+from gpuwise.model.reasons import Reason
 from gpuwise.model.scheduling import Requirement
 
 GPU = "nvidia.com/gpu"
@@ -187,6 +189,10 @@ SPOT_NODES = [
     {"eks.amazonaws.com/capacityType": "SPOT"},
     {"cloud.google.com/gke-spot": "true"},
     {"kubernetes.azure.com/scalesetpriority": "spot"},
+    {"cloud.google.com/gke-provisioning": "preemptible"},
+    {"cloud.google.com/gke-preemptible": "true"},
+    {"scheduling.cast.ai/spot": "true"},
+    {"node-role.kubernetes.io/spot-worker": "true"},
 ]
 OTHERS = [{}, {"karpenter.sh/capacity-type": "on-demand"}, {"eks.amazonaws.com/capacityType": "ON_DEMAND"}]
 
@@ -221,6 +227,47 @@ def test_requirements_that_are_not_about_capacity_are_kept():
     item = spec_after(item, MoveToOnDemand())
     assert all(disk in term["matchExpressions"] for term in required(item))
     assert required(spec_after(item, MoveToSpot())) == [{"matchExpressions": [disk]}]
+
+
+def requiring(*terms):
+    item = deployment("llm", uid="uid-1", resourceVersion="7")
+    selector = {"nodeSelectorTerms": [{"matchExpressions": [one]} for one in terms]}
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": selector}
+    item["spec"]["template"]["spec"]["affinity"] = {"nodeAffinity": required}
+    return item
+
+
+@pytest.mark.parametrize(
+    "spot",
+    [
+        {"key": "cloud.google.com/gke-spot", "operator": "Exists"},
+        {"key": "scheduling.cast.ai/spot", "operator": "In", "values": ["true"]},
+        {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["on-demand"]},
+        {"key": "eks.amazonaws.com/nodegroup", "operator": "In", "values": ["gpu-spot"]},
+    ],
+)
+def test_a_move_to_on_demand_never_leaves_pods_without_any_node(spot):
+    command = Command("a-0123456789", "r-0123456789", REF, MoveToOnDemand(), "policy")
+    refused = plan_effect(requiring(spot), command, 0)
+    assert isinstance(refused, Refusal)
+    assert spot["key"] in refused.detail
+    disk = {"key": "disk", "operator": "In", "values": ["fast"]}
+    assert not isinstance(plan_effect(requiring(spot, disk), command, 0), Refusal)
+
+
+def test_a_move_to_on_demand_leaves_a_workload_that_is_pinned_to_a_node_pool():
+    item = deployment("llm", uid="uid-1", resourceVersion="7")
+    item["spec"]["template"]["spec"]["nodeSelector"] = {"cloud.google.com/gke-nodepool": "gpu-spot"}
+    refused = plan_effect(item, Command("a-0123456789", "r-0123456789", REF, MoveToOnDemand(), "policy"), 0)
+    assert isinstance(refused, Refusal)
+    assert "gpu-spot" in refused.detail
+
+
+def test_what_a_person_wrote_to_exclude_spot_nodes_is_not_removed():
+    own = {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["spot"]}
+    refused = plan_effect(requiring(own), Command("a-0123456789", "r-0123456789", REF, MoveToSpot(), "policy"), 0)
+    assert isinstance(refused, Refusal)
+    assert refused.reason is Reason.NOT_INTERRUPTIBLE
 
 
 def test_the_zone_is_preferred_less_than_spot():

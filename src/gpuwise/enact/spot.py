@@ -21,6 +21,18 @@ SPOT_LABELS = {
     "cloud.google.com/gke-spot": "true",
     "kubernetes.azure.com/scalesetpriority": "spot",
 }
+# What a move to on-demand excludes: also the labels of GKE, CAST AI and kOps that gpuwise never asks for.
+_EXCLUDED = {key: [value] for key, value in SPOT_LABELS.items()} | {
+    "cloud.google.com/gke-provisioning": ["spot", "preemptible"],
+    "cloud.google.com/gke-preemptible": ["true"],
+    "scheduling.cast.ai/spot": ["true"],
+    "node-role.kubernetes.io/spot-worker": ["true"],
+}
+# Labels that nodes of every capacity type have, and their values on those that are not spot nodes.
+_OF_ALL_NODES = ("karpenter.sh/capacity-type", "eks.amazonaws.com/capacityType", "cloud.google.com/gke-provisioning")
+_NOT_SPOT = {"on-demand", "ON_DEMAND", "standard"}
+# Node pools whose nodes all have one capacity type: GKE, EKS and AKS.
+_POOLS = ("cloud.google.com/gke-nodepool", "eks.amazonaws.com/nodegroup", "kubernetes.azure.com/agentpool", "agentpool")
 _SPEC = ("spec", "template", "spec")
 _AFFINITY = ("affinity", "nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution")
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
@@ -44,6 +56,9 @@ def plan_spot(kind: str, item: Object, change: MoveToSpot) -> FieldChanges | Ref
     pinned = _pinned(spec)
     if any(value != SPOT_LABELS[key] for key, value in pinned.items()):
         return Refusal(Reason.NOT_INTERRUPTIBLE, f"its nodeSelector requires other nodes: {pinned}")
+    excluded = [_own_exclusion(term) for term in _required(spec)]
+    if excluded and all(excluded):
+        return Refusal(Reason.NOT_INTERRUPTIBLE, f"its node affinity excludes spot nodes: {_named(excluded[0])}")
     wanted = [_term(key) for key in SPOT_LABELS]
     if change.zone is not None:
         wanted.append(_preference(_ZONE_WEIGHT, {"key": ZONE_LABEL, "operator": "In", "values": [change.zone]}))
@@ -69,7 +84,9 @@ def plan_on_demand(kind: str, item: Object) -> FieldChanges | Refusal:
     if (refused := _refused(kind, item)) is not None:
         return refused
     spec = item["spec"]["template"]["spec"]
-    if pinned := _pinned(spec):
+    fixed = (*_EXCLUDED, *_POOLS)
+    pinned = {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in fixed}
+    if pinned:
         return Refusal(
             Reason.NOT_APPLICABLE, f"its nodeSelector says on which nodes it runs: {pinned}; change it there"
         )
@@ -77,6 +94,12 @@ def plan_on_demand(kind: str, item: Object) -> FieldChanges | Refusal:
     allowed = _never_spot(required)
     if allowed == required:
         return Refusal(Reason.ON_CHOSEN_CAPACITY, "it already runs on no spot node")
+    asks = [[one for one in term.get("matchExpressions") or [] if _asks(one)] for term in _any_capacity(required)]
+    if asks and all(asks):
+        return Refusal(
+            Reason.NOT_APPLICABLE,
+            f"its node affinity says on which nodes it runs: {_named(asks[0])}; change it there",
+        )
     return FieldChanges(dict([_rewritten(spec, _preferred(spec), allowed)]))
 
 
@@ -90,6 +113,35 @@ def _pinned(spec: Object) -> dict[str, str]:
     return {key: value for key, value in (spec.get("nodeSelector") or {}).items() if key in SPOT_LABELS}
 
 
+def _asks(one: Object) -> bool:
+    """Whether an expression asks for spot nodes or for one node pool, so that without spot nodes none is left."""
+    values = set(one.get("values") or [])
+    if one["key"] in _POOLS:
+        return one["operator"] == "In" and len(values) == 1
+    if one["key"] not in _EXCLUDED:
+        return False
+    if one["operator"] == "NotIn":
+        return bool(values & _NOT_SPOT)
+    return one["key"] not in _OF_ALL_NODES if one["operator"] == "Exists" else _means_spot(one, "In")
+
+
+def _means_spot(one: Object, operator: str) -> bool:
+    """Whether an expression has an operator with values of spot nodes alone."""
+    values = set(one.get("values") or [])
+    return one["operator"] == operator and bool(values) and values <= set(_EXCLUDED.get(one["key"], ()))
+
+
+def _own_exclusion(term: Object) -> list[Object]:
+    """What keeps a term off spot nodes, unless gpuwise wrote it, which excludes each of the labels."""
+    here = term.get("matchExpressions") or []
+    written = all(_expression(key, "NotIn") in here for key in SPOT_LABELS)
+    return [] if written else [one for one in here if _means_spot(one, "NotIn")]
+
+
+def _named(expressions: list[Object]) -> str:
+    return ", ".join(f"{one['key']} {one['operator']} {one.get('values') or ''}".rstrip() for one in expressions)
+
+
 def _required(spec: Object) -> list[Object]:
     """The terms of its required node affinity, of which one must hold; empty without one."""
     affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
@@ -98,7 +150,7 @@ def _required(spec: Object) -> list[Object]:
 
 def _any_capacity(terms: list[Object]) -> list[Object]:
     """The terms without what gpuwise adds to them: copies become one, and an empty one requires nothing."""
-    added = [_expression(key, operator) for key in SPOT_LABELS for operator in ("In", "NotIn")]
+    added = [_expression(key, "In") for key in SPOT_LABELS] + _exclusions()
     found: list[Object] = []
     for term in terms:
         kept = [one for one in term.get("matchExpressions") or [] if one not in added]
@@ -111,7 +163,11 @@ def _any_capacity(terms: list[Object]) -> list[Object]:
 
 def _never_spot(terms: list[Object]) -> list[Object]:
     """A node without the label meets NotIn as well."""
-    return [_with(term, [_expression(key, "NotIn") for key in SPOT_LABELS]) for term in _any_capacity(terms) or [{}]]
+    return [_with(term, _exclusions()) for term in _any_capacity(terms) or [{}]]
+
+
+def _exclusions() -> list[Object]:
+    return [{"key": key, "operator": "NotIn", "values": list(values)} for key, values in _EXCLUDED.items()]
 
 
 def _with(term: Object, expressions: list[Object]) -> Object:

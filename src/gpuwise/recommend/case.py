@@ -83,12 +83,9 @@ class Case:
 
     @cached_property
     def nodes(self) -> list[Node]:
-        """The nodes of its pods, one entry per pod."""
-        return [
-            self.inventory.nodes[pod.node]
-            for pod in self.workload.pods
-            if pod.node and pod.node in self.inventory.nodes
-        ]
+        """The nodes of its pods, one entry per pod; those of pods that have ended count only if all have."""
+        pods = self.workload.active_pods or self.workload.pods
+        return [self.inventory.nodes[pod.node] for pod in pods if pod.node and pod.node in self.inventory.nodes]
 
     @property
     def gpus_now(self) -> float:

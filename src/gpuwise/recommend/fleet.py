@@ -18,6 +18,17 @@ from gpuwise.recommend.proposal import Proposal, complete
 from gpuwise.recommend.settings import HOUR_S, RecommendSettings
 
 _SPOT_VALUES = frozenset({"spot", "preemptible", "true"})
+# Labels that name every capacity type, so that spot is what is not on-demand; and labels that only spot nodes have.
+_KARPENTER_AND_EKS = frozenset({"karpenter.sh/capacity-type", "eks.amazonaws.com/capacityType"})
+_SPOT_ALONE = frozenset(
+    {
+        "cloud.google.com/gke-spot",
+        "cloud.google.com/gke-preemptible",
+        "kubernetes.azure.com/scalesetpriority",
+        "scheduling.cast.ai/spot",
+        "node-role.kubernetes.io/spot-worker",
+    }
+)
 
 _JOBS = frozenset({WorkloadClass.TRAINING, WorkloadClass.BATCH})
 
@@ -170,8 +181,13 @@ def only_spot(pod: Pod) -> bool:
 
 
 def _asks_for_spot(one: Requirement) -> bool:
-    spot = {value.lower() for value in one.values} <= _SPOT_VALUES
-    return one.key in CAPACITY_TYPE_LABELS and one.operator == "In" and spot
+    """In the values of spot nodes, not in those of others, or a label that only spot nodes have."""
+    if one.key not in CAPACITY_TYPE_LABELS:
+        return False
+    values = {value.lower().replace("_", "-") for value in one.values}
+    if one.operator == "NotIn":
+        return one.key in _KARPENTER_AND_EKS and "on-demand" in values
+    return (one.operator == "In" and values <= _SPOT_VALUES) or (one.operator == "Exists" and one.key in _SPOT_ALONE)
 
 
 def resources_of(node: Node) -> Iterator[str]:

@@ -72,7 +72,7 @@ def outlook_of(case: Case) -> Outlook | Refusal:
     left = remaining(case, job)
     if not isinstance(left, Remaining):
         return left
-    gpu, use = case.gpu_type or _only_type(case), use_now(case)
+    gpu, use = case.gpu_type or only_type(case), use_now(case)
     on_demand = None if gpu is None else _on_demand_price(case, gpu)
     if gpu is None or on_demand is None:
         return Reason.NO_PRICE, "no on-demand price is known for its GPUs"
@@ -120,7 +120,7 @@ def _unsuited(case: Case, job: Declared) -> Refusal | None:
     return None
 
 
-def _only_type(case: Case) -> GpuType | None:
+def only_type(case: Case) -> GpuType | None:
     """The GPU type of a job that has not had its GPUs yet: that of all nodes on which it may run, if it is one."""
     if case.profile.allocated_gpu_s > 0:
         return None

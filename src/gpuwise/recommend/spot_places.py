@@ -43,9 +43,32 @@ def may_use(case: Case, node: Node) -> bool:
         case: the workload.
         node: a spot node; of one that no longer exists, labels and resources are not known, and count as suitable.
     """
-    if not case.may_run_in(node.region) or not _offers(node, case.workload.request):
-        return False
-    return all(_admits(pod, node) for pod in case.workload.active_pods)
+    return case.may_run_in(node.region) and _takes(case, node)
+
+
+def _takes(case: Case, node: Node) -> bool:
+    """Whether a spot node offers the resource, and the affinity and volumes of the pods admit it."""
+    return _offers(node, case.workload.request) and all(_admits(pod, node) for pod in case.workload.active_pods)
+
+
+def outside(case: Case, gpu: GpuType) -> str | None:
+    """Why a preference for spot could take a workload out of the regions of its data class, None if it could not.
+
+    The scheduler knows no data class: only the pods' own node affinity keeps them off the spot nodes of other regions.
+
+    Args:
+        case: the workload.
+        gpu: its GPU type.
+    """
+    regions = {
+        node.region or "an unknown region"
+        for node in case.fleet.spot_nodes.get(gpu.name, ())
+        if node.gone_s is None and not case.may_run_in(node.region) and _takes(case, node)
+    }
+    if not regions:
+        return None
+    named = ", ".join(sorted(regions))
+    return f"its node affinity also admits spot nodes in {named}, which its data class does not allow: require a region"
 
 
 def spot_places(case: Case, gpu: GpuType, *, past: bool = False) -> list[SpotPlace]:

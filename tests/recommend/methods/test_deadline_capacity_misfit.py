@@ -18,8 +18,10 @@ from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.scheduling import Requirement, Scheduling
 from gpuwise.model.usage import Window
 from gpuwise.recommend.case import Case
+from gpuwise.recommend.engines.interruptible_on_demand import job as job_engine
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.deadline_capacity_misfit import spot_until_next_pass
+from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
@@ -252,6 +254,16 @@ def test_a_region_that_its_data_class_does_not_allow_is_no_place():
     assert reason(found) is Reason.NO_SPOT_CAPACITY
 
 
+def test_spot_that_could_take_it_out_of_the_regions_of_its_data_class_is_not_recommended():
+    zones = [replace(SPOT_NODE, name=region, region=region, zone=f"{region}a") for region in ("eu-west-1", "us-east-1")]
+    settings = {"regions_by_data_class": {"voices": ("eu-west-1",)}}
+    marks = {DATA_CLASS: "voices"}
+    for method, more in ((spot_until_next_pass, {}), (spot_move, {DEADLINE: None})):
+        found = method(job(annotations=marks | more, settings=settings, nodes=(node(), *zones)))
+        assert reason(found) is Reason.REGION_NOT_ALLOWED
+        assert "us-east-1" in found.detail
+
+
 def test_the_cheapest_zone_is_preferred():
     zones = [replace(SPOT_NODE, name=f"spot-{zone}", zone=zone) for zone in ("eu-west-1a", "eu-west-1b")]
     local = {("A100-80GB", CapacityType.SPOT, "", "eu-west-1b"): 0.7}
@@ -305,3 +317,38 @@ def test_a_job_that_may_run_on_several_gpu_types_is_decided_about_once_it_runs()
     nodes = (*NODES, node("t4-0", gpu="T4"))
     found = spot_until_next_pass(new(11.0, annotations={PACE: "100"}, nodes=nodes))
     assert reason(found) is Reason.NO_PRICE
+
+
+def test_a_deadline_in_the_year_9999_is_planned_without_millions_of_steps(monkeypatch):
+    steps = []
+    one = job_engine.advance
+    monkeypatch.setattr(job_engine, "advance", lambda *args: steps.append(1) or one(*args))
+    far = job(annotations={DEADLINE: "9999-12-31T23:59:59Z"}, pass_interval_s=60)
+    assert spot_until_next_pass(far).change == MoveToSpot(only=True)
+    assert len(steps) < 100
+
+
+def test_on_spot_only_it_moves_to_on_demand_when_no_on_demand_price_is_known():
+    prices = PriceBook({("A100-80GB", CapacityType.SPOT): 1.0}, "written for tests")
+    found = spot_until_next_pass(job(hours=11.0, pods=WAITING, prices=prices, nodes=(node(),)))
+    assert found.change == MoveToOnDemand()
+    assert reason(spot_until_next_pass(job(hours=11.0, prices=prices))) is Reason.NO_PRICE
+
+
+def test_a_pod_that_failed_on_a_spot_node_does_not_make_a_job_on_on_demand_one_on_spot():
+    ended = replace(pod(on="spot-0"), name="ended", uid="ended", phase="Failed", ready=False)
+    found = spot_until_next_pass(job(hours=11.0, pods=(ended, *on())))
+    assert reason(found) is Reason.ON_CHOSEN_CAPACITY
+    assert "on-demand" in found.detail
+
+
+@pytest.mark.parametrize(
+    "spot",
+    [
+        Requirement("cloud.google.com/gke-spot", "Exists", ()),
+        Requirement("karpenter.sh/capacity-type", "NotIn", ("on-demand", "reserved")),
+    ],
+)
+def test_each_way_to_ask_for_spot_nodes_alone_is_recognised(spot):
+    pods = on(None, scheduling=Scheduling(terms=((spot,),)), started_s=None, phase="Pending", ready=False)
+    assert spot_until_next_pass(job(hours=11.0, pods=pods, nodes=(node(),))).change == MoveToOnDemand()

@@ -147,7 +147,10 @@ def test_a_region_is_chosen_by_its_price_only_where_the_data_may_be():
     spot = (spot_in("eu-west-1b"), spot_in("us-east-1a"))
     assert moved(*spot).change == MoveToSpot("us-east-1a")
     settings = {"regions_by_data_class": {"voices": ("eu-west-1",)}}
-    assert moved(*spot, annotations={DATA_CLASS: "voices"}, settings=settings).change == MoveToSpot()
+    voices = {"annotations": {DATA_CLASS: "voices"}, "settings": settings}
+    assert reason(moved(*spot, **voices)) is Reason.REGION_NOT_ALLOWED
+    stays = Scheduling(terms=((Requirement("topology.kubernetes.io/zone", "In", ("eu-west-1b",)),),))
+    assert moved(*spot, **voices, pods=(replace(pod(), scheduling=stays),)).change == MoveToSpot()
     assert reason(moved(*spot, annotations={DATA_CLASS: "other"}, settings=settings)) is Reason.NO_SPOT_CAPACITY
 
 

@@ -16,10 +16,10 @@ from gpuwise.recommend.engines.interruptible_on_demand import next_step as engin
 from gpuwise.recommend.engines.interruptible_on_demand.history import prior_model
 from gpuwise.recommend.engines.interruptible_on_demand.job import Use
 from gpuwise.recommend.fleet import only_spot
-from gpuwise.recommend.job_outlook import Outlook, outlook_of, price_of, use_now
+from gpuwise.recommend.job_outlook import Outlook, only_type, outlook_of, price_of, use_now
 from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
-from gpuwise.recommend.spot_places import compared, named_zone, price_text
+from gpuwise.recommend.spot_places import compared, named_zone, outside, price_text
 
 STAGE = "spot-deadline"
 
@@ -44,6 +44,10 @@ def spot_until_next_pass(case: Case) -> Recommendation | Blocked:
     stays = _stays(case, found, use)
     if stays is not None:
         return case.blocked(STAGE, Reason.ON_CHOSEN_CAPACITY, f"{stays} until the next pass", evidence)
+    gpu = case.gpu_type or only_type(case)
+    where = None if use is Use.ON_DEMAND or gpu is None else outside(case, gpu)
+    if where is not None:
+        return case.blocked(STAGE, Reason.REGION_NOT_ALLOWED, where, evidence)
     proposal = _to_on_demand(found.use) if use is Use.ON_DEMAND else _to_spot(found, usd)
     return _recommended(case, replace(proposal, evidence=evidence, coverage=found.left.sampled))
 
@@ -68,11 +72,12 @@ def _refused(case: Case, found: Outlook) -> tuple[Reason, str] | None:
 
 
 def _without_outlook(case: Case, reason: Reason, detail: str) -> Recommendation | Blocked:
-    """A job that runs or waits on spot alone, and whose progress is no longer known, moves to on-demand."""
+    """A job on spot alone moves to on-demand if its progress is no longer known, or the price or type of its GPUs."""
     pods, use = case.workload.active_pods, use_now(case)
     alone = use is not Use.ON_DEMAND and all(map(only_spot, pods))
-    if reason is Reason.INSUFFICIENT_DATA and alone and unmeasured(case):
-        evidence = Evidence(detail, None, "no pace", None, None, "units/h")
+    if alone and unmeasured(case) and reason in (Reason.INSUFFICIENT_DATA, Reason.NO_PRICE):
+        statistic, unit = ("no price", "USD/h") if reason is Reason.NO_PRICE else ("no pace", "units/h")
+        evidence = Evidence(detail, None, statistic, None, None, unit)
         return _recommended(case, replace(_to_on_demand(use), evidence=(evidence,), coverage=0.0))
     return case.blocked(STAGE, reason, detail)
 

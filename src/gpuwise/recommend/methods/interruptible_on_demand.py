@@ -25,6 +25,7 @@ from gpuwise.recommend.spot_places import (
     compared,
     may_use,
     named_zone,
+    outside,
     price_text,
     reclaims_in,
     spot_places,
@@ -57,6 +58,8 @@ def spot_move(case: Case) -> Recommendation | Blocked:
     places = spot_places(case, gpu)
     if not places:
         return _without_places(case, gpu)
+    if (where := outside(case, gpu)) is not None:
+        return case.blocked(STAGE, Reason.REGION_NOT_ALLOWED, where)
     offer = _Offer(case, reason, {place: reclaims_in(case, gpu, place) for place in places})
     if offer.best.usd_per_gpu_h >= now:
         return case.blocked(STAGE, Reason.NO_PRICE, _NO_CHEAPER)
