@@ -201,6 +201,12 @@ def test_on_spot_only_it_moves_to_on_demand_when_its_progress_is_no_longer_known
     assert reason(spot_until_next_pass(young)) is Reason.INSUFFICIENT_DATA
 
 
+def test_a_job_that_waits_for_spot_alone_moves_to_on_demand_when_it_is_too_late():
+    found = spot_until_next_pass(job(hours=9.0, pods=WAITING, nodes=(node(),)))
+    assert found.change == MoveToOnDemand()
+    assert any("give it more time" in one.text for one in found.evidence)
+
+
 def test_a_deadline_that_on_demand_cannot_meet_is_named_with_the_numbers():
     found = spot_until_next_pass(job(hours=9.0))
     assert reason(found) is Reason.DEADLINE_CANNOT_BE_MET

@@ -36,7 +36,7 @@ def spot_until_next_pass(case: Case) -> Recommendation | Blocked:
     evidence = _numbers(found)
     refused = _refused(case, found)
     if refused is not None:
-        return case.blocked(STAGE, *refused, evidence)
+        return _late(case, found, *refused, evidence)
     seen = np.array([found.available])
     choices = engine.next_step(found.terms, prior_model(), found.now, found.belief[None], seen)
     use, usd = Use(int(choices.use[0])), [float(one) for one in choices.usd[0]]
@@ -71,11 +71,25 @@ def _refused(case: Case, found: Outlook) -> tuple[Reason, str] | None:
     return Reason.DEADLINE_CANNOT_BE_MET, detail
 
 
+def _late(
+    case: Case, found: Outlook, reason: Reason, detail: str, evidence: tuple[Evidence, ...]
+) -> Recommendation | Blocked:
+    """A job on spot alone whose deadline cannot be met any more moves to on-demand: waiting makes it later."""
+    if reason is not Reason.DEADLINE_CANNOT_BE_MET or not _alone(case, found.use):
+        return case.blocked(STAGE, reason, detail, evidence)
+    evidence += (Evidence(detail, None, "too late", None, None, "h"),)
+    return _recommended(case, replace(_to_on_demand(found.use), evidence=evidence, coverage=found.left.sampled))
+
+
+def _alone(case: Case, use: Use) -> bool:
+    """Whether a job runs or waits on spot, without on-demand as the fallback."""
+    return use is not Use.ON_DEMAND and all(map(only_spot, case.workload.active_pods))
+
+
 def _without_outlook(case: Case, reason: Reason, detail: str) -> Recommendation | Blocked:
     """A job on spot alone moves to on-demand if its progress is no longer known, or the price or type of its GPUs."""
-    pods, use = case.workload.active_pods, use_now(case)
-    alone = use is not Use.ON_DEMAND and all(map(only_spot, pods))
-    if alone and unmeasured(case) and reason in (Reason.INSUFFICIENT_DATA, Reason.NO_PRICE):
+    use = use_now(case)
+    if _alone(case, use) and unmeasured(case) and reason in (Reason.INSUFFICIENT_DATA, Reason.NO_PRICE):
         statistic, unit = ("no price", "USD/h") if reason is Reason.NO_PRICE else ("no pace", "units/h")
         evidence = Evidence(detail, None, statistic, None, None, unit)
         return _recommended(case, replace(_to_on_demand(use), evidence=(evidence,), coverage=0.0))
