@@ -262,13 +262,14 @@ POLICIES: tuple[Policy, ...] = (
         ),
         row="power-cap --policy gpuwise-live --step-w 5",
         figures=(
-            Figure("share of the oracle's saving, as scan advises it from measured speeds, steps of 5 W", 0.916),
+            Figure("share of the oracle's saving, as scan advises it from measured speeds, steps of 5 W", 0.911),
             Figure("limits of these more than 6 % slower, steps of 5 W", 0.0),
             Figure("share of first limits, not measured, more than 6 % slower, steps of 5 W", 0.231),
         ),
         limits="The first two figures are of work whose speed and limit are measured, with errors of scrapes and of "
         "counting. Otherwise the recommendation is the first limit, or the one advised before if that is higher: the "
-        "third figure, which its evidence states. The constants of the curve were chosen on the same boards.",
+        "third figure, which its evidence states. The constants of the curve were chosen on the same boards. "
+        "No lower limit is tried unless the maximum of the board by gpuwise's table was measured in the look-back.",
     ),
     Policy(
         name="residency",
@@ -295,7 +296,7 @@ POLICIES: tuple[Policy, ...] = (
         row="consolidate",
         figures=(
             Figure("nodes over the bound, multigpu20, in a cluster", 0.00329),
-            Figure("nodes over the bound, gpuspec10", 0.0311),
+            Figure("nodes over the bound, gpuspec10", 0.0312),
         ),
         limits="The worst of the lists that no constant was chosen on: of the moves as emitted, for whole GPUs, and of "
         "the engine, for shares of GPUs.",
