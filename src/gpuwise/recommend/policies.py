@@ -299,7 +299,8 @@ POLICIES: tuple[Policy, ...] = (
             Figure("nodes over the bound, gpuspec10", 0.0312),
         ),
         limits="The worst of the lists that no constant was chosen on: of the moves as emitted, for whole GPUs, and of "
-        "the engine, for shares of GPUs.",
+        "the engine, for shares of GPUs. One rule of the search "
+        "was kept after gpuspec10's figure was seen.",
     ),
     Policy(
         name="repartition",
