@@ -20,7 +20,7 @@ _WORDS = {
     Reason.CHEAPER_BY_SPEED: "its work costs less on another GPU type",
     Reason.DRAWS_LESS_THAN_LIMIT: "draws less than its power limit",
     Reason.SLOWER_UNDER_LIMIT: "too slow under the power limit in force: take it back",
-    Reason.MEASURE_AGAIN: "faster than under the highest power limit: measure that one again",
+    Reason.MEASURE_AGAIN: "faster than under the highest limit: measure that again",
     Reason.LIMIT_MEASURED: "another measured power limit takes less energy",
     Reason.PODS_FIT_ELSEWHERE: "its pods fit elsewhere",
     Reason.FITS_NOW: "fits on a node as it is now",
