@@ -1,7 +1,7 @@
 """From a series to rows of hours, and from rows to joined rows.
 
 The law that everything else relies on: for a series split at any hour, hours_of(whole) = join(hours_of(first),
-hours_of(rest)), to the last bit. So a new hour costs one hour's work, shards merge exactly, and a restart loses
+hours_of(rest)), to the last bit. So only new hours are counted, shards merge exactly, and a restart loses
 nothing.
 """
 
