@@ -38,8 +38,12 @@ NAMES = {
     Signal.GPU_UTIL: "gpuwise_gpu_utilization_ratio",
     Signal.MEMORY_USED: "gpuwise_gpu_memory_used_bytes",
     Signal.POWER: "gpuwise_gpu_power_watts",
+    Signal.POWER_LIMIT: "gpuwise_gpu_power_limit_watts",
 }
+ENERGY = "gpuwise_gpu_energy_joules_total"
 REQUESTS = "tgi_request_count"
+STEPS = "trainer_steps_total"
+"""The counter that the trainers of the simulated fleet declare."""
 Row = tuple[dict[str, str], list[int], list[str]]
 """Labels with the name, times in epoch seconds, and values of at most 12 digits."""
 
@@ -58,10 +62,18 @@ def rows(fleet: SimulatedFleet) -> Iterator[Row]:
             labels |= {"namespace": pod.namespace, "pod": device.pod} if device.pod else {}
             for signal, values in device.samples.items():
                 yield row(labels | {"__name__": NAMES[signal]}, times, np.asarray(values, dtype=np.float64))
+            if Signal.POWER in device.samples:
+                watts = np.asarray(device.samples[Signal.POWER], dtype=np.float64)
+                yield row(labels | {"__name__": ENERGY}, times, np.where(np.isnan(watts), np.nan, counter(watts)))
+        of_pod = {"namespace": pod.namespace, "pod": pod.devices[0].pod or ""}
         if pod.requests_per_second is not None:
-            counted = np.cumsum(np.round(np.nan_to_num(pod.requests_per_second) * STEP_S))
-            labels = {"__name__": REQUESTS, "namespace": pod.namespace, "pod": pod.devices[0].pod}
-            yield row(labels, times, counted)
+            yield row(of_pod | {"__name__": REQUESTS}, times, counter(pod.requests_per_second))
+        if pod.work_per_second is not None:
+            yield row(of_pod | {"__name__": STEPS}, times, counter(pod.work_per_second))
+
+
+def counter(per_second: Any) -> Any:
+    return np.cumsum(np.round(np.nan_to_num(per_second) * STEP_S))
 
 
 def row(labels: dict[str, str], times: Any, values: Any) -> Row:
@@ -158,5 +170,6 @@ def test_decisions_are_the_same(decided: dict[str, Any]) -> None:
     first = decided.pop("Prometheus, remote read")
     assert len(first["recommendations"]) >= 5
     assert len(first["profiles"]) >= 40
+    assert any(profile.paces for profile in first["profiles"].values())
     for server, other in decided.items():
         assert_same(first, other, server)
