@@ -15,6 +15,7 @@ from gpuwise.enact.settings import EnactSettings
 from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
+from gpuwise.model.command import FLEET, Limit
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.model.usage import SCRAPE_S
@@ -283,8 +284,7 @@ def _settings(config: Config) -> LoopSettings:
 def _enact_settings(config: Config) -> EnactSettings:
     return EnactSettings(
         dry_run=config.enact.dry_run,
-        budget_limit=config.policy.budget.disruptions,
-        budget_per_s=config.policy.budget.per_s,
+        limits=(Limit(FLEET, config.policy.budget.disruptions, config.policy.budget.per_s),),
         protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
         protections=config.policy.protections,
         default_mode=config.policy.mode,

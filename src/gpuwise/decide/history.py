@@ -7,7 +7,8 @@ from functools import cached_property
 
 from gpuwise.model.command import POLICY, Directive, Intent, Outcome, OutcomeStatus
 
-_FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED)
+_FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED, OutcomeStatus.REVERTED)
+_OPEN = (OutcomeStatus.UNKNOWN, OutcomeStatus.WATCHING)
 
 
 class State(StrEnum):
@@ -33,7 +34,9 @@ _STATES = {
     OutcomeStatus.APPLIED: State.SUCCEEDED,
     OutcomeStatus.FAILED: State.FAILED,
     OutcomeStatus.NOT_APPLIED: State.FAILED,
+    OutcomeStatus.REVERTED: State.FAILED,
     OutcomeStatus.UNKNOWN: State.CLAIMED,
+    OutcomeStatus.WATCHING: State.CLAIMED,
     OutcomeStatus.UNDONE: State.ACTIVE,
     OutcomeStatus.WOULD_APPLY: State.ACTIVE,
 }
@@ -94,7 +97,7 @@ class History:
     def settled(self, command_id: str) -> bool:
         """Whether the outcome of a command is known."""
         last = self._last.get(command_id)
-        return last is not None and last.status is not OutcomeStatus.UNKNOWN
+        return last is not None and last.status not in _OPEN
 
     def failures(self, uid: str) -> Failures | None:
         """The latest attempts of automation on that object, if they failed; a person's attempt resets the count."""

@@ -55,6 +55,76 @@ class Budget:
     """Length of the sliding window, in seconds."""
 
 
+FLEET = "fleet"
+"""The scope of a budget for the whole fleet; others are "namespace/NAME", "owner/NAME" and "pool/NAME"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget of disruptions within one scope.
+
+    Attributes:
+        scope: what shares the budget.
+        disruptions: number of disruptions allowed in any `per_s` seconds; 0 allows none.
+        per_s: length of the sliding window, seconds.
+    """
+
+    scope: str
+    disruptions: int
+    per_s: int
+
+    def __str__(self) -> str:
+        """Format it for a message."""
+        return f"{self.disruptions} disruptions of {self.scope} in {self.per_s} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The time in which one process is the leader: the only one that may write.
+
+    Attributes:
+        epoch: number of the term; each takeover adds 1.
+        holder: identity of the process.
+        at_s: when it began, epoch seconds.
+        cluster: uid of the cluster; "" if not known.
+    """
+
+    epoch: int
+    holder: str
+    at_s: int
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """A number that must stay within bounds while an effect is watched.
+
+    Attributes:
+        name: what it measures, for messages.
+        query: PromQL that yields one number.
+        at_most: upper bound, None for no bound.
+        at_least: lower bound, None for no bound.
+    """
+
+    name: str
+    query: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How an effect is checked after it was written; what fails or cannot be read until the end is taken back.
+
+    Attributes:
+        until_s: when the check ends, epoch seconds.
+        levels: the service levels that must hold.
+    """
+
+    until_s: int
+    levels: tuple[ServiceLevel, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Directive:
     """An order from a person that decisions respect.
@@ -142,6 +212,10 @@ class Intent:
         pre_image: the fields that the change touches, before it; written once.
         post_image: the same fields after it.
         cluster: uid of the cluster; "" if not known, as in ledgers of earlier versions.
+        scopes: the scopes whose budgets it uses; None in ledgers of earlier versions: it then counts in every scope.
+        epoch: term of the leader that wrote it, 0 if there was no election.
+        watch: how it is checked afterwards; None if it is not.
+        step_of: id of the action of which it is one step, such as one eviction of a drain; "" if it stands alone.
     """
 
     command: Command
@@ -150,6 +224,10 @@ class Intent:
     pre_image: dict[str, Any]
     post_image: dict[str, Any]
     cluster: str = ""
+    scopes: tuple[str, ...] | None = None
+    epoch: int = 0
+    watch: Watch | None = None
+    step_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +253,17 @@ class OutcomeStatus(StrEnum):
     """The result of a command; a later outcome of the same command replaces an earlier one."""
 
     APPLIED = "applied"
-    """The change was written and verified on the object."""
+    """The change was written and verified."""
+    WATCHING = "watching"
+    """The change was written; its pods and service levels are being watched."""
     NOT_APPLIED = "not-applied"
     """Nothing was written: the server reported so, or the object does not have the change. No budget is spent."""
     FAILED = "failed"
     """The change was written and did not persist, or the object differs from what was requested."""
     UNKNOWN = "unknown"
     """The server did not answer the write. It counts as an effect until the object has been read."""
+    REVERTED = "reverted"
+    """The change was written, its check failed or could not be made, and gpuwise restored what was before."""
     UNDONE = "undone"
     """The change was applied, and a person undid it."""
     WOULD_APPLY = "would-apply"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome, Trigger
+from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Limit, Outcome, ServiceLevel, Term, Trigger
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
@@ -144,6 +144,26 @@ class Enactor(Protocol):
         ...
 
 
+class Leadership(Protocol):
+    """Whether this process is the leader of its cluster."""
+
+    def epoch(self) -> int:
+        """The term of this process, if its lease is certain to outlast one request.
+
+        Raises:
+            NotLeader: it is not the leader, or the lease is about to expire.
+        """
+        ...
+
+
+class Levels(Protocol):
+    """Where service levels are measured."""
+
+    def value(self, level: ServiceLevel) -> float | None:
+        """The number now; None if it cannot be measured, which is never good news."""
+        ...
+
+
 class Checker(Protocol):
     """Finds out by reads alone whether an enactor would refuse a command now."""
 
@@ -198,16 +218,30 @@ class Ledger(Protocol):
         """The nodes that the latest run saw or remembered."""
         ...
 
-    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
-        """Use one unit of the disruption budget and write the intent, in one transaction; False if none is left.
+    def record_intent(self, intent: Intent, *, limits: Sequence[Limit]) -> Limit | None:
+        """Use one unit of each budget and write the intent, in one transaction, or return the budget that is used up.
 
         An earlier intent that is known to have written nothing does not count.
 
         Args:
             intent: the effect that is about to be written; its command id must be new.
-            limit: effects allowed in any `per_s` seconds.
-            per_s: length of the sliding window, seconds.
+            limits: the budgets of its scopes.
+
+        Raises:
+            Superseded: the ledger has a later term than the intent's epoch.
         """
+        ...
+
+    def begin_term(self, term: Term) -> None:
+        """Record that a process is the leader from now on; intents of earlier terms are refused.
+
+        Raises:
+            Superseded: the ledger already has this term or a later one.
+        """
+        ...
+
+    def term(self) -> Term | None:
+        """The latest term, None if there was no election."""
         ...
 
     def record_outcome(self, outcome: Outcome) -> None:
@@ -235,7 +269,7 @@ class Ledger(Protocol):
         ...
 
     def unsettled(self) -> list[Intent]:
-        """Intents without an outcome, or whose latest outcome is unknown, oldest first."""
+        """Intents without an outcome, or whose latest outcome is unknown or being watched, oldest first."""
         ...
 
     def outcome(self, command_id: str) -> Outcome | None:
