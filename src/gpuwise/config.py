@@ -292,8 +292,11 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
             (k for k in origins if ".".join(map(str, first["loc"])).startswith(k)), ".".join(map(str, first["loc"]))
         )
         shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
-        problem = f"{origins.get(key, 'the configuration')}: {key} is {shown}: {first['msg'].lower()}"
-        raise InputError(problem, hint=f"give it {_wanted(key)}") from error
+        where = ".".join(map(str, first["loc"]))
+        message = first["msg"].removeprefix("Value error, ")
+        problem = f"{origins.get(key, 'the configuration')}: {where} is {shown}: {message[:1].lower()}{message[1:]}"
+        hint = f"give it {_wanted(key)}" if where == key else f"docs/configuration.md describes {key}"
+        raise InputError(problem, hint=hint) from error
 
 
 def at_home(config: Config) -> Config:

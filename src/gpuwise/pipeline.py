@@ -5,8 +5,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, Situation, blockers, decide
+from gpuwise.decide.decide import Decision, blockers, decide
 from gpuwise.decide.history import History
+from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
@@ -271,12 +272,13 @@ class Pipeline:
         fleet, at_s = self._fresh(survey.inventory, now_s)
         targets = {item.workload.uid for item in (*survey.recommendations, *survey.alternatives)}
         # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
-        attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.budget.per_s, uids=targets)
+        attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.longest_window_s, uids=targets)
         history = History(*attempts, self.ledger.directives())
         refused: dict[str, Blocked] = {}
+        regions = self.settings.recommend.regions_by_data_class
         checked: set[str] = set()
         while True:
-            situation = Situation(fleet, history, self.settings.policy, at_s, refused)
+            situation = Situation(fleet, history, self.settings.policy, at_s, refused, regions)
             decision = decide(survey.recommendations, situation, alternatives=survey.alternatives, choose=best_plan)
             unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
             if self.checker is None or not unchecked:

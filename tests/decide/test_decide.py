@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, inventory, pod, workload
 from tests.series import WORKLOAD
 
-from gpuwise.decide.decide import Situation, approve, decide
+from gpuwise.decide.decide import approve, decide
 from gpuwise.decide.history import History, State
+from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.changes import FreeNode, MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus

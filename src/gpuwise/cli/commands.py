@@ -22,6 +22,10 @@ COMMANDS = {
     "run": ("gpuwise.cli.run", "Run the loop: observe, score, recommend, decide, enact, record, as policy allows."),
     "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety checks apply to people, too."),
     "undo": ("gpuwise.cli.undo", "Restore exactly what an action (a-...) changed, unless somebody changed it since."),
+    "approve": (
+        "gpuwise.cli.directives",
+        "Agree to a recommendation: automation carries it out when enough people have, as policy allows.",
+    ),
     "dismiss": ("gpuwise.cli.directives", "Never carry out this recommendation; reports show it as dismissed."),
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),

@@ -1,4 +1,4 @@
-"""`gpuwise dismiss`, `pause` and `resume`: directives that every later decision respects."""
+"""`gpuwise dismiss`, `approve`, `pause` and `resume`: directives that every later decision respects."""
 
 import getpass
 import time
@@ -31,6 +31,15 @@ def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
 
 @command()
 @connection
+@click.argument("recommendation_id", metavar="ID")
+@why
+def approve(config: Config, recommendation_id: str, reason: str) -> None:
+    """Agree to a recommendation: automation carries it out when enough people have, as policy allows."""
+    _record(config, "approve", recommendation_id, reason)
+
+
+@command()
+@connection
 @why
 def pause(config: Config, reason: str) -> None:
     """Stop all effects, including those of people, until `gpuwise resume`."""
@@ -45,7 +54,7 @@ def resume(config: Config, reason: str) -> None:
     _record(config, "resume", "*", reason)
 
 
-def _record(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
+def _record(config: Config, kind: Literal["dismiss", "approve", "pause", "resume"], subject: str, reason: str) -> None:
     cluster = _cluster(config, otherwise_every=kind == "pause")
     directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason, cluster)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:

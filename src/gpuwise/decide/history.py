@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from gpuwise.model.command import POLICY, Directive, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import POLICY, Directive, Intent, Limit, Outcome, OutcomeStatus
 
 _FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED, OutcomeStatus.REVERTED)
-_OPEN = (OutcomeStatus.UNKNOWN, OutcomeStatus.WATCHING)
 
 
 class State(StrEnum):
@@ -94,10 +93,19 @@ class History:
         """The latest intent that changed, or may have changed, that object."""
         return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
 
-    def settled(self, command_id: str) -> bool:
-        """Whether the outcome of a command is known."""
+    def outcome(self, command_id: str) -> Outcome | None:
+        """The latest outcome of a command, None if it has none."""
+        return self._last.get(command_id)
+
+    def status(self, command_id: str) -> OutcomeStatus | None:
+        """The status of a command, None if it has no outcome."""
         last = self._last.get(command_id)
-        return last is not None and last.status not in _OPEN
+        return None if last is None else last.status
+
+    def approvers(self, recommendation_id: str, *, since_s: int) -> frozenset[str]:
+        """The people who approved a recommendation since an instant, epoch seconds."""
+        orders = (d for d in self.directives if d.kind == "approve" and d.at_s > since_s)
+        return frozenset(d.actor for d in orders if d.subject == recommendation_id)
 
     def failures(self, uid: str) -> Failures | None:
         """The latest attempts of automation on that object, if they failed; a person's attempt resets the count."""
@@ -112,9 +120,14 @@ class History:
                 count, last_s = count + 1, max(last_s, outcome.at_s)
         return Failures(count, last_s) if count else None
 
-    def spent(self, *, now_s: int, per_s: int) -> int:
-        """Disruptions in the sliding window: effects count, attempts that wrote nothing do not."""
-        return sum(1 for intent in self._effects if intent.at_s > now_s - per_s)
+    def spent(self, limit: Limit, *, now_s: int) -> int:
+        """Disruptions of a budget's scope in its window: effects count, attempts that wrote nothing do not."""
+        since_s = now_s - limit.per_s
+        return sum(
+            1
+            for intent in self._effects
+            if intent.at_s > since_s and (intent.scopes is None or limit.scope in intent.scopes)
+        )
 
     @cached_property
     def _last(self) -> Mapping[str, Outcome]:

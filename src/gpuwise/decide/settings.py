@@ -1,12 +1,71 @@
-"""The policy: what gpuwise may change, and what it must not change."""
+"""The policy: what gpuwise may change, when, how much of it, and what it must not change."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from gpuwise.decide.calendar import Freeze, MaintenanceWindow
+from gpuwise.decide.expression import compiled
 from gpuwise.model.codec import pairs
 from gpuwise.model.command import Budget, Mode
+
+SCOPES = ("namespace", "owner", "pool")
+"""What a budget may be for, besides the whole fleet."""
+
+
+def _scope(name: str) -> str:
+    kind, slash, member = name.partition("/")
+    if kind not in SCOPES or not slash or not member:
+        raise ValueError(f"a scope is one of {', '.join(f'{one}/NAME' for one in SCOPES)}, and NAME may be *")
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeBudget:
+    """How many disruptions gpuwise may cause within one scope."""
+
+    disruptions: Annotated[int, Field(ge=0)]
+    """Number of disruptions allowed in any `per_s` seconds."""
+
+    per_s: Annotated[int, Field(ge=1)] = 3_600
+    """Length of the sliding window, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approvals:
+    """How many people must agree to a change."""
+
+    persons: Annotated[int, Field(ge=1)] = 2
+    """Number of different people who must approve a change above one of the limits below; the one who runs
+    `gpuwise apply` counts. Below them, one is enough, and in mode enforce none is needed."""
+
+    above_gpus: Annotated[int, Field(ge=0)] | None = None
+    """GPUs that a change may affect before it needs `persons` approvals; without a value there is no such limit."""
+
+    above_usd_month: Annotated[float, Field(ge=0)] | None = None
+    """Dollars per month that a change may save before it needs `persons` approvals; without a value, any amount."""
+
+    valid_h: Annotated[int, Field(ge=1)] = 72
+    """Hours for which an approval is valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition in CEL under which a change is not made, for what the other settings cannot express."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the rule, for messages."""
+
+    forbid_if: Annotated[str, AfterValidator(compiled)]
+    """CEL expression; if it is true or cannot be evaluated, the change is not made. docs/policy.md lists its
+    variables."""
+
+    message: str = ""
+    """Explanation for the people whom it stops."""
+
+    people: bool = False
+    """Whether it also forbids `gpuwise apply`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,15 +78,37 @@ class DecideSettings:
     budget: Budget = field(default_factory=Budget)
     """Disruptions allowed in the whole fleet."""
 
+    budgets: dict[Annotated[str, AfterValidator(_scope)], ScopeBudget] = field(default_factory=dict)
+    """Further budgets by scope: namespace/NAME, owner/NAME (a team) or pool/NAME (of nodes); NAME * is the budget of
+    each one that has none of its own. Where a kind of scope is used, a member without a budget is not changed."""
+
+    windows: tuple[MaintenanceWindow, ...] = ()
+    """Hours in which automation may make changes; empty for any hour. `gpuwise apply` works at any time."""
+
+    freezes: tuple[Freeze, ...] = ()
+    """Days on which nothing is changed, by automation or by people."""
+
+    approvals: Approvals = field(default_factory=Approvals)
+    """How many people must agree to a change."""
+
+    rules: tuple[Rule, ...] = ()
+    """Conditions in CEL under which changes are not made."""
+
     max_risk: int = 1
     """Highest risk for automatic changes; riskier recommendations need a person: `gpuwise apply ID`."""
 
     min_confidence: float = 0.5
     """Lowest confidence for automatic changes: 0.5 is a week of well-covered data."""
 
+    min_saving_usd_month: Annotated[float, Field(ge=0)] = 0.0
+    """Least saving of an automatic change, in dollars per month."""
+
     cool_down_h: int = 24
     """Hours after a change in which the target is not changed again. Otherwise two controllers can rescale a workload
     back and forth, 600 times in a public report (I14)."""
+
+    hysteresis_h: Annotated[int, Field(ge=0)] = 168
+    """Hours in which automation leaves a target to people after its last change was undone or reverted (I14)."""
 
     breaker_failures: int = 2
     """Number of consecutive failed automatic attempts after which a target is left to people (I15)."""
@@ -50,3 +131,8 @@ class DecideSettings:
 
     protections: Annotated[dict[str, str], BeforeValidator(pairs)] = field(default_factory=dict)
     """Further labels or annotations that protect a workload, pod or namespace, with the value; "*" is any value."""
+
+    @property
+    def longest_window_s(self) -> int:
+        """The longest sliding window of any budget, in seconds."""
+        return max(self.budget.per_s, *(one.per_s for one in self.budgets.values()), 0)

@@ -116,10 +116,11 @@ class KubernetesEnactor:
 
     def _record_and_write(self, command: Command, prepared: Prepared, now_s: int) -> Outcome:
         effect, version = prepared.effect, prepared.item["metadata"]["resourceVersion"]
-        scopes = tuple(limit.scope for limit in self._settings.limits)
+        limits = command.limits or self._settings.limits
+        scopes = tuple(limit.scope for limit in limits)
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image, scopes=scopes)
         try:
-            used_up = self._ledger.record_intent(intent, limits=self._settings.limits)
+            used_up = self._ledger.record_intent(intent, limits=limits)
         except ClusterError as error:
             detail = f"the ledger head could not be stored in the cluster, so nothing was written: {error}"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, detail)

@@ -130,15 +130,15 @@ class Directive:
     """An order from a person that decisions respect.
 
     Attributes:
-        kind: "dismiss" for one recommendation, "pause" or "resume" for everything.
-        subject: recommendation id for "dismiss", else "*".
+        kind: "dismiss" or "approve" for one recommendation, "pause" or "resume" for everything.
+        subject: recommendation id for "dismiss" and "approve", else "*".
         actor: the person.
         at_s: when, epoch seconds.
         detail: the person's reason.
         cluster: uid of the cluster that it is about; "" for every cluster, as where no cluster was connected.
     """
 
-    kind: Literal["dismiss", "pause", "resume"]
+    kind: Literal["dismiss", "approve", "pause", "resume"]
     subject: str
     actor: str
     at_s: int
@@ -191,6 +191,8 @@ class Command:
         change: what to do.
         actor: who ordered it: "policy" or a person's name.
         because: a copy of the recommendation with its evidence, because later runs no longer make it.
+        limits: the budgets that it uses; empty in ledgers of earlier versions.
+        approved_by: the people who approved it.
     """
 
     id: str
@@ -199,6 +201,8 @@ class Command:
     change: Change
     actor: str
     because: Recommendation | None = None
+    limits: tuple[Limit, ...] = ()
+    approved_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
