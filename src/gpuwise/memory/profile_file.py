@@ -1,4 +1,4 @@
-"""The profiles of a pass, in a temporary file: 22 kB each, and a fleet has tens of thousands.
+"""The profiles of a pass, in a temporary file: 26 kB for each workload, and a fleet has ten thousand.
 
 The file has no name, so the system frees it when the process ends, however it ends; and when the last reference to the
 profiles is dropped.
