@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.measure import scaled
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.hours import DEVICE_SIGNALS
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.ports import Executor, UsageSource
@@ -168,6 +169,7 @@ def pipeline(gpus: int, usage: UsageSource, executor: Executor | None = None, co
             usage=usage,
             prices=read_prices(None),
             executor=executor or InProcess(),
+            profiles=ProfileFile,
             ledger=ledger,
             settings=settings,
         )

@@ -1,7 +1,7 @@
 """Scoring a recorded fleet of 10,000 GPUs (28 days, 6 metrics, 1 minute) against only reading those columns.
 
 Reading: pyarrow, the same six columns of the same files, one thread. Scoring: `Pipeline.score` in one thread as in
-`gpuwise scan`, all profiles kept. Each runs twice in a separate process, alternately; the better time counts.
+`gpuwise scan`, profiles in their file. Each runs twice in a separate process, alternately; the better time counts.
 Peak memory is the scoring process's largest resident set (VmHWM). The figures:
 
 score_over_read        a fleet with a workload for every ten GPUs, as in a scan of 100,000 GPUs with 10,000 workloads

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gpuwise.memory.checkpoints import SqliteCheckpoints
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import LoopSettings, Pipeline
@@ -44,6 +45,7 @@ def test_the_hours_of_a_workload_that_is_gone_are_collected(tmp_path: Path):
             usage=fleet,
             prices=read_prices(None),
             executor=InProcess(),
+            profiles=ProfileFile,
             ledger=ledger,
             settings=LoopSettings("test", look_back_h=48, step_s=STEP_S, shard_workloads=8),
             checkpoints=checkpoints,

@@ -1,6 +1,6 @@
 """The loop: observe, score, recommend, decide, enact, record."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -11,10 +11,20 @@ from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
-from gpuwise.model.inventory import Inventory, Node, Workload, WorkloadRef, node_ref
-from gpuwise.model.ports import Checker, Checkpoints, Cite, Enactor, Executor, InventorySource, Ledger, UsageSource
+from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
+from gpuwise.model.packed import pack
+from gpuwise.model.ports import (
+    Checker,
+    Checkpoints,
+    Cite,
+    Enactor,
+    Executor,
+    InventorySource,
+    Ledger,
+    Profiles,
+    UsageSource,
+)
 from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
@@ -26,7 +36,7 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.node_types import with_measured_types
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.shard import Shard, score_shard
+from gpuwise.score.shard import Shard, score_packed
 
 HOUR_S = 3_600
 Progress = Callable[[str, int, int], None]
@@ -65,7 +75,7 @@ class Survey:
 
     window: Window
     inventory: Inventory
-    profiles: Mapping[WorkloadRef, UsageProfile]
+    profiles: Profiles
     recommendations: tuple[Recommendation, ...]
     blocked: tuple[Blocked, ...]
     alternatives: tuple[Recommendation, ...] = ()
@@ -130,6 +140,7 @@ class Pipeline:
         usage: source of the fleet's usage.
         prices: prices of GPU-hours.
         executor: runs the scoring tasks.
+        profiles: returns an empty store for the profiles of one pass.
         ledger: record of runs, intents, outcomes and directives.
         settings: settings of the steps.
         checkpoints: hours stored between runs; None scores the whole window each time.
@@ -144,6 +155,7 @@ class Pipeline:
     usage: UsageSource
     prices: PriceBook
     executor: Executor
+    profiles: Callable[[], Profiles]
     ledger: Ledger
     settings: LoopSettings
     checkpoints: Checkpoints | None = None
@@ -178,7 +190,7 @@ class Pipeline:
             if self.checkpoints is not None:
                 listed = [*(one.ref for one in fleet.workloads), *map(node_ref, fleet.nodes.values())]
                 self.checkpoints.collect(listed, now_s=now_s)
-            fleet = with_measured_types(fleet, profiles)
+            fleet = with_measured_types(fleet, profiles.billed)
         with self.watch("recommend"):
             return self.recommend(fleet, profiles, now_s, past)
 
@@ -205,7 +217,7 @@ class Pipeline:
         window: Window,
         checkpoints: Checkpoints | None = None,
         past: Sequence[Node] = (),
-    ) -> dict[WorkloadRef, UsageProfile]:
+    ) -> Profiles:
         """Read and score every workload and node, shard by shard, on the executor.
 
         Args:
@@ -217,22 +229,22 @@ class Pipeline:
         gone = {node.name: node for node in past if (node.gone_s or 0) > window.start_s} if past else {}
         fleet = replace(fleet, nodes=gone | dict(fleet.nodes)) if gone else fleet
         shards = _shards(fleet, self.settings.shard_workloads)
-        work = partial(score_shard, self.usage, fleet, window, self.settings.score)
-        profiles: dict[WorkloadRef, UsageProfile] = {}
+        work = partial(score_packed, self.usage, fleet, window, self.settings.score)
+        profiles = self.profiles()
         kept = (_with_kept(shard, checkpoints) for shard in shards)
         for done, scored in enumerate(self.executor.map(work, kept), start=1):
-            profiles.update((one.profile.workload, one.profile) for one in scored)
+            profiles.add(scored.profiles)
             if checkpoints is not None:
-                checkpoints.save({one.profile.workload: one.keep for one in scored})
+                checkpoints.save(scored.keep)
             self.progress("score", done, len(shards))
         for series in self.usage.read_deleted(fleet, window):
-            profiles[series.workload] = profile(series, self.settings.score)
+            profiles.add(pack([profile(series, self.settings.score)]))
         return profiles
 
     def recommend(
         self,
         fleet: Inventory,
-        profiles: Mapping[WorkloadRef, UsageProfile],
+        profiles: Profiles,
         now_s: int,
         past: tuple[Node, ...] = (),
     ) -> Survey:
@@ -345,10 +357,10 @@ class Pipeline:
         """Build the report of a survey: its cost and savings, with the actions in its window."""
         window, selection = survey.window, survey.selection
         bounds = (window.start_s, window.end_s, now_s)
-        inventory = with_measured_types(survey.inventory, survey.profiles)
+        inventory = with_measured_types(survey.inventory, survey.profiles.billed)
         seen = Period(
             inventory,
-            survey.profiles,
+            survey.profiles.billed,
             self.prices,
             *bounds,
             selection=selection,

@@ -15,6 +15,7 @@ from gpuwise.enact.settings import EnactSettings
 from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
+from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.command import FLEET, Limit
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
@@ -85,6 +86,7 @@ def loop(
             usage=source,
             prices=prices,
             executor=executor(config, stack),
+            profiles=ProfileFile,
             ledger=records,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
@@ -105,6 +107,7 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
             usage=past.usage,
             prices=read_prices(config.prices, config.grid),
             executor=executor(config, stack),
+            profiles=ProfileFile,
             ledger=stack.enter_context(SqliteLedger(Path(":memory:"))),
             settings=_settings(config),
         )

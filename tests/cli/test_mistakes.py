@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.recordings import NOW_S, record_fleet
 
 GPUWISE = Path(sys.executable).with_name("gpuwise")
 
@@ -54,6 +55,33 @@ def test_a_full_disk_is_told_in_one_line(tmp_path, arguments):
         done = ran(*arguments, home=tmp_path, out=full)
     assert done.returncode == 1
     assert done.stderr == "error: standard output: No space left on device; is the disk full?\n"
+
+
+FULL = """
+import sys, tempfile
+tempfile.tempdir = sys.argv.pop(1)
+tempfile.TemporaryFile = lambda **_: open("/dev/full", "r+b", buffering=0)
+from gpuwise.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_a_full_disk_under_the_profiles_is_told_in_one_line(tmp_path):
+    record_fleet(tmp_path / "recording", nodes=4, days=1)
+    command = (sys.executable, "-c", FULL, tmp_path, "scan", "--recording", tmp_path / "recording")
+    done = subprocess.run(
+        [*command, "--ledger", tmp_path / "ledger.db", "--now", str(NOW_S)],
+        capture_output=True,
+        text=True,
+        env={"HOME": str(tmp_path), "PATH": os.environ["PATH"]},
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    *_, error = done.stderr.splitlines()
+    assert error.startswith(f"error: cannot keep the usage profiles in {tmp_path}: No space left on device; free space")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_reader_that_goes_away_is_no_error_to_tell_of(tmp_path):

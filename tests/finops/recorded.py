@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
@@ -100,6 +101,7 @@ class Fleet:
                 usage or RecordedUsage(self.folder),
                 read_prices(self.folder / "prices.csv"),
                 InProcess(),
+                ProfileFile,
                 records,
                 LoopSettings("test", int(hours), self.step_s, 100),
             )

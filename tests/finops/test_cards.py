@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fleet import node
 
-from gpuwise.finops.cards import divided
+from gpuwise.finops.cards import corrected, corrections
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.profile import DayUse, Stay
 from gpuwise.model.usage import DAY_S
@@ -44,6 +44,11 @@ def a_stay(draw) -> Stay:
     spans = tuple(bound * 300 for bound in (idle if len(idle) % 2 == 0 else idle[:-1]))
     device = draw(st.sampled_from(["GPU-1", "GPU-2"]))
     return Stay(device, "n", "T4", draw(st.sampled_from(SHARES)), start * 300, end * 300, spans)
+
+
+def divided(days, stays, *, stated, nodes) -> dict[WorkloadRef, tuple[DayUse, ...]]:
+    found = corrections(stays.items, stated=stated, nodes=nodes)
+    return {one: corrected(uses, found.get(one)) for one, uses in days.items()}
 
 
 fleets = st.lists(st.lists(a_stay(), min_size=1, max_size=3), min_size=1, max_size=4)

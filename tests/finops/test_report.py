@@ -19,6 +19,7 @@ from gpuwise.finops import (
     realised_usd_month,
     still_there,
 )
+from gpuwise.model.billed import BilledUse
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import ENACTABLE, Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.findings import Finding
@@ -116,8 +117,9 @@ def week(
         tuple(one for one, _ in pairs),
         {"apps": Namespace("apps", {"team": "platform"}, {})},
     )
-    by_node = {node_ref(one): outside(one, (at_work or {}).get(one.name, [])) for one in nodes}
-    return Period(inventory, {one.ref: usage for one, usage in pairs} | by_node, prices, MONDAY, NEXT, now_s)
+    every = [usage for _, usage in pairs] + [outside(one, (at_work or {}).get(one.name, [])) for one in nodes]
+    billed = {usage.workload: BilledUse.of(usage) for usage in every}
+    return Period(inventory, billed, prices, MONDAY, NEXT, now_s)
 
 
 def recommendation(number: int, ref: WorkloadRef, usd: float, owner: str | None = None) -> Recommendation:
@@ -174,8 +176,8 @@ def test_six_classes_sum_to_the_capacity_exactly(one):
 @given(weeks())
 def test_use_outside_kubernetes_reduces_only_the_unallocated_time(one):
     """Allocations of pods come first; use outside Kubernetes is at most what they leave."""
-    pods = {ref: usage for ref, usage in one.profiles.items() if ref.kind != "Node"}
-    without, total = bill(dataclasses.replace(one, profiles=pods | _nothing(one))), bill(one)
+    pods = {ref: usage for ref, usage in one.billed.items() if ref.kind != "Node"}
+    without, total = bill(dataclasses.replace(one, billed=pods | _nothing(one))), bill(one)
     assert without.outside_gpu_s == 0.0
     assert (without.used_gpu_s, without.idle_gpu_s) == (total.used_gpu_s, total.idle_gpu_s)
     assert math.isclose(
@@ -186,8 +188,8 @@ def test_use_outside_kubernetes_reduces_only_the_unallocated_time(one):
     )
 
 
-def _nothing(one: Period) -> dict[WorkloadRef, UsageProfile]:
-    return {node_ref(at): outside(at, []) for at in one.inventory.nodes.values()}
+def _nothing(one: Period) -> dict[WorkloadRef, BilledUse]:
+    return {node_ref(at): BilledUse.of(outside(at, [])) for at in one.inventory.nodes.values()}
 
 
 def test_work_outside_kubernetes_is_counted_apart_from_unallocated_time():
@@ -241,7 +243,7 @@ def test_selections_share_the_allocated_time_and_have_no_unallocated_time(one, c
 def test_priced_and_unpriced_time_sum_to_the_capacity(one):
     total = bill(one)
     free = PriceBook(dict.fromkeys(PRICES.usd_per_gpu_h, 1.0), "one dollar")
-    dollars = bill(Period(one.inventory, one.profiles, free, one.start_s, one.end_s, one.now_s))
+    dollars = bill(Period(one.inventory, one.billed, free, one.start_s, one.end_s, one.now_s))
     assert math.isclose(
         dollars.capacity_usd * 3600 + dollars.unpriced_gpu_s, total.capacity_gpu_s, rel_tol=1e-9, abs_tol=1e-3
     )
@@ -322,7 +324,7 @@ def test_days_outside_the_week_are_not_counted():
     one = workload("w", ("h0",))
     usage = profile(one.ref, [(24, 24)] * 7)
     shifted = Period(
-        week([node("h0", "H100-80GB")], [(one, usage)]).inventory, {one.ref: usage}, PRICES,
+        week([node("h0", "H100-80GB")], [(one, usage)]).inventory, {one.ref: BilledUse.of(usage)}, PRICES,
         MONDAY - 5 * DAY_S, MONDAY + 2 * DAY_S, NEXT,
     )  # fmt: skip
     assert bill(shifted).idle_gpu_s == 2 * 24 * 3600

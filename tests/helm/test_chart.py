@@ -109,6 +109,21 @@ def test_configured_files_are_mounted_where_they_are_read(find: Find):
         assert volumes[mounted["/etc/gpuwise-secrets/prometheus-ca"]]["secret"]["secretName"] == "prometheus-ca"
 
 
+def test_the_loop_can_write_temporary_files_on_a_read_only_root(rendered: Objects):
+    """The profiles of a pass are in a file in /tmp."""
+    looping = {"prod-gpuwise", "prod-gpuwise-report"}
+    specs = [spec for name, spec in pod_specs(rendered) if name in looping]
+    assert len(specs) == len(looping)
+    for spec in specs:
+        volumes = {volume["name"]: volume for volume in spec["volumes"]}
+        container = spec["containers"][0]
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        (mount,) = [one for one in container["volumeMounts"] if one["mountPath"] == "/tmp"]
+        assert "readOnly" not in mount
+        assert "emptyDir" in volumes[mount["name"]]
+        assert "TMPDIR" not in {one["name"] for one in container.get("env", ())}
+
+
 def test_the_exporter_has_no_token_and_no_capability(find: Find):
     exporter = find("DaemonSet", "prod-gpuwise-exporter")
     pod = exporter["spec"]["template"]["spec"]

@@ -52,6 +52,34 @@ def test_scoring_on_ray_equals_local_scoring_bit_for_bit(on_ray, recording):
     assert same(tuple(here), tuple(there))
 
 
+def test_the_driver_gets_bytes_and_unpacks_no_profile(on_ray, recording):
+    import gc
+    from functools import partial
+
+    from gpuwise.memory.profile_file import ProfileFile
+    from gpuwise.model.profile import UsageProfile
+    from gpuwise.score.shard import score_packed
+
+    def alive() -> int:
+        return sum(type(one) is UsageProfile for one in gc.get_objects())
+
+    folder, window = recording
+    fleet = KubernetesInventory(RecordedObjects(folder / "inventory.json")).snapshot(NOW_S)
+    work = partial(score_packed, RecordedUsage(folder), fleet, window, ScoreSettings())
+    shards = [Shard(fleet.workloads[i : i + 3]) for i in range(0, len(fleet.workloads), 3)]
+    here, there = ProfileFile(), ProfileFile()
+    gc.collect()
+    before = alive()
+    for scored in on_ray.map(work, shards):
+        there.add(scored.profiles)
+        assert alive() == before
+    for scored in InProcess().map(work, shards):
+        here.add(scored.profiles)
+    assert len(there) == len(fleet.workloads) > 10
+    assert same(tuple(here.items()), tuple(there.items()))
+    assert same(tuple(here.billed.items()), tuple(there.billed.items()))
+
+
 def test_results_come_in_the_items_order(on_ray):
     assert list(on_ray.map(np.sqrt, [float(n) for n in range(40)])) == [float(np.sqrt(n)) for n in range(40)]
 

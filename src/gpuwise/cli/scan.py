@@ -61,7 +61,7 @@ def scan(
 
 def _warn_unmeasured(survey: Survey) -> None:
     workloads = survey.inventory.workloads
-    blind = [str(one.ref) for one in workloads if not survey.profiles[one.ref].coverage]
+    blind = [str(one.ref) for one in workloads if not survey.profiles.billed[one.ref].coverage]
     if blind:
         shown = ", ".join(blind[:3]) + (" and others" if len(blind) > 3 else "")
         err.print(Text(f"No samples at all for {len(blind)} of {len(workloads)} workloads: {shown}.", "yellow"))

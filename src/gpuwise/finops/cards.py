@@ -6,18 +6,21 @@ a device overlap, its time is divided in proportion to their shares.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.inventory import Node, WorkloadRef
-from gpuwise.model.profile import DayUse, Stay, UsageProfile
+from gpuwise.model.profile import DayUse, Stay
 from gpuwise.model.usage import DAY_S
 
 _Place = tuple[int, str | None, str | None]
 """Midnight, node and GPU type of a `DayUse`."""
+
+Correction = dict[_Place, NDArray[np.float64]]
+"""GPU-seconds allocated and idle that a workload has more; less is negative."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +43,59 @@ class _Device:
         return len(self.stays) == 1 and (self.stated or self.stays[0].gpu_fraction == self.limit)
 
 
-def divided(
-    days: Mapping[WorkloadRef, Sequence[DayUse]],
-    stays: Mapping[WorkloadRef, Sequence[Stay]],
-    *,
-    stated: bool,
-    nodes: Mapping[str, Node],
-) -> dict[WorkloadRef, tuple[DayUse, ...]]:
-    """Return the use by day, with the time of shared devices divided.
+def corrections(
+    stays: Callable[[], Iterable[tuple[WorkloadRef, Sequence[Stay]]]], *, stated: bool, nodes: Mapping[str, Node]
+) -> dict[WorkloadRef, Correction]:
+    """Return how the use by day changes where the time of shared devices is divided; what does not change is absent.
 
     Args:
-        days: use by workload, each stay counted in full.
-        stays: stays by workload.
+        stays: yields stays by workload; called twice, so that only the stays on shared devices are ever in memory.
         stated: whether the shares are stated by the source, and so are only reduced where they exceed the device; if
             not, they are an estimate and the pods of each second divide the whole device.
         nodes: nodes by the name that the stays give: the GPUs of a vGPU guest are parts of a board.
     """
-    result = {ref: tuple(uses) for ref, uses in days.items()}
-    changes: defaultdict[WorkloadRef, defaultdict[_Place, NDArray[np.float64]]] = defaultdict(
-        lambda: defaultdict(lambda: np.zeros(2))
-    )
+    found: defaultdict[WorkloadRef, Correction] = defaultdict(dict)
     for device in _devices(stays, stated=stated, nodes=nodes):
         for ref, place, change in _changes(device):
-            changes[ref][place] += change
-    for ref, by_place in changes.items():
-        result[ref] = tuple(_changed(use, by_place) for use in result[ref])
-    return result
+            of_place = found[ref].get(place)
+            found[ref][place] = np.zeros(2) + change if of_place is None else of_place + change
+    return dict(found)
+
+
+def corrected(days: tuple[DayUse, ...], correction: Correction | None) -> tuple[DayUse, ...]:
+    """Return the use by day of a workload, with the time of shared devices divided.
+
+    Args:
+        days: each stay counted in full.
+        correction: of the workload, from `corrections`; None if nothing changes.
+    """
+    return days if correction is None else tuple(_changed(use, correction) for use in days)
 
 
 def _devices(
-    stays: Mapping[WorkloadRef, Sequence[Stay]], *, stated: bool, nodes: Mapping[str, Node]
+    stays: Callable[[], Iterable[tuple[WorkloadRef, Sequence[Stay]]]], *, stated: bool, nodes: Mapping[str, Node]
 ) -> Iterable[_Device]:
-    found: defaultdict[tuple[str | None, str], list[tuple[WorkloadRef, Stay]]] = defaultdict(list)
-    for ref, of_workload in stays.items():
-        for stay in of_workload:
-            found[stay.node, stay.device_uuid].append((ref, stay))
-    for (name, _), pairs in found.items():
+    """Yield the devices whose time is divided, in the order of their first stays."""
+
+    def whole(name: str | None) -> float:
         node = nodes.get(name or "")
-        whole = 1.0 if node is None else node.gpu_fraction
-        device = _Device([ref for ref, _ in pairs], [stay for _, stay in pairs], stated, whole)
-        if not device.simple:
-            yield device
+        return 1.0 if node is None else node.gpu_fraction
+
+    seen: set[tuple[str | None, str]] = set()
+    shared: set[tuple[str | None, str]] = set()
+    for ref, of_workload in stays():
+        for stay in of_workload:
+            key = stay.node, stay.device_uuid
+            if key in seen or not _Device([ref], [stay], stated, whole(stay.node)).simple:
+                shared.add(key)
+            seen.add(key)
+    found: defaultdict[tuple[str | None, str], list[tuple[WorkloadRef, Stay]]] = defaultdict(list)
+    for ref, of_workload in stays() if shared else ():
+        for stay in of_workload:
+            if (stay.node, stay.device_uuid) in shared:
+                found[stay.node, stay.device_uuid].append((ref, stay))
+    for (name, _), pairs in found.items():
+        yield _Device([ref for ref, _ in pairs], [stay for _, stay in pairs], stated, whole(name))
 
 
 def _changes(device: _Device) -> Iterable[tuple[WorkloadRef, _Place, NDArray[np.float64]]]:
@@ -114,18 +129,22 @@ def _changed(use: DayUse, changes: Mapping[_Place, NDArray[np.float64]]) -> DayU
     if change is None:
         return use
     allocated = max(0.0, use.allocated_gpu_s + float(change[0]))
-    return replace(
-        use, allocated_gpu_s=allocated, idle_gpu_s=min(allocated, max(0.0, use.idle_gpu_s + float(change[1])))
+    return use._replace(
+        allocated_gpu_s=allocated, idle_gpu_s=min(allocated, max(0.0, use.idle_gpu_s + float(change[1])))
     )
 
 
-def node_of_device(profiles: Iterable[UsageProfile]) -> dict[str, str]:
-    """The node of each device that stays name on exactly one node."""
+def node_of_device(stays: Iterable[Stay], devices: Collection[str]) -> dict[str, str]:
+    """The node of each of some devices that stays name on exactly one node.
+
+    Args:
+        stays: of all workloads and of unallocated devices.
+        devices: those that some stay names without a node; few or none, so the stays of others are not gathered.
+    """
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for profile in profiles:
-        for stay in profile.stays:
-            if stay.node is not None:
-                found[stay.device_uuid].add(stay.node)
+    for stay in stays if devices else ():
+        if stay.node is not None and stay.device_uuid in devices:
+            found[stay.device_uuid].add(stay.node)
     return {uuid: next(iter(nodes)) for uuid, nodes in found.items() if len(nodes) == 1}
 
 
@@ -146,8 +165,8 @@ def with_nodes(
     if node is None:  # every row names its node, or the days cannot be divided between several
         return days, stays
     moved = {stay.gpu_type for stay in stays if stay.node == node}
-    days = tuple(replace(day, node=node) if day.node is None else day for day in days)
-    stays = tuple(replace(stay, node=node) if stay.node is None else stay for stay in stays)
+    days = tuple(day._replace(node=node) if day.node is None else day for day in days)
+    stays = tuple(stay._replace(node=node) if stay.node is None else stay for stay in stays)
     return (_merged(days) if moved else days), stays
 
 
@@ -160,8 +179,7 @@ def _merged(days: Iterable[DayUse]) -> tuple[DayUse, ...]:
         total[place] = (
             day
             if before is None
-            else replace(
-                day,
+            else day._replace(
                 allocated_gpu_s=before.allocated_gpu_s + day.allocated_gpu_s,
                 idle_gpu_s=before.idle_gpu_s + day.idle_gpu_s,
                 active_gpu_s=before.active_gpu_s + day.active_gpu_s,

@@ -49,7 +49,7 @@ class Lives:
             named[node.name].append(node)
         renewed = frozenset(name for name, nodes in named.items() if len(nodes) > 1 or _created(nodes[0]) > start_s)
         by_name: defaultdict[str, list[Stay]] = defaultdict(list)
-        for stay in stays:
+        for stay in stays if renewed or gone else ():
             if stay.node in renewed or stay.node in gone:
                 by_name[stay.node or ""].append(stay)
         nodes: dict[str, Node] = {}
@@ -75,7 +75,7 @@ class Lives:
         placed = [(stay, self._key(stay) if stay.node in names else stay.node) for stay in stays]
         earlier = [(stay, key) for stay, key in placed if key is not None and key != stay.node]
         parts = (part for day in days for part in _parts(day, earlier))
-        return tuple(parts), tuple(replace(stay, node=key) for stay, key in placed)
+        return tuple(parts), tuple(stay._replace(node=key) for stay, key in placed)
 
     def _key(self, stay: Stay) -> str:
         """The node on which a device was: the one that existed at the time, or the nearest.
@@ -125,13 +125,13 @@ def _parts(day: DayUse, earlier: Iterable[tuple[Stay, str]]) -> Iterator[DayUse]
         allocated = min(gpu_s, rest.allocated_gpu_s)
         if allocated > 0.0:
             active = day.active_gpu_s * allocated / day.allocated_gpu_s
-            part = replace(
-                day, node=key, allocated_gpu_s=allocated, idle_gpu_s=min(idle[key], rest.idle_gpu_s, allocated),
+            part = day._replace(
+                node=key, allocated_gpu_s=allocated, idle_gpu_s=min(idle[key], rest.idle_gpu_s, allocated),
                 active_gpu_s=active, unknown_gpu_s=0.0,
             )  # fmt: skip
             yield part
-            rest = replace(
-                rest, allocated_gpu_s=rest.allocated_gpu_s - allocated, idle_gpu_s=rest.idle_gpu_s - part.idle_gpu_s,
+            rest = rest._replace(
+                allocated_gpu_s=rest.allocated_gpu_s - allocated, idle_gpu_s=rest.idle_gpu_s - part.idle_gpu_s,
                 active_gpu_s=max(0.0, rest.active_gpu_s - active),
             )  # fmt: skip
     if rest.allocated_gpu_s > 0.0:

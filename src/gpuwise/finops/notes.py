@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from gpuwise.finops.accounts import pool_of, uses_of
+from gpuwise.finops.accounts import accounts, pools_of
 from gpuwise.finops.bill import HOUR_S, bill
 from gpuwise.finops.period import Period
+from gpuwise.finops.uses import uses_of
 from gpuwise.model.inventory import CapacityType
-from gpuwise.model.profile import UsageProfile
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
 from gpuwise.model.usage import DAY_S
@@ -24,13 +24,13 @@ _SHOWN = 5
 """Names in one note; more of them make it unreadable."""
 
 
-def notes_of(period: Period, profiles: Iterable[UsageProfile], coverage: float | None) -> Iterator[str]:
+def notes_of(period: Period, *, coverage: float | None, dropped: int) -> Iterator[str]:
     """Yield the remarks, one sentence each.
 
     Args:
         period: the input of the cost calculation.
-        profiles: of the workloads in the inventory.
         coverage: share of the allocated time with an activity sample, None if nothing is allocated.
+        dropped: impossible values that were dropped, of the workloads in the inventory.
     """
     for name, nodes in period.inventory.not_measured.items():
         yield f"{name} on {len(nodes)} nodes is not measured: gpuwise measures GPUs of NVIDIA only."
@@ -41,7 +41,7 @@ def notes_of(period: Period, profiles: Iterable[UsageProfile], coverage: float |
     yield from _unmeasured(period)
     if coverage is not None and coverage < _THIN_COVERAGE:
         yield f"Activity was sampled {coverage:.0%} of the time; the rest counts as used, never as idle."
-    if (dropped := sum(profile.dropped_samples for profile in profiles)) > 0:
+    if dropped > 0:
         yield f"{dropped:,} impossible values, which exporters send for unknown, were dropped; they count as missing."
     if (age_s := period.now_s - period.inventory.taken_s) > _OLD_INVENTORY_S:
         yield f"The list of nodes and workloads is {age_s / 3600:.1f} h older than this report."
@@ -79,9 +79,10 @@ def _prices(period: Period) -> Iterator[str]:
     if any(node.capacity_type is None for node in period.inventory.nodes.values()):
         yield "Nodes without a label for their capacity type are priced as on-demand."
     gone: defaultdict[tuple[str, str | None, float | None], float] = defaultdict(float)
-    for uses in uses_of(period).values():
+    is_gone = any(pool.gone for _, pool in accounts(period))
+    for _, uses in uses_of(period) if is_gone else ():
         for day in uses:
-            pool = pool_of(period, day)
+            pool = pools_of(period)[day.node, day.gpu_type]
             if pool.gone and day.allocated_gpu_s > 0.0:
                 gone[day.node or "an unknown node", pool.gpu_type, period.price(pool)] += day.allocated_gpu_s / HOUR_S
     for priced in (True, False):

@@ -1,18 +1,59 @@
-"""The input of the cost calculation: fleet, profiles, prices, and the time that they are about."""
+"""The input of the cost calculation: fleet, use, prices, and the time that they are about.
+
+The use of a large fleet is on disk: each pass over it reads it once more, one shard at a time. So what is small and
+needed more than once is gathered in one pass.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
 from gpuwise.finops.lives import Lives
 from gpuwise.finops.pools import Pool, pool_of_node
+from gpuwise.model.billed import BilledUse
 from gpuwise.model.inventory import DELETED, Inventory, Node, WorkloadRef
 from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import UsageProfile
+from gpuwise.model.usage import Window
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What is known of the use of a fleet as a whole.
+
+    Attributes:
+        windows: the windows of the data, most often one.
+        first_sample_s: when the first sample was taken, None if there is none.
+        sampled_days: midnights of the days on which anything was sampled.
+        unplaced: devices that some stay names without a node.
+        unseen: whether a pod had a GPU before its first sample.
+    """
+
+    windows: frozenset[Window]
+    first_sample_s: int | None
+    sampled_days: frozenset[int]
+    unplaced: frozenset[str]
+    unseen: bool
+
+    @classmethod
+    def of(cls, uses: Iterable[BilledUse]) -> "Overview":
+        """Gather it in one pass."""
+        windows: set[Window] = set()
+        firsts: set[int] = set()
+        sampled: set[int] = set()
+        unplaced: set[str] = set()
+        unseen = False
+        for use in uses:
+            windows.add(use.window)
+            sampled.update(use.sampled_gpu_s)
+            if use.stays or use.days:
+                firsts.add(min(stay.start_s for stay in use.stays) if use.stays else use.days[0].start_s)
+            unplaced.update(stay.device_uuid for stay in use.stays if stay.node is None)
+            unseen = unseen or bool(use.unseen_days)
+        return cls(frozenset(windows), min(firsts, default=None), frozenset(sampled), frozenset(unplaced), unseen)
 
 
 @dataclass(frozen=True)  # no slots: results are kept
@@ -21,8 +62,8 @@ class Period:
 
     Attributes:
         inventory: the fleet.
-        profiles: usage profiles by workload, by `node_ref` for unallocated devices, and of deleted workloads; a
-            workload without a profile counts as not allocated.
+        billed: use by workload, by `node_ref` for unallocated devices, and of deleted workloads; a workload without an
+            entry counts as not allocated.
         prices: prices of GPU-hours.
         start_s: first second; for a week, Monday 00:00 UTC.
         end_s: first second after the period.
@@ -38,7 +79,7 @@ class Period:
     """
 
     inventory: Inventory
-    profiles: Mapping[WorkloadRef, UsageProfile]
+    billed: Mapping[WorkloadRef, BilledUse]
     prices: PriceBook
     start_s: int
     end_s: int
@@ -65,26 +106,26 @@ class Period:
 
     @cached_property
     def measured(self) -> tuple[int, int]:
-        """The part of the period that the profiles cover; if they cover none of it, start and end are equal."""
-        windows = [profile.window for profile in self.profiles.values()]
+        """The part of the period that the use covers; if it covers none of it, start and end are equal."""
+        windows = self.overview.windows
         start_s = max(self.start_s, min((window.start_s for window in windows), default=self.start_s))
         end_s = min(self.end_s, self.now_s, max((window.end_s for window in windows), default=self.end_s))
         return start_s, max(start_s, end_s)
 
     @cached_property
+    def overview(self) -> Overview:
+        """What one pass over the use gathers."""
+        return Overview.of(self.billed.values())
+
+    @property
     def first_sample_s(self) -> int | None:
         """When the first sample of the fleet was taken, None if there is none in the window."""
-        first = [
-            min(stay.start_s for stay in profile.stays) if profile.stays else profile.days[0].start_s
-            for profile in self.profiles.values()
-            if profile.stays or profile.days
-        ]
-        return min(first, default=None)
+        return self.overview.first_sample_s
 
-    @cached_property
+    @property
     def sampled_days(self) -> frozenset[int]:
         """Midnights of the days on which anything of the fleet was sampled."""
-        return frozenset(day_s for profile in self.profiles.values() for day_s in profile.sampled_gpu_s)
+        return self.overview.sampled_days
 
     @property
     def owners(self) -> tuple[WorkloadRef, ...]:
@@ -94,13 +135,13 @@ class Period:
     @property
     def deleted(self) -> tuple[WorkloadRef, ...]:
         """The deleted workloads that are counted, one for each namespace."""
-        every = sorted(ref for ref in self.profiles if ref.kind == DELETED)
+        every = sorted(ref for ref in self.billed if ref.kind == DELETED)
         return tuple(ref for ref in every if self.deleted_in is None or ref.namespace in self.deleted_in)
 
     @cached_property
     def lives(self) -> Lives:
         """The nodes, also those that no longer exist: a name can be given again."""
-        stays = (stay for profile in self.profiles.values() for stay in profile.stays)
+        stays = (stay for use in self.billed.values() for stay in use.stays)
         return Lives.of(self.past, self.inventory.nodes.values(), stays, start_s=self.start_s)
 
     def price(self, pool: Pool) -> float | None:

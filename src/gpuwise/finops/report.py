@@ -1,16 +1,14 @@
 """Compiles the weekly report from a period, the open recommendations and the actions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from gpuwise.finops.bill import bill, fleet_days
 from gpuwise.finops.notes import failures_of, notes_of
 from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month
-from gpuwise.finops.shares import cost_by_team, cost_by_workload
-from gpuwise.model.profile import UsageProfile
+from gpuwise.finops.shares import cost_by_team, cost_by_workload, sampling
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, DataQuality, WeeklyReport, WorkloadCost
-from gpuwise.model.signal import Signal
 
 SCHEMA = "gpuwise.dev/weekly-report/v1"
 
@@ -29,7 +27,7 @@ def compile_report(
     """Compile the weekly report.
 
     Args:
-        period: inventory, profiles, prices and the period's bounds.
+        period: inventory, use, prices and the period's bounds.
         name: name of the ISO week, "2026-W20"; None for another window.
         recommendations: the open recommendations.
         blocked: the blocked changes, and why.
@@ -65,23 +63,12 @@ def compile_report(
 
 
 def _quality(period: Period, workloads: Sequence[WorkloadCost], blocked: Sequence[Blocked]) -> DataQuality:
-    profiles = [period.profiles[one.ref] for one in period.inventory.workloads if one.ref in period.profiles]
-    coverage = _coverage(profiles)
+    sampled = sampling(period)
     unpriced = sum(cost.cost_usd is None for cost in workloads)
     return DataQuality(
         workloads=len(period.inventory.workloads),
-        measured=sum(any(share > 0.0 for share in profile.coverage.values()) for profile in profiles),
-        coverage=coverage,
+        measured=sampled.measured,
+        coverage=sampled.coverage,
         unpriced=unpriced,
-        notes=(*notes_of(period, profiles, coverage), *failures_of(blocked)),
+        notes=(*notes_of(period, coverage=sampled.coverage, dropped=sampled.dropped), *failures_of(blocked)),
     )
-
-
-def _coverage(profiles: Iterable[UsageProfile]) -> float | None:
-    """Share of allocated time with an activity sample, by the better covered of the two sensors."""
-    allocated = covered = 0.0
-    for profile in profiles:
-        best = max(profile.coverage.get(Signal.SM_ACTIVITY, 0.0), profile.coverage.get(Signal.GPU_UTIL, 0.0))
-        allocated += profile.allocated_gpu_s
-        covered += profile.allocated_gpu_s * best
-    return covered / allocated if allocated > 0.0 else None

@@ -2,16 +2,49 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from gpuwise.finops.accounts import pool_of, uses_of
+from gpuwise.finops.accounts import pools_of
 from gpuwise.finops.bill import HOUR_S
 from gpuwise.finops.period import Period
+from gpuwise.finops.uses import uses_of
+from gpuwise.model.billed import BilledUse
 from gpuwise.model.inventory import Workload, WorkloadRef
-from gpuwise.model.profile import DayUse, UsageProfile
+from gpuwise.model.profile import DayUse
 from gpuwise.model.protection import team_of
 from gpuwise.model.recommendation import Recommendation
 from gpuwise.model.report import TeamCost, WorkloadCost
 from gpuwise.model.signal import Signal
+
+
+@dataclass(slots=True)
+class Sampling:
+    """How well workloads were sampled.
+
+    Attributes:
+        measured: number of workloads with any sample.
+        allocated: GPU-seconds allocated.
+        covered: of these, those with an activity sample.
+        dropped: impossible values that were dropped.
+    """
+
+    measured: int = 0
+    allocated: float = 0.0
+    covered: float = 0.0
+    dropped: int = 0
+
+    def add(self, use: BilledUse) -> None:
+        """Add a workload, with the better covered of its two activity sensors."""
+        best = max(use.coverage.get(Signal.SM_ACTIVITY, 0.0), use.coverage.get(Signal.GPU_UTIL, 0.0))
+        self.measured += any(share > 0.0 for share in use.coverage.values())
+        self.allocated += use.allocated_gpu_s
+        self.covered += use.allocated_gpu_s * best
+        self.dropped += use.dropped_samples
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of allocated time with an activity sample."""
+        return self.covered / self.allocated if self.allocated > 0.0 else None
 
 
 def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
@@ -19,13 +52,26 @@ def cost_by_workload(period: Period) -> tuple[WorkloadCost, ...]:
 
     Workloads without any allocation are left out. The pods of a namespace that no workload owns any more are one line.
     """
-    return period.once(_costs)
+    costs, _ = period.once(_costs)
+    return costs
 
 
-def _costs(period: Period) -> tuple[WorkloadCost, ...]:
-    uses, workloads = uses_of(period), period.inventory.by_ref()
-    costs = [_cost(period, ref, workloads.get(ref), days) for ref, days in uses.items() if days]
-    return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload)))
+def sampling(period: Period) -> Sampling:
+    """How well the workloads of the inventory were sampled."""
+    _, found = period.once(_costs)
+    return found
+
+
+def _costs(period: Period) -> tuple[tuple[WorkloadCost, ...], Sampling]:
+    """Compute both in one pass."""
+    costs, found, workloads, prices = [], Sampling(), period.inventory.by_ref(), _Prices(period)
+    for ref, days in uses_of(period):
+        use, workload = period.billed[ref], workloads.get(ref)
+        if workload is not None:
+            found.add(use)
+        if days:
+            costs.append(_cost(prices, use, workload, days))
+    return tuple(sorted(costs, key=lambda cost: (-(cost.idle_usd or 0.0), -cost.idle_gpu_h, cost.workload))), found
 
 
 def cost_by_team(period: Period, recommendations: Sequence[Recommendation]) -> tuple[TeamCost, ...]:
@@ -61,24 +107,39 @@ def _known_sum(amounts: Iterable[float | None]) -> float | None:
     return sum(known) if known or not every else None
 
 
-def _cost(period: Period, ref: WorkloadRef, workload: Workload | None, days: Sequence[DayUse]) -> WorkloadCost:
-    pools = {pool_of(period, day) for day in days}
-    types = {pool.gpu_type for pool in pools}
-    profile = period.profiles[ref]
-    unpriced = sum(day.allocated_gpu_s for day in days if period.price(pool_of(period, day)) is None)
+class _Prices(dict[tuple[str | None, str | None], float | None]):
+    """Dollars per GPU-hour by node and GPU type, None if there is no price; each is looked up once, as its pool is.
+
+    Args:
+        period: the input.
+    """
+
+    def __init__(self, period: Period) -> None:
+        super().__init__()
+        self.period, self.pools = period, pools_of(period)
+
+    def __missing__(self, place: tuple[str | None, str | None]) -> float | None:
+        self[place] = self.period.price(self.pools[place])
+        return self[place]
+
+
+def _cost(prices: _Prices, use: BilledUse, workload: Workload | None, days: Sequence[DayUse]) -> WorkloadCost:
+    ref = use.workload
+    types = {prices.pools[place].gpu_type for place in {(day.node, day.gpu_type) for day in days}}
+    priced = [(day, prices[day.node, day.gpu_type]) for day in days]
     return WorkloadCost(
         workload=str(ref) if workload is not None else f"deleted workloads in namespace {ref.namespace}",
-        team=_team_of(period, ref, workload),
+        team=_team_of(prices.period, ref, workload),
         gpu_type=types.pop() if len(types) == 1 else None,
         allocated_gpu_h=sum(day.allocated_gpu_s for day in days) / HOUR_S,
         idle_gpu_h=sum(day.idle_gpu_s for day in days) / HOUR_S,
-        activity_ratio=_activity(profile),
-        cost_usd=_usd(period, ((day, day.allocated_gpu_s) for day in days)),
-        idle_usd=_usd(period, ((day, day.idle_gpu_s) for day in days if day.unknown_gpu_s < day.allocated_gpu_s)),
-        limit=profile.bottleneck.limit,
-        limit_confidence=profile.bottleneck.confidence,
-        next_use_s=profile.next_use.median_s if profile.next_use is not None and workload is not None else None,
-        unpriced_gpu_h=unpriced / HOUR_S,
+        activity_ratio=use.activity,
+        cost_usd=_usd((day.allocated_gpu_s, price) for day, price in priced),
+        idle_usd=_usd((day.idle_gpu_s, price) for day, price in priced if day.unknown_gpu_s < day.allocated_gpu_s),
+        limit=use.bottleneck.limit,
+        limit_confidence=use.bottleneck.confidence,
+        next_use_s=use.next_use_s if workload is not None else None,
+        unpriced_gpu_h=sum(day.allocated_gpu_s for day, price in priced if price is None) / HOUR_S,
         unknown_gpu_h=sum(day.unknown_gpu_s for day in days) / HOUR_S,
     )
 
@@ -90,13 +151,7 @@ def _team_of(period: Period, ref: WorkloadRef, workload: Workload | None) -> str
     return team_of({}, {}, labels) if workload is None else team_of(workload.labels, workload.pod_labels, labels)
 
 
-def _usd(period: Period, spent: Iterable[tuple[DayUse, float]]) -> float | None:
-    """Price of GPU-seconds by the pool in which they were spent; None if there are none, or none has a price."""
-    prices = [(gpu_s, period.price(pool_of(period, day))) for day, gpu_s in spent]
-    known = [gpu_s / HOUR_S * price for gpu_s, price in prices if price is not None]
+def _usd(spent: Iterable[tuple[float, float | None]]) -> float | None:
+    """Price of GPU-seconds, each with its price per GPU-hour; None if there are none, or none has a price."""
+    known = [gpu_s / HOUR_S * price for gpu_s, price in spent if price is not None]
     return sum(known) if known else None
-
-
-def _activity(profile: UsageProfile) -> float | None:
-    means = (profile.distributions[s].mean for s in (Signal.SM_ACTIVITY, Signal.GPU_UTIL) if s in profile.distributions)
-    return next((mean for mean in means if mean is not None), None)

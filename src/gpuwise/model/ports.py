@@ -1,11 +1,15 @@
 """The ports of the loop: what it needs from outside, as protocols that the adapters of other packages implement."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from gpuwise.model.billed import BilledUse
 from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Limit, Outcome, ServiceLevel, Term, Trigger
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
+from gpuwise.model.packed import Packed
+from gpuwise.model.profile import UsageProfile
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.model.usage import UsageSeries, Window
 
@@ -115,6 +119,23 @@ class Checkpoints(Protocol):
             now_s: epoch seconds.
         """
         ...
+
+
+class Profiles(Mapping[WorkloadRef, UsageProfile]):
+    """The profiles of one pass, by workload, and by `node_ref` for unallocated devices.
+
+    They are read from where they are stored one shard at a time, so it is cheap to read them in their own order, which
+    is that of the inventory, and more expensive to read them in another one.
+    """
+
+    @abstractmethod
+    def add(self, packed: Packed) -> None:
+        """Store the profiles of a shard."""
+
+    @property
+    @abstractmethod
+    def billed(self) -> Mapping[WorkloadRef, BilledUse]:
+        """What the bill needs of each profile, which takes half the time to read."""
 
 
 class Executor(Protocol):

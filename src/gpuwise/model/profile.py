@@ -1,8 +1,12 @@
-"""The result of scoring a UsageSeries: distributions, idle intervals, coverage."""
+"""The result of scoring a UsageSeries: distributions, idle intervals, coverage.
+
+No class here has slots: pickling a frozen dataclass with slots takes 25 µs, and a profile has dozens of objects.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +18,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.model.usage import Window
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Distribution:
     """A decayed histogram: the buckets with samples, 4 % of all buckets in a month of a usual signal.
 
@@ -57,7 +61,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SignalVerdict:
     """One signal's verdict on idleness, with the numbers behind it.
 
@@ -76,7 +80,7 @@ class SignalVerdict:
     verdict: Verdict
 
 
-@dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
+@dataclass(frozen=True)
 class IdleInterval:
     """An unbroken span in which every available signal was below its threshold.
 
@@ -91,7 +95,7 @@ class IdleInterval:
     gpus: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IdleEvidence:
     """How idle a workload was, and which sensors agree.
 
@@ -110,8 +114,7 @@ class IdleEvidence:
     agreeing_sensors: int
 
 
-@dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
-class DayUse:
+class DayUse(NamedTuple):
     """A workload's use of one GPU type on one node in one UTC day; a profile's days sum to its totals.
 
     Attributes:
@@ -133,8 +136,7 @@ class DayUse:
     unknown_gpu_s: float = 0.0
 
 
-@dataclass(frozen=True)  # no slots: pickling those takes 25 µs each, and a profile has dozens
-class Stay:
+class Stay(NamedTuple):
     """The time in which one pod had one device, from its first sample to its last.
 
     Attributes:
@@ -156,7 +158,7 @@ class Stay:
     idle_s: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rhythm:
     """How use repeats by the hour of the week, UTC; hour 0 begins on Monday at 00:00. Weights decay with age.
 
@@ -177,7 +179,7 @@ class Rhythm:
     unused_weeks: NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NextUse:
     """When an unused workload is likely to be used again: ends of hours, epoch seconds; None is beyond two weeks.
 
@@ -204,7 +206,7 @@ class Limit(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bottleneck:
     """A workload's limit, with the numbers behind it.
 
@@ -219,7 +221,7 @@ class Bottleneck:
     means: Mapping[Signal, float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UsageProfile:
     """Everything that the methods know about a workload's usage.
 

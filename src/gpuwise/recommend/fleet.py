@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from gpuwise.model.declared import model_of
+from gpuwise.model.declared import model_of, work_metric
 from gpuwise.model.gpu import GpuType
 from gpuwise.model.inventory import CapacityType, Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE
@@ -97,9 +97,10 @@ class Fleet:
     def speeds(self) -> Mapping[WorkloadRef, Speeds]:
         """How fast training and batch work is on each GPU type, where it is measured.
 
-        An endpoint does the work that arrives, which is not more on a faster GPU.
+        An endpoint does the work that arrives, which is not more on a faster GPU. Only declared work is measured, so no
+        other profile is read.
         """
-        jobs = (one for one in self.inventory.workloads if one.workload_class in _JOBS)
+        jobs = (one for one in self.inventory.workloads if one.workload_class in _JOBS and work_metric(one) is not None)
         profiles = ((one, self.profiles.get(one.ref)) for one in jobs)
         found = {
             one.ref: speeds_of(model_of(one), seen.paces) for one, seen in profiles if seen is not None and seen.paces

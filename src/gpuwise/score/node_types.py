@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
+from gpuwise.model.billed import BilledUse
 from gpuwise.model.gpu import named
 from gpuwise.model.inventory import Inventory, Node, WorkloadRef, node_ref
-from gpuwise.model.profile import UsageProfile
 
 
-def with_measured_types(inventory: Inventory, profiles: Mapping[WorkloadRef, UsageProfile]) -> Inventory:
+def with_measured_types(inventory: Inventory, billed: Mapping[WorkloadRef, BilledUse]) -> Inventory:
     """Give each node of unknown type the type that its rows name, if they name exactly one.
 
     Otherwise the bill would have the GPU time of its pods under the type of the rows, and the node's capacity once more
@@ -17,14 +17,14 @@ def with_measured_types(inventory: Inventory, profiles: Mapping[WorkloadRef, Usa
 
     Args:
         inventory: the fleet.
-        profiles: usage by workload, and by `node_ref` for unallocated devices.
+        billed: use by workload, and by `node_ref` for unallocated devices.
     """
     if all(node.gpu_type is not None for node in inventory.nodes.values()):
         return inventory
     by_ref = {node_ref(node): node.name for node in inventory.nodes.values()}
     types: dict[str, set[str]] = defaultdict(set)
-    for ref, profile in profiles.items():
-        for day in profile.days:
+    for ref, use in billed.items():
+        for day in use.days:
             node = day.node or by_ref.get(ref)
             if node is not None and day.gpu_type is not None:
                 types[node].add(day.gpu_type)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from gpuwise.model.declared import work_metric
 from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
 from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadClass, WorkloadRef, node_ref
+from gpuwise.model.packed import Packed, pack
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
@@ -50,6 +51,27 @@ class Scored:
 
     profile: UsageProfile
     keep: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedShard:
+    """The result for a shard.
+
+    Attributes:
+        profiles: the profiles, packed by the worker, so that the process that collects them does not unpack them.
+        keep: checkpoints to store, by workload.
+    """
+
+    profiles: Packed
+    keep: Mapping[WorkloadRef, Mapping[str, bytes]]
+
+
+def score_packed(
+    source: UsageSource, inventory: Inventory, window: Window, settings: ScoreSettings, shard: Shard
+) -> PackedShard:
+    """Score a shard as `score_shard` does, and pack the result."""
+    scored = score_shard(source, inventory, window, settings, shard)
+    return PackedShard(pack([one.profile for one in scored]), {one.profile.workload: one.keep for one in scored})
 
 
 def score_shard(

@@ -9,7 +9,7 @@ from tests.fleet import node, workload
 
 from gpuwise.model.changes import ChangeGpuType
 from gpuwise.model.inventory import WorkloadClass
-from gpuwise.model.labels import MODEL
+from gpuwise.model.labels import MODEL, WORK_METRIC
 from gpuwise.model.pace import Pace
 from gpuwise.model.reasons import Reason
 from gpuwise.model.signal import Signal
@@ -60,7 +60,7 @@ def pace(gpu_type: str, rate: float) -> Pace:
 def measured(*, others: int, on_l40s: float, kind=training, model="bert", as_others=None, **usage):
     """Work that is measured on an A100, in a fleet with others that were measured there and on an L40S."""
     busy = {"sm": 0.9, "dram": 0.9, "tensor": 0.9, "watts": 380.0}
-    whole = case(at_level(**busy | usage), kind(labels={MODEL: model}))
+    whole = case(at_level(**busy | usage), kind(labels={MODEL: model}, annotations={WORK_METRIC: "steps_total"}))
     profile = replace(whole.profile, work=1e6, paces=(pace("A100-80GB", 1.0),))
     workloads, profiles = [whole.workload], {whole.workload.ref: profile}
     for number in range(others):
@@ -82,6 +82,23 @@ def test_measured_work_moves_to_the_type_on_which_it_costs_less():
     assert "4 other workloads on both" in cost.text
     assert found.saving.usd_month == pytest.approx(730 * 3.0 * (1 - cost.value))
     assert 0.5 / 0.8 < cost.value < 0.8
+
+
+def test_speeds_are_read_of_declared_work_only():
+    """Each read of a profile is one from the disk, and most fleets declare no work."""
+
+    class Read(dict):
+        def get(self, ref, default=None):
+            read.append(ref)
+            return super().get(ref, default)
+
+    read = []
+    one = case(at_level(), training())
+    other = replace(one.workload, ref=replace(one.workload.ref, uid="u2"), annotations={WORK_METRIC: "steps_total"})
+    profiles = Read({one.workload.ref: one.profile, other.ref: replace(one.profile, paces=(pace("L40S", 1.0),))})
+    fleet = replace(one.fleet, inventory=replace(one.inventory, workloads=(one.workload, other)), profiles=profiles)
+    assert fleet.speeds.keys() == {other.ref}
+    assert read == [other.ref]
 
 
 def test_a_type_that_is_too_slow_for_its_price_is_not_recommended_whatever_the_roofline_says():

@@ -16,6 +16,7 @@ import pytest
 from tests.prometheus_server import NEEDS_PROMETHEUS, running
 
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.signal import Signal
 from gpuwise.pipeline import LoopSettings, Pipeline
 from gpuwise.schedule.in_process import InProcess
@@ -132,6 +133,7 @@ def one_pass(url: str, read: ReadBy, file: Path) -> dict[str, Any]:
             usage=PrometheusUsage(PrometheusSettings(url, read=read)),
             prices=read_prices(None),
             executor=InProcess(),
+            profiles=ProfileFile,
             ledger=ledger,
             settings=LoopSettings("test", DAYS * 24, STEP_S, 8),
         )
