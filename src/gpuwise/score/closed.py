@@ -11,7 +11,7 @@ from gpuwise.model.profile import Distribution
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.score import histogram
-from gpuwise.score.hours import select_days
+from gpuwise.score.hours import join, select_days
 from gpuwise.score.summary import NO_LEVELS, DeviceSummary, Levels
 
 Weighted = tuple[NDArray[np.intp], NDArray[np.float64]]
@@ -103,6 +103,26 @@ def divided(hours: UsageHours, half_life_s: int) -> tuple[ClosedDays | None, Usa
     return closed_days(before, half_life_s), today
 
 
+def divided_parts(
+    known: UsageHours, rest: UsageHours, *, first_hour: int, half_life_s: int
+) -> tuple[ClosedDays | None, UsageHours]:
+    """As `divided` for the hours of two parts from a midnight on, but without a copy of the closed days.
+
+    Args:
+        known: the earlier hours; they may begin before the window.
+        rest: hours that start where these end.
+        first_hour: first hour of the window; a midnight.
+        half_life_s: seconds in which a sample's weight halves.
+    """
+    midnight = last_midnight(rest.end_hour)
+    if known.end_hour < midnight:
+        within = select_days(known, first_hour, midnight)
+        return divided(rest if within is None else join(within, rest), half_life_s)
+    before, today = (select_days(known, *days) for days in ((first_hour, midnight), (midnight, midnight + DAY_H)))
+    closed = None if before is None else closed_days(before, half_life_s)
+    return closed, rest if today is None else join(today, rest)
+
+
 def closed_days(hours: UsageHours, half_life_s: int) -> ClosedDays:
     """Summarise whole days.
 
@@ -113,7 +133,11 @@ def closed_days(hours: UsageHours, half_life_s: int) -> ClosedDays:
     return ClosedDays(
         half_life_s=half_life_s,
         devices={key: DeviceSummary.of(rows) for key, rows in hours.devices.items()},
-        counts={signal: _weighted(counts, half_life_s) for signal, counts in hours.counts.items()},
+        counts={
+            signal: _weighted(hours.counts[signal], half_life_s)
+            for signal in histogram.LAYOUTS
+            if signal in hours.counts
+        },
         others=replace(hours, devices={}, counts={}),
         rows=lambda: hours.devices,
     )

@@ -11,10 +11,10 @@ from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import encode
-from gpuwise.score.closed import ClosedDays, divided
+from gpuwise.score.closed import ClosedDays, divided, divided_parts
 from gpuwise.score.closed_checkpoint import encode_closed
 from gpuwise.score.expected import RunningPod, running_pods
-from gpuwise.score.hours import extended, hours_of, join, select_days
+from gpuwise.score.hours import extended, hours_of, join
 from gpuwise.score.kept import CLOSED, PAST, STARTS, TODAY, Kept, checkpoints_of
 from gpuwise.score.profile import score_days, score_hours
 from gpuwise.score.settings import ScoreSettings
@@ -144,8 +144,11 @@ def _scored(
         known = new if known is None else join(known, new)
         keep = dict(checkpoints_of(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
     past = keep.get(PAST, None if saved is None else saved.past)
-    within = None if known is None else select_days(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
-    closed, today = divided(rest if within is None else join(within, rest), settings.half_life_s)
+    if known is None:
+        closed, today = divided(rest, settings.half_life_s)
+    else:
+        first_hour = window.start_s // HOUR_S
+        closed, today = divided_parts(known, rest, first_hour=first_hour, half_life_s=settings.half_life_s)
     profile = score_days(closed, today, window, settings, pods)
     stored_to = None if known is None or past is None else known.end_hour // DAY_H * DAY_H
     if closed is not None and past is not None and closed.end_hour == stored_to:
