@@ -3,19 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpuwise.model.hours import DAY_H, HOUR_S, HourRows, PodDevice, UsageHours
-from gpuwise.model.profile import Distribution
 from gpuwise.model.signal import Signal
-from gpuwise.model.usage import DAY_S
 from gpuwise.score import histogram
 from gpuwise.score.hours import join, select_days
 from gpuwise.score.summary import NO_LEVELS, DeviceSummary, Levels
-
-Weighted = tuple[NDArray[np.intp], NDArray[np.float64]]
-"""Buckets with samples, ascending, and the weight of the samples in each."""
 
 RowsOf = Callable[[], Mapping[PodDevice, HourRows]]
 
@@ -35,7 +27,7 @@ class ClosedDays:
 
     half_life_s: int
     devices: Mapping[PodDevice, DeviceSummary]
-    counts: Mapping[Signal, Weighted]
+    counts: Mapping[Signal, histogram.Weighted]
     others: UsageHours
     rows: RowsOf
     since: tuple[int, Mapping[PodDevice, Levels]] | None = None
@@ -134,38 +126,13 @@ def closed_days(hours: UsageHours, half_life_s: int) -> ClosedDays:
         half_life_s=half_life_s,
         devices={key: DeviceSummary.of(rows) for key, rows in hours.devices.items()},
         counts={
-            signal: _weighted(hours.counts[signal], half_life_s)
+            signal: histogram.weighted(hours.counts[signal], half_life_s)
             for signal in histogram.LAYOUTS
             if signal in hours.counts
         },
         others=replace(hours, devices={}, counts={}),
         rows=lambda: hours.devices,
     )
-
-
-def _weighted(counts: NDArray[np.uint32], half_life_s: int) -> Weighted:
-    (occupied,) = np.bitwise_or.reduce(counts, axis=0).nonzero()
-    weights = histogram.weights_by_age(counts.shape[0] + 1, DAY_S, half_life_s)[:-1]
-    # Cast first: the product of float64 and uint32 casts in pieces and takes twice as long.
-    return occupied, weights @ counts[:, occupied].astype(np.float64)
-
-
-def distribution(signal: Signal, closed: Weighted | None, today: NDArray[np.uint32] | None) -> Distribution:
-    """The decayed histogram of closed days and of the day after them, the weight of whose samples is 1.
-
-    Args:
-        signal: that has a layout.
-        closed: of the closed days, None without samples.
-        today: samples of one day by bucket, shape (1, buckets); None without samples.
-    """
-    layout = histogram.LAYOUTS[signal]
-    total = np.zeros(histogram.buckets(layout))
-    if closed is not None:
-        total[closed[0]] = closed[1]
-    if today is not None:
-        total += today[-1]
-    (occupied,) = total.nonzero()  # also drops what is too old for a float64
-    return Distribution(histogram.midpoints(layout)[occupied], total[occupied])
 
 
 def levels_of(closed: ClosedDays | None, today: UsageHours, first_hour: int) -> Mapping[PodDevice, Levels]:

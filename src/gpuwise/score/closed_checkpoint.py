@@ -20,7 +20,8 @@ from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, HOUR_S, HourRows, PodDevi
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.signal import Signal
 from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
-from gpuwise.score.closed import ClosedDays, RowsOf, Weighted
+from gpuwise.score.closed import ClosedDays, RowsOf
+from gpuwise.score.histogram import Weighted
 from gpuwise.score.hours import select_days
 from gpuwise.score.summary import DeviceSummary, Levels
 

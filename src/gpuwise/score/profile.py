@@ -14,7 +14,7 @@ from gpuwise.model.signal import Signal
 from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.score import histogram
 from gpuwise.score.bottleneck import bottleneck
-from gpuwise.score.closed import ClosedDays, distribution, divided, levels_of
+from gpuwise.score.closed import ClosedDays, divided, levels_of
 from gpuwise.score.devices import AllocatedDevice, intervals
 from gpuwise.score.expected import RunningPod, unseen_days
 from gpuwise.score.gaps import request_gaps
@@ -132,8 +132,8 @@ class _Whole:
         """The decayed histogram of each signal with samples."""
         before, now = {} if self.closed is None else self.closed.counts, self.today.counts
         return {
-            signal: distribution(signal, before.get(signal), now.get(signal))
-            for signal in histogram.LAYOUTS
+            signal: histogram.total(layout, before.get(signal), now.get(signal))
+            for signal, layout in histogram.LAYOUTS.items()
             if signal in before or signal in now
         }
 
