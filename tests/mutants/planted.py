@@ -27,6 +27,7 @@ class Mutant:
 _IDLE = "tests/score/test_idle.py"
 _PROFILE = "tests/score/test_profile.py"
 _HOURS = "tests/score/test_hours.py"
+_SUMMARY = "tests/score/test_summary.py"
 _EXPECTED = "tests/score/test_expected.py"
 _VERDICTS = "tests/score/test_verdicts.py"
 _LIVENESS = "tests/score/test_liveness.py"
@@ -41,31 +42,39 @@ _LIVES = "tests/finops/test_lives.py"
 _SCORE = (
     Mutant(
         "hour-without-a-signal-counted-as-idle",
-        "src/gpuwise/score/idle.py",
-        'whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)',
-        'whole = (table["voters"] >= 0) & bool(voters & _ACTIVITY_BITS)',
+        "src/gpuwise/score/summary.py",
+        'whole = (table["voters"] == voters) & bool(voters & ACTIVITY_BITS)',
+        'whole = (table["voters"] >= 0) & bool(voters & ACTIVITY_BITS)',
         (_IDLE,),
         "An exporter that stops reporting the one busy signal for an hour makes that hour idle.",
     ),
     Mutant(
         "hour-without-a-signal-counted-as-idle-by-the-laws-alone",
-        "src/gpuwise/score/idle.py",
-        'whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)',
-        'whole = (table["voters"] >= 0) & bool(voters & _ACTIVITY_BITS)',
+        "src/gpuwise/score/summary.py",
+        'whole = (table["voters"] == voters) & bool(voters & ACTIVITY_BITS)',
+        'whole = (table["voters"] >= 0) & bool(voters & ACTIVITY_BITS)',
         ("tests/recommend/test_laws.py",),
         "As above; the law over all methods must notice it without the tests of scoring.",
     ),
     Mutant(
         "memory-and-power-alone-mean-idle",
-        "src/gpuwise/score/idle.py",
-        'whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)',
+        "src/gpuwise/score/summary.py",
+        'whole = (table["voters"] == voters) & bool(voters & ACTIVITY_BITS)',
         'whole = (table["voters"] == voters) & True',
         (_IDLE,),
         "A card without any activity signal is stopped because it draws little power.",
     ),
     Mutant(
+        "a-signal-that-appears-today-leaves-the-days-before-idle",
+        "src/gpuwise/score/summary.py",
+        "one.idle if one.voters == voters else np.zeros_like(one.idle)",
+        "one.idle if one.voters else np.zeros_like(one.idle)",
+        (_SUMMARY,),
+        "Days that were stored as idle by two signals stay idle when a third one appears that nobody had sampled.",
+    ),
+    Mutant(
         "requests-do-not-veto-idleness",
-        "src/gpuwise/score/idle.py",
+        "src/gpuwise/score/devices.py",
         "return quiet if silent is None else quiet & silent",
         "return quiet if silent is None else quiet | silent",
         (_IDLE,),

@@ -10,7 +10,7 @@ from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
 from gpuwise.model.hours import HOUR_S
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.score.hours import hours_of, join, select_days
+from gpuwise.score.hours import extended, hours_of, join, select_days
 from gpuwise.score.profile import profile, score_hours
 from gpuwise.score.settings import ScoreSettings
 
@@ -35,6 +35,28 @@ def test_joining_is_associative(series, first, second):
         hours_of(part(series, x * PER_HOUR, y * PER_HOUR), SETTINGS) for x, y in [(0, a), (a, b), (b, HOURS)]
     )
     assert same(join(join(one, two), three), join(one, join(two, three)))
+
+
+@given(usages(), st.integers(0, HOURS - 3), st.integers(1, 23), st.integers(1, 23))
+def test_a_day_is_extended_by_a_series_that_is_counted_once(series, first, more, rest):
+    """As if the parts before and after an hour had been counted one by one."""
+    end_of_day = first + 24 - (START_S // HOUR_S + first) % 24
+    at, end = first + 1, min(end_of_day, HOURS, first + 1 + more + rest)
+    before = at + max(1, min(more, end - at))
+    if not at < before <= end:
+        return
+    known, new, later = (part(series, a * PER_HOUR, b * PER_HOUR) for a, b in ((first, at), (at, before), (at, end)))
+    stored, every = extended(hours_of(known, SETTINGS), later, SETTINGS, before_hour=START_S // HOUR_S + before)
+    assert same(stored, join(hours_of(known, SETTINGS), hours_of(new, SETTINGS)))
+    assert same(every, join(hours_of(known, SETTINGS), hours_of(later, SETTINGS)))
+
+
+def test_a_series_of_another_day_cannot_extend_one():
+    steps = 30 * PER_HOUR
+    series = UsageSeries(WORKLOAD, Window(0, steps * STEP_S, STEP_S), (device(steps),))
+    known = hours_of(part(series, 0, PER_HOUR), SETTINGS)
+    with pytest.raises(ValueError, match="are not one day"):
+        extended(known, part(series, PER_HOUR, steps), SETTINGS, before_hour=20)
 
 
 @given(usages())

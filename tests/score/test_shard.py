@@ -13,8 +13,10 @@ from gpuwise.model.inventory import Start, node_ref
 from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.checkpoint import decode
+from gpuwise.score.closed_checkpoint import decode_closed, encode_closed
+from gpuwise.score.kept import CLOSED, PAST, STARTS, TODAY
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.shard import PAST, STARTS, TODAY, Shard, score_shard
+from gpuwise.score.shard import Shard, score_shard
 
 SETTINGS = ScoreSettings()
 FLEET = inventory(workload())
@@ -131,10 +133,10 @@ def test_an_hour_later_only_new_hours_are_read():
     assert (first.start_s, first.end_s) == (MIDNIGHT_S, MIDNIGHT_S + 50 * HOUR_S)
     # The last 15 minutes of each run are not settled, so the hour that they belong to is read again.
     assert (second.start_s, second.end_s) == (MIDNIGHT_S + 49 * HOUR_S, MIDNIGHT_S + 51 * HOUR_S)
-    assert set(kept) == {PAST, TODAY}
+    assert set(kept) == {PAST, CLOSED, TODAY}
 
 
-@pytest.mark.parametrize(("hour", "written"), [(52, {TODAY}), (71, {TODAY}), (73, {PAST, TODAY})])
+@pytest.mark.parametrize(("hour", "written"), [(52, {TODAY}), (71, {TODAY}), (73, {PAST, CLOSED, TODAY})])
 def test_whole_days_are_written_once_a_day(hour, written):
     source, kept = Source(usage_of(80)), {}
     run(source, MIDNIGHT_S + 50 * HOUR_S, kept)
@@ -169,6 +171,67 @@ def test_an_unreadable_checkpoint_is_read_again_from_the_source(damage):
     assert source.asked[1].start_s == MIDNIGHT_S
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda kept: kept.pop(CLOSED), id="of a version that did not write them"),
+        pytest.param(lambda kept: kept.update({CLOSED: kept[CLOSED][:-9]}), id="truncated"),
+        pytest.param(lambda kept: kept.update({CLOSED: b"gpuwise-days/99\n"}), id="of another version"),
+        pytest.param(lambda kept: kept.update({CLOSED: kept[CLOSED].replace(b"half", b"ha1f")}), id="damaged"),
+    ],
+)
+def test_closed_days_that_cannot_be_used_are_summarised_again(damage):
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
+    whole = kept[CLOSED]
+    damage(kept)
+    found = run(source, MIDNIGHT_S + 56 * HOUR_S, kept)
+    assert same(found, run(source, MIDNIGHT_S + 56 * HOUR_S, {}))
+    assert source.asked[1].start_s == MIDNIGHT_S + 54 * HOUR_S  # nothing is read again
+    assert kept[CLOSED] == whole
+
+
+def test_a_checkpoint_that_is_damaged_in_the_middle_is_read_again_although_the_closed_days_are_whole():
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
+    middle = len(kept[PAST]) // 2
+    kept[PAST] = kept[PAST][:middle] + bytes([kept[PAST][middle] ^ 1]) + kept[PAST][middle + 1 :]
+    run(source, MIDNIGHT_S + 56 * HOUR_S, kept)
+    assert source.asked[1].start_s == MIDNIGHT_S
+
+
+def test_with_another_half_life_the_closed_days_are_weighted_again():
+    source, kept = Source(usage_of(60)), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
+    other = replace(SETTINGS, half_life_s=DAY_S)
+    window = Window(MIDNIGHT_S, MIDNIGHT_S + 56 * HOUR_S, STEP_S)
+    blobs = [blob for _, blob in sorted(kept.items())]
+    [later], [whole] = (
+        score_shard(source, FLEET, window, other, Shard((workload(),), kept={WORKLOAD: stored}))
+        for stored in (blobs, [])
+    )
+    assert same(later.profile, whole.profile)
+    assert source.asked[1].start_s > MIDNIGHT_S
+
+
+def test_a_look_back_that_was_not_stored_is_taken_from_the_rows_and_stored():
+    """The workload is idle since the day before; the stored days were not asked for that."""
+    steps = 60 * PER_HOUR
+    series = UsageSeries(
+        WORKLOAD, Window(MIDNIGHT_S, MIDNIGHT_S + steps * STEP_S, STEP_S), (device(steps, busy=range(40)),)
+    )
+    source, kept = Source(series), {}
+    run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
+    stored = kept[CLOSED]
+    blobs = {"first_hour": MIDNIGHT_S // HOUR_S, "end_hour": MIDNIGHT_S // HOUR_S + 48}
+    closed = decode_closed(stored, kept[PAST], half_life_s=SETTINGS.half_life_s, **blobs)
+    assert closed.since is not None
+    kept[CLOSED] = encode_closed(replace(closed, since=None), kept[PAST])
+    found = run(source, MIDNIGHT_S + 56 * HOUR_S, kept)
+    assert same(found, run(source, MIDNIGHT_S + 56 * HOUR_S, {}))
+    assert kept[CLOSED] == stored
+
+
 def test_after_the_clock_was_set_back_nothing_is_restored():
     source, kept = Source(usage_of(60)), {}
     run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
@@ -194,7 +257,8 @@ def test_nodes_are_scored_with_workloads():
     window = Window(MIDNIGHT_S, MIDNIGHT_S + 30 * HOUR_S, STEP_S)
     scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),), {}))
     assert [one.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]
-    assert all(decode(blob).workload == one.profile.workload for one in scored for blob in one.keep.values())
+    for one in scored:
+        assert {decode(one.keep[name]).workload for name in (PAST, TODAY)} == {one.profile.workload}
 
 
 def test_with_another_counter_declared_the_hours_are_read_again():

@@ -8,7 +8,7 @@ from gpuwise.model.gpu import named
 from gpuwise.model.hours import DEVICE_SIGNALS
 from gpuwise.model.profile import Bottleneck, Limit
 from gpuwise.model.signal import Signal
-from gpuwise.score.idle import AllocatedDevice
+from gpuwise.score.devices import AllocatedDevice
 from gpuwise.score.settings import ScoreSettings
 
 # NVIDIA's guidance on DCGM's profiling fields: good use needs an SM activity of 0.8. DRAM activity peaks at about 0.8
@@ -41,13 +41,9 @@ def bottleneck(devices: Sequence[AllocatedDevice], settings: ScoreSettings) -> B
     """
     sums, seen, busy_seen = (np.zeros(len(DEVICE_SIGNALS)) for _ in range(3))
     for device in devices:
-        if not device.rows.hours:
-            continue
-        rows = device.rows.rows
-        # In sequence: a sum in pairs would depend on the memory layout of the rows.
-        sums += np.add.accumulate(rows["busy_sum"], axis=0)[-1]
-        busy_seen += np.add.reduce(rows["busy_seen"], axis=0, dtype=np.int64)
-        seen += device.seen
+        sums += device.summary.busy_sum
+        busy_seen += device.summary.busy_seen
+        seen += device.summary.levels.seen
     allocated = sum(device.end - device.start for device in devices)
     means = {
         signal: float(total / n) for signal, total, n in zip(DEVICE_SIGNALS, sums, busy_seen, strict=True) if n > 0
@@ -89,7 +85,7 @@ def _memory_full(devices: Sequence[AllocatedDevice]) -> bool:
     column = DEVICE_SIGNALS.index(Signal.MEMORY_USED)
     for device in devices:
         card = named(device.pod_device.gpu_type) if device.pod_device.gpu_type else None
-        peak = float(np.fmax.reduce(device.rows.rows["peak"][:, column], initial=np.nan))
+        peak = float(device.summary.levels.highest[column])
         if card is None or not peak >= _MEMORY_FULL * card.memory_bytes * min(1.0, device.pod_device.gpu_fraction):
             return False
     return bool(devices)

@@ -5,6 +5,7 @@ the header's order, little-endian. The header names the signals, so that columns
 """
 
 import json
+import math
 import zlib
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -157,7 +158,7 @@ class _Reader:
         self._body, self._at = body, start
 
     def take(self, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
-        array = np.frombuffer(self._body, dtype, count=int(np.prod(shape)), offset=self._at)
+        array = np.frombuffer(self._body, dtype, count=math.prod(shape), offset=self._at)
         self._at += array.nbytes
         return array.reshape(shape)
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.gpu import mig_share
-from gpuwise.model.hours import DEVICE_SIGNALS, HourRows, PodDevice, device_rows
+from gpuwise.model.hours import PodDevice
 from gpuwise.model.inventory import GpuRequest, Inventory, Node, Pod, Workload
 from gpuwise.model.labels import GPU_CLASS, GPU_RESOURCE, MIG_CLASS, MIG_RESOURCE_PREFIX, is_gpu
 from gpuwise.model.profile import DayUse
 from gpuwise.model.usage import DAY_S, Window
-from gpuwise.score.idle import AllocatedDevice, Runs
+from gpuwise.score.devices import AllocatedDevice, unsampled_device
+from gpuwise.score.idle import Runs
 
 _CLAIMED = frozenset({GPU_CLASS, MIG_CLASS})
 
@@ -102,7 +103,6 @@ def unsampled_devices(
     base_s: int,
     step_s: int,
     last_step: int,
-    per_hour: int,
 ) -> Iterator[AllocatedDevice]:
     """Yield a device without samples for each span in which a running pod reports fewer devices than it requests.
 
@@ -114,7 +114,6 @@ def unsampled_devices(
         base_s: time of step 0, epoch seconds.
         step_s: length of a step.
         last_step: first step after the window.
-        per_hour: steps in an hour.
     """
     if not sampled:
         return
@@ -130,22 +129,14 @@ def unsampled_devices(
         for device in own:
             missing[device.start : device.end] -= 1
         for level in range(1, int(missing.max(initial=0)) + 1):
-            yield from _spans(missing >= level, pod, level, per_hour=per_hour)
+            yield from _spans(missing >= level, pod, level)
 
 
-def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int, *, per_hour: int) -> Iterator[AllocatedDevice]:
+def _spans(missing: NDArray[np.bool_], pod: RunningPod, level: int) -> Iterator[AllocatedDevice]:
     runs = Runs.of(missing, at_least=1)
+    absent = PodDevice(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node)
     for start, end in zip(runs.starts.tolist(), runs.ends.tolist(), strict=True):
-        yield AllocatedDevice(
-            pod_device=PodDevice(pod.name, f"unsampled-{level}", pod.gpu_fraction, pod.gpu_type, pod.node),
-            rows=HourRows(0, device_rows(per_hour, 0)),
-            start=start,
-            end=end,
-            idle=np.zeros(missing.shape[0], dtype=bool),
-            voters=0,
-            active=np.zeros(0, dtype=np.int64),
-            seen=np.zeros(len(DEVICE_SIGNALS), dtype=np.int64),
-        )
+        yield unsampled_device(absent, start, end, steps=missing.shape[0])
 
 
 def unseen_days(

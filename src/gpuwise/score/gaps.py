@@ -17,7 +17,7 @@ _STEPS_S = (30, 60, 120, 300)
 _GAIN = 0.005
 
 
-def request_gaps(hours: UsageHours, window: Window) -> RequestGaps | None:
+def request_gaps(hours: UsageHours, window: Window, *, first_hour: int) -> RequestGaps | None:
     """Find the gaps between the requests of a workload; None if no source reports requests.
 
     A scrape interval may be longer than SCRAPE_S, or scrapes may be late: the step is the shortest of 30, 60, 120 and
@@ -27,12 +27,14 @@ def request_gaps(hours: UsageHours, window: Window) -> RequestGaps | None:
     Args:
         hours: of the window.
         window: the time that they cover.
+        first_hour: first hour with a sample of a device: without pods there are no requests.
     """
+    before_s = max(0, first_hour * HOUR_S - window.start_s)
     if hours.scrapes is None or not hours.scrapes.hours:
-        return None if hours.requests is None else _coarse(hours, hours.requests, window)
+        return None if hours.requests is None else _coarse(hours.requests, window, before_s)
     rows = hours.scrapes
     silent, known = (_on_window(rows, name, window, SCRAPE_S) for name in ("silent", "known"))
-    known[: _before_first_pod(hours, window) // SCRAPE_S] = False
+    known[: before_s // SCRAPE_S] = False
     steps_s = [step_s for step_s in _STEPS_S if not window.seconds % step_s]
     covered = [float(np.mean(_any(known, step_s))) for step_s in steps_s]
     step_s = next(one for one, share in zip(steps_s, covered, strict=True) if share >= max(covered) - _GAIN)
@@ -41,19 +43,13 @@ def request_gaps(hours: UsageHours, window: Window) -> RequestGaps | None:
     return RequestGaps.of(seen & ~used, seen, start_s=window.start_s, step_s=step_s)
 
 
-def _before_first_pod(hours: UsageHours, window: Window) -> int:
-    """Seconds of the window before the first hour with a sample of a device: without pods there are no requests."""
-    first_hour = min((rows.first_hour for rows in hours.devices.values()), default=hours.end_hour)
-    return max(0, first_hour * HOUR_S - window.start_s)
-
-
-def _coarse(hours: UsageHours, rows: HourRows, window: Window) -> RequestGaps:
+def _coarse(rows: HourRows, window: Window, before_s: int) -> RequestGaps:
     """From steps of the window, whose missing samples are not told apart from requests."""
     silent = _on_window(rows, "silent", window, window.step_s)
     inside = np.zeros(silent.size, dtype=bool)
     first = (rows.first_hour * HOUR_S - window.start_s) // window.step_s
     inside[max(first, 0) : max(first, 0) + rows.hours * (HOUR_S // window.step_s)] = True
-    inside[: _before_first_pod(hours, window) // window.step_s] = False
+    inside[: before_s // window.step_s] = False
     return RequestGaps.of(silent & inside, inside, start_s=window.start_s, step_s=window.step_s)
 
 

@@ -76,6 +76,10 @@ def midpoints(layout: BucketLayout) -> NDArray[np.float64]:
     return middle
 
 
+Weighted = tuple[NDArray[np.intp], NDArray[np.float64]]
+"""Buckets with samples, ascending, and the weight of the samples in each."""
+
+
 def decayed(layout: BucketLayout, counts: NDArray[np.uint32], half_life_s: int) -> Distribution:
     """Weight counts by the age of their days: 1 for the last day, half for a day one half-life before it.
 
@@ -84,12 +88,38 @@ def decayed(layout: BucketLayout, counts: NDArray[np.uint32], half_life_s: int) 
         counts: samples by day, oldest first, and bucket; shape (days, buckets).
         half_life_s: seconds in which a sample's weight halves.
     """
+    before = weighted(counts[:-1], half_life_s) if counts.shape[0] > 1 else None
+    return total(layout, before, counts[-1:])
+
+
+def weighted(counts: NDArray[np.uint32], half_life_s: int) -> Weighted:
+    """Weight the counts of days by their age on the day after the last of them.
+
+    Args:
+        counts: as for `decayed`.
+        half_life_s: as for `decayed`.
+    """
     (occupied,) = np.bitwise_or.reduce(counts, axis=0).nonzero()
+    weights = weights_by_age(counts.shape[0] + 1, DAY_S, half_life_s)[:-1]
     # Cast first: the product of float64 and uint32 casts in pieces and takes twice as long.
-    weights = weights_by_age(counts.shape[0], DAY_S, half_life_s) @ counts[:, occupied].astype(np.float64)
-    if weights.size and not weights.min():  # too old for a float64
-        occupied, weights = occupied[weights > 0.0], weights[weights > 0.0]
-    return Distribution(midpoints(layout)[occupied], weights)
+    return occupied, weights @ counts[:, occupied].astype(np.float64)
+
+
+def total(layout: BucketLayout, before: Weighted | None, today: NDArray[np.uint32] | None) -> Distribution:
+    """Add the samples of a day, whose weight is 1, to the weighted samples of the days before.
+
+    Args:
+        layout: the buckets.
+        before: the days before, None without samples.
+        today: samples of one day by bucket, shape (1, buckets); None without samples.
+    """
+    sums = np.zeros(buckets(layout))
+    if before is not None:
+        sums[before[0]] = before[1]
+    if today is not None:
+        sums += np.add.reduce(today, axis=0, dtype=np.float64)
+    (occupied,) = sums.nonzero()  # also drops what is too old for a float64
+    return Distribution(midpoints(layout)[occupied], sums[occupied])
 
 
 @lru_cache(maxsize=8)

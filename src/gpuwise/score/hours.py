@@ -7,7 +7,7 @@ nothing.
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,11 +37,68 @@ def hours_of(series: UsageSeries, settings: ScoreSettings) -> UsageHours:
         ValueError: the window does not align with hours.
     """
     grid = grid_of(series.window)
+    return _hours_of(series, grid, settings, _Periods(grid.first_hour, grid.days))
+
+
+def extended(
+    known: UsageHours, series: UsageSeries, settings: ScoreSettings, *, before_hour: int
+) -> tuple[UsageHours, UsageHours]:
+    """Append a series to earlier hours of the same UTC day.
+
+    The series is counted once, and not in two parts: most of the time does not depend on the number of samples.
+
+    Args:
+        known: hours that end where the series begins.
+        series: its window begins before `before_hour`, and ends with it or later.
+        settings: thresholds.
+        before_hour: hours since the epoch.
+
+    Returns:
+        The hours before `before_hour`, and all hours.
+
+    Raises:
+        ValueError: the hours are not of one day, or not adjacent.
+    """
+    grid = grid_of(series.window)
+    if known.first_hour // DAY_H != (grid.end_hour - 1) // DAY_H or not grid.first_hour < before_hour <= grid.end_hour:
+        raise ValueError(
+            f"hours {known.first_hour} to {grid.end_hour} are not one day with a part before {before_hour}"
+        )
+    # Hours are numbered so that `before_hour` is a midnight: the samples before it and from it on have their own row.
+    added = _hours_of(series, grid, settings, _Periods(DAY_H - (before_hour - grid.first_hour), 2))
+    every = join(known, _by_day(added))
+    counts = {signal: rows[:1] for signal, rows in added.counts.items() if rows[0].any()}
+    first = _rows_within(every, known.first_hour, before_hour)
+    return replace(first, counts=_joined_counts(known, replace(added, end_hour=before_hour, counts=counts))), every
+
+
+def _by_day(hours: UsageHours) -> UsageHours:
+    """The hours of one day, with the counts of all periods in one row."""
+    counts = {
+        signal: np.add.reduce(rows, axis=0, dtype=np.uint32, keepdims=True) for signal, rows in hours.counts.items()
+    }
+    return replace(hours, counts=counts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Periods:
+    """Which hours are counted together.
+
+    Attributes:
+        first_hour: number of the first hour; 24 of them, from a multiple of 24 on, are a period.
+        size: how many periods there are.
+    """
+
+    first_hour: int
+    size: int
+
+
+def _hours_of(series: UsageSeries, grid: Grid, settings: ScoreSettings, periods: _Periods) -> UsageHours:
     counts: dict[Signal, NDArray[np.uint32]] = {}
     devices: dict[PodDevice, HourRows] = {}
     for measured in series.devices:
         device = _alive(_of_usage(measured), grid)
-        rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts)))
+        rows = _trimmed(HourRows(grid.first_hour, _device_rows(device, grid, settings, counts, periods)))
         if rows is not None:
             rows.rows["dropped"][0] = device.dropped_samples
             pod_device = PodDevice(device.pod, device.device_uuid, device.gpu_fraction, device.gpu_type, device.node)
@@ -81,7 +138,11 @@ def _alive(device: DeviceSeries, grid: Grid) -> DeviceSeries:
 
 
 def _device_rows(
-    device: DeviceSeries, grid: Grid, settings: ScoreSettings, counts: dict[Signal, NDArray[np.uint32]]
+    device: DeviceSeries,
+    grid: Grid,
+    settings: ScoreSettings,
+    counts: dict[Signal, NDArray[np.uint32]],
+    periods: _Periods,
 ) -> dict[str, NDArray[Any]]:
     rows = device_rows(grid.per_hour, grid.hours)
     columns, new = [], []
@@ -90,7 +151,7 @@ def _device_rows(
         if samples is None:
             continue
         if layout is not None and signal not in counts:
-            counts[signal] = np.zeros((grid.days, histogram.buckets(layout)), dtype=np.uint32)
+            counts[signal] = np.zeros((periods.size, histogram.buckets(layout)), dtype=np.uint32)
             new.append(signal)
         limit = threshold(signal, device.gpu_type, settings) if signal in VOTER_BITS else None
         columns.append(
@@ -105,7 +166,7 @@ def _device_rows(
                 into=into,
             )
         )
-    _hours.count(columns, grid.steps, grid.offset, grid.per_hour, grid.first_hour, rows)
+    _hours.count(columns, grid.steps, grid.offset, grid.per_hour, periods.first_hour, rows)
     for signal in new:
         if not rows["seen"][:, DEVICE_SIGNALS.index(signal)].any():
             del counts[signal]
@@ -191,14 +252,15 @@ def _joined(first: HourRows | None, second: HourRows | None) -> HourRows | None:
 def _appended(first: HourRows, second: HourRows) -> HourRows:
     if not first.hours or not second.hours:
         return first if first.hours else second
-    gap = second.first_hour - first.end_hour
-    return HourRows(
-        first.first_hour,
-        {
-            name: np.concatenate([column, _unsampled(name, column, gap), second.rows[name]])
+    gap, later = second.first_hour - first.end_hour, second.rows
+    if not gap:
+        joined = {name: np.concatenate((column, later[name])) for name, column in first.rows.items()}
+    else:
+        joined = {
+            name: np.concatenate((column, _unsampled(name, column, gap), later[name]))
             for name, column in first.rows.items()
-        },
-    )
+        }
+    return HourRows(first.first_hour, joined)
 
 
 def _unsampled(name: str, like: NDArray[Any], hours: int) -> NDArray[Any]:
@@ -235,6 +297,12 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
     if start >= end:
         return None
     days = slice(start // DAY_H - hours.first_hour // DAY_H, (end - 1) // DAY_H - hours.first_hour // DAY_H + 1)
+    counts = {signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()}
+    return replace(_rows_within(hours, start, end), counts=counts)
+
+
+def _rows_within(hours: UsageHours, start: int, end: int) -> UsageHours:
+    """The rows between two hours, with the counts of all hours."""
     return replace(
         hours,
         first_hour=start,
@@ -244,7 +312,6 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
         scrapes=_selected(hours.scrapes, start, end),
         work=_selected(hours.work, start, end),
         paces=_all_within(hours.paces, start, end),
-        counts={signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()},
     )
 
 

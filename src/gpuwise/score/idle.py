@@ -5,7 +5,6 @@ threshold. So more activity, or fewer samples, can only reduce the idle steps (I
 missing sample is not idle (I1).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.gpu import named
-from gpuwise.model.hours import HourRows, PodDevice
-from gpuwise.model.profile import IdleInterval
 from gpuwise.model.signal import Signal
 from gpuwise.score.settings import ScoreSettings
 
@@ -38,7 +35,7 @@ VOTER_BITS: dict[Signal, int] = {
 }
 """Signals that decide about idleness; checkpoints store these bits, so a number must never be reused."""
 
-_ACTIVITY_BITS = sum(VOTER_BITS[signal] for signal in ACTIVITY)
+ACTIVITY_BITS = sum(VOTER_BITS[signal] for signal in ACTIVITY)
 
 
 def threshold(signal: Signal, gpu_type: str | None, settings: ScoreSettings) -> float | None:
@@ -91,80 +88,10 @@ class Runs:
         return between
 
 
-@dataclass(frozen=True, slots=True)
-class AllocatedDevice:
-    """A device while it was allocated: from its first sample to its last, including gaps between them.
-
-    Attributes:
-        pod_device: the device.
-        rows: its hours.
-        start: first allocated step, on the workload's steps.
-        end: first step after it.
-        idle: steps that were idle by every signal the device ever reported, shape (steps,).
-        voters: bits of these signals.
-        active: number of steps of each row with activity, shape (hours,).
-        seen: number of samples by signal, shape (signals,).
-    """
-
-    pod_device: PodDevice
-    rows: HourRows
-    start: int
-    end: int
-    idle: Mask
-    voters: int
-    active: NDArray[np.int64]
-    seen: NDArray[np.int64]
-
-    @property
-    def reports_activity(self) -> bool:
-        """Whether any activity signal was ever sampled."""
-        return bool(self.voters & _ACTIVITY_BITS)
-
-    @property
-    def not_idle(self) -> Mask:
-        """The allocated steps that were not idle, shape (end - start,)."""
-        busy: Mask = ~self.idle[self.start : self.end]
-        return busy
-
-
-def allocated_device(
-    pod_device: PodDevice, rows: HourRows, *, first_hour: int, steps: int, per_hour: int
-) -> AllocatedDevice:
-    """Arrange the rows of a device on the steps of its workload.
-
-    Args:
-        pod_device: the device.
-        rows: its hours; the first and the last have at least one sample each.
-        first_hour: hour of step 0.
-        steps: length of the grid.
-        per_hour: steps in an hour.
-    """
-    table = rows.rows
-    voters = int(np.bitwise_or.reduce(table["voters"]))
-    # An hour without any sample of a signal that the device reports in other hours is a gap, not idle.
-    whole = (table["voters"] == voters) & bool(voters & _ACTIVITY_BITS)
-    at = (rows.first_hour - first_hour) * per_hour
-    idle = np.zeros(steps, dtype=bool)
-    bits = table["idle"] if np.logical_and.reduce(whole) else table["idle"] * whole[:, None]
-    idle[at : at + rows.hours * per_hour] = unpacked(bits, per_hour)
-    first, last = unpacked(table["sampled"][[0, -1]], per_hour).reshape(2, per_hour)
-    end = at + (rows.hours - 1) * per_hour + int(np.flatnonzero(last)[-1]) + 1
-    return AllocatedDevice(
-        pod_device=pod_device,
-        rows=rows,
-        start=at + int(np.argmax(first)),
-        end=end,
-        idle=idle,
-        voters=voters,
-        active=_counted(table["active"]),
-        seen=np.add.reduce(table["seen"], axis=0, dtype=np.int64),
-    )
-
-
-def _counted(bits: NDArray[np.uint8]) -> NDArray[np.int64]:
+def counted(bits: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Number of set bits in each row, shape (rows,)."""
-    counted: NDArray[np.int64] = np.add.reduce(np.bitwise_count(_words(bits)), axis=1, dtype=np.int64)
-    return counted
+    found: NDArray[np.uint16] = np.add.reduce(np.bitwise_count(_words(bits)), axis=1, dtype=np.uint16)
+    return found
 
 
 def any_set(bits: NDArray[np.uint8]) -> Mask:
@@ -184,39 +111,3 @@ def unpacked(bits: NDArray[np.uint8], per_hour: int) -> Mask:
     # Rows of whole bytes are unpacked in one call: unpackbits along an axis is far slower.
     steps: Mask = np.unpackbits(bits.ravel()).view(bool).reshape(bits.shape[0], -1)[:, :per_hour].ravel()
     return steps
-
-
-def together_idle(devices: Sequence[AllocatedDevice], silent: Mask | None, steps: int) -> Mask:
-    """Steps at which a device was allocated, every allocated device was idle, and no request arrived.
-
-    Args:
-        devices: of one workload.
-        silent: steps known to have no request, None if no source reports requests.
-        steps: length of the grid.
-    """
-    if len(devices) == 1:
-        quiet = devices[0].idle
-    else:
-        allocated, busy = np.zeros(steps, dtype=bool), np.zeros(steps, dtype=bool)
-        for device in devices:
-            allocated[device.start : device.end] = True
-            busy[device.start : device.end] |= device.not_idle
-        quiet = allocated & ~busy
-    return quiet if silent is None else quiet & silent
-
-
-def intervals(quiet: Runs, devices: Sequence[AllocatedDevice], *, base_s: int, step_s: int) -> tuple[IdleInterval, ...]:
-    """Idle runs as time intervals, with the GPUs allocated during each.
-
-    Args:
-        quiet: runs of `together_idle`.
-        devices: of the workload.
-        base_s: time of step 0, epoch seconds.
-        step_s: length of a step.
-    """
-    gpus = np.zeros(quiet.starts.shape[0])
-    for device in devices:
-        overlap = np.minimum(quiet.ends, device.end) - np.maximum(quiet.starts, device.start)
-        gpus += device.pod_device.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
-    starts_s, ends_s = base_s + quiet.starts * step_s, base_s + quiet.ends * step_s
-    return tuple(map(IdleInterval, starts_s.tolist(), ends_s.tolist(), gpus.tolist()))

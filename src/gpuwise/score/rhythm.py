@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from gpuwise.model.hours import HOUR_S, UsageHours
 from gpuwise.model.profile import NextUse, Rhythm
+from gpuwise.score.devices import AllocatedDevice
 from gpuwise.score.histogram import weights_by_age
-from gpuwise.score.idle import AllocatedDevice
 from gpuwise.score.settings import ScoreSettings
 
 WEEK_H = 168
@@ -41,8 +41,9 @@ def rhythm(
     """
     busy_gpus = np.zeros(idle_share.shape[0])
     for device in devices:
-        at = device.rows.first_hour - hours.first_hour
-        busy_gpus[at : at + device.active.shape[0]] += device.active * (device.pod_device.gpu_fraction / hours.per_hour)
+        at, active = device.summary.first_hour - hours.first_hour, device.summary.active
+        if active.size:
+            busy_gpus[at : at + active.size] += active * (device.pod_device.gpu_fraction / hours.per_hour)
     used = busy_gpus > 0.0
     if hours.requests is not None:
         at = hours.requests.first_hour - hours.first_hour

@@ -5,23 +5,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gpuwise.model.declared import work_metric
-from gpuwise.model.hours import DAY_H, HOUR_S, UsageHours
+from gpuwise.model.hours import DAY_H, HOUR_S
 from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.packed import Packed, pack
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
-from gpuwise.score.checkpoint import UnreadableCheckpointError, decode, encode
+from gpuwise.score.checkpoint import encode
+from gpuwise.score.closed import ClosedDays, divided, divided_parts
+from gpuwise.score.closed_checkpoint import encode_closed
 from gpuwise.score.expected import RunningPod, running_pods
-from gpuwise.score.hours import hours_of, join, select_days
-from gpuwise.score.profile import score_hours
+from gpuwise.score.hours import extended, hours_of, join
+from gpuwise.score.kept import CLOSED, PAST, STARTS, TODAY, Kept, checkpoints_of
+from gpuwise.score.profile import score_days, score_hours
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.starts import encoded, is_starts, merged
-
-PAST, TODAY, STARTS = "past", "today", "starts"
-
-# Longer than any look-back in use: AWS Compute Optimizer's longest is 93 days.
-_KEPT_DAYS = 100
+from gpuwise.score.starts import encoded, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +43,7 @@ class Scored:
 
     Attributes:
         profile: its profile.
-        keep: checkpoints to store in place of those of the same name: PAST, the whole days, is written once a day;
-            TODAY every hour; STARTS after a start.
+        keep: checkpoints to store in place of those of the same name (`gpuwise.score.kept`).
     """
 
     profile: UsageProfile
@@ -128,10 +125,11 @@ def _score(
 ) -> dict[WorkloadRef, Scored]:
     """Workloads whose stored hours end at the same hour are read together."""
     metrics = {one.ref: work_metric(one) for one in shard.workloads}
-    saved: dict[WorkloadRef, UsageHours | None] = {}
+    saved: dict[WorkloadRef, Kept | None] = {}
     by_start: dict[int, list[WorkloadRef]] = defaultdict(list)
     for ref in pods:
-        saved[ref] = _restored(shard.kept.get(ref, ()), window, metrics.get(ref)) if shard.kept else None
+        stored = shard.kept.get(ref, ()) if shard.kept else ()
+        saved[ref] = Kept.restored(stored, window, metrics.get(ref), settings)
         known = saved[ref]
         by_start[window.start_s if known is None else known.end_hour * HOUR_S].append(ref)
     scored: dict[WorkloadRef, Scored] = {}
@@ -148,26 +146,8 @@ def _score(
     return scored
 
 
-def _restored(checkpoints: Sequence[bytes], window: Window, metric: str | None) -> UsageHours | None:
-    """The stored hours, if they cover the window from its start, and their work was counted with this counter."""
-    whole: UsageHours | None = None
-    for checkpoint in checkpoints:
-        if is_starts(checkpoint):
-            continue
-        try:
-            part = decode(checkpoint)
-            if part.work_metric != metric:  # its units are others
-                return None
-            whole = part if whole is None else join(whole, part)
-        except (UnreadableCheckpointError, ValueError):  # an unreadable cache is read again from the source
-            return None
-    if whole is None or whole.step_s != window.step_s or window.start_s % DAY_S:
-        return None
-    return whole if whole.first_hour * HOUR_S <= window.start_s < whole.end_hour * HOUR_S < window.end_s else None
-
-
 def _scored(
-    saved: UsageHours | None,
+    saved: Kept | None,
     series: UsageSeries,
     window: Window,
     settings: ScoreSettings,
@@ -175,29 +155,49 @@ def _scored(
 ) -> Scored:
     fresh = series.window
     settled_s = max(fresh.start_s, (window.end_s - settings.settle_s) // HOUR_S * HOUR_S)
-    known: UsageHours | None = saved
-    keep: dict[str, bytes] = {}
-    if settled_s > fresh.start_s:
-        known = _joined(saved, hours_of(_between(series, fresh.start_s, settled_s), settings))
-        keep = dict(_kept(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
-    within = None if known is None else select_days(known, window.start_s // HOUR_S, -(-window.end_s // DAY_S) * DAY_H)
+    closed = None if saved is None else saved.closed
+    if saved is not None and closed is not None and settled_s // HOUR_S < closed.end_hour + DAY_H:
+        return _later_today(saved, closed, series, settled_s, window, settings, pods)
+    new = hours_of(_between(series, fresh.start_s, settled_s), settings) if settled_s > fresh.start_s else None
     rest = hours_of(_between(series, settled_s, fresh.end_s), settings)
-    return Scored(score_hours(_joined(within, rest), window, settings, pods), keep)
+    known = None if saved is None else saved.all_hours()
+    keep: dict[str, bytes] = {}
+    if new is not None:
+        known = new if known is None else join(known, new)
+        keep = dict(checkpoints_of(known, new_from=fresh.start_s // HOUR_S, first=saved is None))
+    past = keep.get(PAST, None if saved is None else saved.past)
+    if known is None:
+        closed, today = divided(rest, settings.half_life_s)
+    else:
+        first_hour = window.start_s // HOUR_S
+        closed, today = divided_parts(known, rest, first_hour=first_hour, half_life_s=settings.half_life_s)
+    profile = score_days(closed, today, window, settings, pods)
+    stored_to = None if known is None or past is None else known.end_hour // DAY_H * DAY_H
+    if closed is not None and past is not None and closed.end_hour == stored_to:
+        keep[CLOSED] = encode_closed(closed.with_look_back(profile.idle.since_s), past)
+    return Scored(profile, keep)
 
 
-def _kept(known: UsageHours, *, new_from: int, first: bool) -> Iterator[tuple[str, bytes]]:
-    """The checkpoints to write after some hours are new."""
-    midnight = known.end_hour // DAY_H * DAY_H
-    if first or new_from < midnight:
-        past = select_days(known, max(known.first_hour // DAY_H * DAY_H, midnight - _KEPT_DAYS * DAY_H), midnight)
-        if past is not None:
-            yield PAST, encode(past)
-    empty = replace(known, first_hour=midnight, devices={}, requests=None, counts={}, scrapes=None, work=None, paces={})
-    yield TODAY, encode(select_days(known, midnight, midnight + DAY_H) or empty)
-
-
-def _joined(saved: UsageHours | None, fresh: UsageHours) -> UsageHours:
-    return fresh if saved is None else join(saved, fresh)
+def _later_today(
+    saved: Kept,
+    closed: ClosedDays,
+    series: UsageSeries,
+    settled_s: int,
+    window: Window,
+    settings: ScoreSettings,
+    pods: Sequence[RunningPod],
+) -> Scored:
+    """The closed days are those of an earlier pass; only hours of today are added."""
+    keep: dict[str, bytes] = {}
+    if settled_s > series.window.start_s:
+        settled, today = extended(saved.hours, series, settings, before_hour=settled_s // HOUR_S)
+        keep[TODAY] = encode(settled)
+    else:
+        today = join(saved.hours, hours_of(series, settings))
+    profile = score_days(closed, today, window, settings, pods)
+    if (again := closed.with_look_back(profile.idle.since_s)) is not closed and saved.past is not None:
+        keep[CLOSED] = encode_closed(again, saved.past)
+    return Scored(profile, keep)
 
 
 def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:

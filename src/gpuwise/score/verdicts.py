@@ -9,8 +9,10 @@ import numpy as np
 from gpuwise.model.hours import DEVICE_SIGNALS, HourRows
 from gpuwise.model.profile import IdleEvidence, IdleInterval, SignalVerdict, Verdict
 from gpuwise.model.signal import SIGNALS, Signal
-from gpuwise.score.idle import VOTER_BITS, AllocatedDevice, threshold
+from gpuwise.score.devices import AllocatedDevice
+from gpuwise.score.idle import VOTER_BITS, threshold
 from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.summary import Levels
 
 # Any request is use; the smallest positive float expresses "more than none" as a threshold.
 _ANY_REQUEST = float(np.nextafter(0.0, 1.0))
@@ -58,17 +60,20 @@ def evidence(
 
 
 def verdicts_of(
-    devices: Sequence[AllocatedDevice], requests: HourRows | None, back: LookBack, settings: ScoreSettings
+    devices: Sequence[tuple[AllocatedDevice, Levels]],
+    requests: HourRows | None,
+    back: LookBack,
+    settings: ScoreSettings,
 ) -> Iterator[SignalVerdict]:
     """The verdict of every signal over the look-back.
 
     Args:
-        devices: of the workload.
+        devices: of the workload, each with its samples in the look-back.
         requests: its rows of requests, None if no source reports requests.
         back: the hours that the verdicts cover.
         settings: thresholds.
     """
-    known = [_Known.over(back, device) for device in devices]
+    known = [_Known.over(back, device, levels) for device, levels in devices]
     for signal in VOTER_BITS:
         verdict = _device_verdict([one for one in known if one.expected > 0], signal, settings)
         if verdict is not None:
@@ -97,14 +102,12 @@ class _Known:
     seen: Sequence[int]
 
     @classmethod
-    def over(cls, back: LookBack, device: AllocatedDevice) -> "_Known":
-        rows = back.of(device.rows)
-        whole = rows.hours == device.rows.hours
+    def over(cls, back: LookBack, device: AllocatedDevice, levels: Levels) -> "_Known":
         return cls(
             gpu_type=device.pod_device.gpu_type,
             expected=device.end - max(device.start, back.start_step),
-            highest=np.fmax.reduce(rows.rows["peak"], axis=0, initial=np.nan).tolist(),
-            seen=(device.seen if whole else np.add.reduce(rows.rows["seen"], axis=0, dtype=np.int64)).tolist(),
+            highest=levels.highest.tolist(),
+            seen=levels.seen.tolist(),
         )
 
 

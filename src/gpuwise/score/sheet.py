@@ -1,0 +1,225 @@
+"""The hours of a workload, arranged on steps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuwise.model.hours import DAY_H, HOUR_S, HourRows, PodDevice
+from gpuwise.model.profile import DayUse, Stay
+from gpuwise.model.usage import DAY_S, Window
+from gpuwise.score import histogram
+from gpuwise.score.devices import AllocatedDevice, allocated_device, together_idle
+from gpuwise.score.expected import RunningPod, unsampled_devices
+from gpuwise.score.idle import Mask, Runs, unpacked
+from gpuwise.score.settings import ScoreSettings
+from gpuwise.score.summary import DeviceSummary
+from gpuwise.score.verdicts import LookBack
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The hours of a workload, arranged on steps.
+
+    Attributes:
+        window: the time that they cover.
+        base_s: time of step 0, on the hour.
+        steps: number of steps in all hours that the window overlaps.
+        last_step: first step after the window.
+        least: minimum number of steps of an idle run.
+        per_hour: steps in an hour.
+        devices: in a fixed order, so that sums are equal to the last bit.
+        idle_runs: the idle runs of each device.
+        silent: steps known to have no request, None if no source reports requests.
+        allocated: allocated steps of each device in each UTC day, shape (devices, days).
+    """
+
+    window: Window
+    base_s: int
+    steps: int
+    last_step: int
+    least: int
+    per_hour: int
+    devices: tuple[AllocatedDevice, ...]
+    idle_runs: tuple[Runs, ...]
+    silent: Mask | None
+    allocated: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        summaries: Mapping[PodDevice, DeviceSummary],
+        requests: HourRows | None,
+        window: Window,
+        settings: ScoreSettings,
+        pods: Sequence[RunningPod],
+    ) -> "Sheet":
+        """Arrange the hours of a workload.
+
+        Args:
+            summaries: of its devices.
+            requests: its rows of requests, None if no source reports requests.
+            window: the time that they cover.
+            settings: the minimum length of an idle run.
+            pods: that run now.
+        """
+        per_hour, first_hour = HOUR_S // window.step_s, window.start_s // HOUR_S
+        steps = (-(-window.end_s // HOUR_S) - first_hour) * per_hour
+        ordered = sorted(summaries.items(), key=lambda item: tuple(map(str, item[0])))
+        silent = None
+        if requests is not None:
+            silent = np.zeros(steps, dtype=bool)
+            at = (requests.first_hour - first_hour) * per_hour
+            bits = unpacked(requests.rows["silent"], per_hour)
+            silent[at : at + bits.shape[0]] = bits
+        base_s = first_hour * HOUR_S
+        last_step = (window.end_s - base_s) // window.step_s
+        sampled = tuple(
+            allocated_device(pod_device, summary, first_hour=first_hour, steps=steps, per_hour=per_hour)
+            for pod_device, summary in ordered
+        )
+        unsampled = unsampled_devices(sampled, pods, base_s=base_s, step_s=window.step_s, last_step=last_step)
+        devices, least = (*sampled, *unsampled), max(1, -(-settings.min_idle_s // window.step_s))
+        return cls(
+            window=window,
+            base_s=base_s,
+            steps=steps,
+            last_step=last_step,
+            least=least,
+            per_hour=per_hour,
+            devices=devices,
+            idle_runs=tuple(Runs.of(device.idle, at_least=least) for device in devices),
+            silent=silent,
+            allocated=_by_day(devices, window),
+        )
+
+    @property
+    def sampled(self) -> tuple[AllocatedDevice, ...]:
+        """The devices that have samples."""
+        return tuple(device for device in self.devices if device.summary.hours)
+
+    @property
+    def sampled_pods(self) -> frozenset[str]:
+        """Names of the pods that have samples."""
+        return frozenset(device.pod_device.pod for device in self.sampled)
+
+    @property
+    def first_s(self) -> int:
+        """Time of the first sample; the end of the window without one."""
+        first = min((device.start for device in self.sampled), default=self.last_step)
+        return self.base_s + first * self.window.step_s
+
+    @property
+    def first_hour(self) -> int:
+        """First hour with a sample; the hour after the last one without any."""
+        end_hour = -(-self.window.end_s // HOUR_S)
+        return min((device.summary.first_hour for device in self.sampled), default=end_hour)
+
+    def quiet(self) -> Runs:
+        """The spans in which all devices were idle and no request arrived."""
+        if len(self.devices) == 1 and self.silent is None:
+            return self.idle_runs[0]
+        return Runs.of(together_idle(self.devices, self.silent, self.steps), at_least=self.least)
+
+    def stay(self, device: AllocatedDevice, runs: Runs) -> Stay:
+        """When a pod had a device, and the idle spans of it, in seconds."""
+        idle = self.base_s + np.stack([runs.starts, runs.ends], axis=1).ravel() * self.window.step_s
+        held = device.pod_device
+        start_s, end_s = (self.base_s + step * self.window.step_s for step in (device.start, device.end))
+        return Stay(held.device_uuid, held.node, held.gpu_type, held.gpu_fraction, start_s, end_s, tuple(idle.tolist()))
+
+    def look_back(self, since_s: int | None) -> LookBack:
+        """The whole hours since a time; the whole window if the workload is not idle now."""
+        first_hour = self.base_s // HOUR_S if since_s is None else -(-since_s // HOUR_S)
+        end_hour = -(-self.window.end_s // HOUR_S)
+        return LookBack(first_hour, end_hour, self.base_s // HOUR_S, self.last_step, self.per_hour)
+
+    def idle_share_by_hour(self, quiet: Runs) -> NDArray[np.float64]:
+        """Share of each hour's steps that are in idle runs, shape (hours,)."""
+        return quiet.within(np.arange(0, self.steps + 1, self.per_hour)) / self.per_hour
+
+    def allocated_weight(self, half_life_s: int) -> float:
+        """Allocated device-steps, weighted by the age of their day like the samples of the histograms."""
+        weights = histogram.weights_by_age(self.allocated.shape[1], DAY_S, half_life_s)
+        return float(weights @ np.add.reduce(self.allocated, axis=0, dtype=np.float64))
+
+    def days(self) -> tuple[DayUse, ...]:
+        """Allocated, idle and active GPU time by day, node and GPU type."""
+        bounds = _day_bounds(self.window)
+        table: dict[tuple[str | None, str | None], NDArray[np.float64]] = {}
+        sampled_pods = self.sampled_pods
+        for device, runs, allocated in zip(self.devices, self.idle_runs, self.allocated, strict=True):
+            share = np.zeros((4, allocated.size))
+            share[0] = allocated
+            share[1] = runs.within(bounds.steps)
+            share[2] = self._active_by_day(device, bounds)
+            if device.pod_device.pod not in sampled_pods:
+                share[3] = allocated
+            share *= device.pod_device.gpu_fraction * self.window.step_s
+            place = (device.pod_device.node, device.pod_device.gpu_type)
+            table[place] = table[place] + share if place in table else share
+        places = [(place, table[place].T.tolist()) for place in sorted(table, key=str)]
+        return tuple(
+            DayUse(midnight, *place, *gpu_s[index])
+            for index, midnight in enumerate(bounds.midnights_s)
+            for place, gpu_s in places
+            if gpu_s[index][0] > 0.0
+        )
+
+    def _active_by_day(self, device: AllocatedDevice, bounds: "_DayBounds") -> NDArray[np.float64]:
+        summary, at = device.summary, device.summary.first_hour - self.base_s // HOUR_S
+        day_of = bounds.day_of_hour[at : at + summary.hours]
+        active = np.bincount(day_of, weights=summary.active, minlength=len(bounds.midnights_s))
+        return active.astype(np.float64, copy=False)
+
+    def sampled_gpu_s(self) -> dict[int, float]:
+        """GPU-seconds in hours with a sample, by midnight: a gap within an hour counts, an hour without samples not."""
+        bounds = _day_bounds(self.window)
+        total = np.zeros(len(bounds.midnights_s))
+        for device, allocated in zip(self.devices, self.allocated, strict=True):
+            summary = device.summary
+            if not summary.hours:
+                continue
+            steps = allocated
+            if not summary.sampled.all():  # neither the first nor the last hour, so each is a whole hour of one day
+                silent = np.flatnonzero(~summary.sampled) + summary.first_hour - self.base_s // HOUR_S
+                hours = np.bincount(bounds.day_of_hour[silent], minlength=steps.shape[0])
+                steps = steps - hours * self.per_hour
+            total += steps * (device.pod_device.gpu_fraction * self.window.step_s)
+        return {at_s: gpu_s for at_s, gpu_s in zip(bounds.midnights_s, total.tolist(), strict=True) if gpu_s > 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class _DayBounds:
+    """The UTC days that a window overlaps.
+
+    Attributes:
+        midnights_s: their beginnings, epoch seconds.
+        steps: the first step of each, and the first one after the last.
+        day_of_hour: the index of the day of each hour that the window overlaps.
+    """
+
+    midnights_s: tuple[int, ...]
+    steps: NDArray[np.int64]
+    day_of_hour: NDArray[np.int64]
+
+
+@lru_cache(maxsize=8)
+def _day_bounds(window: Window) -> _DayBounds:
+    """Shared by all workloads of a fleet."""
+    first_hour, end_hour = window.start_s // HOUR_S, -(-window.end_s // HOUR_S)
+    midnights = np.arange(first_hour // DAY_H, (window.end_s - 1) // DAY_S + 2) * DAY_S
+    return _DayBounds(
+        midnights_s=tuple(midnights[:-1].tolist()),
+        steps=(midnights - first_hour * HOUR_S) // window.step_s,
+        day_of_hour=np.arange(first_hour, end_hour) // DAY_H - first_hour // DAY_H,
+    )
+
+
+def _by_day(devices: Sequence[AllocatedDevice], window: Window) -> NDArray[np.int64]:
+    """The allocated steps of each device in each day, shape (devices, days)."""
+    spans = np.array([(device.start, device.end) for device in devices], dtype=np.int64).reshape(-1, 2)
+    within = np.minimum(np.maximum(_day_bounds(window).steps, spans[:, :1]), spans[:, 1:])
+    return within[:, 1:] - within[:, :-1]
