@@ -1,7 +1,8 @@
 """The loop: observe, score, recommend, decide, enact, record."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -118,6 +119,22 @@ def unwatched(_step: str) -> AbstractContextManager[object]:
 
 def quiet(_step: str, _done: int, _total: int) -> None:
     """Do not report progress."""
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause the collection of cycles in a step that makes many objects and keeps all of them.
+
+    The collector visits the inventory and all profiles again and again, which is 30 % of the time of `recommend` for
+    10,000 workloads, and finds nothing: the types of the model have no cycles.
+    """
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +264,8 @@ class Pipeline:
             pass_interval_s=self.settings.pass_interval_s,
             earlier=earlier,
         )
-        advice = recommend(whole)
+        with uncollected():
+            advice = recommend(whole)
         window, found, also = self.window(now_s), advice.plan, advice.alternatives
         if found:
             cite, workloads = self.usage.cite(window), fleet.by_ref()
