@@ -7,7 +7,8 @@ fleet are scored beforehand and used for the other blocks; pods and nodes are re
 recommend_seconds          duration of the step, with consolidation
 recommend_ms_per_workload  the same for each workload
 recommend_over_score       CPU time without consolidation (the method free_nodes) over that of scoring 100,000 GPUs from
-                           Parquet, which is taken as 100 times that of 1,000 GPUs (scan_growth shows how true that is)
+                           Parquet, which is taken as 100 times that of 1,000 GPUs (scan_growth shows how true that is);
+                           of both the least of three rounds, because other processes only add time
 """
 
 import time
@@ -19,6 +20,7 @@ from benchmarks.measure import at_most, remark, scaled, seconds
 
 from gpuwise.model.inventory import Inventory, WorkloadRef
 from gpuwise.model.profile import UsageProfile
+from gpuwise.pipeline import rarely_collected
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.plan import Advice, recommend
@@ -39,14 +41,7 @@ _ROUNDS = 3
 
 def figures() -> dict[str, float]:
     judged = _fleet()
-    found: list[Advice] = []
-    began_s = time.process_time()
-    taken = seconds(lambda: found.append(recommend(judged)))
-    cpu_s = time.process_time() - began_s
-    began_s = time.process_time()
-    list(free_nodes(judged))  # again, alone
-    cpu_s -= time.process_time() - began_s
-    (advice,) = found
+    took_s, cpu_s, advice = min((_recommended(judged) for _ in range(_ROUNDS)), key=lambda one: one[1])
     gpus = sum(node.gpu_count for node in judged.inventory.nodes.values())
     workloads = len(judged.inventory.workloads)
     remark(
@@ -54,10 +49,23 @@ def figures() -> dict[str, float]:
         f"{len(advice.blocked):,} blocked"
     )
     return {
-        "recommend_seconds": taken,
-        "recommend_ms_per_workload": taken / workloads * 1e3,
+        "recommend_seconds": took_s,
+        "recommend_ms_per_workload": took_s / workloads * 1e3,
         "recommend_over_score": cpu_s / (_score_s_per_gpu() * gpus),
     }
+
+
+def _recommended(judged: Fleet) -> tuple[float, float, Advice]:
+    """Seconds of the step, its CPU time without consolidation, and its result; the fleet has nothing computed yet."""
+    fresh, found = replace(judged), list[Advice]()
+    with rarely_collected():  # as in Pipeline.recommend
+        began_s = time.process_time()
+        took_s = seconds(lambda: found.append(recommend(fresh)))
+        cpu_s = time.process_time() - began_s
+        began_s = time.process_time()
+        list(free_nodes(fresh))  # again, alone
+        cpu_s -= time.process_time() - began_s
+    return took_s, cpu_s, found[0]
 
 
 def _score_s_per_gpu() -> float:

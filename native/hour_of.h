@@ -15,8 +15,8 @@ static inline void NAME(load)(const SAMPLE *from, __m128d *first, __m128d *secon
 
 /* Add `one` to the bucket of each sample, and find the largest sample.
 
-   Returns whether every sample is valid, 0.0 to `highest`. If not, `peak` has no meaning, and a second call with -1
-   takes the samples out of the buckets again. */
+   Returns whether every sample is valid, 0.0 to `highest`; it may be false for -0.0, which is. If not, `peak` has no
+   meaning, and a second call with -1 takes the samples out of the buckets again. */
 static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double highest, const Buckets *into, uint32_t one,
                               double *peak) {
     uint32_t *const row = into->row; /* a local, because the compiler assumes that a count could change `into` */
@@ -24,34 +24,27 @@ static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double hig
     int valid = 1;
     Py_ssize_t i = 0;
 #ifdef __SSE2__
-    const __m128d zero = _mm_setzero_pd(), low = _mm_set1_pd(into->low), top = _mm_set1_pd(into->top);
-    __m128d positive = _mm_cmpeq_pd(zero, zero), most = zero, x, y;
-    double halves[2];
-    for (; i + 4 <= steps; i += 4) {
-        __builtin_prefetch(column + i + AHEAD);
-        NAME(load)(column + i, &x, &y);
-        positive = _mm_and_pd(positive, _mm_and_pd(_mm_cmple_pd(zero, x), _mm_cmple_pd(zero, y)));
-        most = _mm_max_pd(most, _mm_max_pd(x, y));
-        if (row != NULL) {
-            __m128i a = _mm_srli_epi64(_mm_castpd_si128(_mm_min_pd(_mm_max_pd(x, low), top)), SHIFT);
-            __m128i b = _mm_srli_epi64(_mm_castpd_si128(_mm_min_pd(_mm_max_pd(y, low), top)), SHIFT);
-            __m128i four = _mm_castps_si128(_mm_shuffle_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(b), 0x88));
-            uint64_t front = (uint64_t)_mm_cvtsi128_si64(four);
-            /* An addition to the same place as the one before has to wait for it, and samples often repeat. */
-            if (_mm_movemask_epi8(_mm_cmpeq_epi32(four, _mm_shuffle_epi32(four, 0))) == 0xFFFF) {
-                row[(uint32_t)front] += 4 * one;
-            } else {
-                uint64_t back = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(four, four));
-                row[(uint32_t)front] += one;
-                row[front >> 32] += one;
-                row[(uint32_t)back] += one;
-                row[back >> 32] += one;
-            }
+    if (steps >= 8) {
+        const __m128i base = _mm_set1_epi32(BASE(into)), last = _mm_set1_epi16((short)into->last);
+        const __m128i first = _mm_setzero_si128();
+        NAME(Seen) seen;
+        memset(&seen, 0, sizeof seen);
+        for (; i + 8 <= steps; i += 8) {
+            __m128i eight;
+            __builtin_prefetch(column + i + AHEAD);
+            eight = NAME(eight)(column + i, base, &seen);
+            if (row != NULL)
+                add_eight(row, _mm_min_epi16(_mm_max_epi16(eight, first), last), one);
         }
+        if (i + 4 == steps) { /* half of these were counted before: 60 steps are 7 times 8 and 4 */
+            __m128i eight = NAME(eight)(column + i - 4, base, &seen);
+            if (row != NULL)
+                add_last_four(row, _mm_min_epi16(_mm_max_epi16(eight, first), last), one);
+            i = steps;
+        }
+        largest = NAME(largest)(&seen);
+        valid = NAME(flawless)(&seen);
     }
-    _mm_storeu_pd(halves, most);
-    largest = halves[0] > halves[1] ? halves[0] : halves[1];
-    valid = _mm_movemask_pd(positive) == 3;
 #endif
     for (; i < steps; i++) {
         double value = column[i];

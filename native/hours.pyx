@@ -3,13 +3,13 @@
 
 from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 cdef extern from "hour.h" nogil:
     ctypedef struct Buckets:
         uint32_t* row
-        double low, top
+        int32_t base, last
 
     bint whole_f32(const float*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
     bint whole_f64(const double*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
@@ -20,23 +20,21 @@ cdef extern from "hour.h" nogil:
     double sum_f32(const float*, Py_ssize_t, const uint64_t*)
     double sum_f64(const double*, Py_ssize_t, const uint64_t*)
 
+# Numbers of the first bucket of normal float32, less one for what is below it, and of the first one after them.
+cdef enum:
+    FIRST_BUCKET = 64 * (1023 - 126) - 1
+    END_BUCKET = 64 * (1023 + 128)
+
+
 cdef struct Column:
     const float* single  # one of the two is NULL
     const double* double_
-    double highest, limit, low, top
+    double highest, limit
     uint32_t* counts
     int64_t base, buckets
     Py_ssize_t into
     uint8_t voter
     bint activity
-
-
-cdef double bucket_start(int64_t number) noexcept:
-    """The smallest value of a bucket."""
-    cdef double value
-    number <<= 46
-    memcpy(&value, &number, 8)
-    return value
 
 
 cdef void* memory_of(array, Py_ssize_t size, Py_ssize_t itemsize) except? NULL:
@@ -63,7 +61,9 @@ cdef void set_column(Column* to, one, Py_ssize_t steps) except *:
     to.counts = NULL
     if counts is not None:
         to.counts, to.buckets = <uint32_t*>memory_of(counts, counts.size, 4), counts.shape[1]
-        to.low, to.top = bucket_start(to.base), bucket_start(to.base + to.buckets - 1)
+        # Every bucket but the first and the last is for normal float32, and there are at most 2^15.
+        if to.base < FIRST_BUCKET or to.base + to.buckets > END_BUCKET or to.buckets > 1 << 15:
+            raise ValueError(f"{to.buckets} buckets from number {to.base} on are not all of normal float32")
 
 
 cdef inline Py_ssize_t counted(const Column* one, Py_ssize_t at, Py_ssize_t steps, const Buckets* into,
@@ -104,6 +104,13 @@ cdef void pack(const uint8_t* flags, Py_ssize_t width, uint8_t* bits) noexcept n
         memcpy(&eight, flags + 8 * i, 8)
         # Each flag is shifted to its place in the highest byte; the sums of the others do not reach it.
         bits[i] = <uint8_t>(eight * <uint64_t>0x8040201008040201 >> 56)
+
+
+cdef inline void copy_bits(uint8_t* to, const uint8_t* bits, Py_ssize_t width) noexcept nogil:
+    if width == 8:  # steps of a minute: one instruction instead of a call
+        memcpy(to, bits, 8)
+    else:
+        memcpy(to, bits, width)
 
 
 cdef struct Scratch:
@@ -168,7 +175,7 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
     """See the Python twin."""
     cdef Py_ssize_t size = len(columns), width = (per_hour + 7) // 8, most = 8 * width
     cdef Py_ssize_t hours = (steps + offset + per_hour - 1) // per_hour
-    cdef Py_ssize_t hour, begin, first, here, day, at, i, valid
+    cdef Py_ssize_t hour, begin, first, here, day, of_day, at, i, valid
     cdef bint any_whole, any_active, any_vetoed, flagged = True
     cdef double largest
     cdef Column* one
@@ -197,6 +204,7 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
     of.active, of.vetoed, of.known = of.sampled + most, of.sampled + 2 * most, of.sampled + 3 * most
     of.complete = of.known + size * most
     of.full = of.complete + size
+    day, of_day = 0, first_hour % 24 - 1
     memset(of.sampled, 0, most)
     memset(of.sampled, 1, per_hour)
     pack(of.sampled, width, of.full)
@@ -205,15 +213,18 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
             begin = max(0, hour * per_hour - offset)
             here = min(steps, (hour + 1) * per_hour - offset) - begin
             first = begin + offset - hour * per_hour
-            day = (first_hour + hour) // 24 - first_hour // 24
+            of_day += 1
+            if of_day == 24:
+                day, of_day = day + 1, 0
             if flagged:
                 memset(of.sampled, 0, 3 * most)
             any_whole = any_active = any_vetoed = flagged = False
             for at in range(size):
                 one = &each[at]
-                into.row = NULL
+                into.row, into.base, into.last = NULL, 0, 0
                 if one.counts != NULL:
-                    into.row, into.low, into.top = one.counts + day * one.buckets - one.base, one.low, one.top
+                    into.row = one.counts + day * one.buckets
+                    into.base, into.last = <int32_t>one.base, <int32_t>one.buckets - 1
                 valid = counted(one, begin, here, &into, of.known + at * most, &largest)
                 of.complete[at] = valid == here
                 if not valid:
@@ -244,7 +255,7 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
             if any_whole and flagged:
                 memset(of.sampled + first, 1, here)
             if any_whole and here == per_hour:  # most hours: packing takes as long as an hour of one signal
-                memcpy(to.sampled + hour * width, of.full, width)
+                copy_bits(to.sampled + hour * width, of.full, width)
             else:
                 pack(of.sampled, width, to.sampled + hour * width)
             if any_active:
@@ -255,6 +266,6 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
                     of.sampled[i] &= (of.active[i] | of.vetoed[i]) ^ 1
                 pack(of.sampled, width, to.idle + hour * width)
             else:
-                memcpy(to.idle + hour * width, to.sampled + hour * width, width)
+                copy_bits(to.idle + hour * width, to.sampled + hour * width, width)
     PyMem_Free(memory)
     PyMem_Free(each)

@@ -113,6 +113,18 @@ def test_the_kernel_refuses_arrays_that_do_not_fit():
         _hours_c.count([one._replace(counts=None)], 61, 0, 60, 0, device_rows(60, 2))
 
 
+@pytest.mark.parametrize("layout", [BucketLayout(2.0**-130, 1.0), BucketLayout(1.0, 2.0**130)])
+def test_the_kernel_refuses_buckets_that_float32_does_not_reach(layout):
+    with pytest.raises(ValueError, match="not all of normal float32"):
+        count(_hours_c.count, [column(np.zeros(60), layout=layout)])
+
+
+def test_every_hour_of_a_day_counts_into_it():
+    ones = column(np.repeat(np.linspace(0.1, 0.9, 50, dtype=np.float32), 60))
+    (counts,), _ = count(_hours_c.count, [ones], first_hour=23)
+    assert counts.sum(axis=1).tolist() == [60, 24 * 60, 24 * 60, 60]
+
+
 def test_a_float32_sample_at_the_limit_is_a_sign_of_use():
     limit = 0.02  # the default threshold; the nearest float32 is lower
     one = column(np.full(60, limit, dtype=np.float32), limit=limit, voter=1, activity=True)

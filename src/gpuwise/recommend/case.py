@@ -76,16 +76,16 @@ class Case:
         types = set(self.profile.allocated_gpu_s_by_type)
         return named(types.pop()) if len(types) == 1 else None
 
-    @property
-    def capacity_types(self) -> set[CapacityType | None]:
+    @cached_property
+    def capacity_types(self) -> frozenset[CapacityType | None]:
         """How the nodes of its pods are paid for."""
-        return {node.capacity_type for node in self.nodes}
+        return frozenset(node.capacity_type for node in self.nodes)
 
     @cached_property
     def nodes(self) -> list[Node]:
         """The nodes of its pods, one entry per pod; those of pods that have ended count only if all have."""
-        pods = self.workload.active_pods or self.workload.pods
-        return [self.inventory.nodes[pod.node] for pod in pods if pod.node and pod.node in self.inventory.nodes]
+        pods, known = self.workload.active_pods or self.workload.pods, self.inventory.nodes
+        return [known[pod.node] for pod in pods if pod.node and pod.node in known]
 
     @property
     def gpus_now(self) -> float:
@@ -104,13 +104,21 @@ class Case:
         Args:
             capacity_type: the capacity type to price, in the places of its nodes; None for that of its nodes.
         """
+        if capacity_type is None and len(self.capacity_types) > 1:
+            return None
+        kind = next(iter(self.capacity_types), None) if capacity_type is None else capacity_type
+        if kind not in self._prices:
+            self._prices[kind] = self._price(kind)
+        return self._prices[kind]
+
+    @cached_property
+    def _prices(self) -> dict[CapacityType | None, float | None]:
+        """The prices so far: the methods ask for the same one or two of each workload."""
+        return {}
+
+    def _price(self, capacity_type: CapacityType | None) -> float | None:
         if self.gpu_type is None:
             return None
-        if capacity_type is None:
-            capacity_types = self.capacity_types
-            if len(capacity_types) > 1:
-                return None
-            capacity_type = capacity_types.pop() if capacity_types else None
         places = [(node.region, node.zone) for node in self.nodes] or [(None, None)]
         name = self.gpu_type.name
         prices = {
@@ -142,9 +150,14 @@ class Case:
 
     def carbon(self, kwh: float | None) -> float | None:
         """Kilograms of CO2 equivalent of some energy; None if the energy or the grid of one of its nodes is unknown."""
-        grids = [self.prices.kg_co2e_per_kwh.get(node.region or "") for node in self.nodes]
-        known = [intensity for intensity in grids if intensity is not None]
-        return None if kwh is None or not known or len(known) < len(grids) else kwh * sum(known) / len(known)
+        known = self._grids
+        return None if kwh is None or not known or len(known) < len(self.nodes) else kwh * sum(known) / len(known)
+
+    @cached_property
+    def _grids(self) -> list[float]:
+        """Kilograms of CO2 equivalent per kWh at each of its nodes where that is known."""
+        grids = (self.prices.kg_co2e_per_kwh.get(node.region or "") for node in self.nodes)
+        return [intensity for intensity in grids if intensity is not None]
 
     @property
     def team(self) -> str | None:
@@ -185,6 +198,16 @@ class Case:
     @cached_property
     def _busiest(self) -> dict[tuple[Signal, float], float | None]:
         """The quantiles so far: the methods ask for the same few of each workload."""
+        return {}
+
+    @cached_property
+    def estimates(self) -> dict[object, float | None]:
+        """What estimators returned so far, by estimator: several methods ask for the same needs."""
+        return {}
+
+    @cached_property
+    def shown_needs(self) -> dict[Signal, tuple[Evidence, Evidence]]:
+        """The evidence of needs so far, by signal: several methods show the same numbers."""
         return {}
 
     def well_covered(self, *signals: Signal) -> bool:

@@ -1,6 +1,7 @@
 """Estimators of a workload's needs that wrap each other: a statistic, a margin, confidence, then a floor."""
 
 from collections.abc import Callable
+from functools import cache
 
 from gpuwise.model.recommendation import Evidence
 from gpuwise.model.signal import Signal
@@ -53,12 +54,24 @@ def _times(inner: Estimator, factor: Callable[[Case], float]) -> Estimator:
     return estimate
 
 
+@cache
 def needed_activity(signal: Signal) -> Estimator:
     """The share of a GPU's unit that a replica needs."""
-    return with_confidence(with_margin(busiest(signal)))
+    return _once(with_confidence(with_margin(busiest(signal))))
 
 
-needed_memory: Estimator = at_least(with_confidence(with_margin(peak_memory)), _CONTEXT_BYTES)
+def _once(inner: Estimator) -> Estimator:
+    """Compute an estimate once for each case."""
+
+    def estimate(case: Case) -> float | None:
+        if inner not in case.estimates:
+            case.estimates[inner] = inner(case)
+        return case.estimates[inner]
+
+    return estimate
+
+
+needed_memory: Estimator = _once(at_least(with_confidence(with_margin(peak_memory)), _CONTEXT_BYTES))
 """The bytes that a replica needs on each GPU."""
 
 
@@ -69,13 +82,24 @@ def needs(case: Case, *activities: Signal) -> tuple[Evidence, ...]:
         case: the workload's case.
         activities: signals that are shares of a unit of the GPU.
     """
-    evidence: list[Evidence] = []
-    for signal in activities:
-        text = f"{signal.value}, missing samples counted as full use"
-        evidence.append(Evidence(text, signal, quantile(case), case.busiest(signal), None, "ratio"))
-        evidence.append(_need(case, signal.value, needed_activity(signal)(case), "ratio"))
-    evidence.append(Evidence("peak memory", Signal.MEMORY_USED, "max", peak_memory(case), None, "bytes"))
-    return (*evidence, _need(case, "memory", needed_memory(case), "bytes"))
+    return tuple(one for signal in (*activities, Signal.MEMORY_USED) for one in _shown(case, signal))
+
+
+def _shown(case: Case, signal: Signal) -> tuple[Evidence, Evidence]:
+    if signal not in case.shown_needs:
+        case.shown_needs[signal] = _memory(case) if signal is Signal.MEMORY_USED else _activity(case, signal)
+    return case.shown_needs[signal]
+
+
+def _activity(case: Case, signal: Signal) -> tuple[Evidence, Evidence]:
+    text = f"{signal.value}, missing samples counted as full use"
+    measured = Evidence(text, signal, quantile(case), case.busiest(signal), None, "ratio")
+    return measured, _need(case, signal.value, needed_activity(signal)(case), "ratio")
+
+
+def _memory(case: Case) -> tuple[Evidence, Evidence]:
+    measured = Evidence("peak memory", Signal.MEMORY_USED, "max", peak_memory(case), None, "bytes")
+    return measured, _need(case, "memory", needed_memory(case), "bytes")
 
 
 def quantile(case: Case) -> str:

@@ -80,9 +80,10 @@ class Fleet:
     def pods_on(self) -> Mapping[str, tuple[tuple[Workload, Pod], ...]]:
         """The GPU pods on each node, with their workloads; a node without GPU pods is absent."""
         by_node: dict[str, list[tuple[Workload, Pod]]] = {}
-        for workload, pod in self._pods():
-            if pod.node is not None and pod.uses_node:
-                by_node.setdefault(pod.node, []).append((workload, pod))
+        for workload in self.inventory.workloads:
+            for pod in workload.active_pods:
+                if pod.node is not None:
+                    by_node.setdefault(pod.node, []).append((workload, pod))
         return {node: tuple(pods) for node, pods in by_node.items()}
 
     @cached_property
@@ -170,9 +171,6 @@ class Fleet:
     def usd_per_gpu_h(self, node: Node) -> float | None:
         """Price per hour of one of a node's GPUs; None if the type has no price."""
         return self.prices.of_node(node)
-
-    def _pods(self) -> Iterator[tuple[Workload, Pod]]:
-        return ((workload, pod) for workload in self.inventory.workloads for pod in workload.pods)
 
 
 def only_spot(pod: Pod) -> bool:

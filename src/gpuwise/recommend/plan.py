@@ -143,8 +143,10 @@ def _known(item: Recommendation | Blocked, unread_nodes: frozenset[str]) -> Reco
 
 def _requested(item: Recommendation | Blocked, unknown: Mapping[WorkloadRef, str]) -> Recommendation | Blocked:
     """Block a recommendation for a workload whose GPU request is not known: which series are missing is not known."""
+    if isinstance(item, Blocked) or not item.claims:  # without claims it depends on no request
+        return item
     why = unknown.get(item.workload)
-    if isinstance(item, Blocked) or why is None or not item.claims:  # without claims it depends on no request
+    if why is None:
         return item
     return Blocked(item.workload, item.change.kind, Reason.INSUFFICIENT_DATA, why, item.evidence)
 

@@ -100,8 +100,8 @@ def _options(case: Case, gpu: GpuType, activity: float, memory: float) -> list[O
 
 def _others(case: Case) -> set[str]:
     """Other workloads on the same nodes: a node uses one sharing method for all of its GPUs."""
-    nodes = {pod.node for pod in case.workload.active_pods if pod.node}
-    return {other for node in nodes for other in case.fleet.tenants.get(node, ())} - {case.workload.ref.uid}
+    nodes, tenants = {pod.node for pod in case.workload.active_pods if pod.node}, case.fleet.tenants
+    return set().union(*(tenants.get(node, ()) for node in nodes)) - {case.workload.ref.uid}
 
 
 def _proposal(case: Case, option: Option, price: float, evidence: tuple[Evidence, ...]) -> Proposal:

@@ -136,7 +136,7 @@ def _offered(case: Case) -> dict[GpuType, float]:
     """GPU types of nodes in the allowed regions, with their lowest price for the workload's present capacity type."""
     allowed: set[str | None] = set(case.settings.allowed_regions) or {node.region for node in case.nodes}
     capacity_types = case.capacity_types
-    capacity_type = capacity_types.pop() if len(capacity_types) == 1 else CapacityType.ON_DEMAND
+    capacity_type = next(iter(capacity_types)) if len(capacity_types) == 1 else CapacityType.ON_DEMAND
     offers = [
         offer
         for offer in case.fleet.offers

@@ -14,6 +14,7 @@ from gpuwise.recommend.proposal import Proposal
 from gpuwise.recommend.settings import HOUR_S
 
 STAGE = "idle"
+_TEXTS = {Verdict.IDLE: "idle", Verdict.BUSY: "in use", Verdict.UNKNOWN: "too few samples"}
 
 
 def idle_shutdown(case: Case) -> Recommendation | Blocked:
@@ -129,7 +130,6 @@ def _evidence(case: Case) -> tuple[Evidence, ...]:
 
 def _number(verdict: SignalVerdict) -> Evidence:
     unit = SIGNALS[verdict.signal].unit
-    texts = {Verdict.IDLE: "idle", Verdict.BUSY: "in use", Verdict.UNKNOWN: "too few samples"}
-    text = f"{verdict.signal.value}: {texts[verdict.verdict]} ({verdict.coverage:.0%} sampled)"
+    text = f"{verdict.signal}: {_TEXTS[verdict.verdict]} ({verdict.coverage:.0%} sampled)"
     limit = None if verdict.signal is Signal.REQUESTS else verdict.threshold
     return Evidence(text, verdict.signal, "max", verdict.highest, limit, unit)

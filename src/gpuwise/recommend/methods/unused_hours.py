@@ -75,11 +75,12 @@ def _refusal(case: Case) -> Blocked | None:
 def _quiet(case: Case) -> NDArray[np.bool_]:
     """Hours unused in every observed week; without the hour before a use, for the start-up."""
     unused = case.profile.rhythm.unused_weeks >= case.settings.min_weeks
-    return np.asarray(unused & np.roll(unused, -1))
+    return np.asarray(unused & np.concatenate((unused[1:], unused[:1])))
 
 
 def _spans(quiet: NDArray[np.bool_], least_h: int) -> list[tuple[int, int]]:
     """[first, last) of each run of quiet hours; a run across the end of Sunday counts as two."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], quiet.astype(np.int8), [0]))))
+    padded = np.concatenate(([False], quiet, [False]))
+    (edges,) = (padded[1:] != padded[:-1]).nonzero()
     runs = list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
     return [(first, last) for first, last in runs if last - first >= least_h]

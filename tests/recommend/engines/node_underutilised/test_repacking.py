@@ -88,3 +88,36 @@ def test_send_home_opens_the_original_node_and_closes_empty_ones():
     fleet.send_home([0])
     assert fleet.open.tolist() == [True, True]
     assert fleet.at == at((0, 0), (1, 0))
+
+
+def searched(seed):
+    """A fleet in the middle of a search: pods of which some were ejected, and one that waits."""
+    draw = np.random.default_rng(seed)
+    empty = nodes([8_000] * 12, [100] * 12, [1] * 12, [1] * 12)
+    pods = [PodShape(int(draw.integers(1, 3_000)), 10, 1, int(draw.choice([300, 400, 500])), 1) for _ in range(24)]
+    made = Repacking(empty, pods, at(*((number % 12, 0) for number in range(24))), seed=seed)
+    made.close(range(5))
+    assert not made.settle(30)  # they need 9.6 GPUs on average, and 7 are left
+    return made
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_search_for_a_cheaper_ejection_stops_only_where_there_is_none(seed):
+    fleet = searched(seed)
+    waiting = fleet._waiting[0]
+    tried = {node: fleet._several(waiting, node, np.inf) for node in np.flatnonzero(fleet.open).tolist()}
+    found = {node: one for node, one in tried.items() if one.leave}  # without where it fits as it is
+    assert len({one.cost for one in found.values()}) > 1
+    for node, one in found.items():
+        assert one.cost == pytest.approx(sum(fleet._cost[other] for other in one.leave))
+        assert fleet._several(waiting, node, one.cost) is None
+        assert fleet._several(waiting, node, np.nextafter(one.cost, np.inf)) == one
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_an_ejection_costs_is_kept_up_to_date(seed):
+    fleet = searched(seed)
+    stays = [2.0 if place.node == number % 12 else 1.0 for number, place in enumerate(fleet.at)]
+    there = np.flatnonzero(fleet._node >= 0)
+    assert fleet._hard.max() > 1
+    assert fleet._cost[there] == pytest.approx((fleet._hard * fleet._size * stays)[there])

@@ -140,10 +140,9 @@ def spent(gaps: RequestGaps, wait_s: float, cold_start_cost_s: float) -> Spent:
         wait_s: T.
         cold_start_cost_s: B.
     """
-    (cost_s,) = _past_cost(gaps, np.array([wait_s]), cold_start_cost_s)
     # min(g, B) is what a gap costs with T = B, less the cold start.
-    (bounded_s,) = _past_cost(gaps, np.array([cold_start_cost_s]), 0.0)
-    return Spent(float(cost_s), float(bounded_s))
+    waits_s, starts_s = np.array([wait_s, cold_start_cost_s]), np.array([cold_start_cost_s, 0.0])
+    return Spent(*_past_cost(gaps, waits_s, starts_s).tolist())
 
 
 def replayed(gaps: RequestGaps, cold_start_cost_s: float) -> Spent | None:
@@ -184,17 +183,30 @@ def past_weeks(gaps: RequestGaps, look_back_from_s: int) -> RequestGaps:
     return gaps.between(gaps.start_s, gaps.end_s - gaps.end_s % DAY_S)
 
 
-def _past_cost(gaps: RequestGaps, waits_s: Floats, cold_start_cost_s: float) -> Floats:
+def _past_cost(gaps: RequestGaps, waits_s: Floats, cold_start_cost_s: float | Floats) -> Floats:
     """Cost of all gaps with each wait, averaged over what their lengths may be."""
-    whole = _cost(gaps.lasted_s, gaps.step_s, waits_s, cold_start_cost_s)
-    pair = _cost(np.zeros(1), gaps.step_s, waits_s, cold_start_cost_s)
+    whole = _cost(_lengths(gaps.lasted_s, gaps.step_s), waits_s, cold_start_cost_s)
+    pair = _cost(_lengths_of_pair(gaps.step_s), waits_s, cold_start_cost_s)
     return np.asarray(whole + _PAIR_WEIGHT * float(gaps.pairs.sum()) * pair)
 
 
-def _cost(lasted_s: NDArray[Any], step_s: int, waits_s: Floats, cold_start_cost_s: float) -> Floats:
-    lengths_s = np.sort((lasted_s[:, None] + step_s * _TRIANGLE).ravel())
-    below_s = np.append(0.0, np.cumsum(lengths_s))
-    ended = np.searchsorted(lengths_s, waits_s, side="right")
+def _lengths(lasted_s: NDArray[Any], step_s: int) -> tuple[Floats, Floats]:
+    """What the lengths of gaps may be, ascending, and the sum of those before each, so also before none."""
+    lengths_s = (lasted_s[:, None] + step_s * _TRIANGLE).ravel()
+    lengths_s.sort()
+    below_s = np.zeros(lengths_s.size + 1)
+    lengths_s.cumsum(out=below_s[1:])
+    return lengths_s, below_s
+
+
+@lru_cache(maxsize=1_000)
+def _lengths_of_pair(step_s: int) -> tuple[Floats, Floats]:
+    return _lengths(np.zeros(1), step_s)
+
+
+def _cost(lengths: tuple[Floats, Floats], waits_s: Floats, cold_start_cost_s: float | Floats) -> Floats:
+    lengths_s, below_s = lengths
+    ended = lengths_s.searchsorted(waits_s, side="right")
     return np.asarray((below_s[ended] + (lengths_s.size - ended) * (waits_s + cold_start_cost_s)) / _TRIANGLE.size)
 
 

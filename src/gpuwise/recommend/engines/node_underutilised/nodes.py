@@ -97,18 +97,27 @@ class Nodes:
             fits &= open_to
         if not pod.gpus:
             return fits
-        enough = (self.gpu >= pod.gpu_milli).sum(axis=1) >= pod.gpus
-        return np.asarray(fits & enough & ((self.models & pod.models) != 0))
+        fits &= self.gpus_with(pod.gpu_milli) >= pod.gpus
+        return np.asarray(fits & ((self.models & pod.models) != 0))
+
+    def gpus_with(self, milli: int) -> NDArray[np.int16]:
+        """How many GPUs of each node have at least some milli free, shape (n,)."""
+        # A product, because the sum of rows of 8 takes four times as long.
+        ones = np.ones(self.gpu.shape[1], dtype=np.int16)
+        return np.asarray((self.gpu >= milli).astype(np.int16) @ ones)
 
     def takes(self, pod: PodShape, at: Placement) -> bool:
         """Whether a pod fits at a given place; `accepts` does not count, because a pod stays where it was accepted."""
-        gpus = set(at.gpus)
+        node, gpus = at.node, set(at.gpus)
+        if self.cpu[node] < pod.cpu_milli or self.memory[node] < pod.memory_mib:
+            return False
         if len(gpus) != pod.gpus or len(gpus) != len(at.gpus) or not gpus <= set(range(self.gpu.shape[1])):
             return False
-        model = not pod.gpus or bool(self.models[at.node] & pod.models)
-        fits = self.cpu[at.node] >= pod.cpu_milli and self.memory[at.node] >= pod.memory_mib
-        fits &= self.other is None or bool((self.other[at.node] >= pod.other).all())
-        return bool(model and fits and all(self.gpu[at.node, gpu] >= pod.gpu_milli for gpu in at.gpus))
+        if pod.gpus and not self.models[node] & pod.models:
+            return False
+        if self.other is not None and not (self.other[node] >= pod.other).all():
+            return False
+        return all(self.gpu[node, gpu] >= pod.gpu_milli for gpu in at.gpus)
 
     def take(self, pod: PodShape, at: Placement) -> None:
         """Allocate a place to a pod."""
@@ -126,7 +135,9 @@ class Nodes:
         self.cpu[at.node] += sign * pod.cpu_milli
         self.memory[at.node] += sign * pod.memory_mib
         if self.other is not None:
-            self.other[at.node] += np.multiply(sign, pod.other, dtype=np.int64)
+            for column, amount in enumerate(pod.other):
+                if amount:  # most are 0, and numpy takes longer than a loop over a few
+                    self.other[at.node, column] += sign * amount
         for gpu in at.gpus:
             self.gpu[at.node, gpu] += sign * pod.gpu_milli
 
