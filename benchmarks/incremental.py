@@ -78,6 +78,9 @@ class _Counting:
     def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
         return self.source.past_nodes(inventory, window)
 
+    def identity(self) -> Mapping[str, str]:
+        return self.source.identity()
+
     @property
     def lists_allocations(self) -> bool:
         return self.source.lists_allocations

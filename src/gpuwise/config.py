@@ -126,6 +126,15 @@ class ScheduleConfig:
     workers: int | None = None
     """CPUs of a local Ray; None uses all."""
 
+    item_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """Longest time for one shard on one node of Ray, in seconds; then it is cancelled and tried elsewhere."""
+
+    timeout_s: Annotated[float, Field(gt=0)] = 7_200.0
+    """Longest time for scoring a fleet on Ray, in seconds."""
+
+    tries: Annotated[int, Field(ge=1)] = 3
+    """How often a shard is tried on Ray, each time on another node if there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnactConfig:

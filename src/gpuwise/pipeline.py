@@ -37,7 +37,7 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.node_types import with_measured_types
 from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.shard import Shard, score_packed
+from gpuwise.score.shard import Shard, facts, score_packed
 
 HOUR_S = 3_600
 _NEW_OBJECTS = 20_000
@@ -251,7 +251,7 @@ class Pipeline:
         work = partial(score_packed, self.usage, fleet, window, self.settings.score)
         profiles = self.profiles()
         kept = (_with_kept(shard, checkpoints) for shard in shards)
-        for done, scored in enumerate(self.executor.map(work, kept), start=1):
+        for done, scored in enumerate(self.executor.map(work, kept, same=partial(facts, self.usage)), start=1):
             profiles.add(scored.profiles)
             if checkpoints is not None:
                 checkpoints.save(scored.keep)

@@ -1,6 +1,7 @@
 """Construct the adapters and connect them to the ports of the loop. No other module does this."""
 
 import json
+import sys
 import time
 import typing
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
-from gpuwise.schedule import ray_session
+from gpuwise.schedule.limits import Limits
 from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
@@ -195,7 +196,7 @@ def usage(config: Config) -> UsageSource:
     if config.recording is not None:
         from gpuwise.sources.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
 
-        return RecordedUsage(config.recording)
+        return RecordedUsage(config.recording.resolve())
     return prometheus(config)
 
 
@@ -207,19 +208,25 @@ def prometheus(config: Config) -> "PrometheusUsage":
     """
     if config.prometheus.url is None:
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
-    from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
+    from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - httpx takes 0.2 s
     from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - as above
 
     given = config.prometheus
-    hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in given.header_files.items()}
+
+    def kept(file: Path | None, key: str) -> SecretFile | None:
+        return None if file is None else SecretFile(file.resolve(), key)
+
+    hidden = {
+        name: SecretFile(file.resolve(), f"prometheus.header_files.{name}") for name, file in given.header_files.items()
+    }
     return PrometheusUsage(
         PrometheusSettings(
             config.prometheus.url,
-            bearer_token=secret(given.bearer_token_file, "prometheus.bearer_token_file"),
+            bearer_token=kept(given.bearer_token_file, "prometheus.bearer_token_file"),
             username=given.username,
-            password=secret(given.password_file, "prometheus.password_file"),
+            password=kept(given.password_file, "prometheus.password_file"),
             matchers=given.matchers,
-            headers=given.headers | hidden,
+            headers={**given.headers, **hidden},
             ca_file=given.ca_file,
             client_cert_file=given.client_cert_file,
             client_key_file=given.client_key_file,
@@ -252,12 +259,30 @@ def recorded(config: Config) -> RecordedObjects:
 
 
 def executor(config: Config, stack: ExitStack) -> Executor:
-    """Return the executor of scoring tasks."""
+    """Return the executor of scoring tasks.
+
+    Raises:
+        InputError: a secret in the configuration would be sent to the workers of Ray.
+        SourceError: the Ray cluster cannot be joined.
+    """
     if config.schedule.executor == "local":
         from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
 
         return InProcess()
-    return stack.enter_context(ray_session.start(config.schedule.ray_address, config.schedule.workers))
+    from gpuwise.schedule.on_ray import RayExecutor  # noqa: PLC0415
+
+    if config.recording is None and prometheus(config).settings.holds_secret:
+        raise InputError(
+            "prometheus.url or prometheus.headers contains a secret, which workers of Ray would get",
+            hint="put it in a file: prometheus.password_file, bearer_token_file or header_files",
+        )
+    given = config.schedule
+    limits = Limits(item_s=given.item_timeout_s, total_s=given.timeout_s, tries=given.tries)
+    return stack.enter_context(RayExecutor(given.ray_address, given.workers, limits=limits, notify=_warn))
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def cluster(config: Config, stack: ExitStack) -> KubernetesCluster:

@@ -66,6 +66,14 @@ class UsageSource(Protocol):
         """
         ...
 
+    def identity(self) -> Mapping[str, str]:
+        """Facts about the data: two machines on which they are equal read the same data.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        ...
+
     @property
     def lists_allocations(self) -> bool:
         """Whether pods without samples had no GPU: the source lists every allocation, with its share of the card."""
@@ -141,10 +149,24 @@ class Profiles(Mapping[WorkloadRef, UsageProfile]):
 class Executor(Protocol):
     """Where pure work runs: in this process, or on Ray."""
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        same: Callable[[], Mapping[str, str]] | None = None,
+    ) -> Iterator[Result]:
         """Apply a picklable function to each item; results come in the items' order, the same on every executor.
 
         Items are submitted as workers become free, not all at once.
+
+        Args:
+            function: the work; it holds no secret.
+            items: its arguments.
+            same: returns facts that must be equal on every machine that takes part, such as a digest of the data.
+
+        Raises:
+            SourceError: a machine failed, no machine has the same facts, or the time is over.
         """
         ...
 
