@@ -195,6 +195,14 @@ VALUES: Mapping[str, Schema] = {
         {"enabled": FLAG, "labels": ANNOTATIONS, "runbookUrl": {"type": "string", "pattern": "^https?://[^#]+$"}}
     ),
     "grafana": section({"dashboards": section({"enabled": FLAG, "labels": LABELS, "annotations": ANNOTATIONS})}),
+    "ray": section(
+        {
+            "enabled": FLAG,
+            "tokenSecret": SECRET_KEY,
+            "head": section({"resources": RESOURCES}),
+            "workers": section({"replicas": {"type": "integer", "minimum": 0}, "resources": RESOURCES}),
+        }
+    ),
     "networkPolicy": section({"enabled": FLAG, "egressPorts": several(PORT)}),
 }
 

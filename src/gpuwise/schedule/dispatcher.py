@@ -42,13 +42,12 @@ class Dispatcher:
 
     Args:
         wanted: what must be equal on every node.
-        function: one reference to the function, in a list.
         same: returns the facts of the data on a node.
         limits: deadlines and tries.
     """
 
-    def __init__(self, wanted: Mapping[str, str], function: list[Any], same: Same | None, limits: Limits) -> None:
-        self._function, self._limits = function, limits
+    def __init__(self, wanted: Mapping[str, str], same: Same | None, limits: Limits) -> None:
+        self._limits = limits
         self._nodes = Nodes(wanted, same, limits)
         self._changed = asyncio.Event()
         self._looked = asyncio.Event()
@@ -58,12 +57,13 @@ class Dispatcher:
         """Return the refused nodes, each with the reason."""
         return self._nodes.refusals
 
-    async def run(self, number: int, item: list[Any]) -> Done:
+    async def run(self, number: int, function: list[Any], item: list[Any]) -> Done:
         """Run one item.
 
         Args:
             number: of the item, for messages.
-            item: one reference to it, in a list.
+            function: one reference to the function, in a list, so that it is passed on unread.
+            item: one reference to the item, likewise.
 
         Raises:
             SourceError: it failed on every node on which it was tried.
@@ -79,7 +79,7 @@ class Dispatcher:
                 break
             tried.append(node.name)
             try:
-                found = await self._on(node, item)
+                found = await self._on(node, function, item)
             except TimeoutError:
                 failure = f"it took longer than {self._limits.item_s:g} s", "raise schedule.item_timeout_s"
                 self._nodes.forget(node)  # it may be cut off
@@ -98,11 +98,11 @@ class Dispatcher:
         refused = "".join(f"; {one}" for one in self._nodes.refusals)
         raise SourceError(f"shard {number} failed{where}: {failure[0]}{refused}", hint=failure[1])
 
-    async def _on(self, node: Node, item: list[Any]) -> Done | str:
+    async def _on(self, node: Node, function: list[Any], item: list[Any]) -> Done | str:
         """Run an item on a node; return how the node differs if it is not what was accepted."""
         task = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(run).options(scheduling_strategy=pinned(node.id))
         wanted = self._nodes.wanted
-        state, result = task.remote(wanted, self._function[0], item[0])
+        state, result = task.remote(wanted, function[0], item[0])
         try:
             wrong = await asyncio.wait_for(_value(state), self._limits.item_s)
         except TimeoutError:

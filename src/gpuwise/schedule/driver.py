@@ -79,10 +79,11 @@ def _serve(pipe: Connection, inbox: _Inbox) -> None:
         pipe.send(Failed(failed(f"joining Ray at {shown}", error)))
         return
     pipe.send(Ready(0))
+    place = _Place(shown)
     while True:
         begin: Begin = inbox.take(wait=True)
         try:
-            _Work(pipe, inbox, begin, shown).run()
+            _Work(pipe, inbox, begin, place).run()
         except RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
             pipe.send(Failed(_sendable(cause)))
@@ -114,36 +115,62 @@ def _join(join: Join) -> None:
     )
 
 
-class _Work:
-    """One function on many items."""
+class _Place:
+    """The dispatcher on an accepted node, kept from one function to the next.
 
-    def __init__(self, pipe: Connection, inbox: _Inbox, begin: Begin, cluster: str) -> None:
-        self._pipe, self._inbox, self._begin, self._cluster = pipe, inbox, begin, cluster
-        self._function = [ray.put(begin.function)]
-        self._running: dict[Any, tuple[int, list[Any], int]] = {}
-        self._ended = False
-        self._dispatcher: Any = None
+    Args:
+        cluster: name of the cluster, for messages.
+    """
 
-    def run(self) -> None:
-        nodes = self._start()
-        self._pipe.send(Ready(max(2, nodes.slots * _QUEUED_PER_SLOT), nodes.refusals))
-        while self._running or not self._ended:
-            self._receive()
-            self._deliver()
+    def __init__(self, cluster: str) -> None:
+        self._cluster = cluster
+        self._for: tuple[Any, ...] = ()
+        self.dispatcher: Any = None
+        self.nodes: Nodes
 
-    def _start(self) -> Nodes:
-        """Place the dispatcher on an accepted node."""
-        begin = self._begin
-        nodes = Nodes(begin.wanted, begin.same, begin.limits)
+    def take(self, begin: Begin) -> None:
+        """Start the dispatcher, unless it is there for the same data and limits.
+
+        Raises:
+            SourceError: no node is accepted.
+        """
+        wanted = begin.wanted, pickle.dumps(begin.same), begin.limits
+        if self.dispatcher is None or self._for != wanted:
+            self.start(begin)
+            self._for = wanted
+
+    def start(self, begin: Begin) -> None:
+        """Start the dispatcher on a node that was just accepted.
+
+        Raises:
+            SourceError: no node is accepted.
+        """
+        self.nodes = nodes = Nodes(begin.wanted, begin.same, begin.limits)
         asyncio.run(nodes.look())
         if not nodes.accepted:
             refused = "; ".join(nodes.refusals) or "it has no node with a CPU"
             problem = f"no node of Ray at {self._cluster} can take work: {refused}"
             raise SourceError(problem, hint="use the same gpuwise image and the same data on every node (docs/ray.md)")
         options = {"num_cpus": 0, "scheduling_strategy": pinned(min(nodes.accepted)), "max_concurrency": 10_000}
-        actor = ray.remote(**options)(Dispatcher)
-        self._dispatcher = actor.remote(begin.wanted, self._function, begin.same, begin.limits)
-        return nodes
+        self.dispatcher = ray.remote(**options)(Dispatcher).remote(begin.wanted, begin.same, begin.limits)
+
+
+class _Work:
+    """One function on many items."""
+
+    def __init__(self, pipe: Connection, inbox: _Inbox, begin: Begin, place: _Place) -> None:
+        self._pipe, self._inbox, self._begin, self._place = pipe, inbox, begin, place
+        self._function = [ray.put(begin.function)]
+        self._running: dict[Any, tuple[int, list[Any], int]] = {}
+        self._ended = False
+
+    def run(self) -> None:
+        self._place.take(self._begin)
+        nodes = self._place.nodes
+        self._pipe.send(Ready(max(2, nodes.slots * _QUEUED_PER_SLOT), nodes.refusals))
+        while self._running or not self._ended:
+            self._receive()
+            self._deliver()
 
     def _receive(self) -> None:
         """Pass on the items that have arrived; wait for one if nothing else is to do."""
@@ -156,7 +183,8 @@ class _Work:
                     self._submit(item.number, [ray.put(item.value)], tries=1)
 
     def _submit(self, number: int, item: list[Any], *, tries: int) -> None:
-        self._running[self._dispatcher.run.remote(number, item)] = (number, item, tries)
+        reference = self._place.dispatcher.run.remote(number, self._function, item)
+        self._running[reference] = (number, item, tries)
 
     def _deliver(self) -> None:
         if not self._running:
@@ -178,7 +206,7 @@ class _Work:
         """Start the dispatcher again, elsewhere if its node is gone, with all that it had not finished."""
         unfinished = deque([lost, *self._running.values()])
         self._running.clear()
-        self._start()
+        self._place.start(self._begin)
         for number, item, tries in unfinished:
             self._submit(number, item, tries=tries + 1)
 

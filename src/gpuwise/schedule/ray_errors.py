@@ -3,11 +3,11 @@
 from gpuwise.model.errors import SourceError
 
 _IMAGE = "use gpuwise's image for every node of the cluster (docs/ray.md)"
-_SET_TOKEN = "set RAY_AUTH_MODE=token and RAY_AUTH_SET_TOKEN_PATH to the file with the cluster's token"
+_AUTHENTICATION = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH to the file with the cluster's token"
 _MEANINGS = (
     # Part of the error's type and text, what happened, what to do.
-    ("AuthenticationError", "the token is missing or wrong", _SET_TOKEN),
-    ("Unauthenticated", "the token is missing or wrong", _SET_TOKEN),
+    ("AuthenticationError", "the token is missing or wrong", _AUTHENTICATION),
+    ("Unauthenticated", "the token is missing or wrong", _AUTHENTICATION),
     ("No module named 'gpuwise", "gpuwise is not installed there", _IMAGE),
     ("ModuleNotFoundError", "a package is missing there", _IMAGE),
     ("Version mismatch", "it runs another version of Ray or Python", _IMAGE),
