@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,8 +18,8 @@ import pytest
 
 from tests.prometheus_server import free_port
 
-_NETWORK = "10.213.77"
-_BRIDGE = "gpuwise-ray"
+_CLUSTERS, _NODES = count(1), count(1)
+"""Names of network devices are unique on the machine, so every cluster and node has a number of its own."""
 _STARTED = "Ray runtime started"
 _TOOLS = ("ip", "unshare", "mount")
 
@@ -59,11 +60,15 @@ class RayNodes:
         folder: for logs and copies of files.
         token: file with Ray's token.
         port: of the head.
+        network: the first three numbers of its addresses.
+        bridge: the network device that connects the nodes.
     """
 
     folder: Path
     token: Path
     port: int
+    network: str
+    bridge: str
     _count: int = field(default=1)
     _roots: list[int] = field(default_factory=list)
 
@@ -80,7 +85,7 @@ class RayNodes:
     @property
     def address(self) -> str:
         """HOST:PORT of the head."""
-        return f"{_NETWORK}.1:{self.port}"
+        return f"{self.network}.1:{self.port}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -97,18 +102,19 @@ class RayNodes:
             replaced: folders, and the folders that this node has in their place.
         """
         self._count += 1
-        link, inside, space = f"gw{self._count}", f"gwi{self._count}", f"gpuwise-ray-{self._count}"
-        address = f"{_NETWORK}.{self._count}"
+        number = f"{os.getpid()}-{next(_NODES)}"
+        link, inside, space = f"gw{number}", f"gi{number}", f"gpuwise-{number}"
+        address = f"{self.network}.{self._count}"
         for words in (
             f"ip netns add {space}",
             f"ip link add {link} type veth peer name {inside} netns {space}",
-            f"ip link set {link} master {_BRIDGE} up",
+            f"ip link set {link} master {self.bridge} up",
             f"ip -n {space} addr add {address}/24 dev {inside}",
             f"ip -n {space} link set {inside} up",
             f"ip -n {space} link set lo up",
         ):
             _run(*words.split())
-        own = self.folder / f"{name}-{self._count}"
+        own = self.folder / number
         (own / "ray").mkdir(parents=True)
         Path("/tmp/ray").mkdir(exist_ok=True)
         mounts = {Path("/tmp/ray"): own / "ray"} | dict(replaced)
@@ -145,14 +151,15 @@ def ray_nodes(folder: Path) -> Iterator[RayNodes]:
     token.touch(mode=0o600)
     token.write_text(secrets.token_hex(32))
     with ExitStack() as stack:
-        stack.callback(_run, "ip", "link", "del", _BRIDGE, check=False)
-        _run("ip", "link", "del", _BRIDGE, check=False)
-        _run("ip", "link", "add", _BRIDGE, "type", "bridge")
-        _run("ip", "addr", "add", f"{_NETWORK}.1/24", "dev", _BRIDGE)
-        _run("ip", "link", "set", _BRIDGE, "up")
-        found = RayNodes(folder, token, free_port())
+        cluster = next(_CLUSTERS)
+        network, bridge = f"10.213.{os.getpid() % 200 + cluster}", f"gb{os.getpid()}-{cluster}"
+        stack.callback(_run, "ip", "link", "del", bridge, check=False)
+        _run("ip", "link", "add", bridge, "type", "bridge")
+        _run("ip", "addr", "add", f"{network}.1/24", "dev", bridge)
+        _run("ip", "link", "set", bridge, "up")
+        found = RayNodes(folder, token, free_port(), network, bridge)
         command = [
-            _ray(), "start", "--head", "--block", f"--port={found.port}", f"--node-ip-address={_NETWORK}.1",
+            _ray(), "start", "--head", "--block", f"--port={found.port}", f"--node-ip-address={network}.1",
             "--num-cpus=0", "--include-dashboard=false", "--disable-usage-stats", "--node-name=head",
         ]  # fmt: skip
         found._roots.append(stack.enter_context(_started(command, folder / "head.log", found.environment)).pid)

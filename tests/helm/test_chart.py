@@ -255,12 +255,18 @@ def test_the_nodes_of_ray_read_prometheus_and_have_no_identity_and_no_ledger(hel
         pod = group["template"]["spec"]
         assert pod["automountServiceAccountToken"] is False
         assert "serviceAccountName" not in pod
-        assert {one["name"] for one in pod["volumes"]} == {"tmp", "ray-token", "prometheus-token"}
+        assert {one["name"] for one in pod["volumes"]} == {
+            "tmp",
+            "ray-token",
+            "prometheus-token",
+            "secret-prometheus-ca",
+        }
         [container] = pod["containers"]
         assert {one["name"]: one["mountPath"] for one in container["volumeMounts"]} == {
             "tmp": "/tmp",
             "ray-token": "/etc/gpuwise-ray",
             "prometheus-token": "/etc/gpuwise-prometheus",
+            "secret-prometheus-ca": "/etc/gpuwise-secrets/prometheus-ca",
         }
         assert not any("valueFrom" in one for one in container["env"])
         assert container["securityContext"]["readOnlyRootFilesystem"] is True

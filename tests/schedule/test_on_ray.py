@@ -215,3 +215,10 @@ def test_large_items_and_results_do_not_block_each_other(on_ray):
     """Both sides send more than a pipe holds."""
     items = [bytes([number]) * 3_000_000 for number in range(30)]
     assert list(on_ray.map(bytes.upper, items)) == [item.upper() for item in items]
+
+
+def test_results_that_nobody_wants_do_not_reach_the_next_work(on_ray):
+    first = on_ray.map(abs, range(-20, 0))
+    assert next(first) == 20
+    first.close()
+    assert list(on_ray.map(str, range(10))) == [str(number) for number in range(10)]

@@ -48,6 +48,7 @@ class _Inbox:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._first: Any = None
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
@@ -57,6 +58,10 @@ class _Inbox:
         except (EOFError, OSError):
             self._messages.put(EOFError())
 
+    def put_back(self, message: Any) -> None:
+        """Return a message that was taken; it is the next one."""
+        self._first = message
+
     def take(self, *, wait: bool) -> Any:
         """Return the next message.
 
@@ -64,6 +69,9 @@ class _Inbox:
             queue.Empty: there is none, and it does not wait.
             EOFError: the pipe is closed.
         """
+        if self._first is not None:
+            message, self._first = self._first, None
+            return message
         message = self._messages.get(block=wait)
         if isinstance(message, EOFError):
             raise message
@@ -76,24 +84,23 @@ def _serve(pipe: Connection, inbox: _Inbox) -> None:
     try:
         _join(join)
     except (OSError, RayError, RuntimeError, ValueError) as error:
-        pipe.send(Failed(failed(f"joining Ray at {shown}", error)))
+        pipe.send(Failed(0, failed(f"joining Ray at {shown}", error)))
         return
-    pipe.send(Ready(0))
+    pipe.send(Ready(run=0))
     place = _Place(shown)
     while True:
-        begin: Begin = inbox.take(wait=True)
+        begin = inbox.take(wait=True)
+        if not isinstance(begin, Begin):
+            continue  # an item of work that failed
         try:
             _Work(pipe, inbox, begin, place).run()
         except RayTaskError as error:
             cause = error.cause if isinstance(error.cause, Exception) else error
-            pipe.send(Failed(_sendable(cause)))
-            return
+            pipe.send(Failed(begin.run, _sendable(cause)))
         except RayError as error:
-            pipe.send(Failed(failed(f"working on Ray at {shown}", error)))
-            return
+            pipe.send(Failed(begin.run, failed(f"working on Ray at {shown}", error)))
         except GpuwiseError as error:
-            pipe.send(Failed(error))
-            return
+            pipe.send(Failed(begin.run, error))
 
 
 def _sendable(error: Exception) -> Exception:
@@ -167,7 +174,7 @@ class _Work:
     def run(self) -> None:
         self._place.take(self._begin)
         nodes = self._place.nodes
-        self._pipe.send(Ready(max(2, nodes.slots * _QUEUED_PER_SLOT), nodes.refusals))
+        self._pipe.send(Ready(self._begin.run, max(2, nodes.slots * _QUEUED_PER_SLOT), nodes.refusals))
         while self._running or not self._ended:
             self._receive()
             self._deliver()
@@ -176,11 +183,15 @@ class _Work:
         """Pass on the items that have arrived; wait for one if nothing else is to do."""
         with suppress(queue.Empty):
             while not self._ended:
-                item: Item | None = self._inbox.take(wait=not self._running)
-                if item is None:
+                item: Item | Begin = self._inbox.take(wait=not self._running)
+                if isinstance(item, Begin):  # the other side no longer wants the results
+                    self._inbox.put_back(item)
+                    self._running.clear()
                     self._ended = True
-                else:
+                elif item.run == self._begin.run and item.number is not None:
                     self._submit(item.number, [ray.put(item.value)], tries=1)
+                elif item.run == self._begin.run:
+                    self._ended = True
 
     def _submit(self, number: int, item: list[Any], *, tries: int) -> None:
         reference = self._place.dispatcher.run.remote(number, self._function, item)
@@ -200,7 +211,7 @@ class _Work:
                     raise
                 self._again((number, item, tries))
                 continue
-            self._pipe.send(Result(number, done.node, done.version, value))
+            self._pipe.send(Result(self._begin.run, number, done.node, done.version, value))
 
     def _again(self, lost: tuple[int, list[Any], int]) -> None:
         """Start the dispatcher again, elsewhere if its node is gone, with all that it had not finished."""

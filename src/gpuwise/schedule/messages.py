@@ -30,20 +30,23 @@ class Begin:
         wanted: what must be equal on every node.
         same: returns the facts of the data.
         limits: deadlines and tries.
+        run: number of the work: what is left of earlier work is ignored.
     """
 
     function: Callable[[Any], Any]
     wanted: dict[str, str]
     same: Same | None
     limits: Limits
+    run: int
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of work; None instead of an item ends the work."""
+    """One item of work; without a number, the work has no more."""
 
-    number: int
-    value: Any
+    run: int
+    number: int | None
+    value: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,13 @@ class Ready:
     """It is joined, or it can begin.
 
     Attributes:
+        run: number of the work, 0 after joining.
         at_once: how many items to send before the first result is back.
         refused: nodes that get no work, each with the reason.
     """
 
-    at_once: int
+    run: int
+    at_once: int = 0
     refused: tuple[str, ...] = ()
 
 
@@ -64,12 +69,14 @@ class Result:
     """The result of an item.
 
     Attributes:
+        run: number of the work.
         number: of the item.
         node: on which it ran.
         version: of gpuwise there.
         value: the result.
     """
 
+    run: int
     number: int
     node: str
     version: str
@@ -81,7 +88,9 @@ class Failed:
     """The work failed.
 
     Attributes:
+        run: number of the work, 0 for joining.
         error: to raise.
     """
 
+    run: int
     error: Exception

@@ -56,6 +56,7 @@ class RayExecutor:
         notify: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._shown = address or "local"
+        self._run = 0
         self._limits = limits or Limits()
         self._notify = notify
         self.ran_on: Counter[tuple[str, str]] = Counter()
@@ -104,7 +105,9 @@ class RayExecutor:
         """See the port."""
         until_s = time.monotonic() + self._limits.total_s
         what = f"working on Ray at {self._shown}"
-        self._send(Begin(function, facts_of(same), same, self._limits))
+        self._run += 1
+        run = self._run
+        self._send(Begin(function, facts_of(same), same, self._limits, run))
         ready = self._receive(until_s, what)
         assert isinstance(ready, Ready)
         for one in ready.refused:
@@ -115,10 +118,10 @@ class RayExecutor:
             while not ended and sent - due < ready.at_once:
                 number, item = next(left, (None, None))
                 if number is None:
-                    self._send(None)
+                    self._send(Item(run, None))
                     ended = True
                 else:
-                    self._send(Item(number, item))
+                    self._send(Item(run, number, item))
                     sent += 1
             if due < sent and due not in results:
                 result = self._receive(until_s, what)
@@ -150,7 +153,7 @@ class RayExecutor:
         except OSError as error:
             raise self._lost() from error
 
-    def _receive(self, until_s: float, what: str) -> Any:
+    def _receive(self, until_s: float, what: str) -> Ready | Result:
         try:
             if not self._pipe.poll(max(0.0, until_s - time.monotonic())):
                 self._process.kill()
@@ -158,9 +161,11 @@ class RayExecutor:
                     f"{what} took longer than allowed",
                     hint="raise schedule.timeout_s, or check the nodes of the cluster",
                 )
-            message = self._pipe.recv()
+            message: Ready | Result | Failed = self._pipe.recv()
         except (OSError, EOFError) as error:
             raise self._lost() from error
+        if message.run != self._run:  # a result of earlier work, of which nobody wanted the rest
+            return self._receive(until_s, what)
         if isinstance(message, Failed):
             raise message.error
         return message
