@@ -18,9 +18,13 @@ def hands_off(q: Question) -> Refusal | None:
 
 
 def approvers(q: Question) -> frozenset[str]:
-    """Return the people whose approval of the recommendation is valid now."""
+    """Return the people whose approval of the recommendation is valid now: an approval is for one attempt."""
+    item, history = q.recommendation, q.situation.history
     since_s = q.situation.now_s - q.situation.settings.approvals.valid_h * 3_600
-    return q.situation.history.approvers(q.recommendation.id, since_s=since_s)
+    last = history.last_effect(item.workload.uid)
+    if last is not None and last.command.recommendation_id == item.id:
+        since_s = max(since_s, last.at_s)
+    return history.approvers(item.id, since_s=since_s)
 
 
 def permitted(q: Question) -> Refusal | None:
