@@ -5,17 +5,19 @@ import time
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.config import Config
+from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
-from gpuwise.model.command import FLEET, Limit
+from gpuwise.model.command import FLEET, Limit, Mode
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.model.usage import SCRAPE_S
@@ -54,6 +56,7 @@ def loop(
     *,
     writing: bool,
     planning: bool = False,
+    any_policy: bool = False,
     at_s: int | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Pipeline]:
@@ -64,6 +67,7 @@ def loop(
         progress: called as the loop progresses.
         writing: whether it may change the cluster; without this there is no enactor.
         planning: whether it plans what writing would do; it then refuses a ledger that writing would refuse.
+        any_policy: whether its checker leaves out what only the policy forbids, because others are tried later.
         at_s: use this instant instead of the clock, epoch seconds; None uses the clock.
         watch: context manager around each step.
 
@@ -74,6 +78,7 @@ def loop(
     if writing and not changeable(config):
         raise _unchangeable()
     clock: Clock = now if at_s is None else lambda: at_s
+    unlimited = replace(config, policy=DecideSettings(mode=Mode.ENFORCE))
     with ExitStack() as stack:
         source = usage(config)
         prices = read_prices(config.prices, config.grid)
@@ -89,7 +94,7 @@ def loop(
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
             enactor=KubernetesEnactor(client, records, _enact_settings(config), clock) if client and writing else None,
-            checker=Examiner(client, _enact_settings(config), clock) if client else None,
+            checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock) if client else None,
             progress=progress,
             watch=watch,
             clock=None if at_s is not None else clock,
