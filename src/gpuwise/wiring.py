@@ -5,7 +5,7 @@ import time
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuwise.cluster import KubernetesCluster
@@ -116,21 +116,39 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
 
 
 @contextmanager
-def manual(config: Config, actor: str) -> Iterator[ManualActions]:
-    """Build what a person's commands need. They need no usage and no scoring, so undo works without Prometheus."""
+def manual(config: Config, os_user: str) -> Iterator[ManualActions]:
+    """Build what a person's commands need. They need no usage and no scoring, so undo works without Prometheus.
+
+    Args:
+        config: the configuration.
+        os_user: the actor if the cluster does not tell whom it authenticates.
+    """
     if not changeable(config):
         raise _unchangeable()
     with ExitStack() as stack:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
         records.belongs_to(_cluster_uid(client))
-        yield ManualActions(
-            actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
-        )
+        user = client.user()
+        enactor = KubernetesEnactor(client, records, _enact_settings(config), now)
+        yield ManualActions(user or os_user, records, enactor, config.policy, now, authenticated=user is not None)
 
 
-def named_cluster(config: Config) -> str:
-    """Return the uid of the cluster that a kubeconfig, context or recording in the configuration names, else "".
+@dataclass(frozen=True, slots=True)
+class NamedCluster:
+    """The cluster that the configuration names.
+
+    Attributes:
+        uid: its uid; "" if none is named, or its uid is not known.
+        user: the user that it authenticates; None if it does not tell, or for a recording.
+    """
+
+    uid: str = ""
+    user: str | None = None
+
+
+def named_cluster(config: Config) -> NamedCluster:
+    """Return the cluster that a kubeconfig, context or recording in the configuration names.
 
     Raises:
         GpuwiseError: the cluster does not respond, or the recording cannot be read.
@@ -140,10 +158,10 @@ def named_cluster(config: Config) -> str:
         with KubernetesCluster.connect(
             kubeconfig=given.kubeconfig, context=given.context, wait_budget_s=0.0, plugin_timeout_s=_ORDER_TIMEOUT_S
         ) as client:
-            return _cluster_uid(client)
+            return NamedCluster(_cluster_uid(client), client.user())
     if config.recording is None:
-        return ""
-    return KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster
+        return NamedCluster()
+    return NamedCluster(KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster)
 
 
 def _cluster_uid(client: KubernetesCluster) -> str:

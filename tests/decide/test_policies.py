@@ -231,6 +231,25 @@ def test_the_person_who_applies_a_large_change_is_one_of_the_two():
     assert isinstance(approve(recommendation(), approved("ana"), settings, actor="bo", now_s=NOW_S), Command)
 
 
+def test_only_people_whom_the_cluster_authenticated_count_if_the_policy_says_so():
+    """The name of an operating system's user can be chosen: one person must not be two."""
+    settings = replace(ENFORCE, approvals=Approvals(above_usd_month=99.0, authenticated=True))
+
+    def by(*people):
+        orders = [
+            Directive("approve", recommendation().id, name, NOW_S - 60, "", authenticated=ok) for name, ok in people
+        ]
+        return History(directives=orders)
+
+    assert blocked(settings=settings, history=by(("ana", True), ("bo", True))) is None
+    assert blocked(settings=settings, history=by(("ana", True), ("bo", False))) is Reason.NEEDS_SECOND_PERSON
+    for authenticated in (True, False):
+        found = approve(
+            recommendation(), by(("ana", True)), settings, actor="bo", now_s=NOW_S, authenticated=authenticated
+        )
+        assert isinstance(found, Command) is authenticated
+
+
 def test_what_is_affected_and_not_known_is_large():
     settings = replace(ENFORCE, approvals=Approvals(above_gpus=1_000))
     assert blocked(subject=workload(replicas=None), settings=settings) is Reason.NEEDS_SECOND_PERSON

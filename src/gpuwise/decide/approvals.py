@@ -24,7 +24,7 @@ def approvers(q: Question) -> frozenset[str]:
     last = history.last_effect(item.workload.uid)
     if last is not None and last.command.recommendation_id == item.id:
         since_s = max(since_s, last.at_s)
-    return history.approvers(item.id, since_s=since_s)
+    return history.approvers(item.id, since_s=since_s, authenticated=q.situation.settings.approvals.authenticated)
 
 
 def permitted(q: Question) -> Refusal | None:
@@ -45,7 +45,8 @@ def agreed(q: Question) -> Refusal | None:
     why = _large(q)
     if why is None:
         return None
-    agree = approvers(q) | ({q.actor} if q.actor else frozenset())
+    counts = q.actor is not None and (q.authenticated or not settings.authenticated)
+    agree = approvers(q) | (frozenset([q.actor or ""]) if counts else frozenset())
     if len(agree) >= settings.persons:
         return None
     by = f"; approved by {', '.join(sorted(agree))}" if agree else ""

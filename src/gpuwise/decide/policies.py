@@ -98,6 +98,16 @@ BUDGETS = Limiter(
 AFTERWARDS = (BRAKE, BUDGETS)
 
 
+def position(name: str) -> str:
+    """Return the position of a policy in the list, for a message: "policy 17 of 26: mode".
+
+    Args:
+        name: of one of POLICIES or AFTERWARDS.
+    """
+    names = [one.name for one in (*POLICIES, *AFTERWARDS)]
+    return f"policy {names.index(name) + 1} of {len(names)}: {name}" if name in names else f"policy {name}"
+
+
 def refusal(q: Question, policies: Iterable[Policy] = POLICIES) -> tuple[str, Reason, str] | None:
     """Return the name of the first of these policies that forbids a change, and why; None if all allow it."""
     for policy in policies:

@@ -54,6 +54,10 @@ class Approvals:
     valid_h: Annotated[int, Field(ge=1)] = 72
     """Hours for which an approval is valid."""
 
+    authenticated: bool = False
+    """Whether only people count whom the cluster authenticated (--kubeconfig or --context): the name of an operating
+    system's user can be chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:

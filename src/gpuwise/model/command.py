@@ -138,6 +138,7 @@ class Directive:
         at_s: when, epoch seconds.
         detail: the person's reason.
         cluster: uid of the cluster that it is about; "" for every cluster, as where no cluster was connected.
+        authenticated: whether the cluster authenticated the person; else the name is an operating system's.
     """
 
     kind: Literal["dismiss", "approve", "pause", "resume"]
@@ -146,6 +147,7 @@ class Directive:
     at_s: int
     detail: str
     cluster: str = ""
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
