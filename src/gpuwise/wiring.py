@@ -19,7 +19,8 @@ from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.model.command import FLEET, Limit, Mode
 from gpuwise.model.errors import Forbidden, Gone, InputError
-from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.ports import Checkpoints, ClusterReader, ClusterWriter, Executor, UsageSource
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
@@ -162,6 +163,23 @@ def named_cluster(config: Config) -> NamedCluster:
     if config.recording is None:
         return NamedCluster()
     return NamedCluster(KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster)
+
+
+def known_fleet(config: Config) -> Inventory | None:
+    """Return the inventory of the cluster or recording that the configuration names; None if it names none.
+
+    Raises:
+        GpuwiseError: it cannot be read.
+    """
+    given = config.kubernetes
+    with ExitStack() as stack:
+        if given.kubeconfig is not None or given.context is not None:
+            reader: ClusterReader = cluster(config, stack)
+        elif config.recording is not None:
+            reader = recorded(config)
+        else:
+            return None
+        return KubernetesInventory(reader, inventory_settings(config)).snapshot(now())
 
 
 def _cluster_uid(client: KubernetesCluster) -> str:
