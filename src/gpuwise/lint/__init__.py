@@ -1,1 +1,4 @@
-"""Checks of manifests before they are deployed: what a team should know before gpuwise or the bill says it."""
+"""Checks of manifests before they are deployed: residency, labels, budgets, cost, and GPUs that are wasted by design.
+
+Forbidden here: reading files or a cluster, and a clock; the command line passes what is checked.
+"""
