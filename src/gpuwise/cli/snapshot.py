@@ -31,10 +31,7 @@ _KEY_BYTES = 32
     "  [default: a new key, which is not stored]",
 )
 def snapshot(config: Config, now_s: int | None, file: Path, plain: bool, key_file: Path | None) -> None:  # noqa: FBT001
-    """Write all that the decisions depend on to one anonymised file.
-
-    It has the fleet, its recommendations, the history and the policy, with pseudonyms instead of names. `gpuwise policy test` runs on it, and it can be attached to a bug report.
-    """
+    """Write all that the decisions depend on to one anonymised file. `gpuwise policy test` runs on it."""
     if plain and key_file is not None:
         raise InputError("--plain and --key-file exclude each other", hint="give one of them")
     key = _key(key_file)
