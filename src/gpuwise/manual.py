@@ -22,6 +22,7 @@ class ManualActions:
         enactor: the only writer to the cluster.
         policy: its limits apply to people, too.
         clock: epoch seconds.
+        authenticated: whether the cluster authenticated the actor; else it is the operating system's user.
     """
 
     actor: str
@@ -29,6 +30,7 @@ class ManualActions:
     enactor: Enactor
     policy: DecideSettings
     clock: Callable[[], int]
+    authenticated: bool = False
 
     def apply(self, recommendation_id: str) -> Outcome | Blocked:
         """Carry out one recommendation; the person consents to what its mode, risk or confidence blocks."""
@@ -40,7 +42,9 @@ class ManualActions:
             since_s=now_s - self.policy.longest_window_s, uids={recommendation.workload.uid}
         )
         history = History(*attempts, self.ledger.directives())
-        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=now_s)
+        approved = approve(
+            recommendation, history, self.policy, actor=self.actor, now_s=now_s, authenticated=self.authenticated
+        )
         return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
 
     def done(self, command_id: str) -> Intent:

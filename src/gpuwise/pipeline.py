@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, blockers, decide
+from gpuwise.decide.decide import Decision, blockers, decide_checked
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
@@ -298,6 +298,21 @@ class Pipeline:
             survey: what was found.
             now_s: when the survey began, epoch seconds; the decision uses the clock, if there is one.
         """
+        return decide_checked(
+            survey.recommendations,
+            self.situation(survey, now_s),
+            alternatives=survey.alternatives,
+            choose=best_plan,
+            check=None if self.checker is None else self.checker.check,
+        )
+
+    def situation(self, survey: Survey, now_s: int) -> Situation:
+        """Return all that a decision depends on besides the recommendations, after resolving open intents (I8).
+
+        Args:
+            survey: what was found.
+            now_s: when the survey began, epoch seconds; the situation has the clock's time, if there is a clock.
+        """
         self.ledger.check()
         if self.enactor is not None:
             self.enactor.recover()
@@ -306,19 +321,8 @@ class Pipeline:
         # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
         attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.longest_window_s, uids=targets)
         history = History(*attempts, self.ledger.directives())
-        refused: dict[str, Blocked] = {}
         regions = self.settings.recommend.regions_by_data_class
-        checked: set[str] = set()
-        while True:
-            situation = Situation(fleet, history, self.settings.policy, at_s, refused, regions)
-            decision = decide(survey.recommendations, situation, alternatives=survey.alternatives, choose=best_plan)
-            unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
-            if self.checker is None or not unchecked:
-                return decision
-            for command in unchecked:
-                checked.add(command.recommendation_id)
-                if (blocked := self.checker.check(command)) is not None:
-                    refused[command.recommendation_id] = blocked
+        return Situation(fleet, history, self.settings.policy, at_s, regions=regions)
 
     def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
         """Return the fleet and the time of the decision; read the fleet again if scoring took too long."""

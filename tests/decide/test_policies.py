@@ -20,7 +20,7 @@ from gpuwise.decide import calendar
 from gpuwise.decide.calendar import MaintenanceWindow
 from gpuwise.decide.decide import approve, decide
 from gpuwise.decide.history import History
-from gpuwise.decide.policies import POLICIES
+from gpuwise.decide.policies import AFTERWARDS, POLICIES
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import Approvals, DecideSettings, Rule, ScopeBudget
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot
@@ -132,6 +132,16 @@ def test_a_freeze_stops_automation_and_people_on_its_days(tmp_path, now, frozen)
         ("budgets: {team/search: {disruptions: 1}}", "a scope is one of"),
         ("budgets: {namespace/search: {per_s: 60}}", "disruptions"),
         ("approvals: {persons: 0}", "policy.approvals.persons"),
+        # YAML 1.1 reads this as the number 1320, which pydantic would take for 00:22.
+        ('windows: [{start: 22:00, end: "23:00", zone: UTC}]', "write the time in quotes"),
+        ('windows: [{start: "22:00Z", end: "23:00", zone: UTC}]', "write the time in quotes"),
+        ('windows: [{start: "22:00", end: "23:00", zone: UTC, day: [mon]}]', "unknown key policy.windows.0.day"),
+        ("rules: [{name: one, forbid_if: 'true', peple: true}]", "unknown key policy.rules.0.peple"),
+        ("budgets: {namespace/search: {disruptions: 1, per: 60}}", "unknown key policy.budgets.namespace/search.per"),
+        ("freezes: [{first: 2026-12-20, last: 2026-01-06, zone: UTC, reason: x}]", "is before its first day"),
+        ("budget: {disruptions: 1, per_s: 0}", "policy.budget.per_s"),  # would never be used up
+        ("brake_share: .nan", "policy.brake_share"),
+        ("min_confidence: 50", "policy.min_confidence"),
     ],
 )
 def test_a_mistake_in_the_policy_is_an_error_that_names_it(tmp_path, text, problem):
@@ -221,10 +231,56 @@ def test_the_person_who_applies_a_large_change_is_one_of_the_two():
     assert isinstance(approve(recommendation(), approved("ana"), settings, actor="bo", now_s=NOW_S), Command)
 
 
+def test_only_people_whom_the_cluster_authenticated_count_if_the_policy_says_so():
+    """The name of an operating system's user can be chosen: one person must not be two."""
+    settings = replace(ENFORCE, approvals=Approvals(above_usd_month=99.0, authenticated=True))
+
+    def by(*people):
+        orders = [
+            Directive("approve", recommendation().id, name, NOW_S - 60, "", authenticated=ok) for name, ok in people
+        ]
+        return History(directives=orders)
+
+    assert blocked(settings=settings, history=by(("ana", True), ("bo", True))) is None
+    assert blocked(settings=settings, history=by(("ana", True), ("bo", False))) is Reason.NEEDS_SECOND_PERSON
+    for authenticated in (True, False):
+        found = approve(
+            recommendation(), by(("ana", True)), settings, actor="bo", now_s=NOW_S, authenticated=authenticated
+        )
+        assert isinstance(found, Command) is authenticated
+
+
 def test_what_is_affected_and_not_known_is_large():
     settings = replace(ENFORCE, approvals=Approvals(above_gpus=1_000))
     assert blocked(subject=workload(replicas=None), settings=settings) is Reason.NEEDS_SECOND_PERSON
     assert blocked(subject=workload(replicas=2), settings=settings) is None
+
+
+def test_an_approval_is_for_one_attempt():
+    """After an undo the same recommendation waits for a new approval, however long an approval is valid."""
+    settings = replace(APPROVE, approvals=Approvals(valid_h=1_000), hysteresis_h=0)
+    done = intent(WORKLOAD, NOW_S - 100 * 3_600)
+    done = replace(done, command=replace(done.command, recommendation_id=recommendation().id))
+    undone = outcome(0, OutcomeStatus.UNDONE, NOW_S - 99 * 3_600)
+    history = replace(approved("ana", at_s=NOW_S - 101 * 3_600), intents=[done], outcomes=[undone])
+    assert blocked(settings=settings, history=history) is Reason.NEEDS_APPROVAL
+    again = replace(history, directives=[*history.directives, *approved("bo").directives])
+    assert blocked(settings=settings, history=again) is None
+
+
+def test_mode_off_needs_no_quotes(tmp_path):
+    assert policy(tmp_path, "policy: {mode: off}\n").mode is Mode.OFF
+
+
+def test_a_rule_that_is_nested_too_deeply_forbids():
+    assert blocked(settings=rule(f"{'(' * 300}false{')' * 300}")) is Reason.RULE_FORBIDS
+
+
+def test_each_blocked_recommendation_names_its_policy():
+    found = many(3, replace(ENFORCE, budget=Budget(1)))
+    assert {one.policy for one in found.blocked} == {"budgets"}
+    held = decide([recommendation()], Situation(inventory(workload()), History(), DecideSettings(), NOW_S))
+    assert [one.policy for one in held.blocked] == ["mode"]
 
 
 def rule(text, **more):
@@ -314,7 +370,7 @@ def test_data_that_may_not_leave_a_region_stays_in_it():
 
 
 def test_every_setting_of_the_policy_belongs_to_a_policy():
-    of_fleet = {"budget", "budgets", "brake_share", "brake_floor"}
+    of_fleet = {name for one in AFTERWARDS for name in one.settings} | {"required_labels"}  # of `policy check`
     named = {name for one in POLICIES for name in one.settings}
     assert named | of_fleet == {one.name for one in dataclasses.fields(DecideSettings)}
 

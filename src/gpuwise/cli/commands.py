@@ -38,6 +38,8 @@ COMMANDS = {
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have recommended, and when."),
     "backtest": ("gpuwise.cli.backtest", "Play a policy and its baselines on a recorded trace."),
     "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, usage, cluster and rights; say how to fix what fails."),
+    "policy": ("gpuwise.cli.policy", "Test a policy before it is merged, check a manifest before it is deployed."),
+    "snapshot": ("gpuwise.cli.snapshot", "Write all that the decisions depend on to one anonymised file."),
     "config": ("gpuwise.cli.config", "Show the configuration."),
     "demo": (
         "gpuwise.cli.demo",

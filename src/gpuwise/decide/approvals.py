@@ -18,9 +18,13 @@ def hands_off(q: Question) -> Refusal | None:
 
 
 def approvers(q: Question) -> frozenset[str]:
-    """Return the people whose approval of the recommendation is valid now."""
+    """Return the people whose approval of the recommendation is valid now: an approval is for one attempt."""
+    item, history = q.recommendation, q.situation.history
     since_s = q.situation.now_s - q.situation.settings.approvals.valid_h * 3_600
-    return q.situation.history.approvers(q.recommendation.id, since_s=since_s)
+    last = history.last_effect(item.workload.uid)
+    if last is not None and last.command.recommendation_id == item.id:
+        since_s = max(since_s, last.at_s)
+    return history.approvers(item.id, since_s=since_s, authenticated=q.situation.settings.approvals.authenticated)
 
 
 def permitted(q: Question) -> Refusal | None:
@@ -41,7 +45,8 @@ def agreed(q: Question) -> Refusal | None:
     why = _large(q)
     if why is None:
         return None
-    agree = approvers(q) | ({q.actor} if q.actor else frozenset())
+    counts = q.actor is not None and (q.authenticated or not settings.authenticated)
+    agree = approvers(q) | (frozenset([q.actor or ""]) if counts else frozenset())
     if len(agree) >= settings.persons:
         return None
     by = f"; approved by {', '.join(sorted(agree))}" if agree else ""

@@ -20,7 +20,7 @@ def limits(q: Question) -> tuple[Limit, ...]:
     policy = q.situation.settings
     found = [Limit(FLEET, policy.budget.disruptions, policy.budget.per_s)]
     for kind, member in _members(q):
-        budget = _budget(policy, kind, member)
+        budget = budget_of(policy, kind, member)
         if budget is not None:
             found.append(Limit(f"{kind}/{member}", budget.disruptions, budget.per_s))
     return tuple(found)
@@ -39,8 +39,14 @@ def _pool(marks: Mapping[str, str]) -> str:
     return next((marks[label] for label in NODE_POOL_LABELS if label in marks), "none")
 
 
-def _budget(policy: DecideSettings, kind: str, member: str) -> ScopeBudget | None:
-    """Return the budget of a member; None if no budget is set for any member of its kind."""
+def budget_of(policy: DecideSettings, kind: str, member: str) -> ScopeBudget | None:
+    """Return the budget of a member; None if no budget is set for any member of its kind.
+
+    Args:
+        policy: the policy.
+        kind: namespace, owner or pool.
+        member: its name.
+    """
     own = policy.budgets.get(f"{kind}/{member}") or policy.budgets.get(f"{kind}/*")
     if own is not None:
         return own

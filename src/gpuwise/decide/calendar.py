@@ -1,14 +1,28 @@
 """Maintenance windows and freezes: when automation may change anything."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+_CLOCK_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"
+
+
+def _clock_time(value: Any) -> Any:
+    """Accept "HH:MM" and "HH:MM:SS" only: YAML 1.1 reads 22:00 without quotes as the number 1320, which is 00:22."""
+    if isinstance(value, time) or (isinstance(value, str) and re.match(_CLOCK_TIME, value)):
+        return value
+    raise ValueError(f'write the time in quotes, as "22:00": {value!r} is not in this form')
+
+
+ClockTime = Annotated[time, BeforeValidator(_clock_time), WithJsonSchema({"type": "string", "pattern": _CLOCK_TIME})]
 
 
 def instant(now_s: int) -> datetime:
@@ -24,10 +38,10 @@ def instant(now_s: int) -> datetime:
 class MaintenanceWindow:
     """Hours of the week in which automation may make changes."""
 
-    start: time
+    start: ClockTime
     """Local time at which it opens: "22:00"."""
 
-    end: time
+    end: ClockTime
     """Local time at which it closes; not after `start` means on the next day."""
 
     zone: ZoneInfo
@@ -77,6 +91,10 @@ class Freeze:
 
     namespaces: tuple[str, ...] = ()
     """Namespaces that it covers; empty for all, and for nodes."""
+
+    def __post_init__(self) -> None:
+        if self.last < self.first:
+            raise ValueError(f"its last day, {self.last}, is before its first day, {self.first}")
 
     def covers(self, namespace: str, now_s: int) -> bool:
         """Whether it forbids changes in a namespace now.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from gpuwise.decide.approvals import approvers
 from gpuwise.decide.budgets import limits
 from gpuwise.decide.history import History
-from gpuwise.decide.policies import FOR_PEOPLE, LASTING, refusal
+from gpuwise.decide.policies import BRAKE, BUDGETS, CHECKS, FOR_PEOPLE, LASTING, refusal
 from gpuwise.decide.question import Question, Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import POLICY, Command, Limit
@@ -55,9 +55,42 @@ def decide(
     most = max(settings.brake_floor, int(settings.brake_share * len(situation.targets)))
     if len(passed) > most:
         detail = f"{len(passed)} of {len(situation.targets)} workloads would change at once; the limit is {most}"
-        return Decision((), (*blocked, *(_blocked(item, Reason.BRAKE_ENGAGED, detail) for item in passed)))
+        braked = (_blocked(item, BRAKE.name, Reason.BRAKE_ENGAGED, detail) for item in passed)
+        return Decision((), (*blocked, *braked))
     commands, over = _spend(passed, situation)
     return Decision(commands, (*blocked, *over))
+
+
+def decide_checked(
+    recommendations: Sequence[Recommendation],
+    situation: Situation,
+    *,
+    alternatives: Sequence[Recommendation] = (),
+    choose: Choose = tuple,
+    check: Callable[[Command], Blocked | None] | None = None,
+) -> Decision:
+    """Decide, and decide again without the commands that the enactor would refuse, so that they use no budget.
+
+    Args:
+        recommendations: the best plan for people.
+        situation: fleet, history, policy and time.
+        alternatives: as in `decide`.
+        choose: as in `decide`.
+        check: returns why the enactor would refuse a command; called once per recommendation. None checks nothing.
+    """
+    refused = dict(situation.refused)
+    checked: set[str] = set()
+    while True:
+        decision = decide(
+            recommendations, replace(situation, refused=refused), alternatives=alternatives, choose=choose
+        )
+        unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
+        if check is None or not unchecked:
+            return decision
+        for order in unchecked:
+            checked.add(order.recommendation_id)
+            if (blocked := check(order)) is not None:
+                refused[order.recommendation_id] = blocked
 
 
 def _spend(items: Iterable[Recommendation], situation: Situation) -> tuple[tuple[Command, ...], tuple[Blocked, ...]]:
@@ -69,7 +102,8 @@ def _spend(items: Iterable[Recommendation], situation: Situation) -> tuple[tuple
         spent = (situation.history.spent(one, now_s=situation.now_s) + used[one.scope] for one in budgets)
         over = next((one for one, number in zip(budgets, spent, strict=True) if number >= one.disruptions), None)
         if over is not None:
-            blocked.append(_blocked(item, Reason.BUDGET_EXHAUSTED, f"the budget of {over} is used up"))
+            detail = f"the budget of {over} is used up"
+            blocked.append(_blocked(item, BUDGETS.name, Reason.BUDGET_EXHAUSTED, detail))
             continue
         used.update(one.scope for one in budgets)
         commands.append(_command(q, limits=budgets))
@@ -77,7 +111,13 @@ def _spend(items: Iterable[Recommendation], situation: Situation) -> tuple[tuple
 
 
 def approve(
-    recommendation: Recommendation, history: History, settings: DecideSettings, *, actor: str, now_s: int
+    recommendation: Recommendation,
+    history: History,
+    settings: DecideSettings,
+    *,
+    actor: str,
+    now_s: int,
+    authenticated: bool = False,
 ) -> Command | Blocked:
     """Decide what a person's `gpuwise apply` does: it is the consent that mode, risk or confidence requires.
 
@@ -89,8 +129,9 @@ def approve(
         settings: the policy.
         actor: the person.
         now_s: when, epoch seconds.
+        authenticated: whether the cluster authenticated the person.
     """
-    q = Question(recommendation, Situation(None, history, settings, now_s), actor)
+    q = Question(recommendation, Situation(None, history, settings, now_s), actor, authenticated)
     found = refusal(q, FOR_PEOPLE)
     if found is not None:
         return _blocked(recommendation, *found)
@@ -137,9 +178,11 @@ def _pass(items: Iterable[Recommendation], situation: Situation) -> tuple[list[R
         if found is None:
             passed.append(item)
         else:
-            blocked.append(situation.refused.get(item.id) or _blocked(item, *found))
+            by, *_ = found
+            refused = situation.refused.get(item.id) if by == CHECKS else None
+            blocked.append(replace(refused, policy=by) if refused is not None else _blocked(item, *found))
     return passed, blocked
 
 
-def _blocked(item: Recommendation, reason: Reason, detail: str) -> Blocked:
-    return Blocked(item.workload, STAGE, reason, detail, recommendation_id=item.id)
+def _blocked(item: Recommendation, policy: str, reason: Reason, detail: str) -> Blocked:
+    return Blocked(item.workload, STAGE, reason, detail, recommendation_id=item.id, policy=policy)

@@ -39,6 +39,8 @@ def holds(text: str, variables: Mapping[str, Any]) -> bool:
     given = {name: json_to_cel(value) for name, value in variables.items()}
     try:
         found = _program(text).evaluate(given)
+    except RecursionError as error:
+        raise Unevaluable("it is nested too deeply") from error
     except CELEvalError as error:
         # The library appends all variables and functions to an undeclared name.
         raise Unevaluable(str(error.args[0]).partition(" (in activation")[0]) from error
@@ -55,5 +57,7 @@ def _program(text: str) -> Any:
     environment = Environment()
     try:
         return environment.program(environment.compile(text))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     except CELParseError as error:
         raise ValueError(f"it is not valid CEL: {' '.join(str(error.args[0]).split())}") from error

@@ -102,10 +102,20 @@ class History:
         last = self._last.get(command_id)
         return None if last is None else last.status
 
-    def approvers(self, recommendation_id: str, *, since_s: int) -> frozenset[str]:
-        """The people who approved a recommendation since an instant, epoch seconds."""
-        orders = (d for d in self.directives if d.kind == "approve" and d.at_s > since_s)
-        return frozenset(d.actor for d in orders if d.subject == recommendation_id)
+    def approvals(self, recommendation_id: str) -> Sequence[Directive]:
+        """The approvals of a recommendation, oldest first, also those that are no longer valid."""
+        return [d for d in self.directives if d.kind == "approve" and d.subject == recommendation_id]
+
+    def approvers(self, recommendation_id: str, *, since_s: int, authenticated: bool = False) -> frozenset[str]:
+        """The people who approved a recommendation.
+
+        Args:
+            recommendation_id: its id.
+            since_s: epoch seconds; earlier approvals do not count.
+            authenticated: whether only people count whom the cluster authenticated.
+        """
+        orders = self.approvals(recommendation_id)
+        return frozenset(d.actor for d in orders if d.at_s > since_s and (d.authenticated or not authenticated))
 
     def failures(self, uid: str) -> Failures | None:
         """The latest attempts of automation on that object, if they failed; a person's attempt resets the count."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gpuwise.decide import approvals, gates, rules
 from gpuwise.decide.question import Question, Refusal
+from gpuwise.model.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,13 @@ class Policy:
     people: bool = False
     lasting: bool = False
 
+    @property
+    def about(self) -> str:
+        """Return what it blocks, in one sentence."""
+        return (self.check.__doc__ or "").partition("\n")[0]
 
+
+CHECKS = "enactor's checks"
 POLICIES = (
     Policy("supported change", gates.written, people=True, lasting=True),
     Policy("existing target", gates.exists, lasting=True),
@@ -54,7 +61,7 @@ POLICIES = (
     Policy("confidence", gates.unsure, ("min_confidence",)),
     Policy("minimum saving", gates.small, ("min_saving_usd_month",)),
     Policy("maintenance window", gates.in_window, ("windows",)),
-    Policy("enactor's checks", gates.refused),
+    Policy(CHECKS, gates.refused),
 )
 """All policies. The first that forbids a change gives its reason."""
 
@@ -62,6 +69,49 @@ FOR_PEOPLE = tuple(policy for policy in POLICIES if policy.people)
 LASTING = tuple(policy for policy in POLICIES if policy.lasting)
 
 
-def refusal(q: Question, policies: Iterable[Policy] = POLICIES) -> Refusal | None:
-    """Return why the first of these policies forbids a change; None if all allow it."""
-    return next((found for policy in policies if (found := policy.check(q)) is not None), None)
+@dataclass(frozen=True, slots=True)
+class Limiter:
+    """A limit of the fleet as a whole, applied to the recommendations that pass all policies.
+
+    Attributes:
+        name: its name, for messages and docs.
+        about: what it blocks, in one sentence.
+        settings: the settings that it reads, below `policy`.
+        people: whether it also applies to a person's `gpuwise apply`.
+    """
+
+    name: str
+    about: str
+    settings: tuple[str, ...]
+    people: bool = False
+
+
+BRAKE = Limiter(
+    "brake", "So many workloads would change at once that the data are probably wrong.", ("brake_share", "brake_floor")
+)
+BUDGETS = Limiter(
+    "budgets",
+    "The budget of the fleet, or of one of the change's scopes, is used up.",
+    ("budget", "budgets"),
+    people=True,
+)
+AFTERWARDS = (BRAKE, BUDGETS)
+
+
+def position(name: str) -> str:
+    """Return the position of a policy in the list, for a message: "policy 17 of 26: mode".
+
+    Args:
+        name: of one of POLICIES or AFTERWARDS.
+    """
+    names = [one.name for one in (*POLICIES, *AFTERWARDS)]
+    return f"policy {names.index(name) + 1} of {len(names)}: {name}" if name in names else f"policy {name}"
+
+
+def refusal(q: Question, policies: Iterable[Policy] = POLICIES) -> tuple[str, Reason, str] | None:
+    """Return the name of the first of these policies that forbids a change, and why; None if all allow it."""
+    for policy in policies:
+        found = policy.check(q)
+        if found is not None:
+            return policy.name, *found
+    return None

@@ -49,11 +49,13 @@ class Question:
         recommendation: the recommendation.
         situation: fleet, history, policy and time.
         actor: the person who asks; None for automation.
+        authenticated: whether the cluster authenticated the person.
     """
 
     recommendation: Recommendation
     situation: Situation
     actor: str | None = None
+    authenticated: bool = False
 
     @property
     def ref(self) -> WorkloadRef:

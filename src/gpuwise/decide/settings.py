@@ -1,9 +1,9 @@
 """The policy: what gpuwise may change, when, how much of it, and what it must not change."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from gpuwise.decide.calendar import Freeze, MaintenanceWindow
 from gpuwise.decide.expression import compiled
@@ -19,6 +19,11 @@ def _scope(name: str) -> str:
     if kind not in SCOPES or not slash or not member:
         raise ValueError(f"a scope is one of {', '.join(f'{one}/NAME' for one in SCOPES)}, and NAME may be *")
     return name
+
+
+def _written(mode: Any) -> Any:
+    """YAML 1.1 reads off without quotes as false."""
+    return Mode.OFF if mode is False else mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,10 @@ class Approvals:
     valid_h: Annotated[int, Field(ge=1)] = 72
     """Hours for which an approval is valid."""
 
+    authenticated: bool = False
+    """Whether only people count whom the cluster authenticated (--kubeconfig or --context): the name of an operating
+    system's user can be chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -72,7 +81,9 @@ class Rule:
 class DecideSettings:
     """One policy for the fleet; a label or annotation sets the mode of a workload or a namespace."""
 
-    mode: Mode = Mode.RECOMMEND
+    __pydantic_config__ = ConfigDict(extra="forbid")  # also of the nested classes
+
+    mode: Annotated[Mode, BeforeValidator(_written)] = Mode.RECOMMEND
     """Mode of workloads without a mode of their own or of their namespace: off, recommend, approve or enforce."""
 
     budget: Budget = field(default_factory=Budget)
@@ -94,36 +105,36 @@ class DecideSettings:
     rules: tuple[Rule, ...] = ()
     """Conditions in CEL under which changes are not made."""
 
-    max_risk: int = 1
+    max_risk: Annotated[int, Field(ge=0, le=4)] = 1
     """Highest risk for automatic changes; riskier recommendations need a person: `gpuwise apply ID`."""
 
-    min_confidence: float = 0.5
+    min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Lowest confidence for automatic changes: 0.5 is a week of well-covered data."""
 
     min_saving_usd_month: Annotated[float, Field(ge=0)] = 0.0
     """Least saving of an automatic change, in dollars per month."""
 
-    cool_down_h: int = 24
+    cool_down_h: Annotated[int, Field(ge=0)] = 24
     """Hours after a change in which the target is not changed again. Otherwise two controllers can rescale a workload
     back and forth, 600 times in a public report (I14)."""
 
     hysteresis_h: Annotated[int, Field(ge=0)] = 168
     """Hours in which automation leaves a target to people after its last change was undone or reverted (I14)."""
 
-    breaker_failures: int = 2
+    breaker_failures: Annotated[int, Field(ge=1)] = 2
     """Number of consecutive failed automatic attempts after which a target is left to people (I15)."""
 
-    breaker_open_h: int = 24
+    breaker_open_h: Annotated[int, Field(ge=0)] = 24
     """Hours after the last failed attempt before automation tries again; `gpuwise apply` works at any time."""
 
-    brake_share: float = 0.5
+    brake_share: Annotated[float, Field(ge=0, le=1)] = 0.5
     """If more than this share of all workloads is to change at once, the run changes nothing: the data are probably
     wrong (I16)."""
 
-    brake_floor: int = 5
+    brake_floor: Annotated[int, Field(ge=0)] = 5
     """Number of changes up to which the brake never engages: in a fleet of three workloads two may be idle."""
 
-    max_inventory_age_s: int = 300
+    max_inventory_age_s: Annotated[int, Field(ge=0)] = 300
     """Maximum age of the inventory, in seconds, for a change."""
 
     protected_namespaces: tuple[str, ...] = ()
@@ -131,6 +142,11 @@ class DecideSettings:
 
     protections: Annotated[dict[str, str], BeforeValidator(pairs)] = field(default_factory=dict)
     """Further labels or annotations that protect a workload, pod or namespace, with the value; "*" is any value."""
+
+    required_labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Labels that `gpuwise policy check` requires of workloads, by pattern of their namespace: {"prod-*": [owner]}. The
+    label may be on the workload, its pods or the namespace; owner is any label that names a team. Decisions do not use
+    it."""
 
     @property
     def longest_window_s(self) -> int:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from gpuwise.model.changes import Change, MoveToSpot
 from gpuwise.model.inventory import WorkloadRef
@@ -48,10 +50,10 @@ def enactable(change: Change, workload: WorkloadRef) -> bool:
 class Budget:
     """How many disruptions gpuwise may cause in any span of time; a budget that is not set is never unlimited."""
 
-    disruptions: int = 10
+    disruptions: Annotated[int, Field(ge=0)] = 10
     """Number of disruptions allowed in any `per_s` seconds."""
 
-    per_s: int = 3_600
+    per_s: Annotated[int, Field(ge=1)] = 3_600
     """Length of the sliding window, in seconds."""
 
 
@@ -136,6 +138,7 @@ class Directive:
         at_s: when, epoch seconds.
         detail: the person's reason.
         cluster: uid of the cluster that it is about; "" for every cluster, as where no cluster was connected.
+        authenticated: whether the cluster authenticated the person; else the name is an operating system's.
     """
 
     kind: Literal["dismiss", "approve", "pause", "resume"]
@@ -144,6 +147,7 @@ class Directive:
     at_s: int
     detail: str
     cluster: str = ""
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
