@@ -28,7 +28,7 @@ def running(*names, devices=1, start_s=0):
 
 def scored(devices, pods):
     series = usage(*devices)
-    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods)
+    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods).profile
 
 
 def agreeing(profile):
@@ -150,7 +150,7 @@ def replica(name, devices, *, start_s=0):
 def scored_on(devices, pods):
     """As `scored`, over a day, and also where no device has samples."""
     series = UsageSeries(WORKLOAD, window(DAY_STEPS), tuple(devices))
-    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods)
+    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods).profile
 
 
 @st.composite

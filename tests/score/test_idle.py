@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scored import profile
 from tests.series import BUSY_VALUES, STEP_S, device, usage
 
 from gpuwise.model.gpu import named
 from gpuwise.model.profile import Verdict
 from gpuwise.model.signal import Signal
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.scored import profile
 from tests.series import DAY_STEPS, STEP_S, device, usage
 
 from gpuwise.model.signal import Signal
@@ -11,7 +12,6 @@ from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.score.grid import grid_of
 from gpuwise.score.hours import hours_of, join
 from gpuwise.score.liveness import frozen_hours
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 STEPS = 2 * DAY_STEPS

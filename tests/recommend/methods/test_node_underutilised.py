@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.scored import profile
 from tests.series import DAY_STEPS, IDLE_VALUES, WORKLOAD, device, usage
 
 from gpuwise.model.changes import FreeNode
@@ -22,7 +23,6 @@ from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.sources.kubernetes.scheduling import scheduling_of
 from gpuwise.sources.kubernetes.volumes import Volumes

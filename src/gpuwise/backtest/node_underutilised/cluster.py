@@ -178,11 +178,10 @@ def _idle(node: Node) -> UsageProfile:
         devices=node.gpu_count,
         busy_devices=None,
         idle=IdleEvidence((), 0.0, -_HOUR_S, verdicts, len(sensors)),
-        days=(),
+        active_gpu_s=0.0,
         requests=None,
         observed_s=_HOUR_S,
         rhythm=Rhythm(nothing, nothing, nothing, nothing, nothing, np.zeros(168, dtype=np.int64)),
         next_use=None,
         bottleneck=Bottleneck(Limit.IDLE, 1.0, {}),
-        dropped_samples=0,
     )
