@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.scored import profile
+from tests.scored import profile, spans_of
 from tests.series import STEP_S, WORKLOAD, device
 from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
 
@@ -88,7 +88,7 @@ def test_a_window_may_start_and_end_within_an_hour(offset):
     one = device(steps, busy=[0, steps - 1])
     found = profile(UsageSeries(WORKLOAD, window, (one,)), SETTINGS)
     assert found.allocated_gpu_s == steps * STEP_S
-    assert [(i.start_s, i.end_s) for i in found.idle.intervals] == [(window.start_s + STEP_S, window.end_s - STEP_S)]
+    assert spans_of(found.idle) == [(window.start_s + STEP_S, window.end_s - STEP_S)]
 
 
 def test_float32_columns_score_as_float64_ones_do():

@@ -272,7 +272,7 @@ def test_with_another_counter_declared_the_hours_are_read_again():
     kept: dict[str, bytes] = {}
     run(Source(first), MIDNIGHT_S + 6 * HOUR_S, kept)
     source = Source(replace(first, work_per_second=1000 * rate, work_metric="tokens"))
-    assert run(source, MIDNIGHT_S + 12 * HOUR_S, kept).work == 1000.0 * 12 * HOUR_S
+    assert run(source, MIDNIGHT_S + 12 * HOUR_S, kept).profile.work == 1000.0 * 12 * HOUR_S
     assert source.asked[-1].start_s == MIDNIGHT_S
     again = Source(source.whole)
     run(again, MIDNIGHT_S + 12 * HOUR_S, kept)

@@ -1,6 +1,6 @@
 """The gaps between an endpoint's requests, at the resolution at which its request counters are sampled."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -74,15 +74,16 @@ class RequestGaps:
             end_s: a midnight, or any time from the end of the last step on.
         """
         ends_s = self.since_s + self.lasted_s
-        gaps = slice(int(np.searchsorted(ends_s, start_s, side="right")), int(np.searchsorted(self.since_s, end_s)))
+        gaps = slice(int(ends_s.searchsorted(start_s, side="right")), int(self.since_s.searchsorted(end_s)))
         first_day = self.start_s // DAY_S
         days = slice(max(0, start_s // DAY_S - first_day), max(0, -(-end_s // DAY_S) - first_day))
         since_s = np.maximum(self.since_s[gaps], start_s)
-        return replace(
-            self,
+        return type(self)(
+            step_s=self.step_s,
             start_s=max(start_s, self.start_s),
             end_s=min(end_s, self.end_s),
             since_s=since_s,
             lasted_s=np.minimum(ends_s[gaps], end_s) - since_s,
             pairs=self.pairs[days],
+            unknown_s=self.unknown_s,
         )

@@ -20,7 +20,7 @@ from gpuwise.model.profile import (
     DayUse,
     Distribution,
     IdleEvidence,
-    IdleInterval,
+    IdleIntervals,
     Rhythm,
     SignalVerdict,
     Stay,
@@ -57,8 +57,7 @@ def pack(scored: Sequence[ScoredUse]) -> Packed:
     """Pack what scoring yielded; what several profiles share is packed once."""
     profiles, billed = [one.profile for one in scored], [one.billed for one in scored]
     states = [_state(one, without=("distributions", "idle", "rhythm")) for one in profiles]
-    idle = [_packed_idle(one.idle) for one in profiles]
-    packed = (states, idle, _packed_distributions(profiles), _packed_rhythms(profiles))
+    packed = (states, _packed_idle(profiles), _packed_distributions(profiles), _packed_rhythms(profiles))
     rows = [(_columns(one.days), _columns(one.unseen_days), _columns(one.stays)) for one in billed]
     bills = ([_state(one, without=("days", "unseen_days", "stays")) for one in billed], rows)
     workloads = tuple(one.workload for one in profiles)
@@ -72,7 +71,7 @@ def unpack(profiles: bytes) -> list[UsageProfile]:
         profiles: of `Packed`, from this process or its worker: unpickling runs what the bytes say.
     """
     states, idle, distributions, rhythms = pickle.loads(profiles)  # noqa: S301 - from `pack`
-    parts = zip(states, map(_idle, idle), _distributions(*distributions), _rhythms(*rhythms), strict=True)
+    parts = zip(states, _idle(*idle), _distributions(*distributions), _rhythms(*rhythms), strict=True)
     return [
         _made(UsageProfile, {**state, "idle": one, "distributions": by_signal, "rhythm": rhythm})
         for state, one, by_signal, rhythm in parts
@@ -142,15 +141,27 @@ def _rhythms(numbers: Sequence[int], weights: Floats, weeks: NDArray[np.int64]) 
     return [distinct[number] for number in numbers]
 
 
-def _packed_idle(idle: IdleEvidence) -> tuple[State, Columns, Columns]:
-    state = _state(idle, without=("intervals", "verdicts"))
-    return state, _columns(idle.intervals), _columns(idle.verdicts)
+def _packed_idle(profiles: Sequence[UsageProfile]) -> tuple[list[State], list[Columns], list[int], NDArray[np.int64]]:
+    """The scalars, verdicts and number of intervals of each profile; the bounds of all, shape (2, intervals)."""
+    every = [one.idle for one in profiles]
+    states = [_state(one, without=("intervals", "verdicts")) for one in every]
+    bounds = np.zeros((2, sum(one.intervals.start_s.size for one in every)), dtype=np.int64)
+    np.concatenate([one.intervals.start_s for one in every], out=bounds[0])
+    np.concatenate([one.intervals.end_s for one in every], out=bounds[1])
+    return states, [_columns(one.verdicts) for one in every], [one.intervals.start_s.size for one in every], bounds
 
 
-def _idle(packed: tuple[State, Columns, Columns]) -> IdleEvidence:
-    state, intervals, verdicts = packed
-    rows = {"intervals": _rows(IdleInterval, intervals), "verdicts": _rows(SignalVerdict, verdicts)}
-    return _made(IdleEvidence, {**state, **rows})
+def _idle(
+    states: Sequence[State], verdicts: Sequence[Columns], lengths: Sequence[int], bounds: NDArray[np.int64]
+) -> Iterator[IdleEvidence]:
+    start_s, end_s = bounds
+    for state, columns, (first, end) in zip(states, verdicts, _slices(lengths), strict=True):
+        intervals = _made(IdleIntervals, {"start_s": start_s[first:end], "end_s": end_s[first:end]})
+        yield _made(IdleEvidence, {**state, "intervals": intervals, "verdicts": _rows(SignalVerdict, columns)})
+
+
+def _slices(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    return pairwise(accumulate(lengths, initial=0))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> Columns:

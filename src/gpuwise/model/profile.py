@@ -60,6 +60,8 @@ class Verdict(StrEnum):
     BUSY = "busy"
     UNKNOWN = "unknown"
 
+    __hash__ = str.__hash__  # as in Signal
+
 
 class SignalVerdict(NamedTuple):
     """One signal's verdict on idleness, with the numbers behind it.
@@ -79,18 +81,26 @@ class SignalVerdict(NamedTuple):
     verdict: Verdict
 
 
-class IdleInterval(NamedTuple):
-    """An unbroken span in which every available signal was below its threshold.
+@dataclass(frozen=True)
+class IdleIntervals:
+    """Unbroken spans in which every available signal was below its threshold, in order of time; arrays of shape (n,).
 
     Attributes:
-        start_s: first idle second.
-        end_s: first second after the span.
-        gpus: whole-GPU equivalents allocated throughout the span.
+        start_s: first idle second of each.
+        end_s: first second after it.
     """
 
-    start_s: int
-    end_s: int
-    gpus: float
+    start_s: NDArray[np.int64]
+    end_s: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "IdleIntervals":
+        """No interval."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+    def reaching(self, end_s: int) -> int | None:
+        """The first second of the interval that reaches a time; None if the last one ends before it."""
+        return int(self.start_s[-1]) if self.end_s.size and self.end_s[-1] == end_s else None
 
 
 @dataclass(frozen=True)
@@ -105,7 +115,7 @@ class IdleEvidence:
         agreeing_sensors: how many independent sensors measured no use throughout the current interval.
     """
 
-    intervals: tuple[IdleInterval, ...]
+    intervals: IdleIntervals
     idle_gpu_s: float
     since_s: int | None
     verdicts: tuple[SignalVerdict, ...]

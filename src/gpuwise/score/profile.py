@@ -150,8 +150,8 @@ def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequen
     devices = sheet.devices
     days = sheet.days()
     quiet = sheet.quiet()
-    spans = intervals(quiet, devices, base_s=sheet.base_s, step_s=window.step_s)
-    back = sheet.look_back(spans[-1].start_s if spans and spans[-1].end_s == window.end_s else None)
+    spans = intervals(quiet, base_s=sheet.base_s, step_s=window.step_s)
+    back = sheet.look_back(spans.reaching(window.end_s))
     verdicts = tuple(verdicts_of(whole.levels(devices, back), hours.requests, back, settings))
     by_type = _by_type(days)
     weekly_use = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)

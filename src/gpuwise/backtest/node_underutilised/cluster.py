@@ -25,6 +25,7 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import (
     Bottleneck,
     IdleEvidence,
+    IdleIntervals,
     Limit,
     Rhythm,
     SignalVerdict,
@@ -177,7 +178,7 @@ def _idle(node: Node) -> UsageProfile:
         allocated_weight=0.0,
         devices=node.gpu_count,
         busy_devices=None,
-        idle=IdleEvidence((), 0.0, -_HOUR_S, verdicts, len(sensors)),
+        idle=IdleEvidence(IdleIntervals.none(), 0.0, -_HOUR_S, verdicts, len(sensors)),
         active_gpu_s=0.0,
         requests=None,
         observed_s=_HOUR_S,
