@@ -51,7 +51,8 @@ class RequestGaps:
         first = int(np.argmax(known)) if known.any() else 0
         silent, known, start_s = silent[first:], known[first:], start_s + first * step_s
         edges = np.flatnonzero(silent[1:] != silent[:-1]) + 1
-        edges = np.concatenate(([0] * bool(silent[0]), edges, [silent.size] * bool(silent[-1]))).astype(np.int64)
+        starts, ends = silent[:1].nonzero()[0], silent.size + silent[-1:].nonzero()[0]  # also where there is no step
+        edges = np.concatenate((starts, edges, ends)).astype(np.int64)
         used = known & ~silent
         pairs_s = start_s + np.flatnonzero(used[1:] & used[:-1]) * step_s
         first_day, end_s = start_s // DAY_S, start_s + silent.size * step_s
