@@ -487,8 +487,8 @@ _FINOPS = (
     Mutant(
         "what-was-never-measured-was-idle-for-0-dollars",
         "src/gpuwise/finops/shares.py",
-        "for day, price in priced if day.unknown_gpu_s < day.allocated_gpu_s)",
-        "for day, price in priced)",
+        "for day, price in priced if day.unknown_gpu_s < day.allocated_gpu_s),",
+        "for day, price in priced),",
         (_CAPACITY,),
         "The report says of a team without an exporter that none of its GPUs is idle.",
     ),
