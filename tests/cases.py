@@ -12,9 +12,9 @@ from gpuwise.model.signal import Signal
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from tests.fleet import NOW_S, PRICES, inventory, node, workload
+from tests.scored import profile
 from tests.series import DAY_STEPS, device, usage
 
 WEEK = 7 * DAY_STEPS

@@ -100,8 +100,8 @@ def repr_of(value):
         return (value.dtype, value.shape, value.tobytes())
     if isinstance(value, dict):
         return {key: repr_of(item) for key, item in value.items()}
-    if isinstance(value, tuple) and not hasattr(value, "_fields"):
-        return tuple(repr_of(item) for item in value)
+    if isinstance(value, tuple):
+        return (type(value).__name__, *map(repr_of, value))
     if hasattr(value, "__dataclass_fields__"):
         return tuple(repr_of(getattr(value, name)) for name in value.__dataclass_fields__)
     return repr(value)

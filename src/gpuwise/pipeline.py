@@ -35,7 +35,7 @@ from gpuwise.recommend.plan import recommend
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.node_types import with_measured_types
-from gpuwise.score.profile import profile
+from gpuwise.score.profile import score_series
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, facts, score_packed
 
@@ -257,7 +257,7 @@ class Pipeline:
                 checkpoints.save(scored.keep)
             self.progress("score", done, len(shards))
         for series in self.usage.read_deleted(fleet, window):
-            profiles.add(pack([profile(series, self.settings.score)]))
+            profiles.add(pack([score_series(series, self.settings.score)]))
         return profiles
 
     @rarely_collected()

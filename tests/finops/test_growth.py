@@ -3,14 +3,14 @@
 import cProfile
 import pstats
 
-from tests.finops.test_report import node, profile, week, workload
+from tests.finops.test_report import node, used, week, workload
 
 from gpuwise.finops.report import compile_report
 
 
 def calls(workloads: int) -> int:
     names = [f"h{index}" for index in range(workloads)]
-    pairs = [(one := workload(f"w{at}", (at,)), profile(one.ref, [(20.0, 5.0)] * 7, nodes=(at,))) for at in names]
+    pairs = [(one := workload(f"w{at}", (at,)), used(one.ref, [(20.0, 5.0)] * 7, nodes=(at,))) for at in names]
     period = week([node(at, "H100-80GB") for at in names], pairs)
     counted = cProfile.Profile()
     counted.enable()

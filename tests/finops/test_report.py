@@ -3,7 +3,6 @@
 import dataclasses
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,7 +36,7 @@ from gpuwise.model.inventory import (
     node_ref,
 )
 from gpuwise.model.price import PriceBook
-from gpuwise.model.profile import Bottleneck, DayUse, IdleEvidence, Limit, Rhythm, UsageProfile
+from gpuwise.model.profile import Bottleneck, DayUse, Limit
 from gpuwise.model.recommendation import Recommendation, Saving
 from gpuwise.model.report import Action
 from gpuwise.model.signal import Signal
@@ -66,7 +65,7 @@ def workload(name: str, nodes: tuple[str, ...], *, team: str | None = None, name
     return Workload(ref, WorkloadClass.ENDPOINT, len(pods), None, labels, {}, pods, 0)
 
 
-def profile(
+def used(
     ref: WorkloadRef,
     days: list[tuple[float, float]],
     gpu: str = "H100-80GB",
@@ -88,24 +87,28 @@ def profile(
         for on in nodes
         if allocated
     )
-    allocated = sum(use.allocated_gpu_s for use in uses)
-    idle = IdleEvidence((), sum(use.idle_gpu_s for use in uses), None, (), 0)
-    return UsageProfile(
-        ref, Window(MONDAY, NEXT, 60), allocated, {gpu: allocated} if allocated else {},
-        {Signal.SM_ACTIVITY: coverage}, {}, (), 0.0, 1, None, idle, uses, None, 7 * DAY_S,
-        Rhythm(*np.zeros((6, 168))), None, Bottleneck(Limit.UNKNOWN, 0.0, {}), 0,
+    return BilledUse(
+        workload=ref,
+        window=Window(MONDAY, NEXT, 60),
+        allocated_gpu_s=sum(use.allocated_gpu_s for use in uses),
+        days=uses,
+        coverage={Signal.SM_ACTIVITY: coverage},
+        activity=None,
+        bottleneck=Bottleneck(Limit.UNKNOWN, 0.0, {}),
+        next_use_s=None,
+        dropped_samples=0,
         sampled_gpu_s={MONDAY + index * DAY_S: hours * 3600 for index, (hours, _) in enumerate(days) if hours},
-    )  # fmt: skip
+    )
 
 
-def outside(one: Node, hours: list[float]) -> UsageProfile:
+def outside(one: Node, hours: list[float]) -> BilledUse:
     """A node's unallocated devices: at work for the given hours of each day, and measured for twice as many."""
-    return profile(node_ref(one), [(2 * active, active) for active in hours], nodes=(one.name,))
+    return used(node_ref(one), [(2 * active, active) for active in hours], nodes=(one.name,))
 
 
 def week(
     nodes: list[Node],
-    pairs: list[tuple[Workload, UsageProfile]],
+    pairs: list[tuple[Workload, BilledUse]],
     *,
     now_s: int = NEXT,
     prices=PRICES,
@@ -118,7 +121,7 @@ def week(
         {"apps": Namespace("apps", {"team": "platform"}, {})},
     )
     every = [usage for _, usage in pairs] + [outside(one, (at_work or {}).get(one.name, [])) for one in nodes]
-    billed = {usage.workload: BilledUse.of(usage) for usage in every}
+    billed = {usage.workload: usage for usage in every}
     return Period(inventory, billed, prices, MONDAY, NEXT, now_s)
 
 
@@ -153,7 +156,7 @@ def weeks(draw) -> Period:
         one = workload(f"w{index}", at, team=draw(st.sampled_from([None, "a", "b"])))
         days = draw(st.lists(day_use, max_size=7))
         pairs.append(
-            (one, profile(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])), nodes=at or ("gone",)))
+            (one, used(one.ref, days, draw(st.sampled_from(["H100-80GB", "T4", "unknown"])), nodes=at or ("gone",)))
         )
     at_work = {
         one.name: draw(st.lists(st.floats(0, 250), max_size=7)) for one in nodes if draw(st.booleans())
@@ -189,7 +192,7 @@ def test_use_outside_kubernetes_reduces_only_the_unallocated_time(one):
 
 
 def _nothing(one: Period) -> dict[WorkloadRef, BilledUse]:
-    return {node_ref(at): BilledUse.of(outside(at, [])) for at in one.inventory.nodes.values()}
+    return {node_ref(at): outside(at, []) for at in one.inventory.nodes.values()}
 
 
 def test_work_outside_kubernetes_is_counted_apart_from_unallocated_time():
@@ -203,7 +206,7 @@ def test_use_outside_kubernetes_counts_on_its_own_node_only():
     """Use outside Kubernetes on a fully allocated node does not count as use of an empty node."""
     full = workload("w", ("h0",))
     nodes = [node("h0", "H100-80GB", gpus=1), node("h1", "H100-80GB", gpus=1)]
-    total = bill(week(nodes, [(full, profile(full.ref, [(24, 0)]))], at_work={"h0": [5.0]}))
+    total = bill(week(nodes, [(full, used(full.ref, [(24, 0)]))], at_work={"h0": [5.0]}))
     assert (total.used_gpu_s, total.outside_gpu_s) == (24 * 3600, 0.0)
 
 
@@ -258,7 +261,7 @@ def test_capacity_is_the_nodes_gpus_over_the_week():
 def test_a_rounding_error_of_shares_is_no_unknown_time():
     """Three pods that divide a card have 23.99999999999 h of its day: nothing is left that nobody measured."""
     one = workload("w", ("h0",))
-    full = week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(24 * (1 - 1e-12), 0)] * 7))])
+    full = week([node("h0", "H100-80GB", gpus=1)], [(one, used(one.ref, [(24 * (1 - 1e-12), 0)] * 7))])
     assert (bill(full).unknown_gpu_s, bill(full).unallocated_gpu_s) == (0.0, 0.0)
 
 
@@ -272,8 +275,8 @@ def test_idle_time_is_priced_by_its_node():
             week(
                 nodes,
                 [
-                    (spot, profile(spot.ref, [(24, 12)], nodes=("h1",))),
-                    (mixed, profile(mixed.ref, [(24, 24)], nodes=("h0", "h1", "h1"))),
+                    (spot, used(spot.ref, [(24, 12)], nodes=("h1",))),
+                    (mixed, used(mixed.ref, [(24, 24)], nodes=("h0", "h1", "h1"))),
                 ],
             )
         )
@@ -285,7 +288,7 @@ def test_idle_time_is_priced_by_its_node():
 
 def test_more_idle_time_only_moves_money_from_used_to_idle():
     one = workload("w", ("h0",))
-    less, more = (bill(week([node("h0", "H100-80GB")], [(one, profile(one.ref, [(24, idle)]))])) for idle in (3, 9))
+    less, more = (bill(week([node("h0", "H100-80GB")], [(one, used(one.ref, [(24, idle)]))])) for idle in (3, 9))
     assert more.idle_usd > less.idle_usd
     assert more.capacity_usd == pytest.approx(less.capacity_usd)
     assert more.unallocated_usd == less.unallocated_usd
@@ -293,7 +296,7 @@ def test_more_idle_time_only_moves_money_from_used_to_idle():
 
 def test_an_unknown_price_is_never_zero_dollars():
     one = workload("w", ("x0",))
-    lone = week([node("x0", None)], [(one, profile(one.ref, [(24, 24)], "unknown", nodes=("x0",)))])
+    lone = week([node("x0", None)], [(one, used(one.ref, [(24, 24)], "unknown", nodes=("x0",)))])
     [cost] = cost_by_workload(lone)
     assert (cost.cost_usd, cost.idle_usd, cost.gpu_type) == (None, None, None)
     assert cost.idle_gpu_h == 24
@@ -305,7 +308,7 @@ def test_an_unknown_price_is_never_zero_dollars():
 
 def test_use_of_a_removed_node_still_counts():
     one = workload("w", ())
-    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, profile(one.ref, [(48, 0)], nodes=("gone",)))]))
+    total = bill(week([node("h0", "H100-80GB", gpus=1)], [(one, used(one.ref, [(48, 0)], nodes=("gone",)))]))
     assert total.unallocated_gpu_s == 7 * DAY_S
     assert total.used_gpu_s == 48 * 3600
     assert total.capacity_gpu_s == 7 * DAY_S + 48 * 3600
@@ -322,9 +325,9 @@ def test_a_week_in_progress_is_counted_up_to_now_with_a_note():
 
 def test_days_outside_the_week_are_not_counted():
     one = workload("w", ("h0",))
-    usage = profile(one.ref, [(24, 24)] * 7)
+    usage = used(one.ref, [(24, 24)] * 7)
     shifted = Period(
-        week([node("h0", "H100-80GB")], [(one, usage)]).inventory, {one.ref: BilledUse.of(usage)}, PRICES,
+        week([node("h0", "H100-80GB")], [(one, usage)]).inventory, {one.ref: usage}, PRICES,
         MONDAY - 5 * DAY_S, MONDAY + 2 * DAY_S, NEXT,
     )  # fmt: skip
     assert bill(shifted).idle_gpu_s == 2 * 24 * 3600
@@ -336,7 +339,7 @@ def test_the_workloads_team_label_overrides_its_namespaces():
         workload("t", ("h0",)),
         workload("n", ("h0",), namespace="x"),
     )
-    pairs = [(one, profile(one.ref, [(1, 0)])) for one in (mine, theirs, nobody)]
+    pairs = [(one, used(one.ref, [(1, 0)])) for one in (mine, theirs, nobody)]
     teams = cost_by_team(week([node("h0", "H100-80GB")], pairs), [recommendation(1, mine.ref, 7.0, "vision")])
     assert {team.team for team in teams} == {"vision", "platform", None}
     assert {team.team: team.saving_usd_month for team in teams}["vision"] == 7.0
@@ -435,7 +438,7 @@ def test_the_report_sorts_by_saving_and_adds_up_the_predicted_savings():
     one = workload("w", ("h0",), team="a")
     items = [recommendation(index, one.ref, usd, "a") for index, usd in enumerate((5.0, 50.0, 20.0))]
     report = compile_report(
-        week([node("h0", "H100-80GB")], [(one, profile(one.ref, [(24, 12)] * 7, coverage=0.8))]),
+        week([node("h0", "H100-80GB")], [(one, used(one.ref, [(24, 12)] * 7, coverage=0.8))]),
         name="2026-W47",
         recommendations=items,
         blocked=[],
@@ -459,7 +462,7 @@ def test_the_notes_name_accelerators_that_are_not_measured():
 
 def test_a_vgpu_is_a_part_of_a_card_in_the_bill():
     one = workload("w", ("h0",))
-    usage = profile(one.ref, [(0, 0)] * 7)
+    usage = used(one.ref, [(0, 0)] * 7)
     nodes = node("h0", "L40S"), dataclasses.replace(node("h0", "L40S"), gpu_fraction=0.25)
     reports = (
         compile_report(week([each], [(one, usage)]), name=None, recommendations=[], blocked=[], actions=[], cluster="c")
@@ -471,7 +474,7 @@ def test_a_vgpu_is_a_part_of_a_card_in_the_bill():
 
 def test_the_notes_mention_dropped_values_and_an_old_inventory():
     one = workload("w", ("h0",))
-    usage = dataclasses.replace(profile(one.ref, [(24, 0)] * 7), dropped_samples=1200)
+    usage = dataclasses.replace(used(one.ref, [(24, 0)] * 7), dropped_samples=1200)
     current = week([node("h0", "H100-80GB")], [(one, usage)])
     old = dataclasses.replace(current, inventory=dataclasses.replace(current.inventory, taken_s=NEXT - 2 * 3600))
     fresh, stale = (
@@ -490,7 +493,7 @@ def test_without_samples_a_card_is_free_only_where_the_source_lists_every_alloca
     """
     one = workload("w", ("h0",))
     nodes = [node("h0", "H100-80GB", gpus=1), node("h1", "H100-80GB", gpus=1)]
-    recorded = week(nodes, [(one, profile(one.ref, [(24, 0)]))])
+    recorded = week(nodes, [(one, used(one.ref, [(24, 0)]))])
     measured = dataclasses.replace(recorded, listed=False)
     assert (bill(recorded).unallocated_gpu_s, bill(recorded).unknown_gpu_s) == (13 * DAY_S, 0.0)
     assert (bill(measured).unallocated_gpu_s, bill(measured).unknown_gpu_s) == (0.0, 13 * DAY_S)

@@ -16,11 +16,11 @@ from tests.series import WORKLOAD, device, usage
 from tests.usages import same, usages
 
 from gpuwise.memory.profile_file import ProfileFile
-from gpuwise.model.billed import BilledUse
+from gpuwise.model.billed import ScoredUse
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.packed import pack, unpack, unpack_billed
-from gpuwise.score.profile import profile
+from gpuwise.score.profile import score_series
 from gpuwise.score.settings import ScoreSettings
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc, which Linux has")
@@ -29,14 +29,15 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="need
 @st.composite
 def shards(draw):
     """Profiles of a few workloads, in shards of one to three."""
-    scored = [profile(draw(usages()), ScoreSettings()) for _ in range(draw(st.integers(1, 3)))]
+    scored = [score_series(draw(usages()), ScoreSettings()) for _ in range(draw(st.integers(1, 3)))]
     named = [replaced(one, f"w{number}") for number, one in enumerate(scored)]
     size = draw(st.integers(1, 3))
     return [named[at : at + size] for at in range(0, len(named), size)]
 
 
 def replaced(one, name):
-    return replace(one, workload=WorkloadRef("apps", "Deployment", name, f"uid-{name}"))
+    ref = WorkloadRef("apps", "Deployment", name, f"uid-{name}")
+    return ScoredUse(replace(one.profile, workload=ref), replace(one.billed, workload=ref))
 
 
 @settings(max_examples=40)
@@ -46,10 +47,11 @@ def test_profiles_are_read_as_they_were_scored(scored):
     stored = ProfileFile()
     for shard in scored:
         stored.add(pack(shard))
-    assert [*stored] == [*stored.billed] == [one.workload for one in every]
-    assert same(tuple(stored.values()), tuple(every))
-    assert same(tuple(stored[one.workload] for one in reversed(every)), tuple(reversed(every)))
-    assert same(tuple(stored.billed.values()), tuple(map(BilledUse.of, every)))
+    assert [*stored] == [*stored.billed] == [one.profile.workload for one in every]
+    assert same(tuple(stored.values()), tuple(one.profile for one in every))
+    backwards = [one.profile for one in reversed(every)]
+    assert same(tuple(stored[one.workload] for one in backwards), tuple(backwards))
+    assert same(tuple(stored.billed.values()), tuple(one.billed for one in every))
     assert WORKLOAD not in stored
     assert stored.get(WORKLOAD) is stored.billed.get(WORKLOAD) is None
 
@@ -57,14 +59,14 @@ def test_profiles_are_read_as_they_were_scored(scored):
 @settings(max_examples=20)
 @given(usages())
 def test_packing_keeps_every_field(series):
-    one = profile(series, ScoreSettings())
+    one = score_series(series, ScoreSettings())
     packed = pack([one])
-    assert same(unpack(packed.profiles, packed.billed)[0], one)
-    assert same(unpack_billed(packed.billed)[0], BilledUse.of(one))
+    assert same(unpack(packed.profiles)[0], one.profile)
+    assert same(unpack_billed(packed.billed)[0], one.billed)
 
 
 def some_profiles(count=1):
-    one = profile(usage(device(2_000)), ScoreSettings())
+    one = score_series(usage(device(2_000)), ScoreSettings())
     return [replaced(one, f"w{number}") for number in range(count)]
 
 
@@ -148,7 +150,7 @@ def test_a_disk_that_becomes_full_within_a_shard_is_an_error(tmp_path, monkeypat
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(stored) == 0
     stored.add(packed)
-    assert same(tuple(stored.values()), tuple(some_profiles(4)))
+    assert same(tuple(stored.values()), tuple(one.profile for one in some_profiles(4)))
 
 
 def test_without_a_folder_for_temporary_files_the_error_has_a_hint(monkeypatch):

@@ -462,9 +462,9 @@ _FINOPS = (
     ),
     Mutant(
         "a-node-has-more-than-its-time",
-        "src/gpuwise/finops/accounts.py",
-        "seen = _at_most(seen, _capacity(period, whole_days=True))",
-        "seen = dict(seen)",
+        "src/gpuwise/finops/uses.py",
+        "seen=_share(taken, _capacity(period, whole_days=True))",
+        "seen={}",
         (_CAPACITY,),
         "MIG instances of 4/7 and 1/2 are billed for more than their card.",
     ),
@@ -487,8 +487,8 @@ _FINOPS = (
     Mutant(
         "what-was-never-measured-was-idle-for-0-dollars",
         "src/gpuwise/finops/shares.py",
-        "for day in days if day.unknown_gpu_s < day.allocated_gpu_s)",
-        "for day in days)",
+        "for day, price in priced if day.unknown_gpu_s < day.allocated_gpu_s),",
+        "for day, price in priced),",
         (_CAPACITY,),
         "The report says of a team without an exporter that none of its GPUs is idle.",
     ),

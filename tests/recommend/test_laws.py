@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fleet import NOW_S, inventory, node, pod, workload
+from tests.scored import profile
 from tests.series import DAY_STEPS, device, usage
 
 from gpuwise.model.changes import (
@@ -30,7 +31,6 @@ from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import METHODS, recommend
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 DAYS = 14

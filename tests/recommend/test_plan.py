@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.cases import MIG_NODE, WEEK, case
 from tests.fleet import NOW_S, PRICES, inventory, node, workload
+from tests.scored import profile
 from tests.series import BUSY_VALUES, device, usage
 
 from gpuwise.finops.notes import failures_of
@@ -23,7 +24,6 @@ from gpuwise.recommend.methods.idle import idle_shutdown
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.plan import METHODS, recommend
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 

@@ -47,11 +47,10 @@ def test_scoring_on_ray_equals_local_scoring_bit_for_bit(on_ray, recording):
     work = partial(score_shard, RecordedUsage(folder), fleet, window, ScoreSettings())
     shards = [Shard(fleet.workloads[i : i + 3]) for i in range(0, len(fleet.workloads), 3)]
     here, there = (
-        [scored.profile for shard in executor.map(work, shards) for scored in shard]
-        for executor in (InProcess(), on_ray)
+        [scored.use for shard in executor.map(work, shards) for scored in shard] for executor in (InProcess(), on_ray)
     )
     assert len(here) == len(fleet.workloads) > 10
-    assert [p.workload for p in here] == [p.workload for p in there]
+    assert [one.profile.workload for one in here] == [one.profile.workload for one in there]
     assert same(tuple(here), tuple(there))
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
+from tests.scored import profile
 from tests.series import device, usage
 
 from gpuwise.model.profile import Limit
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 SM, TENSOR, DRAM, UTIL = Signal.SM_ACTIVITY, Signal.TENSOR_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet import inventory, node, pod, workload
+from tests.scored import spans_of
 from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
 
 from gpuwise.model.inventory import GpuRequest
@@ -28,7 +29,7 @@ def running(*names, devices=1, start_s=0):
 
 def scored(devices, pods):
     series = usage(*devices)
-    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods)
+    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods).profile
 
 
 def agreeing(profile):
@@ -102,8 +103,8 @@ def test_i27_removing_any_series_never_makes_more_of_it_idle(data):
     kept = data.draw(st.lists(st.sampled_from(devices), min_size=1, unique_by=lambda one: one.device_uuid))
     whole, part = scored(devices, expected), scored(kept, expected)
     assert part.idle.idle_gpu_s <= whole.idle.idle_gpu_s
-    assert sum(i.end_s - i.start_s for i in part.idle.intervals) <= sum(
-        i.end_s - i.start_s for i in whole.idle.intervals
+    assert sum(end_s - start_s for start_s, end_s in spans_of(part.idle)) <= sum(
+        end_s - start_s for start_s, end_s in spans_of(whole.idle)
     )
     assert agreeing(part) <= agreeing(whole)
     assert (part.busy_devices or 0) >= (whole.busy_devices or 0)
@@ -150,7 +151,7 @@ def replica(name, devices, *, start_s=0):
 def scored_on(devices, pods):
     """As `scored`, over a day, and also where no device has samples."""
     series = UsageSeries(WORKLOAD, window(DAY_STEPS), tuple(devices))
-    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods)
+    return score_hours(hours_of(series, SETTINGS), series.window, SETTINGS, pods).profile
 
 
 @st.composite
@@ -189,7 +190,7 @@ def test_i27_a_device_that_does_not_report_counts_as_used_in_every_step(fleet):
         return
     assert found.idle.since_s is None
     assert found.idle.agreeing_sensors == 0
-    assert found.idle.intervals == ()
+    assert spans_of(found.idle) == []
     if sampled:  # without any sample there is no activity signal either, and nothing is sized
         assert found.busy_devices >= max(whole.busy_devices, *missing.values())
         share = len(sampled) / len(devices)
@@ -216,7 +217,7 @@ def test_i27_a_hole_in_one_device_is_a_hole_in_the_idle_time_of_all(start, lengt
             column[start : start + length] = np.nan
     found = scored_on([*others, cut], pods)
     begin_s, end_s = start * STEP_S, min(DAY_STEPS, start + length) * STEP_S
-    assert all(span.end_s <= begin_s or span.start_s >= end_s for span in found.idle.intervals)
+    assert all(last_s <= begin_s or first_s >= end_s for first_s, last_s in spans_of(found.idle))
     assert found.idle.since_s == (end_s if DAY_STEPS * STEP_S - end_s >= SETTINGS.min_idle_s else None)
 
 
@@ -225,9 +226,9 @@ def test_nothing_is_missing_before_a_pod_started(start):
     pods = [replica("chat-0", 1), replica("chat-1", 1, start_s=start * STEP_S)]
     found = scored_on([device(DAY_STEPS, pod="chat-0", uuid="GPU-0")], pods)
     assert found.unsampled_pods == ("chat-1",)
-    assert all(span.end_s <= start * STEP_S for span in found.idle.intervals)
+    assert all(last_s <= start * STEP_S for _, last_s in spans_of(found.idle))
     idle_steps = start if start * STEP_S >= SETTINGS.min_idle_s else 0
-    assert sum(span.end_s - span.start_s for span in found.idle.intervals) == idle_steps * STEP_S
+    assert sum(last_s - first_s for first_s, last_s in spans_of(found.idle)) == idle_steps * STEP_S
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scored import profile
 from tests.series import DAY_STEPS, STEP_S, device, usage
 from tests.usages import SCRAPES, usages
 
 from gpuwise.model.usage import SCRAPE_S
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 STEPS = 2 * DAY_STEPS

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scored import profile, spans_of
 from tests.series import STEP_S, WORKLOAD, device
 from tests.usages import HOURS, PER_HOUR, START_S, part, same, usages
 
@@ -11,7 +12,7 @@ from gpuwise.model.hours import HOUR_S
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
 from gpuwise.score.hours import extended, hours_of, join, select_days
-from gpuwise.score.profile import profile, score_hours
+from gpuwise.score.profile import score_hours, score_series
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -25,7 +26,7 @@ def test_hours_of_the_parts_join_to_the_hours_of_the_whole(series, cuts):
     for more in parts[1:]:
         joined = join(joined, more)
     assert same(joined, hours_of(series, SETTINGS))
-    assert same(score_hours(joined, series.window, SETTINGS), profile(series, SETTINGS))
+    assert same(score_hours(joined, series.window, SETTINGS), score_series(series, SETTINGS))
 
 
 @given(usages(), st.integers(1, HOURS - 2), st.integers(1, HOURS - 1))
@@ -77,7 +78,7 @@ def test_hours_outside_the_window_do_not_count(series):
     midnight = (whole.first_hour // 24 + 1) * 24
     rest = part(series, (midnight - whole.first_hour) * PER_HOUR, HOURS * PER_HOUR)
     kept = select_days(whole, midnight, midnight + 48)
-    assert same(score_hours(kept, rest.window, SETTINGS), profile(rest, SETTINGS))
+    assert same(score_hours(kept, rest.window, SETTINGS), score_series(rest, SETTINGS))
 
 
 @pytest.mark.parametrize("offset", [1, 5, 11])
@@ -87,7 +88,7 @@ def test_a_window_may_start_and_end_within_an_hour(offset):
     one = device(steps, busy=[0, steps - 1])
     found = profile(UsageSeries(WORKLOAD, window, (one,)), SETTINGS)
     assert found.allocated_gpu_s == steps * STEP_S
-    assert [(i.start_s, i.end_s) for i in found.idle.intervals] == [(window.start_s + STEP_S, window.end_s - STEP_S)]
+    assert spans_of(found.idle) == [(window.start_s + STEP_S, window.end_s - STEP_S)]
 
 
 def test_float32_columns_score_as_float64_ones_do():

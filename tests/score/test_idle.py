@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scored import profile, spans_of
 from tests.series import BUSY_VALUES, STEP_S, device, usage
 
 from gpuwise.model.gpu import named
 from gpuwise.model.profile import Verdict
 from gpuwise.model.signal import Signal
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -38,7 +38,7 @@ def test_an_idle_device_is_idle_since_the_start_and_independent_sensors_agree():
 def test_idle_counts_from_the_last_busy_step():
     found = idle_of(device(STEPS, busy=[10, 20]))
     assert found.since_s == 21 * STEP_S
-    assert [(i.start_s // STEP_S, i.end_s // STEP_S) for i in found.intervals] == [(0, 10), (11, 20), (21, 60)]
+    assert [(start_s // STEP_S, end_s // STEP_S) for start_s, end_s in spans_of(found)] == [(0, 10), (11, 20), (21, 60)]
 
 
 def test_gaps_shorter_than_a_quarter_of_an_hour_are_not_idle():
@@ -67,7 +67,7 @@ def test_i1_a_step_without_a_value_is_not_idle(signal, bad):
 
 def test_i1_memory_and_power_alone_never_mean_idle():
     one = without(device(STEPS), Signal.SM_ACTIVITY, Signal.DRAM_ACTIVITY, Signal.GPU_UTIL)
-    assert idle_of(one).intervals == ()
+    assert spans_of(idle_of(one)) == []
 
 
 def test_i2_one_signal_alone_has_no_agreement():
@@ -146,7 +146,7 @@ def uses(draw):
 def boldness(evidence):
     """What makes a plan bolder: none of these may grow when activity is added or samples are removed."""
     since = np.inf if evidence.since_s is None else evidence.since_s
-    return (-since, evidence.idle_gpu_s, sum(i.end_s - i.start_s for i in evidence.intervals))
+    return (-since, evidence.idle_gpu_s, sum(end_s - start_s for start_s, end_s in spans_of(evidence)))
 
 
 def no_bolder(after, before):
@@ -170,8 +170,8 @@ def test_i3_removing_samples_never_adds_idle_time(made, signal, holes):
 
 def idle_steps(one):
     mask = np.zeros(LONG, dtype=bool)
-    for interval in idle_of(one).intervals:
-        mask[interval.start_s // STEP_S : interval.end_s // STEP_S] = True
+    for start_s, end_s in spans_of(idle_of(one)):
+        mask[start_s // STEP_S : end_s // STEP_S] = True
     return mask
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.scored import profile, spans_of
 from tests.series import DAY_STEPS, STEP_S, device, usage
 
 from gpuwise.model.signal import Signal
@@ -11,7 +12,6 @@ from gpuwise.model.usage import DeviceSeries, Window
 from gpuwise.score.grid import grid_of
 from gpuwise.score.hours import hours_of, join
 from gpuwise.score.liveness import frozen_hours
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 STEPS = 2 * DAY_STEPS
@@ -61,7 +61,7 @@ def test_power_that_varies_is_measured():
 def test_i29_an_exporter_that_froze_a_day_ago_ends_the_idle_time():
     found = profile(usage(idle(heartbeats=(energy(stops_at=DAY_STEPS),))), SETTINGS)
     assert found.idle.since_s is None or found.idle.since_s == 0
-    assert found.window.end_s - found.idle.intervals[-1].end_s >= 23 * 3600
+    assert found.window.end_s - spans_of(found.idle)[-1][1] >= 23 * 3600
 
 
 def test_a_counter_that_is_missing_is_no_proof_of_an_old_page():

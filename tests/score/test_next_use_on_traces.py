@@ -7,11 +7,11 @@ from datetime import datetime
 
 import numpy as np
 import pytest
+from tests.scored import profile
 from tests.series import WORKLOAD
 
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, UsageSeries, Window
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 HOUR_S = 3_600

@@ -18,7 +18,7 @@ UNKNOWN = replace(node(), gpu_type=None, gpu_product="")
 
 def scored(*devices):
     series = usage(*devices)
-    return score_hours(hours_of(series, ScoreSettings()), series.window, ScoreSettings(), ())
+    return score_hours(hours_of(series, ScoreSettings()), series.window, ScoreSettings(), ()).billed
 
 
 def row(gpu, uuid="GPU-0"):

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.scored import profile
 from tests.series import BUSY_VALUES, IDLE_VALUES, STEP_S, WORKLOAD, device, window
 
 from gpuwise.model.pace import Pace
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import UsageSeries
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 HOUR = 3_600 // STEP_S

@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scored import profile
 from tests.series import DAY_STEPS, STEP_S, WORKLOAD, device, usage, window
 from tests.usages import same
 
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DAY_S, DeviceSeries, UsageSeries, Window
 from gpuwise.score.idle import Runs
-from gpuwise.score.profile import profile
+from gpuwise.score.profile import score_series
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()
@@ -86,9 +87,10 @@ def test_steps_of_runs_between_bounds(mask, bounds, at_least):
 
 @given(st.lists(st.integers(0, 3 * DAY_STEPS - 1), max_size=9))
 def test_the_days_sum_to_the_totals(busy):
-    found = profile(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS)
-    assert sum(day.allocated_gpu_s for day in found.days) == pytest.approx(found.allocated_gpu_s)
-    assert sum(day.idle_gpu_s for day in found.days) == pytest.approx(found.idle.idle_gpu_s)
+    found, billed = score_series(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS)
+    assert sum(day.allocated_gpu_s for day in billed.days) == pytest.approx(found.allocated_gpu_s)
+    assert sum(day.idle_gpu_s for day in billed.days) == pytest.approx(found.idle.idle_gpu_s)
+    assert sum(day.active_gpu_s for day in billed.days) == pytest.approx(found.active_gpu_s)
 
 
 def test_days_list_node_and_gpu_type():
@@ -96,7 +98,7 @@ def test_days_list_node_and_gpu_type():
         device(DAY_STEPS),
         device(DAY_STEPS, uuid="GPU-1", node="node-1", gpu_type="T4", busy=range(DAY_STEPS)),
     )
-    rows = {(day.node, day.gpu_type): day for day in profile(usage(here, there), SETTINGS).days}
+    rows = {(day.node, day.gpu_type): day for day in score_series(usage(here, there), SETTINGS).billed.days}
     assert rows.keys() == {("node-0", "A100-80GB"), ("node-1", "T4")}
     assert rows["node-0", "A100-80GB"].idle_gpu_s == DAY_S
     assert (rows["node-1", "T4"].allocated_gpu_s, rows["node-1", "T4"].idle_gpu_s) == (DAY_S, 0.0)
@@ -104,7 +106,7 @@ def test_days_list_node_and_gpu_type():
 
 @given(st.lists(st.integers(0, 3 * DAY_STEPS - 1), max_size=9))
 def test_without_gaps_every_day_is_sampled(busy):
-    found = profile(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS)
+    found = score_series(usage(device(3 * DAY_STEPS, busy=busy)), SETTINGS).billed
     assert found.sampled_gpu_s == {day.start_s: day.allocated_gpu_s for day in found.days}
 
 
@@ -116,7 +118,7 @@ def test_hours_without_a_sample_are_not_sampled_and_shorter_gaps_are():
         column[hour : hour + hour // 2] = np.nan
         column[DAY_STEPS : 2 * DAY_STEPS + hour // 2] = np.nan
         column[2 * DAY_STEPS + hour // 2 + 1 : 2 * DAY_STEPS + 6 * hour] = np.nan
-    assert profile(usage(card), SETTINGS).sampled_gpu_s == {0: DAY_S, 2 * DAY_S: 19 * 3_600}
+    assert score_series(usage(card), SETTINGS).billed.sampled_gpu_s == {0: DAY_S, 2 * DAY_S: 19 * 3_600}
 
 
 def test_profiles_without_devices_differ_only_by_name_and_window():

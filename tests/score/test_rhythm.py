@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from tests.scored import profile
 from tests.series import STEP_S, WORKLOAD, device
 
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
-from gpuwise.score.profile import profile
 from gpuwise.score.rhythm import hours_of_week, next_use
 from gpuwise.score.settings import ScoreSettings
 

@@ -66,14 +66,14 @@ def whole_days(series: UsageSeries) -> UsageSeries:
 
 
 def run(source, end_s, kept, start_s=MIDNIGHT_S):
-    """One pass at a time: returns its profile and updates `kept`."""
+    """One pass at a time: returns what it scored and updates `kept`."""
     window = Window(start_s, end_s, STEP_S)
     metric = source.whole.work_metric
     subject = replace(workload(), annotations={} if metric is None else {WORK_METRIC: metric})
     shard = Shard((subject,), kept={WORKLOAD: [blob for _, blob in sorted(kept.items())]})
     [scored] = score_shard(source, FLEET, window, SETTINGS, shard)
     kept.update(scored.keep)
-    return scored.profile
+    return scored.use
 
 
 @given(usages(), st.lists(st.integers(1, (HOURS + 4) * PER_HOUR), min_size=1, max_size=5, unique=True))
@@ -106,7 +106,7 @@ def test_starts_are_remembered_after_the_pod_is_gone():
         [scored] = score_shard(source, inventory(subject), window, SETTINGS, shard)
         kept.update(scored.keep)
         written.update(scored.keep)
-        return [start.took_s for start in scored.profile.starts]
+        return [start.took_s for start in scored.use.profile.starts]
 
     assert seen(first) == [90]
     assert seen(second) == [90, 70]
@@ -210,7 +210,7 @@ def test_with_another_half_life_the_closed_days_are_weighted_again():
         score_shard(source, FLEET, window, other, Shard((workload(),), kept={WORKLOAD: stored}))
         for stored in (blobs, [])
     )
-    assert same(later.profile, whole.profile)
+    assert same(later.use, whole.use)
     assert source.asked[1].start_s > MIDNIGHT_S
 
 
@@ -236,7 +236,7 @@ def test_after_the_clock_was_set_back_nothing_is_restored():
     source, kept = Source(usage_of(60)), {}
     run(source, MIDNIGHT_S + 55 * HOUR_S, kept)
     found = run(source, MIDNIGHT_S + 30 * HOUR_S, kept)
-    assert found.window.end_s == MIDNIGHT_S + 30 * HOUR_S
+    assert found.profile.window.end_s == MIDNIGHT_S + 30 * HOUR_S
     assert same(found, run(source, MIDNIGHT_S + 30 * HOUR_S, {}))
 
 
@@ -256,9 +256,9 @@ def test_a_look_back_that_starts_within_a_day_stores_nothing():
 def test_nodes_are_scored_with_workloads():
     window = Window(MIDNIGHT_S, MIDNIGHT_S + 30 * HOUR_S, STEP_S)
     scored = score_shard(Source(usage_of(30)), FLEET, window, SETTINGS, Shard((workload(),), (node(),), {}))
-    assert [one.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]
+    assert [one.use.profile.workload for one in scored] == [WORKLOAD, node_ref(node())]
     for one in scored:
-        assert {decode(one.keep[name]).workload for name in (PAST, TODAY)} == {one.profile.workload}
+        assert {decode(one.keep[name]).workload for name in (PAST, TODAY)} == {one.use.profile.workload}
 
 
 def test_with_another_counter_declared_the_hours_are_read_again():
@@ -272,7 +272,7 @@ def test_with_another_counter_declared_the_hours_are_read_again():
     kept: dict[str, bytes] = {}
     run(Source(first), MIDNIGHT_S + 6 * HOUR_S, kept)
     source = Source(replace(first, work_per_second=1000 * rate, work_metric="tokens"))
-    assert run(source, MIDNIGHT_S + 12 * HOUR_S, kept).work == 1000.0 * 12 * HOUR_S
+    assert run(source, MIDNIGHT_S + 12 * HOUR_S, kept).profile.work == 1000.0 * 12 * HOUR_S
     assert source.asked[-1].start_s == MIDNIGHT_S
     again = Source(source.whole)
     run(again, MIDNIGHT_S + 12 * HOUR_S, kept)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.scored import profile
 from tests.series import STEP_S, device, usage
 
 from gpuwise.model.gpu import named
 from gpuwise.model.profile import Verdict
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.score.idle import ACTIVITY
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 SETTINGS = ScoreSettings()

@@ -143,8 +143,8 @@ def test_a_recording_scores_the_same_as_the_source(tmp_path):
             writer.append(pod)
     fleet = SMALL.snapshot(NOW)
     shard = Shard(fleet.workloads)
-    made = [one.profile for one in score_shard(SMALL, fleet, WINDOW, ScoreSettings(), shard)]
-    read = [one.profile for one in score_shard(RecordedUsage(tmp_path), fleet, WINDOW, ScoreSettings(), shard)]
+    made = [one.use.profile for one in score_shard(SMALL, fleet, WINDOW, ScoreSettings(), shard)]
+    read = [one.use.profile for one in score_shard(RecordedUsage(tmp_path), fleet, WINDOW, ScoreSettings(), shard)]
     assert [one.workload for one in made] == [one.workload for one in read]
     assert [one.allocated_gpu_s for one in made] == pytest.approx([one.allocated_gpu_s for one in read])
     assert [one.idle.idle_gpu_s for one in made] == pytest.approx([one.idle.idle_gpu_s for one in read])
@@ -156,7 +156,7 @@ def test_a_shard_can_be_sent_and_scored():
     sent = pickle.loads(pickle.dumps(partial(score_shard, SMALL, fleet, WINDOW, ScoreSettings())))
     assert len(pickle.dumps(SMALL)) < 1000
     shards = [Shard(fleet.workloads[:8]), Shard(fleet.workloads[8:])]
-    scored = [one.profile.workload for found in InProcess().map(sent, shards) for one in found]
+    scored = [one.use.profile.workload for found in InProcess().map(sent, shards) for one in found]
     assert scored == [workload.ref for workload in fleet.workloads]
 
 

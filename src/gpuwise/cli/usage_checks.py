@@ -8,10 +8,10 @@ from itertools import chain
 import numpy as np
 
 from gpuwise.cli.work_checks import DeclaredWork
+from gpuwise.model.billed import ScoredUse
 from gpuwise.model.checks import CheckResult, CheckStatus
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import UsageSource
-from gpuwise.model.profile import UsageProfile
 from gpuwise.model.signal import SIGNALS, Sensor, Signal
 from gpuwise.model.usage import UsageSeries, Window
 from gpuwise.score.expected import running_pods
@@ -49,9 +49,10 @@ class _Day:
             if device.node is not None:
                 self.signals.setdefault(device.node, set()).update(found)
 
-    def count(self, one: UsageProfile) -> None:
+    def count(self, use: ScoredUse) -> None:
         """Count the GPU-hours of a workload, and its pods without samples."""
-        unseen_s = sum(day.allocated_gpu_s for day in one.unseen_days)
+        one = use.profile
+        unseen_s = sum(day.allocated_gpu_s for day in use.billed.unseen_days)
         self.expected_h += (one.allocated_gpu_s + unseen_s) / 3_600
         self.sampled_h += max(one.coverage.values(), default=0.0) * one.allocated_gpu_s / 3_600
         self.silent += [f"{one.workload.namespace}/{pod}" for pod in one.unsampled_pods]

@@ -116,9 +116,8 @@ class _Shards:
 
     def profiles(self, number: int) -> list[UsageProfile]:
         """Read the profiles of a shard."""
-        start, length, more = self._places[number]
-        both = self._read(start, length + more)
-        return unpack(both[:length], both[length:])
+        start, length, _ = self._places[number]
+        return unpack(self._read(start, length))
 
     def billed(self, number: int) -> list[BilledUse]:
         """Read what the bill needs of a shard."""

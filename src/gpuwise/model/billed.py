@@ -1,7 +1,8 @@
-"""What the bill and the report need of a profile: less than half of it, and none of its distributions."""
+"""What the bill and the report need of a workload's usage, and what scoring yields: this and the profile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.profile import Bottleneck, DayUse, Stay, UsageProfile
@@ -23,9 +24,11 @@ class BilledUse:
         bottleneck: what limits the workload.
         next_use_s: median forecast of the next use, epoch seconds; None if there is none.
         dropped_samples: impossible values that were dropped, over all devices.
-        unseen_days: time before the first sample of the workload, as `days`.
-        stays: when each pod had each device.
-        sampled_gpu_s: GPU-seconds of `days` in hours with a sample of the device, by midnight.
+        unseen_days: time in which pods that run now had GPUs before the first sample of the workload, as `days`. It is
+            part of the bill and not of `allocated_gpu_s`: no recommendation is derived from it.
+        stays: when each pod had each device; two stays on one device may overlap.
+        sampled_gpu_s: of the time in `days`, GPU-seconds in hours with at least one sample of the device, by midnight;
+            a day without any sample is absent.
     """
 
     workload: WorkloadRef
@@ -41,22 +44,14 @@ class BilledUse:
     stays: tuple[Stay, ...] = ()
     sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
 
-    @classmethod
-    def of(cls, profile: UsageProfile) -> "BilledUse":
-        """Take from a profile what the bill needs."""
-        sensors = (profile.distributions.get(signal) for signal in (Signal.SM_ACTIVITY, Signal.GPU_UTIL))
-        means = (sensor.mean for sensor in sensors if sensor is not None)
-        return cls(
-            workload=profile.workload,
-            window=profile.window,
-            allocated_gpu_s=profile.allocated_gpu_s,
-            days=profile.days,
-            coverage=profile.coverage,
-            activity=next((mean for mean in means if mean is not None), None),
-            bottleneck=profile.bottleneck,
-            next_use_s=None if profile.next_use is None else profile.next_use.median_s,
-            dropped_samples=profile.dropped_samples,
-            unseen_days=profile.unseen_days,
-            stays=profile.stays,
-            sampled_gpu_s=profile.sampled_gpu_s,
-        )
+
+class ScoredUse(NamedTuple):
+    """The result of scoring one workload, or a node's unallocated devices.
+
+    Attributes:
+        profile: what the methods need.
+        billed: what the bill needs.
+    """
+
+    profile: UsageProfile
+    billed: BilledUse

@@ -24,7 +24,8 @@ def to_json(value: Any, *, indent: int | None = None, without: Collection[str] =
         indent: spaces per level; None writes one line.
         without: names of fields to leave out.
     """
-    return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True, exclude=set(without)).decode()
+    exclude = set(without) or None  # an empty set doubles the time
+    return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True, exclude=exclude).decode()
 
 
 def to_plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """The gaps between an endpoint's requests, at the resolution at which its request counters are sampled."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -51,7 +51,8 @@ class RequestGaps:
         first = int(np.argmax(known)) if known.any() else 0
         silent, known, start_s = silent[first:], known[first:], start_s + first * step_s
         edges = np.flatnonzero(silent[1:] != silent[:-1]) + 1
-        edges = np.concatenate(([0] * bool(silent[0]), edges, [silent.size] * bool(silent[-1]))).astype(np.int64)
+        starts, ends = silent[:1].nonzero()[0], silent.size + silent[-1:].nonzero()[0]  # also where there is no step
+        edges = np.concatenate((starts, edges, ends)).astype(np.int64)
         used = known & ~silent
         pairs_s = start_s + np.flatnonzero(used[1:] & used[:-1]) * step_s
         first_day, end_s = start_s // DAY_S, start_s + silent.size * step_s
@@ -74,15 +75,16 @@ class RequestGaps:
             end_s: a midnight, or any time from the end of the last step on.
         """
         ends_s = self.since_s + self.lasted_s
-        gaps = slice(int(np.searchsorted(ends_s, start_s, side="right")), int(np.searchsorted(self.since_s, end_s)))
+        gaps = slice(int(ends_s.searchsorted(start_s, side="right")), int(self.since_s.searchsorted(end_s)))
         first_day = self.start_s // DAY_S
         days = slice(max(0, start_s // DAY_S - first_day), max(0, -(-end_s // DAY_S) - first_day))
         since_s = np.maximum(self.since_s[gaps], start_s)
-        return replace(
-            self,
+        return type(self)(
+            step_s=self.step_s,
             start_s=max(start_s, self.start_s),
             end_s=min(end_s, self.end_s),
             since_s=since_s,
             lasted_s=np.minimum(ends_s[gaps], end_s) - since_s,
             pairs=self.pairs[days],
+            unknown_s=self.unknown_s,
         )

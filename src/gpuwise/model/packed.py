@@ -1,33 +1,51 @@
-"""The profiles of a shard as bytes: what a worker returns, and what is stored until the report is compiled.
+"""The profiles of a shard as bytes, and what the bill needs: what a worker returns and the loop keeps for the report.
 
-The use by day is the larger part of a profile: 140 rows for 10 GPUs on 5 nodes. So rows are packed by column, and apart
-from the rest, because the bill needs the rows alone.
+Unpickling an object takes 1 µs, and a workload has hundreds of small ones. So rows are packed by column, and the
+numbers of all profiles of the shard in a few arrays, of which a profile has views.
 """
 
 import pickle
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate, islice, pairwise
 from typing import Any, TypeVar
 
-from gpuwise.model.billed import BilledUse
-from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.profile import DayUse, Stay, UsageProfile
+import numpy as np
+from numpy.typing import NDArray
 
+from gpuwise.model.billed import BilledUse, ScoredUse
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.profile import (
+    DayUse,
+    Distribution,
+    IdleEvidence,
+    IdleIntervals,
+    Rhythm,
+    SignalVerdict,
+    Stay,
+    UsageProfile,
+)
+from gpuwise.model.signal import Signal
+
+Made = TypeVar("Made")
 Row = TypeVar("Row", bound=tuple[Any, ...])
 Columns = tuple[tuple[Any, ...], ...]
+State = dict[str, Any]
+Floats = NDArray[np.float64]
 
 _PROTOCOL = 5
+_WEIGHTS = ("observed", "used", "after_idle", "resumed", "busy_gpus")
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """The profiles of a shard.
+    """The profiles of a shard, and what the bill needs.
 
     Attributes:
-        workloads: whose profiles these are, in order.
-        profiles: all but the rows.
-        billed: what the bill needs, with the rows.
+        workloads: whose they are, in order.
+        profiles: the profiles.
+        billed: what the bill needs.
     """
 
     workloads: tuple[WorkloadRef, ...]
@@ -35,44 +53,115 @@ class Packed:
     billed: bytes
 
 
-def pack(profiles: Sequence[UsageProfile]) -> Packed:
-    """Pack some profiles; what they share is packed once."""
-    bare = [replace(one, days=(), unseen_days=(), stays=()) for one in profiles]
-    billed = [(BilledUse.of(few), _rows_of(one)) for few, one in zip(bare, profiles, strict=True)]
+def pack(scored: Sequence[ScoredUse]) -> Packed:
+    """Pack what scoring yielded; what several profiles share is packed once."""
+    profiles, billed = [one.profile for one in scored], [one.billed for one in scored]
+    states = [_state(one, without=("distributions", "idle", "rhythm")) for one in profiles]
+    packed = (states, _packed_idle(profiles), _packed_distributions(profiles), _packed_rhythms(profiles))
+    rows = [(_columns(one.days), _columns(one.unseen_days), _columns(one.stays)) for one in billed]
+    bills = ([_state(one, without=("days", "unseen_days", "stays")) for one in billed], rows)
     workloads = tuple(one.workload for one in profiles)
-    return Packed(workloads, pickle.dumps(bare, _PROTOCOL), pickle.dumps(billed, _PROTOCOL))
+    return Packed(workloads, pickle.dumps(packed, _PROTOCOL), pickle.dumps(bills, _PROTOCOL))
 
 
-def unpack(profiles: bytes, billed: bytes) -> list[UsageProfile]:
+def unpack(profiles: bytes) -> list[UsageProfile]:
     """Return the profiles of a shard.
 
     Args:
         profiles: of `Packed`, from this process or its worker: unpickling runs what the bytes say.
-        billed: of the same `Packed`.
     """
-    bare: list[UsageProfile] = pickle.loads(profiles)  # noqa: S301 - from `pack`
-    uses = unpack_billed(billed)
+    states, idle, distributions, rhythms = pickle.loads(profiles)  # noqa: S301 - from `pack`
+    parts = zip(states, _idle(*idle), _distributions(*distributions), _rhythms(*rhythms), strict=True)
     return [
-        replace(one, days=use.days, unseen_days=use.unseen_days, stays=use.stays)
-        for one, use in zip(bare, uses, strict=True)
+        _made(UsageProfile, {**state, "idle": one, "distributions": by_signal, "rhythm": rhythm})
+        for state, one, by_signal, rhythm in parts
     ]
 
 
 def unpack_billed(billed: bytes) -> list[BilledUse]:
-    """Return what the bill needs of the profiles of a shard.
+    """Return what the bill needs of a shard.
 
     Args:
         billed: of `Packed`, as for `unpack`.
     """
-    packed: list[tuple[BilledUse, tuple[Columns, Columns, Columns]]] = pickle.loads(billed)  # noqa: S301 - from `pack`
+    states, rows = pickle.loads(billed)  # noqa: S301 - from `pack`
     return [
-        replace(use, days=_rows(DayUse, days), unseen_days=_rows(DayUse, unseen), stays=_rows(Stay, stays))
-        for use, (days, unseen, stays) in packed
+        _made(
+            BilledUse,
+            {**state, "days": _rows(DayUse, days), "unseen_days": _rows(DayUse, unseen), "stays": _rows(Stay, stays)},
+        )
+        for state, (days, unseen, stays) in zip(states, rows, strict=True)
     ]
 
 
-def _rows_of(one: UsageProfile) -> tuple[Columns, Columns, Columns]:
-    return _columns(one.days), _columns(one.unseen_days), _columns(one.stays)
+def _state(one: object, *, without: Collection[str]) -> State:
+    return {name: value for name, value in vars(one).items() if name not in without}
+
+
+def _made(kind: type[Made], state: State) -> Made:
+    """Make a dataclass without slots as pickle does, which takes a tenth of the time of its constructor."""
+    made = object.__new__(kind)
+    vars(made).update(state)
+    return made
+
+
+def _packed_distributions(profiles: Sequence[UsageProfile]) -> tuple[list[tuple[Signal, ...]], list[int], Floats]:
+    """The signals of each profile, and of all distributions the lengths and the numbers, shape (2, buckets)."""
+    every = [one for profile in profiles for one in profile.distributions.values()]
+    numbers = np.zeros((2, sum(one.values.size for one in every)))
+    if every:
+        np.concatenate([one.values for one in every], out=numbers[0])
+        np.concatenate([one.weights for one in every], out=numbers[1])
+    return [tuple(one.distributions) for one in profiles], [one.values.size for one in every], numbers
+
+
+def _distributions(
+    signals: Sequence[Sequence[Signal]], lengths: Sequence[int], numbers: Floats
+) -> Iterator[Mapping[Signal, Distribution]]:
+    values, weights = numbers
+    bounds = pairwise(accumulate(lengths, initial=0))
+    every = (_made(Distribution, {"values": values[start:end], "weights": weights[start:end]}) for start, end in bounds)
+    return (dict(zip(of_profile, islice(every, len(of_profile)), strict=True)) for of_profile in signals)
+
+
+def _packed_rhythms(profiles: Sequence[UsageProfile]) -> tuple[list[int], Floats, NDArray[np.int64]]:
+    """Which rhythm each profile has, and the columns of each; nodes without a device share one."""
+    distinct = {id(one.rhythm): one.rhythm for one in profiles}
+    numbers = {key: number for number, key in enumerate(distinct)}
+    weights = np.array([[getattr(one, name) for name in _WEIGHTS] for one in distinct.values()])
+    weeks = np.array([one.unused_weeks for one in distinct.values()])
+    return [numbers[id(one.rhythm)] for one in profiles], weights, weeks
+
+
+def _rhythms(numbers: Sequence[int], weights: Floats, weeks: NDArray[np.int64]) -> list[Rhythm]:
+    distinct = [
+        _made(Rhythm, {**dict(zip(_WEIGHTS, columns, strict=True)), "unused_weeks": unused})
+        for columns, unused in zip(weights, weeks, strict=True)
+    ]
+    return [distinct[number] for number in numbers]
+
+
+def _packed_idle(profiles: Sequence[UsageProfile]) -> tuple[list[State], list[Columns], list[int], NDArray[np.int64]]:
+    """The scalars, verdicts and number of intervals of each profile; the bounds of all, shape (2, intervals)."""
+    every = [one.idle for one in profiles]
+    states = [_state(one, without=("intervals", "verdicts")) for one in every]
+    bounds = np.zeros((2, sum(one.intervals.start_s.size for one in every)), dtype=np.int64)
+    np.concatenate([one.intervals.start_s for one in every], out=bounds[0])
+    np.concatenate([one.intervals.end_s for one in every], out=bounds[1])
+    return states, [_columns(one.verdicts) for one in every], [one.intervals.start_s.size for one in every], bounds
+
+
+def _idle(
+    states: Sequence[State], verdicts: Sequence[Columns], lengths: Sequence[int], bounds: NDArray[np.int64]
+) -> Iterator[IdleEvidence]:
+    start_s, end_s = bounds
+    for state, columns, (first, end) in zip(states, verdicts, _slices(lengths), strict=True):
+        intervals = _made(IdleIntervals, {"start_s": start_s[first:end], "end_s": end_s[first:end]})
+        yield _made(IdleEvidence, {**state, "intervals": intervals, "verdicts": _rows(SignalVerdict, columns)})
+
+
+def _slices(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    return pairwise(accumulate(lengths, initial=0))
 
 
 def _columns(rows: Sequence[tuple[Any, ...]]) -> Columns:

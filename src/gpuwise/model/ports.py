@@ -143,7 +143,7 @@ class Profiles(Mapping[WorkloadRef, UsageProfile]):
     @property
     @abstractmethod
     def billed(self) -> Mapping[WorkloadRef, BilledUse]:
-        """What the bill needs of each profile, which takes half the time to read."""
+        """What the bill needs of each workload, which is stored apart from the profile."""
 
 
 class Executor(Protocol):

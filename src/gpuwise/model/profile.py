@@ -4,7 +4,7 @@ No class here has slots: pickling a frozen dataclass with slots takes 25 µs, an
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -60,9 +60,10 @@ class Verdict(StrEnum):
     BUSY = "busy"
     UNKNOWN = "unknown"
 
+    __hash__ = str.__hash__  # as in Signal
 
-@dataclass(frozen=True)
-class SignalVerdict:
+
+class SignalVerdict(NamedTuple):
     """One signal's verdict on idleness, with the numbers behind it.
 
     Attributes:
@@ -81,18 +82,25 @@ class SignalVerdict:
 
 
 @dataclass(frozen=True)
-class IdleInterval:
-    """An unbroken span in which every available signal was below its threshold.
+class IdleIntervals:
+    """Unbroken spans in which every available signal was below its threshold, in order of time; arrays of shape (n,).
 
     Attributes:
-        start_s: first idle second.
-        end_s: first second after the span.
-        gpus: whole-GPU equivalents allocated throughout the span.
+        start_s: first idle second of each.
+        end_s: first second after it.
     """
 
-    start_s: int
-    end_s: int
-    gpus: float
+    start_s: NDArray[np.int64]
+    end_s: NDArray[np.int64]
+
+    @classmethod
+    def none(cls) -> "IdleIntervals":
+        """No interval."""
+        return cls(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+
+    def reaching(self, end_s: int) -> int | None:
+        """The first second of the interval that reaches a time; None if the last one ends before it."""
+        return int(self.start_s[-1]) if self.end_s.size and self.end_s[-1] == end_s else None
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ class IdleEvidence:
         agreeing_sensors: how many independent sensors measured no use throughout the current interval.
     """
 
-    intervals: tuple[IdleInterval, ...]
+    intervals: IdleIntervals
     idle_gpu_s: float
     since_s: int | None
     verdicts: tuple[SignalVerdict, ...]
@@ -115,7 +123,7 @@ class IdleEvidence:
 
 
 class DayUse(NamedTuple):
-    """A workload's use of one GPU type on one node in one UTC day; a profile's days sum to its totals.
+    """A workload's use of one GPU type on one node in one UTC day; all days sum to the profile's totals.
 
     Attributes:
         start_s: midnight.
@@ -223,7 +231,7 @@ class Bottleneck:
 
 @dataclass(frozen=True)
 class UsageProfile:
-    """Everything that the methods know about a workload's usage.
+    """Everything that the methods know about a workload's usage; the bill has its own data, `BilledUse`.
 
     Attributes:
         workload: the workload.
@@ -237,7 +245,7 @@ class UsageProfile:
         devices: devices allocated at the end of the window.
         busy_devices: the largest number of devices that were busy in the same step, None if activity was not sampled.
         idle: idleness.
-        days: allocated and idle time by UTC day, node and GPU type, oldest first.
+        active_gpu_s: GPU-seconds on devices that a signal shows at work, summed over the devices.
         requests: total requests in the window, None if no source reports them.
         gaps: the gaps between its requests, None if no source reports them.
         starts: the cold starts of its pods that were seen, also of pods that are gone, by the time of their end.
@@ -245,16 +253,10 @@ class UsageProfile:
         rhythm: use by the hour of the week.
         next_use: forecast of the next use, None if the workload never became idle or was not sampled.
         bottleneck: what limits the workload.
-        dropped_samples: impossible values that were dropped, over all devices.
         running_pods: number of pods that run now.
         unsampled_pods: of these, those with fewer reporting devices than they request; missing data counts as used.
-        unseen_days: time in which pods that run now had GPUs before the first sample of the workload, as `days`. It is
-            part of the bill and not of `allocated_gpu_s`: no recommendation is derived from it.
-        stays: when each pod had each device; two stays on one device may overlap.
         work: units of declared work done in the window, None if no source reports them.
         paces: how fast it worked, by device and power limit, in the order of `last_s`.
-        sampled_gpu_s: of the time in `days`, GPU-seconds in hours with at least one sample of the device, by midnight;
-            a day without any sample is absent.
     """
 
     workload: WorkloadRef
@@ -268,18 +270,14 @@ class UsageProfile:
     devices: int
     busy_devices: int | None
     idle: IdleEvidence
-    days: tuple[DayUse, ...]
+    active_gpu_s: float
     requests: float | None
     observed_s: int
     rhythm: Rhythm
     next_use: NextUse | None
     bottleneck: Bottleneck
-    dropped_samples: int
     running_pods: int = 0
     unsampled_pods: tuple[str, ...] = ()
-    unseen_days: tuple[DayUse, ...] = ()
-    stays: tuple[Stay, ...] = ()
-    sampled_gpu_s: Mapping[int, float] = field(default_factory=dict)
     gaps: RequestGaps | None = None
     starts: tuple[Start, ...] = ()
     work: float | None = None

@@ -38,7 +38,7 @@ def use_of_unallocated(fleet: Fleet, node: Node) -> tuple[Reason, str] | None:
     agreeing, needed = profile.idle.agreeing_sensors + _is_empty(profile), fleet.settings.agreeing_sensors
     if agreeing < needed:
         return Reason.NEEDS_SECOND_SIGNAL, f"{agreeing} of {needed} sensors show its unallocated GPUs idle"
-    active_h = sum(day.active_gpu_s for day in profile.days) / 3_600
+    active_h = profile.active_gpu_s / 3_600
     if active_h > 0.0:
         return Reason.BUSY, f"its unallocated GPUs were used outside Kubernetes for {active_h:,.1f} GPU-hours"
     return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuwise.model.hours import PodDevice
-from gpuwise.model.profile import IdleInterval
+from gpuwise.model.profile import IdleIntervals
 from gpuwise.score.idle import ACTIVITY_BITS, Mask, Runs, unpacked
 from gpuwise.score.summary import NO_HOURS, DeviceSummary
 
@@ -96,18 +96,12 @@ def together_idle(devices: Sequence[AllocatedDevice], silent: Mask | None, steps
     return quiet if silent is None else quiet & silent
 
 
-def intervals(quiet: Runs, devices: Sequence[AllocatedDevice], *, base_s: int, step_s: int) -> tuple[IdleInterval, ...]:
-    """Idle runs as time intervals, with the GPUs allocated during each.
+def intervals(quiet: Runs, *, base_s: int, step_s: int) -> IdleIntervals:
+    """Idle runs as time intervals.
 
     Args:
         quiet: runs of `together_idle`.
-        devices: of the workload.
         base_s: time of step 0, epoch seconds.
         step_s: length of a step.
     """
-    gpus = np.zeros(quiet.starts.shape[0])
-    for device in devices:
-        overlap = np.minimum(quiet.ends, device.end) - np.maximum(quiet.starts, device.start)
-        gpus += device.pod_device.gpu_fraction * np.maximum(overlap, 0) / (quiet.ends - quiet.starts)
-    starts_s, ends_s = base_s + quiet.starts * step_s, base_s + quiet.ends * step_s
-    return tuple(map(IdleInterval, starts_s.tolist(), ends_s.tolist(), gpus.tolist()))
+    return IdleIntervals(base_s + quiet.starts * step_s, base_s + quiet.ends * step_s)

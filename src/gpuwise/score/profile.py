@@ -1,4 +1,4 @@
-"""Scores one UsageSeries into one UsageProfile; hours kept from it give the same result."""
+"""Scores one UsageSeries into the profile and what the bill needs; hours kept from it give the same result."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from gpuwise.model.billed import BilledUse, ScoredUse
 from gpuwise.model.hours import DAY_H, DEVICE_SIGNALS, PodDevice, UsageHours
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.profile import DayUse, Distribution, UsageProfile
@@ -27,7 +28,7 @@ from gpuwise.score.summary import NO_LEVELS, DeviceSummary, Levels
 from gpuwise.score.verdicts import LookBack, evidence, verdicts_of
 
 
-def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
+def score_series(series: UsageSeries, settings: ScoreSettings) -> ScoredUse:
     """Score one workload.
 
     Args:
@@ -42,7 +43,7 @@ def profile(series: UsageSeries, settings: ScoreSettings) -> UsageProfile:
 
 def score_hours(
     hours: UsageHours, window: Window, settings: ScoreSettings, pods: Sequence[RunningPod] = ()
-) -> UsageProfile:
+) -> ScoredUse:
     """Score the stored hours of one workload.
 
     Args:
@@ -60,7 +61,7 @@ def score_days(
     window: Window,
     settings: ScoreSettings,
     pods: Sequence[RunningPod] = (),
-) -> UsageProfile:
+) -> ScoredUse:
     """Score closed days and the hours of the day after them.
 
     Args:
@@ -72,24 +73,22 @@ def score_days(
     """
     whole = _Whole.of(closed, today)
     if not whole.is_empty:
-        return _profile(whole, window, settings, pods)
+        return _scored(whole, window, settings, pods)
     others = whole.others
     # A fifth of a fleet's profiles are of nodes without an unallocated device: all are equal, so they share one.
     span = (others.step_s, others.first_hour, others.end_hour)
     nothing = _without_devices(span, window=window, settings=settings)
-    return replace(
-        nothing,
-        workload=others.workload,
-        running_pods=len(pods),
-        unsampled_pods=_names(pods),
-        unseen_days=unseen_days(pods, frozenset(), window, until_s=window.end_s),
+    unseen = unseen_days(pods, frozenset(), window, until_s=window.end_s)
+    return ScoredUse(
+        replace(nothing.profile, workload=others.workload, running_pods=len(pods), unsampled_pods=_names(pods)),
+        replace(nothing.billed, workload=others.workload, unseen_days=unseen),
     )
 
 
 @lru_cache(maxsize=4)
-def _without_devices(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> UsageProfile:
+def _without_devices(span: tuple[int, int, int], *, window: Window, settings: ScoreSettings) -> ScoredUse:
     nothing = UsageHours(WorkloadRef("", "", "", ""), *span, devices={}, requests=None, counts={})
-    return _profile(_Whole.of(None, nothing), window, settings)
+    return _scored(_Whole.of(None, nothing), window, settings)
 
 
 def _names(pods: Sequence[RunningPod]) -> tuple[str, ...]:
@@ -145,18 +144,18 @@ class _Whole:
         return [(device, found.get(device.pod_device, NO_LEVELS)) for device in devices]
 
 
-def _profile(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequence[RunningPod] = ()) -> UsageProfile:
+def _scored(whole: _Whole, window: Window, settings: ScoreSettings, pods: Sequence[RunningPod] = ()) -> ScoredUse:
     hours = whole.others
     sheet = Sheet.of(whole.devices, hours.requests, window, settings, pods)
     devices = sheet.devices
     days = sheet.days()
     quiet = sheet.quiet()
-    spans = intervals(quiet, devices, base_s=sheet.base_s, step_s=window.step_s)
-    back = sheet.look_back(spans[-1].start_s if spans and spans[-1].end_s == window.end_s else None)
+    spans = intervals(quiet, base_s=sheet.base_s, step_s=window.step_s)
+    back = sheet.look_back(spans.reaching(window.end_s))
     verdicts = tuple(verdicts_of(whole.levels(devices, back), hours.requests, back, settings))
     by_type = _by_type(days)
     weekly_use = rhythm(devices, hours, sheet.idle_share_by_hour(quiet), settings)
-    return UsageProfile(
+    profile = UsageProfile(
         workload=hours.workload,
         window=window,
         allocated_gpu_s=sum(by_type.values()),
@@ -168,7 +167,7 @@ def _profile(whole: _Whole, window: Window, settings: ScoreSettings, pods: Seque
         devices=sum(device.end == sheet.last_step for device in devices),
         busy_devices=_busy_devices(devices, sheet.steps),
         idle=evidence(spans, sum(day.idle_gpu_s for day in days), verdicts, window_end_s=window.end_s),
-        days=days,
+        active_gpu_s=sum(day.active_gpu_s for day in days),
         requests=_requests(hours),
         gaps=request_gaps(hours, window, first_hour=sheet.first_hour),
         observed_s=_observed_steps(devices) * window.step_s,
@@ -177,14 +176,30 @@ def _profile(whole: _Whole, window: Window, settings: ScoreSettings, pods: Seque
         bottleneck=bottleneck(devices, settings),
         running_pods=len(pods),
         unsampled_pods=_unsampled(devices, pods, sheet.last_step),
-        dropped_samples=sum(device.summary.dropped for device in devices),
-        unseen_days=unseen_days(pods, sheet.sampled_pods, window, until_s=sheet.first_s),
-        stays=tuple(
-            sheet.stay(one, runs) for one, runs in zip(devices, sheet.idle_runs, strict=True) if one.summary.hours
-        ),
-        sampled_gpu_s=sheet.sampled_gpu_s(),
         work=work_of(hours),
         paces=paces_of(hours),
+    )
+    return ScoredUse(profile, _billed(profile, sheet, days, pods))
+
+
+def _billed(profile: UsageProfile, sheet: Sheet, days: tuple[DayUse, ...], pods: Sequence[RunningPod]) -> BilledUse:
+    sensors = (profile.distributions.get(signal) for signal in (Signal.SM_ACTIVITY, Signal.GPU_UTIL))
+    means = (sensor.mean for sensor in sensors if sensor is not None)
+    return BilledUse(
+        workload=profile.workload,
+        window=profile.window,
+        allocated_gpu_s=profile.allocated_gpu_s,
+        days=days,
+        coverage=profile.coverage,
+        activity=next((mean for mean in means if mean is not None), None),
+        bottleneck=profile.bottleneck,
+        next_use_s=None if profile.next_use is None else profile.next_use.median_s,
+        dropped_samples=sum(device.summary.dropped for device in sheet.devices),
+        unseen_days=unseen_days(pods, sheet.sampled_pods, sheet.window, until_s=sheet.first_s),
+        stays=tuple(
+            sheet.stay(one, runs) for one, runs in zip(sheet.devices, sheet.idle_runs, strict=True) if one.summary.hours
+        ),
+        sampled_gpu_s=sheet.sampled_gpu_s(),
     )
 
 

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gpuwise.model.billed import ScoredUse
 from gpuwise.model.declared import work_metric
 from gpuwise.model.hours import DAY_H, HOUR_S
 from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.packed import Packed, pack
 from gpuwise.model.ports import UsageSource
-from gpuwise.model.profile import UsageProfile
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
 from gpuwise.score.answer import kernel_answer
 from gpuwise.score.checkpoint import encode
@@ -43,11 +43,11 @@ class Scored:
     """The result for one workload or node.
 
     Attributes:
-        profile: its profile.
+        use: its profile, and what the bill needs.
         keep: checkpoints to store in place of those of the same name (`gpuwise.score.kept`).
     """
 
-    profile: UsageProfile
+    use: ScoredUse
     keep: Mapping[str, bytes]
 
 
@@ -81,7 +81,7 @@ def score_packed(
 ) -> PackedShard:
     """Score a shard as `score_shard` does, and pack the result."""
     scored = score_shard(source, inventory, window, settings, shard)
-    return PackedShard(pack([one.profile for one in scored]), {one.profile.workload: one.keep for one in scored})
+    return PackedShard(pack([one.use for one in scored]), {one.use.profile.workload: one.keep for one in scored})
 
 
 def score_shard(
@@ -120,10 +120,11 @@ def score_shard(
 def _with_starts(scored: Scored, starts: Mapping[str, Start], shard: Shard) -> Scored:
     if not starts:
         return scored
-    profile, now = replace(scored.profile, starts=tuple(starts.values())), encoded(starts)
+    profile, now = replace(scored.use.profile, starts=tuple(starts.values())), encoded(starts)
+    use = ScoredUse(profile, scored.use.billed)
     if shard.kept is None or now in shard.kept.get(profile.workload, ()):
-        return replace(scored, profile=profile)
-    return Scored(profile, {**scored.keep, STARTS: now})
+        return Scored(use, scored.keep)
+    return Scored(use, {**scored.keep, STARTS: now})
 
 
 _Read = Callable[[Sequence[WorkloadRef], Window], Iterator[UsageSeries]]
@@ -184,11 +185,11 @@ def _scored(
     else:
         first_hour = window.start_s // HOUR_S
         closed, today = divided_parts(known, rest, first_hour=first_hour, half_life_s=settings.half_life_s)
-    profile = score_days(closed, today, window, settings, pods)
+    use = score_days(closed, today, window, settings, pods)
     stored_to = None if known is None or past is None else known.end_hour // DAY_H * DAY_H
     if closed is not None and past is not None and closed.end_hour == stored_to:
-        keep[CLOSED] = encode_closed(closed.with_look_back(profile.idle.since_s), past)
-    return Scored(profile, keep)
+        keep[CLOSED] = encode_closed(closed.with_look_back(use.profile.idle.since_s), past)
+    return Scored(use, keep)
 
 
 def _later_today(
@@ -207,10 +208,10 @@ def _later_today(
         keep[TODAY] = encode(settled)
     else:
         today = join(saved.hours, hours_of(series, settings))
-    profile = score_days(closed, today, window, settings, pods)
-    if (again := closed.with_look_back(profile.idle.since_s)) is not closed and saved.past is not None:
+    use = score_days(closed, today, window, settings, pods)
+    if (again := closed.with_look_back(use.profile.idle.since_s)) is not closed and saved.past is not None:
         keep[CLOSED] = encode_closed(again, saved.past)
-    return Scored(profile, keep)
+    return Scored(use, keep)
 
 
 def _between(series: UsageSeries, start_s: int, end_s: int) -> UsageSeries:

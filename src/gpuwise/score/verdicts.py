@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuwise.model.hours import DEVICE_SIGNALS, HourRows
-from gpuwise.model.profile import IdleEvidence, IdleInterval, SignalVerdict, Verdict
+from gpuwise.model.profile import IdleEvidence, IdleIntervals, SignalVerdict, Verdict
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.score.devices import AllocatedDevice
 from gpuwise.score.idle import VOTER_BITS, threshold
@@ -47,14 +47,14 @@ class LookBack:
 
 
 def evidence(
-    found: tuple[IdleInterval, ...],
+    found: IdleIntervals,
     idle_gpu_s: float,
     verdicts: tuple[SignalVerdict, ...],
     *,
     window_end_s: int,
 ) -> IdleEvidence:
     """Combine intervals and verdicts; sensors can only agree about the interval that reaches the window's end."""
-    since_s = found[-1].start_s if found and found[-1].end_s == window_end_s else None
+    since_s = found.reaching(window_end_s)
     agreeing = {SIGNALS[v.signal].sensor for v in verdicts if v.verdict is Verdict.IDLE}
     return IdleEvidence(found, idle_gpu_s, since_s, verdicts, len(agreeing) if since_s is not None else 0)
 

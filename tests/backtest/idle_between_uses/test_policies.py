@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpuwise.backtest.contract import OURS, Decisions
-from gpuwise.backtest.idle_between_uses.policies import ENDPOINT_HELD_OUT, IDLE
+from gpuwise.backtest.idle_between_uses.policies import ENDPOINT_HELD_OUT, IDLE, WEEKLY
 from gpuwise.backtest.idle_between_uses.trace import COLUMNS, endpoint_costs
 from gpuwise.backtest.runner import play
 from gpuwise.model.errors import InputError
@@ -14,7 +14,12 @@ HEADER = "endpoint,t_s,duration_s\n"
 
 @pytest.fixture(scope="module")
 def every(traces):
-    return [play(IDLE, trial.given) for trial in IDLE.trials(traces)]
+    """All policies where the times of the requests are known; from counters, the one that users get."""
+    exact, sampled = IDLE.trials(traces)[:4], IDLE.trials(traces)[4:]
+    return [
+        *(play(IDLE, trial.given) for trial in exact),
+        *(play(IDLE, trial.given, policies=[WEEKLY]) for trial in sampled),
+    ]
 
 
 @pytest.fixture(scope="module")

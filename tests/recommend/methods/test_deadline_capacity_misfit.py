@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.cases import reason
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.scored import profile
 from tests.series import device, usage
 
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot
@@ -23,7 +24,6 @@ from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.deadline_capacity_misfit import spot_until_next_pass
 from gpuwise.recommend.methods.interruptible_on_demand import spot_move
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 HOUR_S = 3_600

@@ -6,6 +6,7 @@ import pytest
 from tests.cases import BOOK, at_level, reason, training
 from tests.cases import mixed_fleet_case as case
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.scored import profile
 from tests.series import usage
 
 from gpuwise.model.changes import Share, Sharing
@@ -15,7 +16,6 @@ from gpuwise.recommend.case import Case
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.gpu_shareable import share_card
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 

@@ -60,7 +60,7 @@ def test_a_device_that_does_not_report_is_named_also_where_the_others_were_used_
 
 def _not_idle(one):
     """The idle evidence of a case with a device that counts as used up to now."""
-    busy = tuple(replace(verdict, verdict=Verdict.BUSY) for verdict in one.profile.idle.verdicts)
+    busy = tuple(verdict._replace(verdict=Verdict.BUSY) for verdict in one.profile.idle.verdicts)
     return replace(one.profile.idle, since_s=None, verdicts=busy)
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.scored import profile
 from tests.series import DAY_STEPS, device, usage
 
 from gpuwise.model.changes import Repartition
@@ -21,7 +22,6 @@ from gpuwise.model.signal import Signal
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.mig_geometry_misfit import repartition
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 
 STEPS = 14 * DAY_STEPS

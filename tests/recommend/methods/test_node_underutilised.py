@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fleet import NOW_S, PRICES, inventory, node, pod, workload
+from tests.scored import profile
 from tests.series import DAY_STEPS, IDLE_VALUES, WORKLOAD, device, usage
 
 from gpuwise.model.changes import FreeNode
@@ -22,7 +23,6 @@ from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.node_underutilised import free_nodes
 from gpuwise.recommend.selection import best_plan
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.sources.kubernetes.scheduling import scheduling_of
 from gpuwise.sources.kubernetes.volumes import Volumes
@@ -399,7 +399,7 @@ def possible(changes, workloads, nodes):
     return True
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(
     placements, st.lists(st.sampled_from([4, 8]), min_size=4), st.permutations(NAMES), st.sets(st.sampled_from(NAMES))
 )
@@ -410,7 +410,7 @@ def test_any_nodes_of_a_plan_can_be_freed_in_any_order(before, sizes, order, som
     assert possible({name: changes[name] for name in order if name in changes and name in some}, workloads, nodes)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(placements, st.sampled_from(NAMES), st.sampled_from([1, 2, 4]), st.lists(st.sampled_from([4, 8]), min_size=4))
 def test_i3_what_is_freed_with_more_pods_is_possible_with_fewer(before, name, gpus, sizes):
     """A node needs no new permission. A search does not always find the most nodes, so their number is no law."""
@@ -419,7 +419,7 @@ def test_i3_what_is_freed_with_more_pods_is_possible_with_fewer(before, name, gp
     assert possible(recommended(judged(*more, nodes=nodes)), fewer, nodes)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     placements,
     st.integers(0, 3),
@@ -441,7 +441,7 @@ def run(nodes, workloads, earlier=(), now_s=NOW_S):
     return [one for one in items if isinstance(one, Recommendation)]
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(placements, st.lists(st.sampled_from([4, 8]), min_size=4), st.integers(1, 3))
 def test_a_later_run_continues_and_keeps_the_plan_unless_it_frees_more(before, sizes, hours):
     nodes = [here(one, gpu_count=size) for one, size in zip(NAMES, sizes, strict=False)]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from tests.fleet import PRICES
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
+from tests.scored import profile
 from tests.sources.workloads import inventory, pod, workload
 
 from gpuwise.backtest.power_limit_overprovisioned import POWER_CAP
@@ -27,7 +28,6 @@ from gpuwise.recommend.engines.power_limit_overprovisioned.search import MAX_SLO
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.power_limit_overprovisioned import cap_power
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.fleet import PRICES
 from tests.prometheus_server import NEEDS_PROMETHEUS, StartPrometheus, openmetrics
+from tests.scored import profile
 from tests.sources.workloads import inventory, pod, workload
 
 from gpuwise.backtest.idle_between_uses.trace import load
@@ -20,7 +21,6 @@ from gpuwise.recommend.engines.idle_between_uses.weekly import WEEK_S, replayed,
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.methods.idle_between_uses import stop_when_idle
 from gpuwise.recommend.settings import RecommendSettings
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.sources.prometheus.settings import PrometheusSettings
 from gpuwise.sources.prometheus.usage import PrometheusUsage

@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.scored import profile
 
 from gpuwise.model.errors import InputError, SourceError
 from gpuwise.model.inventory import Inventory, Node, Pod, Workload, WorkloadClass, WorkloadRef, node_ref
 from gpuwise.model.labels import WORK_METRIC
 from gpuwise.model.signal import Signal
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
-from gpuwise.score.profile import profile
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.sources.recording import RecordedUsage, RecordingWriter
 

@@ -25,6 +25,7 @@ from gpuwise.model.price import PriceBook
 from gpuwise.model.profile import (
     Bottleneck,
     IdleEvidence,
+    IdleIntervals,
     Limit,
     Rhythm,
     SignalVerdict,
@@ -177,12 +178,11 @@ def _idle(node: Node) -> UsageProfile:
         allocated_weight=0.0,
         devices=node.gpu_count,
         busy_devices=None,
-        idle=IdleEvidence((), 0.0, -_HOUR_S, verdicts, len(sensors)),
-        days=(),
+        idle=IdleEvidence(IdleIntervals.none(), 0.0, -_HOUR_S, verdicts, len(sensors)),
+        active_gpu_s=0.0,
         requests=None,
         observed_s=_HOUR_S,
         rhythm=Rhythm(nothing, nothing, nothing, nothing, nothing, np.zeros(168, dtype=np.int64)),
         next_use=None,
         bottleneck=Bottleneck(Limit.IDLE, 1.0, {}),
-        dropped_samples=0,
     )

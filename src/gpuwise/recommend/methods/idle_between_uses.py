@@ -114,10 +114,9 @@ def _idle_time(case: Case, cost_s: float) -> _IdleTime:
     What a gap saves is convex in its length: two gaps never save more than one gap of the same total length (I3).
     """
     intervals = case.profile.idle.intervals
-    gaps_s = np.array([one.end_s - one.start_s for one in intervals], dtype=float)
-    since_s = np.array([one.start_s for one in intervals], dtype=np.int64)
+    gaps_s = (intervals.end_s - intervals.start_s).astype(np.float64)
     saved_s = np.maximum(0.0, gaps_s - 2 * cost_s)
-    sums = (float(values.sum()) for values in (gaps_s, saved_s, _one_a_day(since_s, saved_s)))
+    sums = (float(values.sum()) for values in (gaps_s, saved_s, _one_a_day(intervals.start_s, saved_s)))
     return _IdleTime(gaps_s.size, *(total / case.profile.observed_s for total in sums))
 
 
@@ -126,7 +125,8 @@ def _one_a_day(since_s: NDArray[np.int64], saved_s: Floats) -> Floats:
     if not since_s.size:
         return saved_s
     days = since_s // DAY_S
-    return np.asarray(np.maximum.reduceat(saved_s, np.flatnonzero(np.diff(days, prepend=days[0] - 1))))
+    first_of_day = np.concatenate(([0], (days[1:] != days[:-1]).nonzero()[0] + 1))
+    return np.asarray(np.maximum.reduceat(saved_s, first_of_day))
 
 
 def _proposal(

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 
@@ -154,13 +154,9 @@ def _fit(gpu: GpuType, node: Node, used: Slices, waiting: Slices) -> _Fit:
 
 def _fewest(profiles: tuple[MigProfile, ...], wanted: Slices) -> Packing:
     """The fewest GPUs that offer some slices."""
-    return _packed(profiles, tuple(wanted.get(profile.name, 0) for profile in profiles))
-
-
-@lru_cache(maxsize=10_000)  # many nodes offer the same slices, and many use the same
-def _packed(profiles: tuple[MigProfile, ...], wanted: tuple[int, ...]) -> Packing:
     rates, partitions = _partitions(profiles)
-    return pack(partitions, rates.astype(np.float64), np.array(wanted, dtype=np.float64))
+    demand = np.array([wanted.get(profile.name, 0) for profile in profiles], dtype=np.float64)
+    return pack(partitions, rates.astype(np.float64), demand)
 
 
 @cache

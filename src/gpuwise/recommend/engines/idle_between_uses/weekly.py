@@ -106,19 +106,20 @@ def weekly_wait(gaps: RequestGaps, cold_start_cost_s: float) -> int:
     if not (0 < cold_start_cost_s < np.inf):
         told = f"the cost of a cold start is {cold_start_cost_s:g} s"
         raise InputError(told, hint="give a positive number of seconds")
-    waits_s, invented = _candidates(gaps.step_s, cold_start_cost_s)
-    cost = _past_cost(gaps, waits_s, cold_start_cost_s) + _INVENTED * invented
+    waits_s, pair, invented = _candidates(gaps.step_s, cold_start_cost_s)
+    cost = _past_cost(gaps, waits_s, cold_start_cost_s, pair) + invented
     cost[0] *= 1 - _LEAD
     return math.ceil(float(waits_s[np.argmin(cost)]))
 
 
 @lru_cache(maxsize=1_000)
-def _candidates(step_s: int, cold_start_cost_s: float) -> tuple[Floats, Floats]:
-    """The waits to choose from, B first, and the cost of an invented gap with each."""
+def _candidates(step_s: int, cold_start_cost_s: float) -> tuple[Floats, Floats, Floats]:
+    """The waits to choose from, B first, and with each the cost of a pair of requests and of the invented gaps."""
     least_s = min(step_s, cold_start_cost_s)
     never = [0.0] if step_s <= _SEEN_S else []
     waits_s = np.concatenate(([cold_start_cost_s, least_s], _CANDIDATES_S[least_s < _CANDIDATES_S], never))
-    return waits_s, _invented_cost(waits_s, cold_start_cost_s)
+    pair = _cost(_lengths_of_pair(step_s), waits_s, cold_start_cost_s)
+    return waits_s, pair, _INVENTED * _invented_cost(waits_s, cold_start_cost_s)
 
 
 def worst_ratio(wait_s: float, cold_start_cost_s: float, least_gap_s: float) -> float:
@@ -142,7 +143,8 @@ def spent(gaps: RequestGaps, wait_s: float, cold_start_cost_s: float) -> Spent:
     """
     # min(g, B) is what a gap costs with T = B, less the cold start.
     waits_s, starts_s = np.array([wait_s, cold_start_cost_s]), np.array([cold_start_cost_s, 0.0])
-    return Spent(*_past_cost(gaps, waits_s, starts_s).tolist())
+    pair = _cost(_lengths_of_pair(gaps.step_s), waits_s, starts_s)
+    return Spent(*_past_cost(gaps, waits_s, starts_s, pair).tolist())
 
 
 def replayed(gaps: RequestGaps, cold_start_cost_s: float) -> Spent | None:
@@ -183,10 +185,9 @@ def past_weeks(gaps: RequestGaps, look_back_from_s: int) -> RequestGaps:
     return gaps.between(gaps.start_s, gaps.end_s - gaps.end_s % DAY_S)
 
 
-def _past_cost(gaps: RequestGaps, waits_s: Floats, cold_start_cost_s: float | Floats) -> Floats:
-    """Cost of all gaps with each wait, averaged over what their lengths may be."""
+def _past_cost(gaps: RequestGaps, waits_s: Floats, cold_start_cost_s: float | Floats, pair: Floats) -> Floats:
+    """Cost of all gaps with each wait, averaged over what their lengths may be; `pair` is that of two requests."""
     whole = _cost(_lengths(gaps.lasted_s, gaps.step_s), waits_s, cold_start_cost_s)
-    pair = _cost(_lengths_of_pair(gaps.step_s), waits_s, cold_start_cost_s)
     return np.asarray(whole + _PAIR_WEIGHT * float(gaps.pairs.sum()) * pair)
 
 
