@@ -12,10 +12,9 @@ from gpuwise.cli.help import command
 from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.manual import record
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Directive
 from gpuwise.model.errors import GpuwiseError
-from gpuwise.wiring import named_cluster
+from gpuwise.wiring import named_cluster, open_ledger
 
 why = click.option("--reason", default="", help="The reason, for the audit trail.")
 
@@ -57,11 +56,11 @@ def resume(config: Config, reason: str) -> None:
 def _record(config: Config, kind: Literal["dismiss", "approve", "pause", "resume"], subject: str, reason: str) -> None:
     cluster = _cluster(config, otherwise_every=kind == "pause")
     directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason, cluster)
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+    with open_ledger(config) as ledger:
         ledger.belongs_to(cluster)
         already = record(ledger, directive)
     where = f"cluster {cluster}" if cluster else "every cluster of the ledger"
-    say(already or f"{kind}: recorded in {config.ledger.path}, for {where}")
+    say(already or f"{kind}: recorded in {ledger.place}, for {where}")
 
 
 def _cluster(config: Config, *, otherwise_every: bool) -> str:
