@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.cluster_under_test import NAMESPACE
 from tests.prometheus_server import start_prometheus
 
 from gpuwise.emulate.objects import node
 
 __all__ = ["start_prometheus"]
 
+LEAD = "GPUWISE_LEAD_NAMESPACE"
+"""Environment variable: namespace of the Lease. The tests' namespace exists on the emulator and on a real cluster."""
 GPUWISE = Path(sys.executable).with_name("gpuwise")
 
 
@@ -36,7 +39,7 @@ def gpuwise(tmp_path):
     def run(*arguments, env=None, timeout_s=600) -> Done:
         ours = ("GPUWISE_", "RAY_", "KUBECONFIG")
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
-        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}
+        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db"), LEAD: NAMESPACE}
         done = subprocess.run(
             [GPUWISE, *map(str, arguments)],
             env={name: value for name, value in (inherited | own | (env or {})).items() if value is not None},

@@ -1,6 +1,5 @@
 """One failover: two real processes of `gpuwise run`, one of which is stopped by SIGSTOP while its write hangs."""
 
-import itertools
 import json
 import os
 import signal
@@ -85,7 +84,7 @@ def failover(folder: Path, number: int) -> Result:
         new.proxy.go_on.set()  # nothing of the next leader hangs
         old.started.send_signal(signal.SIGSTOP)
         stopped_s = time.monotonic()
-        wait_for(lambda: new.writes(), "a write of the next leader")
+        wait_for(new.writes, "a write of the next leader")
         resumed_s = time.monotonic() - stopped_s
         return Result(resumed_s, tuple(_violations(cluster, old, new)))
 
@@ -118,9 +117,6 @@ def _violations(cluster, old: Process, new: Process) -> Iterator[str]:
 def _changed(cluster) -> list[str]:
     found = listed(cluster, "/apis/apps/v1/namespaces/prod/deployments")
     return [one["metadata"]["name"] for one in found if ACTION_ID in (one["metadata"].get("annotations") or {})]
-
-
-_names = itertools.count()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from gpuwise.memory.ledger_database import Database, postgresql, sqlite
 
 __all__ = ["postgresql_server"]
 
+closing_ledger = closing
 DATABASES = ("sqlite", "postgresql")
 
 

@@ -4,7 +4,7 @@
 {{- fail "the values are those of an older gpuwise chart, because of --reuse-values: upgrade with --reset-then-reuse-values (helm 3.14 or later), or give your values with -f" -}}
 {{- end -}}
 {{- /* A null removes a key. The message names the key; otherwise a template would fail with a nil pointer. */ -}}
-{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
+{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "ledger" "ledger.postgresql" "ledger.postgresql.passwordSecret" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
 {{- if not (include "gpuwise.hasPath" (list $.Values $path)) -}}
 {{- fail (printf "the value %s is null, but gpuwise needs it: remove it to use its default, or set its keys" $path) -}}
 {{- end -}}
@@ -152,7 +152,12 @@ true
 {{- $_ := set $own "policy" (dict "mode" .Values.mode) -}}
 {{- $_ := set $own "prometheus" (merge $prometheus .Values.prometheus.settings) -}}
 {{- $_ := set $own "service" (dict "token_file" (include "gpuwise.tokenFile" .)) -}}
-{{- $_ := set $own "ledger" (dict "path" "/var/lib/gpuwise/ledger.db") -}}
+{{- $ledger := dict "path" "/var/lib/gpuwise/ledger.db" -}}
+{{- with .Values.ledger.postgresql -}}
+{{- if .url -}}{{- $_ := set $ledger "url" .url -}}{{- end -}}
+{{- if and .url .passwordSecret.name -}}{{- $_ := set $ledger "password_file" "/etc/gpuwise-ledger/password" -}}{{- end -}}
+{{- end -}}
+{{- $_ := set $own "ledger" $ledger -}}
 {{- range $name := list "prices" "grid" -}}
 {{- with include "gpuwise.csvPath" (dict "name" $name "csv" (get $.Values $name)) -}}
 {{- $_ := set $own $name . -}}
@@ -175,6 +180,11 @@ true
   mountPath: /etc/gpuwise-prometheus
   readOnly: true
 {{- end }}
+{{- if and .Values.ledger.postgresql.url .Values.ledger.postgresql.passwordSecret.name }}
+- name: ledger-password
+  mountPath: /etc/gpuwise-ledger
+  readOnly: true
+{{- end }}
 {{- range .Values.prometheus.secrets }}
 - name: secret-{{ . }}
   mountPath: /etc/gpuwise-secrets/{{ . }}
@@ -194,12 +204,17 @@ true
 {{- end }}
 {{- end -}}
 
+{{/* "true" if the data are on a volume that stays. With PostgreSQL only hours that can be read again are there. */}}
+{{- define "gpuwise.persistent" -}}
+{{ and .Values.persistence.enabled (not .Values.ledger.postgresql.url) }}
+{{- end -}}
+
 {{- define "gpuwise.volumes" -}}
 - name: config
   configMap:
     name: {{ include "gpuwise.fullname" . }}
 - name: data
-  {{- if .Values.persistence.enabled }}
+  {{- if eq (include "gpuwise.persistent" .) "true" }}
   persistentVolumeClaim:
     claimName: {{ default (include "gpuwise.fullname" .) .Values.persistence.existingClaim }}
   {{- else }}
@@ -215,6 +230,16 @@ true
     items:
       - key: {{ .key }}
         path: token
+{{- end }}
+{{- end }}
+{{- with .Values.ledger.postgresql }}
+{{- if and .url .passwordSecret.name }}
+- name: ledger-password
+  secret:
+    secretName: {{ .passwordSecret.name }}
+    items:
+      - key: {{ .passwordSecret.key }}
+        path: password
 {{- end }}
 {{- end }}
 {{- range .Values.prometheus.secrets }}

@@ -37,8 +37,8 @@ ACTION_ID = f"{DOMAIN}/action-id"
 """Annotation that an effect sets on its target: the id of the command."""
 
 FENCED_BY = f"{DOMAIN}/fenced-by-term"
-"""Annotation that a new leader sets on the target of an open action of an earlier one: it changes the resourceVersion, so
-that a write of the earlier leader that is still in flight is refused."""
+"""Annotation that a new leader sets on the target of an open action of an earlier one. It changes the resourceVersion,
+so that a write of the earlier leader that is still in flight is refused."""
 
 TEAM = f"{DOMAIN}/team"
 PROJECT = f"{DOMAIN}/project"
