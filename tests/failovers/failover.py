@@ -73,8 +73,8 @@ def failover(folder: Path, number: int) -> Result:
     objects = [deployment(f"idle-{one}", namespace="prod", replicas=1) for one in range(IDLE)]
     objects += [deployment(f"busy-{one}", namespace="prod", replicas=2) for one in range(IDLE)]
     objects += [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod"}}]
-    now_s = int(time.time()) // STEP_S * STEP_S
-    with recorded(emulated, objects, folder, days=DAYS, now_s=now_s) as (cluster, recording), ExitStack() as stack:
+    end_s = (int(time.time()) // STEP_S + 12) * STEP_S  # an hour from now: usage is known for as long as this runs
+    with recorded(emulated, objects, folder, days=DAYS, now_s=end_s) as (cluster, recording), ExitStack() as stack:
         pair = [
             stack.enter_context(_process(folder, name, cluster.url, recording, held=number % BUDGET + 1))
             for name in ("one", "two")
