@@ -18,6 +18,7 @@ import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import CapacityType
@@ -171,7 +172,14 @@ class LedgerConfig:
     """The ledger of runs, actions and directives."""
 
     path: Path = Path("~/.local/state/gpuwise/ledger.db")
-    """SQLite file of the ledger."""
+    """SQLite file of the ledger. The scored hours (hours.db) are stored beside it, also if `url` is set."""
+
+    url: str | None = None
+    """PostgreSQL database of the ledger instead of the file, without a password, such as
+    postgresql+psycopg://gpuwise@db:5432/gpuwise?sslmode=verify-full. Several replicas of gpuwise need it."""
+
+    password_file: Path | None = None
+    """File with the password of `url`; None uses what libpq finds, such as ~/.pgpass."""
 
     anchor_namespace: str | None = None
     """Namespace of the ConfigMap with the ledger's newest row; None uses the pod's namespace, else gpuwise."""
@@ -204,6 +212,7 @@ class Config:
     policy: DecideSettings = field(default_factory=DecideSettings)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     enact: EnactConfig = field(default_factory=EnactConfig)
+    lead: LeadSettings = field(default_factory=LeadSettings)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
 

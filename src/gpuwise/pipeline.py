@@ -12,6 +12,7 @@ from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
+from gpuwise.model.errors import NotLeader
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.packed import pack
 from gpuwise.model.ports import (
@@ -21,6 +22,7 @@ from gpuwise.model.ports import (
     Enactor,
     Executor,
     InventorySource,
+    Leadership,
     Ledger,
     Profiles,
     UsageSource,
@@ -167,6 +169,7 @@ class Pipeline:
         progress: called as the loop progresses.
         watch: context manager around each step, called with the step's name.
         clock: returns epoch seconds, read again before deciding; None uses the instant of the run.
+        leadership: asked before anything is decided or recorded; None if there is no election.
     """
 
     inventory: InventorySource
@@ -182,6 +185,7 @@ class Pipeline:
     progress: Progress = quiet
     watch: Watch = unwatched
     clock: Callable[[], int] | None = None
+    leadership: Leadership | None = None
 
     def run_once(self, now_s: int) -> Run:
         """Observe, score, recommend, decide, enact, record.
@@ -190,6 +194,8 @@ class Pipeline:
             now_s: the instant of the run, epoch seconds.
         """
         survey = self.survey(now_s)
+        if not self.leads():
+            return Run(survey, Decision((), ()), ())
         with self.watch("decide"):
             decision = self.decide(survey, now_s)
         with self.watch("enact"):
@@ -197,6 +203,16 @@ class Pipeline:
         with self.watch("record"):
             self.record(survey, decision, now_s)
         return Run(survey, decision, outcomes)
+
+    def leads(self) -> bool:
+        """Return whether this process may write; a process that waits for its turn only surveys, for its page."""
+        if self.leadership is None:
+            return True
+        try:
+            self.leadership.epoch()
+        except NotLeader:
+            return False
+        return True
 
     def survey(self, now_s: int) -> Survey:
         """Run the first half of the loop, which changes nothing: observe, score, recommend."""

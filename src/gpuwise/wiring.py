@@ -9,20 +9,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gpuwise import leading
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.config import Config
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions
-from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger import SqliteLedger, SqlLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
+from gpuwise.memory.ledger_database import Database, postgresql, sqlite
 from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.command import FLEET, Limit, Mode
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.inventory import Inventory
-from gpuwise.model.ports import Checkpoints, ClusterReader, ClusterWriter, Executor, UsageSource
+from gpuwise.model.ports import Checkpoints, ClusterReader, ClusterWriter, Executor, InventorySource, UsageSource
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule.limits import Limits
@@ -34,12 +37,6 @@ if typing.TYPE_CHECKING:
     from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 INVENTORY_FILE = "inventory.json"
-ANCHOR_NAMESPACE = "gpuwise"
-"""Namespace of the stored ledger head outside of a cluster, unless ledger.anchor_namespace is set."""
-# File in which a pod finds its namespace; absent outside a cluster.
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
 # A pause must not wait long for a cluster that does not respond.
 _ORDER_TIMEOUT_S = 5.0
 
@@ -62,6 +59,7 @@ def loop(
     any_policy: bool = False,
     at_s: int | None = None,
     watch: Watch = unwatched,
+    took_over: Callable[[], None] = lambda: None,
 ) -> Iterator[Pipeline]:
     """Build the loop, and close its adapters at the end.
 
@@ -73,6 +71,7 @@ def loop(
         any_policy: whether its checker leaves out what only the policy forbids, because others are tried later.
         at_s: use this instant instead of the clock, epoch seconds; None uses the clock.
         watch: context manager around each step.
+        took_over: called when this process becomes the leader, on another thread.
 
     Raises:
         InputError: the configuration has no source of usage, or writing to a recording was requested.
@@ -88,8 +87,15 @@ def loop(
         client = cluster(config, stack) if changeable(config) else None
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
+        inventory: InventorySource = KubernetesInventory(client or recorded(config), inventory_settings(config))
+        leader = leading.leader(config, records, stack, took_over) if client and moves and config.lead.enabled else None
+        writer = client
+        if leader is not None:
+            records.led_by(leader.epoch)
+            inventory = FirstLists(inventory, leader, records, config.cluster_name, now)
+            writer = leading.writer(config, leader, stack)
         yield Pipeline(
-            inventory=KubernetesInventory(client or recorded(config), inventory_settings(config)),
+            inventory=inventory,
             usage=source,
             prices=prices,
             executor=executor(config, stack),
@@ -97,7 +103,8 @@ def loop(
             ledger=records,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
-            enactor=KubernetesEnactor(client, records, _enact_settings(config), clock) if client and writing else None,
+            enactor=KubernetesEnactor(writer, records, _enact_settings(config), clock) if writer and writing else None,
+            leadership=leader,
             checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock) if client else None,
             progress=progress,
             watch=watch,
@@ -134,6 +141,7 @@ def manual(config: Config, os_user: str) -> Iterator[ManualActions]:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
         records.belongs_to(_cluster_uid(client))
+        leading.compare_ledgers(config, client, records)
         user = client.user()
         enactor = KubernetesEnactor(client, records, _enact_settings(config), now)
         yield ManualActions(user or os_user, records, enactor, config.policy, now, authenticated=user is not None)
@@ -210,26 +218,35 @@ def _unchangeable() -> InputError:
     return InputError("a recording cannot be changed", hint="give a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
-def ledger(
-    config: Config, stack: ExitStack, cluster: ClusterWriter | None = None, *, moves: bool = True
-) -> SqliteLedger:
+def ledger(config: Config, stack: ExitStack, cluster: ClusterWriter | None = None, *, moves: bool = True) -> SqlLedger:
     """Open the ledger.
 
     Args:
-        config: path of the ledger.
+        config: path or URL of the ledger.
         stack: closes it.
         cluster: cluster that stores the ledger's head; None for commands that only read.
         moves: whether the stored head is updated, or only compared.
     """
-    path = config.ledger.path.expanduser()
     if cluster is None:
-        return stack.enter_context(SqliteLedger(path))
-    return stack.enter_context(AnchoredLedger(path, anchor(config, cluster), moves=moves))
+        return stack.enter_context(open_ledger(config))
+    return stack.enter_context(AnchoredLedger(ledger_database(config), anchor(config, cluster), moves=moves))
+
+
+def open_ledger(config: Config) -> SqlLedger:
+    """Open the ledger without its anchor; use it as a context manager."""
+    return SqlLedger(ledger_database(config))
+
+
+def ledger_database(config: Config) -> Database:
+    """Return the database of the ledger: PostgreSQL if a URL is configured, else the SQLite file."""
+    if config.ledger.url is None:
+        return sqlite(config.ledger.path.expanduser())
+    return postgresql(config.ledger.url, secret(config.ledger.password_file, "ledger.password_file"))
 
 
 def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:
     """Return the ConfigMap that stores the ledger's head."""
-    return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or _own_namespace() or ANCHOR_NAMESPACE)
+    return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or leading.own_namespace())
 
 
 def usage(config: Config) -> UsageSource:
@@ -354,14 +371,11 @@ def _enact_settings(config: Config) -> EnactSettings:
     return EnactSettings(
         dry_run=config.enact.dry_run,
         limits=(Limit(FLEET, config.policy.budget.disruptions, config.policy.budget.per_s),),
-        protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
+        protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [leading.pod_namespace()])}),
         protections=config.policy.protections,
         default_mode=config.policy.mode,
+        stop_namespace=config.lead.namespace or leading.own_namespace(),
     )
-
-
-def _own_namespace() -> str | None:
-    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else None
 
 
 def secret(path: Path | None, key: str) -> str | None:

@@ -205,7 +205,10 @@ def test_a_plan_shows_which_right_is_missing(cluster, options, gpuwise, tmp_path
 
 def test_enforcing_as_a_reader_is_reported_and_changes_nothing(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
-    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    refused = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert refused.code == 1
+    assert 'cannot create resource "leases"' in refused.err
+    done = gpuwise("run", "--once", "--mode", "enforce", "--no-leader-elect", *options)
     assert done.code == 0, done.err
     assert "NoRight" in done.out
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2

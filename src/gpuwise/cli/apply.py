@@ -13,11 +13,10 @@ from gpuwise.cli.options import connection
 from gpuwise.cli.run import warn_unanchored
 from gpuwise.config import Config
 from gpuwise.manual import find
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.errors import InputError
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.report import wording as written
-from gpuwise.wiring import manual
+from gpuwise.wiring import manual, open_ledger
 
 
 @command()
@@ -26,7 +25,7 @@ from gpuwise.wiring import manual
 @sure
 def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: FBT001
     """Carry out one recommendation; safety checks apply to people, too."""
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+    with open_ledger(config) as ledger:
         item = find(ledger, recommendation_id)
     _warn(item)
     ask(yes=yes)

@@ -29,6 +29,7 @@ COMMANDS = {
     "dismiss": ("gpuwise.cli.directives", "Never carry out this recommendation; reports show it as dismissed."),
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),
+    "ledger": ("gpuwise.cli.ledger", "Verify the ledger, or show it as an audit trail."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "serve": (
         "gpuwise.cli.serve",

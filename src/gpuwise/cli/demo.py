@@ -20,6 +20,7 @@ from gpuwise.cli.report import WEEK_S, week_of
 from gpuwise.cli.run import show_run
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
+from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import Action, WeeklyReport
@@ -129,6 +130,7 @@ def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path
         base,
         ledger=LedgerConfig(folder / "ledger.db"),
         kubernetes=KubernetesConfig(kubeconfig),
+        lead=LeadSettings(enabled=False),  # nothing else writes to this emulated cluster
         observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
         recommend=RECOMMEND,
         schedule=ScheduleConfig("ray" if executor == "ray" else "local"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import uvicorn
+from prometheus_client.registry import Collector
 
 from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say
@@ -16,12 +17,14 @@ from gpuwise.cli.passes import RETRY_S, passed
 from gpuwise.cli.paths import FILE
 from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
+from gpuwise.lead.leader import Leader
 from gpuwise.model.command import Trigger
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Pipeline
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import token_for
+from gpuwise.service.leading import LeaderCollector
 from gpuwise.service.loop import PASS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
 from gpuwise.service.pass_requests import PassRequests
@@ -43,11 +46,13 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
     requests = PassRequests(config.service.alert_interval_s)
     latest = Latest(watch, requests)
     stop = threading.Event()
-    with loop(config, watch.progress, writing=changeable(config), watch=watch.step) as pipeline:
+    opened = loop(config, watch.progress, writing=changeable(config), watch=watch.step, took_over=requests.take_over)
+    with opened as pipeline:
         thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), name="loop")
         thread.start()
         try:
-            listen_on(host, port, latest.get, token, watch, triggered=latest.triggers, requests=requests)
+            state = (LeaderCollector(pipeline.leadership.standing),) if isinstance(pipeline.leadership, Leader) else ()
+            listen_on(host, port, latest.get, token, watch, triggered=latest.triggers, requests=requests, more=state)
         finally:
             stop.set()
             requests.wake()
@@ -97,7 +102,9 @@ class Latest:
                 self._report = pipeline.summary(survey, now_s=at_s)
 
     def _record(self, pipeline: Pipeline, trigger: Trigger) -> None:
-        """Write to the ledger which alerts asked for the pass, before it begins."""
+        """Write to the ledger which alerts asked for the pass, before it begins; only the leader writes."""
+        if isinstance(pipeline.leadership, Leader) and pipeline.leadership.term() is None:
+            return
         pipeline.ledger.record_trigger(trigger)
         self._triggers = (*self._triggers, trigger)[-MOST_TRIGGERS:]
         names = ", ".join(sorted({repr(alert.name) for alert in trigger.alerts}))
@@ -113,6 +120,7 @@ def listen_on(
     *,
     triggered: Callable[[], Sequence[Trigger]] = tuple,
     requests: PassRequests | None = None,
+    more: Sequence[Collector] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests.
 
@@ -124,6 +132,7 @@ def listen_on(
         watch: the loop's health and metrics; None without a loop.
         triggered: returns the passes that alerts asked for.
         requests: where alerts ask for a pass; None without a loop.
+        more: further metrics.
 
     Raises:
         InputError: the address cannot be bound.
@@ -131,7 +140,7 @@ def listen_on(
     app = create_app(
         latest,
         token=token,
-        collectors=[FleetCollector(latest), *filter(None, (watch, requests))],
+        collectors=[FleetCollector(latest), *filter(None, (watch, requests)), *more],
         trouble=lambda: watch.trouble if watch else None,
         triggered=triggered,
         requests=requests,

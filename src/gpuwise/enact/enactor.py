@@ -6,17 +6,19 @@ from datetime import UTC, datetime
 
 from gpuwise.enact.effects import MARK
 from gpuwise.enact.examine import Examiner, Prepared
-from gpuwise.enact.images import Image, change_text, difference, image_of, operations
+from gpuwise.enact.images import Image, change_text, difference, image_of, operations, pointer
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import path_of, read_target
 from gpuwise.enact.verify import settled
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
+from gpuwise.model.labels import FENCED_BY
 from gpuwise.model.ports import ClusterWriter, Ledger, Object
 from gpuwise.model.reasons import Reason
 
 _JSON_PATCH = "application/json-patch+json"
+_FENCE = pointer("metadata", "annotations", FENCED_BY)
 
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
@@ -217,8 +219,29 @@ class KubernetesEnactor:
         # An intent without an outcome may belong to another process whose write is still in flight.
         in_flight = now_s - intent.at_s < _IN_FLIGHT_S
         if in_flight and found.status is OutcomeStatus.NOT_APPLIED:
-            return None
+            fenced = self._fenced(intent, now_s)
+            return None if fenced is None else self._recorded(fenced)
         return self._recorded(found)
+
+    def _fenced(self, intent: Intent, now_s: int) -> Outcome | None:
+        """Fence a write of an earlier leader that may be in flight, and read the target again: that is then final.
+
+        The write carries the resourceVersion of its plan, so any change of the target makes the server refuse it (I6).
+
+        Returns:
+            The outcome; None if the intent is of this term, or the target could not be read or changed.
+        """
+        term = self._ledger.term()
+        if self._settings.dry_run or term is None or intent.epoch >= term.epoch:
+            return None
+        try:
+            item = read_target(self._cluster, intent.command.workload)
+            if not isinstance(item, Refusal):
+                before = image_of(item, {_FENCE: ""})
+                self._patch(intent, item, before, {_FENCE: str(term.epoch)})
+            return self._observed(intent, now_s)
+        except ClusterError:
+            return None
 
     def _observed(self, intent: Intent, now_s: int) -> Outcome:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""

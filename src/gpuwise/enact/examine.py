@@ -7,6 +7,7 @@ from gpuwise.enact.effects import Effect, plan_effect
 from gpuwise.enact.guard import blocker
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.enact.stop_switch import stopped
 from gpuwise.enact.target import access_of, read_target
 from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError, Forbidden
@@ -72,6 +73,8 @@ class Examiner:
     def _prepared(self, command: Command, now_s: int) -> Prepared | Refusal:
         if command.because is not None and now_s >= command.because.expires_s:
             return Refusal(Reason.STALE_INVENTORY, "the recommendation has expired; scan again")
+        if (stop := stopped(self._cluster, self._settings.stop_namespace, actor=command.actor)) is not None:
+            return stop
         item = read_target(self._cluster, command.workload)
         if isinstance(item, Refusal):
             return item

@@ -19,6 +19,7 @@ class EnactSettings:
         protections: further labels or annotations that protect, with the value; "*" is any value.
         default_mode: the policy's mode, for a workload that sets none and whose namespace sets none. The mode off
             also blocks people's commands.
+        stop_namespace: namespace of the ConfigMap that stops all effects; None for no such switch.
     """
 
     dry_run: bool = False
@@ -27,3 +28,4 @@ class EnactSettings:
     protected_namespaces: frozenset[str] = frozenset()
     protections: Mapping[str, str] = field(default_factory=dict)
     default_mode: Mode = Mode.RECOMMEND
+    stop_namespace: str | None = None

@@ -36,6 +36,10 @@ WORKLOAD_CLASS = f"{DOMAIN}/class"
 ACTION_ID = f"{DOMAIN}/action-id"
 """Annotation that an effect sets on its target: the id of the command."""
 
+FENCED_BY = f"{DOMAIN}/fenced-by-term"
+"""Annotation that a new leader sets on the target of an open action of an earlier one. It changes the resourceVersion,
+so that a write of the earlier leader that is still in flight is refused."""
+
 TEAM = f"{DOMAIN}/team"
 PROJECT = f"{DOMAIN}/project"
 TEAM_LABELS = (TEAM, "team", "app.kubernetes.io/team", "owner")

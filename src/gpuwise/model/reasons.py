@@ -183,6 +183,8 @@ class Reason(StrEnum):
     """Its pods could start in a region that the class of its data does not allow."""
     PAUSED = "Paused"
     """A person paused gpuwise."""
+    STOPPED = "Stopped"
+    """The ConfigMap gpuwise-stop exists, or cannot be read: nothing is changed."""
 
     CHANGED_SINCE_PLANNED = "ChangedSincePlanned"
     """The object changed between the plan and the write."""

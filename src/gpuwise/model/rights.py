@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 HEAD_CONFIG_MAP = "gpuwise-ledger-head"
 """Name of the ConfigMap in gpuwise's namespace that anchors the head of the ledger."""
+STOP_CONFIG_MAP = "gpuwise-stop"
+"""Name of the ConfigMap in gpuwise's namespace whose existence stops all effects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,5 +73,13 @@ HEAD = (
     # RBAC cannot restrict "create" to a name.
     Right("", "configmaps", ("create",)),
     Right("", "configmaps", ("get", "patch"), (HEAD_CONFIG_MAP,)),
+    Right("", "configmaps", ("get",), (STOP_CONFIG_MAP,)),
 )
 """Rights in gpuwise's own namespace, for the process that writes the ledger."""
+
+LEAD = (
+    Right("coordination.k8s.io", "leases", ("create",)),
+    # The name is the setting lead.name; the chart has no other.
+    Right("coordination.k8s.io", "leases", ("get", "patch"), ("gpuwise",)),
+)
+"""Rights in gpuwise's own namespace, for the process that takes part in the election of the leader."""

@@ -93,6 +93,7 @@ _WORDS = {
     Reason.TAKEN_BACK: "the last change to it was taken back",
     Reason.REGION_FORBIDDEN: "could start in a region that its data may not enter",
     Reason.PAUSED: "gpuwise is paused",
+    Reason.STOPPED: "gpuwise is stopped by its ConfigMap",
     Reason.CHANGED_SINCE_PLANNED: "it changed between plan and write",
     Reason.TARGET_GONE: "no longer exists, or was recreated",
     Reason.REFUSED_BY_CLUSTER: "the Kubernetes API server rejected the write",

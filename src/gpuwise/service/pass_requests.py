@@ -43,6 +43,7 @@ class PassRequests(Collector):
         self._changed = threading.Condition()
         self._alerts: dict[str, Alert] = {}
         self._unlisted = 0
+        self._at_once = False
         self._began_s: float | None = None
         registry = CollectorRegistry()
         self._counter = Counter(
@@ -84,6 +85,7 @@ class PassRequests(Collector):
             self._began_s = self._monotonic()
             asked = Asked(tuple(self._alerts.values()), self._unlisted) if self._alerts else None
             self._alerts, self._unlisted = {}, 0
+            self._at_once = False
         return asked
 
     def wait(self, pause_s: float, stop: threading.Event) -> None:
@@ -96,12 +98,20 @@ class PassRequests(Collector):
         end_s = self._monotonic() + pause_s
         with self._changed:
             while not stop.is_set():
+                if self._at_once:
+                    return
                 left_s = end_s - self._monotonic()
                 if self._alerts:
                     left_s = min(left_s, self._due_in_s())
                 if left_s <= 0:
                     return
                 self._changed.wait(left_s)
+
+    def take_over(self) -> None:
+        """Ask for a pass at once: this process has become the leader, and effects of the one before may be open."""
+        with self._changed:
+            self._at_once = True
+            self._changed.notify_all()
 
     def wake(self) -> None:
         """Let `wait` look at its stop event."""
