@@ -16,7 +16,7 @@ from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.memory.profile_file import ProfileFile
-from gpuwise.model.command import FLEET, Limit
+from gpuwise.model.command import FLEET, Limit, ServiceLevel
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
 from gpuwise.model.usage import SCRAPE_S
@@ -291,6 +291,10 @@ def _enact_settings(config: Config) -> EnactSettings:
         protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
         protections=config.policy.protections,
         default_mode=config.policy.mode,
+        watch_s=config.enact.watch.seconds,
+        levels=tuple(ServiceLevel(one.name, one.query, one.at_most, one.at_least) for one in config.enact.watch.levels),
+        min_alive_s=config.enact.min_alive_s,
+        nodes=config.enact.nodes,
     )
 
 

@@ -1,23 +1,25 @@
 """The enactor: read, check again, record the intent, write to the cluster, read back, record the outcome."""
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gpuwise.enact.effects import MARK
+from gpuwise.enact.effects import MARK, WAKES
 from gpuwise.enact.examine import Examiner, Prepared
 from gpuwise.enact.images import Image, change_text, difference, image_of, operations
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.enact.target import path_of, read_target
+from gpuwise.enact.target import Target, read_target
 from gpuwise.enact.verify import settled
+from gpuwise.enact.watching import Verdict, Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
-from gpuwise.model.ports import ClusterWriter, Ledger, Object
+from gpuwise.model.ports import ClusterWriter, Ledger, Levels
 from gpuwise.model.reasons import Reason
 
 _JSON_PATCH = "application/json-patch+json"
-
+_POLL_S = 0.2
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
@@ -31,16 +33,23 @@ class KubernetesEnactor:
         ledger: where intents and outcomes are recorded; an error of the ledger stops all effects.
         settings: limits.
         clock: returns epoch seconds; it is read again for each effect.
+        levels: where service levels are measured; None if they cannot be.
     """
 
     def __init__(
-        self, cluster: ClusterWriter, ledger: Ledger, settings: EnactSettings, clock: Callable[[], int]
+        self,
+        cluster: ClusterWriter,
+        ledger: Ledger,
+        settings: EnactSettings,
+        clock: Callable[[], int],
+        levels: Levels | None = None,
     ) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
         self._examiner = Examiner(cluster, settings, clock)
+        self._watcher = Watcher(cluster, levels, clock)
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or return why not. A failure for one target does not affect the next.
@@ -51,7 +60,7 @@ class KubernetesEnactor:
         Raises:
             LedgerError: the ledger failed; nothing more is carried out.
         """
-        return [self._carry_out(command) for command in commands]
+        return self._settled([self._carry_out(command) for command in commands])
 
     def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse and show the difference if somebody changed it since.
@@ -89,8 +98,63 @@ class KubernetesEnactor:
             The outcomes, oldest intent first. An intent whose target cannot be read now stays open.
         """
         now_s = self._clock()
-        found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled())
+        found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._watched(intent))
         return [outcome for outcome in found if outcome is not None]
+
+    def follow(self, only: Collection[str] | None = None) -> list[Outcome]:
+        """Check the effects that are being watched, and take back what fails its check (I13).
+
+        Args:
+            only: ids of the commands to check; None for all.
+
+        Returns:
+            The outcomes of the watches that ended. One whose target cannot be read goes on.
+        """
+        if self._settings.dry_run:
+            return []
+        watched = [one for one in self._ledger.unsettled() if only is None or one.command.id in only]
+        found = (self._followed(intent) for intent in watched if self._watched(intent))
+        return [outcome for outcome in found if outcome is not None]
+
+    def _watched(self, intent: Intent) -> bool:
+        last = self._ledger.outcome(intent.command.id)
+        return last is not None and last.status is OutcomeStatus.WATCHING
+
+    def _settled(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Wait a short time for the pods of the new effects, so that a run reports what they show."""
+        until = time.monotonic() + self._settings.settle_timeout_s
+        found = {outcome.command_id: outcome for outcome in outcomes}
+        while waiting := [one for one, last in found.items() if last.status is OutcomeStatus.WATCHING]:
+            found |= {outcome.command_id: outcome for outcome in self.follow(waiting)}
+            if self._settings.levels or time.monotonic() >= until:
+                break
+            time.sleep(_POLL_S)
+        return [found[outcome.command_id] for outcome in outcomes]
+
+    def _followed(self, intent: Intent) -> Outcome | None:
+        """Return the outcome of a watch that ended, None while it goes on or cannot be read."""
+        try:
+            verdict = self._watcher.check(intent)
+        except ClusterError:
+            return None
+        if verdict is None:
+            return None
+        outcome = self._taken_back(intent, verdict)
+        return None if outcome is None else self._recorded(outcome)
+
+    def _taken_back(self, intent: Intent, verdict: Verdict) -> Outcome | None:
+        """Restore the pre-image if the verdict asks for it; None if the next check has to try again."""
+        detail = verdict.detail
+        if verdict.target is not None:
+            try:
+                self._patch(verdict.target, intent.post_image, intent.pre_image)
+            except (Forbidden, Denied) as error:
+                detail = f"{detail}; it could not be restored: {error}"
+                return _outcome(intent.command, self._clock(), OutcomeStatus.FAILED, verdict.reason, detail)
+            except ClusterError:
+                return None
+            detail = f"{detail}; restored: {change_text(intent.post_image, intent.pre_image)}"
+        return _outcome(intent.command, self._clock(), verdict.status, verdict.reason, detail)
 
     def _carry_out(self, command: Command) -> Outcome:
         earlier = self._ledger.intent(command.id)
@@ -119,6 +183,7 @@ class KubernetesEnactor:
         limits = command.limits or self._settings.limits
         scopes = tuple(limit.scope for limit in limits)
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image, scopes=scopes)
+        intent = replace(intent, watch=watch_of(command, self._settings, now_s))
         try:
             used_up = self._ledger.record_intent(intent, limits=limits)
         except ClusterError as error:
@@ -127,9 +192,9 @@ class KubernetesEnactor:
         if used_up is not None:
             detail = f"the budget of {used_up} is used up"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        return self._recorded(self._write(intent, prepared.item))
+        return self._recorded(self._write(intent, prepared.target))
 
-    def _write(self, intent: Intent, item: Object, *, again: bool = True) -> Outcome:
+    def _write(self, intent: Intent, target: Target, *, again: bool = True) -> Outcome:
         refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
             (Conflict, Reason.CHANGED_SINCE_PLANNED),
             (Gone, Reason.TARGET_GONE),
@@ -138,7 +203,7 @@ class KubernetesEnactor:
             (Throttled, Reason.REFUSED_BY_CLUSTER),
         )
         try:
-            self._patch(intent, item, intent.pre_image, intent.post_image)
+            self._patch(target, intent.pre_image, intent.post_image)
         except ClusterError as error:
             fresh = self._still_as_planned(intent) if again and isinstance(error, Conflict) else None
             if fresh is not None:
@@ -149,7 +214,7 @@ class KubernetesEnactor:
             return self._after_error(intent, error)
         return self._verified(intent, self._clock())
 
-    def _still_as_planned(self, intent: Intent) -> Object | None:
+    def _still_as_planned(self, intent: Intent) -> Target | None:
         """Read the target again: return it if only other fields changed and all checks still pass, else None.
 
         Controllers write the status of a busy object between this read and write; that does not affect the plan.
@@ -157,7 +222,7 @@ class KubernetesEnactor:
         found = self._examiner.prepare(intent.command)
         if isinstance(found, Refusal) or found.effect.pre_image != intent.pre_image:
             return None
-        return found.item
+        return found.target
 
     def _after_error(self, intent: Intent, error: ClusterError) -> Outcome:
         """Read the target after an error, because only the response may be lost.
@@ -180,31 +245,30 @@ class KubernetesEnactor:
         """Read the target back: a webhook or a controller may have reverted the change at once (autoscaler#2633)."""
         text = change_text(intent.pre_image, intent.post_image)
         try:
-            item = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
+            target = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
         except ClusterError as error:
             detail = f"{text} (written; could not be read back: {error})"
-            return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, detail)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+            return _written(intent, now_s, detail)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual != intent.post_image:
-            return self._reverted(intent, item, actual, now_s)
-        return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, text)
+            return self._reverted(intent, target, actual, now_s)
+        return _written(intent, now_s, text)
 
-    def _reverted(self, intent: Intent, item: Object, actual: Image, now_s: int) -> Outcome:
+    def _reverted(self, intent: Intent, target: Target, actual: Image, now_s: int) -> Outcome:
         detail = difference(intent.post_image, actual)
-        if self._unmark(intent, item, actual):
+        if self._unmark(intent, target, actual):
             detail += "; gpuwise removed its annotation again"
         return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
 
-    def _unmark(self, intent: Intent, item: Object, actual: Image) -> bool:
-        """Remove gpuwise's annotation from an object whose other fields are as before, so that nothing is left."""
+    def _unmark(self, intent: Intent, target: Target, actual: Image) -> bool:
+        """Remove gpuwise's annotations from an object whose other fields are as before, so that nothing is left."""
         marked = actual.get(MARK) == intent.command.id
         if self._settings.dry_run or not marked or _unmarked(actual) != _unmarked(intent.pre_image):
             return False
-        before = {MARK: intent.pre_image[MARK]} if MARK in intent.pre_image else {}
         try:
-            self._patch(intent, item, {MARK: intent.command.id}, before)
+            self._patch(target, _marks(actual), _marks(intent.pre_image))
         except ClusterError:  # the annotation stays: a later undo tries again
             return False
         return True
@@ -222,27 +286,27 @@ class KubernetesEnactor:
 
     def _observed(self, intent: Intent, now_s: int) -> Outcome:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
-        item = read_target(self._cluster, intent.command.workload)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, item.reason, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+        target = read_target(self._cluster, intent.command.workload)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, target.reason, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual == intent.post_image:
             text = change_text(intent.pre_image, intent.post_image)
-            return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, f"found in place: {text}")
+            return _written(intent, now_s, f"found in place: {text}")
         if actual.get(MARK) == intent.command.id:
             if _unmarked(actual) == _unmarked(intent.pre_image):
-                return self._reverted(intent, item, actual, now_s)
+                return self._reverted(intent, target, actual, now_s)
             detail = difference(intent.post_image, actual)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
         detail = "the object does not contain this change: it was never written"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        item = read_target(self._cluster, intent.command.workload)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
-        if actual == intent.pre_image or self._unmark(intent, item, actual):
+        target = read_target(self._cluster, intent.command.workload)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
+        if actual == intent.pre_image or self._unmark(intent, target, actual):
             return self._nothing_to_restore(intent, last, now_s)
         if actual != intent.post_image:
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
@@ -251,13 +315,13 @@ class KubernetesEnactor:
         if self._settings.dry_run:
             return _outcome(intent.command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
         try:
-            self._patch(intent, item, intent.post_image, intent.pre_image)
+            self._patch(target, intent.post_image, intent.pre_image)
         except Conflict as error:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, str(error))
         return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
 
     def _nothing_to_restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        if last is not None and last.status is OutcomeStatus.APPLIED:
+        if last is not None and last.status in (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING):
             # An undo crashed before it recorded its outcome, or a person restored every field.
             text = "the object already was as before this action"
             return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
@@ -269,16 +333,25 @@ class KubernetesEnactor:
             self._ledger.record_outcome(outcome)
         return outcome
 
-    def _patch(self, intent: Intent, item: Object, old: Image, new: Image) -> None:
-        path = path_of(intent.command.workload)
-        assert path is not None
-        self._cluster.patch(path, operations(item, old, new), content_type=_JSON_PATCH)
+    def _patch(self, target: Target, old: Image, new: Image) -> None:
+        self._cluster.patch(target.path, operations(target.item, old, new), content_type=_JSON_PATCH)
 
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
     return Outcome(command.id, at_s, status, reason, detail)
 
 
+def _written(intent: Intent, at_s: int, detail: str) -> Outcome:
+    """Return the outcome of an effect that is on the object: its pods are watched if the intent says so."""
+    status = OutcomeStatus.APPLIED if intent.watch is None else OutcomeStatus.WATCHING
+    return _outcome(intent.command, at_s, status, None, detail)
+
+
+def _marks(image: Image) -> Image:
+    """Return gpuwise's annotations of an image."""
+    return {at: value for at, value in image.items() if at in (MARK, WAKES)}
+
+
 def _unmarked(image: Image) -> Image:
-    """Return the fields of an image without gpuwise's annotation."""
-    return {at: value for at, value in image.items() if at != MARK}
+    """Return the fields of an image without gpuwise's annotations."""
+    return {at: value for at, value in image.items() if at not in (MARK, WAKES)}

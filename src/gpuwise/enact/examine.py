@@ -7,10 +7,11 @@ from gpuwise.enact.effects import Effect, plan_effect
 from gpuwise.enact.guard import blocker
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.enact.target import access_of, read_target
+from gpuwise.enact.target import Target, access_of, read_target
 from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.kinds import Kind
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
@@ -25,12 +26,17 @@ class Prepared:
     """A target as read from the API server, and what the command changes in it.
 
     Attributes:
-        item: the object.
+        target: the object that is written.
         effect: the touched fields before and after.
     """
 
-    item: Object
+    target: Target
     effect: Effect
+
+    @property
+    def item(self) -> Object:
+        """The object that is written."""
+        return self.target.item
 
 
 class Examiner:
@@ -72,25 +78,26 @@ class Examiner:
     def _prepared(self, command: Command, now_s: int) -> Prepared | Refusal:
         if command.because is not None and now_s >= command.because.expires_s:
             return Refusal(Reason.STALE_INVENTORY, "the recommendation has expired; scan again")
-        item = read_target(self._cluster, command.workload)
-        if isinstance(item, Refusal):
-            return item
-        refusal = blocker(self._cluster, command, item, self._settings)
-        effect = refusal or plan_effect(item, command, now_s)
+        target = read_target(self._cluster, command.workload)
+        if isinstance(target, Refusal):
+            return target
+        refusal = blocker(self._cluster, command, target, self._settings, now_s)
+        effect = refusal or plan_effect(target, command, now_s)
         if isinstance(effect, Refusal):
             return effect
         # Checked before the intent is recorded: a write that gets a 403 would count as a failed attempt.
-        return missing_right(self._cluster, command.workload) or Prepared(item, effect)
+        return missing_right(self._cluster, command.workload, target.kind) or Prepared(target, effect)
 
 
-def missing_right(cluster: ClusterReader, workload: WorkloadRef) -> Refusal | None:
+def missing_right(cluster: ClusterReader, workload: WorkloadRef, kind: Kind | None = None) -> Refusal | None:
     """Return a refusal if this identity may not write a workload; None if it may, or if that cannot be checked.
 
     Args:
         cluster: client, used only to read.
         workload: of a kind that gpuwise writes; without a name, all workloads of its kind in the namespace.
+        kind: of the object that is written; None for the workload's own kind.
     """
-    access = access_of(workload)
+    access = access_of(workload, kind)
     if cluster.may(access) is not False:
         return None
     hint = "add the namespace to the chart's enforce.namespaces, or grant the right with a Role"

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from gpuwise.model.changes import Change, MoveToSpot
 from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.kinds import STOPPABLE, TEMPLATED
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation
 
@@ -22,16 +23,13 @@ class Mode(StrEnum):
 POLICY = "policy"
 """The actor of a command that no person ordered."""
 
-STOPPABLE = frozenset({"Deployment", "StatefulSet", "Job", "Notebook"})
-"""Kinds that can be stopped and started again without losing state that the object itself keeps."""
-
 ENACTABLE: dict[str, frozenset[str]] = {
     "ScaleTo": STOPPABLE,
-    "Resize": frozenset({"Deployment", "StatefulSet"}),
-    "MoveToSpot": frozenset({"Deployment", "StatefulSet"}),
-    "MoveToOnDemand": frozenset({"Deployment", "StatefulSet"}),
+    "Resize": TEMPLATED,
+    "MoveToSpot": TEMPLATED,
+    "MoveToOnDemand": TEMPLATED,
 }
-"""The kinds to which gpuwise can write each change; a running Job's template is immutable. Other changes are advice."""
+"""The kinds to which gpuwise can write each change, from the table in `model.kinds`. Other changes are advice."""
 
 
 def enactable(change: Change, workload: WorkloadRef) -> bool:

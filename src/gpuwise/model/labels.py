@@ -36,6 +36,12 @@ WORKLOAD_CLASS = f"{DOMAIN}/class"
 ACTION_ID = f"{DOMAIN}/action-id"
 """Annotation that an effect sets on its target: the id of the command."""
 
+WAKE = f"{DOMAIN}/wake"
+"""Annotation that a stop sets on its target: the merge patch, as JSON, that starts it again."""
+
+EXPIRES = f"{DOMAIN}/expires"
+"""Annotation on a node that gpuwise cordoned: until when, RFC 3339; afterwards gpuwise uncordons it."""
+
 TEAM = f"{DOMAIN}/team"
 PROJECT = f"{DOMAIN}/project"
 TEAM_LABELS = (TEAM, "team", "app.kubernetes.io/team", "owner")

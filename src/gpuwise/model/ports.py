@@ -164,6 +164,13 @@ class Enactor(Protocol):
         """Settle the commands that a crash or a lost answer left open, from the state of their targets (I8, I31)."""
         ...
 
+    def follow(self) -> list[Outcome]:
+        """Check the effects that are being watched, and take back what fails its check (I13); the watches that ended.
+
+        An effect is applied only if its pods show it, not by its object alone.
+        """
+        ...
+
 
 class Leadership(Protocol):
     """Whether this process is the leader of its cluster."""

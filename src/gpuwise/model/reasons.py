@@ -198,6 +198,10 @@ class Reason(StrEnum):
     """The API server did not answer the write; the next run checks whether it took place."""
     NO_EFFECT = "NoEffect"
     """The API server accepted the write, but the object does not have the requested values."""
+    CHECK_FAILED = "CheckFailed"
+    """After the write its pods did not become ready, or a service level left its bounds: gpuwise restored it."""
+    NO_EVIDENCE = "NoEvidence"
+    """A service level could not be measured until the end of the check: gpuwise restored what was before."""
     CHANGED_BY_OTHERS = "ChangedByOthers"
     """Somebody changed the object since, and undo would overwrite that change."""
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import STOPPABLE
 from gpuwise.model.findings import Finding
+from gpuwise.model.kinds import STOPPABLE, refused
 from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
@@ -47,9 +47,7 @@ def _refusal(case: Case) -> Blocked | None:
     needed_h = case.settings.idle_after_h[workload.workload_class]
     idle_h = _idle_h(case)
     if workload.ref.kind not in STOPPABLE:
-        return case.blocked(
-            STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise cannot stop a {workload.ref.kind}", _evidence(case)
-        )
+        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, refused(workload.ref.kind), _evidence(case))
     if workload.replicas == 0 or not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if not idle.verdicts:

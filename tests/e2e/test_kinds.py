@@ -1,0 +1,119 @@
+"""Each kind of the table is stopped and started again by the command line, by the field of its own API."""
+
+import json
+import re
+import urllib.request
+
+import numpy as np
+import pytest
+from tests.api_requests import effects
+from tests.cluster_under_test import KUBECONFIG, NAMESPACE
+from tests.custom_kinds import CUSTOM, custom_object, definition, pod_of
+from tests.e2e.conftest import gpu_node
+from tests.e2e.fleets import NOW_S, STEP_S, listed, options_of
+from tests.series import IDLE_VALUES
+
+from gpuwise.emulate import ADMIN_TOKEN
+from gpuwise.enact.images import parts_of
+from gpuwise.model.kinds import TIME
+from gpuwise.model.labels import ACTION_ID, WAKE
+from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
+from gpuwise.sources.recording import RecordingWriter
+
+DAYS = 8
+WINDOW = Window(NOW_S - DAYS * 86_400, NOW_S, STEP_S)
+ENV = {
+    "GPUWISE_POLICY_BUDGET_DISRUPTIONS": "50",
+    "GPUWISE_POLICY_BRAKE_SHARE": "1",
+    "GPUWISE_POLICY_MAX_RISK": "4",
+    # Nothing runs the operators here: the pods are removed by the test, not by the kinds' controllers.
+    "GPUWISE_ENACT_WATCH_SECONDS": "0",
+}
+ENFORCE = ("run", "--once", "--mode", "enforce", "-q")
+
+
+def read(cluster, path):
+    request = urllib.request.Request(cluster.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def field(item, at):
+    for part in parts_of(at):
+        item = (item or {}).get(part)
+    return item
+
+
+def load(cluster, kinds):
+    """The objects with their pods, as their operators would have made them."""
+    if KUBECONFIG is None:
+        cluster.load(*(definition(kind) for kind in kinds))
+        cluster.settle()
+    cluster.load(*(custom_object(kind) for kind in kinds))
+    cluster.settle()
+    found = [(kind, read(cluster, kind.path(NAMESPACE, kind.name.lower(), kind.versions[0]))) for kind in kinds]
+    cluster.load(*(pod_of(kind, item) for kind, item in found))
+    cluster.settle()
+
+
+def record(cluster, folder):
+    """Every GPU is idle for the whole window."""
+    writer = RecordingWriter(folder)
+    samples = {signal: np.full(WINDOW.steps, value) for signal, value in IDLE_VALUES.items()}
+    for at, pod in enumerate(listed(cluster, "/api/v1/pods")):
+        name = pod["metadata"]["name"]
+        device = DeviceSeries(name, f"GPU-{at}", 1.0, "A100-80GB", "node-0", samples)
+        writer.append(RecordedPod(pod["metadata"]["namespace"], WINDOW, (device,), None))
+    return folder
+
+
+@pytest.fixture
+def kinds(start_cluster, tmp_path):
+    """A cluster with one idle workload of each custom kind, and the options that read it."""
+    with start_cluster([gpu_node("node-0", gpus=24)], clock=lambda: float(WINDOW.start_s)) as cluster:
+        load(cluster, CUSTOM.values())
+        recording = record(cluster, tmp_path / "recording")
+        yield cluster, options_of(recording, cluster.write_kubeconfig(tmp_path / "kubeconfig"), DAYS)
+
+
+def test_every_custom_kind_is_stopped_and_started_by_its_own_field(kinds, gpuwise):
+    cluster, options = kinds
+    before = {
+        name: read(cluster, kind.path(NAMESPACE, name.lower(), kind.versions[0])) for name, kind in CUSTOM.items()
+    }
+
+    done = gpuwise(*ENFORCE, *options, env=ENV)
+
+    assert done.code == 0, done.err
+    for name, kind in CUSTOM.items():
+        path = kind.path(NAMESPACE, name.lower(), kind.versions[0])
+        item = read(cluster, path)
+        for at, value in kind.stop.items():
+            assert field(item, at) == ("2026-06-01T00:00:00Z" if value == TIME else value), (name, at)
+        (write,) = [one for one in cluster.requests if effects(one) and one.path == path]
+        assert write.verb == "patch", name
+        assert item["metadata"]["annotations"][WAKE], name
+    acts = sorted(set(re.findall(r"\ba-[0-9a-f]{10}\b", done.out)))
+    assert len(acts) == len(CUSTOM), done.out
+
+    for act in acts:
+        undone = gpuwise("undo", act, "--yes", *options[2:4], env=ENV)
+        assert undone.code == 0, undone.err
+    for name, kind in CUSTOM.items():
+        item = read(cluster, kind.path(NAMESPACE, name.lower(), kind.versions[0]))
+        assert item["spec"] == before[name]["spec"], name
+        assert item["metadata"]["annotations"] == before[name]["metadata"]["annotations"], name
+
+
+def test_work_without_checkpoints_is_left_to_people(kinds, gpuwise):
+    """A job that begins again at its start cannot be undone, so automation does not stop it."""
+    cluster, options = kinds
+    path = CUSTOM["JobSet"].path(NAMESPACE, "jobset", "v1alpha2")
+    item = read(cluster, path)
+    item["metadata"]["annotations"] = {}
+    cluster.load(item | {"metadata": {**item["metadata"], "annotations": {}}}) if KUBECONFIG is None else pytest.skip(
+        "the annotation is set when the object is made"
+    )
+    done = gpuwise(*ENFORCE, *options, env=ENV)
+    assert "NotReversible" in done.out
+    assert ACTION_ID not in (read(cluster, path)["metadata"].get("annotations") or {})
