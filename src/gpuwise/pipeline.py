@@ -301,6 +301,7 @@ class Pipeline:
         self.ledger.check()
         if self.enactor is not None:
             self.enactor.recover()
+            self.enactor.follow()
         fleet, at_s = self._fresh(survey.inventory, now_s)
         targets = {item.workload.uid for item in (*survey.recommendations, *survey.alternatives)}
         # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
@@ -336,6 +337,10 @@ class Pipeline:
         outcomes = tuple(self.enactor.enact(commands))
         self.progress("enact", len(outcomes), len(commands))
         return outcomes
+
+    def follow(self) -> tuple[Outcome, ...]:
+        """Check the effects that are being watched, between passes as well; the watches that ended."""
+        return tuple(self.enactor.follow()) if self.enactor is not None else ()
 
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
         """Record what was found and blocked; the enactor has recorded intents and outcomes around each effect."""
@@ -414,7 +419,8 @@ class Pipeline:
         now_s = max((item.created_s for item in found), default=0)
         intents, outcomes = self.ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
         last = {outcome.command_id: outcome.status for outcome in outcomes}
-        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) is OutcomeStatus.APPLIED}
+        in_place = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
+        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) in in_place}
         return [item for item in found if item.id not in done]
 
     def _actions(self, window: Window, fleet: Inventory) -> list[Action]:

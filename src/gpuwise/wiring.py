@@ -18,7 +18,7 @@ from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.command import FLEET, Limit, ServiceLevel
 from gpuwise.model.errors import Forbidden, Gone, InputError
-from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
+from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, Ledger, Levels, UsageSource
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
@@ -27,6 +27,7 @@ from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
     from gpuwise.sources.past import Past
+    from gpuwise.sources.prometheus.settings import PrometheusSettings
     from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 INVENTORY_FILE = "inventory.json"
@@ -90,7 +91,7 @@ def loop(
             ledger=records,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
-            enactor=KubernetesEnactor(client, records, _enact_settings(config), clock) if client and writing else None,
+            enactor=_enactor(config, client, records, clock) if client and writing else None,
             checker=Examiner(client, _enact_settings(config), clock) if client else None,
             progress=progress,
             watch=watch,
@@ -122,9 +123,11 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
         records.belongs_to(_cluster_uid(client))
-        yield ManualActions(
-            actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
-        )
+        yield ManualActions(actor, records, _enactor(config, client, records, now), config.policy, now)
+
+
+def _enactor(config: Config, client: ClusterWriter, records: Ledger, clock: Clock) -> KubernetesEnactor:
+    return KubernetesEnactor(client, records, _enact_settings(config), clock, levels(config))
 
 
 def named_cluster(config: Config) -> str:
@@ -207,29 +210,50 @@ def prometheus(config: Config) -> "PrometheusUsage":
     """
     if config.prometheus.url is None:
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
-    from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
-    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - as above
+    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    given = config.prometheus
+    return PrometheusUsage(_prometheus_settings(config), nodes=inventory_settings(config))
+
+
+def levels(config: Config) -> Levels | None:
+    """Return where service levels are measured, None without any.
+
+    Raises:
+        InputError: levels are configured, and no Prometheus.
+    """
+    if not config.enact.watch.levels or not config.enact.watch.seconds:
+        return None
+    if config.prometheus.url is None:
+        raise InputError(
+            "enact.watch.levels are measured in Prometheus, and none is configured",
+            hint="set prometheus.url, or remove the levels",
+        )
+    from gpuwise.sources.prometheus.levels import PrometheusLevels  # noqa: PLC0415 - httpx takes 0.2 s
+
+    return PrometheusLevels(_prometheus_settings(config))
+
+
+def _prometheus_settings(config: Config) -> "PrometheusSettings":
+    from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - with the client
+
+    given, url = config.prometheus, config.prometheus.url
+    assert url is not None
     hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in given.header_files.items()}
-    return PrometheusUsage(
-        PrometheusSettings(
-            config.prometheus.url,
-            bearer_token=secret(given.bearer_token_file, "prometheus.bearer_token_file"),
-            username=given.username,
-            password=secret(given.password_file, "prometheus.password_file"),
-            matchers=given.matchers,
-            headers=given.headers | hidden,
-            ca_file=given.ca_file,
-            client_cert_file=given.client_cert_file,
-            client_key_file=given.client_key_file,
-            read=given.read,
-            timeout_s=given.timeout_s,
-            retry_burst=given.retry_burst,
-            retry_ratio=given.retry_ratio,
-            longest_wait_s=given.longest_wait_s,
-        ),
-        nodes=inventory_settings(config),
+    return PrometheusSettings(
+        url,
+        bearer_token=secret(given.bearer_token_file, "prometheus.bearer_token_file"),
+        username=given.username,
+        password=secret(given.password_file, "prometheus.password_file"),
+        matchers=given.matchers,
+        headers=given.headers | hidden,
+        ca_file=given.ca_file,
+        client_cert_file=given.client_cert_file,
+        client_key_file=given.client_key_file,
+        read=given.read,
+        timeout_s=given.timeout_s,
+        retry_burst=given.retry_burst,
+        retry_ratio=given.retry_ratio,
+        longest_wait_s=given.longest_wait_s,
     )
 
 

@@ -1,5 +1,6 @@
 """Watch what an effect did: its pods, and the service levels that the policy names, for a limited time (I13)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from string import Template
@@ -124,15 +125,16 @@ class Watcher:
         if self._levels is None:
             return None
         try:
-            return self._levels.value(level)
+            value = self._levels.value(level)
         except SourceError:
             return None
+        return value if value is not None and math.isfinite(value) else None
 
 
 def within(level: ServiceLevel, value: float) -> bool:
-    """Return whether a number is within the bounds of a service level; NaN is not."""
+    """Return whether a number is within the bounds of a service level."""
     upper = level.at_most is None or value <= level.at_most
-    return upper and (level.at_least is None or value >= level.at_least) and value == value  # noqa: PLR0124 - NaN
+    return upper and (level.at_least is None or value >= level.at_least)
 
 
 def _bounds(level: ServiceLevel) -> str:

@@ -86,11 +86,11 @@ class PassRequests(Collector):
             self._alerts, self._unlisted = {}, 0
         return asked
 
-    def wait(self, pause_s: float, stop: threading.Event) -> None:
-        """Wait until the next pass: the pause has passed, an alert asks for one, or the loop is stopped.
+    def wait(self, pause_s: float, stop: threading.Event) -> bool:
+        """Wait until the pause has passed, an alert asks for a pass, or the loop is stopped; whether an alert asks.
 
         Args:
-            pause_s: seconds until the next pass of the schedule.
+            pause_s: seconds to wait.
             stop: stops the loop; after setting it, `wake` must be called.
         """
         end_s = self._monotonic() + pause_s
@@ -100,8 +100,9 @@ class PassRequests(Collector):
                 if self._alerts:
                     left_s = min(left_s, self._due_in_s())
                 if left_s <= 0:
-                    return
+                    return bool(self._alerts) and self._due_in_s() <= 0
                 self._changed.wait(left_s)
+        return False
 
     def wake(self) -> None:
         """Let `wait` look at its stop event."""
