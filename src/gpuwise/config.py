@@ -171,6 +171,10 @@ class EnactConfig:
     """Seconds for which pods must have been ready before automation stops them; it must exceed the longest cold start,
     or a workload is stopped again before it was of use."""
 
+    wake_ahead_s: Annotated[int, Field(ge=0)] | None = None
+    """Seconds before the forecast next use at which a stopped workload is started again; without a value it is started
+    by people, by its autoscaler, or by `gpuwise wake`."""
+
     nodes: bool = False
     """Whether nodes are cordoned and drained, and their MIG layout is changed; without it, that is advice."""
 

@@ -318,6 +318,7 @@ def _enact_settings(config: Config) -> EnactSettings:
         watch_s=config.enact.watch.seconds,
         levels=tuple(ServiceLevel(one.name, one.query, one.at_most, one.at_least) for one in config.enact.watch.levels),
         min_alive_s=config.enact.min_alive_s,
+        wake_ahead_s=config.enact.wake_ahead_s,
         nodes=config.enact.nodes,
     )
 

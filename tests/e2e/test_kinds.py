@@ -96,11 +96,13 @@ def test_every_custom_kind_is_stopped_and_started_by_its_own_field(kinds, gpuwis
     acts = sorted(set(re.findall(r"\ba-[0-9a-f]{10}\b", done.out)))
     assert len(acts) == len(CUSTOM), done.out
 
-    for act in acts:
-        undone = gpuwise("undo", act, "--yes", *options[2:4], env=ENV)
+    # One of each form: replicas, a nested field, an annotation.
+    for name in ("LeaderWorkerSet", "PyTorchJob", "InferenceService"):
+        path = CUSTOM[name].path(NAMESPACE, name.lower(), CUSTOM[name].versions[0])
+        action = read(cluster, path)["metadata"]["annotations"][ACTION_ID]
+        undone = gpuwise("undo", action, "--yes", *options[2:4], env=ENV)
         assert undone.code == 0, undone.err
-    for name, kind in CUSTOM.items():
-        item = read(cluster, kind.path(NAMESPACE, name.lower(), kind.versions[0]))
+        item = read(cluster, path)
         assert item["spec"] == before[name]["spec"], name
         assert item["metadata"]["annotations"] == before[name]["metadata"]["annotations"], name
 
@@ -117,3 +119,31 @@ def test_work_without_checkpoints_is_left_to_people(kinds, gpuwise):
     done = gpuwise(*ENFORCE, *options, env=ENV)
     assert "NotReversible" in done.out
     assert ACTION_ID not in (read(cluster, path)["metadata"].get("annotations") or {})
+
+
+def test_i17_a_stopped_workload_is_woken_with_everything_else_down(kinds, gpuwise, tmp_path):
+    """No ledger, no Prometheus, no recording, no leader: the object and the API server are enough."""
+    cluster, options = kinds
+    assert gpuwise(*ENFORCE, *options, env=ENV).code == 0
+    path = CUSTOM["LeaderWorkerSet"].path(NAMESPACE, "leaderworkerset", "v1")
+    down = {"GPUWISE_LEDGER_PATH": str(tmp_path / "gone" / "ledger.db"), "GPUWISE_PROMETHEUS_URL": "http://127.0.0.1:9"}
+    ref = f"{NAMESPACE}/LeaderWorkerSet/leaderworkerset"
+    assert read(cluster, path)["spec"]["replicas"] == 0
+
+    done = gpuwise("wake", ref, *options[2:4], env=down)
+
+    assert done.code == 0, done.err
+    assert read(cluster, path)["spec"]["replicas"] == 1
+    assert not (tmp_path / "gone").exists()
+    again = gpuwise("wake", ref, *options[2:4], env=down)
+    assert (again.code, "it is not stopped" in again.out) == (0, True)
+
+
+def test_a_wake_is_recorded_if_the_ledger_is_there(kinds, gpuwise):
+    cluster, options = kinds
+    gpuwise(*ENFORCE, *options, env=ENV)
+    path = CUSTOM["Workspace"].path(NAMESPACE, "workspace", "v1beta1")
+    action = read(cluster, path)["metadata"]["annotations"][ACTION_ID]
+    assert gpuwise("wake", f"{NAMESPACE}/workspace/workspace", *options[2:4]).code == 0
+    undone = gpuwise("undo", action, "--yes", *options[2:4])
+    assert "already undone" in undone.out + undone.err

@@ -5,13 +5,14 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gpuwise.enact.effects import MARK, WAKES
+from gpuwise.enact.effects import MARK, MARKS, WAKES_AT
 from gpuwise.enact.examine import Examiner, Prepared
 from gpuwise.enact.images import Image, change_text, difference, image_of, operations
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import Target, read_target
 from gpuwise.enact.verify import settled
+from gpuwise.enact.wake import due, wake
 from gpuwise.enact.watching import Verdict, Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
@@ -113,8 +114,21 @@ class KubernetesEnactor:
         if self._settings.dry_run:
             return []
         watched = [one for one in self._ledger.unsettled() if only is None or one.command.id in only]
-        found = (self._followed(intent) for intent in watched if self._watched(intent))
+        found = [self._followed(intent) for intent in watched if self._watched(intent)]
+        if only is None:
+            found += [self._woken(intent) for intent in due(self._ledger, self._settings, self._clock())]
         return [outcome for outcome in found if outcome is not None]
+
+    def _woken(self, intent: Intent) -> Outcome | None:
+        """Start an object again ahead of its forecast next use; None if it cannot be now, or somebody did so."""
+        ref = intent.command.workload
+        try:
+            woken = wake(self._cluster, ref.namespace, ref.kind, ref.name, command_id=intent.command.id)
+        except (ClusterError, InputError):
+            return None
+        detail = f"started again ahead of the next use forecast for {intent.post_image[WAKES_AT]}"
+        detail = detail if woken.changed else f"it was started again by somebody: {woken.detail}"
+        return self._recorded(_outcome(intent.command, self._clock(), OutcomeStatus.UNDONE, None, detail))
 
     def _watched(self, intent: Intent) -> bool:
         last = self._ledger.outcome(intent.command.id)
@@ -354,9 +368,9 @@ def _written(intent: Intent, at_s: int, detail: str) -> Outcome:
 
 def _marks(image: Image) -> Image:
     """Return gpuwise's annotations of an image."""
-    return {at: value for at, value in image.items() if at in (MARK, WAKES)}
+    return {at: value for at, value in image.items() if at in MARKS}
 
 
 def _unmarked(image: Image) -> Image:
     """Return the fields of an image without gpuwise's annotations."""
-    return {at: value for at, value in image.items() if at not in (MARK, WAKES)}
+    return {at: value for at, value in image.items() if at not in MARKS}

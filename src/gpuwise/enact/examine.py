@@ -82,7 +82,7 @@ class Examiner:
         if isinstance(target, Refusal):
             return target
         refusal = blocker(self._cluster, command, target, self._settings, now_s)
-        effect = refusal or plan_effect(target, command, now_s)
+        effect = refusal or plan_effect(target, command, now_s, wake_ahead_s=self._settings.wake_ahead_s)
         if isinstance(effect, Refusal):
             return effect
         # Checked before the intent is recorded: a write that gets a 403 would count as a failed attempt.

@@ -23,6 +23,8 @@ class EnactSettings:
         watch_s: how long pods and service levels are watched after a write, seconds; 0 for not at all.
         levels: service levels that must hold meanwhile; their queries name the target as $namespace, $name and $kind.
         min_alive_s: how long pods must have been ready before automation stops them, seconds.
+        wake_ahead_s: how long before its forecast next use a stopped object is started again, seconds; None for not at
+            all.
         nodes: whether nodes are cordoned, drained and given another MIG layout.
     """
 
@@ -35,4 +37,5 @@ class EnactSettings:
     watch_s: int = 0
     levels: tuple[ServiceLevel, ...] = ()
     min_alive_s: int = 0
+    wake_ahead_s: int | None = None
     nodes: bool = False

@@ -39,6 +39,9 @@ ACTION_ID = f"{DOMAIN}/action-id"
 WAKE = f"{DOMAIN}/wake"
 """Annotation that a stop sets on its target: the merge patch, as JSON, that starts it again."""
 
+WAKE_AT = f"{DOMAIN}/wake-at"
+"""Annotation of a stop: when gpuwise starts the object again ahead of its forecast next use, RFC 3339."""
+
 EXPIRES = f"{DOMAIN}/expires"
 """Annotation on a node that gpuwise cordoned: until when, RFC 3339; afterwards gpuwise uncordons it."""
 
