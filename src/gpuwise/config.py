@@ -178,6 +178,15 @@ class EnactConfig:
     nodes: bool = False
     """Whether nodes are cordoned and drained, and their MIG layout is changed; without it, that is advice."""
 
+    node_action_s: Annotated[int, Field(ge=60)] = 3_600
+    """Seconds that an action on a node may take before the node is uncordoned."""
+
+    node_memory_query: str = 'sum(gpuwise_gpu_memory_used_bytes{node="$node"})'
+    """PromQL for the GPU memory in use on $node, in bytes: a node is empty only if it is 0."""
+
+    mig_configs: dict[str, str] = field(default_factory=dict)
+    """Names of the MIG manager's configurations by layout of the whole node, as {"1g.10gb:7,3g.40gb:2": one-mixed}."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:

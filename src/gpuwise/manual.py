@@ -22,6 +22,7 @@ class ManualActions:
         enactor: the only writer to the cluster.
         policy: its limits apply to people, too.
         clock: epoch seconds.
+        nodes: whether gpuwise may change nodes.
     """
 
     actor: str
@@ -29,6 +30,7 @@ class ManualActions:
     enactor: Enactor
     policy: DecideSettings
     clock: Callable[[], int]
+    nodes: bool = False
 
     def apply(self, recommendation_id: str) -> Outcome | Blocked:
         """Carry out one recommendation; the person consents to what its mode, risk or confidence blocks."""
@@ -41,7 +43,7 @@ class ManualActions:
             since_s=now_s - self.policy.longest_window_s, uids={recommendation.workload.uid}
         )
         history = History(*attempts, self.ledger.directives())
-        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=now_s)
+        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=now_s, nodes=self.nodes)
         return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
 
     def wait(self, command_id: str, pause: Callable[[], object]) -> Outcome:

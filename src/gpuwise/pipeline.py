@@ -57,6 +57,7 @@ class LoopSettings:
     score: ScoreSettings = field(default_factory=ScoreSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     policy: DecideSettings = field(default_factory=DecideSettings)
+    nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +312,9 @@ class Pipeline:
         regions = self.settings.recommend.regions_by_data_class
         checked: set[str] = set()
         while True:
-            situation = Situation(fleet, history, self.settings.policy, at_s, refused, regions)
+            situation = Situation(
+                fleet, history, self.settings.policy, at_s, refused, regions, nodes=self.settings.nodes
+            )
             decision = decide(survey.recommendations, situation, alternatives=survey.alternatives, choose=best_plan)
             unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
             if self.checker is None or not unchecked:
@@ -411,7 +414,10 @@ class Pipeline:
     def _blockers(self, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
         """Find what blocks a person's `gpuwise apply` of the recommendations, according to the inventory."""
         history = History(directives=self.ledger.directives())
-        return blockers(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
+        return blockers(
+            survey.recommendations,
+            Situation(survey.inventory, history, self.settings.policy, now_s, nodes=self.settings.nodes),
+        )
 
     def _open(self) -> list[Recommendation]:
         """Return the latest run's recommendations that have not been carried out since."""
@@ -428,7 +434,9 @@ class Pipeline:
         ended = {one.command_id for one in self.ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
         intents, outcomes = self.ledger.attempts(since_s=window.start_s, ids=ended)
         last = {outcome.command_id: outcome for outcome in outcomes}
-        found = ((one, last.get(one.command.id)) for one in intents if one.at_s < window.end_s)
+        # A step belongs to its action, which has the saving.
+        whole = (one for one in intents if one.at_s < window.end_s and not one.step_of)
+        found = ((one, last.get(one.command.id)) for one in whole)
         return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]
 
 

@@ -123,7 +123,9 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
         records.belongs_to(_cluster_uid(client))
-        yield ManualActions(actor, records, _enactor(config, client, records, now), config.policy, now)
+        yield ManualActions(
+            actor, records, _enactor(config, client, records, now), config.policy, now, config.enact.nodes
+        )
 
 
 def _enactor(config: Config, client: ClusterWriter, records: Ledger, clock: Clock) -> KubernetesEnactor:
@@ -221,7 +223,8 @@ def levels(config: Config) -> Levels | None:
     Raises:
         InputError: levels are configured, and no Prometheus.
     """
-    if not config.enact.watch.levels or not config.enact.watch.seconds:
+    watched = bool(config.enact.watch.levels) and config.enact.watch.seconds > 0
+    if not watched and not (config.enact.nodes and config.prometheus.url is not None):
         return None
     if config.prometheus.url is None:
         raise InputError(
@@ -305,6 +308,7 @@ def _settings(config: Config) -> LoopSettings:
         score=config.score,
         recommend=config.recommend,
         policy=config.policy,
+        nodes=config.enact.nodes,
     )
 
 
@@ -320,6 +324,9 @@ def _enact_settings(config: Config) -> EnactSettings:
         min_alive_s=config.enact.min_alive_s,
         wake_ahead_s=config.enact.wake_ahead_s,
         nodes=config.enact.nodes,
+        node_action_s=config.enact.node_action_s,
+        node_memory_query=config.enact.node_memory_query,
+        mig_configs=config.enact.mig_configs,
     )
 
 

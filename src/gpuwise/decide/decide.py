@@ -77,7 +77,13 @@ def _spend(items: Iterable[Recommendation], situation: Situation) -> tuple[tuple
 
 
 def approve(
-    recommendation: Recommendation, history: History, settings: DecideSettings, *, actor: str, now_s: int
+    recommendation: Recommendation,
+    history: History,
+    settings: DecideSettings,
+    *,
+    actor: str,
+    now_s: int,
+    nodes: bool = False,
 ) -> Command | Blocked:
     """Decide what a person's `gpuwise apply` does: it is the consent that mode, risk or confidence requires.
 
@@ -89,8 +95,9 @@ def approve(
         settings: the policy.
         actor: the person.
         now_s: when, epoch seconds.
+        nodes: whether gpuwise may change nodes.
     """
-    q = Question(recommendation, Situation(None, history, settings, now_s), actor)
+    q = Question(recommendation, Situation(None, history, settings, now_s, nodes=nodes), actor)
     found = refusal(q, FOR_PEOPLE)
     if found is not None:
         return _blocked(recommendation, *found)

@@ -13,10 +13,11 @@ from gpuwise.model.residency import allows, data_class_of
 def written(q: Question) -> Refusal | None:
     """This kind of change cannot be written to this kind of object."""
     change, ref = q.recommendation.change, q.ref
-    if enactable(change, ref):
+    if enactable(change, ref, nodes=q.situation.nodes):
         return None
     if ref.kind == "Node":
-        return Reason.KIND_NOT_SUPPORTED, "gpuwise does not make this change to a node: the node's operator does"
+        detail = "gpuwise does not make this change to a node: the node's operator does, or enact.nodes is set"
+        return Reason.KIND_NOT_SUPPORTED, detail
     return Reason.KIND_NOT_SUPPORTED, f"gpuwise does not write this change to a {ref.kind}: change its manifest"
 
 

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from gpuwise.enact.effects import MARK, MARKS, WAKES_AT
 from gpuwise.enact.examine import Examiner, Prepared
 from gpuwise.enact.images import Image, change_text, difference, image_of, operations
+from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import Target, read_target
@@ -21,6 +23,7 @@ from gpuwise.model.reasons import Reason
 
 _JSON_PATCH = "application/json-patch+json"
 _POLL_S = 0.2
+_ATTEMPTS = 3
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
@@ -51,6 +54,7 @@ class KubernetesEnactor:
         self._clock = clock
         self._examiner = Examiner(cluster, settings, clock)
         self._watcher = Watcher(cluster, levels, clock)
+        self._nodes = NodeActions(cluster, ledger, settings, clock, levels)
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or return why not. A failure for one target does not affect the next.
@@ -85,6 +89,8 @@ class KubernetesEnactor:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
             return replace(last, detail=f"already undone on {when}: {last.detail}")
         try:
+            if intent.command.workload.kind == "Node":
+                return self._nodes.undo(intent)
             return self._restore(intent, last, now_s)
         except NoAnswer as error:
             detail = f"{error}; repeat the undo when the API server responds"
@@ -99,6 +105,8 @@ class KubernetesEnactor:
             The outcomes, oldest intent first. An intent whose target cannot be read now stays open.
         """
         now_s = self._clock()
+        if self._settings.nodes and not self._settings.dry_run:
+            self._reap()
         found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._watched(intent))
         return [outcome for outcome in found if outcome is not None]
 
@@ -130,6 +138,10 @@ class KubernetesEnactor:
         detail = detail if woken.changed else f"it was started again by somebody: {woken.detail}"
         return self._recorded(_outcome(intent.command, self._clock(), OutcomeStatus.UNDONE, None, detail))
 
+    def _reap(self) -> None:
+        with suppress(ClusterError):  # the next pass tries again
+            self._nodes.reap()
+
     def _watched(self, intent: Intent) -> bool:
         last = self._ledger.outcome(intent.command.id)
         return last is not None and last.status is OutcomeStatus.WATCHING
@@ -143,7 +155,10 @@ class KubernetesEnactor:
             return outcomes
         until = time.monotonic() + self._settings.settle_timeout_s
         found = {outcome.command_id: outcome for outcome in outcomes}
-        while waiting := [one for one, last in found.items() if last.status is OutcomeStatus.WATCHING]:
+        steps = {one.command.id for one in self._ledger.unsettled() if one.command.workload.kind == "Node"}
+        while waiting := [
+            one for one, last in found.items() if last.status is OutcomeStatus.WATCHING and one not in steps
+        ]:
             found |= {outcome.command_id: outcome for outcome in self.follow(waiting)}
             if time.monotonic() >= until:
                 break
@@ -153,16 +168,24 @@ class KubernetesEnactor:
     def _followed(self, intent: Intent) -> Outcome | None:
         """Return the outcome of a watch that ended, None while it goes on or cannot be read."""
         try:
-            verdict = self._watcher.check(intent)
+            if intent.command.workload.kind == "Node":
+                return self._nodes.follow(intent)
+            for _ in range(_ATTEMPTS):
+                verdict = self._watcher.check(intent)
+                if verdict is None:
+                    return None
+                with suppress(Conflict):  # a controller wrote the status meanwhile: check again
+                    return self._recorded(self._taken_back(intent, verdict))
         except ClusterError:
             return None
-        if verdict is None:
-            return None
-        outcome = self._taken_back(intent, verdict)
-        return None if outcome is None else self._recorded(outcome)
+        return None
 
-    def _taken_back(self, intent: Intent, verdict: Verdict) -> Outcome | None:
-        """Restore the pre-image if the verdict asks for it; None if the next check has to try again."""
+    def _taken_back(self, intent: Intent, verdict: Verdict) -> Outcome:
+        """Restore the pre-image if the verdict asks for it.
+
+        Raises:
+            ClusterError: it may not have been restored: the next check tries again.
+        """
         detail = verdict.detail
         if verdict.target is not None:
             try:
@@ -170,8 +193,6 @@ class KubernetesEnactor:
             except (Forbidden, Denied) as error:
                 detail = f"{detail}; it could not be restored: {error}"
                 return _outcome(intent.command, self._clock(), OutcomeStatus.FAILED, verdict.reason, detail)
-            except ClusterError:
-                return None
             detail = f"{detail}; restored: {change_text(intent.post_image, intent.pre_image)}"
         return _outcome(intent.command, self._clock(), verdict.status, verdict.reason, detail)
 
@@ -179,6 +200,8 @@ class KubernetesEnactor:
         earlier = self._ledger.intent(command.id)
         if earlier is not None:
             return self._known(earlier)
+        if command.workload.kind == "Node":
+            return self._nodes.start(command)
         prepared = self._examiner.prepare(command)
         now_s = self._clock()
         if isinstance(prepared, Refusal):
@@ -294,7 +317,8 @@ class KubernetesEnactor:
 
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
-            found = self._observed(intent, now_s)
+            node = intent.command.workload.kind == "Node"
+            found = self._nodes.observed(intent) if node else self._observed(intent, now_s)
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
         # An intent without an outcome may belong to another process whose write is still in flight.

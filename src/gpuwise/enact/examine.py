@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpuwise.enact.effects import Effect, plan_effect
 from gpuwise.enact.guard import blocker
+from gpuwise.enact.node_checks import node_refusal
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import Target, access_of, read_target
@@ -55,13 +56,21 @@ class Examiner:
 
     def check(self, command: Command) -> Blocked | None:
         """Return why the enactor would refuse a command, None if it would not."""
-        found = self.prepare(command)
-        if isinstance(found, Prepared):
+        found = self._node_refusal(command) if command.workload.kind == "Node" else self.prepare(command)
+        if found is None or isinstance(found, Prepared):
             return None
         return Blocked(command.workload, STAGE, found.reason, found.detail, recommendation_id=command.recommendation_id)
 
+    def _node_refusal(self, command: Command) -> Refusal | None:
+        try:
+            return node_refusal(self._cluster, command, self._settings)
+        except ClusterError as error:
+            return Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
+
     def prepare(self, command: Command) -> Prepared | Refusal:
         """Read the target, check what forbids the command, and plan its effect."""
+        if command.workload.kind == "Node":
+            return Refusal(Reason.KIND_NOT_SUPPORTED, "a node is changed step by step")
         try:
             return self._prepared(command, self._clock())
         except Forbidden as error:

@@ -26,6 +26,9 @@ class EnactSettings:
         wake_ahead_s: how long before its forecast next use a stopped object is started again, seconds; None for not at
             all.
         nodes: whether nodes are cordoned, drained and given another MIG layout.
+        node_action_s: how long such an action may take before the node is uncordoned, seconds.
+        node_memory_query: PromQL for the GPU memory in use on $node, bytes; "" if it is not known.
+        mig_configs: names of the MIG manager's configurations by layout, as "1g.10gb:7,3g.40gb:2".
     """
 
     dry_run: bool = False
@@ -39,3 +42,6 @@ class EnactSettings:
     min_alive_s: int = 0
     wake_ahead_s: int | None = None
     nodes: bool = False
+    node_action_s: int = 3_600
+    node_memory_query: str = ""
+    mig_configs: Mapping[str, str] = field(default_factory=dict)

@@ -32,13 +32,24 @@ ENACTABLE: dict[str, frozenset[str]] = {
 """The kinds to which gpuwise can write each change, from the table in `model.kinds`. Other changes are advice."""
 
 
-def enactable(change: Change, workload: WorkloadRef) -> bool:
+ON_NODES = frozenset({"FreeNode", "Repartition"})
+"""Changes of nodes that gpuwise makes if `enact.nodes` is set; otherwise they are advice."""
+
+
+def enactable(change: Change, workload: WorkloadRef, *, nodes: bool = False) -> bool:
     """Whether gpuwise can write this change to this kind of object, and so undo it.
 
     It never writes spot without on-demand as the fallback (I22): if gpuwise stopped, nothing would move the work back.
+
+    Args:
+        change: the change.
+        workload: the object.
+        nodes: whether gpuwise may change nodes.
     """
     if isinstance(change, MoveToSpot) and change.only:
         return False
+    if workload.kind == "Node" and nodes:
+        return change.kind in ON_NODES
     return workload.kind in ENACTABLE.get(change.kind, frozenset())
 
 
