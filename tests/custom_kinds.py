@@ -5,12 +5,16 @@ Everything else is pruned by the API server, as with the whole definitions: a fi
 """
 
 import copy
+import json
+import urllib.request
+from collections.abc import Iterable
 from typing import Any
 
+from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import pod, pod_spec
 from gpuwise.model.kinds import KINDS, NAME, Kind
 from gpuwise.model.labels import CHECKPOINTED
-from tests.cluster_under_test import NAMESPACE
+from tests.cluster_under_test import KUBECONFIG, NAMESPACE
 
 Object = dict[str, Any]
 BUILT_IN = {"Deployment", "StatefulSet", "ReplicaSet", "Job"}
@@ -109,3 +113,24 @@ def pod_of(kind: Kind, item: Object) -> Object:
     owner = {"apiVersion": item["apiVersion"], "kind": kind.name, "name": metadata["name"], "uid": metadata["uid"]}
     name, namespace = f"{metadata['name']}-0", metadata["namespace"]
     return pod(name, namespace=namespace, labels=labels, ownerReferences=[owner | {"controller": True}])
+
+
+def read(cluster: Any, path: str) -> Object:
+    """One object, as the API server returns it."""
+    request = urllib.request.Request(cluster.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        found: Object = json.load(answer)
+    return found
+
+
+def load(cluster: Any, kinds: Iterable[Kind], namespace: str = NAMESPACE) -> None:
+    """Create an object of each kind, and its pod, as its operator would have made it."""
+    rows = list(kinds)
+    if KUBECONFIG is None:
+        cluster.load(*map(definition, rows))
+        cluster.settle()
+    cluster.load(*(custom_object(kind, namespace) for kind in rows))
+    cluster.settle()
+    found = [(kind, read(cluster, kind.path(namespace, kind.name.lower(), kind.versions[0]))) for kind in rows]
+    cluster.load(*(pod_of(kind, item) for kind, item in found))
+    cluster.settle()

@@ -1,19 +1,16 @@
 """Each kind of the table is stopped and started again by the command line, by the field of its own API."""
 
-import json
 import re
-import urllib.request
 
 import numpy as np
 import pytest
 from tests.api_requests import effects
 from tests.cluster_under_test import KUBECONFIG, NAMESPACE
-from tests.custom_kinds import CUSTOM, custom_object, definition, pod_of
+from tests.custom_kinds import CUSTOM, load, read
 from tests.e2e.conftest import gpu_node
 from tests.e2e.fleets import NOW_S, STEP_S, listed, options_of
 from tests.series import IDLE_VALUES
 
-from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.enact.images import parts_of
 from gpuwise.model.kinds import TIME
 from gpuwise.model.labels import ACTION_ID, WAKE
@@ -32,28 +29,10 @@ ENV = {
 ENFORCE = ("run", "--once", "--mode", "enforce", "-q")
 
 
-def read(cluster, path):
-    request = urllib.request.Request(cluster.url + path, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
 def field(item, at):
     for part in parts_of(at):
         item = (item or {}).get(part)
     return item
-
-
-def load(cluster, kinds):
-    """The objects with their pods, as their operators would have made them."""
-    if KUBECONFIG is None:
-        cluster.load(*(definition(kind) for kind in kinds))
-        cluster.settle()
-    cluster.load(*(custom_object(kind) for kind in kinds))
-    cluster.settle()
-    found = [(kind, read(cluster, kind.path(NAMESPACE, kind.name.lower(), kind.versions[0]))) for kind in kinds]
-    cluster.load(*(pod_of(kind, item) for kind, item in found))
-    cluster.settle()
 
 
 def record(cluster, folder):

@@ -57,6 +57,12 @@ WRITE = (
 )
 """Rights in each namespace where gpuwise may act, in addition to READ."""
 
+NODES = (Right("", "nodes", ("get", "patch")),)
+"""Cluster-wide rights to cordon nodes and to change their MIG layout: only with `enact.nodes`."""
+
+EVICT = (Right("", "pods/eviction", ("create",)),)
+"""Rights in each namespace where gpuwise may act, to drain nodes: only with `enact.nodes`."""
+
 HEAD = (
     # RBAC cannot restrict "create" to a name.
     Right("", "configmaps", ("create",)),
