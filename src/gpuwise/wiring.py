@@ -22,6 +22,7 @@ from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, Ledger, Le
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule import ray_session
+from gpuwise.sources.kubernetes.fit import ClusterFit
 from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
@@ -92,7 +93,7 @@ def loop(
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
             enactor=_enactor(config, client, records, clock) if client and writing else None,
-            checker=Examiner(client, _enact_settings(config), clock) if client else None,
+            checker=Examiner(client, _enact_settings(config), clock, ClusterFit(client)) if client else None,
             progress=progress,
             watch=watch,
             clock=None if at_s is not None else clock,
@@ -129,7 +130,7 @@ def manual(config: Config, actor: str) -> Iterator[ManualActions]:
 
 
 def _enactor(config: Config, client: ClusterWriter, records: Ledger, clock: Clock) -> KubernetesEnactor:
-    return KubernetesEnactor(client, records, _enact_settings(config), clock, levels(config))
+    return KubernetesEnactor(client, records, _enact_settings(config), clock, levels(config), ClusterFit(client))
 
 
 def named_cluster(config: Config) -> str:

@@ -10,6 +10,7 @@ from gpuwise.model.command import OutcomeStatus, ServiceLevel
 from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.reasons import Reason
+from gpuwise.sources.kubernetes.fit import ClusterFit
 
 WATCH_S = 600
 LATENCY = ServiceLevel("latency", 'p99{namespace="$namespace", service="$name"}', at_most=0.5)
@@ -183,3 +184,47 @@ def test_a_budget_does_not_keep_an_effect_from_being_restored(stage):
     watched = Watched(stage, MeasuredLevels(0.9))
     watched.enact(stage.command("Deployment", "llm", ScaleTo(2)))
     assert ended(watched.follow(at_s=30))[0] is OutcomeStatus.REVERTED
+
+
+class TestFit:
+    """A rolling update whose new pod finds no node does not begin."""
+
+    def resized(self, stage, **spec):
+        stage.api.reset([node("n1")])
+        one, busy = deployment("one", spec=pod_spec(gpus=4)), deployment("busy", spec=pod_spec(gpus=4))
+        one["spec"] |= spec
+        stage.add(one, busy)
+        command = stage.command("Deployment", "one", Resize(FOUR, ONE), actor="ada")
+        enactor = KubernetesEnactor(
+            stage.cluster, stage.ledger, stage.settings, lambda: NOW_S, fit=ClusterFit(stage.cluster)
+        )
+        (outcome,) = enactor.enact([command])
+        return outcome
+
+    def test_incident_llmkube_192_on_a_full_node_it_is_refused_with_the_reason(self, stage):
+        outcome = self.resized(stage)
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, Reason.NO_SPACE)
+        assert "0 of nvidia.com/gpu free" in outcome.detail
+        assert stage.mutations == []
+
+    def test_a_deployment_that_ends_its_pod_first_has_the_space(self, stage):
+        assert self.resized(stage, strategy={"type": "Recreate"}).status is OutcomeStatus.APPLIED
+
+    def test_a_slice_that_no_node_offers_is_refused(self, stage):
+        stage.api.reset([node("n1")])
+        stage.add(deployment("one", spec=pod_spec(gpus=4)))
+        slice_ = GpuRequest("nvidia.com/mig-1g.10gb", 1)
+        command = stage.command("Deployment", "one", Resize(FOUR, slice_), actor="ada")
+        enactor = KubernetesEnactor(
+            stage.cluster, stage.ledger, stage.settings, lambda: NOW_S, fit=ClusterFit(stage.cluster)
+        )
+        assert enactor.enact([command])[0].reason is Reason.NO_SPACE
+
+    @pytest.mark.parametrize("spec", [{"taints": [{"key": "a", "effect": "NoSchedule"}]}, {"unschedulable": True}])
+    def test_a_node_that_takes_no_pods_is_no_space(self, stage, spec):
+        one = node("n1")
+        stage.api.reset([one])
+        stage.add(deployment("one", spec=pod_spec(gpus=4)))
+        stage.cluster.patch("/api/v1/nodes/n1", {"spec": spec}, content_type="application/merge-patch+json")
+        assert ClusterFit(stage.cluster).refusal(pod_spec(), set()) is not None
+        assert ClusterFit(stage.cluster).refusal(pod_spec(schedulerName="volcano"), set()) is None

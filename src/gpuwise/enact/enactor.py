@@ -18,7 +18,7 @@ from gpuwise.enact.wake import due, wake
 from gpuwise.enact.watching import Verdict, Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
-from gpuwise.model.ports import ClusterWriter, Ledger, Levels
+from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels
 from gpuwise.model.reasons import Reason
 
 _JSON_PATCH = "application/json-patch+json"
@@ -38,6 +38,7 @@ class KubernetesEnactor:
         settings: limits.
         clock: returns epoch seconds; it is read again for each effect.
         levels: where service levels are measured; None if they cannot be.
+        fit: looks for nodes for new pods; None does not check it.
     """
 
     def __init__(
@@ -47,12 +48,13 @@ class KubernetesEnactor:
         settings: EnactSettings,
         clock: Callable[[], int],
         levels: Levels | None = None,
+        fit: Fit | None = None,
     ) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
-        self._examiner = Examiner(cluster, settings, clock)
+        self._examiner = Examiner(cluster, settings, clock, fit)
         self._watcher = Watcher(cluster, levels, clock)
         self._nodes = NodeActions(cluster, ledger, settings, clock, levels)
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpuwise.enact.effects import Effect, plan_effect
-from gpuwise.enact.guard import blocker
+from gpuwise.enact.fitting import unfit
+from gpuwise.enact.guard import blocker, pods_of
 from gpuwise.enact.node_checks import node_refusal
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
@@ -12,8 +13,8 @@ from gpuwise.enact.target import Target, access_of, read_target
 from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.kinds import Kind
-from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.model.kinds import TEMPLATED, Kind
+from gpuwise.model.ports import ClusterReader, Fit, Object
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
 
@@ -47,9 +48,13 @@ class Examiner:
         cluster: client, used only to read.
         settings: limits.
         clock: returns epoch seconds.
+        fit: looks for nodes for new pods; None does not check it.
     """
 
-    def __init__(self, cluster: ClusterReader, settings: EnactSettings, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, cluster: ClusterReader, settings: EnactSettings, clock: Callable[[], int], fit: Fit | None = None
+    ) -> None:
+        self._fit = fit
         self._cluster = cluster
         self._settings = settings
         self._clock = clock
@@ -94,6 +99,10 @@ class Examiner:
         effect = refusal or plan_effect(target, command, now_s, wake_ahead_s=self._settings.wake_ahead_s)
         if isinstance(effect, Refusal):
             return effect
+        if self._fit is not None and command.workload.kind in TEMPLATED:
+            pods = pods_of(self._cluster, command.workload.kind, target.workload)
+            if (unplaced := unfit(target.item, effect, pods, self._fit)) is not None:
+                return unplaced
         # Checked before the intent is recorded: a write that gets a 403 would count as a failed attempt.
         return missing_right(self._cluster, command.workload, target.kind) or Prepared(target, effect)
 

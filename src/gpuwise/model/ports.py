@@ -192,6 +192,20 @@ class Levels(Protocol):
         ...
 
 
+class Fit(Protocol):
+    """Looks for a node for a new pod."""
+
+    def refusal(self, spec: Object, leaving: Collection[str]) -> str | None:
+        """Why no node takes a pod of this spec now, None if one does or if it cannot be said.
+
+        The pods with these uids end before it starts.
+
+        Raises:
+            ClusterError: nodes or pods could not be listed.
+        """
+        ...
+
+
 class Checker(Protocol):
     """Finds out by reads alone whether an enactor would refuse a command now."""
 
