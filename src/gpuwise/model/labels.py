@@ -42,6 +42,9 @@ WAKE = f"{DOMAIN}/wake"
 WAKE_AT = f"{DOMAIN}/wake-at"
 """Annotation of a stop: when gpuwise starts the object again ahead of its forecast next use, RFC 3339."""
 
+HELM_VALUES = f"{DOMAIN}/helm-values"
+"""Annotation: JSON that names the chart's value for a field: {"spec.replicas": "replicaCount"}."""
+
 EXPIRES = f"{DOMAIN}/expires"
 """Annotation on a node that gpuwise cordoned: until when, RFC 3339; afterwards gpuwise uncordons it."""
 
