@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import pod, pod_spec
-from gpuwise.model.kinds import KINDS, NAME, Kind
+from gpuwise.model.kinds import KINDS, NAME, QUEUED, Kind
 from gpuwise.model.labels import CHECKPOINTED
 from tests.cluster_under_test import KUBECONFIG, NAMESPACE
 
@@ -49,6 +49,8 @@ SCHEMAS: dict[str, Object] = {
     "Notebook": {"template": ANY},
     # kubeflow/notebooks, workspaces/controller/config/crd/bases/kubeflow.org_workspaces.yaml
     "Workspace": {"paused": BOOLEAN, "kind": {"type": "string"}},
+    # kubernetes-sigs/kueue, config/components/crd/bases/kueue.x-k8s.io_workloads.yaml
+    "Workload": {"active": BOOLEAN, "queueName": {"type": "string"}, "podSets": {"type": "array", "items": ANY}},
 }
 TEMPLATE: Object = {"spec": pod_spec()}
 _RAY: Object = {"workerGroupSpecs": [{"groupName": "gpu", "replicas": 1, "template": TEMPLATE}]}
@@ -134,3 +136,19 @@ def load(cluster: Any, kinds: Iterable[Kind], namespace: str = NAMESPACE) -> Non
     found = [(kind, read(cluster, kind.path(namespace, kind.name.lower(), kind.versions[0]))) for kind in rows]
     cluster.load(*(pod_of(kind, item) for kind, item in found))
     cluster.settle()
+
+
+def admitted(item: Object) -> Object:
+    """The Workload that Kueue made for a job in a queue, as read from the API server."""
+    metadata = item["metadata"]
+    owner = {"apiVersion": item["apiVersion"], "kind": item["kind"], "name": metadata["name"], "uid": metadata["uid"]}
+    return {
+        "apiVersion": f"{QUEUED.group}/{QUEUED.versions[0]}",
+        "kind": QUEUED.name,
+        "metadata": {
+            "name": f"job-{metadata['name']}",
+            "namespace": metadata["namespace"],
+            "ownerReferences": [owner | {"controller": True}],
+        },
+        "spec": {"queueName": "gpus"},
+    }

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 from tests.cluster_under_test import KUBECONFIG, NAMESPACE
-from tests.custom_kinds import CUSTOM, custom_object, definition
-from tests.enact.conftest import NOW_S
+from tests.custom_kinds import CUSTOM, admitted, custom_object, definition
+from tests.enact.conftest import NOW_S, Stage
 
+from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.objects import deployment, job, pod_spec, statefulset
 from gpuwise.enact import KubernetesEnactor
 from gpuwise.enact.wake import wake
@@ -15,7 +16,7 @@ from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.findings import Finding
-from gpuwise.model.kinds import KINDS, STOPPABLE
+from gpuwise.model.kinds import KINDS, QUEUED, STOPPABLE
 from gpuwise.model.labels import ACTION_ID, CHECKPOINTED, WAKE, WAKE_AT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import NEXT_USE, Evidence, Recommendation, Saving
@@ -217,3 +218,78 @@ class TestAfterAWake:
         command = stage.command("Deployment", "llm", actor="ada")
         assert stage.enact(command, min_alive_s=10**9).status is OutcomeStatus.APPLIED
         assert ACTION_ID in stage.get("Deployment", "llm")["metadata"]["annotations"]
+
+
+class TestQueued:
+    """kueue#1726: the job of a queue is stopped and started by Kueue's own object; Kueue reverts other writes."""
+
+    QUEUE = "kueue.x-k8s.io/queue-name"
+
+    def queued(self, stage):
+        if KUBECONFIG is None:
+            stage.add(definition(QUEUED))
+        stage.add(job("train", labels={self.QUEUE: "gpus"}, **MARKED))
+        return stage.command("Job", "train")
+
+    def workload(self, stage):
+        return stage.cluster.get(QUEUED.path(NAMESPACE, "job-train", QUEUED.versions[0]))
+
+    def test_incident_kueue_1726_its_workload_is_made_inactive_and_active_again(self, stage):
+        command = self.queued(stage)
+        stage.add(admitted(stage.get("Job", "train") | {"apiVersion": "batch/v1", "kind": "Job"}))
+        before = self.workload(stage)
+
+        assert stage.enact(command).status is OutcomeStatus.APPLIED
+
+        assert self.workload(stage)["spec"]["active"] is False
+        assert "suspend" not in stage.get("Job", "train")["spec"] or not stage.get("Job", "train")["spec"]["suspend"]
+        assert wake(stage.cluster, NAMESPACE, "Job", "train").changed
+        assert self.workload(stage)["spec"] == before["spec"]
+        assert stage.mutations[-1].path.endswith("/workloads/job-train")
+
+    def test_without_its_workload_it_is_left_to_kueue(self, stage):
+        assert stage.enact(self.queued(stage)).reason is Reason.MANAGED_BY_OTHER
+        assert stage.mutations == []
+
+
+@pytest.mark.emulator_only(reason="the cluster has the definitions of the tests")
+def test_a_version_that_gpuwise_does_not_know_is_refused(start_cluster, tmp_path):
+    row = KINDS["JobSet"]
+    newer = definition(row)
+    newer["spec"]["versions"][0]["name"] = "v2"
+    with (
+        start_cluster([newer, custom_object(row) | {"apiVersion": f"{row.group}/v2"}]) as api,
+        KubernetesCluster.connect(kubeconfig=api.write_kubeconfig(tmp_path / "config"), context=None) as cluster,
+    ):
+        stage = Stage(api, cluster)
+        outcome = stage.enact(stage.command("JobSet", "jobset", uid="any"))
+        assert stage.mutations == []
+    assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, Reason.KIND_NOT_SUPPORTED)
+    assert "v2; gpuwise knows the fields of v1alpha2" in outcome.detail
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "reason"),
+    [
+        ("Rollout", {"status": {"phase": "Progressing"}}, Reason.ROLLOUT_PAUSED),
+        ("Rollout", {"spec": {"paused": True}}, Reason.ROLLOUT_PAUSED),
+        ("RayJob", {"spec": {"shutdownAfterJobFinishes": False}}, Reason.KIND_NOT_SUPPORTED),
+        ("JobSet", {"status": {"conditions": [{"type": "Completed", "status": "True"}]}}, Reason.ALREADY_STOPPED),
+        ("JobSet", {"metadata": {"annotations": {CHECKPOINTED: None}}}, Reason.NOT_REVERSIBLE),
+    ],
+)
+@pytest.mark.emulator_only(reason="it writes fields that the operators own")
+def test_what_cannot_be_undone_is_not_automated(stage, kind, change, reason):
+    row = add(stage, kind)
+    path = row.path(NAMESPACE, row.name.lower(), row.versions[0])
+    part = "/status" if "status" in change else ""
+    stage.cluster.patch(path + part, change, content_type="application/merge-patch+json")
+    seen = len(stage.mutations)
+    outcome = stage.enact(order(stage, row))
+    assert (outcome.status, outcome.reason, len(stage.mutations)) == (OutcomeStatus.NOT_APPLIED, reason, seen)
+
+
+@pytest.mark.parametrize("kind", ["RayService", "Job.batch.volcano.sh"])
+def test_a_kind_without_a_field_that_stops_it_is_refused_with_what_to_do(stage, kind):
+    outcome = stage.enact(stage.command(kind, "x", uid="u"))
+    assert (outcome.reason, outcome.detail) == (Reason.KIND_NOT_SUPPORTED, KINDS[kind].refused)

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tests.cluster_under_test import StartCluster
-from tests.custom_kinds import CUSTOM, load, read
+from tests.cluster_under_test import KUBECONFIG, StartCluster
+from tests.custom_kinds import CUSTOM, admitted, definition, load, read
 from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.series import IDLE_VALUES
 
 from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import deployment, job, notebook, statefulset
 from gpuwise.model import rights
-from gpuwise.model.kinds import KINDS, STOPPABLE
+from gpuwise.model.kinds import KINDS, QUEUED, STOPPABLE
 from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS
@@ -93,7 +93,7 @@ def granted(objects: Objects) -> Iterator[tuple[str, str, str]]:
                 yield role["metadata"]["name"], resource, verb
 
 
-QUEUED = {"kueue.x-k8s.io/queue-name": "gpus"}
+IN_QUEUE = {"kueue.x-k8s.io/queue-name": "gpus"}
 
 
 def fleet() -> Objects:
@@ -106,16 +106,16 @@ def fleet() -> Objects:
         job("trained", namespace="prod", annotations={CHECKPOINTED: "true"}),
         notebook("noted", namespace="prod", spec=None),
         deployment("alone", namespace="prod") | {"kind": "ReplicaSet"},
-        job("queued", namespace="prod", labels=QUEUED, annotations={CHECKPOINTED: "true"}),
+        job("queued", namespace="prod", labels=IN_QUEUE, annotations={CHECKPOINTED: "true"}),
     ]
 
 
 def admit(cluster: Any) -> None:
     """Kueue's object for the queued job."""
-    queued = read(cluster, "/apis/batch/v1/namespaces/prod/jobs/queued")["metadata"]
-    owner = {"apiVersion": "batch/v1", "kind": "Job", "name": "queued", "uid": queued["uid"], "controller": True}
-    metadata = {"name": "job-queued", "namespace": "prod", "ownerReferences": [owner]}
-    cluster.load({"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "Workload", "metadata": metadata, "spec": {}})
+    if KUBECONFIG is None:
+        cluster.load(definition(QUEUED))
+        cluster.settle()
+    cluster.load(admitted(read(cluster, "/apis/batch/v1/namespaces/prod/jobs/queued")))
     cluster.settle()
 
 

@@ -225,15 +225,5 @@ CUSTOM: tuple[Resource, ...] = (
     custom("leaderworkerset.x-k8s.io", "v1", "leaderworkersets", "LeaderWorkerSet"),
     custom("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
     custom("argoproj.io", "v1alpha1", "rollouts", "Rollout"),
-    custom("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet"),
-    custom("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"),
-    custom("kubeflow.org", "v1", "tfjobs", "TFJob"),
-    custom("kubeflow.org", "v1", "xgboostjobs", "XGBoostJob"),
-    custom("kubeflow.org", "v1", "paddlejobs", "PaddleJob"),
-    custom("kubeflow.org", "v1", "jaxjobs", "JAXJob"),
-    custom("kubeflow.org", "v2beta1", "mpijobs", "MPIJob"),
-    custom("kubeflow.org", "v1beta1", "workspaces", "Workspace"),
-    custom("serving.kserve.io", "v1alpha2", "llminferenceservices", "LLMInferenceService"),
-    custom("kueue.x-k8s.io", "v1beta2", "workloads", "Workload"),
 )
 """Custom resources that an emulator serves from the start by default."""
