@@ -1,7 +1,7 @@
 """The enactor: read, check again, record the intent, write to the cluster, read back, record the outcome."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -112,21 +112,16 @@ class KubernetesEnactor:
         found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._watched(intent))
         return [outcome for outcome in found if outcome is not None]
 
-    def follow(self, only: Collection[str] | None = None) -> list[Outcome]:
+    def follow(self) -> list[Outcome]:
         """Check the effects that are being watched, and take back what fails its check (I13).
-
-        Args:
-            only: ids of the commands to check; None for all.
 
         Returns:
             The outcomes of the watches that ended. One whose target cannot be read goes on.
         """
         if self._settings.dry_run:
             return []
-        watched = [one for one in self._ledger.unsettled() if only is None or one.command.id in only]
-        found = [self._followed(intent) for intent in watched if self._watched(intent)]
-        if only is None:
-            found += [self._woken(intent) for intent in due(self._ledger, self._settings, self._clock())]
+        found = [self._followed(intent) for intent in self._ledger.unsettled() if self._watched(intent)]
+        found += [self._woken(intent) for intent in due(self._ledger, self._settings, self._clock())]
         return [outcome for outcome in found if outcome is not None]
 
     def _woken(self, intent: Intent) -> Outcome | None:
@@ -153,18 +148,20 @@ class KubernetesEnactor:
 
         Service levels are not read so early: they still measure the time before the write.
         """
-        if self._settings.levels:
-            return outcomes
-        until = time.monotonic() + self._settings.settle_timeout_s
         found = {outcome.command_id: outcome for outcome in outcomes}
-        steps = {one.command.id for one in self._ledger.unsettled() if one.command.workload.kind == "Node"}
-        while waiting := [
-            one for one, last in found.items() if last.status is OutcomeStatus.WATCHING and one not in steps
-        ]:
-            found |= {outcome.command_id: outcome for outcome in self.follow(waiting)}
-            if time.monotonic() >= until:
+        watched = {one for one, last in found.items() if last.status is OutcomeStatus.WATCHING}
+        fresh = [one for one in self._ledger.unsettled() if one.command.id in watched] if watched else []
+        fresh = [one for one in fresh if self._ledger.outcome(one.command.id) is None]
+        until = time.monotonic() + self._settings.settle_timeout_s
+        while fresh and not self._settings.levels:
+            ended = {one.command.id: outcome for one in fresh if (outcome := self._followed(one)) is not None}
+            found |= ended
+            fresh = [one for one in fresh if one.command.id not in ended]
+            if not fresh or time.monotonic() >= until:
                 break
             time.sleep(_POLL_S)
+        for one in fresh:
+            self._recorded(found[one.command.id])
         return [found[outcome.command_id] for outcome in outcomes]
 
     def _followed(self, intent: Intent) -> Outcome | None:
@@ -236,7 +233,8 @@ class KubernetesEnactor:
         if used_up is not None:
             detail = f"the budget of {used_up} is used up"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        return self._recorded(self._write(intent, prepared.target))
+        outcome = self._write(intent, prepared.target)
+        return outcome if outcome.status is OutcomeStatus.WATCHING else self._recorded(outcome)
 
     def _write(self, intent: Intent, target: Target, *, again: bool = True) -> Outcome:
         refusals: tuple[tuple[type[ClusterError], Reason], ...] = (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from gpuwise.enact.effects import Effect, plan_effect
-from gpuwise.enact.fitting import unfit
+from gpuwise.enact.fitting import restarts_pods, unfit
 from gpuwise.enact.guard import blocker, pods_of
 from gpuwise.enact.node_checks import node_refusal
 from gpuwise.enact.refusal import Refusal
@@ -13,7 +13,7 @@ from gpuwise.enact.target import Target, access_of, read_target
 from gpuwise.model.command import Command
 from gpuwise.model.errors import ClusterError, Forbidden
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.kinds import TEMPLATED, Kind
+from gpuwise.model.kinds import Kind
 from gpuwise.model.ports import ClusterReader, Fit, Object
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
@@ -99,7 +99,7 @@ class Examiner:
         effect = refusal or plan_effect(target, command, now_s, wake_ahead_s=self._settings.wake_ahead_s)
         if isinstance(effect, Refusal):
             return effect
-        if self._fit is not None and command.workload.kind in TEMPLATED:
+        if self._fit is not None and restarts_pods(effect):
             pods = pods_of(self._cluster, command.workload.kind, target.workload)
             if (unplaced := unfit(target.item, effect, pods, self._fit)) is not None:
                 return unplaced

@@ -29,13 +29,17 @@ def unfit(item: Object, effect: Effect, pods: Sequence[Object], fit: Fit) -> Ref
     Raises:
         ClusterError: nodes or pods could not be listed.
     """
-    changed = effect.pre_image.keys() | effect.post_image.keys()
-    if not pods or not any(parts_of(at)[:2] == _TEMPLATE for at in changed):
+    if not pods:
         return None
     spec = _after(item, effect)["spec"]["template"]["spec"]
     ending = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[len(pods) - _ends_first(item, len(pods)) :]
     why = fit.refusal(spec, {pod["metadata"]["uid"] for pod in ending})
     return None if why is None else Refusal(Reason.NO_SPACE, why)
+
+
+def restarts_pods(effect: Effect) -> bool:
+    """Return whether an effect changes the template, so that new pods replace the old ones."""
+    return any(parts_of(at)[:2] == _TEMPLATE for at in effect.pre_image.keys() | effect.post_image.keys())
 
 
 def _after(item: Object, effect: Effect) -> Object:
