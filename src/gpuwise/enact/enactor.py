@@ -1,29 +1,24 @@
 """The enactor: read, check again, record the intent, write to the cluster, read back, record the outcome."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gpuwise.enact.effects import MARK, MARKS, WAKES_AT
+from gpuwise.enact.effects import MARK, MARKS
 from gpuwise.enact.examine import Examiner, Prepared
-from gpuwise.enact.images import Image, change_text, difference, image_of, operations
+from gpuwise.enact.following import Follower, patch_target
+from gpuwise.enact.images import Image, change_text, difference, image_of
 from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import Target, read_target
 from gpuwise.enact.verify import settled
-from gpuwise.enact.wake import due, wake
-from gpuwise.enact.watching import Verdict, Watcher, watch_of
+from gpuwise.enact.watching import Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
 from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels
 from gpuwise.model.reasons import Reason
-
-_JSON_PATCH = "application/json-patch+json"
-_POLL_S = 0.2
-_ATTEMPTS = 3
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
@@ -55,8 +50,8 @@ class KubernetesEnactor:
         self._settings = settings
         self._clock = clock
         self._examiner = Examiner(cluster, settings, clock, fit)
-        self._watcher = Watcher(cluster, levels, clock)
         self._nodes = NodeActions(cluster, ledger, settings, clock, levels)
+        self._follower = Follower(cluster, ledger, settings, Watcher(cluster, levels, clock), self._nodes, clock)
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or return why not. A failure for one target does not affect the next.
@@ -67,7 +62,7 @@ class KubernetesEnactor:
         Raises:
             LedgerError: the ledger failed; nothing more is carried out.
         """
-        return self._settled([self._carry_out(command) for command in commands])
+        return self._follower.settled([self._carry_out(command) for command in commands])
 
     def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse and show the difference if somebody changed it since.
@@ -109,7 +104,9 @@ class KubernetesEnactor:
         now_s = self._clock()
         if self._settings.nodes and not self._settings.dry_run:
             self._reap()
-        found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._watched(intent))
+        found = (
+            self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._follower.watches(intent)
+        )
         return [outcome for outcome in found if outcome is not None]
 
     def follow(self) -> list[Outcome]:
@@ -118,82 +115,11 @@ class KubernetesEnactor:
         Returns:
             The outcomes of the watches that ended. One whose target cannot be read goes on.
         """
-        if self._settings.dry_run:
-            return []
-        found = [self._followed(intent) for intent in self._ledger.unsettled() if self._watched(intent)]
-        found += [self._woken(intent) for intent in due(self._ledger, self._settings, self._clock())]
-        return [outcome for outcome in found if outcome is not None]
-
-    def _woken(self, intent: Intent) -> Outcome | None:
-        """Start an object again ahead of its forecast next use; None if it cannot be now, or somebody did so."""
-        ref = intent.command.workload
-        try:
-            woken = wake(self._cluster, ref.namespace, ref.kind, ref.name, command_id=intent.command.id)
-        except (ClusterError, InputError):
-            return None
-        detail = f"started again ahead of the next use forecast for {intent.post_image[WAKES_AT]}"
-        detail = detail if woken.changed else f"it was started again by somebody: {woken.detail}"
-        return self._recorded(_outcome(intent.command, self._clock(), OutcomeStatus.UNDONE, None, detail))
+        return [] if self._settings.dry_run else self._follower.follow()
 
     def _reap(self) -> None:
         with suppress(ClusterError):  # the next pass tries again
             self._nodes.reap()
-
-    def _watched(self, intent: Intent) -> bool:
-        last = self._ledger.outcome(intent.command.id)
-        return last is not None and last.status is OutcomeStatus.WATCHING
-
-    def _settled(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Wait a short time for the pods of the new effects, so that a run reports what they show.
-
-        Service levels are not read so early: they still measure the time before the write.
-        """
-        found = {outcome.command_id: outcome for outcome in outcomes}
-        watched = {one for one, last in found.items() if last.status is OutcomeStatus.WATCHING}
-        fresh = [one for one in self._ledger.unsettled() if one.command.id in watched] if watched else []
-        fresh = [one for one in fresh if self._ledger.outcome(one.command.id) is None]
-        until = time.monotonic() + self._settings.settle_timeout_s
-        while fresh and not self._settings.levels:
-            ended = {one.command.id: outcome for one in fresh if (outcome := self._followed(one)) is not None}
-            found |= ended
-            fresh = [one for one in fresh if one.command.id not in ended]
-            if not fresh or time.monotonic() >= until:
-                break
-            time.sleep(_POLL_S)
-        for one in fresh:
-            self._recorded(found[one.command.id])
-        return [found[outcome.command_id] for outcome in outcomes]
-
-    def _followed(self, intent: Intent) -> Outcome | None:
-        """Return the outcome of a watch that ended, None while it goes on or cannot be read."""
-        try:
-            if intent.command.workload.kind == "Node":
-                return self._nodes.follow(intent)
-            for _ in range(_ATTEMPTS):
-                verdict = self._watcher.check(intent)
-                if verdict is None:
-                    return None
-                with suppress(Conflict):  # a controller wrote the status meanwhile: check again
-                    return self._recorded(self._taken_back(intent, verdict))
-        except ClusterError:
-            return None
-        return None
-
-    def _taken_back(self, intent: Intent, verdict: Verdict) -> Outcome:
-        """Restore the pre-image if the verdict asks for it.
-
-        Raises:
-            ClusterError: it may not have been restored: the next check tries again.
-        """
-        detail = verdict.detail
-        if verdict.target is not None:
-            try:
-                self._patch(verdict.target, intent.post_image, intent.pre_image)
-            except (Forbidden, Denied) as error:
-                detail = f"{detail}; it could not be restored: {error}"
-                return _outcome(intent.command, self._clock(), OutcomeStatus.FAILED, verdict.reason, detail)
-            detail = f"{detail}; restored: {change_text(intent.post_image, intent.pre_image)}"
-        return _outcome(intent.command, self._clock(), verdict.status, verdict.reason, detail)
 
     def _carry_out(self, command: Command) -> Outcome:
         earlier = self._ledger.intent(command.id)
@@ -377,7 +303,7 @@ class KubernetesEnactor:
         return outcome
 
     def _patch(self, target: Target, old: Image, new: Image) -> None:
-        self._cluster.patch(target.path, operations(target.item, old, new), content_type=_JSON_PATCH)
+        patch_target(self._cluster, target, old, new)
 
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
