@@ -286,7 +286,7 @@ CORDONED = {"metadata": {"name": "n1"}, "spec": {"unschedulable": True}}
 
 
 class TestNextStep:
-    """The pure function: the same state gives the same step, whoever asks."""
+    """The pure function: the same state gives the same step, from any process."""
 
     def pod(self, name, where, **metadata):
         owner = {"kind": "ReplicaSet", "name": "a", "uid": "rs", "controller": True}

@@ -91,7 +91,7 @@ def test_undo_restores_each_kind_exactly(stage, kind):
 
 @pytest.mark.parametrize("kind", ["Deployment", "PyTorchJob", "Notebook", "InferenceService"])
 def test_i17_the_annotation_is_a_merge_patch_for_kubectl(stage, kind):
-    """`kubectl patch --type merge -p` with the value of the annotation is the whole procedure by hand."""
+    """`kubectl patch --type merge -p` with the value of the annotation is the whole manual procedure."""
     row = add(stage, kind)
     before = bare(read(stage, row))
     stage.enact(order(stage, row))

@@ -93,7 +93,7 @@ def _awake(kind: Kind, target: Target) -> Woken:
 
 
 def _instructions(text: str, target: Target) -> Object:
-    """Parse the annotation. Whoever may write annotations must not make gpuwise write other fields."""
+    """Parse the annotation. A person who may write annotations must not make gpuwise write other fields."""
     try:
         patch = json.loads(text)
         written = dict(_leaves(patch, ()))
