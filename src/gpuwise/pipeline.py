@@ -59,6 +59,7 @@ class LoopSettings:
     score: ScoreSettings = field(default_factory=ScoreSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     policy: DecideSettings = field(default_factory=DecideSettings)
+    nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,13 +333,14 @@ class Pipeline:
         self.ledger.check()
         if self.enactor is not None:
             self.enactor.recover()
+            self.enactor.follow()
         fleet, at_s = self._fresh(survey.inventory, now_s)
         targets = {item.workload.uid for item in (*survey.recommendations, *survey.alternatives)}
         # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
         attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.longest_window_s, uids=targets)
         history = History(*attempts, self.ledger.directives())
         regions = self.settings.recommend.regions_by_data_class
-        return Situation(fleet, history, self.settings.policy, at_s, regions=regions)
+        return Situation(fleet, history, self.settings.policy, at_s, regions=regions, nodes=self.settings.nodes)
 
     def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
         """Return the fleet and the time of the decision; read the fleet again if scoring took too long."""
@@ -356,6 +358,10 @@ class Pipeline:
         outcomes = tuple(self.enactor.enact(commands))
         self.progress("enact", len(outcomes), len(commands))
         return outcomes
+
+    def follow(self) -> tuple[Outcome, ...]:
+        """Check the effects that are being watched, between passes as well; the watches that ended."""
+        return tuple(self.enactor.follow()) if self.enactor is not None else ()
 
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
         """Record what was found and blocked; the enactor has recorded intents and outcomes around each effect."""
@@ -426,7 +432,10 @@ class Pipeline:
     def _blockers(self, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
         """Find what blocks a person's `gpuwise apply` of the recommendations, according to the inventory."""
         history = History(directives=self.ledger.directives())
-        return blockers(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
+        return blockers(
+            survey.recommendations,
+            Situation(survey.inventory, history, self.settings.policy, now_s, nodes=self.settings.nodes),
+        )
 
     def _open(self) -> list[Recommendation]:
         """Return the latest run's recommendations that have not been carried out since."""
@@ -434,7 +443,8 @@ class Pipeline:
         now_s = max((item.created_s for item in found), default=0)
         intents, outcomes = self.ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
         last = {outcome.command_id: outcome.status for outcome in outcomes}
-        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) is OutcomeStatus.APPLIED}
+        in_place = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
+        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) in in_place}
         return [item for item in found if item.id not in done]
 
     def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
@@ -442,7 +452,9 @@ class Pipeline:
         ended = {one.command_id for one in self.ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
         intents, outcomes = self.ledger.attempts(since_s=window.start_s, ids=ended)
         last = {outcome.command_id: outcome for outcome in outcomes}
-        found = ((one, last.get(one.command.id)) for one in intents if one.at_s < window.end_s)
+        # A step belongs to its action, which has the saving.
+        whole = (one for one in intents if one.at_s < window.end_s and not one.step_of)
+        found = ((one, last.get(one.command.id)) for one in whole)
         return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]
 
 

@@ -22,18 +22,29 @@ from gpuwise.memory.ledger import SqliteLedger, SqlLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.memory.ledger_database import Database, postgresql, sqlite
 from gpuwise.memory.profile_file import ProfileFile
-from gpuwise.model.command import FLEET, Limit, Mode
+from gpuwise.model.command import FLEET, Limit, Mode, ServiceLevel
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.inventory import Inventory
-from gpuwise.model.ports import Checkpoints, ClusterReader, ClusterWriter, Executor, InventorySource, UsageSource
+from gpuwise.model.ports import (
+    Checkpoints,
+    ClusterReader,
+    ClusterWriter,
+    Executor,
+    InventorySource,
+    Ledger,
+    Levels,
+    UsageSource,
+)
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule.limits import Limits
+from gpuwise.sources.kubernetes.fit import ClusterFit
 from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
     from gpuwise.sources.past import Past
+    from gpuwise.sources.prometheus.settings import PrometheusSettings
     from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 INVENTORY_FILE = "inventory.json"
@@ -103,9 +114,11 @@ def loop(
             ledger=records,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
-            enactor=KubernetesEnactor(writer, records, _enact_settings(config), clock) if writer and writing else None,
+            enactor=_enactor(config, writer, records, clock) if writer and writing else None,
             leadership=leader,
-            checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock) if client else None,
+            checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock, ClusterFit(client))
+            if client
+            else None,
             progress=progress,
             watch=watch,
             clock=None if at_s is not None else clock,
@@ -143,8 +156,13 @@ def manual(config: Config, os_user: str) -> Iterator[ManualActions]:
         records.belongs_to(_cluster_uid(client))
         leading.compare_ledgers(config, client, records)
         user = client.user()
-        enactor = KubernetesEnactor(client, records, _enact_settings(config), now)
-        yield ManualActions(user or os_user, records, enactor, config.policy, now, authenticated=user is not None)
+        enactor = _enactor(config, client, records, now)
+        known = user is not None
+        yield ManualActions(user or os_user, records, enactor, config.policy, now, known, config.enact.nodes)
+
+
+def _enactor(config: Config, client: ClusterWriter, records: Ledger, clock: Clock) -> KubernetesEnactor:
+    return KubernetesEnactor(client, records, _enact_settings(config), clock, levels(config), ClusterFit(client))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,10 +284,35 @@ def prometheus(config: Config) -> "PrometheusUsage":
     """
     if config.prometheus.url is None:
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
-    from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - httpx takes 0.2 s
-    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - as above
+    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    given = config.prometheus
+    return PrometheusUsage(_prometheus_settings(config), nodes=inventory_settings(config))
+
+
+def levels(config: Config) -> Levels | None:
+    """Return where service levels are measured, None without any.
+
+    Raises:
+        InputError: levels are configured, and no Prometheus.
+    """
+    watched = bool(config.enact.watch.levels) and config.enact.watch.seconds > 0
+    if not watched and not (config.enact.nodes and config.prometheus.url is not None):
+        return None
+    if config.prometheus.url is None:
+        raise InputError(
+            "enact.watch.levels are measured in Prometheus, and none is configured",
+            hint="set prometheus.url, or remove the levels",
+        )
+    from gpuwise.sources.prometheus.levels import PrometheusLevels  # noqa: PLC0415 - httpx takes 0.2 s
+
+    return PrometheusLevels(_prometheus_settings(config))
+
+
+def _prometheus_settings(config: Config) -> "PrometheusSettings":
+    from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - with the client
+
+    given, url = config.prometheus, config.prometheus.url
+    assert url is not None
 
     def kept(file: Path | None, key: str) -> SecretFile | None:
         return None if file is None else SecretFile(file.resolve(), key)
@@ -277,24 +320,21 @@ def prometheus(config: Config) -> "PrometheusUsage":
     hidden = {
         name: SecretFile(file.resolve(), f"prometheus.header_files.{name}") for name, file in given.header_files.items()
     }
-    return PrometheusUsage(
-        PrometheusSettings(
-            config.prometheus.url,
-            bearer_token=kept(given.bearer_token_file, "prometheus.bearer_token_file"),
-            username=given.username,
-            password=kept(given.password_file, "prometheus.password_file"),
-            matchers=given.matchers,
-            headers={**given.headers, **hidden},
-            ca_file=given.ca_file,
-            client_cert_file=given.client_cert_file,
-            client_key_file=given.client_key_file,
-            read=given.read,
-            timeout_s=given.timeout_s,
-            retry_burst=given.retry_burst,
-            retry_ratio=given.retry_ratio,
-            longest_wait_s=given.longest_wait_s,
-        ),
-        nodes=inventory_settings(config),
+    return PrometheusSettings(
+        url,
+        bearer_token=kept(given.bearer_token_file, "prometheus.bearer_token_file"),
+        username=given.username,
+        password=kept(given.password_file, "prometheus.password_file"),
+        matchers=given.matchers,
+        headers={**given.headers, **hidden},
+        ca_file=given.ca_file,
+        client_cert_file=given.client_cert_file,
+        client_key_file=given.client_key_file,
+        read=given.read,
+        timeout_s=given.timeout_s,
+        retry_burst=given.retry_burst,
+        retry_ratio=given.retry_ratio,
+        longest_wait_s=given.longest_wait_s,
     )
 
 
@@ -364,6 +404,7 @@ def _settings(config: Config) -> LoopSettings:
         score=config.score,
         recommend=config.recommend,
         policy=config.policy,
+        nodes=config.enact.nodes,
     )
 
 
@@ -375,6 +416,14 @@ def _enact_settings(config: Config) -> EnactSettings:
         protections=config.policy.protections,
         default_mode=config.policy.mode,
         stop_namespace=config.lead.namespace or leading.own_namespace(),
+        watch_s=config.enact.watch.seconds,
+        levels=tuple(ServiceLevel(one.name, one.query, one.at_most, one.at_least) for one in config.enact.watch.levels),
+        min_alive_s=config.enact.min_alive_s,
+        wake_ahead_s=config.enact.wake_ahead_s,
+        nodes=config.enact.nodes,
+        node_action_s=config.enact.node_action_s,
+        node_memory_query=config.enact.node_memory_query,
+        mig_configs=config.enact.mig_configs,
     )
 
 

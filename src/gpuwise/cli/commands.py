@@ -22,6 +22,8 @@ COMMANDS = {
     "run": ("gpuwise.cli.run", "Run the loop: observe, score, recommend, decide, enact, record, as policy allows."),
     "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety checks apply to people, too."),
     "undo": ("gpuwise.cli.undo", "Restore exactly what an action (a-...) changed, unless somebody changed it since."),
+    "patch": ("gpuwise.cli.patch", "Print a change as a patch ready to commit, for fields that other tools own."),
+    "wake": ("gpuwise.cli.wake", "Start a stopped workload again, from its own annotation: nothing else is needed."),
     "approve": (
         "gpuwise.cli.directives",
         "Agree to a recommendation: automation carries it out when enough people have, as policy allows.",

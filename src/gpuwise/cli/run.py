@@ -11,7 +11,7 @@ from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import acting, now
-from gpuwise.cli.passes import RETRY_S, passed
+from gpuwise.cli.passes import RETRY_S, followed, passed
 from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
 from gpuwise.lead.clock import monotonic
@@ -54,7 +54,8 @@ def run(config: Config, once: bool, interval_s: int | None, now_s: int | None) -
         while not stop.is_set():
             if not _leads(pipeline, stop):
                 return
-            stop.wait(interval_s if passed(lambda: _pass(pipeline, now_s)) else min(RETRY_S, interval_s))
+            pause_s = interval_s if passed(lambda: _pass(pipeline, now_s)) else min(RETRY_S, interval_s)
+            followed(pipeline, pause_s, stop, wait=stop.wait)
 
 
 def await_leadership(pipeline: Pipeline, settings: LeadSettings) -> None:
@@ -121,7 +122,7 @@ def show_run(run: Run, *, flags: str = "") -> None:
 def _done(order: Command, outcome: Outcome, flags: str) -> Row:
     saving = written.usd(order.because.saving.usd_month) if order.because else ""
     change, undo = written.change(order.change), (f"undo: gpuwise undo {order.id}{flags}",)
-    if outcome.status is OutcomeStatus.APPLIED:
+    if outcome.status in (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING):
         return Row(str(order.workload), (saving, outcome.status.value, change), undo)
     words = f"{reason(outcome.reason)} ({outcome.reason.value})" if outcome.reason is not None else ""
     why = "; ".join(filter(None, (words, outcome.detail)))

@@ -13,7 +13,7 @@ from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
-from gpuwise.cli.passes import RETRY_S, passed
+from gpuwise.cli.passes import RETRY_S, followed, passed
 from gpuwise.cli.paths import FILE
 from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
@@ -88,7 +88,7 @@ class Latest:
             while not stop.is_set():
                 pause_s = float(interval_s) if passed(lambda: self._pass(pipeline)) else min(RETRY_S, interval_s)
                 self._watch.beat("wait", within_s=pause_s)
-                self._requests.wait(pause_s, stop)
+                followed(pipeline, pause_s, stop, wait=lambda part_s: self._requests.wait(part_s, stop))
         finally:
             self._watch.end("it was stopped" if stop.is_set() else "its thread died")
 

@@ -1,25 +1,24 @@
 """The enactor: read, check again, record the intent, write to the cluster, read back, record the outcome."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gpuwise.enact.effects import MARK
+from gpuwise.enact.effects import FENCE, MARK, MARKS
 from gpuwise.enact.examine import Examiner, Prepared
-from gpuwise.enact.images import Image, change_text, difference, image_of, operations, pointer
+from gpuwise.enact.following import Follower, patch_target
+from gpuwise.enact.images import Image, change_text, difference, image_of
+from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.enact.target import path_of, read_target
+from gpuwise.enact.target import Target, read_target
 from gpuwise.enact.verify import settled
+from gpuwise.enact.watching import Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
-from gpuwise.model.labels import FENCED_BY
-from gpuwise.model.ports import ClusterWriter, Ledger, Object
+from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels
 from gpuwise.model.reasons import Reason
-
-_JSON_PATCH = "application/json-patch+json"
-_FENCE = pointer("metadata", "annotations", FENCED_BY)
-
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
@@ -33,16 +32,26 @@ class KubernetesEnactor:
         ledger: where intents and outcomes are recorded; an error of the ledger stops all effects.
         settings: limits.
         clock: returns epoch seconds; it is read again for each effect.
+        levels: where service levels are measured; None if they cannot be.
+        fit: looks for nodes for new pods; None does not check it.
     """
 
     def __init__(
-        self, cluster: ClusterWriter, ledger: Ledger, settings: EnactSettings, clock: Callable[[], int]
+        self,
+        cluster: ClusterWriter,
+        ledger: Ledger,
+        settings: EnactSettings,
+        clock: Callable[[], int],
+        levels: Levels | None = None,
+        fit: Fit | None = None,
     ) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
-        self._examiner = Examiner(cluster, settings, clock)
+        self._examiner = Examiner(cluster, settings, clock, fit)
+        self._nodes = NodeActions(cluster, ledger, settings, clock, levels)
+        self._follower = Follower(cluster, ledger, settings, Watcher(cluster, levels, clock), self._nodes, clock)
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or return why not. A failure for one target does not affect the next.
@@ -53,7 +62,7 @@ class KubernetesEnactor:
         Raises:
             LedgerError: the ledger failed; nothing more is carried out.
         """
-        return [self._carry_out(command) for command in commands]
+        return self._follower.settled([self._carry_out(command) for command in commands])
 
     def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse and show the difference if somebody changed it since.
@@ -77,6 +86,8 @@ class KubernetesEnactor:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
             return replace(last, detail=f"already undone on {when}: {last.detail}")
         try:
+            if intent.command.workload.kind == "Node":
+                return self._nodes.undo(intent)
             return self._restore(intent, last, now_s)
         except NoAnswer as error:
             detail = f"{error}; repeat the undo when the API server responds"
@@ -91,13 +102,31 @@ class KubernetesEnactor:
             The outcomes, oldest intent first. An intent whose target cannot be read now stays open.
         """
         now_s = self._clock()
-        found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled())
+        if self._settings.nodes and not self._settings.dry_run:
+            self._reap()
+        found = (
+            self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._follower.watches(intent)
+        )
         return [outcome for outcome in found if outcome is not None]
+
+    def follow(self) -> list[Outcome]:
+        """Check the effects that are being watched, and take back what fails its check (I13).
+
+        Returns:
+            The outcomes of the watches that ended. One whose target cannot be read goes on.
+        """
+        return [] if self._settings.dry_run else self._follower.follow()
+
+    def _reap(self) -> None:
+        with suppress(ClusterError):  # the next pass tries again
+            self._nodes.reap()
 
     def _carry_out(self, command: Command) -> Outcome:
         earlier = self._ledger.intent(command.id)
         if earlier is not None:
             return self._known(earlier)
+        if command.workload.kind == "Node":
+            return self._nodes.start(command)
         prepared = self._examiner.prepare(command)
         now_s = self._clock()
         if isinstance(prepared, Refusal):
@@ -121,6 +150,7 @@ class KubernetesEnactor:
         limits = command.limits or self._settings.limits
         scopes = tuple(limit.scope for limit in limits)
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image, scopes=scopes)
+        intent = replace(intent, watch=watch_of(command, self._settings, now_s))
         try:
             used_up = self._ledger.record_intent(intent, limits=limits)
         except ClusterError as error:
@@ -129,9 +159,10 @@ class KubernetesEnactor:
         if used_up is not None:
             detail = f"the budget of {used_up} is used up"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        return self._recorded(self._write(intent, prepared.item))
+        outcome = self._write(intent, prepared.target)
+        return outcome if outcome.status is OutcomeStatus.WATCHING else self._recorded(outcome)
 
-    def _write(self, intent: Intent, item: Object, *, again: bool = True) -> Outcome:
+    def _write(self, intent: Intent, target: Target, *, again: bool = True) -> Outcome:
         refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
             (Conflict, Reason.CHANGED_SINCE_PLANNED),
             (Gone, Reason.TARGET_GONE),
@@ -140,7 +171,7 @@ class KubernetesEnactor:
             (Throttled, Reason.REFUSED_BY_CLUSTER),
         )
         try:
-            self._patch(intent, item, intent.pre_image, intent.post_image)
+            self._patch(target, intent.pre_image, intent.post_image)
         except ClusterError as error:
             fresh = self._still_as_planned(intent) if again and isinstance(error, Conflict) else None
             if fresh is not None:
@@ -151,7 +182,7 @@ class KubernetesEnactor:
             return self._after_error(intent, error)
         return self._verified(intent, self._clock())
 
-    def _still_as_planned(self, intent: Intent) -> Object | None:
+    def _still_as_planned(self, intent: Intent) -> Target | None:
         """Read the target again: return it if only other fields changed and all checks still pass, else None.
 
         Controllers write the status of a busy object between this read and write; that does not affect the plan.
@@ -159,7 +190,7 @@ class KubernetesEnactor:
         found = self._examiner.prepare(intent.command)
         if isinstance(found, Refusal) or found.effect.pre_image != intent.pre_image:
             return None
-        return found.item
+        return found.target
 
     def _after_error(self, intent: Intent, error: ClusterError) -> Outcome:
         """Read the target after an error, because only the response may be lost.
@@ -182,38 +213,38 @@ class KubernetesEnactor:
         """Read the target back: a webhook or a controller may have reverted the change at once (autoscaler#2633)."""
         text = change_text(intent.pre_image, intent.post_image)
         try:
-            item = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
+            target = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
         except ClusterError as error:
             detail = f"{text} (written; could not be read back: {error})"
-            return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, detail)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+            return _written(intent, now_s, detail)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual != intent.post_image:
-            return self._reverted(intent, item, actual, now_s)
-        return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, text)
+            return self._reverted(intent, target, actual, now_s)
+        return _written(intent, now_s, text)
 
-    def _reverted(self, intent: Intent, item: Object, actual: Image, now_s: int) -> Outcome:
+    def _reverted(self, intent: Intent, target: Target, actual: Image, now_s: int) -> Outcome:
         detail = difference(intent.post_image, actual)
-        if self._unmark(intent, item, actual):
+        if self._unmark(intent, target, actual):
             detail += "; gpuwise removed its annotation again"
         return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
 
-    def _unmark(self, intent: Intent, item: Object, actual: Image) -> bool:
-        """Remove gpuwise's annotation from an object whose other fields are as before, so that nothing is left."""
+    def _unmark(self, intent: Intent, target: Target, actual: Image) -> bool:
+        """Remove gpuwise's annotations from an object whose other fields are as before, so that nothing is left."""
         marked = actual.get(MARK) == intent.command.id
         if self._settings.dry_run or not marked or _unmarked(actual) != _unmarked(intent.pre_image):
             return False
-        before = {MARK: intent.pre_image[MARK]} if MARK in intent.pre_image else {}
         try:
-            self._patch(intent, item, {MARK: intent.command.id}, before)
+            self._patch(target, _marks(actual), _marks(intent.pre_image))
         except ClusterError:  # the annotation stays: a later undo tries again
             return False
         return True
 
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
-            found = self._observed(intent, now_s)
+            node = intent.command.workload.kind == "Node"
+            found = self._nodes.observed(intent) if node else self._observed(intent, now_s)
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
         # An intent without an outcome may belong to another process whose write is still in flight.
@@ -235,37 +266,38 @@ class KubernetesEnactor:
         if self._settings.dry_run or term is None or intent.epoch >= term.epoch:
             return None
         try:
-            item = read_target(self._cluster, intent.command.workload)
-            if not isinstance(item, Refusal):
-                before = image_of(item, {_FENCE: ""})
-                self._patch(intent, item, before, {_FENCE: str(term.epoch)})
+            if intent.command.workload.kind == "Node":
+                return self._nodes.fenced(intent, str(term.epoch))
+            target = read_target(self._cluster, intent.command.workload)
+            if not isinstance(target, Refusal):
+                self._patch(target, image_of(target.item, {FENCE: ""}), {FENCE: str(term.epoch)})
             return self._observed(intent, now_s)
         except ClusterError:
             return None
 
     def _observed(self, intent: Intent, now_s: int) -> Outcome:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
-        item = read_target(self._cluster, intent.command.workload)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, item.reason, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+        target = read_target(self._cluster, intent.command.workload)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, target.reason, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual == intent.post_image:
             text = change_text(intent.pre_image, intent.post_image)
-            return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, f"found in place: {text}")
+            return _written(intent, now_s, f"found in place: {text}")
         if actual.get(MARK) == intent.command.id:
             if _unmarked(actual) == _unmarked(intent.pre_image):
-                return self._reverted(intent, item, actual, now_s)
+                return self._reverted(intent, target, actual, now_s)
             detail = difference(intent.post_image, actual)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
         detail = "the object does not contain this change: it was never written"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        item = read_target(self._cluster, intent.command.workload)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
-        if actual == intent.pre_image or self._unmark(intent, item, actual):
+        target = read_target(self._cluster, intent.command.workload)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
+        if actual == intent.pre_image or self._unmark(intent, target, actual):
             return self._nothing_to_restore(intent, last, now_s)
         if actual != intent.post_image:
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
@@ -274,13 +306,13 @@ class KubernetesEnactor:
         if self._settings.dry_run:
             return _outcome(intent.command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
         try:
-            self._patch(intent, item, intent.post_image, intent.pre_image)
+            self._patch(target, intent.post_image, intent.pre_image)
         except Conflict as error:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, str(error))
         return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
 
     def _nothing_to_restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        if last is not None and last.status is OutcomeStatus.APPLIED:
+        if last is not None and last.status in (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING):
             # An undo crashed before it recorded its outcome, or a person restored every field.
             text = "the object already was as before this action"
             return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
@@ -292,16 +324,25 @@ class KubernetesEnactor:
             self._ledger.record_outcome(outcome)
         return outcome
 
-    def _patch(self, intent: Intent, item: Object, old: Image, new: Image) -> None:
-        path = path_of(intent.command.workload)
-        assert path is not None
-        self._cluster.patch(path, operations(item, old, new), content_type=_JSON_PATCH)
+    def _patch(self, target: Target, old: Image, new: Image) -> None:
+        patch_target(self._cluster, target, old, new)
 
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
     return Outcome(command.id, at_s, status, reason, detail)
 
 
+def _written(intent: Intent, at_s: int, detail: str) -> Outcome:
+    """Return the outcome of an effect that is on the object: its pods are watched if the intent says so."""
+    status = OutcomeStatus.APPLIED if intent.watch is None else OutcomeStatus.WATCHING
+    return _outcome(intent.command, at_s, status, None, detail)
+
+
+def _marks(image: Image) -> Image:
+    """Return gpuwise's annotations of an image."""
+    return {at: value for at, value in image.items() if at in MARKS}
+
+
 def _unmarked(image: Image) -> Image:
-    """Return the fields of an image without gpuwise's annotation."""
-    return {at: value for at, value in image.items() if at != MARK}
+    """Return the fields of an image without gpuwise's annotations."""
+    return {at: value for at, value in image.items() if at not in MARKS}

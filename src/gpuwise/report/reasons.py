@@ -101,6 +101,8 @@ _WORDS = {
     Reason.NO_RIGHT: "RBAC does not allow gpuwise to write it",
     Reason.OUTCOME_UNKNOWN: "the API server did not respond: the next run checks it",
     Reason.NO_EFFECT: "it was written, but did not last",
+    Reason.CHECK_FAILED: "its check after the write failed: restored",
+    Reason.NO_EVIDENCE: "its check could not be measured: restored",
     Reason.CHANGED_BY_OTHERS: "somebody else changed it since",
 }
 
