@@ -22,6 +22,12 @@ NAMESPACE = "gpuwise"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
+def elects(config: Config) -> bool:
+    """Whether a leader is elected: as configured, else in a pod, and where the namespace of the Lease is set."""
+    given = config.lead.enabled
+    return (config.lead.namespace is not None or pod_namespace() is not None) if given is None else given
+
+
 def leader(config: Config, ledger: Ledger, stack: ExitStack, took_over: Callable[[], None]) -> Leader:
     """Take part in the election; the stack releases the lease.
 
@@ -61,7 +67,7 @@ def compare_ledgers(config: Config, cluster: ClusterWriter, ledger: Ledger) -> N
         LedgerError: the leader has another ledger.
     """
     try:
-        seen = _lease(config, cluster).read() if config.lead.enabled else None
+        seen = _lease(config, cluster).read() if config.lead.enabled is not False else None
     except ClusterError:
         return
     own = ledger.head().ledger

@@ -99,7 +99,9 @@ def loop(
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
         inventory: InventorySource = KubernetesInventory(client or recorded(config), inventory_settings(config))
-        leader = leading.leader(config, records, stack, took_over) if client and moves and config.lead.enabled else None
+        leader = (
+            leading.leader(config, records, stack, took_over) if client and moves and leading.elects(config) else None
+        )
         writer = client
         if leader is not None:
             records.led_by(leader.epoch)
@@ -416,6 +418,7 @@ def _enact_settings(config: Config) -> EnactSettings:
         protections=config.policy.protections,
         default_mode=config.policy.mode,
         stop_namespace=config.lead.namespace or leading.own_namespace(),
+        stop_must_be_readable=leading.pod_namespace() is not None,
         watch_s=config.enact.watch.seconds,
         levels=tuple(ServiceLevel(one.name, one.query, one.at_most, one.at_least) for one in config.enact.watch.levels),
         min_alive_s=config.enact.min_alive_s,

@@ -5,6 +5,7 @@ from tests.cluster_under_test import NAMESPACE
 
 from gpuwise.emulate.objects import deployment
 from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
 from gpuwise.model.errors import ClusterError, Forbidden, NoAnswer
 from gpuwise.model.reasons import Reason
@@ -43,9 +44,15 @@ class Failing:
 @pytest.mark.parametrize("kind", [Forbidden, NoAnswer, ClusterError])
 @pytest.mark.parametrize("actor", ["policy", "ana"])
 def test_i26_a_switch_that_cannot_be_read_stops_automation(kind, actor):
-    found = stopped(Failing(kind("no", hint="look")), NAMESPACE, actor=actor)
+    found = stopped(Failing(kind("no", hint="look")), EnactSettings(stop_namespace=NAMESPACE), actor=actor)
     if kind is Forbidden and actor == "ana":
         assert found is None
     else:
         assert isinstance(found, Refusal)
         assert "cannot be read, so nothing is changed" in found.detail
+
+
+def test_outside_of_a_pod_nobody_granted_the_right_to_read_it():
+    settings = EnactSettings(stop_namespace=NAMESPACE, stop_must_be_readable=False)
+    assert stopped(Failing(Forbidden("no", hint="look")), settings, actor="policy") is None
+    assert stopped(Failing(NoAnswer("no", hint="look")), settings, actor="policy") is not None

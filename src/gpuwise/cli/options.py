@@ -45,7 +45,7 @@ _POLICY: dict[str, Callable[..., Any]] = {
     "lead.enabled": click.option(
         "--leader-elect/--no-leader-elect",
         default=None,
-        help="Write only as the leader that a Lease elects.  [default: --leader-elect]",
+        help="Write only as the leader that a Lease elects.  [default: in a pod, and with lead.namespace]",
     ),
     "enact.dry_run": click.option("--dry-run", is_flag=True, default=None, help="Send no mutating request."),
 }

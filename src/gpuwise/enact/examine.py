@@ -93,7 +93,7 @@ class Examiner:
     def _prepared(self, command: Command, now_s: int) -> Prepared | Refusal:
         if command.because is not None and now_s >= command.because.expires_s:
             return Refusal(Reason.STALE_INVENTORY, "the recommendation has expired; scan again")
-        if (stop := stopped(self._cluster, self._settings.stop_namespace, actor=command.actor)) is not None:
+        if (stop := stopped(self._cluster, self._settings, actor=command.actor)) is not None:
             return stop
         target = read_target(self._cluster, command.workload)
         if isinstance(target, Refusal):

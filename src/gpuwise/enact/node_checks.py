@@ -5,6 +5,7 @@ from datetime import datetime
 from gpuwise.enact import partition
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.enact.stop_switch import stopped
 from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import Command, Mode
 from gpuwise.model.errors import Gone
@@ -37,6 +38,8 @@ def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSetti
     """
     if not settings.nodes:
         return Refusal(Reason.KIND_NOT_SUPPORTED, "enact.nodes is false: the owner of the node makes this change")
+    if (stop := stopped(cluster, settings, actor=command.actor)) is not None:
+        return stop
     node = read_node(cluster, command)
     if isinstance(node, Refusal):
         return node

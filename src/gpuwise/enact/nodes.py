@@ -15,6 +15,7 @@ from gpuwise.enact.images import Image, change_text, image_of, operations, point
 from gpuwise.enact.node_checks import prepared_node, read_node
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.enact.stop_switch import stopped
 from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus, ServiceLevel, Watch
 from gpuwise.model.errors import ClusterError, Gone, SourceError, Throttled
@@ -107,6 +108,8 @@ class NodeActions:
             step = drain.Failed(Reason.CHECK_FAILED, f"its time is over: {waited}")
         if isinstance(step, drain.Done | drain.Failed):
             return self._end(intent, node, step)
+        if stopped(self._cluster, self._settings, actor=intent.command.actor) is not None:
+            return None  # the action waits, and its time goes on
         if isinstance(step, drain.Evict):
             self._evict(intent, step.pod)
         elif isinstance(step, partition.Relabel):

@@ -21,6 +21,8 @@ class EnactSettings:
         default_mode: the policy's mode, for a workload that sets none and whose namespace sets none. The mode off
             also blocks people's commands.
         stop_namespace: namespace of the ConfigMap that stops all effects; None for no such switch.
+        stop_must_be_readable: whether automation stops if it has no right to read that ConfigMap, as in a pod, whose
+            Role has it.
         watch_s: how long pods and service levels are watched after a write, seconds; 0 for not at all.
         levels: service levels that must hold meanwhile; their queries name the target as $namespace, $name and $kind.
         min_alive_s: how long pods must have been ready before automation stops them, seconds.
@@ -39,6 +41,7 @@ class EnactSettings:
     protections: Mapping[str, str] = field(default_factory=dict)
     default_mode: Mode = Mode.RECOMMEND
     stop_namespace: str | None = None
+    stop_must_be_readable: bool = True
     watch_s: int = 0
     levels: tuple[ServiceLevel, ...] = ()
     min_alive_s: int = 0

@@ -12,8 +12,9 @@ _JITTER = 1.2
 class LeadSettings:
     """The election of the one process that writes to a cluster."""
 
-    enabled: bool = True
-    """Elect a leader among all processes of `gpuwise run` and `gpuwise serve`; only the leader writes."""
+    enabled: bool | None = None
+    """Elect a leader among all processes of `gpuwise run` and `gpuwise serve`; only the leader writes. None elects in a
+    pod, and where `lead.namespace` is set: elsewhere a person runs one process."""
 
     namespace: str | None = None
     """Namespace of the Lease; None uses the pod's namespace, else gpuwise."""

@@ -89,7 +89,7 @@ class PassRequests(Collector):
         return asked
 
     def wait(self, pause_s: float, stop: threading.Event) -> bool:
-        """Wait until the pause has passed, a pass is asked for, or the loop is stopped; return whether one is asked for.
+        """Wait until the pause has passed, a pass is asked for, or the loop is stopped; whether one is asked for.
 
         Args:
             pause_s: seconds to wait.
