@@ -7,7 +7,7 @@ each write is read back. The ledger is a SQLite file. One process, one thread. T
 pass_seconds              seconds from the recommendations to the last outcome, divided by `machine_factor`
 pass_decide_seconds       the part of it that decides, also divided
 enactor_peak_mib          resident memory of the process at its highest
-pass_requests_per_effect  requests to the API server for each effect: the checks before it, the write, and reading it back
+pass_requests_per_effect  requests to the API server for each effect: checks before it, the write, reading it back
 """
 
 import json
@@ -127,7 +127,7 @@ def _stop(ref: WorkloadRef, number: int, now_s: int) -> Recommendation:
 
 @contextmanager
 def _api(effects: int) -> Iterator[tuple[Path, dict[str, str], Any]]:
-    """An API server in a process of its own: its kubeconfig, the uids of its Deployments, and its number of requests."""
+    """An API server in a process of its own: its kubeconfig, the uids of its Deployments, its number of requests."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     server = context.Process(target=_serve, args=(theirs, effects), daemon=True)
