@@ -172,7 +172,8 @@ class WithoutWake:
 
     def patch(self, path, body, **more):
         at = pointer("metadata", "annotations", WAKE)
-        self._kept = {WAKE: one["value"] for one in body if one["path"] == at and "value" in one}  # noqa: B035 - one or none
+        (kept,) = [one["value"] for one in body if one["path"] == at]
+        self._kept = {WAKE: kept}
         return self._cluster.patch(path, [one for one in body if one["path"] != at], **more)
 
     def get(self, path):

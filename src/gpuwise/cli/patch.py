@@ -37,10 +37,7 @@ from gpuwise.wiring import cluster, now
     help="A kustomize patch, values of a Helm chart, or the patch alone.",
 )
 def patch(config: Config, recommendation_id: str, form: str) -> None:
-    """Print a change as a patch ready to commit, for fields that other tools own.
-
-    It writes nothing. The next pass recognises the change when it has arrived.
-    """
+    """Print a change as a patch ready to commit, for fields that other tools own."""
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
         item = find(ledger, recommendation_id)
     with ExitStack() as stack:

@@ -21,11 +21,7 @@ _PARTS = 3
 @connection
 @click.argument("workload", metavar="NAMESPACE/KIND/NAME")
 def wake(config: Config, workload: str) -> None:
-    """Start a stopped workload again, from its own annotation: nothing else is needed.
-
-    It needs neither ledger nor Prometheus nor a leader. Repeating it changes nothing. If the ledger is there, the stop
-    is recorded as undone.
-    """
+    """Start a stopped workload again, from its own annotation: nothing else is needed."""
     parts = workload.split("/")
     if len(parts) != _PARTS or not all(parts):
         raise InputError(f"{workload!r} is not NAMESPACE/KIND/NAME", hint="as in research/Deployment/llm")

@@ -58,8 +58,10 @@ def _refusal(case: Case) -> Blocked | None:
         needed = case.settings.agreeing_sensors
         detail = f"idle for {idle_h:.0f} h, but only {idle.agreeing_sensors} of {needed} required sensors agree"
         return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
-    # Its sensors know nothing of the time before its pods: it may have been stopped then (kubeflow#6648).
-    idle_h = min([idle_h, *((end_s - one.started_s) / HOUR_S for one in workload.active_pods if one.started_s)])
+    # Its sensors know nothing of the time before its pods: it may have been stopped then (kubeflow#6648). Pods that
+    # were started after the instant of a replay do not count.
+    starts = (one.started_s for one in workload.active_pods if one.started_s is not None)
+    idle_h = min([idle_h, *((end_s - started_s) / HOUR_S for started_s in starts if started_s <= end_s)])
     if idle_h < needed_h:
         detail = f"idle for {idle_h:.1f} h; the threshold for class {workload.workload_class.value} is {needed_h} h"
         return case.blocked(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
