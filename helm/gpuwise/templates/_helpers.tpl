@@ -318,7 +318,7 @@ spec:
 {{- define "gpuwise.rayTokenVolume" -}}
 - name: ray-token
   secret:
-    secretName: {{ required "ray.tokenSecret.name is empty, but without a token whoever reaches Ray runs code in it: create a secret with a random token, and name it" .Values.ray.tokenSecret.name }}
+    secretName: {{ required "ray.tokenSecret.name is empty, but without a token anybody who reaches Ray runs code in it: create a secret with a random token, and name it" .Values.ray.tokenSecret.name }}
     items:
       - key: {{ .Values.ray.tokenSecret.key }}
         path: token

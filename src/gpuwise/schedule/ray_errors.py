@@ -14,7 +14,7 @@ _MEANINGS = (
     ("RuntimeEnvSetupError", "its runtime environment could not be set up", "see the error in Ray's log of that node"),
     ("OutOfMemoryError", "the worker used more memory than the node has", "lower observe.shard_workloads"),
     ("OutOfDiskError", "its disk is full", "free space in Ray's folder for temporary files"),
-    ("ObjectStoreFullError", "its object store is full", "give Ray a larger object store (--object-store-memory)"),
+    ("ObjectStoreFullError", "its object store is full", "give Ray a larger object store"),
     ("NodeDiedError", "the node stopped or was cut off", "check the node; the work is tried on another one"),
     ("TaskUnschedulableError", "the node stopped or was cut off", "check the node; the work is tried on another one"),
     ("WorkerCrashedError", "the worker process was killed", "check the node's memory and Ray's log of that node"),
