@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,9 @@ class _Counting:
 
     def past_nodes(self, inventory: Inventory, window: Window) -> Sequence[Node]:
         return self.source.past_nodes(inventory, window)
+
+    def identity(self) -> Mapping[str, str]:
+        return self.source.identity()
 
     @property
     def lists_allocations(self) -> bool:

@@ -1,9 +1,8 @@
 """Writes the generated pages of docs/ from the source (DOCUMENTS, below); --check only compares."""
 
-import ast
 import dataclasses
 import importlib
-import inspect
+import json
 import re
 import runpy
 import sys
@@ -15,6 +14,9 @@ import grimp
 
 from gpuwise.backtest.catalogue import BACKTESTS
 from gpuwise.config import Config, variable
+from gpuwise.decide.policies import AFTERWARDS
+from gpuwise.decide.policies import POLICIES as CHECKS
+from gpuwise.decide.schema import attribute_docs, policy_schema
 from gpuwise.model.codec import to_plain
 from gpuwise.model.findings import Finding
 from gpuwise.model.reasons import EARLIER_CODES, Reason
@@ -24,20 +26,6 @@ from gpuwise.report import wording
 from gpuwise.sources.prometheus.names import TABLE
 
 HERE = Path(__file__).parent
-
-
-def attribute_docs(kind: type) -> dict[str, str]:
-    """The docstring of each attribute of a class, by the attribute's name."""
-    (body,) = ast.parse(inspect.getsource(kind)).body
-    assert isinstance(body, ast.ClassDef)
-    docs = {}
-    for statement, following in zip(body.body, body.body[1:], strict=False):
-        text = getattr(getattr(following, "value", None), "value", None)
-        if isinstance(text, str) and isinstance(statement, ast.AnnAssign | ast.Assign):
-            target = statement.target if isinstance(statement, ast.AnnAssign) else statement.targets[0]
-            assert isinstance(target, ast.Name)
-            docs[target.id] = " ".join(text.split())
-    return docs
 
 
 def rows(settings: Any, prefix: str = "") -> list[str]:
@@ -393,11 +381,39 @@ def sources() -> str:
     return "\n".join(lines)
 
 
+def policy_checks() -> str:
+    """The table of policies in docs/policy.md, in their order."""
+    lines = ["| | Policy | Blocks if | Keys | People |", "|---|---|---|---|---|"]
+    for number, one in enumerate((*CHECKS, *AFTERWARDS), start=1):
+        keys = ", ".join(f"`{key}`" for key in one.settings)
+        about = " ".join(one.about.split()).rstrip(".").removesuffix(" (I11)").removesuffix(" (I14)")
+        lines.append(f"| {number} | {one.name} | {about} | {keys} | {'yes' if one.people else ''} |")
+    return "\n".join(lines)
+
+
+def policy_page() -> str:
+    """docs/policy.md, with the table of policies generated from the code."""
+    text = (HERE / "policy.md").read_text()
+    before, _, rest = text.partition(CHECKS_BEGIN)
+    _, _, after = rest.partition(CHECKS_END)
+    return before + CHECKS_BEGIN + policy_checks() + "\n" + CHECKS_END + after
+
+
+CHECKS_BEGIN, CHECKS_END = "<!-- policies -->\n", "<!-- end of policies -->\n"
+
+
+def schema_of_policy() -> str:
+    """docs/policy.schema.json."""
+    return json.dumps(policy_schema(), indent=2) + "\n"
+
+
 DOCUMENTS = {
     "../ARCHITECTURE.md": architecture,
     "configuration.md": configuration,
     "findings.md": findings,
     "policies.md": policies,
+    "policy.md": policy_page,
+    "policy.schema.json": schema_of_policy,
     "reasons.md": reasons,
     "safety.md": safety,
     "sources.md": sources,

@@ -9,9 +9,11 @@ import json
 import types
 import typing
 from collections.abc import Mapping
+from datetime import date, time
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gpuwise.config import Config
 from gpuwise.model.command import Mode
@@ -30,7 +32,17 @@ ANNOTATIONS: Schema = {"type": "object", "additionalProperties": TEXT}
 DNS_LABEL: Schema = {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"}
 OURS = [f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "version", "part-of", "managed-by")]
 OWN_LABELS: Schema = {**ANNOTATIONS, "propertyNames": {"not": {"enum": [*OURS, "helm.sh/chart"]}}}
-_CHARTS_OWN = {"cluster_name", "recording", "prices", "grid", "prometheus", "kubernetes", "policy", "ledger"}
+_CHARTS_OWN = {
+    "cluster_name",
+    "recording",
+    "policy_file",
+    "prices",
+    "grid",
+    "prometheus",
+    "kubernetes",
+    "policy",
+    "ledger",
+}
 """Keys of the configuration that have their own chart values, or do not apply in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode", "prometheus.url", "prometheus.bearer_token_file"}
 
@@ -195,6 +207,14 @@ VALUES: Mapping[str, Schema] = {
         {"enabled": FLAG, "labels": ANNOTATIONS, "runbookUrl": {"type": "string", "pattern": "^https?://[^#]+$"}}
     ),
     "grafana": section({"dashboards": section({"enabled": FLAG, "labels": LABELS, "annotations": ANNOTATIONS})}),
+    "ray": section(
+        {
+            "enabled": FLAG,
+            "tokenSecret": SECRET_KEY,
+            "head": section({"resources": RESOURCES}),
+            "workers": section({"replicas": {"type": "integer", "minimum": 0}, "resources": RESOURCES}),
+        }
+    ),
     "networkPolicy": section({"enabled": FLAG, "egressPorts": several(PORT)}),
 }
 
@@ -203,7 +223,13 @@ def of_settings(settings: type, prefix: str = "") -> Schema:
     """Return the schema of a settings dataclass of gpuwise."""
     kinds = typing.get_type_hints(settings).items()
     known = {name: kind for name, kind in kinds if f"{prefix}{name}" not in _CHARTS_OWN}
-    return section({name: of_type(kind, f"{prefix}{name}.") for name, kind in known.items()})
+    needed = [one.name for one in dataclasses.fields(settings) if _has_no_default(one) and one.name in known]
+    more = {"required": needed} if needed else {}
+    return section({name: of_type(kind, f"{prefix}{name}.") for name, kind in known.items()}, **more)
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def of_type(kind: Any, prefix: str = "") -> Schema:
@@ -216,8 +242,14 @@ def of_type(kind: Any, prefix: str = "") -> Schema:
         return choice(*typing.get_args(kind))
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return choice(*kind)
-    names = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string", types.NoneType: "null"}
-    names |= {dict: "object", Mapping: "object", tuple: "array", list: "array", frozenset: "array"}
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple and arguments[1:] == (...,):
+        return several(of_type(arguments[0]))
+    if typing.get_origin(kind) in (dict, Mapping):
+        return {"type": "object", "additionalProperties": of_type(arguments[1])}
+    names = {date: "string", time: "string", ZoneInfo: "string"}
+    names |= {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string", types.NoneType: "null"}
+    names |= {tuple: "array", list: "array", frozenset: "array"}
     known = names.get(typing.get_origin(kind) or kind)
     return {"type": known} if known else {}
 

@@ -1,9 +1,11 @@
 """Classifies the requests in the log of an API server."""
 
+_REVIEWS = ("/selfsubjectaccessreviews", "/selfsubjectreviews")
+
 
 def changes(request):
-    """Whether a request may change something; a self subject access review is a POST that stores nothing."""
-    return request.verb not in ("get", "list", "watch") and not request.path.endswith("/selfsubjectaccessreviews")
+    """Whether a request may change something; a review of the own identity is a POST that stores nothing."""
+    return request.verb not in ("get", "list", "watch") and not request.path.endswith(_REVIEWS)
 
 
 def effects(request):

@@ -73,3 +73,82 @@ def test_an_invalid_variable_is_named():
 def test_no_two_keys_share_a_variable():
     names = [variable(key) for key in keys()]
     assert len(names) == len(set(names)) > 20
+
+
+def team_policy(tmp_path, text):
+    file = tmp_path / "team.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_a_policy_file_has_the_keys_of_the_section_and_flags_and_variables_override_it(tmp_path):
+    file = team_policy(tmp_path, "mode: enforce\nmax_risk: 2\nprotected_namespaces: [payments]\n")
+    expected = load(
+        written(tmp_path, f"policy: {{{file.read_text().strip().replace(chr(10), ', ')}}}\n"), {}, {}
+    ).policy
+    assert load(None, {}, {"policy_file": file}).policy == expected
+    assert load(written(tmp_path, f"policy_file: {file}\n"), {}, {}).policy == expected
+    assert load(None, {"GPUWISE_POLICY_FILE": str(file)}, {}).policy == expected
+    changed = load(None, {"GPUWISE_POLICY_MAX_RISK": "3"}, {"policy_file": file, "policy.mode": "off"}).policy
+    assert (changed.mode, changed.max_risk, changed.protected_namespaces) == (Mode.OFF, 3, ("payments",))
+
+
+BAD_POLICIES = {
+    "an unknown key": ("moed: enforce", "unknown key moed; did you mean mode?"),
+    "a configuration": ("policy: {mode: enforce}", "is a configuration, not a policy; use --config"),
+    "a bad rule": ("rules: [{name: a, forbid_if: 'x >'}]", r"rules\.0\.forbid_if is 'x >': it is not valid CEL"),
+    "a misspelt key in a list": ("rules: [{nam: a, forbid_if: 'true'}]", r"rules\.0"),
+    "a list": ("- a", "is not a mapping"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_POLICIES)
+def test_an_invalid_policy_file_is_named_with_its_key_and_a_hint(tmp_path, name):
+    text, expected = BAD_POLICIES[name]
+    with pytest.raises(InputError, match=rf"team\.yaml:? .*{expected}"):
+        load(None, {}, {"policy_file": team_policy(tmp_path, text)})
+
+
+def test_a_policy_file_and_a_section_at_once_is_an_error(tmp_path):
+    file = team_policy(tmp_path, "mode: enforce\n")
+    with pytest.raises(InputError, match=r"gpuwise\.yaml has policy\.mode, and the policy is in .*team\.yaml; move"):
+        load(written(tmp_path, "policy: {mode: off}\n"), {}, {"policy_file": file})
+
+
+def test_a_missing_policy_file_is_an_error():
+    with pytest.raises(InputError, match=r"cannot read /nowhere\.yaml.*check --policy or policy_file"):
+        load(None, {}, {"policy_file": Path("/nowhere.yaml")})
+
+
+def test_lists_and_tables_in_the_environment_are_json_or_yaml():
+    window = '[{"start": "22:00", "end": "06:00", "zone": "Europe/Berlin"}]'
+    found = load(
+        None,
+        {
+            "GPUWISE_POLICY_WINDOWS": window,
+            "GPUWISE_POLICY_BUDGETS": "{namespace/search: {disruptions: 2}}",
+            "GPUWISE_POLICY_PROTECTED_NAMESPACES": "payments, notebooks",
+            "GPUWISE_RECOMMEND_REGIONS_BY_DATA_CLASS": "{voices: [eu-west-1]}",
+            "GPUWISE_POLICY_PROTECTIONS": "tier=gold",
+        },
+        {},
+    )
+    assert [one.zone.key for one in found.policy.windows] == ["Europe/Berlin"]
+    assert found.policy.budgets["namespace/search"].disruptions == 2
+    assert found.policy.protected_namespaces == ("payments", "notebooks")
+    assert found.recommend.regions_by_data_class == {"voices": ("eu-west-1",)}
+    assert found.policy.protections == {"tier": "gold"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("WINDOWS", "daily", "a list, in the file: policy.windows"),
+        ("WINDOWS", "[{start", "is not valid JSON or YAML"),
+        ("BUDGETS", "search=1", "a table, in the file: policy.budgets"),
+        ("RULES", "[{name: a}]", r"policy\.rules\.0"),
+    ],
+)
+def test_a_bad_list_or_table_in_the_environment_is_an_error_that_says_how_to_write_it(name, text, expected):
+    with pytest.raises(InputError, match=rf"environment variable GPUWISE_POLICY_{name}.*{expected}"):
+        load(None, {f"GPUWISE_POLICY_{name}": text}, {})

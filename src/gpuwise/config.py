@@ -26,6 +26,7 @@ from gpuwise.score.settings import ScoreSettings
 
 ENVIRONMENT_PREFIX = "GPUWISE_"
 _HIDDEN_KEYS = "prometheus.headers"
+_POLICY = "policy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,15 @@ class ScheduleConfig:
     workers: int | None = None
     """CPUs of a local Ray; None uses all."""
 
+    item_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """Longest time for one shard on one node of Ray, in seconds; then it is cancelled and tried elsewhere."""
+
+    timeout_s: Annotated[float, Field(gt=0)] = 7_200.0
+    """Longest time for scoring a fleet on Ray, in seconds."""
+
+    tries: Annotated[int, Field(ge=1)] = 3
+    """How often a shard is tried on Ray, each time on another node if there is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class EnactConfig:
@@ -183,6 +193,9 @@ class Config:
     grid: Path | None = None
     """CSV file of the carbon intensity of regions' grids (kg_co2e_per_kwh); None uses the file shipped with gpuwise."""
 
+    policy_file: Path | None = None
+    """YAML file with the keys of the section `policy` (docs/policy.md), instead of that section."""
+
     prometheus: PrometheusConfig = field(default_factory=PrometheusConfig)
     kubernetes: KubernetesConfig = field(default_factory=KubernetesConfig)
     observe: ObserveConfig = field(default_factory=ObserveConfig)
@@ -210,23 +223,60 @@ def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, 
     origins: dict[str, str] = {}
     for key, value in _of_file(file).items():
         _plant(tree, origins, key, value, str(file))
-    for key in keys():
+    policy = _policy_file(flags.get("policy_file"), environment.get(variable("policy_file")), tree.get("policy_file"))
+    if policy is not None:
+        _only_one_policy(origins, file, policy)
+        for key, value in _of_file(policy, DecideSettings, "--policy or policy_file").items():
+            _plant(tree, origins, f"{_POLICY}{key}", value, str(policy))
+    for key, kind in _kinds().items():
         name = variable(key)
         if name in environment:
-            _plant(tree, origins, key, environment[name], f"environment variable {name}")
+            _plant(tree, origins, key, _of_text(environment[name], kind, name), f"environment variable {name}")
     for key, value in flags.items():
         if value is not None:
             _plant(tree, origins, key, value, "the command line")
     return _typed(tree, origins)
 
 
-def keys(settings: type = Config, prefix: str = "") -> Iterator[str]:
+def _policy_file(*given: Any) -> Path | None:
+    """Return the first path that is given, None without one. A value of another type is an error of its key."""
+    found = next((one for one in given if isinstance(one, str | Path) and str(one)), None)
+    return None if found is None else expanded(Path(found), "policy_file")
+
+
+def _only_one_policy(origins: Mapping[str, str], file: Path | None, policy: Path) -> None:
+    key = next((key for key in origins if key.startswith(_POLICY)), None)
+    if key is not None:
+        problem = f"{file} has {key}, and the policy is in {policy}"
+        raise InputError(problem, hint=f"move the section `policy` of {file} to {policy}, or do not name the file")
+
+
+def keys() -> Iterator[str]:
     """Yield all dotted keys."""
+    yield from _kinds()
+
+
+def _kinds(settings: type = Config, prefix: str = "") -> dict[str, Any]:
+    """Return the type of the value of each dotted key."""
+    found: dict[str, Any] = {}
     for name, kind in _fields(settings).items():
         if dataclasses.is_dataclass(kind):
-            yield from keys(typing.cast("type", kind), f"{prefix}{name}.")
+            found |= _kinds(typing.cast("type", kind), f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}"
+            found[f"{prefix}{name}"] = kind
+    return found
+
+
+def _of_text(text: str, kind: Any, name: str) -> Any:
+    """Return the value of an environment variable: YAML or JSON for lists and tables, else the text itself."""
+    if typing.get_origin(kind) not in (tuple, dict, Mapping) or not text.lstrip().startswith(("[", "{", "- ")):
+        listed = typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is str
+        return [one.strip() for one in text.split(",") if one.strip()] if listed else text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        problem = f"environment variable {name} is not valid JSON or YAML: {' '.join(str(error).split())}"
+        raise InputError(problem, hint="write it as in the file, on one line: [{KEY: VALUE}]") from error
 
 
 def variable(key: str) -> str:
@@ -238,13 +288,13 @@ def _fields(settings: type) -> dict[str, Any]:
     return typing.get_type_hints(settings)
 
 
-def _of_file(file: Path | None) -> dict[str, Any]:
+def _of_file(file: Path | None, settings: type = Config, flag: str = "--config") -> dict[str, Any]:
     if file is None:
         return {}
     try:
         tree = yaml.safe_load(file.read_text())
     except OSError as error:
-        raise InputError(f"cannot read {file}: {error.strerror}", hint="check --config") from error
+        raise InputError(f"cannot read {file}: {error.strerror}", hint=f"check {flag}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = " ".join(str(error).split())
         raise InputError(f"{file} is not valid YAML: {where}", hint="fix the line that the message names") from error
@@ -252,7 +302,9 @@ def _of_file(file: Path | None) -> dict[str, Any]:
         return {}
     if not isinstance(tree, dict):
         raise InputError(f"{file} is not a mapping", hint="write `key: value` lines; see docs/configuration.md")
-    return dict(_flat(tree, str(file)))
+    if settings is DecideSettings and isinstance(tree.get("policy"), dict):
+        raise InputError(f"{file} is a configuration, not a policy", hint="use --config, or keep its section `policy`")
+    return dict(_flat(tree, str(file), settings))
 
 
 def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -260,7 +312,7 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
     for name, value in tree.items():
         key = f"{prefix}{name}"
         if name not in known:
-            raise InputError(f"{file}: unknown key {key}", hint=_nearest(key))
+            raise InputError(f"{file}: unknown key {key}", hint=_nearest(key, settings))
         if dataclasses.is_dataclass(known[name]) and isinstance(value, dict):
             yield from _flat(value, file, typing.cast("type", known[name]), f"{key}.")
         elif dataclasses.is_dataclass(known[name]):
@@ -270,8 +322,11 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
             yield key, value
 
 
-def _nearest(key: str) -> str:
-    close = difflib.get_close_matches(key, list(keys()), n=1)
+def _nearest(key: str, settings: type) -> str:
+    known = list(keys())
+    if settings is DecideSettings:
+        known += [one.removeprefix(_POLICY) for one in known if one.startswith(_POLICY)]
+    close = difflib.get_close_matches(key, known, n=1)
     return f"did you mean {close[0]}?" if close else "`gpuwise config print` lists every key"
 
 
@@ -292,8 +347,20 @@ def _typed(tree: dict[str, Any], origins: Mapping[str, str]) -> Config:
             (k for k in origins if ".".join(map(str, first["loc"])).startswith(k)), ".".join(map(str, first["loc"]))
         )
         shown = "not shown" if key.startswith(_HIDDEN_KEYS) else repr(first["input"])
-        problem = f"{origins.get(key, 'the configuration')}: {key} is {shown}: {first['msg'].lower()}"
-        raise InputError(problem, hint=f"give it {_wanted(key)}") from error
+        where, origin = ".".join(map(str, first["loc"])), origins.get(key, "the configuration")
+        # The keys of a policy file are those of the section.
+        shown_where = where.removeprefix(_POLICY) if origin == str(tree.get("policy_file")) else where
+        message = first["msg"].removeprefix("Value error, ")
+        hint = f"give it {_wanted(key)}" if where == key else f"docs/{_page(key)} describes {key}"
+        if first["type"] == "unexpected_keyword_argument":
+            raise InputError(f"{origin}: unknown key {shown_where}", hint=hint) from error
+        raise InputError(
+            f"{origin}: {shown_where} is {shown}: {message[:1].lower()}{message[1:]}", hint=hint
+        ) from error
+
+
+def _page(key: str) -> str:
+    return "policy.md" if key.startswith(_POLICY) else "configuration.md"
 
 
 def at_home(config: Config) -> Config:
@@ -345,7 +412,12 @@ def _wanted(key: str) -> str:
         return " or ".join(typing.get_args(kind))
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return " or ".join(kind)
-    if typing.get_origin(kind) is Mapping:
-        many = typing.get_origin(typing.get_args(kind)[1]) is tuple
+    if typing.get_origin(kind) is tuple:
+        return f"a list, in the file: {key}: [VALUE, ...]; in the environment JSON or YAML on one line"
+    if typing.get_origin(kind) in (Mapping, dict):
+        inner = typing.get_args(kind)[1]
+        if dataclasses.is_dataclass(inner):
+            return f"a table, in the file: {key}: {{NAME: {{KEY: VALUE}}}}; in the environment JSON or YAML on one line"
+        many = typing.get_origin(inner) is tuple
         return f"names and values, in the file: {key}: {{NAME: {'[VALUE, VALUE]' if many else 'VALUE'}}}"
     return f"a value of type {getattr(kind, '__name__', str(kind))}"

@@ -22,6 +22,7 @@ class ManualActions:
         enactor: the only writer to the cluster.
         policy: its limits apply to people, too.
         clock: epoch seconds.
+        authenticated: whether the cluster authenticated the actor; else it is the operating system's user.
     """
 
     actor: str
@@ -29,6 +30,7 @@ class ManualActions:
     enactor: Enactor
     policy: DecideSettings
     clock: Callable[[], int]
+    authenticated: bool = False
 
     def apply(self, recommendation_id: str) -> Outcome | Blocked:
         """Carry out one recommendation; the person consents to what its mode, risk or confidence blocks."""
@@ -36,9 +38,13 @@ class ManualActions:
         self.ledger.check()
         self.enactor.recover()
         now_s = self.clock()
-        attempts = self.ledger.attempts(since_s=now_s - self.policy.budget.per_s, uids={recommendation.workload.uid})
+        attempts = self.ledger.attempts(
+            since_s=now_s - self.policy.longest_window_s, uids={recommendation.workload.uid}
+        )
         history = History(*attempts, self.ledger.directives())
-        approved = approve(recommendation, history, self.policy, actor=self.actor, now_s=now_s)
+        approved = approve(
+            recommendation, history, self.policy, actor=self.actor, now_s=now_s, authenticated=self.authenticated
+        )
         return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
 
     def done(self, command_id: str) -> Intent:
@@ -80,9 +86,9 @@ def record(ledger: Ledger, directive: Directive) -> str | None:
         Why nothing was written, for a person: it is in force already. None if it was written.
 
     Raises:
-        InputError: it dismisses a recommendation that does not exist.
+        InputError: it is about a recommendation that does not exist.
     """
-    if directive.kind == "dismiss":
+    if directive.kind in ("dismiss", "approve"):
         find(ledger, directive.subject)
     pauses = _pauses(ledger.directives(), directive.cluster)
     if directive.kind == "pause" and pauses[0] is not None and None not in pauses:

@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, Situation, blockers, decide
+from gpuwise.decide.decide import Decision, blockers, decide_checked
 from gpuwise.decide.history import History
+from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
@@ -36,7 +37,7 @@ from gpuwise.recommend.settings import RecommendSettings
 from gpuwise.score.node_types import with_measured_types
 from gpuwise.score.profile import score_series
 from gpuwise.score.settings import ScoreSettings
-from gpuwise.score.shard import Shard, score_packed
+from gpuwise.score.shard import Shard, facts, score_packed
 
 HOUR_S = 3_600
 _NEW_OBJECTS = 20_000
@@ -250,7 +251,7 @@ class Pipeline:
         work = partial(score_packed, self.usage, fleet, window, self.settings.score)
         profiles = self.profiles()
         kept = (_with_kept(shard, checkpoints) for shard in shards)
-        for done, scored in enumerate(self.executor.map(work, kept), start=1):
+        for done, scored in enumerate(self.executor.map(work, kept, same=partial(facts, self.usage)), start=1):
             profiles.add(scored.profiles)
             if checkpoints is not None:
                 checkpoints.save(scored.keep)
@@ -297,26 +298,31 @@ class Pipeline:
             survey: what was found.
             now_s: when the survey began, epoch seconds; the decision uses the clock, if there is one.
         """
+        return decide_checked(
+            survey.recommendations,
+            self.situation(survey, now_s),
+            alternatives=survey.alternatives,
+            choose=best_plan,
+            check=None if self.checker is None else self.checker.check,
+        )
+
+    def situation(self, survey: Survey, now_s: int) -> Situation:
+        """Return all that a decision depends on besides the recommendations, after resolving open intents (I8).
+
+        Args:
+            survey: what was found.
+            now_s: when the survey began, epoch seconds; the situation has the clock's time, if there is a clock.
+        """
         self.ledger.check()
         if self.enactor is not None:
             self.enactor.recover()
         fleet, at_s = self._fresh(survey.inventory, now_s)
         targets = {item.workload.uid for item in (*survey.recommendations, *survey.alternatives)}
         # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
-        attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.budget.per_s, uids=targets)
+        attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.longest_window_s, uids=targets)
         history = History(*attempts, self.ledger.directives())
-        refused: dict[str, Blocked] = {}
-        checked: set[str] = set()
-        while True:
-            situation = Situation(fleet, history, self.settings.policy, at_s, refused)
-            decision = decide(survey.recommendations, situation, alternatives=survey.alternatives, choose=best_plan)
-            unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
-            if self.checker is None or not unchecked:
-                return decision
-            for command in unchecked:
-                checked.add(command.recommendation_id)
-                if (blocked := self.checker.check(command)) is not None:
-                    refused[command.recommendation_id] = blocked
+        regions = self.settings.recommend.regions_by_data_class
+        return Situation(fleet, history, self.settings.policy, at_s, regions=regions)
 
     def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
         """Return the fleet and the time of the decision; read the fleet again if scoring took too long."""

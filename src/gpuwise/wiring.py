@@ -1,14 +1,17 @@
 """Construct the adapters and connect them to the ports of the loop. No other module does this."""
 
 import json
+import sys
 import time
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.config import Config
+from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
@@ -16,11 +19,13 @@ from gpuwise.manual import ManualActions
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
 from gpuwise.memory.profile_file import ProfileFile
+from gpuwise.model.command import FLEET, Limit, Mode
 from gpuwise.model.errors import Forbidden, Gone, InputError
-from gpuwise.model.ports import Checkpoints, ClusterWriter, Executor, UsageSource
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.ports import Checkpoints, ClusterReader, ClusterWriter, Executor, UsageSource
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
-from gpuwise.schedule import ray_session
+from gpuwise.schedule.limits import Limits
 from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
@@ -54,6 +59,7 @@ def loop(
     *,
     writing: bool,
     planning: bool = False,
+    any_policy: bool = False,
     at_s: int | None = None,
     watch: Watch = unwatched,
 ) -> Iterator[Pipeline]:
@@ -64,6 +70,7 @@ def loop(
         progress: called as the loop progresses.
         writing: whether it may change the cluster; without this there is no enactor.
         planning: whether it plans what writing would do; it then refuses a ledger that writing would refuse.
+        any_policy: whether its checker leaves out what only the policy forbids, because others are tried later.
         at_s: use this instant instead of the clock, epoch seconds; None uses the clock.
         watch: context manager around each step.
 
@@ -74,6 +81,7 @@ def loop(
     if writing and not changeable(config):
         raise _unchangeable()
     clock: Clock = now if at_s is None else lambda: at_s
+    unlimited = replace(config, policy=DecideSettings(mode=Mode.ENFORCE))
     with ExitStack() as stack:
         source = usage(config)
         prices = read_prices(config.prices, config.grid)
@@ -90,7 +98,7 @@ def loop(
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
             enactor=KubernetesEnactor(client, records, _enact_settings(config), clock) if client and writing else None,
-            checker=Examiner(client, _enact_settings(config), clock) if client else None,
+            checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock) if client else None,
             progress=progress,
             watch=watch,
             clock=None if at_s is not None else clock,
@@ -113,21 +121,39 @@ def looking_back(config: Config, past: "Past") -> Iterator[Pipeline]:
 
 
 @contextmanager
-def manual(config: Config, actor: str) -> Iterator[ManualActions]:
-    """Build what a person's commands need. They need no usage and no scoring, so undo works without Prometheus."""
+def manual(config: Config, os_user: str) -> Iterator[ManualActions]:
+    """Build what a person's commands need. They need no usage and no scoring, so undo works without Prometheus.
+
+    Args:
+        config: the configuration.
+        os_user: the actor if the cluster does not tell whom it authenticates.
+    """
     if not changeable(config):
         raise _unchangeable()
     with ExitStack() as stack:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
         records.belongs_to(_cluster_uid(client))
-        yield ManualActions(
-            actor, records, KubernetesEnactor(client, records, _enact_settings(config), now), config.policy, now
-        )
+        user = client.user()
+        enactor = KubernetesEnactor(client, records, _enact_settings(config), now)
+        yield ManualActions(user or os_user, records, enactor, config.policy, now, authenticated=user is not None)
 
 
-def named_cluster(config: Config) -> str:
-    """Return the uid of the cluster that a kubeconfig, context or recording in the configuration names, else "".
+@dataclass(frozen=True, slots=True)
+class NamedCluster:
+    """The cluster that the configuration names.
+
+    Attributes:
+        uid: its uid; "" if none is named, or its uid is not known.
+        user: the user that it authenticates; None if it does not tell, or for a recording.
+    """
+
+    uid: str = ""
+    user: str | None = None
+
+
+def named_cluster(config: Config) -> NamedCluster:
+    """Return the cluster that a kubeconfig, context or recording in the configuration names.
 
     Raises:
         GpuwiseError: the cluster does not respond, or the recording cannot be read.
@@ -137,10 +163,27 @@ def named_cluster(config: Config) -> str:
         with KubernetesCluster.connect(
             kubeconfig=given.kubeconfig, context=given.context, wait_budget_s=0.0, plugin_timeout_s=_ORDER_TIMEOUT_S
         ) as client:
-            return _cluster_uid(client)
+            return NamedCluster(_cluster_uid(client), client.user())
     if config.recording is None:
-        return ""
-    return KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster
+        return NamedCluster()
+    return NamedCluster(KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster)
+
+
+def known_fleet(config: Config) -> Inventory | None:
+    """Return the inventory of the cluster or recording that the configuration names; None if it names none.
+
+    Raises:
+        GpuwiseError: it cannot be read.
+    """
+    given = config.kubernetes
+    with ExitStack() as stack:
+        if given.kubeconfig is not None or given.context is not None:
+            reader: ClusterReader = cluster(config, stack)
+        elif config.recording is not None:
+            reader = recorded(config)
+        else:
+            return None
+        return KubernetesInventory(reader, inventory_settings(config)).snapshot(now())
 
 
 def _cluster_uid(client: KubernetesCluster) -> str:
@@ -194,7 +237,7 @@ def usage(config: Config) -> UsageSource:
     if config.recording is not None:
         from gpuwise.sources.recording import RecordedUsage  # noqa: PLC0415 - pyarrow takes 0.3 s
 
-        return RecordedUsage(config.recording)
+        return RecordedUsage(config.recording.resolve())
     return prometheus(config)
 
 
@@ -206,19 +249,25 @@ def prometheus(config: Config) -> "PrometheusUsage":
     """
     if config.prometheus.url is None:
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
-    from gpuwise.sources.prometheus.settings import PrometheusSettings  # noqa: PLC0415 - httpx takes 0.2 s
+    from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - httpx takes 0.2 s
     from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - as above
 
     given = config.prometheus
-    hidden = {name: secret(file, f"prometheus.header_files.{name}") or "" for name, file in given.header_files.items()}
+
+    def kept(file: Path | None, key: str) -> SecretFile | None:
+        return None if file is None else SecretFile(file.resolve(), key)
+
+    hidden = {
+        name: SecretFile(file.resolve(), f"prometheus.header_files.{name}") for name, file in given.header_files.items()
+    }
     return PrometheusUsage(
         PrometheusSettings(
             config.prometheus.url,
-            bearer_token=secret(given.bearer_token_file, "prometheus.bearer_token_file"),
+            bearer_token=kept(given.bearer_token_file, "prometheus.bearer_token_file"),
             username=given.username,
-            password=secret(given.password_file, "prometheus.password_file"),
+            password=kept(given.password_file, "prometheus.password_file"),
             matchers=given.matchers,
-            headers=given.headers | hidden,
+            headers={**given.headers, **hidden},
             ca_file=given.ca_file,
             client_cert_file=given.client_cert_file,
             client_key_file=given.client_key_file,
@@ -251,12 +300,30 @@ def recorded(config: Config) -> RecordedObjects:
 
 
 def executor(config: Config, stack: ExitStack) -> Executor:
-    """Return the executor of scoring tasks."""
+    """Return the executor of scoring tasks.
+
+    Raises:
+        InputError: a secret in the configuration would be sent to the workers of Ray.
+        SourceError: the Ray cluster cannot be joined.
+    """
     if config.schedule.executor == "local":
         from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
 
         return InProcess()
-    return stack.enter_context(ray_session.start(config.schedule.ray_address, config.schedule.workers))
+    from gpuwise.schedule.on_ray import RayExecutor  # noqa: PLC0415
+
+    if config.recording is None and prometheus(config).settings.holds_secret:
+        raise InputError(
+            "prometheus.url or prometheus.headers contains a secret, which workers of Ray would get",
+            hint="put it in a file: prometheus.password_file, bearer_token_file or header_files",
+        )
+    given = config.schedule
+    limits = Limits(item_s=given.item_timeout_s, total_s=given.timeout_s, tries=given.tries)
+    return stack.enter_context(RayExecutor(given.ray_address, given.workers, limits=limits, notify=_warn))
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def cluster(config: Config, stack: ExitStack) -> KubernetesCluster:
@@ -286,8 +353,7 @@ def _settings(config: Config) -> LoopSettings:
 def _enact_settings(config: Config) -> EnactSettings:
     return EnactSettings(
         dry_run=config.enact.dry_run,
-        budget_limit=config.policy.budget.disruptions,
-        budget_per_s=config.policy.budget.per_s,
+        limits=(Limit(FLEET, config.policy.budget.disruptions, config.policy.budget.per_s),),
         protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
         protections=config.policy.protections,
         default_mode=config.policy.mode,

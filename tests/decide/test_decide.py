@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from tests.fleet import NOW_S, inventory, pod, workload
 from tests.series import WORKLOAD
 
-from gpuwise.decide.decide import Situation, approve, decide
+from gpuwise.decide.decide import approve, decide
 from gpuwise.decide.history import History, State
+from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.changes import FreeNode, MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Budget, Command, Directive, Intent, Mode, Outcome, OutcomeStatus
@@ -232,7 +233,7 @@ def test_a_command_that_the_enactor_refuses_uses_no_budget():
     settings = replace(ENFORCE, budget=Budget(1, 3_600))
     found = decide(items, Situation(inventory(*subjects), History(), settings, NOW_S, {items[2].id: no}))
     assert [one.workload.uid for one in found.commands] == ["uid-1"]
-    assert no in found.blocked
+    assert replace(no, policy="enactor's checks") in found.blocked
 
 
 def test_i26_a_pause_blocks_everything_until_resume():

@@ -29,6 +29,7 @@ from tests.prometheus_server import NEEDS_PROMETHEUS, running
 from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import deployment, node, pod_spec
 from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.model.command import FLEET, Limit
 
 MONDAY = 1_778_457_600  # 2026-05-11, the first day of 2026-W20
 DAY_S, WEEK_S = 86_400, 604_800
@@ -300,7 +301,7 @@ def moved_back(path: Path, *, weeks: int) -> tuple[tuple[str, int], Path]:
         (intent,), (outcome,) = ledger.intents(), ledger.outcomes()
     with SqliteLedger(path.with_name("earlier.db")) as ledger:
         for_s = weeks * WEEK_S
-        ledger.record_intent(replace(intent, at_s=intent.at_s - for_s), limit=1, per_s=3600)
+        ledger.record_intent(replace(intent, at_s=intent.at_s - for_s), limits=[Limit(FLEET, 1, 3600)])
         ledger.record_outcome(replace(outcome, at_s=outcome.at_s - for_s))
     return (intent.command.id, outcome.at_s), path.with_name("earlier.db")
 

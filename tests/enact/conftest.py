@@ -1,5 +1,6 @@
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.api_requests import changes
@@ -8,6 +9,7 @@ from tests.cluster_under_test import NAMESPACE
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate.objects import node
 from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Mode, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
@@ -22,41 +24,16 @@ PATHS = {
 }
 
 
-class MemoryLedger:
-    """The Ledger port in memory: a sliding budget; an intent is recorded once."""
+class MemoryLedger(SqliteLedger):
+    """The ledger of the product, in memory. It can lose outcomes, as if the process died before it wrote them."""
 
     def __init__(self):
-        self.written_intents = []
-        self.written_outcomes = []
-
-    def record_run(self, now_s, recommendations, blocked):
-        raise AssertionError("the enactor records no runs")
-
-    def record_intent(self, intent, *, limit, per_s):
-        assert self.intent(intent.command.id) is None, "an intent is written once"
-        if sum(earlier.at_s > intent.at_s - per_s for earlier in self.written_intents) >= limit:
-            return False
-        self.written_intents.append(intent)
-        return True
+        super().__init__(Path(":memory:"))
+        self.loses_outcomes = False
 
     def record_outcome(self, outcome):
-        self.written_outcomes.append(outcome)
-
-    def intent(self, command_id):
-        return next((one for one in self.written_intents if one.command.id == command_id), None)
-
-    def intents(self, *, since_s=0):
-        return [one for one in self.written_intents if one.at_s >= since_s]
-
-    def outcomes(self, *, since_s=0):
-        return [one for one in self.written_outcomes if one.at_s >= since_s]
-
-    def unsettled(self):
-        return [one for one in self.written_intents if self.status(one.command.id) is OutcomeStatus.UNKNOWN]
-
-    def outcome(self, command_id):
-        found = [one for one in self.written_outcomes if one.command_id == command_id]
-        return found[-1] if found else None
+        if not self.loses_outcomes:
+            super().record_outcome(outcome)
 
     def status(self, command_id):
         last = self.outcome(command_id)

@@ -10,7 +10,7 @@ from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, notebook, pod, pod_spec, statefulset
 from gpuwise.enact import EnactSettings, KubernetesEnactor
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
-from gpuwise.model.command import Mode, OutcomeStatus
+from gpuwise.model.command import FLEET, Limit, Mode, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
@@ -328,19 +328,22 @@ class TestBudget:
     def test_incident_nvcf_975_the_budget_is_spent_in_the_ledger(self, stage):
         stage.add(*(deployment(f"d{number}") for number in range(4)))
         commands = [stage.command("Deployment", f"d{number}") for number in range(4)]
-        outcomes = stage.enact(*commands, budget_limit=2)
+        outcomes = stage.enact(*commands, limits=(Limit(FLEET, 2, 3_600),))
         assert [one.status for one in outcomes[:2]] == [OutcomeStatus.APPLIED] * 2
         assert [refused(one) for one in outcomes[2:]] == [(NOT_APPLIED, Reason.BUDGET_EXHAUSTED)] * 2
         assert len(stage.mutations) == 2
 
         # Another enactor with the same ledger, as after a failover, has no budget left until the window has passed.
         again = stage.command("Deployment", "d2")
-        assert refused(stage.enact(again, now_s=NOW_S + 60, budget_limit=2)) == (NOT_APPLIED, Reason.BUDGET_EXHAUSTED)
-        assert stage.enact(again, now_s=NOW_S + 3600, budget_limit=2).status is OutcomeStatus.APPLIED
+        assert refused(stage.enact(again, now_s=NOW_S + 60, limits=(Limit(FLEET, 2, 3_600),))) == (
+            NOT_APPLIED,
+            Reason.BUDGET_EXHAUSTED,
+        )
+        assert stage.enact(again, now_s=NOW_S + 3600, limits=(Limit(FLEET, 2, 3_600),)).status is OutcomeStatus.APPLIED
 
     def test_incident_karpenter_provider_aws_7026_a_budget_of_zero_allows_nothing(self, stage):
         stage.add(deployment("llm"))
-        outcome = stage.enact(stage.command("Deployment", "llm"), budget_limit=0)
+        outcome = stage.enact(stage.command("Deployment", "llm"), limits=(Limit(FLEET, 0, 3_600),))
         assert refused(outcome) == (NOT_APPLIED, Reason.BUDGET_EXHAUSTED)
         assert stage.mutations == []
 
@@ -517,13 +520,13 @@ class TestDryRun:
         """Recovery, undo and the same command again, in a dry run: neither the cluster nor the ledger changes."""
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
+        stage.ledger.loses_outcomes = effect != "undone"
         stage.enact(command)
         if effect in {"none", "undone"}:
             stage.undo(command)
         if effect == "reverted":
             stage.patch("Deployment", "llm", {"spec": {"replicas": 2}})
-        if effect != "undone":
-            stage.ledger.written_outcomes.clear()  # as if the process had died before it wrote the outcome
+        stage.ledger.loses_outcomes = False
         outcomes, written = stage.ledger.outcomes(), len(stage.mutations)
         later_s = NOW_S + 600
         stage.enactor(now_s=later_s, dry_run=True).recover()
@@ -622,8 +625,9 @@ class TestCrash:
         stage.add(deployment("llm", replicas=2))
         command = stage.command("Deployment", "llm")
         stage.enact(command)
+        stage.ledger.loses_outcomes = True
         assert stage.undo(command).status is OutcomeStatus.UNDONE
-        stage.ledger.written_outcomes.pop()
+        stage.ledger.loses_outcomes = False
         written = len(stage.mutations)
         assert stage.undo(command).status is OutcomeStatus.UNDONE
         assert len(stage.mutations) == written

@@ -1,15 +1,21 @@
-"""policy.yaml, prices.csv and grid.csv: each file has its effect on a command."""
+"""gpuwise.yaml, policy.yaml, prices.csv and grid.csv: each file has its effect on a command."""
 
 import csv
+import json
+import re
 
+import jsonschema
 import pytest
+import yaml
 
 from gpuwise.config import keys, load
+from gpuwise.decide.settings import DecideSettings
 from gpuwise.model.command import Budget, Mode
 
 from .conftest import EXAMPLES
 
-POLICY = ["--config", str(EXAMPLES / "policy.yaml")]
+POLICY = ["--config", str(EXAMPLES / "gpuwise.yaml")]
+SCHEMA = EXAMPLES.parent / "docs" / "policy.schema.json"
 GRID = {"GPUWISE_GRID": str(EXAMPLES / "grid.csv")}
 
 
@@ -23,7 +29,7 @@ def blocked(plan: dict, namespace: str) -> set[str]:
 
 
 def test_the_policy_is_read_and_each_of_its_keys_differs_from_the_default():
-    found, default = load(EXAMPLES / "policy.yaml", {}, {}).policy, load(None, {}, {}).policy
+    found, default = load(EXAMPLES / "gpuwise.yaml", {}, {}).policy, load(None, {}, {}).policy
     assert (found.mode, found.budget) == (Mode.APPROVE, Budget(disruptions=1, per_s=3600))
     assert found.protected_namespaces == ("notebooks", "payments")
     for key in ("mode", "budget", "min_confidence", "cool_down_h", "breaker_open_h", "brake_share"):
@@ -35,10 +41,31 @@ def test_the_policy_limits_the_plan_to_its_budget_and_protects_its_namespaces(gp
     after = gpuwise("plan", *recorded, *POLICY, "-o", "json").data
     assert len(before["commands"]) > 1
     assert len(after["commands"]) == 1
-    assert after["commands"][0] in before["commands"]
+    assert after["commands"][0]["recommendation_id"] in {one["recommendation_id"] for one in before["commands"]}
     assert "BudgetExhausted" in blocked(after, "search") - blocked(before, "search")
     assert "ProtectedNamespace" in blocked(after, "notebooks") - blocked(before, "notebooks")
     assert "RecommendOnly" in blocked(before, "notebooks") - blocked(after, "notebooks")
+
+
+def test_the_policy_file_is_read_and_each_of_its_keys_differs_from_the_default(gpuwise):
+    text = (EXAMPLES / "policy.yaml").read_text()
+    found, default = load(None, {}, {"policy_file": EXAMPLES / "policy.yaml"}).policy, DecideSettings()
+    for key in yaml.safe_load(text):
+        if key != "max_risk":  # shown because people look for it
+            assert getattr(found, key) != getattr(default, key), key
+    as_json = json.loads(json.dumps(yaml.safe_load(text), default=str))  # YAML 1.1 has dates, JSON has not
+    assert jsonschema.validate(as_json, json.loads(SCHEMA.read_text())) is None
+    named = re.search(r"\$schema=(\S+)", text)
+    assert (EXAMPLES / named[1]).resolve() == SCHEMA.resolve()
+
+
+def test_the_policy_file_changes_the_plan(gpuwise, recorded):
+    found = gpuwise("plan", *recorded, "--policy", EXAMPLES / "policy.yaml", "-o", "json").data
+    assert found["commands"] == []
+    assert {(one["policy"], one["reason"]) for one in found["holds"] if one["stage"] == "decide"} >= {
+        ("mode", "NeedsApproval"),
+        ("protected namespace", "ProtectedNamespace"),
+    }
 
 
 def test_the_policys_price_of_energy_makes_power_limits_a_finding(gpuwise, recorded):

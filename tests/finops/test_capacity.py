@@ -11,7 +11,7 @@ from tests.finops.recorded import IDLE, PRICES, WEEK_H, Fleet, at
 from gpuwise.cli.selecting import Selection
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import FLEET, Command, Intent, Limit, Outcome, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.report import Bill, WeeklyReport
 from gpuwise.report import render_html, render_markdown
@@ -448,7 +448,7 @@ def test_what_is_undone_in_a_later_week_is_an_action_of_that_week(fleet, tmp_pat
         for number in (1, 2):
             ref = WorkloadRef("red", "Deployment", f"w{number}", "u")
             order = Command(f"a-{number}", f"r-{number}", ref, ScaleTo(0), "policy")
-            ledger.record_intent(Intent(order, at(-50), "7", {}, {}), limit=10, per_s=3600)
+            ledger.record_intent(Intent(order, at(-50), "7", {}, {}), limits=[Limit(FLEET, 10, 3600)])
             ledger.record_outcome(Outcome(f"a-{number}", at(-49), OutcomeStatus.APPLIED, None, ""))
         ledger.record_outcome(Outcome("a-1", at(30), OutcomeStatus.UNDONE, None, ""))
     fleet.node("a1")

@@ -15,7 +15,8 @@ from .conftest import CHART, CI_VALUES, REQUIRED, Helm, of_kind
 Objects = list[dict[str, Any]]
 Find = Callable[[str, str], dict[str, Any]]
 
-OPERATOR_KINDS = {"ServiceMonitor", "PrometheusRule"}
+OPERATOR_KINDS = {"ServiceMonitor", "PrometheusRule", "RayCluster"}
+RAY = {"ray__enabled": True, "ray__tokenSecret__name": "ray-token", "prometheus__bearerTokenSecret__name": "prometheus"}
 
 
 def test_lint_is_strict_and_clean(helm: Helm):
@@ -242,3 +243,50 @@ def test_dashboards_can_be_in_a_folder(helm: Helm):
     boards = [one for one in of_kind(helm.render(grafana__dashboards=given), "ConfigMap") if "-dashboard-" in str(one)]
     assert len(boards) == 6
     assert all(one["metadata"]["annotations"] == given["annotations"] for one in boards)
+
+
+def test_the_nodes_of_ray_read_prometheus_and_have_no_identity_and_no_ledger(helm: Helm):
+    objects = helm.render(**RAY)
+    [cluster] = of_kind(objects, "RayCluster")
+    [head, workers] = [cluster["spec"]["headGroupSpec"], *cluster["spec"]["workerGroupSpecs"]]
+    assert head["rayStartParams"]["num-cpus"] == "0"
+    assert head["rayStartParams"]["include-dashboard"] == "false"
+    for group in (head, workers):
+        pod = group["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False
+        assert "serviceAccountName" not in pod
+        assert {one["name"] for one in pod["volumes"]} == {
+            "tmp",
+            "ray-token",
+            "prometheus-token",
+            "secret-prometheus-ca",
+        }
+        [container] = pod["containers"]
+        assert {one["name"]: one["mountPath"] for one in container["volumeMounts"]} == {
+            "tmp": "/tmp",
+            "ray-token": "/etc/gpuwise-ray",
+            "prometheus-token": "/etc/gpuwise-prometheus",
+            "secret-prometheus-ca": "/etc/gpuwise-secrets/prometheus-ca",
+        }
+        assert not any("valueFrom" in one for one in container["env"])
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_the_service_joins_the_cluster_of_ray_with_its_token(helm: Helm):
+    objects = helm.render(**RAY)
+    [settings] = [one for one in of_kind(objects, "ConfigMap") if "gpuwise.yaml" in one["data"]]
+    schedule = yaml.safe_load(settings["data"]["gpuwise.yaml"])["schedule"]
+    [cluster] = of_kind(objects, "RayCluster")
+    # KubeRay names the head's service after the cluster.
+    address = f"ray://{cluster['metadata']['name']}-head-svc.gpuwise.svc:10001"
+    assert schedule == {"executor": "ray", "ray_address": address}
+    [service] = of_kind(objects, "Deployment")
+    [container] = service["spec"]["template"]["spec"]["containers"]
+    assert {"name": "RAY_AUTH_TOKEN_PATH", "value": "/etc/gpuwise-ray/token"} in container["env"]
+    assert any(one["mountPath"] == "/etc/gpuwise-ray" for one in container["volumeMounts"])
+
+
+def test_ray_without_a_token_is_refused(helm: Helm):
+    done = helm.template(ray__enabled=True)
+    assert done.returncode != 0
+    assert "ray.tokenSecret.name is empty" in done.stderr

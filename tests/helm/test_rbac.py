@@ -58,7 +58,7 @@ class Request:
 def request_of(verb: str, path: str) -> Request | None:
     """None for discovery and self-reviews, which every authenticated user may send."""
     match = re.fullmatch(r"/(?:api/v1|apis/([^/]+)/[^/]+)/(?:namespaces/([^/]+)/)?([^/]+)(?:/([^/]+))?(/[^/]+)?", path)
-    if match is None or match[1] == "authorization.k8s.io":
+    if match is None or match[1] in ("authorization.k8s.io", "authentication.k8s.io"):
         return None
     group, namespace, resource, name, sub = (part or "" for part in match.groups())
     if not namespace and resource == "namespaces":

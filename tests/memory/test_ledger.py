@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import Alert, Command, Directive, Intent, Outcome, OutcomeStatus, Trigger
-from gpuwise.model.errors import LedgerError
+from gpuwise.model.command import FLEET, Alert, Command, Directive, Intent, Limit, Outcome, OutcomeStatus, Term, Trigger
+from gpuwise.model.errors import LedgerError, Superseded
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, SeenNode, WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation, Saving
 
 REF = WorkloadRef("research", "Deployment", "chat", "uid-1")
+MANY = (Limit(FLEET, 10**6, 1),)
 
 
 def intent(number=0, at_s=1_000) -> Intent:
@@ -36,7 +37,7 @@ def ledger(tmp_path):
 
 
 def spend(ledger, number, at_s=1_000, limit=10):
-    return ledger.record_intent(intent(number, at_s), limit=limit, per_s=3_600)
+    return ledger.record_intent(intent(number, at_s), limits=[Limit(FLEET, limit, 3_600)]) is None
 
 
 def test_recorded_events_are_read_back_after_a_restart(tmp_path):
@@ -78,7 +79,7 @@ def test_i5_no_window_ever_holds_more_intents_than_the_budget(tmp_path_factory, 
         at_s = 10_000
         for number, gap in enumerate(gaps):
             at_s += gap
-            ledger.record_intent(intent(number, at_s), limit=limit, per_s=1_000)
+            ledger.record_intent(intent(number, at_s), limits=[Limit(FLEET, limit, 1_000)])
         times = [i.at_s for i in ledger.intents()]
         assert all(sum(1 for other in times if t - 1_000 < other <= t) <= limit for t in times)
 
@@ -87,6 +88,44 @@ def test_i5_two_processes_spend_one_budget(tmp_path):
     with SqliteLedger(tmp_path / "l.db") as one, SqliteLedger(tmp_path / "l.db") as two:
         spent = [spend(ledger, n, limit=3) for n, ledger in enumerate([one, two, one, two, one])]
     assert spent == [True, True, True, False, False]
+
+
+def test_i5_a_scope_has_a_budget_of_its_own_and_a_limit_of_zero_allows_nothing(ledger):
+    search, chat = Limit("namespace/search", 1, 3_600), Limit("namespace/chat", 1, 3_600)
+    fleet = Limit(FLEET, 10, 3_600)
+    of_search = replace(intent(0), scopes=(FLEET, "namespace/search"))
+    assert ledger.record_intent(of_search, limits=[fleet, search]) is None
+    assert ledger.record_intent(replace(of_search, command=intent(1).command), limits=[fleet, search]) == search
+    of_chat = replace(intent(2), scopes=(FLEET, "namespace/chat"))
+    assert ledger.record_intent(of_chat, limits=[fleet, chat]) is None
+    nothing = Limit("owner/ana", 0, 3_600)
+    assert ledger.record_intent(replace(of_chat, command=intent(3).command), limits=[nothing]) == nothing
+
+
+def test_i5_an_intent_of_an_earlier_version_counts_in_every_scope(ledger):
+    spend(ledger, 0)
+    search = Limit("namespace/search", 1, 3_600)
+    assert ledger.record_intent(replace(intent(1), scopes=("namespace/search",)), limits=[search]) == search
+
+
+def test_i6_a_later_term_makes_the_ledger_refuse_intents_of_earlier_ones(ledger):
+    ledger.begin_term(Term(1, "pod-a", 900))
+    assert ledger.record_intent(replace(intent(0), epoch=1), limits=MANY) is None
+    ledger.begin_term(Term(2, "pod-b", 950))
+    with pytest.raises(Superseded, match="term 2 of pod-b"):
+        ledger.record_intent(replace(intent(1), epoch=1), limits=MANY)
+    with pytest.raises(Superseded):
+        ledger.begin_term(Term(2, "pod-c", 960))
+    assert ledger.term() == Term(2, "pod-b", 950)
+    assert [one.command.id for one in ledger.intents()] == ["a-0"]
+
+
+def test_an_intent_that_is_watched_is_not_settled(ledger):
+    spend(ledger, 0)
+    ledger.record_outcome(Outcome("a-0", 1_001, OutcomeStatus.WATCHING, None, "2 to 0"))
+    assert [one.command.id for one in ledger.unsettled()] == ["a-0"]
+    ledger.record_outcome(Outcome("a-0", 1_900, OutcomeStatus.REVERTED, None, "back to 2"))
+    assert ledger.unsettled() == []
 
 
 def spend_five(path, first, barrier):

@@ -10,7 +10,7 @@ from gpuwise.emulate import READER_TOKEN
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.ledger_anchor import NAME, AnchoredLedger, ConfigMapAnchor, agree, parse_head
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import FLEET, Command, Intent, Limit, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, LedgerError
 from gpuwise.model.inventory import WorkloadRef
 
@@ -49,7 +49,7 @@ def opened(cluster, tmp_path):
 
 def spend(ledger, number, at_s=1_000):
     intent = Intent(Command(f"a-{number}", "r-1", REF, ScaleTo(0), "policy"), at_s, "7", {"replicas": 2}, {})
-    return ledger.record_intent(intent, limit=10, per_s=3_600)
+    return ledger.record_intent(intent, limits=[Limit(FLEET, 10, 3_600)]) is None
 
 
 def tamper(path, statement):
@@ -190,6 +190,6 @@ def test_i5_only_effects_spend_the_budget(tmp_path):
             spend(ledger, number)
             ledger.record_outcome(Outcome(f"a-{number}", 1_001, status, None, ""))
         third = Intent(Command("a-9", "r", REF, ScaleTo(0), "policy"), 1_002, "7", {}, {})
-        assert not ledger.record_intent(third, limit=2, per_s=3_600)
+        assert ledger.record_intent(third, limits=[Limit(FLEET, 2, 3_600)]) == Limit(FLEET, 2, 3_600)
         ledger.record_outcome(Outcome("a-1", 1_100, OutcomeStatus.NOT_APPLIED, None, "seen"))
-        assert ledger.record_intent(third, limit=2, per_s=3_600)
+        assert ledger.record_intent(third, limits=[Limit(FLEET, 2, 3_600)]) is None

@@ -1,13 +1,18 @@
 import os
 import pickle
+import sys
+import time
+from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import pytest
 from tests.recordings import NOW_S, record_fleet
 from tests.usages import same
 
-from gpuwise.model.errors import GpuwiseError, SourceError
+from gpuwise.model.errors import GpuwiseError, InputError, SourceError
 from gpuwise.schedule.in_process import InProcess
+from gpuwise.schedule.limits import Limits
 from gpuwise.score.settings import ScoreSettings
 from gpuwise.score.shard import Shard, score_shard
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects
@@ -37,8 +42,6 @@ def recording(tmp_path_factory):
 
 
 def test_scoring_on_ray_equals_local_scoring_bit_for_bit(on_ray, recording):
-    from functools import partial
-
     folder, window = recording
     fleet = KubernetesInventory(RecordedObjects(folder / "inventory.json")).snapshot(NOW_S)
     work = partial(score_shard, RecordedUsage(folder), fleet, window, ScoreSettings())
@@ -53,7 +56,6 @@ def test_scoring_on_ray_equals_local_scoring_bit_for_bit(on_ray, recording):
 
 def test_the_driver_gets_bytes_and_unpacks_no_profile(on_ray, recording):
     import gc
-    from functools import partial
 
     from gpuwise.memory.profile_file import ProfileFile
     from gpuwise.model.profile import UsageProfile
@@ -118,3 +120,104 @@ def test_an_unreachable_ray_is_a_one_line_error_with_a_hint():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert "SourceError: cannot join Ray at 127.0.0.1:1" in found.stderr
     assert "check --ray-address" in found.stderr
+
+
+def test_no_secret_is_in_what_is_sent_to_workers(tmp_path):
+    """The settings hold the file; the worker reads it. A secret in the configuration itself is refused."""
+    from gpuwise.config import load
+    from gpuwise.score.shard import score_packed
+    from gpuwise.wiring import executor, prometheus
+
+    secrets = {"bearer": "secret-of-a-token", "header": "secret-of-a-header"}
+    for name, secret in secrets.items():
+        (tmp_path / name).write_text(secret)
+    file = tmp_path / "gpuwise.yaml"
+    file.write_text(
+        f"""
+        prometheus:
+          url: http://prometheus:9090
+          bearer_token_file: {tmp_path}/bearer
+          header_files: {{X-Key: {tmp_path}/header}}
+        """
+    )
+    source = prometheus(load(file, {}, {}))
+    sent = pickle.dumps((partial(score_packed, source), source.identity))
+    assert not any(secret.encode() in sent for secret in secrets.values())
+    assert source.settings.all_headers == {"X-Key": secrets["header"], "Authorization": f"Bearer {secrets['bearer']}"}
+    for given in ("url: http://me:secret@prometheus:9090", "{url: 'http://p:9090', headers: {Authorization: Basic x}}"):
+        text = given if given.startswith("{") else f"{{{given}}}"
+        file.write_text(f"prometheus: {text}\nschedule: {{executor: ray}}\n")
+        with pytest.raises(InputError, match="contains a secret"), ExitStack() as stack:
+            executor(load(file, {}, {}), stack)
+
+
+def add_after(wait_s):
+    time.sleep(wait_s)
+    return wait_s
+
+
+def test_an_item_that_takes_too_long_is_cancelled_and_named(ray_head):
+    from gpuwise.schedule.on_ray import RayExecutor
+
+    limits = Limits(item_s=10.0, tries=1)  # starting a worker counts
+    with RayExecutor(ray_head, limits=limits) as executor, pytest.raises(SourceError) as raised:
+        list(executor.map(add_after, [0.0, 600.0]))
+    assert "shard 1 failed on node" in raised.value.problem
+    assert "it took longer than 10 s" in raised.value.problem
+    assert raised.value.hint == "raise schedule.item_timeout_s"
+
+
+def test_all_together_have_a_deadline(ray_head):
+    from gpuwise.schedule.on_ray import RayExecutor
+
+    with (
+        RayExecutor(ray_head, limits=Limits(total_s=15.0)) as executor,
+        pytest.raises(SourceError, match="longer than"),
+    ):
+        list(executor.map(add_after, [600.0]))
+
+
+def other_facts():
+    return {"recording": str(os.getpid())}
+
+
+def test_a_node_with_other_data_takes_no_work_and_is_named(ray_head):
+    from gpuwise.schedule.on_ray import RayExecutor
+
+    with RayExecutor(ray_head) as executor, pytest.raises(SourceError) as raised:
+        list(executor.map(add_after, [0.0], same=other_facts))
+    assert "can take work: node" in raised.value.problem
+    assert f"instead of {os.getpid()}" in raised.value.problem
+
+
+def test_results_name_the_node_and_its_version(on_ray):
+    import gpuwise
+
+    before = on_ray.ran_on.total()
+    assert list(on_ray.map(add_after, [0.0] * 5)) == [0.0] * 5
+    assert on_ray.ran_on.total() == before + 5
+    assert {version for _, version in on_ray.ran_on} == {gpuwise.__version__}
+
+
+def shout(item):
+    os.write(1, b"a worker writes to stdout\n")
+    sys.stdout.write("and so does Python\n")
+    return item
+
+
+def test_what_a_worker_prints_reaches_no_output(on_ray, capfd):
+    assert list(on_ray.map(shout, [1, 2])) == [1, 2]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_large_items_and_results_do_not_block_each_other(on_ray):
+    """Both sides send more than a pipe holds."""
+    items = [bytes([number]) * 3_000_000 for number in range(30)]
+    assert list(on_ray.map(bytes.upper, items)) == [item.upper() for item in items]
+
+
+def test_results_that_nobody_wants_do_not_reach_the_next_work(on_ray):
+    first = on_ray.map(abs, range(-20, 0))
+    assert next(first) == 20
+    first.close()
+    assert list(on_ray.map(str, range(10))) == [str(number) for number in range(10)]

@@ -4,7 +4,7 @@
 {{- fail "the values are those of an older gpuwise chart, because of --reuse-values: upgrade with --reset-then-reuse-values (helm 3.14 or later), or give your values with -f" -}}
 {{- end -}}
 {{- /* A null removes a key. The message names the key; otherwise a template would fail with a nil pointer. */ -}}
-{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
+{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "ray" "ray.head" "ray.tokenSecret" "ray.workers" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
 {{- if not (include "gpuwise.hasPath" (list $.Values $path)) -}}
 {{- fail (printf "the value %s is null, but gpuwise needs it: remove it to use its default, or set its keys" $path) -}}
 {{- end -}}
@@ -153,12 +153,48 @@ true
 {{- $_ := set $own "prometheus" (merge $prometheus .Values.prometheus.settings) -}}
 {{- $_ := set $own "service" (dict "token_file" (include "gpuwise.tokenFile" .)) -}}
 {{- $_ := set $own "ledger" (dict "path" "/var/lib/gpuwise/ledger.db") -}}
+{{- if .Values.ray.enabled -}}
+{{- $address := printf "ray://%s-ray-head-svc.%s.svc:10001" (include "gpuwise.fullname" .) .Release.Namespace -}}
+{{- $_ := set $own "schedule" (dict "executor" "ray" "ray_address" $address) -}}
+{{- end -}}
 {{- range $name := list "prices" "grid" -}}
 {{- with include "gpuwise.csvPath" (dict "name" $name "csv" (get $.Values $name)) -}}
 {{- $_ := set $own $name . -}}
 {{- end -}}
 {{- end -}}
 {{ toYaml (merge $own (dict "policy" (deepCopy .Values.policy)) (deepCopy .Values.config)) }}
+{{- end -}}
+
+{{/* The secrets for Prometheus, by file: for the loop and for the nodes of Ray. */}}
+{{- define "gpuwise.prometheusMounts" -}}
+{{- if .Values.prometheus.bearerTokenSecret.name }}
+- name: prometheus-token
+  mountPath: /etc/gpuwise-prometheus
+  readOnly: true
+{{- end }}
+{{- range .Values.prometheus.secrets }}
+- name: secret-{{ . }}
+  mountPath: /etc/gpuwise-secrets/{{ . }}
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "gpuwise.prometheusVolumes" -}}
+{{- with .Values.prometheus.bearerTokenSecret }}
+{{- if .name }}
+- name: prometheus-token
+  secret:
+    secretName: {{ .name }}
+    items:
+      - key: {{ .key }}
+        path: token
+{{- end }}
+{{- end }}
+{{- range .Values.prometheus.secrets }}
+- name: secret-{{ . }}
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{/* Mounts and volumes of every container that runs the loop: configuration, ledger, temporary files. */}}
@@ -170,15 +206,11 @@ true
   mountPath: /var/lib/gpuwise
 - name: tmp
   mountPath: /tmp
-{{- if .Values.prometheus.bearerTokenSecret.name }}
-- name: prometheus-token
-  mountPath: /etc/gpuwise-prometheus
-  readOnly: true
+{{- with include "gpuwise.prometheusMounts" . }}
+{{ . }}
 {{- end }}
-{{- range .Values.prometheus.secrets }}
-- name: secret-{{ . }}
-  mountPath: /etc/gpuwise-secrets/{{ . }}
-  readOnly: true
+{{- if .Values.ray.enabled }}
+{{ include "gpuwise.rayTokenMount" . }}
 {{- end }}
 {{- range $name := list "prices" "grid" }}
 {{- with get $.Values $name }}
@@ -207,20 +239,11 @@ true
   {{- end }}
 - name: tmp
   emptyDir: {}
-{{- with .Values.prometheus.bearerTokenSecret }}
-{{- if .name }}
-- name: prometheus-token
-  secret:
-    secretName: {{ .name }}
-    items:
-      - key: {{ .key }}
-        path: token
+{{- with include "gpuwise.prometheusVolumes" . }}
+{{ . }}
 {{- end }}
-{{- end }}
-{{- range .Values.prometheus.secrets }}
-- name: secret-{{ . }}
-  secret:
-    secretName: {{ . }}
+{{- if .Values.ray.enabled }}
+{{ include "gpuwise.rayTokenVolume" . }}
 {{- end }}
 {{- range $name := list "prices" "grid" }}
 {{- with get $.Values $name }}
@@ -234,6 +257,71 @@ true
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Pod of a Ray node; takes root and resources. It mounts what reading Prometheus needs, and nothing else. */}}
+{{- define "gpuwise.rayPod" -}}
+{{- $root := .root -}}
+metadata:
+  labels: {{- include "gpuwise.podLabels" (dict "root" $root "component" "ray") | nindent 4 }}
+spec:
+  automountServiceAccountToken: false
+  securityContext: {{- include "gpuwise.podSecurity" $root | nindent 4 }}
+  {{- with $root.Values.image.pullSecrets }}
+  imagePullSecrets: {{- toYaml . | nindent 4 }}
+  {{- end }}
+  containers:
+    - name: ray
+      image: {{ include "gpuwise.image" $root | quote }}
+      imagePullPolicy: {{ $root.Values.image.pullPolicy }}
+      env: {{- include "gpuwise.rayEnv" $root | nindent 8 }}
+      securityContext: {{- include "gpuwise.containerSecurity" $root | nindent 8 }}
+      # KubeRay's own probes need wget and Ray's dashboard.
+      livenessProbe:
+        exec: {command: [ray, health-check]}
+        initialDelaySeconds: 60
+        periodSeconds: 30
+        timeoutSeconds: 20
+      readinessProbe:
+        exec: {command: [ray, health-check]}
+        periodSeconds: 30
+        timeoutSeconds: 20
+      resources: {{- toYaml .resources | nindent 8 }}
+      volumeMounts:
+        - name: tmp
+          mountPath: /tmp
+        {{- include "gpuwise.rayTokenMount" $root | nindent 8 }}
+        {{- include "gpuwise.prometheusMounts" $root | nindent 8 }}
+  volumes:
+    - name: tmp
+      emptyDir: {}
+    {{- include "gpuwise.rayTokenVolume" $root | nindent 4 }}
+    {{- include "gpuwise.prometheusVolumes" $root | nindent 4 }}
+{{- end -}}
+
+{{/* Ray's authentication: the token is a file, not a variable. */}}
+{{- define "gpuwise.rayEnv" -}}
+- name: RAY_AUTH_MODE
+  value: token
+- name: RAY_AUTH_TOKEN_PATH
+  value: /etc/gpuwise-ray/token
+- name: HOME
+  value: /tmp
+{{- end -}}
+
+{{- define "gpuwise.rayTokenMount" -}}
+- name: ray-token
+  mountPath: /etc/gpuwise-ray
+  readOnly: true
+{{- end -}}
+
+{{- define "gpuwise.rayTokenVolume" -}}
+- name: ray-token
+  secret:
+    secretName: {{ required "ray.tokenSecret.name is empty, but without a token anybody who reaches Ray runs code in it: create a secret with a random token, and name it" .Values.ray.tokenSecret.name }}
+    items:
+      - key: {{ .Values.ray.tokenSecret.key }}
+        path: token
 {{- end -}}
 
 {{/* "yes" if there is a section at a dotted path: (list VALUES PATH). */}}

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from gpuwise.cli.confirming import ask, finish, sure
 from gpuwise.cli.console import err, say
+from gpuwise.cli.directives import by
 from gpuwise.cli.help import command
 from gpuwise.cli.options import connection
 from gpuwise.cli.run import warn_unanchored
@@ -30,6 +31,7 @@ def apply(config: Config, recommendation_id: str, yes: bool) -> None:  # noqa: F
     _warn(item)
     ask(yes=yes)
     with manual(config, getpass.getuser()) as person:
+        say(f"Ordered by {by(person.actor, authenticated=person.authenticated)}.", to=err)
         result = person.apply(recommendation_id)
         warn_unanchored(person.ledger)
     if isinstance(result, Blocked):

@@ -22,6 +22,10 @@ COMMANDS = {
     "run": ("gpuwise.cli.run", "Run the loop: observe, score, recommend, decide, enact, record, as policy allows."),
     "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety checks apply to people, too."),
     "undo": ("gpuwise.cli.undo", "Restore exactly what an action (a-...) changed, unless somebody changed it since."),
+    "approve": (
+        "gpuwise.cli.directives",
+        "Agree to a recommendation: automation carries it out when enough people have, as policy allows.",
+    ),
     "dismiss": ("gpuwise.cli.directives", "Never carry out this recommendation; reports show it as dismissed."),
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),
@@ -34,6 +38,8 @@ COMMANDS = {
     "replay": ("gpuwise.cli.replay", "Replay a recording or a trace: what gpuwise would have recommended, and when."),
     "backtest": ("gpuwise.cli.backtest", "Play a policy and its baselines on a recorded trace."),
     "doctor": ("gpuwise.cli.doctor", "Check prices, ledger, usage, cluster and rights; say how to fix what fails."),
+    "policy": ("gpuwise.cli.policy", "Test a policy before it is merged, check a manifest before it is deployed."),
+    "snapshot": ("gpuwise.cli.snapshot", "Write all that the decisions depend on to one anonymised file."),
     "config": ("gpuwise.cli.config", "Show the configuration."),
     "demo": (
         "gpuwise.cli.demo",

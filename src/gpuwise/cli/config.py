@@ -31,4 +31,8 @@ def print_config(config: Config, effective: bool, environment: bool) -> None:  #
         lines = (f"{variable(key)}{'  # set' if variable(key) in os.environ else ''}" for key in keys())
         print_raw("\n".join(lines))
         return
-    print_raw(yaml.safe_dump(to_plain(config), sort_keys=False))
+    shown = to_plain(config)
+    if config.policy_file is not None:  # both at once would be an error of the printed file
+        print_raw(f"# policy: from {config.policy_file}, the environment and the flags")
+        shown["policy_file"] = None
+    print_raw(yaml.safe_dump(shown, sort_keys=False))

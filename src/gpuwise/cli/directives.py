@@ -1,4 +1,4 @@
-"""`gpuwise dismiss`, `pause` and `resume`: directives that every later decision respects."""
+"""`gpuwise dismiss`, `approve`, `pause` and `resume`: directives that every later decision respects."""
 
 import getpass
 import time
@@ -15,7 +15,7 @@ from gpuwise.manual import record
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Directive
 from gpuwise.model.errors import GpuwiseError
-from gpuwise.wiring import named_cluster
+from gpuwise.wiring import NamedCluster, named_cluster
 
 why = click.option("--reason", default="", help="The reason, for the audit trail.")
 
@@ -27,6 +27,15 @@ why = click.option("--reason", default="", help="The reason, for the audit trail
 def dismiss(config: Config, recommendation_id: str, reason: str) -> None:
     """Never carry out this recommendation; reports show it as dismissed."""
     _record(config, "dismiss", recommendation_id, reason)
+
+
+@command()
+@connection
+@click.argument("recommendation_id", metavar="ID")
+@why
+def approve(config: Config, recommendation_id: str, reason: str) -> None:
+    """Agree to a recommendation: automation carries it out when enough people have, as policy allows."""
+    _record(config, "approve", recommendation_id, reason)
 
 
 @command()
@@ -45,18 +54,24 @@ def resume(config: Config, reason: str) -> None:
     _record(config, "resume", "*", reason)
 
 
-def _record(config: Config, kind: Literal["dismiss", "pause", "resume"], subject: str, reason: str) -> None:
-    cluster = _cluster(config, otherwise_every=kind == "pause")
-    directive = Directive(kind, subject, getpass.getuser(), int(time.time()), reason, cluster)
+def _record(config: Config, kind: Literal["dismiss", "approve", "pause", "resume"], subject: str, reason: str) -> None:
+    found = _cluster(config, otherwise_every=kind == "pause")
+    actor, known = found.user or getpass.getuser(), found.user is not None
+    directive = Directive(kind, subject, actor, int(time.time()), reason, found.uid, authenticated=known)
     with SqliteLedger(config.ledger.path.expanduser()) as ledger:
-        ledger.belongs_to(cluster)
+        ledger.belongs_to(found.uid)
         already = record(ledger, directive)
-    where = f"cluster {cluster}" if cluster else "every cluster of the ledger"
-    say(already or f"{kind}: recorded in {config.ledger.path}, for {where}")
+    where = f"cluster {found.uid}" if found.uid else "every cluster of the ledger"
+    say(already or f"{kind}: recorded in {config.ledger.path}, for {where}, by {by(actor, authenticated=known)}")
 
 
-def _cluster(config: Config, *, otherwise_every: bool) -> str:
-    """The uid of the cluster that the options name, "" for every cluster of the ledger.
+def by(actor: str, *, authenticated: bool) -> str:
+    """Return a person's name with its source, for a message."""
+    return f"{actor} ({'authenticated by the cluster' if authenticated else 'user of the operating system'})"
+
+
+def _cluster(config: Config, *, otherwise_every: bool) -> NamedCluster:
+    """The cluster that the options name, one without a uid for every cluster of the ledger.
 
     Args:
         config: the configuration.
@@ -68,4 +83,4 @@ def _cluster(config: Config, *, otherwise_every: bool) -> str:
         if not otherwise_every:
             raise
         say(Text(f"warning: every cluster of this ledger is paused, because {error.problem}", "yellow"), to=err)
-        return ""
+        return NamedCluster()

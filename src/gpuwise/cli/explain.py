@@ -1,20 +1,22 @@
 """`gpuwise explain`: a recommendation from metric to money, or why a workload has none. Reads only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 from rich.text import Text
 
 from gpuwise.cli import show
 from gpuwise.cli.console import say
+from gpuwise.cli.directives import by
 from gpuwise.cli.help import command
 from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.decide.history import History, State
+from gpuwise.decide.policies import position
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import CapPower, MakeSpace, MoveToOnDemand, MoveToSpot
 from gpuwise.model.codec import to_json, to_plain
-from gpuwise.model.command import ENACTABLE
+from gpuwise.model.command import ENACTABLE, Directive
 from gpuwise.model.errors import InputError
 from gpuwise.model.labels import CAPACITY_TYPE_LABELS, PACE, WORK, ZONE_LABEL
 from gpuwise.model.ports import Ledger
@@ -37,16 +39,27 @@ def explain(config: Config, subject: str, form: str) -> None:
         raise InputError(f"nothing is known about {subject}", hint="run `gpuwise scan`; its table has the IDs")
     if form == "json":
         items = [
-            to_plain(item) | {"state": history.state(item.id), "policy": to_plain(policy_of(item.finding))}
+            to_plain(item)
+            | {"state": history.state(item.id), "policy": to_plain(policy_of(item.finding))}
+            | {"approvals": to_plain(tuple(history.approvals(item.id)))}
             for item in found
         ]
         show.print_raw(to_json({"recommendations": items, "holds": to_plain(tuple(blocked))}, indent=2))
         return
     for item in found:
-        _recommended(item, history.state(item.id))
+        _recommended(item, history.state(item.id), _approvals(history.approvals(item.id)))
     for one in blocked:
         say(Text.assemble((f"{one.stage}: {one.reason.value}", "bold"), f" - {one.detail}"))
+        if one.policy:
+            say(Text(f"  {position(one.policy)} (docs/policy.md)"))
         _numbers(one.evidence)
+
+
+def _approvals(approvals: Iterable[Directive]) -> Iterator[tuple[str, str]]:
+    for number, one in enumerate(approvals):
+        reason_given = f": {one.detail}" if one.detail else ""
+        who = by(one.actor, authenticated=one.authenticated)
+        yield "" if number else "Approved", f"{written.when(one.at_s)} by {who}{reason_given}"
 
 
 def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recommendation], list[Blocked]]:
@@ -60,13 +73,13 @@ def _about(ledger: Ledger, history: History, subject: str) -> tuple[list[Recomme
     ]
 
 
-def _recommended(item: Recommendation, state: State) -> None:
+def _recommended(item: Recommendation, state: State, approvals: Iterable[tuple[str, str]]) -> None:
     say(Text.assemble((f"{item.id}: {item.workload}: {written.change(item.change)}", "bold")))
     say(f"Finding    {written.finding(item.finding)} ({item.finding.value}), owner {item.owner or 'none'}")
     for code in item.reasons:
         say(f"           {reason(code)} ({code.value})")
     say(f"State      {state.value}; found {written.when(item.created_s)}, valid until {written.when(item.expires_s)}")
-    for name, line in _saving(item.saving):
+    for name, line in (*approvals, *_saving(item.saving)):
         say(Text(f"{name:10} {line}"))
     say(Text(f"Risk       {item.risk} of 4; confidence {item.confidence:.2f}"))
     say(Text(f"Data       {written.data(item)}"))

@@ -124,7 +124,9 @@ def wanted_rights(fleet: Inventory, policy: DecideSettings) -> dict[Place, list[
             if values == {mode}:
                 found[name, mode] = {}
     for workload in fleet.workloads:
-        in_force = mode_of(workload, fleet.namespaces.get(workload.ref.namespace), policy.mode)
+        own, of_namespace = (workload.annotations, workload.labels), fleet.namespaces.get(workload.ref.namespace)
+        marks = (of_namespace.annotations, of_namespace.labels) if of_namespace is not None else ()
+        in_force = mode_of(own, marks, policy.mode)
         if in_force in _ACTING and workload.ref.kind in STOPPABLE:
             found.setdefault((workload.ref.namespace, Mode(in_force)), {}).setdefault(workload.ref.kind, workload.ref)
     return {

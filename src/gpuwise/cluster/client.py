@@ -28,6 +28,9 @@ Objects = list[Object]  # within the class, `list` is a method
 _TRANSIENT = frozenset({500, 502, 503, 504})
 _FIRST_PAUSE_S = 0.2
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_ANONYMOUS = "system:anonymous"
+_WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+"""Served since Kubernetes 1.28; every authenticated user may create it (system:basic-user)."""
 _FIELD_MANAGER = "gpuwise"
 
 
@@ -178,6 +181,19 @@ class KubernetesCluster:
             return None
         allowed = (answer.get("status") or {}).get("allowed")
         return allowed if isinstance(allowed, bool) else None
+
+    def user(self) -> str | None:
+        """Return the name of the user that the API server authenticates, by SelfSubjectReview; None if that fails.
+
+        The review changes nothing in the cluster.
+        """
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        try:
+            answer = self._request("POST", _WHO_AM_I, body=review, content_type="application/json")
+        except ClusterError:
+            return None
+        name = ((answer.get("status") or {}).get("userInfo") or {}).get("username")
+        return name if isinstance(name, str) and name and name != _ANONYMOUS else None
 
     def create(self, path: str, body: Object) -> Object:
         """Create one object.

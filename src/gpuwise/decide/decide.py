@@ -1,22 +1,21 @@
-"""Turns recommendations into commands: checks the gates, then the brake, then the budget."""
+"""Turns recommendations into commands: the policies, then the brake, then the budgets."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from gpuwise.decide import gates
-from gpuwise.decide.gates import Question, TargetQuestion
+from gpuwise.decide.approvals import approvers
+from gpuwise.decide.budgets import limits
 from gpuwise.decide.history import History
+from gpuwise.decide.policies import BRAKE, BUDGETS, CHECKS, FOR_PEOPLE, LASTING, refusal
+from gpuwise.decide.question import Question, Situation
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.model.command import POLICY, Command
-from gpuwise.model.inventory import Inventory, Workload
+from gpuwise.model.command import POLICY, Command, Limit
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 STAGE = "decide"
-
-Q = TypeVar("Q", Question, TargetQuestion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +28,6 @@ class Decision:
 
 Choose = Callable[[Sequence[Recommendation]], Sequence[Recommendation]]
 """Chooses, among recommendations that exclude each other, those to carry out together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """Everything that a decision depends on except the recommendations.
-
-    Attributes:
-        inventory: the fleet as it is now.
-        history: earlier commands, outcomes and directives.
-        settings: the policy.
-        now_s: time of the decision, epoch seconds.
-        refused: by recommendation id, what the enactor is known to refuse.
-    """
-
-    inventory: Inventory
-    history: History
-    settings: DecideSettings
-    now_s: int
-    refused: Mapping[str, Blocked] = field(default_factory=dict)
 
 
 def decide(
@@ -68,24 +48,76 @@ def decide(
         alternatives: recommendations that exclude some of these and are worth less.
         choose: chooses those to carry out together.
     """
-    settings, now_s = situation.settings, situation.now_s
-    passed, blocked = _gate(recommendations, situation)
-    also, _ = _gate(alternatives, situation)
+    settings = situation.settings
+    passed, blocked = _pass(recommendations, situation)
+    also, _ = _pass(alternatives, situation)
     passed = sorted(choose([*passed, *also]), key=_rank)
-    most = max(settings.brake_floor, int(settings.brake_share * len(situation.inventory.workloads)))
+    most = max(settings.brake_floor, int(settings.brake_share * len(situation.targets)))
     if len(passed) > most:
-        detail = (
-            f"{len(passed)} of {len(situation.inventory.workloads)} workloads would change at once; the limit is {most}"
+        detail = f"{len(passed)} of {len(situation.targets)} workloads would change at once; the limit is {most}"
+        braked = (_blocked(item, BRAKE.name, Reason.BRAKE_ENGAGED, detail) for item in passed)
+        return Decision((), (*blocked, *braked))
+    commands, over = _spend(passed, situation)
+    return Decision(commands, (*blocked, *over))
+
+
+def decide_checked(
+    recommendations: Sequence[Recommendation],
+    situation: Situation,
+    *,
+    alternatives: Sequence[Recommendation] = (),
+    choose: Choose = tuple,
+    check: Callable[[Command], Blocked | None] | None = None,
+) -> Decision:
+    """Decide, and decide again without the commands that the enactor would refuse, so that they use no budget.
+
+    Args:
+        recommendations: the best plan for people.
+        situation: fleet, history, policy and time.
+        alternatives: as in `decide`.
+        choose: as in `decide`.
+        check: returns why the enactor would refuse a command; called once per recommendation. None checks nothing.
+    """
+    refused = dict(situation.refused)
+    checked: set[str] = set()
+    while True:
+        decision = decide(
+            recommendations, replace(situation, refused=refused), alternatives=alternatives, choose=choose
         )
-        return Decision((), (*blocked, *(_blocked(item, Reason.BRAKE_ENGAGED, detail) for item in passed)))
-    left = max(0, settings.budget.disruptions - situation.history.spent(now_s=now_s, per_s=settings.budget.per_s))
-    detail = f"the budget of {settings.budget.disruptions} disruptions in {settings.budget.per_s} s is used up"
-    over = [_blocked(item, Reason.BUDGET_EXHAUSTED, detail) for item in passed[left:]]
-    return Decision(tuple(command(item, actor=POLICY, now_s=now_s) for item in passed[:left]), (*blocked, *over))
+        unchecked = [one for one in decision.commands if one.recommendation_id not in checked]
+        if check is None or not unchecked:
+            return decision
+        for order in unchecked:
+            checked.add(order.recommendation_id)
+            if (blocked := check(order)) is not None:
+                refused[order.recommendation_id] = blocked
+
+
+def _spend(items: Iterable[Recommendation], situation: Situation) -> tuple[tuple[Command, ...], tuple[Blocked, ...]]:
+    """Give the budgets to the first recommendations, and block those whose budgets are used up."""
+    used: Counter[str] = Counter()
+    commands, blocked = [], []
+    for item in items:
+        budgets = limits(q := Question(item, situation))
+        spent = (situation.history.spent(one, now_s=situation.now_s) + used[one.scope] for one in budgets)
+        over = next((one for one, number in zip(budgets, spent, strict=True) if number >= one.disruptions), None)
+        if over is not None:
+            detail = f"the budget of {over} is used up"
+            blocked.append(_blocked(item, BUDGETS.name, Reason.BUDGET_EXHAUSTED, detail))
+            continue
+        used.update(one.scope for one in budgets)
+        commands.append(_command(q, limits=budgets))
+    return tuple(commands), tuple(blocked)
 
 
 def approve(
-    recommendation: Recommendation, history: History, settings: DecideSettings, *, actor: str, now_s: int
+    recommendation: Recommendation,
+    history: History,
+    settings: DecideSettings,
+    *,
+    actor: str,
+    now_s: int,
+    authenticated: bool = False,
 ) -> Command | Blocked:
     """Decide what a person's `gpuwise apply` does: it is the consent that mode, risk or confidence requires.
 
@@ -97,11 +129,13 @@ def approve(
         settings: the policy.
         actor: the person.
         now_s: when, epoch seconds.
+        authenticated: whether the cluster authenticated the person.
     """
-    refusal = _advice(recommendation) or _first(gates.PEOPLE, Question(recommendation, history, settings, now_s))
-    if refusal is not None:
-        return _blocked(recommendation, *refusal)
-    return command(recommendation, actor=actor, now_s=now_s)
+    q = Question(recommendation, Situation(None, history, settings, now_s), actor, authenticated)
+    found = refusal(q, FOR_PEOPLE)
+    if found is not None:
+        return _blocked(recommendation, *found)
+    return _command(q, limits=limits(q))
 
 
 def blockers(recommendations: Iterable[Recommendation], situation: Situation) -> tuple[Blocked, ...]:
@@ -111,22 +145,8 @@ def blockers(recommendations: Iterable[Recommendation], situation: Situation) ->
         recommendations: the open recommendations; those without a blocker are not in the result.
         situation: fleet, history, policy and time.
     """
-    targets = situation.inventory.by_ref()
-    refusals = ((item, _blocker(item, targets.get(item.workload), situation)) for item in recommendations)
-    return tuple(_blocked(item, *refusal) for item, refusal in refusals if refusal is not None)
-
-
-def _blocker(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
-    if (advice := _advice(item)) is not None:
-        return advice
-    about = Question(item, situation.history, situation.settings, situation.now_s)
-    lasting = _first(gates.LASTING, about)
-    if lasting is not None:
-        return lasting
-    if target is None:
-        return Reason.TARGET_GONE, "the inventory no longer has this object"
-    namespace = situation.inventory.namespaces.get(target.ref.namespace)
-    return _first(gates.LASTING_TARGET, TargetQuestion(about, target, namespace, situation.inventory.taken_s))
+    found = ((item, refusal(Question(item, situation), LASTING)) for item in recommendations)
+    return tuple(_blocked(item, *why) for item, why in found if why is not None)
 
 
 def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Command:
@@ -142,49 +162,27 @@ def command(recommendation: Recommendation, *, actor: str, now_s: int) -> Comman
     )
 
 
+def _command(q: Question, *, limits: tuple[Limit, ...]) -> Command:
+    made = command(q.recommendation, actor=q.actor or POLICY, now_s=q.situation.now_s)
+    return replace(made, limits=limits, approved_by=tuple(sorted(approvers(q))))
+
+
 def _rank(item: Recommendation) -> tuple[float, str]:
     return -item.saving.usd_month, item.id
 
 
-def _gate(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Blocked]]:
-    targets = situation.inventory.by_ref()
+def _pass(items: Iterable[Recommendation], situation: Situation) -> tuple[list[Recommendation], list[Blocked]]:
     passed, blocked = [], []
     for item in sorted(items, key=_rank):
-        refusal = _refusal(item, targets.get(item.workload), situation)
-        if refusal is not None:
-            blocked.append(_blocked(item, *refusal))
-        elif item.id in situation.refused:
-            blocked.append(situation.refused[item.id])
-        else:
+        found = refusal(Question(item, situation))
+        if found is None:
             passed.append(item)
+        else:
+            by, *_ = found
+            refused = situation.refused.get(item.id) if by == CHECKS else None
+            blocked.append(replace(refused, policy=by) if refused is not None else _blocked(item, *found))
     return passed, blocked
 
 
-def _refusal(item: Recommendation, target: Workload | None, situation: Situation) -> gates.Refusal | None:
-    if (advice := _advice(item)) is not None:
-        return advice
-    if target is None:
-        return Reason.TARGET_GONE, "the inventory no longer has this object"
-    about = Question(item, situation.history, situation.settings, situation.now_s)
-    namespace = situation.inventory.namespaces.get(target.ref.namespace)
-    on = TargetQuestion(about, target, namespace, situation.inventory.taken_s)
-    return (
-        _first(gates.AUTOMATION, about)
-        or _first(gates.TARGET, on)
-        or _first(gates.CONSENT, on)
-        or _first(gates.TRUST, about)
-    )
-
-
-def _advice(item: Recommendation) -> gates.Refusal | None:
-    if item.workload.kind != "Node":
-        return None
-    return Reason.KIND_NOT_SUPPORTED, "gpuwise does not change nodes: the node's operator has to carry this out"
-
-
-def _first(checks: Iterable[Callable[[Q], gates.Refusal | None]], question: Q) -> gates.Refusal | None:
-    return next((refusal for check in checks if (refusal := check(question)) is not None), None)
-
-
-def _blocked(item: Recommendation, reason: Reason, detail: str) -> Blocked:
-    return Blocked(item.workload, STAGE, reason, detail, recommendation_id=item.id)
+def _blocked(item: Recommendation, policy: str, reason: Reason, detail: str) -> Blocked:
+    return Blocked(item.workload, STAGE, reason, detail, recommendation_id=item.id, policy=policy)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from gpuwise.model.command import POLICY, Directive, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import POLICY, Directive, Intent, Limit, Outcome, OutcomeStatus
 
-_FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED)
+_FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED, OutcomeStatus.REVERTED)
 
 
 class State(StrEnum):
@@ -33,7 +33,9 @@ _STATES = {
     OutcomeStatus.APPLIED: State.SUCCEEDED,
     OutcomeStatus.FAILED: State.FAILED,
     OutcomeStatus.NOT_APPLIED: State.FAILED,
+    OutcomeStatus.REVERTED: State.FAILED,
     OutcomeStatus.UNKNOWN: State.CLAIMED,
+    OutcomeStatus.WATCHING: State.CLAIMED,
     OutcomeStatus.UNDONE: State.ACTIVE,
     OutcomeStatus.WOULD_APPLY: State.ACTIVE,
 }
@@ -91,10 +93,29 @@ class History:
         """The latest intent that changed, or may have changed, that object."""
         return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
 
-    def settled(self, command_id: str) -> bool:
-        """Whether the outcome of a command is known."""
+    def outcome(self, command_id: str) -> Outcome | None:
+        """The latest outcome of a command, None if it has none."""
+        return self._last.get(command_id)
+
+    def status(self, command_id: str) -> OutcomeStatus | None:
+        """The status of a command, None if it has no outcome."""
         last = self._last.get(command_id)
-        return last is not None and last.status is not OutcomeStatus.UNKNOWN
+        return None if last is None else last.status
+
+    def approvals(self, recommendation_id: str) -> Sequence[Directive]:
+        """The approvals of a recommendation, oldest first, also those that are no longer valid."""
+        return [d for d in self.directives if d.kind == "approve" and d.subject == recommendation_id]
+
+    def approvers(self, recommendation_id: str, *, since_s: int, authenticated: bool = False) -> frozenset[str]:
+        """The people who approved a recommendation.
+
+        Args:
+            recommendation_id: its id.
+            since_s: epoch seconds; earlier approvals do not count.
+            authenticated: whether only people count whom the cluster authenticated.
+        """
+        orders = self.approvals(recommendation_id)
+        return frozenset(d.actor for d in orders if d.at_s > since_s and (d.authenticated or not authenticated))
 
     def failures(self, uid: str) -> Failures | None:
         """The latest attempts of automation on that object, if they failed; a person's attempt resets the count."""
@@ -109,9 +130,14 @@ class History:
                 count, last_s = count + 1, max(last_s, outcome.at_s)
         return Failures(count, last_s) if count else None
 
-    def spent(self, *, now_s: int, per_s: int) -> int:
-        """Disruptions in the sliding window: effects count, attempts that wrote nothing do not."""
-        return sum(1 for intent in self._effects if intent.at_s > now_s - per_s)
+    def spent(self, limit: Limit, *, now_s: int) -> int:
+        """Disruptions of a budget's scope in its window: effects count, attempts that wrote nothing do not."""
+        since_s = now_s - limit.per_s
+        return sum(
+            1
+            for intent in self._effects
+            if intent.at_s > since_s and (intent.scopes is None or limit.scope in intent.scopes)
+        )
 
     @cached_property
     def _last(self) -> Mapping[str, Outcome]:

@@ -25,7 +25,7 @@ class Failed(ValueError):
 @cache
 def _celpy() -> Any:
     try:
-        import celpy  # noqa: PLC0415  # optional, and slow to import
+        import celpy  # noqa: PLC0415  # slow to import
     except ImportError as error:
         raise not_emulated("CEL without the package cel-python") from error
     return celpy

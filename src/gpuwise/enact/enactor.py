@@ -116,15 +116,16 @@ class KubernetesEnactor:
 
     def _record_and_write(self, command: Command, prepared: Prepared, now_s: int) -> Outcome:
         effect, version = prepared.effect, prepared.item["metadata"]["resourceVersion"]
-        intent = Intent(command, now_s, version, effect.pre_image, effect.post_image)
-        limit, per_s = self._settings.budget_limit, self._settings.budget_per_s
+        limits = command.limits or self._settings.limits
+        scopes = tuple(limit.scope for limit in limits)
+        intent = Intent(command, now_s, version, effect.pre_image, effect.post_image, scopes=scopes)
         try:
-            granted = self._ledger.record_intent(intent, limit=limit, per_s=per_s)
+            used_up = self._ledger.record_intent(intent, limits=limits)
         except ClusterError as error:
             detail = f"the ledger head could not be stored in the cluster, so nothing was written: {error}"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, detail)
-        if not granted:
-            detail = f"at most {limit} actions in {per_s} s are allowed"
+        if used_up is not None:
+            detail = f"the budget of {used_up} is used up"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
         return self._recorded(self._write(intent, prepared.item))
 

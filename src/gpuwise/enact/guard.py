@@ -66,7 +66,7 @@ def _modes(command: Command, namespace: Object, item: Object, default: Mode) -> 
         return
     if Mode.RECOMMEND in modes:
         yield Refusal(Reason.RECOMMEND_ONLY, f"{MODE} is recommend")
-    if Mode.APPROVE in modes:
+    if Mode.APPROVE in modes and not command.approved_by:
         yield Refusal(Reason.NEEDS_APPROVAL, f"{MODE} is approve")
 
 

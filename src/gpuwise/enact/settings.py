@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gpuwise.model.command import Mode
+from gpuwise.model.command import FLEET, Limit, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +12,7 @@ class EnactSettings:
 
     Attributes:
         dry_run: only show what would be done; write neither to the cluster nor to the ledger.
-        budget_limit: effects allowed in any `budget_per_s` seconds, for the whole fleet.
-        budget_per_s: length of that sliding window, seconds.
+        limits: budgets of effects.
         settle_timeout_s: how long to wait for the target's controller to observe a write, seconds.
         protected_namespaces: never changed, in addition to the system namespaces: gpuwise's own namespace, and those
             of the policy.
@@ -23,8 +22,7 @@ class EnactSettings:
     """
 
     dry_run: bool = False
-    budget_limit: int = 10
-    budget_per_s: int = 3600
+    limits: tuple[Limit, ...] = (Limit(FLEET, 10, 3_600),)
     settle_timeout_s: float = 5.0
     protected_namespaces: frozenset[str] = frozenset()
     protections: Mapping[str, str] = field(default_factory=dict)

@@ -11,7 +11,7 @@ it is compared with the events when a ledger is verified as a whole.
 import hashlib
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +22,13 @@ from pydantic import ValidationError
 
 from gpuwise.memory import ledger_chain as chain
 from gpuwise.model.codec import from_json, to_json
-from gpuwise.model.command import Directive, Intent, LedgerHead, Outcome, OutcomeStatus, Trigger
-from gpuwise.model.errors import LedgerError
+from gpuwise.model.command import Directive, Intent, LedgerHead, Limit, Outcome, OutcomeStatus, Term, Trigger
+from gpuwise.model.errors import LedgerError, Superseded
 from gpuwise.model.inventory import SeenNode
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 T = TypeVar("T")
-R = TypeVar("R", Intent, Directive, Trigger)
+R = TypeVar("R", Intent, Directive, Trigger, Term)
 
 _SCHEMA = f"""{chain.SCHEMA}
 CREATE TABLE IF NOT EXISTS events (
@@ -51,10 +51,13 @@ BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS no_delete BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """  # noqa: S608 - constants
-# Intents of the window, except those whose last outcome is that nothing was written.
+# Intents of the window in one scope, except those whose last outcome is that nothing was written.
 _SPENT = """
 SELECT count(*) FROM events AS intent WHERE kind = 'intent' AND at_s > ?
-AND (? = '' OR coalesce(json_extract(intent.body, '$.cluster'), '') IN ('', ?)) AND coalesce((
+AND (? = '' OR coalesce(json_extract(intent.body, '$.cluster'), '') IN ('', ?))
+AND (json_extract(intent.body, '$.scopes') IS NULL
+    OR EXISTS (SELECT 1 FROM json_each(intent.body, '$.scopes') AS scope WHERE scope.value = ?))
+AND coalesce((
     SELECT json_extract(body, '$.status') FROM events AS outcome
     WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
 ), '') != ?
@@ -62,24 +65,30 @@ AND (? = '' OR coalesce(json_extract(intent.body, '$.cluster'), '') IN ('', ?)) 
 # Rows of this cluster, and of no known one; every row if the ledger is open for no cluster.
 _OWN = "(? = '' OR coalesce(json_extract(body, '$.cluster'), '') IN ('', ?))"
 _FORGET = f"DELETE FROM findings WHERE {_OWN}"  # noqa: S608 - a constant
-# Intents without an outcome, or whose last outcome is unknown; a table keeps them, so that no loop looks for them.
-_UNSETTLED = """
+# Intents that are not settled: without an outcome, or whose last outcome is unknown or being watched. A table keeps
+# them, so that no loop looks for them.
+_OPEN = "('unknown', 'watching')"
+_UNSETTLED = f"""
 SELECT subject FROM events AS intent WHERE kind = 'intent' AND coalesce((
     SELECT json_extract(body, '$.status') FROM events AS outcome
     WHERE outcome.kind = 'outcome' AND outcome.subject = intent.subject ORDER BY seq DESC LIMIT 1
-), 'unknown') = 'unknown'
-"""
-_HIDDEN = f"{_UNSETTLED} EXCEPT SELECT subject FROM unsettled"  # noqa: S608 - a constant
+), 'unknown') IN {_OPEN}
+"""  # noqa: S608 - constants
+_HIDDEN = f"{_UNSETTLED} EXCEPT SELECT subject FROM open_intents"  # noqa: S608 - a constant
+# Ledgers of earlier versions have the table `unsettled`, without the intents that are being watched.
 _KEEP_UNSETTLED = f"""
 BEGIN IMMEDIATE;
-CREATE TABLE unsettled (subject TEXT PRIMARY KEY) WITHOUT ROWID;
-INSERT INTO unsettled {_UNSETTLED};
-CREATE TRIGGER intent_is_unsettled AFTER INSERT ON events WHEN NEW.kind = 'intent'
-BEGIN INSERT OR IGNORE INTO unsettled VALUES (NEW.subject); END;
-CREATE TRIGGER outcome_settles AFTER INSERT ON events WHEN NEW.kind = 'outcome'
+DROP TRIGGER IF EXISTS intent_is_unsettled;
+DROP TRIGGER IF EXISTS outcome_settles;
+DROP TABLE IF EXISTS unsettled;
+CREATE TABLE open_intents (subject TEXT PRIMARY KEY) WITHOUT ROWID;
+INSERT INTO open_intents {_UNSETTLED};
+CREATE TRIGGER intent_opens AFTER INSERT ON events WHEN NEW.kind = 'intent'
+BEGIN INSERT OR IGNORE INTO open_intents VALUES (NEW.subject); END;
+CREATE TRIGGER outcome_closes AFTER INSERT ON events WHEN NEW.kind = 'outcome'
 BEGIN
-    DELETE FROM unsettled WHERE subject = NEW.subject AND json_extract(NEW.body, '$.status') != 'unknown';
-    INSERT OR IGNORE INTO unsettled SELECT NEW.subject WHERE json_extract(NEW.body, '$.status') = 'unknown';
+    DELETE FROM open_intents WHERE subject = NEW.subject AND json_extract(NEW.body, '$.status') NOT IN {_OPEN};
+    INSERT OR IGNORE INTO open_intents SELECT NEW.subject WHERE json_extract(NEW.body, '$.status') IN {_OPEN};
 END;
 COMMIT;
 """  # noqa: S608 - constants
@@ -179,7 +188,7 @@ class SqliteLedger:
 
     def _keep_unsettled(self) -> None:
         """Add the table of unsettled intents to a ledger of an earlier version, or to a new one."""
-        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unsettled'").fetchone()
+        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'open_intents'").fetchone()
         if found is None:
             try:
                 self._db.executescript(_KEEP_UNSETTLED)
@@ -187,7 +196,7 @@ class SqliteLedger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 # Another process has just added it.
-                if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'unsettled'").fetchone() is None:
+                if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'open_intents'").fetchone() is None:
                     raise
 
     def head(self) -> LedgerHead:
@@ -226,17 +235,37 @@ class SqliteLedger:
             self._db.execute(_FORGET, (self._cluster, self._cluster))
             self._db.execute("INSERT INTO findings VALUES (?, ?)", (run, body))
 
-    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
+    def record_intent(self, intent: Intent, *, limits: Sequence[Limit]) -> Limit | None:
         """See the port."""
         with self._transaction():
-            since_s = intent.at_s - per_s
-            spent_by = (since_s, self._cluster, self._cluster, OutcomeStatus.NOT_APPLIED)
-            (spent,) = self._db.execute(_SPENT, spent_by).fetchone()
-            if spent >= limit:
-                return False
-            own = replace(intent, cluster=intent.cluster or self._cluster)
-            self._append(intent.at_s, "intent", intent.command.id, to_json(own))
-            return True
+            self._reject_earlier(intent.epoch)
+            used_up = next((limit for limit in limits if self._spent(limit, intent.at_s) >= limit.disruptions), None)
+            if used_up is None:
+                own = replace(intent, cluster=intent.cluster or self._cluster)
+                self._append(intent.at_s, "intent", intent.command.id, to_json(own))
+            return used_up
+
+    def _spent(self, limit: Limit, now_s: int) -> int:
+        values = (now_s - limit.per_s, self._cluster, self._cluster, limit.scope, OutcomeStatus.NOT_APPLIED)
+        (spent,) = self._db.execute(_SPENT, values).fetchone()
+        return int(spent)
+
+    def begin_term(self, term: Term) -> None:
+        """See the port."""
+        with self._transaction():
+            self._reject_earlier(term.epoch - 1)
+            self._append(term.at_s, "term", term.holder, to_json(replace(term, cluster=term.cluster or self._cluster)))
+
+    def term(self) -> Term | None:
+        """See the port."""
+        terms = self._of_cluster(self._read(Term, "kind = 'term'"))
+        return terms[-1] if terms else None
+
+    def _reject_earlier(self, epoch: int) -> None:
+        latest = self.term()
+        if latest is not None and latest.epoch > epoch:
+            problem = f"ledger {self.path} has term {latest.epoch} of {latest.holder}: this process, of an earlier term"
+            raise Superseded(f"{problem}, writes nothing", hint="only the leader acts: run one instance, or wait")
 
     def record_outcome(self, outcome: Outcome) -> None:
         """See the port."""
@@ -280,7 +309,7 @@ class SqliteLedger:
 
     def unsettled(self) -> list[Intent]:
         """See the port."""
-        open_now = "kind = 'intent' AND subject IN (SELECT subject FROM unsettled)"
+        open_now = "kind = 'intent' AND subject IN (SELECT subject FROM open_intents)"
         return self._of_cluster(self._read(Intent, open_now))
 
     def outcome(self, command_id: str) -> Outcome | None:

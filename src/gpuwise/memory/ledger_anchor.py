@@ -6,11 +6,11 @@ without being noticed.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gpuwise.memory.ledger import SqliteLedger
-from gpuwise.model.command import Intent, LedgerHead
+from gpuwise.model.command import Intent, LedgerHead, Limit
 from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.inventory import SeenNode
 from gpuwise.model.ports import ClusterWriter, Object
@@ -165,13 +165,13 @@ class AnchoredLedger(SqliteLedger):
         if self._moves and self.anchor.knows(self):
             self.anchor.move(self)
 
-    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
+    def record_intent(self, intent: Intent, *, limits: Sequence[Limit]) -> Limit | None:
         """See the port. The head is updated before the effect, so that no effect can be removed unnoticed."""
         self.check()
-        if not super().record_intent(intent, limit=limit, per_s=per_s):
-            return False
-        self.anchor.move(self)
-        return True
+        used_up = super().record_intent(intent, limits=limits)
+        if used_up is None:
+            self.anchor.move(self)
+        return used_up
 
 
 def agree(ledger: SqliteLedger, known: LedgerHead, place: str) -> None:

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from gpuwise.model.changes import Change, MoveToSpot
 from gpuwise.model.inventory import WorkloadRef
@@ -48,11 +50,81 @@ def enactable(change: Change, workload: WorkloadRef) -> bool:
 class Budget:
     """How many disruptions gpuwise may cause in any span of time; a budget that is not set is never unlimited."""
 
-    disruptions: int = 10
+    disruptions: Annotated[int, Field(ge=0)] = 10
     """Number of disruptions allowed in any `per_s` seconds."""
 
-    per_s: int = 3_600
+    per_s: Annotated[int, Field(ge=1)] = 3_600
     """Length of the sliding window, in seconds."""
+
+
+FLEET = "fleet"
+"""The scope of a budget for the whole fleet; others are "namespace/NAME", "owner/NAME" and "pool/NAME"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A budget of disruptions within one scope.
+
+    Attributes:
+        scope: what shares the budget.
+        disruptions: number of disruptions allowed in any `per_s` seconds; 0 allows none.
+        per_s: length of the sliding window, seconds.
+    """
+
+    scope: str
+    disruptions: int
+    per_s: int
+
+    def __str__(self) -> str:
+        """Format it for a message."""
+        return f"{self.disruptions} disruptions of {self.scope} in {self.per_s} s"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """The time in which one process is the leader: the only one that may write.
+
+    Attributes:
+        epoch: number of the term; each takeover adds 1.
+        holder: identity of the process.
+        at_s: when it began, epoch seconds.
+        cluster: uid of the cluster; "" if not known.
+    """
+
+    epoch: int
+    holder: str
+    at_s: int
+    cluster: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLevel:
+    """A number that must stay within bounds while an effect is watched.
+
+    Attributes:
+        name: what it measures, for messages.
+        query: PromQL that yields one number.
+        at_most: upper bound, None for no bound.
+        at_least: lower bound, None for no bound.
+    """
+
+    name: str
+    query: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How an effect is checked after it was written; what fails or cannot be read until the end is taken back.
+
+    Attributes:
+        until_s: when the check ends, epoch seconds.
+        levels: the service levels that must hold.
+    """
+
+    until_s: int
+    levels: tuple[ServiceLevel, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +132,22 @@ class Directive:
     """An order from a person that decisions respect.
 
     Attributes:
-        kind: "dismiss" for one recommendation, "pause" or "resume" for everything.
-        subject: recommendation id for "dismiss", else "*".
+        kind: "dismiss" or "approve" for one recommendation, "pause" or "resume" for everything.
+        subject: recommendation id for "dismiss" and "approve", else "*".
         actor: the person.
         at_s: when, epoch seconds.
         detail: the person's reason.
         cluster: uid of the cluster that it is about; "" for every cluster, as where no cluster was connected.
+        authenticated: whether the cluster authenticated the person; else the name is an operating system's.
     """
 
-    kind: Literal["dismiss", "pause", "resume"]
+    kind: Literal["dismiss", "approve", "pause", "resume"]
     subject: str
     actor: str
     at_s: int
     detail: str
     cluster: str = ""
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +195,8 @@ class Command:
         change: what to do.
         actor: who ordered it: "policy" or a person's name.
         because: a copy of the recommendation with its evidence, because later runs no longer make it.
+        limits: the budgets that it uses; empty in ledgers of earlier versions.
+        approved_by: the people who approved it.
     """
 
     id: str
@@ -129,6 +205,8 @@ class Command:
     change: Change
     actor: str
     because: Recommendation | None = None
+    limits: tuple[Limit, ...] = ()
+    approved_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +220,10 @@ class Intent:
         pre_image: the fields that the change touches, before it; written once.
         post_image: the same fields after it.
         cluster: uid of the cluster; "" if not known, as in ledgers of earlier versions.
+        scopes: the scopes whose budgets it uses; None in ledgers of earlier versions: it then counts in every scope.
+        epoch: term of the leader that wrote it, 0 if there was no election.
+        watch: how it is checked afterwards; None if it is not.
+        step_of: id of the action of which it is one step, such as one eviction of a drain; "" if it stands alone.
     """
 
     command: Command
@@ -150,6 +232,10 @@ class Intent:
     pre_image: dict[str, Any]
     post_image: dict[str, Any]
     cluster: str = ""
+    scopes: tuple[str, ...] | None = None
+    epoch: int = 0
+    watch: Watch | None = None
+    step_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +261,17 @@ class OutcomeStatus(StrEnum):
     """The result of a command; a later outcome of the same command replaces an earlier one."""
 
     APPLIED = "applied"
-    """The change was written and verified on the object."""
+    """The change was written and verified."""
+    WATCHING = "watching"
+    """The change was written; its pods and service levels are being watched."""
     NOT_APPLIED = "not-applied"
     """Nothing was written: the server reported so, or the object does not have the change. No budget is spent."""
     FAILED = "failed"
     """The change was written and did not persist, or the object differs from what was requested."""
     UNKNOWN = "unknown"
     """The server did not answer the write. It counts as an effect until the object has been read."""
+    REVERTED = "reverted"
+    """The change was written, its check failed or could not be made, and gpuwise restored what was before."""
     UNDONE = "undone"
     """The change was applied, and a person undid it."""
     WOULD_APPLY = "would-apply"

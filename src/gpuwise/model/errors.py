@@ -11,7 +11,9 @@ GpuwiseError
 │   ├── Throttled        429: a disruption budget, or too many requests
 │   └── NoAnswer         no answer, or only a gateway's: it is not known whether a write took place
 ├── DeviceError          NVML returned an error or is not installed
-└── LedgerError          the ledger is corrupt, tampered with or locked
+├── LedgerError          the ledger is corrupt, tampered with or locked
+│   └── Superseded       a later leader has taken over the ledger
+└── NotLeader            this process is not the leader, or its lease is about to expire
 """
 
 from collections.abc import Callable
@@ -81,3 +83,11 @@ class DeviceError(GpuwiseError):
 
 class LedgerError(GpuwiseError):
     """The ledger is corrupt, tampered with or locked."""
+
+
+class Superseded(LedgerError):
+    """A later leader has taken over: this process must not write any more."""
+
+
+class NotLeader(GpuwiseError):
+    """This process is not the leader, or its lease is about to expire."""

@@ -62,6 +62,15 @@ GKE_CLIENTS_LABEL = "cloud.google.com/gke-max-shared-clients-per-gpu"
 GKE_PARTITION_LABEL = "cloud.google.com/gke-gpu-partition-size"
 """GKE's labels of nodes whose GPUs are shared, or divided into MIG instances of this profile."""
 
+NODE_POOL_LABELS = (
+    "karpenter.sh/nodepool",
+    "cloud.google.com/gke-nodepool",
+    "eks.amazonaws.com/nodegroup",
+    "kubernetes.azure.com/agentpool",
+    "agentpool",
+)
+"""Labels of nodes that name their pool, in order of precedence: Karpenter, GKE, EKS, AKS."""
+
 REGION_LABEL = "topology.kubernetes.io/region"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from gpuwise.model.billed import BilledUse
-from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Outcome, Trigger
+from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Limit, Outcome, ServiceLevel, Term, Trigger
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.packed import Packed
 from gpuwise.model.profile import UsageProfile
@@ -60,6 +60,14 @@ class UsageSource(Protocol):
         """The nodes with GPUs that existed in a window and no longer exist, as far as the source knows them.
 
         Each has `gone_s`. A node that may belong to another cluster is not one of them (I28).
+
+        Raises:
+            SourceError: as `read`.
+        """
+        ...
+
+    def identity(self) -> Mapping[str, str]:
+        """Facts about the data: two machines on which they are equal read the same data.
 
         Raises:
             SourceError: as `read`.
@@ -141,10 +149,24 @@ class Profiles(Mapping[WorkloadRef, UsageProfile]):
 class Executor(Protocol):
     """Where pure work runs: in this process, or on Ray."""
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    def map(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        same: Callable[[], Mapping[str, str]] | None = None,
+    ) -> Iterator[Result]:
         """Apply a picklable function to each item; results come in the items' order, the same on every executor.
 
         Items are submitted as workers become free, not all at once.
+
+        Args:
+            function: the work; it holds no secret.
+            items: its arguments.
+            same: returns facts that must be equal on every machine that takes part, such as a digest of the data.
+
+        Raises:
+            SourceError: a machine failed, no machine has the same facts, or the time is over.
         """
         ...
 
@@ -162,6 +184,26 @@ class Enactor(Protocol):
 
     def recover(self) -> list[Outcome]:
         """Settle the commands that a crash or a lost answer left open, from the state of their targets (I8, I31)."""
+        ...
+
+
+class Leadership(Protocol):
+    """Whether this process is the leader of its cluster."""
+
+    def epoch(self) -> int:
+        """The term of this process, if its lease is certain to outlast one request.
+
+        Raises:
+            NotLeader: it is not the leader, or the lease is about to expire.
+        """
+        ...
+
+
+class Levels(Protocol):
+    """Where service levels are measured."""
+
+    def value(self, level: ServiceLevel) -> float | None:
+        """The number now; None if it cannot be measured, which is never good news."""
         ...
 
 
@@ -219,16 +261,30 @@ class Ledger(Protocol):
         """The nodes that the latest run saw or remembered."""
         ...
 
-    def record_intent(self, intent: Intent, *, limit: int, per_s: int) -> bool:
-        """Use one unit of the disruption budget and write the intent, in one transaction; False if none is left.
+    def record_intent(self, intent: Intent, *, limits: Sequence[Limit]) -> Limit | None:
+        """Use one unit of each budget and write the intent, in one transaction, or return the budget that is used up.
 
         An earlier intent that is known to have written nothing does not count.
 
         Args:
             intent: the effect that is about to be written; its command id must be new.
-            limit: effects allowed in any `per_s` seconds.
-            per_s: length of the sliding window, seconds.
+            limits: the budgets of its scopes.
+
+        Raises:
+            Superseded: the ledger has a later term than the intent's epoch.
         """
+        ...
+
+    def begin_term(self, term: Term) -> None:
+        """Record that a process is the leader from now on; intents of earlier terms are refused.
+
+        Raises:
+            Superseded: the ledger already has this term or a later one.
+        """
+        ...
+
+    def term(self) -> Term | None:
+        """The latest term, None if there was no election."""
         ...
 
     def record_outcome(self, outcome: Outcome) -> None:
@@ -256,7 +312,7 @@ class Ledger(Protocol):
         ...
 
     def unsettled(self) -> list[Intent]:
-        """Intents without an outcome, or whose latest outcome is unknown, oldest first."""
+        """Intents without an outcome, or whose latest outcome is unknown or being watched, oldest first."""
         ...
 
     def outcome(self, command_id: str) -> Outcome | None:

@@ -118,6 +118,7 @@ class Blocked:
         detail: the details of this case, for a person.
         evidence: the numbers.
         recommendation_id: the blocked recommendation, None where none was made.
+        policy: the policy that blocked it, by its name in docs/policy.md; "" where no policy did, and in older ledgers.
     """
 
     workload: WorkloadRef
@@ -126,6 +127,7 @@ class Blocked:
     detail: str
     evidence: tuple[Evidence, ...] = ()
     recommendation_id: str | None = None
+    policy: str = ""
 
 
 AllBlocked = Annotated[tuple[Blocked, ...], Field(alias="holds")]

@@ -11,11 +11,11 @@ from gpuwise.model.profile import UsageProfile
 from gpuwise.model.protection import team_of
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.model.residency import allows, data_class_of
 from gpuwise.model.signal import SIGNALS, Sensor, Signal
 from gpuwise.model.usage import DAY_S
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.proposal import Proposal, complete
-from gpuwise.recommend.residency import allows, data_class_of
 from gpuwise.recommend.settings import RecommendSettings
 
 HOURS_PER_MONTH = 730.0
@@ -172,7 +172,7 @@ class Case:
 
     def may_run_in(self, region: str | None) -> bool:
         """Whether the class of its data allows a region; with such a class, an unknown region is not allowed."""
-        return allows(self.data_class, region, self.settings)
+        return allows(self.data_class, region, self.settings.regions_by_data_class)
 
     def coverage(self, *alternatives: Signal) -> float | None:
         """Highest coverage among some signals, None if none of them was sampled."""

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from gpuwise.model.admission import admits
 from gpuwise.model.gpu import GpuType
-from gpuwise.model.inventory import CapacityType, GpuRequest, Node, Pod
-from gpuwise.model.labels import CAPACITY_TYPE_LABELS, GPU_RESOURCE, MIG_RESOURCE_PREFIX
+from gpuwise.model.inventory import CapacityType, GpuRequest, Node
+from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.recommendation import Evidence
 from gpuwise.recommend.case import Case
 from gpuwise.recommend.engines.interruptible_on_demand import reclaims as reclaims_engine
@@ -48,7 +49,7 @@ def may_use(case: Case, node: Node) -> bool:
 
 def _takes(case: Case, node: Node) -> bool:
     """Whether a spot node offers the resource, and the affinity and volumes of the pods admit it."""
-    return _offers(node, case.workload.request) and all(_admits(pod, node) for pod in case.workload.active_pods)
+    return _offers(node, case.workload.request) and all(admits(pod, node) for pod in case.workload.active_pods)
 
 
 def outside(case: Case, gpu: GpuType) -> str | None:
@@ -157,13 +158,3 @@ def _offers(node: Node, request: GpuRequest | None) -> bool:
     """Whether a node offers the resource, as far as that is known: what other plugins offer is not."""
     known = request is not None and request.resource.startswith((GPU_RESOURCE, MIG_RESOURCE_PREFIX))
     return node.gone_s is not None or request is None or not known or request.resource in resources_of(node)
-
-
-def _admits(pod: Pod, node: Node) -> bool:
-    """Whether a pod's node selector, affinity and volumes admit a node, whatever they require of its capacity type."""
-    if pod.scheduling is None or not pod.scheduling.terms or node.openness is None:
-        return True  # not known
-    labels = node.openness.labels
-    return any(
-        all(one.met_by(labels) for one in term if one.key not in CAPACITY_TYPE_LABELS) for term in pod.scheduling.terms
-    )

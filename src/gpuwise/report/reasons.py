@@ -68,6 +68,7 @@ _WORDS = {
     Reason.MODE_OFF: "its mode is off",
     Reason.RECOMMEND_ONLY: "its mode is recommend: a person may apply it",
     Reason.NEEDS_APPROVAL: "its mode is approve: a person must apply it",
+    Reason.NEEDS_SECOND_PERSON: "further people must approve it",
     Reason.DISMISSED: "a person dismissed it",
     Reason.UNREADABLE_POLICY: "one of its labels or annotations cannot be read",
     Reason.PROTECTED: "an annotation protects it",
@@ -85,6 +86,12 @@ _WORDS = {
     Reason.NOT_REVERSIBLE: "would delete data that undo cannot restore",
     Reason.UNREADABLE_OBJECT: "one of its fields cannot be read",
     Reason.METHOD_FAILED: "an error in gpuwise",
+    Reason.OUTSIDE_WINDOW: "outside the maintenance windows: a later run makes it",
+    Reason.FROZEN: "changes are frozen now",
+    Reason.RULE_FORBIDS: "a rule of the policy forbids it",
+    Reason.SAVING_TOO_SMALL: "saves less than the minimum for automation",
+    Reason.TAKEN_BACK: "the last change to it was taken back",
+    Reason.REGION_FORBIDDEN: "could start in a region that its data may not enter",
     Reason.PAUSED: "gpuwise is paused",
     Reason.CHANGED_SINCE_PLANNED: "it changed between plan and write",
     Reason.TARGET_GONE: "no longer exists, or was recreated",
@@ -103,11 +110,14 @@ _APPLICABLE = frozenset(
         Reason.RISK_TOO_HIGH,
         Reason.LOW_CONFIDENCE,
         Reason.BREAKER_OPEN,
+        Reason.SAVING_TOO_SMALL,
+        Reason.TAKEN_BACK,
     }
 )
 """Reasons that block only automation: a person may still run `gpuwise apply`, which is the approval."""
 
 _COMMANDS = {
+    Reason.OUTSIDE_WINDOW: ("run", "--once"),
     Reason.PAUSED: ("resume",),
     Reason.BUDGET_EXHAUSTED: ("run", "--once"),
     Reason.STALE_INVENTORY: ("scan",),

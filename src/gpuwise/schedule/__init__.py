@@ -1,4 +1,4 @@
-"""Where work runs: in this process, or on Ray. Writes never run there: one process owns the ledger and writes.
+"""Where work runs: in this process, or on Ray, which a child process joins. Writes never run there.
 
 Forbidden here: knowledge of what the work is.
 """

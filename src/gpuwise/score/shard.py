@@ -11,6 +11,7 @@ from gpuwise.model.inventory import Inventory, Node, Start, Workload, WorkloadCl
 from gpuwise.model.packed import Packed, pack
 from gpuwise.model.ports import UsageSource
 from gpuwise.model.usage import DAY_S, UsageSeries, Window
+from gpuwise.score.answer import kernel_answer
 from gpuwise.score.checkpoint import encode
 from gpuwise.score.closed import ClosedDays, divided, divided_parts
 from gpuwise.score.closed_checkpoint import encode_closed
@@ -61,6 +62,18 @@ class PackedShard:
 
     profiles: Packed
     keep: Mapping[WorkloadRef, Mapping[str, bytes]]
+
+
+def facts(source: UsageSource) -> Mapping[str, str]:
+    """What must be equal on every machine that scores a part of one fleet: the data, and what the kernels compute.
+
+    Args:
+        source: where usage is read from.
+
+    Raises:
+        SourceError: from the source.
+    """
+    return {**source.identity(), "native kernels": kernel_answer()}
 
 
 def score_packed(

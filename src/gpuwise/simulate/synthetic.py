@@ -119,6 +119,10 @@ class SyntheticFleet:
         del inventory, window
         return ()
 
+    def identity(self) -> Mapping[str, str]:
+        """See the port; the seed is part of this object, so every machine generates the same samples."""
+        return {}
+
     @property
     def lists_allocations(self) -> bool:
         """The fleet generates the usage of each allocated device."""

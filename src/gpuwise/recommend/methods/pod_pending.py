@@ -11,13 +11,13 @@ from gpuwise.model.labels import GPU_RESOURCE, MIG_RESOURCE_PREFIX
 from gpuwise.model.protection import team_of
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.model.residency import allows, data_class_of
 from gpuwise.recommend.engines.node_underutilised.free_capacity import offered
 from gpuwise.recommend.engines.node_underutilised.pool import Pool, pool_of
 from gpuwise.recommend.engines.pod_pending.space import Space, space_for
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.movable import may_move, unplaceable
 from gpuwise.recommend.proposal import Proposal, complete
-from gpuwise.recommend.residency import allows, data_class_of
 
 STAGE = "pending"
 # The GPUs and the other resources are read from the API at one moment.
@@ -96,7 +96,7 @@ def _best(fleet: Fleet, kinds: Sequence[Sequence[Node]], workload: Workload, pod
     best: _Found | None = None
     data_class = data_class_of(workload, fleet.inventory)
     for members in kinds:  # a kind has one region
-        if not allows(data_class, members[0].region, fleet.settings):
+        if not allows(data_class, members[0].region, fleet.settings.regions_by_data_class):
             continue
         pool = pool_of(members, fleet.pods_on, partial(may_move, fleet), waiting=[(workload, pod)])
         space = space_for(pool.empty, pool.shapes, pool.at, pool.waiting[0])

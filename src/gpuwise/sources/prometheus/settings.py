@@ -12,7 +12,35 @@ from gpuwise.model.errors import InputError
 ReadBy = Literal["auto", "remote-read", "query-range"]
 
 # RFC 9110, section 5.6.2: characters of a header's name.
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFile:
+    """A secret that is read where it is used: settings are sent to workers, and secrets are not.
+
+    Attributes:
+        path: the file.
+        key: its key in the configuration, for messages.
+    """
+
+    path: Path
+    key: str
+
+    def read(self) -> str:
+        """Return the content of the file.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        try:
+            return self.path.read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot read the secret in {self.path}: {error}", hint=f"check {self.key}") from error
+
+
+Secret = str | SecretFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +49,11 @@ class PrometheusSettings:
 
     Attributes:
         url: base URL, such as "http://prometheus.monitoring:9090"; a path before /api is kept (Thanos, Mimir).
-        bearer_token: token sent with each request, None for none.
+        bearer_token: token sent with each request, or its file, None for none.
         username: user for basic authentication, None for none.
-        password: password for basic authentication.
+        password: password for basic authentication, or its file.
         matchers: labels that every series must have, such as cluster: eu1, where a server stores several clusters.
-        headers: headers sent with each request, such as X-Scope-OrgID for Mimir.
+        headers: headers sent with each request, such as X-Scope-OrgID for Mimir; a value may be a file.
         ca_file: CA certificates to trust instead of the public ones (certifi's, or those in SSL_CERT_FILE); PEM.
         client_cert_file: client certificate for mutual TLS; PEM.
         client_key_file: its key, None if it is in the certificate's file.
@@ -38,11 +66,11 @@ class PrometheusSettings:
     """
 
     url: str = field(repr=False)
-    bearer_token: str | None = field(default=None, repr=False)
+    bearer_token: Secret | None = field(default=None, repr=False)
     username: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Secret | None = field(default=None, repr=False)
     matchers: Mapping[str, str] = field(default_factory=dict, hash=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    headers: Mapping[str, Secret] = field(default_factory=dict, repr=False, hash=False)
     ca_file: Path | None = None
     client_cert_file: Path | None = None
     client_key_file: Path | None = None
@@ -71,20 +99,27 @@ class PrometheusSettings:
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
     @property
+    def holds_secret(self) -> bool:
+        """Whether a secret is part of these settings, and not only the file with it."""
+        secrets = [self.bearer_token, self.password]
+        secrets += [value for name, value in self.headers.items() if name.lower() in _SECRET_HEADERS]
+        return any(isinstance(one, str) for one in secrets) or "@" in urlsplit(self.url).netloc
+
+    @property
     def all_headers(self) -> dict[str, str]:
         """The headers of each request, including the token's. Surrounding whitespace of a value is removed.
 
         Raises:
             InputError: a header cannot be sent, or two ways to authenticate are set; the error does not show the value.
         """
-        found = {name: _sendable(value, f"prometheus.headers.{name}") for name, value in self.headers.items()}
+        found = {name: _sendable(_value(value), f"prometheus.headers.{name}") for name, value in self.headers.items()}
         for name in found:
             if not _TOKEN.fullmatch(name):
                 raise InputError(
                     f"prometheus.headers: {name!r} is not a header name", hint="use a name such as X-Scope-OrgID"
                 )
         if self.bearer_token is not None:
-            found["Authorization"] = f"Bearer {_sendable(self.bearer_token, 'the Prometheus token')}"
+            found["Authorization"] = f"Bearer {_sendable(_value(self.bearer_token), 'the Prometheus token')}"
         ways = [self.bearer_token, self.username, *(name for name in self.headers if name.lower() == "authorization")]
         if sum(way is not None for way in ways) > 1:
             raise InputError(
@@ -105,7 +140,11 @@ class PrometheusSettings:
         if self.username is None or self.password is None:
             hint = "set both prometheus.username and prometheus.password_file, or neither"
             raise InputError("only one of user and password for Prometheus is set", hint=hint)
-        return self.username, self.password.strip("\r\n")
+        return self.username, _value(self.password).strip("\r\n")
+
+
+def _value(secret: Secret) -> str:
+    return secret if isinstance(secret, str) else secret.read()
 
 
 def _sendable(value: str, what: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from gpuwise.model.checks import CheckResult
+from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import Inventory, Node, Workload, deleted_ref, node_ref
 from gpuwise.model.ports import Cite
 from gpuwise.model.usage import UsageSeries, Window
@@ -170,6 +171,22 @@ class PrometheusUsage:
         """
         with self._client() as client:
             return past_nodes(client, _LISTS_CARDS, inventory, window, self.nodes)
+
+    def identity(self) -> Mapping[str, str]:
+        """Return the server's address and version, and the labels that select the cluster: see the port.
+
+        Raises:
+            SourceError: as `read`.
+        """
+        with self._client() as client:
+            try:
+                build = client.build()
+                version = f" {build.name} {build.version or ''}".rstrip()
+            except SourceError:
+                client.instant("vector(1)")  # the error of a server that does not respond at all
+                version = ""
+            matchers = ",".join(f"{name}={value}" for name, value in sorted(self.settings.matchers.items()))
+            return {"Prometheus": f"{client.shown_url}{version}", "matchers": matchers}
 
     @property
     def lists_allocations(self) -> bool:

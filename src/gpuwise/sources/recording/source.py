@@ -1,5 +1,6 @@
 """Usage from a recording: finds and reads only the files of the requested workloads and nodes."""
 
+import hashlib
 import math
 import os
 import re
@@ -22,6 +23,9 @@ from gpuwise.sources.kubernetes.pod_names import own_names
 from gpuwise.sources.recording.layout import NODES, SUFFIXES, checked, stem
 from gpuwise.sources.recording.pods import PodUsage, read_pod
 from gpuwise.sources.work import summed
+
+_END_BYTES = 4_096
+"""Part of each file that its digest covers: the footer of a Parquet file, with its statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,23 @@ class RecordedUsage:
         """See the port; a recording has the nodes of one time."""
         del inventory, window
         return ()
+
+    def identity(self) -> Mapping[str, str]:
+        """Return a digest of the files: see the port. It covers their names, sizes and ends, where Parquet has sums.
+
+        Raises:
+            SourceError: there is no recording.
+        """
+        digest = hashlib.sha256()
+        folder = self._folder()
+        for path in sorted(folder.rglob("*")):
+            if path.name.endswith(SUFFIXES):
+                size = path.stat().st_size
+                with path.open("rb") as file:
+                    file.seek(max(0, size - _END_BYTES))
+                    end = hashlib.sha256(file.read()).digest()
+                digest.update(f"{path.relative_to(folder).as_posix()}\0{size}\0".encode() + end)
+        return {"recording": digest.hexdigest()[:12]}
 
     @property
     def lists_allocations(self) -> bool:

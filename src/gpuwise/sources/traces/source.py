@@ -91,6 +91,10 @@ class TraceUsage:
         del inventory, window
         return ()
 
+    def identity(self) -> Mapping[str, str]:
+        """See the port; the samples are part of this object, so every machine has the same ones."""
+        return {}
+
     @property
     def lists_allocations(self) -> bool:
         """A trace has the rows of each pod that had a GPU."""

@@ -1,8 +1,12 @@
 """The class of a workload's data, and the regions that it allows."""
 
+from collections.abc import Mapping
+
 from gpuwise.model.inventory import Inventory, Workload
 from gpuwise.model.labels import DATA_CLASS
-from gpuwise.recommend.settings import RecommendSettings
+
+RegionsByClass = Mapping[str, tuple[str, ...]]
+"""The regions that each class of data allows."""
 
 
 def data_class_of(workload: Workload, inventory: Inventory) -> str | None:
@@ -17,12 +21,12 @@ def data_class_of(workload: Workload, inventory: Inventory) -> str | None:
     return next((place[DATA_CLASS] for place in places if DATA_CLASS in place), None)
 
 
-def allows(data_class: str | None, region: str | None, settings: RecommendSettings) -> bool:
+def allows(data_class: str | None, region: str | None, regions: RegionsByClass) -> bool:
     """Whether a class of data allows a region; with a class, an unknown region is not allowed.
 
     Args:
         data_class: of the workload, None if it has none.
         region: of a node, None if it is not known.
-        settings: the regions of each class.
+        regions: by class.
     """
-    return data_class is None or region in settings.regions_by_data_class.get(data_class, ())
+    return data_class is None or region in regions.get(data_class, ())

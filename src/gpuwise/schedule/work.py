@@ -1,0 +1,70 @@
+"""What runs on the nodes of Ray: probes, and items of work."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpuwise.model.errors import GpuwiseError
+from gpuwise.schedule.installation import installation
+
+Same = Callable[[], Mapping[str, str]]
+"""Returns facts that must be the same on every machine that takes part, such as the digest of a recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An item that failed in a way that another node does not change.
+
+    Attributes:
+        error: what its function raised.
+    """
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """A node on which the item did not run, because something else is installed there.
+
+    Attributes:
+        facts: what is installed.
+    """
+
+    facts: Mapping[str, str]
+
+
+def facts_of(same: Same | None) -> dict[str, str]:
+    """Return what must be equal on every machine that takes part in the work.
+
+    Args:
+        same: returns further facts; None for none.
+    """
+    return {**installation(), **(same() if same is not None else {})}
+
+
+def probe(same: Same | None) -> Mapping[str, str] | Refused:
+    """Run `facts_of` on a node."""
+    try:
+        return facts_of(same)
+    except GpuwiseError as error:
+        return Refused(error)
+
+
+def run(wanted: Mapping[str, str], function: Callable[[Any], Any], item: Any) -> tuple[Any, Any]:
+    """Run an item on a node.
+
+    Args:
+        wanted: what must be installed; the source of the data was compared when the node was accepted.
+        function: the work.
+        item: its argument.
+
+    Returns:
+        None or what is wrong, and the result: two values, so that the one can be read without the other.
+    """
+    found = installation()
+    if any(wanted.get(name) != value for name, value in found.items()):
+        return Differs(found), None
+    try:
+        return None, function(item)
+    except Exception as error:  # noqa: BLE001 - raised again where the work was asked for
+        return Refused(error), None
