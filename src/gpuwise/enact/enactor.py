@@ -224,7 +224,9 @@ class KubernetesEnactor:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
         item = read_target(self._cluster, intent.command.workload)
         if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, item.reason, item.detail)
+            # Its pods may have been disrupted before: it counts as an effect in the budgets (I5, I31).
+            detail = f"{item.detail}; it is not known whether it was changed before"
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, detail)
         actual = image_of(item, intent.pre_image, intent.post_image)
         if actual == intent.post_image:
             text = change_text(intent.pre_image, intent.post_image)
