@@ -39,7 +39,7 @@ class VirtualCluster:
         self.settle()
 
     def copy(self, clock: Callable[[], float]) -> "VirtualCluster":
-        """Another cluster in the same state: schedules begin with the same objects, which are never changed in place."""
+        """Another cluster in the same state; objects are never changed in place, so both may have them."""
         made = VirtualCluster((), clock)
         made.store.__dict__.update(
             _objects={resource: dict(kept) for resource, kept in self.store._objects.items()},

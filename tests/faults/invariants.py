@@ -7,14 +7,14 @@ one schedule shows all that it breaks.
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from tests.faults.process import POLICY as SETTINGS
+from tests.faults.world import HOUR_S, Effect, World
+
 from gpuwise.enact.images import image_of
 from gpuwise.model.changes import MoveToOnDemand
 from gpuwise.model.command import POLICY, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.reasons import Reason
-
-from tests.faults.process import POLICY as SETTINGS
-from tests.faults.world import HOUR_S, Effect, World
 
 _WROTE = frozenset({OutcomeStatus.APPLIED, OutcomeStatus.UNDONE, OutcomeStatus.REVERTED, OutcomeStatus.FAILED})
 _FAILED = frozenset({OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED, OutcomeStatus.REVERTED})
@@ -173,7 +173,7 @@ def breaker(world: World) -> Iterator[str]:
             by_policy = all(one.command.actor == POLICY for one in earlier[-SETTINGS.breaker_failures :])
             since_s = intent.at_s - max(one.at_s for one in failed)
             if by_policy and since_s < SETTINGS.breaker_open_h * HOUR_S:
-                yield f"{intent.command.id} tried {intent.command.workload} again {since_s} s after {len(failed)} failures"
+                yield f"{intent.command.id} is attempt {len(earlier) + 1}, {since_s} s after {len(failed)} failures"
         earlier.append(intent)
 
 
@@ -206,6 +206,8 @@ def known(world: World) -> Iterator[str]:
         if not effects and last.status in _WROTE and not gone:
             yield f"{command_id} was never written, and the ledger says {last.status.value}: {last.detail}"
         undone = [one for one in world.effects if one.role == "restore" and one.command_id == command_id]
+        if undone and last.status is OutcomeStatus.APPLIED:
+            yield f"{command_id} was taken back in {undone[-1].operation}, and the ledger says applied"
         if last.status is OutcomeStatus.UNDONE and not undone and not world.interventions:
             yield f"{command_id} was not undone, and the ledger says so"
 
@@ -217,6 +219,12 @@ def paused(world: World) -> Iterator[str]:
         seen = [kind for seq, kind in orders if seq < one.decided]
         if seen and seen[-1] == "pause":
             yield f"{one.command_id} wrote {one.path} after the pause"
+
+
+def dry(world: World) -> Iterator[str]:
+    """I19: a dry run writes nothing, neither to the cluster nor to the ledger."""
+    for name in world.dry_writes:
+        yield f"a dry run of {name} wrote something"
 
 
 def converged(world: World) -> Iterator[str]:
@@ -255,6 +263,7 @@ CHECKS: dict[str, Callable[[World], Iterator[str]]] = {
     "I12 undo restores exactly": restored,
     "I14 no oscillation": oscillation,
     "I15 breaker": breaker,
+    "I19 dry run": dry,
     "I24 convergence": converged,
     "I24 mutations per object": moderate,
     "I25 ledger": recorded,

@@ -4,23 +4,22 @@ from collections import Counter
 from dataclasses import replace
 from typing import cast
 
+from tests.faults.failing import FaultyClient, FaultyLedger, Labelled, world_does
+from tests.faults.points import Crash, Fault, Point
+from tests.faults.world import HOUR_S, World
+
 from gpuwise.decide.settings import Approvals, DecideSettings, ScopeBudget
 from gpuwise.enact import EnactSettings, Examiner, KubernetesEnactor
 from gpuwise.manual import ManualActions, record
-from gpuwise.model.command import FLEET, Budget, Directive, Limit, Mode, Term
-from gpuwise.model.errors import ClusterError, GpuwiseError, LedgerError, NoAnswer, NotLeader
+from gpuwise.model.command import FLEET, Budget, Directive, Limit, Mode, OutcomeStatus, Term
+from gpuwise.model.errors import GpuwiseError, LedgerError, NotLeader
 from gpuwise.model.inventory import Inventory
-from gpuwise.model.ports import ClusterReader, ClusterWriter, Ledger
+from gpuwise.model.ports import ClusterWriter, Ledger
 from gpuwise.model.price import PriceBook
 from gpuwise.model.recommendation import Blocked
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import LoopSettings, Pipeline, Survey
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory
-
-from gpuwise.cluster.answers import error_for
-from tests.faults.cluster import InProcessClient
-from tests.faults.points import ANSWERS, LOST, Crash, Fault, Point
-from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S, Effect, Row, World, role_of
 
 LIMIT = 2
 POLICY = DecideSettings(
@@ -32,9 +31,6 @@ POLICY = DecideSettings(
     max_risk=4,
 )
 SETTINGS = EnactSettings(default_mode=Mode.ENFORCE, settle_timeout_s=0.0, limits=(Limit(FLEET, LIMIT, HOUR_S),))
-_WRITES = frozenset(name for name in vars(ClusterWriter) if not name.startswith("_")) - set(vars(ClusterReader))
-_READS = frozenset(name for name in vars(ClusterReader) if not name.startswith("_"))
-_LEDGER_WRITES = frozenset(name for name in vars(Ledger) if name.startswith(("record_", "begin_")))
 
 
 class Process:
@@ -82,16 +78,23 @@ class Process:
         """One pass of the loop, as the leader."""
         self._attempt("pass", self._pass)
 
-    def dry_run(self) -> list[str]:
-        """The plan as a dry run shows it: ids of recommendations that would be carried out. Nothing is recorded."""
-        survey = self._survey()
-        decision = self.pipeline.decide(survey, self.world.wall_s())
-        settings = EnactSettings(
-            dry_run=True, default_mode=SETTINGS.default_mode, settle_timeout_s=0.0, limits=SETTINGS.limits
-        )
-        outcomes = KubernetesEnactor(self.client, self.ledger, settings, self.world.wall_s).enact(decision.commands)
-        shown = {one.command_id for one in outcomes if one.status.value == "would-apply"}
-        return sorted(one.recommendation_id for one in decision.commands if one.id in shown)
+    def dry_run(self) -> list[str] | None:
+        """A pass that only shows what it would do (I19); the ids of the actions, None if it failed."""
+        return self._attempt("dry run", self._dry_run)
+
+    def _dry_run(self) -> list[str]:
+        world = self.world
+        before = self._written()
+        dry = KubernetesEnactor(self.client, self.ledger, replace(SETTINGS, dry_run=True), world.wall_s)
+        pipeline = replace(self.pipeline, enactor=Labelled(self, dry))
+        outcomes = pipeline.enact(pipeline.decide(self._survey(), world.wall_s()).commands)
+        if before != self._written():
+            world.dry_writes.append(self.name)
+        return [one.command_id for one in outcomes if one.status is OutcomeStatus.WOULD_APPLY]
+
+    def _written(self) -> int:
+        """How much this process has written, to the cluster and to the ledger."""
+        return sum(one.process == self.name for one in (*self.world.effects, *self.world.rows))
 
     def undo(self, command_id: str) -> None:
         """A person undoes an action."""
@@ -110,28 +113,31 @@ class Process:
     def _manual(self) -> ManualActions:
         return ManualActions(self.name, self.ledger, self.enactor, POLICY, self.world.wall_s)
 
-    def _attempt(self, what: str, action) -> None:
+    def _attempt(self, what: str, action):
         world = self.world
         world.running.append(self.name)
         try:
             found = action()
-            world.note(f"{what}: {_shown(found)}")
         except Crash:
             world.note(f"{what}: crashed")
-            self._end()
+            self.end()
         except NotLeader as error:
             world.note(f"{what}: ended, {error.problem}")
-            self._end()
+            self.end()
         except LedgerError as error:
             world.note(f"{what}: ended, {error.problem}")
-            self._end()
+            self.end()
         except GpuwiseError as error:
             world.note(f"{what}: failed, {error.problem}")
+        else:
+            world.note(f"{what}: {_shown(found)}")
+            return found
         finally:
             world.running.pop()
             self.operation = "start"
+        return None
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """The process ends; Kubernetes starts it again with nothing in memory, and with another identity."""
         self.world.dead.add(self.identity)
         self.start()
@@ -203,34 +209,6 @@ class Process:
         return fault
 
 
-def world_does(process: Process, fault: Fault) -> None:
-    """Carry out a fault that does not depend on the call: time, clocks, people, another process."""
-    world = process.world
-    match fault:
-        case Fault.STALL:
-            world.advance(world.rng.choice((12, 20, 90)), stopped=process.identity)
-            others = [one for one in process.faults.processes if one.name not in world.running]
-            if others and len(world.running) == 1:
-                others[0].run_pass()
-        case Fault.SLOW:
-            world.advance(WRITE_TIMEOUT_S - 1)
-        case Fault.CLOCK_FORWARD:
-            world.jump(HOUR_S)
-        case Fault.CLOCK_BACK:
-            world.jump(-HOUR_S)
-        case Fault.EDIT | Fault.PROTECT | Fault.RECREATE | Fault.DELETE | Fault.REVERT:
-            getattr(world, fault.name.lower())(world.any_subject())
-        case Fault.PROTECT_NAMESPACE:
-            world.protect_namespace(world.any_subject())
-        case Fault.DISRUPTION_BUDGET:
-            world.add_budget(world.any_subject())
-        case Fault.PAUSE | Fault.PERSON_APPLIES | Fault.PERSON_UNDOES:
-            if len(world.running) == 1 and process.elected:
-                process.faults.person(world, fault)
-        case _:
-            pass
-
-
 class Snapshots:
     """The product's inventory. Objects that did not change give the same inventory, so it is built once for them."""
 
@@ -246,122 +224,6 @@ class Snapshots:
         return replace(found, taken_s=now_s)
 
 
-class FaultyClient:
-    """The `ClusterWriter` of a process, with failpoints around each request, and the log of effects."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-        self._client = InProcessClient(process.world.cluster)
-
-    def __getattr__(self, name: str):
-        if name in _WRITES:
-            return lambda path, *args, **options: self._write(name, path, args, options)
-        return lambda *args, **options: self._read(name, args, options)
-
-    def _read(self, name, args, options):
-        process, world = self._process, self._process.world
-        fault = process.faults.read(process)
-        if fault is not None:
-            world.note(f"-- {fault.value}: before {name} {args[0]}")
-            world_does(process, fault)
-            _raise_for(fault, f"GET {args[0]}")
-        found = getattr(self._client, name)(*args, **options)
-        process.checked[str(args[0])] = world.next_seq()
-        return found
-
-    def _write(self, name, path, args, options):
-        process, world = self._process, self._process.world
-        subject = world.subject_at(path)
-        label = subject.label if subject is not None else "-"
-        write = f"{name} {world.cluster.target('PATCH', path).resource.plural}" if name == "patch" else name
-        fault = process.pass_point("before", label, write, "api before")
-        _raise_for(fault, f"{name.upper()} {path}")
-        process.leads()
-        before = world.cluster.peek(path) if name == "patch" else None
-        found = getattr(self._client, name)(path, *args, **options)
-        if not options.get("dry_run"):
-            self._log(path, args[0] if args else None, before)
-        world.settle()
-        _raise_for(process.pass_point("after", label, write, "api after"), f"{name.upper()} {path}")
-        return found
-
-    def _log(self, path, body, before) -> None:
-        process, world = self._process, self._process.world
-        after = world.cluster.peek(path)
-        role, command_id = role_of(before, after)
-        world.note(f"writes {path.rsplit('/', 1)[-1]}: {role} {command_id}")
-        world.effects.append(
-            Effect(
-                world.next_seq(), world.now_s, process.name, process.epoch if process.elected else None, world.term,
-                process.operation, role, command_id, path, body, before, after, process.decided, dict(process.checked),
-            )  # fmt: skip
-        )
-
-
-class FaultyLedger:
-    """The `Ledger` of a process, with failpoints around each write."""
-
-    def __init__(self, process: Process) -> None:
-        self._process = process
-
-    def __getattr__(self, name: str):
-        method = getattr(self._process.world.ledger, name)
-        if name in _LEDGER_WRITES:
-            return lambda *args, **options: self._write(name, method, args, options)
-        if name == "directives":
-            self._process.decided = self._process.world.next_seq()
-        return method
-
-    def _write(self, name, method, args, options):
-        process, world = self._process, self._process.world
-        label = self._label(name, args[0])
-        if process.pass_point("before", label, name, "ledger before") is Fault.LEDGER_LOCKED:
-            raise LedgerError("the ledger is locked", hint="another process may have locked it; try again")
-        if name == "record_intent":
-            args = (world.stamped(args[0], process.epoch if process.elected else None), *args[1:])
-        found = method(*args, **options)
-        if name != "record_intent" or found is None:
-            world.rows.append(Row(world.next_seq(), world.now_s, process.name, name, args[0]))
-        process.pass_point("after", label, name, "ledger after")
-        return found
-
-    def _label(self, name, value) -> str:
-        intent = value if name == "record_intent" else None
-        if name == "record_outcome":
-            intent = self._process.world.ledger.intent(value.command_id)
-        return f"{intent.command.change.kind} {intent.command.workload.kind}" if intent is not None else "-"
-
-
-class Labelled:
-    """An enactor whose calls name the operation of the failpoints in them."""
-
-    def __init__(self, process: Process, enactor) -> None:
-        self._process, self._enactor = process, enactor
-
-    def __getattr__(self, name: str):
-        method = getattr(self._enactor, name)
-
-        def called(*args):
-            before = self._process.operation
-            self._process._step(name)
-            try:
-                return method(*args)
-            finally:
-                self._process.operation = before
-
-        return called
-
-
-def _raise_for(fault: Fault | None, asked: str) -> None:
-    if fault in ANSWERS:
-        details = {"message": "injected", "kind": "Status"}
-        if fault is Fault.FORBIDDEN:
-            details["message"] = 'User "gpuwise" cannot patch resource "x"'
-        raise error_for(asked, ANSWERS[fault], details)
-    if fault in LOST:
-        raise NoAnswer(f"no response to {asked}: {fault.value}", hint="try again later")
-
-
 def _shown(found) -> str:
     if isinstance(found, list):
         return ", ".join(_shown(one) for one in found) or "nothing to do"
@@ -370,6 +232,3 @@ def _shown(found) -> str:
     if hasattr(found, "status"):
         return f"{found.command_id} {found.status.value}{f' {found.reason.value}' if found.reason else ''}"
     return str(found)
-
-
-__all__ = ["LIMIT", "POLICY", "ClusterError", "Process"]

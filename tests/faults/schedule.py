@@ -5,8 +5,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from gpuwise.model.command import OutcomeStatus
-
 from tests.faults import points
 from tests.faults.invariants import violations
 from tests.faults.points import Fault, Point, Tally
@@ -14,8 +12,10 @@ from tests.faults.process import Process
 from tests.faults.targets import SUBJECTS, Subject
 from tests.faults.world import HOUR_S, World
 
+from gpuwise.model.command import OutcomeStatus
+
 QUIET_PASSES = 12
-"""Passes within which the state must have converged after the last fault: 3 targets, 2 at a time, and a breaker each."""
+"""Passes until which the state must have converged after the last fault: 3 targets, 2 at a time, a breaker each."""
 
 _POSSIBLE = {
     "api before": points.BEFORE_API,
@@ -68,7 +68,7 @@ class Drawn(NoFaults):
 
     def __init__(self, rng: random.Random, share: float, *, people: bool) -> None:
         super().__init__()
-        self._rng, self._share, self._with_people = rng, share, people
+        self._rng, self._share, self.with_people = rng, share, people
         self.active = True
 
     def __call__(self, process, point, possible):
@@ -89,7 +89,7 @@ class Drawn(NoFaults):
         if possible != "read" and self._rng.random() < 0.3:
             return Fault.CRASH
         faults = _POSSIBLE[possible]
-        if not self._with_people:
+        if not self.with_people:
             faults = [one for one in faults if one not in _PEOPLE]
         return self._rng.choice(faults)
 
@@ -138,7 +138,7 @@ def plans() -> tuple[tuple[Subject, Mapping[int, Fault]], ...]:
     """
     found = []
     for subject in SUBJECTS:
-        _, passed = _lived(subject, {})
+        _, passed = lived(subject, {})
         for number, possible in enumerate(passed, start=1):
             for fault in _FIRST:
                 if fault in _POSSIBLE[possible]:
@@ -150,7 +150,7 @@ def plans() -> tuple[tuple[Subject, Mapping[int, Fault]], ...]:
 def run(seed: int) -> Result:
     """Run the schedule of a seed: the first seeds are planned, the others draw what happens."""
     if seed < len(plans()):
-        return replace(_lived(*plans()[seed])[0], seed=seed)
+        return replace(lived(*plans()[seed])[0], seed=seed)
     return drawn(seed)
 
 
@@ -162,7 +162,7 @@ def drawn(seed: int) -> Result:
     return carry_out(seed, World(rng, subjects), faults, lambda world: _random_script(world, faults))
 
 
-def _lived(subject: Subject, planned: Mapping[int, Fault]) -> tuple[Result, list[str]]:
+def lived(subject: Subject, planned: Mapping[int, Fault]) -> tuple[Result, list[str]]:
     """The life of one target: applied, undone by a person, and left alone; also the failpoints that were passed."""
     faults = Planned(planned)
     world = World(random.Random(len(planned)), (subject,))
@@ -188,29 +188,53 @@ def _life(world: World, faults: NoFaults) -> None:
     world.advance(100)
     first.run_pass()
     person(faults.people, world, Fault.PERSON_UNDOES)
-    person(faults.people, world, Fault.PAUSE)
+    faults.people.order("pause")
     world.advance(100)
     first.run_pass()
+    faults.people.order("resume")
+
+
+def _run(world: World, faults: Drawn) -> None:
+    world.rng.choice(faults.processes).run_pass()
+
+
+def _wait(world: World, faults: Drawn) -> None:
+    world.advance(world.rng.choice((5, 30, 70, 600, 2_000, HOUR_S, 25 * HOUR_S)))
+
+
+def _lag(world: World, faults: Drawn) -> None:
+    """The controllers stop, or catch up."""
+    world.lagging = not world.lagging
+    world.settle()
+
+
+def _restart(world: World, faults: Drawn) -> None:
+    world.rng.choice(faults.processes).end()
+
+
+def _show(world: World, faults: Drawn) -> None:
+    world.rng.choice(faults.processes).dry_run()
+
+
+def _order(world: World, faults: Drawn) -> None:
+    person(faults.people, world, world.rng.choice((Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES)))
+
+
+def _meddle(world: World, faults: Drawn) -> None:
+    """Other people or controllers change something."""
+    if faults.with_people:
+        act = world.rng.choice((world.edit, world.protect, world.recreate, world.revert, world.add_budget))
+        act(world.any_subject())
+
+
+_STEPS = {_run: 45, _wait: 15, _lag: 4, _restart: 3, _show: 3, _order: 15, _meddle: 15}
+"""The steps of a drawn schedule, with their shares in percent."""
 
 
 def _random_script(world: World, faults: Drawn) -> None:
     rng = world.rng
-    for _ in range(rng.randint(3, 8)):
-        draw = rng.random()
-        if draw < 0.55:
-            rng.choice(faults.processes).run_pass()
-        elif draw < 0.70:
-            world.advance(rng.choice((5, 30, 70, 600, 2_000, HOUR_S, 25 * HOUR_S)))
-        elif draw < 0.75:
-            world.lagging = not world.lagging
-            world.settle()
-        elif draw < 0.80:
-            faults.processes[0]._end()
-        elif draw < 0.92:
-            person(faults.people, world, rng.choice((Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES)))
-        elif faults._with_people:
-            act = rng.choice((world.edit, world.protect, world.recreate, world.revert, world.add_budget))
-            act(world.any_subject())
+    for step in rng.choices(list(_STEPS), list(_STEPS.values()), k=rng.randint(3, 8)):
+        step(world, faults)
         world.advance(rng.choice((1, 5, 20)))
     for _ in range(2):  # what is open is resolved while things still fail
         world.advance(90)

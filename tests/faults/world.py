@@ -2,8 +2,12 @@
 
 import random
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
+
+from tests.faults.cluster import VirtualCluster
+from tests.faults.points import Tally
+from tests.faults.targets import NAMESPACE, SUBJECTS, Subject, nodes
 
 from gpuwise.emulate.objects import budget
 from gpuwise.emulate.resources import NAMESPACES
@@ -12,10 +16,6 @@ from gpuwise.model.command import Intent
 from gpuwise.model.errors import NotLeader
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT
-
-from tests.faults.cluster import VirtualCluster
-from tests.faults.points import Tally
-from tests.faults.targets import NAMESPACE, SUBJECTS, Subject, nodes
 
 START_S = 1_795_000_000
 LEASE_S, RENEW_DEADLINE_S, WRITE_TIMEOUT_S = 15, 10, 5
@@ -116,6 +116,7 @@ class World:
         self.effects: list[Effect] = []
         self.rows: list[Row] = []
         self.guarded, self.lease = Guarded(), Lease()
+        self.dry_writes: list[str] = []
         self.dead: set[str] = set()
         self.running: list[str] = []
         self._seq = 0
@@ -164,7 +165,9 @@ class World:
         return next((one for one in self.subjects if one.path == path), None)
 
     def any_subject(self) -> Subject:
-        return self.rng.choice(self.subjects)
+        """One of the targets, half of the time the one that was written last."""
+        last = self.subject_at(self.effects[-1].path) if self.effects else None
+        return last if last is not None and self.rng.random() < 0.5 else self.rng.choice(self.subjects)
 
     @property
     def term(self) -> int:
@@ -254,7 +257,7 @@ class World:
         self.note(text)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _first(subjects: tuple[Subject, ...]) -> VirtualCluster:
     made = [one.make(f"{one.name}-uid-0") for one in subjects]
     return VirtualCluster([*nodes(), *made], lambda: START_S)
