@@ -196,14 +196,22 @@ class KubernetesEnactor:
 
     def _reverted(self, intent: Intent, item: Object, actual: Image, now_s: int) -> Outcome:
         detail = difference(intent.post_image, actual)
+        failed = _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
+        if not self._is_reverted(intent, actual):
+            return failed
+        # Without the annotation the object no longer shows that it was written: the ledger has to, first.
+        self._recorded(failed)
         if self._unmark(intent, item, actual):
-            detail += "; gpuwise removed its annotation again"
-        return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
+            return replace(failed, detail=f"{detail}; gpuwise removed its annotation again")
+        return failed
+
+    def _is_reverted(self, intent: Intent, actual: Image) -> bool:
+        """Whether only gpuwise's annotation is left of an effect."""
+        return actual.get(MARK) == intent.command.id and _unmarked(actual) == _unmarked(intent.pre_image)
 
     def _unmark(self, intent: Intent, item: Object, actual: Image) -> bool:
         """Remove gpuwise's annotation from an object whose other fields are as before, so that nothing is left."""
-        marked = actual.get(MARK) == intent.command.id
-        if self._settings.dry_run or not marked or _unmarked(actual) != _unmarked(intent.pre_image):
+        if self._settings.dry_run or not self._is_reverted(intent, actual):
             return False
         before = {MARK: intent.pre_image[MARK]} if MARK in intent.pre_image else {}
         try:
@@ -258,15 +266,17 @@ class KubernetesEnactor:
         if isinstance(item, Refusal):
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, item.detail)
         actual = image_of(item, intent.pre_image, intent.post_image)
+        text = change_text(intent.post_image, intent.pre_image)
+        began = _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
+        if self._is_reverted(intent, actual) and self._written(intent) is not None:
+            self._recorded(began)
         if actual == intent.pre_image or self._unmark(intent, item, actual):
             return self._nothing_to_restore(intent, last, now_s)
         if actual != intent.post_image:
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
-        text = change_text(intent.post_image, intent.pre_image)
         if self._settings.dry_run:
             return _outcome(intent.command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
-        began = _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
         written = self._written(intent) or self._recorded(self._observed(intent, now_s))
         self._recorded(began)
         try:
