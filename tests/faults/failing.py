@@ -2,7 +2,7 @@
 
 from tests.faults.cluster import InProcessClient
 from tests.faults.points import ANSWERS, LOST, Fault
-from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S, Effect, Row, World, role_of
+from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S, Effect, Row, role_of
 
 from gpuwise.cluster.answers import error_for
 from gpuwise.model.errors import LedgerError, NoAnswer
@@ -10,15 +10,6 @@ from gpuwise.model.ports import ClusterReader, ClusterWriter, Ledger
 
 _WRITES = frozenset(name for name in vars(ClusterWriter) if not name.startswith("_")) - set(vars(ClusterReader))
 _LEDGER_WRITES = frozenset(name for name in vars(Ledger) if name.startswith(("record_", "begin_")))
-_BY_OTHERS = {
-    Fault.EDIT: World.edit,
-    Fault.PROTECT: World.protect,
-    Fault.PROTECT_NAMESPACE: World.protect_namespace,
-    Fault.DISRUPTION_BUDGET: World.add_budget,
-    Fault.RECREATE: World.recreate,
-    Fault.DELETE: World.delete,
-    Fault.REVERT: World.revert,
-}
 _JUMPS_S = {Fault.CLOCK_FORWARD: HOUR_S, Fault.CLOCK_BACK: -HOUR_S}
 _BY_PERSONS = frozenset({Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES})
 
@@ -35,9 +26,9 @@ def world_does(process, fault: Fault) -> None:
         world.advance(WRITE_TIMEOUT_S - 1)
     elif fault in _JUMPS_S:
         world.jump(_JUMPS_S[fault])
-    elif fault in _BY_OTHERS:
-        _BY_OTHERS[fault](world, world.any_subject())
-    elif fault in _BY_PERSONS and len(world.running) == 1 and process.elected:
+    elif fault not in _BY_PERSONS:
+        world.others(fault)
+    elif len(world.running) == 1 and process.elected:
         process.faults.person(world, fault)
 
 

@@ -29,6 +29,11 @@ _FIRST = (Fault.CRASH, Fault.CONFLICT, Fault.TIMEOUT)
 _PEOPLE = frozenset(points.PEOPLE)
 
 
+def fits(fault: Fault, possible: str) -> bool:
+    """Whether a fault can happen at a failpoint of this sort."""
+    return fault in _POSSIBLE[possible]
+
+
 @dataclass(slots=True)
 class Result:
     """What became of one schedule."""

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.faults.cluster import VirtualCluster
-from tests.faults.points import Tally
+from tests.faults.points import Fault, Tally
 from tests.faults.targets import NAMESPACE, SUBJECTS, Subject, nodes
 
 from gpuwise.emulate.objects import budget
@@ -179,6 +179,20 @@ class World:
         return replace(intent, epoch=intent.epoch or (self.term if epoch is None else epoch))
 
     # What other people and controllers do.
+
+    def others(self, fault: Fault) -> None:
+        """Carry out what other people or controllers do; nothing for another fault."""
+        acts = {
+            Fault.EDIT: self.edit,
+            Fault.PROTECT: self.protect,
+            Fault.PROTECT_NAMESPACE: self.protect_namespace,
+            Fault.DISRUPTION_BUDGET: self.add_budget,
+            Fault.RECREATE: self.recreate,
+            Fault.DELETE: self.delete,
+            Fault.REVERT: self.revert,
+        }
+        if fault in acts:
+            acts[fault](self.any_subject())
 
     def edit(self, subject: Subject) -> None:
         """A person changes the object: its replicas, or a label."""
