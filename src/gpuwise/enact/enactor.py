@@ -226,7 +226,7 @@ class KubernetesEnactor:
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
         last = self._ledger.outcome(intent.command.id)
-        undoing = last is not None and self._written(intent) is not None
+        undoing = last is not None and self._written_before(intent) is not None
         # An open intent may belong to another process, whose write or undo is still in flight.
         in_flight = now_s - (intent.at_s if last is None else last.at_s) < _IN_FLIGHT_S
         if in_flight and found.status is (OutcomeStatus.APPLIED if undoing else OutcomeStatus.NOT_APPLIED):
@@ -236,7 +236,7 @@ class KubernetesEnactor:
             found = _outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, detail)
         return self._recorded(found)
 
-    def _written(self, intent: Intent) -> Outcome | None:
+    def _written_before(self, intent: Intent) -> Outcome | None:
         """Return the latest outcome that says that an intent was written; a later one may say that it was undone."""
         _, outcomes = self._ledger.attempts(since_s=_NEVER_S, ids={intent.command.id})
         written = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
@@ -268,7 +268,7 @@ class KubernetesEnactor:
         actual = image_of(item, intent.pre_image, intent.post_image)
         text = change_text(intent.post_image, intent.pre_image)
         began = _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
-        if self._is_reverted(intent, actual) and self._written(intent) is not None:
+        if self._is_reverted(intent, actual) and self._written_before(intent) is not None:
             self._recorded(began)
         if actual == intent.pre_image or self._unmark(intent, item, actual):
             return self._nothing_to_restore(intent, last, now_s)
@@ -277,7 +277,7 @@ class KubernetesEnactor:
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
         if self._settings.dry_run:
             return _outcome(intent.command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
-        written = self._written(intent) or self._recorded(self._observed(intent, now_s))
+        written = self._written_before(intent) or self._recorded(self._observed(intent, now_s))
         self._recorded(began)
         try:
             self._patch(intent, item, intent.post_image, intent.pre_image)
@@ -289,7 +289,7 @@ class KubernetesEnactor:
         return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
 
     def _nothing_to_restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        if last is not None and self._written(intent) is not None:
+        if last is not None and self._written_before(intent) is not None:
             # An undo crashed before it recorded its outcome, or a person restored every field.
             text = "the object already was as before this action"
             return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
