@@ -74,7 +74,7 @@ class FaultyClient:
     def _log(self, path, body, before) -> None:
         process, world = self._process, self._process.world
         after = world.cluster.peek(path)
-        role, command_id = role_of(before, after)
+        role, command_id = role_of(before, after, {one.command_id for one in world.effects})
         world.note(f"writes {path.rsplit('/', 1)[-1]}: {role} {command_id}")
         world.effects.append(
             Effect(

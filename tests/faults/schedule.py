@@ -139,16 +139,21 @@ def person(who: Process, world: World, fault: Fault) -> None:
 def plans() -> tuple[tuple[Subject, Mapping[int, Fault]], ...]:
     """What the first seeds do: a fault at each failpoint in the life of each target, alone and with a crash soon after.
 
-    The second fault hits what the product does only because of the first: recovery, and the second attempt of a write.
+    Later faults hit what the product does only because of the first: recovery, the second attempt of a write, and what
+    follows when a controller has reverted it, at once or found by the recovery.
     """
     found = []
     for subject in SUBJECTS:
         _, passed = lived(subject, {})
         for number, possible in enumerate(passed, start=1):
-            for fault in _FIRST:
-                if fault in _POSSIBLE[possible]:
-                    found.append((subject, {number: fault}))
-                    found += [(subject, {number: fault, number + later: Fault.CRASH}) for later in (1, 2, 3)]
+            for fault in (one for one in _FIRST if one in _POSSIBLE[possible]):
+                found.append((subject, {number: fault}))
+                found += [(subject, {number: fault, number + later: Fault.CRASH}) for later in (1, 2, 3)]
+            if Fault.REVERT in _POSSIBLE[possible]:
+                reverted = {number: Fault.REVERT}
+                found += [(subject, reverted | {number + later: Fault.CRASH}) for later in range(1, 7)]
+                reverted = reverted | {number + 1: Fault.CRASH}
+                found += [(subject, reverted | {number + 1 + later: Fault.CRASH}) for later in range(1, 9)]
     return tuple(found)
 
 

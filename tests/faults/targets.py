@@ -8,6 +8,7 @@ from gpuwise.emulate.objects import deployment, job, node, notebook, pod_spec, s
 from gpuwise.model.changes import Change, MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
+from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Evidence, Recommendation, Saving
@@ -77,7 +78,8 @@ SUBJECTS = (
     Subject("index", "StatefulSet", _apps("statefulsets", "index"), ScaleTo(0),
             lambda uid: statefulset("index", replicas=2, uid=uid, **_SHARED), _replicas),
     Subject("train", "Job", f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs/train", ScaleTo(0),
-            lambda uid: job("train", uid=uid, **_SHARED), lambda item: item["spec"].get("suspend") is True),
+            lambda uid: job("train", uid=uid, annotations={CHECKPOINTED: "true"}, **_SHARED),
+            lambda item: item["spec"].get("suspend") is True),
     Subject("ada", "Notebook", f"/apis/kubeflow.org/v1/namespaces/{NAMESPACE}/notebooks/ada", ScaleTo(0),
             lambda uid: notebook("ada", uid=uid, **_SHARED),
             lambda item: "kubeflow-resource-stopped" in item["metadata"].get("annotations", {})),

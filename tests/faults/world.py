@@ -1,6 +1,7 @@
 """The world of one schedule: virtual time, a cluster, a ledger, a lease, people, and a log of what happened."""
 
 import random
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -282,12 +283,18 @@ def _annotated(item, annotations):
     return item | {"metadata": metadata | {"annotations": (metadata.get("annotations") or {}) | annotations}}
 
 
-def role_of(before, after) -> tuple[str, str]:
-    """What a write did, judged by gpuwise's mark: role and action id."""
+def role_of(before, after, written: Container[str]) -> tuple[str, str]:
+    """What a write did, judged by gpuwise's mark: role and action id.
+
+    Args:
+        before: the object before.
+        after: the object after.
+        written: the actions that have been written before; an undo puts back the mark of an earlier one.
+    """
     old, new = mark_of(before), mark_of(after)
-    if new and new != old:
+    if new and new != old and not (old and new in written):
         return "apply", new
-    if old and not new:
+    if old and new != old:
         return "restore", old
     return "other", new
 
