@@ -9,7 +9,7 @@ ARGS ?=
 UV := VIRTUAL_ENV=.venv UV_PYTHON_DOWNLOADS=never $(BIN)/uv
 HASHED := --require-hashes --constraint .ci/constraints.txt --build-constraint .ci/constraints.txt
 
-.PHONY: help setup constraints demo test test-parts search conformance mutants check lint format bench quality image image-tools validate-gpu clean
+.PHONY: help setup constraints demo test test-parts search conformance mutants faults check lint format bench quality image image-tools validate-gpu clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -69,6 +69,11 @@ search: setup ## draw new examples for the laws (SEEDS=5 runs, the first with se
 
 mutants: setup ## plant one safety bug at a time in a copy of the tree, and run the tests that must fail (ARGS=NAME plants one)
 	$(BIN)/python -m tests.mutants.run $(ARGS)
+
+SCHEDULES ?= 2000
+
+faults: setup ## run seeded schedules of crashes, errors and takeovers (SCHEDULES=100000); SEED=7 runs one and shows its trace
+	$(BIN)/python -m tests.faults.run --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 lint: setup ## check format, ruff, strict typing and import contracts; changes nothing
 	$(BIN)/ruff format --check .

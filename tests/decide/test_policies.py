@@ -332,6 +332,15 @@ def test_i14_what_was_taken_back_is_left_to_people_for_a_week(status):
     assert isinstance(approve(recommendation(), past, ENFORCE, actor="ana", now_s=NOW_S), Command)
 
 
+def test_i14_a_person_who_undoes_a_move_to_on_demand_is_not_overruled_by_the_next_pass():
+    needed = recommendation(change=MoveToOnDemand())
+    earlier = intent(at_s=NOW_S - 600)
+    undone = [outcome(0, OutcomeStatus.UNDONE, at_s=NOW_S - 300)]
+    same = replace(earlier, command=replace(earlier.command, change=MoveToOnDemand()))
+    assert blocked(needed, history=History([same], undone)) is Reason.TAKEN_BACK
+    assert blocked(needed, history=History([earlier], undone)) is None  # another change was undone
+
+
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 48), st.integers(0, 96))
 def test_i14_a_square_wave_makes_at_most_one_change_per_cool_down(halves, cool_down_h, hysteresis_h):
     """A load that comes and goes, and a person takes back each change: no A-B-A within the cool-down."""

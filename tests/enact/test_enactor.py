@@ -619,7 +619,33 @@ class TestCrash:
         self.crash(stage, stage.command("Deployment", "llm"), effect=False)
         stage.add(deployment("llm", replicas=2, uid="11111111-2222-3333-4444-555555555555"))
         [outcome] = stage.enactor(now_s=NOW_S + 70).recover()
-        assert refused(outcome) == (NOT_APPLIED, Reason.TARGET_GONE)
+        # The deleted object may have had the change: it counts as an effect.
+        assert refused(outcome) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
+
+    @pytest.mark.parametrize("written", [True, False])
+    def test_i8_an_undo_that_crashed_is_resolved_by_the_next_start(self, stage, written):
+        """Without an open outcome the ledger would say "applied" for good, and automation would do it again."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        stage.enact(command)
+
+        class Dying:
+            def __getattr__(self, name):
+                return getattr(stage.cluster, name)
+
+            def patch(self, path, body, *, content_type, dry_run=False):
+                if written:
+                    stage.cluster.patch(path, body, content_type=content_type, dry_run=dry_run)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            KubernetesEnactor(Dying(), stage.ledger, ENFORCE, lambda: NOW_S + 100).undo(command.id)
+        assert stage.ledger.status(command.id) is OutcomeStatus.UNKNOWN
+        if not written:
+            assert stage.enactor(now_s=NOW_S + 120).recover() == []  # the request may still arrive
+        [outcome] = stage.enactor(now_s=NOW_S + 200).recover()
+        assert outcome.status is (OutcomeStatus.UNDONE if written else OutcomeStatus.APPLIED)
+        assert stage.ledger.unsettled() == []
 
     def test_an_undo_that_crashed_before_it_was_recorded(self, stage):
         stage.add(deployment("llm", replicas=2))

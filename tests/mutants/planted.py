@@ -399,7 +399,7 @@ _ENACT_MUTANTS = (
     Mutant(
         "nothing-was-changed-is-said-unseen",
         "src/gpuwise/enact/enactor.py",
-        "if in_flight and found.status is OutcomeStatus.NOT_APPLIED:",
+        "if in_flight and found.status is (OutcomeStatus.APPLIED if undoing else OutcomeStatus.NOT_APPLIED):",
         "if in_flight and found is None:",
         (_ENACT,),
         "A write that is still on its way takes effect after its outcome was written (I31).",

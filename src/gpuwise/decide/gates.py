@@ -164,7 +164,9 @@ def settled(q: Question) -> Refusal | None:
     if last is None or outcome is None or outcome.status not in (OutcomeStatus.UNDONE, OutcomeStatus.REVERTED):
         return None
     left_s = outcome.at_s + situation.settings.hysteresis_h * 3_600 - situation.now_s
-    if left_s <= 0 or isinstance(q.recommendation.change, MoveToOnDemand):
+    # A deadline may need a move to on-demand after another change was taken back, but not the same move again.
+    urgent = isinstance(q.recommendation.change, MoveToOnDemand) and q.recommendation.change != last.command.change
+    if left_s <= 0 or urgent:
         return None
     detail = f"{last.command.id} was {outcome.status.value}; automation leaves it to people for {left_s // 3_600 + 1} h"
     return Reason.TAKEN_BACK, f"{detail}: gpuwise apply {q.recommendation.id}"

@@ -22,6 +22,8 @@ from gpuwise.model.reasons import Reason
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
+# Later than any intent.
+_NEVER_S = 2**62
 
 
 class KubernetesEnactor:
@@ -67,7 +69,8 @@ class KubernetesEnactor:
     def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse and show the difference if somebody changed it since.
 
-        Only a successful undo is written to the ledger: after a refused one the command still counts as applied.
+        Its outcome is open in the ledger from before its write: after a crash, `recover` reads whether it took place.
+        After a refused undo the command still counts as applied.
 
         Args:
             command_id: id of the command, `a-...`.
@@ -226,14 +229,22 @@ class KubernetesEnactor:
 
     def _reverted(self, intent: Intent, target: Target, actual: Image, now_s: int) -> Outcome:
         detail = difference(intent.post_image, actual)
+        failed = _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
+        if not self._is_reverted(intent, actual):
+            return failed
+        # Without the annotation the object no longer shows that it was written: the ledger has to, first.
+        self._recorded(failed)
         if self._unmark(intent, target, actual):
-            detail += "; gpuwise removed its annotation again"
-        return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
+            return replace(failed, detail=f"{detail}; gpuwise removed its annotation again")
+        return failed
+
+    def _is_reverted(self, intent: Intent, actual: Image) -> bool:
+        """Whether only gpuwise's annotations are left of an effect."""
+        return actual.get(MARK) == intent.command.id and _unmarked(actual) == _unmarked(intent.pre_image)
 
     def _unmark(self, intent: Intent, target: Target, actual: Image) -> bool:
         """Remove gpuwise's annotations from an object whose other fields are as before, so that nothing is left."""
-        marked = actual.get(MARK) == intent.command.id
-        if self._settings.dry_run or not marked or _unmarked(actual) != _unmarked(intent.pre_image):
+        if self._settings.dry_run or not self._is_reverted(intent, actual):
             return False
         try:
             self._patch(target, _marks(actual), _marks(intent.pre_image))
@@ -247,11 +258,16 @@ class KubernetesEnactor:
             found = self._nodes.observed(intent) if node else self._observed(intent, now_s)
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
-        # An intent without an outcome may belong to another process whose write is still in flight.
-        in_flight = now_s - intent.at_s < _IN_FLIGHT_S
-        if in_flight and found.status is OutcomeStatus.NOT_APPLIED:
-            fenced = self._fenced(intent, now_s)
+        last = self._ledger.outcome(intent.command.id)
+        undoing = last is not None and self._written_before(intent) is not None
+        # An open intent may belong to another process, whose write or undo is still in flight.
+        in_flight = now_s - (intent.at_s if last is None else last.at_s) < _IN_FLIGHT_S
+        if in_flight and found.status is (OutcomeStatus.APPLIED if undoing else OutcomeStatus.NOT_APPLIED):
+            fenced = None if undoing else self._fenced(intent, now_s)
             return None if fenced is None else self._recorded(fenced)
+        if undoing and found.status is OutcomeStatus.NOT_APPLIED:
+            detail = "the object no longer contains this change: it was undone"
+            found = _outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, detail)
         return self._recorded(found)
 
     def _fenced(self, intent: Intent, now_s: int) -> Outcome | None:
@@ -275,11 +291,19 @@ class KubernetesEnactor:
         except ClusterError:
             return None
 
+    def _written_before(self, intent: Intent) -> Outcome | None:
+        """Return the latest outcome that says that an intent was written; a later one may say that it was undone."""
+        _, outcomes = self._ledger.attempts(since_s=_NEVER_S, ids={intent.command.id})
+        written = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
+        return next((one for one in reversed(outcomes) if one.status in written), None)
+
     def _observed(self, intent: Intent, now_s: int) -> Outcome:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
         target = read_target(self._cluster, intent.command.workload)
         if isinstance(target, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, target.reason, target.detail)
+            # Its pods may have been disrupted before: it counts as an effect in the budgets (I5, I31).
+            detail = f"{target.detail}; it is not known whether it was changed before"
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, detail)
         actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual == intent.post_image:
             text = change_text(intent.pre_image, intent.post_image)
@@ -297,22 +321,30 @@ class KubernetesEnactor:
         if isinstance(target, Refusal):
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, target.detail)
         actual = image_of(target.item, intent.pre_image, intent.post_image)
+        text = change_text(intent.post_image, intent.pre_image)
+        began = _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
+        if self._is_reverted(intent, actual) and self._written_before(intent) is not None:
+            self._recorded(began)
         if actual == intent.pre_image or self._unmark(intent, target, actual):
             return self._nothing_to_restore(intent, last, now_s)
         if actual != intent.post_image:
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
-        text = change_text(intent.post_image, intent.pre_image)
         if self._settings.dry_run:
             return _outcome(intent.command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
+        written = self._written_before(intent) or self._recorded(self._observed(intent, now_s))
+        self._recorded(began)
         try:
             self._patch(target, intent.post_image, intent.pre_image)
-        except Conflict as error:
+        except (Conflict, Gone, Denied, Forbidden, Throttled) as error:
+            self._recorded(replace(written, at_s=now_s))
+            if not isinstance(error, Conflict):
+                raise
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, str(error))
         return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))
 
     def _nothing_to_restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        if last is not None and last.status in (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING):
+        if last is not None and self._written_before(intent) is not None:
             # An undo crashed before it recorded its outcome, or a person restored every field.
             text = "the object already was as before this action"
             return self._recorded(_outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, text))

@@ -1,0 +1,272 @@
+"""The oracle: what must hold in the log of the world and in the ledger after the faults have stopped.
+
+Names are those of the safety specification (docs/safety.md). Each check returns messages; none is an exception, so that
+one schedule shows all that it breaks.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from tests.faults.process import POLICY as SETTINGS
+from tests.faults.world import HOUR_S, Effect, World
+
+from gpuwise.enact.images import image_of
+from gpuwise.model.changes import MoveToOnDemand
+from gpuwise.model.command import POLICY, Intent, Outcome, OutcomeStatus
+from gpuwise.model.errors import LedgerError
+from gpuwise.model.reasons import Reason
+
+_WROTE = frozenset({OutcomeStatus.APPLIED, OutcomeStatus.UNDONE, OutcomeStatus.REVERTED, OutcomeStatus.FAILED})
+_FAILED = frozenset({OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED, OutcomeStatus.REVERTED})
+
+
+def violations(world: World) -> list[str]:
+    """All violations, each with the name of its invariant."""
+    return [f"{name}: {text}" for name, check in CHECKS.items() for text in check(world)]
+
+
+def _applied(world: World) -> list[Effect]:
+    return [one for one in world.effects if one.role == "apply"]
+
+
+def _intents(world: World) -> dict[str, Intent]:
+    return {one.command.id: one for one in world.ledger.intents()}
+
+
+def _outcomes(world: World) -> dict[str, list[Outcome]]:
+    found = defaultdict(list)
+    for one in world.ledger.outcomes():
+        found[one.command_id].append(one)
+    return found
+
+
+def budgets(world: World) -> Iterator[str]:
+    """I5: no window has more disruptions than its budget, on the clock of the ledger, and on the true one if equal."""
+    intents, true_s = _intents(world), {}
+    for row in world.rows:
+        if row.kind == "record_intent":
+            true_s[row.value.command.id] = row.at_s
+    landed = [intents[one.command_id] for one in _applied(world) if one.command_id in intents]
+    clocks = {"the ledger's": lambda intent: intent.at_s}
+    if not world.jumped:
+        clocks["the true"] = lambda intent: true_s[intent.command.id]
+    for limit in {limit for intent in landed for limit in intent.command.limits}:
+        ours = [one for one in landed if limit in one.command.limits]
+        for name, clock in clocks.items():
+            times = sorted(map(clock, ours))
+            for at in times:
+                inside = sum(at - limit.per_s < time <= at for time in times)
+                if inside > limit.disruptions:
+                    yield f"{inside} disruptions in the {limit.per_s} s before {at} on {name} clock; budget {limit}"
+                    break
+
+
+def earlier_terms(world: World) -> Iterator[str]:
+    """I6, I7: no write of an earlier term takes effect after a takeover."""
+    for one in world.effects:
+        if one.epoch is not None and one.epoch != one.latest:
+            yield f"{one.process} of term {one.epoch} wrote {one.path} in term {one.latest} ({one.operation})"
+
+
+def once(world: World) -> Iterator[str]:
+    """I8: an action is written at most once, and has an outcome in the end."""
+    for command_id, effects in _by_action(world).items():
+        if len(effects) > 1:
+            yield f"{command_id} was written {len(effects)} times"
+    for intent in world.ledger.unsettled():
+        yield f"{intent.command.id} on {intent.command.workload} still has no outcome"
+
+
+def _by_action(world: World) -> dict[str, list[Effect]]:
+    found = defaultdict(list)
+    for one in _applied(world):
+        found[one.command_id].append(one)
+    return found
+
+
+def preconditions(world: World) -> Iterator[str]:
+    """I9: an effect changes the object that was planned for, as it was when it was checked."""
+    intents = _intents(world)
+    for one in world.effects:
+        intent = intents.get(one.command_id)
+        if intent is None or one.before is None:
+            continue
+        if one.before["metadata"]["uid"] != intent.command.workload.uid:
+            yield f"{one.command_id} wrote {one.path} of another uid"
+        old = intent.pre_image if one.role == "apply" else intent.post_image
+        actual = image_of(one.before, intent.pre_image, intent.post_image)
+        if one.role == "apply" and actual != old:
+            yield f"{one.command_id} wrote {one.path} over a change that it had not seen: {actual} and not {old}"
+
+
+def protections(world: World) -> Iterator[str]:
+    """I10: no effect on a target that was protected when it was written, or when its pods and namespace were read."""
+    for one in _applied(world):
+        since = world.guarded.workload.get(one.path)
+        if since is not None and since < one.seq and one.before["metadata"]["uid"] == _uid(world, one.path):
+            yield f"{one.command_id} wrote {one.path}, which was protected"
+        read = one.checked.get("/api/v1/namespaces/team", 0)
+        if world.guarded.namespace is not None and world.guarded.namespace < read < one.seq:
+            yield f"{one.command_id} wrote {one.path}, whose namespace was protected"
+        since = world.guarded.budgets.get(one.path)
+        read = one.checked.get("/apis/policy/v1/namespaces/team/poddisruptionbudgets", 0)
+        if since is not None and since < read < one.seq:
+            yield f"{one.command_id} wrote {one.path}, whose PodDisruptionBudget allowed no disruption"
+
+
+def _uid(world: World, path: str) -> str:
+    found = world.cluster.peek(path)
+    return "" if found is None else found["metadata"]["uid"]
+
+
+def restored(world: World) -> Iterator[str]:
+    """I12: an undo restores exactly what was, and only where nobody changed it since."""
+    intents = _intents(world)
+    for one in world.effects:
+        if one.role != "restore" or one.command_id not in intents:
+            continue
+        intent = intents[one.command_id]
+        images = intent.pre_image, intent.post_image
+        before, after = image_of(one.before, *images), image_of(one.after, *images)
+        if after != intent.pre_image:
+            yield f"after {one.operation} of {one.command_id}, {one.path} has {after} and not {intent.pre_image}"
+        unmarked = {at: value for at, value in before.items() if not at.startswith("/metadata/annotations/gpuwise.dev")}
+        only_mark = all(intent.pre_image.get(at) == value for at, value in unmarked.items())
+        if before != intent.post_image and not only_mark:
+            yield f"{one.operation} of {one.command_id} overwrote a change of {one.path}: {before}"
+
+
+def oscillation(world: World) -> Iterator[str]:
+    """I14: automation changes a target at most once per cool-down.
+
+    A move to on-demand, which a deadline needs, is tried again if the last one failed.
+    """
+    intents, outcomes = _intents(world), _outcomes(world)
+    last: dict[str, Intent] = {}
+    for one in _applied(world):
+        intent = intents.get(one.command_id)
+        if intent is None or intent.command.actor != POLICY:
+            continue
+        uid = intent.command.workload.uid
+        urgent = isinstance(intent.command.change, MoveToOnDemand) and uid in last
+        if urgent and any(found.status in _FAILED for found in outcomes[last[uid].command.id]):
+            continue
+        if uid in last and intent.at_s - last[uid].at_s < SETTINGS.cool_down_h * HOUR_S:
+            yield f"{one.command_id} changed {one.path} {intent.at_s - last[uid].at_s} s after {last[uid].command.id}"
+        last[uid] = intent
+
+
+def breaker(world: World) -> Iterator[str]:
+    """I15: after two failed attempts automation leaves a target alone for a day."""
+    latest: dict[str, Outcome] = {}
+    attempts: dict[str, list[Intent]] = defaultdict(list)
+    for row in world.rows:
+        if row.kind == "record_outcome":
+            latest[row.value.command_id] = row.value
+        if row.kind != "record_intent":
+            continue
+        intent = row.value
+        earlier = attempts[intent.command.workload.uid]
+        known = [latest.get(one.command.id) for one in earlier[-SETTINGS.breaker_failures :]]
+        failed = [one for one in known if one is not None and one.status in _FAILED]
+        if intent.command.actor == POLICY and len(failed) == SETTINGS.breaker_failures:
+            by_policy = all(one.command.actor == POLICY for one in earlier[-SETTINGS.breaker_failures :])
+            since_s = intent.at_s - max(one.at_s for one in failed)
+            if by_policy and since_s < SETTINGS.breaker_open_h * HOUR_S:
+                yield f"{intent.command.id} is attempt {len(earlier) + 1}, {since_s} s after {len(failed)} failures"
+        earlier.append(intent)
+
+
+def recorded(world: World) -> Iterator[str]:
+    """I25: the chain verifies, and each effect has exactly one intent, with an actor and evidence, before it."""
+    try:
+        world.ledger.verify(whole=True)
+    except LedgerError as error:
+        yield str(error)
+    intents = _intents(world)
+    at = {row.value.command.id: row.seq for row in world.rows if row.kind == "record_intent"}
+    for one in world.effects:
+        intent = intents.get(one.command_id)
+        if intent is None:
+            yield f"{one.process} wrote {one.path} ({one.role} {one.command_id}) without an intent"
+        elif at[one.command_id] > one.seq:
+            yield f"{one.command_id} was written before its intent"
+        elif not intent.command.actor or intent.command.because is None or not intent.command.because.evidence:
+            yield f"{one.command_id} has no actor or no evidence"
+
+
+def known(world: World) -> Iterator[str]:
+    """I31: the ledger says of each action whether it was written, as the API server's log does; never too early."""
+    written = _by_action(world)
+    for command_id, outcomes in _outcomes(world).items():
+        effects, last = written.get(command_id, []), outcomes[-1]
+        if effects and any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes):
+            yield f"{command_id} was written, and the ledger says that it was not: {outcomes[-1].detail}"
+        gone = last.reason is Reason.TARGET_GONE
+        if not effects and last.status in _WROTE and not gone:
+            yield f"{command_id} was never written, and the ledger says {last.status.value}: {last.detail}"
+        undone = [one for one in world.effects if one.role == "restore" and one.command_id == command_id]
+        if undone and last.status is OutcomeStatus.APPLIED:
+            yield f"{command_id} was taken back in {undone[-1].operation}, and the ledger says applied"
+        if last.status is OutcomeStatus.UNDONE and not undone and not world.interventions:
+            yield f"{command_id} was not undone, and the ledger says so"
+
+
+def paused(world: World) -> Iterator[str]:
+    """I26: once a pause is recorded, no decision that begins later has an effect."""
+    orders = [(row.seq, row.value.kind) for row in world.rows if row.kind == "record_directive"]
+    for one in _applied(world):
+        seen = [kind for seq, kind in orders if seq < one.decided]
+        if seen and seen[-1] == "pause":
+            yield f"{one.command_id} wrote {one.path} after the pause"
+
+
+def dry(world: World) -> Iterator[str]:
+    """I19: a dry run writes nothing, neither to the cluster nor to the ledger."""
+    for name in world.dry_writes:
+        yield f"a dry run of {name} wrote something"
+
+
+def converged(world: World) -> Iterator[str]:
+    """I24: each target ends as in a run without faults, if nobody else touched the cluster."""
+    if world.interventions or world.persons:
+        return
+    for subject in world.subjects:
+        stored = world.cluster.peek(subject.path)
+        if not subject.done(stored):
+            yield f"{subject.name} was never changed"
+        number = sum(one.path == subject.path for one in world.effects)
+        if number != 1:
+            yield f"{subject.name} was written {number} times; without faults it is written once (Sieve)"
+
+
+def moderate(world: World) -> Iterator[str]:
+    """Sieve: people's acts add no writes of their own: each write is an action, or takes one back once."""
+    for subject in world.subjects:
+        ours = [one for one in world.effects if one.path == subject.path]
+        actions = {one.command_id for one in ours if one.role == "apply"}
+        for command_id in actions:
+            back = sum(one.role == "restore" and one.command_id == command_id for one in ours)
+            if back > 1:
+                yield f"{command_id} on {subject.name} was taken back {back} times"
+        others = [one for one in ours if one.role == "other"]
+        if others:
+            yield f"{subject.name} was written {len(others)} times without gpuwise's mark"
+
+
+CHECKS: dict[str, Callable[[World], Iterator[str]]] = {
+    "I5 budget": budgets,
+    "I6/I7 one leader": earlier_terms,
+    "I8 neither lost nor doubled": once,
+    "I9 preconditions": preconditions,
+    "I10 protections": protections,
+    "I12 undo restores exactly": restored,
+    "I14 no oscillation": oscillation,
+    "I15 breaker": breaker,
+    "I19 dry run": dry,
+    "I24 convergence": converged,
+    "I24 mutations per object": moderate,
+    "I25 ledger": recorded,
+    "I26 kill switch": paused,
+    "I31 outcome as seen": known,
+}
