@@ -259,12 +259,13 @@ def test_a_decision_on_some_targets_is_that_of_the_whole_history(tmp_path_factor
                 ledger.record_outcome(Outcome(f"a-{number}", at_s + 1, status, None, ""))
         whole = History(ledger.intents(), ledger.outcomes())
         read = History(*ledger.attempts(since_s=now_s - per_s, uids={"one", "two"}))
-    assert read.spent(now_s=now_s, per_s=per_s) == whole.spent(now_s=now_s, per_s=per_s)
+    limit = Limit(FLEET, 1, per_s)
+    assert read.spent(limit, now_s=now_s) == whole.spent(limit, now_s=now_s)
     for uid in ("one", "two"):
         assert read.last_effect(uid) == whole.last_effect(uid)
         assert read.failures(uid) == whole.failures(uid)
         last = whole.last_effect(uid)
-        assert last is None or read.settled(last.command.id) == whole.settled(last.command.id)
+        assert last is None or read.status(last.command.id) == whole.status(last.command.id)
 
 
 def test_attempts_of_another_cluster_are_left_out(tmp_path: Path):
