@@ -36,8 +36,9 @@ def test_each_key_reaches_the_client(tmp_path: Path):
     file = tmp_path / "gpuwise.yaml"
     file.write_text(yaml.safe_dump({"prometheus": keys}))
     found = settings(file)
-    assert (found.username, found.password) == ("ada", "hush")
-    assert found.headers == {"X-Env": "prod", "X-Scope-OrgID": "team-b"}
+    assert found.basic_auth == ("ada", "hush")
+    assert found.all_headers == {"X-Env": "prod", "X-Scope-OrgID": "team-b"}
+    assert not found.holds_secret
     assert (found.ca_file, found.client_cert_file, found.client_key_file) == tuple(
         map(Path, ("/ca.pem", "/cert.pem", "/key.pem"))
     )
@@ -51,7 +52,11 @@ def test_headers_can_be_set_in_the_environment(tmp_path: Path):
         "GPUWISE_PROMETHEUS_HEADERS": "X-Env=prod, X-Team=a=b",
         "GPUWISE_PROMETHEUS_HEADER_FILES": f"X-Scope-OrgID={tmp_path / 'tenant'}",
     }
-    assert settings(environment=environment).headers == {"X-Env": "prod", "X-Team": "a=b", "X-Scope-OrgID": "team-b"}
+    assert settings(environment=environment).all_headers == {
+        "X-Env": "prod",
+        "X-Team": "a=b",
+        "X-Scope-OrgID": "team-b",
+    }
 
 
 BAD = {

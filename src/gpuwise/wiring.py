@@ -316,17 +316,18 @@ def _prometheus_settings(config: Config) -> "PrometheusSettings":
     given, url = config.prometheus, config.prometheus.url
     assert url is not None
 
-    def kept(file: Path | None, key: str) -> SecretFile | None:
-        return None if file is None else SecretFile(file.resolve(), key)
+    def kept(file: Path, key: str) -> SecretFile:
+        found = SecretFile(file.resolve(), key)
+        found.read()  # a file that cannot be read is reported here, and not by a worker
+        return found
 
-    hidden = {
-        name: SecretFile(file.resolve(), f"prometheus.header_files.{name}") for name, file in given.header_files.items()
-    }
+    hidden = {name: kept(file, f"prometheus.header_files.{name}") for name, file in given.header_files.items()}
+    token, password = given.bearer_token_file, given.password_file
     return PrometheusSettings(
         url,
-        bearer_token=kept(given.bearer_token_file, "prometheus.bearer_token_file"),
+        bearer_token=kept(token, "prometheus.bearer_token_file") if token else None,
         username=given.username,
-        password=kept(given.password_file, "prometheus.password_file"),
+        password=kept(password, "prometheus.password_file") if password else None,
         matchers=given.matchers,
         headers={**given.headers, **hidden},
         ca_file=given.ca_file,

@@ -143,7 +143,8 @@ def test_enforce_stops_the_idle_endpoint_and_undo_restores_it_exactly(cluster, o
     assert spec(get(cluster, "forgotten")) == spec(before["forgotten"])
     cluster.settle()
     assert len([name for name in pods(cluster) if name.startswith("forgotten")]) == 2
-    assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome", "outcome"]
+    # Applied, then the undo before and after its write.
+    assert [kind for kind, _, _ in events(tmp_path)] == ["intent", "outcome", "outcome", "outcome"]
 
 
 def test_i25_plan_run_and_undo_reject_a_ledger_with_missing_rows_and_scan_still_works(

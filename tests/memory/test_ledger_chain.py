@@ -266,7 +266,7 @@ def test_a_decision_on_some_targets_is_that_of_the_whole_history(new_place, happ
         assert read.last_effect(uid) == whole.last_effect(uid)
         assert read.failures(uid) == whole.failures(uid)
         last = whole.last_effect(uid)
-        assert last is None or read.settled(last.command.id) == whole.settled(last.command.id)
+        assert last is None or read.status(last.command.id) == whole.status(last.command.id)
 
 
 def test_attempts_of_another_cluster_are_left_out(place: Place):

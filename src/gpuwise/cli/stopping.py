@@ -1,5 +1,6 @@
 """Stopping a long-running command by a signal."""
 
+import atexit
 import signal
 import socket
 import threading
@@ -19,9 +20,16 @@ def stopping() -> threading.Event:
     signal.set_wakeup_fd(note.fileno(), warn_on_full_buffer=False)
     for number in _SIGNALS:
         signal.signal(number, lambda *_: None)
-
+    # While the interpreter ends, Python restores the default action of a handler, but not of a signal that is ignored:
+    # one more signal would then kill the process, although its work is done.
+    atexit.register(_ignore)
     threading.Thread(target=_set_on_signal, args=(stop, noted, note), name="signals", daemon=True).start()
     return stop
+
+
+def _ignore() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _set_on_signal(stop: threading.Event, noted: socket.socket, _kept_open: socket.socket) -> None:
