@@ -95,7 +95,7 @@ TRACES ?= ../shared/data
 
 quality: setup ## replay each policy and its baselines on the public traces in TRACES and the demo's fleet: benchmarks/QUALITY.md
 	mkdir -p build
-	$(BIN)/gpuwise backtest all --data $(TRACES) --save build/quality.json -o table
+	$(BIN)/gpuwise backtest all --data $(TRACES) --executor ray --save build/quality.json -o table
 	$(BIN)/python -m benchmarks.careful build/careful.json
 	$(BIN)/python -m benchmarks.quality build/quality.json build/careful.json
 

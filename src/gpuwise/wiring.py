@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpuwise import leading
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.config import Config
+from gpuwise.config import Config, ScheduleConfig
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
@@ -366,18 +366,26 @@ def executor(config: Config, stack: ExitStack) -> Executor:
         InputError: a secret in the configuration would be sent to the workers of Ray.
         SourceError: the Ray cluster cannot be joined.
     """
-    if config.schedule.executor == "local":
+    if config.schedule.executor == "ray" and config.recording is None and prometheus(config).settings.holds_secret:
+        raise InputError(
+            "prometheus.url or prometheus.headers contains a secret, which workers of Ray would get",
+            hint="put it in a file: prometheus.password_file, bearer_token_file or header_files",
+        )
+    return workers(config.schedule, stack)
+
+
+def workers(given: ScheduleConfig, stack: ExitStack) -> Executor:
+    """Return the executor of work that needs no secret.
+
+    Raises:
+        SourceError: the Ray cluster cannot be joined.
+    """
+    if given.executor == "local":
         from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
 
         return InProcess()
     from gpuwise.schedule.on_ray import RayExecutor  # noqa: PLC0415
 
-    if config.recording is None and prometheus(config).settings.holds_secret:
-        raise InputError(
-            "prometheus.url or prometheus.headers contains a secret, which workers of Ray would get",
-            hint="put it in a file: prometheus.password_file, bearer_token_file or header_files",
-        )
-    given = config.schedule
     limits = Limits(item_s=given.item_timeout_s, total_s=given.timeout_s, tries=given.tries)
     return stack.enter_context(RayExecutor(given.ray_address, given.workers, limits=limits, notify=_warn))
 
