@@ -407,8 +407,8 @@ _ENACT_MUTANTS = (
     Mutant(
         "the-ledger-does-not-count-the-budget",
         "src/gpuwise/memory/ledger.py",
-        ">= limit.disruptions), None)",
-        "> limit.disruptions + 10**6), None)",
+        "if spent >= limit.disruptions:",
+        "if spent > limit.disruptions + 10**6:",
         ("tests/memory/test_ledger.py",),
         "Two processes spend one budget twice (I5).",
     ),
