@@ -45,6 +45,7 @@ BOLD = {
     "GPUWISE_POLICY_MAX_RISK": "4",
     "GPUWISE_POLICY_BRAKE_SHARE": "1",
     "GPUWISE_POLICY_BUDGET_DISRUPTIONS": "50",
+    "GPUWISE_LEAD_NAMESPACE": "gpuwise",  # as in its pod
     "GPUWISE_ENACT_WATCH_SECONDS": "0",  # nothing runs the custom kinds' operators
 }
 STEP_S = 300
@@ -189,7 +190,7 @@ def test_every_granted_right_is_used(objects: Objects, sent: set[Request]):
 def test_the_rules_are_generated_from_the_table():
     assert (CHART / "files" / "rbac.yaml").read_text() == script("rbac").build()
     rules = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
-    assert rules.keys() == {"read", "write", "nodes", "evict", "head"}
+    assert rules.keys() == {"read", "write", "nodes", "evict", "head", "lead"}
 
 
 def test_no_rule_leads_to_more_rights(rendered: Objects):
@@ -198,7 +199,7 @@ def test_no_rule_leads_to_more_rights(rendered: Objects):
         assert FORBIDDEN_RESOURCES.isdisjoint(rule["resources"])
         assert "*" not in rule["apiGroups"]
         assert FORBIDDEN_VERBS.isdisjoint(rule["verbs"])
-        assert "create" not in rule["verbs"] or rule["resources"] == ["configmaps"]
+        assert "create" not in rule["verbs"] or rule["resources"] in (["configmaps"], ["leases"])  # in its namespace
 
 
 def test_the_cluster_wide_role_only_lists(rendered: Objects):
