@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, blockers, decide_checked
+from gpuwise.decide.decide import Decision, decide_checked
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
-from gpuwise.model.command import Command, Outcome, OutcomeStatus
+from gpuwise.finops import past_nodes, remembered
+from gpuwise.model.command import Command, Outcome
 from gpuwise.model.errors import NotLeader
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.packed import pack
@@ -30,7 +30,6 @@ from gpuwise.model.ports import (
 from gpuwise.model.price import PriceBook
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
@@ -379,83 +378,6 @@ class Pipeline:
             remembered(self.ledger.nodes(), survey.inventory, self.prices, survey.past),
             self.prices.version,
         )
-
-    def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
-        """Build the report of one week from newly scored usage and from the ledger.
-
-        Args:
-            window: the week.
-            week: its ISO name, "2026-W20".
-            now_s: time of the report, epoch seconds.
-        """
-        fleet = self.observe(now_s)
-        found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
-        past = self.past(fleet, window)
-        survey = Survey(window, fleet, self.score(fleet, window, past=past), found, blocked, past=past)
-        report = self.summary(survey, week=week, now_s=now_s)
-        with_prices = self.ledger.prices()
-        if not found or with_prices in ("", self.prices.version):
-            return report
-        note = f"The savings were computed with {with_prices}, the bill with {self.prices.version}."
-        return replace(report, quality=replace(report.quality, notes=(*report.quality.notes, note)))
-
-    def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
-        """Build the report of a survey: its cost and savings, with the actions in its window."""
-        window, selection = survey.window, survey.selection
-        bounds = (window.start_s, window.end_s, now_s)
-        inventory = with_measured_types(survey.inventory, survey.profiles.billed)
-        seen = Period(
-            inventory,
-            survey.profiles.billed,
-            self.prices,
-            *bounds,
-            selection=selection,
-            listed=self.usage.lists_allocations,
-            past=survey.past,
-            deleted_in=survey.deleted_in,
-        )
-        actions = self._actions(window, survey.inventory)
-        if selection is not None:
-            refs = survey.inventory.by_ref()
-            actions = [action for action in actions if action.intent.command.workload in refs]
-        return compile_report(
-            seen,
-            name=week,
-            recommendations=survey.recommendations,
-            blocked=survey.blocked,
-            actions=actions,
-            cluster=self.settings.cluster_name,
-            ledger_head=str(self.ledger.head()) if week else None,
-            blockers=self._blockers(survey, now_s),
-        )
-
-    def _blockers(self, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
-        """Find what blocks a person's `gpuwise apply` of the recommendations, according to the inventory."""
-        history = History(directives=self.ledger.directives())
-        return blockers(
-            survey.recommendations,
-            Situation(survey.inventory, history, self.settings.policy, now_s, nodes=self.settings.nodes),
-        )
-
-    def _open(self) -> list[Recommendation]:
-        """Return the latest run's recommendations that have not been carried out since."""
-        found = self.ledger.recommendations()
-        now_s = max((item.created_s for item in found), default=0)
-        intents, outcomes = self.ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
-        last = {outcome.command_id: outcome.status for outcome in outcomes}
-        in_place = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
-        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) in in_place}
-        return [item for item in found if item.id not in done]
-
-    def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
-        """Return the actions that have an intent or an outcome in the window, such as an undo of an earlier action."""
-        ended = {one.command_id for one in self.ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
-        intents, outcomes = self.ledger.attempts(since_s=window.start_s, ids=ended)
-        last = {outcome.command_id: outcome for outcome in outcomes}
-        # A step belongs to its action, which has the saving.
-        whole = (one for one in intents if one.at_s < window.end_s and not one.step_of)
-        found = ((one, last.get(one.command.id)) for one in whole)
-        return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]
 
 
 def _shards(fleet: Inventory, size: int) -> list[Shard]:

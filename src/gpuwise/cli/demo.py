@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import yaml
 
+from gpuwise import weekly
 from gpuwise.cli import demo_cluster, show
 from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
@@ -111,7 +112,7 @@ def _run_pass(pipeline: Pipeline, now_s: int, flags: str) -> None:
     """Run one pass of the loop on the emulated cluster, and show what it found and did."""
     with progress() as tell:
         done = replace(pipeline, progress=tell).run_once(now_s)
-    show.table(pipeline.summary(done.survey, now_s=now_s))
+    show.table(weekly.summary(pipeline, done.survey, now_s=now_s))
     show_run(done, flags=flags)
 
 
@@ -119,7 +120,7 @@ def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport
     name, start_s = week_of("last", now_s)
     window = Window(start_s, start_s + WEEK_S, fleet.window.step_s)
     with progress() as tell:
-        return replace(pipeline, progress=tell).report(window, week=name, now_s=now_s)
+        return weekly.report(replace(pipeline, progress=tell), window, week=name, now_s=now_s)
 
 
 def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path) -> Config:

@@ -28,6 +28,7 @@ from gpuwise.service.leading import LeaderCollector
 from gpuwise.service.loop import PASS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
 from gpuwise.service.pass_requests import PassRequests
+from gpuwise.weekly import summary
 from gpuwise.wiring import changeable, loop, now, secret
 
 MOST_TRIGGERS = 100
@@ -99,7 +100,7 @@ class Latest:
                 self._record(pipeline, Trigger(at_s, asked.alerts, asked.unlisted))
             survey = pipeline.run_once(at_s).survey
             with self._watch.step("report"):
-                self._report = pipeline.summary(survey, now_s=at_s)
+                self._report = summary(pipeline, survey, now_s=at_s)
 
     def _record(self, pipeline: Pipeline, trigger: Trigger) -> None:
         """Write to the ledger which alerts asked for the pass, before it begins; only the leader writes."""
