@@ -436,6 +436,9 @@ enact:
 gpuwise restores what was before if a level leaves its bounds (at once), if a level cannot be measured or the pods are
 not as the change requires (at the end). The reasons are `CheckFailed` and `NoEvidence`.
 
+To compare the table with the definitions that the projects publish, put their CustomResourceDefinitions into a folder:
+`GPUWISE_CRDS=FOLDER .venv/bin/python -m pytest tests/model/test_kinds.py`.
+
 | Kind | API | Stop | Begins again | Field documented in |
 |---|---|---|---|---|
 """

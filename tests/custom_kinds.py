@@ -47,7 +47,7 @@ SCHEMAS: dict[str, Object] = {
     "LLMInferenceService": {"replicas": COUNT, "template": ANY},
     # kubeflow/kubeflow, notebook-controller: the stop is an annotation
     "Notebook": {"template": ANY},
-    # kubeflow/notebooks, workspaces/controller/config/crd/bases/kubeflow.org_workspaces.yaml
+    # kubeflow/notebooks, workspaces/controller/manifests/kustomize/base/crd/kubeflow.org_workspaces.yaml
     "Workspace": {"paused": BOOLEAN, "kind": {"type": "string"}},
     # kubernetes-sigs/kueue, config/components/crd/bases/kueue.x-k8s.io_workloads.yaml
     "Workload": {"active": BOOLEAN, "queueName": {"type": "string"}, "podSets": {"type": "array", "items": ANY}},

@@ -131,8 +131,8 @@ _ROWS = (
          source="https://github.com/kubeflow/kubeflow/blob/master/components/notebook-controller"),
     Kind("Workspace", "kubeflow.org", ("v1beta1",), "workspaces", {"/spec/paused": True},
          pods=f"notebooks.kubeflow.org/workspace-name={NAME}",
-         source="https://github.com/kubeflow/notebooks/blob/notebooks-v2/workspaces/controller/config/crd/bases/"
-                "kubeflow.org_workspaces.yaml"),
+         source="https://github.com/kubeflow/notebooks/blob/notebooks-v2/workspaces/controller/manifests/kustomize/"
+                "base/crd/kubeflow.org_workspaces.yaml"),
 )  # fmt: skip
 
 KINDS: Mapping[str, Kind] = {row.name: row for row in _ROWS}
