@@ -14,17 +14,19 @@ from tests.custom_kinds import CUSTOM, SCHEMAS
 from gpuwise.enact.images import parts_of
 from gpuwise.model.kinds import KINDS, QUEUED
 
+FOLDER = os.environ.get("GPUWISE_CRDS")
 STOPPED = {**CUSTOM, QUEUED.name: QUEUED}
+
+pytestmark = pytest.mark.skipif(
+    not FOLDER, reason="GPUWISE_CRDS names no folder of CustomResourceDefinitions: docs/kinds.md lists their sources"
+)
 
 
 @pytest.fixture(scope="module")
 def published():
     """The published schemas by group, kind and version."""
-    folder = os.environ.get("GPUWISE_CRDS")
-    if not folder:
-        pytest.skip("GPUWISE_CRDS names no folder of CustomResourceDefinitions: docs/kinds.md lists their sources")
     found = {}
-    for file in sorted(Path(folder).glob("*.yaml")):
+    for file in sorted(Path(FOLDER).glob("*.yaml")):
         for item in yaml.load_all(file.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
             if item and item["kind"] == "CustomResourceDefinition":
                 spec = item["spec"]
