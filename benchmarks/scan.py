@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from benchmarks.fleet import METRICS, NOW_S, DistinctDevices, files, pipeline, recorded, size
 from benchmarks.measure import at_most, in_a_process_of_its_own, remark
 
+from gpuwise.weekly import summary
+
 GOALS = {"scan_over_read": at_most(2.3), "scan_growth": at_most(1.1), "scan_peak_gib": at_most(2.0)}
 
 _SMALL, _LARGE = 1_000, 100_000
@@ -53,7 +55,7 @@ def _scan(gpus: int) -> Callable[[], object]:
 
     def scan() -> None:
         with pipeline(gpus, usage, copies=_COPIES) as loop:
-            loop.summary(loop.survey(NOW_S), now_s=NOW_S)
+            summary(loop, loop.survey(NOW_S), now_s=NOW_S)
 
     return scan
 

@@ -9,6 +9,7 @@ from gpuwise.collect import catalogue
 from gpuwise.collect.attribution.apportion import Method
 from gpuwise.collect.metric import LABELS, Scope
 from gpuwise.collect.metric import Metric as NodeMetric
+from gpuwise.service.leading import LeaderCollector
 from gpuwise.service.loop import STEPS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
 from gpuwise.service.pass_requests import RESULTS, PassRequests
@@ -105,6 +106,11 @@ def _rows(families: Iterator[Metric]) -> Iterator[str]:
         yield f"| `{family.name}{suffix}` | {family.type} | {_quoted(labels)} | {family.documentation} |\n"
 
 
+def _without_head(rows: Iterator[str]) -> Iterator[str]:
+    next(rows)
+    return rows
+
+
 def _loop_rows() -> Iterator[str]:
     for collector, label in ((LoopWatch(0), "step"), (PassRequests(0), "result")):
         for family in collector.describe():
@@ -134,6 +140,7 @@ def build() -> str:
             _FLEET,
             "\n",
             *_rows(fleet.describe()),
+            *_without_head(_rows(LeaderCollector(lambda: None).describe())),
             *_loop_rows(),
             f"\nSteps: {_quoted(STEPS)}. Results: {_quoted(RESULTS)}.\n",
         ]

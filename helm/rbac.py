@@ -27,7 +27,14 @@ def rules(table: Iterable[rights.Right]) -> list[dict[str, Any]]:
 
 def build() -> str:
     """Return the text of the file."""
-    tables = {"read": rights.READ, "write": rights.WRITE, "head": rights.HEAD}
+    tables = {
+        "read": rights.READ,
+        "write": rights.WRITE,
+        "nodes": rights.NODES,
+        "evict": rights.EVICT,
+        "head": rights.HEAD,
+        "lead": rights.LEAD,
+    }
     plain = {name: rules(table) for name, table in tables.items()}
     return _HEAD + yaml.safe_dump(plain, sort_keys=False)
 

@@ -45,6 +45,8 @@ _CHARTS_OWN = {
 }
 """Keys of the configuration that have their own chart values, or do not apply in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode", "prometheus.url", "prometheus.bearer_token_file"}
+# The Role of the Lease names both.
+_CHARTS_OWN |= {"lead.namespace", "lead.name"}
 
 
 def section(properties: Mapping[str, Schema], **more: Any) -> Schema:
@@ -128,8 +130,18 @@ VALUES: Mapping[str, Schema] = {
     ),
     "prices": CSV,
     "grid": CSV,
-    # Two writers would need a shared ledger, but the ledger is a SQLite file.
-    "replicas": {"type": "integer", "minimum": 0, "maximum": 1},
+    # More than one needs ledger.postgresql: a template rejects it with a message that says so.
+    "replicas": {"type": "integer", "minimum": 0},
+    "ledger": section(
+        {
+            "postgresql": section(
+                {
+                    "url": {"type": "string", "pattern": "^(postgresql(\\+psycopg)?://[^:/@]+@.+)?$"},
+                    "passwordSecret": SECRET_KEY,
+                }
+            )
+        }
+    ),
     "service": section(
         {
             "type": choice("ClusterIP", "NodePort", "LoadBalancer"),

@@ -9,5 +9,5 @@ def changes(request):
 
 
 def effects(request):
-    """Whether a request may change anything other than the ConfigMap with the ledger's head."""
-    return changes(request) and "/configmaps" not in request.path
+    """Whether a request may change anything other than gpuwise's own ConfigMap and Lease."""
+    return changes(request) and "/configmaps" not in request.path and "/leases" not in request.path

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gpuwise.config import Config, LedgerConfig, ObserveConfig
+from gpuwise.weekly import summary
 from gpuwise.wiring import loop
 from tests.recordings import NOW_S, record_fleet
 from tests.sources.kubernetes.test_any_objects import MAPS, objects
@@ -37,6 +38,6 @@ def test_i32_a_scan_of_any_fleet(recording, odd, labels, at):
         config = Config(recording=folder, observe=observe, ledger=LedgerConfig(path))
         with loop(config, writing=False, at_s=NOW_S) as pipeline:
             run = pipeline.run_once(NOW_S)
-            report = pipeline.summary(run.survey, now_s=NOW_S)
+            report = summary(pipeline, run.survey, now_s=NOW_S)
     assert report.bill.capacity_gpu_s > 0.0
     assert run.survey.profiles

@@ -20,6 +20,7 @@ from gpuwise.score import profile
 from gpuwise.simulate import SyntheticFleet
 from gpuwise.simulate.blocks import GPUS_PER_BLOCK
 from gpuwise.sources.prices import read_prices
+from gpuwise.weekly import summary
 
 NOW_S = 1_780_272_000
 STEP_S = 3_600
@@ -73,7 +74,7 @@ def test_at_most_two_shards_of_profiles_are_in_memory(monkeypatch: pytest.Monkey
     before = alive.most.copy()
     with pipeline(alive.count) as loop:
         survey = loop.survey(NOW_S)
-        report = loop.summary(survey, now_s=NOW_S)
+        report = summary(loop, survey, now_s=NOW_S)
     assert len(report.workloads) >= 200
     assert len(reads) > 3 * len(survey.profiles)
     assert alive.counted > 50
@@ -89,7 +90,7 @@ def test_a_pass_frees_its_file_without_the_collector():
     try:
         with pipeline(lambda *_: None) as loop:
             survey = loop.survey(NOW_S)
-            loop.summary(survey, now_s=NOW_S)
+            summary(loop, survey, now_s=NOW_S)
             file = Path(f"/proc/self/fd/{survey.profiles._shards._file}")
             assert file.is_symlink()
             del survey

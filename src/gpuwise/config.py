@@ -18,6 +18,7 @@ import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import CapacityType
@@ -138,11 +139,64 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelConfig:
+    """A number that must stay within bounds while an effect is watched."""
+
+    name: Annotated[str, Field(min_length=1)]
+    """What it measures, for messages."""
+
+    query: Annotated[str, Field(min_length=1)]
+    """PromQL that yields one number; $namespace, $name and $kind stand for the changed workload."""
+
+    at_most: float | None = None
+    """Upper bound; without a value there is none."""
+
+    at_least: float | None = None
+    """Lower bound; without a value there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchConfig:
+    """How an effect is checked after it was written."""
+
+    seconds: Annotated[int, Field(ge=0)] = 600
+    """How long pods and service levels are checked. What fails its check, or cannot be measured until the end, is
+    restored. Without service levels the check ends as soon as the pods are as the change requires. 0 checks the object
+    alone."""
+
+    levels: tuple[LevelConfig, ...] = ()
+    """Service levels that must hold; they need prometheus.url."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnactConfig:
     """How changes are written to the cluster."""
 
     dry_run: bool = False
     """Show the plan, but send no request that changes something."""
+
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    """How an effect is checked after it was written."""
+
+    min_alive_s: Annotated[int, Field(ge=0)] = 3_600
+    """Seconds for which pods must have been ready before automation stops them; it must exceed the longest cold start,
+    or a workload is stopped again before it was of use."""
+
+    wake_ahead_s: Annotated[int, Field(ge=0)] | None = None
+    """Seconds before the forecast next use at which a stopped workload is started again; without a value it is started
+    by people, by its autoscaler, or by `gpuwise wake`."""
+
+    nodes: bool = False
+    """Whether nodes are cordoned and drained, and their MIG layout is changed; without it, that is advice."""
+
+    node_action_s: Annotated[int, Field(ge=60)] = 3_600
+    """Seconds that an action on a node may take before the node is uncordoned."""
+
+    node_memory_query: str = 'sum(gpuwise_gpu_memory_used_bytes{node="$node"})'
+    """PromQL for the GPU memory in use on $node, in bytes: a node is empty only if it is 0."""
+
+    mig_configs: dict[str, str] = field(default_factory=dict)
+    """Names of the MIG manager's configurations by layout of the whole node, as {"1g.10gb:7,3g.40gb:2": one-mixed}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +225,14 @@ class LedgerConfig:
     """The ledger of runs, actions and directives."""
 
     path: Path = Path("~/.local/state/gpuwise/ledger.db")
-    """SQLite file of the ledger."""
+    """SQLite file of the ledger. The scored hours (hours.db) are stored beside it, also if `url` is set."""
+
+    url: str | None = None
+    """PostgreSQL database of the ledger instead of the file, without a password, such as
+    postgresql+psycopg://gpuwise@db:5432/gpuwise?sslmode=verify-full. Several replicas of gpuwise need it."""
+
+    password_file: Path | None = None
+    """File with the password of `url`; None uses what libpq finds, such as ~/.pgpass."""
 
     anchor_namespace: str | None = None
     """Namespace of the ConfigMap with the ledger's newest row; None uses the pod's namespace, else gpuwise."""
@@ -204,6 +265,7 @@ class Config:
     policy: DecideSettings = field(default_factory=DecideSettings)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     enact: EnactConfig = field(default_factory=EnactConfig)
+    lead: LeadSettings = field(default_factory=LeadSettings)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gpuwise.decide.decide import approve
 from gpuwise.decide.history import History
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.model.command import Directive, Intent, Outcome
+from gpuwise.model.command import Directive, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.ports import Enactor, Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
@@ -23,6 +23,7 @@ class ManualActions:
         policy: its limits apply to people, too.
         clock: epoch seconds.
         authenticated: whether the cluster authenticated the actor; else it is the operating system's user.
+        nodes: whether gpuwise may change nodes.
     """
 
     actor: str
@@ -31,21 +32,44 @@ class ManualActions:
     policy: DecideSettings
     clock: Callable[[], int]
     authenticated: bool = False
+    nodes: bool = False
 
     def apply(self, recommendation_id: str) -> Outcome | Blocked:
         """Carry out one recommendation; the person consents to what its mode, risk or confidence blocks."""
         recommendation = find(self.ledger, recommendation_id)
         self.ledger.check()
         self.enactor.recover()
+        self.enactor.follow()
         now_s = self.clock()
         attempts = self.ledger.attempts(
             since_s=now_s - self.policy.longest_window_s, uids={recommendation.workload.uid}
         )
         history = History(*attempts, self.ledger.directives())
         approved = approve(
-            recommendation, history, self.policy, actor=self.actor, now_s=now_s, authenticated=self.authenticated
+            recommendation,
+            history,
+            self.policy,
+            actor=self.actor,
+            now_s=now_s,
+            authenticated=self.authenticated,
+            nodes=self.nodes,
         )
         return approved if isinstance(approved, Blocked) else self.enactor.enact([approved])[0]
+
+    def wait(self, command_id: str, pause: Callable[[], object]) -> Outcome:
+        """Follow an effect until its watch has ended.
+
+        Args:
+            command_id: of a command that is being watched.
+            pause: waits some seconds between two checks.
+        """
+        while True:
+            self.enactor.follow()
+            last = self.ledger.outcome(command_id)
+            assert last is not None, "it is being watched"
+            if last.status is not OutcomeStatus.WATCHING:
+                return last
+            pause()
 
     def done(self, command_id: str) -> Intent:
         """The intent of a command: what it changes.

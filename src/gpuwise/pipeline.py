@@ -6,12 +6,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from gpuwise.decide.decide import Decision, blockers, decide_checked
+from gpuwise.decide.decide import Decision, decide_checked
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Period, compile_report, past_nodes, remembered, still_there
-from gpuwise.model.command import Command, Outcome, OutcomeStatus
+from gpuwise.finops import past_nodes, remembered
+from gpuwise.model.command import Command, Outcome
+from gpuwise.model.errors import NotLeader
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
 from gpuwise.model.packed import pack
 from gpuwise.model.ports import (
@@ -21,6 +22,7 @@ from gpuwise.model.ports import (
     Enactor,
     Executor,
     InventorySource,
+    Leadership,
     Ledger,
     Profiles,
     UsageSource,
@@ -28,7 +30,6 @@ from gpuwise.model.ports import (
 from gpuwise.model.price import PriceBook
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Recommendation
-from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import DAY_S, Window
 from gpuwise.recommend.fleet import Fleet
 from gpuwise.recommend.plan import recommend
@@ -57,6 +58,7 @@ class LoopSettings:
     score: ScoreSettings = field(default_factory=ScoreSettings)
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     policy: DecideSettings = field(default_factory=DecideSettings)
+    nodes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class Pipeline:
         progress: called as the loop progresses.
         watch: context manager around each step, called with the step's name.
         clock: returns epoch seconds, read again before deciding; None uses the instant of the run.
+        leadership: asked before anything is decided or recorded; None if there is no election.
     """
 
     inventory: InventorySource
@@ -182,6 +185,7 @@ class Pipeline:
     progress: Progress = quiet
     watch: Watch = unwatched
     clock: Callable[[], int] | None = None
+    leadership: Leadership | None = None
 
     def run_once(self, now_s: int) -> Run:
         """Observe, score, recommend, decide, enact, record.
@@ -190,6 +194,8 @@ class Pipeline:
             now_s: the instant of the run, epoch seconds.
         """
         survey = self.survey(now_s)
+        if not self.leads():
+            return Run(survey, Decision((), ()), ())
         with self.watch("decide"):
             decision = self.decide(survey, now_s)
         with self.watch("enact"):
@@ -197,6 +203,16 @@ class Pipeline:
         with self.watch("record"):
             self.record(survey, decision, now_s)
         return Run(survey, decision, outcomes)
+
+    def leads(self) -> bool:
+        """Return whether this process may write; a process that waits for its turn only surveys, for its page."""
+        if self.leadership is None:
+            return True
+        try:
+            self.leadership.epoch()
+        except NotLeader:
+            return False
+        return True
 
     def survey(self, now_s: int) -> Survey:
         """Run the first half of the loop, which changes nothing: observe, score, recommend."""
@@ -316,13 +332,14 @@ class Pipeline:
         self.ledger.check()
         if self.enactor is not None:
             self.enactor.recover()
+            self.enactor.follow()
         fleet, at_s = self._fresh(survey.inventory, now_s)
         targets = {item.workload.uid for item in (*survey.recommendations, *survey.alternatives)}
         # Cool-down and breaker look at all attempts on a target, the budget at those of its window.
         attempts = self.ledger.attempts(since_s=at_s - self.settings.policy.longest_window_s, uids=targets)
         history = History(*attempts, self.ledger.directives())
         regions = self.settings.recommend.regions_by_data_class
-        return Situation(fleet, history, self.settings.policy, at_s, regions=regions)
+        return Situation(fleet, history, self.settings.policy, at_s, regions=regions, nodes=self.settings.nodes)
 
     def _fresh(self, fleet: Inventory, now_s: int) -> tuple[Inventory, int]:
         """Return the fleet and the time of the decision; read the fleet again if scoring took too long."""
@@ -341,6 +358,10 @@ class Pipeline:
         self.progress("enact", len(outcomes), len(commands))
         return outcomes
 
+    def follow(self) -> tuple[Outcome, ...]:
+        """Check the effects that are being watched, between passes as well; the watches that ended."""
+        return tuple(self.enactor.follow()) if self.enactor is not None else ()
+
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
         """Record what was found and blocked; the enactor has recorded intents and outcomes around each effect."""
         commanded = {(command.workload, command.change.kind) for command in decision.commands}
@@ -357,77 +378,6 @@ class Pipeline:
             remembered(self.ledger.nodes(), survey.inventory, self.prices, survey.past),
             self.prices.version,
         )
-
-    def report(self, window: Window, *, week: str, now_s: int) -> WeeklyReport:
-        """Build the report of one week from newly scored usage and from the ledger.
-
-        Args:
-            window: the week.
-            week: its ISO name, "2026-W20".
-            now_s: time of the report, epoch seconds.
-        """
-        fleet = self.observe(now_s)
-        found, blocked = tuple(self._open()), tuple(self.ledger.blocked())
-        past = self.past(fleet, window)
-        survey = Survey(window, fleet, self.score(fleet, window, past=past), found, blocked, past=past)
-        report = self.summary(survey, week=week, now_s=now_s)
-        with_prices = self.ledger.prices()
-        if not found or with_prices in ("", self.prices.version):
-            return report
-        note = f"The savings were computed with {with_prices}, the bill with {self.prices.version}."
-        return replace(report, quality=replace(report.quality, notes=(*report.quality.notes, note)))
-
-    def summary(self, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
-        """Build the report of a survey: its cost and savings, with the actions in its window."""
-        window, selection = survey.window, survey.selection
-        bounds = (window.start_s, window.end_s, now_s)
-        inventory = with_measured_types(survey.inventory, survey.profiles.billed)
-        seen = Period(
-            inventory,
-            survey.profiles.billed,
-            self.prices,
-            *bounds,
-            selection=selection,
-            listed=self.usage.lists_allocations,
-            past=survey.past,
-            deleted_in=survey.deleted_in,
-        )
-        actions = self._actions(window, survey.inventory)
-        if selection is not None:
-            refs = survey.inventory.by_ref()
-            actions = [action for action in actions if action.intent.command.workload in refs]
-        return compile_report(
-            seen,
-            name=week,
-            recommendations=survey.recommendations,
-            blocked=survey.blocked,
-            actions=actions,
-            cluster=self.settings.cluster_name,
-            ledger_head=str(self.ledger.head()) if week else None,
-            blockers=self._blockers(survey, now_s),
-        )
-
-    def _blockers(self, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
-        """Find what blocks a person's `gpuwise apply` of the recommendations, according to the inventory."""
-        history = History(directives=self.ledger.directives())
-        return blockers(survey.recommendations, Situation(survey.inventory, history, self.settings.policy, now_s))
-
-    def _open(self) -> list[Recommendation]:
-        """Return the latest run's recommendations that have not been carried out since."""
-        found = self.ledger.recommendations()
-        now_s = max((item.created_s for item in found), default=0)
-        intents, outcomes = self.ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
-        last = {outcome.command_id: outcome.status for outcome in outcomes}
-        done = {i.command.recommendation_id for i in intents if last.get(i.command.id) is OutcomeStatus.APPLIED}
-        return [item for item in found if item.id not in done]
-
-    def _actions(self, window: Window, fleet: Inventory) -> list[Action]:
-        """Return the actions that have an intent or an outcome in the window, such as an undo of an earlier action."""
-        ended = {one.command_id for one in self.ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
-        intents, outcomes = self.ledger.attempts(since_s=window.start_s, ids=ended)
-        last = {outcome.command_id: outcome for outcome in outcomes}
-        found = ((one, last.get(one.command.id)) for one in intents if one.at_s < window.end_s)
-        return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]
 
 
 def _shards(fleet: Inventory, size: int) -> list[Shard]:

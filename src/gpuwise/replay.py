@@ -8,6 +8,7 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline, Progress, Survey
+from gpuwise.weekly import summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def replay(pipeline: Pipeline, everything: Inventory, window: Window, *, every_s
     profiles = pipeline.score(everything, window)
     found = replace(last, window=window, inventory=everything, profiles=profiles)
     ordered = sorted(seen.values(), key=_rank)
-    return Replay(pipeline.summary(found, now_s=window.end_s), tuple(ordered), every_s)
+    return Replay(summary(pipeline, found, now_s=window.end_s), tuple(ordered), every_s)
 
 
 def _instants(window: Window, every_s: int) -> Iterator[int]:

@@ -9,37 +9,45 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gpuwise import leading
 from gpuwise.cluster import KubernetesCluster
-from gpuwise.config import Config
+from gpuwise.config import Config, ScheduleConfig
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
+from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions
-from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger import SqliteLedger, SqlLedger
 from gpuwise.memory.ledger_anchor import AnchoredLedger, ConfigMapAnchor
+from gpuwise.memory.ledger_database import Database, postgresql, sqlite
 from gpuwise.memory.profile_file import ProfileFile
-from gpuwise.model.command import FLEET, Limit, Mode
+from gpuwise.model.command import FLEET, Limit, Mode, ServiceLevel
 from gpuwise.model.errors import Forbidden, Gone, InputError
 from gpuwise.model.inventory import Inventory
-from gpuwise.model.ports import Checkpoints, ClusterReader, ClusterWriter, Executor, UsageSource
+from gpuwise.model.ports import (
+    Checkpoints,
+    ClusterReader,
+    ClusterWriter,
+    Executor,
+    InventorySource,
+    Ledger,
+    Levels,
+    UsageSource,
+)
 from gpuwise.model.usage import SCRAPE_S
 from gpuwise.pipeline import HOUR_S, LoopSettings, Pipeline, Progress, Watch, quiet, unwatched
 from gpuwise.schedule.limits import Limits
+from gpuwise.sources.kubernetes.fit import ClusterFit
 from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesInventory, RecordedObjects
 from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
     from gpuwise.sources.past import Past
+    from gpuwise.sources.prometheus.settings import PrometheusSettings
     from gpuwise.sources.prometheus.usage import PrometheusUsage
 
 INVENTORY_FILE = "inventory.json"
-ANCHOR_NAMESPACE = "gpuwise"
-"""Namespace of the stored ledger head outside of a cluster, unless ledger.anchor_namespace is set."""
-# File in which a pod finds its namespace; absent outside a cluster.
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
 # A pause must not wait long for a cluster that does not respond.
 _ORDER_TIMEOUT_S = 5.0
 
@@ -62,6 +70,7 @@ def loop(
     any_policy: bool = False,
     at_s: int | None = None,
     watch: Watch = unwatched,
+    took_over: Callable[[], None] = lambda: None,
 ) -> Iterator[Pipeline]:
     """Build the loop, and close its adapters at the end.
 
@@ -73,6 +82,7 @@ def loop(
         any_policy: whether its checker leaves out what only the policy forbids, because others are tried later.
         at_s: use this instant instead of the clock, epoch seconds; None uses the clock.
         watch: context manager around each step.
+        took_over: called when this process becomes the leader, on another thread.
 
     Raises:
         InputError: the configuration has no source of usage, or writing to a recording was requested.
@@ -88,8 +98,17 @@ def loop(
         client = cluster(config, stack) if changeable(config) else None
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
+        inventory: InventorySource = KubernetesInventory(client or recorded(config), inventory_settings(config))
+        leader = (
+            leading.leader(config, records, stack, took_over) if client and moves and leading.elects(config) else None
+        )
+        writer = client
+        if leader is not None:
+            records.led_by(leader.epoch)
+            inventory = FirstLists(inventory, leader, records, config.cluster_name, now)
+            writer = leading.writer(config, leader, stack)
         yield Pipeline(
-            inventory=KubernetesInventory(client or recorded(config), inventory_settings(config)),
+            inventory=inventory,
             usage=source,
             prices=prices,
             executor=executor(config, stack),
@@ -97,8 +116,11 @@ def loop(
             ledger=records,
             settings=_settings(config),
             checkpoints=checkpoints(config, stack),
-            enactor=KubernetesEnactor(client, records, _enact_settings(config), clock) if client and writing else None,
-            checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock) if client else None,
+            enactor=_enactor(config, writer, records, clock) if writer and writing else None,
+            leadership=leader,
+            checker=Examiner(client, _enact_settings(unlimited if any_policy else config), clock, ClusterFit(client))
+            if client
+            else None,
             progress=progress,
             watch=watch,
             clock=None if at_s is not None else clock,
@@ -134,9 +156,15 @@ def manual(config: Config, os_user: str) -> Iterator[ManualActions]:
         client = cluster(config, stack)
         records = ledger(config, stack, client, moves=not config.enact.dry_run)
         records.belongs_to(_cluster_uid(client))
+        leading.compare_ledgers(config, client, records)
         user = client.user()
-        enactor = KubernetesEnactor(client, records, _enact_settings(config), now)
-        yield ManualActions(user or os_user, records, enactor, config.policy, now, authenticated=user is not None)
+        enactor = _enactor(config, client, records, now)
+        known = user is not None
+        yield ManualActions(user or os_user, records, enactor, config.policy, now, known, config.enact.nodes)
+
+
+def _enactor(config: Config, client: ClusterWriter, records: Ledger, clock: Clock) -> KubernetesEnactor:
+    return KubernetesEnactor(client, records, _enact_settings(config), clock, levels(config), ClusterFit(client))
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,26 +238,35 @@ def _unchangeable() -> InputError:
     return InputError("a recording cannot be changed", hint="give a cluster with --kubeconfig, or use `gpuwise plan`")
 
 
-def ledger(
-    config: Config, stack: ExitStack, cluster: ClusterWriter | None = None, *, moves: bool = True
-) -> SqliteLedger:
+def ledger(config: Config, stack: ExitStack, cluster: ClusterWriter | None = None, *, moves: bool = True) -> SqlLedger:
     """Open the ledger.
 
     Args:
-        config: path of the ledger.
+        config: path or URL of the ledger.
         stack: closes it.
         cluster: cluster that stores the ledger's head; None for commands that only read.
         moves: whether the stored head is updated, or only compared.
     """
-    path = config.ledger.path.expanduser()
     if cluster is None:
-        return stack.enter_context(SqliteLedger(path))
-    return stack.enter_context(AnchoredLedger(path, anchor(config, cluster), moves=moves))
+        return stack.enter_context(open_ledger(config))
+    return stack.enter_context(AnchoredLedger(ledger_database(config), anchor(config, cluster), moves=moves))
+
+
+def open_ledger(config: Config) -> SqlLedger:
+    """Open the ledger without its anchor; use it as a context manager."""
+    return SqlLedger(ledger_database(config))
+
+
+def ledger_database(config: Config) -> Database:
+    """Return the database of the ledger: PostgreSQL if a URL is configured, else the SQLite file."""
+    if config.ledger.url is None:
+        return sqlite(config.ledger.path.expanduser())
+    return postgresql(config.ledger.url, secret(config.ledger.password_file, "ledger.password_file"))
 
 
 def anchor(config: Config, cluster: ClusterWriter) -> ConfigMapAnchor:
     """Return the ConfigMap that stores the ledger's head."""
-    return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or _own_namespace() or ANCHOR_NAMESPACE)
+    return ConfigMapAnchor(cluster, config.ledger.anchor_namespace or leading.own_namespace())
 
 
 def usage(config: Config) -> UsageSource:
@@ -249,10 +286,35 @@ def prometheus(config: Config) -> "PrometheusUsage":
     """
     if config.prometheus.url is None:
         raise InputError("no source of usage is configured", hint="give --prometheus URL or --recording FOLDER")
-    from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - httpx takes 0.2 s
-    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - as above
+    from gpuwise.sources.prometheus.usage import PrometheusUsage  # noqa: PLC0415 - httpx takes 0.2 s
 
-    given = config.prometheus
+    return PrometheusUsage(_prometheus_settings(config), nodes=inventory_settings(config))
+
+
+def levels(config: Config) -> Levels | None:
+    """Return where service levels are measured, None without any.
+
+    Raises:
+        InputError: levels are configured, and no Prometheus.
+    """
+    watched = bool(config.enact.watch.levels) and config.enact.watch.seconds > 0
+    if not watched and not (config.enact.nodes and config.prometheus.url is not None):
+        return None
+    if config.prometheus.url is None:
+        raise InputError(
+            "enact.watch.levels are measured in Prometheus, and none is configured",
+            hint="set prometheus.url, or remove the levels",
+        )
+    from gpuwise.sources.prometheus.levels import PrometheusLevels  # noqa: PLC0415 - httpx takes 0.2 s
+
+    return PrometheusLevels(_prometheus_settings(config))
+
+
+def _prometheus_settings(config: Config) -> "PrometheusSettings":
+    from gpuwise.sources.prometheus.settings import PrometheusSettings, SecretFile  # noqa: PLC0415 - with the client
+
+    given, url = config.prometheus, config.prometheus.url
+    assert url is not None
 
     def kept(file: Path, key: str) -> SecretFile:
         found = SecretFile(file.resolve(), key)
@@ -261,24 +323,21 @@ def prometheus(config: Config) -> "PrometheusUsage":
 
     hidden = {name: kept(file, f"prometheus.header_files.{name}") for name, file in given.header_files.items()}
     token, password = given.bearer_token_file, given.password_file
-    return PrometheusUsage(
-        PrometheusSettings(
-            config.prometheus.url,
-            bearer_token=kept(token, "prometheus.bearer_token_file") if token else None,
-            username=given.username,
-            password=kept(password, "prometheus.password_file") if password else None,
-            matchers=given.matchers,
-            headers={**given.headers, **hidden},
-            ca_file=given.ca_file,
-            client_cert_file=given.client_cert_file,
-            client_key_file=given.client_key_file,
-            read=given.read,
-            timeout_s=given.timeout_s,
-            retry_burst=given.retry_burst,
-            retry_ratio=given.retry_ratio,
-            longest_wait_s=given.longest_wait_s,
-        ),
-        nodes=inventory_settings(config),
+    return PrometheusSettings(
+        url,
+        bearer_token=kept(token, "prometheus.bearer_token_file") if token else None,
+        username=given.username,
+        password=kept(password, "prometheus.password_file") if password else None,
+        matchers=given.matchers,
+        headers={**given.headers, **hidden},
+        ca_file=given.ca_file,
+        client_cert_file=given.client_cert_file,
+        client_key_file=given.client_key_file,
+        read=given.read,
+        timeout_s=given.timeout_s,
+        retry_burst=given.retry_burst,
+        retry_ratio=given.retry_ratio,
+        longest_wait_s=given.longest_wait_s,
     )
 
 
@@ -307,18 +366,26 @@ def executor(config: Config, stack: ExitStack) -> Executor:
         InputError: a secret in the configuration would be sent to the workers of Ray.
         SourceError: the Ray cluster cannot be joined.
     """
-    if config.schedule.executor == "local":
+    if config.schedule.executor == "ray" and config.recording is None and prometheus(config).settings.holds_secret:
+        raise InputError(
+            "prometheus.url or prometheus.headers contains a secret, which workers of Ray would get",
+            hint="put it in a file: prometheus.password_file, bearer_token_file or header_files",
+        )
+    return workers(config.schedule, stack)
+
+
+def workers(given: ScheduleConfig, stack: ExitStack) -> Executor:
+    """Return the executor of work that needs no secret.
+
+    Raises:
+        SourceError: the Ray cluster cannot be joined.
+    """
+    if given.executor == "local":
         from gpuwise.schedule.in_process import InProcess  # noqa: PLC0415
 
         return InProcess()
     from gpuwise.schedule.on_ray import RayExecutor  # noqa: PLC0415
 
-    if config.recording is None and prometheus(config).settings.holds_secret:
-        raise InputError(
-            "prometheus.url or prometheus.headers contains a secret, which workers of Ray would get",
-            hint="put it in a file: prometheus.password_file, bearer_token_file or header_files",
-        )
-    given = config.schedule
     limits = Limits(item_s=given.item_timeout_s, total_s=given.timeout_s, tries=given.tries)
     return stack.enter_context(RayExecutor(given.ray_address, given.workers, limits=limits, notify=_warn))
 
@@ -348,6 +415,7 @@ def _settings(config: Config) -> LoopSettings:
         score=config.score,
         recommend=config.recommend,
         policy=config.policy,
+        nodes=config.enact.nodes,
     )
 
 
@@ -355,14 +423,20 @@ def _enact_settings(config: Config) -> EnactSettings:
     return EnactSettings(
         dry_run=config.enact.dry_run,
         limits=(Limit(FLEET, config.policy.budget.disruptions, config.policy.budget.per_s),),
-        protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [_own_namespace()])}),
+        protected_namespaces=frozenset({*config.policy.protected_namespaces, *filter(None, [leading.pod_namespace()])}),
         protections=config.policy.protections,
         default_mode=config.policy.mode,
+        stop_namespace=config.lead.namespace or leading.own_namespace(),
+        stop_must_be_readable=leading.pod_namespace() is not None,
+        watch_s=config.enact.watch.seconds,
+        levels=tuple(ServiceLevel(one.name, one.query, one.at_most, one.at_least) for one in config.enact.watch.levels),
+        min_alive_s=config.enact.min_alive_s,
+        wake_ahead_s=config.enact.wake_ahead_s,
+        nodes=config.enact.nodes,
+        node_action_s=config.enact.node_action_s,
+        node_memory_query=config.enact.node_memory_query,
+        mig_configs=config.enact.mig_configs,
     )
-
-
-def _own_namespace() -> str | None:
-    return _NAMESPACE_FILE.read_text().strip() if _NAMESPACE_FILE.exists() else None
 
 
 def secret(path: Path | None, key: str) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.cluster_under_test import NAMESPACE
 from tests.prometheus_server import start_prometheus
 
 from gpuwise.cli import main
@@ -15,6 +16,8 @@ from gpuwise.emulate.objects import node
 
 __all__ = ["start_prometheus"]
 
+LEAD = "GPUWISE_LEAD_NAMESPACE"
+"""Environment variable: namespace of the Lease. The tests' namespace exists on the emulator and on a real cluster."""
 GPUWISE = Path(sys.executable).with_name("gpuwise")
 OURS = ("GPUWISE_", "RAY_", "KUBECONFIG")
 
@@ -37,7 +40,7 @@ def gpuwise(tmp_path):
 
     def run(*arguments, env=None, timeout_s=600) -> Done:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
-        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}
+        own = {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db"), LEAD: NAMESPACE}
         done = subprocess.run(
             [GPUWISE, *map(str, arguments)],
             env={name: value for name, value in (inherited | own | (env or {})).items() if value is not None},

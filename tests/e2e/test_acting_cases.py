@@ -303,3 +303,21 @@ def test_the_case_week_9999_is_an_error_of_one_line(gpuwise, tmp_path):
     done = gpuwise("report", "--week", "9999-W52", "--recording", tmp_path)
     assert (done.code != 0, done.out, done.err.count("\n")) == (True, "", 1)
     assert "Traceback" not in done.err
+
+
+def test_the_case_rolling_update_deadlock_is_refused_before_the_write(start_cluster, gpuwise, tmp_path):
+    """LLMKube#192, airunway#400: its new pod would never find a GPU."""
+    name = "rolling-update-deadlock"
+    with played(start_cluster, tmp_path, objects_of(name)) as (cluster, options):
+        done = gpuwise(*ENFORCE, *options, env=settings_of(name))
+        assert (done.code, patched(cluster)) == (0, set()), done.err
+    assert "NoSpace" in done.out
+
+
+def test_without_the_neighbour_the_case_rolling_update_deadlock_is_resized(start_cluster, gpuwise, tmp_path):
+    name = "rolling-update-deadlock"
+    alone = [one for one in objects_of(name) if one["metadata"]["name"] != "busy-neighbour"]
+    with played(start_cluster, tmp_path, alone) as (cluster, options):
+        done = gpuwise(*ENFORCE, *options, env=settings_of(name) | {"GPUWISE_POLICY_BRAKE_SHARE": "1"})
+        assert patched(cluster) == {"one-rerank"}, done.out
+    assert "applied" in done.out

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 import yaml
 from tests.alertmanager_server import NEEDS_ALERTMANAGER, alertmanager
 from tests.api_requests import effects
+from tests.cluster_under_test import NAMESPACE
 from tests.conftest import REPOSITORY
-from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
+from tests.e2e.conftest import GPUWISE, LEAD, gpu_node, of_namespace
 from tests.e2e.test_serve import ask, idle_for_a_day, ready, recording
 from tests.e2e.test_serve import service as serving_a_cluster
 from tests.http_server import answering
@@ -54,6 +55,7 @@ def service(recording, folder):
     ours = {
         "HOME": str(folder),
         "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"),
+        LEAD: NAMESPACE,
         "GPUWISE_SERVICE_ALERT_INTERVAL_S": "1",
     }
     address = f"127.0.0.1:{free_port()}"

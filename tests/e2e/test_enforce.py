@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from tests.api_requests import effects
+from tests.cluster_under_test import KUBECONFIG
 from tests.e2e.conftest import gpu_node, of_namespace
 from tests.series import BUSY_VALUES, IDLE_VALUES
 
@@ -174,7 +175,12 @@ def test_a_second_run_changes_nothing(cluster, options, gpuwise, tmp_path, kubec
     (_, command_id, _), _ = events(tmp_path)
     gpuwise("undo", command_id, "--yes", *kubeconfig)
     again = gpuwise("run", "--once", "--mode", "enforce", *options)
-    assert "CoolingDown" in again.out
+    assert again.code == 0
+    if KUBECONFIG is None:
+        # Its pods were started a moment ago: the idle clock begins again (kubeflow#6648).
+        assert "TooYoung" in gpuwise("explain", "prod/Deployment/forgotten").out
+    else:  # a real server's pods were started after the instant of the run
+        assert "CoolingDown" in again.out
     assert [kind for kind, _, _ in events(tmp_path)].count("intent") == 1
 
 
@@ -206,7 +212,10 @@ def test_a_plan_shows_which_right_is_missing(cluster, options, gpuwise, tmp_path
 
 def test_enforcing_as_a_reader_is_reported_and_changes_nothing(cluster, options, gpuwise, tmp_path):
     cluster.write_kubeconfig(tmp_path / "kubeconfig", token=READER_TOKEN)
-    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    refused = gpuwise("run", "--once", "--mode", "enforce", *options)
+    assert refused.code == 1
+    assert 'cannot create resource "leases"' in refused.err
+    done = gpuwise("run", "--once", "--mode", "enforce", "--no-leader-elect", *options)
     assert done.code == 0, done.err
     assert "NoRight" in done.out
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
@@ -297,9 +306,10 @@ def test_a_persons_apply_is_carried_out_and_undone(cluster, gpuwise, tmp_path):
 
 
 def test_apply_reads_its_target_and_not_the_fleet(cluster, gpuwise, tmp_path):
-    """At most eleven requests besides the effect (the patch and the read-back), for any size of the fleet.
+    """At most fifteen requests besides the effect (the patch and the read-back), for any size of the fleet.
 
-    One of them is for the cluster's uid, by which the ledger is read.
+    One of them is for the cluster's uid, by which the ledger is read, one for the ledger of the leader, one for the
+    stop switch, and one lists the target's pods after the write.
     """
     cluster.load(of_namespace("gpuwise"))
     now_s = int(time.time())
@@ -312,7 +322,7 @@ def test_apply_reads_its_target_and_not_the_fleet(cluster, gpuwise, tmp_path):
     made = cluster.requests[before:]
     effect = next(at for at, one in enumerate(made) if one.verb == "patch" and one.path.endswith("/forgotten"))
     read_back = [one for one in made[effect:] if one.path == made[effect].path]
-    assert len(made) - len(read_back) <= 12, made  # one of them asks who the user is
+    assert len(made) - len(read_back) <= 15, made  # one of them asks who the user is
     # The uid of the cluster is read as a list of one namespace, which the cluster-wide role grants.
     fleet = [one for one in made if one.verb == "list" and "/namespaces/" not in one.path]
     assert [one.path for one in fleet] == ["/api/v1/namespaces"]

@@ -39,7 +39,11 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
     fleet = [gpu_node("node-0"), of_namespace("sandbox"), statefulset("forgotten", namespace="sandbox")]
     outputs, ids = {}, {}
     with start_cluster(fleet) as cluster:
-        env = {"GPUWISE_PROMETHEUS_URL": prometheus, "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "config"))}
+        env = {
+            "GPUWISE_PROMETHEUS_URL": prometheus,
+            "KUBECONFIG": str(cluster.write_kubeconfig(tmp_path / "config")),
+            "GPUWISE_ENACT_MIN_ALIVE_S": "0",  # the series are ten days old, the pod is new
+        }
         for command in commands():
             arguments = [ids.get(word[:2], word) if re.fullmatch(r"[ra]-\d{10}", word) else word for word in command]
             done = gpuwise(*arguments, *(["--yes"] if command[0] in ("apply", "undo") else []), env=env)
@@ -48,7 +52,7 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
             ids |= {found[:2]: found for found in re.findall(r"\b[ra]-[0-9a-f]{10}\b", done.out)}
             if command[0] == "plan":
                 assert [request for request in cluster.requests if changes(request)] == []
-    assert list(outputs) == ["doctor", "scan", "explain", "plan", "apply", "undo", "run", "report", "pause"]
+    assert list(outputs) == ["doctor", "scan", "explain", "plan", "apply", "undo", "run", "report", "pause", "wake", "patch"]
     assert "3 GPU series from dcgm" in outputs["doctor"]
     assert "sandbox/StatefulSet/forgotten" in outputs["scan"]
     assert "power_watts: idle" in outputs["explain"]

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
+from tests.cluster_under_test import NAMESPACE
+from tests.e2e.conftest import GPUWISE, LEAD, gpu_node, of_namespace
 from tests.prometheus_server import NEEDS_PROMETHEUS, free_port, poll, running
 from tests.recordings import record_fleet
 
@@ -46,7 +47,7 @@ def serving(recording, tmp_path):
 
     def start(*arguments, host="127.0.0.1"):
         port = free_port()
-        env = os.environ | {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db")}
+        env = os.environ | {"HOME": str(tmp_path), "GPUWISE_LEDGER_PATH": str(tmp_path / "ledger.db"), LEAD: NAMESPACE}
         command = [GPUWISE, "serve", "--recording", recording, "--listen", f"{host}:{port}", *arguments]
         started.append(subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True))
         return f"http://127.0.0.1:{port}"
@@ -105,6 +106,7 @@ def service(folder, cluster, prometheus):
     ours = {
         "HOME": str(folder),
         "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"),
+        LEAD: NAMESPACE,
         "GPUWISE_SERVICE_INTERVAL_S": "1",
         "KUBECONFIG": str(cluster.write_kubeconfig(folder / "kubeconfig")),
     }

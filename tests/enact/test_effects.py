@@ -12,9 +12,11 @@ from gpuwise.emulate.objects import deployment
 from gpuwise.enact.effects import MARK, Effect, plan_effect
 from gpuwise.enact.images import difference, image_of, operations, pointer
 from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.target import Target
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Command, enactable
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
+from gpuwise.model.kinds import KINDS
 from gpuwise.model.labels import ACTION_ID
 from gpuwise.model.reasons import Reason
 from gpuwise.model.scheduling import Requirement
@@ -55,6 +57,10 @@ def objects(draw):
     return item
 
 
+def target(item, kind="Deployment"):
+    return Target(KINDS[kind], KINDS[kind].path("default", "llm", "v1"), item, item)
+
+
 def requested(item):
     spec = item["spec"]["template"]["spec"]
     return next(int(one["resources"]["limits"][GPU]) for one in spec["containers"] if "resources" in one)
@@ -86,7 +92,7 @@ def bare(item):
 def test_undo_restores_exactly(planned):
     """I12: present and absent fields alike."""
     item, command = planned
-    effect = plan_effect(item, command, 0)
+    effect = plan_effect(target(item), command, 0)
     assert isinstance(effect, Effect)
     done = patched(item, operations(item, effect.pre_image, effect.post_image))
     assert image_of(done, effect.pre_image, effect.post_image) == effect.post_image
@@ -98,7 +104,7 @@ def test_undo_restores_exactly(planned):
 def test_images_survive_the_ledger(planned):
     """Images are written as JSON and may be read years later."""
     item, command = planned
-    effect = plan_effect(item, command, 0)
+    effect = plan_effect(target(item), command, 0)
     assert json.loads(json.dumps(effect.pre_image)) == effect.pre_image
     assert json.loads(json.dumps(effect.post_image)) == effect.post_image
 
@@ -107,7 +113,7 @@ def test_images_survive_the_ledger(planned):
 def test_the_input_object_is_not_changed(planned):
     item, command = planned
     before = copy.deepcopy(item)
-    effect = plan_effect(item, command, 0)
+    effect = plan_effect(target(item), command, 0)
     operations(item, effect.pre_image, effect.post_image)
     assert item == before
 
@@ -115,7 +121,7 @@ def test_the_input_object_is_not_changed(planned):
 @given(planned_commands())
 def test_every_effect_has_its_annotation_and_its_preconditions(planned):
     item, command = planned
-    effect = plan_effect(item, command, 0)
+    effect = plan_effect(target(item), command, 0)
     assert effect.post_image[MARK] == command.id
     body = operations(item, effect.pre_image, effect.post_image)
     assert {one["path"]: one["value"] for one in body[:2]} == {
@@ -128,7 +134,7 @@ def test_every_effect_has_its_annotation_and_its_preconditions(planned):
 def test_a_scale_down_never_increases(item, replicas):
     """GoKubeDownscaler#456 raised 0 replicas to 1; here for every number."""
     command = Command("a-0", "r-0", REF, ScaleTo(replicas), "policy")
-    effect = plan_effect(item, command, 0)
+    effect = plan_effect(target(item), command, 0)
     if replicas >= item["spec"]["replicas"]:
         assert isinstance(effect, Refusal)
     else:
@@ -138,7 +144,7 @@ def test_a_scale_down_never_increases(item, replicas):
 @given(objects(), proposals)
 def test_a_resize_requests_only_the_new_gpus(item, proposed):
     command = Command("a-0", "r-0", REF, Resize(GpuRequest(GPU, requested(item)), proposed), "policy")
-    effect = plan_effect(item, command, 0)
+    effect = plan_effect(target(item), command, 0)
     done = patched(item, operations(item, effect.pre_image, effect.post_image))
     [main] = [one for one in done["spec"]["template"]["spec"]["containers"] if "resources" in one]
     for section in main["resources"].values():
@@ -148,7 +154,7 @@ def test_a_resize_requests_only_the_new_gpus(item, proposed):
 
 @given(objects())
 def test_a_move_to_spot_keeps_existing_preferences_and_tolerations(item):
-    effect = plan_effect(item, Command("a-0", "r-0", REF, MoveToSpot(), "policy"), 0)
+    effect = plan_effect(target(item), Command("a-0", "r-0", REF, MoveToSpot(), "policy"), 0)
     done = patched(item, operations(item, effect.pre_image, effect.post_image))
     before, after = (one["spec"]["template"]["spec"] for one in (item, done))
     terms = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -164,7 +170,7 @@ def test_a_move_to_spot_keeps_existing_preferences_and_tolerations(item):
 
 
 def spec_after(item, change):
-    effect = plan_effect(item, Command("a-0", "r-0", REF, change, "policy"), 0)
+    effect = plan_effect(target(item), Command("a-0", "r-0", REF, change, "policy"), 0)
     assert isinstance(effect, Effect), effect
     return patched(item, operations(item, effect.pre_image, effect.post_image))
 
@@ -200,7 +206,7 @@ OTHERS = [{}, {"karpenter.sh/capacity-type": "on-demand"}, {"eks.amazonaws.com/c
 @given(objects(), st.sampled_from([None, "eu-1a"]))
 def test_i22_spot_without_the_fallback_is_never_written(item, zone):
     command = Command("a-0123456789", "r-0123456789", REF, MoveToSpot(zone, only=True), "policy")
-    refused = plan_effect(item, command, 0)
+    refused = plan_effect(target(item), command, 0)
     assert isinstance(refused, Refusal)
     assert not enactable(command.change, REF)
 
@@ -248,24 +254,26 @@ def requiring(*terms):
 )
 def test_a_move_to_on_demand_never_leaves_pods_without_any_node(spot):
     command = Command("a-0123456789", "r-0123456789", REF, MoveToOnDemand(), "policy")
-    refused = plan_effect(requiring(spot), command, 0)
+    refused = plan_effect(target(requiring(spot)), command, 0)
     assert isinstance(refused, Refusal)
     assert spot["key"] in refused.detail
     disk = {"key": "disk", "operator": "In", "values": ["fast"]}
-    assert not isinstance(plan_effect(requiring(spot, disk), command, 0), Refusal)
+    assert not isinstance(plan_effect(target(requiring(spot, disk)), command, 0), Refusal)
 
 
 def test_a_move_to_on_demand_leaves_a_workload_that_is_pinned_to_a_node_pool():
     item = deployment("llm", uid="uid-1", resourceVersion="7")
     item["spec"]["template"]["spec"]["nodeSelector"] = {"cloud.google.com/gke-nodepool": "gpu-spot"}
-    refused = plan_effect(item, Command("a-0123456789", "r-0123456789", REF, MoveToOnDemand(), "policy"), 0)
+    refused = plan_effect(target(item), Command("a-0123456789", "r-0123456789", REF, MoveToOnDemand(), "policy"), 0)
     assert isinstance(refused, Refusal)
     assert "gpu-spot" in refused.detail
 
 
 def test_what_a_person_wrote_to_exclude_spot_nodes_is_not_removed():
     own = {"key": "karpenter.sh/capacity-type", "operator": "NotIn", "values": ["spot"]}
-    refused = plan_effect(requiring(own), Command("a-0123456789", "r-0123456789", REF, MoveToSpot(), "policy"), 0)
+    refused = plan_effect(
+        target(requiring(own)), Command("a-0123456789", "r-0123456789", REF, MoveToSpot(), "policy"), 0
+    )
     assert isinstance(refused, Refusal)
     assert refused.reason is Reason.NOT_INTERRUPTIBLE
 

@@ -61,7 +61,7 @@ class TestScaleToZero:
         assert ACTION_ID not in stage.get(kind, "llm")["metadata"].get("annotations", {})
 
     def test_a_job_is_suspended_and_resumed(self, stage):
-        stage.add(job("train", parallelism=2))
+        stage.add(job("train", parallelism=2, annotations={CHECKPOINTED: "true"}))
         assert len(stage.get("Job", "train")["status"]) > 0
         command = stage.command("Job", "train")
         assert stage.enact(command).status is OutcomeStatus.APPLIED

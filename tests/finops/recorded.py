@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gpuwise import weekly
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.memory.profile_file import ProfileFile
 from gpuwise.model.ports import UsageSource
@@ -107,9 +108,9 @@ class Fleet:
             )
             now_s = at(hours)
             if week:
-                return loop.report(Window(at(0), now_s, self.step_s), week="2026-W47", now_s=now_s)
+                return weekly.report(loop, Window(at(0), now_s, self.step_s), week="2026-W47", now_s=now_s)
             survey = loop.survey(now_s)
-            report = loop.summary(select(survey), now_s=now_s)
+            report = weekly.summary(loop, select(survey), now_s=now_s)
             if run:
                 loop.record(survey, loop.decide(survey, now_s), now_s)
             return report

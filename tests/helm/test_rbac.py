@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tests.cluster_under_test import StartCluster
+from tests.cluster_under_test import KUBECONFIG, StartCluster
+from tests.custom_kinds import CUSTOM, admitted, definition, load, read
 from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.series import IDLE_VALUES
 
 from gpuwise.emulate import ADMIN_TOKEN
 from gpuwise.emulate.objects import deployment, job, notebook, statefulset
-from gpuwise.enact.target import path_of
 from gpuwise.model import rights
-from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.kinds import KINDS, QUEUED, STOPPABLE
+from gpuwise.model.labels import CHECKPOINTED
 from gpuwise.model.usage import DeviceSeries, RecordedPod, Window
 from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS
 from gpuwise.sources.recording import RecordingWriter
@@ -40,6 +41,13 @@ FORBIDDEN_RESOURCES = {"*", "secrets", "pods/exec", "nodes/proxy", "serviceaccou
 FORBIDDEN_RESOURCES |= {"mutatingwebhookconfigurations", "validatingwebhookconfigurations"}
 FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "delete", "deletecollection"}
 
+BOLD = {
+    "GPUWISE_POLICY_MAX_RISK": "4",
+    "GPUWISE_POLICY_BRAKE_SHARE": "1",
+    "GPUWISE_POLICY_BUDGET_DISRUPTIONS": "50",
+    "GPUWISE_LEAD_NAMESPACE": "gpuwise",  # as in its pod
+    "GPUWISE_ENACT_WATCH_SECONDS": "0",  # nothing runs the custom kinds' operators
+}
 STEP_S = 300
 DAYS = 16
 
@@ -86,16 +94,30 @@ def granted(objects: Objects) -> Iterator[tuple[str, str, str]]:
                 yield role["metadata"]["name"], resource, verb
 
 
+IN_QUEUE = {"kueue.x-k8s.io/queue-name": "gpus"}
+
+
 def fleet() -> Objects:
     return [
-        gpu_node("node-0"),
+        gpu_node("node-0", gpus=32),
         of_namespace("prod"),
         of_namespace("gpuwise"),  # namespace of the release, and so of the ledger's anchor
         deployment("served", namespace="prod"),
         statefulset("stored", namespace="prod"),
-        job("trained", namespace="prod"),
+        job("trained", namespace="prod", annotations={CHECKPOINTED: "true"}),
         notebook("noted", namespace="prod", spec=None),
+        deployment("alone", namespace="prod") | {"kind": "ReplicaSet"},
+        job("queued", namespace="prod", labels=IN_QUEUE, annotations={CHECKPOINTED: "true"}),
     ]
+
+
+def admit(cluster: Any) -> None:
+    """Kueue's object for the queued job."""
+    if KUBECONFIG is None:
+        cluster.load(definition(QUEUED))
+        cluster.settle()
+    cluster.load(admitted(read(cluster, "/apis/batch/v1/namespaces/prod/jobs/queued")))
+    cluster.settle()
 
 
 def record(cluster: Any, folder: Path, window: Window) -> None:
@@ -117,12 +139,14 @@ def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) 
     now_s = int(time.time())  # `apply` refuses old recommendations
     window = Window.ending(now_s, length_s=DAYS * 86_400, step_s=STEP_S)
     with start_cluster(fleet(), clock=lambda: float(window.start_s)) as cluster:
+        load(cluster, [kind for name, kind in CUSTOM.items() if name != "Notebook"], "prod")
+        admit(cluster)
         record(cluster, folder / "recording", window)
         ours = len(cluster.requests)
         connection = ["--kubeconfig", str(cluster.write_kubeconfig(folder / "kubeconfig"))]
         source = [*connection, "--recording", str(folder / "recording")]
         looking = [*source, "--look-back-h", str(DAYS * 24), "--now", str(now_s)]
-        env = {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), "GPUWISE_POLICY_MAX_RISK": "4", "HOME": str(folder)}
+        env = {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), "HOME": str(folder)} | BOLD
 
         def gpuwise(*arguments: str) -> str:
             command = [GPUWISE, *arguments]
@@ -137,8 +161,8 @@ def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) 
         done = gpuwise("apply", stored, "--yes", *connection)
         done += gpuwise("run", "--once", "--mode", "enforce", *looking)
         acts = set(re.findall(r"\ba-[0-9a-f]{10}\b", done))
-        assert len(acts) == 4, done
-        for act in acts:
+        assert len(acts) == len(STOPPABLE) + 1, done  # the queued Job as well
+        for act in sorted(acts)[:4]:
             gpuwise("undo", act, "--yes", *connection)
         gpuwise("report", "--week", "last", *source)
         asks = [request_of(request.verb, request.path) for request in cluster.requests[ours:]]
@@ -166,7 +190,7 @@ def test_every_granted_right_is_used(objects: Objects, sent: set[Request]):
 def test_the_rules_are_generated_from_the_table():
     assert (CHART / "files" / "rbac.yaml").read_text() == script("rbac").build()
     rules = yaml.safe_load((CHART / "files" / "rbac.yaml").read_text())
-    assert rules.keys() == {"read", "write", "head"}
+    assert rules.keys() == {"read", "write", "nodes", "evict", "head", "lead"}
 
 
 def test_no_rule_leads_to_more_rights(rendered: Objects):
@@ -175,7 +199,7 @@ def test_no_rule_leads_to_more_rights(rendered: Objects):
         assert FORBIDDEN_RESOURCES.isdisjoint(rule["resources"])
         assert "*" not in rule["apiGroups"]
         assert FORBIDDEN_VERBS.isdisjoint(rule["verbs"])
-        assert "create" not in rule["verbs"] or rule["resources"] == ["configmaps"]
+        assert "create" not in rule["verbs"] or rule["resources"] in (["configmaps"], ["leases"])  # in its namespace
 
 
 def test_the_cluster_wide_role_only_lists(rendered: Objects):
@@ -191,12 +215,17 @@ def test_every_collection_of_the_inventory_may_be_listed(path: str):
 
 
 def test_every_kind_that_gpuwise_writes_may_be_read_and_patched():
-    kinds = {"Deployment", "StatefulSet", "Job", "Notebook"}
-    paths = {path_of(WorkloadRef("n", kind, "x", "uid")) for kind in kinds}
     written = {(right.group, right.resource) for right in rights.WRITE if right.verbs == ("get", "patch")}
-    assert {
-        (request.group, request.resource) for path in paths if path and (request := request_of("get", path))
-    } == written
+    assert {(KINDS[kind].group, KINDS[kind].resource) for kind in STOPPABLE} == written
+
+
+def test_nodes_are_written_only_if_the_configuration_says_so(helm: Helm):
+    enforced = {"enforce__namespaces": ["prod"]}
+    without = {(role, resource, verb) for role, resource, verb in granted(helm.render(**enforced))}
+    extra = {one for one in granted(helm.render(**enforced, config={"enact": {"nodes": True}})) if one not in without}
+    assert {(resource, verb) for _, resource, verb in extra} == {
+        ("nodes", "get"), ("nodes", "patch"), ("pods/eviction", "create"),
+    }  # fmt: skip
 
 
 def test_only_the_service_may_write_and_only_per_namespace(rendered: Objects):

@@ -6,13 +6,15 @@ from tests.kubernetes.replay_server import ReplayServer
 
 from gpuwise.cluster import KubernetesCluster
 from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.enact.images import pointer
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import Command, Mode, OutcomeStatus
 from gpuwise.model.errors import Conflict, Denied, Forbidden, Gone
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
+from gpuwise.model.labels import ACTION_ID, WAKE
 from gpuwise.model.ports import Access
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, inventory_of
-from gpuwise.sources.kubernetes.listings import OLDER_VERSIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
 
 JSON_PATCH = "application/json-patch+json"
 NOW_S = 1_795_000_000
@@ -43,11 +45,12 @@ def replay(tmp_path, traces):
 class Labelled:
     """Lists only the objects of the recording, by its label; optional kinds as they are.
 
-    Resource claims and volumes were not listed when the recording was made.
+    Resource claims, volumes and some kinds were not listed when the recording was made.
     """
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, recorded):
         self._cluster = cluster
+        self._paths = {OPTIONAL_COLLECTIONS[kind] for kind in recorded}
 
     def list(self, path, **_):
         if path in VOLUME_COLLECTIONS.values():
@@ -55,14 +58,16 @@ class Labelled:
         return self._cluster.list(path, label_selector="wire=lists")
 
     def list_optional(self, path, **_):
-        return [] if path.startswith("/apis/resource.k8s.io/") else self._cluster.list_optional(path)
+        return self._cluster.list_optional(path) if path in self._paths else []
 
 
 class TestInventory:
     def test_a_cluster_without_any_operator(self, replay):
         """Every optional kind is answered with 404 in plain text; no 404 may become an error that blocks everything."""
         server, cluster = replay("product_lists")
-        fleet = KubernetesInventory(Labelled(cluster)).snapshot(NOW_S)
+        absent = [kind for kind in OPTIONAL_COLLECTIONS if f"absent-{kind}" in server.exchanges]
+        assert len(absent) >= 9
+        fleet = KubernetesInventory(Labelled(cluster, absent)).snapshot(NOW_S)
         assert fleet.unread == ()
         assert {str(one.ref): (one.replicas, one.request) for one in fleet.workloads} == {
             "wire-product-lists/Deployment/web": (2, GpuRequest("nvidia.com/gpu", 1)),
@@ -74,9 +79,7 @@ class TestInventory:
         assert web.disruptions_allowed is not None
         assert [(pod.node, pod.phase, pod.ready) for pod in web.pods] == [("wire-lists-a", "Running", True)] * 2
         assert fleet.nodes["wire-lists-a"].gpu_count == 8
-        assert [one for one in server.answered if one.startswith("absent-")] == [
-            f"absent-{kind}" for kind in OPTIONAL_COLLECTIONS if kind not in OLDER_VERSIONS
-        ]
+        assert [one for one in server.answered if one.startswith("absent-")] == [f"absent-{kind}" for kind in absent]
 
     @pytest.mark.parametrize(
         ("exchange", "count"),
@@ -157,6 +160,29 @@ class TestClient:
                 cluster.patch(asked["path"].partition("?")[0], asked["body"], content_type=JSON_PATCH)
 
 
+class WithoutWake:
+    """Keeps the annotation that starts an object again to itself: the recording was made before it existed."""
+
+    def __init__(self, cluster):
+        self._cluster = cluster
+        self._kept = {}
+
+    def __getattr__(self, name):
+        return getattr(self._cluster, name)
+
+    def patch(self, path, body, **more):
+        at = pointer("metadata", "annotations", WAKE)
+        (kept,) = [one["value"] for one in body if one["path"] == at]
+        self._kept = {WAKE: kept}
+        return self._cluster.patch(path, [one for one in body if one["path"] != at], **more)
+
+    def get(self, path):
+        item = self._cluster.get(path)
+        if ACTION_ID in (item["metadata"].get("annotations") or {}):
+            item["metadata"]["annotations"] |= self._kept
+        return item
+
+
 class TestEnactor:
     def test_the_patch_that_stops_a_deployment_is_accepted_by_a_real_server(self, replay):
         """The guard's reads are stand-ins; the target, the patch and the read-back come from the recording."""
@@ -175,7 +201,7 @@ class TestEnactor:
         command = Command("a1", "r-1", WorkloadRef(space, "Deployment", "d", uid), ScaleTo(0), "policy")
         ledger = MemoryLedger()
         settings = EnactSettings(default_mode=Mode.ENFORCE, settle_timeout_s=0.0)
-        [outcome] = KubernetesEnactor(cluster, ledger, settings, lambda: NOW_S).enact([command])
+        [outcome] = KubernetesEnactor(WithoutWake(cluster), ledger, settings, lambda: NOW_S).enact([command])
         assert (outcome.status, outcome.reason) == (OutcomeStatus.APPLIED, None), outcome
         assert [one for one in server.answered if not one.startswith("stand-in")] == ["read", "shrink", "read-back"]
 

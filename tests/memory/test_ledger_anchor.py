@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -72,8 +73,8 @@ def test_i25_deleted_newest_rows_are_detected(opened):
     for number in range(3):
         spend(ledger, number)
     ledger.close()
-    tamper(ledger.path, "DELETE FROM events WHERE seq > 1")
-    with SqliteLedger(ledger.path) as alone:
+    tamper(ledger.place, "DELETE FROM events WHERE seq > 1")
+    with SqliteLedger(Path(ledger.place)) as alone:
         assert alone.head().seq == 1  # the chain alone is valid
     again = opened()
     with pytest.raises(LedgerError, match=r"ends at row 1, but ConfigMap .* has row 3: rows were deleted"):
@@ -85,15 +86,15 @@ def test_i25_a_restored_old_copy_of_the_file_is_detected(opened, tmp_path):
     ledger = opened()
     spend(ledger, 0)
     ledger.close()
-    shutil.copy(ledger.path, tmp_path / "yesterday.db")
+    shutil.copy(ledger.place, tmp_path / "yesterday.db")
     later = opened()
     spend(later, 1)
     later.close()
-    shutil.copy(tmp_path / "yesterday.db", ledger.path)
+    shutil.copy(tmp_path / "yesterday.db", ledger.place)
     with pytest.raises(LedgerError, match="older copy"):
         opened().record_run(2_000, [], [])
     # The same number of rows, but different ones.
-    with SqliteLedger(ledger.path) as alone:
+    with SqliteLedger(Path(ledger.place)) as alone:
         spend(alone, 7)
     with pytest.raises(LedgerError, match=r"row 2 of ledger .* differs from the one stored"):
         spend(opened(), 8)
@@ -103,7 +104,7 @@ def test_rows_deleted_while_a_process_has_the_file_open_are_detected(opened):
     ledger = opened()
     for number in range(3):
         spend(ledger, number)
-    tamper(ledger.path, "DELETE FROM events WHERE seq > 1")
+    tamper(ledger.place, "DELETE FROM events WHERE seq > 1")
     with pytest.raises(LedgerError, match="rows were deleted"):
         spend(ledger, 9)
 

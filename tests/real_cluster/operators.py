@@ -15,6 +15,16 @@ KINDS = (
     ("ray.io", "v1", "RayJob"),
     ("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet"),
     ("argoproj.io", "v1alpha1", "Rollout"),
+    ("jobset.x-k8s.io", "v1alpha2", "JobSet"),
+    ("trainer.kubeflow.org", "v1alpha1", "TrainJob"),
+    ("kubeflow.org", "v1", "TFJob"),
+    ("kubeflow.org", "v1", "XGBoostJob"),
+    ("kubeflow.org", "v1", "PaddleJob"),
+    ("kubeflow.org", "v1", "JAXJob"),
+    ("kubeflow.org", "v2beta1", "MPIJob"),
+    ("kubeflow.org", "v1beta1", "Workspace"),
+    ("serving.kserve.io", "v1alpha2", "LLMInferenceService"),
+    ("kueue.x-k8s.io", "v1beta2", "Workload"),
 )
 
 

@@ -4,7 +4,7 @@
 {{- fail "the values are those of an older gpuwise chart, because of --reuse-values: upgrade with --reset-then-reuse-values (helm 3.14 or later), or give your values with -f" -}}
 {{- end -}}
 {{- /* A null removes a key. The message names the key; otherwise a template would fail with a nil pointer. */ -}}
-{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "ray" "ray.head" "ray.tokenSecret" "ray.workers" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
+{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "ledger" "ledger.postgresql" "ledger.postgresql.passwordSecret" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "ray" "ray.head" "ray.tokenSecret" "ray.workers" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
 {{- if not (include "gpuwise.hasPath" (list $.Values $path)) -}}
 {{- fail (printf "the value %s is null, but gpuwise needs it: remove it to use its default, or set its keys" $path) -}}
 {{- end -}}
@@ -152,7 +152,12 @@ true
 {{- $_ := set $own "policy" (dict "mode" .Values.mode) -}}
 {{- $_ := set $own "prometheus" (merge $prometheus .Values.prometheus.settings) -}}
 {{- $_ := set $own "service" (dict "token_file" (include "gpuwise.tokenFile" .)) -}}
-{{- $_ := set $own "ledger" (dict "path" "/var/lib/gpuwise/ledger.db") -}}
+{{- $ledger := dict "path" "/var/lib/gpuwise/ledger.db" -}}
+{{- with .Values.ledger.postgresql -}}
+{{- if .url -}}{{- $_ := set $ledger "url" .url -}}{{- end -}}
+{{- if and .url .passwordSecret.name -}}{{- $_ := set $ledger "password_file" "/etc/gpuwise-ledger/password" -}}{{- end -}}
+{{- end -}}
+{{- $_ := set $own "ledger" $ledger -}}
 {{- if .Values.ray.enabled -}}
 {{- $address := printf "ray://%s-ray-head-svc.%s.svc:10001" (include "gpuwise.fullname" .) .Release.Namespace -}}
 {{- $_ := set $own "schedule" (dict "executor" "ray" "ray_address" $address) -}}
@@ -212,6 +217,11 @@ true
 {{- if .Values.ray.enabled }}
 {{ include "gpuwise.rayTokenMount" . }}
 {{- end }}
+{{- if and .Values.ledger.postgresql.url .Values.ledger.postgresql.passwordSecret.name }}
+- name: ledger-password
+  mountPath: /etc/gpuwise-ledger
+  readOnly: true
+{{- end }}
 {{- range $name := list "prices" "grid" }}
 {{- with get $.Values $name }}
 {{- if .existingConfigMap }}
@@ -226,12 +236,17 @@ true
 {{- end }}
 {{- end -}}
 
+{{/* "true" if the data are on a volume that stays. With PostgreSQL only hours that can be read again are there. */}}
+{{- define "gpuwise.persistent" -}}
+{{ and .Values.persistence.enabled (not .Values.ledger.postgresql.url) }}
+{{- end -}}
+
 {{- define "gpuwise.volumes" -}}
 - name: config
   configMap:
     name: {{ include "gpuwise.fullname" . }}
 - name: data
-  {{- if .Values.persistence.enabled }}
+  {{- if eq (include "gpuwise.persistent" .) "true" }}
   persistentVolumeClaim:
     claimName: {{ default (include "gpuwise.fullname" .) .Values.persistence.existingClaim }}
   {{- else }}
@@ -244,6 +259,16 @@ true
 {{- end }}
 {{- if .Values.ray.enabled }}
 {{ include "gpuwise.rayTokenVolume" . }}
+{{- end }}
+{{- with .Values.ledger.postgresql }}
+{{- if and .url .passwordSecret.name }}
+- name: ledger-password
+  secret:
+    secretName: {{ .passwordSecret.name }}
+    items:
+      - key: {{ .passwordSecret.key }}
+        path: password
+{{- end }}
 {{- end }}
 {{- range $name := list "prices" "grid" }}
 {{- with get $.Values $name }}

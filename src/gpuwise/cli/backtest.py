@@ -1,7 +1,7 @@
 """`gpuwise backtest`: play policies on recorded traces, and judge their decisions."""
 
 import sys
-from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,18 @@ from rich.text import Text
 
 from gpuwise.backtest.catalogue import BACKTESTS
 from gpuwise.backtest.contract import OURS, Backtest, Figure, Option, Result, Verdict
+from gpuwise.backtest.every import Row as Judged
+from gpuwise.backtest.every import play_every
 from gpuwise.backtest.runner import SCHEMA, plain, play, write_decisions
 from gpuwise.cli import show
 from gpuwise.cli.console import behave, out, progress
 from gpuwise.cli.help import SharedOption, command, group
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.paths import FILE
+from gpuwise.config import ScheduleConfig
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
+from gpuwise.wiring import workers
 
 _FORM = click.option(
     "-o",
@@ -27,6 +31,9 @@ _FORM = click.option(
     help="Default: table on a terminal, json elsewhere.",
 )
 _QUIET = click.option("-q", "--quiet", is_flag=True, cls=SharedOption, help="No progress on stderr.")
+# On two busy cores the longest trial, spot over all windows, took 8 minutes, and all of them 16.
+_TRIAL_TIMEOUT_S = 3_600.0
+_ALL_TIMEOUT_S = 6 * 3_600.0
 
 
 @group()
@@ -40,41 +47,45 @@ def backtest() -> None:
 )
 @click.option("--data", type=FILE, required=True, help="Folder of the public traces: docs/backtests.md.")
 @click.option("--save", type=FILE, help="Also write the results as JSON to this file.")
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="local", help="Where the trials run.")
+@click.option("--ray-address", help="Join this Ray cluster; implies --executor ray.")
 @_FORM
 @_QUIET
-def every(data: Path, save: Path | None, form: str | None, *, quiet: bool) -> None:
+def every(
+    data: Path, save: Path | None, executor: str, ray_address: str | None, form: str | None, *, quiet: bool
+) -> None:
     """Run every backtest on the public traces: our policy, the baselines, the bound, the goal."""
     behave(quiet=quiet, no_color=False)
     if not data.is_dir():
         raise InputError(f"--data: {data} is not a folder", hint="name the folder of the public traces")
-    rows: list[tuple[Backtest[Any], list[Result], Sequence[Verdict]]] = []
-    with progress() as shown:
-        for kind in BACKTESTS:
-            trials, results = kind.trials(data), []
-            for trial in trials:
-                results.append(play(kind, trial.given, label=trial.label))
-                shown(kind.name, len(results), len(trials))
-            rows.append((kind, results, kind.goals(results)))
-    found = to_json({"schema": SCHEMA, "backtests": [_plain(*row) for row in rows]}, indent=2)
+    schedule = ScheduleConfig(
+        "ray" if executor == "ray" or ray_address else "local",
+        ray_address,
+        item_timeout_s=_TRIAL_TIMEOUT_S,
+        timeout_s=_ALL_TIMEOUT_S,
+    )
+    with ExitStack() as stack, progress() as shown:
+        rows = play_every(data, workers(schedule, stack), shown)
+    found = to_json({"schema": SCHEMA, "backtests": [_plain(row) for row in rows]}, indent=2)
     if save is not None:
         _write(save, found)
     if _form(form) == "json":
         show.print_raw(found)
         return
-    for kind, results, verdicts in rows:
-        for result in results:
-            show.put(_table(kind, result))
-        for verdict in verdicts:
+    for row in rows:
+        for result in row.results:
+            show.put(_table(row.kind, result))
+        for verdict in row.verdicts:
             _say(verdict)
 
 
-def _plain(kind: Backtest[Any], results: Sequence[Result], verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    goals = [{"goal": one.goal, "value": one.value, "met": one.met} for one in verdicts]
+def _plain(row: Judged) -> dict[str, Any]:
+    goals = [{"goal": one.goal, "value": one.value, "met": one.met} for one in row.verdicts]
     return {
-        "backtest": kind.name,
-        "about": kind.about,
-        "higher_is_better": kind.higher_is_better,
-        "results": [plain(result) for result in results],
+        "backtest": row.kind.name,
+        "about": row.kind.about,
+        "higher_is_better": row.kind.higher_is_better,
+        "results": [plain(result) for result in row.results],
         "goals": goals,
     }
 

@@ -22,6 +22,8 @@ COMMANDS = {
     "run": ("gpuwise.cli.run", "Run the loop: observe, score, recommend, decide, enact, record, as policy allows."),
     "apply": ("gpuwise.cli.apply", "Carry out one recommendation; safety checks apply to people, too."),
     "undo": ("gpuwise.cli.undo", "Restore exactly what an action (a-...) changed, unless somebody changed it since."),
+    "patch": ("gpuwise.cli.patch", "Print a change as a patch ready to commit, for fields that other tools own."),
+    "wake": ("gpuwise.cli.wake", "Start a stopped workload again, from its own annotation: nothing else is needed."),
     "approve": (
         "gpuwise.cli.directives",
         "Agree to a recommendation: automation carries it out when enough people have, as policy allows.",
@@ -29,6 +31,7 @@ COMMANDS = {
     "dismiss": ("gpuwise.cli.directives", "Never carry out this recommendation; reports show it as dismissed."),
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),
+    "ledger": ("gpuwise.cli.ledger", "Verify the ledger, or show it as an audit trail."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "serve": (
         "gpuwise.cli.serve",

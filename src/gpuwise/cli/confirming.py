@@ -41,6 +41,10 @@ def finish(result: Outcome, then: str) -> None:
     if result.status in (OutcomeStatus.APPLIED, OutcomeStatus.UNDONE):
         say(f"{result.status.value}: {result.detail}; {then}")
         return
+    if result.status is OutcomeStatus.WATCHING:
+        following = "`gpuwise run` or `serve` checks its pods and restores it if they fail, as does `apply --wait`"
+        say(f"watching: {result.detail}; {following}; {then}")
+        return
     reason = result.reason.value if result.reason else result.status.value
     raise InputError(f"{reason}: {result.detail}", hint=_AFTERWARDS[result.status])
 
@@ -50,5 +54,6 @@ _AFTERWARDS = {
     OutcomeStatus.NOT_APPLIED: "nothing was changed",
     OutcomeStatus.WOULD_APPLY: "nothing was changed: this is a dry run",
     OutcomeStatus.FAILED: "check the object; `gpuwise explain` shows the history",
+    OutcomeStatus.REVERTED: "what was before is in place again",
     OutcomeStatus.UNKNOWN: "the next `gpuwise run` or `apply` reads the object; `gpuwise undo` reverts it",
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import yaml
 
+from gpuwise import weekly
 from gpuwise.cli import demo_cluster, show
 from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
@@ -20,6 +21,7 @@ from gpuwise.cli.report import WEEK_S, week_of
 from gpuwise.cli.run import show_run
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
+from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import Action, WeeklyReport
@@ -110,7 +112,7 @@ def _run_pass(pipeline: Pipeline, now_s: int, flags: str) -> None:
     """Run one pass of the loop on the emulated cluster, and show what it found and did."""
     with progress() as tell:
         done = replace(pipeline, progress=tell).run_once(now_s)
-    show.table(pipeline.summary(done.survey, now_s=now_s))
+    show.table(weekly.summary(pipeline, done.survey, now_s=now_s))
     show_run(done, flags=flags)
 
 
@@ -118,7 +120,7 @@ def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport
     name, start_s = week_of("last", now_s)
     window = Window(start_s, start_s + WEEK_S, fleet.window.step_s)
     with progress() as tell:
-        return replace(pipeline, progress=tell).report(window, week=name, now_s=now_s)
+        return weekly.report(replace(pipeline, progress=tell), window, week=name, now_s=now_s)
 
 
 def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path) -> Config:
@@ -129,6 +131,7 @@ def _config(fleet: SimulatedFleet, folder: Path, executor: str, kubeconfig: Path
         base,
         ledger=LedgerConfig(folder / "ledger.db"),
         kubernetes=KubernetesConfig(kubeconfig),
+        lead=LeadSettings(enabled=False),  # nothing else writes to this emulated cluster
         observe=ObserveConfig(look_back_h=window.seconds // 3_600, step_s=window.step_s),
         recommend=RECOMMEND,
         schedule=ScheduleConfig("ray" if executor == "ray" else "local"),

@@ -12,10 +12,9 @@ from gpuwise.cli.help import command
 from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.manual import record
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Directive
 from gpuwise.model.errors import GpuwiseError
-from gpuwise.wiring import NamedCluster, named_cluster
+from gpuwise.wiring import NamedCluster, named_cluster, open_ledger
 
 why = click.option("--reason", default="", help="The reason, for the audit trail.")
 
@@ -58,11 +57,11 @@ def _record(config: Config, kind: Literal["dismiss", "approve", "pause", "resume
     found = _cluster(config, otherwise_every=kind == "pause")
     actor, known = found.user or getpass.getuser(), found.user is not None
     directive = Directive(kind, subject, actor, int(time.time()), reason, found.uid, authenticated=known)
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+    with open_ledger(config) as ledger:
         ledger.belongs_to(found.uid)
         already = record(ledger, directive)
     where = f"cluster {found.uid}" if found.uid else "every cluster of the ledger"
-    say(already or f"{kind}: recorded in {config.ledger.path}, for {where}, by {by(actor, authenticated=known)}")
+    say(already or f"{kind}: recorded in {ledger.place}, for {where}, by {by(actor, authenticated=known)}")
 
 
 def by(actor: str, *, authenticated: bool) -> str:

@@ -133,7 +133,7 @@ def _ledger(config: Config, ledger_head: str | None) -> tuple[bool, str]:
         if ledger_head is not None:
             agree(ledger, parse_head(ledger_head), "--ledger-head")
         ledger.verify(whole=True)
-        return True, f"{config.ledger.path} is intact; {len(ledger.intents())} actions so far"
+        return True, f"{ledger.place} is intact; {len(ledger.intents())} actions so far"
 
 
 def _usage(config: Config) -> tuple[UsageSource, str]:

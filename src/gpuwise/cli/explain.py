@@ -13,7 +13,6 @@ from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.decide.history import History, State
 from gpuwise.decide.policies import position
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import CapPower, MakeSpace, MoveToOnDemand, MoveToSpot
 from gpuwise.model.codec import to_json, to_plain
 from gpuwise.model.command import ENACTABLE, Directive
@@ -24,6 +23,7 @@ from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Savi
 from gpuwise.recommend.policies import Policy, policy_of
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
+from gpuwise.wiring import open_ledger
 
 
 @command()
@@ -32,7 +32,7 @@ from gpuwise.report.reasons import reason
 @click.option("-o", "--output", "form", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def explain(config: Config, subject: str, form: str) -> None:
     """Explain a recommendation (r-...), or why a workload has none. WORKLOAD is namespace/Kind/name."""
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+    with open_ledger(config) as ledger:
         history = History(ledger.intents(), ledger.outcomes(), ledger.directives())
         found, blocked = _about(ledger, history, subject)
     if not found and not blocked:

@@ -9,9 +9,10 @@ from itertools import islice
 from gpuwise.decide.mode import mode_of
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.examine import missing_right
-from gpuwise.model.command import STOPPABLE, Mode
+from gpuwise.model.command import Mode
 from gpuwise.model.errors import Forbidden, Gone
 from gpuwise.model.inventory import CapacityType, Inventory, WorkloadRef
+from gpuwise.model.kinds import STOPPABLE
 from gpuwise.model.labels import MODE
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.price import PriceBook
@@ -20,6 +21,7 @@ from gpuwise.sources.kubernetes.inventory import InventorySettings, inventory_of
 from gpuwise.sources.kubernetes.listings import (
     ALL_COLLECTIONS,
     COLLECTIONS,
+    EARLIER,
     OLDER_VERSIONS,
     OPTIONAL_COLLECTIONS,
     VOLUME_COLLECTIONS,
@@ -50,7 +52,7 @@ def listed_if_there(reader: ClusterReader, kind: str) -> tuple[list[Object], str
     Raises:
         ClusterError: it is installed, and the list failed.
     """
-    for path in (OPTIONAL_COLLECTIONS[kind], *OLDER_VERSIONS.get(kind, ())):
+    for path in (OPTIONAL_COLLECTIONS[kind], *(OLDER_VERSIONS | EARLIER).get(kind, ())):
         try:
             found = reader.list(path)
         except Gone:

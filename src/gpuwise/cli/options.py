@@ -42,6 +42,11 @@ _POLICY: dict[str, Callable[..., Any]] = {
     "policy.mode": click.option(
         "--mode", type=click.Choice([mode.value for mode in Mode]), help="Mode of workloads without a mode label."
     ),
+    "lead.enabled": click.option(
+        "--leader-elect/--no-leader-elect",
+        default=None,
+        help="Write only as the leader that a Lease elects.  [default: in a pod, and with lead.namespace]",
+    ),
     "enact.dry_run": click.option("--dry-run", is_flag=True, default=None, help="Send no mutating request."),
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from gpuwise import weekly
 from gpuwise.cli import show
 from gpuwise.cli.console import progress, say
 from gpuwise.cli.help import command
@@ -36,7 +37,7 @@ def report(config: Config, week: str, now_s: int | None, output_dir: Path | None
     name, start_s = week_of(week, at_s)
     window = Window(start_s, start_s + WEEK_S, config.observe.step_s)
     with progress() as shown, loop(config, shown, writing=False) as pipeline:
-        found = pipeline.report(window, week=name, now_s=at_s)
+        found = weekly.report(pipeline, window, week=name, now_s=at_s)
     if output_dir is not None:
         say(str(write_report(found, output_dir).html))
     elif form == "markdown":

@@ -1,5 +1,6 @@
 """`gpuwise run`: the loop, acting as policy allows."""
 
+import threading
 from dataclasses import replace
 
 import click
@@ -10,17 +11,23 @@ from gpuwise.cli.console import err, out, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.listing import Column, Row, listing
 from gpuwise.cli.options import acting, now
-from gpuwise.cli.passes import RETRY_S, passed
+from gpuwise.cli.passes import RETRY_S, followed, passed
 from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
+from gpuwise.lead.clock import monotonic
+from gpuwise.lead.leader import Leader
+from gpuwise.lead.settings import LeadSettings
 from gpuwise.memory.ledger_anchor import AnchoredLedger
 from gpuwise.model.command import Command, Outcome, OutcomeStatus
+from gpuwise.model.errors import NotLeader
 from gpuwise.model.ports import Ledger
 from gpuwise.pipeline import Pipeline, Run
 from gpuwise.report import wording as written
 from gpuwise.report.reasons import reason
 from gpuwise.wiring import loop
 from gpuwise.wiring import now as clock
+
+_LOOK_S = 0.5  # between two looks at whether the process is to stop, while it waits to become the leader
 
 
 @command()
@@ -40,11 +47,47 @@ def run(config: Config, once: bool, interval_s: int | None, now_s: int | None) -
     interval_s = config.service.interval_s
     with loop(config, writing=True, at_s=now_s) as pipeline:
         if once:
+            await_leadership(pipeline, config.lead)
             _pass(pipeline, now_s)
             return
         stop = stopping()
         while not stop.is_set():
-            stop.wait(interval_s if passed(lambda: _pass(pipeline, now_s)) else min(RETRY_S, interval_s))
+            if not _leads(pipeline, stop):
+                return
+            pause_s = interval_s if passed(lambda: _pass(pipeline, now_s)) else min(RETRY_S, interval_s)
+            followed(pipeline, pause_s, stop, wait=stop.wait)
+
+
+def await_leadership(pipeline: Pipeline, settings: LeadSettings) -> None:
+    """Wait until this process is the leader, as long as a lease of a leader that no longer exists lasts.
+
+    Raises:
+        NotLeader: another process is the leader, or the Lease cannot be read or written.
+    """
+    leader = pipeline.leadership
+    if not isinstance(leader, Leader):
+        return
+    until_s = monotonic() + settings.lease_duration_s + 2 * settings.retry_period_s + settings.election_timeout_s
+    while not leader.wait(settings.retry_period_s):
+        standing = leader.standing()
+        if standing.problem is not None:
+            raise NotLeader(standing.problem, hint="or use --no-leader-elect if no other gpuwise writes here")
+        if monotonic() > until_s:
+            raise NotLeader(f"{standing.holder} is the leader", hint="only one process writes to a cluster")
+
+
+def _leads(pipeline: Pipeline, stop: threading.Event) -> bool:
+    """Wait until this process is the leader; return False if it is stopped before."""
+    leader, shown = pipeline.leadership, ""
+    while isinstance(leader, Leader) and not leader.wait(_LOOK_S):
+        standing = leader.standing()
+        state = standing.problem or f"{standing.holder or 'nobody'} is the leader"
+        if state != shown:
+            say(f"waiting to become the leader: {state}", to=err)
+            shown = state
+        if stop.is_set():
+            return False
+    return True
 
 
 def _pass(pipeline: Pipeline, now_s: int | None) -> None:
@@ -79,7 +122,7 @@ def show_run(run: Run, *, flags: str = "") -> None:
 def _done(order: Command, outcome: Outcome, flags: str) -> Row:
     saving = written.usd(order.because.saving.usd_month) if order.because else ""
     change, undo = written.change(order.change), (f"undo: gpuwise undo {order.id}{flags}",)
-    if outcome.status is OutcomeStatus.APPLIED:
+    if outcome.status in (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING):
         return Row(str(order.workload), (saving, outcome.status.value, change), undo)
     words = f"{reason(outcome.reason)} ({outcome.reason.value})" if outcome.reason is not None else ""
     why = "; ".join(filter(None, (words, outcome.detail)))

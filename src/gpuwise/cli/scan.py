@@ -15,6 +15,7 @@ from gpuwise.cli.selecting import Existing, selection
 from gpuwise.config import Config
 from gpuwise.decide.decide import Decision
 from gpuwise.pipeline import Survey
+from gpuwise.weekly import summary
 from gpuwise.wiring import loop
 
 output = click.option("-o", "--output", "form", type=click.Choice(show.FORMATS), default="table", show_default=True)
@@ -52,7 +53,7 @@ def scan(
         survey = replace(pipeline, inventory=Existing(pipeline.inventory, chosen.namespaces)).survey(at_s)
         pipeline.record(survey, Decision((), ()), at_s)
         shown = chosen.of(survey)
-        report = pipeline.summary(shown, now_s=at_s)
+        report = summary(pipeline, shown, now_s=at_s)
     show.document(report, form)
     _warn_unmeasured(shown)
     if detailed_exitcode and report.recommendations:

@@ -7,24 +7,28 @@ from pathlib import Path
 
 import click
 import uvicorn
+from prometheus_client.registry import Collector
 
 from gpuwise.cli.address import address
 from gpuwise.cli.console import err, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import acting
-from gpuwise.cli.passes import RETRY_S, passed
+from gpuwise.cli.passes import RETRY_S, followed, passed
 from gpuwise.cli.paths import FILE
 from gpuwise.cli.stopping import stopping
 from gpuwise.config import Config
+from gpuwise.lead.leader import Leader
 from gpuwise.model.command import Trigger
 from gpuwise.model.errors import InputError
 from gpuwise.model.report import WeeklyReport
 from gpuwise.pipeline import Pipeline
 from gpuwise.service.app import create_app
 from gpuwise.service.auth import token_for
+from gpuwise.service.leading import LeaderCollector
 from gpuwise.service.loop import PASS, LoopWatch
 from gpuwise.service.metrics import FleetCollector
 from gpuwise.service.pass_requests import PassRequests
+from gpuwise.weekly import summary
 from gpuwise.wiring import changeable, loop, now, secret
 
 MOST_TRIGGERS = 100
@@ -43,11 +47,13 @@ def serve(config: Config, listen: str | None, token_file: Path | None) -> None:
     requests = PassRequests(config.service.alert_interval_s)
     latest = Latest(watch, requests)
     stop = threading.Event()
-    with loop(config, watch.progress, writing=changeable(config), watch=watch.step) as pipeline:
+    opened = loop(config, watch.progress, writing=changeable(config), watch=watch.step, took_over=requests.take_over)
+    with opened as pipeline:
         thread = threading.Thread(target=latest.follow, args=(pipeline, config.service.interval_s, stop), name="loop")
         thread.start()
         try:
-            listen_on(host, port, latest.get, token, watch, triggered=latest.triggers, requests=requests)
+            state = (LeaderCollector(pipeline.leadership.standing),) if isinstance(pipeline.leadership, Leader) else ()
+            listen_on(host, port, latest.get, token, watch, triggered=latest.triggers, requests=requests, more=state)
         finally:
             stop.set()
             requests.wake()
@@ -83,7 +89,7 @@ class Latest:
             while not stop.is_set():
                 pause_s = float(interval_s) if passed(lambda: self._pass(pipeline)) else min(RETRY_S, interval_s)
                 self._watch.beat("wait", within_s=pause_s)
-                self._requests.wait(pause_s, stop)
+                followed(pipeline, pause_s, stop, wait=lambda part_s: self._requests.wait(part_s, stop))
         finally:
             self._watch.end("it was stopped" if stop.is_set() else "its thread died")
 
@@ -94,10 +100,12 @@ class Latest:
                 self._record(pipeline, Trigger(at_s, asked.alerts, asked.unlisted))
             survey = pipeline.run_once(at_s).survey
             with self._watch.step("report"):
-                self._report = pipeline.summary(survey, now_s=at_s)
+                self._report = summary(pipeline, survey, now_s=at_s)
 
     def _record(self, pipeline: Pipeline, trigger: Trigger) -> None:
-        """Write to the ledger which alerts asked for the pass, before it begins."""
+        """Write to the ledger which alerts asked for the pass, before it begins; only the leader writes."""
+        if isinstance(pipeline.leadership, Leader) and pipeline.leadership.term() is None:
+            return
         pipeline.ledger.record_trigger(trigger)
         self._triggers = (*self._triggers, trigger)[-MOST_TRIGGERS:]
         names = ", ".join(sorted({repr(alert.name) for alert in trigger.alerts}))
@@ -113,6 +121,7 @@ def listen_on(
     *,
     triggered: Callable[[], Sequence[Trigger]] = tuple,
     requests: PassRequests | None = None,
+    more: Sequence[Collector] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish open requests.
 
@@ -124,6 +133,7 @@ def listen_on(
         watch: the loop's health and metrics; None without a loop.
         triggered: returns the passes that alerts asked for.
         requests: where alerts ask for a pass; None without a loop.
+        more: further metrics.
 
     Raises:
         InputError: the address cannot be bound.
@@ -131,7 +141,7 @@ def listen_on(
     app = create_app(
         latest,
         token=token,
-        collectors=[FleetCollector(latest), *filter(None, (watch, requests))],
+        collectors=[FleetCollector(latest), *filter(None, (watch, requests)), *more],
         trouble=lambda: watch.trouble if watch else None,
         triggered=triggered,
         requests=requests,

@@ -11,9 +11,8 @@ from gpuwise.cli.help import command
 from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.enact.images import change_text
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.errors import ClusterError, InputError
-from gpuwise.wiring import manual
+from gpuwise.wiring import manual, open_ledger
 
 
 @command()
@@ -22,7 +21,7 @@ from gpuwise.wiring import manual
 @sure
 def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     """Restore exactly what an action (a-...) changed, unless somebody changed it since."""
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+    with open_ledger(config) as ledger:
         if ledger.intent(command_id) is None:
             _unknown(config, command_id)
     with manual(config, getpass.getuser()) as person:

@@ -5,7 +5,7 @@ Objects are passed as the raw JSON that the server sends, so fields that gpuwise
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -41,9 +41,19 @@ class KubernetesCluster:
         client: a `kubernetes.client.ApiClient`.
         request_timeout_s: timeout of one request, seconds.
         wait_budget_s: time that one call may spend on retries, seconds.
+        before_write: called immediately before each request that changes something, also before each retry; what it
+            raises prevents the request.
     """
 
-    def __init__(self, client: Any, *, request_timeout_s: float = 10.0, wait_budget_s: float = WAIT_BUDGET_S) -> None:
+    def __init__(
+        self,
+        client: Any,
+        *,
+        request_timeout_s: float = 10.0,
+        wait_budget_s: float = WAIT_BUDGET_S,
+        before_write: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._before_write = before_write
         self._client = client
         self._timeout_s = request_timeout_s
         self._wait_budget_s = wait_budget_s
@@ -58,6 +68,7 @@ class KubernetesCluster:
         request_timeout_s: float = 10.0,
         wait_budget_s: float = WAIT_BUDGET_S,
         plugin_timeout_s: float = TIMEOUT_S,
+        before_write: Callable[[], object] = lambda: None,
     ) -> "KubernetesCluster":
         """Find a cluster: the given file, else $KUBECONFIG or ~/.kube/config, else the cluster of this pod.
 
@@ -67,13 +78,14 @@ class KubernetesCluster:
             request_timeout_s: timeout of one request, seconds.
             wait_budget_s: time that one call may spend on retries, seconds.
             plugin_timeout_s: longest time that a credential plugin may take without a terminal, seconds.
+            before_write: as the constructor's.
 
         Raises:
             InputError: the kubeconfig does not exist or is invalid, or its credential plugin fails.
         """
         file = kubeconfig.expanduser() if kubeconfig else None
         client = client_of(file, context, plugin_timeout_s=plugin_timeout_s)
-        return cls(client, request_timeout_s=request_timeout_s, wait_budget_s=wait_budget_s)
+        return cls(client, request_timeout_s=request_timeout_s, wait_budget_s=wait_budget_s, before_write=before_write)
 
     def __enter__(self) -> Self:
         return self
@@ -257,6 +269,8 @@ class KubernetesCluster:
         pause_s = _FIRST_PAUSE_S
         while True:
             wait_s: float | None = None
+            if method != "GET" and path != _REVIEWS:
+                self._before_write()
             try:
                 code, headers, raw = self._send(method, path, query or {}, body=body, content_type=content_type)
             except NoAnswer:

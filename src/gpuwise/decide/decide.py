@@ -118,6 +118,7 @@ def approve(
     actor: str,
     now_s: int,
     authenticated: bool = False,
+    nodes: bool = False,
 ) -> Command | Blocked:
     """Decide what a person's `gpuwise apply` does: it is the consent that mode, risk or confidence requires.
 
@@ -130,8 +131,10 @@ def approve(
         actor: the person.
         now_s: when, epoch seconds.
         authenticated: whether the cluster authenticated the person.
+        nodes: whether gpuwise may change nodes.
     """
-    q = Question(recommendation, Situation(None, history, settings, now_s), actor, authenticated)
+    situation = Situation(None, history, settings, now_s, nodes=nodes)
+    q = Question(recommendation, situation, actor, authenticated)
     found = refusal(q, FOR_PEOPLE)
     if found is not None:
         return _blocked(recommendation, *found)

@@ -5,6 +5,8 @@ from gpuwise.model.admission import admits
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize
 from gpuwise.model.command import OutcomeStatus, enactable
 from gpuwise.model.inventory import CapacityType
+from gpuwise.model.kinds import JOBS
+from gpuwise.model.ownership import QUEUE_OWNER
 from gpuwise.model.protection import SYSTEM_NAMESPACES, protection
 from gpuwise.model.reasons import Reason
 from gpuwise.model.residency import allows, data_class_of
@@ -13,10 +15,11 @@ from gpuwise.model.residency import allows, data_class_of
 def written(q: Question) -> Refusal | None:
     """This kind of change cannot be written to this kind of object."""
     change, ref = q.recommendation.change, q.ref
-    if enactable(change, ref):
+    if enactable(change, ref, nodes=q.situation.nodes):
         return None
     if ref.kind == "Node":
-        return Reason.KIND_NOT_SUPPORTED, "gpuwise does not make this change to a node: the node's operator does"
+        detail = "gpuwise does not make this change to a node: the node's operator does, or enact.nodes is set"
+        return Reason.KIND_NOT_SUPPORTED, detail
     return Reason.KIND_NOT_SUPPORTED, f"gpuwise does not write this change to a {ref.kind}: change its manifest"
 
 
@@ -95,6 +98,8 @@ def protected(q: Question) -> Refusal | None:
 def owned(q: Question) -> Refusal | None:
     """Another controller owns its scale or its manifest (I23) and would revert the change."""
     owners = () if q.target is None else q.target.managed_by
+    if q.ref.kind in JOBS:  # the enactor stops a queued job by Kueue's own object, or refuses
+        owners = tuple(one for one in owners if not one.startswith(QUEUE_OWNER))
     return (Reason.MANAGED_BY_OTHER, f"owned by {', '.join(owners)}: make the change there") if owners else None
 
 

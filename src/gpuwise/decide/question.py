@@ -26,6 +26,7 @@ class Situation:
         now_s: time of the decision, epoch seconds.
         refused: by recommendation id, what the enactor is known to refuse.
         regions: the regions that each class of data allows.
+        nodes: whether gpuwise may change nodes.
     """
 
     inventory: Inventory | None
@@ -34,6 +35,7 @@ class Situation:
     now_s: int
     refused: Mapping[str, Blocked] = field(default_factory=dict)
     regions: RegionsByClass = field(default_factory=dict)
+    nodes: bool = False
 
     @cached_property
     def targets(self) -> Mapping[WorkloadRef, Workload]:

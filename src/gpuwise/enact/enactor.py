@@ -1,23 +1,24 @@
 """The enactor: read, check again, record the intent, write to the cluster, read back, record the outcome."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from gpuwise.enact.effects import MARK
+from gpuwise.enact.effects import FENCE, MARK, MARKS
 from gpuwise.enact.examine import Examiner, Prepared
-from gpuwise.enact.images import Image, change_text, difference, image_of, operations
+from gpuwise.enact.following import Follower, patch_target
+from gpuwise.enact.images import Image, change_text, difference, image_of
+from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.enact.target import path_of, read_target
+from gpuwise.enact.target import Target, read_target
 from gpuwise.enact.verify import settled
+from gpuwise.enact.watching import Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
-from gpuwise.model.ports import ClusterWriter, Ledger, Object
+from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels
 from gpuwise.model.reasons import Reason
-
-_JSON_PATCH = "application/json-patch+json"
-
 
 # How long an API server may still process a request whose client has gone: kube-apiserver's --request-timeout, 1 min.
 _IN_FLIGHT_S = 60
@@ -33,16 +34,26 @@ class KubernetesEnactor:
         ledger: where intents and outcomes are recorded; an error of the ledger stops all effects.
         settings: limits.
         clock: returns epoch seconds; it is read again for each effect.
+        levels: where service levels are measured; None if they cannot be.
+        fit: looks for nodes for new pods; None does not check it.
     """
 
     def __init__(
-        self, cluster: ClusterWriter, ledger: Ledger, settings: EnactSettings, clock: Callable[[], int]
+        self,
+        cluster: ClusterWriter,
+        ledger: Ledger,
+        settings: EnactSettings,
+        clock: Callable[[], int],
+        levels: Levels | None = None,
+        fit: Fit | None = None,
     ) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._settings = settings
         self._clock = clock
-        self._examiner = Examiner(cluster, settings, clock)
+        self._examiner = Examiner(cluster, settings, clock, fit)
+        self._nodes = NodeActions(cluster, ledger, settings, clock, levels)
+        self._follower = Follower(cluster, ledger, settings, Watcher(cluster, levels, clock), self._nodes, clock)
 
     def enact(self, commands: Sequence[Command]) -> list[Outcome]:
         """Carry out each command once, or return why not. A failure for one target does not affect the next.
@@ -53,7 +64,7 @@ class KubernetesEnactor:
         Raises:
             LedgerError: the ledger failed; nothing more is carried out.
         """
-        return [self._carry_out(command) for command in commands]
+        return self._follower.settled([self._carry_out(command) for command in commands])
 
     def undo(self, command_id: str) -> Outcome:
         """Restore exactly what a command changed, or refuse and show the difference if somebody changed it since.
@@ -78,6 +89,8 @@ class KubernetesEnactor:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
             return replace(last, detail=f"already undone on {when}: {last.detail}")
         try:
+            if intent.command.workload.kind == "Node":
+                return self._nodes.undo(intent)
             return self._restore(intent, last, now_s)
         except NoAnswer as error:
             detail = f"{error}; repeat the undo when the API server responds"
@@ -92,13 +105,31 @@ class KubernetesEnactor:
             The outcomes, oldest intent first. An intent whose target cannot be read now stays open.
         """
         now_s = self._clock()
-        found = (self._resolve(intent, now_s) for intent in self._ledger.unsettled())
+        if self._settings.nodes and not self._settings.dry_run:
+            self._reap()
+        found = (
+            self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._follower.watches(intent)
+        )
         return [outcome for outcome in found if outcome is not None]
+
+    def follow(self) -> list[Outcome]:
+        """Check the effects that are being watched, and take back what fails its check (I13).
+
+        Returns:
+            The outcomes of the watches that ended. One whose target cannot be read goes on.
+        """
+        return [] if self._settings.dry_run else self._follower.follow()
+
+    def _reap(self) -> None:
+        with suppress(ClusterError):  # the next pass tries again
+            self._nodes.reap()
 
     def _carry_out(self, command: Command) -> Outcome:
         earlier = self._ledger.intent(command.id)
         if earlier is not None:
             return self._known(earlier)
+        if command.workload.kind == "Node":
+            return self._nodes.start(command)
         prepared = self._examiner.prepare(command)
         now_s = self._clock()
         if isinstance(prepared, Refusal):
@@ -122,6 +153,7 @@ class KubernetesEnactor:
         limits = command.limits or self._settings.limits
         scopes = tuple(limit.scope for limit in limits)
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image, scopes=scopes)
+        intent = replace(intent, watch=watch_of(command, self._settings, now_s))
         try:
             used_up = self._ledger.record_intent(intent, limits=limits)
         except ClusterError as error:
@@ -130,9 +162,10 @@ class KubernetesEnactor:
         if used_up is not None:
             detail = f"the budget of {used_up} is used up"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        return self._recorded(self._write(intent, prepared.item))
+        outcome = self._write(intent, prepared.target)
+        return outcome if outcome.status is OutcomeStatus.WATCHING else self._recorded(outcome)
 
-    def _write(self, intent: Intent, item: Object, *, again: bool = True) -> Outcome:
+    def _write(self, intent: Intent, target: Target, *, again: bool = True) -> Outcome:
         refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
             (Conflict, Reason.CHANGED_SINCE_PLANNED),
             (Gone, Reason.TARGET_GONE),
@@ -141,7 +174,7 @@ class KubernetesEnactor:
             (Throttled, Reason.REFUSED_BY_CLUSTER),
         )
         try:
-            self._patch(intent, item, intent.pre_image, intent.post_image)
+            self._patch(target, intent.pre_image, intent.post_image)
         except ClusterError as error:
             fresh = self._still_as_planned(intent) if again and isinstance(error, Conflict) else None
             if fresh is not None:
@@ -152,7 +185,7 @@ class KubernetesEnactor:
             return self._after_error(intent, error)
         return self._verified(intent, self._clock())
 
-    def _still_as_planned(self, intent: Intent) -> Object | None:
+    def _still_as_planned(self, intent: Intent) -> Target | None:
         """Read the target again: return it if only other fields changed and all checks still pass, else None.
 
         Controllers write the status of a busy object between this read and write; that does not affect the plan.
@@ -160,7 +193,7 @@ class KubernetesEnactor:
         found = self._examiner.prepare(intent.command)
         if isinstance(found, Refusal) or found.effect.pre_image != intent.pre_image:
             return None
-        return found.item
+        return found.target
 
     def _after_error(self, intent: Intent, error: ClusterError) -> Outcome:
         """Read the target after an error, because only the response may be lost.
@@ -183,46 +216,46 @@ class KubernetesEnactor:
         """Read the target back: a webhook or a controller may have reverted the change at once (autoscaler#2633)."""
         text = change_text(intent.pre_image, intent.post_image)
         try:
-            item = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
+            target = settled(self._cluster, intent.command.workload, timeout_s=self._settings.settle_timeout_s)
         except ClusterError as error:
             detail = f"{text} (written; could not be read back: {error})"
-            return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, detail)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+            return _written(intent, now_s, detail)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual != intent.post_image:
-            return self._reverted(intent, item, actual, now_s)
-        return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, text)
+            return self._reverted(intent, target, actual, now_s)
+        return _written(intent, now_s, text)
 
-    def _reverted(self, intent: Intent, item: Object, actual: Image, now_s: int) -> Outcome:
+    def _reverted(self, intent: Intent, target: Target, actual: Image, now_s: int) -> Outcome:
         detail = difference(intent.post_image, actual)
         failed = _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.NO_EFFECT, detail)
         if not self._is_reverted(intent, actual):
             return failed
         # Without the annotation the object no longer shows that it was written: the ledger has to, first.
         self._recorded(failed)
-        if self._unmark(intent, item, actual):
+        if self._unmark(intent, target, actual):
             return replace(failed, detail=f"{detail}; gpuwise removed its annotation again")
         return failed
 
     def _is_reverted(self, intent: Intent, actual: Image) -> bool:
-        """Whether only gpuwise's annotation is left of an effect."""
+        """Whether only gpuwise's annotations are left of an effect."""
         return actual.get(MARK) == intent.command.id and _unmarked(actual) == _unmarked(intent.pre_image)
 
-    def _unmark(self, intent: Intent, item: Object, actual: Image) -> bool:
-        """Remove gpuwise's annotation from an object whose other fields are as before, so that nothing is left."""
+    def _unmark(self, intent: Intent, target: Target, actual: Image) -> bool:
+        """Remove gpuwise's annotations from an object whose other fields are as before, so that nothing is left."""
         if self._settings.dry_run or not self._is_reverted(intent, actual):
             return False
-        before = {MARK: intent.pre_image[MARK]} if MARK in intent.pre_image else {}
         try:
-            self._patch(intent, item, {MARK: intent.command.id}, before)
+            self._patch(target, _marks(actual), _marks(intent.pre_image))
         except ClusterError:  # the annotation stays: a later undo tries again
             return False
         return True
 
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
-            found = self._observed(intent, now_s)
+            node = intent.command.workload.kind == "Node"
+            found = self._nodes.observed(intent) if node else self._observed(intent, now_s)
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
         last = self._ledger.outcome(intent.command.id)
@@ -230,11 +263,33 @@ class KubernetesEnactor:
         # An open intent may belong to another process, whose write or undo is still in flight.
         in_flight = now_s - (intent.at_s if last is None else last.at_s) < _IN_FLIGHT_S
         if in_flight and found.status is (OutcomeStatus.APPLIED if undoing else OutcomeStatus.NOT_APPLIED):
-            return None
+            fenced = None if undoing else self._fenced(intent, now_s)
+            return None if fenced is None else self._recorded(fenced)
         if undoing and found.status is OutcomeStatus.NOT_APPLIED:
             detail = "the object no longer contains this change: it was undone"
             found = _outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, detail)
         return self._recorded(found)
+
+    def _fenced(self, intent: Intent, now_s: int) -> Outcome | None:
+        """Fence a write of an earlier leader that may be in flight, and read the target again: that is then final.
+
+        The write carries the resourceVersion of its plan, so any change of the target makes the server refuse it (I6).
+
+        Returns:
+            The outcome; None if the intent is of this term, or the target could not be read or changed.
+        """
+        term = self._ledger.term()
+        if self._settings.dry_run or term is None or intent.epoch >= term.epoch:
+            return None
+        try:
+            if intent.command.workload.kind == "Node":
+                return self._nodes.fenced(intent, str(term.epoch))
+            target = read_target(self._cluster, intent.command.workload)
+            if not isinstance(target, Refusal):
+                self._patch(target, image_of(target.item, {FENCE: ""}), {FENCE: str(term.epoch)})
+            return self._observed(intent, now_s)
+        except ClusterError:
+            return None
 
     def _written_before(self, intent: Intent) -> Outcome | None:
         """Return the latest outcome that says that an intent was written; a later one may say that it was undone."""
@@ -244,33 +299,33 @@ class KubernetesEnactor:
 
     def _observed(self, intent: Intent, now_s: int) -> Outcome:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
-        item = read_target(self._cluster, intent.command.workload)
-        if isinstance(item, Refusal):
+        target = read_target(self._cluster, intent.command.workload)
+        if isinstance(target, Refusal):
             # Its pods may have been disrupted before: it counts as an effect in the budgets (I5, I31).
-            detail = f"{item.detail}; it is not known whether it was changed before"
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+            detail = f"{target.detail}; it is not known whether it was changed before"
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         if actual == intent.post_image:
             text = change_text(intent.pre_image, intent.post_image)
-            return _outcome(intent.command, now_s, OutcomeStatus.APPLIED, None, f"found in place: {text}")
+            return _written(intent, now_s, f"found in place: {text}")
         if actual.get(MARK) == intent.command.id:
             if _unmarked(actual) == _unmarked(intent.pre_image):
-                return self._reverted(intent, item, actual, now_s)
+                return self._reverted(intent, target, actual, now_s)
             detail = difference(intent.post_image, actual)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
         detail = "the object does not contain this change: it was never written"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 
     def _restore(self, intent: Intent, last: Outcome | None, now_s: int) -> Outcome:
-        item = read_target(self._cluster, intent.command.workload)
-        if isinstance(item, Refusal):
-            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, item.reason, item.detail)
-        actual = image_of(item, intent.pre_image, intent.post_image)
+        target = read_target(self._cluster, intent.command.workload)
+        if isinstance(target, Refusal):
+            return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, target.detail)
+        actual = image_of(target.item, intent.pre_image, intent.post_image)
         text = change_text(intent.post_image, intent.pre_image)
         began = _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
         if self._is_reverted(intent, actual) and self._written_before(intent) is not None:
             self._recorded(began)
-        if actual == intent.pre_image or self._unmark(intent, item, actual):
+        if actual == intent.pre_image or self._unmark(intent, target, actual):
             return self._nothing_to_restore(intent, last, now_s)
         if actual != intent.post_image:
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
@@ -280,7 +335,7 @@ class KubernetesEnactor:
         written = self._written_before(intent) or self._recorded(self._observed(intent, now_s))
         self._recorded(began)
         try:
-            self._patch(intent, item, intent.post_image, intent.pre_image)
+            self._patch(target, intent.post_image, intent.pre_image)
         except (Conflict, Gone, Denied, Forbidden, Throttled) as error:
             self._recorded(replace(written, at_s=now_s))
             if not isinstance(error, Conflict):
@@ -301,16 +356,25 @@ class KubernetesEnactor:
             self._ledger.record_outcome(outcome)
         return outcome
 
-    def _patch(self, intent: Intent, item: Object, old: Image, new: Image) -> None:
-        path = path_of(intent.command.workload)
-        assert path is not None
-        self._cluster.patch(path, operations(item, old, new), content_type=_JSON_PATCH)
+    def _patch(self, target: Target, old: Image, new: Image) -> None:
+        patch_target(self._cluster, target, old, new)
 
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
     return Outcome(command.id, at_s, status, reason, detail)
 
 
+def _written(intent: Intent, at_s: int, detail: str) -> Outcome:
+    """Return the outcome of an effect that is on the object: its pods are watched if the intent says so."""
+    status = OutcomeStatus.APPLIED if intent.watch is None else OutcomeStatus.WATCHING
+    return _outcome(intent.command, at_s, status, None, detail)
+
+
+def _marks(image: Image) -> Image:
+    """Return gpuwise's annotations of an image."""
+    return {at: value for at, value in image.items() if at in MARKS}
+
+
 def _unmarked(image: Image) -> Image:
-    """Return the fields of an image without gpuwise's annotation."""
-    return {at: value for at, value in image.items() if at != MARK}
+    """Return the fields of an image without gpuwise's annotations."""
+    return {at: value for at, value in image.items() if at not in MARKS}

@@ -8,10 +8,20 @@ from typing import Any
 
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.model.changes import MoveToSpot
+from gpuwise.enact.target import Target
+from gpuwise.enact.youth import too_young
+from gpuwise.model.changes import MoveToSpot, ScaleTo
 from gpuwise.model.command import POLICY, Command, Mode
+from gpuwise.model.kinds import KINDS, NAME, QUEUED
 from gpuwise.model.labels import CHECKPOINTED, MODE
-from gpuwise.model.ownership import autoscalers, borrowed, disruptions_allowed, gitops_owners, job_owners
+from gpuwise.model.ownership import (
+    QUEUE_OWNER,
+    autoscalers,
+    borrowed,
+    disruptions_allowed,
+    gitops_owners,
+    job_owners,
+)
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.protection import SYSTEM_NAMESPACES, marks, protection
 from gpuwise.model.reasons import Reason
@@ -19,31 +29,37 @@ from gpuwise.model.reasons import Reason
 _REPLICAS_ON_SPOT = 2  # as in the recommendation: one is left while the other is replaced
 
 
-def blocker(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Refusal | None:
+def blocker(
+    cluster: ClusterReader, command: Command, target: Target, settings: EnactSettings, now_s: int
+) -> Refusal | None:
     """Return the first thing that forbids a command now, None if nothing does.
 
     Args:
         cluster: client, used only to read.
         command: the command.
-        item: its target, just read.
+        target: the object to write, just read.
         settings: the protected namespaces, and the default mode.
+        now_s: epoch seconds.
 
     Raises:
         ClusterError: something could not be read, so the checks are not complete.
     """
-    return next(_blockers(cluster, command, item, settings), None)
+    return next(_blockers(cluster, command, target, settings, now_s), None)
 
 
-def _blockers(cluster: ClusterReader, command: Command, item: Object, settings: EnactSettings) -> Iterator[Refusal]:
-    name = command.workload.namespace
+def _blockers(
+    cluster: ClusterReader, command: Command, target: Target, settings: EnactSettings, now_s: int
+) -> Iterator[Refusal]:
+    name, item = command.workload.namespace, target.workload
     if name in SYSTEM_NAMESPACES or name in settings.protected_namespaces:
         yield Refusal(Reason.PROTECTED_NAMESPACE, f"the namespace {name} is protected: gpuwise never changes it")
     namespace = cluster.get(f"/api/v1/namespaces/{name}")
-    pods = cluster.list(f"/api/v1/namespaces/{name}/pods", label_selector=pod_selector(command.workload.kind, item))
+    pods = pods_of(cluster, command.workload.kind, item)
     yield from _protections(namespace, item, pods, settings)
     yield from _modes(command, namespace, item, settings.default_mode)
-    yield from _owners(cluster, command, item)
+    yield from _owners(cluster, command, target)
     yield from _interruption(command, item, pods)
+    yield from _stops(command, item, pods, settings.min_alive_s, now_s)
     yield from _budgets(cluster, name, pods)
 
 
@@ -75,13 +91,14 @@ def _mode_values(item: Object) -> set[str]:
     return {place[MODE] for place in places if MODE in place}
 
 
-def _owners(cluster: ClusterReader, command: Command, item: Object) -> Iterator[Refusal]:
-    workload = command.workload
+def _owners(cluster: ClusterReader, command: Command, target: Target) -> Iterator[Refusal]:
+    workload, item = command.workload, target.workload
     space = workload.namespace
     hpas = cluster.list(f"/apis/autoscaling/v2/namespaces/{space}/horizontalpodautoscalers")
     scaled = cluster.list_optional(f"/apis/keda.sh/v1alpha1/namespaces/{space}/scaledobjects")
     owners = autoscalers(hpas, scaled, frozenset({(workload.kind, workload.name)})) + gitops_owners(item["metadata"])
-    owners += job_owners(workload.kind, item)
+    queued = target.kind is QUEUED
+    owners += tuple(one for one in job_owners(workload.kind, item) if not (queued and one.startswith(QUEUE_OWNER)))
     if workload.kind == "Deployment":
         rollouts = cluster.list_optional(f"/apis/argoproj.io/v1alpha1/namespaces/{space}/rollouts")
         owners += tuple(f"Rollout/{one['metadata']['name']}" for one in rollouts if borrowed(one) == workload.name)
@@ -104,6 +121,18 @@ def _interruption(command: Command, item: Object, pods: list[Object]) -> Iterato
         yield Refusal(Reason.NOT_INTERRUPTIBLE, detail)
 
 
+def _stops(command: Command, item: Object, pods: list[Object], min_alive_s: int, now_s: int) -> Iterator[Refusal]:
+    """What automation does not stop: work that would begin again, and pods that were started a short time ago."""
+    if not isinstance(command.change, ScaleTo) or command.actor != POLICY:
+        return
+    checkpoints = (item["metadata"].get("annotations") or {}).get(CHECKPOINTED) == "true"
+    if KINDS[command.workload.kind].restarts and not checkpoints:
+        detail = f'a stopped {command.workload.kind} begins again at its start: with annotation {CHECKPOINTED}: "true"'
+        yield Refusal(Reason.NOT_REVERSIBLE, f"{detail} automation stops it; `gpuwise apply` does so without")
+    if (young := too_young(pods, min_alive_s=min_alive_s, now_s=now_s)) is not None:
+        yield Refusal(Reason.TOO_YOUNG, young)
+
+
 def _ready(pod: Object) -> bool:
     status = pod.get("status") or {}
     conditions = {one["type"]: one["status"] for one in status.get("conditions") or []}
@@ -116,10 +145,25 @@ def _budgets(cluster: ClusterReader, namespace: str, pods: list[Object]) -> Iter
         yield Refusal(Reason.BLOCKED_BY_PDB, "a PodDisruptionBudget for its pods allows 0 disruptions now")
 
 
+def pods_of(cluster: ClusterReader, kind: str, item: Object) -> list[Object]:
+    """List the pods of a workload.
+
+    Args:
+        cluster: client, used only to read.
+        kind: kind of the workload.
+        item: the workload's own object.
+
+    Raises:
+        ClusterError: the list failed.
+    """
+    path = f"/api/v1/namespaces/{item['metadata']['namespace']}/pods"
+    return cluster.list(path, label_selector=pod_selector(kind, item))
+
+
 def pod_selector(kind: str, item: Object) -> str:
     """Return the label selector of a workload's pods as a query string."""
-    if kind == "Notebook":
-        return f"notebook-name={item['metadata']['name']}"
+    if KINDS[kind].pods:
+        return KINDS[kind].pods.replace(NAME, item["metadata"]["name"])
     selector: dict[str, Any] = item["spec"]["selector"]
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for one in selector.get("matchExpressions") or []:

@@ -6,6 +6,7 @@ that were absent before.
 
 from typing import Any
 
+from gpuwise.model.labels import WAKE
 from gpuwise.model.ports import Object
 
 Image = dict[str, Any]
@@ -16,6 +17,9 @@ _NOTHING = object()
 def pointer(*parts: str | int) -> str:
     """Build a JSON pointer (RFC 6901) from its parts."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+_WAKES = pointer("metadata", "annotations", WAKE)  # it repeats what the other fields show
 
 
 def image_of(item: Object, *images: Image) -> Image:
@@ -65,13 +69,27 @@ def change_text(old: Image, new: Image) -> str:
     return "; ".join(
         f"{_name(at)}: {_shown(old, at)} -> {_shown(new, at)}"
         for at in sorted(old.keys() | new.keys())
-        if old.get(at, _NOTHING) != new.get(at, _NOTHING)
+        if at != _WAKES and old.get(at, _NOTHING) != new.get(at, _NOTHING)
     )
+
+
+def nested(item: Object, at: str, value: Any) -> tuple[str, Any]:
+    """Return the topmost absent field on the way to a field, with the value in it: undo then removes exactly that.
+
+    Maps of metadata are left as they are: the API server itself removes empty ones.
+    """
+    parts = parts_of(at)
+    for depth in range(1, len(parts)):
+        if parts[0] != "metadata" and _value(item, pointer(*parts[:depth])) is _NOTHING:
+            for part in reversed(parts[depth:]):
+                value = {part: value}
+            return pointer(*parts[:depth]), value
+    return at, value
 
 
 def _name(at: str) -> str:
     """Format a field: "metadata.annotations[gpuwise.dev/action-id]"."""
-    first, *rest = _parts(at)
+    first, *rest = parts_of(at)
     plain = (f".{part}" if part.isidentifier() else f"[{part}]" for part in rest)
     return "".join((first, *plain))
 
@@ -81,7 +99,7 @@ def _shown(image: Image, at: str) -> str:
 
 
 def _value(item: Any, at: str) -> Any:
-    for part in _parts(at):
+    for part in parts_of(at):
         if isinstance(item, dict) and part in item:
             item = item[part]
         elif isinstance(item, list) and part.isdigit() and int(part) < len(item):
@@ -91,7 +109,8 @@ def _value(item: Any, at: str) -> Any:
     return item
 
 
-def _parts(at: str) -> list[str]:
+def parts_of(at: str) -> list[str]:
+    """Return the parts of a JSON pointer."""
     return [part.replace("~1", "/").replace("~0", "~") for part in at.split("/")[1:]]
 
 

@@ -1,4 +1,4 @@
-"""ScaleTo: fewer replicas, down to zero.
+"""ScaleTo: fewer replicas, down to zero, by the field that the table of kinds names.
 
 gpuwise patches the object and not its scale subresource: one write then contains the replicas, gpuwise's annotation and
 both preconditions. The scale subresource has no annotations.
@@ -6,66 +6,60 @@ both preconditions. The scale subresource has no annotations.
 
 from datetime import UTC, datetime
 
-from gpuwise.enact.images import pointer
+from gpuwise.enact.images import image_of, nested
 from gpuwise.enact.refusal import FieldChanges, Refusal
+from gpuwise.enact.states import not_now
 from gpuwise.model.changes import ScaleTo
+from gpuwise.model.kinds import TIME, Kind, refused
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 
-REPLICAS = pointer("spec", "replicas")
-SUSPEND = pointer("spec", "suspend")
-STOPPED = pointer("metadata", "annotations", "kubeflow-resource-stopped")
 
-
-def plan_scale(kind: str, item: Object, change: ScaleTo, now_s: int) -> FieldChanges | Refusal:
+def plan_scale(kind: Kind, item: Object, change: ScaleTo, now_s: int) -> FieldChanges | Refusal:
     """Plan the fields that scale a workload down.
 
     Args:
-        kind: kind of the object.
+        kind: row of the object's kind.
         item: the object, as read from the API server.
         change: the new number of replicas.
         now_s: epoch seconds.
     """
-    if kind in ("Deployment", "StatefulSet"):
-        return _replicas(item, change.replicas)
+    if not kind.stop:
+        return Refusal(Reason.KIND_NOT_SUPPORTED, refused(kind.name))
+    if (refusal := not_now(kind, item)) is not None:
+        return refusal
+    if kind.scales:
+        return _replicas(kind, item, change.replicas)
     if change.replicas:
-        return Refusal(Reason.KIND_NOT_SUPPORTED, f"a {kind} can be stopped, not scaled to {change.replicas}")
-    if kind == "Job":
-        return _suspend(item)
-    if kind == "Notebook":
-        return _stop(item, now_s)
-    return Refusal(Reason.KIND_NOT_SUPPORTED, f"gpuwise does not scale a {kind}")
+        return Refusal(Reason.KIND_NOT_SUPPORTED, f"a {kind.name} can be stopped, not scaled to {change.replicas}")
+    if is_stopped(kind, item):
+        return Refusal(Reason.ALREADY_STOPPED, f"the {kind.name} is already stopped")
+    values = (nested(item, at, _time(now_s) if value == TIME else value) for at, value in kind.stop.items())
+    return FieldChanges(dict(values))
 
 
-def _replicas(item: Object, replicas: int) -> FieldChanges | Refusal:
+def is_stopped(kind: Kind, item: Object) -> bool:
+    """Return whether an object is stopped by the fields of its kind; an annotation with a time counts with any value.
+
+    Args:
+        kind: row of the object's kind.
+        item: the object, as read from the API server.
+    """
+    current = image_of(item, dict(kind.stop))
+    return all(at in current and value in (TIME, current[at]) for at, value in kind.stop.items())
+
+
+def _replicas(kind: Kind, item: Object, replicas: int) -> FieldChanges | Refusal:
+    (field,) = kind.stop
     # Absent means 1, the API's default. A scale-down never increases (GoKubeDownscaler#456 raised 0 to 1).
     have = item["spec"].get("replicas", 1)
-    if _deletes_volumes(item):
-        detail = "persistentVolumeClaimRetentionPolicy.whenScaled is Delete: a scale-down deletes its volumes"
-        return Refusal(Reason.NOT_REVERSIBLE, detail)
     if have == 0:
         return Refusal(Reason.ALREADY_STOPPED, "it already has 0 replicas")
     if have <= replicas:
         detail = f"it has {have} replicas now and the plan is {replicas}: a scale-down never increases"
         return Refusal(Reason.CHANGED_SINCE_PLANNED, detail)
-    return FieldChanges({REPLICAS: replicas})
+    return FieldChanges({field: replicas})
 
 
-def _deletes_volumes(item: Object) -> bool:
-    policy = item["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
-    return bool(item["spec"].get("volumeClaimTemplates")) and policy.get("whenScaled") == "Delete"
-
-
-def _suspend(item: Object) -> FieldChanges | Refusal:
-    conditions = (item.get("status") or {}).get("conditions") or []
-    if any(entry["type"] in ("Complete", "Failed") and entry["status"] == "True" for entry in conditions):
-        return Refusal(Reason.ALREADY_STOPPED, "the Job has finished")
-    if item["spec"].get("suspend"):
-        return Refusal(Reason.ALREADY_STOPPED, "the Job is already suspended")
-    return FieldChanges({SUSPEND: True})
-
-
-def _stop(item: Object, now_s: int) -> FieldChanges | Refusal:
-    if "kubeflow-resource-stopped" in (item["metadata"].get("annotations") or {}):
-        return Refusal(Reason.ALREADY_STOPPED, "the notebook is already stopped")
-    return FieldChanges({STOPPED: datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
+def _time(now_s: int) -> str:
+    return datetime.fromtimestamp(now_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

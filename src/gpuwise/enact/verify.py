@@ -3,14 +3,14 @@
 import time
 
 from gpuwise.enact.refusal import Refusal
-from gpuwise.enact.target import read_target
+from gpuwise.enact.target import Target, read_target
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.ports import ClusterReader, Object
 
 _POLL_S = 0.1
 
 
-def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) -> Object | Refusal:
+def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) -> Target | Refusal:
     """Read the target after its controller has observed its newest spec, or after the timeout.
 
     Args:
@@ -23,9 +23,9 @@ def settled(cluster: ClusterReader, workload: WorkloadRef, *, timeout_s: float) 
     """
     until = time.monotonic() + timeout_s
     while True:
-        item = read_target(cluster, workload)
-        if isinstance(item, Refusal) or _observed(item) or time.monotonic() >= until:
-            return item
+        target = read_target(cluster, workload)
+        if isinstance(target, Refusal) or _observed(target.item) or time.monotonic() >= until:
+            return target
         time.sleep(_POLL_S)
 
 

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gpuwise.memory.ledger import SqliteLedger
+from gpuwise.memory.ledger import SqlLedger
+from gpuwise.memory.ledger_database import Database, sqlite
 from gpuwise.model.command import Intent, LedgerHead, Limit
 from gpuwise.model.errors import Conflict, Forbidden, Gone, LedgerError
 from gpuwise.model.inventory import SeenNode
@@ -49,7 +50,7 @@ class ConfigMapAnchor:
         """Name and namespace of the ConfigMap, for messages."""
         return f"ConfigMap {NAME} in namespace {self._namespace}"
 
-    def compare(self, ledger: SqliteLedger) -> None:
+    def compare(self, ledger: SqlLedger) -> None:
         """Compare a ledger with its head in the cluster.
 
         Raises:
@@ -61,11 +62,11 @@ class ConfigMapAnchor:
         if known is not None:
             agree(ledger, known, self.place)
 
-    def knows(self, ledger: SqliteLedger) -> bool:
+    def knows(self, ledger: SqlLedger) -> bool:
         """Return whether the cluster has a head of a ledger that was compared."""
         return self._known(ledger.head().ledger) is not None
 
-    def state(self, ledger: SqliteLedger) -> str:
+    def state(self, ledger: SqlLedger) -> str:
         """Describe what the cluster has stored for a ledger that was compared."""
         if self.problem is not None:
             return f"the ledger's newest row is not stored in the cluster: {self.problem}"
@@ -79,12 +80,12 @@ class ConfigMapAnchor:
             f"{text}, only for {', '.join(others)}: if this file replaces a lost one, restore that" if others else text
         )
 
-    def ensure(self, ledger: SqliteLedger) -> None:
+    def ensure(self, ledger: SqlLedger) -> None:
         """Compare, unless that was already done."""
         if self._found is None and self.problem is None:
             self.compare(ledger)
 
-    def move(self, ledger: SqliteLedger) -> None:
+    def move(self, ledger: SqlLedger) -> None:
         """Store a ledger's current head.
 
         Raises:
@@ -132,17 +133,17 @@ class ConfigMapAnchor:
         self._found = self._cluster.patch(f"{self._collection}/{NAME}", body, content_type=_MERGE_PATCH)
 
 
-class AnchoredLedger(SqliteLedger):
+class AnchoredLedger(SqlLedger):
     """A ledger whose head is stored in the cluster.
 
     Args:
-        path: the ledger file.
+        database: of the ledger, or the path of its file.
         anchor: stores the head.
         moves: whether the stored head is updated; a plan only compares it.
     """
 
-    def __init__(self, path: Path, anchor: ConfigMapAnchor, *, moves: bool = True) -> None:
-        super().__init__(path)
+    def __init__(self, database: Database | Path, anchor: ConfigMapAnchor, *, moves: bool = True) -> None:
+        super().__init__(sqlite(database) if isinstance(database, Path) else database)
         self.anchor, self._moves = anchor, moves
 
     def check(self) -> None:
@@ -174,7 +175,7 @@ class AnchoredLedger(SqliteLedger):
         return used_up
 
 
-def agree(ledger: SqliteLedger, known: LedgerHead, place: str) -> None:
+def agree(ledger: SqlLedger, known: LedgerHead, place: str) -> None:
     """Compare a ledger with a stored head of it.
 
     Args:
@@ -185,16 +186,16 @@ def agree(ledger: SqliteLedger, known: LedgerHead, place: str) -> None:
     Raises:
         LedgerError: rows are missing or differ.
     """
-    hint = f"restore the newest copy of {ledger.path}; if it is lost, note that and remove {known.ledger} from {place}"
+    hint = f"restore the newest copy of {ledger.place}; if it is lost, note that and remove {known.ledger} from {place}"
     digest, head = ledger.digest_at(known.seq), ledger.head()
     if known.ledger != head.ledger:
-        problem = f"{place} is for ledger {known.ledger}, but {ledger.path} is ledger {head.ledger}"
+        problem = f"{place} is for ledger {known.ledger}, but {ledger.place} is ledger {head.ledger}"
         raise LedgerError(problem, hint="compare with a report that was generated from this ledger")
     if digest is None:
-        problem = f"ledger {ledger.path} ends at row {head.seq}, but {place} has row {known.seq}"
+        problem = f"ledger {ledger.place} ends at row {head.seq}, but {place} has row {known.seq}"
         raise LedgerError(f"{problem}: rows were deleted, or an older copy was restored", hint=hint)
     if not digest.startswith(known.digest):
-        raise LedgerError(f"row {known.seq} of ledger {ledger.path} differs from the one stored in {place}", hint=hint)
+        raise LedgerError(f"row {known.seq} of ledger {ledger.place} differs from the one stored in {place}", hint=hint)
 
 
 def parse_head(text: str) -> LedgerHead:

@@ -8,18 +8,17 @@ later hashes would have to be written again, and with them the head, which is st
 
 import hashlib
 import json
-import sqlite3
 from dataclasses import dataclass
 
+from sqlalchemy import Connection, delete, insert, select
+
+from gpuwise.memory.ledger_tables import events
+from gpuwise.memory.ledger_tables import verified as marks
+
 GENESIS = "0" * 64
+_ROWS = 5_000  # rows of a server that are in memory at once
 SLICE = 20_000
 """Earlier rows that are verified each time, 0.3 s; a shorter ledger is verified as a whole."""
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS verified (
-    only_row INTEGER PRIMARY KEY CHECK (only_row = 1), upto INTEGER NOT NULL, hash TEXT NOT NULL, again INTEGER NOT NULL
-);
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,43 +49,33 @@ def link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
     return hashlib.sha256(json.dumps([last, at_s, kind, subject, body]).encode()).hexdigest()
 
 
-def head(db: sqlite3.Connection) -> tuple[int, str]:
+def head(db: Connection) -> tuple[int, str]:
     """Number and hash of the newest row."""
-    row = db.execute("SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1").fetchone()
-    return row or (0, GENESIS)
+    row = db.execute(select(events.c.seq, events.c.hash).order_by(events.c.seq.desc()).limit(1)).first()
+    return (int(row.seq), str(row.hash)) if row else (0, GENESIS)
 
 
-def digest_at(db: sqlite3.Connection, seq: int) -> str | None:
+def digest_at(db: Connection, seq: int) -> str | None:
     """The hash of a row, None if it does not exist; row 0 is before the first."""
     if seq == 0:
         return GENESIS
-    row = db.execute("SELECT hash FROM events WHERE seq = ?", (seq,)).fetchone()
-    return None if row is None else str(row[0])
+    found = db.execute(select(events.c.hash).where(events.c.seq == seq)).scalar()
+    return None if found is None else str(found)
 
 
-def verified(db: sqlite3.Connection, *, whole: bool) -> int | None:
-    """Verify rows of the chain, and remember how far.
+def checked(db: Connection, *, whole: bool) -> tuple[int | None, Verified]:
+    """Verify rows of the chain.
 
     Args:
-        db: the open file.
+        db: connection in a transaction of one instant: another process may append rows meanwhile.
         whole: verify every row.
 
     Returns:
-        The first row that was changed, removed or inserted; None if there is none among those verified.
+        The first row that was changed, removed or inserted, None if there is none among those verified; and how much
+        has been verified if there is none.
     """
-    db.execute("BEGIN")  # of one instant: another process may append rows meanwhile
-    try:
-        wrong, found = _checked(db, whole=whole)
-    finally:
-        db.execute("COMMIT")
-    if wrong is None:
-        _remember(db, found)
-    return wrong
-
-
-def _checked(db: sqlite3.Connection, *, whole: bool) -> tuple[int | None, Verified]:
     last, digest = head(db)
-    before = _remembered(db)
+    before = remembered(db)
     if last < before.upto:  # rows that had been verified were removed from the end
         return last + 1, before
     if digest_at(db, before.upto) != before.digest:
@@ -101,24 +90,31 @@ def _checked(db: sqlite3.Connection, *, whole: bool) -> tuple[int | None, Verifi
     return wrong, Verified(last, digest, again)
 
 
-def _first_wrong(db: sqlite3.Connection, after: int, until: int) -> int | None:
-    """The first wrong row among those after one row and up to another."""
-    last, expected = digest_at(db, after) or "", after
-    rows = db.execute("SELECT * FROM events WHERE seq > ? AND seq <= ? ORDER BY seq", (after, until))
-    for seq, at_s, kind, subject, body, digest in rows:
-        expected += 1
-        last = link(last, at_s, kind, subject, body)
-        if seq != expected or digest != last:
-            return expected
-    return None if expected == until else expected + 1
-
-
-def _remembered(db: sqlite3.Connection) -> Verified:
-    row = db.execute("SELECT upto, hash, again FROM verified").fetchone()
+def remembered(db: Connection) -> Verified:
+    """How much has been verified."""
+    row = db.execute(select(marks.c.upto, marks.c.hash, marks.c.again)).first()
     return Verified(*row) if row else Verified()
 
 
-def _remember(db: sqlite3.Connection, found: Verified) -> None:
-    if found == _remembered(db):
-        return
-    db.execute("INSERT OR REPLACE INTO verified VALUES (1, ?, ?, ?)", (found.upto, found.digest, found.again))
+def remember(db: Connection, found: Verified) -> None:
+    """Note how much has been verified.
+
+    Args:
+        db: connection in a transaction that no other writer shares.
+        found: how much.
+    """
+    db.execute(delete(marks))
+    db.execute(insert(marks).values(only_row=1, upto=found.upto, hash=found.digest, again=found.again))
+
+
+def _first_wrong(db: Connection, after: int, until: int) -> int | None:
+    """The first wrong row among those after one row and up to another."""
+    last, expected = digest_at(db, after) or "", after
+    chosen = select(events).where(events.c.seq > after, events.c.seq <= until).order_by(events.c.seq)
+    with db.execute(chosen, execution_options={"yield_per": _ROWS}) as rows:
+        for seq, at_s, kind, subject, body, digest in rows:
+            expected += 1
+            last = link(last, at_s, kind, subject, body)
+            if seq != expected or digest != last:
+                return expected
+    return None if expected == until else expected + 1

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from gpuwise.model.changes import Change, MoveToSpot
 from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.kinds import STOPPABLE, TEMPLATED
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Recommendation
 
@@ -24,25 +25,33 @@ class Mode(StrEnum):
 POLICY = "policy"
 """The actor of a command that no person ordered."""
 
-STOPPABLE = frozenset({"Deployment", "StatefulSet", "Job", "Notebook"})
-"""Kinds that can be stopped and started again without losing state that the object itself keeps."""
-
 ENACTABLE: dict[str, frozenset[str]] = {
     "ScaleTo": STOPPABLE,
-    "Resize": frozenset({"Deployment", "StatefulSet"}),
-    "MoveToSpot": frozenset({"Deployment", "StatefulSet"}),
-    "MoveToOnDemand": frozenset({"Deployment", "StatefulSet"}),
+    "Resize": TEMPLATED,
+    "MoveToSpot": TEMPLATED,
+    "MoveToOnDemand": TEMPLATED,
 }
-"""The kinds to which gpuwise can write each change; a running Job's template is immutable. Other changes are advice."""
+"""The kinds to which gpuwise can write each change, from the table in `model.kinds`. Other changes are advice."""
 
 
-def enactable(change: Change, workload: WorkloadRef) -> bool:
+ON_NODES = frozenset({"FreeNode", "Repartition"})
+"""Changes of nodes that gpuwise makes if `enact.nodes` is set; otherwise they are advice."""
+
+
+def enactable(change: Change, workload: WorkloadRef, *, nodes: bool = False) -> bool:
     """Whether gpuwise can write this change to this kind of object, and so undo it.
 
     It never writes spot without on-demand as the fallback (I22): if gpuwise stopped, nothing would move the work back.
+
+    Args:
+        change: the change.
+        workload: the object.
+        nodes: whether gpuwise may change nodes.
     """
     if isinstance(change, MoveToSpot) and change.only:
         return False
+    if workload.kind == "Node" and nodes:
+        return change.kind in ON_NODES
     return workload.kind in ENACTABLE.get(change.kind, frozenset())
 
 

@@ -36,6 +36,22 @@ WORKLOAD_CLASS = f"{DOMAIN}/class"
 ACTION_ID = f"{DOMAIN}/action-id"
 """Annotation that an effect sets on its target: the id of the command."""
 
+FENCED_BY = f"{DOMAIN}/fenced-by-term"
+"""Annotation that a new leader sets on the target of an open action of an earlier one. It changes the resourceVersion,
+so that a write of the earlier leader that is still in flight is refused."""
+
+WAKE = f"{DOMAIN}/wake"
+"""Annotation that a stop sets on its target: the merge patch, as JSON, that starts it again."""
+
+WAKE_AT = f"{DOMAIN}/wake-at"
+"""Annotation of a stop: when gpuwise starts the object again ahead of its forecast next use, RFC 3339."""
+
+HELM_VALUES = f"{DOMAIN}/helm-values"
+"""Annotation: JSON that names the chart's value for a field: {"spec.replicas": "replicaCount"}."""
+
+EXPIRES = f"{DOMAIN}/expires"
+"""Annotation on a node that gpuwise cordoned: until when, RFC 3339; afterwards gpuwise uncordons it."""
+
 TEAM = f"{DOMAIN}/team"
 PROJECT = f"{DOMAIN}/project"
 TEAM_LABELS = (TEAM, "team", "app.kubernetes.io/team", "owner")

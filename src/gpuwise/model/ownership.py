@@ -6,6 +6,8 @@ The same functions are used when planning and just before the effect, so that bo
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpuwise.model.kinds import JOBS
+
 Object = Mapping[str, Any]
 
 # Marks that GitOps controllers set on the objects they apply. app.kubernetes.io/managed-by=Helm is not one of them:
@@ -36,6 +38,8 @@ _APPLIED_BY = {
 }
 _CONFIG_SYNC = "configmanagement.gke.io/managed"
 _KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
+QUEUE_OWNER = "Kueue/"
+"""How the owner of a job in a queue of Kueue begins."""
 # A CronJob only creates Jobs; every other controller of a Job sets its fields (jobset#1178).
 _CREATES_JOBS = ("batch", "CronJob")
 _JOB_CONTROLLER = "kubernetes.io/job-controller"
@@ -57,8 +61,6 @@ _KNATIVE_REVISION = "serving.knative.dev/revision"
 _KNATIVE_RETENTION = "annotation autoscaling.knative.dev/scale-to-zero-pod-retention-period"
 # KEDA's triggers that no request reaches: cpu and memory measure pods, and cron follows the clock.
 _WITHOUT_REQUESTS = frozenset({"cpu", "memory", "cron"})
-
-_JOBS = frozenset({"Job", "RayJob", "PyTorchJob"})
 
 
 def selects(selector: Object | None, labels: Mapping[str, str]) -> bool:
@@ -163,7 +165,7 @@ def job_owners(kind: str, item: Object) -> tuple[str, ...]:
         kind: kind of the object.
         item: the object.
     """
-    if kind not in _JOBS:
+    if kind not in JOBS:
         return ()
     metadata, spec = item["metadata"], item.get("spec")
     found = [
@@ -175,7 +177,7 @@ def job_owners(kind: str, item: Object) -> tuple[str, ...]:
     queue = (metadata.get("labels") or {}).get(_KUEUE_QUEUE)
     managed_by = spec.get("managedBy") if kind == "Job" and isinstance(spec, Mapping) else None
     other = [str(managed_by)] if managed_by and managed_by != _JOB_CONTROLLER else []
-    return (*found, *([f"Kueue/{queue}"] if queue else []), *other)
+    return (*found, *([f"{QUEUE_OWNER}{queue}"] if queue else []), *other)
 
 
 def group_of(api_version: str) -> str:

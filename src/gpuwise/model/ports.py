@@ -186,6 +186,13 @@ class Enactor(Protocol):
         """Settle the commands that a crash or a lost answer left open, from the state of their targets (I8, I31)."""
         ...
 
+    def follow(self) -> list[Outcome]:
+        """Check the effects that are being watched, and take back what fails its check (I13); the watches that ended.
+
+        An effect is applied only if its pods show it, not by its object alone.
+        """
+        ...
+
 
 class Leadership(Protocol):
     """Whether this process is the leader of its cluster."""
@@ -204,6 +211,20 @@ class Levels(Protocol):
 
     def value(self, level: ServiceLevel) -> float | None:
         """The number now; None if it cannot be measured, which is never good news."""
+        ...
+
+
+class Fit(Protocol):
+    """Looks for a node for a new pod."""
+
+    def refusal(self, spec: Object, leaving: Collection[str]) -> str | None:
+        """Why no node takes a pod of this spec now, None if one does or if it cannot be said.
+
+        The pods with these uids end before it starts.
+
+        Raises:
+            ClusterError: nodes or pods could not be listed.
+        """
         ...
 
 

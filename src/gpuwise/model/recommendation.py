@@ -11,6 +11,9 @@ from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.reasons import Reason
 from gpuwise.model.signal import Signal
 
+NEXT_USE = "time to the next use, median forecast"
+"""Text of the evidence that has the forecast of the next use, in hours."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

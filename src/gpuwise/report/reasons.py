@@ -93,6 +93,7 @@ _WORDS = {
     Reason.TAKEN_BACK: "the last change to it was taken back",
     Reason.REGION_FORBIDDEN: "could start in a region that its data may not enter",
     Reason.PAUSED: "gpuwise is paused",
+    Reason.STOPPED: "gpuwise is stopped by its ConfigMap",
     Reason.CHANGED_SINCE_PLANNED: "it changed between plan and write",
     Reason.TARGET_GONE: "no longer exists, or was recreated",
     Reason.REFUSED_BY_CLUSTER: "the Kubernetes API server rejected the write",
@@ -100,6 +101,8 @@ _WORDS = {
     Reason.NO_RIGHT: "RBAC does not allow gpuwise to write it",
     Reason.OUTCOME_UNKNOWN: "the API server did not respond: the next run checks it",
     Reason.NO_EFFECT: "it was written, but did not last",
+    Reason.CHECK_FAILED: "its check after the write failed: restored",
+    Reason.NO_EVIDENCE: "its check could not be measured: restored",
     Reason.CHANGED_BY_OTHERS: "somebody else changed it since",
 }
 

@@ -49,6 +49,8 @@ class Dispatcher:
     def __init__(self, wanted: Mapping[str, str], same: Same | None, limits: Limits) -> None:
         self._limits = limits
         self._nodes = Nodes(wanted, same, limits)
+        # Made once: each remote function is exported to the cluster, and read from there by each worker.
+        self._task = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(run)
         self._changed = asyncio.Event()
         self._looked = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
@@ -57,13 +59,13 @@ class Dispatcher:
         """Return the refused nodes, each with the reason."""
         return self._nodes.refusals
 
-    async def run(self, number: int, function: list[Any], item: list[Any]) -> Done:
+    async def run(self, number: int, function: list[Any], item: bytes) -> Done:
         """Run one item.
 
         Args:
             number: of the item, for messages.
             function: one reference to the function, in a list, so that it is passed on unread.
-            item: one reference to the item, likewise.
+            item: the item, pickled.
 
         Raises:
             SourceError: it failed on every node on which it was tried.
@@ -98,13 +100,14 @@ class Dispatcher:
         refused = "".join(f"; {one}" for one in self._nodes.refusals)
         raise SourceError(f"shard {number} failed{where}: {failure[0]}{refused}", hint=failure[1])
 
-    async def _on(self, node: Node, function: list[Any], item: list[Any]) -> Done | str:
+    async def _on(self, node: Node, function: list[Any], item: bytes) -> Done | str:
         """Run an item on a node; return how the node differs if it is not what was accepted."""
-        task = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(run).options(scheduling_strategy=pinned(node.id))
         wanted = self._nodes.wanted
-        state, result = task.remote(wanted, function[0], item[0])
+        task = self._task.options(scheduling_strategy=pinned(node.id))
+        state, result = task.remote(wanted, function[0], item)
         try:
-            wrong = await asyncio.wait_for(_value(state), self._limits.item_s)
+            async with asyncio.timeout(self._limits.item_s):
+                wrong = await state
         except TimeoutError:
             ray.cancel(state, force=True)
             raise
@@ -138,7 +141,3 @@ class Dispatcher:
             self._looked.set()
             self._changed.set()
             await asyncio.sleep(_REFRESH_S)
-
-
-async def _value(reference: Any) -> Any:
-    return await reference

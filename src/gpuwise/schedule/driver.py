@@ -27,7 +27,7 @@ from gpuwise.schedule.ray_errors import failed
 
 _QUEUED_PER_SLOT = 3
 """Items sent for each one that runs: a worker never waits for its next one."""
-_POLL_S = 0.02
+_POLL_S = 0.1
 
 
 def main() -> None:
@@ -168,7 +168,7 @@ class _Work:
     def __init__(self, pipe: Connection, inbox: _Inbox, begin: Begin, place: _Place) -> None:
         self._pipe, self._inbox, self._begin, self._place = pipe, inbox, begin, place
         self._function = [ray.put(begin.function)]
-        self._running: dict[Any, tuple[int, list[Any], int]] = {}
+        self._running: dict[Any, tuple[int, bytes, int]] = {}
         self._ended = False
 
     def run(self) -> None:
@@ -189,11 +189,11 @@ class _Work:
                     self._running.clear()
                     self._ended = True
                 elif item.run == self._begin.run and item.number is not None:
-                    self._submit(item.number, [ray.put(item.value)], tries=1)
+                    self._submit(item.number, item.value, tries=1)
                 elif item.run == self._begin.run:
                     self._ended = True
 
-    def _submit(self, number: int, item: list[Any], *, tries: int) -> None:
+    def _submit(self, number: int, item: bytes, *, tries: int) -> None:
         reference = self._place.dispatcher.run.remote(number, self._function, item)
         self._running[reference] = (number, item, tries)
 
@@ -213,7 +213,7 @@ class _Work:
                 continue
             self._pipe.send(Result(self._begin.run, number, done.node, done.version, value))
 
-    def _again(self, lost: tuple[int, list[Any], int]) -> None:
+    def _again(self, lost: tuple[int, bytes, int]) -> None:
         """Start the dispatcher again, elsewhere if its node is gone, with all that it had not finished."""
         unfinished = deque([lost, *self._running.values()])
         self._running.clear()

@@ -42,11 +42,11 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of work; without a number, the work has no more."""
+    """One item of work, pickled: only the worker reads it. Without a number, the work has no more."""
 
     run: int
     number: int | None
-    value: Any = None
+    value: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ class Nodes:
         task = ray.remote(num_cpus=0, max_retries=0)(probe).options(scheduling_strategy=pinned(node.id))
         reference: Any = task.remote(self.same)
         try:
-            found = await asyncio.wait_for(_value(reference), self.limits.probe_s)
+            async with asyncio.timeout(self.limits.probe_s):
+                found = await reference
         except TimeoutError:
             ray.cancel(reference, force=True)
             self.refuse(node, f"it did not respond within {self.limits.probe_s:g} s")
@@ -110,7 +111,3 @@ def pinned(node_id: str) -> NodeAffinitySchedulingStrategy:
 def _node(key: str, found: Mapping[str, Any]) -> Node:
     name, address = str(found.get("NodeName") or found["NodeManagerHostname"]), found["NodeManagerAddress"]
     return Node(key, name if name == address else f"{name} ({address})", int(found["Resources"]["CPU"]))
-
-
-async def _value(reference: Any) -> Any:
-    return await reference

@@ -1,6 +1,7 @@
 """The executor on Ray: a local Ray that it starts, or a cluster that it joins, by a child process."""
 
 import os
+import pickle
 import secrets
 import socket
 import subprocess
@@ -121,7 +122,7 @@ class RayExecutor:
                     self._send(Item(run, None))
                     ended = True
                 else:
-                    self._send(Item(run, number, item))
+                    self._send(Item(run, number, pickle.dumps(item)))
                     sent += 1
             if due < sent and due not in results:
                 result = self._receive(until_s, what)

@@ -1,5 +1,6 @@
 """What runs on the nodes of Ray: probes, and items of work."""
 
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,13 +51,13 @@ def probe(same: Same | None) -> Mapping[str, str] | Refused:
         return Refused(error)
 
 
-def run(wanted: Mapping[str, str], function: Callable[[Any], Any], item: Any) -> tuple[Any, Any]:
+def run(wanted: Mapping[str, str], function: Callable[[Any], Any], item: bytes) -> tuple[Any, Any]:
     """Run an item on a node.
 
     Args:
         wanted: what must be installed; the source of the data was compared when the node was accepted.
         function: the work.
-        item: its argument.
+        item: its argument, pickled.
 
     Returns:
         None or what is wrong, and the result: two values, so that the one can be read without the other.
@@ -65,6 +66,6 @@ def run(wanted: Mapping[str, str], function: Callable[[Any], Any], item: Any) ->
     if any(wanted.get(name) != value for name, value in found.items()):
         return Differs(found), None
     try:
-        return None, function(item)
+        return None, function(pickle.loads(item))  # noqa: S301 - from gpuwise's own process
     except Exception as error:  # noqa: BLE001 - raised again where the work was asked for
         return Refused(error), None

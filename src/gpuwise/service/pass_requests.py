@@ -43,6 +43,7 @@ class PassRequests(Collector):
         self._changed = threading.Condition()
         self._alerts: dict[str, Alert] = {}
         self._unlisted = 0
+        self._at_once = False
         self._began_s: float | None = None
         registry = CollectorRegistry()
         self._counter = Counter(
@@ -84,24 +85,34 @@ class PassRequests(Collector):
             self._began_s = self._monotonic()
             asked = Asked(tuple(self._alerts.values()), self._unlisted) if self._alerts else None
             self._alerts, self._unlisted = {}, 0
+            self._at_once = False
         return asked
 
-    def wait(self, pause_s: float, stop: threading.Event) -> None:
-        """Wait until the next pass: the pause has passed, an alert asks for one, or the loop is stopped.
+    def wait(self, pause_s: float, stop: threading.Event) -> bool:
+        """Wait until the pause has passed, a pass is asked for, or the loop is stopped; whether one is asked for.
 
         Args:
-            pause_s: seconds until the next pass of the schedule.
+            pause_s: seconds to wait.
             stop: stops the loop; after setting it, `wake` must be called.
         """
         end_s = self._monotonic() + pause_s
         with self._changed:
             while not stop.is_set():
+                if self._at_once:
+                    return True
                 left_s = end_s - self._monotonic()
                 if self._alerts:
                     left_s = min(left_s, self._due_in_s())
                 if left_s <= 0:
-                    return
+                    return bool(self._alerts) and self._due_in_s() <= 0
                 self._changed.wait(left_s)
+        return False
+
+    def take_over(self) -> None:
+        """Ask for a pass at once: this process has become the leader, and effects of the one before may be open."""
+        with self._changed:
+            self._at_once = True
+            self._changed.notify_all()
 
     def wake(self) -> None:
         """Let `wait` look at its stop event."""

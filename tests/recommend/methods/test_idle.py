@@ -94,7 +94,7 @@ def test_without_a_price_it_is_blocked_not_a_saving_of_zero():
 
 
 def test_a_kind_that_cannot_be_stopped_is_blocked():
-    ref = WorkloadRef("research", "RayCluster", "sweep", "uid-1")
+    ref = WorkloadRef("research", "RayService", "sweep", "uid-1")
     series = usage(device(WEEK), workload=ref)
     assert reason(idle_shutdown(case(series, workload(ref)))) is Reason.KIND_NOT_SUPPORTED
 

@@ -13,6 +13,7 @@ from gpuwise.model.changes import MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import enactable
 from gpuwise.model.errors import ClusterError, Gone, InputError
 from gpuwise.model.inventory import CapacityType, GpuRequest, Start, WorkloadClass
+from gpuwise.model.kinds import STOPPABLE
 from gpuwise.model.scheduling import Requirement
 from gpuwise.sources.kubernetes.inventory import KubernetesInventory, RecordedObjects, inventory_of
 from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS, COLLECTIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
@@ -264,7 +265,7 @@ class TestOfACluster:
         _, cluster = fleet
         items = []
         for kind, path in ALL_COLLECTIONS.items():
-            items += [item | {"kind": kind} for item in cluster.list(path)]
+            items += [item | {"kind": kind} for item in cluster.list_optional(path)]
         path = tmp_path / "inventory.json"
         path.write_text(json.dumps({"kind": "List", "apiVersion": "v1", "items": items}))
         current = KubernetesInventory(cluster).snapshot(NOW_S)
@@ -414,6 +415,8 @@ RAY = {
 }
 TRAIN = {"Master": {"replicas": 1, "template": template(8)}, "Worker": {"replicas": 3, "template": template(8)}}
 GROUP = {"size": 4, "leaderTemplate": template(0), "workerTemplate": template(2)}
+SET = [{"name": "w", "replicas": 2, "template": {"spec": {"parallelism": 3, "template": template(2)}}}]
+LLM = pod_spec(gpus=4)
 ENDED = {"conditions": [{"type": "Succeeded", "status": "True"}]}
 
 
@@ -443,13 +446,26 @@ class TestOperators:
                 (0, 8, WorkloadClass.TRAINING),
             ),
             ("Rollout", {"replicas": 3, "template": template(1)}, {}, (3, 1, WorkloadClass.ENDPOINT)),
+            ("TFJob", {"tfReplicaSpecs": TRAIN}, {}, (4, 8, WorkloadClass.TRAINING)),
+            ("JobSet", {"replicatedJobs": SET}, {}, (6, 2, WorkloadClass.BATCH)),
+            ("JobSet", {"replicatedJobs": SET, "suspend": True}, {}, (0, 2, WorkloadClass.BATCH)),
+            ("LLMInferenceService", {"replicas": 2, "template": LLM}, {}, (2, 4, WorkloadClass.ENDPOINT)),
         ],
     )
     def test_pods_and_gpu_requests_per_kind(self, kind, spec, status, expected):
         found = only(by_an_operator(kind, "x", spec) | {"status": status})
         assert (found.ref.kind, found.ref.uid) == (kind, f"{kind}-x")
         assert (found.replicas, found.request.count, found.workload_class) == expected
-        assert not any(enactable(change, found.ref) for change in CHANGES)
+        written = [change.kind for change in CHANGES if enactable(change, found.ref)]
+        assert written == (["ScaleTo"] if kind in STOPPABLE else [])
+
+    def test_the_members_of_a_set_act_together(self):
+        """A TrainJob makes a JobSet, which makes Jobs: the object at the top is the target (jobset#1178)."""
+        top = by_an_operator("TrainJob", "t", {})
+        middle = owned(by_an_operator("JobSet", "s", {}), top)
+        one = owned(created(job("s-w-0")), middle)
+        found = only(top, middle, one, owned(pod("s-w-0-a"), one))
+        assert (str(found.ref), found.managed_by) == ("default/TrainJob/t", ())
 
     def test_the_top_of_the_chain_is_the_workload(self):
         service = by_an_operator("RayService", "chat", {"rayClusterConfig": RAY})

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from gpuwise.model.changes import ScaleTo
-from gpuwise.model.command import STOPPABLE
 from gpuwise.model.findings import Finding
+from gpuwise.model.kinds import JOBS, STOPPABLE, refused
 from gpuwise.model.profile import IdleEvidence, SignalVerdict, Verdict
 from gpuwise.model.reasons import Reason
-from gpuwise.model.recommendation import Blocked, Evidence, Recommendation, Saving
+from gpuwise.model.recommendation import NEXT_USE, Blocked, Evidence, Recommendation, Saving
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
 from gpuwise.recommend.proposal import Proposal
@@ -45,11 +45,9 @@ def idle_shutdown(case: Case) -> Recommendation | Blocked:
 def _refusal(case: Case) -> Blocked | None:
     idle, workload = case.profile.idle, case.workload
     needed_h = case.settings.idle_after_h[workload.workload_class]
-    idle_h = _idle_h(case)
+    idle_h, end_s = _idle_h(case), case.profile.window.end_s
     if workload.ref.kind not in STOPPABLE:
-        return case.blocked(
-            STAGE, Reason.KIND_NOT_SUPPORTED, f"gpuwise cannot stop a {workload.ref.kind}", _evidence(case)
-        )
+        return case.blocked(STAGE, Reason.KIND_NOT_SUPPORTED, refused(workload.ref.kind), _evidence(case))
     if workload.replicas == 0 or not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")
     if not idle.verdicts:
@@ -60,6 +58,10 @@ def _refusal(case: Case) -> Blocked | None:
         needed = case.settings.agreeing_sensors
         detail = f"idle for {idle_h:.0f} h, but only {idle.agreeing_sensors} of {needed} required sensors agree"
         return case.blocked(STAGE, Reason.NEEDS_SECOND_SIGNAL, detail, _evidence(case))
+    # Its sensors know nothing of the time before its pods: it may have been stopped then (kubeflow#6648). Pods that
+    # were started after the instant of a replay do not count.
+    starts = (one.started_s for one in workload.active_pods if one.started_s is not None)
+    idle_h = min([idle_h, *((end_s - started_s) / HOUR_S for started_s in starts if started_s <= end_s)])
     if idle_h < needed_h:
         detail = f"idle for {idle_h:.1f} h; the threshold for class {workload.workload_class.value} is {needed_h} h"
         return case.blocked(STAGE, Reason.TOO_YOUNG, detail, _evidence(case))
@@ -113,12 +115,12 @@ def _forecast(case: Case) -> Evidence:
     if expected.median_s is None:
         return Evidence("no use is expected within two weeks", None, "forecast", None, None, "h")
     hours = (expected.median_s - case.profile.window.end_s) / HOUR_S
-    return Evidence("time to the next use, median forecast", None, "forecast", hours, None, "h")
+    return Evidence(NEXT_USE, None, "forecast", hours, None, "h")
 
 
 def _risk(case: Case) -> int:
     """0 if it was never used in the window; 1 if it was; 3 for a Job, because its unsaved work is lost."""
-    if case.workload.ref.kind == "Job":
+    if case.workload.ref.kind in JOBS:
         return 3
     never_used = case.profile.idle.since_s == case.profile.window.start_s
     return 0 if never_used else 1

@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.changes import StopAtHours
-from gpuwise.model.command import STOPPABLE
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadClass
+from gpuwise.model.kinds import JOBS, STOPPABLE
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked, Evidence, Recommendation
 from gpuwise.recommend.case import HOURS_PER_MONTH, Case, recommendation
@@ -52,7 +52,7 @@ def _refusal(case: Case) -> Blocked | None:
     workload = case.workload
     if workload.workload_class is WorkloadClass.ENDPOINT:
         return case.blocked(STAGE, Reason.IS_A_SERVICE, "a request may arrive at any hour")
-    if workload.ref.kind not in STOPPABLE - {"Job"}:
+    if workload.ref.kind not in STOPPABLE - JOBS:
         return case.blocked(STAGE, Reason.NOT_APPLICABLE, f"a {workload.ref.kind} cannot be stopped and started again")
     if not workload.active_pods:
         return case.blocked(STAGE, Reason.ALREADY_STOPPED, "it has no GPU now")

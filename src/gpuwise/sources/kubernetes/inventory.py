@@ -15,7 +15,13 @@ from gpuwise.model.errors import Denied, Forbidden, Gone
 from gpuwise.model.inventory import Inventory, Namespace, Node, Unread
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.sources.kubernetes.claims import OTHER_VENDORS, Claims, Device
-from gpuwise.sources.kubernetes.listings import COLLECTIONS, OLDER_VERSIONS, OPTIONAL_COLLECTIONS, VOLUME_COLLECTIONS
+from gpuwise.sources.kubernetes.listings import (
+    COLLECTIONS,
+    EARLIER,
+    OLDER_VERSIONS,
+    OPTIONAL_COLLECTIONS,
+    VOLUME_COLLECTIONS,
+)
 from gpuwise.sources.kubernetes.nodes import node_of, not_measured
 from gpuwise.sources.kubernetes.recorded import RecordedObjects
 from gpuwise.sources.kubernetes.requested import Requests, shares_card
@@ -61,6 +67,9 @@ class KubernetesInventory:
                     kind: list(self._reader.list_optional(path))
                     for kind, path in zip(OLDER_VERSIONS, version, strict=True)
                 }
+        for kind, paths in EARLIER.items():
+            for path in paths:
+                objects[kind] = objects[kind] or list(self._reader.list_optional(path))
         for kind, path in VOLUME_COLLECTIONS.items():
             # Installations of earlier versions lack these rights. Without volumes a plan is only less bold.
             # Admission is not asked about lists: `Denied` is the 403 of an authorizer with other messages than RBAC.

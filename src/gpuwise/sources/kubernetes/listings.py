@@ -1,5 +1,7 @@
 """API paths of the collections that an inventory needs."""
 
+from gpuwise.model.kinds import KINDS
+
 COLLECTIONS = {
     "Node": "/api/v1/nodes",
     "Pod": "/api/v1/pods",
@@ -13,16 +15,11 @@ COLLECTIONS = {
 }
 """Kinds that every cluster serves, with their collection."""
 
+_CUSTOM = {name: kind for name, kind in KINDS.items() if kind.listed and name not in COLLECTIONS}
+
 OPTIONAL_COLLECTIONS = {
     "ScaledObject": "/apis/keda.sh/v1alpha1/scaledobjects",
-    "Notebook": "/apis/kubeflow.org/v1/notebooks",
-    "InferenceService": "/apis/serving.kserve.io/v1beta1/inferenceservices",
-    "RayCluster": "/apis/ray.io/v1/rayclusters",
-    "RayService": "/apis/ray.io/v1/rayservices",
-    "RayJob": "/apis/ray.io/v1/rayjobs",
-    "LeaderWorkerSet": "/apis/leaderworkerset.x-k8s.io/v1/leaderworkersets",
-    "PyTorchJob": "/apis/kubeflow.org/v1/pytorchjobs",
-    "Rollout": "/apis/argoproj.io/v1alpha1/rollouts",
+    **{name: kind.collection(kind.versions[0]) for name, kind in _CUSTOM.items()},
     "ResourceClaim": "/apis/resource.k8s.io/v1/resourceclaims",
     "ResourceClaimTemplate": "/apis/resource.k8s.io/v1/resourceclaimtemplates",
     "ResourceSlice": "/apis/resource.k8s.io/v1/resourceslices",
@@ -48,6 +45,13 @@ OLDER_VERSIONS = {
     if path.startswith("/apis/resource.k8s.io/")
 }
 """Paths of the same kinds on clusters that do not serve the newest version: Kubernetes 1.33 and 1.32 with DRA."""
+
+EARLIER = {
+    name: tuple(kind.collection(version) for version in kind.versions[1:])
+    for name, kind in _CUSTOM.items()
+    if kind.versions[1:]
+}
+"""Paths of other kinds in the other versions whose fields are known."""
 
 GROUPS = {
     kind: path.removeprefix("/apis/").partition("/")[0] if path.startswith("/apis/") else ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuwise.model.errors import Gone, InputError
 from gpuwise.model.ports import Access, Object
-from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS, OLDER_VERSIONS
+from gpuwise.sources.kubernetes.listings import ALL_COLLECTIONS, EARLIER, OLDER_VERSIONS
 from gpuwise.sources.kubernetes.workloads import TOPS
 
 _HOW = (
@@ -14,7 +14,7 @@ _HOW = (
     " `kubectl get nodes,namespaces,pods,deployments,statefulsets,replicasets,jobs,pdb,hpa,pvc,pv -A -o json`"
 )
 _KINDS = {path: kind for kind, path in ALL_COLLECTIONS.items()}
-_KINDS |= {path: kind for kind, paths in OLDER_VERSIONS.items() for path in paths}
+_KINDS |= {path: kind for kind, paths in (OLDER_VERSIONS | EARLIER).items() for path in paths}
 
 Objects = list[Object]  # inside the class, `list` is its method
 

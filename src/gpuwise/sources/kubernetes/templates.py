@@ -1,7 +1,7 @@
 """The GPUs that each kind's pods request, and the wanted number of pods, from the kind's spec.
 
-Fields: Kubernetes' apps/v1 and batch/v1, KubeRay's ray.io/v1, LeaderWorkerSet v1, Kubeflow's notebooks v1 and training
-operator v1, KServe v1beta1, Argo Rollouts v1alpha1.
+Fields: Kubernetes' apps/v1 and batch/v1, KubeRay's ray.io/v1, LeaderWorkerSet v1, JobSet v1alpha2, Kubeflow's notebooks
+v1 and training operator v1, KServe v1beta1 and v1alpha2, Argo Rollouts v1alpha1.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from gpuwise.model.ports import Object
 from gpuwise.sources.kubernetes.requested import Requested, Requests
 
+KSERVE_STOP = "serving.kserve.io/stop"
+"""KServe's annotation on a service that is stopped, with the value "true"."""
 STOPPED = "kubeflow-resource-stopped"
 """Kubeflow's annotation on a notebook that is scaled to zero."""
 
@@ -63,8 +65,8 @@ def is_finished(job: Object) -> bool:
     return any(entry["type"] in _ENDS and entry["status"] == "True" for entry in conditions)
 
 
-# A Job ends as Complete or Failed, the training operator's jobs as Succeeded or Failed.
-_ENDS = frozenset({"Complete", "Succeeded", "Failed"})
+# A Job ends as Complete or Failed, a JobSet as Completed, the training operator's jobs as Succeeded or Failed.
+_ENDS = frozenset({"Complete", "Completed", "Succeeded", "Failed"})
 
 
 def _spec(item: Object) -> Object:
@@ -90,11 +92,36 @@ def _notebook(item: Object) -> list[PodGroup]:
     return [_of(_spec(item).get("template"), 0 if stopped else 1)]
 
 
+def _kserve_stopped(item: Object) -> bool:
+    return (item["metadata"].get("annotations") or {}).get(KSERVE_STOP) == "true"
+
+
 def _inference_service(item: Object) -> list[PodGroup]:
     """Resources are in the predictor's containers, model or framework field; the autoscaler sets the pod count."""
     predictor: Object = _spec(item).get("predictor") or {}
     requesting = [part for part in predictor.values() if isinstance(part, dict) and "resources" in part]
-    return [PodGroup({"containers": [*(predictor.get("containers") or []), *requesting]}, None)]
+    pods = 0 if _kserve_stopped(item) else None
+    return [PodGroup({"containers": [*(predictor.get("containers") or []), *requesting]}, pods)]
+
+
+def _llm_inference_service(item: Object) -> list[PodGroup]:
+    """Each part has the pod spec of its leader, and one of its workers if it spans several nodes."""
+    found = []
+    for part in (_spec(item), _spec(item).get("prefill") or {}):
+        replicas = part.get("replicas")
+        pods = 0 if _kserve_stopped(item) else (1 if replicas is None else int(replicas))
+        found += [PodGroup(part[name], pods) for name in ("template", "worker") if part.get(name)]
+    return found
+
+
+def _job_set(item: Object) -> list[PodGroup]:
+    stopped = _spec(item).get("suspend") or is_finished(item)
+    found = []
+    for part in _spec(item).get("replicatedJobs") or []:
+        job = (part.get("template") or {}).get("spec") or {}
+        pods = 0 if stopped else int(part.get("replicas", 1)) * int(job.get("parallelism", 1))
+        found.append(_of(job.get("template"), pods))
+    return found
 
 
 def _ray_cluster(spec: Object, *, stopped: bool) -> list[PodGroup]:
@@ -121,10 +148,12 @@ def _leader_worker_set(item: Object) -> list[PodGroup]:
     return [_of(both.get("leaderTemplate") or worker, count), _of(worker, count * (int(both.get("size", 1)) - 1))]
 
 
-def _pytorch_job(item: Object) -> list[PodGroup]:
+def _training_job(item: Object) -> list[PodGroup]:
+    """The training operator's kinds: `pytorchReplicaSpecs`, `tfReplicaSpecs`, `mpiReplicaSpecs` and so on."""
     spec = _spec(item)
     stopped = (spec.get("runPolicy") or {}).get("suspend") or is_finished(item)
-    parts = (spec.get("pytorchReplicaSpecs") or {}).values()
+    maps = (spec[name] or {} for name in sorted(spec) if name.endswith("ReplicaSpecs"))
+    parts = [part for one in maps for part in one.values()]
     return [_of(part.get("template"), 0 if stopped else int(part.get("replicas", 1))) for part in parts]
 
 
@@ -140,7 +169,12 @@ _GROUPS: Mapping[str, Callable[[Object], list[PodGroup]]] = {
     "RayService": lambda item: _ray_cluster(_spec(item).get("rayClusterConfig") or {}, stopped=False),
     "RayJob": _ray_job,
     "LeaderWorkerSet": _leader_worker_set,
-    "PyTorchJob": _pytorch_job,
+    **dict.fromkeys(("PyTorchJob", "TFJob", "XGBoostJob", "PaddleJob", "JAXJob", "MPIJob"), _training_job),
+    "JobSet": _job_set,
+    "LLMInferenceService": _llm_inference_service,
+    # Their pods are made from objects that are not listed: TrainingRuntimes and WorkspaceKinds.
+    "TrainJob": lambda _: [],
+    "Workspace": lambda _: [],
 }
 
 KINDS = tuple(_GROUPS)

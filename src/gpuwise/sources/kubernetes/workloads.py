@@ -32,8 +32,11 @@ _CLASSES = {
     "Notebook": WorkloadClass.NOTEBOOK,
     "Job": WorkloadClass.BATCH,
     "RayJob": WorkloadClass.BATCH,
-    "PyTorchJob": WorkloadClass.TRAINING,
-}
+    "JobSet": WorkloadClass.BATCH,
+    "Workspace": WorkloadClass.NOTEBOOK,
+} | dict.fromkeys(
+    ("PyTorchJob", "TFJob", "XGBoostJob", "PaddleJob", "JAXJob", "MPIJob", "TrainJob"), WorkloadClass.TRAINING
+)
 """Workload class by kind. Any other kind counts as an endpoint, the class with the strictest limits."""
 
 Owners = Mapping[str, tuple[str, Object]]
@@ -139,13 +142,15 @@ def _place(item: Object) -> str:
 
 
 def _climb(kind: str, item: Object, owners: Owners, found: dict[str, _Found]) -> _Found:
-    """Follow the owner references to the top owner. A Job counts as the top, because a CronJob creates many of them.
+    """Follow the owner references to the top owner.
+
+    A Job counts as the top unless its owner is listed: a CronJob creates many of them.
 
     Raises:
         ValueError: the owner references form a cycle, which the API server does not prevent.
     """
     chain, seen = {(kind, item["metadata"]["name"])}, {item["metadata"]["uid"]}
-    while kind != "Job" and (reference := controller_of(item)) is not None:
+    while (reference := controller_of(item)) is not None and not (kind == "Job" and reference["uid"] not in owners):
         if reference["kind"] == "Node":  # the mirror of a static pod: the kubelet runs it from a file
             break
         if reference["uid"] in seen:

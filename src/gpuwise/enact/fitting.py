@@ -1,0 +1,70 @@
+"""Whether the pods of a changed template would find nodes: a rolling update that cannot proceed must not begin.
+
+A Deployment with one replica starts the new pod before it ends the old one. On a full node the new pod then waits for
+ever (LLMKube#192, airunway#400).
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from gpuwise.enact.effects import Effect
+from gpuwise.enact.images import parts_of
+from gpuwise.enact.refusal import Refusal
+from gpuwise.model.ports import Fit, Object
+from gpuwise.model.reasons import Reason
+
+_TEMPLATE = ["spec", "template"]
+
+
+def unfit(item: Object, effect: Effect, pods: Sequence[Object], fit: Fit) -> Refusal | None:
+    """Return why the first new pod of a changed template would find no node, None if it would.
+
+    Args:
+        item: a Deployment or StatefulSet, as read from the API server.
+        effect: what changes in it.
+        pods: its pods.
+        fit: looks for a node.
+
+    Raises:
+        ClusterError: nodes or pods could not be listed.
+    """
+    if not pods:
+        return None
+    spec = _after(item, effect)["spec"]["template"]["spec"]
+    ending = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[len(pods) - _ends_first(item, len(pods)) :]
+    why = fit.refusal(spec, {pod["metadata"]["uid"] for pod in ending})
+    return None if why is None else Refusal(Reason.NO_SPACE, why)
+
+
+def restarts_pods(effect: Effect) -> bool:
+    """Return whether an effect changes the template, so that new pods replace the old ones."""
+    return any(parts_of(at)[:2] == _TEMPLATE for at in effect.pre_image.keys() | effect.post_image.keys())
+
+
+def _after(item: Object, effect: Effect) -> Object:
+    """The object with the changed fields."""
+    found = copy.deepcopy(item)
+    for at in effect.pre_image.keys() | effect.post_image.keys():
+        *parents, last = parts_of(at)
+        place: Any = found
+        for part in parents:
+            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
+        if at in effect.post_image:
+            place[last] = effect.post_image[at]
+        else:
+            place.pop(last, None)
+    return found
+
+
+def _ends_first(item: Object, pods: int) -> int:
+    """How many of its pods end before a new one must be ready."""
+    if item["kind"] != "Deployment":  # a StatefulSet replaces its pods one by one
+        return 1
+    strategy = item["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return pods
+    limit = (strategy.get("rollingUpdate") or {}).get("maxUnavailable", "25%")
+    if isinstance(limit, str) and limit.endswith("%"):
+        return min(pods, pods * int(limit[:-1]) // 100)  # Kubernetes rounds it down
+    return min(pods, int(limit))

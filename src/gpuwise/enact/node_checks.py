@@ -1,0 +1,95 @@
+"""What forbids a change of a node now, by reads alone."""
+
+from datetime import datetime
+
+from gpuwise.enact import partition
+from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.settings import EnactSettings
+from gpuwise.enact.stop_switch import stopped
+from gpuwise.model.changes import FreeNode, Repartition
+from gpuwise.model.command import Command, Mode
+from gpuwise.model.errors import Gone
+from gpuwise.model.labels import MODE
+from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.model.protection import SYSTEM_NAMESPACES, marks, protection
+from gpuwise.model.reasons import Reason
+
+
+def node_refusal(cluster: ClusterReader, command: Command, settings: EnactSettings) -> Refusal | None:
+    """Return why a command about a node is not carried out now, None if it is.
+
+    Raises:
+        ClusterError: the node could not be read.
+    """
+    found = prepared_node(cluster, command, settings)
+    return found if isinstance(found, Refusal) else None
+
+
+def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSettings) -> Object | Refusal:
+    """Return the node of a command as it is now, or what forbids the command.
+
+    Args:
+        cluster: client, used only to read.
+        command: about a node.
+        settings: whether nodes are changed at all, and what protects one.
+
+    Raises:
+        ClusterError: the node could not be read.
+    """
+    if not settings.nodes:
+        return Refusal(Reason.KIND_NOT_SUPPORTED, "enact.nodes is false: the owner of the node makes this change")
+    if (stop := stopped(cluster, settings, actor=command.actor)) is not None:
+        return stop
+    node = read_node(cluster, command)
+    if isinstance(node, Refusal):
+        return node
+    marked = marks(node["metadata"])
+    found = protection(marked, settings.protections)
+    if found is not None:
+        return Refusal(found[0], f"the node is protected: {found[1]}")
+    if marked.get(MODE, settings.default_mode) == Mode.OFF:
+        return Refusal(Reason.MODE_OFF, f"{MODE} is off")
+    if node["spec"].get("unschedulable"):
+        return Refusal(Reason.CHANGED_SINCE_PLANNED, "somebody cordoned the node already")
+    if isinstance(command.change, FreeNode):
+        return _protected_pods(cluster, command.change, settings) or node
+    assert isinstance(command.change, Repartition), "no other change of a node is enactable"
+    wanted = partition.layout(command.change, settings.mig_configs)
+    slices = cluster.list_optional("/apis/resource.k8s.io/v1/resourceslices")
+    refused = wanted if isinstance(wanted, Refusal) else partition.not_here(node, slices)
+    return refused or node
+
+
+def _protected_pods(cluster: ClusterReader, change: FreeNode, settings: EnactSettings) -> Refusal | None:
+    """Return which namespace with pods of the plan forbids disruptions, None if none does."""
+    for name in sorted({workload.split("/")[0] for workload, _, _ in change.moves}):
+        if name in SYSTEM_NAMESPACES or name in settings.protected_namespaces:
+            return Refusal(Reason.PROTECTED_NAMESPACE, f"the namespace {name} is protected: gpuwise never changes it")
+        marked = marks(cluster.get(f"/api/v1/namespaces/{name}")["metadata"])
+        found = protection(marked, settings.protections)
+        if found is not None:
+            return Refusal(found[0], f"the namespace {name} is protected: {found[1]}")
+        if marked.get(MODE) == Mode.OFF:
+            return Refusal(Reason.MODE_OFF, f"{MODE} is off in namespace {name}")
+    return None
+
+
+def read_node(cluster: ClusterReader, command: Command) -> Object | Refusal:
+    """Read the node of a command; one that was created after the recommendation is another machine.
+
+    Args:
+        cluster: client, used only to read.
+        command: about a node.
+
+    Raises:
+        ClusterError: the node could not be read.
+    """
+    name = command.workload.name
+    try:
+        node = cluster.get(f"/api/v1/nodes/{name}")
+    except Gone:
+        return Refusal(Reason.TARGET_GONE, f"node {name} no longer exists")
+    made_s = datetime.fromisoformat(node["metadata"]["creationTimestamp"]).timestamp()
+    if command.because is not None and made_s > command.because.created_s:
+        return Refusal(Reason.TARGET_GONE, f"node {name} was created after the recommendation was made")
+    return node

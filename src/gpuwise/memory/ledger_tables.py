@@ -1,0 +1,121 @@
+"""The ledger's tables for SQLAlchemy, and the few expressions that SQLite and PostgreSQL write differently.
+
+The bodies of events are JSON in a column of text, because the hash chain is computed over their bytes. Kinds stand in
+queries as literals, not as parameters: both databases use a partial index only if the query says which rows it covers.
+"""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import BigInteger, Boolean, Column, ColumnElement, MetaData, String, Table, Text, func, literal_column
+from sqlalchemy import bindparam as parameter
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+_tables = MetaData()
+
+events = Table(
+    "events",
+    _tables,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("at_s", BigInteger),
+    Column("kind", Text),
+    Column("subject", Text),
+    Column("body", Text),
+    Column("hash", Text),
+)
+findings = Table("findings", _tables, Column("run", BigInteger, primary_key=True), Column("body", Text))
+identity = Table("identity", _tables, Column("id", Text))
+open_intents = Table("open_intents", _tables, Column("subject", Text, primary_key=True))
+verified = Table(
+    "verified",
+    _tables,
+    Column("only_row", BigInteger, primary_key=True),
+    Column("upto", BigInteger),
+    Column("hash", Text),
+    Column("again", BigInteger),
+)
+
+
+def of_kind(kind: str, table: Any = events) -> ColumnElement[bool]:
+    """The condition that a row is of a kind."""
+    compared: ColumnElement[bool] = table.c.kind == literal_column(f"'{kind}'")
+    return compared
+
+
+def value(body: ColumnElement[str], path: str) -> ColumnElement[str]:
+    """A text within a JSON body; NULL if it is absent or null.
+
+    Args:
+        body: the column.
+        path: as SQLite writes it: "$.command.workload.uid".
+    """
+    return _Value(body, literal_column(f"'{path}'"))
+
+
+def one_of(column: ColumnElement[str], values: Collection[str]) -> ColumnElement[bool]:
+    """The condition that a column has one of many values, which are sent as one parameter."""
+    listed = _Elements(parameter(None, json.dumps(sorted(values)), String))
+    return column.op("IN", is_comparison=True)(listed)
+
+
+def of_cluster(body: ColumnElement[str], cluster: str) -> ColumnElement[bool]:
+    """The condition that a row is of this cluster, or of no known one; every row if the cluster is ""."""
+    return func.coalesce(value(body, "$.cluster"), "").in_(["", cluster]) if cluster else literal_column("1 = 1")
+
+
+def in_scope(body: ColumnElement[str], scope: str) -> ColumnElement[bool]:
+    """The condition that an intent counts in the budget of a scope; without scopes it counts in each."""
+    return value(body, "$.scopes").is_(None) | _HasScope(body, parameter(None, scope, String))
+
+
+class _Value(FunctionElement[str]):
+    inherit_cache = True
+    type = Text()
+
+
+class _Elements(FunctionElement[str]):
+    inherit_cache = True
+    type = Text()
+
+
+class _HasScope(FunctionElement[bool]):
+    inherit_cache = True
+    type = Boolean()
+
+
+@compiles(_Value, "sqlite")
+def _value_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"json_extract({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_Value, "postgresql")
+def _value_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    body, path = (compiler.process(part, **options) for part in element.clauses)
+    keys = ",".join(path.strip("'").removeprefix("$.").split("."))
+    return f"(({body})::jsonb #>> '{{{keys}}}')"
+
+
+@compiles(_Elements, "sqlite")
+def _elements_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **options)}))"  # noqa: S608 - a parameter
+
+
+@compiles(_Elements, "postgresql")
+def _elements_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    listed = compiler.process(element.clauses, **options)
+    return f"(SELECT jsonb_array_elements_text(CAST({listed} AS jsonb)))"
+
+
+@compiles(_HasScope, "sqlite")
+def _has_scope_in_sqlite(element: Any, compiler: Any, **options: Any) -> str:
+    body, scope = (compiler.process(part, **options) for part in element.clauses)
+    listed = f"SELECT 1 FROM json_each({body}, '$.scopes') AS scope"  # noqa: S608 - a column
+    return f"EXISTS ({listed} WHERE scope.value = {scope})"
+
+
+@compiles(_HasScope, "postgresql")
+def _has_scope_in_postgresql(element: Any, compiler: Any, **options: Any) -> str:
+    body, scope = (compiler.process(part, **options) for part in element.clauses)
+    return f"(({body})::jsonb -> 'scopes' @> to_jsonb(CAST({scope} AS text)))"

@@ -1,0 +1,109 @@
+"""The report of a survey: what the fleet cost, what could be saved, and what was done about it.
+
+The loop finds and acts, see `pipeline`; this compiles its findings and the ledger's actions for people.
+"""
+
+from dataclasses import replace
+
+from gpuwise.decide.decide import blockers
+from gpuwise.decide.history import History
+from gpuwise.decide.question import Situation
+from gpuwise.finops import Period, compile_report, still_there
+from gpuwise.model.command import OutcomeStatus
+from gpuwise.model.inventory import Inventory
+from gpuwise.model.ports import Ledger
+from gpuwise.model.recommendation import Blocked, Recommendation
+from gpuwise.model.report import Action, WeeklyReport
+from gpuwise.model.usage import Window
+from gpuwise.pipeline import Pipeline, Survey
+from gpuwise.score.node_types import with_measured_types
+
+
+def report(loop: Pipeline, window: Window, *, week: str, now_s: int) -> WeeklyReport:
+    """Build the report of one week from newly scored usage and from the ledger.
+
+    Args:
+        loop: reads and scores the fleet.
+        window: the week.
+        week: its ISO name, "2026-W20".
+        now_s: time of the report, epoch seconds.
+    """
+    fleet = loop.observe(now_s)
+    found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
+    past = loop.past(fleet, window)
+    survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
+    report = summary(loop, survey, week=week, now_s=now_s)
+    with_prices = loop.ledger.prices()
+    if not found or with_prices in ("", loop.prices.version):
+        return report
+    note = f"The savings were computed with {with_prices}, the bill with {loop.prices.version}."
+    return replace(report, quality=replace(report.quality, notes=(*report.quality.notes, note)))
+
+
+def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:
+    """Build the report of a survey: its cost and savings, with the actions in its window.
+
+    Args:
+        loop: which made the survey: its prices, policy and ledger.
+        survey: the findings.
+        now_s: time of the report, epoch seconds.
+        week: ISO name of the week, None for another window.
+    """
+    window, selection = survey.window, survey.selection
+    bounds = (window.start_s, window.end_s, now_s)
+    inventory = with_measured_types(survey.inventory, survey.profiles.billed)
+    seen = Period(
+        inventory,
+        survey.profiles.billed,
+        loop.prices,
+        *bounds,
+        selection=selection,
+        listed=loop.usage.lists_allocations,
+        past=survey.past,
+        deleted_in=survey.deleted_in,
+    )
+    actions = _actions(loop.ledger, window, survey.inventory)
+    if selection is not None:
+        refs = survey.inventory.by_ref()
+        actions = [action for action in actions if action.intent.command.workload in refs]
+    return compile_report(
+        seen,
+        name=week,
+        recommendations=survey.recommendations,
+        blocked=survey.blocked,
+        actions=actions,
+        cluster=loop.settings.cluster_name,
+        ledger_head=str(loop.ledger.head()) if week else None,
+        blockers=_blockers(loop, survey, now_s),
+    )
+
+
+def _blockers(loop: Pipeline, survey: Survey, now_s: int) -> tuple[Blocked, ...]:
+    """Find what blocks a person's `gpuwise apply` of the recommendations, according to the inventory."""
+    history = History(directives=loop.ledger.directives())
+    return blockers(
+        survey.recommendations,
+        Situation(survey.inventory, history, loop.settings.policy, now_s, nodes=loop.settings.nodes),
+    )
+
+
+def _open(ledger: Ledger) -> list[Recommendation]:
+    """Return the latest run's recommendations that have not been carried out since."""
+    found = ledger.recommendations()
+    now_s = max((item.created_s for item in found), default=0)
+    intents, outcomes = ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
+    last = {outcome.command_id: outcome.status for outcome in outcomes}
+    in_place = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
+    done = {i.command.recommendation_id for i in intents if last.get(i.command.id) in in_place}
+    return [item for item in found if item.id not in done]
+
+
+def _actions(ledger: Ledger, window: Window, fleet: Inventory) -> list[Action]:
+    """Return the actions that have an intent or an outcome in the window, such as an undo of an earlier action."""
+    ended = {one.command_id for one in ledger.outcomes(since_s=window.start_s) if one.at_s < window.end_s}
+    intents, outcomes = ledger.attempts(since_s=window.start_s, ids=ended)
+    last = {outcome.command_id: outcome for outcome in outcomes}
+    # A step belongs to its action, which has the saving.
+    whole = (one for one in intents if one.at_s < window.end_s and not one.step_of)
+    found = ((one, last.get(one.command.id)) for one in whole)
+    return [Action(one, outcome, one.command.because, still_there(one, outcome, fleet)) for one, outcome in found]

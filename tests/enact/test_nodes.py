@@ -1,0 +1,322 @@
+"""Nodes: cordoned first, drained by eviction in the plan's order, given another MIG layout only when empty."""
+
+from dataclasses import replace
+
+import pytest
+from tests.cluster_under_test import NAMESPACE
+from tests.enact.conftest import NOW_S
+
+from gpuwise.emulate.objects import budget, deployment, node, pod, pod_spec
+from gpuwise.enact import KubernetesEnactor
+from gpuwise.enact.drain import Done, Evict, Failed, Wait, next_step
+from gpuwise.enact.partition import CONFIG, STATE, Relabel, layout
+from gpuwise.enact.partition import next_step as next_layout_step
+from gpuwise.enact.refusal import Refusal
+from gpuwise.model.changes import FreeNode, Repartition
+from gpuwise.model.command import FLEET, Command, Limit, OutcomeStatus
+from gpuwise.model.inventory import WorkloadRef
+from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, EXPIRES
+from gpuwise.model.reasons import Reason
+
+SLICED = Repartition((("1g.10gb", 14),), (("1g.10gb", 7),), 1)
+CONFIGS = {"1g.10gb:7": "one-sliced"}
+EMPTY_S = 3_600
+
+
+class Memory:
+    """The GPU memory in use, as Prometheus reports it."""
+
+    def __init__(self, value):
+        self.bytes = value
+
+    def value(self, level):
+        assert "gpu-0" in level.query
+        return self.bytes
+
+
+class Fleet:
+    """Two nodes; what runs on gpu-0 has its plan. The API server places pods on the node that has the label."""
+
+    def __init__(self, stage, memory=0.0):
+        self.stage, self.now_s, self.memory = stage, NOW_S, Memory(memory)
+        self.settings = {
+            "nodes": True,
+            "settle_timeout_s": 0.0,
+            "limits": (Limit(FLEET, 20, 3_600),),
+            "mig_configs": CONFIGS,
+            "node_memory_query": 'used{node="$node"}',
+        }
+
+    def enactor(self, **more):
+        settings = replace(self.stage.settings, **self.settings | more)
+        return KubernetesEnactor(self.stage.cluster, self.stage.ledger, settings, lambda: self.now_s, self.memory)
+
+    def start(self, change, **more):
+        command = Command("a-00000000aa", "r-00000000aa", WorkloadRef("", "Node", "gpu-0", "gpu-0"), change, "ada")
+        (outcome,) = self.enactor(**more).enact([command])
+        return outcome
+
+    def follow(self, times=20, at_s=0, **more):
+        """New processes, one after another, until the action ends."""
+        self.now_s = NOW_S + at_s
+        for _ in range(times):
+            self.stage.api.settle()
+            enactor = self.enactor(**more)
+            enactor.recover()
+            if ended := enactor.follow():
+                self.stage.api.settle()
+                return ended[0]
+        return None
+
+    @property
+    def node(self):
+        return self.stage.cluster.get("/api/v1/nodes/gpu-0")
+
+    @property
+    def cordoned(self):
+        return self.node["spec"].get("unschedulable", False)
+
+    @property
+    def evictions(self):
+        return [one.path.split("/")[-2] for one in self.stage.api.requests if one.path.endswith("/eviction")]
+
+    def placed(self):
+        return {one["metadata"]["name"]: one["spec"].get("nodeName") for one in self.stage.pods("llm")}
+
+    def plan(self):
+        names = sorted(name for name, where in self.placed().items() if where == "gpu-0")
+        return FreeNode(tuple((f"{NAMESPACE}/Deployment/llm", name, "gpu-1") for name in names))
+
+
+@pytest.fixture
+def fleet(stage):
+    """Two pods on gpu-0, and an empty gpu-1 of the same size."""
+    stage.api.reset([node("gpu-0", gpus=2)])
+    stage.add(deployment("llm", replicas=2))
+    stage.add(node("gpu-1", gpus=2))
+    return Fleet(stage)
+
+
+class TestFreeNode:
+    def test_it_is_cordoned_drained_and_left_cordoned(self, fleet):
+        plan = fleet.plan()
+        assert fleet.start(plan).status is OutcomeStatus.WATCHING
+        annotations = fleet.node["metadata"]["annotations"]
+        assert (fleet.cordoned, annotations[ACTION_ID]) == (True, "a-00000000aa")
+        assert annotations[EXPIRES] == "2026-11-18T12:06:40Z"
+
+        outcome = fleet.follow()
+
+        assert outcome.status is OutcomeStatus.APPLIED, outcome
+        assert set(fleet.placed().values()) == {"gpu-1"}
+        assert fleet.evictions == [pod for _, pod, _ in plan.moves]
+        assert fleet.cordoned
+        assert EXPIRES not in fleet.node["metadata"]["annotations"]
+        steps = [one for one in fleet.stage.ledger.intents() if one.step_of]
+        assert [one.pre_image["pod"].split("/")[1] for one in steps] == fleet.evictions
+        assert fleet.stage.ledger.unsettled() == []
+
+    def test_an_undo_uncordons_it(self, fleet):
+        fleet.start(fleet.plan())
+        fleet.follow()
+        assert fleet.enactor().undo("a-00000000aa").status is OutcomeStatus.UNDONE
+        assert not fleet.cordoned
+
+    def test_a_budget_that_allows_no_eviction_now_is_respected_until_it_does(self, fleet):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        assert fleet.follow(times=3) is None
+        assert set(fleet.placed().values()) == {"gpu-0"}
+        blocked = [one for one in fleet.stage.ledger.outcomes() if one.reason is Reason.BLOCKED_BY_PDB]
+        assert blocked
+        fleet.stage.cluster.patch(
+            f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets/pdb",
+            {"spec": {"minAvailable": 1}},
+            content_type="application/merge-patch+json",
+        )
+        assert fleet.follow().status is OutcomeStatus.APPLIED
+
+    def test_it_is_uncordoned_when_its_time_is_over(self, fleet):
+        fleet.stage.add(budget("pdb", app="llm", minAvailable=2))
+        fleet.start(fleet.plan())
+        outcome = fleet.follow(at_s=3_600)
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.CHECK_FAILED)
+        assert not fleet.cordoned
+        assert ACTION_ID not in fleet.node["metadata"].get("annotations", {})
+
+    def test_i10_a_pod_that_was_protected_meanwhile_ends_it(self, fleet):
+        plan = fleet.plan()
+        fleet.start(plan)
+        name = plan.moves[0][1]
+        fleet.stage.cluster.patch(
+            f"/api/v1/namespaces/{NAMESPACE}/pods/{name}",
+            {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}},
+            content_type="application/merge-patch+json",
+        )
+        outcome = fleet.follow()
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.PROTECTED)
+        assert (fleet.evictions, fleet.cordoned) == ([], False)
+
+    def test_incident_autoscaler_5790_a_pod_that_the_plan_does_not_know_ends_it(self, fleet):
+        plan = fleet.plan()
+        fleet.start(replace(plan, moves=plan.moves[:1]))
+        outcome = fleet.follow()
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.CHANGED_SINCE_PLANNED)
+        assert fleet.evictions == []
+
+    def test_what_somebody_uncordons_is_left_to_them(self, fleet):
+        fleet.start(fleet.plan())
+        patch = {"spec": {"unschedulable": False}}
+        fleet.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+        assert fleet.follow().reason is Reason.CHANGED_BY_OTHERS
+        assert fleet.evictions == []
+
+    def test_i8_a_crash_between_eviction_and_outcome_evicts_nothing_twice(self, fleet):
+        fleet.start(fleet.plan())
+        fleet.stage.ledger.loses_outcomes = True
+        fleet.enactor().follow()
+        fleet.stage.ledger.loses_outcomes = False
+        assert len(fleet.evictions) == 1
+        assert fleet.follow().status is OutcomeStatus.APPLIED
+        assert len(fleet.evictions) == 2
+
+    def test_i5_each_eviction_uses_the_budget(self, fleet):
+        fleet.start(fleet.plan(), limits=(Limit(FLEET, 2, 3_600),))
+        assert fleet.follow(limits=(Limit(FLEET, 2, 3_600),), times=4) is None
+        assert len(fleet.evictions) == 1
+
+    def test_without_the_setting_nodes_are_advice(self, fleet):
+        outcome = fleet.start(fleet.plan(), nodes=False)
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, Reason.KIND_NOT_SUPPORTED)
+        assert fleet.stage.mutations == []
+
+    def test_i19_a_dry_run_writes_nothing(self, fleet):
+        assert fleet.start(fleet.plan(), dry_run=True).status is OutcomeStatus.WOULD_APPLY
+        assert fleet.stage.mutations == []
+
+    def test_a_node_that_somebody_cordoned_is_left_alone(self, fleet):
+        patch = {"spec": {"unschedulable": True}}
+        fleet.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+        assert fleet.start(fleet.plan()).reason is Reason.CHANGED_SINCE_PLANNED
+
+
+def test_incident_autoscaler_5048_a_forgotten_cordon_is_reaped_at_the_next_start(fleet):
+    """The ledger is lost: the mark on the node has the time until which it holds."""
+    fleet.start(fleet.plan())
+    fleet.stage.ledger = type(fleet.stage.ledger)()
+    fleet.enactor().recover()
+    assert fleet.cordoned
+    fleet.now_s = NOW_S + 3_600
+    fleet.enactor().recover()
+    assert not fleet.cordoned
+    assert EXPIRES not in fleet.node["metadata"].get("annotations", {})
+
+
+class TestRepartition:
+    @pytest.fixture
+    def sliced(self, stage):
+        labels = {CONFIG: "all-1g.10gb", STATE: "success"}
+        stage.api.reset([node("gpu-0", gpus=0, mig={"1g.10gb": 14}, labels=labels)])
+        return Fleet(stage)
+
+    def report(self, fleet, state):
+        """What the MIG manager writes."""
+        patch = {"metadata": {"labels": {STATE: state}}}
+        fleet.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+
+    def test_i21_an_empty_cordoned_node_is_relabelled_verified_and_uncordoned(self, sliced):
+        assert sliced.start(SLICED).status is OutcomeStatus.WATCHING
+        assert sliced.cordoned
+        assert sliced.follow(times=1) is None
+        assert sliced.node["metadata"]["labels"][CONFIG] == "one-sliced"
+        self.report(sliced, "pending")
+        assert sliced.follow(times=2) is None
+        self.report(sliced, "success")
+        assert sliced.follow().status is OutcomeStatus.APPLIED
+        labels = sliced.node["metadata"]["labels"]
+        assert (sliced.cordoned, labels[CONFIG]) == (False, "one-sliced")
+
+    @pytest.mark.parametrize("memory", [None, 2.0**30])
+    def test_i21_incident_gpu_operator_262_processes_keep_the_layout(self, sliced, memory):
+        """A process was started between the check and the label, or nobody measures whether there is one."""
+        sliced.memory.bytes = memory
+        sliced.start(SLICED)
+        assert sliced.follow(times=3) is None
+        assert sliced.node["metadata"]["labels"][CONFIG] == "all-1g.10gb"
+        outcome = sliced.follow(at_s=EMPTY_S)
+        assert (outcome.status, sliced.cordoned) == (OutcomeStatus.REVERTED, False)
+
+    def test_i21_incident_ray_16975_a_pod_keeps_the_layout(self, sliced):
+        sliced.stage.add(pod("late", spec=pod_spec(resource="nvidia.com/mig-1g.10gb"), labels={"app": "late"}))
+        sliced.start(SLICED)
+        assert sliced.follow(times=3) is None
+        assert sliced.node["metadata"]["labels"][CONFIG] == "all-1g.10gb"
+
+    def test_a_layout_that_failed_is_restored(self, sliced):
+        sliced.start(SLICED)
+        sliced.follow(times=1)
+        self.report(sliced, "failed")
+        outcome = sliced.follow()
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.CHECK_FAILED)
+        labels = sliced.node["metadata"]["labels"]
+        assert (sliced.cordoned, labels[CONFIG]) == (False, "all-1g.10gb")
+
+    @pytest.mark.parametrize(
+        ("annotations", "labels", "detail"),
+        [
+            ({"hami.io/node-nvidia-register": "x"}, {}, "HAMi"),
+            ({}, {STATE: "pending"}, "MIG manager"),
+        ],
+    )
+    def test_where_others_divide_the_gpus_nothing_is_written(self, sliced, annotations, labels, detail):
+        patch = {"metadata": {"annotations": annotations, "labels": labels}}
+        sliced.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+        outcome = sliced.start(SLICED)
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, Reason.NOT_APPLICABLE)
+        assert detail in outcome.detail
+
+    def test_a_layout_without_a_configuration_is_refused(self):
+        assert isinstance(layout(SLICED, {}), Refusal)
+        assert layout(SLICED, CONFIGS) == "one-sliced"
+        assert layout(replace(SLICED, proposed=()), {}) == "all-disabled"
+
+
+PLAN = FreeNode((("ml/Deployment/a", "a-0", "n2"), ("ml/Deployment/a", "a-1", "n2")))
+CORDONED = {"metadata": {"name": "n1"}, "spec": {"unschedulable": True}}
+
+
+class TestNextStep:
+    """The pure function: the same state gives the same step, from any process."""
+
+    def pod(self, name, where, **metadata):
+        owner = {"kind": "ReplicaSet", "name": "a", "uid": "rs", "controller": True}
+        meta = {"name": name, "namespace": "ml", "uid": name, "ownerReferences": [owner]} | metadata
+        return {"metadata": meta, "spec": pod_spec() | {"nodeName": where}, "status": {"phase": "Running"}}
+
+    def step(self, *pods, evicted=frozenset()):
+        return next_step(CORDONED, PLAN, pods, evicted)
+
+    def test_pods_go_in_the_order_of_the_plan(self):
+        found = self.step(self.pod("a-1", "n1"), self.pod("a-0", "n1"))
+        assert isinstance(found, Evict)
+        assert found.pod["metadata"]["name"] == "a-0"
+
+    def test_it_waits_for_a_pod_that_is_stopping(self):
+        assert isinstance(self.step(self.pod("a-0", "n1", deletionTimestamp="now"), self.pod("a-1", "n1")), Wait)
+
+    def test_it_waits_until_a_replacement_has_a_node(self):
+        assert isinstance(self.step(self.pod("a-x", ""), self.pod("a-1", "n1"), evicted=frozenset({"rs"})), Wait)
+
+    def test_it_is_done_when_no_gpu_pod_is_left(self):
+        daemon = self.pod("agent", "n1", ownerReferences=[{"kind": "DaemonSet", "uid": "d", "controller": True}])
+        assert isinstance(self.step(daemon, self.pod("a-x", "n2")), Done)
+
+    def test_a_pod_without_a_controller_is_not_evicted(self):
+        found = self.step(self.pod("a-0", "n1", ownerReferences=[]))
+        assert isinstance(found, Failed)
+        assert found.reason is Reason.NOT_MOVABLE
+
+    def test_a_layout_is_written_only_on_a_cordoned_node(self):
+        free = {"metadata": {"name": "n1", "labels": {}}, "spec": {}}
+        assert isinstance(next_layout_step(free, "x", [], 0.0), Failed)
+        assert next_layout_step(CORDONED, "x", [], 0.0) == Relabel("x")

@@ -1,0 +1,1 @@
+"""Failovers on real processes: `python -m tests.failovers 50`."""
