@@ -52,7 +52,19 @@ def test_each_command_of_the_readme_works(start_cluster, start_prometheus, gpuwi
             ids |= {found[:2]: found for found in re.findall(r"\b[ra]-[0-9a-f]{10}\b", done.out)}
             if command[0] == "plan":
                 assert [request for request in cluster.requests if changes(request)] == []
-    assert list(outputs) == ["doctor", "scan", "explain", "plan", "apply", "undo", "run", "report", "pause", "wake", "patch"]
+    assert list(outputs) == [
+        "doctor",
+        "scan",
+        "explain",
+        "plan",
+        "apply",
+        "undo",
+        "run",
+        "report",
+        "pause",
+        "wake",
+        "patch",
+    ]
     assert "3 GPU series from dcgm" in outputs["doctor"]
     assert "sandbox/StatefulSet/forgotten" in outputs["scan"]
     assert "power_watts: idle" in outputs["explain"]
