@@ -329,6 +329,14 @@ class TestRepartition:
         sliced.enactor().recover()
         assert sliced.cordoned
 
+    def test_i10_a_node_that_was_protected_meanwhile_keeps_its_layout(self, sliced):
+        sliced.start(SLICED)
+        patch = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
+        sliced.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+        outcome = sliced.follow()
+        assert (outcome.status, outcome.reason, sliced.cordoned) == (OutcomeStatus.REVERTED, Reason.PROTECTED, False)
+        assert sliced.node["metadata"]["labels"][CONFIG] == "all-1g.10gb"
+
     def test_i21_a_layout_in_use_is_not_undone(self, sliced):
         sliced.start(SLICED)
         sliced.follow(times=1)

@@ -23,10 +23,16 @@ _POSSIBLE = {
     "ledger before": points.BEFORE_LEDGER,
     "ledger after": points.AFTER_LEDGER,
     "read": points.READS,
+    "lease before": points.BEFORE_LEASE,
+    "lease after": points.AFTER_LEASE,
 }
+_ROUNDS = 16
+"""Rounds of 10 min: the budget is 2 effects an hour, and the three steps of a drain may wait for two other targets."""
 _RARE_SHARE = 0.25
 _FIRST = (Fault.CRASH, Fault.CONFLICT, Fault.TIMEOUT)
 _PEOPLE = frozenset(points.PEOPLE)
+_CLOSELY = frozenset({"web", "ada", "api", "drained", "sliced"})
+"""Targets with further crashes two and three failpoints later; the others take the same paths as one of these."""
 
 
 def fits(fault: Fault, possible: str) -> bool:
@@ -55,6 +61,10 @@ class NoFaults:
         return None
 
     def read(self, process: Process) -> Fault | None:
+        return None
+
+    def election(self, process: Process, point: Point, possible: str) -> Fault | None:
+        """The fault at a write of the Lease."""
         return None
 
     def person(self, world: World, fault: Fault) -> None:
@@ -90,6 +100,11 @@ class Drawn(NoFaults):
             return None
         return self._choose("read")
 
+    def election(self, process, point, possible):
+        if not self.active or self._rng.random() >= self._share / 10:
+            return None
+        return self._rng.choice(_POSSIBLE[possible])
+
     def _choose(self, possible: str) -> Fault:
         if possible != "read" and self._rng.random() < 0.3:
             return Fault.CRASH
@@ -106,13 +121,22 @@ class Planned(NoFaults):
         super().__init__()
         self._faults = faults
         self.active = True
-        self.passed: list[str] = []
+        self.passed: list[tuple[str, Point]] = []
+        self.elections: list[str] = []
 
     def __call__(self, process, point, possible):
         if not self.active:
             return None
-        self.passed.append(possible)
+        self.passed.append((possible, point))
         fault = self._faults.get(len(self.passed))
+        return fault if fault in _POSSIBLE[possible] else None
+
+    def election(self, process, point, possible):
+        """Its writes have numbers of their own, below zero."""
+        if not self.active:
+            return None
+        self.elections.append(possible)
+        fault = self._faults.get(-len(self.elections))
         return fault if fault in _POSSIBLE[possible] else None
 
 
@@ -125,11 +149,17 @@ def person(who: Process, world: World, fault: Fault) -> None:
         known = sorted(one.id for one in world.ledger.recommendations())
         if known:
             who.apply(world.rng.choice(known))
+    elif fault is Fault.PERSON_WAKES:
+        stoppable = [one for one in world.subjects if one.kind != "Node"]
+        if stoppable:
+            who.wake(world.rng.choice(stoppable))
     else:
         done = [
             one.command.id
             for one in world.ledger.intents()
-            if (last := world.ledger.outcome(one.command.id)) is not None and last.status is OutcomeStatus.APPLIED
+            if not one.step_of
+            and (last := world.ledger.outcome(one.command.id)) is not None
+            and last.status is OutcomeStatus.APPLIED
         ]
         if done:
             who.undo(world.rng.choice(done))
@@ -142,19 +172,30 @@ def plans() -> tuple[tuple[Subject, Mapping[int, Fault]], ...]:
     Later faults hit what the product does only because of the first: recovery, the second attempt of a write, and what
     follows when a controller has reverted it, at once or found by the recovery.
     """
-    found = []
+    found: list[tuple[Subject, Mapping[int, Fault]]] = []
     for subject in SUBJECTS:
-        _, passed = lived(subject, {})
-        for number, possible in enumerate(passed, start=1):
+        for number, possible in _first_times(subject):
             for fault in (one for one in _FIRST if one in _POSSIBLE[possible]):
                 found.append((subject, {number: fault}))
-                found += [(subject, {number: fault, number + later: Fault.CRASH}) for later in (1, 2, 3)]
+                later = range(1, 4 if subject.name in _CLOSELY else 2)
+                found += [(subject, {number: fault, number + more: Fault.CRASH}) for more in later]
             if Fault.REVERT in _POSSIBLE[possible]:
                 reverted = {number: Fault.REVERT}
                 found += [(subject, reverted | {number + later: Fault.CRASH}) for later in range(1, 7)]
                 reverted = reverted | {number + 1: Fault.CRASH}
                 found += [(subject, reverted | {number + 1 + later: Fault.CRASH}) for later in range(1, 9)]
+    found += [(SUBJECTS[0], {-number: fault}) for number in range(1, 5) for fault in points.BEFORE_LEASE]
     return tuple(found)
+
+
+def _first_times(subject: Subject) -> list[tuple[int, str]]:
+    """The failpoints in the life of a target, each at the first time that it is passed."""
+    seen, found = set(), []
+    for number, (possible, point) in enumerate(lived(subject, {})[1], start=1):
+        if point not in seen:
+            seen.add(point)
+            found.append((number, possible))
+    return found
 
 
 def run(seed: int) -> Result:
@@ -172,7 +213,7 @@ def drawn(seed: int) -> Result:
     return carry_out(seed, World(rng, subjects), faults, lambda world: _random_script(world, faults))
 
 
-def lived(subject: Subject, planned: Mapping[int, Fault]) -> tuple[Result, list[str]]:
+def lived(subject: Subject, planned: Mapping[int, Fault]) -> tuple[Result, list[tuple[str, Point]]]:
     """The life of one target: applied, undone by a person, and left alone; also the failpoints that were passed."""
     faults = Planned(planned)
     world = World(random.Random(len(planned)), (subject,))
@@ -197,6 +238,7 @@ def _life(world: World, faults: NoFaults) -> None:
     second.run_pass()
     world.advance(100)
     first.run_pass()
+    finish(world, faults)
     person(faults.people, world, Fault.PERSON_UNDOES)
     faults.people.order("pause")
     world.advance(100)
@@ -209,13 +251,15 @@ def _run(world: World, faults: Drawn) -> None:
 
 
 def _wait(world: World, faults: Drawn) -> None:
-    world.advance(world.rng.choice((5, 30, 70, 600, 2_000, HOUR_S, 25 * HOUR_S)))
+    seconds = world.rng.choice((5, 30, 70, 600, 2_000, HOUR_S, 25 * HOUR_S))
+    if seconds > HOUR_S and world.ledger.unsettled():
+        world.interventions.append("gpuwise did not run for a day")  # the time of a node's action is over
+    world.advance(seconds)
 
 
 def _lag(world: World, faults: Drawn) -> None:
     """The controllers stop, or catch up."""
-    world.lagging = not world.lagging
-    world.settle()
+    world.lag()
 
 
 def _restart(world: World, faults: Drawn) -> None:
@@ -227,14 +271,18 @@ def _show(world: World, faults: Drawn) -> None:
 
 
 def _order(world: World, faults: Drawn) -> None:
-    person(faults.people, world, world.rng.choice((Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES)))
+    person(
+        faults.people,
+        world,
+        world.rng.choice((Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES, Fault.PERSON_WAKES)),
+    )
 
 
 def _meddle(world: World, faults: Drawn) -> None:
     """Other people or controllers change something."""
     if faults.with_people:
-        act = world.rng.choice((world.edit, world.protect, world.recreate, world.revert, world.add_budget))
-        act(world.any_subject())
+        faults_of_people = [one for one in points.PEOPLE if one not in points.ORDERS]
+        world.people.others(world.rng.choice(faults_of_people))
 
 
 _STEPS = {_run: 45, _wait: 15, _lag: 4, _restart: 3, _show: 3, _order: 15, _meddle: 15}
@@ -252,13 +300,25 @@ def _random_script(world: World, faults: Drawn) -> None:
             process.run_pass()
 
 
+def finish(world: World, faults: NoFaults) -> None:
+    """Let the actions of nodes and the watches end, as the passes of some hours do."""
+    for _ in range(_ROUNDS):
+        if not world.ledger.unsettled():
+            return
+        world.advance(600)
+        leading = [one for one in faults.processes if one.epoch is not None]
+        (leading or faults.processes)[0].run_pass()
+
+
 def quiesce(world: World, faults: NoFaults) -> list[str]:
     """Stop the faults, and run passes until nothing changes; return a violation if that takes too long (I24)."""
     faults.active = False
     world.note("-- the faults stop")
     world.skew_s, world.lagging = 0, False
+    world.signals.clear()
     world.settle()
     faults.people.order("resume")
+    finish(world, faults)
     quiet = 0
     for _ in range(QUIET_PASSES):
         # Longer than a cool-down, an open breaker and a clock that was an hour ahead; then what is in flight.
@@ -266,6 +326,7 @@ def quiesce(world: World, faults: NoFaults) -> list[str]:
         before = len(world.effects), len(world.ledger.unsettled())
         for process in faults.processes:
             process.run_pass()
+        finish(world, faults)
         quiet = quiet + 1 if before == (len(world.effects), 0) else 0
         if quiet == 2:
             return []

@@ -90,7 +90,8 @@ class History:
 
     def last_effect(self, uid: str) -> Intent | None:
         """The latest intent that changed, or may have changed, that object."""
-        return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
+        ours = (one for one in reversed(self._effects) if one.command.workload.uid == uid and not one.step_of)
+        return next(ours, None)
 
     def outcome(self, command_id: str) -> Outcome | None:
         """The latest outcome of a command, None if it has none."""

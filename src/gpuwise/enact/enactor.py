@@ -78,7 +78,7 @@ class KubernetesEnactor:
             command_id: id of the command, `a-...`.
 
         Raises:
-            InputError: the ledger has no such command.
+            InputError: the ledger has no such command, or it is one step of an action.
         """
         now_s = self._clock()
         intent = self._ledger.intent(command_id)
@@ -86,6 +86,8 @@ class KubernetesEnactor:
             raise InputError(
                 f"there is no action {command_id}", hint="`gpuwise report` lists the actions that were taken"
             )
+        if intent.step_of:
+            raise InputError(f"{command_id} is one step of {intent.step_of}", hint=f"gpuwise undo {intent.step_of}")
         last = self._ledger.outcome(command_id)
         if last is not None and last.status is OutcomeStatus.UNDONE:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -45,12 +45,8 @@ def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSetti
     node = read_node(cluster, command)
     if isinstance(node, Refusal):
         return node
-    marked = marks(node["metadata"])
-    found = protection(marked, settings.protections)
-    if found is not None:
-        return Refusal(found[0], f"the node is protected: {found[1]}")
-    if marked.get(MODE, settings.default_mode) == Mode.OFF:
-        return Refusal(Reason.MODE_OFF, f"{MODE} is off")
+    if (refused := protected_node(node, settings)) is not None:
+        return refused
     if node["spec"].get("unschedulable"):
         return Refusal(Reason.CHANGED_SINCE_PLANNED, "somebody cordoned the node already")
     if isinstance(command.change, FreeNode):
@@ -60,8 +56,23 @@ def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSetti
     assert isinstance(command.change, Repartition), "no other change of a node is enactable"
     wanted = partition.layout(command.change, settings.mig_configs)
     slices = cluster.list_optional("/apis/resource.k8s.io/v1/resourceslices")
-    refused = wanted if isinstance(wanted, Refusal) else partition.not_here(node, slices)
-    return refused or node
+    return wanted if isinstance(wanted, Refusal) else partition.not_here(node, slices) or node
+
+
+def protected_node(node: Object, settings: EnactSettings) -> Refusal | None:
+    """Return why a node is not changed by its own marks, None if it may be (I10).
+
+    Args:
+        node: the node, as read from the API server.
+        settings: what protects a node, and the mode of one that sets none.
+    """
+    marked = marks(node["metadata"])
+    found = protection(marked, settings.protections)
+    if found is not None:
+        return Refusal(found[0], f"the node is protected: {found[1]}")
+    if marked.get(MODE, settings.default_mode) == Mode.OFF:
+        return Refusal(Reason.MODE_OFF, f"{MODE} is off")
+    return None
 
 
 def protected_move(cluster: ClusterReader, workload: str, settings: EnactSettings) -> Refusal | None:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from gpuwise.enact import drain, partition
 from gpuwise.enact.effects import MARK
 from gpuwise.enact.images import change_text, image_of, pointer
-from gpuwise.enact.node_checks import prepared_node, protected_move, read_node
+from gpuwise.enact.node_checks import prepared_node, protected_move, protected_node, read_node
 from gpuwise.enact.node_steps import LAYOUT, NodeSteps, node_intent, patch_node
 from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
@@ -192,17 +192,17 @@ class NodeActions:
         once = {pod["metadata"]["uid"]: pod for pod in pods}
         step = drain.next_step(node, change, list(once.values()), evicted - {""})
         if isinstance(step, drain.Evict):
-            step = self._allowed(change, step)
+            step = self._allowed(node, change, step)
         if isinstance(step, drain.Evict | drain.Wait) and self._late_s(intent) >= 0:
             waited = step.detail if isinstance(step, drain.Wait) else "not all pods were evicted"
             return drain.Failed(Reason.CHECK_FAILED, f"its time is over: {waited}")
         return step
 
-    def _allowed(self, change: FreeNode, step: drain.Evict) -> drain.Step:
+    def _allowed(self, node: Object, change: FreeNode, step: drain.Evict) -> drain.Step:
         """Read again what protects a pod, immediately before it is evicted (I10)."""
         name = step.pod["metadata"]["name"]
         workload = next(workload for workload, pod, _ in change.moves if pod == name)
-        found = protected_move(self._cluster, workload, self._settings)
+        found = protected_node(node, self._settings) or protected_move(self._cluster, workload, self._settings)
         return step if found is None else drain.Failed(found.reason, found.detail)
 
     def _next_layout(self, intent: Intent, node: Object, pods: list[Object]) -> _Step:
@@ -215,6 +215,9 @@ class NodeActions:
         if any(one.post_image.get(LAYOUT) == before for one in self._steps.of(intent)):
             failing = failing or f"the MIG manager reported that {wanted} failed"
         step = partition.next_step(node, wanted, pods, used)
+        found = protected_node(node, self._settings) if isinstance(step, partition.Relabel) and not failing else None
+        if found is not None:
+            return drain.Failed(found.reason, found.detail)
         if isinstance(step, drain.Done):
             return step
         if isinstance(step, drain.Failed) and step.reason is Reason.CHECK_FAILED:
