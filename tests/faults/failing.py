@@ -36,7 +36,7 @@ def world_does(process, fault: Fault) -> None:
     elif fault not in _BY_PERSONS:
         world.people.others(fault)
     elif len(world.running) == 1 and process.elected:
-        process.faults.person(world, fault)
+        process.faults.person(fault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +180,9 @@ class FaultyLedger:
             intent = self._process.world.ledger.intent(value.command_id)
         if intent is None:
             return "-"
-        workload = intent.command.workload
-        watched = ", watched" if intent.watch is not None and workload.kind != "Node" else ""
-        return f"{intent.command.change.kind} {workload.kind}{watched}"
+        kind, name = intent.command.workload.kind, intent.command.workload.name
+        subjects = self._process.world.subjects
+        return next(one.label for one in subjects if (one.kind, one.name) == (kind, name))
 
 
 class Labelled:

@@ -190,6 +190,9 @@ def oscillation(world: World) -> Iterator[str]:
         if intent is None or intent.command.actor != POLICY or intent.step_of:
             continue
         uid = intent.command.workload.uid
+        if uid in last and last[uid].command.id in _untraced(world):
+            last[uid] = intent
+            continue
         urgent = isinstance(intent.command.change, MoveToOnDemand) and uid in last
         if urgent and any(found.status in _FAILED for found in outcomes[last[uid].command.id]):
             continue
@@ -241,10 +244,11 @@ def recorded(world: World) -> Iterator[str]:
 
 def known(world: World) -> Iterator[str]:
     """I31: the ledger says of each action whether it was written, as the API server's log does; never too early."""
-    written = _by_action(world)
+    written, untraced = _by_action(world), _untraced(world)
     for command_id, outcomes in _outcomes(world).items():
         effects, last = written.get(command_id, []), outcomes[-1]
-        if effects and any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes):
+        denied = any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes)
+        if effects and denied and command_id not in untraced:
             yield f"{command_id} was written, and the ledger says that it was not: {outcomes[-1].detail}"
         gone = last.reason is Reason.TARGET_GONE
         if not effects and last.status in _WROTE and not gone:
@@ -259,6 +263,12 @@ def known(world: World) -> Iterator[str]:
             yield f"{command_id} was taken back in {undone[-1].operation}, and the ledger says applied"
         if last.status is OutcomeStatus.UNDONE and not undone and not world.interventions:
             yield f"{command_id} was not undone, and the ledger says so"
+
+
+def _untraced(world: World) -> set[str]:
+    """The actions whose objects were woken before their outcome was known: the object shows no more that they were."""
+    woken = [one for one in world.effects if one.operation == "wake" and _is_open(world, one)]
+    return {one.command_id for one in woken}
 
 
 def _is_layout(world: World, last: Outcome) -> bool:
@@ -312,16 +322,18 @@ def moderate(world: World) -> Iterator[str]:
 
 def checked(world: World) -> Iterator[str]:
     """I13: a watched effect counts as applied only if its signal was good, and is restored by itself otherwise."""
-    intents, effects = _intents(world), world.effects
-    restored = {one.command_id for one in effects if one.role == "restore"}
+    intents = _intents(world)
+    restored = {one.command_id for one in world.effects if one.role == "restore"}
+    ended = set()
     for row in world.rows:
-        if row.kind != "record_outcome" or (intent := intents.get(row.value.command_id)) is None:
+        intent = intents.get(row.value.command_id) if row.kind == "record_outcome" else None
+        if intent is None or intent.watch is None or not intent.watch.levels:
             continue
-        if intent.watch is None or not intent.watch.levels:
-            continue
-        outcome, name = row.value, intent.command.workload.name
-        if outcome.status is OutcomeStatus.APPLIED and row.measured.get(name) != GOOD:
-            yield f"{outcome.command_id} counts as applied, and the signal of {name} was {row.measured.get(name)}"
+        outcome, signal = row.value, row.measured.get(intent.command.workload.name)
+        if outcome.status is OutcomeStatus.APPLIED and outcome.command_id not in ended:
+            ended.add(outcome.command_id)
+            if signal != GOOD:
+                yield f"{outcome.command_id} counts as applied, and its signal was {signal}"
         failed = outcome.reason in (Reason.CHECK_FAILED, Reason.NO_EVIDENCE)
         if outcome.status is OutcomeStatus.REVERTED and failed and outcome.command_id not in restored:
             yield f"{outcome.command_id} counts as restored, and was not"

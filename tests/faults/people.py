@@ -5,7 +5,7 @@ from tests.faults.signals import BAD
 from tests.faults.targets import NAMESPACE, Subject
 
 from gpuwise.emulate.objects import budget
-from gpuwise.emulate.resources import NAMESPACES
+from gpuwise.emulate.resources import NAMESPACES, PODS
 from gpuwise.model.labels import DO_NOT_DISRUPT
 
 
@@ -46,9 +46,19 @@ class People:
         self._update(subject, changed, "edits")
 
     def protect(self, subject: Subject) -> None:
-        """A person protects the object, or the owner of the pods of a node."""
+        """A person protects the object; of a node that is drained, its pods or their owner."""
+        if subject.owner and self._world.rng.random() < 0.5:
+            self._protect_pods(subject)
+            return
         if self._update(subject, lambda item: _annotated(item, {DO_NOT_DISRUPT: "true"}), "protects", subject.guarded):
             self._world.guarded.workload.setdefault(subject.guarded, self._world.next_seq())
+
+    def _protect_pods(self, subject: Subject) -> None:
+        store = self._world.cluster.store
+        for pod in [one for one in store.all(PODS) if one["spec"].get("nodeName") == subject.name]:
+            key = pod["metadata"]["namespace"], pod["metadata"]["name"]
+            store.update(PODS, *key, lambda item: _annotated(item, {DO_NOT_DISRUPT: "true"}), manager="kubectl")
+        self._intervened(f"somebody protects the pods on {subject.name}")
 
     def protect_namespace(self, _subject: Subject) -> None:
         """A person protects the namespace."""

@@ -6,7 +6,7 @@ from typing import cast
 
 from tests.faults import election
 from tests.faults.failing import FaultyClient, FaultyLedger, Labelled, world_does
-from tests.faults.log import Reads
+from tests.faults.log import Reads, mark_of
 from tests.faults.points import Crash, Fault, Point
 from tests.faults.signals import LEVEL, MEMORY_QUERY, VirtualLevels
 from tests.faults.targets import LAYOUTS, NAMESPACE, Subject
@@ -18,10 +18,10 @@ from gpuwise.enact import EnactSettings, Examiner, KubernetesEnactor
 from gpuwise.enact.wake import wake
 from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions, record
+from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import FLEET, Budget, Directive, Limit, Mode, OutcomeStatus
 from gpuwise.model.errors import GpuwiseError, InputError, LedgerError, NotLeader
 from gpuwise.model.inventory import Inventory
-from gpuwise.model.labels import WAKE
 from gpuwise.model.ports import ClusterWriter, Ledger
 from gpuwise.model.price import PriceBook
 from gpuwise.model.recommendation import Blocked
@@ -151,8 +151,8 @@ class Process:
     def wake(self, subject: Subject) -> None:
         """A person wakes an object from its annotation alone (I17)."""
         self._step("wake")
-        stored = self.world.cluster.peek(subject.path)
-        stopped = stored is not None and WAKE in (stored["metadata"].get("annotations") or {})
+        stored, stops = self.world.cluster.peek(subject.path), isinstance(subject.change, ScaleTo)
+        stopped = stops and mark_of(stored) != "" and subject.done(stored)
 
         def woken():
             try:
@@ -172,6 +172,24 @@ class Process:
     def apply(self, recommendation_id: str) -> None:
         """A person applies a recommendation."""
         self._attempt(f"apply {recommendation_id}", lambda: self._manual().apply(recommendation_id))
+
+    def follows(self, order: Fault) -> None:
+        """A person pauses, applies a recommendation, undoes an action or wakes an object, whichever there is."""
+        world = self.world
+        world.persons += 1
+        if order is Fault.PAUSE:
+            self.order(world.rng.choice(("pause", "resume")))
+        elif order is Fault.PERSON_APPLIES:
+            _one(world.rng, sorted(one.id for one in world.ledger.recommendations()), self.apply)
+        elif order is Fault.PERSON_WAKES:
+            _one(world.rng, [one for one in world.subjects if one.kind != "Node"], self.wake)
+        else:
+            _one(world.rng, self._applied(), self.undo)
+
+    def _applied(self) -> list[str]:
+        ledger = self.world.ledger
+        known = [(one.command.id, ledger.outcome(one.command.id)) for one in ledger.intents() if not one.step_of]
+        return [name for name, last in known if last is not None and last.status is OutcomeStatus.APPLIED]
 
     def order(self, kind: str) -> None:
         """A person pauses or resumes gpuwise."""
@@ -285,3 +303,9 @@ def _shown(found) -> str:
     if hasattr(found, "status"):
         return f"{found.command_id} {found.status.value}{f' {found.reason.value}' if found.reason else ''}"
     return str(found)
+
+
+def _one(rng, found, act) -> None:
+    """Do something with one of these, nothing if there is none."""
+    if found:
+        act(rng.choice(found))

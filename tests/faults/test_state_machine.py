@@ -5,10 +5,11 @@ import random
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from tests.faults.choosing import NoFaults, fits
 from tests.faults.invariants import violations
+from tests.faults.playing import quiesce
 from tests.faults.points import ORDERS, PEOPLE, Fault
 from tests.faults.process import Process
-from tests.faults.schedule import NoFaults, fits, person, quiesce
 from tests.faults.targets import SUBJECTS
 from tests.faults.world import HOUR_S, World
 
@@ -64,7 +65,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(act=st.sampled_from(sorted(ORDERS)))
     def a_person_orders(self, act):
-        person(self.faults.people, self.world, act)
+        self.faults.people.follows(act)
 
     @rule(act=st.sampled_from([one for one in PEOPLE if one not in ORDERS]))
     def others_change_something(self, act):

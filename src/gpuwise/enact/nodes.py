@@ -247,8 +247,8 @@ class NodeActions:
         """Uncordon the node, or leave one that was drained cordoned, and record the outcome."""
         drained = isinstance(step, drain.Done) and isinstance(intent.command.change, FreeNode)
         stays = drained or (isinstance(step, drain.Failed) and step.cordoned)
-        if stays:
-            patch_node(self._cluster, node, image_of(node, {UNTIL: None}), {})
+        if stays and (expires := image_of(node, {UNTIL: None})):
+            patch_node(self._cluster, node, expires, {})
         text = "it stays cordoned" if stays else self._uncordon(intent, node)
         if isinstance(step, drain.Done):
             return self._ended(intent, OutcomeStatus.APPLIED, None, f"{step.detail}; {text}")
