@@ -13,7 +13,7 @@ from gpuwise.enact.partition import CONFIG, STATE, Relabel, layout
 from gpuwise.enact.partition import next_step as next_layout_step
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.changes import FreeNode, Repartition
-from gpuwise.model.command import FLEET, Command, Limit, OutcomeStatus
+from gpuwise.model.command import FLEET, Command, Directive, Limit, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, EXPIRES
 from gpuwise.model.reasons import Reason
@@ -157,6 +157,57 @@ class TestFreeNode:
         assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.PROTECTED)
         assert (fleet.evictions, fleet.cordoned) == ([], False)
 
+    @pytest.mark.parametrize("path", ["/api/v1/namespaces/{}", "/apis/apps/v1/namespaces/{}/deployments/llm"])
+    def test_i10_incident_karpenter_1167_an_owner_that_was_protected_meanwhile_ends_it(self, fleet, path):
+        fleet.start(fleet.plan())
+        marked = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
+        patch = path.format(NAMESPACE)
+        fleet.stage.cluster.patch(patch, marked, content_type="application/merge-patch+json")
+        outcome = fleet.follow()
+        fleet.stage.cluster.patch(
+            patch, {"metadata": {"annotations": {DO_NOT_DISRUPT: None}}}, content_type="application/merge-patch+json"
+        )
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.PROTECTED)
+        assert (fleet.evictions, fleet.cordoned) == ([], False)
+
+    def test_i9_incident_karpenter_1167_an_eviction_is_of_the_pod_as_it_was_checked(self, fleet, monkeypatch):
+        fleet.start(fleet.plan())
+        create = fleet.stage.cluster.create
+
+        def protected_just_before(path, body):
+            marked = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
+            place = path.removesuffix("/eviction")
+            fleet.stage.cluster.patch(place, marked, content_type="application/merge-patch+json")
+            return create(path, body)
+
+        monkeypatch.setattr(fleet.stage.cluster, "create", protected_just_before)
+        outcome = fleet.follow()
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.PROTECTED)
+        assert set(fleet.placed().values()) == {"gpu-0"}
+
+    def test_i26_a_pause_stops_the_steps_of_an_action(self, fleet):
+        fleet.start(fleet.plan())
+        fleet.stage.ledger.record_directive(Directive("pause", "*", "ada", NOW_S, "incident"))
+        assert fleet.follow(times=3) is None
+        assert fleet.evictions == []
+        fleet.stage.ledger.record_directive(Directive("resume", "*", "ada", NOW_S, ""))
+        assert fleet.follow().status is OutcomeStatus.APPLIED
+
+    def test_i12_an_undo_leaves_a_cordon_of_somebody_else(self, fleet):
+        fleet.start(fleet.plan())
+        fleet.follow()
+        patch = {"metadata": {"annotations": {ACTION_ID: "a-1111111111"}}}
+        fleet.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+        outcome = fleet.enactor().undo("a-00000000aa")
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS)
+        assert fleet.cordoned
+
+    def test_i19_a_dry_run_of_an_undo_writes_nothing(self, fleet):
+        fleet.start(fleet.plan())
+        fleet.follow()
+        assert fleet.enactor(dry_run=True).undo("a-00000000aa").status is OutcomeStatus.WOULD_APPLY
+        assert fleet.cordoned
+
     def test_incident_autoscaler_5790_a_pod_that_the_plan_does_not_know_ends_it(self, fleet):
         plan = fleet.plan()
         fleet.start(replace(plan, moves=plan.moves[:1]))
@@ -252,14 +303,58 @@ class TestRepartition:
         assert sliced.follow(times=3) is None
         assert sliced.node["metadata"]["labels"][CONFIG] == "all-1g.10gb"
 
-    def test_a_layout_that_failed_is_restored(self, sliced):
+    def failed(self, sliced):
+        """A layout that the manager could not make; the earlier one is written again."""
         sliced.start(SLICED)
         sliced.follow(times=1)
         self.report(sliced, "failed")
+        assert sliced.follow(times=3) is None
+        assert (sliced.cordoned, sliced.node["metadata"]["labels"][CONFIG]) == (True, "all-1g.10gb")
+
+    def test_i21_a_layout_that_failed_is_restored_before_the_node_takes_pods(self, sliced):
+        self.failed(sliced)
+        self.report(sliced, "success")
         outcome = sliced.follow()
         assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.CHECK_FAILED)
         labels = sliced.node["metadata"]["labels"]
         assert (sliced.cordoned, labels[CONFIG]) == (False, "all-1g.10gb")
+
+    @pytest.mark.parametrize(("state", "at_s"), [("failed", 0), ("pending", 2 * EMPTY_S)])
+    def test_i21_a_node_without_its_earlier_layout_stays_cordoned(self, sliced, state, at_s):
+        self.failed(sliced)
+        self.report(sliced, state)
+        outcome = sliced.follow(at_s=at_s)
+        assert (outcome.status, sliced.cordoned) == (OutcomeStatus.FAILED, True)
+        sliced.now_s += EMPTY_S
+        sliced.enactor().recover()
+        assert sliced.cordoned
+
+    def test_i10_a_node_that_was_protected_meanwhile_keeps_its_layout(self, sliced):
+        sliced.start(SLICED)
+        patch = {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}
+        sliced.stage.cluster.patch("/api/v1/nodes/gpu-0", patch, content_type="application/merge-patch+json")
+        outcome = sliced.follow()
+        assert (outcome.status, outcome.reason, sliced.cordoned) == (OutcomeStatus.REVERTED, Reason.PROTECTED, False)
+        assert sliced.node["metadata"]["labels"][CONFIG] == "all-1g.10gb"
+
+    def test_i21_a_layout_in_use_is_not_undone(self, sliced):
+        sliced.start(SLICED)
+        sliced.follow(times=1)
+        self.report(sliced, "success")
+        sliced.follow()
+        outcome = sliced.enactor().undo("a-00000000aa")
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, Reason.NOT_REVERSIBLE)
+        assert sliced.node["metadata"]["labels"][CONFIG] == "one-sliced"
+
+    def test_i8_a_crash_after_the_last_write_of_a_layout_is_found_in_place(self, sliced):
+        sliced.start(SLICED)
+        sliced.follow(times=1)
+        self.report(sliced, "success")
+        sliced.stage.ledger.loses_outcomes = True
+        sliced.enactor().follow()
+        sliced.stage.ledger.loses_outcomes = False
+        assert not sliced.cordoned
+        assert sliced.follow().status is OutcomeStatus.APPLIED
 
     @pytest.mark.parametrize(
         ("annotations", "labels", "detail"),

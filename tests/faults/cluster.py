@@ -12,11 +12,12 @@ from gpuwise.emulate.loop import STEPS
 from gpuwise.emulate.options import list_options, write_options
 from gpuwise.emulate.registry import Registry
 from gpuwise.emulate.removal import delete
-from gpuwise.emulate.resources import CUSTOM
+from gpuwise.emulate.resources import CUSTOM, NODES
 from gpuwise.emulate.status import ApiFailure, NoSuchPath
 from gpuwise.emulate.store import ObjectStore
 from gpuwise.emulate.target import Target, find, request_info
 from gpuwise.emulate.writes import Writing
+from gpuwise.enact.partition import CONFIG, STATE
 from gpuwise.model.errors import Gone
 
 _MOST_PASSES = 50
@@ -34,6 +35,7 @@ class VirtualCluster:
         self.store = ObjectStore(clock, Registry(CUSTOM))
         self.api = Api(self.store)
         self._settled = 0
+        self.failing_layouts: frozenset[str] = frozenset()
         self.store.load(objects)
         adopt_loaded(self.store)
         self.settle()
@@ -65,10 +67,21 @@ class VirtualCluster:
             self.store.due_s = None
             for step in STEPS:
                 step(self.store)
+            self._report_layouts()
             if self.store.version == before:
                 self._settled = before
                 return
         raise AssertionError(f"the emulated controllers still had work after {_MOST_PASSES} passes")
+
+    def _report_layouts(self) -> None:
+        """What NVIDIA's MIG manager does: it reports on each layout for which there is no report."""
+        for node in self.store.all(NODES):
+            labels = node["metadata"].get("labels") or {}
+            if CONFIG in labels and STATE not in labels:
+                report = {STATE: "failed" if labels[CONFIG] in self.failing_layouts else "success"}
+                metadata = node["metadata"] | {"labels": labels | report}
+                name = node["metadata"]["name"]
+                self.store.update(NODES, "", name, lambda item, new=metadata: item | {"metadata": new}, manager="mig")
 
     def target(self, method: str, path: str) -> Target:
         return find(self.store.registry, request_info(method, path, watch=False), method)

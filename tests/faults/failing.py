@@ -1,24 +1,31 @@
 """The ports of a process with failpoints around each write, also around writes that the ports add later."""
 
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
 from tests.faults.cluster import InProcessClient
-from tests.faults.points import ANSWERS, LOST, Fault
-from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S, Effect, Row, role_of
+from tests.faults.log import Effect, Reads, Row, role_of
+from tests.faults.points import ANSWERS, HUNG, LOST, ORDERS, Fault
+from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S
 
 from gpuwise.cluster.answers import error_for
-from gpuwise.model.errors import LedgerError, NoAnswer
+from gpuwise.enact.node_steps import LAYOUT
+from gpuwise.model.errors import ClusterError, LedgerError, NoAnswer
 from gpuwise.model.ports import ClusterReader, ClusterWriter, Ledger
 
 _WRITES = frozenset(name for name in vars(ClusterWriter) if not name.startswith("_")) - set(vars(ClusterReader))
 _LEDGER_WRITES = frozenset(name for name in vars(Ledger) if name.startswith(("record_", "begin_")))
 _JUMPS_S = {Fault.CLOCK_FORWARD: HOUR_S, Fault.CLOCK_BACK: -HOUR_S}
-_BY_PERSONS = frozenset({Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES})
+_BY_PERSONS = ORDERS
+_STOPPED_S = (12, 20, 90)
 
 
 def world_does(process, fault: Fault) -> None:
     """Carry out a fault that does not depend on the call: time, clocks, people, another process."""
     world = process.world
     if fault is Fault.STALL:
-        world.advance(world.rng.choice((12, 20, 90)), stopped=process.identity)
+        world.advance(world.rng.choice(_STOPPED_S), stopped=process.name)
         others = [one for one in process.faults.processes if one.name not in world.running]
         if others and len(world.running) == 1:
             others[0].run_pass()
@@ -27,9 +34,32 @@ def world_does(process, fault: Fault) -> None:
     elif fault in _JUMPS_S:
         world.jump(_JUMPS_S[fault])
     elif fault not in _BY_PERSONS:
-        world.others(fault)
+        world.people.others(fault)
     elif len(world.running) == 1 and process.elected:
-        process.faults.person(world, fault)
+        process.faults.person(fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A write as it was sent.
+
+    Attributes:
+        name: method of the client.
+        path: of the object.
+        args: further arguments: the body.
+        options: by keyword.
+        epoch: term of the process, None for a person's command.
+        operation: what the process is doing.
+        reads: what the process has read.
+    """
+
+    name: str
+    path: str
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+    epoch: int | None
+    operation: str
+    reads: Reads
 
 
 class FaultyClient:
@@ -59,41 +89,62 @@ class FaultyClient:
         process, world = self._process, self._process.world
         subject = world.subject_at(path)
         label = subject.label if subject is not None else "-"
-        write = f"{name} {world.cluster.target('PATCH', path).resource.plural}" if name == "patch" else name
+        write = "evict" if name == "create" else f"{name} {world.cluster.target('PATCH', path).resource.plural}"
         fault = process.pass_point("before", label, write, "api before")
         _raise_for(fault, f"{name.upper()} {path}")
         process.leads()
-        before = world.cluster.peek(path) if name == "patch" else None
-        found = getattr(self._client, name)(path, *args, **options)
-        if not options.get("dry_run"):
-            self._log(path, args[0] if args else None, before)
-        world.settle()
+        request = Request(name, path, args, options, process.epoch, process.operation, process.reads)
+        if fault in HUNG:
+            self._hangs(request, stopped=fault is Fault.HANG_STOPPED)
+        found = self._sent(request)
         _raise_for(process.pass_point("after", label, write, "api after"), f"{name.upper()} {path}")
         return found
 
-    def _log(self, path, body, before) -> None:
+    def _hangs(self, request: Request, *, stopped: bool) -> None:
+        """The client gives up; the server processes the request later, at most a minute after it was sent."""
         process, world = self._process, self._process.world
-        after = world.cluster.peek(path)
-        role, command_id = role_of(before, after, {one.command_id for one in world.effects})
-        world.note(f"writes {path.rsplit('/', 1)[-1]}: {role} {command_id}")
-        world.effects.append(
-            Effect(
-                world.next_seq(),
-                world.now_s,
-                process.name,
-                process.epoch if process.elected else None,
-                world.term,
-                process.operation,
-                role,
-                command_id,
-                path,
-                body,
-                before,
-                after,
-                process.decided,
-                dict(process.checked),
-            )
+        if not world.jumped:  # gpuwise measures that minute by the wall clock
+            world.in_flight.append((world.now_s + world.rng.randint(1, 59), partial(self._arrives, request)))
+        if stopped:
+            world_does(process, Fault.STALL)
+        raise NoAnswer(f"no response to {request.path}: it hangs", hint="try again later")
+
+    def _arrives(self, request: Request) -> None:
+        world = self._process.world
+        try:
+            self._sent(request, late=True)
+        except ClusterError as error:
+            world.note(f"a write of {self._process.name} that hung is refused: {error.problem}")
+
+    def _sent(self, request: Request, *, late: bool = False):
+        """Let the server process a write, and log its effect."""
+        process, world = self._process, self._process.world
+        place = request.path.removesuffix("/eviction")
+        before = world.cluster.peek(place)
+        found = getattr(self._client, request.name)(request.path, *request.args, **request.options)
+        after = world.cluster.peek(place)
+        role, command_id = role_of(
+            before, after, {one.command_id for one in world.effects}, self._step(request, before)
         )
+        world.note(f"writes {place.rsplit('/', 1)[-1]}: {role} {command_id}{', late' if late else ''}")
+        body = request.args[0] if request.args else None
+        effect = Effect(
+            world.next_seq(), world.now_s, process.name, request.epoch, world.term, request.operation, role,
+            command_id, request.path, body, before, after, request.reads, late,
+        )  # fmt: skip
+        world.effects.append(effect)
+        world.settle()
+        return found
+
+    def _step(self, request: Request, before) -> str:
+        """The newest step of a node's action that this write may be, "" for none."""
+        world, name = self._process.world, before["metadata"]["name"] if before is not None else ""
+        steps = [one for one in world.ledger.intents() if one.step_of]
+        if request.name == "create":
+            mine = [one for one in steps if one.pre_image.get("pod", "").endswith(f"/{name}")]
+        else:
+            mine = [one for one in steps if LAYOUT in one.post_image and one.command.workload.name == name]
+        return mine[-1].command.id if mine else ""
 
 
 class FaultyLedger:
@@ -116,10 +167,10 @@ class FaultyLedger:
         if process.pass_point("before", label, name, "ledger before") is Fault.LEDGER_LOCKED:
             raise LedgerError("the ledger is locked", hint="another process may have locked it; try again")
         if name == "record_intent":
-            args = (world.stamped(args[0], process.epoch if process.elected else None), *args[1:])
+            args = (world.stamped(args[0], process.leader.epoch() if process.elected else None), *args[1:])
         found = method(*args, **options)
         if name != "record_intent" or found is None:
-            world.rows.append(Row(world.next_seq(), world.now_s, process.name, name, args[0]))
+            world.rows.append(Row(world.next_seq(), world.now_s, process.name, name, args[0], dict(process.measured)))
         process.pass_point("after", label, name, "ledger after")
         return found
 
@@ -127,7 +178,11 @@ class FaultyLedger:
         intent = value if name == "record_intent" else None
         if name == "record_outcome":
             intent = self._process.world.ledger.intent(value.command_id)
-        return f"{intent.command.change.kind} {intent.command.workload.kind}" if intent is not None else "-"
+        if intent is None:
+            return "-"
+        kind, name = intent.command.workload.kind, intent.command.workload.name
+        subjects = self._process.world.subjects
+        return next(one.label for one in subjects if (one.kind, one.name) == (kind, name))
 
 
 class Labelled:

@@ -7,13 +7,18 @@ one schedule shows all that it breaks.
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+from tests.faults.log import Effect, Row, mark_of
 from tests.faults.process import POLICY as SETTINGS
-from tests.faults.world import HOUR_S, Effect, World
+from tests.faults.signals import GOOD
+from tests.faults.world import HOUR_S, World
 
+from gpuwise.emulate.resources import NODES
 from gpuwise.enact.images import image_of
-from gpuwise.model.changes import MoveToOnDemand
+from gpuwise.enact.node_steps import LAYOUT
+from gpuwise.model.changes import MoveToOnDemand, Repartition
 from gpuwise.model.command import POLICY, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
+from gpuwise.model.labels import EXPIRES
 from gpuwise.model.reasons import Reason
 
 _WROTE = frozenset({OutcomeStatus.APPLIED, OutcomeStatus.UNDONE, OutcomeStatus.REVERTED, OutcomeStatus.FAILED})
@@ -26,7 +31,8 @@ def violations(world: World) -> list[str]:
 
 
 def _applied(world: World) -> list[Effect]:
-    return [one for one in world.effects if one.role == "apply"]
+    """The effects that disrupt something: each needs an intent and budget of its own."""
+    return [one for one in world.effects if one.role in ("apply", "step")]
 
 
 def _intents(world: World) -> dict[str, Intent]:
@@ -62,10 +68,24 @@ def budgets(world: World) -> Iterator[str]:
 
 
 def earlier_terms(world: World) -> Iterator[str]:
-    """I6, I7: no write of an earlier term takes effect after a takeover."""
+    """I6, I7: no write of an earlier term takes effect after a takeover.
+
+    The API server may still process a request that hung. Then the action must be open in the ledger: the next leader
+    has concluded nothing about it. Only evictions cannot be fenced: they are looked at again after a minute.
+    """
     for one in world.effects:
-        if one.epoch is not None and one.epoch != one.latest:
-            yield f"{one.process} of term {one.epoch} wrote {one.path} in term {one.latest} ({one.operation})"
+        if one.epoch in (None, one.latest) or (one.late and _is_open(world, one)):
+            continue
+        yield f"{one.process} of term {one.epoch} wrote {one.path} in term {one.latest} ({one.operation})"
+
+
+def _is_open(world: World, effect: Effect) -> bool:
+    rows = [row.value.status for row in world.rows if row.seq < effect.seq and _concludes(row, effect.command_id)]
+    return not rows or rows[-1] in (OutcomeStatus.UNKNOWN, OutcomeStatus.WATCHING)
+
+
+def _concludes(row: Row, command_id: str) -> bool:
+    return row.kind == "record_outcome" and row.value.command_id == command_id
 
 
 def once(world: World) -> Iterator[str]:
@@ -91,6 +111,9 @@ def preconditions(world: World) -> Iterator[str]:
         intent = intents.get(one.command_id)
         if intent is None or one.before is None:
             continue
+        if intent.command.workload.kind == "Node":
+            yield from _node_precondition(one, intent)
+            continue
         if one.before["metadata"]["uid"] != intent.command.workload.uid:
             yield f"{one.command_id} wrote {one.path} of another uid"
         old = intent.pre_image if one.role == "apply" else intent.post_image
@@ -99,18 +122,30 @@ def preconditions(world: World) -> Iterator[str]:
             yield f"{one.command_id} wrote {one.path} over a change that it had not seen: {actual} and not {old}"
 
 
+def _node_precondition(one: Effect, intent: Intent) -> Iterator[str]:
+    metadata = one.before["metadata"]
+    if one.path.endswith("/eviction") and metadata["uid"] != intent.pre_image["uid"]:
+        yield f"{one.command_id} evicted another pod of the name {metadata['name']}"
+    elif one.role in ("apply", "step") and metadata["resourceVersion"] != intent.resource_version:
+        yield f"{one.command_id} wrote {one.path} over a change that it had not seen"
+
+
 def protections(world: World) -> Iterator[str]:
     """I10: no effect on a target that was protected when it was written, or when its pods and namespace were read."""
     for one in _applied(world):
-        since = world.guarded.workload.get(one.path)
-        if since is not None and since < one.seq and one.before["metadata"]["uid"] == _uid(world, one.path):
+        subject = world.subject_at(one.path)
+        evicts, guarded = one.path.endswith("/eviction"), one.path if subject is None else subject.guarded
+        checked, since = one.reads.checked, world.guarded.workload.get(guarded)
+        seen = since is not None and since < (checked.get(guarded, 0) if evicts else one.seq)
+        if seen and (evicts or one.before["metadata"]["uid"] == _uid(world, one.path)):
             yield f"{one.command_id} wrote {one.path}, which was protected"
-        read = one.checked.get("/api/v1/namespaces/team", 0)
-        if world.guarded.namespace is not None and world.guarded.namespace < read < one.seq:
+        read = checked.get("/api/v1/namespaces/team", 0)
+        inside = "/namespaces/" in guarded
+        if inside and world.guarded.namespace is not None and world.guarded.namespace < read < one.seq:
             yield f"{one.command_id} wrote {one.path}, whose namespace was protected"
-        since = world.guarded.budgets.get(one.path)
-        read = one.checked.get("/apis/policy/v1/namespaces/team/poddisruptionbudgets", 0)
-        if since is not None and since < read < one.seq:
+        since = world.guarded.budgets.get(guarded)
+        read = one.seq if evicts else checked.get("/apis/policy/v1/namespaces/team/poddisruptionbudgets", 0)
+        if since is not None and since < read <= one.seq and (evicts or one.path == guarded):
             yield f"{one.command_id} wrote {one.path}, whose PodDisruptionBudget allowed no disruption"
 
 
@@ -126,14 +161,21 @@ def restored(world: World) -> Iterator[str]:
         if one.role != "restore" or one.command_id not in intents:
             continue
         intent = intents[one.command_id]
-        images = intent.pre_image, intent.post_image
+        images = [_of_ours(intent, image) for image in (intent.pre_image, intent.post_image)]
         before, after = image_of(one.before, *images), image_of(one.after, *images)
-        if after != intent.pre_image:
-            yield f"after {one.operation} of {one.command_id}, {one.path} has {after} and not {intent.pre_image}"
+        if after != images[0]:
+            yield f"after {one.operation} of {one.command_id}, {one.path} has {after} and not {images[0]}"
+        if intent.command.workload.kind == "Node" or one.operation == "wake":
+            continue  # a node's marks expire, and a person who wakes an object wants it as it was
         unmarked = {at: value for at, value in before.items() if not at.startswith("/metadata/annotations/gpuwise.dev")}
         only_mark = all(intent.pre_image.get(at) == value for at, value in unmarked.items())
         if before != intent.post_image and not only_mark:
             yield f"{one.operation} of {one.command_id} overwrote a change of {one.path}: {before}"
+
+
+def _of_ours(intent: Intent, image: dict) -> dict:
+    """The fields that an undo restores: of a node, not its layout."""
+    return {at: value for at, value in image.items() if at != LAYOUT}
 
 
 def oscillation(world: World) -> Iterator[str]:
@@ -145,9 +187,12 @@ def oscillation(world: World) -> Iterator[str]:
     last: dict[str, Intent] = {}
     for one in _applied(world):
         intent = intents.get(one.command_id)
-        if intent is None or intent.command.actor != POLICY:
+        if intent is None or intent.command.actor != POLICY or intent.step_of:
             continue
         uid = intent.command.workload.uid
+        if uid in last and last[uid].command.id in _untraced(world):
+            last[uid] = intent
+            continue
         urgent = isinstance(intent.command.change, MoveToOnDemand) and uid in last
         if urgent and any(found.status in _FAILED for found in outcomes[last[uid].command.id]):
             continue
@@ -163,7 +208,7 @@ def breaker(world: World) -> Iterator[str]:
     for row in world.rows:
         if row.kind == "record_outcome":
             latest[row.value.command_id] = row.value
-        if row.kind != "record_intent":
+        if row.kind != "record_intent" or row.value.step_of:
             continue
         intent = row.value
         earlier = attempts[intent.command.workload.uid]
@@ -187,6 +232,8 @@ def recorded(world: World) -> Iterator[str]:
     at = {row.value.command.id: row.seq for row in world.rows if row.kind == "record_intent"}
     for one in world.effects:
         intent = intents.get(one.command_id)
+        if one.role == "fence":
+            continue
         if intent is None:
             yield f"{one.process} wrote {one.path} ({one.role} {one.command_id}) without an intent"
         elif at[one.command_id] > one.seq:
@@ -197,26 +244,43 @@ def recorded(world: World) -> Iterator[str]:
 
 def known(world: World) -> Iterator[str]:
     """I31: the ledger says of each action whether it was written, as the API server's log does; never too early."""
-    written = _by_action(world)
+    written, untraced = _by_action(world), _untraced(world)
     for command_id, outcomes in _outcomes(world).items():
         effects, last = written.get(command_id, []), outcomes[-1]
-        if effects and any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes):
+        denied = any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes)
+        if effects and denied and command_id not in untraced:
             yield f"{command_id} was written, and the ledger says that it was not: {outcomes[-1].detail}"
         gone = last.reason is Reason.TARGET_GONE
         if not effects and last.status in _WROTE and not gone:
             yield f"{command_id} was never written, and the ledger says {last.status.value}: {last.detail}"
         undone = [one for one in world.effects if one.role == "restore" and one.command_id == command_id]
-        if undone and last.status is OutcomeStatus.APPLIED:
+        if (
+            undone
+            and undone[-1].operation != "wake"
+            and last.status is OutcomeStatus.APPLIED
+            and not _is_layout(world, last)
+        ):
             yield f"{command_id} was taken back in {undone[-1].operation}, and the ledger says applied"
         if last.status is OutcomeStatus.UNDONE and not undone and not world.interventions:
             yield f"{command_id} was not undone, and the ledger says so"
+
+
+def _untraced(world: World) -> set[str]:
+    """The actions whose objects were woken before their outcome was known: the object shows no more that they were."""
+    woken = [one for one in world.effects if one.operation == "wake" and _is_open(world, one)]
+    return {one.command_id for one in woken}
+
+
+def _is_layout(world: World, last: Outcome) -> bool:
+    """Whether an action gives a node another layout: it then ends by taking back its cordon."""
+    return isinstance(_intents(world)[last.command_id].command.change, Repartition)
 
 
 def paused(world: World) -> Iterator[str]:
     """I26: once a pause is recorded, no decision that begins later has an effect."""
     orders = [(row.seq, row.value.kind) for row in world.rows if row.kind == "record_directive"]
     for one in _applied(world):
-        seen = [kind for seq, kind in orders if seq < one.decided]
+        seen = [kind for seq, kind in orders if seq < one.reads.decided]
         if seen and seen[-1] == "pause":
             yield f"{one.command_id} wrote {one.path} after the pause"
 
@@ -233,10 +297,12 @@ def converged(world: World) -> Iterator[str]:
         return
     for subject in world.subjects:
         stored = world.cluster.peek(subject.path)
+        if subject.kind == "Node" and world.jumped:
+            continue  # the time of its action may have been over
         if not subject.done(stored):
             yield f"{subject.name} was never changed"
-        number = sum(one.path == subject.path for one in world.effects)
-        if number != 1:
+        number = sum(one.path == subject.path and one.role != "fence" for one in world.effects)
+        if number != 1 and subject.kind != "Node":  # an action of a node that takes too long begins again
             yield f"{subject.name} was written {number} times; without faults it is written once (Sieve)"
 
 
@@ -254,16 +320,67 @@ def moderate(world: World) -> Iterator[str]:
             yield f"{subject.name} was written {len(others)} times without gpuwise's mark"
 
 
+def checked(world: World) -> Iterator[str]:
+    """I13: a watched effect counts as applied only if its signal was good, and is restored by itself otherwise."""
+    intents = _intents(world)
+    restored = {one.command_id for one in world.effects if one.role == "restore"}
+    ended = set()
+    for row in world.rows:
+        intent = intents.get(row.value.command_id) if row.kind == "record_outcome" else None
+        if intent is None or intent.watch is None or not intent.watch.levels:
+            continue
+        outcome, signal = row.value, row.measured.get(intent.command.workload.name)
+        if outcome.status is OutcomeStatus.APPLIED and outcome.command_id not in ended:
+            ended.add(outcome.command_id)
+            if signal != GOOD:
+                yield f"{outcome.command_id} counts as applied, and its signal was {signal}"
+        failed = outcome.reason in (Reason.CHECK_FAILED, Reason.NO_EVIDENCE)
+        if outcome.status is OutcomeStatus.REVERTED and failed and outcome.command_id not in restored:
+            yield f"{outcome.command_id} counts as restored, and was not"
+
+
+def layouts(world: World) -> Iterator[str]:
+    """I21: a layout changes on a cordoned node only, with no pod on it and no GPU memory in use."""
+    for one in world.effects:
+        if one.before is None or "/nodes/" not in one.path or one.after is None:
+            continue
+        old, new = (image_of(item, {LAYOUT: None}) for item in (one.before, one.after))
+        if old == new:
+            continue
+        if not one.before["spec"].get("unschedulable"):
+            yield f"{one.command_id} changed the layout of {one.path}, which was not cordoned"
+        memory = one.reads.measured.get(one.path.rpartition("/")[2])
+        if memory != GOOD:
+            yield f"{one.command_id} changed the layout of {one.path} while its memory was {memory}"
+
+
+def woken(world: World) -> Iterator[str]:
+    """I17: a stopped object is started again from its annotation, at any time and whatever else has failed."""
+    yield from world.failed_wakes
+
+
+def reaped(world: World) -> Iterator[str]:
+    """I8: no mark of an action that has ended stays on a node."""
+    open_ids = {one.command.id for one in world.ledger.unsettled()}
+    for node in world.cluster.store.all(NODES):
+        if EXPIRES in (node["metadata"].get("annotations") or {}) and mark_of(node) not in open_ids:
+            yield f"node {node['metadata']['name']} still has the mark of {mark_of(node)}"
+
+
 CHECKS: dict[str, Callable[[World], Iterator[str]]] = {
     "I5 budget": budgets,
     "I6/I7 one leader": earlier_terms,
     "I8 neither lost nor doubled": once,
+    "I8 marks": reaped,
     "I9 preconditions": preconditions,
     "I10 protections": protections,
     "I12 undo restores exactly": restored,
+    "I13 watched": checked,
     "I14 no oscillation": oscillation,
     "I15 breaker": breaker,
+    "I17 wake": woken,
     "I19 dry run": dry,
+    "I21 layout": layouts,
     "I24 convergence": converged,
     "I24 mutations per object": moderate,
     "I25 ledger": recorded,

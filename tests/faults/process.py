@@ -4,15 +4,23 @@ from collections import Counter
 from dataclasses import replace
 from typing import cast
 
+from tests.faults import election
 from tests.faults.failing import FaultyClient, FaultyLedger, Labelled, world_does
+from tests.faults.log import Reads, mark_of
 from tests.faults.points import Crash, Fault, Point
+from tests.faults.signals import LEVEL, MEMORY_QUERY, VirtualLevels
+from tests.faults.targets import LAYOUTS, NAMESPACE, Subject
 from tests.faults.world import HOUR_S, World
 
 from gpuwise.decide.settings import Approvals, DecideSettings, ScopeBudget
+from gpuwise.emulate.resources import PODS
 from gpuwise.enact import EnactSettings, Examiner, KubernetesEnactor
+from gpuwise.enact.wake import wake
+from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions, record
-from gpuwise.model.command import FLEET, Budget, Directive, Limit, Mode, OutcomeStatus, Term
-from gpuwise.model.errors import GpuwiseError, LedgerError, NotLeader
+from gpuwise.model.changes import ScaleTo
+from gpuwise.model.command import FLEET, Budget, Directive, Limit, Mode, OutcomeStatus
+from gpuwise.model.errors import GpuwiseError, InputError, LedgerError, NotLeader
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import ClusterWriter, Ledger
 from gpuwise.model.price import PriceBook
@@ -30,7 +38,18 @@ POLICY = DecideSettings(
     brake_floor=20,
     max_risk=4,
 )
-SETTINGS = EnactSettings(default_mode=Mode.ENFORCE, settle_timeout_s=0.0, limits=(Limit(FLEET, LIMIT, HOUR_S),))
+SETTINGS = EnactSettings(
+    default_mode=Mode.ENFORCE,
+    settle_timeout_s=0.0,
+    limits=(Limit(FLEET, LIMIT, HOUR_S),),
+    nodes=True,
+    node_action_s=4 * HOUR_S,
+    node_memory_query=MEMORY_QUERY,
+    mig_configs=LAYOUTS,
+)
+WATCH_S = 120
+WATCHING = replace(SETTINGS, watch_s=WATCH_S, levels=(LEVEL,))
+"""The settings of a world with a target that is watched."""
 
 
 class Process:
@@ -45,34 +64,67 @@ class Process:
 
     def __init__(self, name: str, world: World, faults, *, elected: bool = True) -> None:
         self.name, self.world, self.faults, self.elected = name, world, faults, elected
-        self.epoch: int | None = None
         self.operation = "start"
         self.steps: Counter[tuple[str, str, str]] = Counter()
         self.decided, self.starts, self.identity = 0, 0, ""
         self.checked: dict[str, int] = {}
+        self.measured: dict[str, float | None] = {}
+        self.settings = WATCHING if any(one.watched for one in world.subjects) else SETTINGS
         self.start()
+        world.processes.append(self)
 
     def start(self) -> None:
         """Build everything from the ledger and the cluster, as a new process does."""
-        self.epoch = None
         self.starts += 1
         self.identity = f"{self.name}-{self.starts}"
-        self.world.ledger.verify(whole=True)
+        self.leader = election.leader(self)
         self.ledger = cast("Ledger", FaultyLedger(self))
         self.client = cast("ClusterWriter", FaultyClient(self))
-        self.enactor = Labelled(self, KubernetesEnactor(self.client, self.ledger, SETTINGS, self.world.wall_s))
+        self.levels = VirtualLevels(self)
+        self.enactor = Labelled(self, self._enactor(self.settings))
+        snapshots, wall_s = Snapshots(self), self.world.wall_s
         self.pipeline = Pipeline(
-            inventory=Snapshots(self),
+            inventory=FirstLists(snapshots, self.leader, self.ledger, "virtual", wall_s) if self.elected else snapshots,
             usage=cast("any", None),
             prices=PriceBook({}, "none"),
             executor=cast("any", None),
             profiles=dict,
             ledger=self.ledger,
-            settings=LoopSettings("virtual", 24, 60, 100, policy=POLICY),
+            settings=LoopSettings("virtual", 24, 60, 100, policy=POLICY, nodes=True),
             enactor=self.enactor,
-            checker=Examiner(self.client, SETTINGS, self.world.wall_s),
-            clock=self.world.wall_s,
+            checker=Examiner(self.client, self.settings, wall_s),
+            clock=wall_s,
         )
+
+    def _enactor(self, settings: EnactSettings) -> KubernetesEnactor:
+        return KubernetesEnactor(self.client, self.ledger, settings, self.world.wall_s, self.levels)
+
+    @property
+    def epoch(self) -> int | None:
+        """The term of this process, None if it does not lead."""
+        return self.leader.term() if self.elected else None
+
+    @property
+    def reads(self) -> Reads:
+        """What this process has read by now."""
+        return Reads(self.decided, dict(self.checked), dict(self.measured))
+
+    def take_part(self) -> None:
+        """One step of the election, as its thread does."""
+        if not self.elected:
+            return
+        try:
+            self.leader.step()
+        except Crash:
+            self.world.note(f"{self.name} crashed")
+            if self.name in self.world.running:
+                raise
+            self.end()
+
+    def look_at_lease(self) -> None:
+        """What the election's thread has seen before time passes."""
+        if self.elected and self.epoch is None:
+            self.take_part()
 
     def run_pass(self) -> None:
         """One pass of the loop, as the leader."""
@@ -85,9 +137,9 @@ class Process:
     def _dry_run(self) -> list[str]:
         world = self.world
         before = self._written()
-        dry = KubernetesEnactor(self.client, self.ledger, replace(SETTINGS, dry_run=True), world.wall_s)
-        pipeline = replace(self.pipeline, enactor=Labelled(self, dry))
-        outcomes = pipeline.enact(pipeline.decide(self._survey(), world.wall_s()).commands)
+        dry = self._enactor(replace(self.settings, dry_run=True))
+        pipeline = replace(self.pipeline, enactor=Labelled(self, dry), inventory=Snapshots(self))
+        outcomes = pipeline.enact(pipeline.decide(self._survey(pipeline), world.wall_s()).commands)
         if before != self._written():
             world.dry_writes.append(self.name)
         return [one.command_id for one in outcomes if one.status is OutcomeStatus.WOULD_APPLY]
@@ -95,6 +147,23 @@ class Process:
     def _written(self) -> int:
         """How much this process has written, to the cluster and to the ledger."""
         return sum(one.process == self.name for one in (*self.world.effects, *self.world.rows))
+
+    def wake(self, subject: Subject) -> None:
+        """A person wakes an object from its annotation alone (I17)."""
+        self._step("wake")
+        stored, stops = self.world.cluster.peek(subject.path), isinstance(subject.change, ScaleTo)
+        stopped = stops and mark_of(stored) != "" and subject.done(stored)
+
+        def woken():
+            try:
+                found = wake(self.client, NAMESPACE, subject.kind, subject.name)
+            except InputError as error:
+                if stopped:
+                    self.world.failed_wakes.append(f"{subject.name}: {error}")
+                return error.problem
+            return found.detail
+
+        self._attempt(f"wake {subject.name}", woken)
 
     def undo(self, command_id: str) -> None:
         """A person undoes an action."""
@@ -104,6 +173,24 @@ class Process:
         """A person applies a recommendation."""
         self._attempt(f"apply {recommendation_id}", lambda: self._manual().apply(recommendation_id))
 
+    def follows(self, order: Fault) -> None:
+        """A person pauses, applies a recommendation, undoes an action or wakes an object, whichever there is."""
+        world = self.world
+        world.persons += 1
+        if order is Fault.PAUSE:
+            self.order(world.rng.choice(("pause", "resume")))
+        elif order is Fault.PERSON_APPLIES:
+            _one(world.rng, sorted(one.id for one in world.ledger.recommendations()), self.apply)
+        elif order is Fault.PERSON_WAKES:
+            _one(world.rng, [one for one in world.subjects if one.kind != "Node"], self.wake)
+        else:
+            _one(world.rng, self._applied(), self.undo)
+
+    def _applied(self) -> list[str]:
+        ledger = self.world.ledger
+        known = [(one.command.id, ledger.outcome(one.command.id)) for one in ledger.intents() if not one.step_of]
+        return [name for name, last in known if last is not None and last.status is OutcomeStatus.APPLIED]
+
     def order(self, kind: str) -> None:
         """A person pauses or resumes gpuwise."""
         self._step(kind)
@@ -111,7 +198,7 @@ class Process:
         self._attempt(kind, lambda: record(self.ledger, order))
 
     def _manual(self) -> ManualActions:
-        return ManualActions(self.name, self.ledger, self.enactor, POLICY, self.world.wall_s)
+        return ManualActions(self.name, self.ledger, self.enactor, POLICY, self.world.wall_s, nodes=True)
 
     def _attempt(self, what: str, action):
         world = self.world
@@ -139,44 +226,28 @@ class Process:
 
     def end(self) -> None:
         """The process ends; Kubernetes starts it again with nothing in memory, and with another identity."""
-        self.world.dead.add(self.identity)
         self.start()
 
     def _pass(self):
-        if not self._campaign():
+        self._step("take over")
+        self.take_part()
+        if self.epoch is None:
             return "waits: another process is the leader"
-        survey = self._survey()
+        survey = self._survey(self.pipeline)
         decision = self.pipeline.decide(survey, self.world.wall_s())
         outcomes = self.pipeline.enact(decision.commands)
         self._step("record")
         self.pipeline.record(survey, decision, self.world.wall_s())
         return [*outcomes, *(f"{one.recommendation_id} {one.reason.value}" for one in decision.blocked)]
 
-    def _campaign(self) -> bool:
-        """Take or renew the lease; a new term is recorded in the ledger before anything else."""
-        lease, world = self.world.lease, self.world
-        if lease.holder != self.identity:
-            if not lease.is_free(world.now_s):
-                return False
-            lease.holder, lease.epoch = self.identity, max(lease.epoch, world.term) + 1
-            self.epoch = lease.epoch
-            lease.renewed_s = world.now_s
-            self._step("take over")
-            self.ledger.begin_term(Term(self.epoch, self.identity, world.wall_s()))
-        lease.renewed_s = world.now_s
-        return True
-
-    def _survey(self) -> Survey:
-        self._step("observe")
-        now_s = self.world.wall_s()
-        fleet = self.pipeline.observe(now_s)
-        found = {(one.ref.kind, one.ref.name): one.ref.uid for one in fleet.workloads}
+    def _survey(self, pipeline: Pipeline) -> Survey:
+        now_s, cluster = self.world.wall_s(), self.world.cluster
+        fleet = pipeline.observe(now_s)
         items = []
         for rank, subject in enumerate(self.world.subjects):
-            uid = found.get((subject.kind, subject.name))
-            stored = self.world.cluster.peek(subject.path)
+            uid, stored = subject.uid(fleet), cluster.peek(subject.path)
             if uid is not None and stored is not None and not subject.done(stored):
-                items.append(subject.recommendation(uid, now_s, 100.0 - rank))
+                items.append(subject.recommendation(uid, cluster.store.all(PODS), now_s, 100.0 - rank))
         self._step("decide")
         return Survey(Window(now_s - HOUR_S, now_s, 60), fleet, cast("any", {}), tuple(items), ())
 
@@ -187,7 +258,7 @@ class Process:
     def leads(self) -> None:
         """What the product does immediately before each write: ask the leadership (gpuwise.leading)."""
         if self.elected:
-            self.world.lease.epoch_of(self.identity, self.world.now_s)
+            self.leader.epoch()
 
     def pass_point(self, side: str, subject: str, write: str, possible) -> Fault | None:
         """Pass a failpoint; return the fault that the caller has to carry out."""
@@ -232,3 +303,9 @@ def _shown(found) -> str:
     if hasattr(found, "status"):
         return f"{found.command_id} {found.status.value}{f' {found.reason.value}' if found.reason else ''}"
     return str(found)
+
+
+def _one(rng, found, act) -> None:
+    """Do something with one of these, nothing if there is none."""
+    if found:
+        act(rng.choice(found))

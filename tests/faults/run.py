@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 
+from tests.faults.lives import plans
+from tests.faults.playing import Result
 from tests.faults.points import Tally
-from tests.faults.schedule import Result, plans, run
+from tests.faults.schedule import run
 
 _CHUNK = 100
 _EVERY_S = 10.0

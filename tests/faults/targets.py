@@ -1,14 +1,15 @@
 """What the schedules change: one object per kind of action, each with the recommendation for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gpuwise.emulate.objects import deployment, job, node, notebook, pod_spec, statefulset
-from gpuwise.model.changes import Change, MoveToOnDemand, MoveToSpot, Resize, ScaleTo
+from gpuwise.enact.partition import CONFIG, STATE
+from gpuwise.model.changes import Change, FreeNode, MoveToOnDemand, MoveToSpot, Repartition, Resize, ScaleTo
 from gpuwise.model.findings import Finding
-from gpuwise.model.inventory import GpuRequest, WorkloadRef
-from gpuwise.model.labels import CHECKPOINTED
+from gpuwise.model.inventory import GpuRequest, Inventory, WorkloadRef
+from gpuwise.model.labels import CHECKPOINTED, EXPIRES
 from gpuwise.model.ports import Object
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Evidence, Recommendation, Saving
@@ -26,9 +27,12 @@ class Subject:
         name: its name.
         kind: its kind.
         path: its API path.
-        change: what is recommended.
+        change: what is recommended; of a node's plan only the kind counts.
         make: the object, called with its uid.
         done: whether an object has the change.
+        watched: whether its service level is watched after the write.
+        parts: what belongs to it.
+        owner: path of the owner of the pods that are disrupted, if that is another object.
     """
 
     name: str
@@ -37,18 +41,35 @@ class Subject:
     change: Change
     make: Callable[[str], Object]
     done: Callable[[Object], bool]
+    watched: bool = False
+    parts: tuple[Object, ...] = field(default=(), compare=False)
+    owner: str = ""
 
     @property
     def label(self) -> str:
         """How failpoints name it."""
-        return f"{self.change.kind} {self.kind}"
+        return f"{self.change.kind} {self.kind}{', watched' if self.watched else ''}"
 
-    def recommendation(self, uid: str, now_s: int, usd: float) -> Recommendation:
-        """The recommendation for the object of this uid."""
-        ref = WorkloadRef(NAMESPACE, self.kind, self.name, uid)
+    @property
+    def guarded(self) -> str:
+        """Path of the object whose protection forbids the change."""
+        return self.owner or self.path
+
+    def uid(self, fleet: Inventory) -> str | None:
+        """The uid by which a recommendation names it, None if the inventory does not have it."""
+        if self.kind == "Node":
+            return self.name if self.name in fleet.nodes else None
+        return next(
+            (one.ref.uid for one in fleet.workloads if (one.ref.kind, one.ref.name) == (self.kind, self.name)), None
+        )
+
+    def recommendation(self, uid: str, pods: list[Object], now_s: int, usd: float) -> Recommendation:
+        """The recommendation for the object of this uid; pods of the cluster are those that a node's plan may move."""
+        ref = WorkloadRef("" if self.kind == "Node" else NAMESPACE, self.kind, self.name, uid)
+        change = _moves(self.name, pods) if isinstance(self.change, FreeNode) else self.change
         return Recommendation(
             id=f"r-{self.name}", workload=ref, owner="search", finding=Finding.IDLE, reasons=(Reason.NO_ACTIVITY,),
-            change=self.change, saving=Saving(usd, usd, usd, 1.0), risk=0, confidence=1.0, coverage=1.0,
+            change=change, saving=Saving(usd, usd, usd, 1.0), risk=0, confidence=1.0, coverage=1.0,
             evidence=(Evidence("no activity", None, "max", 0.0, 0.05, "ratio"),), restart_needed=True,
             rollback_possible=True, effort="Low", created_s=now_s, expires_s=now_s + 86_400, etag="e1",
         )  # fmt: skip
@@ -71,7 +92,33 @@ def _affinity(item: Object) -> Any:
     return item["spec"]["template"]["spec"].get("affinity", {}).get("nodeAffinity", {})
 
 
+def _moves(node_name: str, pods: list[Object]) -> FreeNode:
+    names = sorted(one["metadata"]["name"] for one in pods if one["spec"].get("nodeName") == node_name)
+    return FreeNode(tuple((f"{NAMESPACE}/Deployment/movable", name, "spare") for name in names))
+
+
+def _drained(item: Object) -> bool:
+    ended = EXPIRES not in (item["metadata"].get("annotations") or {})
+    return ended and bool(item["spec"].get("unschedulable"))
+
+
+def _group(uid: str) -> Object:
+    spec = {"replicas": 2, "leaderWorkerTemplate": {"size": 1, "workerTemplate": {"spec": pod_spec()}}}
+    metadata = {"name": "group", "uid": uid, **_SHARED}
+    return {"apiVersion": "leaderworkerset.x-k8s.io/v1", "kind": "LeaderWorkerSet", "metadata": metadata, "spec": spec}
+
+
 _SHARED = {"namespace": NAMESPACE}
+_TAINT = {"key": "example.com/pool", "value": "movable", "effect": "NoSchedule"}
+_HERE = {
+    "nodeSelector": {"example.com/pool": "movable"},
+    "tolerations": [{"key": "example.com/pool", "operator": "Exists"}],
+}
+_POOL = {"labels": {"example.com/pool": "movable"}, "taints": [_TAINT]}
+_OWN = {"labels": {CONFIG: "all-1g.10gb", STATE: "success"}, "taints": [_TAINT | {"value": "sliced"}]}
+_MOVABLE = deployment("movable", replicas=2, spec=pod_spec(**_HERE), **_SHARED)
+_SLICES = (("1g.10gb", 14),), (("1g.10gb", 7),)
+LAYOUTS = {"1g.10gb:7": "one-sliced"}
 SUBJECTS = (
     Subject("web", "Deployment", _apps("deployments", "web"), ScaleTo(0),
             lambda uid: deployment("web", replicas=2, uid=uid, **_SHARED), _replicas),
@@ -93,6 +140,17 @@ SUBJECTS = (
     Subject("batch", "Deployment", _apps("deployments", "batch"), MoveToOnDemand(),
             lambda uid: deployment("batch", replicas=2, uid=uid, **_SHARED),
             lambda item: "requiredDuringSchedulingIgnoredDuringExecution" in _affinity(item)),
+    Subject("api", "Deployment", _apps("deployments", "api"), ScaleTo(0),
+            lambda uid: deployment("api", replicas=2, uid=uid, **_SHARED), _replicas, watched=True),
+    Subject("group", "LeaderWorkerSet",
+            f"/apis/leaderworkerset.x-k8s.io/v1/namespaces/{NAMESPACE}/leaderworkersets/group", ScaleTo(0),
+            _group, _replicas, watched=True),
+    Subject("drained", "Node", "/api/v1/nodes/drained", FreeNode(()),
+            lambda uid: node("drained", gpus=2, **_POOL), _drained,
+            parts=(node("spare", gpus=4, **_POOL), _MOVABLE), owner=_apps("deployments", "movable")),
+    Subject("sliced", "Node", "/api/v1/nodes/sliced", Repartition(*_SLICES, 1),
+            lambda uid: node("sliced", gpus=0, mig={"1g.10gb": 14}, **_OWN),
+            lambda item: item["metadata"]["labels"].get(CONFIG) == "one-sliced"),
 )  # fmt: skip
 """One for each change and kind that gpuwise writes."""
 

@@ -4,25 +4,40 @@ import os
 
 import pytest
 from tests.faults.cluster import InProcessClient
+from tests.faults.lives import lived, plans, undone
 from tests.faults.points import Fault
 from tests.faults.run import many, report, some
-from tests.faults.schedule import drawn, lived, plans, run
+from tests.faults.schedule import drawn, run
 from tests.faults.targets import SUBJECTS
 
 from gpuwise.enact import enactor, examine
+from gpuwise.enact.nodes import NodeActions
+from gpuwise.enact.watching import Watcher
+from gpuwise.lead import Leader
+from gpuwise.lead.elector import Elector
 from gpuwise.memory.ledger import SqliteLedger
 
 DRAWN = 100_000
 """A seed above those of the planned schedules."""
 
 
-def first_violation(*names, among=range(DRAWN, DRAWN + 400), play=drawn):
-    """The first schedule that violates one of these invariants, None if none does."""
+def first_violation(*names, among=range(DRAWN, DRAWN + 400), play=drawn, text=""):
+    """The first schedule that violates one of these invariants with this text, None if none does."""
     for seed in among:
-        for text in play(seed).violations:
-            if text.startswith(names):
-                return text
+        for found in play(seed).violations:
+            if found.startswith(names) and text in found:
+                return found
     return None
+
+
+def only(*names):
+    """Draw schedules with these targets only."""
+    chosen = tuple(one for one in SUBJECTS if one.name in names)
+    return lambda seed: drawn(seed, chosen)
+
+
+NODES = only("drained", "sliced")
+WATCHED = only("api", "group")
 
 
 def meddled(fault, *names):
@@ -37,7 +52,7 @@ def rewrite(monkeypatch, change):
     patch = InProcessClient.patch
 
     def rewritten(self, path, body, **options):
-        return patch(self, path, change(body), **options)
+        return patch(self, path, change(body) if isinstance(body, list) else body, **options)
 
     monkeypatch.setattr(InProcessClient, "patch", rewritten)
 
@@ -55,11 +70,17 @@ def test_i24_without_faults_each_target_is_changed_and_undone_once(subject):
     assert result.violations == []
     assert len(passed) > 10
     roles = [line.split(": ")[-1].split()[0] for line in result.trace if ": writes " in line]
-    assert roles == ["apply", "restore"]
+    steps = {"drained": ["step", "step", "end"], "sliced": ["step"]}
+    assert roles == ["apply", *steps.get(subject.name, []), "restore"]
 
 
 def test_i8_a_crash_at_each_failpoint_of_one_action():
-    crashes = [seed for seed, (subject, faults) in enumerate(plans()) if subject == SUBJECTS[0] and len(faults) == 1]
+    ours = [
+        (seed, faults)
+        for seed, (subject, life, faults) in enumerate(plans())
+        if (subject, life) == (SUBJECTS[0], undone)
+    ]
+    crashes = [seed for seed, faults in ours if len(faults) == 1]
     points = set()
     for seed in crashes:
         result = run(seed)
@@ -68,7 +89,8 @@ def test_i8_a_crash_at_each_failpoint_of_one_action():
     _, passed = lived(SUBJECTS[0], {})
     assert len(points) >= len(set(passed))
     assert {point.write for point in points} == {
-        "begin_term", "record_intent", "patch deployments", "record_outcome", "record_run", "record_directive",
+        "begin_term", "create leases", "patch leases", "record_intent", "patch deployments", "record_outcome",
+        "record_run", "record_directive",
     }  # fmt: skip
 
 
@@ -81,6 +103,12 @@ def test_a_schedule_is_the_same_each_time():
 def test_two_thousand_schedules_hit_every_crash_point_and_violate_nothing():
     *_, found = many(2_000, os.cpu_count() or 1)
     assert (found.violations, found.tally.missed) == (0, []), report(found, 0.0)
+
+
+def without_epochs(monkeypatch):
+    """A process that was the leader once goes on writing."""
+    monkeypatch.setattr(Leader, "epoch", lambda self: self._held.epoch if self._held is not None else 0)
+    monkeypatch.setattr(SqliteLedger, "_reject_earlier", lambda self, db, epoch: None)
 
 
 class TestBugsThatAreFound:
@@ -106,8 +134,15 @@ class TestBugsThatAreFound:
         assert first_violation("I5") is not None
 
     def test_i6_without_the_check_of_the_epoch(self, monkeypatch):
-        monkeypatch.setattr("tests.faults.world.Lease.epoch_of", lambda self, holder, now_s: self.epoch)
-        monkeypatch.setattr(SqliteLedger, "_reject_earlier", lambda self, epoch: None)
+        without_epochs(monkeypatch)
+        assert first_violation("I6") is not None
+
+    def test_i6_without_the_check_of_the_epoch_for_the_steps_of_a_node(self, monkeypatch):
+        without_epochs(monkeypatch)
+        assert first_violation("I6", play=NODES, text="(follow)") is not None
+
+    def test_i6_a_lease_that_is_taken_before_it_expires(self, monkeypatch):
+        monkeypatch.setattr(Elector, "_free", lambda self: True)
         assert first_violation("I6") is not None
 
     def test_i8_without_recover(self, monkeypatch):
@@ -139,3 +174,55 @@ class TestBugsThatAreFound:
 
         monkeypatch.setattr(enactor.KubernetesEnactor, "_after_error", granted)
         assert first_violation("I31") is not None
+
+    def test_i31_a_step_of_a_node_that_is_taken_for_granted(self, monkeypatch):
+        monkeypatch.setattr("gpuwise.enact.node_steps.answered", lambda error: enactor.Reason.REFUSED_BY_CLUSTER)
+        assert first_violation("I31", play=NODES) is not None
+
+    def test_i13_a_breach_that_is_ignored(self, monkeypatch):
+        monkeypatch.setattr("gpuwise.enact.watching.within", lambda level, value: True)
+        assert first_violation("I13", play=WATCHED, text="counts as applied") is not None
+
+    def test_i13_silence_that_is_good_news(self, monkeypatch):
+        value = Watcher._value
+        monkeypatch.setattr(Watcher, "_value", lambda self, level: value(self, level) or 0.0)
+        assert first_violation("I13", play=WATCHED, text="counts as applied") is not None
+
+    def test_i13_a_revert_that_is_recorded_and_not_written(self, monkeypatch):
+        monkeypatch.setattr("gpuwise.enact.following.patch_target", lambda *args: None)
+        assert first_violation("I13", play=WATCHED, text="counts as restored") is not None
+
+    def test_i17_a_stop_whose_annotation_cannot_be_read(self, monkeypatch):
+        monkeypatch.setattr("gpuwise.enact.effects.instructions", lambda *args: "")
+        assert first_violation("I17") is not None
+
+    def test_i10_pods_that_are_deleted_and_not_evicted(self, monkeypatch):
+        """A PodDisruptionBudget limits evictions only."""
+
+        def create(self, path, body):
+            return self.delete(path.removesuffix("/eviction")) if path.endswith("/eviction") else made(self, path, body)
+
+        made = InProcessClient.create
+        monkeypatch.setattr(InProcessClient, "create", create)
+        assert first_violation("I10", play=NODES, text="PodDisruptionBudget") is not None
+
+    def test_i9_an_eviction_without_preconditions(self, monkeypatch):
+        def create(self, path, body):
+            return made(self, path, {key: value for key, value in body.items() if key != "deleteOptions"})
+
+        made = InProcessClient.create
+        monkeypatch.setattr(InProcessClient, "create", create)
+        assert first_violation("I9", play=NODES) is not None
+
+    def test_i21_a_layout_that_is_changed_under_a_process(self, monkeypatch):
+        measured = NodeActions._memory_used
+        monkeypatch.setattr(NodeActions, "_memory_used", lambda self, node: measured(self, node) and 0.0)
+        assert first_violation("I21", play=NODES) is not None
+
+    def test_i26_a_pause_that_the_steps_of_a_node_ignore(self, monkeypatch):
+        monkeypatch.setattr("gpuwise.enact.nodes.pause_in_force", lambda directives: None)
+        assert first_violation("I26", play=NODES) is not None
+
+    def test_i8_marks_that_are_not_reaped(self, monkeypatch):
+        monkeypatch.setattr(NodeActions, "reap", lambda self: None)
+        assert first_violation("I8 marks", play=NODES) is not None

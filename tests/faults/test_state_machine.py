@@ -5,14 +5,14 @@ import random
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from tests.faults.choosing import NoFaults, fits
 from tests.faults.invariants import violations
-from tests.faults.points import PEOPLE, Fault
+from tests.faults.playing import quiesce
+from tests.faults.points import ORDERS, PEOPLE, Fault
 from tests.faults.process import Process
-from tests.faults.schedule import NoFaults, fits, person, quiesce
 from tests.faults.targets import SUBJECTS
 from tests.faults.world import HOUR_S, World
 
-_PERSONS = (Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES)
 _WHO = st.integers(0, 1)
 
 
@@ -63,13 +63,13 @@ class Fleet(RuleBasedStateMachine):
     def a_dry_run(self, who):
         self.faults.processes[who].dry_run()
 
-    @rule(act=st.sampled_from(_PERSONS))
+    @rule(act=st.sampled_from(sorted(ORDERS)))
     def a_person_orders(self, act):
-        person(self.faults.people, self.world, act)
+        self.faults.people.follows(act)
 
-    @rule(act=st.sampled_from([one for one in PEOPLE if one not in _PERSONS]))
+    @rule(act=st.sampled_from([one for one in PEOPLE if one not in ORDERS]))
     def others_change_something(self, act):
-        self.world.others(act)
+        self.world.people.others(act)
 
     @rule(seconds=st.sampled_from((1, 30, 70, 2_000, HOUR_S, 25 * HOUR_S)))
     def time_passes(self, seconds):
@@ -77,8 +77,7 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def controllers_stop_or_catch_up(self):
-        self.world.lagging = not self.world.lagging
-        self.world.settle()
+        self.world.lag()
 
     def teardown(self):
         if hasattr(self, "world"):

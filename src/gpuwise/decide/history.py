@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from gpuwise.model.command import POLICY, Directive, Intent, Limit, Outcome, OutcomeStatus
+from gpuwise.model.command import POLICY, Directive, Intent, Limit, Outcome, OutcomeStatus, pause_in_force
 
 _FAILED = (OutcomeStatus.FAILED, OutcomeStatus.NOT_APPLIED, OutcomeStatus.REVERTED)
 
@@ -71,8 +71,7 @@ class History:
     @property
     def paused(self) -> Directive | None:
         """The pause in force, if any."""
-        orders = [d for d in self.directives if d.kind in ("pause", "resume")]
-        return orders[-1] if orders and orders[-1].kind == "pause" else None
+        return pause_in_force(self.directives)
 
     def dismissed(self, recommendation_id: str) -> Directive | None:
         """The order that dismissed a recommendation, if any."""
@@ -83,7 +82,7 @@ class History:
         """The state of a recommendation."""
         if self.dismissed(recommendation_id):
             return State.DISMISSED
-        ours = [intent.command.id for intent in self.intents if intent.command.recommendation_id == recommendation_id]
+        ours = [one.command.id for one in self._actions if one.command.recommendation_id == recommendation_id]
         if not ours:
             return State.ACTIVE
         last = self._last.get(ours[-1])
@@ -91,7 +90,8 @@ class History:
 
     def last_effect(self, uid: str) -> Intent | None:
         """The latest intent that changed, or may have changed, that object."""
-        return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
+        ours = (one for one in reversed(self._effects) if one.command.workload.uid == uid and not one.step_of)
+        return next(ours, None)
 
     def outcome(self, command_id: str) -> Outcome | None:
         """The latest outcome of a command, None if it has none."""
@@ -156,6 +156,11 @@ class History:
     @cached_property
     def _by_uid(self) -> Mapping[str, Sequence[Intent]]:
         intents: dict[str, list[Intent]] = {}
-        for intent in self.intents:
+        for intent in self._actions:
             intents.setdefault(intent.command.workload.uid, []).append(intent)
         return intents
+
+    @cached_property
+    def _actions(self) -> Sequence[Intent]:
+        """The intents that are no step of another one: an eviction that waits for a budget is no failed attempt."""
+        return [intent for intent in self.intents if not intent.step_of]

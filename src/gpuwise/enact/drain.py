@@ -37,10 +37,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The action cannot be completed: the node is uncordoned."""
+    """The action cannot be completed: the node is uncordoned.
+
+    Attributes:
+        reason: reason code.
+        detail: explanation for a person.
+        cordoned: whether it stays cordoned, because a person has to look at it first.
+    """
 
     reason: Reason
     detail: str
+    cordoned: bool = False
 
 
 Step = Evict | Wait | Done | Failed
@@ -74,7 +81,7 @@ def next_step(node: Object, change: FreeNode, pods: Sequence[Object], evicted: f
     targets = {key: to for key, (_, _, to) in zip(planned, change.moves, strict=True)}
     due = next((pod for key in planned if (pod := by_key.get(key)) is not None and _place(pod) != targets[key]), None)
     if due is None:
-        return Done("its GPU pods run elsewhere: it stays cordoned, for its autoscaler or a person to remove")
+        return Done("its GPU pods run elsewhere: its autoscaler or a person removes it")
     if not _controller(due):
         return Failed(Reason.NOT_MOVABLE, f"no controller would create pod {_full(due)} again")
     found = protection(marks(due["metadata"]))

@@ -5,18 +5,19 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from gpuwise.enact import node_outcomes
 from gpuwise.enact.effects import FENCE, MARK, MARKS
 from gpuwise.enact.examine import Examiner, Prepared
 from gpuwise.enact.following import Follower, patch_target
 from gpuwise.enact.images import Image, change_text, difference, image_of
 from gpuwise.enact.nodes import NodeActions
-from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import Target, read_target
 from gpuwise.enact.verify import settled
 from gpuwise.enact.watching import Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
-from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, InputError, NoAnswer, Throttled
+from gpuwise.model.errors import ClusterError, Conflict, InputError, NoAnswer
 from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels
 from gpuwise.model.reasons import Reason
 
@@ -24,6 +25,7 @@ from gpuwise.model.reasons import Reason
 _IN_FLIGHT_S = 60
 # Later than any intent.
 _NEVER_S = 2**62
+_WRITTEN = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
 
 
 class KubernetesEnactor:
@@ -76,7 +78,7 @@ class KubernetesEnactor:
             command_id: id of the command, `a-...`.
 
         Raises:
-            InputError: the ledger has no such command.
+            InputError: the ledger has no such command, or it is one step of an action.
         """
         now_s = self._clock()
         intent = self._ledger.intent(command_id)
@@ -84,6 +86,8 @@ class KubernetesEnactor:
             raise InputError(
                 f"there is no action {command_id}", hint="`gpuwise report` lists the actions that were taken"
             )
+        if intent.step_of:
+            raise InputError(f"{command_id} is one step of {intent.step_of}", hint=f"gpuwise undo {intent.step_of}")
         last = self._ledger.outcome(command_id)
         if last is not None and last.status is OutcomeStatus.UNDONE:
             when = datetime.fromtimestamp(last.at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -166,22 +170,14 @@ class KubernetesEnactor:
         return outcome if outcome.status is OutcomeStatus.WATCHING else self._recorded(outcome)
 
     def _write(self, intent: Intent, target: Target, *, again: bool = True) -> Outcome:
-        refusals: tuple[tuple[type[ClusterError], Reason], ...] = (
-            (Conflict, Reason.CHANGED_SINCE_PLANNED),
-            (Gone, Reason.TARGET_GONE),
-            (Denied, Reason.DENIED_BY_ADMISSION),
-            (Forbidden, Reason.NO_RIGHT),
-            (Throttled, Reason.REFUSED_BY_CLUSTER),
-        )
         try:
             self._patch(target, intent.pre_image, intent.post_image)
         except ClusterError as error:
             fresh = self._still_as_planned(intent) if again and isinstance(error, Conflict) else None
             if fresh is not None:
                 return self._write(intent, fresh, again=False)
-            for kind, reason in refusals:
-                if isinstance(error, kind):
-                    return _outcome(intent.command, self._clock(), OutcomeStatus.NOT_APPLIED, reason, str(error))
+            if (reason := answered(error)) is not None:
+                return _outcome(intent.command, self._clock(), OutcomeStatus.NOT_APPLIED, reason, str(error))
             return self._after_error(intent, error)
         return self._verified(intent, self._clock())
 
@@ -255,19 +251,18 @@ class KubernetesEnactor:
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
         try:
             node = intent.command.workload.kind == "Node"
-            found = self._nodes.observed(intent) if node else self._observed(intent, now_s)
+            found = node_outcomes.observed(self._cluster, intent, now_s) if node else self._observed(intent, now_s)
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
         last = self._ledger.outcome(intent.command.id)
         undoing = last is not None and self._written_before(intent) is not None
         # An open intent may belong to another process, whose write or undo is still in flight.
         in_flight = now_s - (intent.at_s if last is None else last.at_s) < _IN_FLIGHT_S
-        if in_flight and found.status is (OutcomeStatus.APPLIED if undoing else OutcomeStatus.NOT_APPLIED):
+        if in_flight and found.status in (_WRITTEN if undoing else (OutcomeStatus.NOT_APPLIED,)):
             fenced = None if undoing else self._fenced(intent, now_s)
             return None if fenced is None else self._recorded(fenced)
-        if undoing and found.status is OutcomeStatus.NOT_APPLIED:
-            detail = "the object no longer contains this change: it was undone"
-            found = _outcome(intent.command, now_s, OutcomeStatus.UNDONE, None, detail)
+        if last is not None and undoing and found.status is OutcomeStatus.NOT_APPLIED:
+            found = _taken_back(last, now_s)
         return self._recorded(found)
 
     def _fenced(self, intent: Intent, now_s: int) -> Outcome | None:
@@ -283,7 +278,7 @@ class KubernetesEnactor:
             return None
         try:
             if intent.command.workload.kind == "Node":
-                return self._nodes.fenced(intent, str(term.epoch))
+                return node_outcomes.fenced(self._cluster, intent, str(term.epoch), now_s)
             target = read_target(self._cluster, intent.command.workload)
             if not isinstance(target, Refusal):
                 self._patch(target, image_of(target.item, {FENCE: ""}), {FENCE: str(term.epoch)})
@@ -294,8 +289,7 @@ class KubernetesEnactor:
     def _written_before(self, intent: Intent) -> Outcome | None:
         """Return the latest outcome that says that an intent was written; a later one may say that it was undone."""
         _, outcomes = self._ledger.attempts(since_s=_NEVER_S, ids={intent.command.id})
-        written = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
-        return next((one for one in reversed(outcomes) if one.status in written), None)
+        return next((one for one in reversed(outcomes) if one.status in _WRITTEN), None)
 
     def _observed(self, intent: Intent, now_s: int) -> Outcome:
         """Decide from the target alone whether an intent took effect: the same patch wrote gpuwise's annotation."""
@@ -336,8 +330,9 @@ class KubernetesEnactor:
         self._recorded(began)
         try:
             self._patch(target, intent.post_image, intent.pre_image)
-        except (Conflict, Gone, Denied, Forbidden, Throttled) as error:
-            self._recorded(replace(written, at_s=now_s))
+        except ClusterError as error:
+            if answered(error) is not None:
+                self._recorded(replace(written, at_s=now_s))
             if not isinstance(error, Conflict):
                 raise
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, str(error))
@@ -362,6 +357,14 @@ class KubernetesEnactor:
 
 def _outcome(command: Command, at_s: int, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
     return Outcome(command.id, at_s, status, reason, detail)
+
+
+def _taken_back(began: Outcome, at_s: int) -> Outcome:
+    """Return the outcome of an undo, or of a revert after a failed check, that ended without recording it."""
+    detail = "the object no longer contains this change: it was "
+    if began.reason is Reason.OUTCOME_UNKNOWN:
+        return Outcome(began.command_id, at_s, OutcomeStatus.UNDONE, None, f"{detail}undone")
+    return Outcome(began.command_id, at_s, OutcomeStatus.REVERTED, began.reason, f"{detail}restored; {began.detail}")
 
 
 def _written(intent: Intent, at_s: int, detail: str) -> Outcome:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from gpuwise.enact.effects import WAKES_AT
 from gpuwise.enact.images import Image, change_text, operations
@@ -12,7 +13,7 @@ from gpuwise.enact.target import Target
 from gpuwise.enact.wake import due, wake
 from gpuwise.enact.watching import Verdict, Watcher
 from gpuwise.model.command import Intent, Outcome, OutcomeStatus
-from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError
+from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer
 from gpuwise.model.ports import ClusterWriter, Ledger
 
 _JSON_PATCH = "application/json-patch+json"
@@ -106,18 +107,29 @@ class Follower:
     def _taken_back(self, intent: Intent, verdict: Verdict) -> Outcome:
         """Restore the pre-image if the verdict asks for it.
 
+        Its outcome is open from before the write: after a crash, `recover` reads whether it took place (I31).
+
         Raises:
             ClusterError: it may not have been restored: the next check tries again.
         """
-        detail = verdict.detail
-        if verdict.target is not None:
-            try:
-                patch_target(self._cluster, verdict.target, intent.post_image, intent.pre_image)
-            except (Forbidden, Denied) as error:
+        command_id, detail = intent.command.id, verdict.detail
+        if verdict.target is None:
+            return Outcome(command_id, self._clock(), verdict.status, verdict.reason, detail)
+        watching = Outcome(command_id, self._clock(), OutcomeStatus.WATCHING, None, detail)
+        if self._ledger.outcome(command_id) is None:
+            self._recorded(watching)
+        self._recorded(replace(watching, status=OutcomeStatus.UNKNOWN, reason=verdict.reason))
+        try:
+            patch_target(self._cluster, verdict.target, intent.post_image, intent.pre_image)
+        except ClusterError as error:
+            if isinstance(error, Forbidden | Denied):
                 detail = f"{detail}; it could not be restored: {error}"
-                return Outcome(intent.command.id, self._clock(), OutcomeStatus.FAILED, verdict.reason, detail)
-            detail = f"{detail}; restored: {change_text(intent.post_image, intent.pre_image)}"
-        return Outcome(intent.command.id, self._clock(), verdict.status, verdict.reason, detail)
+                return Outcome(command_id, self._clock(), OutcomeStatus.FAILED, verdict.reason, detail)
+            if not isinstance(error, NoAnswer):
+                self._recorded(watching)
+            raise
+        detail = f"{detail}; restored: {change_text(intent.post_image, intent.pre_image)}"
+        return Outcome(command_id, self._clock(), verdict.status, verdict.reason, detail)
 
     def _woken(self, intent: Intent) -> Outcome | None:
         """Start an object again ahead of its forecast next use; None if it cannot be now, or somebody did so."""

@@ -6,9 +6,11 @@ from gpuwise.enact import partition
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
+from gpuwise.enact.target import Target, read_object
 from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import Command, Mode
 from gpuwise.model.errors import Gone
+from gpuwise.model.kinds import KINDS
 from gpuwise.model.labels import MODE
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.protection import SYSTEM_NAMESPACES, marks, protection
@@ -43,34 +45,61 @@ def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSetti
     node = read_node(cluster, command)
     if isinstance(node, Refusal):
         return node
+    if (refused := protected_node(node, settings)) is not None:
+        return refused
+    if node["spec"].get("unschedulable"):
+        return Refusal(Reason.CHANGED_SINCE_PLANNED, "somebody cordoned the node already")
+    if isinstance(command.change, FreeNode):
+        workloads = sorted({workload for workload, _, _ in command.change.moves})
+        found_each = (protected_move(cluster, one, settings) for one in workloads)
+        return next((one for one in found_each if one is not None), node)
+    assert isinstance(command.change, Repartition), "no other change of a node is enactable"
+    wanted = partition.layout(command.change, settings.mig_configs)
+    slices = cluster.list_optional("/apis/resource.k8s.io/v1/resourceslices")
+    return wanted if isinstance(wanted, Refusal) else partition.not_here(node, slices) or node
+
+
+def protected_node(node: Object, settings: EnactSettings) -> Refusal | None:
+    """Return why a node is not changed by its own marks, None if it may be (I10).
+
+    Args:
+        node: the node, as read from the API server.
+        settings: what protects a node, and the mode of one that sets none.
+    """
     marked = marks(node["metadata"])
     found = protection(marked, settings.protections)
     if found is not None:
         return Refusal(found[0], f"the node is protected: {found[1]}")
     if marked.get(MODE, settings.default_mode) == Mode.OFF:
         return Refusal(Reason.MODE_OFF, f"{MODE} is off")
-    if node["spec"].get("unschedulable"):
-        return Refusal(Reason.CHANGED_SINCE_PLANNED, "somebody cordoned the node already")
-    if isinstance(command.change, FreeNode):
-        return _protected_pods(cluster, command.change, settings) or node
-    assert isinstance(command.change, Repartition), "no other change of a node is enactable"
-    wanted = partition.layout(command.change, settings.mig_configs)
-    slices = cluster.list_optional("/apis/resource.k8s.io/v1/resourceslices")
-    refused = wanted if isinstance(wanted, Refusal) else partition.not_here(node, slices)
-    return refused or node
+    return None
 
 
-def _protected_pods(cluster: ClusterReader, change: FreeNode, settings: EnactSettings) -> Refusal | None:
-    """Return which namespace with pods of the plan forbids disruptions, None if none does."""
-    for name in sorted({workload.split("/")[0] for workload, _, _ in change.moves}):
-        if name in SYSTEM_NAMESPACES or name in settings.protected_namespaces:
-            return Refusal(Reason.PROTECTED_NAMESPACE, f"the namespace {name} is protected: gpuwise never changes it")
-        marked = marks(cluster.get(f"/api/v1/namespaces/{name}")["metadata"])
+def protected_move(cluster: ClusterReader, workload: str, settings: EnactSettings) -> Refusal | None:
+    """Return why no pod of a workload is evicted now, None if it may be (I10).
+
+    Args:
+        cluster: client, used only to read.
+        workload: "namespace/Kind/name", as a plan names it.
+        settings: the protected namespaces, and what protects an object.
+
+    Raises:
+        ClusterError: the namespace or the workload could not be read.
+    """
+    space, kind, name = workload.split("/", 2)
+    if space in SYSTEM_NAMESPACES or space in settings.protected_namespaces:
+        return Refusal(Reason.PROTECTED_NAMESPACE, f"the namespace {space} is protected: gpuwise never changes it")
+    places = [("namespace", cluster.get(f"/api/v1/namespaces/{space}"))]
+    owner = read_object(cluster, KINDS[kind], space, name) if kind in KINDS else None
+    if isinstance(owner, Target):
+        places.append((kind, owner.item))
+    for what, item in places:
+        marked = marks(item["metadata"])
         found = protection(marked, settings.protections)
         if found is not None:
-            return Refusal(found[0], f"the namespace {name} is protected: {found[1]}")
+            return Refusal(found[0], f"the {what} {item['metadata']['name']} is protected: {found[1]}")
         if marked.get(MODE) == Mode.OFF:
-            return Refusal(Reason.MODE_OFF, f"{MODE} is off in namespace {name}")
+            return Refusal(Reason.MODE_OFF, f"{MODE} is off for the {what} {item['metadata']['name']}")
     return None
 
 

@@ -4,32 +4,30 @@ Each write has an intent before it and an outcome after it. What to do next is d
 `partition`, so a process that starts later goes on where another one ended.
 """
 
-import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from gpuwise.enact import drain, partition
-from gpuwise.enact.effects import FENCE, MARK
-from gpuwise.enact.images import Image, change_text, image_of, operations, pointer
-from gpuwise.enact.node_checks import prepared_node, read_node
-from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.effects import MARK
+from gpuwise.enact.images import change_text, image_of, pointer
+from gpuwise.enact.node_checks import prepared_node, protected_move, protected_node, read_node
+from gpuwise.enact.node_steps import LAYOUT, NodeSteps, node_intent, patch_node
+from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
 from gpuwise.model.changes import FreeNode, Repartition
-from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus, ServiceLevel, Watch
-from gpuwise.model.errors import ClusterError, Gone, SourceError, Throttled
+from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus, ServiceLevel, Watch, pause_in_force
+from gpuwise.model.errors import ClusterError, SourceError
 from gpuwise.model.labels import ACTION_ID, EXPIRES
 from gpuwise.model.ports import ClusterWriter, Ledger, Levels, Object
 from gpuwise.model.reasons import Reason
 
-_IN_PLACE = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
-_NEVER = Reason.NO_EFFECT
-_JSON_PATCH = "application/json-patch+json"
 CORDON = pointer("spec", "unschedulable")
-LAYOUT = pointer("metadata", "labels", partition.CONFIG)
-REPORT = pointer("metadata", "labels", partition.STATE)
 UNTIL = pointer("metadata", "annotations", EXPIRES)
+_OURS = (CORDON, MARK, UNTIL)
+_Step = drain.Step | partition.Relabel
 
 
 class NodeActions:
@@ -53,10 +51,10 @@ class NodeActions:
     ) -> None:
         self._cluster, self._ledger, self._settings = cluster, ledger, settings
         self._clock, self._levels = clock, levels
+        self._steps = NodeSteps(cluster, ledger, settings, clock)
 
     def start(self, command: Command) -> Outcome:
         """Cordon the node, with the id of the action and the time until which it may take."""
-        node: Object | Refusal
         try:
             node = prepared_node(self._cluster, command, self._settings)
         except ClusterError as error:
@@ -65,25 +63,33 @@ class NodeActions:
         if isinstance(node, Refusal):
             return Outcome(command.id, now_s, OutcomeStatus.NOT_APPLIED, node.reason, node.detail)
         until_s = now_s + self._settings.node_action_s
-        touched = [CORDON, MARK, UNTIL, *([LAYOUT] if isinstance(command.change, Repartition) else [])]
-        before = image_of(node, dict.fromkeys(touched))
+        # The layout is not changed here: the images keep what it was.
+        kept = (LAYOUT,) if isinstance(command.change, Repartition) else ()
+        before = image_of(node, dict.fromkeys((*_OURS, *kept)))
         after = before | {CORDON: True, MARK: command.id, UNTIL: _time(until_s)}
         if self._settings.dry_run:
-            text = change_text(before, after)
-            return Outcome(command.id, now_s, OutcomeStatus.WOULD_APPLY, None, text)
-        intent = self._intent(command, node, before, after, now_s)
-        intent = replace(intent, watch=Watch(until_s))
-        used_up = self._ledger.record_intent(intent, limits=command.limits or self._settings.limits)
+            return Outcome(command.id, now_s, OutcomeStatus.WOULD_APPLY, None, change_text(before, after))
+        intent = node_intent(command, node, before, after, now_s=now_s, settings=self._settings)
+        return self._cordoned(replace(intent, watch=Watch(until_s)), node)
+
+    def _cordoned(self, intent: Intent, node: Object) -> Outcome:
+        command, now_s = intent.command, intent.at_s
+        try:
+            used_up = self._ledger.record_intent(intent, limits=command.limits or self._settings.limits)
+        except ClusterError as error:
+            detail = f"the ledger head could not be stored in the cluster, so nothing was written: {error}"
+            return Outcome(command.id, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, detail)
         if used_up is not None:
             detail = f"the budget of {used_up} is used up"
             return Outcome(command.id, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
         try:
-            self._patch(node, before, after)
+            patch_node(self._cluster, node, intent.pre_image, intent.post_image)
         except ClusterError as error:
-            return self._recorded(Outcome(command.id, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, str(error)))
-        return self._recorded(
-            Outcome(command.id, now_s, OutcomeStatus.WATCHING, None, f"{change_text(before, after)}; steps follow")
-        )
+            reason = answered(error)
+            status = OutcomeStatus.UNKNOWN if reason is None else OutcomeStatus.NOT_APPLIED
+            return self._ended(intent, status, reason or Reason.OUTCOME_UNKNOWN, str(error))
+        text = change_text(intent.pre_image, intent.post_image)
+        return self._ended(intent, OutcomeStatus.WATCHING, None, f"{text}; steps follow")
 
     def follow(self, intent: Intent) -> Outcome | None:
         """Do the next step of an action; return its outcome if it ended, else None.
@@ -91,83 +97,76 @@ class NodeActions:
         Raises:
             ClusterError: something could not be read or written: the next call tries again.
         """
-        node = self._read(intent.command)
+        if self._steps.is_open(intent):
+            return None
+        node = read_node(self._cluster, intent.command)
         if isinstance(node, Refusal):
             done = isinstance(intent.command.change, FreeNode) and node.reason is Reason.TARGET_GONE
             status = OutcomeStatus.APPLIED if done else OutcomeStatus.FAILED
-            return self._recorded(
-                Outcome(intent.command.id, self._clock(), status, None if done else node.reason, node.detail)
-            )
+            return self._ended(intent, status, None if done else node.reason, node.detail)
         if image_of(node, {MARK: None}).get(MARK) != intent.command.id:
-            detail = "the mark of this action is gone from the node: somebody undid it"
-            return self._end(intent, None, drain.Failed(Reason.CHANGED_BY_OTHERS, detail))
-        step = self._step(intent, node)
-        assert intent.watch is not None
-        if not isinstance(step, drain.Done | drain.Failed) and self._clock() >= intent.watch.until_s:
-            waited = step.detail if isinstance(step, drain.Wait) else "not all steps were done"
-            step = drain.Failed(Reason.CHECK_FAILED, f"its time is over: {waited}")
+            return self._unmarked(intent, node)
+        step = self._next(intent, node)
         if isinstance(step, drain.Done | drain.Failed):
             return self._end(intent, node, step)
-        if stopped(self._cluster, self._settings, actor=intent.command.actor) is not None:
-            return None  # the action waits, and its time goes on
-        if isinstance(step, drain.Evict):
-            self._evict(intent, step.pod)
-        elif isinstance(step, partition.Relabel):
-            self._relabel(intent, node, step.value)
+        if not self._stopped(intent):  # else the action waits, and its time goes on
+            if isinstance(step, drain.Evict):
+                self._steps.evict(intent, step.pod)
+            elif isinstance(step, partition.Relabel):
+                self._steps.relabel(intent, node, step.value)
         return None
 
-    def observed(self, intent: Intent) -> Outcome:
-        """Decide from the cluster whether an intent of an action, or of one of its steps, took effect.
+    def _stopped(self, intent: Intent) -> bool:
+        paused = pause_in_force(self._ledger.directives()) is not None
+        return paused or stopped(self._cluster, self._settings, actor=intent.command.actor) is not None
 
-        Raises:
-            ClusterError: the node or the pod could not be read.
-        """
-        status, detail = self._took_effect(intent)
-        return Outcome(intent.command.id, self._clock(), status, None if status in _IN_PLACE else _NEVER, detail)
+    def _unmarked(self, intent: Intent, node: Object) -> Outcome:
+        """Return the outcome of an action whose mark is gone: it ended here without recording that, or by somebody."""
+        change, now = intent.command.change, image_of(node, intent.post_image)
+        if isinstance(change, Repartition) and now.get(LAYOUT) == partition.layout(change, self._settings.mig_configs):
+            return self._ended(intent, OutcomeStatus.APPLIED, None, f"found in place: {LAYOUT} is {now[LAYOUT]}")
+        detail = "the mark of this action is gone from the node: it was uncordoned"
+        return self._ended(intent, OutcomeStatus.REVERTED, Reason.CHANGED_BY_OTHERS, detail)
 
-    def _took_effect(self, intent: Intent) -> tuple[OutcomeStatus, str]:
-        if intent.step_of and "pod" in intent.pre_image:
-            namespace, name = intent.pre_image["pod"].split("/")
-            pods = self._cluster.list(f"/api/v1/namespaces/{namespace}/pods", field_selector=f"metadata.name={name}")
-            same = [one for one in pods if one["metadata"]["uid"] == intent.pre_image["uid"]]
-            if any("deletionTimestamp" not in one["metadata"] for one in same):
-                return OutcomeStatus.NOT_APPLIED, f"pod {name} was not evicted"
-            return OutcomeStatus.APPLIED, f"pod {name} was evicted"
-        node = self._read(intent.command)
-        actual = {} if isinstance(node, Refusal) else image_of(node, intent.post_image)
-        if intent.step_of:
-            done = actual == intent.post_image
-            return (OutcomeStatus.APPLIED if done else OutcomeStatus.NOT_APPLIED), "read from the node"
-        marked = actual.get(MARK) == intent.command.id
-        return (OutcomeStatus.WATCHING if marked else OutcomeStatus.NOT_APPLIED), "read from the node"
+    def undo(self, intent: Intent) -> Outcome:
+        """Uncordon the node; evicted pods stay where they are, and so does a layout that was written.
 
-    def fenced(self, intent: Intent, term: str) -> Outcome | None:
-        """Change the node, so that a write of an earlier leader that is in flight is refused; then look at it.
-
-        Args:
-            intent: of an earlier term.
-            term: the number of this term.
-
-        Returns:
-            The outcome; None for an eviction, which names the pod's uid and cannot be fenced: it is looked at again.
+        Its outcome is open from before the write, as that of every undo.
 
         Raises:
             ClusterError: the node could not be read or written.
         """
-        if intent.step_of and "pod" in intent.pre_image:
-            return None
-        node = self._read(intent.command)
-        if not isinstance(node, Refusal):
-            self._patch(node, image_of(node, {FENCE: ""}), {FENCE: term})
-        return self.observed(intent)
+        node, now_s, command_id = read_node(self._cluster, intent.command), self._clock(), intent.command.id
+        refusal = node if isinstance(node, Refusal) else self._not_undone(intent, node)
+        if isinstance(node, Refusal) or refusal is not None:
+            assert refusal is not None
+            return Outcome(command_id, now_s, OutcomeStatus.FAILED, refusal.reason, refusal.detail)
+        text = _uncordoning(intent, node)
+        if self._settings.dry_run:
+            return Outcome(command_id, now_s, OutcomeStatus.WOULD_APPLY, None, text)
+        last = self._ledger.outcome(command_id)
+        if last is None or last.status is OutcomeStatus.UNKNOWN:
+            last = self._ended(intent, OutcomeStatus.WATCHING, None, "read from the node")
+        self._ended(intent, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
+        try:
+            self._uncordon(intent, node)
+        except ClusterError as error:
+            if answered(error) is not None:
+                self._ledger.record_outcome(replace(last, at_s=now_s))
+            raise
+        return self._ended(intent, OutcomeStatus.UNDONE, None, text)
 
-    def undo(self, intent: Intent) -> Outcome:
-        """Uncordon the node, and restore its layout label; evicted pods stay where they are."""
-        node, now_s = self._read(intent.command), self._clock()
-        if isinstance(node, Refusal):
-            return Outcome(intent.command.id, now_s, OutcomeStatus.FAILED, node.reason, node.detail)
-        detail = self._uncordoned(intent, node)
-        return self._recorded(Outcome(intent.command.id, now_s, OutcomeStatus.UNDONE, None, detail))
+    def _not_undone(self, intent: Intent, node: Object) -> Refusal | None:
+        """Return why an action is not undone, None if it is: a layout changes on an empty, cordoned node only (I21)."""
+        now, change = image_of(node, intent.pre_image, intent.post_image), intent.command.change
+        if isinstance(change, Repartition) and now.get(LAYOUT) != intent.pre_image.get(LAYOUT):
+            detail = (
+                f"the node has layout {now.get(LAYOUT)}: pods may use it. Recommend and apply the earlier one again"
+            )
+            return Refusal(Reason.NOT_REVERSIBLE, detail)
+        if now.get(MARK) != intent.command.id:
+            return Refusal(Reason.CHANGED_BY_OTHERS, "the mark of this action is gone from the node: it was uncordoned")
+        return None
 
     def reap(self) -> None:
         """Uncordon the nodes whose action has expired and is not open in the ledger (autoscaler#5048)."""
@@ -177,28 +176,63 @@ class NodeActions:
             if EXPIRES not in annotations or annotations.get(ACTION_ID) in open_ids:
                 continue
             if _expired(annotations[EXPIRES], self._clock()):
-                before = image_of(node, {CORDON: None, MARK: None, UNTIL: None})
-                self._patch(node, before, {})
+                with suppress(ClusterError):  # the next pass tries again; the other nodes are reaped now
+                    patch_node(self._cluster, node, image_of(node, dict.fromkeys(_OURS)), {})
 
-    def _read(self, command: Command) -> Object | Refusal:
-        return read_node(self._cluster, command)
-
-    def _step(self, intent: Intent, node: Object) -> drain.Step | partition.Relabel:
-        name, change = node["metadata"]["name"], intent.command.change
+    def _next(self, intent: Intent, node: Object) -> _Step:
+        """Return the next step. When its time is over, an action ends as if it had failed."""
+        change, name = intent.command.change, node["metadata"]["name"]
         pods = self._cluster.list("/api/v1/pods", field_selector=f"spec.nodeName={name}")
         if isinstance(change, Repartition):
-            wanted = partition.layout(change, self._settings.mig_configs)
-            assert isinstance(wanted, str), "it was checked before the cordon"
-            return partition.next_step(node, wanted, pods, self._memory_used(name))
+            return self._next_layout(intent, node, pods)
         assert isinstance(change, FreeNode)
         for namespace in sorted({workload.split("/")[0] for workload, _, _ in change.moves}):
             pods += self._cluster.list(f"/api/v1/namespaces/{namespace}/pods")
-        evicted = frozenset(one.pre_image.get("controller", "") for one in self._steps(intent))
+        evicted = frozenset(one.pre_image.get("controller", "") for one in self._steps.of(intent))
         once = {pod["metadata"]["uid"]: pod for pod in pods}
-        return drain.next_step(node, change, list(once.values()), evicted - {""})
+        step = drain.next_step(node, change, list(once.values()), evicted - {""})
+        if isinstance(step, drain.Evict):
+            step = self._allowed(node, change, step)
+        if isinstance(step, drain.Evict | drain.Wait) and self._late_s(intent) >= 0:
+            waited = step.detail if isinstance(step, drain.Wait) else "not all pods were evicted"
+            return drain.Failed(Reason.CHECK_FAILED, f"its time is over: {waited}")
+        return step
 
-    def _steps(self, intent: Intent) -> list[Intent]:
-        return [one for one in self._ledger.intents(since_s=intent.at_s) if one.step_of == intent.command.id]
+    def _allowed(self, node: Object, change: FreeNode, step: drain.Evict) -> drain.Step:
+        """Read again what protects a pod, immediately before it is evicted (I10)."""
+        name = step.pod["metadata"]["name"]
+        workload = next(workload for workload, pod, _ in change.moves if pod == name)
+        found = protected_node(node, self._settings) or protected_move(self._cluster, workload, self._settings)
+        return step if found is None else drain.Failed(found.reason, found.detail)
+
+    def _next_layout(self, intent: Intent, node: Object, pods: list[Object]) -> _Step:
+        change, before = intent.command.change, str(intent.pre_image.get(LAYOUT))
+        assert isinstance(change, Repartition)
+        wanted = partition.layout(change, self._settings.mig_configs)
+        assert isinstance(wanted, str), "it was checked before the cordon"
+        used = self._memory_used(node["metadata"]["name"])
+        failing = "its time is over" if self._late_s(intent) >= 0 else ""
+        if any(one.post_image.get(LAYOUT) == before for one in self._steps.of(intent)):
+            failing = failing or f"the MIG manager reported that {wanted} failed"
+        step = partition.next_step(node, wanted, pods, used)
+        found = protected_node(node, self._settings) if isinstance(step, partition.Relabel) and not failing else None
+        if found is not None:
+            return drain.Failed(found.reason, found.detail)
+        if isinstance(step, drain.Done):
+            return step
+        if isinstance(step, drain.Failed) and step.reason is Reason.CHECK_FAILED:
+            failing = failing or step.detail
+        if not failing:
+            return step
+        back = partition.next_step(node, before, pods, used, failing=failing)
+        if isinstance(back, drain.Wait) and self._late_s(intent) >= self._settings.node_action_s:
+            return drain.Failed(Reason.CHECK_FAILED, f"{failing}; {back.detail}", cordoned=True)
+        return back
+
+    def _late_s(self, intent: Intent) -> int:
+        """Return for how long the time of an action has been over, seconds; negative if it is not."""
+        assert intent.watch is not None
+        return self._clock() - intent.watch.until_s
 
     def _memory_used(self, node: str) -> float | None:
         if self._levels is None or not self._settings.node_memory_query:
@@ -209,81 +243,33 @@ class NodeActions:
         except SourceError:
             return None
 
-    def _evict(self, intent: Intent, pod: Object) -> None:
-        """Evict a pod, unless a budget allows no disruption now: the next call tries again."""
-        metadata = pod["metadata"]
-        image = {"pod": f"{metadata['namespace']}/{metadata['name']}", "uid": metadata["uid"]}
-        image["controller"] = drain.controller_of(pod)
-        step = self._begin(intent, pod, image, {})
-        if step is None:
-            return
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": metadata["name"], "namespace": metadata["namespace"]},
-            "deleteOptions": {"preconditions": {"uid": metadata["uid"]}},
-        }
-        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/eviction"
-        try:
-            self._cluster.create(path, body)
-        except Throttled as error:
-            self._finish(step, OutcomeStatus.NOT_APPLIED, Reason.BLOCKED_BY_PDB, str(error))
-        except Gone as error:
-            self._finish(step, OutcomeStatus.NOT_APPLIED, Reason.TARGET_GONE, str(error))
-        else:
-            self._finish(step, OutcomeStatus.APPLIED, None, f"evicted pod {image['pod']}")
+    def _end(self, intent: Intent, node: Object, step: drain.Done | drain.Failed) -> Outcome:
+        """Uncordon the node, or leave one that was drained cordoned, and record the outcome."""
+        drained = isinstance(step, drain.Done) and isinstance(intent.command.change, FreeNode)
+        stays = drained or (isinstance(step, drain.Failed) and step.cordoned)
+        if stays and (expires := image_of(node, {UNTIL: None})):
+            patch_node(self._cluster, node, expires, {})
+        text = "it stays cordoned" if stays else self._uncordon(intent, node)
+        if isinstance(step, drain.Done):
+            return self._ended(intent, OutcomeStatus.APPLIED, None, f"{step.detail}; {text}")
+        status = OutcomeStatus.FAILED if stays else OutcomeStatus.REVERTED
+        return self._ended(intent, status, step.reason, f"{step.detail}; {text}")
 
-    def _relabel(self, intent: Intent, node: Object, value: str) -> None:
-        # The manager's report is about the earlier layout: without it, the next "success" is about the new one.
-        before = image_of(node, {LAYOUT: None, REPORT: None})
-        step = self._begin(intent, node, before, {LAYOUT: value})
-        if step is not None:
-            self._patch(node, before, {LAYOUT: value})
-            self._finish(step, OutcomeStatus.APPLIED, None, change_text(before, {LAYOUT: value}))
+    def _uncordon(self, intent: Intent, node: Object) -> str:
+        text = _uncordoning(intent, node)
+        wanted = {at: value for at, value in intent.pre_image.items() if at in _OURS}
+        patch_node(self._cluster, node, image_of(node, dict.fromkeys(_OURS)), wanted)
+        return text
 
-    def _begin(self, intent: Intent, item: Object, before: Image, after: Image) -> Intent | None:
-        """Record the intent of a step, None if a budget is used up."""
-        parent, number = intent.command, len(self._steps(intent))
-        digest = hashlib.sha256(f"{parent.id}|{item['metadata']['uid']}|{number}".encode()).hexdigest()
-        command = replace(parent, id=f"a-{digest[:10]}")
-        step = replace(self._intent(command, item, before, after, self._clock()), step_of=parent.id)
-        used_up = self._ledger.record_intent(step, limits=parent.limits or self._settings.limits)
-        return step if used_up is None else None
-
-    def _finish(self, step: Intent, status: OutcomeStatus, reason: Reason | None, detail: str) -> None:
-        self._recorded(Outcome(step.command.id, self._clock(), status, reason, detail))
-
-    def _end(self, intent: Intent, node: Object | None, step: drain.Done | drain.Failed) -> Outcome:
-        failed, detail = isinstance(step, drain.Failed), step.detail
-        if node is not None:
-            # A node that was drained stays cordoned. One with another MIG layout takes pods again.
-            if failed or isinstance(intent.command.change, Repartition):
-                detail = f"{detail}; {self._uncordoned(intent, node, keep_layout=not failed)}"
-            else:
-                self._patch(node, image_of(node, {UNTIL: None}), {})
-        reason = step.reason if isinstance(step, drain.Failed) else None
-        status = OutcomeStatus.APPLIED if not failed else OutcomeStatus.REVERTED
-        return self._recorded(Outcome(intent.command.id, self._clock(), status, reason, detail))
-
-    def _uncordoned(self, intent: Intent, node: Object, *, keep_layout: bool = False) -> str:
-        now = image_of(node, intent.pre_image, intent.post_image)
-        wanted = {at: value for at, value in intent.pre_image.items() if at != LAYOUT or not keep_layout}
-        if keep_layout and LAYOUT in now:
-            wanted[LAYOUT] = now[LAYOUT]
-        self._patch(node, now, wanted)
-        return f"uncordoned: {change_text(now, wanted)}"
-
-    def _intent(self, command: Command, item: Object, before: Image, after: Image, now_s: int) -> Intent:
-        scopes = tuple(limit.scope for limit in command.limits or self._settings.limits)
-        return Intent(command, now_s, item["metadata"]["resourceVersion"], before, after, scopes=scopes)
-
-    def _patch(self, node: Object, old: Image, new: Image) -> None:
-        path = f"/api/v1/nodes/{node['metadata']['name']}"
-        self._cluster.patch(path, operations(node, old, new), content_type=_JSON_PATCH)
-
-    def _recorded(self, outcome: Outcome) -> Outcome:
+    def _ended(self, intent: Intent, status: OutcomeStatus, reason: Reason | None, detail: str) -> Outcome:
+        outcome = Outcome(intent.command.id, self._clock(), status, reason, detail)
         self._ledger.record_outcome(outcome)
         return outcome
+
+
+def _uncordoning(intent: Intent, node: Object) -> str:
+    wanted = {at: value for at, value in intent.pre_image.items() if at in _OURS}
+    return f"uncordoned: {change_text(image_of(node, dict.fromkeys(_OURS)), wanted)}"
 
 
 def _time(at_s: int) -> str:

@@ -6,7 +6,7 @@ Source: https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpuwise.enact.drain import Done, Failed, Wait, uses_gpus
 from gpuwise.enact.refusal import Refusal
@@ -55,6 +55,8 @@ def not_here(node: Object, slices: Sequence[Object]) -> Refusal | None:
         return Refusal(Reason.NOT_APPLICABLE, "HAMi divides the GPUs of this node")
     if any(one["spec"].get("nodeName") == name and one["spec"].get("driver") == "gpu.nvidia.com" for one in slices):
         return Refusal(Reason.NOT_APPLICABLE, "NVIDIA's DRA driver divides the GPUs of this node")
+    if not labels.get(CONFIG):
+        return Refusal(Reason.NOT_APPLICABLE, f"the node has no label {CONFIG}: its layout could not be restored")
     if labels.get(STATE) != "success":
         detail = f"label {STATE} is {labels.get(STATE)!r}, not 'success': no MIG manager is ready on this node"
         return Refusal(Reason.NOT_APPLICABLE, detail)
@@ -62,21 +64,23 @@ def not_here(node: Object, slices: Sequence[Object]) -> Refusal | None:
 
 
 def next_step(
-    node: Object, wanted: str, pods: Sequence[Object], memory_used: float | None
+    node: Object, wanted: str, pods: Sequence[Object], memory_used: float | None, *, failing: str = ""
 ) -> Relabel | Wait | Done | Failed:
     """Return what to do next.
 
     Args:
         node: the node, as read from the API server.
-        wanted: value of the label.
+        wanted: value of the label: of the new layout, or of the earlier one while the action fails.
         pods: all pods of the node.
         memory_used: GPU memory in use on the node, bytes; None if it is not known, which is not empty.
+        failing: why the node gets its earlier layout again, "" while it need not. It takes pods again only when the MIG
+            manager reports that it has that layout.
     """
     labels = node["metadata"].get("labels") or {}
     if not node["spec"].get("unschedulable"):
         return Failed(Reason.CHANGED_BY_OTHERS, "somebody uncordoned the node")
     if labels.get(CONFIG) == wanted:
-        return _reported(labels)
+        return _restored(_reported(labels), failing) if failing else _reported(labels)
     busy = next((pod for pod in pods if _runs(pod) and uses_gpus(pod)), None)
     if busy is not None:
         return Wait(f"pod {busy['metadata']['name']} still has GPUs of this node")
@@ -85,6 +89,13 @@ def next_step(
     if memory_used > 0:
         return Wait(f"processes use {memory_used / 2**30:.1f} GiB of its GPU memory")
     return Relabel(wanted)
+
+
+def _restored(reported: Wait | Done | Failed, failing: str) -> Wait | Failed:
+    """Return the end of an action that failed: without its earlier layout, a node takes no pods again by itself."""
+    if isinstance(reported, Done):
+        return Failed(Reason.CHECK_FAILED, failing)
+    return replace(reported, cordoned=True) if isinstance(reported, Failed) else reported
 
 
 def _reported(labels: Mapping[str, str]) -> Wait | Done | Failed:

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, Gone, Throttled
 from gpuwise.model.reasons import Reason
+
+_ANSWERS: tuple[tuple[type[ClusterError], Reason], ...] = (
+    (Conflict, Reason.CHANGED_SINCE_PLANNED),
+    (Gone, Reason.TARGET_GONE),
+    (Denied, Reason.DENIED_BY_ADMISSION),
+    (Forbidden, Reason.NO_RIGHT),
+    (Throttled, Reason.REFUSED_BY_CLUSTER),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +47,8 @@ class FieldChanges:
     def touched(self) -> frozenset[str]:
         """All of these fields."""
         return frozenset(self.values) | self.removed | self.relied_on
+
+
+def answered(error: ClusterError) -> Reason | None:
+    """Return why the API server refused a write; None if it may have processed it (I31)."""
+    return next((reason for kind, reason in _ANSWERS if isinstance(error, kind)), None)

@@ -82,6 +82,18 @@ class Leader:
         for thread in self._threads:
             thread.start()
 
+    def step(self) -> None:
+        """Take or renew the lease; the thread of the election does so at each retry period."""
+        try:
+            found = self._elector.step(self._held)
+        except GpuwiseError as error:
+            self._problem = str(error)
+        except Exception as error:  # noqa: BLE001 - the watchdog ends the process if this goes on
+            self._problem = f"{type(error).__name__}: {error}; this is a bug in gpuwise: please report it"
+        else:
+            self._problem = None
+            self._accept(found)
+
     def close(self) -> None:
         """Stop writing, and release the lease; nothing of this process may write any more."""
         with self._changed:
@@ -165,20 +177,9 @@ class Leader:
         while not self._stopping:
             with self._step:
                 if not self._stopping:
-                    self._one_step()
+                    self.step()
             with self._changed:
                 self._changed.wait_for(lambda: self._stopping, self._settings.retry_period_s)
-
-    def _one_step(self) -> None:
-        try:
-            found = self._elector.step(self._held)
-        except GpuwiseError as error:
-            self._problem = str(error)
-        except Exception as error:  # noqa: BLE001 - the watchdog ends the process if this goes on
-            self._problem = f"{type(error).__name__}: {error}; this is a bug in gpuwise: please report it"
-        else:
-            self._problem = None
-            self._accept(found)
 
     def _accept(self, found: Held | None) -> None:
         before = self._held

@@ -1,5 +1,6 @@
 """Commands, intents and outcomes: what gpuwise does to a cluster, and the result."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -157,6 +158,16 @@ class Directive:
     detail: str
     cluster: str = ""
     authenticated: bool = False
+
+
+def pause_in_force(directives: Iterable[Directive]) -> Directive | None:
+    """Return the pause that no later order has ended, None if there is none.
+
+    Args:
+        directives: oldest first.
+    """
+    orders = [one for one in directives if one.kind in ("pause", "resume")]
+    return orders[-1] if orders and orders[-1].kind == "pause" else None
 
 
 @dataclass(frozen=True, slots=True)
