@@ -83,7 +83,7 @@ class History:
         """The state of a recommendation."""
         if self.dismissed(recommendation_id):
             return State.DISMISSED
-        ours = [intent.command.id for intent in self.intents if intent.command.recommendation_id == recommendation_id]
+        ours = [one.command.id for one in self._actions if one.command.recommendation_id == recommendation_id]
         if not ours:
             return State.ACTIVE
         last = self._last.get(ours[-1])
@@ -91,7 +91,8 @@ class History:
 
     def last_effect(self, uid: str) -> Intent | None:
         """The latest intent that changed, or may have changed, that object."""
-        return next((intent for intent in reversed(self._effects) if intent.command.workload.uid == uid), None)
+        effects = (one for one in reversed(self._effects) if not one.step_of)
+        return next((intent for intent in effects if intent.command.workload.uid == uid), None)
 
     def outcome(self, command_id: str) -> Outcome | None:
         """The latest outcome of a command, None if it has none."""
@@ -145,6 +146,11 @@ class History:
         return {outcome.command_id: outcome for outcome in self.outcomes}
 
     @cached_property
+    def _actions(self) -> Sequence[Intent]:
+        """Intents that stand alone: a step says nothing of the result of its action."""
+        return [intent for intent in self.intents if not intent.step_of]
+
+    @cached_property
     def _effects(self) -> Sequence[Intent]:
         """Intents that changed, or may have changed, their target: all except those known to have written nothing."""
         return [
@@ -156,6 +162,6 @@ class History:
     @cached_property
     def _by_uid(self) -> Mapping[str, Sequence[Intent]]:
         intents: dict[str, list[Intent]] = {}
-        for intent in self.intents:
+        for intent in self._actions:
             intents.setdefault(intent.command.workload.uid, []).append(intent)
         return intents
