@@ -169,6 +169,20 @@ class WatchConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CanaryConfig:
+    """The share of a workload's pods on which a resize or a move to spot is checked first."""
+
+    share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Share of the pods, rounded up; 0 changes all at once, by the workload's own strategy. Until they are checked,
+    gpuwise also changes how the workload rolls out: `partition` of a StatefulSet; `minReadySeconds`,
+    `progressDeadlineSeconds`, `maxSurge` and `maxUnavailable` of a Deployment."""
+
+    seconds: Annotated[int, Field(ge=1)] = 600
+    """How long these pods and the service levels are checked before the others follow; it must exceed the longest cold
+    start. Then `enact.watch.seconds` begins."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnactConfig:
     """How changes are written to the cluster."""
 
@@ -177,6 +191,9 @@ class EnactConfig:
 
     watch: WatchConfig = field(default_factory=WatchConfig)
     """How an effect is checked after it was written."""
+
+    canary: CanaryConfig = field(default_factory=CanaryConfig)
+    """The share of the pods that is changed first."""
 
     min_alive_s: Annotated[int, Field(ge=0)] = 3_600
     """Seconds for which pods must have been ready before automation stops them; it must exceed the longest cold start,

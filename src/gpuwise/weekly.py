@@ -94,7 +94,8 @@ def _open(ledger: Ledger) -> list[Recommendation]:
     intents, outcomes = ledger.attempts(since_s=now_s, uids={item.workload.uid for item in found})
     last = {outcome.command_id: outcome.status for outcome in outcomes}
     in_place = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING)
-    done = {i.command.recommendation_id for i in intents if last.get(i.command.id) in in_place}
+    whole = (one for one in intents if not one.step_of)
+    done = {i.command.recommendation_id for i in whole if last.get(i.command.id) in in_place}
     return [item for item in found if item.id not in done]
 
 

@@ -429,6 +429,8 @@ def _enact_settings(config: Config) -> EnactSettings:
         stop_namespace=config.lead.namespace or leading.own_namespace(),
         stop_must_be_readable=leading.pod_namespace() is not None,
         watch_s=config.enact.watch.seconds,
+        canary_share=config.enact.canary.share,
+        canary_s=config.enact.canary.seconds,
         levels=tuple(ServiceLevel(one.name, one.query, one.at_most, one.at_least) for one in config.enact.watch.levels),
         min_alive_s=config.enact.min_alive_s,
         wake_ahead_s=config.enact.wake_ahead_s,

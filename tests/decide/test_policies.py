@@ -19,7 +19,7 @@ from gpuwise.config import load
 from gpuwise.decide import calendar
 from gpuwise.decide.calendar import MaintenanceWindow
 from gpuwise.decide.decide import approve, decide
-from gpuwise.decide.history import History
+from gpuwise.decide.history import History, State
 from gpuwise.decide.policies import AFTERWARDS, POLICIES
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import Approvals, DecideSettings, Rule, ScopeBudget
@@ -330,6 +330,14 @@ def test_i14_what_was_taken_back_is_left_to_people_for_a_week(status):
     assert blocked(history=past) is Reason.TAKEN_BACK
     assert blocked(history=past, settings=replace(ENFORCE, hysteresis_h=144)) is None
     assert isinstance(approve(recommendation(), past, ENFORCE, actor="ana", now_s=NOW_S), Command)
+
+
+def test_i14_a_step_that_was_applied_does_not_hide_that_its_action_was_taken_back():
+    action, step = intent(at_s=NOW_S - 86_400), replace(intent(at_s=NOW_S - 86_000, number=1), step_of="a-0")
+    found = [outcome(1, OutcomeStatus.APPLIED), outcome(0, OutcomeStatus.REVERTED, at_s=NOW_S - 80_000)]
+    past = History([action, step], found)
+    assert blocked(history=past) is Reason.TAKEN_BACK
+    assert past.state("r-x") is State.FAILED
 
 
 def test_i14_a_person_who_undoes_a_move_to_on_demand_is_not_overruled_by_the_next_pass():

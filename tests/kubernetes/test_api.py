@@ -307,6 +307,11 @@ class TestInvalidObjects:
         body = deployment("d", replicas=-1, namespace=namespace, spec=PAUSE)
         assert self.causes(call, namespace, body) == {"spec.replicas"}
 
+    def test_a_progress_deadline_before_a_pod_can_be_available(self, call, namespace):
+        body = deployment("d", namespace=namespace, spec=PAUSE)
+        body["spec"]["minReadySeconds"] = 600
+        assert self.causes(call, namespace, body) == {"spec.progressDeadlineSeconds"}
+
     def test_a_selector_that_does_not_match_the_template(self, call, namespace):
         body = deployment("d", namespace=namespace, spec=PAUSE)
         body["spec"]["selector"] = {"matchLabels": {"app": "other"}}
@@ -522,6 +527,22 @@ class TestControllers:
         assert before.isdisjoint(pod.metadata.name for pod in after)
         sets = apps.list_namespaced_replica_set(namespace, label_selector="app=d").items
         assert sorted(one.spec.replicas for one in sets) == [0, 3]
+
+    def test_a_rolling_update_waits_for_min_ready_seconds_after_its_first_pods(self, core, apps, namespace, eventually):
+        apps.create_namespaced_deployment(namespace, deployment("d", replicas=4, namespace=namespace, spec=PAUSE))
+        eventually(lambda: self.complete(apps, namespace, 4))
+        spec = {"minReadySeconds": 900, "progressDeadlineSeconds": 1_800}
+        spec["strategy"] = {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+        spec["template"] = {"metadata": {"annotations": {"again": "1"}}}
+        apps.patch_namespaced_deployment("d", namespace, {"spec": spec})
+
+        def first():
+            status = apps.read_namespaced_deployment("d", namespace).status
+            return (status.updated_replicas, status.ready_replicas, status.available_replicas) == (1, 4, 3)
+
+        eventually(first)
+        apps.patch_namespaced_deployment("d", namespace, {"spec": {"minReadySeconds": 0}})
+        eventually(lambda: self.complete(apps, namespace, 4))
 
     def test_scaling_down_ends_pods(self, core, apps, namespace, eventually):
         apps.create_namespaced_deployment(namespace, deployment("d", replicas=3, namespace=namespace, spec=PAUSE))

@@ -90,8 +90,8 @@ class History:
 
     def last_effect(self, uid: str) -> Intent | None:
         """The latest intent that changed, or may have changed, that object."""
-        ours = (one for one in reversed(self._effects) if one.command.workload.uid == uid and not one.step_of)
-        return next(ours, None)
+        effects = (one for one in reversed(self._effects) if not one.step_of)
+        return next((intent for intent in effects if intent.command.workload.uid == uid), None)
 
     def outcome(self, command_id: str) -> Outcome | None:
         """The latest outcome of a command, None if it has none."""
@@ -145,6 +145,11 @@ class History:
         return {outcome.command_id: outcome for outcome in self.outcomes}
 
     @cached_property
+    def _actions(self) -> Sequence[Intent]:
+        """The intents that are no step of another one: an eviction that waits for a budget is no failed attempt."""
+        return [intent for intent in self.intents if not intent.step_of]
+
+    @cached_property
     def _effects(self) -> Sequence[Intent]:
         """Intents that changed, or may have changed, their target: all except those known to have written nothing."""
         return [
@@ -159,8 +164,3 @@ class History:
         for intent in self._actions:
             intents.setdefault(intent.command.workload.uid, []).append(intent)
         return intents
-
-    @cached_property
-    def _actions(self) -> Sequence[Intent]:
-        """The intents that are no step of another one: an eviction that waits for a budget is no failed attempt."""
-        return [intent for intent in self.intents if not intent.step_of]

@@ -40,7 +40,7 @@ def _sync(store: ObjectStore, deployment: Object, replicasets: list[Object]) -> 
     if not deployment["spec"].get("paused"):
         if current is None:
             current, fresh = _create(store, deployment, replicasets), True
-        current = _newest(store, current, replicasets)
+        current = _newest(store, _waiting_as_long(store, deployment, current), replicasets)
         current = _roll(store, deployment, current, [one for one in replicasets if not _same(one, current)])
     elif current is not None:
         _scale(store, deployment, current, deployment["spec"]["replicas"])
@@ -107,6 +107,17 @@ def _newest(store: ObjectStore, current: Object, every: list[Object]) -> Object:
     marks[REVISION] = str(highest + 1)
     key = current["metadata"]["namespace"], current["metadata"]["name"]
     return store.update(REPLICASETS, *key, lambda item: item | {"metadata": item["metadata"] | {"annotations": marks}})
+
+
+def _waiting_as_long(store: ObjectStore, deployment: Object, current: Object) -> Object:
+    """Give the current ReplicaSet the Deployment's minReadySeconds; the earlier ones keep theirs."""
+    wanted = deployment["spec"].get("minReadySeconds", 0)
+    if current["spec"].get("minReadySeconds", 0) == wanted:
+        return current
+    spec = {key: value for key, value in current["spec"].items() if key != "minReadySeconds"}
+    spec |= {"minReadySeconds": wanted} if wanted else {}
+    key = current["metadata"]["namespace"], current["metadata"]["name"]
+    return store.update(REPLICASETS, *key, lambda item: item | {"spec": spec})
 
 
 def _annotations(deployment: Object) -> dict[str, str]:

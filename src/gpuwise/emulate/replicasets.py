@@ -1,5 +1,7 @@
 """The ReplicaSet controller: adopts, creates and deletes pods until their number is right."""
 
+from datetime import datetime
+
 from gpuwise.emulate import conditions
 from gpuwise.emulate.deletion import delete_object
 from gpuwise.emulate.pods import (
@@ -48,6 +50,18 @@ def _deletion_order(pod: Object) -> tuple[bool, bool, bool, str]:
     return bool(pod["spec"].get("nodeName")), phase(pod) == "Running", is_ready(pod), youngest_first
 
 
+def _is_available(store: ObjectStore, pod: Object, min_ready_s: int) -> bool:
+    """Whether a pod has been ready for a time; the controllers run again when it will have been."""
+    if not is_ready(pod) or not min_ready_s:
+        return is_ready(pod)
+    (ready,) = (one for one in pod["status"]["conditions"] if one["type"] == "Ready")
+    since_s = datetime.fromisoformat(ready["lastTransitionTime"]).timestamp()
+    if store.epoch_s >= since_s + min_ready_s:
+        return True
+    store.wake_at(since_s + min_ready_s)
+    return False
+
+
 def _adopt(store: ObjectStore, one: Object, free: list[Object]) -> list[Object]:
     adopted = []
     for pod in free:
@@ -64,13 +78,14 @@ def _adopt(store: ObjectStore, one: Object, free: list[Object]) -> list[Object]:
 
 def _report(store: ObjectStore, one: Object, active: list[Object], ending: int, failure: str) -> None:
     ready = sum(map(is_ready, active))
+    available = sum(_is_available(store, pod, one["spec"].get("minReadySeconds", 0)) for pod in active)
     status: Object = {"replicas": len(active)}
     if active:
         labels = (one["spec"]["template"].get("metadata") or {}).get("labels") or {}
         full = sum(labels.items() <= labels_of(pod).items() for pod in active)
         status |= {"fullyLabeledReplicas": full} if full else {}
-    if ready:
-        status |= {"readyReplicas": ready, "availableReplicas": ready}
+    status |= {"readyReplicas": ready} if ready else {}
+    status |= {"availableReplicas": available} if available else {}
     status |= {"terminatingReplicas": ending, "observedGeneration": one["metadata"]["generation"]}
     before = (one.get("status") or {}).get("conditions") or []
     if failure:

@@ -23,6 +23,10 @@ def deployment(item: Object) -> Iterator[Cause]:
     yield from _count(spec, "minReadySeconds")
     yield from _count(spec, "revisionHistoryLimit")
     yield from _count(spec, "progressDeadlineSeconds")
+    if spec.get("progressDeadlineSeconds", 600) <= spec.get("minReadySeconds", 0):
+        yield wrong(
+            "spec.progressDeadlineSeconds", spec["progressDeadlineSeconds"], "must be greater than minReadySeconds"
+        )
 
 
 def replicaset(item: Object) -> Iterator[Cause]:

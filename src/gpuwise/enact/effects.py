@@ -11,7 +11,7 @@ from gpuwise.enact.spot import plan_on_demand, plan_spot
 from gpuwise.enact.target import Target
 from gpuwise.enact.wake import instructions
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
-from gpuwise.model.command import Command
+from gpuwise.model.command import Canary, Command
 from gpuwise.model.labels import ACTION_ID, FENCED_BY, WAKE, WAKE_AT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import NEXT_USE
@@ -30,10 +30,14 @@ class Effect:
     Attributes:
         pre_image: their current values.
         post_image: their new values, including gpuwise's annotation.
+        canary: the share of the pods that is changed first; None if all are changed at once.
+        note: why all are changed at once although a share was asked for, "" if it was not.
     """
 
     pre_image: Image
     post_image: Image
+    canary: Canary | None = None
+    note: str = ""
 
 
 def plan_effect(target: Target, command: Command, now_s: int, *, wake_ahead_s: int | None = None) -> Effect | Refusal:

@@ -6,14 +6,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from gpuwise.enact import node_outcomes
-from gpuwise.enact.effects import FENCE, MARK, MARKS
+from gpuwise.enact.canary import stage
+from gpuwise.enact.effects import FENCE, MARK, MARKS, Effect
 from gpuwise.enact.examine import Examiner, Prepared
-from gpuwise.enact.following import Follower, patch_target
+from gpuwise.enact.following import Follower
 from gpuwise.enact.images import Image, change_text, difference, image_of
 from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.enact.target import Target, read_target
+from gpuwise.enact.target import Target, patch_target, read_target
 from gpuwise.enact.verify import settled
 from gpuwise.enact.watching import Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
@@ -140,7 +141,7 @@ class KubernetesEnactor:
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, prepared.reason, prepared.detail)
         if self._settings.dry_run:
             text = change_text(prepared.effect.pre_image, prepared.effect.post_image)
-            return _outcome(command, now_s, OutcomeStatus.WOULD_APPLY, None, text)
+            return _noted(_outcome(command, now_s, OutcomeStatus.WOULD_APPLY, None, text), prepared.effect)
         return self._record_and_write(command, prepared, now_s)
 
     def _known(self, intent: Intent) -> Outcome:
@@ -157,7 +158,7 @@ class KubernetesEnactor:
         limits = command.limits or self._settings.limits
         scopes = tuple(limit.scope for limit in limits)
         intent = Intent(command, now_s, version, effect.pre_image, effect.post_image, scopes=scopes)
-        intent = replace(intent, watch=watch_of(command, self._settings, now_s))
+        intent = replace(intent, watch=watch_of(command, self._settings, now_s, effect.canary))
         try:
             used_up = self._ledger.record_intent(intent, limits=limits)
         except ClusterError as error:
@@ -166,7 +167,7 @@ class KubernetesEnactor:
         if used_up is not None:
             detail = f"the budget of {used_up} is used up"
             return _outcome(command, now_s, OutcomeStatus.NOT_APPLIED, Reason.BUDGET_EXHAUSTED, detail)
-        outcome = self._write(intent, prepared.target)
+        outcome = _noted(self._write(intent, prepared.target), effect)
         return outcome if outcome.status is OutcomeStatus.WATCHING else self._recorded(outcome)
 
     def _write(self, intent: Intent, target: Target, *, again: bool = True) -> Outcome:
@@ -299,9 +300,8 @@ class KubernetesEnactor:
             detail = f"{target.detail}; it is not known whether it was changed before"
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, detail)
         actual = image_of(target.item, intent.pre_image, intent.post_image)
-        if actual == intent.post_image:
-            text = change_text(intent.pre_image, intent.post_image)
-            return _written(intent, now_s, f"found in place: {text}")
+        if actual == stage(intent, actual):
+            return _written(intent, now_s, f"found in place: {change_text(intent.pre_image, actual)}")
         if actual.get(MARK) == intent.command.id:
             if _unmarked(actual) == _unmarked(intent.pre_image):
                 return self._reverted(intent, target, actual, now_s)
@@ -315,13 +315,13 @@ class KubernetesEnactor:
         if isinstance(target, Refusal):
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, target.reason, target.detail)
         actual = image_of(target.item, intent.pre_image, intent.post_image)
-        text = change_text(intent.post_image, intent.pre_image)
+        text = change_text(stage(intent, actual), intent.pre_image)
         began = _outcome(intent.command, now_s, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, f"undo began: {text}")
         if self._is_reverted(intent, actual) and self._written_before(intent) is not None:
             self._recorded(began)
         if actual == intent.pre_image or self._unmark(intent, target, actual):
             return self._nothing_to_restore(intent, last, now_s)
-        if actual != intent.post_image:
+        if actual != stage(intent, actual):
             detail = f"somebody changed it since: {difference(intent.post_image, actual)}"
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
         if self._settings.dry_run:
@@ -329,7 +329,7 @@ class KubernetesEnactor:
         written = self._written_before(intent) or self._recorded(self._observed(intent, now_s))
         self._recorded(began)
         try:
-            self._patch(target, intent.post_image, intent.pre_image)
+            self._patch(target, actual, intent.pre_image)
         except ClusterError as error:
             if answered(error) is not None:
                 self._recorded(replace(written, at_s=now_s))
@@ -371,6 +371,13 @@ def _written(intent: Intent, at_s: int, detail: str) -> Outcome:
     """Return the outcome of an effect that is on the object: its pods are watched if the intent says so."""
     status = OutcomeStatus.APPLIED if intent.watch is None else OutcomeStatus.WATCHING
     return _outcome(intent.command, at_s, status, None, detail)
+
+
+def _noted(outcome: Outcome, effect: Effect) -> Outcome:
+    """Add the effect's note to an outcome that says what was or would be written."""
+    written = (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING, OutcomeStatus.WOULD_APPLY)
+    noted = outcome.status in written and effect.note
+    return replace(outcome, detail=f"{outcome.detail} ({effect.note})") if noted else outcome
 
 
 def _marks(image: Image) -> Image:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gpuwise.enact.canary import with_canary
 from gpuwise.enact.effects import Effect, plan_effect
 from gpuwise.enact.fitting import restarts_pods, unfit
 from gpuwise.enact.guard import blocker, pods_of
@@ -102,6 +103,7 @@ class Examiner:
         effect = refusal or plan_effect(target, command, now_s, wake_ahead_s=self._settings.wake_ahead_s)
         if isinstance(effect, Refusal):
             return effect
+        effect = with_canary(effect, target.item, command.change, self._settings, now_s)
         if self._fit is not None and restarts_pods(effect):
             pods = pods_of(self._cluster, command.workload.kind, target.workload)
             if (unplaced := unfit(target.item, effect, pods, self._fit)) is not None:

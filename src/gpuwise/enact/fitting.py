@@ -31,9 +31,9 @@ def unfit(item: Object, effect: Effect, pods: Sequence[Object], fit: Fit) -> Ref
     """
     if not pods:
         return None
-    spec = _after(item, effect)["spec"]["template"]["spec"]
-    ending = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[len(pods) - _ends_first(item, len(pods)) :]
-    why = fit.refusal(spec, {pod["metadata"]["uid"] for pod in ending})
+    after = _after(item, effect)
+    ending = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[len(pods) - _ends_first(after, len(pods)) :]
+    why = fit.refusal(after["spec"]["template"]["spec"], {pod["metadata"]["uid"] for pod in ending})
     return None if why is None else Refusal(Reason.NO_SPACE, why)
 
 

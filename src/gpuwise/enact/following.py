@@ -6,28 +6,20 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gpuwise.enact.effects import WAKES_AT
-from gpuwise.enact.images import Image, change_text, operations
+from gpuwise.enact.images import change_text, image_of
 from gpuwise.enact.nodes import NodeActions
+from gpuwise.enact.promoting import Promoter
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.enact.target import Target
+from gpuwise.enact.target import patch_target
 from gpuwise.enact.wake import due, wake
 from gpuwise.enact.watching import Verdict, Watcher
 from gpuwise.model.command import Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer
 from gpuwise.model.ports import ClusterWriter, Ledger
+from gpuwise.model.reasons import Reason
 
-_JSON_PATCH = "application/json-patch+json"
 _POLL_S = 0.2
 _ATTEMPTS = 3
-
-
-def patch_target(cluster: ClusterWriter, target: Target, old: Image, new: Image) -> None:
-    """Change the touched fields of an object from one image to the other, with its preconditions.
-
-    Raises:
-        ClusterError: the server refused the patch, or did not answer.
-    """
-    cluster.patch(target.path, operations(target.item, old, new), content_type=_JSON_PATCH)
 
 
 class Follower:
@@ -53,6 +45,7 @@ class Follower:
     ) -> None:
         self._cluster, self._ledger, self._settings = cluster, ledger, settings
         self._watcher, self._nodes, self._clock = watcher, nodes, clock
+        self._promoter = Promoter(cluster, ledger, settings, clock)
 
     def follow(self) -> list[Outcome]:
         """Check all effects that are being watched; return the outcomes of the watches that ended."""
@@ -78,7 +71,8 @@ class Follower:
         fresh = [one for one in self._ledger.unsettled() if one.command.id in watched] if watched else []
         fresh = [one for one in fresh if self._ledger.outcome(one.command.id) is None]
         until = time.monotonic() + self._settings.settle_timeout_s
-        while fresh and not self._settings.levels:
+        # A canary is checked for its whole time.
+        while any(one.watch is not None and one.watch.canary is None for one in fresh) and not self._settings.levels:
             ended = {one.command.id: outcome for one in fresh if (outcome := self._followed(one)) is not None}
             found |= ended
             fresh = [one for one in fresh if one.command.id not in ended]
@@ -95,13 +89,26 @@ class Follower:
             if intent.command.workload.kind == "Node":
                 return self._nodes.follow(intent)
             for _ in range(_ATTEMPTS):
-                verdict = self._watcher.check(intent)
+                verdict = self._watcher.check(intent, late_s=self._promoter.late_s(intent))
                 if verdict is None:
                     return None
                 with suppress(Conflict):  # a controller wrote the status meanwhile: check again
-                    return self._recorded(self._taken_back(intent, verdict))
+                    return self._concluded(intent, verdict)
         except ClusterError:
             return None
+        return None
+
+    def _concluded(self, intent: Intent, verdict: Verdict) -> Outcome | None:
+        """Do what a verdict asks for: let the other pods follow, restore, or nothing."""
+        if verdict.status is not OutcomeStatus.WATCHING:
+            return self._recorded(self._taken_back(intent, verdict))
+        assert verdict.target is not None, "its pods are well"
+        try:
+            self._promoter.promote(intent, verdict.target)
+        except (Forbidden, Denied) as error:
+            detail = f"{verdict.detail}; the others cannot follow: {error}"
+            refused = Verdict(OutcomeStatus.REVERTED, Reason.CHECK_FAILED, detail, verdict.target)
+            return self._recorded(self._taken_back(intent, refused))
         return None
 
     def _taken_back(self, intent: Intent, verdict: Verdict) -> Outcome:
@@ -119,8 +126,9 @@ class Follower:
         if self._ledger.outcome(command_id) is None:
             self._recorded(watching)
         self._recorded(replace(watching, status=OutcomeStatus.UNKNOWN, reason=verdict.reason))
+        actual = image_of(verdict.target.item, intent.pre_image, intent.post_image)
         try:
-            patch_target(self._cluster, verdict.target, intent.post_image, intent.pre_image)
+            patch_target(self._cluster, verdict.target, actual, intent.pre_image)
         except ClusterError as error:
             if isinstance(error, Forbidden | Denied):
                 detail = f"{detail}; it could not be restored: {error}"
@@ -128,7 +136,7 @@ class Follower:
             if not isinstance(error, NoAnswer):
                 self._recorded(watching)
             raise
-        detail = f"{detail}; restored: {change_text(intent.post_image, intent.pre_image)}"
+        detail = f"{detail}; restored: {change_text(actual, intent.pre_image)}"
         return Outcome(command_id, self._clock(), verdict.status, verdict.reason, detail)
 
     def _woken(self, intent: Intent) -> Outcome | None:

@@ -6,7 +6,7 @@ that were absent before.
 
 from typing import Any
 
-from gpuwise.model.labels import WAKE
+from gpuwise.model.labels import ACTION_ID, WAKE, WAKE_AT
 from gpuwise.model.ports import Object
 
 Image = dict[str, Any]
@@ -19,7 +19,8 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-_WAKES = pointer("metadata", "annotations", WAKE)  # it repeats what the other fields show
+# gpuwise's own annotations: they repeat what the action and the other fields show.
+_OWN = frozenset(pointer("metadata", "annotations", name) for name in (ACTION_ID, WAKE, WAKE_AT))
 
 
 def image_of(item: Object, *images: Image) -> Image:
@@ -69,7 +70,7 @@ def change_text(old: Image, new: Image) -> str:
     return "; ".join(
         f"{_name(at)}: {_shown(old, at)} -> {_shown(new, at)}"
         for at in sorted(old.keys() | new.keys())
-        if at != _WAKES and old.get(at, _NOTHING) != new.get(at, _NOTHING)
+        if at not in _OWN and old.get(at, _NOTHING) != new.get(at, _NOTHING)
     )
 
 

@@ -29,7 +29,9 @@ class Seen:
     detail: str
 
 
-def seen(kind: str, item: Object, pods: Sequence[Object], change: Change, after: Image) -> Seen:
+def seen(
+    kind: str, item: Object, pods: Sequence[Object], change: Change, after: Image, *, canary: int | None = None
+) -> Seen:
     """Compare the pods of a workload with what a change requires.
 
     Args:
@@ -38,6 +40,7 @@ def seen(kind: str, item: Object, pods: Sequence[Object], change: Change, after:
         pods: its pods.
         change: the change that was written.
         after: the changed fields with their new values.
+        canary: how many pods have the change at present; None for all.
     """
     present = [pod for pod in pods if _phase(pod) not in ("Succeeded", "Failed")]
     if isinstance(change, ScaleTo) and change.replicas == 0:
@@ -46,6 +49,9 @@ def seen(kind: str, item: Object, pods: Sequence[Object], change: Change, after:
     fields = {at: value for at, value in after.items() if parts_of(at)[:2] == list(_TEMPLATE)}
     new = [pod for pod in present if _follows(pod, fields)]
     ready = sum(map(is_ready, new))
+    if canary is not None:
+        detail = f"{ready} of the first {canary} pods are ready with the change"
+        return Seen(ready >= canary, _broken(item, new), detail)
     detail = f"{ready} of {wanted} pods are ready with the change, {len(present) - len(new)} are without it"
     return Seen(ready == len(present) == wanted, _broken(item, new) if fields else "", detail)
 

@@ -24,6 +24,8 @@ class EnactSettings:
         stop_must_be_readable: whether automation stops if it has no right to read that ConfigMap, as in a pod, whose
             Role has it.
         watch_s: how long pods and service levels are watched after a write, seconds; 0 for not at all.
+        canary_share: the share of the pods that a resize or a move to spot changes first, 0 to 1; 0 for all at once.
+        canary_s: how long these pods are checked before the others follow, seconds.
         levels: service levels that must hold meanwhile; their queries name the target as $namespace, $name and $kind.
         min_alive_s: how long pods must have been ready before automation stops them, seconds.
         wake_ahead_s: how long before its forecast next use a stopped object is started again, seconds; None for not at
@@ -43,6 +45,8 @@ class EnactSettings:
     stop_namespace: str | None = None
     stop_must_be_readable: bool = True
     watch_s: int = 0
+    canary_share: float = 0.0
+    canary_s: int = 600
     levels: tuple[ServiceLevel, ...] = ()
     min_alive_s: int = 0
     wake_ahead_s: int | None = None

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from gpuwise.enact.images import Image, operations
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.errors import Forbidden, Gone
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.kinds import KINDS, QUEUED, Kind, refused
 from gpuwise.model.ownership import QUEUE_OWNER, job_owners
-from gpuwise.model.ports import Access, ClusterReader, Object
+from gpuwise.model.ports import Access, ClusterReader, ClusterWriter, Object
 from gpuwise.model.reasons import Reason
+
+_JSON_PATCH = "application/json-patch+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +114,12 @@ def through_queue(cluster: ClusterReader, target: Target) -> Target | Refusal:
                 return Target(QUEUED, f"{collection}/{one['metadata']['name']}", one, target.item)
     detail = f"{', '.join(owners)} sets spec.suspend, and has no Workload for it in a version that gpuwise knows"
     return Refusal(Reason.MANAGED_BY_OTHER, f"{detail}: change it there")
+
+
+def patch_target(cluster: ClusterWriter, target: Target, old: Image, new: Image) -> None:
+    """Change the touched fields of an object from one image to the other, with its preconditions.
+
+    Raises:
+        ClusterError: the server refused the patch, or did not answer.
+    """
+    cluster.patch(target.path, operations(target.item, old, new), content_type=_JSON_PATCH)

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, select
 from gpuwise.memory import ledger_chain as chain
 from gpuwise.memory import ledger_queries as queries
 from gpuwise.memory.ledger_tables import events
-from gpuwise.model.labels import ACTION_ID
+from gpuwise.model.labels import ACTION_ID, WAKE, WAKE_AT
 
-# Each effect writes the action's id, which the entry has anyway.
-_MARK = "/metadata/annotations/" + ACTION_ID.replace("/", "~1")
+# gpuwise's own annotations: the entry has the action's id anyway, and the others repeat the fields.
+_MARKS = frozenset("/metadata/annotations/" + name.replace("/", "~1") for name in (ACTION_ID, WAKE, WAKE_AT))
 _ROWS = 5_000  # rows of a server that are in memory at once
 
 
@@ -98,7 +98,9 @@ def entries(db: Connection) -> Iterator[Entry]:
 def _of_intent(event: Any, subject: str) -> dict[str, str]:
     command = event["command"]
     target, before, after = command["workload"], event["pre_image"], event["post_image"]
-    changed = (at for at in sorted(before.keys() | after.keys()) if before.get(at) != after.get(at) and at != _MARK)
+    changed = (
+        at for at in sorted(before.keys() | after.keys()) if before.get(at) != after.get(at) and at not in _MARKS
+    )
     shown = "; ".join(f"{at}: {_shown(before, at)} -> {_shown(after, at)}" for at in changed)
     approved = "".join(f"; approved by {name}" for name in command.get("approved_by") or ())
     return {

@@ -125,16 +125,31 @@ class ServiceLevel:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """The part of an effect's watch in which only some of its pods have the change.
+
+    Attributes:
+        until_s: when the others follow, epoch seconds.
+        pods: how many pods have the change until then.
+    """
+
+    until_s: int
+    pods: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """How an effect is checked after it was written; what fails or cannot be read until the end is taken back.
 
     Attributes:
         until_s: when the check ends, epoch seconds.
         levels: the service levels that must hold.
+        canary: the share of the pods that is changed first; None if all are changed at once.
     """
 
     until_s: int
     levels: tuple[ServiceLevel, ...] = ()
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,9 @@ WAKE = f"{DOMAIN}/wake"
 WAKE_AT = f"{DOMAIN}/wake-at"
 """Annotation of a stop: when gpuwise starts the object again ahead of its forecast next use, RFC 3339."""
 
+CANARY = f"{DOMAIN}/canary"
+"""Annotation on a workload whose change is on a share of its pods first: which share, and until when."""
+
 HELM_VALUES = f"{DOMAIN}/helm-values"
 """Annotation: JSON that names the chart's value for a field: {"spec.replicas": "replicaCount"}."""
 
