@@ -276,7 +276,8 @@ def test_the_week_is_reported_from_ledger_and_recording(cluster, options, gpuwis
     assert costs["prod/Deployment/forgotten"]["idle_gpu_h"] == pytest.approx(2 * 7 * 24)
     bill = report["bill"]
     parts = bill["used_gpu_s"] + bill["idle_gpu_s"] + bill["outside_gpu_s"] + bill["unallocated_gpu_s"]
-    assert parts == bill["capacity_gpu_s"] == 8 * 7 * 86_400
+    # A real server's node was created after that week: of its 8 GPUs only the 5 that were measured count.
+    assert parts == bill["capacity_gpu_s"] == (8 if KUBECONFIG is None else 5) * 7 * 86_400
     assert (
         report["realised_usd_month"] == 0
     )  # the actions took place at the end of the week, so they belong to the next one

@@ -46,6 +46,7 @@ BOLD = {
     "GPUWISE_POLICY_BRAKE_SHARE": "1",
     "GPUWISE_POLICY_BUDGET_DISRUPTIONS": "50",
     "GPUWISE_LEAD_NAMESPACE": "gpuwise",  # as in its pod
+    "GPUWISE_ENACT_MIN_ALIVE_S": "0",  # a real server's pods are new
     "GPUWISE_ENACT_WATCH_SECONDS": "0",  # nothing runs the custom kinds' operators
 }
 STEP_S = 300

@@ -63,12 +63,14 @@ def test_the_service_has_every_right_that_it_needs(cluster, options_of_service, 
     kubeconfig, options = options_of_service
     found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
     assert {one["workload"]["name"] for one in found} == {"granted", "other"}
-    done = gpuwise("run", "--once", "--mode", "enforce", *options)
+    # The Lease is in the namespace of the release, as in its pod; the pods are new.
+    env = {"GPUWISE_LEAD_NAMESPACE": "gpuwise", "GPUWISE_ENACT_MIN_ALIVE_S": "0"}
+    done = gpuwise("run", "--once", "--mode", "enforce", *options, env=env)
     assert done.code == 0, done.err
     assert (replicas(cluster, "granted", NAMESPACE), replicas(cluster, "other", OTHER)) == (0, 1)
     assert "NoRight" in done.out  # in the namespace in which the release may not write
     (command_id,) = {word for word in done.out.replace("`", " ").split() if word.startswith("a-")}
-    assert gpuwise("undo", command_id, "--yes", *kubeconfig).code == 0
+    assert gpuwise("undo", command_id, "--yes", *kubeconfig, env=env).code == 0
     assert replicas(cluster, "granted", NAMESPACE) == 1
     assert [one for one in cluster.requests if one.status == 403 and OTHER not in one.path] == []
     head = cluster.connection.must("GET", "/api/v1/namespaces/gpuwise/configmaps/gpuwise-ledger-head")

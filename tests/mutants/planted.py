@@ -555,7 +555,7 @@ _CHECKED_AGAIN = (
     Mutant(
         "a-new-pod-is-idle",
         "src/gpuwise/enact/youth.py",
-        "if -_REPLAYED_S < age_s < min_alive_s:",
+        "if min_alive_s and -_REPLAYED_S < age_s < min_alive_s:",
         "if -_REPLAYED_S < age_s < 0:",
         (_WAKING,),
         "An endpoint is stopped again before its model is loaded (kubeflow#6648).",

@@ -17,12 +17,12 @@ def too_young(pods: Sequence[Object], *, min_alive_s: int, now_s: int) -> str | 
 
     Args:
         pods: of one workload.
-        min_alive_s: the grace period, seconds; it must exceed the longest cold start.
+        min_alive_s: the grace period, seconds; it must exceed the longest cold start. 0 for none.
         now_s: epoch seconds.
     """
     for pod in pods:
         age_s = now_s - _since_s(pod)
-        if -_REPLAYED_S < age_s < min_alive_s:
+        if min_alive_s and -_REPLAYED_S < age_s < min_alive_s:
             name = pod["metadata"]["name"]
             return f"pod {name} was started {max(0, age_s)} s ago; enact.min_alive_s is {min_alive_s} s"
     return None
