@@ -236,7 +236,7 @@ class TestFreeNode:
         fleet.start(fleet.plan())
         fleet.stage.ledger.loses_outcomes = False
         fleet.stage.api.reset([node("gpu-1", gpus=2)])
-        (outcome,) = fleet.enactor().recover()
+        outcome = fleet.enactor().recover()[0]
         assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
 
     def test_i31_an_eviction_whose_response_was_lost_stays_open_and_no_other_begins(self, fleet):
