@@ -71,9 +71,11 @@ mutants: setup ## plant one safety bug at a time in a copy of the tree, and run 
 	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 SCHEDULES ?= 2000
+FAILOVERS ?= 50
 
-faults: setup ## run seeded schedules of crashes, errors and takeovers (SCHEDULES=100000); SEED=7 runs one and shows its trace
+faults: setup ## run seeded schedules of crashes, errors and takeovers (SCHEDULES=100000), then 500 simulated and FAILOVERS=50 real failovers; SEED=7 runs one schedule and shows its trace
 	$(BIN)/python -m tests.faults.run --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+	$(if $(SEED),,$(BIN)/python -m tests.failovers --simulated 500 --real $(FAILOVERS))
 
 lint: setup ## check format, ruff, strict typing and import contracts; changes nothing
 	$(BIN)/ruff format --check .

@@ -231,6 +231,22 @@ class TestFreeNode:
         assert fleet.follow().status is OutcomeStatus.APPLIED
         assert len(fleet.evictions) == 2
 
+    def test_i31_a_node_that_is_gone_may_have_been_cordoned(self, fleet):
+        fleet.stage.ledger.loses_outcomes = True
+        fleet.start(fleet.plan())
+        fleet.stage.ledger.loses_outcomes = False
+        fleet.stage.api.reset([node("gpu-1", gpus=2)])
+        outcome = fleet.enactor().recover()[0]
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
+
+    def test_i31_an_eviction_whose_response_was_lost_stays_open_and_no_other_begins(self, fleet):
+        fleet.start(fleet.plan())
+        fleet.stage.api.fail(504, path="/eviction", times=1)
+        assert fleet.follow(times=3) is None
+        (step,) = [one for one in fleet.stage.ledger.intents() if one.step_of]
+        assert [one.command.id for one in fleet.stage.ledger.unsettled()] == ["a-00000000aa", step.command.id]
+        assert fleet.follow(at_s=61).status is OutcomeStatus.APPLIED
+
     def test_i5_each_eviction_uses_the_budget(self, fleet):
         fleet.start(fleet.plan(), limits=(Limit(FLEET, 2, 3_600),))
         assert fleet.follow(limits=(Limit(FLEET, 2, 3_600),), times=4) is None

@@ -20,25 +20,13 @@ from tests.api_requests import effects
 from tests.cluster_under_test import NAMESPACE, emulated
 from tests.e2e.fleets import STEP_S, listed, recorded
 from tests.failovers.holding_proxy import HoldingProxy
+from tests.failovers.result import Result
 
 GPUWISE = Path(sys.executable).with_name("gpuwise")
 DAYS = 8
 IDLE, BUDGET = 5, 3
 LEASE_S = {"LEASE_DURATION_S": 5.0, "RENEW_DEADLINE_S": 3.0, "RETRY_PERIOD_S": 0.5}
 DEADLINE_S = 180.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What was seen.
-
-    Attributes:
-        resumed_s: from the stop of the leader to the first write of the next one, seconds.
-        violations: what must not happen.
-    """
-
-    resumed_s: float
-    violations: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.faults.cluster import InProcessClient
 from tests.faults.log import Effect, Reads, Row, role_of
-from tests.faults.points import ANSWERS, HUNG, LOST, ORDERS, Fault
+from tests.faults.points import ANSWERS, HUNG, LOST, ORDERS, Crash, Fault
 from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S
 
 from gpuwise.cluster.answers import error_for
@@ -95,17 +95,19 @@ class FaultyClient:
         process.leads()
         request = Request(name, path, args, options, process.epoch, process.operation, process.reads)
         if fault in HUNG:
-            self._hangs(request, stopped=fault is Fault.HANG_STOPPED)
+            self._hangs(request, fault)
         found = self._sent(request)
         _raise_for(process.pass_point("after", label, write, "api after"), f"{name.upper()} {path}")
         return found
 
-    def _hangs(self, request: Request, *, stopped: bool) -> None:
+    def _hangs(self, request: Request, fault: Fault) -> None:
         """The client gives up; the server processes the request later, at most a minute after it was sent."""
         process, world = self._process, self._process.world
         if not world.jumped:  # gpuwise measures that minute by the wall clock
             world.in_flight.append((world.now_s + world.rng.randint(1, 59), partial(self._arrives, request)))
-        if stopped:
+        if fault is Fault.HANG_CRASH:
+            raise Crash
+        if fault is Fault.HANG_STOPPED:
             world_does(process, Fault.STALL)
         raise NoAnswer(f"no response to {request.path}: it hangs", hint="try again later")
 

@@ -32,6 +32,8 @@ class Fault(StrEnum):
     """The request hangs: the client gives up, and the server processes it up to a minute later."""
     HANG_STOPPED = "hang, stopped"
     """The same, and the process is stopped for longer than its lease: another one takes over meanwhile."""
+    HANG_CRASH = "hang, crash"
+    """The same, and the process dies: another one takes over before or after the server has processed it."""
     BREACH = "breach"
     """The signal of a target leaves its bounds; for a node, a process uses its GPUs."""
     SILENCE = "silence"
@@ -56,7 +58,7 @@ ANSWERS = {Fault.CONFLICT: 409, Fault.FORBIDDEN: 403, Fault.THROTTLED: 429, Faul
 """HTTP status of the faults that are responses of the API server; it has then not processed the request."""
 
 LOST = frozenset({Fault.TIMEOUT, Fault.RESET})
-HUNG = (Fault.HANG, Fault.HANG_STOPPED)
+HUNG = (Fault.HANG, Fault.HANG_STOPPED, Fault.HANG_CRASH)
 PEOPLE = (
     Fault.EDIT, Fault.PROTECT, Fault.PROTECT_NAMESPACE, Fault.DISRUPTION_BUDGET, Fault.RECREATE, Fault.DELETE,
     Fault.REVERT, Fault.BREACH, Fault.SILENCE, Fault.PAUSE, Fault.PERSON_APPLIES, Fault.PERSON_UNDOES,

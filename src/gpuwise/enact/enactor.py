@@ -250,18 +250,21 @@ class KubernetesEnactor:
         return True
 
     def _resolve(self, intent: Intent, now_s: int) -> Outcome | None:
+        last = self._ledger.outcome(intent.command.id)
+        undoing = last is not None and self._written_before(intent) is not None
         try:
             node = intent.command.workload.kind == "Node"
             found = node_outcomes.observed(self._cluster, intent, now_s) if node else self._observed(intent, now_s)
+            absent = found.status is OutcomeStatus.NOT_APPLIED and not undoing
+            fenced = self._fenced(intent, now_s) if absent else None
         except ClusterError:  # the intent stays open: the next start reads the target again
             return None
-        last = self._ledger.outcome(intent.command.id)
-        undoing = last is not None and self._written_before(intent) is not None
+        if fenced is not None:
+            return self._recorded(fenced)
         # An open intent may belong to another process, whose write or undo is still in flight.
         in_flight = now_s - (intent.at_s if last is None else last.at_s) < _IN_FLIGHT_S
         if in_flight and found.status in (_WRITTEN if undoing else (OutcomeStatus.NOT_APPLIED,)):
-            fenced = None if undoing else self._fenced(intent, now_s)
-            return None if fenced is None else self._recorded(fenced)
+            return None
         if last is not None and undoing and found.status is OutcomeStatus.NOT_APPLIED:
             found = _taken_back(last, now_s)
         return self._recorded(found)
@@ -270,22 +273,23 @@ class KubernetesEnactor:
         """Fence a write of an earlier leader that may be in flight, and read the target again: that is then final.
 
         The write carries the resourceVersion of its plan, so any change of the target makes the server refuse it (I6).
+        This needs no clock: that of the earlier leader may differ by an hour.
 
         Returns:
-            The outcome; None if the intent is of this term, or the target could not be read or changed.
+            The outcome; None if the intent is of this term, or an eviction.
+
+        Raises:
+            ClusterError: the target could not be read or changed.
         """
         term = self._ledger.term()
         if self._settings.dry_run or term is None or intent.epoch >= term.epoch:
             return None
-        try:
-            if intent.command.workload.kind == "Node":
-                return node_outcomes.fenced(self._cluster, intent, str(term.epoch), now_s)
-            target = read_target(self._cluster, intent.command.workload)
-            if not isinstance(target, Refusal):
-                self._patch(target, image_of(target.item, {FENCE: ""}), {FENCE: str(term.epoch)})
-            return self._observed(intent, now_s)
-        except ClusterError:
-            return None
+        if intent.command.workload.kind == "Node":
+            return node_outcomes.fenced(self._cluster, intent, str(term.epoch), now_s)
+        target = read_target(self._cluster, intent.command.workload)
+        if not isinstance(target, Refusal):
+            self._patch(target, image_of(target.item, {FENCE: ""}), {FENCE: str(term.epoch)})
+        return self._observed(intent, now_s)
 
     def _written_before(self, intent: Intent) -> Outcome | None:
         """Return the latest outcome that says that an intent was written; a later one may say that it was undone."""

@@ -9,6 +9,8 @@ from gpuwise.model.command import Intent, Outcome, OutcomeStatus
 from gpuwise.model.ports import ClusterReader, ClusterWriter
 from gpuwise.model.reasons import Reason
 
+_Seen = tuple[OutcomeStatus, Reason | None, str]
+
 
 def observed(cluster: ClusterReader, intent: Intent, now_s: int) -> Outcome:
     """Decide whether an intent of an action, or of one of its steps, took effect.
@@ -21,8 +23,7 @@ def observed(cluster: ClusterReader, intent: Intent, now_s: int) -> Outcome:
     Raises:
         ClusterError: the node or the pod could not be read.
     """
-    status, detail = _pod(cluster, intent) if _evicts(intent) else _node(cluster, intent)
-    reason = Reason.NO_EFFECT if status is OutcomeStatus.NOT_APPLIED else None
+    status, reason, detail = _pod(cluster, intent) if _evicts(intent) else _node(cluster, intent)
     return Outcome(intent.command.id, now_s, status, reason, detail)
 
 
@@ -53,20 +54,23 @@ def _evicts(intent: Intent) -> bool:
     return bool(intent.step_of) and "pod" in intent.pre_image
 
 
-def _pod(cluster: ClusterReader, intent: Intent) -> tuple[OutcomeStatus, str]:
+def _pod(cluster: ClusterReader, intent: Intent) -> _Seen:
     namespace, name = intent.pre_image["pod"].split("/")
     pods = cluster.list(f"/api/v1/namespaces/{namespace}/pods", field_selector=f"metadata.name={name}")
     same = [one for one in pods if one["metadata"]["uid"] == intent.pre_image["uid"]]
     if any("deletionTimestamp" not in one["metadata"] for one in same):
-        return OutcomeStatus.NOT_APPLIED, f"pod {name} was not evicted"
-    return OutcomeStatus.APPLIED, f"pod {name} was evicted"
+        return OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, f"pod {name} was not evicted"
+    return OutcomeStatus.APPLIED, None, f"pod {name} has left the node"
 
 
-def _node(cluster: ClusterReader, intent: Intent) -> tuple[OutcomeStatus, str]:
+def _node(cluster: ClusterReader, intent: Intent) -> _Seen:
     node = read_node(cluster, intent.command)
-    actual = {} if isinstance(node, Refusal) else image_of(node, intent.post_image)
-    if intent.step_of:
-        done = actual == intent.post_image
-        return (OutcomeStatus.APPLIED if done else OutcomeStatus.NOT_APPLIED), "read from the node"
-    marked = actual.get(MARK) == intent.command.id
-    return (OutcomeStatus.WATCHING if marked else OutcomeStatus.NOT_APPLIED), "read from the node"
+    if isinstance(node, Refusal):
+        detail = f"{node.detail}; it is not known whether it was changed before"
+        return OutcomeStatus.FAILED, node.reason, detail
+    actual = image_of(node, intent.post_image)
+    if intent.step_of and actual == intent.post_image:
+        return OutcomeStatus.APPLIED, None, "found in place"
+    if not intent.step_of and actual.get(MARK) == intent.command.id:
+        return OutcomeStatus.WATCHING, None, "found in place; steps follow"
+    return OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, "the node does not contain this change: it was never written"
