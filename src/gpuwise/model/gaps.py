@@ -11,7 +11,7 @@ from gpuwise.model.usage import DAY_S
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots, as in `gpuwise.model.profile`
 class RequestGaps:
     """The spans of an endpoint without a request, as sampled steps show them.
 

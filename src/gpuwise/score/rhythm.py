@@ -67,7 +67,7 @@ def rhythm(
 
 
 def _by_hour_of_week(of_week: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.bincount(of_week, weights=values, minlength=WEEK_H)
+    return np.bincount(of_week, weights=values, minlength=WEEK_H).astype(np.float64, copy=False)
 
 
 def _unused_weeks(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ class Part:
     node: str | None
 
 
-Column = pa.ChunkedArray | NDArray[np.float32]
+Column: TypeAlias = pa.ChunkedArray | NDArray[np.float32]
 """A signal's column: an array if no value is null."""
 
 

@@ -75,9 +75,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     )
 
 
-def _scrapes(
-    columns: Mapping[Signal, Column], parts: Sequence[Part], window: Window
-) -> NDArray[np.float32] | None:
+def _scrapes(columns: Mapping[Signal, Column], parts: Sequence[Part], window: Window) -> NDArray[np.float32] | None:
     """Return the pod's requests in steps of SCRAPE_S, where its rows are closer than the window's steps."""
     column, fine = columns.get(Signal.REQUESTS), window.scraped
     if column is None or fine is None:
