@@ -15,8 +15,8 @@ static inline void NAME(load)(const SAMPLE *from, __m128d *first, __m128d *secon
 
 /* Add `one` to the bucket of each sample, and find the largest sample.
 
-   Returns whether every sample is valid, 0.0 to `highest`; it may be false for -0.0, which is. If not, `peak` has no
-   meaning, and a second call with -1 takes the samples out of the buckets again. */
+   Returns whether every sample is valid, 0.0 to `highest`; it may be false for -0.0 and above 1e100, which are. If not,
+   `peak` has no meaning, and a second call with -1 takes the samples out of the buckets again. */
 static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double highest, const Buckets *into, uint32_t one,
                               double *peak) {
     uint32_t *const row = into->row; /* a local, because the compiler assumes that a count could change `into` */
@@ -43,7 +43,7 @@ static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double hig
             i = steps;
         }
         largest = NAME(largest)(&seen);
-        valid = NAME(flawless)(&seen);
+        valid = flawless(seen.signs, seen.number, INFINITE - BASE(into));
     }
 #endif
     for (; i < steps; i++) {
@@ -55,6 +55,28 @@ static inline int NAME(whole)(const SAMPLE *column, Py_ssize_t steps, double hig
     }
     *peak = largest + 0.0; /* -0.0 is 0.0 */
     return valid && largest <= highest;
+}
+
+/* Count the hours from `hour` to `end`, whose buckets are those of `into`.
+
+   `whole` is set to whether every sample of an hour is valid; if so, `peaks` and `seen` of the hour are set. Not inlined,
+   because the registers do not suffice for this loop and those of its caller. */
+static __attribute__((noinline)) void NAME(hours)(const SAMPLE *column, Steps of, Py_ssize_t hour, Py_ssize_t end,
+                                                  double highest, Buckets into, uint8_t *whole, double *peaks,
+                                                  uint16_t *seen) {
+    Py_ssize_t begin = begin_of(&of, hour);
+    for (; hour < end; hour++) {
+        const Py_ssize_t next = begin_of(&of, hour + 1), here = next - begin;
+        double peak;
+        const int valid = NAME(whole)(column + begin, here, highest, &into, 1, &peak);
+        if (valid) {
+            peaks[hour] = peak;
+            seen[hour] = (uint16_t)here;
+        } else if (into.row != NULL)
+            NAME(whole)(column + begin, here, highest, &into, (uint32_t)-1, &peak);
+        *whole++ = (uint8_t)valid;
+        begin = next;
+    }
 }
 
 /* The same, sample by sample, for an hour with samples that are not valid.

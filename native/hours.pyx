@@ -11,8 +11,12 @@ cdef extern from "hour.h" nogil:
         uint32_t* row
         int32_t base, last
 
-    bint whole_f32(const float*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
-    bint whole_f64(const double*, Py_ssize_t, double, const Buckets*, uint32_t, double*)
+    ctypedef struct Steps:
+        Py_ssize_t steps, offset, per_hour
+
+    Py_ssize_t begin_of(const Steps*, Py_ssize_t)
+    void hours_f32(const float*, Steps, Py_ssize_t, Py_ssize_t, double, Buckets, uint8_t*, double*, uint16_t*)
+    void hours_f64(const double*, Steps, Py_ssize_t, Py_ssize_t, double, Buckets, uint8_t*, double*, uint16_t*)
     Py_ssize_t checked_f32(const float*, Py_ssize_t, double, const Buckets*, uint8_t*, double*)
     Py_ssize_t checked_f64(const double*, Py_ssize_t, double, const Buckets*, uint8_t*, double*)
     void reaching_f32(const float*, Py_ssize_t, double, const uint8_t*, uint8_t*)
@@ -24,6 +28,7 @@ cdef extern from "hour.h" nogil:
 cdef enum:
     FIRST_BUCKET = 64 * (1023 - 126) - 1
     END_BUCKET = 64 * (1023 + 128)
+    DAY_H = 24
 
 
 cdef struct Column:
@@ -66,19 +71,29 @@ cdef void set_column(Column* to, one, Py_ssize_t steps) except *:
             raise ValueError(f"{to.buckets} buckets from number {to.base} on are not all of normal float32")
 
 
-cdef inline Py_ssize_t counted(const Column* one, Py_ssize_t at, Py_ssize_t steps, const Buckets* into,
-                               uint8_t* known, double* largest) noexcept nogil:
-    """Count an hour of a column; returns how many samples are valid. If not all are, sets `known` to whether each is."""
+cdef inline Buckets buckets_of(const Column* one, Py_ssize_t day) noexcept nogil:
+    cdef Buckets into
+    into.row, into.base, into.last = NULL, FIRST_BUCKET, 0
+    if one.counts != NULL:
+        into.row = one.counts + day * one.buckets
+        into.base, into.last = <int32_t>one.base, <int32_t>one.buckets - 1
+    return into
+
+
+cdef inline void count_whole(const Column* one, Steps of, Py_ssize_t hour, Py_ssize_t end, Buckets into,
+                             uint8_t* whole, double* peaks, uint16_t* seen) noexcept nogil:
+    """Count the hours in which every sample of a column is valid, and set `whole` to whether each is such an hour."""
     if one.single != NULL:
-        if whole_f32(one.single + at, steps, one.highest, into, 1, largest):
-            return steps
-        if into.row != NULL:
-            whole_f32(one.single + at, steps, one.highest, into, <uint32_t>-1, largest)
+        hours_f32(one.single, of, hour, end, one.highest, into, whole, peaks, seen)
+    else:
+        hours_f64(one.double_, of, hour, end, one.highest, into, whole, peaks, seen)
+
+
+cdef inline Py_ssize_t count_known(const Column* one, Py_ssize_t at, Py_ssize_t steps, const Buckets* into,
+                                   uint8_t* known, double* largest) noexcept nogil:
+    """Count another hour; returns how many samples are valid, and sets `known` to whether each is."""
+    if one.single != NULL:
         return checked_f32(one.single + at, steps, one.highest, into, known, largest)
-    if whole_f64(one.double_ + at, steps, one.highest, into, 1, largest):
-        return steps
-    if into.row != NULL:
-        whole_f64(one.double_ + at, steps, one.highest, into, <uint32_t>-1, largest)
     return checked_f64(one.double_ + at, steps, one.highest, into, known, largest)
 
 
@@ -122,6 +137,7 @@ cdef struct Scratch:
     uint64_t* at_work
     uint64_t* of_column
     uint8_t* complete  # of each column
+    uint8_t* whole  # of each column and hour of a day: every sample is valid, and counted
     uint8_t* full  # the bits of an hour in which every step is set
 
 
@@ -171,22 +187,37 @@ cdef void sum_at_work(const Column* each, Py_ssize_t size, Py_ssize_t begin, Py_
         to.busy_sum[row], to.busy_seen[row] = total(&each[at], begin, here, of.of_column), <uint16_t>valid
 
 
+cdef bint is_plain(const Column* each, Py_ssize_t size, Py_ssize_t hour, const uint8_t* whole,
+                   const Rows* to) noexcept nogil:
+    """Whether every sample of an hour is valid, and none is a sign of use."""
+    cdef Py_ssize_t at
+    for at in range(size):
+        if not whole[at * DAY_H]:
+            return False
+        if each[at].voter and to.peak[each[at].into * to.hours + hour] >= each[at].limit:
+            return False
+    return True
+
+
 def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_ssize_t first_hour, rows):
     """See the Python twin."""
     cdef Py_ssize_t size = len(columns), width = (per_hour + 7) // 8, most = 8 * width
     cdef Py_ssize_t hours = (steps + offset + per_hour - 1) // per_hour
-    cdef Py_ssize_t hour, begin, first, here, day, of_day, at, i, valid
+    cdef Py_ssize_t hour, begin, first, here, day, midnight, of_day, at, i, row, valid
+    cdef uint8_t voters = 0
     cdef bint any_whole, any_active, any_vetoed, flagged = True
     cdef double largest
     cdef Column* one
     cdef Buckets into
+    cdef Steps grid
     cdef Scratch of
     cdef Rows to
+    grid.steps, grid.offset, grid.per_hour = steps, offset, per_hour
     if not size or not steps:
         return
     set_rows(&to, rows, hours, width)
     cdef Column* each = <Column*>PyMem_Malloc(size * sizeof(Column))
-    cdef char* memory = <char*>PyMem_Malloc(2 * most * sizeof(uint64_t) + (3 + size) * most + size + width)
+    cdef char* memory = <char*>PyMem_Malloc(2 * most * sizeof(uint64_t) + (3 + size) * most + (1 + DAY_H) * size + width)
     if memory == NULL or each == NULL:
         PyMem_Free(memory)
         PyMem_Free(each)
@@ -203,33 +234,48 @@ def count(columns, Py_ssize_t steps, Py_ssize_t offset, Py_ssize_t per_hour, Py_
     of.sampled = <uint8_t*>(of.of_column + most)
     of.active, of.vetoed, of.known = of.sampled + most, of.sampled + 2 * most, of.sampled + 3 * most
     of.complete = of.known + size * most
-    of.full = of.complete + size
-    day, of_day = 0, first_hour % 24 - 1
+    of.whole = of.complete + size
+    of.full = of.whole + DAY_H * size
+    for at in range(size):
+        voters |= each[at].voter
+    day, midnight = -1, 0
     memset(of.sampled, 0, most)
     memset(of.sampled, 1, per_hour)
     pack(of.sampled, width, of.full)
     with nogil:
         for hour in range(hours):
-            begin = max(0, hour * per_hour - offset)
-            here = min(steps, (hour + 1) * per_hour - offset) - begin
+            if hour == midnight:  # a day of each column in turn, because going from column to column takes time
+                day, midnight = day + 1, min(hours, hour + DAY_H - (first_hour + hour) % DAY_H)
+                of_day = -1
+                for at in range(size):
+                    one = &each[at]
+                    into, row = buckets_of(one, day), one.into * to.hours
+                    count_whole(one, grid, hour, midnight, into, of.whole + at * DAY_H, to.peak + row, to.seen + row)
+            begin = begin_of(&grid, hour)
+            here = begin_of(&grid, hour + 1) - begin
             first = begin + offset - hour * per_hour
             of_day += 1
-            if of_day == 24:
-                day, of_day = day + 1, 0
+            if here == per_hour and is_plain(each, size, hour, of.whole + of_day, &to):
+                to.voters[hour] |= voters
+                copy_bits(to.sampled + hour * width, of.full, width)
+                copy_bits(to.idle + hour * width, of.full, width)
+                continue
             if flagged:
                 memset(of.sampled, 0, 3 * most)
             any_whole = any_active = any_vetoed = flagged = False
             for at in range(size):
                 one = &each[at]
-                into.row, into.base, into.last = NULL, 0, 0
-                if one.counts != NULL:
-                    into.row = one.counts + day * one.buckets
-                    into.base, into.last = <int32_t>one.base, <int32_t>one.buckets - 1
-                valid = counted(one, begin, here, &into, of.known + at * most, &largest)
+                row = one.into * to.hours + hour
+                if of.whole[at * DAY_H + of_day]:
+                    valid, largest = here, to.peak[row]
+                else:
+                    into = buckets_of(one, day)
+                    valid = count_known(one, begin, here, &into, of.known + at * most, &largest)
+                    if valid:
+                        to.peak[row], to.seen[row] = largest, <uint16_t>valid
                 of.complete[at] = valid == here
                 if not valid:
                     continue
-                to.peak[one.into * to.hours + hour], to.seen[one.into * to.hours + hour] = largest, <uint16_t>valid
                 to.voters[hour] |= one.voter
                 if of.complete[at]:
                     any_whole = True

@@ -61,8 +61,8 @@ def test_profiles_are_read_as_they_were_scored(scored):
 def test_packing_keeps_every_field(series):
     one = score_series(series, ScoreSettings())
     packed = pack([one])
-    assert same(unpack(packed.profiles)[0], one.profile)
-    assert same(unpack_billed(packed.billed)[0], one.billed)
+    assert same(unpack(packed.profiles, packed.workloads)[0], one.profile)
+    assert same(unpack_billed(packed.billed, packed.workloads)[0], one.billed)
 
 
 def some_profiles(count=1):

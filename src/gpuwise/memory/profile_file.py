@@ -103,7 +103,7 @@ class _Shards:
             raise _unusable(os.environ.get("TMPDIR") or "the folder for temporary files", error) from error
         self._file = file.fileno()
         self._end = 0
-        self._places: list[tuple[int, int, int]] = []
+        self._places: list[tuple[int, int, int, Sequence[WorkloadRef]]] = []
         weakref.finalize(self, file.close)
 
     def append(self, packed: Packed) -> int:
@@ -111,18 +111,18 @@ class _Shards:
         start = self._end
         for part in (packed.profiles, packed.billed):
             self._write(part)
-        self._places.append((start, len(packed.profiles), len(packed.billed)))
+        self._places.append((start, len(packed.profiles), len(packed.billed), packed.workloads))
         return len(self._places) - 1
 
     def profiles(self, number: int) -> list[UsageProfile]:
         """Read the profiles of a shard."""
-        start, length, _ = self._places[number]
-        return unpack(self._read(start, length))
+        start, length, _, workloads = self._places[number]
+        return unpack(self._read(start, length), workloads)
 
     def billed(self, number: int) -> list[BilledUse]:
         """Read what the bill needs of a shard."""
-        start, before, length = self._places[number]
-        return unpack_billed(self._read(start + before, length))
+        start, before, length, workloads = self._places[number]
+        return unpack_billed(self._read(start + before, length), workloads)
 
     def _write(self, part: bytes) -> None:
         left = memoryview(part)

@@ -11,7 +11,7 @@ from gpuwise.model.usage import DAY_S
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots, as in `gpuwise.model.profile`
 class RequestGaps:
     """The spans of an endpoint without a request, as sampled steps show them.
 
@@ -50,20 +50,20 @@ class RequestGaps:
         """
         first = int(np.argmax(known)) if known.any() else 0
         silent, known, start_s = silent[first:], known[first:], start_s + first * step_s
-        edges = np.flatnonzero(silent[1:] != silent[:-1]) + 1
+        edges = (silent[1:] != silent[:-1]).nonzero()[0] + 1
         starts, ends = silent[:1].nonzero()[0], silent.size + silent[-1:].nonzero()[0]  # also where there is no step
         edges = np.concatenate((starts, edges, ends)).astype(np.int64)
         used = known & ~silent
-        pairs_s = start_s + np.flatnonzero(used[1:] & used[:-1]) * step_s
+        (pairs,) = (used[1:] & used[:-1]).nonzero()
         first_day, end_s = start_s // DAY_S, start_s + silent.size * step_s
-        days = -(-end_s // DAY_S) - first_day
+        midnights_s = np.arange(first_day, -(-end_s // DAY_S) + 1) * DAY_S
         return cls(
             step_s=step_s,
             start_s=start_s,
             end_s=end_s,
             since_s=start_s + edges[::2] * step_s,
             lasted_s=(edges[1::2] - edges[::2]) * step_s,
-            pairs=np.bincount(pairs_s // DAY_S - first_day, minlength=days),
+            pairs=np.diff(pairs.searchsorted(-((start_s - midnights_s) // step_s))),
             unknown_s=int(silent.size - np.count_nonzero(known)) * step_s,
         )
 

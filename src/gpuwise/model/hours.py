@@ -115,6 +115,8 @@ class HourRows:
     def between(self, first_hour: int, end_hour: int) -> "HourRows":
         """The rows in that span of hours; fewer if the span reaches beyond the rows."""
         start, end = (min(max(hour - self.first_hour, 0), self.hours) for hour in (first_hour, end_hour))
+        if end - start == self.hours:
+            return self
         return HourRows(self.first_hour + start, {name: column[start:end] for name, column in self.rows.items()})
 
 

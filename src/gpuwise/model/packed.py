@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuwise.model.billed import BilledUse, ScoredUse
+from gpuwise.model.gaps import RequestGaps
 from gpuwise.model.inventory import WorkloadRef
 from gpuwise.model.profile import (
     DayUse,
@@ -33,6 +34,8 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 Columns = tuple[tuple[Any, ...], ...]
 State = dict[str, Any]
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+GapsRow = tuple[int, int, int, int, int, int]
 
 _PROTOCOL = 5
 _WEIGHTS = ("observed", "used", "after_idle", "resumed", "busy_gpus")
@@ -56,41 +59,53 @@ class Packed:
 def pack(scored: Sequence[ScoredUse]) -> Packed:
     """Pack what scoring yielded; what several profiles share is packed once."""
     profiles, billed = [one.profile for one in scored], [one.billed for one in scored]
-    states = [_state(one, without=("distributions", "idle", "rhythm")) for one in profiles]
-    packed = (states, _packed_idle(profiles), _packed_distributions(profiles), _packed_rhythms(profiles))
+    states = [_state(one, without=("workload", "distributions", "idle", "rhythm", "gaps")) for one in profiles]
+    parts = (_packed_idle, _packed_distributions, _packed_rhythms, _packed_gaps)
+    packed = (states, *(part(profiles) for part in parts))
     rows = [(_columns(one.days), _columns(one.unseen_days), _columns(one.stays)) for one in billed]
-    bills = ([_state(one, without=("days", "unseen_days", "stays")) for one in billed], rows)
+    bills = ([_state(one, without=("workload", "days", "unseen_days", "stays")) for one in billed], rows)
     workloads = tuple(one.workload for one in profiles)
     return Packed(workloads, pickle.dumps(packed, _PROTOCOL), pickle.dumps(bills, _PROTOCOL))
 
 
-def unpack(profiles: bytes) -> list[UsageProfile]:
+def unpack(profiles: bytes, workloads: Sequence[WorkloadRef]) -> list[UsageProfile]:
     """Return the profiles of a shard.
 
     Args:
         profiles: of `Packed`, from this process or its worker: unpickling runs what the bytes say.
+        workloads: of `Packed`.
     """
-    states, idle, distributions, rhythms = pickle.loads(profiles)  # noqa: S301 - from `pack`
-    parts = zip(states, _idle(*idle), _distributions(*distributions), _rhythms(*rhythms), strict=True)
+    states, idle, distributions, rhythms, gaps = pickle.loads(profiles)  # noqa: S301 - from `pack`
+    parts = (_idle(*idle), _distributions(*distributions), _rhythms(*rhythms), _gaps(*gaps))
     return [
-        _made(UsageProfile, {**state, "idle": one, "distributions": by_signal, "rhythm": rhythm})
-        for state, one, by_signal, rhythm in parts
+        _made(
+            UsageProfile,
+            {"workload": ref, **state, "idle": one, "distributions": by_signal, "rhythm": rhythm, "gaps": of_requests},
+        )
+        for ref, state, one, by_signal, rhythm, of_requests in zip(workloads, states, *parts, strict=True)
     ]
 
 
-def unpack_billed(billed: bytes) -> list[BilledUse]:
+def unpack_billed(billed: bytes, workloads: Sequence[WorkloadRef]) -> list[BilledUse]:
     """Return what the bill needs of a shard.
 
     Args:
         billed: of `Packed`, as for `unpack`.
+        workloads: of `Packed`.
     """
     states, rows = pickle.loads(billed)  # noqa: S301 - from `pack`
     return [
         _made(
             BilledUse,
-            {**state, "days": _rows(DayUse, days), "unseen_days": _rows(DayUse, unseen), "stays": _rows(Stay, stays)},
+            {
+                "workload": ref,
+                **state,
+                "days": _rows(DayUse, days),
+                "unseen_days": _rows(DayUse, unseen),
+                "stays": _rows(Stay, stays),
+            },
         )
-        for state, (days, unseen, stays) in zip(states, rows, strict=True)
+        for ref, state, (days, unseen, stays) in zip(workloads, states, rows, strict=True)
     ]
 
 
@@ -158,6 +173,35 @@ def _idle(
     for state, columns, (first, end) in zip(states, verdicts, _slices(lengths), strict=True):
         intervals = _made(IdleIntervals, {"start_s": start_s[first:end], "end_s": end_s[first:end]})
         yield _made(IdleEvidence, {**state, "intervals": intervals, "verdicts": _rows(SignalVerdict, columns)})
+
+
+def _packed_gaps(profiles: Sequence[UsageProfile]) -> tuple[list[GapsRow | None], Integers, Integers]:
+    """The scalars and array lengths of each profile's gaps; the spans of all, shape (2, gaps), and the pairs of all."""
+    every = [one.gaps for one in profiles if one.gaps is not None]
+    spans = np.zeros((2, sum(one.since_s.size for one in every)), dtype=np.int64)
+    pairs = np.zeros(sum(one.pairs.size for one in every), dtype=np.int64)
+    if every:
+        np.concatenate([one.since_s for one in every], out=spans[0])
+        np.concatenate([one.lasted_s for one in every], out=spans[1])
+        np.concatenate([one.pairs for one in every], out=pairs)
+    return [None if one.gaps is None else _gaps_row(one.gaps) for one in profiles], spans, pairs
+
+
+def _gaps_row(gaps: RequestGaps) -> GapsRow:
+    return gaps.step_s, gaps.start_s, gaps.end_s, gaps.unknown_s, gaps.since_s.size, gaps.pairs.size
+
+
+def _gaps(rows: Sequence[GapsRow | None], spans: Integers, pairs: Integers) -> Iterator[RequestGaps | None]:
+    at, day = 0, 0
+    for row in rows:
+        if row is None:
+            yield None
+            continue
+        step_s, start_s, end_s, unknown_s, size, days = row
+        since_s, lasted_s = spans[:, at : at + size]
+        state = {"step_s": step_s, "start_s": start_s, "end_s": end_s, "since_s": since_s, "lasted_s": lasted_s}
+        yield _made(RequestGaps, {**state, "pairs": pairs[day : day + days], "unknown_s": unknown_s})
+        at, day = at + size, day + days
 
 
 def _slices(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -292,4 +292,4 @@ class UsageProfile:
         distribution = self.distributions.get(signal)
         if distribution is None or self.allocated_weight <= 0.0:
             return 0.0
-        return min(1.0, float(distribution.weights.sum()) / self.allocated_weight)
+        return min(1.0, float(np.add.reduce(distribution.weights)) / self.allocated_weight)

@@ -20,6 +20,7 @@ _MEANINGS = {
 }
 # A time: whether it has passed is not decided here, and a person removes what no longer applies.
 _UNTIL = ("downscaler/exclude-until",)
+_KNOWN = frozenset({*_MEANINGS, *_UNTIL})
 
 SYSTEM_NAMESPACES = frozenset(
     {
@@ -53,6 +54,8 @@ def protection(
     for key, wanted in configured.items():
         if key in marked and wanted in ("*", marked[key]):
             return Reason.PROTECTED, f"{key} is {marked[key]!r}"
+    if _KNOWN.isdisjoint(marked):  # as of most objects
+        return None
     for key in _UNTIL:
         if key in marked:
             return Reason.PROTECTED, f"{key} is {marked[key]!r}; remove it when it has passed"

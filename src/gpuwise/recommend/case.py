@@ -129,7 +129,7 @@ class Case:
             return None
         return known[0] if len(set(known)) == 1 else sum(known) / len(known)
 
-    @property
+    @cached_property
     def idle_watts(self) -> float | None:
         """Power draw of one of its GPUs when idle: the 5 % quantile, None if power was not sampled."""
         power = self.profile.distributions.get(Signal.POWER)
@@ -188,12 +188,12 @@ class Case:
             quantile: 0 to 1; None for the setting `activity_quantile`.
         """
         wanted = self.settings.activity_quantile if quantile is None else quantile
-        if (signal, wanted) not in self._busiest:
-            distribution = self.profile.distributions.get(signal)
+        known = self._busiest
+        if (signal, wanted) not in known:
             covered = self.profile.weighted_coverage(signal)
-            known = distribution if covered >= wanted else None
-            self._busiest[signal, wanted] = None if known is None else known.quantile(wanted / covered)
-        return self._busiest[signal, wanted]
+            distribution = self.profile.distributions.get(signal) if covered >= wanted else None
+            known[signal, wanted] = None if distribution is None else distribution.quantile(wanted / covered)
+        return known[signal, wanted]
 
     @cached_property
     def _busiest(self) -> dict[tuple[Signal, float], float | None]:

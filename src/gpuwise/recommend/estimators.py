@@ -92,9 +92,9 @@ def _shown(case: Case, signal: Signal) -> tuple[Evidence, Evidence]:
 
 
 def _activity(case: Case, signal: Signal) -> tuple[Evidence, Evidence]:
-    text = f"{signal.value}, missing samples counted as full use"
+    text = f"{signal}, missing samples counted as full use"
     measured = Evidence(text, signal, quantile(case), case.busiest(signal), None, "ratio")
-    return measured, _need(case, signal.value, needed_activity(signal)(case), "ratio")
+    return measured, _need(case, signal, needed_activity(signal)(case), "ratio")
 
 
 def _memory(case: Case) -> tuple[Evidence, Evidence]:

@@ -1,10 +1,10 @@
 """The part of a recommendation that a method decides, and how the rest is derived from it."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from gpuwise.model.changes import Change
-from gpuwise.model.codec import to_json, to_plain
+from gpuwise.model.codec import to_json
 from gpuwise.model.command import enactable
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import WorkloadRef
@@ -45,7 +45,8 @@ def identity(target: WorkloadRef, change: Change) -> str:
 
     Fields that are not set are not part of it, so that a new optional field changes no id.
     """
-    unset = [name for name, value in to_plain(change).items() if value is None or value is False]
+    values = ((field.name, getattr(change, field.name)) for field in fields(change))
+    unset = [name for name, value in values if value is None or value is False]
     text = f"{FINGERPRINT_VERSION}|{target.uid}|{to_json(change, without=unset)}"
     return f"r-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 

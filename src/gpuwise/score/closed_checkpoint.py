@@ -137,14 +137,15 @@ def _rows_of(past: bytes, first_hour: int, end_hour: int) -> RowsOf:
     return rows
 
 
-_Take = Callable[[Any, int], NDArray[Any]]
+_Array = NDArray[Any]
+_Take = Callable[[Any, int], _Array]
 
 
 def _taker(data: bytes | memoryview, start: int) -> _Take:
     """A function that returns the next array of a type and length."""
     at = start
 
-    def take(dtype: Any, count: int) -> NDArray[Any]:
+    def take(dtype: Any, count: int) -> _Array:  # a name: NDArray[Any] here would be evaluated for each checkpoint
         nonlocal at
         array = np.frombuffer(data, dtype, count=count, offset=at)
         at += array.nbytes

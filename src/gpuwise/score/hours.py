@@ -23,6 +23,7 @@ from gpuwise.score.liveness import frozen_hours
 from gpuwise.score.pace import work_rows
 from gpuwise.score.settings import ScoreSettings
 
+Counts = Mapping[Signal, NDArray[np.uint32]]
 Key = TypeVar("Key", PodDevice, PaceKind)
 
 
@@ -66,18 +67,15 @@ def extended(
         )
     # Hours are numbered so that `before_hour` is a midnight: the samples before it and from it on have their own row.
     added = _hours_of(series, grid, settings, _Periods(DAY_H - (before_hour - grid.first_hour), 2))
-    every = join(known, _by_day(added))
-    counts = {signal: rows[:1] for signal, rows in added.counts.items() if rows[0].any()}
-    first = _rows_within(every, known.first_hour, before_hour)
-    return replace(first, counts=_joined_counts(known, replace(added, end_hour=before_hour, counts=counts))), every
+    before, after = ({signal: rows[period : period + 1] for signal, rows in added.counts.items()} for period in (0, 1))
+    settled = _of_one_day(known.counts, {signal: rows for signal, rows in before.items() if rows.any()})
+    every = _joined_rows(known, added, _of_one_day(settled, after))
+    return _rows_within(every, known.first_hour, before_hour, settled), every
 
 
-def _by_day(hours: UsageHours) -> UsageHours:
-    """The hours of one day, with the counts of all periods in one row."""
-    counts = {
-        signal: np.add.reduce(rows, axis=0, dtype=np.uint32, keepdims=True) for signal, rows in hours.counts.items()
-    }
-    return replace(hours, counts=counts)
+def _of_one_day(first: Counts, second: Counts) -> Counts:
+    """The counts of two parts of a day."""
+    return {**first, **{signal: first[signal] + rows if signal in first else rows for signal, rows in second.items()}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +204,7 @@ def _scrape_rows(series: UsageSeries) -> HourRows | None:
 def _trimmed(rows: HourRows) -> HourRows | None:
     """The rows without the hours before the first sample and after the last one; None without any sample."""
     seen = rows.rows["seen"]
-    sampled = np.flatnonzero(np.logical_or.reduce(seen, axis=1) if seen.ndim > 1 else seen)
+    (sampled,) = (np.logical_or.reduce(seen, axis=1) if seen.ndim > 1 else seen).nonzero()
     if not sampled.size:
         return None
     return rows.between(rows.first_hour + int(sampled[0]), rows.first_hour + int(sampled[-1]) + 1)
@@ -222,6 +220,10 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
     Raises:
         ValueError: they are not adjacent, or their steps differ.
     """
+    return _joined_rows(first, second, _joined_counts(first, second))
+
+
+def _joined_rows(first: UsageHours, second: UsageHours, counts: Counts) -> UsageHours:
     if first.step_s != second.step_s or first.end_hour != second.first_hour:
         raise ValueError(f"hours that end at {first.end_hour} and start at {second.first_hour} are not adjacent")
     return replace(
@@ -229,7 +231,7 @@ def join(first: UsageHours, second: UsageHours) -> UsageHours:
         end_hour=second.end_hour,
         devices=_all_appended(first.devices, second.devices),
         requests=_joined(first.requests, second.requests),
-        counts=_joined_counts(first, second),
+        counts=counts,
         scrapes=_joined(first.scrapes, second.scrapes),
         work=_joined(first.work, second.work),
         paces=_all_appended(first.paces, second.paces),
@@ -267,7 +269,7 @@ def _unsampled(name: str, like: NDArray[Any], hours: int) -> NDArray[Any]:
     return np.full((hours, *like.shape[1:]), np.nan if name == "peak" else 0, dtype=like.dtype)
 
 
-def _joined_counts(first: UsageHours, second: UsageHours) -> Mapping[Signal, NDArray[np.uint32]]:
+def _joined_counts(first: UsageHours, second: UsageHours) -> Counts:
     first_day, last_day = first.first_hour // DAY_H, (second.end_hour - 1) // DAY_H
     joined = {}
     for signal in (first.counts.keys() | second.counts.keys()) & histogram.LAYOUTS.keys():
@@ -298,17 +300,18 @@ def select_days(hours: UsageHours, first_hour: int, end_hour: int) -> UsageHours
         return None
     days = slice(start // DAY_H - hours.first_hour // DAY_H, (end - 1) // DAY_H - hours.first_hour // DAY_H + 1)
     counts = {signal: counts[days] for signal, counts in hours.counts.items() if counts[days].any()}
-    return replace(_rows_within(hours, start, end), counts=counts)
+    return _rows_within(hours, start, end, counts)
 
 
-def _rows_within(hours: UsageHours, start: int, end: int) -> UsageHours:
-    """The rows between two hours, with the counts of all hours."""
+def _rows_within(hours: UsageHours, start: int, end: int, counts: Counts) -> UsageHours:
+    """The rows between two hours, with the counts of these."""
     return replace(
         hours,
         first_hour=start,
         end_hour=end,
         devices=_all_within(hours.devices, start, end),
         requests=_selected(hours.requests, start, end),
+        counts=counts,
         scrapes=_selected(hours.scrapes, start, end),
         work=_selected(hours.work, start, end),
         paces=_all_within(hours.paces, start, end),

@@ -64,8 +64,9 @@ def _repeated_power(power: NDArray[Any] | None, grid: Grid) -> NDArray[np.bool_]
     hours = grid.by_hour(power, np.nan)
     first = hours[:, 0]
     # In most hours the middle differs from the first step, so that no other step needs to be compared.
-    likely = np.flatnonzero((first == hours[:, grid.per_hour // 2]) & (first != np.floor(first)))
-    found[likely] = (hours[likely] == first[likely, None]).all(axis=1)
+    (likely,) = ((first == hours[:, grid.per_hour // 2]) & (first != np.floor(first))).nonzero()
+    if likely.size:
+        found[likely] = (hours[likely] == first[likely, None]).all(axis=1)
     return found
 
 

@@ -54,20 +54,20 @@ def rhythm(
     after_idle[1:] = (known & ~used)[:-1] & known[1:]
     weights = weights_by_age(used.shape[0], HOUR_S, settings.half_life_s)
     of_week = hours_of_week(hours.first_hour, used.shape[0])
-
-    def total(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.bincount(of_week, weights=values, minlength=WEEK_H).astype(np.float64)
-
-    observed = total(weights * known)
-    gpus = total(weights * busy_gpus * known)
+    observed = _by_hour_of_week(of_week, weights * known)
+    gpus = _by_hour_of_week(of_week, weights * busy_gpus * known)
     return Rhythm(
         observed=observed,
-        used=total(weights * used),
-        after_idle=total(weights * after_idle),
-        resumed=total(weights * (after_idle & used)),
+        used=_by_hour_of_week(of_week, weights * used),
+        after_idle=_by_hour_of_week(of_week, weights * after_idle),
+        resumed=_by_hour_of_week(of_week, weights * (after_idle & used)),
         busy_gpus=np.divide(gpus, observed, out=np.full(WEEK_H, np.nan), where=observed > 0.0),
         unused_weeks=_unused_weeks(known & ~used, used, _whole_hours(devices, hours.per_hour), of_week),
     )
+
+
+def _by_hour_of_week(of_week: NDArray[np.int64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.bincount(of_week, weights=values, minlength=WEEK_H).astype(np.float64, copy=False)
 
 
 def _unused_weeks(

@@ -69,10 +69,10 @@ def _refusal(case: Case) -> Blocked | None:
 
 
 def _not_idle_now(case: Case, idle: IdleEvidence) -> Blocked:
-    busy = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.BUSY]
+    busy = [v.signal for v in idle.verdicts if v.verdict is Verdict.BUSY]
     if not busy:
         return case.blocked(STAGE, Reason.INSUFFICIENT_DATA, case.missing, _evidence(case))
-    quiet = [v.signal.value for v in idle.verdicts if v.verdict is Verdict.IDLE]
+    quiet = [v.signal for v in idle.verdicts if v.verdict is Verdict.IDLE]
     reason, detail = Reason.BUSY, f"in use according to {', '.join(busy)}"
     if quiet:
         reason, detail = Reason.SIGNALS_DISAGREE, f"{detail}, but not according to {', '.join(quiet)}"

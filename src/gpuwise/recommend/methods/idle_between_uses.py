@@ -116,7 +116,7 @@ def _idle_time(case: Case, cost_s: float) -> _IdleTime:
     intervals = case.profile.idle.intervals
     gaps_s = (intervals.end_s - intervals.start_s).astype(np.float64)
     saved_s = np.maximum(0.0, gaps_s - 2 * cost_s)
-    sums = (float(values.sum()) for values in (gaps_s, saved_s, _one_a_day(intervals.start_s, saved_s)))
+    sums = (float(np.add.reduce(values)) for values in (gaps_s, saved_s, _one_a_day(intervals.start_s, saved_s)))
     return _IdleTime(gaps_s.size, *(total / case.profile.observed_s for total in sums))
 
 

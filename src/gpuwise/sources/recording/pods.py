@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuwise.model.signal import SIGNALS, Signal
 from gpuwise.model.usage import DeviceSeries, Window
-from gpuwise.sources.recording.files import Part, read_file, values_of
+from gpuwise.sources.recording.files import Column, Part, read_file, values_of
 
 _MEANS = frozenset({Signal.WORK, Signal.MEAN_POWER})
 _NO_STEPS = np.empty(0, dtype=np.int64)
@@ -76,9 +75,7 @@ def read_pod(path: Path, pod: str, window: Window, live_on: str | None) -> PodUs
     )
 
 
-def _scrapes(
-    columns: Mapping[Signal, pa.ChunkedArray], parts: Sequence[Part], window: Window
-) -> NDArray[np.float32] | None:
+def _scrapes(columns: Mapping[Signal, Column], parts: Sequence[Part], window: Window) -> NDArray[np.float32] | None:
     """Return the pod's requests in steps of SCRAPE_S, where its rows are closer than the window's steps."""
     column, fine = columns.get(Signal.REQUESTS), window.scraped
     if column is None or fine is None:

@@ -188,7 +188,7 @@ def past_weeks(gaps: RequestGaps, look_back_from_s: int) -> RequestGaps:
 def _past_cost(gaps: RequestGaps, waits_s: Floats, cold_start_cost_s: float | Floats, pair: Floats) -> Floats:
     """Cost of all gaps with each wait, averaged over what their lengths may be; `pair` is that of two requests."""
     whole = _cost(_lengths(gaps.lasted_s, gaps.step_s), waits_s, cold_start_cost_s)
-    return np.asarray(whole + _PAIR_WEIGHT * float(gaps.pairs.sum()) * pair)
+    return np.asarray(whole + _PAIR_WEIGHT * float(np.add.reduce(gaps.pairs)) * pair)
 
 
 def _lengths(lasted_s: NDArray[Any], step_s: int) -> tuple[Floats, Floats]:
