@@ -167,7 +167,7 @@ class TestServiceLevels:
 
 
 @emulator_only
-def test_incident_autoscaler_6705_krr_110_a_resized_container_that_is_killed_is_restored(stage):
+def test_incident_autoscaler_6705_and_krr_110_a_resized_container_that_is_killed_is_restored(stage):
     stage.add(deployment("llm", spec=pod_spec(gpus=4)))
     watched = Watched(stage, MeasuredLevels(0.2))
     assert watched.enact(stage.command("Deployment", "llm", Resize(FOUR, ONE), actor="ada")).status.value == "watching"
