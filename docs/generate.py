@@ -272,6 +272,19 @@ PROMISES = (
 )
 
 
+REPORT = re.compile(r"([a-z]\w*?)_(\d+)_")
+
+
+def reported(test: str) -> list[str]:
+    """The public reports that a test's name has: test_i17_incident_keda_7239_..., ..._incident_a_1_and_b_2_..."""
+    begin = re.match(r"test_(?:i\d+_)?incident_", test)
+    found, at = [], begin.end() if begin else len(test)
+    while (one := REPORT.match(test, at)) is not None:
+        found.append(f"{one[1].replace('_', '-')}#{one[2]}")
+        at = one.end() + len("and_") if test.startswith("and_", one.end()) else len(test)
+    return found
+
+
 def safety() -> str:
     """docs/safety.md."""
     text = "".join(path.read_text() for path in sorted((HERE.parent / "tests").rglob("test_*.py")))
@@ -280,8 +293,7 @@ def safety() -> str:
     for number, promise in enumerate(PROMISES, start=1):
         tests = [f"`{name}`" for name in names if name.startswith(f"test_i{number}_")]
         lines.append(f"| I{number} | {promise} | {', '.join(tests) or 'not yet'} |")
-    incidents = [re.match(r"test_incident_(\w+?)_(\d+)_(\w+)", name) for name in names]
-    reports = [f"| {m[1].replace('_', '-')}#{m[2]} | `{m[0]}` |" for m in incidents if m]
+    reports = sorted(f"| {report} | `{name}` |" for name in names for report in reported(name))
     given = runpy.run_path(str(HERE.parent / "tests" / "given_cases.py"))
     tested = given["files_by_case"](HERE.parent / "tests")
     cases = []

@@ -350,7 +350,9 @@ def test_i14_a_person_who_undoes_a_move_to_on_demand_is_not_overruled_by_the_nex
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 48), st.integers(0, 96))
-def test_i14_a_square_wave_makes_at_most_one_change_per_cool_down(halves, cool_down_h, hysteresis_h):
+def test_i14_incident_karpenter_provider_aws_3921_a_square_wave_makes_at_most_one_change_per_cool_down(
+    halves, cool_down_h, hysteresis_h
+):
     """A load that comes and goes, and a person takes back each change: no A-B-A within the cool-down."""
     settings = replace(ENFORCE, cool_down_h=cool_down_h, hysteresis_h=hysteresis_h)
     now_s, intents, outcomes = NOW_S, [], []

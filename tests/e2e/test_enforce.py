@@ -236,6 +236,14 @@ def test_recommend_is_the_default_and_apply_is_a_persons_approval(cluster, optio
     assert get(cluster, "forgotten")["spec"]["replicas"] == 2
 
 
+def test_i1_incident_keda_1850_a_metric_source_that_is_down_changes_nothing(cluster, kubeconfig, gpuwise, tmp_path):
+    done = gpuwise("run", "--once", "--mode", "enforce", *kubeconfig, "--prometheus", "http://127.0.0.1:9")
+    assert done.code == 1
+    assert "http://127.0.0.1:9" in done.err
+    assert writes(cluster) == []
+    assert events(tmp_path) == []
+
+
 def test_pause_and_dismiss_block_changes(cluster, options, gpuwise):
     found = gpuwise("scan", *options, "-o", "json").data["recommendations"]
     (item,) = [r for r in found if r["workload"]["name"] == "forgotten"]

@@ -100,7 +100,7 @@ def test_work_without_checkpoints_is_left_to_people(kinds, gpuwise):
     assert ACTION_ID not in (read(cluster, path)["metadata"].get("annotations") or {})
 
 
-def test_i17_a_stopped_workload_is_woken_with_everything_else_down(kinds, gpuwise, tmp_path):
+def test_i17_incident_keda_7239_a_stopped_workload_is_woken_with_everything_else_down(kinds, gpuwise, tmp_path):
     """No ledger, no Prometheus, no recording, no leader: the object and the API server are enough."""
     cluster, options = kinds
     assert gpuwise(*ENFORCE, *options, env=ENV).code == 0

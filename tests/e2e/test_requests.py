@@ -84,7 +84,9 @@ def test_i30_cards_are_capacity_once(gpuwise, tmp_path, labels, units, limits, r
     ],
     ids=["resource-claim", "kubevirt", "aliyun"],
 )
-def test_i30_a_node_whose_pods_ask_in_another_way_is_not_empty(gpuwise, tmp_path, body):
+def test_i30_incident_karpenter_1231_and_dcgm_exporter_501_a_node_whose_pods_ask_in_another_way_is_not_empty(
+    gpuwise, tmp_path, body
+):
     labels = A100 | {"nvidia.com/gpu.count": "8"}
     found = scan(gpuwise, tmp_path, labels, {"nvidia.com/gpu": "0"}, pod(**body), devices=8)
     assert [one["workload"] for one in found["workloads"]] == ["ml/Pod/a"]

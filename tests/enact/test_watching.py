@@ -18,6 +18,11 @@ FOUR, ONE = GpuRequest("nvidia.com/gpu", 4), GpuRequest("nvidia.com/gpu", 1)
 emulator_only = pytest.mark.emulator_only(reason="it writes the status of pods, which a kubelet would overwrite")
 
 
+def quota_of(hard):
+    metadata = {"name": "team", "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}}
+
+
 class MeasuredLevels:
     """Answers each query with the next of the given values; the last one stays."""
 
@@ -162,7 +167,7 @@ class TestServiceLevels:
 
 
 @emulator_only
-def test_incident_autoscaler_6705_krr_110_a_resized_container_that_is_killed_is_restored(stage):
+def test_incident_autoscaler_6705_and_krr_110_a_resized_container_that_is_killed_is_restored(stage):
     stage.add(deployment("llm", spec=pod_spec(gpus=4)))
     watched = Watched(stage, MeasuredLevels(0.2))
     assert watched.enact(stage.command("Deployment", "llm", Resize(FOUR, ONE), actor="ada")).status.value == "watching"
@@ -228,3 +233,41 @@ class TestFit:
         stage.cluster.patch("/api/v1/nodes/n1", {"spec": spec}, content_type="application/merge-patch+json")
         assert ClusterFit(stage.cluster).refusal(pod_spec(), set()) is not None
         assert ClusterFit(stage.cluster).refusal(pod_spec(schedulerName="volcano"), set()) is None
+
+
+class TestQuota:
+    """A resize that a quota would refuse does not begin: its rollout would stand still between two templates."""
+
+    def resized(self, stage, hard, *, gpus=1, **spec):
+        one = deployment("one", spec=pod_spec(gpus=4))
+        one["spec"] |= spec
+        stage.add(quota_of(hard), one)
+        stage.api.settle()
+        command = stage.command("Deployment", "one", Resize(FOUR, GpuRequest("nvidia.com/gpu", gpus)), actor="ada")
+        enactor = KubernetesEnactor(
+            stage.cluster, stage.ledger, stage.settings, lambda: NOW_S, fit=ClusterFit(stage.cluster)
+        )
+        (outcome,) = enactor.enact([command])
+        return outcome
+
+    def test_a_full_quota_refuses_with_its_name(self, stage):
+        outcome = self.resized(stage, {"requests.nvidia.com/gpu": "4"})
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, Reason.OVER_QUOTA)
+        assert "the quota team allows 4 of requests.nvidia.com/gpu" in outcome.detail
+        assert stage.mutations == []
+
+    def test_a_deployment_that_ends_its_pod_first_is_within_the_quota(self, stage):
+        found = self.resized(stage, {"requests.nvidia.com/gpu": "4"}, strategy={"type": "Recreate"})
+        assert found.status is OutcomeStatus.APPLIED
+
+    def test_a_quota_with_space_for_one_more_pod(self, stage):
+        assert self.resized(stage, {"requests.nvidia.com/gpu": "5", "pods": "2"}).status is OutcomeStatus.APPLIED
+
+    @pytest.mark.parametrize(("code", "reason"), [(403, Reason.NO_RIGHT), (500, Reason.REFUSED_BY_CLUSTER)])
+    def test_a_quota_that_cannot_be_read_refuses(self, stage, code, reason):
+        stage.add(quota_of({"pods": "9"}))
+        stage.api.fail(code, path="resourcequotas", times=9)
+        outcome = self.resized(stage, {"pods": "9"})
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, reason)
+        assert "quotas" in outcome.detail
+        assert stage.mutations == []

@@ -172,6 +172,10 @@ def test_all_pods_except_the_exporters_pass_pod_security_restricted(rendered: Ob
             assert not [volume for volume in spec["volumes"] if "hostPath" in volume] if "volumes" in spec else True
 
 
+def test_incident_autoscaler_3456_no_webhook_is_on_the_path_of_a_pod(rendered: Objects):
+    assert {one["kind"] for one in rendered if "Webhook" in one["kind"]} == set()
+
+
 def test_there_is_never_more_than_one_writer(find: Find):
     spec = find("Deployment", "prod-gpuwise")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})

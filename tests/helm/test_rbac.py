@@ -16,11 +16,11 @@ import pytest
 import yaml
 from tests.cluster_under_test import KUBECONFIG, StartCluster
 from tests.custom_kinds import CUSTOM, admitted, definition, load, read
-from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
-from tests.series import IDLE_VALUES
+from tests.e2e.conftest import GPUWISE, LEAD, gpu_node, of_namespace
+from tests.series import BUSY_VALUES, IDLE_VALUES
 
 from gpuwise.emulate import ADMIN_TOKEN
-from gpuwise.emulate.objects import deployment, job, notebook, statefulset
+from gpuwise.emulate.objects import deployment, job, notebook, pod_spec, statefulset
 from gpuwise.model import rights
 from gpuwise.model.kinds import KINDS, QUEUED, STOPPABLE
 from gpuwise.model.labels import CHECKPOINTED
@@ -104,6 +104,7 @@ def fleet() -> Objects:
         of_namespace("prod"),
         of_namespace("gpuwise"),  # namespace of the release, and so of the ledger's anchor
         deployment("served", namespace="prod"),
+        deployment("sized", namespace="prod", spec=pod_spec(gpus=2)),
         statefulset("stored", namespace="prod"),
         job("trained", namespace="prod", annotations={CHECKPOINTED: "true"}),
         notebook("noted", namespace="prod", spec=None),
@@ -122,15 +123,17 @@ def admit(cluster: Any) -> None:
 
 
 def record(cluster: Any, folder: Path, window: Window) -> None:
-    """A recording in which every pod is idle."""
+    """A recording in which every pod is idle, except one of the two GPUs of "sized"."""
     request = urllib.request.Request(f"{cluster.url}/api/v1/pods", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     with urllib.request.urlopen(request, timeout=300) as answer:
         names = [item["metadata"]["name"] for item in json.load(answer)["items"]]
     writer = RecordingWriter(folder)
     for number, name in enumerate(names):
-        samples = {signal: np.full(window.steps, value) for signal, value in IDLE_VALUES.items()}
-        card = DeviceSeries(name, f"GPU-{number}", 1.0, "A100-80GB", "node-0", samples)
-        writer.append(RecordedPod("prod", window, (card,), None))
+        cards = []
+        for at, values in enumerate((IDLE_VALUES, BUSY_VALUES) if name.startswith("sized") else (IDLE_VALUES,)):
+            samples = {signal: np.full(window.steps, value) for signal, value in values.items()}
+            cards.append(DeviceSeries(name, f"GPU-{number}-{at}", 1.0, "A100-80GB", "node-0", samples))
+        writer.append(RecordedPod("prod", window, tuple(cards), None))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) 
         connection = ["--kubeconfig", str(cluster.write_kubeconfig(folder / "kubeconfig"))]
         source = [*connection, "--recording", str(folder / "recording")]
         looking = [*source, "--look-back-h", str(DAYS * 24), "--now", str(now_s)]
-        env = {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), "HOME": str(folder)} | BOLD
+        env = {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db"), "HOME": str(folder), LEAD: "gpuwise"} | BOLD
 
         def gpuwise(*arguments: str) -> str:
             command = [GPUWISE, *arguments]
@@ -162,7 +165,7 @@ def sent(start_cluster: StartCluster, tmp_path_factory: pytest.TempPathFactory) 
         done = gpuwise("apply", stored, "--yes", *connection)
         done += gpuwise("run", "--once", "--mode", "enforce", *looking)
         acts = set(re.findall(r"\ba-[0-9a-f]{10}\b", done))
-        assert len(acts) == len(STOPPABLE) + 1, done  # the queued Job as well
+        assert len(acts) == len(STOPPABLE) + 2, done  # the queued Job and the resize as well
         for act in sorted(acts)[:4]:
             gpuwise("undo", act, "--yes", *connection)
         gpuwise("report", "--week", "last", *source)

@@ -214,7 +214,7 @@ def test_i7_the_process_ends_also_while_a_renewal_hangs(leader):
         assert ends.ended.wait(DEADLINE_S)
 
 
-def test_incident_cilium_42920_two_processes_are_never_leaders_at_once(leader):
+def test_incident_cilium_42920_and_kyverno_14984_two_processes_are_never_leaders_at_once(leader):
     """cilium#42920, kyverno#14984: two active leaders."""
     one, _ = leader("one")
     assert one.wait(DEADLINE_S)

@@ -208,7 +208,7 @@ def test_i27_losing_the_hours_of_the_one_signal_that_shows_use_never_makes_a_cha
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
-def test_i1_without_samples_nothing_is_recommended(kind):
+def test_i1_incident_keda_3065_without_samples_nothing_is_recommended(kind):
     blind = used([], 0.3)
     for column in blind.samples.values():
         column[:] = np.nan
@@ -228,7 +228,7 @@ def test_a_workload_whose_pods_have_ended_has_no_gpu_to_save(kind, level, phase)
 
 
 @pytest.mark.parametrize("kind", CLASSES, ids=lambda one: one[0].value)
-def test_i2_one_sensor_alone_neither_stops_nor_shrinks_a_workload(kind):
+def test_i2_incident_kubernetes_99394_one_sensor_alone_neither_stops_nor_shrinks_a_workload(kind):
     blind = used([], 0.0)
     alone = replace(blind, samples={Signal.GPU_UTIL: blind.samples[Signal.GPU_UTIL]})
     one = case(scored(alone), kind)

@@ -48,6 +48,11 @@ def test_i20_the_same_input_gives_the_same_ids_and_etags():
     assert [(r.id, r.etag) for r in first] == [(r.id, r.etag) for r in second]
 
 
+def test_i20_incident_karpenter_provider_aws_5373_an_upgrade_keeps_the_ids_of_recommendations():
+    """The id as of version 0.1.0: with another one, dismissals, approvals and cool-downs would no longer be found."""
+    assert [item.id for item in plan(usage(device(WEEK)))[0]] == ["r-df166fa5a8"]
+
+
 def test_a_recreated_object_gets_another_id():
     one = workload()
     other = replace(one, ref=replace(one.ref, uid="uid-2"))

@@ -52,7 +52,7 @@ def test_i27_replicas_that_were_never_sampled_count_as_used():
     assert {verdict.verdict for verdict in profile.idle.verdicts} == {Verdict.UNKNOWN}
 
 
-def test_i27_one_of_four_cards_that_is_not_sampled_counts_as_used():
+def test_i27_incident_dcgm_exporter_250_one_of_four_cards_that_is_not_sampled_counts_as_used():
     cards = [device(STEPS, uuid=f"GPU-{number}") for number in range(3)]
     profile = scored(cards, running("chat-0", devices=4))
     assert profile.idle.since_s is None

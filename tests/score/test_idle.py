@@ -90,7 +90,7 @@ def test_incident_dcgm_exporter_216_gpu_util_reads_zero_while_power_is_high():
     assert idle_of(one).since_s is None
 
 
-def test_requests_veto_idleness_of_an_idle_card():
+def test_incident_jupyterhub_1498_requests_veto_idleness_of_an_idle_card():
     requests = np.zeros(STEPS)
     requests[-1] = 0.001
     found = idle_of(device(STEPS), requests=requests)

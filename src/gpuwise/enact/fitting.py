@@ -1,4 +1,4 @@
-"""Whether the pods of a changed template would find nodes: a rolling update that cannot proceed must not begin.
+"""Whether the pods of a changed template would be admitted and find nodes: else a rolling update must not begin.
 
 A Deployment with one replica starts the new pod before it ends the old one. On a full node the new pod then waits for
 ever (LLMKube#192, airunway#400).
@@ -11,6 +11,7 @@ from typing import Any
 from gpuwise.enact.effects import Effect
 from gpuwise.enact.images import parts_of
 from gpuwise.enact.refusal import Refusal
+from gpuwise.model.errors import Denied, Forbidden
 from gpuwise.model.ports import Fit, Object
 from gpuwise.model.reasons import Reason
 
@@ -18,22 +19,30 @@ _TEMPLATE = ["spec", "template"]
 
 
 def unfit(item: Object, effect: Effect, pods: Sequence[Object], fit: Fit) -> Refusal | None:
-    """Return why the first new pod of a changed template would find no node, None if it would.
+    """Return why a new pod of a changed template would be refused by a quota, or find no node; None if it would not.
 
     Args:
         item: a Deployment or StatefulSet, as read from the API server.
         effect: what changes in it.
         pods: its pods.
-        fit: looks for a node.
+        fit: looks for a node, and at the quotas.
 
     Raises:
-        ClusterError: nodes or pods could not be listed.
+        ClusterError: nodes, pods or quotas could not be listed.
     """
     if not pods:
         return None
     after = _after(item, effect)
     ending = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[len(pods) - _ends_first(after, len(pods)) :]
-    why = fit.refusal(after["spec"]["template"]["spec"], {pod["metadata"]["uid"] for pod in ending})
+    spec, uids = after["spec"]["template"]["spec"], {pod["metadata"]["uid"] for pod in ending}
+    try:
+        over = fit.over_quota(item["metadata"]["namespace"], spec, pods, uids)
+    except (Forbidden, Denied) as error:
+        hint = "add the namespace to the chart's enforce.namespaces, or grant the right with a Role"
+        return Refusal(Reason.NO_RIGHT, f"the quotas of its namespace cannot be checked: {error}; {hint}")
+    if over is not None:
+        return Refusal(Reason.OVER_QUOTA, over)
+    why = fit.refusal(spec, uids)
     return None if why is None else Refusal(Reason.NO_SPACE, why)
 
 

@@ -227,6 +227,17 @@ class Fit(Protocol):
         """
         ...
 
+    def over_quota(self, namespace: str, spec: Object, pods: Sequence[Object], ending: Collection[str]) -> str | None:
+        """Which quota of the namespace would refuse a pod of this spec that replaces one of the pods, None if none.
+
+        The pods with the uids `ending` end before it starts.
+
+        Raises:
+            Forbidden: the quotas may not be read.
+            ClusterError: they could not be read.
+        """
+        ...
+
 
 class Checker(Protocol):
     """Finds out by reads alone whether an enactor would refuse a command now."""

@@ -124,6 +124,8 @@ class Reason(StrEnum):
     """The power limit in force is the best one that was measured, and no other is left to measure."""
     NO_SPACE = "NoSpace"
     """The pod that waits, or the new pod of a changed workload, fits on no node that accepts it."""
+    OVER_QUOTA = "OverQuota"
+    """A ResourceQuota of the namespace would refuse the new pods of the changed workload."""
     WELL_PACKED = "WellPacked"
     """The node's pods do not fit on other nodes, or moving them disrupts more than it saves."""
 

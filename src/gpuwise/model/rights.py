@@ -53,6 +53,8 @@ READ = (
 WRITE = (
     # The namespace is read again just before an effect, for its mode and protections.
     Right("", "namespaces", ("get",)),
+    # Whether new pods would be admitted is checked before a template is changed.
+    Right("", "resourcequotas", _LIST),
     *(Right(kind.group, kind.resource, ("get", "patch")) for kind in KINDS.values() if kind.stop),
     # Kueue stops and starts the jobs of its queues by their Workloads.
     Right(QUEUED.group, QUEUED.resource, ("list", "patch")),

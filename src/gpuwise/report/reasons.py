@@ -26,6 +26,7 @@ _WORDS = {
     Reason.FITS_NOW: "fits on a node as it is now",
     Reason.FITS_AFTER_MOVES: "fits on a node after other pods move",
     Reason.NO_SPACE: "fits on no node that accepts it",
+    Reason.OVER_QUOTA: "a quota of its namespace would refuse its new pods",
     Reason.SLICES_FIT_FEWER_GPUS: "its slices fit fewer GPUs",
     Reason.REGION_NOT_ALLOWED: "the class of its data does not allow its region",
     Reason.CHECKPOINTED: "resumes from a checkpoint",

@@ -75,7 +75,7 @@ def test_a_notebook_counts_as_forgotten_after_a_day():
     assert isinstance(found, Recommendation)
 
 
-def test_i2_gpu_util_alone_stops_nothing():
+def test_i2_incident_jobstats_28_gpu_util_alone_stops_nothing_beside_used_memory():
     found = idle_shutdown(case(usage(device(WEEK, signals=(Signal.GPU_UTIL, Signal.MEMORY_USED)))))
     assert reason(found) is Reason.NEEDS_SECOND_SIGNAL
 

@@ -224,7 +224,7 @@ def test_retry_after_is_seconds_or_a_date(retry_after, seconds):
         '{"status":"success","warnings":["store b is away"],"data":{"resultType":"vector","result":[]}}',
     ],
 )
-def test_a_partial_response_of_any_server_is_an_error(body):
+def test_i1_incident_thanos_622_a_partial_response_of_any_server_is_an_error(body):
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=body))
     with (
         PrometheusClient(PrometheusSettings("http://prometheus"), transport=transport) as client,

@@ -29,7 +29,9 @@ def read(url, one=None, **settings):
 
 
 @pytest.mark.parametrize("label", ["cluster", "k8s_cluster_name"])
-def test_i28_several_clusters_without_a_matcher_are_an_error_that_names_them(start_prometheus, label):
+def test_i28_incident_opencost_2979_several_clusters_without_a_matcher_are_an_error_that_names_them(
+    start_prometheus, label
+):
     series = openmetrics(NAME, DCGM | {label: "east"}, BUSY) + openmetrics(NAME, ELSEWHERE | {label: "west"}, IDLE)
     with pytest.raises(SourceError, match=f"label {label} is east, west.*prometheus.matchers.*{label}"):
         read(start_prometheus(series=series))

@@ -51,7 +51,7 @@ def test_i3_one_more_sample_makes_no_other_sample_look_less_active(metric: Metri
 
 @settings(deadline=None)
 @given(st.lists(rates, min_size=1, max_size=4))
-def test_a_partial_sum_is_activity_or_unknown_never_idle(parts: list[np.ndarray]):
+def test_i1_incident_serving_8610_a_partial_sum_is_activity_or_unknown_never_idle(parts: list[np.ndarray]):
     sums = total(parts)
     missing = np.isnan(np.stack(parts)).any(axis=0)
     assert np.all(np.isnan(sums[missing]) | (sums[missing] > 0.0))

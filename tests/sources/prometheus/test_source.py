@@ -398,7 +398,9 @@ def test_check_of_a_prometheus_without_gpu_metrics_is_an_error(start_prometheus:
         PrometheusUsage(PrometheusSettings(start_prometheus())).check()
 
 
-def test_i1_a_prometheus_without_any_metric_is_an_error_not_an_idle_fleet(start_prometheus: StartPrometheus):
+def test_i1_incident_keda_3065_a_prometheus_without_any_metric_is_an_error_not_an_idle_fleet(
+    start_prometheus: StartPrometheus,
+):
     one = workload("trainer-0")
     with pytest.raises(SourceError, match=r"has no GPU metrics in the window of 0\.2 h"):
         list(PrometheusUsage(PrometheusSettings(start_prometheus())).read([one], inventory(one), WINDOW))

@@ -1,12 +1,13 @@
 """Whether a new pod would find a node now, by the same rules as the inventory's placement of pods."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from gpuwise.model.labels import is_gpu
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.quantity import quantity
 from gpuwise.model.scheduling import Scheduling, refusal
+from gpuwise.sources.kubernetes.quotas import over_quota
 from gpuwise.sources.kubernetes.requested import amounts
 from gpuwise.sources.kubernetes.scheduling import openness_of, scheduling_of
 from gpuwise.sources.kubernetes.unread import READ_ERRORS
@@ -53,6 +54,24 @@ class ClusterFit:
             return None
         ((most, _),) = reasons.most_common(1)
         return f"none of {len(nodes)} nodes takes the new pod beside those that run: {most}"
+
+    def over_quota(self, namespace: str, spec: Object, pods: Sequence[Object], ending: Collection[str]) -> str | None:
+        """Return which quota would refuse a new pod, None if none would; an amount that cannot be read refuses.
+
+        Args:
+            namespace: of the pods.
+            spec: of a new pod.
+            pods: the pods that are replaced.
+            ending: uids of those that end before the first new one starts.
+
+        Raises:
+            ClusterError: the quotas could not be listed.
+        """
+        quotas = self._reader.list(f"/api/v1/namespaces/{namespace}/resourcequotas")
+        try:
+            return over_quota(quotas, spec, pods, ending)
+        except READ_ERRORS as error:
+            return f"an amount of a quota or of the pods cannot be read: {error}"
 
 
 def _why_not(node: Object, pods: list[Object], wanted: Scheduling, gpus: Mapping[str, int]) -> str | None:

@@ -93,7 +93,7 @@ def requests_of(spec: Object) -> dict[str, float]:
     containers = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     names = set[str]().union(spec.get("overhead") or (), *(amounts(container) for container in containers))
     for name in sorted(name for name in names if not _counts_gpus(name)):
-        total = _requested(spec, name)
+        total = requested(spec, name)
         if total > 0.0:
             found[name] = total
     return found
@@ -103,7 +103,12 @@ def _counts_gpus(resource: str) -> bool:
     return is_gpu(resource) or resource in CARD_SHARES
 
 
-def _requested(spec: Object, name: str) -> float:
+def requested(spec: Object, name: str) -> float:
+    """Return how much of a resource a pod requests; a limit without a request is the request.
+
+    Raises:
+        ValueError: a resource quantity cannot be read.
+    """
     sidecars = starting = 0.0
     for container in spec.get("initContainers") or ():
         amount = _amount(container, name)
