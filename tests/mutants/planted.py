@@ -215,8 +215,8 @@ _RECOMMEND = (
     Mutant(
         "missing-samples-are-not-full-use",
         "src/gpuwise/recommend/case.py",
-        "known.quantile(wanted / covered)",
-        "known.quantile(wanted)",
+        "distribution.quantile(wanted / covered)",
+        "distribution.quantile(wanted)",
         ("tests/recommend/test_case.py",),
         "A card that was sampled at night alone gets the size that it needs at night.",
     ),
@@ -305,7 +305,7 @@ _DECIDE_MUTANTS = (
     ),
     Mutant(
         "pause-ignored",
-        "src/gpuwise/decide/history.py",
+        "src/gpuwise/model/command.py",
         'return orders[-1] if orders and orders[-1].kind == "pause" else None',
         "return None",
         (_DECIDE,),
@@ -408,7 +408,7 @@ _ENACT_MUTANTS = (
     Mutant(
         "nothing-was-changed-is-said-unseen",
         "src/gpuwise/enact/enactor.py",
-        "if in_flight and found.status is (OutcomeStatus.APPLIED if undoing else OutcomeStatus.NOT_APPLIED):",
+        "if in_flight and found.status in (_WRITTEN if undoing else (OutcomeStatus.NOT_APPLIED,)):",
         "if in_flight and found is None:",
         (_ENACT,),
         "A write that is still on its way takes effect after its outcome was written (I31).",
@@ -539,7 +539,7 @@ _CHECKED_AGAIN = (
     Mutant(
         "what-others-changed-meanwhile-is-restored-over",
         "src/gpuwise/enact/watching.py",
-        "if actual != intent.post_image:",
+        "if actual != stage(intent, actual):",
         "if actual == {}:",
         (_WATCHING,),
         "gpuwise overwrites a person's change (I12).",
