@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,20 +51,22 @@ def wait_for(done: Callable[[], object], what: str) -> None:
         time.sleep(0.01)
 
 
-def failover(folder: Path, number: int) -> Result:
+def failover(folder: Path, number: int, ledger: Mapping[str, str] | None = None) -> Result:
     """Run one.
 
     Args:
         folder: empty, for its files.
         number: which of the leader's writes hangs alternates with it.
+        ledger: variables that name the ledger of both; None for one SQLite file.
     """
+    ledger = ledger or {"GPUWISE_LEDGER_PATH": str(folder / "ledger.db")}
     objects = [deployment(f"idle-{one}", namespace="prod", replicas=1) for one in range(IDLE)]
     objects += [deployment(f"busy-{one}", namespace="prod", replicas=2) for one in range(IDLE)]
     objects += [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod"}}]
     end_s = (int(time.time()) // STEP_S + 12) * STEP_S  # an hour from now: usage is known for as long as this runs
     with recorded(emulated, objects, folder, days=DAYS, now_s=end_s) as (cluster, recording), ExitStack() as stack:
         pair = [
-            stack.enter_context(_process(folder, name, cluster.url, recording, held=number % BUDGET + 1))
+            stack.enter_context(_process(folder, name, cluster.url, recording, held=number % BUDGET + 1, ledger=ledger))
             for name in ("one", "two")
         ]
         wait_for(lambda: any(one.proxy.arrived.is_set() for one in pair), "a write of the first leader")
@@ -108,7 +110,9 @@ def _changed(cluster) -> list[str]:
 
 
 @contextmanager
-def _process(folder: Path, name: str, url: str, recording: Path, *, held: int) -> Iterator[Process]:
+def _process(
+    folder: Path, name: str, url: str, recording: Path, *, held: int, ledger: Mapping[str, str]
+) -> Iterator[Process]:
     proxy = HoldingProxy(url, held)
     proxy.start()
     kubeconfig = folder / f"{name}.yaml"
@@ -116,7 +120,6 @@ def _process(folder: Path, name: str, url: str, recording: Path, *, held: int) -
     lead = {f"GPUWISE_LEAD_{key}": str(value) for key, value in LEASE_S.items()}
     ours = {
         "HOME": str(folder),
-        "GPUWISE_LEDGER_PATH": str(folder / "ledger.db"),
         "GPUWISE_LEDGER_ANCHOR_NAMESPACE": NAMESPACE,
         "GPUWISE_LEAD_NAMESPACE": NAMESPACE,
         "GPUWISE_POLICY_BUDGET_DISRUPTIONS": str(BUDGET),
@@ -127,7 +130,7 @@ def _process(folder: Path, name: str, url: str, recording: Path, *, held: int) -
     with log.open("w") as out:
         started = subprocess.Popen(
             [GPUWISE, "run", "--mode", "enforce", "--interval", "1", "--quiet", *map(str, options)],
-            env=inherited | ours | lead,
+            env=inherited | ours | lead | dict(ledger),
             stdout=out,
             stderr=out,
             stdin=subprocess.DEVNULL,
