@@ -10,8 +10,10 @@ from tests.faults.points import ANSWERS, HUNG, LOST, ORDERS, Crash, Fault
 from tests.faults.world import HOUR_S, WRITE_TIMEOUT_S
 
 from gpuwise.cluster.answers import error_for
+from gpuwise.enact.images import pointer
 from gpuwise.enact.node_steps import LAYOUT
 from gpuwise.model.errors import ClusterError, LedgerError, NoAnswer
+from gpuwise.model.labels import CANARY
 from gpuwise.model.ports import ClusterReader, ClusterWriter, Ledger
 
 _WRITES = frozenset(name for name in vars(ClusterWriter) if not name.startswith("_")) - set(vars(ClusterReader))
@@ -19,6 +21,7 @@ _LEDGER_WRITES = frozenset(name for name in vars(Ledger) if name.startswith(("re
 _JUMPS_S = {Fault.CLOCK_FORWARD: HOUR_S, Fault.CLOCK_BACK: -HOUR_S}
 _BY_PERSONS = ORDERS
 _STOPPED_S = (12, 20, 90)
+_CANARY = pointer("metadata", "annotations", CANARY)
 
 
 def world_does(process, fault: Fault) -> None:
@@ -139,13 +142,14 @@ class FaultyClient:
         return found
 
     def _step(self, request: Request, before) -> str:
-        """The newest step of a node's action that this write may be, "" for none."""
+        """The newest step of an action that this write may be, "" for none."""
         world, name = self._process.world, before["metadata"]["name"] if before is not None else ""
         steps = [one for one in world.ledger.intents() if one.step_of]
         if request.name == "create":
             mine = [one for one in steps if one.pre_image.get("pod", "").endswith(f"/{name}")]
         else:
-            mine = [one for one in steps if LAYOUT in one.post_image and one.command.workload.name == name]
+            later = (one for one in steps if LAYOUT in one.post_image or _CANARY in one.pre_image)
+            mine = [one for one in later if one.command.workload.name == name]
         return mine[-1].command.id if mine else ""
 
 

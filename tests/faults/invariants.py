@@ -245,6 +245,9 @@ def recorded(world: World) -> Iterator[str]:
 def known(world: World) -> Iterator[str]:
     """I31: the ledger says of each action whether it was written, as the API server's log does; never too early."""
     written, untraced = _by_action(world), _untraced(world)
+    for one in world.effects:
+        if one.role == "promote":
+            written[one.command_id] = [*written.get(one.command_id, []), one]
     for command_id, outcomes in _outcomes(world).items():
         effects, last = written.get(command_id, []), outcomes[-1]
         denied = any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes)
@@ -301,7 +304,7 @@ def converged(world: World) -> Iterator[str]:
             continue  # the time of its action may have been over
         if not subject.done(stored):
             yield f"{subject.name} was never changed"
-        number = sum(one.path == subject.path and one.role != "fence" for one in world.effects)
+        number = sum(one.path == subject.path and one.role not in ("fence", "promote") for one in world.effects)
         if number != 1 and subject.kind != "Node":  # an action of a node that takes too long begins again
             yield f"{subject.name} was written {number} times; without faults it is written once (Sieve)"
 

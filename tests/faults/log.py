@@ -6,7 +6,7 @@ from typing import Any
 
 from gpuwise.enact.images import image_of
 from gpuwise.enact.node_steps import LAYOUT
-from gpuwise.model.labels import ACTION_ID, EXPIRES, FENCED_BY
+from gpuwise.model.labels import ACTION_ID, CANARY, EXPIRES, FENCED_BY
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,8 @@ class Effect:
         epoch: term of the process, None for a person's command.
         latest: the latest term that had begun by then.
         operation: what the process was doing.
-        role: "apply", "step" (of a node's action), "restore" (undo, revert or wake), "end" (of a drain), "fence" or
-            "other".
+        role: "apply", "step" (of a node's action), "promote" (the other pods follow the first ones), "restore" (undo,
+            revert or wake), "end" (of a drain), "fence" or "other".
         command_id: the action or the step, "" if the object names none.
         path: of the object.
         body: the request.
@@ -90,11 +90,13 @@ def role_of(before, after, written: Container[str], step: str) -> tuple[str, str
         before: the object before.
         after: the object after, None if it is gone.
         written: the actions that have been written before; an undo puts back the mark of an earlier one.
-        step: the open step of a node's action that this write may be, "" for none.
+        step: the open step of an action that this write may be, "" for none.
     """
     old, new = mark_of(before), mark_of(after)
     if step and (after is None or "deletionTimestamp" in after["metadata"] or _layout(before) != _layout(after)):
         return "step", step
+    if step and new == old and _annotation(before, CANARY) and not _annotation(after, CANARY):
+        return "promote", step
     if new and new != old and not (old and new in written):
         return "apply", new
     if old and new != old:

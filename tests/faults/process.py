@@ -48,7 +48,7 @@ SETTINGS = EnactSettings(
     mig_configs=LAYOUTS,
 )
 WATCH_S = 120
-WATCHING = replace(SETTINGS, watch_s=WATCH_S, levels=(LEVEL,))
+WATCHING = replace(SETTINGS, watch_s=WATCH_S, levels=(LEVEL,), canary_share=0.5, canary_s=WATCH_S)
 """The settings of a world with a target that is watched."""
 
 

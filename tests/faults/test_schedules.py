@@ -192,6 +192,10 @@ class TestBugsThatAreFound:
         monkeypatch.setattr("gpuwise.enact.following.patch_target", lambda *args: None)
         assert first_violation("I13", play=WATCHED, text="counts as restored") is not None
 
+    def test_i31_pods_that_follow_a_canary_in_the_ledger_alone(self, monkeypatch):
+        monkeypatch.setattr("gpuwise.enact.promoting.patch_target", lambda *args: None)
+        assert first_violation("I31", play=WATCHED, text="was never written") is not None
+
     def test_i17_a_stop_whose_annotation_cannot_be_read(self, monkeypatch):
         monkeypatch.setattr("gpuwise.enact.effects.instructions", lambda *args: "")
         assert first_violation("I17") is not None
