@@ -45,8 +45,9 @@ def fenced(cluster: ClusterWriter, intent: Intent, term: str, now_s: int) -> Out
     if _evicts(intent):
         return None
     node = read_node(cluster, intent.command)
-    if not isinstance(node, Refusal):
-        patch_node(cluster, node, image_of(node, {FENCE: ""}), {FENCE: term})
+    fence = {FENCE: term}
+    if not isinstance(node, Refusal) and (before := image_of(node, fence)) != fence:
+        patch_node(cluster, node, before, fence)
     return observed(cluster, intent, now_s)
 
 
