@@ -189,6 +189,17 @@ def test_i15_two_failures_open_the_breaker(status):
     assert blocked(history=History(intents, recovered)) is None
 
 
+def test_i15_a_step_of_a_nodes_action_is_no_attempt_of_its_own():
+    """An eviction that waited for a disruption budget failed nothing, and what it did is no newer effect."""
+    action = intent(number=0)
+    steps = [replace(intent(number=number), step_of="a-0") for number in (1, 2)]
+    outcomes = (outcome(0, OutcomeStatus.UNDONE), *(outcome(one, OutcomeStatus.NOT_APPLIED) for one in (1, 2)))
+    history = History((action, *steps), outcomes)
+    assert history.failures(WORKLOAD.uid) is None
+    assert history.last_effect(WORKLOAD.uid) == action
+    assert history.state("r-x") is State.ACTIVE
+
+
 def test_the_breaker_closes_after_a_time_a_success_or_a_persons_attempt():
     failed = [outcome(n, OutcomeStatus.NOT_APPLIED, NOW_S - 86_400) for n in range(2)]
     intents = [intent(at_s=NOW_S - 2 * 86_400, number=n) for n in range(2)]

@@ -231,11 +231,14 @@ class TestFreeNode:
         assert fleet.follow().status is OutcomeStatus.APPLIED
         assert len(fleet.evictions) == 2
 
-    def test_i31_a_node_that_is_gone_may_have_been_cordoned(self, fleet):
+    @pytest.mark.parametrize("left", ["gpu-1", "gpu-0"], ids=["gone", "created again within the second"])
+    def test_i31_a_node_that_is_gone_may_have_been_cordoned(self, fleet, left):
         fleet.stage.ledger.loses_outcomes = True
         fleet.start(fleet.plan())
         fleet.stage.ledger.loses_outcomes = False
-        fleet.stage.api.reset([node("gpu-1", gpus=2)])
+        again = node(left, gpus=2)
+        again["metadata"]["creationTimestamp"] = "2026-11-18T11:06:40Z"
+        fleet.stage.api.reset([again])
         outcome = fleet.enactor().recover()[0]
         assert (outcome.status, outcome.reason) == (OutcomeStatus.FAILED, Reason.TARGET_GONE)
 

@@ -96,7 +96,7 @@ class FaultyClient:
         fault = process.pass_point("before", label, write, "api before")
         _raise_for(fault, f"{name.upper()} {path}")
         process.leads()
-        request = Request(name, path, args, options, process.epoch, process.operation, process.reads)
+        request = Request(name, path, args, options, process.wrote_as, process.operation, process.reads)
         if fault in HUNG:
             self._hangs(request, fault)
         found = self._sent(request)

@@ -128,5 +128,5 @@ def lived(
 ) -> tuple[Result, list[tuple[str, Point]]]:
     """The life of one target; also the failpoints that were passed."""
     faults = Planned(planned)
-    world = World(random.Random(len(planned)), (subject,))
+    world = World(random.Random(sum(planned)), (subject,))
     return carry_out(-1, world, faults, lambda world: life(world, faults)), faults.passed

@@ -105,6 +105,13 @@ class Process:
         return self.leader.term() if self.elected else None
 
     @property
+    def wrote_as(self) -> int | None:
+        """The term in which this process believes that it writes, also after its deadline; None for a person."""
+        if not self.elected:
+            return None
+        return self.leader._held.epoch if self.leader._held is not None else 0
+
+    @property
     def reads(self) -> Reads:
         """What this process has read by now."""
         return Reads(self.decided, dict(self.checked), dict(self.measured))

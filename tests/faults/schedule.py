@@ -10,6 +10,8 @@ from tests.faults.playing import Result, carry_out
 from tests.faults.targets import SUBJECTS, Subject
 from tests.faults.world import HOUR_S, World
 
+_WATCHED_SHARE = 0.3
+
 
 def run(seed: int) -> Result:
     """Run the schedule of a seed: the first seeds are planned, the others draw what happens."""
@@ -20,9 +22,11 @@ def run(seed: int) -> Result:
 
 
 def drawn(seed: int, among: tuple[Subject, ...] = SUBJECTS) -> Result:
-    """Run a schedule of random faults on three targets."""
+    """Run a schedule of random faults on three targets; all are watched, or none."""
     rng = random.Random(seed)
-    subjects = tuple(rng.sample(among, min(3, len(among))))
+    watched = rng.random() < _WATCHED_SHARE
+    possible = [one for one in among if one.watched == watched or one.kind == "Node"] or among
+    subjects = tuple(rng.sample(possible, min(3, len(possible))))
     faults = Drawn(rng, rng.choice((0.02, 0.08, 0.2)), people=rng.random() < 0.6)
     return carry_out(seed, World(rng, subjects), faults, lambda world: _random_script(world, faults))
 

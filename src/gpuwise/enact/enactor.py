@@ -287,8 +287,9 @@ class KubernetesEnactor:
         if intent.command.workload.kind == "Node":
             return node_outcomes.fenced(self._cluster, intent, str(term.epoch), now_s)
         target = read_target(self._cluster, intent.command.workload)
-        if not isinstance(target, Refusal):
-            self._patch(target, image_of(target.item, {FENCE: ""}), {FENCE: str(term.epoch)})
+        fence = {FENCE: str(term.epoch)}
+        if not isinstance(target, Refusal) and (before := image_of(target.item, fence)) != fence:
+            self._patch(target, before, fence)
         return self._observed(intent, now_s)
 
     def _written_before(self, intent: Intent) -> Outcome | None:

@@ -3,7 +3,7 @@
 from gpuwise.enact.effects import FENCE, MARK
 from gpuwise.enact.images import image_of
 from gpuwise.enact.node_checks import read_node
-from gpuwise.enact.node_steps import patch_node
+from gpuwise.enact.node_steps import UID, patch_node
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.command import Intent, Outcome, OutcomeStatus
 from gpuwise.model.ports import ClusterReader, ClusterWriter
@@ -45,8 +45,9 @@ def fenced(cluster: ClusterWriter, intent: Intent, term: str, now_s: int) -> Out
     if _evicts(intent):
         return None
     node = read_node(cluster, intent.command)
-    if not isinstance(node, Refusal):
-        patch_node(cluster, node, image_of(node, {FENCE: ""}), {FENCE: term})
+    fence = {FENCE: term}
+    if not isinstance(node, Refusal) and (before := image_of(node, fence)) != fence:
+        patch_node(cluster, node, before, fence)
     return observed(cluster, intent, now_s)
 
 
@@ -65,10 +66,11 @@ def _pod(cluster: ClusterReader, intent: Intent) -> _Seen:
 
 def _node(cluster: ClusterReader, intent: Intent) -> _Seen:
     node = read_node(cluster, intent.command)
-    if isinstance(node, Refusal):
-        detail = f"{node.detail}; it is not known whether it was changed before"
-        return OutcomeStatus.FAILED, node.reason, detail
-    actual = image_of(node, intent.post_image)
+    actual = {} if isinstance(node, Refusal) else image_of(node, intent.post_image)
+    if actual.get(UID) != intent.post_image.get(UID):
+        detail = f"node {intent.command.workload.name} no longer exists, or was created again"
+        unknown = "it is not known whether it was changed before"
+        return OutcomeStatus.FAILED, Reason.TARGET_GONE, f"{detail}; {unknown}"
     if intent.step_of and actual == intent.post_image:
         return OutcomeStatus.APPLIED, None, "found in place"
     if not intent.step_of and actual.get(MARK) == intent.command.id:

@@ -19,6 +19,8 @@ _JSON_PATCH = "application/json-patch+json"
 _NEVER_S = 2**62
 LAYOUT = pointer("metadata", "labels", partition.CONFIG)
 REPORT = pointer("metadata", "labels", partition.STATE)
+UID = pointer("metadata", "uid")
+"""In both images of an intent: a node of the same name may be created again within the second of a timestamp."""
 
 
 def patch_node(cluster: ClusterWriter, node: Object, old: Image, new: Image) -> None:
@@ -98,7 +100,8 @@ class NodeSteps:
         Raises:
             ClusterError: it is not known whether it was written.
         """
-        before, after = image_of(node, {LAYOUT: None, REPORT: None}), {LAYOUT: value}
+        before = image_of(node, {LAYOUT: None, REPORT: None, UID: None})
+        after = {LAYOUT: value, UID: before[UID]}
         write = partial(patch_node, self._cluster, node, before, after)
         self._carry_out(intent, node, before, after, write, change_text(before, after))
 

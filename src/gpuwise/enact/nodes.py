@@ -13,7 +13,7 @@ from gpuwise.enact import drain, partition
 from gpuwise.enact.effects import MARK
 from gpuwise.enact.images import change_text, image_of, pointer
 from gpuwise.enact.node_checks import prepared_node, protected_move, protected_node, read_node
-from gpuwise.enact.node_steps import LAYOUT, NodeSteps, node_intent, patch_node
+from gpuwise.enact.node_steps import LAYOUT, UID, NodeSteps, node_intent, patch_node
 from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
@@ -65,7 +65,7 @@ class NodeActions:
         until_s = now_s + self._settings.node_action_s
         # The layout is not changed here: the images keep what it was.
         kept = (LAYOUT,) if isinstance(command.change, Repartition) else ()
-        before = image_of(node, dict.fromkeys((*_OURS, *kept)))
+        before = image_of(node, dict.fromkeys((*_OURS, *kept, UID)))
         after = before | {CORDON: True, MARK: command.id, UNTIL: _time(until_s)}
         if self._settings.dry_run:
             return Outcome(command.id, now_s, OutcomeStatus.WOULD_APPLY, None, change_text(before, after))
