@@ -25,7 +25,7 @@ def to_json(value: Any, *, indent: int | None = None, without: Collection[str] =
         without: names of fields to leave out.
     """
     exclude = set(without) or None  # an empty set doubles the time
-    return _adapter(type(value)).dump_json(value, indent=indent, by_alias=True, exclude=exclude).decode()
+    return _adapter(type(value)).serializer.to_json(value, indent=indent, by_alias=True, exclude=exclude).decode()
 
 
 def to_plain(value: Any) -> Any:

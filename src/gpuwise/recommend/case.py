@@ -188,12 +188,12 @@ class Case:
             quantile: 0 to 1; None for the setting `activity_quantile`.
         """
         wanted = self.settings.activity_quantile if quantile is None else quantile
-        known = self._busiest
-        if (signal, wanted) not in known:
+        found = self._busiest
+        if (signal, wanted) not in found:
             covered = self.profile.weighted_coverage(signal)
-            distribution = self.profile.distributions.get(signal) if covered >= wanted else None
-            known[signal, wanted] = None if distribution is None else distribution.quantile(wanted / covered)
-        return known[signal, wanted]
+            known = self.profile.distributions.get(signal) if covered >= wanted else None
+            found[signal, wanted] = None if known is None else known.quantile(wanted / covered)
+        return found[signal, wanted]
 
     @cached_property
     def _busiest(self) -> dict[tuple[Signal, float], float | None]:
@@ -212,7 +212,8 @@ class Case:
 
     def well_covered(self, *signals: Signal) -> bool:
         """Whether the coverage of each of some signals is high enough to size by it."""
-        return all(self.profile.coverage.get(signal, 0.0) >= self.settings.min_coverage for signal in signals)
+        coverage, least = self.profile.coverage, self.settings.min_coverage
+        return all(coverage.get(signal, 0.0) >= least for signal in signals)
 
     @property
     def covered_sensors(self) -> int:
