@@ -6,6 +6,8 @@ from typing import Any
 from tests.real_cluster.connection import Connection
 from tests.real_cluster.simulated_kubelet import notebook_replicas
 
+REVISION = "controller-revision-hash"
+
 
 def unsettled(connection: Connection, namespaces: Iterable[str], nodes: Iterable[str]) -> list[str]:
     """What is still in progress, as messages; empty if everything is done.
@@ -80,6 +82,11 @@ def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
         yield f"{name} counts terminating pods"
     wanted = _wanted(spec)
     fields = [field for field in wanted if field in status]
+    if "updateRevision" in status:  # the count of a StatefulSet may be that of an earlier template
+        labels = [pod["metadata"].get("labels", {}) for pod in pods]
+        new = [one for one in labels if mine <= one.items() and one.get(REVISION) == status["updateRevision"]]
+        if len(new) < wanted["updatedReplicas"]:
+            yield f"{name} has {len(new)} pods of its newest template, expected {wanted['updatedReplicas']}"
     available = "availableReplicas" in status or spec.get("minReadySeconds") or not spec.get("replicas", 1)
     if any(status[field] != wanted[field] for field in fields) or not available:
         yield f"{name} has {[status[field] for field in fields]} pods, expected {[wanted[field] for field in fields]}"
