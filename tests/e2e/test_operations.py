@@ -1,7 +1,7 @@
 """docs/operations.md is this test's script: each command is run, and each output that the page shows is compared.
 
-The comment "pass" marks in the page where the service makes a pass, "errors" where the gateway's errors have become
-visible. The configuration is what the chart renders from the page's own values.
+The comment "pass" marks in the page where the service makes a pass, "incident" where its change breaks something. The
+configuration is what the chart renders from the page's own values.
 """
 
 import json
