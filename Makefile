@@ -40,8 +40,8 @@ constraints: $(BIN)/uv ## update .ci/constraints.txt from pyproject.toml (UPGRAD
 demo: setup ## simulate a fleet, find unused GPUs, fix them on an emulated cluster, report the week (SERVE=1 keeps the page running)
 	$(BIN)/gpuwise demo $(if $(SERVE),--serve) $(ARGS)
 
-test: setup ## run the tests; as root on Debian it installs Prometheus, Alertmanager and Chromium first, elsewhere their tests are skipped
-	.ci/system-packages prometheus prometheus-alertmanager chromium
+test: setup ## run the tests; as root on Debian it installs Prometheus, Alertmanager, Chromium and PostgreSQL first, elsewhere their tests are skipped
+	.ci/system-packages prometheus prometheus-alertmanager chromium pg_lsclusters:postgresql
 	-@.ci/system-packages victoria-metrics  # not in every distribution: its tests are then skipped
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
 

@@ -18,11 +18,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fleet import RepeatedFleet, fleet
+from benchmarks.fleet import fleet
 from benchmarks.measure import at_most, in_a_process_of_its_own, machine_factor, remark, scaled
 
 from gpuwise.cluster import KubernetesCluster
@@ -100,19 +101,16 @@ def _decided(items: list[Recommendation], inventory: Inventory, settings: Decide
 
 
 def _inventory(workloads: int, uids: dict[str, str], now_s: int) -> tuple[Inventory, list[WorkloadRef]]:
-    """The fleet, in which the first workloads are those on the API server."""
-    once = fleet(scaled(_GPUS, least=160))
-    copies = max(1, -(-workloads // len(list(once.workloads()))))
-    whole = RepeatedFleet(once, copies).snapshot(now_s)
-    names = list(uids)
-    changed = [
-        replace(one, ref=WorkloadRef(_NAMESPACE, "Deployment", names[number], uids[names[number]]))
-        if number < len(names)
-        else replace(one, ref=replace(one.ref, kind="Deployment"))
-        for number, one in enumerate(whole.workloads[:workloads])
+    """The fleet, in which the first workloads are those on the API server; with more than it has, they share GPUs."""
+    once = fleet(scaled(_GPUS, least=160)).snapshot(now_s)
+    plain = [replace(one, managed_by=(), disruptions_allowed=None, annotations={}, labels={}) for one in once.workloads]
+    refs = [WorkloadRef(_NAMESPACE, "Deployment", name, uid) for name, uid in uids.items()]
+    refs += [
+        replace(one.ref, kind="Deployment", name=f"{one.ref.name}-{number}", uid=f"{one.ref.uid}-{number}")
+        for number, one in zip(range(len(refs), workloads), cycle(plain), strict=False)
     ]
-    changed = [replace(one, managed_by=(), disruptions_allowed=None, annotations={}, labels={}) for one in changed]
-    return replace(whole, workloads=tuple(changed), taken_s=now_s), [one.ref for one in changed]
+    named = tuple(replace(one, ref=ref) for one, ref in zip(cycle(plain), refs, strict=False))
+    return replace(once, workloads=named, taken_s=now_s), refs
 
 
 def _stop(ref: WorkloadRef, number: int, now_s: int) -> Recommendation:

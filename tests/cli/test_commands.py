@@ -25,7 +25,8 @@ def flags() -> set[str]:
         command = gpuwise.get_command(CONTEXT, name)
         for one in (command, *getattr(command, "commands", {}).values()):
             # exporter-toolkit's flag has dots; what a message names ends before the first.
-            found |= {option.partition(".")[0] for parameter in one.params for option in parameter.opts}
+            options = (option for given in one.params for option in (*given.opts, *given.secondary_opts))
+            found |= {option.partition(".")[0] for option in options}
     return found
 
 

@@ -74,10 +74,13 @@ def test_the_table_ends_with_a_summary_of_four_lines_and_progress_is_on_stderr(t
     assert done.err.splitlines() == ["replay: 2 of 2"]
 
 
+START_S = 1_780_000_200
+
+
 def idle_for(hours):
     """A pod that two sensors report idle, and one that is busy."""
     rows = ["pod,t_s,gpu_util_ratio,power_watts"]
-    for t_s in range(1_780_000_000, 1_780_000_000 + hours * 3600, 300):
+    for t_s in range(START_S, START_S + hours * 3600, 300):
         rows += [f"left,{t_s},0.0,61", f"busy,{t_s},0.9,350"]
     return "\n".join(rows) + "\n"
 
@@ -90,8 +93,7 @@ def test_it_shows_when_a_recommendation_would_first_have_been_made(gpuwise, tmp_
     (idle,) = [row for row in rows if row["finding"] == "Idle"]
     assert idle["workload"] == "trace/StatefulSet/left"
     # An endpoint must be idle for 72 h; the first step of the replay after that is the sixth, at 72 h.
-    start_s = 1_780_000_000 // 300 * 300
-    assert int(idle["first_seen_s"]) == start_s + 72 * 3600
+    assert int(idle["first_seen_s"]) == START_S + 72 * 3600
     assert float(idle["saving_usd_month"]) > 0
     assert idle["detail"] == "scale to 0"
     table = gpuwise(*ask).out

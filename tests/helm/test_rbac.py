@@ -45,6 +45,7 @@ BOLD = {
     "GPUWISE_POLICY_MAX_RISK": "4",
     "GPUWISE_POLICY_BRAKE_SHARE": "1",
     "GPUWISE_POLICY_BUDGET_DISRUPTIONS": "50",
+    "GPUWISE_LEAD_NAMESPACE": "gpuwise",  # as in its pod
     "GPUWISE_ENACT_WATCH_SECONDS": "0",  # nothing runs the custom kinds' operators
 }
 STEP_S = 300
@@ -201,7 +202,7 @@ def test_no_rule_leads_to_more_rights(rendered: Objects):
         assert FORBIDDEN_RESOURCES.isdisjoint(rule["resources"])
         assert "*" not in rule["apiGroups"]
         assert FORBIDDEN_VERBS.isdisjoint(rule["verbs"])
-        assert "create" not in rule["verbs"] or rule["resources"] in (["configmaps"], ["leases"])
+        assert "create" not in rule["verbs"] or rule["resources"] in (["configmaps"], ["leases"])  # in its namespace
 
 
 def test_the_cluster_wide_role_only_lists(rendered: Objects):

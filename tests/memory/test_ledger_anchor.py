@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from pathlib import Path
 
 import pytest
 
@@ -73,7 +74,7 @@ def test_i25_deleted_newest_rows_are_detected(opened):
         spend(ledger, number)
     ledger.close()
     tamper(ledger.place, "DELETE FROM events WHERE seq > 1")
-    with SqliteLedger(ledger.place) as alone:
+    with SqliteLedger(Path(ledger.place)) as alone:
         assert alone.head().seq == 1  # the chain alone is valid
     again = opened()
     with pytest.raises(LedgerError, match=r"ends at row 1, but ConfigMap .* has row 3: rows were deleted"):
@@ -93,7 +94,7 @@ def test_i25_a_restored_old_copy_of_the_file_is_detected(opened, tmp_path):
     with pytest.raises(LedgerError, match="older copy"):
         opened().record_run(2_000, [], [])
     # The same number of rows, but different ones.
-    with SqliteLedger(ledger.place) as alone:
+    with SqliteLedger(Path(ledger.place)) as alone:
         spend(alone, 7)
     with pytest.raises(LedgerError, match=r"row 2 of ledger .* differs from the one stored"):
         spend(opened(), 8)

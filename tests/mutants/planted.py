@@ -38,6 +38,15 @@ _SPOT = "tests/recommend/methods/test_interruptible_on_demand.py"
 _ANSWERS = "tests/sources/prometheus/test_http.py"
 _CAPACITY = "tests/finops/test_capacity.py"
 _LIVES = "tests/finops/test_lives.py"
+_WATCHING = "tests/enact/test_watching.py"
+_NODES = "tests/enact/test_nodes.py"
+_WAKING = "tests/enact/test_wake.py"
+_STOP_SWITCH = "tests/enact/test_stop_switch.py"
+_ELECTING = "tests/lead/test_elector.py"
+_POLICIES = "tests/decide/test_policies.py"
+_LEDGER = "tests/memory/test_ledger.py"
+_WORDING = "tests/report/test_wording.py"
+_VIEWS = "tests/report/test_views.py"
 
 _SCORE = (
     Mutant(
@@ -407,8 +416,8 @@ _ENACT_MUTANTS = (
     Mutant(
         "the-ledger-does-not-count-the-budget",
         "src/gpuwise/memory/ledger.py",
-        ">= limit.disruptions), None)",
-        "> limit.disruptions + 10**6), None)",
+        "if spent >= limit.disruptions:",
+        "if spent > limit.disruptions + 10**6:",
         ("tests/memory/test_ledger.py",),
         "Two processes spend one budget twice (I5).",
     ),
@@ -502,4 +511,231 @@ _FINOPS = (
     ),
 )
 
-MUTANTS: tuple[Mutant, ...] = (*_SCORE, *_RECOMMEND, *_DECIDE_MUTANTS, *_ENACT_MUTANTS, *_READ, *_FINOPS)
+_CHECKED_AGAIN = (
+    Mutant(
+        "a-breached-service-level-is-not-restored",
+        "src/gpuwise/enact/watching.py",
+        "elif not within(level, value):",
+        "elif False:",
+        (_WATCHING,),
+        "A change that makes requests fail stays (I13).",
+    ),
+    Mutant(
+        "a-service-level-that-falls-silent-is-good-news",
+        "src/gpuwise/enact/watching.py",
+        "        if unknown:\n",
+        "        if unknown and watch is None:\n",
+        (_WATCHING,),
+        "A change that ended the metrics of its workload counts as a success (I13).",
+    ),
+    Mutant(
+        "pods-that-never-become-ready-are-accepted",
+        "src/gpuwise/enact/watching.py",
+        "        if not pods.done:\n",
+        "        if not pods.done and pods.broken:\n",
+        (_WATCHING,),
+        "A rolling update that cannot proceed stays (LLMKube#192).",
+    ),
+    Mutant(
+        "what-others-changed-meanwhile-is-restored-over",
+        "src/gpuwise/enact/watching.py",
+        "if actual != intent.post_image:",
+        "if actual == {}:",
+        (_WATCHING,),
+        "gpuwise overwrites a person's change (I12).",
+    ),
+    Mutant(
+        "a-full-node-fits-another-pod",
+        "src/gpuwise/enact/fitting.py",
+        "return None if why is None else Refusal(Reason.NO_SPACE, why)",
+        "return None",
+        (_WATCHING,),
+        "A rolling update begins that cannot proceed.",
+    ),
+    Mutant(
+        "a-new-pod-is-idle",
+        "src/gpuwise/enact/youth.py",
+        "if -_REPLAYED_S < age_s < min_alive_s:",
+        "if -_REPLAYED_S < age_s < 0:",
+        (_WAKING,),
+        "An endpoint is stopped again before its model is loaded (kubeflow#6648).",
+    ),
+    Mutant(
+        "automation-stops-work-without-checkpoints",
+        "src/gpuwise/enact/guard.py",
+        "if KINDS[command.workload.kind].restarts and not checkpoints:",
+        "if False:",
+        (_WAKING,),
+        "Days of training are lost.",
+    ),
+    Mutant(
+        "the-wake-annotation-writes-any-field",
+        "src/gpuwise/enact/wake.py",
+        "known = at in target.kind.stop or at in _MARKS",
+        "known = True",
+        (_WAKING,),
+        "Who may annotate an object makes gpuwise write its image.",
+    ),
+    Mutant(
+        "the-stop-switch-is-not-read",
+        "src/gpuwise/enact/stop_switch.py",
+        'return Refusal(Reason.STOPPED, f"{where} exists: effects go on when it is deleted")',
+        "return None",
+        (_STOP_SWITCH,),
+        "Effects go on after a person stopped them (I26).",
+    ),
+    Mutant(
+        "an-unreadable-stop-switch-is-off",
+        "src/gpuwise/enact/stop_switch.py",
+        'return Refusal(Reason.STOPPED, f"{where} cannot be read, so nothing is changed: {error}")',
+        "return None",
+        (_STOP_SWITCH,),
+        "Effects go on while it is not known whether they were stopped.",
+    ),
+)
+
+_NODES_CHANGED = (
+    Mutant(
+        "a-layout-changes-under-processes",
+        "src/gpuwise/enact/partition.py",
+        "if memory_used > 0:",
+        "if memory_used > 1e15:",
+        (_NODES,),
+        "MIG is reconfigured under running processes (gpu-operator#262).",
+    ),
+    Mutant(
+        "unknown-use-of-gpu-memory-is-none",
+        "src/gpuwise/enact/partition.py",
+        '    if memory_used is None:\n        return Wait("it is not known whether processes use its GPUs")\n',
+        "    memory_used = memory_used or 0.0\n",
+        (_NODES,),
+        "MIG is reconfigured where nobody measured whether processes run (I21).",
+    ),
+    Mutant(
+        "a-protected-pod-is-evicted",
+        "src/gpuwise/enact/drain.py",
+        "return Evict(due) if found is None else Failed(",
+        "return Evict(due) if True else Failed(",
+        (_NODES,),
+        "A protection that was set after the plan is ignored (I10).",
+    ),
+    Mutant(
+        "the-next-pod-is-evicted-before-the-last-one-runs",
+        "src/gpuwise/enact/drain.py",
+        "if homeless is not None:",
+        "if homeless is not None and not evicted:",
+        (_NODES,),
+        "A drain evicts pods that find no node.",
+    ),
+)
+
+_LEADER = (
+    Mutant(
+        "a-lease-is-taken-from-a-running-leader",
+        "src/gpuwise/lead/elector.py",
+        "return self._clock() - self._since_s > duration_s",
+        "return True",
+        (_ELECTING,),
+        "Two processes write at once (I6).",
+    ),
+    Mutant(
+        "a-leader-with-another-ledger-takes-over",
+        "src/gpuwise/lead/elector.py",
+        'if before not in ("", self._ledger):',
+        "if False:",
+        (_ELECTING,),
+        "A new leader starts with an unspent budget (I5).",
+    ),
+    Mutant(
+        "a-leader-writes-after-its-deadline",
+        "src/gpuwise/lead/leader.py",
+        "if late_s >= 0:",
+        "if late_s >= 10**6:",
+        (_ELECTING,),
+        "A paused process writes after another one took over (I7).",
+    ),
+    Mutant(
+        "a-new-leader-writes-before-it-listed-the-cluster",
+        "src/gpuwise/lead/leader.py",
+        "if self._warm != held.epoch:",
+        "if False:",
+        (_ELECTING,),
+        "A plan of an earlier leader is carried out on a changed fleet (I4).",
+    ),
+    Mutant(
+        "an-earlier-leader-spends-the-budget",
+        "src/gpuwise/memory/ledger.py",
+        "if latest is not None and latest.epoch > epoch:",
+        "if latest is not None and latest.epoch > epoch + 10**6:",
+        (_LEDGER,),
+        "A superseded leader records intents (I6).",
+    ),
+)
+
+_POLICY = (
+    Mutant(
+        "a-freeze-is-over-on-its-first-day",
+        "src/gpuwise/decide/calendar.py",
+        "return self.first <= today <= self.last and (",
+        "return self.first < today < self.first and (",
+        (_POLICIES,),
+        "Automation changes production in the freeze.",
+    ),
+    Mutant(
+        "an-approval-lasts-for-ever",
+        "src/gpuwise/decide/approvals.py",
+        "since_s = max(since_s, last.at_s)",
+        "since_s = min(since_s, last.at_s)",
+        (_POLICIES,),
+        "A change that failed is repeated without asking again.",
+    ),
+    Mutant(
+        "what-it-affects-is-not-known-and-small",
+        "src/gpuwise/decide/approvals.py",
+        '    if gpus is None:\n        return f"the number',
+        '    if gpus is None and settings.above_gpus < 0:\n        return f"the number',
+        (_POLICIES,),
+        "One person decides about a change of unknown size.",
+    ),
+)
+
+_REPORT = (
+    Mutant(
+        "an-unknown-amount-is-zero-dollars",
+        "src/gpuwise/report/wording.py",
+        "    if value is None or _missing(value):\n        return UNKNOWN\n    sign",
+        "    value = 0.0 if value is None or _missing(value) else value\n    sign",
+        (_WORDING,),
+        "A report shows costs that nobody knows as none.",
+    ),
+    Mutant(
+        "a-share-of-nothing-is-zero",
+        "src/gpuwise/report/wording.py",
+        "return part / whole if whole > 0 else None",
+        "return part / whole if whole > 0 else 0.0",
+        (_WORDING,),
+        "A week without data is a week without waste.",
+    ),
+    Mutant(
+        "what-policy-blocks-is-offered",
+        "src/gpuwise/report/wording.py",
+        "item for item in report.recommendations if item.id not in blocked_ids and enactable",
+        "item for item in report.recommendations if enactable",
+        (_VIEWS,),
+        "The report offers a command that is refused.",
+    ),
+)
+
+MUTANTS: tuple[Mutant, ...] = (
+    *_SCORE,
+    *_RECOMMEND,
+    *_DECIDE_MUTANTS,
+    *_ENACT_MUTANTS,
+    *_READ,
+    *_FINOPS,
+    *_CHECKED_AGAIN,
+    *_NODES_CHANGED,
+    *_LEADER,
+    *_POLICY,
+    *_REPORT,
+)
