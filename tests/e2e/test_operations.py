@@ -1,7 +1,7 @@
 """docs/operations.md is this test's script: each command is run, and each output that the page shows is compared.
 
-The comment "pass" marks in the page where the service makes a pass, "errors" where the gateway's errors have become
-visible. The configuration is what the chart renders from the page's own values.
+The comment "pass" marks in the page where the service makes a pass, "incident" where its change breaks something. The
+configuration is what the chart renders from the page's own values.
 """
 
 import json
@@ -223,12 +223,11 @@ class Day:
 
     def environment(self) -> dict[str, str]:
         """The environment of the service: a real server checks its rights, which are the chart's."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        service = {"KUBECONFIG": str(self.folder / "kubeconfig")}
+        env = {name: value for name, value in os.environ.items() if not name.startswith(OURS)} | self.env
         if KUBECONFIG is not None:
             token = self.cluster.token("gpuwise", "gpuwise-service")
-            service["KUBECONFIG"] = str(self.cluster.write_kubeconfig(self.folder / "service", token=token))
-        return inherited | self.env | service
+            env["GPUWISE_KUBERNETES_KUBECONFIG"] = str(self.cluster.write_kubeconfig(self.folder / "own", token=token))
+        return env
 
     def service_pass(self) -> None:
         """What the service does each hour."""
@@ -270,7 +269,7 @@ def day(start_cluster, start_prometheus, postgresql_server, gpuwise_here, monkey
         )
         kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig")
         env = FASTER | {
-            "KUBECONFIG": str(kubeconfig),
+            "GPUWISE_KUBERNETES_KUBECONFIG": str(kubeconfig),
             "GPUWISE_CONFIG": str(tmp_path / "gpuwise.yaml"),
             "GPUWISE_KUBERNETES_CONTEXT": yaml.safe_load(kubeconfig.read_text())["current-context"],
             "GPUWISE_PROMETHEUS_URL": prometheus,

@@ -6,6 +6,8 @@ from typing import Any
 from tests.real_cluster.connection import Connection
 from tests.real_cluster.simulated_kubelet import notebook_replicas
 
+REVISION = "controller-revision-hash"
+
 
 def unsettled(connection: Connection, namespaces: Iterable[str], nodes: Iterable[str]) -> list[str]:
     """What is still in progress, as messages; empty if everything is done.
@@ -78,12 +80,28 @@ def _counted(item: Any, pods: list[Any], waiting: list[Any]) -> Iterator[str]:
         return
     if status.get("terminatingReplicas"):  # a separate write, after the pods are gone
         yield f"{name} counts terminating pods"
-    wanted = spec.get("replicas", 1)
-    fields = [
-        field for field in ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas") if field in status
-    ]
-    if any(status[field] != wanted for field in fields) or (wanted and "availableReplicas" not in status):
-        yield f"{name} has {[status[field] for field in fields]} of {wanted} pods"
+    wanted = _wanted(spec)
+    fields = [field for field in wanted if field in status]
+    if "updateRevision" in status:  # the count of a StatefulSet may be that of an earlier template
+        labels = [pod["metadata"].get("labels", {}) for pod in pods]
+        new = [one for one in labels if mine <= one.items() and one.get(REVISION) == status["updateRevision"]]
+        if len(new) < wanted["updatedReplicas"]:
+            yield f"{name} has {len(new)} pods of its newest template, expected {wanted['updatedReplicas']}"
+    available = "availableReplicas" in status or spec.get("minReadySeconds") or not spec.get("replicas", 1)
+    if any(status[field] != wanted[field] for field in fields) or not available:
+        yield f"{name} has {[status[field] for field in fields]} pods, expected {[wanted[field] for field in fields]}"
+
+
+def _wanted(spec: Any) -> dict[str, int]:
+    """The numbers of pods when nothing is in progress: an update may be held by a partition or by minReadySeconds."""
+    replicas = spec.get("replicas", 1)
+    partition = ((spec.get("updateStrategy") or {}).get("rollingUpdate") or {}).get("partition", 0)
+    bounds = (spec.get("strategy") or {}).get("rollingUpdate") or {}
+    if spec.get("minReadySeconds") and bounds:
+        surge, first = bounds["maxSurge"], bounds["maxSurge"] + bounds["maxUnavailable"]
+        return {"replicas": replicas + surge, "readyReplicas": replicas + surge, "updatedReplicas": first}
+    found = {"replicas": replicas, "readyReplicas": replicas, "updatedReplicas": replicas - partition}
+    return found if spec.get("minReadySeconds") else found | {"availableReplicas": replicas}
 
 
 def _job(item: Any) -> Iterator[str]:
