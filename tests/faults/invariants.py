@@ -53,7 +53,8 @@ def budgets(world: World) -> Iterator[str]:
     for row in world.rows:
         if row.kind == "record_intent":
             true_s[row.value.command.id] = row.at_s
-    landed = [intents[one.command_id] for one in _applied(world) if one.command_id in intents]
+    known = intents.keys() - _untraced(world)
+    landed = [intents[one.command_id] for one in _applied(world) if one.command_id in known]
     clocks = {"the ledger's": lambda intent: intent.at_s}
     if not world.jumped:
         clocks["the true"] = lambda intent: true_s[intent.command.id]
@@ -271,7 +272,10 @@ def known(world: World) -> Iterator[str]:
 
 
 def _untraced(world: World) -> set[str]:
-    """The actions whose objects were woken before their outcome was known: the object shows no more that they were."""
+    """The actions whose objects were woken before their outcome was known: nothing shows any more that they took place.
+
+    A known gap: the ledger then says "not applied", and neither budget nor cool-down counts them.
+    """
     woken = [one for one in world.effects if one.operation == "wake" and _is_open(world, one)]
     return {one.command_id for one in woken}
 
