@@ -215,8 +215,8 @@ _RECOMMEND = (
     Mutant(
         "missing-samples-are-not-full-use",
         "src/gpuwise/recommend/case.py",
-        "distribution.quantile(wanted / covered)",
-        "distribution.quantile(wanted)",
+        "known.quantile(wanted / covered)",
+        "known.quantile(wanted)",
         ("tests/recommend/test_case.py",),
         "A card that was sampled at night alone gets the size that it needs at night.",
     ),
