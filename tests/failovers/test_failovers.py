@@ -15,6 +15,7 @@ def test_i6_no_effect_after_a_takeover_on_the_virtual_clock():
     assert passed(results), results
 
 
+@pytest.mark.parts
 def test_i6_without_the_fence_a_write_that_hung_takes_effect_after_it_was_written_off(monkeypatch):
     monkeypatch.setattr(KubernetesEnactor, "_fenced", lambda self, intent, now_s: None)
     monkeypatch.setattr("gpuwise.enact.enactor._IN_FLIGHT_S", 0)

@@ -2,7 +2,7 @@ import multiprocessing
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuwise.memory.ledger import SqliteLedger
@@ -65,6 +65,7 @@ def test_one_command_has_one_intent(ledger):
     assert len(ledger.intents()) == 1
 
 
+@settings(max_examples=30)  # each opens a database
 @given(st.lists(st.integers(0, 400), max_size=15), st.integers(0, 3))
 def test_i5_no_window_ever_holds_more_intents_than_the_budget(new_place, gaps, limit):
     with new_place().open() as ledger:

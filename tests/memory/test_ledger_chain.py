@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 from tests.memory.conftest import Place
@@ -180,6 +180,7 @@ statuses = st.sampled_from([OutcomeStatus.APPLIED, *OPEN, OutcomeStatus.NOT_APPL
 events = st.lists(st.tuples(st.integers(0, 5), statuses), max_size=20)
 
 
+@settings(max_examples=30)  # each opens a database
 @given(events)
 def test_unsettled_are_the_intents_whose_last_outcome_is_not_known_or_being_watched(new_place, happened):
     with new_place().open() as ledger:
@@ -250,6 +251,7 @@ attempted = st.lists(
 )
 
 
+@settings(max_examples=30)  # each opens a database
 @given(attempted, st.integers(0, 600), st.integers(1, 300))
 def test_a_decision_on_some_targets_is_that_of_the_whole_history(new_place, happened, now_s, per_s):
     with new_place().open() as ledger:
