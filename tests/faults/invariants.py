@@ -171,7 +171,7 @@ def restored(world: World) -> Iterator[str]:
             continue  # a node's marks expire, and a person who wakes an object wants it as it was
         unmarked = {at: value for at, value in before.items() if not at.startswith("/metadata/annotations/gpuwise.dev")}
         only_mark = all(intent.pre_image.get(at) == value for at, value in unmarked.items())
-        # After a canary, the fields that held back the other pods are the owner's again.
+        # After a canary, the fields that kept the other pods from following are the owner's again.
         if before != stage(intent, before) and not only_mark:
             yield f"{one.operation} of {one.command_id} overwrote a change of {one.path}: {before}"
 
