@@ -64,6 +64,7 @@ class ManualActions:
             pause: waits some seconds between two checks.
         """
         while True:
+            self.enactor.recover()  # a step whose response was lost is open until its object is read
             self.enactor.follow()
             last = self.ledger.outcome(command_id)
             assert last is not None, "it is being watched"

@@ -180,3 +180,19 @@ def test_a_loop_without_a_pause_is_refused(tmp_path, interval):
     done = ran("run", "--interval", interval, home=tmp_path)
     assert done.returncode == 1
     assert "--interval" in done.stderr
+
+
+@pytest.mark.parametrize("command", [("patch", "r-0000000000"), ("policy", "check", "job.yaml")])
+def test_a_ledger_in_postgresql_is_the_ledger_of_every_command(tmp_path, command):
+    """A file that nobody writes would say that no recommendation exists, and that no budget was used."""
+    (tmp_path / "job.yaml").write_text("")
+    url = "postgresql+psycopg://gpuwise@127.0.0.1:9/gpuwise"
+    done = ran(
+        *(part.replace("job.yaml", str(tmp_path / "job.yaml")) for part in command),
+        home=tmp_path,
+        GPUWISE_LEDGER_URL=url,
+    )
+    assert done.returncode == 1
+    assert "127.0.0.1:9" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / ".local").exists()

@@ -109,6 +109,9 @@ def test_i17_incident_keda_7239_a_stopped_workload_is_woken_with_everything_else
     ref = f"{NAMESPACE}/LeaderWorkerSet/leaderworkerset"
     assert read(cluster, path)["spec"]["replicas"] == 0
 
+    dry = gpuwise("wake", ref, *options[2:4], env=down | {"GPUWISE_ENACT_DRY_RUN": "true"})
+    assert (dry.code, "nothing was changed" in dry.out) == (0, True)
+    assert read(cluster, path)["spec"]["replicas"] == 0
     done = gpuwise("wake", ref, *options[2:4], env=down)
 
     assert done.code == 0, done.err

@@ -10,7 +10,7 @@ from tests.enact.test_watching import LATENCY, MeasuredLevels, emulator_only, en
 from gpuwise.emulate.objects import deployment, pod_spec, statefulset
 from gpuwise.enact import KubernetesEnactor
 from gpuwise.model.changes import MoveToSpot, Resize
-from gpuwise.model.command import FLEET, Limit, OutcomeStatus
+from gpuwise.model.command import FLEET, Directive, Limit, OutcomeStatus
 from gpuwise.model.errors import SourceError
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.labels import CANARY
@@ -151,6 +151,25 @@ def test_i26_the_stop_switch_keeps_the_others_from_following(stage, kind):
     stage.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "gpuwise-stop", "namespace": "default"}})
     assert rolled.follow(at_s=CANARY_S) == []
     assert rolled.gpus() == HELD
+
+
+def test_i26_a_pause_keeps_the_others_from_following(stage, kind):
+    rolled = Rolled(stage, kind)
+    rolled.begin()
+    stage.ledger.record_directive(Directive("pause", "*", "ada", NOW_S, "incident"))
+    assert rolled.follow(at_s=CANARY_S) == []
+    assert rolled.gpus() == HELD
+    stage.ledger.record_directive(Directive("resume", "*", "ada", NOW_S, ""))
+    rolled.follow(at_s=CANARY_S + 60)
+    assert rolled.gpus() == [1, 1, 1, 1]
+
+
+def test_a_deployment_without_a_deadline_keeps_none(stage):
+    """2**31 - 1 seconds: a sum with the length of the check would be no int32, and the API server would refuse it."""
+    rolled = Rolled(stage)
+    stage.patch("Deployment", "llm", {"spec": {"progressDeadlineSeconds": 2**31 - 1}})
+    assert rolled.begin().status is OutcomeStatus.WATCHING
+    assert rolled.spec()["progressDeadlineSeconds"] == 2**31 - 1
 
 
 class TestCrashes:

@@ -6,7 +6,7 @@ import pytest
 from tests.cluster_under_test import NAMESPACE
 from tests.enact.conftest import NOW_S
 
-from gpuwise.emulate.objects import budget, deployment, node, pod, pod_spec
+from gpuwise.emulate.objects import budget, deployment, node, pod, pod_spec, statefulset
 from gpuwise.enact import KubernetesEnactor
 from gpuwise.enact.drain import Done, Evict, Failed, Wait, next_step
 from gpuwise.enact.partition import CONFIG, STATE, Relabel, layout
@@ -15,8 +15,9 @@ from gpuwise.enact.refusal import Refusal
 from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import FLEET, Command, Directive, Limit, OutcomeStatus
 from gpuwise.model.inventory import WorkloadRef
-from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, EXPIRES
+from gpuwise.model.labels import ACTION_ID, DO_NOT_DISRUPT, EXPIRES, MODE
 from gpuwise.model.reasons import Reason
+from gpuwise.sources.kubernetes.fit import ClusterFit
 
 SLICED = Repartition((("1g.10gb", 14),), (("1g.10gb", 7),), 1)
 CONFIGS = {"1g.10gb:7": "one-sliced"}
@@ -49,10 +50,12 @@ class Fleet:
 
     def enactor(self, **more):
         settings = replace(self.stage.settings, **self.settings | more)
-        return KubernetesEnactor(self.stage.cluster, self.stage.ledger, settings, lambda: self.now_s, self.memory)
+        fit = ClusterFit(self.stage.cluster)
+        return KubernetesEnactor(self.stage.cluster, self.stage.ledger, settings, lambda: self.now_s, self.memory, fit)
 
-    def start(self, change, **more):
-        command = Command("a-00000000aa", "r-00000000aa", WorkloadRef("", "Node", "gpu-0", "gpu-0"), change, "ada")
+    def start(self, change, *, actor="ada", order=(), **more):
+        command = Command("a-00000000aa", "r-00000000aa", WorkloadRef("", "Node", "gpu-0", "gpu-0"), change, actor)
+        command = replace(command, limits=order)
         (outcome,) = self.enactor(**more).enact([command])
         return outcome
 
@@ -170,6 +173,66 @@ class TestFreeNode:
         assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.PROTECTED)
         assert (fleet.evictions, fleet.cordoned) == ([], False)
 
+    def test_i10_pods_of_the_same_name_have_the_protection_of_their_own_workload(self, fleet):
+        fleet.stage.api.reset([node("gpu-0", gpus=2)])
+        fleet.stage.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}})
+        fleet.stage.add(statefulset("llm"), statefulset("llm", namespace="other"))
+        fleet.stage.add(node("gpu-1", gpus=2))
+        spaces = (NAMESPACE, "other")
+        fleet.start(FreeNode(tuple((f"{space}/StatefulSet/llm", "llm-0", "gpu-1") for space in spaces)))
+        fleet.stage.patch("StatefulSet", "llm", {"metadata": {"annotations": {DO_NOT_DISRUPT: "true"}}}, "other")
+        outcome = fleet.follow()
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.PROTECTED)
+        assert fleet.evictions == ["llm-0"]
+
+    def test_a_stateful_pod_is_evicted_once_although_it_gets_another_node_than_planned(self, fleet):
+        """The scheduler chooses gpu-2; the plan said gpu-1."""
+        fleet.stage.api.reset([node("gpu-0", gpus=2)])
+        fleet.stage.add(statefulset("llm"))
+        fleet.stage.add(node("gpu-2", gpus=2))
+        fleet.start(FreeNode(((f"{NAMESPACE}/StatefulSet/llm", "llm-0", "gpu-1"),)))
+        assert fleet.follow().status is OutcomeStatus.APPLIED
+        assert fleet.evictions == ["llm-0"]
+        assert fleet.placed() == {"llm-0": "gpu-2"}
+
+    @pytest.mark.parametrize(
+        ("mode", "reason"),
+        [("recommend", Reason.RECOMMEND_ONLY), ("approve", Reason.NEEDS_APPROVAL), ("Off", Reason.UNREADABLE_POLICY)],
+    )
+    @pytest.mark.parametrize("path", ["/api/v1/namespaces/{}", "/api/v1/nodes/gpu-0"])
+    def test_i11_automation_evicts_no_pod_where_the_mode_does_not_allow_it(self, fleet, path, mode, reason):
+        plan, place = fleet.plan(), path.format(NAMESPACE)
+        body = {"metadata": {"labels": {MODE: mode}}}
+        fleet.stage.cluster.patch(place, body, content_type="application/merge-patch+json")
+        outcome = fleet.start(plan, actor="policy")
+        fleet.stage.cluster.patch(
+            place, {"metadata": {"labels": {MODE: None}}}, content_type="application/merge-patch+json"
+        )
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, reason)
+        assert not fleet.cordoned
+
+    def test_without_the_right_to_evict_the_node_is_not_cordoned(self, fleet, monkeypatch):
+        monkeypatch.setattr(fleet.stage.cluster, "may", lambda access: access.resource != "pods/eviction")
+        outcome = fleet.start(fleet.plan())
+        assert (outcome.status, outcome.reason, fleet.cordoned) == (OutcomeStatus.NOT_APPLIED, Reason.NO_RIGHT, False)
+        assert "enforce.namespaces" in outcome.detail
+
+    def test_a_pod_that_fits_nowhere_now_is_not_evicted(self, fleet):
+        fleet.start(fleet.plan())
+        body = {"spec": {"unschedulable": True}}
+        fleet.stage.cluster.patch("/api/v1/nodes/gpu-1", body, content_type="application/merge-patch+json")
+        assert fleet.follow(times=3) is None
+        assert fleet.evictions == []
+        outcome = fleet.follow(at_s=3_600)
+        assert (outcome.status, fleet.cordoned) == (OutcomeStatus.REVERTED, False)
+        assert "has no other place" in outcome.detail
+
+    def test_an_action_ends_when_nodes_are_no_longer_changed(self, fleet):
+        fleet.start(fleet.plan())
+        outcome = fleet.follow(nodes=False)
+        assert (outcome.status, outcome.reason) == (OutcomeStatus.REVERTED, Reason.KIND_NOT_SUPPORTED)
+        assert (fleet.evictions, fleet.cordoned) == ([], False)
+
     def test_i9_incident_karpenter_1167_an_eviction_is_of_the_pod_as_it_was_checked(self, fleet, monkeypatch):
         fleet.start(fleet.plan())
         create = fleet.stage.cluster.create
@@ -250,9 +313,26 @@ class TestFreeNode:
         assert [one.command.id for one in fleet.stage.ledger.unsettled()] == ["a-00000000aa", step.command.id]
         assert fleet.follow(at_s=61).status is OutcomeStatus.APPLIED
 
+    def test_a_lost_response_is_resolved_between_two_passes(self, fleet):
+        """A pass comes once an hour, which is all the time that the action has."""
+        fleet.start(fleet.plan())
+        fleet.stage.api.fail(504, path="/eviction", times=1)
+        assert fleet.enactor().follow() == []
+        fleet.now_s = NOW_S + 61
+        (step,) = fleet.enactor().follow()
+        assert step.status is OutcomeStatus.NOT_APPLIED
+        assert fleet.follow(at_s=62).status is OutcomeStatus.APPLIED
+
     def test_i5_each_eviction_uses_the_budget(self, fleet):
         fleet.start(fleet.plan(), limits=(Limit(FLEET, 2, 3_600),))
         assert fleet.follow(limits=(Limit(FLEET, 2, 3_600),), times=4) is None
+        assert len(fleet.evictions) == 1
+
+    def test_i5_an_eviction_uses_the_budget_of_its_namespace_and_of_no_other(self, fleet):
+        limits = (Limit(FLEET, 20, 3_600), Limit(f"namespace/{NAMESPACE}", 1, 3_600), Limit("namespace/other", 0, 60))
+        fleet.start(fleet.plan(), order=limits)
+        assert fleet.cordoned
+        assert fleet.follow(times=4) is None
         assert len(fleet.evictions) == 1
 
     def test_without_the_setting_nodes_are_advice(self, fleet):
@@ -389,6 +469,12 @@ class TestRepartition:
         assert (outcome.status, outcome.reason) == (OutcomeStatus.NOT_APPLIED, Reason.NOT_APPLICABLE)
         assert detail in outcome.detail
 
+    def test_a_layout_that_left_the_configuration_ends_the_action(self, sliced):
+        sliced.start(SLICED)
+        outcome = sliced.follow(mig_configs={})
+        assert (outcome.status, sliced.cordoned) == (OutcomeStatus.REVERTED, False)
+        assert "enact.mig_configs" in outcome.detail
+
     def test_a_layout_without_a_configuration_is_refused(self):
         assert isinstance(layout(SLICED, {}), Refusal)
         assert layout(SLICED, CONFIGS) == "one-sliced"
@@ -407,8 +493,8 @@ class TestNextStep:
         meta = {"name": name, "namespace": "ml", "uid": name, "ownerReferences": [owner]} | metadata
         return {"metadata": meta, "spec": pod_spec() | {"nodeName": where}, "status": {"phase": "Running"}}
 
-    def step(self, *pods, evicted=frozenset()):
-        return next_step(CORDONED, PLAN, pods, evicted)
+    def step(self, *pods, evicted=frozenset(), **more):
+        return next_step(CORDONED, PLAN, pods, evicted, **more)
 
     def test_pods_go_in_the_order_of_the_plan(self):
         found = self.step(self.pod("a-1", "n1"), self.pod("a-0", "n1"))
@@ -429,6 +515,51 @@ class TestNextStep:
         found = self.step(self.pod("a-0", "n1", ownerReferences=[]))
         assert isinstance(found, Failed)
         assert found.reason is Reason.NOT_MOVABLE
+
+    def ready(self, name, where, **metadata):
+        status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+        return self.pod(name, where, **metadata) | {"status": status}
+
+    def test_the_next_pod_waits_until_the_replacement_of_the_last_one_is_ready(self):
+        """A model takes minutes to load: two evictions in a row would leave no pod that answers."""
+        again, other = self.pod("a-x", "n2"), self.ready("a-1", "n1")
+        found = self.step(again, other, evicted=frozenset({"rs"}))
+        assert isinstance(found, Wait)
+        assert "ml/a-x of the same controller is not ready yet" in found.detail
+        assert isinstance(self.step(self.ready("a-x", "n2"), other, evicted=frozenset({"rs"})), Evict)
+
+    def test_the_last_ready_pod_of_several_is_not_evicted(self):
+        last, broken = self.ready("a-0", "n1"), self.pod("elsewhere", "n2")
+        assert isinstance(self.step(last, broken), Wait)
+        assert isinstance(self.step(last, self.ready("elsewhere", "n2")), Evict)
+        assert isinstance(self.step(last), Evict)
+
+    def test_a_stateful_pod_that_got_another_node_than_planned_is_not_evicted_again(self):
+        moved = frozenset({("ml", "a-0")})
+        assert isinstance(self.step(self.ready("a-0", "n3"), evicted=frozenset({"rs"}), moved=moved), Done)
+
+    def test_a_pod_that_came_back_ends_the_action(self):
+        back = self.ready("a-0", "n1")
+        found = self.step(back, evicted=frozenset({"rs"}), moved=frozenset({("ml", "a-0")}))
+        assert isinstance(found, Failed)
+        assert found.reason is Reason.NOT_MOVABLE
+
+    def test_a_pod_of_the_plan_that_waits_for_a_node_is_not_evicted(self):
+        assert isinstance(self.step(self.pod("a-0", "")), Wait)
+
+    def test_i10_a_protection_of_the_policy_counts_on_a_pod(self):
+        marked = self.ready("a-0", "n1", labels={"tier": "gold"})
+        found = self.step(marked, protections={"tier": "gold"})
+        assert isinstance(found, Failed)
+        assert found.reason is Reason.PROTECTED
+
+    @pytest.mark.parametrize("kind", ["DaemonSet", "Node"])
+    def test_i21_a_layout_is_not_changed_under_a_pod_that_stays_on_its_node(self, kind):
+        node = {"metadata": {"name": "n1", "labels": {CONFIG: "x", STATE: "success"}}, "spec": {"unschedulable": True}}
+        agent = self.pod("agent", "n1", ownerReferences=[{"kind": kind, "uid": "d", "controller": True}])
+        found = next_layout_step(node, "y", [agent], 0.0)
+        assert isinstance(found, Failed)
+        assert found.reason is Reason.NOT_APPLICABLE
 
     def test_a_layout_is_written_only_on_a_cordoned_node(self):
         free = {"metadata": {"name": "n1", "labels": {}}, "spec": {}}

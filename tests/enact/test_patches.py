@@ -11,6 +11,7 @@ from gpuwise.model.command import Command
 from gpuwise.model.inventory import GpuRequest, WorkloadRef
 from gpuwise.model.kinds import KINDS
 from gpuwise.model.labels import HELM_VALUES
+from gpuwise.model.reasons import Reason
 
 HPA = autoscaler("hpa", kind="Deployment", target="llm")
 SCALED = {
@@ -19,6 +20,11 @@ SCALED = {
     "metadata": {"name": "so", "namespace": "default"},
     "spec": {"scaleTargetRef": {"name": "llm"}},
 }
+
+
+def least(number, name):
+    """A patch of an autoscaler never raises its minimum."""
+    return {"spec": {f"min{name}": number, f"max{name}": 2}}
 
 
 def made(change, *scalers, kind="Deployment", **item):
@@ -51,7 +57,9 @@ def test_a_resize_names_the_container():
     [
         (HPA, 2, "HorizontalPodAutoscaler", {"spec": {"minReplicas": 1, "maxReplicas": 2}}),
         (HPA, 0, "Deployment", {"spec": {"replicas": 0}}),
-        (SCALED, 2, "ScaledObject", {"spec": {"minReplicaCount": 2, "maxReplicaCount": 2}}),
+        (HPA | {"spec": HPA["spec"] | {"minReplicas": 0}}, 2, "HorizontalPodAutoscaler", least(0, "Replicas")),
+        (SCALED, 2, "ScaledObject", least(0, "ReplicaCount")),
+        (SCALED | {"spec": SCALED["spec"] | {"minReplicaCount": 3}}, 2, "ScaledObject", least(2, "ReplicaCount")),
         (SCALED, 0, "ScaledObject", {"metadata": {"annotations": {"autoscaling.keda.sh/paused-replicas": "0"}}}),
     ],
 )
@@ -84,6 +92,14 @@ class TestStopWhenIdle:
 
 def test_what_is_in_place_has_arrived():
     assert isinstance(made(ScaleTo(0), spec={"replicas": 0}), Arrived)
+
+
+def test_a_request_that_is_neither_the_old_nor_the_new_one_has_not_arrived():
+    was, new = GpuRequest("nvidia.com/gpu", 8), GpuRequest("nvidia.com/gpu", 2)
+    found = made(Resize(was, new))  # it requests 4
+    assert isinstance(found, Refusal)
+    assert found.reason is Reason.CHANGED_SINCE_PLANNED
+    assert isinstance(made(Resize(was, GpuRequest("nvidia.com/gpu", 4))), Arrived)
 
 
 def test_a_change_without_a_field_is_refused():

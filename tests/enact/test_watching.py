@@ -191,6 +191,24 @@ def test_a_budget_does_not_keep_an_effect_from_being_restored(stage):
     assert ended(watched.follow(at_s=30))[0] is OutcomeStatus.REVERTED
 
 
+def test_i32_an_object_that_cannot_be_read_does_not_end_the_checks_of_the_others(stage, monkeypatch):
+    stage.add(deployment("llm", replicas=3), deployment("odd", replicas=3))
+    watched = Watched(stage, MeasuredLevels(0.2))
+    odd, good = (stage.command("Deployment", name, ScaleTo(2)) for name in ("odd", "llm"))
+    watched.enact(odd), watched.enact(good)
+    read = stage.cluster.list
+
+    def with_an_odd_pod(path, **selectors):
+        found = list(read(path, **selectors))
+        unreadable = {"status": {"conditions": [{}]}}
+        return [one | unreadable if one["metadata"]["name"].startswith("odd") else one for one in found]
+
+    monkeypatch.setattr(stage.cluster, "list", with_an_odd_pod)
+    outcomes = {one.command_id: one for one in watched.follow(at_s=WATCH_S)}
+    assert outcomes[good.id].status is OutcomeStatus.APPLIED
+    assert (outcomes[odd.id].status, outcomes[odd.id].reason) == (OutcomeStatus.FAILED, Reason.UNREADABLE_OBJECT)
+
+
 class TestFit:
     """A rolling update whose new pod finds no node does not begin."""
 

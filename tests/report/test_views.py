@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from gpuwise.model.codec import from_json
+from gpuwise.model.command import Outcome, OutcomeStatus
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import Blocked
 from gpuwise.model.report import Bill, DataQuality, WeeklyReport
@@ -98,8 +99,26 @@ def test_every_top_action_has_owner_risk_and_a_command(report):
 def test_what_was_applied_can_be_undone_and_what_was_not_cannot(report):
     for view in (Page(render_html(report)).text, render_markdown(report)):
         assert "gpuwise undo a-000000000b" in view
-        assert view.count("gpuwise undo") == 1
-        assert view.count("nothing to undo") == 2
+        assert view.count("gpuwise undo") == 2  # the other one is in progress
+        assert view.count("nothing to undo") == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "undo"),
+    [
+        (None, True),
+        (Outcome("a-000000000b", 0, OutcomeStatus.WATCHING, None, "spec.replicas: 1 -> 0"), True),
+        (Outcome("a-000000000b", 0, OutcomeStatus.UNKNOWN, Reason.OUTCOME_UNKNOWN, "timeout"), True),
+        (Outcome("a-000000000b", 0, OutcomeStatus.FAILED, Reason.CHECK_FAILED, "it could not be restored"), True),
+        (Outcome("a-000000000b", 0, OutcomeStatus.FAILED, Reason.NO_EFFECT, "a webhook reverted it"), False),
+        (Outcome("a-000000000b", 0, OutcomeStatus.REVERTED, Reason.CHECK_FAILED, "restored"), False),
+    ],
+)
+def test_what_may_be_in_place_can_be_undone(report, outcome, undo):
+    one = next(one for one in report.actions if one.intent.command.id == "a-000000000b")
+    changed = dataclasses.replace(report, actions=(dataclasses.replace(one, outcome=outcome),))
+    for view in (Page(render_html(changed)).text, render_markdown(changed)):
+        assert ("gpuwise undo a-000000000b" in view, "nothing to undo" in view) == (undo, not undo)
 
 
 def test_what_is_blocked_is_grouped_by_reason_and_healthy_workloads_only_counted(report):

@@ -15,14 +15,13 @@ from gpuwise.enact.patches import Arrived, Patch, helm_values, patch_for
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.target import Target, read_object
 from gpuwise.manual import find
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.command import Command
 from gpuwise.model.errors import InputError
 from gpuwise.model.kinds import KINDS, Kind
 from gpuwise.model.ownership import autoscalers
 from gpuwise.model.ports import ClusterReader, Object
 from gpuwise.model.recommendation import Recommendation
-from gpuwise.wiring import cluster, now
+from gpuwise.wiring import cluster, now, open_ledger
 
 
 @command()
@@ -38,7 +37,7 @@ from gpuwise.wiring import cluster, now
 )
 def patch(config: Config, recommendation_id: str, form: str) -> None:
     """Print a change as a patch ready to commit, for fields that other tools own."""
-    with SqliteLedger(config.ledger.path.expanduser()) as ledger:
+    with open_ledger(config) as ledger:
         item = find(ledger, recommendation_id)
     with ExitStack() as stack:
         client = cluster(config, stack)

@@ -22,12 +22,11 @@ from gpuwise.lint.finding import Code, Finding, Severity
 from gpuwise.lint.manifests import Manifest, manifests
 from gpuwise.lint.policies import Surroundings
 from gpuwise.lint.sarif import sarif
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import Inventory
 from gpuwise.sources.prices import read_prices
-from gpuwise.wiring import known_fleet
+from gpuwise.wiring import known_fleet, open_ledger
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
@@ -96,10 +95,9 @@ def _checked(config: Config, paths: tuple[Path, ...], namespace: str) -> Checked
 
 def _history(config: Config, fleet: Inventory | None) -> History | None:
     """What used the budgets, from the ledger if there is one."""
-    path = config.ledger.path.expanduser()
-    if not path.exists():
+    if config.ledger.url is None and not config.ledger.path.expanduser().exists():
         return None
-    with SqliteLedger(path) as ledger:
+    with open_ledger(config) as ledger:
         ledger.belongs_to(fleet.cluster if fleet is not None else "")
         return History(*ledger.attempts(since_s=int(time.time()) - config.policy.longest_window_s))
 

@@ -22,8 +22,9 @@ from gpuwise.wiring import manual, open_ledger
 def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     """Restore exactly what an action (a-...) changed, unless somebody changed it since."""
     with open_ledger(config) as ledger:
-        if ledger.intent(command_id) is None:
-            _unknown(config, command_id)
+        place, known = ledger.place, ledger.intent(command_id) is not None
+    if not known:
+        _unknown(config, command_id, place)
     with manual(config, getpass.getuser()) as person:
         intent = person.done(command_id)
         say(f"{intent.command.workload}: {change_text(intent.post_image, intent.pre_image)}", to=err)
@@ -32,12 +33,12 @@ def undo(config: Config, command_id: str, yes: bool) -> None:  # noqa: FBT001
     finish(result, "the object is as before")
 
 
-def _unknown(config: Config, command_id: str) -> NoReturn:
+def _unknown(config: Config, command_id: str, place: str) -> NoReturn:
     """Raise: the ledger has no such action, or the cluster remembers a newer ledger, so rows are missing."""
     try:
         with manual(config, getpass.getuser()) as person:
             person.done(command_id)
     except (ClusterError, InputError) as error:
-        problem = f"the ledger {config.ledger.path} has no action {command_id}"
+        problem = f"the ledger {place} has no action {command_id}"
         raise InputError(problem, hint="`gpuwise report` lists what was done") from error
     raise AssertionError(command_id)

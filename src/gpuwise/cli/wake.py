@@ -27,15 +27,15 @@ def wake(config: Config, workload: str) -> None:
         raise InputError(f"{workload!r} is not NAMESPACE/KIND/NAME", hint="as in research/Deployment/llm")
     with ExitStack() as stack:
         client = cluster(config, stack)
-        woken = start(client, *parts)
+        woken = start(client, *parts, dry_run=config.enact.dry_run)
         say(f"{workload}: {f'started: {woken.detail}' if woken.changed else woken.detail}")
         if woken.command_id:
             _record(config, woken.command_id, stack)
 
 
 def _record(config: Config, command_id: str, stack: ExitStack) -> None:
-    """Record the stop as undone, if the ledger is on this machine and has it; the workload is awake in any case."""
-    if not config.ledger.path.expanduser().exists():
+    """Record the stop as undone, if the ledger can be reached and has it; the workload is awake in any case."""
+    if config.ledger.url is None and not config.ledger.path.expanduser().exists():
         return
     detail = f"woken by {getpass.getuser()} with `gpuwise wake`"
     try:

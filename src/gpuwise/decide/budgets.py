@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from gpuwise.decide.question import Question
 from gpuwise.decide.settings import DecideSettings, ScopeBudget
+from gpuwise.model.changes import FreeNode
 from gpuwise.model.command import FLEET, Limit
 from gpuwise.model.labels import NODE_POOL_LABELS
 
@@ -27,12 +28,20 @@ def limits(q: Question) -> tuple[Limit, ...]:
 
 
 def _members(q: Question) -> Iterator[tuple[str, str]]:
-    if q.ref.namespace:
-        yield "namespace", q.ref.namespace
+    for namespace in _namespaces(q):
+        yield "namespace", namespace
     yield "owner", q.recommendation.owner or "none"
     if q.situation.inventory is not None:
         for pool in sorted({_pool(node.marks) for node in q.nodes}) or ["none"]:
             yield "pool", pool
+
+
+def _namespaces(q: Question) -> list[str]:
+    """The namespaces whose pods a change disrupts: of a node, those of the pods that move."""
+    change = q.recommendation.change
+    if isinstance(change, FreeNode):
+        return sorted({workload.split("/")[0] for workload, _, _ in change.moves})
+    return [q.ref.namespace] if q.ref.namespace else []
 
 
 def _pool(marks: Mapping[str, str]) -> str:

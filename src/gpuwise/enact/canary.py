@@ -25,6 +25,8 @@ _MIN_READY = pointer("spec", "minReadySeconds")
 _DEADLINE = pointer("spec", "progressDeadlineSeconds")
 _SURGE = pointer("spec", "strategy", "rollingUpdate", "maxSurge")
 _UNAVAILABLE = pointer("spec", "strategy", "rollingUpdate", "maxUnavailable")
+# The largest int32. Kubernetes reads it as no deadline, and many manifests have it: it was the default of early APIs.
+_NO_DEADLINE = 2**31 - 1
 _FIELDS = frozenset({_NOTE, _PARTITION, _MIN_READY, _DEADLINE, _SURGE, _UNAVAILABLE})
 
 
@@ -104,7 +106,7 @@ def _of_deployment(item: Object, pods: int, settings: EnactSettings) -> _Held | 
     values = {
         _MIN_READY: max(settings.canary_s, int(spec.get("minReadySeconds", 0))),
         # It must be longer than minReadySeconds, and counts the time in which no pod becomes available.
-        _DEADLINE: int(spec.get("progressDeadlineSeconds", 600)) + settings.canary_s,
+        _DEADLINE: min(int(spec.get("progressDeadlineSeconds", 600)) + settings.canary_s, _NO_DEADLINE),
         _SURGE: surge,
         _UNAVAILABLE: unavailable,
     }

@@ -22,7 +22,7 @@ from gpuwise.model.recommendation import Blocked
 
 STAGE = "enact"
 # What reading a field of an unexpected type or form raises.
-_READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
+READ_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class Examiner:
         except ClusterError as error:
             # An object that cannot be read cannot be checked.
             return Refusal(Reason.REFUSED_BY_CLUSTER, str(error))
-        except _READ_ERRORS as error:
+        except READ_ERRORS as error:
             return Refusal(
                 Reason.UNREADABLE_OBJECT, f"a field of {command.workload} or of its pods cannot be read: {error!r}"
             )

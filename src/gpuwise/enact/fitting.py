@@ -30,10 +30,11 @@ def unfit(item: Object, effect: Effect, pods: Sequence[Object], fit: Fit) -> Ref
     Raises:
         ClusterError: nodes, pods or quotas could not be listed.
     """
+    pods = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
     if not pods:
         return None
     after = _after(item, effect)
-    ending = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))[len(pods) - _ends_first(after, len(pods)) :]
+    ending = sorted(pods, key=_ordinal)[len(pods) - _ends_first(after, len(pods)) :]
     spec, uids = after["spec"]["template"]["spec"], {pod["metadata"]["uid"] for pod in ending}
     try:
         over = fit.over_quota(item["metadata"]["namespace"], spec, pods, uids)
@@ -64,6 +65,12 @@ def _after(item: Object, effect: Effect) -> Object:
         else:
             place.pop(last, None)
     return found
+
+
+def _ordinal(pod: Object) -> tuple[int, str]:
+    """The order in which a StatefulSet numbers its pods: llm-9 before llm-10."""
+    name = str(pod["metadata"]["name"])
+    return len(name), name
 
 
 def _ends_first(item: Object, pods: int) -> int:

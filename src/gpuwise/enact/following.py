@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from gpuwise.enact.effects import WAKES_AT
+from gpuwise.enact.examine import READ_ERRORS
 from gpuwise.enact.images import change_text, image_of
 from gpuwise.enact.nodes import NodeActions
 from gpuwise.enact.promoting import Promoter
@@ -96,7 +97,17 @@ class Follower:
                     return self._concluded(intent, verdict)
         except ClusterError:
             return None
+        except READ_ERRORS as error:  # one odd object must not end the checks of all others
+            return self._unreadable(intent, error)
         return None
+
+    def _unreadable(self, intent: Intent, error: Exception) -> Outcome | None:
+        """Return the outcome of a watch whose object has a field of an unexpected form, None while its time goes on."""
+        if intent.watch is None or self._clock() < intent.watch.until_s:
+            return None
+        detail = f"a field of {intent.command.workload} or of its pods cannot be read: {error!r}; check it yourself"
+        failed = Outcome(intent.command.id, self._clock(), OutcomeStatus.FAILED, Reason.UNREADABLE_OBJECT, detail)
+        return self._recorded(failed)
 
     def _concluded(self, intent: Intent, verdict: Verdict) -> Outcome | None:
         """Do what a verdict asks for: let the other pods follow, restore, or nothing."""

@@ -3,7 +3,7 @@
 Karpenter evicted pods that got their do-not-disrupt annotation after it had planned (karpenter#1167).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from gpuwise.enact.refusal import Refusal
@@ -56,7 +56,7 @@ def _blockers(
     namespace = cluster.get(f"/api/v1/namespaces/{name}")
     pods = pods_of(cluster, command.workload.kind, item)
     yield from _protections(namespace, item, pods, settings)
-    yield from _modes(command, namespace, item, settings.default_mode)
+    yield from mode_refusals(command, [item, namespace], settings.default_mode)
     yield from _owners(cluster, command, target)
     yield from _interruption(command, item, pods)
     yield from _stops(command, item, pods, settings.min_alive_s, now_s)
@@ -70,9 +70,15 @@ def _protections(namespace: Object, item: Object, pods: list[Object], settings: 
             yield Refusal(found[0], f"the {what} {holder['metadata']['name']} is protected: {found[1]}")
 
 
-def _modes(command: Command, namespace: Object, item: Object, default: Mode) -> Iterator[Refusal]:
-    """The workload's mode overrides the namespace's, which overrides the policy's; labels and annotations count."""
-    modes = _mode_values(item) or _mode_values(namespace) or {default.value}
+def mode_refusals(command: Command, places: Iterable[Object], default: Mode) -> Iterator[Refusal]:
+    """Yield why the mode forbids a command; labels and annotations count.
+
+    Args:
+        command: the command.
+        places: objects that may set the mode, the first one that does counts: a workload, then its namespace.
+        default: the mode if none does.
+    """
+    modes = next(filter(None, map(_mode_values, places)), {default.value})
     unknown = sorted(modes - set(Mode))
     if unknown:
         yield Refusal(Reason.UNREADABLE_POLICY, f"{MODE} is {unknown[0]!r}, which is not a mode: treated as protected")

@@ -1,8 +1,11 @@
 """What forbids a change of a node now, by reads alone."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from gpuwise.enact import partition
+from gpuwise.enact.guard import mode_refusals
 from gpuwise.enact.refusal import Refusal
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
@@ -11,8 +14,7 @@ from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import Command, Mode
 from gpuwise.model.errors import Gone
 from gpuwise.model.kinds import KINDS
-from gpuwise.model.labels import MODE
-from gpuwise.model.ports import ClusterReader, Object
+from gpuwise.model.ports import Access, ClusterReader, Object
 from gpuwise.model.protection import SYSTEM_NAMESPACES, marks, protection
 from gpuwise.model.reasons import Reason
 
@@ -45,42 +47,54 @@ def prepared_node(cluster: ClusterReader, command: Command, settings: EnactSetti
     node = read_node(cluster, command)
     if isinstance(node, Refusal):
         return node
-    if (refused := protected_node(node, settings)) is not None:
+    if (refused := protected_node(node, command, settings)) is not None:
         return refused
     if node["spec"].get("unschedulable"):
         return Refusal(Reason.CHANGED_SINCE_PLANNED, "somebody cordoned the node already")
     if isinstance(command.change, FreeNode):
         workloads = sorted({workload for workload, _, _ in command.change.moves})
-        found_each = (protected_move(cluster, one, settings) for one in workloads)
-        return next((one for one in found_each if one is not None), node)
+        found_each = (protected_move(cluster, one, command, settings) for one in workloads)
+        refused = next((one for one in found_each if one is not None), None)
+        return refused or _missing_right(cluster, workloads) or node
     assert isinstance(command.change, Repartition), "no other change of a node is enactable"
     wanted = partition.layout(command.change, settings.mig_configs)
     slices = cluster.list_optional("/apis/resource.k8s.io/v1/resourceslices")
     return wanted if isinstance(wanted, Refusal) else partition.not_here(node, slices) or node
 
 
-def protected_node(node: Object, settings: EnactSettings) -> Refusal | None:
+def _missing_right(cluster: ClusterReader, workloads: Iterable[str]) -> Refusal | None:
+    """Return a refusal if this identity may not evict the pods: the node would be cordoned until its time is over."""
+    for space in sorted({one.split("/")[0] for one in workloads}):
+        access = Access("create", "", "pods/eviction", space)
+        if cluster.may(access) is False:
+            hint = "add the namespace to the chart's enforce.namespaces, or grant the right with a Role"
+            return Refusal(Reason.NO_RIGHT, f"this identity may not {access}: {hint}")
+    return None
+
+
+def protected_node(node: Object, command: Command, settings: EnactSettings) -> Refusal | None:
     """Return why a node is not changed by its own marks, None if it may be (I10).
 
     Args:
         node: the node, as read from the API server.
+        command: whether automation or a person changes it.
         settings: what protects a node, and the mode of one that sets none.
     """
-    marked = marks(node["metadata"])
-    found = protection(marked, settings.protections)
+    found = protection(marks(node["metadata"]), settings.protections)
     if found is not None:
         return Refusal(found[0], f"the node is protected: {found[1]}")
-    if marked.get(MODE, settings.default_mode) == Mode.OFF:
-        return Refusal(Reason.MODE_OFF, f"{MODE} is off")
-    return None
+    return next(mode_refusals(command, [node], settings.default_mode), None)
 
 
-def protected_move(cluster: ClusterReader, workload: str, settings: EnactSettings) -> Refusal | None:
+def protected_move(cluster: ClusterReader, workload: str, command: Command, settings: EnactSettings) -> Refusal | None:
     """Return why no pod of a workload is evicted now, None if it may be (I10).
+
+    The mode of the node decides about a workload that sets none and whose namespace sets none.
 
     Args:
         cluster: client, used only to read.
         workload: "namespace/Kind/name", as a plan names it.
+        command: about the node.
         settings: the protected namespaces, and what protects an object.
 
     Raises:
@@ -94,13 +108,12 @@ def protected_move(cluster: ClusterReader, workload: str, settings: EnactSetting
     if isinstance(owner, Target):
         places.append((kind, owner.item))
     for what, item in places:
-        marked = marks(item["metadata"])
-        found = protection(marked, settings.protections)
+        found = protection(marks(item["metadata"]), settings.protections)
         if found is not None:
             return Refusal(found[0], f"the {what} {item['metadata']['name']} is protected: {found[1]}")
-        if marked.get(MODE) == Mode.OFF:
-            return Refusal(Reason.MODE_OFF, f"{MODE} is off for the {what} {item['metadata']['name']}")
-    return None
+    modes = mode_refusals(command, [item for _, item in reversed(places)], Mode.ENFORCE)
+    found_mode = next(modes, None)
+    return None if found_mode is None else replace(found_mode, detail=f"{found_mode.detail}, for {workload}")
 
 
 def read_node(cluster: ClusterReader, command: Command) -> Object | Refusal:

@@ -1,7 +1,7 @@
 """The single steps of a change of a node: one eviction or one label, each with its own intent and outcome."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -9,7 +9,7 @@ from gpuwise.enact import drain, partition
 from gpuwise.enact.images import Image, change_text, image_of, operations, pointer
 from gpuwise.enact.refusal import answered
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import Command, Intent, Limit, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Throttled
 from gpuwise.model.ports import ClusterWriter, Ledger, Object
 from gpuwise.model.reasons import Reason
@@ -17,6 +17,7 @@ from gpuwise.model.reasons import Reason
 _JSON_PATCH = "application/json-patch+json"
 # Later than any intent.
 _NEVER_S = 2**62
+_SPACE = "namespace/"
 LAYOUT = pointer("metadata", "labels", partition.CONFIG)
 REPORT = pointer("metadata", "labels", partition.STATE)
 UID = pointer("metadata", "uid")
@@ -33,8 +34,20 @@ def patch_node(cluster: ClusterWriter, node: Object, old: Image, new: Image) -> 
     cluster.patch(path, operations(node, old, new), content_type=_JSON_PATCH)
 
 
+def limits_of(command: Command, settings: EnactSettings, namespace: str = "") -> tuple[Limit, ...]:
+    """Return the budgets that one write uses: that of a namespace is used by an eviction there, and by no other.
+
+    Args:
+        command: the action.
+        settings: the budgets of a command that names none.
+        namespace: of the evicted pod, "" for a write to the node.
+    """
+    found = command.limits or settings.limits
+    return tuple(one for one in found if not one.scope.startswith(_SPACE) or one.scope == f"{_SPACE}{namespace}")
+
+
 def node_intent(
-    command: Command, item: Object, before: Image, after: Image, *, now_s: int, settings: EnactSettings
+    command: Command, item: Object, before: Image, after: Image, *, now_s: int, limits: Sequence[Limit]
 ) -> Intent:
     """Return the intent of a write to a node or to one of its pods.
 
@@ -44,9 +57,9 @@ def node_intent(
         before: the touched fields.
         after: the same fields afterwards.
         now_s: epoch seconds.
-        settings: the budgets of a command that names none.
+        limits: the budgets that it uses.
     """
-    scopes = tuple(limit.scope for limit in command.limits or settings.limits)
+    scopes = tuple(limit.scope for limit in limits)
     return Intent(command, now_s, item["metadata"]["resourceVersion"], before, after, scopes=scopes)
 
 
@@ -69,6 +82,17 @@ class NodeSteps:
         """The steps of an action so far, also those that an earlier clock dates before its begin."""
         ours, _ = self._ledger.attempts(since_s=_NEVER_S, uids={intent.command.workload.uid})
         return [one for one in ours if one.step_of == intent.command.id]
+
+    def moved(self, intent: Intent, present: frozenset[str]) -> frozenset[tuple[str, str]]:
+        """Namespaces and names of the pods that an action evicted.
+
+        Args:
+            intent: of the action.
+            present: uids of the pods that exist; one of these was not evicted.
+        """
+        gone = (one.pre_image for one in self.of(intent) if "pod" in one.pre_image)
+        names = (one["pod"].split("/", 1) for one in gone if one["uid"] not in present)
+        return frozenset((space, name) for space, name in names)
 
     def is_open(self, intent: Intent) -> bool:
         """Whether the outcome of a step is not known: no other step may begin (I31)."""
@@ -128,9 +152,10 @@ class NodeSteps:
         parent, number = intent.command, len(self.of(intent))
         digest = hashlib.sha256(f"{parent.id}|{item['metadata']['uid']}|{number}".encode()).hexdigest()
         command = replace(parent, id=f"a-{digest[:10]}")
-        found = node_intent(command, item, before, after, now_s=self._clock(), settings=self._settings)
+        limits = limits_of(parent, self._settings, item["metadata"].get("namespace", ""))
+        found = node_intent(command, item, before, after, now_s=self._clock(), limits=limits)
         step = replace(found, step_of=parent.id)
-        used_up = self._ledger.record_intent(step, limits=parent.limits or self._settings.limits)
+        used_up = self._ledger.record_intent(step, limits=limits)
         return step if used_up is None else None
 
     def _finish(self, step: Intent, status: OutcomeStatus, reason: Reason | None, detail: str) -> None:

@@ -13,7 +13,7 @@ from gpuwise.enact import drain, partition
 from gpuwise.enact.effects import MARK
 from gpuwise.enact.images import change_text, image_of, pointer
 from gpuwise.enact.node_checks import prepared_node, protected_move, protected_node, read_node
-from gpuwise.enact.node_steps import LAYOUT, UID, NodeSteps, node_intent, patch_node
+from gpuwise.enact.node_steps import LAYOUT, UID, NodeSteps, limits_of, node_intent, patch_node
 from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
@@ -21,12 +21,13 @@ from gpuwise.model.changes import FreeNode, Repartition
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus, ServiceLevel, Watch, pause_in_force
 from gpuwise.model.errors import ClusterError, SourceError
 from gpuwise.model.labels import ACTION_ID, EXPIRES
-from gpuwise.model.ports import ClusterWriter, Ledger, Levels, Object
+from gpuwise.model.ports import ClusterWriter, Fit, Ledger, Levels, Object
 from gpuwise.model.reasons import Reason
 
 CORDON = pointer("spec", "unschedulable")
 UNTIL = pointer("metadata", "annotations", EXPIRES)
 _OURS = (CORDON, MARK, UNTIL)
+_SWITCHED_OFF = "enact.nodes is false now"
 _Step = drain.Step | partition.Relabel
 
 
@@ -39,6 +40,7 @@ class NodeActions:
         settings: limits.
         clock: returns epoch seconds.
         levels: where the GPU memory in use is measured; None if it cannot be.
+        fit: looks for a node for an evicted pod; None does not check it.
     """
 
     def __init__(
@@ -48,9 +50,10 @@ class NodeActions:
         settings: EnactSettings,
         clock: Callable[[], int],
         levels: Levels | None,
+        fit: Fit | None = None,
     ) -> None:
         self._cluster, self._ledger, self._settings = cluster, ledger, settings
-        self._clock, self._levels = clock, levels
+        self._clock, self._levels, self._fit = clock, levels, fit
         self._steps = NodeSteps(cluster, ledger, settings, clock)
 
     def start(self, command: Command) -> Outcome:
@@ -69,13 +72,14 @@ class NodeActions:
         after = before | {CORDON: True, MARK: command.id, UNTIL: _time(until_s)}
         if self._settings.dry_run:
             return Outcome(command.id, now_s, OutcomeStatus.WOULD_APPLY, None, change_text(before, after))
-        intent = node_intent(command, node, before, after, now_s=now_s, settings=self._settings)
+        limits = limits_of(command, self._settings)
+        intent = node_intent(command, node, before, after, now_s=now_s, limits=limits)
         return self._cordoned(replace(intent, watch=Watch(until_s)), node)
 
     def _cordoned(self, intent: Intent, node: Object) -> Outcome:
         command, now_s = intent.command, intent.at_s
         try:
-            used_up = self._ledger.record_intent(intent, limits=command.limits or self._settings.limits)
+            used_up = self._ledger.record_intent(intent, limits=limits_of(command, self._settings))
         except ClusterError as error:
             detail = f"the ledger head could not be stored in the cluster, so nothing was written: {error}"
             return Outcome(command.id, now_s, OutcomeStatus.NOT_APPLIED, Reason.REFUSED_BY_CLUSTER, detail)
@@ -190,40 +194,59 @@ class NodeActions:
             pods += self._cluster.list(f"/api/v1/namespaces/{namespace}/pods")
         evicted = frozenset(one.pre_image.get("controller", "") for one in self._steps.of(intent))
         once = {pod["metadata"]["uid"]: pod for pod in pods}
-        step = drain.next_step(node, change, list(once.values()), evicted - {""})
+        moved = self._steps.moved(intent, frozenset(once))
+        step = drain.next_step(
+            node,
+            change,
+            list(once.values()),
+            evicted - {""},
+            moved=moved,
+            protections=self._settings.protections,
+        )
+        if isinstance(step, drain.Evict | drain.Wait) and not self._settings.nodes:
+            return drain.Failed(Reason.KIND_NOT_SUPPORTED, _SWITCHED_OFF)
         if isinstance(step, drain.Evict):
-            step = self._allowed(node, change, step)
+            step = self._allowed(intent.command, node, change, step)
         if isinstance(step, drain.Evict | drain.Wait) and self._late_s(intent) >= 0:
             waited = step.detail if isinstance(step, drain.Wait) else "not all pods were evicted"
             return drain.Failed(Reason.CHECK_FAILED, f"its time is over: {waited}")
         return step
 
-    def _allowed(self, node: Object, change: FreeNode, step: drain.Evict) -> drain.Step:
-        """Read again what protects a pod, immediately before it is evicted (I10)."""
-        name = step.pod["metadata"]["name"]
-        workload = next(workload for workload, pod, _ in change.moves if pod == name)
-        found = protected_node(node, self._settings) or protected_move(self._cluster, workload, self._settings)
-        return step if found is None else drain.Failed(found.reason, found.detail)
+    def _allowed(self, command: Command, node: Object, change: FreeNode, step: drain.Evict) -> drain.Step:
+        """Read again what protects a pod, and whether a node takes it, immediately before it is evicted (I10)."""
+        meta = step.pod["metadata"]
+        space, name = meta["namespace"], meta["name"]
+        workload = next(ref for ref, pod, _ in change.moves if (ref.split("/")[0], pod) == (space, name))
+        found = protected_node(node, command, self._settings)
+        found = found or protected_move(self._cluster, workload, command, self._settings)
+        if found is not None:
+            return drain.Failed(found.reason, found.detail)
+        why = None if self._fit is None else self._fit.refusal(step.pod["spec"], {meta["uid"]})
+        return step if why is None else drain.Wait(f"pod {space}/{name} has no other place: {why}")
 
     def _next_layout(self, intent: Intent, node: Object, pods: list[Object]) -> _Step:
         change, before = intent.command.change, str(intent.pre_image.get(LAYOUT))
         assert isinstance(change, Repartition)
-        wanted = partition.layout(change, self._settings.mig_configs)
-        assert isinstance(wanted, str), "it was checked before the cordon"
         used = self._memory_used(node["metadata"]["name"])
         failing = "its time is over" if self._late_s(intent) >= 0 else ""
+        failing = failing or ("" if self._settings.nodes else _SWITCHED_OFF)
         if any(one.post_image.get(LAYOUT) == before for one in self._steps.of(intent)):
-            failing = failing or f"the MIG manager reported that {wanted} failed"
-        step = partition.next_step(node, wanted, pods, used)
-        found = protected_node(node, self._settings) if isinstance(step, partition.Relabel) and not failing else None
-        if found is not None:
-            return drain.Failed(found.reason, found.detail)
-        if isinstance(step, drain.Done):
-            return step
-        if isinstance(step, drain.Failed) and step.reason is Reason.CHECK_FAILED:
-            failing = failing or step.detail
-        if not failing:
-            return step
+            failing = failing or "the MIG manager reported that the new layout failed"
+        wanted = partition.layout(change, self._settings.mig_configs)
+        if isinstance(wanted, Refusal):  # somebody removed it from the configuration after the cordon
+            failing = failing or wanted.detail
+        else:
+            step = partition.next_step(node, wanted, pods, used)
+            relabels = isinstance(step, partition.Relabel) and not failing
+            found = protected_node(node, intent.command, self._settings) if relabels else None
+            if found is not None:
+                return drain.Failed(found.reason, found.detail)
+            if isinstance(step, drain.Done):
+                return step
+            if isinstance(step, drain.Failed) and step.reason is Reason.CHECK_FAILED:
+                failing = failing or step.detail
+            if not failing:
+                return step
         back = partition.next_step(node, before, pods, used, failing=failing)
         if isinstance(back, drain.Wait) and self._late_s(intent) >= self._settings.node_action_s:
             return drain.Failed(Reason.CHECK_FAILED, f"{failing}; {back.detail}", cordoned=True)

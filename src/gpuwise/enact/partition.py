@@ -8,7 +8,7 @@ Source: https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gpuwise.enact.drain import Done, Failed, Wait, uses_gpus
+from gpuwise.enact.drain import Done, Failed, Wait, stays, uses_gpus
 from gpuwise.enact.refusal import Refusal
 from gpuwise.model.changes import Repartition
 from gpuwise.model.ports import Object
@@ -82,6 +82,9 @@ def next_step(
     if labels.get(CONFIG) == wanted:
         return _restored(_reported(labels), failing) if failing else _reported(labels)
     busy = next((pod for pod in pods if _runs(pod) and uses_gpus(pod)), None)
+    if busy is not None and stays(busy) and not failing:
+        detail = f"pod {busy['metadata']['name']} of a DaemonSet or the kubelet has GPUs of this node, and stays there"
+        return Failed(Reason.NOT_APPLICABLE, detail)
     if busy is not None:
         return Wait(f"pod {busy['metadata']['name']} still has GPUs of this node")
     if memory_used is None:

@@ -8,8 +8,9 @@ from typing import Any
 from gpuwise.enact.effects import MARKS, plan_effect
 from gpuwise.enact.images import Image, parts_of
 from gpuwise.enact.refusal import Refusal
+from gpuwise.enact.resize import requests
 from gpuwise.enact.target import Target
-from gpuwise.model.changes import ScaleTo, StopWhenIdle
+from gpuwise.model.changes import Resize, ScaleTo, StopWhenIdle
 from gpuwise.model.command import Command
 from gpuwise.model.labels import HELM_VALUES
 from gpuwise.model.ports import Object
@@ -73,7 +74,9 @@ def patch_for(target: Target, command: Command, scalers: Sequence[Object], now_s
             return scaled
     effect = plan_effect(target, command, now_s)
     if isinstance(effect, Refusal):
-        return Arrived(effect.detail) if effect.reason in _ARRIVED else effect
+        # A request that is neither the old nor the new one is another change.
+        differs = isinstance(change, Resize) and not requests(target.item, change.proposed)
+        return Arrived(effect.detail) if effect.reason in _ARRIVED and not differs else effect
     before = {at: value for at, value in effect.pre_image.items() if at not in MARKS}
     after = {at: value for at, value in effect.post_image.items() if at not in MARKS}
     changed: Image = {at: after.get(at) for at in before.keys() | after.keys() if before.get(at) != after.get(at)}
@@ -125,11 +128,11 @@ def _scaler(scaler: Object, change: ScaleTo) -> Patch | None:
         if change.replicas == 0:
             note = f"remove the annotation {_KEDA_PAUSE} to start it again"
             return Patch(reference(scaler), {"metadata": {"annotations": {_KEDA_PAUSE: "0"}}}, note)
-        fields = {"minReplicaCount": change.replicas, "maxReplicaCount": change.replicas}
-        return Patch(reference(scaler), {"spec": fields})
+        fewest = min(int(scaler["spec"].get("minReplicaCount") or 0), change.replicas)  # absent means 0
+        return Patch(reference(scaler), {"spec": {"minReplicaCount": fewest, "maxReplicaCount": change.replicas}})
     if change.replicas == 0:
         return None
-    least = min(int(scaler["spec"].get("minReplicas") or 1), change.replicas)
+    least = min(int(scaler["spec"].get("minReplicas", 1)), change.replicas)
     return Patch(reference(scaler), {"spec": {"minReplicas": least, "maxReplicas": change.replicas}})
 
 

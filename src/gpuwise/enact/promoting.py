@@ -10,7 +10,7 @@ from gpuwise.enact.images import Image, change_text
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.stop_switch import stopped
 from gpuwise.enact.target import Target, patch_target
-from gpuwise.model.command import Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import Intent, Outcome, OutcomeStatus, pause_in_force
 from gpuwise.model.errors import Conflict, Denied, Forbidden, Gone, Throttled
 from gpuwise.model.ports import ClusterWriter, Ledger
 from gpuwise.model.reasons import Reason
@@ -42,7 +42,7 @@ class Promoter:
         return max(0, steps[-1].at_s - canary.until_s) if canary is not None and steps else 0
 
     def promote(self, intent: Intent, target: Target) -> None:
-        """Write the change to the other pods, unless the stop switch is set or an earlier attempt is not settled yet.
+        """Write the change to the other pods, unless gpuwise is paused or stopped, or an earlier attempt is open.
 
         Args:
             intent: an effect whose first pods are well.
@@ -53,6 +53,8 @@ class Promoter:
         """
         steps = self._steps(intent)
         if any(self._open(step) for step in steps):
+            return
+        if pause_in_force(self._ledger.directives()) is not None:
             return
         if stopped(self._cluster, self._settings, actor=intent.command.actor) is not None:
             return

@@ -45,6 +45,16 @@ def plan_resize(kind: str, item: Object, change: Resize) -> FieldChanges | Refus
     return _swap(requesting[0], container, change)
 
 
+def requests(item: Object, request: GpuRequest) -> bool:
+    """Return whether a container of an object's template requests exactly these GPUs.
+
+    Args:
+        item: a Deployment or StatefulSet, as read from the API server.
+        request: the resource and its count.
+    """
+    return any(_count(one, request) == request.count for one in item["spec"]["template"]["spec"]["containers"])
+
+
 def _count(container: Object, request: GpuRequest) -> int | None:
     resources: dict[str, Any] = container.get("resources") or {}
     amounts = (resources.get("requests") or {}) | (resources.get("limits") or {})

@@ -42,7 +42,9 @@ class Woken:
     command_id: str = ""
 
 
-def wake(cluster: ClusterWriter, namespace: str, kind: str, name: str, *, command_id: str = "") -> Woken:
+def wake(
+    cluster: ClusterWriter, namespace: str, kind: str, name: str, *, command_id: str = "", dry_run: bool = False
+) -> Woken:
     """Start a stopped object again. Repeating it changes nothing.
 
     Args:
@@ -51,6 +53,7 @@ def wake(cluster: ClusterWriter, namespace: str, kind: str, name: str, *, comman
         kind: of the object, in any case.
         name: of the object.
         command_id: wake it only if this action stopped it; "" for any.
+        dry_run: only return what would be written.
 
     Raises:
         InputError: the object does not exist, or was stopped by somebody else; with the field that starts it.
@@ -66,6 +69,8 @@ def wake(cluster: ClusterWriter, namespace: str, kind: str, name: str, *, comman
         if WAKE not in annotations or (command_id and annotations.get(ACTION_ID) != command_id):
             return _awake(row, target)
         patch = _instructions(annotations[WAKE], target)
+        if dry_run:
+            return Woken(False, f"dry run, nothing was changed: {annotations[WAKE]} would start it")
         try:
             cluster.patch(target.path, _with_preconditions(patch, target.item), content_type=_MERGE_PATCH)
         except Conflict:  # a controller wrote its status between read and write

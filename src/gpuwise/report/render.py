@@ -158,6 +158,7 @@ _GLOBALS = {
     "day_columns": charts.day_columns,
     "share_bar": charts.share_bar,
     "command": _command,
+    "undoable": wording.undoable,
 }
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpuwise.model.changes import Change
-from gpuwise.model.command import OutcomeStatus, enactable
+from gpuwise.model.command import Outcome, OutcomeStatus, enactable
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import GpuRequest
 from gpuwise.model.reasons import Reason
@@ -345,6 +345,17 @@ def total(report: WeeklyReport) -> ClassLine:
 def status(value: OutcomeStatus | None) -> str:
     """Describe the outcome of an action in a word or two."""
     return "in progress" if value is None else value.value.replace("-", " ")
+
+
+def undoable(outcome: Outcome | None) -> bool:
+    """Return whether an action may have left something that `gpuwise undo` restores.
+
+    A change that is being watched is in place. One whose response was lost may be; one whose check failed was not
+    restored, or its node stays cordoned.
+    """
+    if outcome is None or outcome.status in (OutcomeStatus.APPLIED, OutcomeStatus.WATCHING, OutcomeStatus.UNKNOWN):
+        return True
+    return outcome.status is OutcomeStatus.FAILED and outcome.reason in (Reason.CHECK_FAILED, Reason.NO_EVIDENCE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,8 @@ def test_a_quota_whose_use_is_not_known_yet_refuses():
     [
         ({"scopes": ["Terminating"]}, {}, False),
         ({"scopes": ["NotTerminating"]}, {}, True),
-        ({"scopes": ["BestEffort"]}, {}, False),
+        ({"scopes": ["BestEffort"]}, {}, True),  # the class of a pod depends on CPU and memory, not on GPUs
+        ({"scopes": ["BestEffort"]}, {"cpu": "1"}, False),
         ({"scopes": ["NotBestEffort"]}, {}, True),
         ({"scopes": ["SomethingNew"]}, {}, True),
         ({"scopeSelector": ("In", ["low"])}, {"priorityClassName": "low"}, True),

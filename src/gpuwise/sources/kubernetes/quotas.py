@@ -12,6 +12,8 @@ Usage = dict[str, float]
 # Quotas count these by their bare name as well. A LimitRange adds them to pods whose template does not have them.
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _BY_ADMISSION = (*_COMPUTE, *(f"{part}.{name}" for part in ("requests", "limits") for name in _COMPUTE))
+# A pod that has none of these is of class BestEffort.
+_COMPUTE_QOS = {"cpu", "memory", "limits.cpu", "limits.memory"}
 # Quantities are decimal fractions: 0.1 + 0.2 CPUs must not exceed 0.3.
 _ROUNDING = 1e-9
 
@@ -78,7 +80,7 @@ def _matches(term: Object, spec: Object) -> bool:
     if scope in ("Terminating", "NotTerminating"):
         return (spec.get("activeDeadlineSeconds") is not None) is (scope == "Terminating")
     if scope == "BestEffort":
-        return False  # a pod with a GPU has a limit
+        return not _COMPUTE_QOS & _usage(spec).keys()  # a GPU does not count: kubernetes/pkg/apis/core/v1/helper/qos
     if scope != "PriorityClass":
         return True
     name = spec.get("priorityClassName")
