@@ -22,12 +22,11 @@ from gpuwise.lint.finding import Code, Finding, Severity
 from gpuwise.lint.manifests import Manifest, manifests
 from gpuwise.lint.policies import Surroundings
 from gpuwise.lint.sarif import sarif
-from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.codec import to_json
 from gpuwise.model.errors import InputError
 from gpuwise.model.inventory import Inventory
 from gpuwise.sources.prices import read_prices
-from gpuwise.wiring import known_fleet
+from gpuwise.wiring import known_fleet, open_ledger
 
 _SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
@@ -96,10 +95,9 @@ def _checked(config: Config, paths: tuple[Path, ...], namespace: str) -> Checked
 
 def _history(config: Config, fleet: Inventory | None) -> History | None:
     """What used the budgets, from the ledger if there is one."""
-    path = config.ledger.path.expanduser()
-    if not path.exists():
+    if config.ledger.url is None and not config.ledger.path.expanduser().exists():
         return None
-    with SqliteLedger(path) as ledger:
+    with open_ledger(config) as ledger:
         ledger.belongs_to(fleet.cluster if fleet is not None else "")
         return History(*ledger.attempts(since_s=int(time.time()) - config.policy.longest_window_s))
 
@@ -107,7 +105,7 @@ def _history(config: Config, fleet: Inventory | None) -> History | None:
 def _read(paths: tuple[Path, ...]) -> Iterator[Manifest | Finding]:
     for path in paths:
         if str(path) == STDIN:
-            yield from manifests(STDIN, sys.stdin.read())
+            yield from _of_bytes(STDIN, sys.stdin.buffer.read(), in_folder=False)
         elif path.is_dir():
             for file in sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file()):
                 yield from _of_file(file, in_folder=True)
@@ -117,10 +115,16 @@ def _read(paths: tuple[Path, ...]) -> Iterator[Manifest | Finding]:
 
 def _of_file(file: Path, *, in_folder: bool) -> Iterator[Manifest | Finding]:
     try:
-        text = file.read_text()
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}", hint="check the path") from error
+    yield from _of_bytes(str(file), content, in_folder=in_folder)
+
+
+def _of_bytes(name: str, content: bytes, *, in_folder: bool) -> Iterator[Manifest | Finding]:
+    try:
+        text = content.decode()
     except UnicodeDecodeError:
-        yield Finding(str(file), 1, Severity.ERROR, Code.UNREADABLE, "", "it is not text in UTF-8")
+        yield Finding(name, 1, Severity.ERROR, Code.UNREADABLE, "", "it is not text in UTF-8")
         return
-    yield from manifests(str(file), text, in_folder=in_folder)
+    yield from manifests(name, text, in_folder=in_folder)
