@@ -38,6 +38,6 @@ def _unknown(config: Config, command_id: str) -> NoReturn:
         with manual(config, getpass.getuser()) as person:
             person.done(command_id)
     except (ClusterError, InputError) as error:
-        problem = f"the ledger {config.ledger.path} has no action {command_id}"
+        problem = f"the ledger {config.ledger.url or config.ledger.path} has no action {command_id}"
         raise InputError(problem, hint="`gpuwise report` lists what was done") from error
     raise AssertionError(command_id)
