@@ -2,7 +2,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from gpuwise.cli.commands import gpuwise
 from gpuwise.config import Config, keys, load, variable
 from gpuwise.model.codec import to_plain
 from gpuwise.model.command import Mode
@@ -34,6 +36,20 @@ def test_the_output_of_config_print_can_be_loaded(tmp_path):
     assert load(file, {}, {}) == Config()
 
 
+def test_config_print_shows_no_password_of_a_url():
+    given = {
+        "GPUWISE_PROMETHEUS_URL": "https://reader:s3cret@prom:9090/p",
+        "GPUWISE_LEDGER_URL": "postgresql://gpuwise@db/x?sslmode=require&sslpassword=s3cret",
+    }
+    done = CliRunner(env=given).invoke(gpuwise, ["config", "print"])
+    assert done.exit_code == 0
+    assert "s3cret" not in done.output
+    plain = CliRunner(env={"GPUWISE_PROMETHEUS_URL": "http://prom:9090"}).invoke(gpuwise, ["config", "print"])
+    assert "url: http://prom:9090\n" in plain.output
+    assert "url: https://reader:***@prom:9090/p\n" in done.output
+    assert "url: postgresql://gpuwise@db/x?sslmode=require&sslpassword=***\n" in done.output
+
+
 def test_a_part_of_a_table_keeps_its_keys_typed(tmp_path):
     file = written(tmp_path, "recommend: {idle_after_h: {endpoint: 96, notebook: 8, batch: 24, training: 24}}\n")
     assert load(file, {}, {}).recommend.idle_after_h[WorkloadClass.NOTEBOOK] == 8
@@ -50,6 +66,21 @@ BAD_FILES = {
     "a value for a section": ("policy: enforce", "policy is a section, not a value; set its keys: mode"),
     "a list": ("- a", "is not a mapping"),
     "no YAML": ("a: [", "is not valid YAML"),
+    "a day that no month has": (
+        "policy: {freezes: [{first: 2026-02-30, last: 2026-03-02, zone: UTC, reason: x}]}",
+        "is not valid YAML: day is out of range",
+    ),
+    "brackets without an end": ("[" * 5_000, "is not valid YAML: it is nested too deeply"),
+    "a control character": ("a: \x07", "is not valid YAML"),
+    "a key twice": ("policy: {mode: off}\npolicy: {max_risk: 1}", "the key policy is there twice.*line 2"),
+    "a truth value for a number": (
+        "policy: {min_confidence: off}",
+        r"policy\.min_confidence is False: it is not a number; write a number",
+    ),
+    "a truth value for a number that may be missing": (
+        "policy: {approvals: {above_gpus: yes}}",
+        r"policy\.approvals\.above_gpus is True: it is not a number",
+    ),
 }
 
 
@@ -99,7 +130,19 @@ BAD_POLICIES = {
     "a bad rule": ("rules: [{name: a, forbid_if: 'x >'}]", r"rules\.0\.forbid_if is 'x >': it is not valid CEL"),
     "a misspelt key in a list": ("rules: [{nam: a, forbid_if: 'true'}]", r"rules\.0"),
     "a list": ("- a", "is not a mapping"),
+    "a freeze calendar twice": ("freezes: []\nmode: off\nfreezes: []", "the key freezes is there twice"),
+    "no number": ("budget: {disruptions: yes}", "budget.disruptions is True: it is not a number"),
 }
+
+
+def test_a_key_may_override_what_a_merge_brings(tmp_path):
+    text = (
+        "recommend:\n  idle_after_h: {endpoint: 96, notebook: 8, batch: 24, training: 24}\n"
+        "policy:\n  budgets:\n    namespace/a: &a {disruptions: 1, per_s: 60}\n"
+        "    namespace/b: &b {<<: *a, disruptions: 2}\n    namespace/c: {<<: *b, per_s: 5}\n"
+    )
+    found = load(written(tmp_path, text), {}, {}).policy.budgets
+    assert [(one.disruptions, one.per_s) for one in found.values()] == [(1, 60), (2, 60), (2, 5)]
 
 
 @pytest.mark.parametrize("name", BAD_POLICIES)

@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
+from gpuwise.config_text import parsed
 from gpuwise.decide.settings import DecideSettings
 from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
@@ -351,11 +351,8 @@ def _of_text(text: str, kind: Any, name: str) -> Any:
     if typing.get_origin(kind) not in (tuple, dict, Mapping) or not text.lstrip().startswith(("[", "{", "- ")):
         listed = typing.get_origin(kind) is tuple and typing.get_args(kind)[0] is str
         return [one.strip() for one in text.split(",") if one.strip()] if listed else text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        problem = f"environment variable {name} is not valid JSON or YAML: {' '.join(str(error).split())}"
-        raise InputError(problem, hint="write it as in the file, on one line: [{KEY: VALUE}]") from error
+    hint = "write it as in the file, on one line: [{KEY: VALUE}]"
+    return parsed(text, f"environment variable {name}", hint=hint, form="JSON or YAML")
 
 
 def variable(key: str) -> str:
@@ -371,12 +368,12 @@ def _of_file(file: Path | None, settings: type = Config, flag: str = "--config")
     if file is None:
         return {}
     try:
-        tree = yaml.safe_load(file.read_text())
+        text = file.read_text()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}", hint=f"check {flag}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise InputError(f"{file} is not valid YAML: {where}", hint="fix the line that the message names") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} is not valid YAML: {error}", hint="save it as UTF-8") from error
+    tree = parsed(text, str(file), hint="fix the line that the message names")
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -394,11 +391,19 @@ def _flat(tree: dict[Any, Any], file: str, settings: type = Config, prefix: str 
             raise InputError(f"{file}: unknown key {key}", hint=_nearest(key, settings))
         if dataclasses.is_dataclass(known[name]) and isinstance(value, dict):
             yield from _flat(value, file, typing.cast("type", known[name]), f"{key}.")
+        elif isinstance(value, bool) and _is_number(known[name]):  # no, off, yes of YAML 1.1 would count as 0 or 1
+            problem = f"{file}: {key} is {value}: it is not a number"
+            raise InputError(problem, hint="write a number; YAML reads yes, no, on and off as truth values")
         elif dataclasses.is_dataclass(known[name]):
             inner = ", ".join(_fields(typing.cast("type", known[name])))
             raise InputError(f"{file}: {key} is a section, not a value", hint=f"set its keys: {inner}")
         else:
             yield key, value
+
+
+def _is_number(kind: Any) -> bool:
+    """Whether values of a type are numbers, or numbers and nothing."""
+    return kind in (int, float) or any(one in (int, float) for one in typing.get_args(kind))
 
 
 def _nearest(key: str, settings: type) -> str:

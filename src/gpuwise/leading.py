@@ -12,8 +12,8 @@ from gpuwise.config import Config
 from gpuwise.lead.clock import monotonic
 from gpuwise.lead.elector import Elector
 from gpuwise.lead.leader import Leader
-from gpuwise.lead.lease import Lease
-from gpuwise.model.errors import ClusterError, LedgerError
+from gpuwise.lead.lease import LEDGER, Lease
+from gpuwise.model.errors import Forbidden, LedgerError
 from gpuwise.model.ports import ClusterWriter, Ledger
 
 NAMESPACE = "gpuwise"
@@ -22,10 +22,25 @@ NAMESPACE = "gpuwise"
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-def elects(config: Config) -> bool:
-    """Whether a leader is elected: as configured, else in a pod, and where the namespace of the Lease is set."""
-    given = config.lead.enabled
-    return (config.lead.namespace is not None or pod_namespace() is not None) if given is None else given
+def elects(config: Config, cluster: ClusterWriter) -> bool:
+    """Whether a leader is elected: as configured, else in a pod, and where the Lease exists or its namespace is set.
+
+    Where the Lease exists another process takes part in the election, so one that does not would be a second writer.
+
+    Raises:
+        ClusterError: whether the Lease exists cannot be read.
+    """
+    if config.lead.enabled is not None:
+        return config.lead.enabled
+    if config.lead.namespace is not None or pod_namespace() is not None:
+        return True
+    lease = _lease(config, cluster)
+    try:
+        return lease.read() is not None
+    except Forbidden as error:
+        problem = f"whether another gpuwise leads in this cluster is not known: {error.problem}"
+        hint = f"ask for the right to get {lease.place}, or use --no-leader-elect if no other gpuwise writes here"
+        raise Forbidden(problem, hint=hint) from error
 
 
 def leader(config: Config, ledger: Ledger, stack: ExitStack, took_over: Callable[[], None]) -> Leader:
@@ -59,21 +74,28 @@ def writer(config: Config, asked: Leader, stack: ExitStack) -> KubernetesCluster
 
 
 def compare_ledgers(config: Config, cluster: ClusterWriter, ledger: Ledger) -> None:
-    """Compare the ledger of a person's command with that of the leader, so that they use one budget.
+    """Compare the ledger of a person's command with that of the latest leader, so that they use one budget.
 
-    A person who may not read the Lease is not stopped by that.
+    A leader that restarts has released the Lease, and goes on with its ledger. A person who may not read the Lease is
+    not stopped by that.
 
     Raises:
-        LedgerError: the leader has another ledger.
+        LedgerError: the latest leader has another ledger.
+        ClusterError: the API server did not answer.
     """
+    lease = _lease(config, cluster)
     try:
-        seen = _lease(config, cluster).read() if config.lead.enabled is not False else None
-    except ClusterError:
+        seen = lease.read() if config.lead.enabled is not False else None
+    except Forbidden:
         return
     own = ledger.head().ledger
-    if seen is not None and seen.holder and seen.ledger not in ("", own):
-        problem = f"{seen.holder} is the leader in this cluster and has ledger {seen.ledger}, not this one, {own}"
-        raise LedgerError(problem, hint="use its ledger (ledger.url), or run the command in its pod: kubectl exec")
+    if seen is None or seen.ledger in ("", own):
+        return
+    leads = f"{seen.holder} is the leader in this cluster and has"
+    who = leads if seen.holder else f"the latest leader of {lease.place} had"
+    lost = f"if that one is lost: kubectl annotate lease NAME -n NAMESPACE {LEDGER}-"
+    hint = f"use its ledger (ledger.url), or run the command in its pod with kubectl exec; {lost}"
+    raise LedgerError(f"{who} ledger {seen.ledger}, not this one, {own}", hint=hint)
 
 
 def own_namespace() -> str:

@@ -99,9 +99,8 @@ def loop(
         moves = writing and not config.enact.dry_run
         records = ledger(config, stack, client if writing or planning else None, moves=moves)
         inventory: InventorySource = KubernetesInventory(client or recorded(config), inventory_settings(config))
-        leader = (
-            leading.leader(config, records, stack, took_over) if client and moves and leading.elects(config) else None
-        )
+        elected = client is not None and moves and leading.elects(config, client)
+        leader = leading.leader(config, records, stack, took_over) if elected else None
         writer = client
         if leader is not None:
             records.led_by(leader.epoch)
@@ -180,10 +179,15 @@ class NamedCluster:
     user: str | None = None
 
 
-def named_cluster(config: Config) -> NamedCluster:
+def named_cluster(config: Config, records: Ledger) -> NamedCluster:
     """Return the cluster that a kubeconfig, context or recording in the configuration names.
 
+    Args:
+        config: the configuration.
+        records: the ledger that gets an order for the cluster: that of its leader, or nobody would follow the order.
+
     Raises:
+        LedgerError: the leader in the cluster has another ledger.
         GpuwiseError: the cluster does not respond, or the recording cannot be read.
     """
     given = config.kubernetes
@@ -191,7 +195,9 @@ def named_cluster(config: Config) -> NamedCluster:
         with KubernetesCluster.connect(
             kubeconfig=given.kubeconfig, context=given.context, wait_budget_s=0.0, plugin_timeout_s=_ORDER_TIMEOUT_S
         ) as client:
-            return NamedCluster(_cluster_uid(client), client.user())
+            found = NamedCluster(_cluster_uid(client), client.user())
+            leading.compare_ledgers(config, client, records)
+            return found
     if config.recording is None:
         return NamedCluster()
     return NamedCluster(KubernetesInventory(recorded(config), inventory_settings(config)).snapshot(now()).cluster)

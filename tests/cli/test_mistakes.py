@@ -168,6 +168,15 @@ def test_pausing_twice_and_resuming_twice_say_so_and_fail_no_script(tmp_path):
     ]
 
 
+def test_a_ledger_file_and_a_ledger_url_at_once_are_refused(tmp_path):
+    """A flag overrides the environment; it was ignored, and `ledger verify --ledger COPY` verified the database."""
+    url = "postgresql://gpuwise@127.0.0.1:1/gpuwise"
+    done = ran("ledger", "verify", "--ledger", tmp_path / "copy.db", home=tmp_path, GPUWISE_LEDGER_URL=url)
+    assert done.returncode == 1
+    assert "--ledger names a file, and ledger.url a database" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_terminal_that_lacks_a_letter_shows_its_escape(tmp_path):
     ran("pause", "--reason", "Zähler", home=tmp_path)
     done = ran("pause", home=tmp_path, PYTHONIOENCODING="ascii")

@@ -9,6 +9,8 @@ import yaml
 from tests.e2e.conftest import GPUWISE, gpu_node, of_namespace
 from tests.lint.test_check import A100, deployment
 
+from gpuwise.memory.ledger import SqliteLedger
+
 BAD = deployment({"requests": {"nvidia.com/gpu": 1}})
 CONFIG = {"recommend": {"regions_by_data_class": {"voices": ["eu-west-1"]}}}
 
@@ -54,6 +56,30 @@ def test_standard_input_json_and_sarif(gpuwise, write, tmp_path):
     shown = gpuwise("policy", "check", write("bad.yaml", BAD), "-o", "sarif")
     results = json.loads(shown.out)["runs"][0]["results"]
     assert {(one["ruleId"], one["level"]) for one in results} == {("LimitMismatch", "error"), ("CostUnknown", "note")}
+
+
+def test_standard_input_that_is_no_text_is_a_finding(tmp_path):
+    home = {**os.environ, "HOME": str(tmp_path)}
+    command = [GPUWISE, "policy", "check", "-"]
+    done = subprocess.run(command, input=b"a: \xff\xfe", capture_output=True, check=False, timeout=60, env=home)
+    assert done.returncode == 1
+    assert done.stdout == b"-:1: error Unreadable: it is not text in UTF-8\n"
+
+
+def test_the_budgets_left_are_those_of_the_configured_ledger(gpuwise, write, tmp_path):
+    """With ledger.url, the file of ledger.path is not the ledger: what it says is left may be used up."""
+    item = write("app.yaml", deployment(nodeSelector=A100))
+    policy = write("policy.yaml", {"budgets": {"namespace/*": {"disruptions": 3}}})
+    with SqliteLedger(tmp_path / "ledger.db"):
+        pass
+    config = {"ledger": {"path": str(tmp_path / "ledger.db")}}
+    options = (item, "--policy", policy, "--config")
+    assert "3 of 3 disruptions" in gpuwise("policy", "check", *options, write("file.yaml", config)).out
+    config["ledger"]["url"] = "postgresql://gpuwise@127.0.0.1:1/gpuwise"
+    done = gpuwise("policy", "check", *options, write("url.yaml", config))
+    assert done.code == 1
+    assert "127.0.0.1:1" in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_the_policy_and_the_nodes_of_the_cluster_count(gpuwise, write, start_cluster, tmp_path):

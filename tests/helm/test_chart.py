@@ -79,7 +79,8 @@ def test_by_default_no_workload_can_be_written(helm: Helm):
         "cluster_name": "default",
         "prometheus": {"url": "http://prometheus:9090"},
         "service": {"token_file": "/var/lib/gpuwise/service-token"},
-        "ledger": {"path": "/var/lib/gpuwise/ledger.db"},
+        "ledger": {"path": "/var/lib/gpuwise/ledger.db", "anchor_namespace": "gpuwise"},
+        "lead": {"namespace": "gpuwise"},
     }
 
 
@@ -288,6 +289,26 @@ def test_the_service_joins_the_cluster_of_ray_with_its_token(helm: Helm):
     [container] = service["spec"]["template"]["spec"]["containers"]
     assert {"name": "RAY_AUTH_TOKEN_PATH", "value": "/etc/gpuwise-ray/token"} in container["env"]
     assert any(one["mountPath"] == "/etc/gpuwise-ray" for one in container["volumeMounts"])
+
+
+def test_a_network_policy_admits_the_service_to_ray(helm: Helm):
+    objects = helm.render(**RAY, networkPolicy__enabled=True)
+    [policy] = [one for one in of_kind(objects, "NetworkPolicy") if "Egress" in one["spec"]["policyTypes"]][:1]
+    [rule] = [one for one in policy["spec"]["egress"] if "to" in one]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 10001}]
+    [cluster] = of_kind(objects, "RayCluster")
+    labels = cluster["spec"]["headGroupSpec"]["template"]["metadata"]["labels"]
+    assert rule["to"][0]["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_a_long_name_is_short_enough_for_the_service_of_kuberay(helm: Helm):
+    """KubeRay cuts the first letters of a service's name beyond 50 characters: CheckName in ray-operator."""
+    objects = helm.render(**RAY, fullnameOverride="gpuwise-production-eu-west-1-cluster-0123456789-a")
+    [cluster] = of_kind(objects, "RayCluster")
+    name = f"{cluster['metadata']['name']}-head-svc"
+    assert len(name) <= 50
+    [settings] = [one for one in of_kind(objects, "ConfigMap") if "gpuwise.yaml" in one["data"]]
+    assert f"ray://{name}." in settings["data"]["gpuwise.yaml"]
 
 
 def test_ray_without_a_token_is_refused(helm: Helm):

@@ -113,7 +113,11 @@ def notes(done: Any) -> str:
         ("off", [], "It only writes reports"),
         ("recommend", [], "It changes nothing"),
         ("enforce", [], "enforce.namespaces is empty"),
-        ("enforce", ["research"], "It may patch Deployments, StatefulSets, Jobs and Notebooks in: research."),
+        (
+            "enforce",
+            ["research"],
+            "It may patch Deployments, StatefulSets, Jobs and the other kinds of docs/kinds.md in: research.",
+        ),
     ],
 )
 def test_the_notes_contain_the_mode_and_the_next_command(install, mode: str, namespaces: list[str], says: str):
@@ -130,6 +134,7 @@ def test_the_notes_contain_the_mode_and_the_next_command(install, mode: str, nam
         ({}, "exec deploy/prod-gpuwise -- cat /var/lib/gpuwise/service-token"),
         ({"service__tokenSecret__name": "mine"}, "get secret mine"),
         ({"persistence__enabled": False, "report__enabled": False}, "persistence is off"),
+        ({"ledger__postgresql__url": "postgresql://a@db/b", "report__enabled": False}, "each start of the pod creates"),
         ({"image__pullSecrets": [{"name": "harbor"}]}, "The pull secrets harbor"),
         ({"openshift": True}, "oc adm policy add-scc-to-user privileged"),
     ],

@@ -314,6 +314,7 @@ BOMB = "apiVersion: v1\nkind: Pod\na0: &a0 [x]\n" + "".join(
         ("x: &a [*a]\napiVersion: v1\nkind: Pod\nspec: *a", 1, "too many values"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {labels: {x: *i8}}\n", 3, "it is not YAML"),
         (BOMB, 1, "too many values"),
+        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a\x07}\n", 1, "it is not YAML"),
     ],
 )
 def test_what_is_no_manifest_is_a_finding(text, line, words):

@@ -2,10 +2,12 @@
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from tests.memory.conftest import Place, closing_ledger
 from tests.memory.test_ledger import intent, spend
 from tests.postgresql_server import PASSWORD
 
+from gpuwise.cli.commands import gpuwise
 from gpuwise.memory.ledger import SqlLedger
 from gpuwise.memory.ledger_audit import entries, problems
 from gpuwise.memory.ledger_database import postgresql
@@ -53,6 +55,40 @@ def test_i25_every_change_is_listed_with_its_row(place):
     assert "the table of open intents does not have it" in found[-1]
 
 
+BROKEN = (
+    "UPDATE events SET body = '{}' WHERE seq = 2",
+    "UPDATE events SET body = '[]' WHERE seq = 3",
+    "UPDATE events SET body = '{broken' WHERE seq = 5",
+    "UPDATE events SET at_s = 999999999999999999 WHERE seq = 6",
+)
+
+
+def test_i25_a_body_that_is_no_json_is_a_row_that_was_changed(place):
+    """PostgreSQL and SQLite refuse to look into it; the message was that another process may have locked the file."""
+    filled(place).change(*BROKEN)
+    assert [one.split(" (")[0] for one in read(place, problems)] == ["row 2", "row 3", "row 5", "row 6"]
+    with pytest.raises(LedgerError, match="tampered with at row 2"):
+        place.open()
+
+
+def test_rows_that_cannot_be_read_do_not_hide_the_others(place):
+    filled(place).change(*BROKEN)
+    found = read(place, entries)
+    assert [one.seq for one in found if "cannot be read" in one.what] == [2, 3, 5]
+    assert (found[3].actor, found[3].detail) == ("policy", "replicas: 2 -> 0")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml", "csv"])
+def test_a_damaged_ledger_is_shown_as_far_as_it_can_be_read(tmp_path, form):
+    place = Place(path=tmp_path / "ledger.db")
+    filled(place).change(*BROKEN)
+    for arguments, code in ((("show", "-o", form), 0), (("verify",), 1)):
+        done = CliRunner().invoke(gpuwise, ["ledger", *arguments, "--ledger", str(place.path)])
+        assert done.exit_code == code, done.exception
+        assert "row" in done.output
+    assert "changed  row 2 (intent a-0)" in done.output
+
+
 ROLE = (
     "CREATE ROLE {role} LOGIN PASSWORD '{password}'",
     "GRANT USAGE ON SCHEMA {schema} TO {role}",
@@ -87,6 +123,23 @@ def test_i25_a_role_without_the_rights_to_update_and_delete_is_enough(postgresql
         assert len(ledger.intents()) == 2
 
 
+def test_a_role_that_may_only_read_verifies_and_shows(postgresql_server):
+    url = postgresql_server.new_schema()
+    schema = url.rpartition("%3D")[2]
+    with SqlLedger(postgresql(url, PASSWORD)) as owner:
+        spend(owner, 0)
+        spend(owner, 1)
+    with psycopg.connect(postgresql_server.admin, autocommit=True) as db:
+        db.execute("DELETE FROM " + schema + ".verified")
+        for statement in ROLE[:3]:
+            db.execute(statement.format(role=f"reader_{schema}", schema=schema, password=PASSWORD))
+    with SqlLedger(postgresql(postgresql_server.url(schema, user=f"reader_{schema}"), PASSWORD)) as ledger:
+        ledger.verify(whole=True)
+        assert len(ledger.intents()) == 2
+        with pytest.raises(LedgerError, match=r"permission denied.*check the role"):
+            spend(ledger, 2)
+
+
 def test_a_ledger_goes_on_after_a_restart_of_the_server(postgresql_server):
     with SqlLedger(postgresql(postgresql_server.new_schema(), PASSWORD)) as ledger:
         spend(ledger, 0)
@@ -96,7 +149,11 @@ def test_a_ledger_goes_on_after_a_restart_of_the_server(postgresql_server):
 
 
 @pytest.mark.parametrize(
-    "url", ["nothing", "mysql://a@b/c", "postgresql://gpuwise:secret@db/gpuwise", "postgresql://db/x?password=secret"]
+    "url",
+    [
+        *("nothing", "mysql://a@b/c", "postgresql://gpuwise:secret@db/gpuwise"),
+        *("postgresql://db/x?password=secret", "postgresql://db/x?sslpassword=secret"),
+    ],
 )
 def test_a_url_that_is_not_for_postgresql_or_has_a_password_is_refused(url):
     with pytest.raises(InputError, match=r"ledger\.url") as raised:

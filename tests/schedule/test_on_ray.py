@@ -122,6 +122,14 @@ def test_an_unreachable_ray_is_a_one_line_error_with_a_hint():
     assert "check --ray-address" in found.stderr
 
 
+@pytest.mark.parametrize("address", ["auto", "10.0.0.1", "ray://", "ray://head:client", "head:99999"])
+def test_an_address_without_host_and_port_says_how_to_write_it(address):
+    from gpuwise.schedule.on_ray import RayExecutor
+
+    with pytest.raises(SourceError, match="has no host and port; give it as HOST:PORT or ray://HOST:PORT"):
+        RayExecutor(address)
+
+
 def test_no_secret_is_in_what_is_sent_to_workers(tmp_path):
     """The settings hold the file; the worker reads it. A secret in the configuration itself is refused."""
     from gpuwise.config import load

@@ -1,11 +1,14 @@
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from tests.snapshots.test_anonymise import snapshot
 
 from gpuwise.model.errors import InputError
-from gpuwise.snapshots.snapshot import read, write
+from gpuwise.model.reasons import Reason
+from gpuwise.snapshots.anonymise import anonymised
+from gpuwise.snapshots.snapshot import decide_on, read, write
 
 
 def test_a_snapshot_is_read_as_it_was_written(tmp_path):
@@ -13,6 +16,17 @@ def test_a_snapshot_is_read_as_it_was_written(tmp_path):
     assert read(tmp_path / "s") == snapshot()
     (tmp_path / "plain.json").write_bytes(gzip.decompress((tmp_path / "s").read_bytes()))
     assert read(tmp_path / "plain.json") == snapshot()
+
+
+@pytest.mark.parametrize("nodes", [True, False])
+def test_a_change_of_a_node_is_decided_as_in_the_loop_that_took_it(tmp_path, nodes):
+    """Without `nodes`, a policy that lets automation drain a node would look as if it changed nothing."""
+    taken = replace(snapshot(), nodes=nodes)
+    write(anonymised(taken, b"k" * 32), tmp_path / "s")
+    for one in (taken, read(tmp_path / "s")):
+        [item] = [item for item in one.recommendations if item.workload.kind == "Node"]
+        reasons = {found.recommendation_id: found.reason for found in decide_on(one, one.settings).blocked}
+        assert (reasons.get(item.id) is Reason.KIND_NOT_SUPPORTED) == (not nodes)
 
 
 def changed(raw, **fields):

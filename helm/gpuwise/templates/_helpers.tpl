@@ -152,14 +152,16 @@ true
 {{- $_ := set $own "policy" (dict "mode" .Values.mode) -}}
 {{- $_ := set $own "prometheus" (merge $prometheus .Values.prometheus.settings) -}}
 {{- $_ := set $own "service" (dict "token_file" (include "gpuwise.tokenFile" .)) -}}
-{{- $ledger := dict "path" "/var/lib/gpuwise/ledger.db" -}}
+{{- /* With these namespaces, a person who uses this file elsewhere finds the Lease, the stop switch and the ledger's head. */ -}}
+{{- $lead := dict "lead" (dict "namespace" .Release.Namespace) -}}
+{{- $ledger := dict "path" "/var/lib/gpuwise/ledger.db" "anchor_namespace" .Release.Namespace -}}
 {{- with .Values.ledger.postgresql -}}
 {{- if .url -}}{{- $_ := set $ledger "url" .url -}}{{- end -}}
 {{- if and .url .passwordSecret.name -}}{{- $_ := set $ledger "password_file" "/etc/gpuwise-ledger/password" -}}{{- end -}}
 {{- end -}}
 {{- $_ := set $own "ledger" $ledger -}}
 {{- if .Values.ray.enabled -}}
-{{- $address := printf "ray://%s-ray-head-svc.%s.svc:10001" (include "gpuwise.fullname" .) .Release.Namespace -}}
+{{- $address := printf "ray://%s-head-svc.%s.svc:10001" (include "gpuwise.rayName" .) .Release.Namespace -}}
 {{- $_ := set $own "schedule" (dict "executor" "ray" "ray_address" $address) -}}
 {{- end -}}
 {{- range $name := list "prices" "grid" -}}
@@ -167,7 +169,7 @@ true
 {{- $_ := set $own $name . -}}
 {{- end -}}
 {{- end -}}
-{{ toYaml (merge $own (dict "policy" (deepCopy .Values.policy)) (deepCopy .Values.config)) }}
+{{ toYaml (merge $own (dict "policy" (deepCopy .Values.policy)) (deepCopy .Values.config) $lead) }}
 {{- end -}}
 
 {{/* The secrets for Prometheus, by file: for the loop and for the nodes of Ray. */}}
@@ -284,6 +286,11 @@ true
 {{- end }}
 {{- end -}}
 
+{{/* Name of the Ray cluster. KubeRay cuts the first letters of its service, NAME-head-svc, beyond 50 characters. */}}
+{{- define "gpuwise.rayName" -}}
+{{ printf "%s-ray" (include "gpuwise.fullname" . | trunc 37 | trimSuffix "-") }}
+{{- end -}}
+
 {{/* Pod of a Ray node; takes root and resources. It mounts what reading Prometheus needs, and nothing else. */}}
 {{- define "gpuwise.rayPod" -}}
 {{- $root := .root -}}
@@ -291,6 +298,9 @@ metadata:
   labels: {{- include "gpuwise.podLabels" (dict "root" $root "component" "ray") | nindent 4 }}
 spec:
   automountServiceAccountToken: false
+  {{- with $root.Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
   securityContext: {{- include "gpuwise.podSecurity" $root | nindent 4 }}
   {{- with $root.Values.image.pullSecrets }}
   imagePullSecrets: {{- toYaml . | nindent 4 }}

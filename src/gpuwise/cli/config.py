@@ -1,6 +1,7 @@
 """`gpuwise config`: the configuration in force."""
 
 import os
+import re
 
 import click
 import yaml
@@ -10,6 +11,8 @@ from gpuwise.cli.options import acting
 from gpuwise.cli.show import print_raw
 from gpuwise.config import Config, keys, variable
 from gpuwise.model.codec import to_plain
+
+_PASSWORD = re.compile(r"(?<=://)([^/@:]*:)[^/]*(@)|(password=)[^&]*")
 
 
 @group()
@@ -35,4 +38,11 @@ def print_config(config: Config, effective: bool, environment: bool) -> None:  #
     if config.policy_file is not None:  # both at once would be an error of the printed file
         print_raw(f"# policy: from {config.policy_file}, the environment and the flags")
         shown["policy_file"] = None
+    for section in ("prometheus", "ledger"):
+        shown[section]["url"] = _without_password(shown[section]["url"])
     print_raw(yaml.safe_dump(shown, sort_keys=False))
+
+
+def _without_password(url: str | None) -> str | None:
+    """Hide the password of a URL: the output is often part of a bug report."""
+    return None if url is None else _PASSWORD.sub(r"\1\3***\2", url)

@@ -13,7 +13,9 @@ from gpuwise.cli.options import connection
 from gpuwise.config import Config
 from gpuwise.manual import record
 from gpuwise.model.command import Directive
-from gpuwise.model.errors import GpuwiseError
+from gpuwise.model.errors import GpuwiseError, LedgerError
+from gpuwise.model.ports import Ledger
+from gpuwise.model.rights import STOP_CONFIG_MAP
 from gpuwise.wiring import NamedCluster, named_cluster, open_ledger
 
 why = click.option("--reason", default="", help="The reason, for the audit trail.")
@@ -54,10 +56,10 @@ def resume(config: Config, reason: str) -> None:
 
 
 def _record(config: Config, kind: Literal["dismiss", "approve", "pause", "resume"], subject: str, reason: str) -> None:
-    found = _cluster(config, otherwise_every=kind == "pause")
-    actor, known = found.user or getpass.getuser(), found.user is not None
-    directive = Directive(kind, subject, actor, int(time.time()), reason, found.uid, authenticated=known)
     with open_ledger(config) as ledger:
+        found = _cluster(config, ledger, otherwise_every=kind == "pause")
+        actor, known = found.user or getpass.getuser(), found.user is not None
+        directive = Directive(kind, subject, actor, int(time.time()), reason, found.uid, authenticated=known)
         ledger.belongs_to(found.uid)
         already = record(ledger, directive)
     where = f"cluster {found.uid}" if found.uid else "every cluster of the ledger"
@@ -69,15 +71,22 @@ def by(actor: str, *, authenticated: bool) -> str:
     return f"{actor} ({'authenticated by the cluster' if authenticated else 'user of the operating system'})"
 
 
-def _cluster(config: Config, *, otherwise_every: bool) -> NamedCluster:
+def _cluster(config: Config, ledger: Ledger, *, otherwise_every: bool) -> NamedCluster:
     """The cluster that the options name, one without a uid for every cluster of the ledger.
 
     Args:
         config: the configuration.
+        ledger: gets the order.
         otherwise_every: a pause must not fail because the cluster does not respond: it is then for every cluster.
+
+    Raises:
+        LedgerError: the leader in the cluster reads another ledger, so it would not follow the order.
     """
     try:
-        return named_cluster(config)
+        return named_cluster(config, ledger)
+    except LedgerError as error:
+        stop = f"; kubectl create configmap {STOP_CONFIG_MAP} in gpuwise's namespace stops it without a ledger"
+        raise LedgerError(error.problem, hint=f"{error.hint}{stop if otherwise_every else ''}") from error
     except GpuwiseError as error:
         if not otherwise_every:
             raise

@@ -127,7 +127,10 @@ def _row(one: Entry) -> Row:
 
 
 def _utc(at_s: int) -> str:
-    return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    try:
+        return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):  # of a row that was changed
+        return str(at_s)
 
 
 def _flat(found: Sequence[Entry]) -> Iterator[dict[str, object]]:

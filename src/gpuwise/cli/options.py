@@ -13,6 +13,7 @@ from gpuwise.cli.help import SharedOption
 from gpuwise.cli.paths import FILE
 from gpuwise.config import at_home, expanded, load
 from gpuwise.model.command import Mode
+from gpuwise.model.errors import InputError
 
 _shared = functools.partial(click.option, cls=SharedOption)
 
@@ -45,7 +46,8 @@ _POLICY: dict[str, Callable[..., Any]] = {
     "lead.enabled": click.option(
         "--leader-elect/--no-leader-elect",
         default=None,
-        help="Write only as the leader that a Lease elects.  [default: in a pod, and with lead.namespace]",
+        help="Write only as the leader that a Lease elects."
+        "  [default: in a pod, with lead.namespace, or where the Lease exists]",
     ),
     "enact.dry_run": click.option("--dry-run", is_flag=True, default=None, help="Send no mutating request."),
 }
@@ -105,7 +107,11 @@ def _configured(command: Callable[..., Any], options: dict[str, Callable[..., An
         flags = {key: values.pop(name) for key, name in parameters.items()}
         if flags.get("schedule.ray_address"):
             flags["schedule.executor"] = "ray"
-        return command(*args, config=at_home(load(_file(config_file), os.environ, flags)), **values)
+        config = at_home(load(_file(config_file), os.environ, flags))
+        if flags.get("ledger.path") is not None and config.ledger.url is not None:
+            problem = "--ledger names a file, and ledger.url a database, which is then the ledger"
+            raise InputError(problem, hint="leave out --ledger, or unset ledger.url (GPUWISE_LEDGER_URL)")
+        return command(*args, config=config, **values)
 
     for option in reversed((*options.values(), *_STREAMS)):
         with_config = option(with_config)

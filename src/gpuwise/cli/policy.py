@@ -74,6 +74,12 @@ def test(
 
 def _notes(snapshot: Snapshot, settings: DecideSettings, *, keyed: bool) -> tuple[str, ...]:
     notes = []
+    known_s, wanted_s = snapshot.settings.longest_window_s, settings.longest_window_s
+    if wanted_s > known_s:
+        notes.append(
+            f"A budget of the policy covers {wanted_s} s, and the snapshot has the changes of the last {known_s} s:"
+            " more of it may be used up than is shown."
+        )
     if snapshot.checks is None:
         notes.append("The snapshot was taken without a cluster: the enactor may refuse some of the commands.")
     if snapshot.anonymised and not keyed and (names := unmatched(settings)):

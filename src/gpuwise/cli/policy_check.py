@@ -105,7 +105,7 @@ def _history(config: Config, fleet: Inventory | None) -> History | None:
 def _read(paths: tuple[Path, ...]) -> Iterator[Manifest | Finding]:
     for path in paths:
         if str(path) == STDIN:
-            yield from manifests(STDIN, sys.stdin.read())
+            yield from _of_bytes(STDIN, sys.stdin.buffer.read(), in_folder=False)
         elif path.is_dir():
             for file in sorted(one for one in path.rglob("*") if one.suffix in _SUFFIXES and one.is_file()):
                 yield from _of_file(file, in_folder=True)
@@ -115,10 +115,16 @@ def _read(paths: tuple[Path, ...]) -> Iterator[Manifest | Finding]:
 
 def _of_file(file: Path, *, in_folder: bool) -> Iterator[Manifest | Finding]:
     try:
-        text = file.read_text()
+        content = file.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}", hint="check the path") from error
+    yield from _of_bytes(str(file), content, in_folder=in_folder)
+
+
+def _of_bytes(name: str, content: bytes, *, in_folder: bool) -> Iterator[Manifest | Finding]:
+    try:
+        text = content.decode()
     except UnicodeDecodeError:
-        yield Finding(str(file), 1, Severity.ERROR, Code.UNREADABLE, "", "it is not text in UTF-8")
+        yield Finding(name, 1, Severity.ERROR, Code.UNREADABLE, "", "it is not text in UTF-8")
         return
-    yield from manifests(str(file), text, in_folder=in_folder)
+    yield from manifests(name, text, in_folder=in_folder)

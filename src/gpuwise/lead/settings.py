@@ -14,7 +14,7 @@ class LeadSettings:
 
     enabled: bool | None = None
     """Elect a leader among all processes of `gpuwise run` and `gpuwise serve`; only the leader writes. None elects in a
-    pod, and where `lead.namespace` is set: elsewhere a person runs one process."""
+    pod, where `lead.namespace` is set, and where the cluster has the Lease; elsewhere a person runs one process."""
 
     namespace: str | None = None
     """Namespace of the Lease; None uses the pod's namespace, else gpuwise."""

@@ -56,7 +56,11 @@ def manifests(file: str, text: str, *, in_folder: bool = False) -> Iterator[Mani
         text: one or more documents of YAML or JSON.
         in_folder: whether the file was found in a folder: what is no Kubernetes object is then left out.
     """
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.YAMLError as error:  # a character that YAML does not allow, such as a control character
+        yield _unreadable(file, 1, f"it is not YAML: {' '.join(str(error).split())[:200]}")
+        return
     try:
         while loader.check_node():
             node = loader.get_node()

@@ -15,6 +15,7 @@ from gpuwise.model.labels import ACTION_ID, WAKE, WAKE_AT
 
 # gpuwise's own annotations: the entry has the action's id anyway, and the others repeat the fields.
 _MARKS = frozenset("/metadata/annotations/" + name.replace("/", "~1") for name in (ACTION_ID, WAKE, WAKE_AT))
+_JSON = frozenset({"intent", "outcome"})  # kinds of rows into whose bodies the database looks
 _ROWS = 5_000  # rows of a server that are in memory at once
 
 
@@ -55,7 +56,7 @@ def problems(db: Connection) -> Iterator[str]:
     Args:
         db: connection in a transaction of one instant.
     """
-    last, expected = chain.GENESIS, 1
+    last, expected, readable = chain.GENESIS, 1, True
     with db.execute(select(events).order_by(events.c.seq), execution_options={"yield_per": _ROWS}) as rows:
         for seq, at_s, kind, subject, body, digest in rows:
             if seq > expected:
@@ -64,6 +65,7 @@ def problems(db: Connection) -> Iterator[str]:
                 )
             elif chain.link(last, at_s, kind, subject, body) != digest:
                 yield f"row {seq} ({kind} {subject}): the row, or the one before it, was changed"
+            readable = readable and (kind not in _JSON or _is_json(body))
             last, expected = str(digest), seq + 1
     mark = chain.remembered(db)
     if expected <= mark.upto:
@@ -71,7 +73,8 @@ def problems(db: Connection) -> Iterator[str]:
     run = db.execute(queries.latest_run()).first()
     if run is not None and (run.found is None or hashlib.sha256(run.found.encode()).hexdigest() != run.digest):
         yield f"row {run.seq} (run): its findings were changed or removed"
-    hidden = db.execute(queries.hidden()).first()
+    # The database would refuse to look into a body that is no JSON; its row is listed above.
+    hidden = db.execute(queries.hidden()).first() if readable else None
     if hidden is not None:
         yield f"row {hidden[0]} (intent): it is open, and the table of open intents does not have it"
 
@@ -85,14 +88,30 @@ def entries(db: Connection) -> Iterator[Entry]:
     targets: dict[str, tuple[str, str]] = {}
     with db.execute(select(events).order_by(events.c.seq), execution_options={"yield_per": _ROWS}) as rows:
         for seq, at_s, kind, subject, body, digest in rows:
-            event = json.loads(body) if kind != "run" else {"digest_of_findings": body}
-            fields = _FIELDS.get(kind, _of_another)(event, subject)
+            event, fields, cluster = _read(kind, subject, body)
             if kind == "intent":
                 targets[subject] = (fields["actor"], fields["workload"])
             elif kind == "outcome":
                 fields["actor"], fields["workload"] = targets.get(subject, ("", ""))
-            cluster = str(event.get("cluster") or "")
             yield Entry(seq, at_s, kind, cluster=cluster, hash=digest, event=event, **fields)
+
+
+def _read(kind: str, subject: str, body: str) -> tuple[Any, dict[str, str], str]:
+    """The event of a row, its fields and its cluster; a row that was changed does not keep the others from view."""
+    try:
+        event = json.loads(body) if kind != "run" else {"digest_of_findings": body}
+        return event, _FIELDS.get(kind, _of_another)(event, subject), str(event.get("cluster") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        what = "this row cannot be read: `gpuwise ledger verify` shows whether it was changed"
+        return body, _fields(action=subject, what=what), ""
+
+
+def _is_json(body: str) -> bool:
+    try:
+        json.loads(body)
+    except ValueError:
+        return False
+    return True
 
 
 def _of_intent(event: Any, subject: str) -> dict[str, str]:

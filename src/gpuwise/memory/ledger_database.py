@@ -94,6 +94,14 @@ class Database:
                 raise
             db.exec_driver_sql("COMMIT")
 
+    def _hint(self, cause: str) -> str:
+        """What to do about an error of operation."""
+        if self.path is None:
+            return "check the server, ledger.url and ledger.password_file, and try again"
+        if "malformed" in cause or "decode" in cause:
+            return self.corrupt_hint
+        return "another process has locked it; try again" if "locked" in cause else "check its disk and permissions"
+
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
@@ -102,8 +110,7 @@ class Database:
             problem = f"ledger {self.place} rejected a row: {_cause(error)}"
             raise LedgerError(problem, hint="this command was already recorded") from error
         except OperationalError as error:
-            hint = "another process may have locked it; try again" if self.path else "check the server, and try again"
-            raise LedgerError(f"ledger {self.place}: {_cause(error)}", hint=hint) from error
+            raise LedgerError(f"ledger {self.place}: {_cause(error)}", hint=self._hint(_cause(error))) from error
         except SQLAlchemyError as error:
             what = "is corrupt" if self.path else "reported an error"
             raise LedgerError(f"ledger {self.place} {what}: {_cause(error)}", hint=self.corrupt_hint) from error
@@ -176,7 +183,7 @@ def _parsed(url: str) -> URL:
         raise InputError("ledger.url is not a URL of PostgreSQL", hint=example) from error
     if parsed.drivername not in ("postgresql", "postgresql+psycopg", "postgres"):
         raise InputError(f"ledger.url is for {parsed.drivername}, which gpuwise does not use", hint=example)
-    if parsed.password is not None or "password" in parsed.query:
+    if parsed.password is not None or any("password" in key for key in parsed.query):  # also sslpassword
         raise InputError("ledger.url contains a password, which `gpuwise config print` would show", hint=example)
     return parsed
 

@@ -27,6 +27,7 @@ _REACH_S = 5.0
 _JOIN_S = 120.0
 """Two busy cores can take a minute to start a local Ray."""
 _STOP_S = 10.0
+_SLOW = "raise schedule.timeout_s, or check the nodes of the cluster"
 # What the joined process inherits. Anything else may be a credential: it goes to no process of Ray.
 _INHERITED = (
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH",
@@ -79,7 +80,8 @@ class RayExecutor:
             )
         try:
             self._send(Join(address, workers))
-            self._receive(time.monotonic() + _JOIN_S, f"joining Ray at {self._shown}")
+            hint = f"check that {self._shown} is Ray's head or its client port, and see docs/ray.md for the token"
+            self._receive(time.monotonic() + _JOIN_S, f"joining Ray at {self._shown}", hint=hint)
         except BaseException:
             self.close()
             raise
@@ -154,19 +156,16 @@ class RayExecutor:
         except OSError as error:
             raise self._lost() from error
 
-    def _receive(self, until_s: float, what: str) -> Ready | Result:
+    def _receive(self, until_s: float, what: str, *, hint: str = _SLOW) -> Ready | Result:
         try:
             if not self._pipe.poll(max(0.0, until_s - time.monotonic())):
                 self._process.kill()
-                raise SourceError(
-                    f"{what} took longer than allowed",
-                    hint="raise schedule.timeout_s, or check the nodes of the cluster",
-                )
+                raise SourceError(f"{what} took longer than allowed", hint=hint)
             message: Ready | Result | Failed = self._pipe.recv()
         except (OSError, EOFError) as error:
             raise self._lost() from error
         if message.run != self._run:  # a result of earlier work, of which nobody wanted the rest
-            return self._receive(until_s, what)
+            return self._receive(until_s, what, hint=hint)
         if isinstance(message, Failed):
             raise message.error
         return message
@@ -184,7 +183,10 @@ class RayExecutor:
 def _reach(address: str) -> None:
     """Fail at once if nothing listens at the address: Ray itself retries for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        problem = f"--ray-address {address} has no host and port"
+        raise SourceError(problem, hint="give it as HOST:PORT or ray://HOST:PORT")
     try:
-        socket.create_connection((host, int(port)), timeout=_REACH_S).close()
-    except (OSError, ValueError) as error:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+    except OSError as error:
         raise SourceError(f"cannot join Ray at {address}: {error}", hint="check --ray-address") from error

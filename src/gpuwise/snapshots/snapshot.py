@@ -49,6 +49,7 @@ class Snapshot:
         outcomes: of these commands.
         directives: orders from people.
         checks: what the enactor would refuse, whatever the policy is; None if there was no cluster to check.
+        nodes: whether gpuwise may change nodes (enact.nodes).
     """
 
     version: int
@@ -66,6 +67,7 @@ class Snapshot:
     outcomes: tuple[Outcome, ...] = ()
     directives: tuple[Directive, ...] = ()
     checks: tuple[Blocked, ...] | None = None
+    nodes: bool = False
 
 
 def take(pipeline: Pipeline, now_s: int) -> Snapshot:
@@ -98,6 +100,7 @@ def take(pipeline: Pipeline, now_s: int) -> Snapshot:
         checks=None
         if checker is None
         else _checked(survey.recommendations, survey.alternatives, situation, checker.check),
+        nodes=situation.nodes,
     )
 
 
@@ -108,7 +111,8 @@ def _checked(
     check: Callable[[Command], Blocked | None],
 ) -> tuple[Blocked, ...]:
     """Return what the enactor would refuse among all that a policy could allow."""
-    items = [item for item in (*plan, *alternatives) if enactable(item.change, item.workload)]
+    every = (*plan, *alternatives)
+    items = [item for item in every if enactable(item.change, item.workload, nodes=situation.nodes)]
     # Decisions look at modes and approvals themselves: the check is of all else.
     orders = (replace(command(item, actor=POLICY, now_s=situation.now_s), approved_by=("anybody",)) for item in items)
     found = map(check, orders)
@@ -123,7 +127,9 @@ def decide_on(snapshot: Snapshot, settings: DecideSettings) -> Decision:
         settings: the policy.
     """
     history = History(snapshot.intents, snapshot.outcomes, snapshot.directives)
-    situation = Situation(snapshot.inventory, history, settings, snapshot.now_s, regions=snapshot.regions)
+    situation = Situation(
+        snapshot.inventory, history, settings, snapshot.now_s, regions=snapshot.regions, nodes=snapshot.nodes
+    )
     refused = {one.recommendation_id: one for one in snapshot.checks or ()}
     return decide_checked(
         snapshot.recommendations,
