@@ -311,6 +311,35 @@ def test_a_rule_stops_people_only_if_it_says_so():
         assert isinstance(found, Blocked) is people
 
 
+@pytest.mark.parametrize(
+    ("text", "forbidden"),
+    [
+        ("has(workload.labels.gold)", True),
+        ("!has(workload.labels.gold)", True),
+        ("has(workload.labels) && has(workload.labels.gold)", False),
+        ("has(workload.name)", True),
+        ("has(workload.nope)", False),
+        ("nodes.exists(n, has(n.labels.gold))", False),
+    ],
+)
+def test_i11_a_rule_about_labels_forbids_where_they_are_not_known(text, forbidden):
+    """`gpuwise apply` does not know the labels; the library's has() was false then, and the rule allowed it."""
+    found = approve(recommendation(), History(), rule(text, people=True), actor="ana", now_s=NOW_S)
+    assert isinstance(found, Blocked) is forbidden
+
+
+def test_a_rule_that_cannot_be_evaluated_names_the_value():
+    found = blocked_detail('now.getHours("Nowhere/City") > 3')
+    assert found.startswith("rule one cannot be evaluated, so it forbids: Unparsable timezone: ")
+    assert "Nowhere/City" in found
+    assert blocked_detail("workload").endswith("its result is of type map, which is neither true nor false")
+
+
+def blocked_detail(text: str) -> str:
+    situation = Situation(inventory(workload()), History(), rule(text), NOW_S)
+    return decide([recommendation()], situation).blocked[0].detail
+
+
 def test_a_rules_message_is_shown_and_not_the_variables_of_the_library():
     found = decide([recommendation()], Situation(inventory(workload()), History(), rule("mode == 1"), NOW_S))
     assert found.blocked[0].detail == "rule one cannot be evaluated, so it forbids: undeclared reference to 'mode'"

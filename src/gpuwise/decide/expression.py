@@ -42,21 +42,30 @@ def holds(text: str, variables: Mapping[str, Any]) -> bool:
     except RecursionError as error:
         raise Unevaluable("it is nested too deeply") from error
     except CELEvalError as error:
-        # The library appends all variables and functions to an undeclared name.
-        raise Unevaluable(str(error.args[0]).partition(" (in activation")[0]) from error
+        raise Unevaluable(_why(error.args)) from error
     if not isinstance(found, BoolType):
-        raise Unevaluable(f"its result is {found!r}, which is neither true nor false")
+        kind = type(found).__name__.removesuffix("Type").lower()
+        raise Unevaluable(f"its result is of type {kind}, which is neither true nor false")
     return bool(found)
+
+
+def _why(arguments: tuple[Any, ...]) -> str:
+    """The library's reason, with the value that it could not use, such as the name of a time zone."""
+    # The library appends all variables and functions to an undeclared name.
+    text = str(arguments[0]).partition(" (in activation")[0]
+    kind, details = (*arguments, None, None)[1:3]
+    return str(details[0]) if kind is ValueError and details else text
 
 
 @lru_cache(maxsize=1024)
 def _program(text: str) -> Any:
-    from celpy import Environment  # noqa: PLC0415 - as above
     from celpy.celparser import CELParseError  # noqa: PLC0415 - as above
 
-    environment = Environment()
+    from gpuwise.decide.cel import environment  # noqa: PLC0415 - as above
+
+    cel = environment()
     try:
-        return environment.program(environment.compile(text))
+        return cel.program(cel.compile(text))
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     except CELParseError as error:
