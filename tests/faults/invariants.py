@@ -17,7 +17,7 @@ from gpuwise.enact.canary import stage
 from gpuwise.enact.images import image_of
 from gpuwise.enact.node_steps import LAYOUT
 from gpuwise.model.changes import MoveToOnDemand, Repartition
-from gpuwise.model.command import POLICY, Intent, Outcome, OutcomeStatus
+from gpuwise.model.command import POLICY, Intent, Limit, Outcome, OutcomeStatus
 from gpuwise.model.errors import LedgerError
 from gpuwise.model.labels import EXPIRES
 from gpuwise.model.reasons import Reason
@@ -47,6 +47,13 @@ def _outcomes(world: World) -> dict[str, list[Outcome]]:
     return found
 
 
+def _uses(intent: Intent, limit: Limit) -> bool:
+    """A write to a node disrupts no pod of a namespace; an eviction disrupts one of its own."""
+    if intent.command.workload.kind != "Node" or not limit.scope.startswith("namespace/"):
+        return True
+    return limit.scope == f"namespace/{intent.pre_image.get('pod', '').split('/')[0]}"
+
+
 def budgets(world: World) -> Iterator[str]:
     """I5: no window has more disruptions than its budget, on the clock of the ledger, and on the true one if equal."""
     intents, true_s = _intents(world), {}
@@ -59,7 +66,7 @@ def budgets(world: World) -> Iterator[str]:
     if not world.jumped:
         clocks["the true"] = lambda intent: true_s[intent.command.id]
     for limit in {limit for intent in landed for limit in intent.command.limits}:
-        ours = [one for one in landed if limit in one.command.limits]
+        ours = [one for one in landed if limit in one.command.limits and _uses(one, limit)]
         for name, clock in clocks.items():
             times = sorted(map(clock, ours))
             for at in times:
