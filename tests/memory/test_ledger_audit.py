@@ -81,7 +81,8 @@ def test_rows_that_cannot_be_read_do_not_hide_the_others(place):
 @pytest.mark.parametrize("form", ["table", "json", "yaml", "csv"])
 def test_a_damaged_ledger_is_shown_as_far_as_it_can_be_read(tmp_path, form):
     place = Place(path=tmp_path / "ledger.db")
-    filled(place).change(*BROKEN)
+    others = ("UPDATE events SET at_s = 'soon' WHERE seq = 4", "UPDATE events SET subject = x'ff00' WHERE seq = 6")
+    filled(place).change(*BROKEN, *others)
     for arguments, code in ((("show", "-o", form), 0), (("verify",), 1)):
         done = CliRunner().invoke(gpuwise, ["ledger", *arguments, "--ledger", str(place.path)])
         assert done.exit_code == code, done.exception

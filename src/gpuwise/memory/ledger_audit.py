@@ -88,12 +88,13 @@ def entries(db: Connection) -> Iterator[Entry]:
     targets: dict[str, tuple[str, str]] = {}
     with db.execute(select(events).order_by(events.c.seq), execution_options={"yield_per": _ROWS}) as rows:
         for seq, at_s, kind, subject, body, digest in rows:
-            event, fields, cluster = _read(kind, subject, body)
+            event, fields, cluster = _read(str(kind), str(subject), body)
             if kind == "intent":
                 targets[subject] = (fields["actor"], fields["workload"])
             elif kind == "outcome":
                 fields["actor"], fields["workload"] = targets.get(subject, ("", ""))
-            yield Entry(seq, at_s, kind, cluster=cluster, hash=digest, event=event, **fields)
+            at = at_s if isinstance(at_s, int) else 0  # SQLite accepts any type from somebody who changes the file
+            yield Entry(seq, at, str(kind), cluster=cluster, hash=str(digest), event=event, **fields)
 
 
 def _read(kind: str, subject: str, body: str) -> tuple[Any, dict[str, str], str]:
@@ -103,13 +104,13 @@ def _read(kind: str, subject: str, body: str) -> tuple[Any, dict[str, str], str]
         return event, _FIELDS.get(kind, _of_another)(event, subject), str(event.get("cluster") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         what = "this row cannot be read: `gpuwise ledger verify` shows whether it was changed"
-        return body, _fields(action=subject, what=what), ""
+        return str(body), _fields(action=subject, what=what), ""
 
 
 def _is_json(body: str) -> bool:
     try:
         json.loads(body)
-    except ValueError:
+    except (ValueError, TypeError):
         return False
     return True
 

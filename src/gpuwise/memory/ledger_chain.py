@@ -46,7 +46,8 @@ def link(last: str, at_s: int, kind: str, subject: str, body: str) -> str:
         subject: of the event.
         body: the event as JSON.
     """
-    return hashlib.sha256(json.dumps([last, at_s, kind, subject, body]).encode()).hexdigest()
+    # A value of another type, which SQLite accepts from somebody who changes the file, gives another hash.
+    return hashlib.sha256(json.dumps([last, at_s, kind, subject, body], default=repr).encode()).hexdigest()
 
 
 def head(db: Connection) -> tuple[int, str]:
