@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import expm
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -38,6 +37,8 @@ class AvailabilityModel:
         Args:
             step_s: length of the step, seconds.
         """
+        from scipy.linalg import expm  # noqa: PLC0415 - takes 0.2 s, and few jobs have a deadline
+
         moved: Floats = np.clip(expm(self.rate_h * (step_s / 3600)), 0.0, None)
         return np.asarray(moved / moved.sum(axis=1, keepdims=True))
 
