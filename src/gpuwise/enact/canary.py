@@ -11,15 +11,13 @@ import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from gpuwise.enact.effects import Effect
+from gpuwise.enact.effects import STAGE, Effect
 from gpuwise.enact.images import Image, image_of, pointer
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.model.changes import Change, MoveToSpot, Resize
 from gpuwise.model.command import Canary, Intent
-from gpuwise.model.labels import CANARY
 from gpuwise.model.ports import Object
 
-_NOTE = pointer("metadata", "annotations", CANARY)
 _PARTITION = pointer("spec", "updateStrategy", "rollingUpdate", "partition")
 _MIN_READY = pointer("spec", "minReadySeconds")
 _DEADLINE = pointer("spec", "progressDeadlineSeconds")
@@ -27,7 +25,7 @@ _SURGE = pointer("spec", "strategy", "rollingUpdate", "maxSurge")
 _UNAVAILABLE = pointer("spec", "strategy", "rollingUpdate", "maxUnavailable")
 # The largest int32. Kubernetes reads it as no deadline, and many manifests have it: it was the default of early APIs.
 _NO_DEADLINE = 2**31 - 1
-_FIELDS = frozenset({_NOTE, _PARTITION, _MIN_READY, _DEADLINE, _SURGE, _UNAVAILABLE})
+_FIELDS = frozenset({STAGE, _PARTITION, _MIN_READY, _DEADLINE, _SURGE, _UNAVAILABLE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +53,7 @@ def with_canary(effect: Effect, item: Object, change: Change, settings: EnactSet
         return replace(effect, note=f"no canary: {held}")
     canary = Canary(now_s + settings.canary_s, held.pods)
     until = datetime.fromtimestamp(canary.until_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    values = held.values | {_NOTE: f"{held.pods} of {_replicas(item)} pods until {until}, then all"}
+    values = held.values | {STAGE: f"{held.pods} of {_replicas(item)} pods until {until}, then all"}
     return Effect(effect.pre_image | image_of(item, values), effect.post_image | values, canary)
 
 
@@ -79,7 +77,8 @@ def final(intent: Intent) -> Image:
         return intent.post_image
     held = {at for at in _FIELDS if at in intent.post_image or at in intent.pre_image}
     kept = {at: value for at, value in intent.post_image.items() if at not in held}
-    return kept | {at: value for at, value in intent.pre_image.items() if at in held}
+    # The annotation of an earlier action, which somebody reverted, says nothing any more.
+    return kept | {at: value for at, value in intent.pre_image.items() if at in held and at != STAGE}
 
 
 def stage(intent: Intent, actual: Image) -> Image:

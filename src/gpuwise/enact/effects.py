@@ -12,7 +12,7 @@ from gpuwise.enact.target import Target
 from gpuwise.enact.wake import instructions
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import Canary, Command
-from gpuwise.model.labels import ACTION_ID, FENCED_BY, WAKE, WAKE_AT
+from gpuwise.model.labels import ACTION_ID, CANARY, FENCED_BY, WAKE, WAKE_AT
 from gpuwise.model.reasons import Reason
 from gpuwise.model.recommendation import NEXT_USE
 
@@ -20,6 +20,9 @@ MARK = pointer("metadata", "annotations", ACTION_ID)
 WAKES = pointer("metadata", "annotations", WAKE)
 WAKES_AT = pointer("metadata", "annotations", WAKE_AT)
 MARKS = (MARK, WAKES, WAKES_AT)
+STAGE = pointer("metadata", "annotations", CANARY)
+OWN = frozenset({*MARKS, STAGE})
+"""gpuwise's annotations: without the fields that they are about, nothing of an effect is left."""
 FENCE = pointer("metadata", "annotations", FENCED_BY)
 
 

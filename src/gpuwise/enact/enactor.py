@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from gpuwise.enact import node_outcomes
 from gpuwise.enact.canary import stage
-from gpuwise.enact.effects import FENCE, MARK, MARKS, Effect
+from gpuwise.enact.effects import FENCE, MARK, OWN, Effect
 from gpuwise.enact.examine import Examiner, Prepared
 from gpuwise.enact.following import Follower
 from gpuwise.enact.images import Image, change_text, difference, image_of
@@ -396,9 +396,9 @@ def _noted(outcome: Outcome, effect: Effect) -> Outcome:
 
 def _marks(image: Image) -> Image:
     """Return gpuwise's annotations of an image."""
-    return {at: value for at, value in image.items() if at in MARKS}
+    return {at: value for at, value in image.items() if at in OWN}
 
 
 def _unmarked(image: Image) -> Image:
     """Return the fields of an image without gpuwise's annotations."""
-    return {at: value for at, value in image.items() if at not in MARKS}
+    return {at: value for at, value in image.items() if at not in OWN}
