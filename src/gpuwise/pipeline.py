@@ -364,7 +364,10 @@ class Pipeline:
 
     def follow(self) -> tuple[Outcome, ...]:
         """Check the effects that are being watched, between passes as well; the watches that ended."""
-        return tuple(self.enactor.follow()) if self.enactor is not None else ()
+        if self.enactor is None:
+            return ()
+        self.enactor.recover()  # the check of a write whose response was lost would otherwise begin at the next pass
+        return tuple(self.enactor.follow())
 
     def record(self, survey: Survey, decision: Decision, now_s: int) -> None:
         """Record what was found and blocked; the enactor has recorded intents and outcomes around each effect."""

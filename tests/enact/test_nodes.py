@@ -313,13 +313,12 @@ class TestFreeNode:
         assert [one.command.id for one in fleet.stage.ledger.unsettled()] == ["a-00000000aa", step.command.id]
         assert fleet.follow(at_s=61).status is OutcomeStatus.APPLIED
 
-    def test_a_lost_response_is_resolved_between_two_passes(self, fleet):
-        """A pass comes once an hour, which is all the time that the action has."""
+    def test_a_lost_response_to_an_eviction_is_resolved_after_a_minute(self, fleet):
         fleet.start(fleet.plan())
         fleet.stage.api.fail(504, path="/eviction", times=1)
         assert fleet.enactor().follow() == []
         fleet.now_s = NOW_S + 61
-        (step,) = fleet.enactor().follow()
+        (step,) = fleet.enactor().recover()
         assert step.status is OutcomeStatus.NOT_APPLIED
         assert fleet.follow(at_s=62).status is OutcomeStatus.APPLIED
 

@@ -147,7 +147,7 @@ class TestBugsThatAreFound:
         assert "/eviction" in (meddled(Fault.STALL, "I6", target="drained") or "")
 
     def test_i8_without_recover(self, monkeypatch):
-        monkeypatch.setattr(enactor.KubernetesEnactor, "_resolved", lambda self: [])
+        monkeypatch.setattr(enactor.KubernetesEnactor, "recover", lambda self: [])
         assert first_violation("I8", "I24") is not None
 
     def test_i10_without_the_check_just_before_the_effect(self, monkeypatch):

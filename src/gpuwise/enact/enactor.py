@@ -111,9 +111,6 @@ class KubernetesEnactor:
         """
         if self._settings.nodes and not self._settings.dry_run:
             self._reap()
-        return self._resolved()
-
-    def _resolved(self) -> list[Outcome]:
         now_s = self._clock()
         found = (
             self._resolve(intent, now_s) for intent in self._ledger.unsettled() if not self._follower.watches(intent)
@@ -123,16 +120,10 @@ class KubernetesEnactor:
     def follow(self) -> list[Outcome]:
         """Check the effects that are being watched, and take back what fails its check (I13).
 
-        A write whose response was lost is resolved first. Its check would otherwise begin at the next pass, in an hour.
-
         Returns:
-            The outcomes of the watches that ended, and of lost writes that did not take place. One whose target cannot
-            be read goes on.
+            The outcomes of the watches that ended. One whose target cannot be read goes on.
         """
-        if self._settings.dry_run:
-            return []
-        ended = [one for one in self._resolved() if one.status is not OutcomeStatus.WATCHING]
-        return [*ended, *self._follower.follow()]
+        return [] if self._settings.dry_run else self._follower.follow()
 
     def _reap(self) -> None:
         with suppress(ClusterError):  # the next pass tries again
