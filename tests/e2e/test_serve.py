@@ -120,6 +120,7 @@ def service(folder, cluster, prometheus):
 
 
 @NEEDS_PROMETHEUS
+@pytest.mark.parts
 def test_the_service_survives_ten_passes_and_an_outage_of_prometheus(start_cluster, tmp_path):
     """A real Prometheus, stopped for three intervals and started again on the same port."""
     port, data = free_port(), tmp_path / "prometheus"

@@ -73,6 +73,7 @@ def test_i24_without_faults_each_target_is_changed_and_undone_once(subject):
     assert roles == ["apply", *steps.get(subject.name, []), "restore"]
 
 
+@pytest.mark.parts
 def test_i8_a_crash_at_each_failpoint_of_one_action():
     ours = [
         (seed, faults)

@@ -175,6 +175,7 @@ def test_an_item_that_takes_too_long_is_cancelled_and_named(ray_head):
     assert raised.value.hint == "raise schedule.item_timeout_s"
 
 
+@pytest.mark.parts
 def test_all_together_have_a_deadline(ray_head):
     from gpuwise.schedule.on_ray import RayExecutor
 
