@@ -9,6 +9,7 @@ from gpuwise.cluster import KubernetesCluster
 from gpuwise.emulate import READER_TOKEN
 from gpuwise.emulate.objects import autoscaler, budget, deployment, job, notebook, pod, pod_spec, statefulset
 from gpuwise.enact import EnactSettings, KubernetesEnactor
+from gpuwise.enact.wake import wake
 from gpuwise.model.changes import MoveToOnDemand, MoveToSpot, Resize, ScaleTo
 from gpuwise.model.command import FLEET, Limit, Mode, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, Denied, Forbidden, InputError, NoAnswer, Throttled
@@ -575,6 +576,20 @@ class TestCrash:
         assert len(stage.mutations) == written == int(effect)
         if effect:
             assert stage.undo(command).status is OutcomeStatus.UNDONE
+
+    def test_i31_a_stop_whose_object_was_woken_before_its_outcome_was_known(self, stage):
+        """The object is as before: only the mark of the wake shows that the stop took place, and used its budget."""
+        stage.add(deployment("llm", replicas=2))
+        command = stage.command("Deployment", "llm")
+        self.crash(stage, command, effect=True)
+        assert wake(stage.cluster, command.workload.namespace, "Deployment", "llm").changed
+
+        [outcome] = stage.enactor(now_s=NOW_S + 70).recover()
+
+        assert (outcome.status, stage.ledger.outcomes()) == (OutcomeStatus.APPLIED, [outcome])
+        assert "started again: spec.replicas: 0 -> 2" in outcome.detail
+        assert stage.undo(command).status is OutcomeStatus.UNDONE
+        assert stage.get("Deployment", "llm")["spec"]["replicas"] == 2
 
     def test_i31_recovery_while_another_writers_patch_is_in_flight(self, stage):
         """Seen on a real server with two processes: one recorded "never written" for what the other then wrote."""

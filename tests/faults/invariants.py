@@ -60,8 +60,7 @@ def budgets(world: World) -> Iterator[str]:
     for row in world.rows:
         if row.kind == "record_intent":
             true_s[row.value.command.id] = row.at_s
-    known = intents.keys() - _untraced(world)
-    landed = [intents[one.command_id] for one in _applied(world) if one.command_id in known]
+    landed = [intents[one.command_id] for one in _applied(world) if one.command_id in intents]
     clocks = {"the ledger's": lambda intent: intent.at_s}
     if not world.jumped:
         clocks["the true"] = lambda intent: true_s[intent.command.id]
@@ -200,9 +199,6 @@ def oscillation(world: World) -> Iterator[str]:
         if intent is None or intent.command.actor != POLICY or intent.step_of:
             continue
         uid = intent.command.workload.uid
-        if uid in last and last[uid].command.id in _untraced(world):
-            last[uid] = intent
-            continue
         urgent = isinstance(intent.command.change, MoveToOnDemand) and uid in last
         if urgent and any(found.status in _FAILED for found in outcomes[last[uid].command.id]):
             continue
@@ -254,14 +250,14 @@ def recorded(world: World) -> Iterator[str]:
 
 def known(world: World) -> Iterator[str]:
     """I31: the ledger says of each action whether it was written, as the API server's log does; never too early."""
-    written, untraced = _by_action(world), _untraced(world)
+    written = _by_action(world)
     for one in world.effects:
         if one.role == "promote":
             written[one.command_id] = [*written.get(one.command_id, []), one]
     for command_id, outcomes in _outcomes(world).items():
         effects, last = written.get(command_id, []), outcomes[-1]
         denied = any(one.status is OutcomeStatus.NOT_APPLIED for one in outcomes)
-        if effects and denied and command_id not in untraced:
+        if effects and denied:
             yield f"{command_id} was written, and the ledger says that it was not: {outcomes[-1].detail}"
         gone = last.reason is Reason.TARGET_GONE
         if not effects and last.status in _WROTE and not gone:
@@ -276,15 +272,6 @@ def known(world: World) -> Iterator[str]:
             yield f"{command_id} was taken back in {undone[-1].operation}, and the ledger says applied"
         if last.status is OutcomeStatus.UNDONE and not undone and not world.interventions:
             yield f"{command_id} was not undone, and the ledger says so"
-
-
-def _untraced(world: World) -> set[str]:
-    """The actions whose objects were woken before their outcome was known: nothing shows any more that they took place.
-
-    A known gap: the ledger then says "not applied", and neither budget nor cool-down counts them.
-    """
-    woken = [one for one in world.effects if one.operation == "wake" and _is_open(world, one)]
-    return {one.command_id for one in woken}
 
 
 def _is_layout(world: World, last: Outcome) -> bool:

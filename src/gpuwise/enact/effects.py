@@ -76,7 +76,7 @@ def plan_effect(target: Target, command: Command, now_s: int, *, wake_ahead_s: i
     kept = {at: value for at, value in pre.items() if at not in fields.removed}
     post = kept | dict(fields.values) | {MARK: command.id}
     if stops:
-        post |= {WAKES: instructions(pre, fields.values, marks)} | _wake_at(command, wake_ahead_s)
+        post |= {WAKES: instructions(pre, fields.values, marks, command.id)} | _wake_at(command, wake_ahead_s)
     return Effect(pre, post)
 
 

@@ -16,6 +16,7 @@ from gpuwise.enact.refusal import Refusal, answered
 from gpuwise.enact.settings import EnactSettings
 from gpuwise.enact.target import Target, patch_target, read_target
 from gpuwise.enact.verify import settled
+from gpuwise.enact.wake import WOKEN_MARK
 from gpuwise.enact.watching import Watcher, watch_of
 from gpuwise.model.command import Command, Intent, Outcome, OutcomeStatus
 from gpuwise.model.errors import ClusterError, Conflict, InputError, NoAnswer
@@ -312,6 +313,9 @@ class KubernetesEnactor:
                 return self._reverted(intent, target, actual, now_s)
             detail = difference(intent.post_image, actual)
             return _outcome(intent.command, now_s, OutcomeStatus.FAILED, Reason.CHANGED_BY_OTHERS, detail)
+        woken = {WOKEN_MARK: intent.command.id}
+        if image_of(target.item, woken) == woken and self._written_before(intent) is None:
+            return _written(intent, now_s, f"written, then started again: {change_text(intent.post_image, actual)}")
         detail = "the object does not contain this change: it was never written"
         return _outcome(intent.command, now_s, OutcomeStatus.NOT_APPLIED, Reason.NO_EFFECT, detail)
 

@@ -18,10 +18,11 @@ from gpuwise.enact.target import Target, read_object, through_queue
 from gpuwise.model.command import Intent, OutcomeStatus
 from gpuwise.model.errors import Conflict, InputError
 from gpuwise.model.kinds import KINDS, Kind
-from gpuwise.model.labels import ACTION_ID, WAKE, WAKE_AT
+from gpuwise.model.labels import ACTION_ID, WAKE, WAKE_AT, WOKEN
 from gpuwise.model.ports import ClusterWriter, Ledger, Object
 
-_MARKS = frozenset(pointer("metadata", "annotations", name) for name in (ACTION_ID, WAKE, WAKE_AT))
+_MARKS = frozenset(pointer("metadata", "annotations", name) for name in (ACTION_ID, WAKE, WAKE_AT, WOKEN))
+WOKEN_MARK = pointer("metadata", "annotations", WOKEN)
 _MERGE_PATCH = "application/merge-patch+json"
 _ATTEMPTS = 5
 _FORECAST_S = 15 * 86_400
@@ -128,16 +129,20 @@ def _with_preconditions(patch: Object, item: Object) -> Object:
     return patch | {"metadata": patch.get("metadata", {}) | kept}
 
 
-def instructions(before: Image, changed: Mapping[str, Any], marks: Iterable[str]) -> str:
-    """Return the merge patch that restores the changed fields and removes gpuwise's annotations, as JSON.
+def instructions(before: Image, changed: Mapping[str, Any], marks: Iterable[str], command_id: str) -> str:
+    """Return the merge patch, as JSON, that restores the changed fields and replaces the marks of the stop by its own.
+
+    The mark that is left shows that the stop took place, if its outcome is not known yet.
 
     Args:
         before: current values of the fields; an absent field is removed again.
         changed: the fields that the stop sets.
-        marks: gpuwise's own annotations.
+        marks: gpuwise's own annotations of the stop.
+        command_id: id of the stop.
     """
     patch: Object = {}
-    for at, value in ({at: before.get(at) for at in changed} | dict.fromkeys(marks)).items():
+    restored = {at: before.get(at) for at in changed}
+    for at, value in (restored | dict.fromkeys(marks) | {WOKEN_MARK: command_id}).items():
         *parents, last = parts_of(at)
         place = patch
         for part in parents:

@@ -43,6 +43,9 @@ so that a write of the earlier leader that is still in flight is refused."""
 WAKE = f"{DOMAIN}/wake"
 """Annotation that a stop sets on its target: the merge patch, as JSON, that starts it again."""
 
+WOKEN = f"{DOMAIN}/woken"
+"""Annotation that starting an object from `gpuwise.dev/wake` leaves: the id of the action that had stopped it."""
+
 WAKE_AT = f"{DOMAIN}/wake-at"
 """Annotation of a stop: when gpuwise starts the object again ahead of its forecast next use, RFC 3339."""
 
