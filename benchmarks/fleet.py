@@ -162,7 +162,7 @@ def _file(usage: Path, namespace: str, pod: str) -> Path:
 @contextmanager
 def pipeline(gpus: int, usage: UsageSource, executor: Executor | None = None, copies: int = 1) -> Iterator[Pipeline]:
     """The pipeline over a recording, with the default settings except step and look-back."""
-    settings = LoopSettings("bench", look_back_h=DAYS * 24, step_s=STEP_S, shard_workloads=8)
+    settings = LoopSettings("bench", look_back_h=DAYS * 24, step_s=STEP_S, shard_workloads=16)
     with tempfile.TemporaryDirectory() as folder, SqliteLedger(Path(folder) / "ledger.db") as ledger:
         yield Pipeline(
             inventory=RepeatedFleet(fleet(gpus // copies), copies) if copies > 1 else fleet(gpus),

@@ -108,7 +108,7 @@ class ObserveConfig:
     step_s: int = 300
     """Length of a step in seconds; it must divide an hour. A step has its highest sample, so no burst is lost."""
 
-    shard_workloads: int = 8
+    shard_workloads: int = 16
     """Number of workloads that one scoring task reads and scores."""
 
     incremental: bool = True
