@@ -33,7 +33,7 @@ GOALS = {"recommend_seconds": at_most(60.0), "recommend_over_score": at_most(0.0
 
 _GPUS, _COPIES = 100_000, 5
 _SCORED_GPUS = 2_000
-_SHARD = 8
+_SHARD = 16
 _ROUNDS = 3
 
 
