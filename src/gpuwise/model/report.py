@@ -166,7 +166,7 @@ class WeeklyReport:
     Attributes:
         schema: version of this JSON form.
         week: ISO week, "2026-W20"; None if the report covers another window, as a scan does.
-        start_s: first second; for a week, Monday 00:00 UTC.
+        start_s: first second; for a week, Monday 00:00 in `time_zone`.
         end_s: first second after the window.
         generated_s: when the report was made.
         cluster: name of the fleet.
@@ -188,6 +188,7 @@ class WeeklyReport:
         selection: which workloads the report covers, "namespace sandbox"; None for the whole fleet. The capacity of a
             selection is what its workloads were allocated: unallocated GPU time belongs to nodes, not to workloads.
         applied_usd_month: worth of the changes that were applied in the week and not undone.
+        time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
     """
 
     schema: str
@@ -211,3 +212,4 @@ class WeeklyReport:
     selection: str | None = None
     blockers: Annotated[tuple[Blocked, ...], Field(alias="obstacles")] = ()
     applied_usd_month: float = 0.0
+    time_zone: str = "UTC"
