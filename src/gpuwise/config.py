@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.config_text import parsed
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.delivery.settings import ReportSettings
 from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
@@ -285,6 +286,7 @@ class Config:
     lead: LeadSettings = field(default_factory=LeadSettings)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
+    report: ReportSettings = field(default_factory=ReportSettings)
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:

@@ -25,7 +25,7 @@ from gpuwise.memory.ledger_audit import Entry, entries, problems
 from gpuwise.model.errors import InputError
 from gpuwise.wiring import ledger_database, open_ledger
 
-KINDS = ("intent", "outcome", "directive", "term", "trigger", "run")
+KINDS = ("intent", "outcome", "directive", "term", "trigger", "delivery", "run")
 _UNITS_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
