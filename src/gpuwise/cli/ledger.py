@@ -151,7 +151,7 @@ def _csv(found: Sequence[Entry]) -> None:
     names = ["seq", "at", *(field.name for field in dataclasses.fields(Entry) if field.name not in ("seq", "event"))]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(_flat(found))
+    writer.writerows({name: shown.safe_cell(cell) for name, cell in row.items()} for row in _flat(found))
 
 
 _WRITERS: dict[str, Callable[[Sequence[Entry]], None]] = {
