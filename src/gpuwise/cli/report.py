@@ -126,13 +126,13 @@ def week_of(text: str, now_s: int, zone: tzinfo = UTC) -> tuple[str, int, int]:
         year, number = int(match[1]), int(match[2])
     try:
         monday = date.fromisocalendar(year, number, 1)
-        start_s, end_s = (_midnight(day, zone) for day in (monday, monday + timedelta(days=7)))
+        start_s = _midnight(monday, zone)
     except (ValueError, OverflowError) as error:
         raise InputError(f"there is no week {text}: {error}", hint="weeks run from W01 to W52 or W53") from error
     if start_s > now_s:
         problem = f"the week {year}-W{number:02d} begins on {monday}, in the future"
         raise InputError(problem, hint=f'name an earlier one, or "last"; today is {today}')
-    return f"{year}-W{number:02d}", start_s, end_s
+    return f"{year}-W{number:02d}", start_s, _midnight(monday + timedelta(days=7), zone)
 
 
 def _midnight(day: date, zone: tzinfo) -> int:
