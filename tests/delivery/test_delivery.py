@@ -4,10 +4,12 @@ import dataclasses
 import email
 import email.policy
 import json
+import socket
 import ssl
 import threading
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -132,7 +134,7 @@ def test_a_mail_server_that_is_busy_is_tried_again(mail, ledger, verb):
     assert done.results[0].delivery.detail == "at try 3"
 
 
-@pytest.mark.parametrize("verb", ["CONNECT", "EHLO", "MAIL", "RCPT"])
+@pytest.mark.parametrize("verb", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
 def test_a_connection_that_is_lost_before_the_message_is_tried_again(mail, ledger, verb):
     mail.answer(verb, DROP)
     if verb == "EHLO":
@@ -201,6 +203,21 @@ def test_a_lost_answer_to_the_message_is_not_repeated(mail, hook, ledger, arrive
     assert hook.requests == 1
     assert len(mail.accepted) == arrived
     assert Run(ledger, channels(mail, hook), again=True).failure is None
+
+
+def test_a_server_that_never_answers_is_given_up(ledger):
+    """The kernel accepts the connection, and nobody reads it: SMTP begins with the server's greeting, HTTP does not."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        server = dataclasses.replace(settings(SimpleNamespace(port=port)), timeout_s=0.2)
+        slack = dataclasses.replace(server, slack=SlackSettings(Path("webhook")))
+        url = f"http://127.0.0.1:{port}/services/secret"
+        found = Senders.of(slack, password=None, webhook=url).channels(sample_report(), "demo")
+        done = Run(ledger, found)
+    assert done.statuses == [DeliveryStatus.NOT_SENT, DeliveryStatus.UNKNOWN]
+    assert len(done.waits) == TRIES - 1
+    assert "timed out" in done.failure.problem
+    assert "secret" not in done.failure.problem
 
 
 @pytest.mark.parametrize("status", [502, 504])

@@ -129,6 +129,20 @@ def test_the_report_is_sent_once_a_channel_is_configured(helm: Helm, find: Find)
     assert "--send" not in plain["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
 
 
+def test_with_postgresql_the_report_is_sent_from_any_node(helm: Helm):
+    database = {"ledger__postgresql__url": "postgresql://a@db/b"}
+    (cron,) = of_kind(helm.render(**database), "CronJob")
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"][-3:] == ["--config", "/etc/gpuwise/gpuwise.yaml", "--send"]
+    assert "/reports" not in {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert "podAffinity" not in pod["affinity"]
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    unsent = helm.template(values=None, **REQUIRED | database)
+    assert unsent.returncode
+    assert "set report.email or report.slack" in unsent.stderr
+
+
 @pytest.mark.parametrize(
     ("settings", "port"),
     [

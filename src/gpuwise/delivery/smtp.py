@@ -1,6 +1,7 @@
 """The channel e-mail, by SMTP. Each recipient gets a message of its own."""
 
 import contextlib
+import re
 import smtplib
 import ssl
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,9 @@ from gpuwise.delivery.channel import Lost, Refused, Transient
 from gpuwise.delivery.settings import EmailSettings
 from gpuwise.model.errors import InputError
 from gpuwise.report.mail import Views, address, message
+
+_LINE_WITH_DOT = re.compile(rb"^\.", re.MULTILINE)
+"""A line that begins with a dot gets a second one (RFC 5321, section 4.5.2)."""
 
 _PORTS = {"starttls": 587, "implicit": 465, "none": 25}
 
@@ -119,14 +123,14 @@ class Mail:
         with _connected(self.server) as smtp:
             _accepted(self.server, *smtp.mail(self.server.sender))
             _accepted(self.server, *smtp.rcpt(recipient))
+            _accepted(self.server, *smtp.docmd("DATA"))
             try:
-                code, answer = smtp.data(written)
-            except smtplib.SMTPDataError as error:  # refused before the message was sent
-                code, answer = error.smtp_code, _bytes(error.smtp_error)
-            except (OSError, smtplib.SMTPException) as error:
-                raise Lost(
-                    f"the connection to {self.server.shown} was lost while it was sent: {_why(error)}"
-                ) from error
+                # From here on the server may deliver it, whatever its answer (RFC 5321, section 6.1).
+                smtp.send(_LINE_WITH_DOT.sub(b"..", written) + b".\r\n")
+                code, answer = smtp.getreply()
+            except OSError as error:  # smtplib.SMTPException is one
+                lost = f"the connection to {self.server.shown} was lost while it was sent: {_why(error)}"
+                raise Lost(lost) from error
             _accepted(self.server, code, answer)
 
 
