@@ -8,7 +8,7 @@ from dataclasses import replace
 from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
-from gpuwise.finops import Period, compile_report, still_there
+from gpuwise.finops import compile_report, still_there
 from gpuwise.model.command import OutcomeStatus
 from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
@@ -16,7 +16,6 @@ from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.pipeline import Pipeline, Survey
-from gpuwise.score.node_types import with_measured_types
 
 
 def report(loop: Pipeline, window: Window, *, week: str, now_s: int) -> WeeklyReport:
@@ -50,18 +49,7 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         week: ISO name of the week, None for another window.
     """
     window, selection = survey.window, survey.selection
-    bounds = (window.start_s, window.end_s, now_s)
-    inventory = with_measured_types(survey.inventory, survey.profiles.billed)
-    seen = Period(
-        inventory,
-        survey.profiles.billed,
-        loop.prices,
-        *bounds,
-        selection=selection,
-        listed=loop.usage.lists_allocations,
-        past=survey.past,
-        deleted_in=survey.deleted_in,
-    )
+    seen = loop.period(survey, now_s)
     actions = _actions(loop.ledger, window, survey.inventory)
     if selection is not None:
         refs = survey.inventory.by_ref()
