@@ -32,6 +32,7 @@ COMMANDS = {
     "pause": ("gpuwise.cli.directives", "Stop all effects, including those of people, until `gpuwise resume`."),
     "resume": ("gpuwise.cli.directives", "End a pause."),
     "ledger": ("gpuwise.cli.ledger", "Verify the ledger, or show it as an audit trail."),
+    "cost": ("gpuwise.cli.cost", "Show the cost by team, project, model or another key; the lines sum to the bill."),
     "report": ("gpuwise.cli.report", "Report one week: the bill, the waste by owner, what to do, what was done."),
     "serve": (
         "gpuwise.cli.serve",
