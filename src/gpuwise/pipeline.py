@@ -207,6 +207,7 @@ class Pipeline:
             outcomes = self.enact(decision.commands)
         with self.watch("record"):
             self.record(survey, decision, now_s)
+            self.record_costs(survey, now_s)
         return Run(survey, decision, outcomes)
 
     def leads(self) -> bool:
@@ -386,11 +387,9 @@ class Pipeline:
             remembered(self.ledger.nodes(), survey.inventory, self.prices, survey.past),
             self.prices.version,
         )
-        if survey.selection is None:
-            self.record_costs(survey, now_s)
 
     def record_costs(self, survey: Survey, now_s: int) -> None:
-        """Add the survey's days to the cost history, those that it does not have in full yet."""
+        """Add the days of a survey of the whole fleet to the cost history, those that it does not have in full yet."""
         history, whole = self.ledger.costs(), self.period(survey, now_s)
         start_s, end_s = whole.measured
         closed = {day.day_s for day in history.days(start_s - start_s % DAY_S, end_s) if day.closed}
