@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.config_text import parsed
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.finops.settings import FinopsSettings
 from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
 from gpuwise.model.errors import InputError
@@ -256,39 +257,6 @@ class LedgerConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetConfig:
-    """A budget of one calendar month (UTC)."""
-
-    name: Annotated[str, Field(min_length=1)]
-    """Its name in messages."""
-
-    usd: Annotated[float, Field(gt=0)]
-    """Dollars for each month."""
-
-    by: str = "team"
-    """Key of the cost allocation (docs/cost.md): team, project, model, namespace, ...; "fleet" is the whole bill, and
-    "unallocated" what no pod was allocated."""
-
-    value: str = ""
-    """The team, project, ... that it is for."""
-
-    alert_at: tuple[Annotated[float, Field(gt=0)], ...] = (0.8, 1.0)
-    """Shares of the budget at which it is mentioned, in ascending order; 1.0 is all of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class FinopsConfig:
-    """Who pays for what."""
-
-    tags: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Labels or annotations that name an allocation key (organisation, team, project, model, user, phase), before the
-    usual ones."""
-
-    budgets: tuple[BudgetConfig, ...] = ()
-    """Budgets, which `gpuwise budget` and the weekly report compare with cost and forecast."""
-
-
-@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration of gpuwise."""
 
@@ -318,7 +286,7 @@ class Config:
     lead: LeadSettings = field(default_factory=LeadSettings)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
-    finops: FinopsConfig = field(default_factory=FinopsConfig)
+    finops: FinopsSettings = field(default_factory=FinopsSettings)
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:

@@ -10,7 +10,7 @@ from gpuwise.decide.decide import Decision, decide_checked
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
 from gpuwise.decide.settings import DecideSettings
-from gpuwise.finops import Period, Tags, daily_costs, days_of, past_nodes, remembered
+from gpuwise.finops import FinopsSettings, Period, Tags, daily_costs, days_of, past_nodes, remembered
 from gpuwise.model.command import Command, Outcome
 from gpuwise.model.errors import NotLeader
 from gpuwise.model.inventory import Inventory, Node, Workload, node_ref
@@ -60,7 +60,7 @@ class LoopSettings:
     recommend: RecommendSettings = field(default_factory=RecommendSettings)
     policy: DecideSettings = field(default_factory=DecideSettings)
     nodes: bool = False
-    tags: Tags = field(default_factory=Tags)
+    finops: FinopsSettings = field(default_factory=FinopsSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +396,7 @@ class Pipeline:
         open_s = [day.day_s for day in days_of(whole) if day.day_s not in closed]
         if open_s:
             part = replace(whole, start_s=max(start_s, min(open_s)))
-            history.record(days_of(part), daily_costs(part, self.settings.tags))
+            history.record(days_of(part), daily_costs(part, Tags(self.settings.finops.tags)))
 
     def period(self, survey: Survey, now_s: int) -> Period:
         """Return the input of the cost calculation: the use that a survey found, in its window.

@@ -5,6 +5,7 @@ The loop finds and acts, see `pipeline`; this compiles its findings and the ledg
 
 from dataclasses import replace
 
+from gpuwise import spending
 from gpuwise.decide.decide import blockers
 from gpuwise.decide.history import History
 from gpuwise.decide.question import Situation
@@ -14,8 +15,11 @@ from gpuwise.model.inventory import Inventory
 from gpuwise.model.ports import Ledger
 from gpuwise.model.recommendation import Blocked, Recommendation
 from gpuwise.model.report import Action, WeeklyReport
-from gpuwise.model.usage import Window
+from gpuwise.model.usage import DAY_S, Window
 from gpuwise.pipeline import Pipeline, Survey
+
+_RECENT_S = 28 * DAY_S
+"""Age of the steps in cost that a report still mentions: four of its weeks."""
 
 
 def report(loop: Pipeline, window: Window, *, week: str, now_s: int) -> WeeklyReport:
@@ -54,7 +58,7 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
     if selection is not None:
         refs = survey.inventory.by_ref()
         actions = [action for action in actions if action.intent.command.workload in refs]
-    return compile_report(
+    found = compile_report(
         seen,
         name=week,
         recommendations=survey.recommendations,
@@ -63,6 +67,18 @@ def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = No
         cluster=loop.settings.cluster_name,
         ledger_head=str(loop.ledger.head()) if week else None,
         blockers=_blockers(loop, survey, now_s),
+    )
+    return found if selection is not None else _with_history(loop, found, window)
+
+
+def _with_history(loop: Pipeline, found: WeeklyReport, window: Window) -> WeeklyReport:
+    """Add what the cost history says until the end of the report."""
+    history, until_s = loop.ledger.costs(), min(window.end_s, found.generated_s)
+    return replace(
+        found,
+        trend=spending.weeks(history, until_s),
+        budgets=spending.budgets(history, loop.settings.finops.budgets, found.recommendations, until_s - 1),
+        anomalies=spending.anomalies(history, "team", until_s - _RECENT_S, until_s),
     )
 
 

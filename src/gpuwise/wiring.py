@@ -16,7 +16,8 @@ from gpuwise.decide.settings import DecideSettings
 from gpuwise.enact.enactor import KubernetesEnactor
 from gpuwise.enact.examine import Examiner
 from gpuwise.enact.settings import EnactSettings
-from gpuwise.finops.owners import TAGS, Tags
+from gpuwise.finops import FinopsSettings
+from gpuwise.finops.owners import TAGS
 from gpuwise.lead.first_lists import FirstLists
 from gpuwise.manual import ManualActions
 from gpuwise.memory.cost_history import SqlCostHistory
@@ -440,20 +441,20 @@ def _settings(config: Config) -> LoopSettings:
         recommend=config.recommend,
         policy=config.policy,
         nodes=config.enact.nodes,
-        tags=tags(config),
+        finops=finops(config),
     )
 
 
-def tags(config: Config) -> Tags:
-    """Return the tagging policy.
+def finops(config: Config) -> FinopsSettings:
+    """Return the settings of cost.
 
     Raises:
-        InputError: it names a key that no label names.
+        InputError: the tags are of a key that no label names.
     """
     for key in config.finops.tags:
         if key not in TAGS:
             raise InputError(f"finops.tags has {key!r}", hint=f"use {', '.join(TAGS)}")
-    return Tags(config.finops.tags)
+    return config.finops
 
 
 def _enact_settings(config: Config) -> EnactSettings:

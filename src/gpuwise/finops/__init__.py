@@ -10,9 +10,11 @@ from gpuwise.finops.past import past_nodes, remembered
 from gpuwise.finops.period import Period
 from gpuwise.finops.realised import applied_usd_month, realised_usd_month, still_there
 from gpuwise.finops.report import compile_report
+from gpuwise.finops.settings import FinopsSettings
 from gpuwise.finops.shares import cost_by_team, cost_by_workload
 
 __all__ = [
+    "FinopsSettings",
     "Period",
     "Tags",
     "applied_usd_month",
