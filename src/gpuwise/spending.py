@@ -50,17 +50,8 @@ def budgets(
     found = []
     for budget in asked:
         costs, members = _costs_of(history, budget, since_s, min(end_s, until_s))
-        found.append(
-            status(
-                budget,
-                costs,
-                calendar,
-                now_s,
-                until_s=until_s,
-                recommendations=recommendations,
-                concerns=lambda one, members=members: members is None or str(one.workload) in members,
-            )
-        )
+        concerned = [one for one in recommendations if members is None or str(one.workload) in members]
+        found.append(status(budget, costs, calendar, now_s, until_s=until_s, recommendations=concerned))
     return tuple(found)
 
 
@@ -133,7 +124,9 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
     return tuple(sorted(found, key=lambda one: (-abs(one.usd_month), one.subject)))
 
 
-def _details(history: CostHistory, by: str, since_s: int, until_s: int) -> dict[Keys, dict[Keys, Mapping[int, CostSum]]]:
+def _details(
+    history: CostHistory, by: str, since_s: int, until_s: int
+) -> dict[Keys, dict[Keys, Mapping[int, CostSum]]]:
     found: defaultdict[Keys, dict[Keys, Mapping[int, CostSum]]] = defaultdict(dict)
     for keys, costs in by_keys(history.sums(("day", by, *_DETAIL), since_s, until_s)).items():
         found[keys[:1]][keys[1:]] = costs

@@ -35,6 +35,7 @@ def report(loop: Pipeline, window: Window, *, week: str, now_s: int) -> WeeklyRe
     found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
+    loop.record_costs(survey, now_s)
     report = summary(loop, survey, week=week, now_s=now_s)
     with_prices = loop.ledger.prices()
     if not found or with_prices in ("", loop.prices.version):

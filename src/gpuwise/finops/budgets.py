@@ -1,6 +1,6 @@
 """Budgets: the cost of a month so far, its forecast, and what would keep it within the budget."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -39,7 +39,6 @@ def status(
     *,
     until_s: int,
     recommendations: Sequence[Recommendation] = (),
-    concerns: Callable[[Recommendation], bool] = lambda _: True,
 ) -> BudgetStatus:
     """Compare a budget with the cost of the month that contains an instant.
 
@@ -52,8 +51,7 @@ def status(
         calendar: the days of the history.
         now_s: epoch seconds.
         until_s: first second that is not counted yet.
-        recommendations: the open ones.
-        concerns: whether a recommendation is about the subject.
+        recommendations: the open ones about the subject.
     """
     month, start_s, end_s = month_of(now_s)
     of_month = {day_s: one for day_s, one in costs.items() if start_s <= day_s < end_s}
@@ -76,7 +74,7 @@ def status(
         else:
             expected = low = high = actual
     breach_s = _breach(budget.usd, of_month, path)
-    chosen, saved = _remedies(budget, expected, recommendations, concerns, left_s=end_s - max(now_s, start_s))
+    chosen, saved = _remedies(budget, expected, recommendations, left_s=end_s - max(now_s, start_s))
     return BudgetStatus(
         name=budget.name,
         subject=subject(budget),
@@ -136,7 +134,6 @@ def _remedies(
     budget: Budget,
     expected: float | None,
     recommendations: Sequence[Recommendation],
-    concerns: Callable[[Recommendation], bool],
     *,
     left_s: int,
 ) -> tuple[tuple[str, ...], float]:
@@ -148,7 +145,7 @@ def _remedies(
     for one in sorted(recommendations, key=lambda one: (-one.saving.usd_month, one.id)):
         if saved >= expected - budget.usd:
             break
-        if one.saving.usd_month > 0 and concerns(one):
+        if one.saving.usd_month > 0:
             chosen.append(one.id)
             saved += one.saving.usd_month * part
     return tuple(chosen), saved

@@ -65,10 +65,8 @@ def explained(subject: str, start: int, usd: Floats, calendar: Calendar, parts: 
         largest, delta = part, now - was
         was_h, now_h = (mean_of(hours[one]) or 0.0 for one in (before, after))
         by_price = (now / now_h - was / was_h) * now_h if was_h and now_h else 0.0
-        if abs(by_price) > abs(delta) / 2:
-            cause = "another price"
-        else:
-            cause = "more GPU time" if delta > 0 else "less GPU time"
+        by_time = "more GPU time" if delta > 0 else "less GPU time"
+        cause = "another price" if abs(by_price) > abs(delta) / 2 else by_time
     whole = levels[1] - levels[0]
     return CostAnomaly(
         subject=subject,
