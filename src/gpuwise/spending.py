@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from gpuwise.finops import anomaly, causes
 from gpuwise.finops.budgets import HISTORY_S, month_of, status, subject
+from gpuwise.finops.forecast import TooShort
 from gpuwise.finops.series import Calendar, Keys, by_keys, usd_by_day
 from gpuwise.finops.settings import FLEET, UNALLOCATED, Budget
 from gpuwise.finops.trend import WEEK_S, WEEKS, monday_of, trend
@@ -113,7 +114,10 @@ def anomalies(history: CostHistory, by: str, since_s: int, now_s: int) -> tuple[
     found = []
     for (key,), costs in subjects.items():
         series = calendar.series(usd_by_day(costs))
-        steps = [one for one in anomaly.steps(series) if calendar.first_s + one.start * DAY_S >= since_s]
+        every = anomaly.steps(series)
+        if isinstance(every, TooShort):
+            continue
+        steps = [one for one in every if calendar.first_s + one.start * DAY_S >= since_s]
         if not steps:
             continue
         if not parts:  # rarely needed, and a row for each workload
