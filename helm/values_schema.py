@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from gpuwise.config import Config
+from gpuwise.delivery.settings import ReportSettings
 from gpuwise.model.command import Mode
 
 FILE = Path(__file__).parent / "gpuwise" / "values.schema.json"
@@ -45,6 +46,7 @@ _CHARTS_OWN = {
 }
 """Keys of the configuration that have their own chart values, or do not apply in a cluster."""
 _CHARTS_OWN |= {"service.listen", "service.token_file", "policy.mode", "prometheus.url", "prometheus.bearer_token_file"}
+_CHARTS_OWN |= {"report.time_zone", "report.email", "report.slack", "report.email.password_file"}
 # The Role of the Lease names both.
 _CHARTS_OWN |= {"lead.namespace", "lead.name"}
 
@@ -174,6 +176,9 @@ VALUES: Mapping[str, Schema] = {
         {
             "enabled": FLAG,
             "schedule": {"type": "string", "minLength": 6},
+            "timeZone": {"type": "string", "pattern": "^([A-Za-z0-9_+/-]+)?$"},
+            "email": section({"settings": FREE, "passwordSecret": SECRET_KEY}),
+            "slack": section({"webhookUrlSecret": SECRET_KEY}),
             "resources": RESOURCES,
             "serviceAccount": SERVICE_ACCOUNT,
         }
@@ -266,6 +271,16 @@ def of_type(kind: Any, prefix: str = "") -> Schema:
     return {"type": known} if known else {}
 
 
+def with_section(schema: Schema, name: str, inner: Schema) -> Schema:
+    """Return the schema of an object in which one property has another schema."""
+    return schema | {"properties": schema["properties"] | {name: inner}}
+
+
+def with_settings(schema: Schema, settings: Schema) -> Schema:
+    """Return the schema of a value whose `settings` are keys of gpuwise's configuration."""
+    return with_section(schema, "settings", settings)
+
+
 def build() -> str:
     """Return the text of the file."""
     settings = of_settings(Config)
@@ -273,8 +288,13 @@ def build() -> str:
     # The schema accepts `mode`; a template then rejects it with a message that names the value to use.
     policy["properties"]["mode"] = {}
     usage = of_type(typing.get_type_hints(Config)["prometheus"], "prometheus.")
-    values = VALUES | {
-        "prometheus": VALUES["prometheus"] | {"properties": VALUES["prometheus"]["properties"] | {"settings": usage}}
+    email = of_type(typing.get_type_hints(ReportSettings)["email"], "report.email.")
+    values = {
+        **VALUES,
+        "prometheus": with_settings(VALUES["prometheus"], usage),
+        "report": with_section(
+            VALUES["report"], "email", with_settings(VALUES["report"]["properties"]["email"], email)
+        ),
     }
     schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",

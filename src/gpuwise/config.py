@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from gpuwise.config_text import parsed
 from gpuwise.decide.settings import DecideSettings
+from gpuwise.delivery.settings import ReportSettings
 from gpuwise.finops.settings import FinopsSettings
 from gpuwise.lead.settings import LeadSettings
 from gpuwise.model.codec import pairs
@@ -287,6 +288,7 @@ class Config:
     service: ServiceConfig = field(default_factory=ServiceConfig)
     ledger: LedgerConfig = field(default_factory=LedgerConfig)
     finops: FinopsSettings = field(default_factory=FinopsSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
 
 
 def load(file: Path | None, environment: Mapping[str, str], flags: Mapping[str, Any]) -> Config:

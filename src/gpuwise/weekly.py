@@ -3,6 +3,7 @@
 The loop finds and acts, see `pipeline`; this compiles its findings and the ledger's actions for people.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from gpuwise import spending
@@ -22,7 +23,7 @@ _RECENT_S = 28 * DAY_S
 """Age of the steps in cost that a report still mentions: four of its weeks."""
 
 
-def report(loop: Pipeline, window: Window, *, week: str, now_s: int) -> WeeklyReport:
+def report(loop: Pipeline, window: Window, *, week: str, now_s: int, time_zone: str = "UTC") -> WeeklyReport:
     """Build the report of one week from newly scored usage and from the ledger.
 
     Args:
@@ -30,18 +31,29 @@ def report(loop: Pipeline, window: Window, *, week: str, now_s: int) -> WeeklyRe
         window: the week.
         week: its ISO name, "2026-W20".
         now_s: time of the report, epoch seconds.
+        time_zone: IANA name of the zone in which the week begins and ends.
     """
     fleet = loop.observe(now_s)
     found, blocked = tuple(_open(loop.ledger)), tuple(loop.ledger.blocked())
     past = loop.past(fleet, window)
     survey = Survey(window, fleet, loop.score(fleet, window, past=past), found, blocked, past=past)
     loop.record_costs(survey, now_s)
-    report = summary(loop, survey, week=week, now_s=now_s)
+    report = replace(summary(loop, survey, week=week, now_s=now_s), time_zone=time_zone)
+    notes = [*report.quality.notes, *_of_zone(window, time_zone)]
     with_prices = loop.ledger.prices()
-    if not found or with_prices in ("", loop.prices.version):
-        return report
-    note = f"The savings were computed with {with_prices}, the bill with {loop.prices.version}."
-    return replace(report, quality=replace(report.quality, notes=(*report.quality.notes, note)))
+    if found and with_prices not in ("", loop.prices.version):
+        notes.append(f"The savings were computed with {with_prices}, the bill with {loop.prices.version}.")
+    return replace(report, quality=replace(report.quality, notes=tuple(notes)))
+
+
+def _of_zone(window: Window, time_zone: str) -> Iterator[str]:
+    """Yield how a week is counted that does not consist of seven UTC days."""
+    if window.seconds == 7 * DAY_S and not window.start_s % DAY_S:
+        return
+    text = f"The week has {window.seconds / 3600:g} hours, from midnight to midnight in {time_zone}."
+    # The bill is by second; only its parts by day are those of UTC.
+    parts = " Days are those of UTC, so the first and the last one are parts of days." if window.start_s % DAY_S else ""
+    yield f"{text}{parts}"
 
 
 def summary(loop: Pipeline, survey: Survey, *, now_s: int, week: str | None = None) -> WeeklyReport:

@@ -46,6 +46,7 @@ from gpuwise.sources.kubernetes.inventory import InventorySettings, KubernetesIn
 from gpuwise.sources.prices import read_prices
 
 if typing.TYPE_CHECKING:
+    from gpuwise.delivery.senders import Senders
     from gpuwise.sources.past import Past
     from gpuwise.sources.prometheus.settings import PrometheusSettings
     from gpuwise.sources.prometheus.usage import PrometheusUsage
@@ -477,6 +478,20 @@ def _enact_settings(config: Config) -> EnactSettings:
         node_memory_query=config.enact.node_memory_query,
         mig_configs=config.enact.mig_configs,
     )
+
+
+def senders(config: Config) -> "Senders":
+    """Return what sends a report.
+
+    Raises:
+        InputError: no channel is configured, one is not configured completely, or a secret cannot be read.
+    """
+    from gpuwise.delivery.senders import Senders  # noqa: PLC0415 - httpx takes 0.2 s
+
+    given = config.report
+    password = secret(given.email.password_file, "report.email.password_file")
+    webhook = secret(given.slack.webhook_url_file, "report.slack.webhook_url_file")
+    return Senders.of(given, password=password, webhook=webhook)
 
 
 def secret(path: Path | None, key: str) -> str | None:

@@ -10,6 +10,12 @@ CONTEXT = click.Context(gpuwise)
 FOREIGN = {"--query", "--gpu-reset", "--root-dir", "--field-selector", "--request-timeout"}
 """Of nvidia-smi, the kubelet, kubectl and kube-apiserver."""
 
+CHROMIUM = {
+    "--disable-background-networking", "--disable-dev-shm-usage", "--disable-extensions", "--disable-gpu", "--headless",
+    "--host-resolver-rules", "--no-first-run", "--no-pdf-header-footer", "--no-sandbox", "--print-to-pdf",
+    "--user-data-dir",
+}  # fmt: skip
+
 TEXTS = [
     *(REPOSITORY / "src").rglob("*.py"),
     *(REPOSITORY / "src").rglob("*.html"),
@@ -46,7 +52,7 @@ def test_every_flag_that_a_message_names_exists():
         for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text())
     }
     assert len(named) > 20
-    assert named - FOREIGN <= flags()
+    assert named - FOREIGN - CHROMIUM <= flags()
 
 
 def test_every_command_that_a_text_names_exists():

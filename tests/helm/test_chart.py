@@ -58,6 +58,14 @@ def test_every_object_has_the_common_labels(rendered: Objects):
         ({"config__ledger__path": "/tmp/ledger.db"}, "ledger"),
         ({"config__observe__look_back": 3}, "look_back"),
         ({"prices": {"csv": "a,b", "existingConfigMap": "prices"}}, "prices.csv and prices.existingConfigMap"),
+        ({"report__email__settings": {"host": "mail"}}, "no sender or no recipients"),
+        ({"report__email__settings": {"sender": "a@example.com"}}, "has no host"),
+        ({"report__email__settings": {"hots": "mail"}}, "hots"),
+        ({"report__email__settings": {"password_file": "x"}}, "password_file"),
+        ({"report__email__passwordSecret__name": "mail"}, "belong together"),
+        ({"report__timeZone": "Europe Berlin"}, "timeZone"),
+        ({"report__enabled": False, "report__slack__webhookUrlSecret__name": "slack"}, "nothing would be sent"),
+        ({"config__report__time_zone": "UTC"}, "time_zone"),
         ({"serviceAccount__create": False}, "serviceAccount.create is false"),
         ({"serviceMonitor__enabled": True}, "needs service.tokenSecret.name"),
         ({"commonLabels": {"app.kubernetes.io/name": "mine"}}, "app.kubernetes.io/name"),
@@ -95,6 +103,46 @@ def test_gpuwise_reads_the_configuration_that_the_chart_writes(rendered: Objects
     assert (found.policy.max_risk, found.policy.budget.disruptions) == (2, 3)
     assert found.observe.look_back_h == 168
     assert (str(found.prices), str(found.grid)) == ("/etc/gpuwise/prices.csv", "/etc/gpuwise-grid/grid.csv")
+    assert found.report.time_zone.key == "Europe/Berlin"
+    assert found.report.email.recipients == ("finance@example.com",)
+    assert str(found.report.email.password_file) == "/etc/gpuwise-email/password"
+    assert str(found.report.slack.webhook_url_file) == "/etc/gpuwise-slack/url"
+
+
+def test_the_report_is_sent_once_a_channel_is_configured(helm: Helm, find: Find):
+    cron = find("CronJob", "prod-gpuwise-report")["spec"]
+    assert cron["timeZone"] == "Europe/Berlin"
+    pod = cron["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["args"][-1] == "--send"
+    mounted = {mount["name"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    for name, path, secret, key, file in (
+        ("email-password", "/etc/gpuwise-email", "mail", "password", "password"),
+        ("slack-webhook", "/etc/gpuwise-slack", "slack", "url", "url"),
+    ):
+        assert (mounted[name]["mountPath"], mounted[name]["readOnly"]) == (path, True)
+        assert volumes[name]["secret"] == {"secretName": secret, "items": [{"key": key, "path": file}]}
+    service = find("Deployment", "prod-gpuwise")["spec"]["template"]["spec"]
+    assert not {volume["name"] for volume in service["volumes"]} & {"email-password", "slack-webhook"}
+    (plain,) = of_kind(helm.render(values=None, **REQUIRED), "CronJob")
+    assert "timeZone" not in plain["spec"]
+    assert "--send" not in plain["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "port"),
+    [
+        ({}, 587),
+        ({"report__email__settings__tls": "implicit"}, 465),
+        ({"report__email__settings__port": 2525}, 2525),
+    ],
+)
+def test_a_network_policy_admits_the_report_alone_to_the_mail_server(helm: Helm, settings: dict[str, Any], port: int):
+    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(helm.render(**settings), "NetworkPolicy")}
+    assert policies["prod-gpuwise-report"]["egress"] == [{"ports": [{"protocol": "TCP", "port": port}]}]
+    assert policies["prod-gpuwise-report"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "report"
+    both = [one["port"] for one in policies["prod-gpuwise"]["egress"][0]["ports"]]
+    assert port not in both
 
 
 def test_configured_files_are_mounted_where_they_are_read(find: Find):

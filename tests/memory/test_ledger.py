@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gpuwise.memory.ledger import SqliteLedger
 from gpuwise.model.changes import ScaleTo
 from gpuwise.model.command import FLEET, Alert, Command, Directive, Intent, Limit, Outcome, OutcomeStatus, Term, Trigger
+from gpuwise.model.delivery import Delivery, DeliveryStatus
 from gpuwise.model.errors import LedgerError, NotLeader, Superseded
 from gpuwise.model.findings import Finding
 from gpuwise.model.inventory import CapacityType, SeenNode, WorkloadRef
@@ -52,6 +53,33 @@ def test_recorded_events_are_read_back_after_a_restart(place):
         assert second.triggers() == [trigger]
         assert second.blocked() == [blocked]
         assert second.recommendations() == []
+
+
+def test_a_delivery_begins_once_and_again_only_if_nobody_got_it_or_a_person_asks(place):
+    begun = Delivery("2026-W20", "", "email", "ana@example.com", DeliveryStatus.BEGUN, 5)
+    with place.open() as first:
+        first.belongs_to("uid-1")
+        own = replace(begun, cluster="uid-1")
+        assert first.begin_delivery(begun, again=False) is None
+        assert first.begin_delivery(begun, again=False) == own
+        for status, may in (
+            (DeliveryStatus.NOT_SENT, True),
+            (DeliveryStatus.UNKNOWN, False),
+            (DeliveryStatus.SENT, False),
+        ):
+            ended = replace(own, status=status, at_s=6, detail="why")
+            first.record_delivery(ended)
+            assert (first.begin_delivery(begun, again=False) is None) is may
+            assert first.deliveries()[-1] == (own if may else ended)
+        assert first.begin_delivery(begun, again=True) is None
+        assert first.begin_delivery(replace(begun, week="2026-W21"), again=False) is None
+        first.belongs_to("uid-2")
+        assert first.deliveries() == []
+        assert first.begin_delivery(begun, again=False) is None
+    with place.open() as second:
+        assert len(second.deliveries()) == 8
+        assert second.unsettled() == []
+        second.verify(whole=True)
 
 
 def test_an_empty_ledger_has_no_events(ledger):

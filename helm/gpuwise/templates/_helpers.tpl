@@ -4,7 +4,7 @@
 {{- fail "the values are those of an older gpuwise chart, because of --reuse-values: upgrade with --reset-then-reuse-values (helm 3.14 or later), or give your values with -f" -}}
 {{- end -}}
 {{- /* A null removes a key. The message names the key; otherwise a template would fail with a nil pointer. */ -}}
-{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "ledger" "ledger.postgresql" "ledger.postgresql.passwordSecret" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "ray" "ray.head" "ray.tokenSecret" "ray.workers" "report" "report.serviceAccount" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
+{{- range $path := list "config" "enforce" "exporter" "exporter.serviceAccount" "exporter.sharedGpus" "exporter.webConfig" "grafana" "grafana.dashboards" "grid" "image" "ledger" "ledger.postgresql" "ledger.postgresql.passwordSecret" "networkPolicy" "persistence" "policy" "prices" "prometheus" "prometheus.bearerTokenSecret" "prometheus.settings" "prometheusRule" "ray" "ray.head" "ray.tokenSecret" "ray.workers" "report" "report.email" "report.email.passwordSecret" "report.email.settings" "report.serviceAccount" "report.slack" "report.slack.webhookUrlSecret" "service" "service.tokenSecret" "serviceAccount" "serviceMonitor" -}}
 {{- if not (include "gpuwise.hasPath" (list $.Values $path)) -}}
 {{- fail (printf "the value %s is null, but gpuwise needs it: remove it to use its default, or set its keys" $path) -}}
 {{- end -}}
@@ -160,6 +160,17 @@ true
 {{- if and .url .passwordSecret.name -}}{{- $_ := set $ledger "password_file" "/etc/gpuwise-ledger/password" -}}{{- end -}}
 {{- end -}}
 {{- $_ := set $own "ledger" $ledger -}}
+{{- $report := dict -}}
+{{- if .Values.report.timeZone -}}{{- $_ := set $report "time_zone" .Values.report.timeZone -}}{{- end -}}
+{{- with .Values.report.email -}}
+{{- $email := deepCopy .settings -}}
+{{- if .passwordSecret.name -}}{{- $_ := set $email "password_file" "/etc/gpuwise-email/password" -}}{{- end -}}
+{{- if $email -}}{{- $_ := set $report "email" $email -}}{{- end -}}
+{{- end -}}
+{{- if .Values.report.slack.webhookUrlSecret.name -}}
+{{- $_ := set $report "slack" (dict "webhook_url_file" "/etc/gpuwise-slack/url") -}}
+{{- end -}}
+{{- if $report -}}{{- $_ := set $own "report" $report -}}{{- end -}}
 {{- if .Values.ray.enabled -}}
 {{- $address := printf "ray://%s-head-svc.%s.svc:10001" (include "gpuwise.rayName" .) .Release.Namespace -}}
 {{- $_ := set $own "schedule" (dict "executor" "ray" "ray_address" $address) -}}
@@ -170,6 +181,48 @@ true
 {{- end -}}
 {{- end -}}
 {{ toYaml (merge $own (dict "policy" (deepCopy .Values.policy)) (deepCopy .Values.config) $lead) }}
+{{- end -}}
+
+{{/* "true" if the report is sent to somebody. */}}
+{{- define "gpuwise.sendsReport" -}}
+{{- if or .Values.report.email.settings.host .Values.report.slack.webhookUrlSecret.name -}}true{{- end -}}
+{{- end -}}
+
+{{/* The secrets of the channels, by file: for the report alone. */}}
+{{- define "gpuwise.channelMounts" -}}
+{{- if .Values.report.email.passwordSecret.name }}
+- name: email-password
+  mountPath: /etc/gpuwise-email
+  readOnly: true
+{{- end }}
+{{- if .Values.report.slack.webhookUrlSecret.name }}
+- name: slack-webhook
+  mountPath: /etc/gpuwise-slack
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "gpuwise.channelVolumes" -}}
+{{- with .Values.report.email.passwordSecret }}
+{{- if .name }}
+- name: email-password
+  secret:
+    secretName: {{ .name }}
+    items:
+      - key: {{ .key }}
+        path: password
+{{- end }}
+{{- end }}
+{{- with .Values.report.slack.webhookUrlSecret }}
+{{- if .name }}
+- name: slack-webhook
+  secret:
+    secretName: {{ .name }}
+    items:
+      - key: {{ .key }}
+        path: url
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* The secrets for Prometheus, by file: for the loop and for the nodes of Ray. */}}

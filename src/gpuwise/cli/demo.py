@@ -18,7 +18,7 @@ from gpuwise.cli import demo_cluster, show
 from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.paths import FILE
-from gpuwise.cli.report import WEEK_S, week_of
+from gpuwise.cli.report import week_of
 from gpuwise.cli.run import show_run
 from gpuwise.config import Config, KubernetesConfig, LedgerConfig, ObserveConfig, ScheduleConfig
 from gpuwise.emulate.server import KubernetesEmulator
@@ -75,7 +75,7 @@ def demo(output_dir: Path, executor: str, serve: bool, api: bool, listen: str) -
     if api:
         demo_cluster.serve(output_dir)
         return
-    now_s = week_of("last", int(time.time()))[1] + WEEK_S
+    _, _, now_s = week_of("last", int(time.time()))
     _clear(output_dir)
     with progress() as tell:
         fleet = simulate_fleet(SEED, now_s, FleetSettings(), lambda done, total: tell("simulate", done, total))
@@ -145,8 +145,8 @@ def _run_pass(pipeline: Pipeline, now_s: int, flags: str) -> None:
 
 
 def _week(pipeline: Pipeline, fleet: SimulatedFleet, now_s: int) -> WeeklyReport:
-    name, start_s = week_of("last", now_s)
-    window = Window(start_s, start_s + WEEK_S, fleet.window.step_s)
+    name, start_s, end_s = week_of("last", now_s)
+    window = Window(start_s, end_s, fleet.window.step_s)
     with progress() as tell:
         return weekly.report(replace(pipeline, progress=tell), window, week=name, now_s=now_s)
 

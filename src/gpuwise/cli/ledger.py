@@ -25,7 +25,7 @@ from gpuwise.memory.ledger_audit import Entry, entries, problems
 from gpuwise.model.errors import InputError
 from gpuwise.wiring import ledger_database, open_ledger
 
-KINDS = ("intent", "outcome", "directive", "term", "trigger", "run")
+KINDS = ("intent", "outcome", "directive", "term", "trigger", "delivery", "run")
 _UNITS_S = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -151,7 +151,7 @@ def _csv(found: Sequence[Entry]) -> None:
     names = ["seq", "at", *(field.name for field in dataclasses.fields(Entry) if field.name not in ("seq", "event"))]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(_flat(found))
+    writer.writerows({name: shown.safe_cell(cell) for name, cell in row.items()} for row in _flat(found))
 
 
 _WRITERS: dict[str, Callable[[Sequence[Entry]], None]] = {

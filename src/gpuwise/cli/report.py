@@ -1,26 +1,29 @@
-"""`gpuwise report`: the weekly report."""
+"""`gpuwise report`: the weekly report, and its delivery."""
 
 import re
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 
 import click
 
 from gpuwise import weekly
 from gpuwise.cli import show
-from gpuwise.cli.console import progress, say
+from gpuwise.cli.console import err, progress, say
 from gpuwise.cli.help import command
 from gpuwise.cli.options import now, scoring
 from gpuwise.cli.paths import FILE
 from gpuwise.config import Config
+from gpuwise.delivery.deliver import deliver, failure, wanted
+from gpuwise.delivery.pdf import installed, write_pdf
 from gpuwise.model.errors import InputError
+from gpuwise.model.report import WeeklyReport
 from gpuwise.model.usage import Window
 from gpuwise.report import render_json, render_markdown, write_report
-from gpuwise.wiring import loop
+from gpuwise.wiring import loop, senders
+from gpuwise.wiring import now as clock
 
 _WEEK = re.compile(r"(\d{4})-W(\d{2})")
-WEEK_S = 7 * 86_400
 
 
 @command()
@@ -28,18 +31,56 @@ WEEK_S = 7 * 86_400
 @click.option("--week", default="last", show_default=True, help='ISO week such as 2026-W20, or "last".')
 @now
 @click.option("--output-dir", type=FILE, help="Write HTML, Markdown and JSON here, and print the path of the HTML.")
+@click.option("--pdf", is_flag=True, help="Write a PDF there, too; it needs Chromium.")
+@click.option("--send", is_flag=True, help="Send it by e-mail and Slack, as report.email and report.slack say: once.")
+@click.option("--again", is_flag=True, help="With --send: send also what was sent before.")
 @click.option(
     "-o", "--output", "form", type=click.Choice([*show.FORMATS, "markdown"]), default="markdown", show_default=True
 )
-def report(config: Config, week: str, now_s: int | None, output_dir: Path | None, form: str) -> None:
+def report(
+    config: Config,
+    week: str,
+    now_s: int | None,
+    output_dir: Path | None,
+    pdf: bool,  # noqa: FBT001 - click
+    send: bool,  # noqa: FBT001 - click
+    again: bool,  # noqa: FBT001 - click
+    form: str,
+) -> None:
     """Report one week: the bill, the waste by owner, what to do, what was done."""
-    at_s = now_s or int(time.time())
-    name, start_s = week_of(week, at_s)
-    window = Window(start_s, start_s + WEEK_S, config.observe.step_s)
+    at_s, zone = now_s or int(time.time()), config.report.time_zone
+    name, start_s, end_s = week_of(week, at_s, zone)
+    # What the delivery needs is checked before the fleet is read, which may take minutes.
+    chromium = _chromium(output_dir) if pdf else None
+    sending = senders(config) if send else None
+    if again and not send:
+        raise InputError("--again has no meaning without --send", hint="add --send")
+    if send and end_s > at_s:
+        problem = f"the week {name} ends at {datetime.fromtimestamp(end_s, zone):%Y-%m-%d %H:%M} in {zone.key}"
+        raise InputError(f"{problem}, and it is sent once", hint="send it afterwards, or name an earlier week")
     with progress() as shown, loop(config, shown, writing=False) as pipeline:
-        found = weekly.report(pipeline, window, week=name, now_s=at_s)
+        window = _window(name, start_s, end_s, config)
+        found = weekly.report(pipeline, window, week=name, now_s=at_s, time_zone=zone.key)
+        _write(found, output_dir, chromium, form)
+        if sending is None:
+            return
+        todo = wanted(
+            sending.channels(found, config.cluster_name), week=name, scope=found.selection or "", at_s=clock()
+        )
+        results = deliver(todo, pipeline.ledger, again=again, clock=clock, wait=time.sleep)
+    for one in results:
+        say(str(one), to=err)
+    failed = failure(results)
+    if failed is not None:
+        raise failed
+
+
+def _write(found: WeeklyReport, output_dir: Path | None, chromium: str | None, form: str) -> None:
     if output_dir is not None:
-        say(str(write_report(found, output_dir).html))
+        page = write_report(found, output_dir).html
+        if chromium is not None:
+            write_pdf(page, chromium)
+        say(str(page))
     elif form == "markdown":
         show.print_raw(render_markdown(found))
     elif form == "json":
@@ -48,18 +89,36 @@ def report(config: Config, week: str, now_s: int | None, output_dir: Path | None
         show.document(found, form)
 
 
-def week_of(text: str, now_s: int) -> tuple[str, int]:
-    """Return the ISO name and the first second of a week.
+def _chromium(output_dir: Path | None) -> str:
+    if output_dir is None:
+        raise InputError("--pdf writes a file, and no folder is named", hint="add --output-dir FOLDER")
+    return installed()
+
+
+def _window(name: str, start_s: int, end_s: int, config: Config) -> Window:
+    step_s, zone = config.observe.step_s, config.report.time_zone.key
+    if start_s % step_s or end_s % step_s:
+        problem = f"the week {name} in {zone} does not begin and end with a step of {step_s} s"
+        raise InputError(problem, hint="set observe.step_s to a divisor of 900, such as 300")
+    return Window(start_s, end_s, step_s)
+
+
+def week_of(text: str, now_s: int, zone: tzinfo = UTC) -> tuple[str, int, int]:
+    """Return the ISO name of a week, its first second and the first one after it.
+
+    A day on which the clocks change has 23 or 25 hours, so a week may have 167 or 169.
 
     Args:
         text: "2026-W20" or "last".
         now_s: "last" is the week before the week of this instant.
+        zone: time zone in which a week begins on Monday 00:00.
 
     Raises:
         InputError: the text is neither, or there is no such week.
     """
+    today = datetime.fromtimestamp(now_s, zone).date()
     if text == "last":
-        year, number, _ = (datetime.fromtimestamp(now_s, UTC) - timedelta(days=7)).isocalendar()
+        year, number, _ = (today - timedelta(days=7)).isocalendar()
     else:
         match = _WEEK.fullmatch(text)
         if match is None:
@@ -67,13 +126,15 @@ def week_of(text: str, now_s: int) -> tuple[str, int]:
         year, number = int(match[1]), int(match[2])
     try:
         monday = date.fromisocalendar(year, number, 1)
-    except ValueError as error:
+        start_s = _midnight(monday, zone)
+    except (ValueError, OverflowError) as error:
         raise InputError(f"there is no week {text}: {error}", hint="weeks run from W01 to W52 or W53") from error
-    start = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
-    start_s = int(start.timestamp())
     if start_s > now_s:
         problem = f"the week {year}-W{number:02d} begins on {monday}, in the future"
-        raise InputError(
-            problem, hint=f'name an earlier one, or "last"; today is {datetime.fromtimestamp(now_s, UTC):%Y-%m-%d}'
-        )
-    return f"{year}-W{number:02d}", start_s
+        raise InputError(problem, hint=f'name an earlier one, or "last"; today is {today}')
+    return f"{year}-W{number:02d}", start_s, _midnight(monday + timedelta(days=7), zone)
+
+
+def _midnight(day: date, zone: tzinfo) -> int:
+    """Epoch seconds of 00:00, or of the first instant of a day on which the clocks skip it."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp())

@@ -212,4 +212,13 @@ def _csv(report: WeeklyReport) -> None:
     names = [field.name for field in dataclasses.fields(WorkloadCost)]
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(to_plain(cost) for cost in report.workloads)
+    writer.writerows({name: safe_cell(cell) for name, cell in to_plain(cost).items()} for cost in report.workloads)
+
+
+def safe_cell(value: object) -> object:
+    """Return a CSV cell that a spreadsheet does not take for a formula (OWASP, CSV injection): with a quote before it.
+
+    Args:
+        value: a text of somebody else, or a number.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -51,13 +51,9 @@ def _price(period: Period, pool: Pool) -> Price:
 
 
 def days_of(period: Period) -> tuple[CostDay, ...]:
-    """The measured days; a day that was measured to its end, some time ago, is closed.
-
-    Args:
-        period: the input. A day of which only a part was measured, as the first of a history, is closed, too.
-    """
+    """The measured days; a day that was measured as a whole is closed some time after its end."""
     last_s = period.now_s - SETTLED_S
     return tuple(
-        CostDay(day_s, start_s, end_s, closed=end_s == day_s + DAY_S <= last_s)
+        CostDay(day_s, start_s, end_s, closed=start_s == day_s and end_s == day_s + DAY_S <= last_s)
         for day_s, start_s, end_s in measured_days(period)
     )

@@ -1,11 +1,11 @@
 """The ledger: one append-only table in which each row is chained to the previous one by its hash (I25).
 
 Everything that gpuwise records is an event: a run and the alerts that asked for it, a term of a leader, an intent with
-its evidence, an outcome, a person's directive. Views are computed by reading; no row is changed. Triggers reject
-updates and deletes, and the hash chain reveals changes that bypass the triggers. For a run, the chain contains only a
-digest of the findings. The findings themselves are in a second table and are replaced by the next run, because keeping
-every hour's findings would fill the disk. A third table lists the intents whose outcome is not known: triggers keep
-it, and it is compared with the events when a ledger is verified as a whole.
+its evidence, an outcome, a person's directive, the delivery of a report. Views are computed by reading; no row is
+changed. Triggers reject updates and deletes, and the hash chain reveals changes that bypass the triggers. For a run,
+the chain contains only a digest of the findings. The findings themselves are in a second table and are replaced by the
+next run, because keeping every hour's findings would fill the disk. A third table lists the intents whose outcome is
+not known: triggers keep it, and it is compared with the events when a ledger is verified as a whole.
 
 The database is SQLite for one machine, or PostgreSQL for several: ledger_database.py.
 """
@@ -28,12 +28,13 @@ from gpuwise.memory.ledger_database import KEEP_HINT, Database, sqlite
 from gpuwise.memory.ledger_tables import events, findings, identity, of_cluster, of_kind, one_of
 from gpuwise.model.codec import from_json, to_json
 from gpuwise.model.command import Directive, Intent, LedgerHead, Limit, Outcome, Term, Trigger
+from gpuwise.model.delivery import Delivery, may_begin
 from gpuwise.model.errors import LedgerError, Superseded
 from gpuwise.model.inventory import SeenNode
 from gpuwise.model.recommendation import AllBlocked, Blocked, Recommendation
 
 T = TypeVar("T")
-R = TypeVar("R", Intent, Directive, Trigger, Term)
+R = TypeVar("R", Intent, Directive, Trigger, Term, Delivery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +222,30 @@ class SqlLedger:
         with self._appending() as db:
             own = replace(trigger, cluster=trigger.cluster or self._cluster)
             _append(db, trigger.at_s, "trigger", str(trigger.at_s), to_json(own))
+
+    def begin_delivery(self, delivery: Delivery, *, again: bool) -> Delivery | None:
+        """See the port."""
+        with self._appending() as db:
+            rows = _rows(db, of_kind("delivery"), events.c.subject == delivery.key)
+            earlier = self._of_cluster(self._parsed(Delivery, *row) for row in rows)
+            latest = earlier[-1] if earlier else None
+            if not may_begin(latest, again=again):
+                return latest
+            self._append_delivery(db, delivery)
+            return None
+
+    def record_delivery(self, delivery: Delivery) -> None:
+        """See the port."""
+        with self._appending() as db:
+            self._append_delivery(db, delivery)
+
+    def _append_delivery(self, db: Connection, delivery: Delivery) -> None:
+        own = replace(delivery, cluster=delivery.cluster or self._cluster)
+        _append(db, delivery.at_s, "delivery", delivery.key, to_json(own))
+
+    def deliveries(self) -> list[Delivery]:
+        """See the port."""
+        return self._of_cluster(self._read(Delivery, of_kind("delivery")))
 
     def intent(self, command_id: str) -> Intent | None:
         """See the port."""

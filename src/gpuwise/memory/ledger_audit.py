@@ -26,11 +26,11 @@ class Entry:
     Attributes:
         seq: number of its row.
         at_s: when, epoch seconds.
-        kind: "intent", "outcome", "directive", "term", "trigger" or "run".
+        kind: "intent", "outcome", "directive", "term", "trigger", "delivery" or "run".
         actor: who: "policy", a person, or a process that became the leader; "" if nobody is named.
         workload: the target as namespace/Kind/name, "" for none.
         action: id of the action or recommendation, "" for none.
-        what: the change, status, order or term.
+        what: the change, status, order, term or report.
         detail: fields before and after, or the reason.
         cluster: uid of the cluster, "" if not known.
         hash: of the row; it covers all earlier rows.
@@ -150,6 +150,12 @@ def _of_trigger(event: Any, _subject: str) -> dict[str, str]:
     return _fields(what="alerts asked for a pass", detail=", ".join(one["name"] for one in event["alerts"]))
 
 
+def _of_delivery(event: Any, _subject: str) -> dict[str, str]:
+    scope = f" of {event['scope']}" if event["scope"] else ""
+    what = f"report of {event['week']}{scope} to {event['channel']} {event['recipient']}: {event['status']}"
+    return _fields(what=what, detail=event["detail"])
+
+
 def _of_another(_event: Any, _subject: str) -> dict[str, str]:
     return _fields(what="a pass of the loop")
 
@@ -168,4 +174,5 @@ _FIELDS = {
     "directive": _of_directive,
     "term": _of_term,
     "trigger": _of_trigger,
+    "delivery": _of_delivery,
 }

@@ -11,6 +11,7 @@ GpuwiseError
 │   ├── Throttled        429: a disruption budget, or too many requests
 │   └── NoAnswer         no answer, or only a gateway's: it is not known whether a write took place
 ├── DeviceError          NVML returned an error or is not installed
+├── DeliveryError        a report could not be sent, or it is not known whether it was
 ├── LedgerError          the ledger is corrupt, tampered with or locked
 │   └── Superseded       a later leader has taken over the ledger
 └── NotLeader            this process is not the leader, or its lease is about to expire
@@ -79,6 +80,10 @@ class NoAnswer(ClusterError):
 
 class DeviceError(GpuwiseError):
     """NVML returned an error or is not installed."""
+
+
+class DeliveryError(GpuwiseError):
+    """A report could not be sent to everybody, or it is not known whether it was."""
 
 
 class LedgerError(GpuwiseError):

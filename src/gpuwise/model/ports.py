@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from gpuwise.model.billed import BilledUse
 from gpuwise.model.command import Command, Directive, Intent, LedgerHead, Limit, Outcome, ServiceLevel, Term, Trigger
 from gpuwise.model.cost import CostDay, CostRow, CostSum
+from gpuwise.model.delivery import Delivery
 from gpuwise.model.inventory import Inventory, Node, SeenNode, Workload, WorkloadRef
 from gpuwise.model.packed import Packed
 from gpuwise.model.profile import UsageProfile
@@ -390,6 +391,25 @@ class Ledger(Protocol):
 
     def triggers(self) -> list[Trigger]:
         """All triggers, oldest first."""
+        ...
+
+    def begin_delivery(self, delivery: Delivery, *, again: bool) -> Delivery | None:
+        """Record that a report is about to be sent, or return the earlier event because of which it must not be.
+
+        The look at earlier events and the new one are one transaction, so two processes never begin the same delivery.
+
+        Args:
+            delivery: the delivery, with the status "begun".
+            again: whether a person asks for it again, see `model.delivery.may_begin`.
+        """
+        ...
+
+    def record_delivery(self, delivery: Delivery) -> None:
+        """Record how a delivery ended."""
+        ...
+
+    def deliveries(self) -> list[Delivery]:
+        """All events of deliveries, oldest first."""
         ...
 
     def recommendations(self) -> list[Recommendation]:

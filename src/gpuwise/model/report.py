@@ -259,7 +259,7 @@ class WeeklyReport:
     Attributes:
         schema: version of this JSON form.
         week: ISO week, "2026-W20"; None if the report covers another window, as a scan does.
-        start_s: first second; for a week, Monday 00:00 UTC.
+        start_s: first second; for a week, Monday 00:00 in `time_zone`.
         end_s: first second after the window.
         generated_s: when the report was made.
         cluster: name of the fleet.
@@ -284,6 +284,7 @@ class WeeklyReport:
         trend: up to 13 weeks of the cost history, oldest first; the last one is this week.
         budgets: of the month in which the report's last day is.
         anomalies: lasting steps in the cost of teams that began in the last four weeks, largest first.
+        time_zone: IANA name of the zone in which the week begins and ends; days are always those of UTC.
     """
 
     schema: str
@@ -310,3 +311,4 @@ class WeeklyReport:
     trend: tuple[WeekCost, ...] = ()
     budgets: tuple[BudgetStatus, ...] = ()
     anomalies: tuple[CostAnomaly, ...] = ()
+    time_zone: str = "UTC"

@@ -13,6 +13,7 @@ from gpuwise.model.codec import to_json
 from gpuwise.model.report import WeeklyReport
 from gpuwise.report import charts, spending_wording, wording
 from gpuwise.report.reasons import reason
+from gpuwise.report.subject import subject
 
 _TOP_ACTIONS = 5
 _TOP_WORKLOADS = 10
@@ -53,6 +54,11 @@ def render_waiting(*, nav: Sequence[tuple[str, str]] = ()) -> str:
     return _HTML.get_template("waiting.html").render(nav=nav, css=stylesheet())
 
 
+def render_mail(report: WeeklyReport) -> str:
+    """Render the report as the HTML part of an e-mail: tables alone, without style sheet, picture and script."""
+    return _HTML.get_template("mail.html").render(_context(report), subject=subject(report))
+
+
 def render_markdown(report: WeeklyReport) -> str:
     """Render the report as Markdown, for chat and pull requests."""
     text = _MARKDOWN_ENV.get_template("weekly.md").render(_context(report))
@@ -91,6 +97,7 @@ def _context(report: WeeklyReport) -> dict[str, Any]:
         "report": report,
         "bill": report.bill,
         "headline": wording.headline(report),
+        "span": wording.span(report),
         "classes": wording.classes(report),
         "total": wording.total(report),
         "bar": [

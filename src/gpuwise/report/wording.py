@@ -4,8 +4,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from gpuwise.model.changes import Change
 from gpuwise.model.command import Outcome, OutcomeStatus, enactable
@@ -108,9 +109,9 @@ def moment(seconds: int) -> str:
     return f"{day(seconds)} {datetime.fromtimestamp(seconds, UTC):%H:%M}"
 
 
-def day(seconds: int) -> str:
-    """Format a day in UTC: "Mon 11 May"."""
-    at = datetime.fromtimestamp(seconds, UTC)
+def day(seconds: int, zone: tzinfo = UTC) -> str:
+    """Format a day, in UTC unless a time zone is given: "Mon 11 May"."""
+    at = datetime.fromtimestamp(seconds, zone)
     return f"{at:%a} {at.day} {at:%b}"
 
 
@@ -244,9 +245,16 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f}{_NBSP}s"
 
 
+def span(report: WeeklyReport) -> str:
+    """Return the first and the last day of a report; in another time zone than UTC with its name."""
+    zone = ZoneInfo(report.time_zone)
+    first, last = (day(seconds, zone) for seconds in (report.start_s, report.end_s - 1))
+    return f"{first} to {last}{'' if report.time_zone == 'UTC' else f' ({report.time_zone})'}"
+
+
 def period(report: WeeklyReport) -> str:
     """Return the week's name, or the days of another window."""
-    return report.week or f"{day(report.start_s)} to {day(report.end_s - 1)}"
+    return report.week or span(report)
 
 
 def unmeasured(report: WeeklyReport) -> bool:

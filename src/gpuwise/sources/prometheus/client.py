@@ -1,4 +1,4 @@
-"""Client for Prometheus' HTTP API; the only file that uses httpx.
+"""Client for Prometheus' HTTP API; the only file besides `delivery.webhook` that uses httpx.
 
 A response that is incomplete or malformed is a SourceError: an error never becomes an empty list.
 """
